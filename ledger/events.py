@@ -1,0 +1,395 @@
+"""The events of the ledger, version 1: what was said, by whom, when, by which command.
+
+An event is a frozen pydantic model. Its `TOPIC` is a storage format and never changes; a new shape gets a new topic
+and an upcaster in `ledger/codec.py`. Defaults are not written, so an optional field costs nothing where it is not used.
+All instants are epoch seconds (UTC), all durations whole minutes, all days ISO dates in the ledger's time zone.
+
+No event holds a name, a phone number or free text (DOMAIN.md, "Personal data"): reasons are codes, and a text is kept in the
+erasable `texts` table while the event holds its salted digest.
+
+This module knows nothing of PostgreSQL, of rules or of read models.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ledger.names import (
+    Actor,
+    AwardId,
+    CommandName,
+    Digest,
+    EpochSeconds,
+    HonorId,
+    Minutes,
+    OrganisationId,
+    ProjectId,
+    RaiseId,
+    ReasonCode,
+    StationId,
+    VolunteerNumber,
+    shift_stream,
+    stream,
+)
+
+StationKind = Literal["city", "community", "special"]
+OrganisationKind = Literal["district", "subdistrict", "community", "group-member", "ngo"]
+TrainingTier = Literal["basic", "professional", "leader"]
+CorrectedField = Literal["check_in", "check_out", "station", "project"]
+People = Annotated[int, Field(strict=True, ge=0, le=100_000_000)]
+
+
+class Event(BaseModel):
+    """What every event says. `stream_id` tells the stream it belongs to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    TOPIC: ClassVar[str]
+
+    occurred_at: EpochSeconds
+    recorded_at: EpochSeconds
+    by: Actor
+    command: CommandName
+    imported: bool = False  # an old record brought in: it is not "late"
+
+    @property
+    def stream_id(self) -> UUID:
+        """The stream this event belongs to."""
+        raise NotImplementedError
+
+
+# --- volunteer ------------------------------------------------------------------------------------------------------
+
+
+class VolunteerEvent(Event):
+    volunteer: VolunteerNumber
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("volunteer", self.volunteer)
+
+
+class VolunteerRegistered(VolunteerEvent):
+    TOPIC = "volunteer-registered.v1"
+    registered_on: date
+    organisation: OrganisationId | None = None
+
+
+class VolunteerWithdrawn(VolunteerEvent):
+    TOPIC = "volunteer-withdrawn.v1"
+    withdrawn_on: date
+    reason: ReasonCode
+
+
+class VolunteerMerged(VolunteerEvent):
+    """Two numbers of one person: this one goes on as `into`."""
+
+    TOPIC = "volunteer-merged.v1"
+    into: VolunteerNumber
+    reason: ReasonCode
+
+
+class TrainingCompleted(VolunteerEvent):
+    """A training record (Order 67, Art. 8): content, learning time, provider, date."""
+
+    TOPIC = "training-completed.v1"
+    tier: TrainingTier
+    content: ReasonCode
+    learning_minutes: Minutes
+    provider: OrganisationId
+    completed_on: date
+
+
+class OrganisationJoined(VolunteerEvent):
+    TOPIC = "organisation-joined.v1"
+    organisation: OrganisationId
+    joined_on: date
+
+
+class OrganisationLeft(VolunteerEvent):
+    TOPIC = "organisation-left.v1"
+    organisation: OrganisationId
+    left_on: date
+
+
+# --- organisation, station, project ---------------------------------------------------------------------------------
+
+
+class OrganisationFounded(Event):
+    TOPIC = "organisation-founded.v1"
+    organisation: OrganisationId
+    kind: OrganisationKind
+    parent: OrganisationId | None = None
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("organisation", self.organisation)
+
+
+class StationEvent(Event):
+    station: StationId
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("station", self.station)
+
+
+class StationOpened(StationEvent):
+    TOPIC = "station-opened.v1"
+    kind: StationKind
+    theme: ReasonCode | None = None
+    organisation: OrganisationId | None = None
+
+
+class StationClosed(StationEvent):
+    TOPIC = "station-closed.v1"
+    reason: ReasonCode
+
+
+class ProjectEvent(Event):
+    project: ProjectId
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("project", self.project)
+
+
+class ProjectLaunched(ProjectEvent):
+    TOPIC = "project-launched.v1"
+    content: ReasonCode
+    in_charge: VolunteerNumber | None = None
+    organisation: OrganisationId | None = None
+
+
+class ProjectEnded(ProjectEvent):
+    TOPIC = "project-ended.v1"
+    reason: ReasonCode
+
+
+# --- shift ----------------------------------------------------------------------------------------------------------
+
+
+class ShiftEvent(Event):
+    """Every event of a shift repeats its volunteer, so that the log can be cut by volunteer without a join."""
+
+    volunteer: VolunteerNumber
+    shift: UUID
+
+    @property
+    def stream_id(self) -> UUID:
+        return shift_stream(self.volunteer, self.shift)
+
+
+class CheckedIn(ShiftEvent):
+    """A check-in: `occurred_at` is its instant. Scanned unless `evidence` says on what grounds it was attested."""
+
+    TOPIC = "checked-in.v1"
+    station: StationId
+    project: ProjectId | None = None
+    evidence: ReasonCode | None = None
+    replaces: VolunteerNumber | None = None  # moved here: the volunteer whose shift of the same id it replaces
+    note: Digest | None = None
+
+
+class CheckedOut(ShiftEvent):
+    """A check-out: `occurred_at` is its instant. The station is where it was scanned; the shift stays its check-in's."""
+
+    TOPIC = "checked-out.v1"
+    station: StationId
+    evidence: ReasonCode | None = None
+    note: Digest | None = None
+
+
+class ShiftCorrected(ShiftEvent):
+    """`changes` names the fields this correction sets; a named field with no value is cleared. The last in the log wins."""
+
+    TOPIC = "shift-corrected.v1"
+    changes: tuple[CorrectedField, ...]
+    check_in: EpochSeconds | None = None
+    check_out: EpochSeconds | None = None
+    station: StationId | None = None
+    project: ProjectId | None = None
+    reason: ReasonCode
+    note: Digest | None = None
+
+
+class ShiftVoided(ShiftEvent):
+    TOPIC = "shift-voided.v1"
+    reason: ReasonCode
+    replaced_by: VolunteerNumber | None = None
+    note: Digest | None = None
+
+
+class ShiftReinstated(ShiftEvent):
+    TOPIC = "shift-reinstated.v1"
+    reason: ReasonCode
+    note: Digest | None = None
+
+
+class ShiftDisputed(ShiftEvent):
+    TOPIC = "shift-disputed.v1"
+    reason: ReasonCode
+    note: Digest | None = None
+
+
+class DisputeSettled(ShiftEvent):
+    TOPIC = "dispute-settled.v1"
+    outcome: Literal["upheld", "rejected"]
+    reason: ReasonCode
+    note: Digest | None = None
+
+
+# --- opening balance, day cap, people served ------------------------------------------------------------------------
+
+
+class OpeningBalanceEvent(Event):
+    volunteer: VolunteerNumber
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("opening-balance", self.volunteer)
+
+
+class OpeningBalanceRecorded(OpeningBalanceEvent):
+    """Attested minutes of the paper era up to and including the day `as_of`. One stands at a time."""
+
+    TOPIC = "opening-balance-recorded.v1"
+    minutes: Minutes
+    as_of: date
+    evidence: ReasonCode
+
+
+class OpeningBalanceVoided(OpeningBalanceEvent):
+    TOPIC = "opening-balance-voided.v1"
+    reason: ReasonCode
+
+
+class DayCapEvent(Event):
+    volunteer: VolunteerNumber
+    day: date
+    raise_id: RaiseId
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("day-cap", self.volunteer, self.day.isoformat())
+
+
+class DayCapRaised(DayCapEvent):
+    """More than the day's cap was approved; the greatest raise in force replaces the cap for this volunteer and day."""
+
+    TOPIC = "day-cap-raised.v1"
+    minutes: Annotated[int, Field(strict=True, ge=1, le=1440)]
+    reason: ReasonCode
+
+
+class DayCapRaiseWithdrawn(DayCapEvent):
+    TOPIC = "day-cap-raise-withdrawn.v1"
+    reason: ReasonCode
+
+
+class PeopleServedCounted(Event):
+    """People served at a station on a day (and for a project): the last count for the same three stands."""
+
+    TOPIC = "people-served-counted.v1"
+    station: StationId
+    project: ProjectId | None = None
+    day: date
+    people: People
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("people-served", self.station, self.project or "", self.day.isoformat())
+
+
+# --- rules and honours ----------------------------------------------------------------------------------------------
+
+
+class RulesPublished(Event):
+    """A rule timeline as TOML text, whole; `version` counts from 1."""
+
+    TOPIC = "rules-published.v1"
+    version: Annotated[int, Field(strict=True, ge=1)]
+    digest: Digest
+    text: str
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("rules", "timeline")
+
+
+class HonorEvent(Event):
+    award: AwardId
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("honor", self.award)
+
+
+class HonorAnnounced(HonorEvent):
+    """Public notice that an honour is to be conferred on a volunteer (or a project)."""
+
+    TOPIC = "honor-announced.v1"
+    honor: HonorId
+    volunteer: VolunteerNumber | None = None
+    project: ProjectId | None = None
+
+
+class HonorObjected(HonorEvent):
+    TOPIC = "honor-objected.v1"
+    reason: ReasonCode
+    note: Digest | None = None
+
+
+class HonorAwarded(HonorEvent):
+    """The award with its evidence: the rules' version and the log position it rests on, and the minutes found then."""
+
+    TOPIC = "honor-awarded.v1"
+    honor: HonorId
+    volunteer: VolunteerNumber | None = None
+    project: ProjectId | None = None
+    awarded_on: date
+    rules_version: Annotated[int, Field(strict=True, ge=0)]
+    evidence_position: Annotated[int, Field(strict=True, ge=0)]
+    credited_minutes: Minutes
+
+
+class HonorRevoked(HonorEvent):
+    TOPIC = "honor-revoked.v1"
+    reason: ReasonCode
+
+
+EVENTS: tuple[type[Event], ...] = (
+    VolunteerRegistered,
+    VolunteerWithdrawn,
+    VolunteerMerged,
+    TrainingCompleted,
+    OrganisationJoined,
+    OrganisationLeft,
+    OrganisationFounded,
+    StationOpened,
+    StationClosed,
+    ProjectLaunched,
+    ProjectEnded,
+    CheckedIn,
+    CheckedOut,
+    ShiftCorrected,
+    ShiftVoided,
+    ShiftReinstated,
+    ShiftDisputed,
+    DisputeSettled,
+    OpeningBalanceRecorded,
+    OpeningBalanceVoided,
+    DayCapRaised,
+    DayCapRaiseWithdrawn,
+    PeopleServedCounted,
+    RulesPublished,
+    HonorAnnounced,
+    HonorObjected,
+    HonorAwarded,
+    HonorRevoked,
+)
+"""All events of version 1. The order is free; the columnar schema numbers them itself."""

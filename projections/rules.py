@@ -1,0 +1,154 @@
+"""Rule timelines: what a minute of service is worth, from which service date on.
+
+A timeline is TOML text read into the models below. Everything that DOMAIN.md marks [config] is a field here and a line
+in `rules/luohu.toml`; no kernel holds a number of its own. Minutes are whole, days are days of the timeline's time zone.
+
+Errors: `RulesError` names the file's key and the way out. This module reads text, never files.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from hashlib import sha256
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ledger.events import StationKind, TrainingTier
+from ledger.names import HonorId, ProjectId
+
+
+class RulesError(ValueError):
+    """A rule timeline that cannot be used; the message names the key and the remedy."""
+
+
+def _minute_of_day(value: object) -> object:
+    """Turn "08:30" into 510; "24:00" is the day's end."""
+    if isinstance(value, str):
+        hour, colon, minute = value.partition(":")
+        if not (colon and hour.isdigit() and minute.isdigit() and len(minute) == 2 and int(minute) < 60):
+            raise ValueError('is not a time of day; write "08:30"')
+        return int(hour) * 60 + int(minute)
+    return value
+
+
+MinuteOfDay = Annotated[int, BeforeValidator(_minute_of_day), Field(strict=True, ge=0, le=1440)]
+
+
+class _Rules(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Factor(_Rules):
+    """A window in which a counted minute earns `percent` of itself. Every condition that is given must hold.
+
+    `first_day` and `last_day` are both inside; `minute_from` is inside, `minute_until` is not; a window whose end is not
+    after its start runs through midnight and looks at each minute's own date. `weekdays`: 1 is Monday, 7 is Sunday.
+    """
+
+    name: str
+    percent: Annotated[int, Field(strict=True, ge=0, le=1000)]
+    first_day: date | None = None
+    last_day: date | None = None
+    weekdays: tuple[Annotated[int, Field(strict=True, ge=1, le=7)], ...] = ()
+    minute_from: MinuteOfDay = 0
+    minute_until: MinuteOfDay = 1440
+    station_kinds: tuple[StationKind, ...] = ()
+    projects: tuple[ProjectId, ...] = ()
+
+    @model_validator(mode="after")
+    def _days_in_order(self) -> Factor:
+        if self.first_day and self.last_day and self.last_day < self.first_day:
+            raise ValueError("last_day lies before first_day: swap them")
+        return self
+
+
+class Threshold(_Rules):
+    """An honour reached on the first date on which all of its conditions hold (stars: DOMAIN.md, "Stars")."""
+
+    id: HonorId
+    title: str
+    credited_minutes_min: Annotated[int, Field(strict=True, ge=0, le=100_000_000)]
+    grade: Literal["any", "scanned"] = "any"
+    tenure_months_min: Annotated[int, Field(strict=True, ge=0, le=600)] = 0
+    training_tier_min: TrainingTier | None = None
+
+
+class RuleSet(_Rules):
+    """The rules that hold from service date `holds_from` until the next set's."""
+
+    holds_from: date
+    day_minutes_max: Annotated[int, Field(strict=True, ge=0, le=1440)]
+    shift_minutes_min: Annotated[int, Field(strict=True, ge=0, le=1440)]
+    shift_minutes_max: Annotated[int, Field(strict=True, ge=0, le=10_080)]
+    missing_check_out_minutes: Annotated[int, Field(strict=True, ge=0, le=1440)] = 0
+    credit_unit_minutes: Annotated[int, Field(strict=True, ge=1, le=1440)] = 1
+    factors: tuple[Factor, ...] = ()
+    honors: tuple[Threshold, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RuleSet:
+        if self.shift_minutes_max < self.shift_minutes_min:
+            raise ValueError("shift_minutes_max lies below shift_minutes_min: no shift could earn anything")
+        ids = [honor.id for honor in self.honors]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two honors have the same id: give each its own")
+        return self
+
+
+class RuleTimeline(_Rules):
+    """Rule sets in the order of the service dates they hold from; the first reaches back to the beginning."""
+
+    name: str
+    time_zone: str
+    rule_sets: Annotated[tuple[RuleSet, ...], Field(min_length=1)]
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("is not a time zone; write a name such as Asia/Shanghai") from None
+        return value
+
+    @model_validator(mode="after")
+    def _ascending(self) -> RuleTimeline:
+        days = [rule_set.holds_from for rule_set in self.rule_sets]
+        if days != sorted(set(days)):
+            raise ValueError("rule_sets must stand in the order of holds_from, each with a date of its own")
+        if days[0] > date(2000, 1, 1):
+            raise ValueError("the first rule set must hold from 2000-01-01 or earlier, or early shifts have no rules")
+        return self
+
+
+def parse_timeline(text: str) -> RuleTimeline:
+    """Read a rule timeline from TOML text.
+
+    Raises:
+        RulesError: the text is no TOML, or a key is unknown, missing or out of range; each with its place and remedy.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RulesError(f"the rules are not TOML: {error}") from None
+    try:
+        return RuleTimeline.model_validate(content)
+    except ValidationError as error:
+        raise RulesError("; ".join(_sentence(dict(problem)) for problem in error.errors())) from None
+
+
+def _sentence(problem: dict[str, object]) -> str:
+    place = problem["loc"]
+    assert isinstance(place, tuple)
+    where = ".".join(str(part) for part in place) or "timeline"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown key; check its spelling or remove it"
+    return f"{where}: {str(problem['msg']).removeprefix('Value error, ')}"
+
+
+def rules_digest(text: str) -> str:
+    """Return the digest under which a timeline's text is published: SHA-256, 64 hex digits."""
+    return sha256(text.encode()).hexdigest()
