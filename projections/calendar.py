@@ -1,0 +1,115 @@
+"""Days and minutes: instants become local days, in kernels that know no time zone database.
+
+A zone is compiled to its offsets between 2000 and 2101; a piece of time between two local midnights or two changes of the
+clock has one offset, which is how daylight saving needs no special case anywhere else.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from projections.compiled import kernel
+from projections.schema import DAYS, Ints
+
+EPOCH = date(1970, 1, 1)
+
+
+class ZoneTable(NamedTuple):
+    """UTC minutes at which an offset begins to hold (ascending, the first before all instants), and the offsets in minutes."""
+
+    since: Ints
+    offset: Ints
+
+
+def day_number(day: date) -> int:
+    """Return days since 1970-01-01."""
+    return (day - EPOCH).days
+
+
+def day_of_number(number: int) -> date:
+    """Return the date of a day number."""
+    return EPOCH + timedelta(days=number)
+
+
+@lru_cache(maxsize=16)
+def zone_table(name: str) -> ZoneTable:
+    """Compile a time zone: each change of offset between 2000 and 2101, to the minute."""
+    zone = ZoneInfo(name)
+
+    def offset(minute: int) -> int:
+        shift = datetime.fromtimestamp(minute * 60, UTC).astimezone(zone).utcoffset()
+        return 0 if shift is None else int(shift.total_seconds() // 60)
+
+    first = day_number(date(1999, 12, 30)) * 1440
+    since, offsets = [first], [offset(first)]
+    for day in range(first, DAYS * 1440, 1440):
+        if offset(day + 1440) == offset(day):
+            continue
+        low, high = day, day + 1440
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if offset(middle) == offset(day) else (low, middle)
+        since.append(high)
+        offsets.append(offset(high))
+    return ZoneTable(np.array(since, np.int32), np.array(offsets, np.int32))
+
+
+@kernel
+def local_span(minute: int, zone: ZoneTable) -> tuple[int, int, int]:
+    """Return (local day, minute of that day, UTC minute at which the day or the offset ends) of a UTC minute."""
+    since, offsets = zone
+    low, high = 0, len(since)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if since[middle] <= minute:
+            low = middle
+        else:
+            high = middle
+    local = minute + offsets[low]
+    day = local // 1440
+    within = local - day * 1440
+    until = minute + 1440 - within
+    if low + 1 < len(since) and since[low + 1] < until:
+        until = since[low + 1]
+    return day, within, until
+
+
+@kernel
+def civil(day: int) -> tuple[int, int, int]:
+    """Return (year, month, day of month) of a day number, by the proleptic Gregorian calendar."""
+    shifted = day + 719_468  # days since 0000-03-01: years then end with the leap day
+    era = shifted // 146_097
+    day_of_era = shifted - era * 146_097
+    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month_from_march = (5 * day_of_year + 2) // 153
+    day_of_month = day_of_year - (153 * month_from_march + 2) // 5 + 1
+    month = month_from_march + 3 if month_from_march < 10 else month_from_march - 9
+    return year_of_era + era * 400 + (1 if month <= 2 else 0), month, day_of_month
+
+
+@kernel
+def number_of(year: int, month: int, day_of_month: int) -> int:
+    """Return the day number of a date."""
+    shifted_year = year - 1 if month <= 2 else year
+    era = shifted_year // 400
+    year_of_era = shifted_year - era * 400
+    month_from_march = month - 3 if month > 2 else month + 9
+    day_of_year = (153 * month_from_march + 2) // 5 + day_of_month - 1
+    return era * 146_097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719_468
+
+
+@kernel
+def months_later(day: int, months: int) -> int:
+    """Return the day number so many calendar months later; a day the month does not have becomes its last."""
+    year, month, day_of_month = civil(day)
+    months += month - 1
+    year += months // 12
+    month = months - months // 12 * 12 + 1
+    last = number_of(year + 1, 1, 1) - 1 if month == 12 else number_of(year, month + 1, 1) - 1
+    return min(number_of(year, month, 1) + day_of_month - 1, last)

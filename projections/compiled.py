@@ -1,0 +1,49 @@
+"""Compile kernels with numba, and keep what was compiled where an edit cannot make it stale.
+
+Numba's own cache does not notice an edit in a *called* function: the caller goes on with the old code, silently. The
+cache directory is therefore named by a hash of every source file of this package, the numba version and the processor.
+This is the one module of the package that looks at files, and only at its own sources.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import llvmlite.binding
+import numba
+import numba.core.config
+
+_PACKAGE = Path(__file__).parent
+
+
+def cache_directory() -> Path:
+    """Return where compiled kernels are kept: `HOURS_KERNELS`, else beside the Python environment they belong to."""
+    seen = sha256(f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {sys.version}".encode())
+    for source in sorted(_PACKAGE.glob("*.py")):
+        seen.update(source.read_bytes())
+    root = os.environ.get("HOURS_KERNELS") or str(Path(sys.prefix) / "var" / "hours-kernels")
+    return Path(root) / seen.hexdigest()[:16]
+
+
+def _use_cache() -> None:
+    directory = cache_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a read-only installation compiles anew in each process
+        return
+    numba.core.config.CACHE_DIR = str(directory)
+
+
+_use_cache()
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def kernel(function: _F) -> _F:
+    """Compile a plain loop: no Python objects, no global lock, cached on disk. `function.py_func` stays the plain loop."""
+    return cast("_F", numba.njit(cache=True, nogil=True)(function))

@@ -1,0 +1,305 @@
+"""Facts: the log as columns, with the names behind the numbers. What a replay starts from.
+
+The archive (in `replay/`) reads facts of millions of events from Parquet; `facts_of` makes the same of a few event objects, for the
+live follower, for a single volunteer, and for tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from ledger import events as ledger_events
+from ledger.events import Event
+from projections.calendar import day_number
+from projections.compiled import kernel
+from projections.order import ShiftKeys, order_shifts
+from projections.read_models import ReadModels, compute
+from projections.resolve import resolve
+from projections.rule_table import rule_table
+from projections.rules import RuleTimeline
+from projections.schema import (
+    ATTESTED,
+    CAP_RAISE_WITHDRAWN,
+    CAP_RAISED,
+    CHANGE_BITS,
+    IMPORTED,
+    NO_DAY,
+    NONE,
+    OPENING_RECORDED,
+    OPENING_VOIDED,
+    OTHER,
+    OTHER_CODES,
+    PEOPLE_SERVED,
+    REGISTERED,
+    REPLACES,
+    SHIFT_CODES,
+    STATION_KINDS,
+    STATION_OPENED,
+    TIERS,
+    TRAINED,
+    Ints,
+    OtherEvents,
+    ResolvedShifts,
+    ShiftEvents,
+    ShiftTable,
+    VolunteerTable,
+    Words,
+)
+
+UNKNOWN_KIND = 8
+"""The kind of a station that the facts at hand do not tell."""
+
+
+class Names:
+    """Names and their surrogates: dense numbers in order of first appearance."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.number: dict[str, int] = {}
+        for name in names:
+            self.add(name)
+
+    def add(self, name: str | None) -> int:
+        """Return the surrogate of a name, a new one if need be; `NONE` for no name."""
+        return NONE if name is None else self.number.setdefault(name, len(self.number))
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def texts(self) -> list[str]:
+        """Return the names in the order of their surrogates."""
+        return list(self.number)
+
+    def ranks(self) -> Ints:
+        """Return each name's place among all names, sorted."""
+        texts = self.texts()
+        ranks = np.empty(len(texts), np.int32)
+        ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts), dtype=np.int32)
+        return ranks
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All events known, as columns, and the names behind their surrogates."""
+
+    shift_events: ShiftEvents
+    other_events: OtherEvents
+    shift_volunteer: Ints
+    volunteers: Names
+    stations: Names
+    projects: Names
+    shift_keys: ShiftKeys
+
+    def resolved(self) -> ResolvedShifts:
+        """Resolve all shifts; the result serves every rule timeline."""
+        return resolve(self.shift_events, self.shift_volunteer, self.stations.ranks(), self.projects.ranks())
+
+    def ordered(self, resolved: ResolvedShifts) -> ShiftTable:
+        """Order resolved shifts by volunteer."""
+        return order_shifts(resolved, len(self.volunteers), self.shift_keys)
+
+    def volunteer_table(self) -> VolunteerTable:
+        """Fold the other events into what is true of each volunteer."""
+        return fold_volunteers(self.other_events, len(self.volunteers))
+
+    def station_kinds(self) -> Ints:
+        """Return the kind of each station, as bits of `STATION_KINDS`."""
+        kinds = np.full(len(self.stations), UNKNOWN_KIND, np.int32)
+        opened = self.other_events.code == STATION_OPENED
+        kinds[self.other_events.station[opened]] = self.other_events.amount[opened]
+        return kinds
+
+    def people_served(self) -> Ints:
+        """Return int32[n, 3]: station, day, people served; for a station, project and day the last count stands."""
+        events = self.other_events
+        rows = np.flatnonzero(events.code == PEOPLE_SERVED)[::-1]
+        keys = np.stack([events.station[rows], events.project[rows], events.day[rows]], axis=1)
+        _, last = np.unique(keys, axis=0, return_index=True) if len(keys) else (None, np.empty(0, np.intp))
+        return np.stack([keys[last, 0], keys[last, 2], events.amount[rows][last]], axis=1).astype(np.int32)
+
+    def read_models(self, timeline: RuleTimeline, *, threads: int = 1) -> ReadModels:
+        """Replay: all read models under a timeline."""
+        table = self.ordered(self.resolved())
+        rules = rule_table(timeline, self.projects.number)
+        return compute(
+            table, self.volunteer_table(), self.station_kinds(), rules, self.people_served(), threads=threads
+        )
+
+
+def fold_volunteers(events: OtherEvents, volunteers: int) -> VolunteerTable:
+    """Fold registrations, trainings, opening balances and raises; the last in the log stands, a registration the first."""
+    table = VolunteerTable(
+        registered=np.full(volunteers, NO_DAY, np.int32),
+        opening_day=np.full(volunteers, NO_DAY, np.int32),
+        opening_minutes=np.zeros(volunteers, np.int32),
+        trained=np.full((volunteers, len(TIERS)), NO_DAY, np.int32),
+        raises=np.zeros(volunteers + 1, np.int64),
+        raise_day=np.empty(0, np.int32),
+        raise_minutes=np.empty(0, np.int32),
+    )
+    _fold(events, table)
+    raised = np.flatnonzero((events.code == CAP_RAISED) | (events.code == CAP_RAISE_WITHDRAWN))
+    if not len(raised):
+        return table
+    standing: dict[tuple[int, int, int], int] = {}  # raises are rare: a plain dictionary will do
+    for row in raised:
+        key = int(events.volunteer[row]), int(events.day[row]), int(events.key[row])
+        if events.code[row] == CAP_RAISED:
+            standing[key] = int(events.amount[row])
+        else:
+            standing.pop(key, None)
+    greatest: dict[tuple[int, int], int] = {}
+    for (volunteer, day, _), minutes in standing.items():
+        greatest[volunteer, day] = max(minutes, greatest.get((volunteer, day), 0))
+    rows = sorted(greatest.items())
+    counts = np.bincount([volunteer for (volunteer, _), _ in rows], minlength=volunteers) if rows else np.zeros(volunteers)
+    return table._replace(
+        raises=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        raise_day=np.array([day for (_, day), _ in rows], np.int32),
+        raise_minutes=np.array([minutes for _, minutes in rows], np.int32),
+    )
+
+
+@kernel
+def _fold(events: OtherEvents, table: VolunteerTable) -> None:
+    for row in range(len(events.code)):
+        code = events.code[row]
+        volunteer = events.volunteer[row]
+        if code == REGISTERED:
+            if table.registered[volunteer] == NO_DAY:
+                table.registered[volunteer] = events.day[row]
+        elif code == TRAINED:
+            for tier in range(events.amount[row]):
+                table.trained[volunteer, tier] = min(table.trained[volunteer, tier], events.day[row])
+        elif code == OPENING_RECORDED:
+            table.opening_day[volunteer] = events.day[row]
+            table.opening_minutes[volunteer] = events.amount[row]
+        elif code == OPENING_VOIDED:
+            table.opening_day[volunteer] = NO_DAY
+            table.opening_minutes[volunteer] = 0
+
+
+# --- facts of event objects -----------------------------------------------------------------------------------------
+
+
+class FactsBuilder:
+    """Collects events in log order; `facts()` makes columns of them."""
+
+    def __init__(self) -> None:
+        self.volunteers, self.stations, self.projects, self.keys = Names(), Names(), Names(), Names()
+        self._shifts: dict[tuple[str, UUID], int] = {}
+        self._shift_volunteer: list[int] = []
+        self._shift_rows: list[tuple[int, ...]] = []
+        self._other_rows: list[tuple[int, ...]] = []
+
+    def add(self, position: int, event: Event) -> None:
+        """Take one more event."""
+        if isinstance(event, ledger_events.ShiftEvent):
+            self._shift_rows.append((position, *self._shift_row(event)))
+        else:
+            self._other_rows.append((position, *self._other_row(event)))
+
+    def shift_number(self, volunteer: str, shift: UUID) -> int:
+        """Return the surrogate of a shift, a new one if need be."""
+        number = self._shifts.setdefault((volunteer, shift), len(self._shifts))
+        if number == len(self._shift_volunteer):
+            self._shift_volunteer.append(self.volunteers.add(volunteer))
+        return number
+
+    def shifts(self) -> list[tuple[str, UUID]]:
+        """Return volunteer and shift id of each shift, in the order of their surrogates."""
+        return list(self._shifts)
+
+    def _shift_row(self, event: ledger_events.ShiftEvent) -> tuple[int, ...]:
+        said: Mapping[str, Any] = event.__dict__
+        marks = (ATTESTED if said.get("evidence") else 0) | (REPLACES if said.get("replaces") else 0)
+        return (
+            SHIFT_CODES[event.TOPIC],
+            self.shift_number(event.volunteer, event.shift),
+            self.stations.add(said.get("station")),
+            self.projects.add(said.get("project")),
+            event.occurred_at,
+            event.recorded_at,
+            said.get("check_in") or 0,
+            said.get("check_out") or 0,
+            sum(CHANGE_BITS[name] for name in set(said.get("changes", ()))),
+            marks | (IMPORTED if event.imported else 0),
+        )
+
+    def _other_row(self, event: Event) -> tuple[int, ...]:
+        said: Mapping[str, Any] = event.__dict__
+        code = OTHER_CODES.get(event.TOPIC, OTHER)
+        day, amount = NONE, NONE
+        match event:
+            case ledger_events.VolunteerRegistered():
+                day = day_number(event.registered_on)
+            case ledger_events.TrainingCompleted():
+                day, amount = day_number(event.completed_on), TIERS[event.tier]
+            case ledger_events.OpeningBalanceRecorded():
+                day, amount = day_number(event.as_of), event.minutes
+            case ledger_events.DayCapRaised():
+                day, amount = day_number(event.day), event.minutes
+            case ledger_events.DayCapRaiseWithdrawn():
+                day = day_number(event.day)
+            case ledger_events.PeopleServedCounted():
+                day, amount = day_number(event.day), event.people
+            case ledger_events.StationOpened():
+                amount = STATION_KINDS[event.kind]
+            case _:
+                pass
+        return (
+            code,
+            self.volunteers.add(said.get("volunteer")),
+            self.stations.add(said.get("station")),
+            self.projects.add(said.get("project")),
+            self.keys.add(said.get("raise_id")),
+            day,
+            amount,
+        )
+
+    def facts(self) -> Facts:
+        """Return the columns of all events taken so far."""
+        keys = np.array([(shift.int >> 64, shift.int & (1 << 64) - 1) for _, shift in self._shifts], np.uint64).reshape(-1, 2)
+
+        def shift_keys(shifts: Ints) -> tuple[Words, Words]:
+            return keys[shifts, 0], keys[shifts, 1]
+
+        return Facts(
+            shift_events=ShiftEvents(*_columns(self._shift_rows, ShiftEvents)),
+            other_events=OtherEvents(*_columns(self._other_rows, OtherEvents)),
+            shift_volunteer=np.array(self._shift_volunteer, np.int32),
+            volunteers=self.volunteers,
+            stations=self.stations,
+            projects=self.projects,
+            shift_keys=shift_keys,
+        )
+
+
+DTYPES = {
+    "position": np.int64,
+    "code": np.uint8,
+    "changes": np.uint8,
+    "marks": np.uint8,
+    "occurred_at": np.uint32,
+    "recorded_at": np.uint32,
+    "check_in": np.uint32,
+    "check_out": np.uint32,
+}
+"""Dtypes of columns of events; all others are int32."""
+
+
+def _columns(rows: list[tuple[int, ...]], table: type[ShiftEvents] | type[OtherEvents]) -> list[Any]:
+    whole = np.array(rows, np.int64).reshape(-1, len(table._fields))
+    return [np.ascontiguousarray(whole[:, at], DTYPES.get(name, np.int32)) for at, name in enumerate(table._fields)]
+
+
+def facts_of(events: Iterable[Event]) -> Facts:
+    """Return the facts of events in log order, numbered from position 1."""
+    builder = FactsBuilder()
+    for position, event in enumerate(events, 1):
+        builder.add(position, event)
+    return builder.facts()

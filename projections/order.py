@@ -1,0 +1,113 @@
+"""Order: the shifts that can earn something, volunteer by volunteer, in the order in which the rules take them.
+
+The order is that of check-in minute, end minute and shift id, never that of the log (DESIGN.md). The end may depend on
+rules (a missing check-out), so the table is ordered by check-in minute, and equal ones carry the rank of their shift ids
+(`tie`) from which the credit kernel finishes the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from projections.compiled import kernel
+from projections.schema import (
+    NO_INSTANT,
+    NONE,
+    SCANNED_IN,
+    SCANNED_OUT,
+    MOVED,
+    VOID,
+    Ints,
+    Longs,
+    ResolvedShifts,
+    ShiftTable,
+    Words,
+)
+
+ShiftKeys = Callable[[Ints], tuple[Words, Words]]
+"""Given surrogates of shifts, their ids as two uint64 halves, high and low."""
+
+
+def order_shifts(shifts: ResolvedShifts, volunteers: int, shift_keys: ShiftKeys) -> ShiftTable:
+    """Build the table the credit kernel reads, from resolved shifts in any order.
+
+    Shifts that are void, or have no check-in or no station in force, are left out: they hold no time and earn nothing.
+    """
+    first = np.zeros(volunteers + 1, np.int64)
+    _count(shifts, first)
+    rows = int(first[-1])
+    table = ShiftTable(
+        first=first,
+        shift=np.empty(rows, np.int32),
+        start=np.empty(rows, np.int32),
+        end=np.empty(rows, np.int32),
+        station=np.empty(rows, np.int32),
+        project=np.empty(rows, np.int32),
+        scanned=np.empty(rows, np.uint8),
+        tie=np.zeros(rows, np.int32),
+    )
+    tied = _place(shifts, first[:-1].copy(), table)
+    if tied:
+        _rank_ties(table, shift_keys)
+    return table
+
+
+@kernel
+def _can_earn(shifts: ResolvedShifts, shift: int) -> bool:
+    return bool(shifts.check_in[shift] != NO_INSTANT and shifts.station[shift] >= 0 and not shifts.flags[shift] & VOID)
+
+
+@kernel
+def _count(shifts: ResolvedShifts, first: Longs) -> None:
+    for shift in range(len(shifts.flags)):
+        if _can_earn(shifts, shift):
+            first[shifts.volunteer[shift] + 1] += 1
+    for volunteer in range(1, len(first)):
+        first[volunteer] += first[volunteer - 1]
+
+
+@kernel
+def _place(shifts: ResolvedShifts, free: Longs, table: ShiftTable) -> bool:
+    """Put each shift among its volunteer's, then sort these by check-in minute; tell whether any two are equal.
+
+    Shifts come nearly in order of time, so that an insertion sort moves little.
+    """
+    for shift in range(len(shifts.flags)):
+        if not _can_earn(shifts, shift):
+            continue
+        volunteer = shifts.volunteer[shift]
+        row = free[volunteer]
+        free[volunteer] += 1
+        start = np.int32(shifts.check_in[shift] // 60)
+        low = table.first[volunteer]
+        while row > low and table.start[row - 1] > start:
+            table.start[row] = table.start[row - 1]
+            table.shift[row] = table.shift[row - 1]
+            row -= 1
+        table.start[row] = start
+        table.shift[row] = shift
+    scanned = SCANNED_IN | SCANNED_OUT
+    tied = False
+    for volunteer in range(len(table.first) - 1):
+        for row in range(table.first[volunteer], table.first[volunteer + 1]):
+            shift = table.shift[row]
+            check_out = shifts.check_out[shift]
+            table.end[row] = NONE if check_out == NO_INSTANT else np.int32(check_out // 60)
+            table.station[row] = shifts.station[shift]
+            table.project[row] = shifts.project[shift]
+            flags = shifts.flags[shift]
+            table.scanned[row] = 1 if flags & scanned == scanned and not flags & MOVED else 0
+            if row > table.first[volunteer] and table.start[row] == table.start[row - 1]:
+                tied = True
+    return tied
+
+
+def _rank_ties(table: ShiftTable, shift_keys: ShiftKeys) -> None:
+    """Give shifts of one volunteer that begin in one minute the rank of their ids. They are few, so only their ids are read."""
+    volunteer = np.repeat(np.arange(len(table.first) - 1, dtype=np.int32), np.diff(table.first))
+    same = (table.start[1:] == table.start[:-1]) & (volunteer[1:] == volunteer[:-1])
+    rows = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))  # noqa: FBT003 - a padding, not a switch
+    high, low = shift_keys(table.shift[rows])
+    table.tie[rows[np.lexsort((low, high))]] = np.arange(len(rows), dtype=np.int32)

@@ -1,0 +1,246 @@
+"""Read models: one pass over all volunteers turns resolved shifts into hours, station days and standings.
+
+The pass credits a volunteer (`projections.credit`) and adds the pieces up; nothing is kept of them. Volunteers are
+independent of one another, so the pass is cut into ranges of volunteers that run in parallel, and what they share (station days)
+is added up at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from projections.calendar import civil
+from projections.compiled import kernel
+from projections.credit import Workspace, credit_volunteer, workspace
+from projections.honors import HonorWorkspace, honor_workspace, reach_honors
+from projections.rule_table import RuleTable
+from projections.schema import (
+    COUNTED,
+    CREDITED,
+    DAY,
+    DAYS,
+    FIRST,
+    HOURS_COLUMNS,
+    NO_DAY,
+    PIECE_COLUMNS,
+    RAW,
+    ROW,
+    STATION_COLUMNS,
+    Ints,
+    Longs,
+    ShiftTable,
+    VolunteerTable,
+)
+
+
+_YEAR_ZERO = 1999
+"""The first year of the table of years: the year in which 2000 begins somewhere west of Greenwich."""
+_PIECES = len(HOURS_COLUMNS)
+_CREDITED = 2 + HOURS_COLUMNS.index("credited")
+_ATTESTED = 2 + HOURS_COLUMNS.index("attested")
+
+
+class ReadModels(NamedTuple):
+    """All read models of one replay, as columns.
+
+    hours: int64[n, 8]: volunteer, year (0 for all years, with the opening balance), then `HOURS_COLUMNS`, by volunteer and year.
+    stations: int64[stations, days, len(STATION_COLUMNS)]: local days from `first_day` on.
+    standings: int32[n, 3]: volunteer, honour (row of the HonorTable), day reached; by volunteer and honour.
+    """
+
+    hours: Longs
+    stations: Longs
+    first_day: int
+    standings: Ints
+
+
+class Totals(NamedTuple):
+    """What one thread adds up. Rows of hours and standings are written from the front; `used` says how many."""
+
+    hours: Longs
+    standings: Ints
+    stations: Longs
+    stamps: Longs  # by station: the volunteer and day last counted there
+    years: Longs  # by year since 2000: HOURS_COLUMNS of the volunteer at hand and the number of pieces, zero between volunteers
+    reached: Ints
+    used: Longs
+
+
+def compute(
+    table: ShiftTable,
+    volunteers: VolunteerTable,
+    station_kind: Ints,
+    rules: RuleTable,
+    served: Ints,
+    *,
+    threads: int = 1,
+) -> ReadModels:
+    """Compute all read models.
+
+    Args:
+        table, volunteers, station_kind, rules: facts and rules, indexed alike.
+        served: int32[n, 3]: station, day, people served.
+        threads: how many ranges of volunteers run at once.
+    """
+    first_day, last_day = day_range(table, served)
+    ranges = _balanced(table.first, threads)
+    totals = [
+        _allocate(table, low, high, len(station_kind), last_day - first_day + 1, rules) for low, high in ranges
+    ]
+    longest = int(np.diff(table.first).max(initial=0))
+
+    def work(number: int) -> None:
+        low, high = ranges[number]
+        memory, honors = workspace(longest), honor_workspace()
+        _pass_over(low, high, table, volunteers, station_kind, rules, first_day, memory, honors, totals[number])
+
+    with ThreadPoolExecutor(len(ranges)) as pool:
+        list(pool.map(work, range(len(ranges))))
+    stations = totals[0].stations
+    for other in totals[1:]:
+        stations += other.stations
+    np.add.at(stations, (served[:, 0], served[:, 1] - first_day, STATION_COLUMNS.index("people_served")), served[:, 2])
+    return ReadModels(
+        hours=np.concatenate([total.hours[: total.used[0]] for total in totals]),
+        stations=stations,
+        first_day=first_day,
+        standings=np.concatenate([total.standings[: total.used[1]] for total in totals]),
+    )
+
+
+def pieces_of(
+    volunteer: int, table: ShiftTable, volunteers: VolunteerTable, station_kind: Ints, rules: RuleTable
+) -> Ints:
+    """Return the pieces of one volunteer, int32[n, PIECE_COLUMNS]: the trace behind each number."""
+    shifts = int(table.first[volunteer + 1] - table.first[volunteer])
+    count, pieces = credit_volunteer(
+        volunteer, table, volunteers, station_kind, rules, workspace(shifts), np.empty((shifts + 16, PIECE_COLUMNS), np.int32)
+    )
+    return pieces[:count]
+
+
+def day_range(table: ShiftTable, served: Ints) -> tuple[int, int]:
+    """Return the first and last day anything can fall on, a day wider than UTC on both sides."""
+    ends = [table.start, table.end]
+    known = [column[column >= 0] for column in ends if len(column)]
+    days = [int(column.min()) // 1440 - 1 for column in known if len(column)]
+    # A missing check-out may credit up to a day after its check-in.
+    days += [int(column.max()) // 1440 + 2 for column in known if len(column)]
+    days += [int(edge) for edge in (served[:, 1].min(), served[:, 1].max())] if len(served) else []
+    return (min(days), max(days)) if days else (0, 0)
+
+
+def _balanced(first: Longs, parts: int) -> Sequence[tuple[int, int]]:
+    """Cut the volunteers into ranges with about equal numbers of shifts."""
+    marks = np.searchsorted(first, np.linspace(0, first[-1], max(parts, 1) + 1)[1:-1])
+    edges = [0, *(int(mark) for mark in marks), len(first) - 1]
+    return [(low, max(low, high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _allocate(table: ShiftTable, low: int, high: int, stations: int, days: int, rules: RuleTable) -> Totals:
+    years = days // 365 + 3
+    rows = (high - low) * (years + 1)  # memory that no row is written to is never touched
+    return Totals(
+        hours=np.empty((rows, 2 + len(HOURS_COLUMNS)), np.int64),
+        standings=np.empty(((high - low) * len(rules.honors.minutes), 3), np.int32),
+        stations=np.zeros((stations, days, len(STATION_COLUMNS)), np.int64),
+        stamps=np.full(stations, -1, np.int64),
+        years=np.zeros((DAYS // 365 + 2, _PIECES + 1), np.int64),
+        reached=np.empty(len(rules.honors.minutes), np.int32),
+        used=np.zeros(2, np.int64),
+    )
+
+
+@kernel
+def _pass_over(
+    low: int,
+    high: int,
+    table: ShiftTable,
+    volunteers: VolunteerTable,
+    station_kind: Ints,
+    rules: RuleTable,
+    first_day: int,
+    memory: Workspace,
+    honors: HonorWorkspace,
+    totals: Totals,
+) -> None:
+    pieces = np.empty((1024, PIECE_COLUMNS), np.int32)
+    for volunteer in range(low, high):
+        count, pieces = credit_volunteer(volunteer, table, volunteers, station_kind, rules, memory, pieces)
+        opening = volunteers.opening_minutes[volunteer]
+        has_opening = volunteers.opening_day[volunteer] != NO_DAY
+        if count or has_opening:
+            _add_hours(volunteer, opening, table, pieces, count, totals)
+            _add_station_days(volunteer, table, pieces, count, first_day, totals)
+        reach_honors(volunteer, table, volunteers, rules, pieces, count, honors, totals.reached)
+        for honor in range(len(totals.reached)):
+            if totals.reached[honor] != NO_DAY:
+                row = totals.used[1]
+                totals.standings[row, 0] = volunteer
+                totals.standings[row, 1] = honor
+                totals.standings[row, 2] = totals.reached[honor]
+                totals.used[1] += 1
+
+
+@kernel
+def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, count: int, totals: Totals) -> None:
+    """Add the pieces up by year; the row of year 0 is their sum and the opening balance."""
+    first_year, last_year = 0, -1
+    known_day, year = -1, 0
+    for number in range(count):
+        day = pieces[number, DAY]
+        if day != known_day:
+            year = civil(day)[0] - _YEAR_ZERO
+            known_day = day
+            first_year = year if last_year < 0 else min(first_year, year)
+            last_year = max(last_year, year)
+        credited = pieces[number, CREDITED]
+        sums = totals.years[year]
+        sums[0] += pieces[number, FIRST]
+        sums[1] += pieces[number, RAW]
+        sums[2] += pieces[number, COUNTED]
+        sums[3] += credited
+        if table.scanned[pieces[number, ROW]]:
+            sums[4] += credited
+        else:
+            sums[5] += credited
+        sums[_PIECES] += 1
+    whole = totals.used[0]
+    totals.hours[whole, 0] = volunteer
+    totals.hours[whole, 1:] = 0
+    totals.hours[whole, _CREDITED] = totals.hours[whole, _ATTESTED] = opening
+    row = whole
+    for year in range(first_year, last_year + 1):
+        sums = totals.years[year]
+        if sums[_PIECES] == 0:
+            continue
+        row += 1
+        totals.hours[row, 0] = volunteer
+        totals.hours[row, 1] = year + _YEAR_ZERO
+        for column in range(_PIECES):
+            totals.hours[row, 2 + column] = sums[column]
+            totals.hours[whole, 2 + column] += sums[column]
+        sums[:] = 0
+    totals.used[0] = row + 1
+
+
+@kernel
+def _add_station_days(volunteer: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, totals: Totals) -> None:
+    """Add each piece to its station and day. A volunteer counts once per station and day, where a shift begins."""
+    for number in range(count):
+        day = pieces[number, DAY]
+        station = table.station[pieces[number, ROW]]
+        sums = totals.stations[station, day - first_day]
+        if pieces[number, FIRST]:
+            sums[0] += 1
+            stamp = volunteer * DAYS + day  # shifts come in order of time, so equal days follow one another
+            if totals.stamps[station] != stamp:
+                totals.stamps[station] = stamp
+                sums[1] += 1
+        sums[2] += pieces[number, RAW]
+        sums[3] += pieces[number, COUNTED]
+        sums[4] += pieces[number, CREDITED]

@@ -1,0 +1,207 @@
+"""The columnar schema: what the kernels read and write, with dtypes, units and sentinels.
+
+Names become dense int32 numbers ("surrogates"), in order of first appearance: `-1` means none. Instants are epoch seconds in
+uint32, `0` means none. Minutes on the time line are UTC minutes since 1970; days are local days since 1970-01-01 in the
+time zone of the rules; both int32. `NO_DAY` means never.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.uint16]
+Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
+Instants = npt.NDArray[np.uint32]
+Words = npt.NDArray[np.uint64]
+Array = npt.NDArray[Any]
+
+NONE: Final = -1
+NO_INSTANT: Final = 0
+NO_DAY: Final = 1 << 30
+DAYS: Final = 48_000
+"""Tables indexed by day end in the year 2101; the ledger refuses instants from 2100 on."""
+
+# --- events of shifts -----------------------------------------------------------------------------------------------
+
+CHECKED_IN: Final = 1
+CHECKED_OUT: Final = 2
+CORRECTED: Final = 3
+VOIDED: Final = 4
+REINSTATED: Final = 5
+DISPUTED: Final = 6
+SETTLED: Final = 7
+
+SHIFT_CODES: Final = {
+    "checked-in.v1": CHECKED_IN,
+    "checked-out.v1": CHECKED_OUT,
+    "shift-corrected.v1": CORRECTED,
+    "shift-voided.v1": VOIDED,
+    "shift-reinstated.v1": REINSTATED,
+    "shift-disputed.v1": DISPUTED,
+    "dispute-settled.v1": SETTLED,
+}
+
+# What a correction changes, as bits of `changes`; the order is that of ledger.events.CorrectedField.
+CHANGES_CHECK_IN: Final = 1
+CHANGES_CHECK_OUT: Final = 2
+CHANGES_STATION: Final = 4
+CHANGES_PROJECT: Final = 8
+CHANGE_BITS: Final = {
+    "check_in": CHANGES_CHECK_IN,
+    "check_out": CHANGES_CHECK_OUT,
+    "station": CHANGES_STATION,
+    "project": CHANGES_PROJECT,
+}
+
+# How a scan came about, as bits of `marks`.
+ATTESTED: Final = 1
+REPLACES: Final = 2
+IMPORTED: Final = 4
+
+
+class ShiftEvents(NamedTuple):
+    """Events of shifts in log order, one row each, all columns of length n."""
+
+    position: Longs
+    code: Bytes
+    shift: Ints
+    station: Ints
+    project: Ints
+    occurred_at: Instants
+    recorded_at: Instants
+    check_in: Instants  # of corrections: the instant set
+    check_out: Instants
+    changes: Bytes
+    marks: Bytes
+
+
+# --- other events ---------------------------------------------------------------------------------------------------
+
+REGISTERED: Final = 32
+TRAINED: Final = 33
+OPENING_RECORDED: Final = 34
+OPENING_VOIDED: Final = 35
+CAP_RAISED: Final = 36
+CAP_RAISE_WITHDRAWN: Final = 37
+PEOPLE_SERVED: Final = 38
+STATION_OPENED: Final = 39
+OTHER: Final = 255
+"""An event that no kernel reads; it keeps its row, so that every position is somewhere."""
+
+OTHER_CODES: Final = {
+    "volunteer-registered.v1": REGISTERED,
+    "training-completed.v1": TRAINED,
+    "opening-balance-recorded.v1": OPENING_RECORDED,
+    "opening-balance-voided.v1": OPENING_VOIDED,
+    "day-cap-raised.v1": CAP_RAISED,
+    "day-cap-raise-withdrawn.v1": CAP_RAISE_WITHDRAWN,
+    "people-served-counted.v1": PEOPLE_SERVED,
+    "station-opened.v1": STATION_OPENED,
+}
+TIERS: Final = {"basic": 1, "professional": 2, "leader": 3}
+STATION_KINDS: Final = {"city": 1, "community": 2, "special": 4}
+
+
+class OtherEvents(NamedTuple):
+    """All other events in log order, one row each; what a column means depends on the code.
+
+    `day`: registered_on, completed_on, as_of, or the day of a raise or of people served. `amount`: minutes of a balance or raise, people
+    served, a training tier (`TIERS`) or a station's kind (`STATION_KINDS`). `key`: which raise, as a surrogate.
+    """
+
+    position: Longs
+    code: Bytes
+    volunteer: Ints
+    station: Ints
+    project: Ints
+    key: Ints
+    day: Ints
+    amount: Ints
+
+
+# --- resolved shifts ------------------------------------------------------------------------------------------------
+
+# Flags of a resolved shift. The last four tell auditors of odd facts; none depends on the order of uploading.
+SCANNED_IN: Final = 1
+SCANNED_OUT: Final = 2
+MOVED: Final = 4
+VOID: Final = 8
+CORRECTED_IN: Final = 16
+CORRECTED_OUT: Final = 32
+IN_DISPUTE: Final = 64
+TWO_CHECK_INS: Final = 128
+TWO_CHECK_OUTS: Final = 256
+CHECK_OUT_BEFORE_CHECK_IN: Final = 512
+CHECK_OUT_ALONE: Final = 1024
+
+
+class ResolvedShifts(NamedTuple):
+    """What is true of each shift by all events known, indexed by the shift's surrogate, in no way dependent on rules."""
+
+    volunteer: Ints
+    station: Ints
+    project: Ints
+    check_in: Instants
+    check_out: Instants
+    recorded_at: Instants  # when the ledger first heard of the shift
+    flags: Flags
+
+
+class ShiftTable(NamedTuple):
+    """Shifts that can earn something, by volunteer, each volunteer's in order of check-in minute.
+
+    `first[v]` to `first[v + 1]` are the rows of volunteer v. `tie` orders shifts with the same check-in minute by shift id; the
+    end (minute; `NONE` without a check-out) cannot be part of the order here because it may depend on rules.
+    """
+
+    first: Longs
+    shift: Ints
+    start: Ints
+    end: Ints
+    station: Ints
+    project: Ints
+    scanned: Bytes
+    tie: Ints
+
+
+class VolunteerTable(NamedTuple):
+    """Facts of volunteers, indexed by the volunteer's surrogate.
+
+    `trained[v, t]` is the first day on which v had completed a tier of at least t + 1. `raises[v]` to `raises[v + 1]` are the
+    rows of v in `raise_day` (ascending) and `raise_minutes` (the greatest in force).
+    """
+
+    registered: Ints
+    opening_day: Ints
+    opening_minutes: Ints
+    trained: Ints
+    raises: Longs
+    raise_day: Ints
+    raise_minutes: Ints
+
+
+# --- pieces ---------------------------------------------------------------------------------------------------------
+
+# Columns of the int32 array of pieces, one row per shift and local day. ROW is the row in the ShiftTable.
+ROW: Final = 0
+DAY: Final = 1
+FIRST: Final = 2
+RAW: Final = 3
+SUPERSEDED: Final = 4
+TOO_SHORT: Final = 5
+CLIPPED: Final = 6
+OVERLAPPED: Final = 7
+CAPPED: Final = 8
+COUNTED: Final = 9
+SHARE: Final = 10
+CREDITED: Final = 11
+PIECE_COLUMNS: Final = 12
+
+# Columns of a volunteer's hours, and of a station's day. Minutes, but for the counts of shifts, volunteers and people.
+HOURS_COLUMNS: Final = ("shifts", "raw", "counted", "credited", "scanned", "attested")
+STATION_COLUMNS: Final = ("shifts", "volunteers", "raw", "counted", "credited", "people_served")
