@@ -4,8 +4,8 @@ An event is a frozen pydantic model. Its `TOPIC` is a storage format and never c
 and an upcaster in `ledger/codec.py`. Defaults are not written, so an optional field costs nothing where it is not used.
 All instants are epoch seconds (UTC), all durations whole minutes, all days ISO dates in the ledger's time zone.
 
-No event holds a name, a phone number or free text (DOMAIN.md, "Personal data"): reasons are codes, and a text is kept in the
-erasable `texts` table while the event holds its salted digest.
+No event holds a name, a phone number or free text (DOMAIN.md, "Personal data"): reasons are codes, and a text is kept
+in the erasable `texts` table while the event holds its salted digest.
 
 This module knows nothing of PostgreSQL, of rules or of read models.
 """
@@ -196,7 +196,7 @@ class CheckedIn(ShiftEvent):
 
 
 class CheckedOut(ShiftEvent):
-    """A check-out: `occurred_at` is its instant. The station is where it was scanned; the shift stays its check-in's."""
+    """A check-out: `occurred_at` is its instant. The station is where it was scanned; the shift keeps its own."""
 
     TOPIC = "checked-out.v1"
     station: StationId
@@ -205,7 +205,7 @@ class CheckedOut(ShiftEvent):
 
 
 class ShiftCorrected(ShiftEvent):
-    """`changes` names the fields this correction sets; a named field with no value is cleared. The last in the log wins."""
+    """`changes` names the fields this correction sets; one named without a value is cleared. The last one wins."""
 
     TOPIC = "shift-corrected.v1"
     changes: tuple[CorrectedField, ...]

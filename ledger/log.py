@@ -1,0 +1,96 @@
+"""Reading the log: by position, by stream, as of an instant.
+
+Positions are dense and in commit order, so a reader that has seen position p has seen everything up to p. This module
+never writes and never decodes: bytes are what replays and proofs start from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import Connection, Cursor
+from psycopg.rows import RowMaker, TupleRow, scalar_row
+from psycopg_pool import ConnectionPool
+
+from ledger.names import Position
+
+Pool = ConnectionPool[Connection[TupleRow]]
+
+END = Position(2**63 - 1)
+
+
+class RecordedEvent(NamedTuple):
+    """One row of the log."""
+
+    position: Position
+    stream_id: UUID
+    version: int
+    topic: str
+    state: bytes
+
+
+_COLUMNS = "SELECT notification_id, originator_id, originator_version, topic, state FROM ledger.stored_events"
+_READ = f"{_COLUMNS} WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s"
+_READ_STREAMS = (
+    f"{_COLUMNS} WHERE originator_id = ANY(%s) AND notification_id <= %s ORDER BY originator_id, originator_version"
+)
+
+
+class Log:
+    """The log of one ledger."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def head(self) -> Position:
+        """Return the position of the last event, 0 for an empty log."""
+        return Position(self._scalar("SELECT coalesce(max(notification_id), 0) FROM ledger.stored_events"))
+
+    def read(self, after: Position, limit: int, until: Position | None = None) -> list[RecordedEvent]:
+        """Return at most `limit` events behind `after`, up to and including `until`, in order."""
+        return self._events(_READ, (after, END if until is None else until, limit))
+
+    def read_streams(self, ids: Collection[UUID], until: Position | None = None) -> dict[UUID, list[RecordedEvent]]:
+        """Return the events of these streams, each stream in order; a stream without events has no key."""
+        streams: dict[UUID, list[RecordedEvent]] = {}
+        for event in self._events(_READ_STREAMS, (list(ids), END if until is None else until)):
+            streams.setdefault(event.stream_id, []).append(event)
+        return streams
+
+    def position_at(self, instant: int) -> Position:
+        """Return the last position recorded at or before the instant (epoch seconds); 0 when there was none.
+
+        Positions are dense and `recorded_at` never goes back, so this is a binary search.
+        """
+        before, beyond = 0, self.head() + 1
+        while beyond - before > 1:
+            middle = (before + beyond) // 2
+            state = self._scalar("SELECT state FROM ledger.stored_events WHERE notification_id = %s", middle)
+            if json.loads(state)["recorded_at"] <= instant:
+                before = middle
+            else:
+                beyond = middle
+        return Position(before)
+
+    def identity(self) -> UUID:
+        """Return the id this ledger was given when its tables were made; an archive belongs to one ledger."""
+        identity: UUID = self._scalar("SELECT id FROM ledger.identity")
+        return identity
+
+    def _events(self, query: str, values: tuple[object, ...]) -> list[RecordedEvent]:
+        with (
+            self._pool.connection() as connection,
+            connection.cursor(binary=True, row_factory=_recorded_event) as cursor,
+        ):
+            return cursor.execute(query, values).fetchall()
+
+    def _scalar(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a column of any type
+        with self._pool.connection() as connection, connection.cursor(binary=True, row_factory=scalar_row) as cursor:
+            return cursor.execute(query, values).fetchone()
+
+
+def _recorded_event(_cursor: Cursor[Any]) -> RowMaker[RecordedEvent]:
+    return RecordedEvent._make

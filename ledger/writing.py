@@ -1,0 +1,119 @@
+"""Writing the log: one writer at a time, one COPY, dense positions.
+
+A follower reads the log in order of positions. It would miss an event for ever if a later position could be seen
+before an earlier one, so every writer holds one advisory lock from before it learns the head until its transaction has
+ended: positions are given out in the order of commits, and without gaps.
+
+Nothing here decides what may be written. Errors are psycopg's: `UniqueViolation` when a stream already has that
+version, `LockNotAvailable` when another writer would not let go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection, Cursor, IsolationLevel
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from ledger.names import Position
+
+WRITERS_LOCK = 0x6C6564676572  # "ledger"; an advisory lock is its database's own
+LOCK_TIMEOUT_SECONDS = 10
+"""A writer that waits longer gives up: a batch takes milliseconds, a chunk of history seconds."""
+
+CHANNEL = "ledger"
+"""Every commit notifies this channel; the payload is the new head."""
+
+Row = tuple[UUID, int, str, str | bytes]
+"""Stream id, version, topic, state. A state is JSON, as text or UTF-8 bytes; other bytes are stored faithfully too."""
+
+_COPY = "COPY ledger.stored_events (originator_id, originator_version, topic, state, notification_id) FROM STDIN"
+_LOCK = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"
+
+
+def take_lock(cursor: Cursor[TupleRow], timeout_seconds: int = LOCK_TIMEOUT_SECONDS) -> None:
+    """Become the one writer until the transaction ends.
+
+    What is read afterwards is what the last writer left: each statement of a READ COMMITTED transaction has a snapshot
+    of its own, so the head must be read by a later statement than this one. (A REPEATABLE READ transaction would go on
+    seeing the log as it was before the wait: hence `configure`.)
+    """
+    cursor.execute(_LOCK, (f"{timeout_seconds}s", WRITERS_LOCK))
+
+
+def configure(connection: Connection[Any]) -> None:
+    """Prepare a connection for writers, whatever the server's default isolation is."""
+    connection.isolation_level = IsolationLevel.READ_COMMITTED
+
+
+def head_position(cursor: Cursor[TupleRow]) -> Position:
+    """Return the position of the last event, 0 for an empty log."""
+    rows = cursor.execute("SELECT coalesce(max(notification_id), 0) FROM ledger.stored_events").fetchall()
+    return Position(rows[0][0])
+
+
+def write_events(cursor: Cursor[TupleRow], rows: Iterable[Row], first_position: int) -> None:
+    """Append rows at consecutive positions; followers are notified on commit. The lock must be held."""
+    _copy(cursor, copy_lines(rows, first_position).encode())
+
+
+def _copy(cursor: Cursor[TupleRow], lines: bytes) -> None:
+    with cursor.copy(_COPY) as copy:
+        copy.write(lines)
+    cursor.execute("SELECT pg_notify(%s, max(notification_id)::text) FROM ledger.stored_events", (CHANNEL,))
+
+
+def append_history(pool: ConnectionPool[Connection[TupleRow]], chunks: Iterable[bytes]) -> Position:
+    """Append trusted, encoded history and return the new head. A chunk: lines of `copy_lines`, one transaction.
+
+    Nothing is decided or decoded; only the positions are checked, which must go on from the head without a gap. When a
+    chunk is refused the ones before it stay.
+    """
+    head = Position(0)
+    for chunk in chunks:
+        with pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+            take_lock(cursor)
+            before = head_position(cursor)
+            _copy(cursor, chunk)
+            head = head_position(cursor)
+            # Positions are unique and those up to `before` are taken: this equation leaves no room for a gap.
+            if head != before + chunk.count(b"\n"):
+                raise ValueError(
+                    f"history must go on at position {before + 1}, without a gap; nothing of this chunk is kept"
+                )
+    return head
+
+
+# --- lines for COPY -------------------------------------------------------------------------------------------------
+
+
+def copy_lines(rows: Iterable[Row], first_position: int) -> str:
+    """Return rows as lines of PostgreSQL's COPY text format, all ASCII: stream, version, topic, state, position."""
+    return "".join(
+        [
+            f"{stream.hex}\t{version}\t{_escaped(topic)}\t{bytea_text(state)}\t{position}\n"
+            for position, (stream, version, topic, state) in enumerate(rows, first_position)
+        ]
+    )
+
+
+def bytea_text(state: str | bytes) -> str:
+    r"""Return a state as COPY text for a bytea column.
+
+    Printable ASCII, which nearly all states are, goes through as it is (bytea's escape form); its backslashes are
+    doubled twice, for bytea and for COPY. Anything else is written in hexadecimal, which no encoding can hurt.
+    """
+    text = state if isinstance(state, str) else state.decode("latin-1")
+    if text.isascii() and text.isprintable():
+        return text.replace("\\", "\\\\\\\\")
+    return "\\\\x" + (state.encode() if isinstance(state, str) else state).hex()
+
+
+@lru_cache(maxsize=256)
+def _escaped(topic: str) -> str:
+    """Return a topic as COPY text."""
+    return topic.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

@@ -1,0 +1,78 @@
+"""Fixtures: a real PostgreSQL, and a fresh ledger in a database of its own for each test that asks for one.
+
+Each test process starts an embedded server in a temporary directory. TEST_DATABASE_URL names another server instead (of
+another version, say); its role must be allowed to make databases.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from ledger.database import Database
+from ledger.postgres import serving
+
+
+@contextmanager
+def _temporary_server() -> Iterator[str]:
+    directory = Path(tempfile.mkdtemp(prefix="ledger-test-"))
+    try:
+        with serving(directory) as url:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET fsync = off")  # the data does not outlive the test
+                connection.execute("SELECT pg_reload_conf()")
+            yield url
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The URL of a server on which databases can be made."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DATABASE_URL", raising=False)  # never the data of a ledger in use
+        with _temporary_server() as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def new_database_url(server_url: str) -> Iterator[Callable[[], str]]:
+    """A function that makes an empty database and returns its URL."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"test_{uuid4().hex}"
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        made.append(name)
+        return make_conninfo(server_url, dbname=name)
+
+    yield make
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        for name in made:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(new_database_url: Callable[[], str]) -> str:
+    """The URL of a fresh database."""
+    return new_database_url()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh ledger."""
+    with Database.open(database_url) as database:
+        yield database
