@@ -4,8 +4,8 @@ Property tests hold the kernels to what this module says, so it must share no co
 the rules as data, and the standard library. Every local day and minute of the day comes from `zoneinfo`, asked for
 each single UTC minute. It must not become clever: where speed and clarity disagree, clarity wins.
 
-It is one long file on purpose, so that all the rules can be read from top to bottom in one sitting: `resolve` folds each
-shift's events; `_spans` says from when to when a shift lasted and which of its minutes survive; `_holders` and
+It is one long file on purpose, so that all the rules can be read from top to bottom in one sitting: `resolve` folds
+each shift's events; `_spans` says from when to when a shift lasted and which of its minutes survive; `_holders` and
 `_share_out` give each minute its fate; `_pieces_of` adds up; hours, stations and honours are sums of pieces.
 """
 
