@@ -1,0 +1,399 @@
+"""What callers may ask of the ledger: commands, in the imperative, checked field by field.
+
+A command says what is wanted; whether it is granted is decided against the log (`ledger/decide`). Its `TYPE` is part
+of the public interface: as a CloudEvent it is `org.service-hours.<TYPE>.v1`. Instants may be given as epoch seconds or
+as ISO 8601 text with a zone. `occurred_at` may be left out where a command is the act itself: it then happens when it
+is recorded.
+
+Errors: pydantic's `ValidationError`, which names the field.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from ledger.events import CorrectedField, OrganisationKind, People, StationKind, TrainingTier
+from ledger.names import (
+    Actor,
+    AwardId,
+    CommandId,
+    HonorId,
+    Instant,
+    Minutes,
+    OrganisationId,
+    ProjectId,
+    RaiseId,
+    ReasonCode,
+    Source,
+    StationId,
+    VolunteerNumber,
+    command_name,
+)
+
+FreeText = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+
+
+class Command(BaseModel):
+    """What every command may say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    TYPE: ClassVar[str]
+
+
+class Act(Command):
+    """A command that is itself what happened, at `occurred_at` or else when it is recorded."""
+
+    occurred_at: Instant | None = None
+
+
+class Noted(Command):
+    """A command that may carry a free text. The text is kept apart and erasable; the event holds its salted digest."""
+
+    text: FreeText | None = None
+
+
+class Order(BaseModel):
+    """A command with its envelope: the name its caller gave it, who gives it, and whether it is an old record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: Command
+    source: Source
+    id: CommandId
+    by: Actor
+    imported: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the command, unique for ever: source and id."""
+        return command_name(self.source, self.id)
+
+
+# --- scans ----------------------------------------------------------------------------------------------------------
+
+
+class CheckIn(Command):
+    """A scan: the volunteer begins a shift. Without `shift` the ledger makes its id from the instant and the name."""
+
+    TYPE = "check-in"
+    volunteer: VolunteerNumber
+    station: StationId
+    occurred_at: Instant
+    shift: UUID | None = None
+    project: ProjectId | None = None
+
+
+class CheckOut(Command):
+    """A scan: the volunteer ends a shift. Without `shift` it is matched to the volunteer's one open shift."""
+
+    TYPE = "check-out"
+    volunteer: VolunteerNumber
+    station: StationId
+    occurred_at: Instant
+    shift: UUID | None = None
+
+
+# --- shifts ---------------------------------------------------------------------------------------------------------
+
+
+class AttestShift(Noted):
+    """A late entry: a whole shift, entered by a person on some evidence."""
+
+    TYPE = "attest-shift"
+    volunteer: VolunteerNumber
+    station: StationId
+    check_in: Instant
+    check_out: Instant
+    evidence: ReasonCode
+    shift: UUID | None = None
+    project: ProjectId | None = None
+
+
+class ShiftAct(Act, Noted):
+    """An act on a recorded shift, with its reason."""
+
+    volunteer: VolunteerNumber
+    shift: UUID
+    reason: ReasonCode
+
+
+class CorrectShift(ShiftAct):
+    """`changes` names what is corrected; a name in it without a value clears that field (but never the station)."""
+
+    TYPE = "correct-shift"
+    changes: Annotated[tuple[CorrectedField, ...], Field(min_length=1)]
+    check_in: Instant | None = None
+    check_out: Instant | None = None
+    station: StationId | None = None
+    project: ProjectId | None = None
+
+    @model_validator(mode="after")
+    def _changes_match(self) -> Self:
+        if len(set(self.changes)) < len(self.changes):
+            raise ValueError("changes names a field twice; name each field once")
+        for field in ("check_in", "check_out", "station", "project"):
+            if getattr(self, field) is not None and field not in self.changes:
+                raise ValueError(f"{field} has a value but changes does not name it; add it to changes")
+        if "station" in self.changes and self.station is None:
+            raise ValueError("station cannot be cleared; name the station")
+        return self
+
+
+class VoidShift(ShiftAct):
+    """The shift was entered in error: it earns nothing from now on."""
+
+    TYPE = "void-shift"
+
+
+class ReinstateShift(ShiftAct):
+    """The void was an error."""
+
+    TYPE = "reinstate-shift"
+
+
+class MoveShift(ShiftAct):
+    """The shift is another volunteer's: it is voided here and entered there, under the same id."""
+
+    TYPE = "move-shift"
+    to_volunteer: VolunteerNumber
+
+
+class DisputeShift(ShiftAct):
+    """Somebody disputes the record (Order 67, Art. 13)."""
+
+    TYPE = "dispute-shift"
+
+
+class SettleDispute(ShiftAct):
+    """The dispute was looked into. What follows from it is said by other commands."""
+
+    TYPE = "settle-dispute"
+    outcome: Literal["upheld", "rejected"]
+
+
+# --- volunteers and organisations -----------------------------------------------------------------------------------
+
+
+class RegisterVolunteer(Act):
+    TYPE = "register-volunteer"
+    volunteer: VolunteerNumber
+    registered_on: date
+    organisation: OrganisationId | None = None
+
+
+class WithdrawVolunteer(Act):
+    TYPE = "withdraw-volunteer"
+    volunteer: VolunteerNumber
+    withdrawn_on: date
+    reason: ReasonCode
+
+
+class MergeVolunteer(Act):
+    """Two numbers of one person: `volunteer` goes on as `into`."""
+
+    TYPE = "merge-volunteer"
+    volunteer: VolunteerNumber
+    into: VolunteerNumber
+    reason: ReasonCode
+
+
+class RecordTraining(Act):
+    """A training record (Order 67, Art. 8). The provider may be an organisation the ledger does not know."""
+
+    TYPE = "record-training"
+    volunteer: VolunteerNumber
+    tier: TrainingTier
+    content: ReasonCode
+    learning_minutes: Minutes
+    provider: OrganisationId
+    completed_on: date
+
+
+class JoinOrganisation(Act):
+    TYPE = "join-organisation"
+    volunteer: VolunteerNumber
+    organisation: OrganisationId
+    joined_on: date
+
+
+class LeaveOrganisation(Act):
+    TYPE = "leave-organisation"
+    volunteer: VolunteerNumber
+    organisation: OrganisationId
+    left_on: date
+
+
+class FoundOrganisation(Act):
+    TYPE = "found-organisation"
+    organisation: OrganisationId
+    kind: OrganisationKind
+    parent: OrganisationId | None = None
+
+
+# --- stations and projects ------------------------------------------------------------------------------------------
+
+
+class OpenStation(Act):
+    TYPE = "open-station"
+    station: StationId
+    kind: StationKind
+    theme: ReasonCode | None = None
+    organisation: OrganisationId | None = None
+
+
+class CloseStation(Act):
+    TYPE = "close-station"
+    station: StationId
+    reason: ReasonCode
+
+
+class LaunchProject(Act):
+    TYPE = "launch-project"
+    project: ProjectId
+    content: ReasonCode
+    in_charge: VolunteerNumber | None = None
+    organisation: OrganisationId | None = None
+
+
+class EndProject(Act):
+    TYPE = "end-project"
+    project: ProjectId
+    reason: ReasonCode
+
+
+class CountPeopleServed(Act):
+    """People helped at a station on a day, and for a project: the last count for the same three stands."""
+
+    TYPE = "count-people-served"
+    station: StationId
+    day: date
+    people: People
+    project: ProjectId | None = None
+
+
+# --- balances and caps ----------------------------------------------------------------------------------------------
+
+
+class RecordOpeningBalance(Act):
+    """Minutes of the paper era, up to and including the day `as_of`."""
+
+    TYPE = "record-opening-balance"
+    volunteer: VolunteerNumber
+    minutes: Minutes
+    as_of: date
+    evidence: ReasonCode
+
+
+class VoidOpeningBalance(Act):
+    TYPE = "void-opening-balance"
+    volunteer: VolunteerNumber
+    reason: ReasonCode
+
+
+class RaiseDayCap(Act):
+    """More than the day's cap is approved for this volunteer and day, under an id of the approver's choice."""
+
+    TYPE = "raise-day-cap"
+    volunteer: VolunteerNumber
+    day: date
+    raise_id: RaiseId
+    minutes: Annotated[int, Field(strict=True, ge=1, le=1440)]
+    reason: ReasonCode
+
+
+class WithdrawDayCapRaise(Act):
+    TYPE = "withdraw-day-cap-raise"
+    volunteer: VolunteerNumber
+    day: date
+    raise_id: RaiseId
+    reason: ReasonCode
+
+
+# --- rules and honours ----------------------------------------------------------------------------------------------
+
+
+class PublishRules(Act):
+    """A rule timeline as TOML text. Its content is checked by the caller: the ledger knows no rules."""
+
+    TYPE = "publish-rules"
+    text: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
+
+
+class AnnounceHonor(Act):
+    """Public notice that an honour is to be conferred, on a volunteer or on a project."""
+
+    TYPE = "announce-honor"
+    award: AwardId
+    honor: HonorId
+    volunteer: VolunteerNumber | None = None
+    project: ProjectId | None = None
+
+    @model_validator(mode="after")
+    def _one_recipient(self) -> Self:
+        if (self.volunteer is None) == (self.project is None):
+            raise ValueError("volunteer and project: name one of them, not both")
+        return self
+
+
+class ObjectToHonor(Act, Noted):
+    TYPE = "object-to-honor"
+    award: AwardId
+    reason: ReasonCode
+
+
+class AwardHonor(Act):
+    """Confer an announced honour on the evidence named: the rules' version, the log position, the minutes found."""
+
+    TYPE = "award-honor"
+    award: AwardId
+    awarded_on: date
+    rules_version: Annotated[int, Field(strict=True, ge=0)]
+    evidence_position: Annotated[int, Field(strict=True, ge=0)]
+    credited_minutes: Minutes
+
+
+class RevokeHonor(Act):
+    TYPE = "revoke-honor"
+    award: AwardId
+    reason: ReasonCode
+
+
+_ALL: tuple[type[Command], ...] = (
+    CheckIn,
+    CheckOut,
+    AttestShift,
+    CorrectShift,
+    VoidShift,
+    ReinstateShift,
+    MoveShift,
+    DisputeShift,
+    SettleDispute,
+    RegisterVolunteer,
+    WithdrawVolunteer,
+    MergeVolunteer,
+    RecordTraining,
+    JoinOrganisation,
+    LeaveOrganisation,
+    FoundOrganisation,
+    OpenStation,
+    CloseStation,
+    LaunchProject,
+    EndProject,
+    CountPeopleServed,
+    RecordOpeningBalance,
+    VoidOpeningBalance,
+    RaiseDayCap,
+    WithdrawDayCapRaise,
+    PublishRules,
+    AnnounceHonor,
+    ObjectToHonor,
+    AwardHonor,
+    RevokeHonor,
+)
+COMMANDS: dict[str, type[Command]] = {command.TYPE: command for command in _ALL}
+"""Every command by its type."""

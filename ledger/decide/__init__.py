@@ -1,0 +1,52 @@
+"""Decisions: pure functions of an order, the streams as they are, and the instant of recording.
+
+Every decision is a flat ladder of early returns, in the order of `ledger/rejections.py`, and ends with the events to
+append. Nothing here touches a database, a clock or a random number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ledger.decide import balances, honors, places, scans, shifts, volunteers
+from ledger.decide.case import Case, Decision
+
+DECISIONS: dict[str, Callable[[Any, Case], Decision]] = {
+    "check-in": scans.check_in,
+    "check-out": scans.check_out,
+    "attest-shift": shifts.attest_shift,
+    "correct-shift": shifts.correct_shift,
+    "void-shift": shifts.void_shift,
+    "reinstate-shift": shifts.reinstate_shift,
+    "move-shift": shifts.move_shift,
+    "dispute-shift": shifts.dispute_shift,
+    "settle-dispute": shifts.settle_dispute,
+    "register-volunteer": volunteers.register_volunteer,
+    "withdraw-volunteer": volunteers.withdraw_volunteer,
+    "merge-volunteer": volunteers.merge_volunteer,
+    "record-training": volunteers.record_training,
+    "join-organisation": volunteers.join_organisation,
+    "leave-organisation": volunteers.leave_organisation,
+    "found-organisation": volunteers.found_organisation,
+    "open-station": places.open_station,
+    "close-station": places.close_station,
+    "launch-project": places.launch_project,
+    "end-project": places.end_project,
+    "count-people-served": places.count_people_served,
+    "record-opening-balance": balances.record_opening_balance,
+    "void-opening-balance": balances.void_opening_balance,
+    "raise-day-cap": balances.raise_day_cap,
+    "withdraw-day-cap-raise": balances.withdraw_day_cap_raise,
+    "publish-rules": honors.publish_rules,
+    "announce-honor": honors.announce_honor,
+    "object-to-honor": honors.object_to_honor,
+    "award-honor": honors.award_honor,
+    "revoke-honor": honors.revoke_honor,
+}
+"""The decision for each type of command."""
+
+
+def decide(case: Case) -> Decision:
+    """Return the events that grant the order, or why it is refused."""
+    return DECISIONS[case.order.command.TYPE](case.order.command, case)

@@ -1,0 +1,86 @@
+"""What a decision is made from: the order, the streams as they are, and the instant of recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Protocol, TypedDict, TypeVar
+from uuid import UUID
+
+from ledger.commands import Order
+from ledger.events import Event
+from ledger.names import stream
+from ledger.rejections import Refused
+
+CLOCK_SKEW_SECONDS_MAX = 300
+"""How far ahead of the ledger's clock a station's may run: an instant beyond it cannot be a fact."""
+
+EARLIEST_ZONE = timedelta(hours=14)
+"""A day is not future once it has begun somewhere on earth; the ledger's own time zone is for the rules to know."""
+
+Decision = list[Event] | Refused
+"""The events to append, or why not."""
+
+E = TypeVar("E", bound=Event)
+
+
+class Streams(Protocol):
+    """The log as a decision sees it, with the events of the orders decided just before."""
+
+    def version(self, stream_id: UUID) -> int:
+        """Return how many events a stream has; 0 for one that does not exist."""
+
+    def events(self, stream_id: UUID) -> Sequence[Event]:
+        """Return a stream's events in order."""
+
+    def shifts(self, volunteer: str, first_day: int, last_day: int) -> Iterable[Sequence[Event]]:
+        """Return the volunteer's shifts whose ids were made on these days since 1970, or hold no time."""
+
+
+class Said(TypedDict):
+    """What every event says."""
+
+    occurred_at: int
+    recorded_at: int
+    by: str
+    command: str
+    imported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One order, and what it is decided on. `note`: the salted digest of the command's free text, if it has one."""
+
+    order: Order
+    streams: Streams
+    now: int
+    note: str | None = None
+
+    def knows(self, kind: str, key: str) -> bool:
+        """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""
+        return self.streams.version(stream(kind, key)) > 0
+
+    def is_future(self, instant: int | None) -> bool:
+        """Return whether an instant cannot have come yet."""
+        return instant is not None and instant > self.now + CLOCK_SKEW_SECONDS_MAX
+
+    def is_future_day(self, day: date) -> bool:
+        """Return whether a day cannot have begun yet, anywhere."""
+        return day > (datetime.fromtimestamp(self.now, UTC) + EARLIEST_ZONE).date()
+
+    def said(self, occurred_at: int | None = None) -> Said:
+        """Return what every event of this order says; it occurs now unless an instant is given."""
+        order = self.order
+        return {
+            "occurred_at": self.now if occurred_at is None else occurred_at,
+            "recorded_at": self.now,
+            "by": order.by,
+            "command": order.name,
+            "imported": order.imported,
+        }
+
+
+def last_of(events: Sequence[Event], *kinds: type[E]) -> E | None:
+    """Return the last event of these kinds."""
+    return next((event for event in reversed(events) if isinstance(event, kinds)), None)

@@ -1,0 +1,185 @@
+"""Volunteers: registered, withdrawn, merged, trained; organisations: founded, joined, left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledger.commands import (
+    FoundOrganisation,
+    JoinOrganisation,
+    LeaveOrganisation,
+    MergeVolunteer,
+    RecordTraining,
+    RegisterVolunteer,
+    WithdrawVolunteer,
+)
+from ledger.decide.case import Case, Decision, last_of
+from ledger.events import (
+    Event,
+    OrganisationFounded,
+    OrganisationJoined,
+    OrganisationLeft,
+    TrainingCompleted,
+    VolunteerMerged,
+    VolunteerRegistered,
+    VolunteerWithdrawn,
+)
+from ledger.names import stream
+from ledger.rejections import Rejection, refuse
+
+
+def _history(case: Case, volunteer: str) -> Sequence[Event]:
+    return case.streams.events(stream("volunteer", volunteer))
+
+
+def register_volunteer(command: RegisterVolunteer, case: Case) -> Decision:
+    if command.organisation is not None and not case.knows("organisation", command.organisation):
+        return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", command.organisation)
+    if case.is_future(command.occurred_at):
+        return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    if case.is_future_day(command.registered_on):
+        return refuse(Rejection.FUTURE, "registered_on", command.registered_on)
+    standing = last_of(_history(case, command.volunteer), VolunteerRegistered, VolunteerWithdrawn)
+    if isinstance(standing, VolunteerRegistered):
+        return refuse(Rejection.ALREADY_REGISTERED, "volunteer", command.volunteer)
+    return [
+        VolunteerRegistered(
+            **case.said(command.occurred_at),
+            volunteer=command.volunteer,
+            registered_on=command.registered_on,
+            organisation=command.organisation,
+        )
+    ]
+
+
+def withdraw_volunteer(command: WithdrawVolunteer, case: Case) -> Decision:
+    if not case.knows("volunteer", command.volunteer):
+        return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", command.volunteer)
+    if case.is_future(command.occurred_at):
+        return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    if case.is_future_day(command.withdrawn_on):
+        return refuse(Rejection.FUTURE, "withdrawn_on", command.withdrawn_on)
+    standing = last_of(_history(case, command.volunteer), VolunteerRegistered, VolunteerWithdrawn)
+    if isinstance(standing, VolunteerWithdrawn):
+        return refuse(Rejection.ALREADY_WITHDRAWN, "volunteer", command.volunteer)
+    return [
+        VolunteerWithdrawn(
+            **case.said(command.occurred_at),
+            volunteer=command.volunteer,
+            withdrawn_on=command.withdrawn_on,
+            reason=command.reason,
+        )
+    ]
+
+
+def merge_volunteer(command: MergeVolunteer, case: Case) -> Decision:
+    for field in ("volunteer", "into"):
+        if not case.knows("volunteer", getattr(command, field)):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, field, getattr(command, field))
+    if command.into == command.volunteer:
+        return refuse(Rejection.SAME_VOLUNTEER, "into", command.into)
+    if case.is_future(command.occurred_at):
+        return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    for field in ("volunteer", "into"):  # a number that goes on is never itself merged, so merges make no ring
+        if last_of(_history(case, getattr(command, field)), VolunteerMerged):
+            return refuse(Rejection.ALREADY_MERGED, field, getattr(command, field))
+    return [
+        VolunteerMerged(
+            **case.said(command.occurred_at),
+            volunteer=command.volunteer,
+            into=command.into,
+            reason=command.reason,
+        )
+    ]
+
+
+def record_training(command: RecordTraining, case: Case) -> Decision:
+    if not case.knows("volunteer", command.volunteer):
+        return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", command.volunteer)
+    if case.is_future(command.occurred_at):
+        return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    if case.is_future_day(command.completed_on):
+        return refuse(Rejection.FUTURE, "completed_on", command.completed_on)
+    return [
+        TrainingCompleted(
+            **case.said(command.occurred_at),
+            volunteer=command.volunteer,
+            tier=command.tier,
+            content=command.content,
+            learning_minutes=command.learning_minutes,
+            provider=command.provider,
+            completed_on=command.completed_on,
+        )
+    ]
+
+
+def _is_member(case: Case, volunteer: str, organisation: str) -> bool:
+    member = False
+    for event in _history(case, volunteer):
+        match event:
+            case VolunteerRegistered() | OrganisationJoined() if event.organisation == organisation:
+                member = True
+            case OrganisationLeft() if event.organisation == organisation:
+                member = False
+            case _:
+                pass
+    return member
+
+
+def join_organisation(command: JoinOrganisation, case: Case) -> Decision:
+    if not case.knows("volunteer", command.volunteer):
+        return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", command.volunteer)
+    if not case.knows("organisation", command.organisation):
+        return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", command.organisation)
+    if case.is_future(command.occurred_at):
+        return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    if case.is_future_day(command.joined_on):
+        return refuse(Rejection.FUTURE, "joined_on", command.joined_on)
+    if _is_member(case, command.volunteer, command.organisation):
+        return refuse(Rejection.ALREADY_MEMBER, "organisation", command.organisation)
+    return [
+        OrganisationJoined(
+            **case.said(command.occurred_at),
+            volunteer=command.volunteer,
+            organisation=command.organisation,
+            joined_on=command.joined_on,
+        )
+    ]
+
+
+def leave_organisation(command: LeaveOrganisation, case: Case) -> Decision:
+    if not case.knows("volunteer", command.volunteer):
+        return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", command.volunteer)
+    if not case.knows("organisation", command.organisation):
+        return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", command.organisation)
+    if case.is_future(command.occurred_at):
+        return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    if case.is_future_day(command.left_on):
+        return refuse(Rejection.FUTURE, "left_on", command.left_on)
+    if not _is_member(case, command.volunteer, command.organisation):
+        return refuse(Rejection.NOT_A_MEMBER, "organisation", command.organisation)
+    return [
+        OrganisationLeft(
+            **case.said(command.occurred_at),
+            volunteer=command.volunteer,
+            organisation=command.organisation,
+            left_on=command.left_on,
+        )
+    ]
+
+
+def found_organisation(command: FoundOrganisation, case: Case) -> Decision:
+    if command.parent is not None and not case.knows("organisation", command.parent):
+        return refuse(Rejection.UNKNOWN_ORGANISATION, "parent", command.parent)
+    if case.is_future(command.occurred_at):
+        return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    if case.knows("organisation", command.organisation):
+        return refuse(Rejection.ALREADY_FOUNDED, "organisation", command.organisation)
+    return [
+        OrganisationFounded(
+            **case.said(command.occurred_at),
+            organisation=command.organisation,
+            kind=command.kind,
+            parent=command.parent,
+        )
+    ]
