@@ -490,8 +490,8 @@ def _is_met(honor: Threshold, volunteer: str, day: date, pieces: Sequence[Piece]
         training.completed_on <= day and TIERS.index(training.tier) >= TIERS.index(honor.training_tier_min)
         for training in facts.training.get(volunteer, [])
     )
-    registered_on = facts.registered[volunteer]
-    tenured = registered_on <= day and _months_later(registered_on, honor.tenure_months_min) <= day
+    # Where no months of tenure are asked for, this is the day of registration: nobody is honoured before it.
+    tenured = _months_later(facts.registered[volunteer], honor.tenure_months_min) <= day
     return minutes >= honor.credited_minutes_min and trained and tenured
 
 

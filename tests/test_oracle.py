@@ -353,6 +353,24 @@ def test_a_missing_check_out_ends_at_the_next_check_in_of_a_later_minute() -> No
     )
 
 
+def test_a_check_out_corrected_to_before_the_check_in_makes_a_shift_of_no_minutes_in_its_place_of_the_order() -> None:
+    expect(
+        """
+        2018-12-04 09:00:00 in  V1 U1 #1
+        2018-12-04 09:00:30 out V1 U1 #1
+        2018-12-04 09:00 in  V1 U1 #2
+        2018-12-05 10:00 correct V1 #2 check_out=2018-12-04T08:00
+        2018-12-04 08:30 in  V1 U1 #3   ; its next check-in is that of an impossible shift
+        """,
+        """
+        V1 #3 2018-12-04 U1 attested raw=30 counted=30 credited=30
+        V1 #1 2018-12-04 U1 scanned raw=0
+        V1 #2 2018-12-04 U1 attested raw=0
+        """,
+        missing_check_out_minutes=60,
+    )
+
+
 # --- rule 3: superseded, too short, clip ----------------------------------------------------------------------------
 
 NIGHT_AND_NEXT_DAY = """
@@ -925,6 +943,12 @@ def test_an_opening_balance_counts_for_a_threshold_of_any_grade_from_its_date_bu
         ("V1", "scanned"): date(2018, 12, 4),
         ("V1", "more"): date(2018, 12, 4),
     }
+
+
+def test_the_first_registration_is_the_one_that_counts() -> None:
+    text = "2018-03-01 12:00 register V1 2018-03-01\n2018-02-01 12:00 register V1 2018-02-01"
+    result = credit(history(text), rules(honors=[threshold("star", 0)]))
+    assert result.standings == {("V1", "star"): date(2018, 3, 1)}
 
 
 def test_an_honour_is_judged_by_the_set_in_force_and_not_taken_away_by_later_sets() -> None:
