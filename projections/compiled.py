@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import llvmlite.binding
+import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 import numba.core.config
 
@@ -36,7 +36,7 @@ def _use_cache() -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError:  # a read-only installation compiles anew in each process
         return
-    numba.core.config.CACHE_DIR = str(directory)
+    numba.core.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
 
 
 _use_cache()

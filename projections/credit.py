@@ -55,8 +55,8 @@ class Workspace(NamedTuple):
 
 def workspace(shifts_max: int) -> Workspace:
     """Allocate working memory for volunteers of at most so many shifts."""
-    by_shift = [np.zeros(shifts_max + 1, np.int32) for _ in range(8)]
-    return Workspace(*by_shift, day_used=np.zeros(DAYS, np.int32))
+    by_shift = [np.zeros(shifts_max + 1, np.int32) for _ in range(len(Workspace._fields) - 1)]
+    return Workspace(*by_shift, np.zeros(DAYS, np.int32))
 
 
 @kernel
@@ -103,7 +103,17 @@ def credit_volunteer(
             held_from = max(table.start[row], held_until)
             held_until = max(held_until, work.stop[place])
             _count_minutes(
-                place, row, held_from, unions if scanned == 0 else 0, raises, table, volunteers, station_kind, rules, work, pieces
+                place,
+                row,
+                held_from,
+                unions if scanned == 0 else 0,
+                raises,
+                table,
+                volunteers,
+                station_kind,
+                rules,
+                work,
+                pieces,
             )
     for place in range(high - low):
         _round(place, rules, work, pieces)

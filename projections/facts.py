@@ -22,11 +22,13 @@ from projections.read_models import ReadModels, compute
 from projections.resolve import resolve
 from projections.rule_table import rule_table
 from projections.rules import RuleTimeline
+from projections.surrogates import Names
 from projections.schema import (
     ATTESTED,
     CAP_RAISE_WITHDRAWN,
     CAP_RAISED,
     CHANGE_BITS,
+    DTYPES,
     IMPORTED,
     NO_DAY,
     NONE,
@@ -55,33 +57,6 @@ UNKNOWN_KIND = 8
 """The kind of a station that the facts at hand do not tell."""
 
 
-class Names:
-    """Names and their surrogates: dense numbers in order of first appearance."""
-
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        self.number: dict[str, int] = {}
-        for name in names:
-            self.add(name)
-
-    def add(self, name: str | None) -> int:
-        """Return the surrogate of a name, a new one if need be; `NONE` for no name."""
-        return NONE if name is None else self.number.setdefault(name, len(self.number))
-
-    def __len__(self) -> int:
-        return len(self.number)
-
-    def texts(self) -> list[str]:
-        """Return the names in the order of their surrogates."""
-        return list(self.number)
-
-    def ranks(self) -> Ints:
-        """Return each name's place among all names, sorted."""
-        texts = self.texts()
-        ranks = np.empty(len(texts), np.int32)
-        ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts), dtype=np.int32)
-        return ranks
-
-
 @dataclass(frozen=True)
 class Facts:
     """All events known, as columns, and the names behind their surrogates."""
@@ -92,6 +67,7 @@ class Facts:
     volunteers: Names
     stations: Names
     projects: Names
+    raise_ids: Names
     shift_keys: ShiftKeys
 
     def resolved(self) -> ResolvedShifts:
@@ -104,7 +80,9 @@ class Facts:
 
     def volunteer_table(self) -> VolunteerTable:
         """Fold the other events into what is true of each volunteer."""
-        return fold_volunteers(self.other_events, len(self.volunteers))
+        table = empty_volunteers(len(self.volunteers))
+        _fold(self.other_events, table)
+        return with_raises(table, ((v, day, minutes) for (v, day, _), minutes in self.standing_raises().items()))
 
     def station_kinds(self) -> Ints:
         """Return the kind of each station, as bits of `STATION_KINDS`."""
@@ -113,50 +91,75 @@ class Facts:
         kinds[self.other_events.station[opened]] = self.other_events.amount[opened]
         return kinds
 
-    def people_served(self) -> Ints:
-        """Return int32[n, 3]: station, day, people served; for a station, project and day the last count stands."""
+    def served_counts(self) -> Ints:
+        """Return int32[n, 4]: station, project, day, people served; for the same three the last count stands."""
         events = self.other_events
         rows = np.flatnonzero(events.code == PEOPLE_SERVED)[::-1]
-        keys = np.stack([events.station[rows], events.project[rows], events.day[rows]], axis=1)
-        _, last = np.unique(keys, axis=0, return_index=True) if len(keys) else (None, np.empty(0, np.intp))
-        return np.stack([keys[last, 0], keys[last, 2], events.amount[rows][last]], axis=1).astype(np.int32)
+        counts = np.stack([events.station[rows], events.project[rows], events.day[rows], events.amount[rows]], axis=1)
+        if not len(counts):
+            return counts
+        _, last = np.unique(counts[:, :3], axis=0, return_index=True)
+        return counts[last]
 
-    def read_models(self, timeline: RuleTimeline, *, threads: int = 1) -> ReadModels:
-        """Replay: all read models under a timeline."""
-        table = self.ordered(self.resolved())
-        rules = rule_table(timeline, self.projects.number)
+    def people_served(self) -> Ints:
+        """Return int32[n, 3]: station, day, people served."""
+        return np.ascontiguousarray(self.served_counts()[:, [0, 2, 3]])
+
+    def standing_raises(self) -> dict[tuple[int, int, int], int]:
+        """Return the minutes of each raise of a day's cap in force, by volunteer, day and raise."""
+        events = self.other_events
+        standing: dict[tuple[int, int, int], int] = {}  # raises are rare: a plain dictionary will do
+        for row in np.flatnonzero((events.code == CAP_RAISED) | (events.code == CAP_RAISE_WITHDRAWN)):
+            key = int(events.volunteer[row]), int(events.day[row]), int(events.key[row])
+            if events.code[row] == CAP_RAISED:
+                standing[key] = int(events.amount[row])
+            else:
+                standing.pop(key, None)
+        return standing
+
+    def read_models(
+        self,
+        timeline: RuleTimeline,
+        *,
+        threads: int = 1,
+        valid_until: int = NO_DAY,
+        resolved: ResolvedShifts | None = None,
+    ) -> ReadModels:
+        """Replay: all read models under a timeline, of results dated up to the day `valid_until`.
+
+        `resolved` spares the resolving where it has been done for another timeline.
+        """
         return compute(
-            table, self.volunteer_table(), self.station_kinds(), rules, self.people_served(), threads=threads
+            self.ordered(self.resolved() if resolved is None else resolved),
+            self.volunteer_table(),
+            self.station_kinds(),
+            rule_table(timeline, self.projects.number),
+            self.people_served(),
+            threads=threads,
+            valid_until=valid_until,
         )
 
 
-def fold_volunteers(events: OtherEvents, volunteers: int) -> VolunteerTable:
-    """Fold registrations, trainings, opening balances and raises; the last in the log stands, a registration the first."""
-    table = VolunteerTable(
-        registered=np.full(volunteers, NO_DAY, np.int32),
-        opening_day=np.full(volunteers, NO_DAY, np.int32),
-        opening_minutes=np.zeros(volunteers, np.int32),
-        trained=np.full((volunteers, len(TIERS)), NO_DAY, np.int32),
-        raises=np.zeros(volunteers + 1, np.int64),
+def empty_volunteers(count: int) -> VolunteerTable:
+    """Return a table of volunteers of whom nothing is known."""
+    return VolunteerTable(
+        registered=np.full(count, NO_DAY, np.int32),
+        opening_day=np.full(count, NO_DAY, np.int32),
+        opening_minutes=np.zeros(count, np.int32),
+        trained=np.full((count, len(TIERS)), NO_DAY, np.int32),
+        raises=np.zeros(count + 1, np.int64),
         raise_day=np.empty(0, np.int32),
         raise_minutes=np.empty(0, np.int32),
     )
-    _fold(events, table)
-    raised = np.flatnonzero((events.code == CAP_RAISED) | (events.code == CAP_RAISE_WITHDRAWN))
-    if not len(raised):
-        return table
-    standing: dict[tuple[int, int, int], int] = {}  # raises are rare: a plain dictionary will do
-    for row in raised:
-        key = int(events.volunteer[row]), int(events.day[row]), int(events.key[row])
-        if events.code[row] == CAP_RAISED:
-            standing[key] = int(events.amount[row])
-        else:
-            standing.pop(key, None)
+
+
+def with_raises(table: VolunteerTable, raises: Iterable[tuple[int, int, int]]) -> VolunteerTable:
+    """Return the table with raises of the day's cap: volunteer, day, minutes; the greatest of a day stands."""
     greatest: dict[tuple[int, int], int] = {}
-    for (volunteer, day, _), minutes in standing.items():
+    for volunteer, day, minutes in raises:
         greatest[volunteer, day] = max(minutes, greatest.get((volunteer, day), 0))
     rows = sorted(greatest.items())
-    counts = np.bincount([volunteer for (volunteer, _), _ in rows], minlength=volunteers) if rows else np.zeros(volunteers)
+    counts = np.bincount(np.array([volunteer for (volunteer, _), _ in rows], np.int64), minlength=len(table.registered))
     return table._replace(
         raises=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         raise_day=np.array([day for (_, day), _ in rows], np.int32),
@@ -263,7 +266,9 @@ class FactsBuilder:
 
     def facts(self) -> Facts:
         """Return the columns of all events taken so far."""
-        keys = np.array([(shift.int >> 64, shift.int & (1 << 64) - 1) for _, shift in self._shifts], np.uint64).reshape(-1, 2)
+        keys = np.array([(shift.int >> 64, shift.int & (1 << 64) - 1) for _, shift in self._shifts], np.uint64).reshape(
+            -1, 2
+        )
 
         def shift_keys(shifts: Ints) -> tuple[Words, Words]:
             return keys[shifts, 0], keys[shifts, 1]
@@ -275,21 +280,9 @@ class FactsBuilder:
             volunteers=self.volunteers,
             stations=self.stations,
             projects=self.projects,
+            raise_ids=self.keys,
             shift_keys=shift_keys,
         )
-
-
-DTYPES = {
-    "position": np.int64,
-    "code": np.uint8,
-    "changes": np.uint8,
-    "marks": np.uint8,
-    "occurred_at": np.uint32,
-    "recorded_at": np.uint32,
-    "check_in": np.uint32,
-    "check_out": np.uint32,
-}
-"""Dtypes of columns of events; all others are int32."""
 
 
 def _columns(rows: list[tuple[int, ...]], table: type[ShiftEvents] | type[OtherEvents]) -> list[Any]:

@@ -53,7 +53,9 @@ def reach_honors(
                 continue
             until = rules.holds_from[rule_set + 1] if rule_set + 1 < sets else NO_DAY
             earliest = _earliest(honor, rule_set, volunteer, volunteers, rules)
-            day = _first_day(earliest, until, minutes, rules.honors.scanned_only[honor, rule_set], volunteer, volunteers, days, work)
+            day = _first_day(
+                earliest, until, minutes, rules.honors.scanned_only[honor, rule_set], volunteer, volunteers, days, work
+            )
             if day != NO_DAY:
                 reached[honor] = day
                 break

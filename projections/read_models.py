@@ -78,6 +78,7 @@ def compute(
     served: Ints,
     *,
     threads: int = 1,
+    valid_until: int = NO_DAY,
 ) -> ReadModels:
     """Compute all read models.
 
@@ -85,25 +86,29 @@ def compute(
         table, volunteers, station_kind, rules: facts and rules, indexed alike.
         served: int32[n, 3]: station, day, people served.
         threads: how many ranges of volunteers run at once.
+        valid_until: the last local day whose results count (the axis `valid_at`); it filters results, never events.
     """
+    served = served[served[:, 1] <= valid_until]
     first_day, last_day = day_range(table, served)
     ranges = _balanced(table.first, threads)
-    totals = [
-        _allocate(table, low, high, len(station_kind), last_day - first_day + 1, rules) for low, high in ranges
-    ]
+    totals = [_allocate(table, low, high, len(station_kind), last_day - first_day + 1, rules) for low, high in ranges]
     longest = int(np.diff(table.first).max(initial=0))
 
     def work(number: int) -> None:
         low, high = ranges[number]
         memory, honors = workspace(longest), honor_workspace()
-        _pass_over(low, high, table, volunteers, station_kind, rules, first_day, memory, honors, totals[number])
+        _pass_over(
+            low, high, table, volunteers, station_kind, rules, first_day, valid_until, memory, honors, totals[number]
+        )
 
     with ThreadPoolExecutor(len(ranges)) as pool:
         list(pool.map(work, range(len(ranges))))
     stations = totals[0].stations
     for other in totals[1:]:
         stations += other.stations
-    np.add.at(stations, (served[:, 0], served[:, 1] - first_day, STATION_COLUMNS.index("people_served")), served[:, 2])
+    people = stations[:, :, STATION_COLUMNS.index("people_served")]
+    for station, day, count in served:
+        people[station, day - first_day] += count
     return ReadModels(
         hours=np.concatenate([total.hours[: total.used[0]] for total in totals]),
         stations=stations,
@@ -118,7 +123,13 @@ def pieces_of(
     """Return the pieces of one volunteer, int32[n, PIECE_COLUMNS]: the trace behind each number."""
     shifts = int(table.first[volunteer + 1] - table.first[volunteer])
     count, pieces = credit_volunteer(
-        volunteer, table, volunteers, station_kind, rules, workspace(shifts), np.empty((shifts + 16, PIECE_COLUMNS), np.int32)
+        volunteer,
+        table,
+        volunteers,
+        station_kind,
+        rules,
+        workspace(shifts),
+        np.empty((shifts + 16, PIECE_COLUMNS), np.int32),
     )
     return pieces[:count]
 
@@ -164,6 +175,7 @@ def _pass_over(
     station_kind: Ints,
     rules: RuleTable,
     first_day: int,
+    valid_until: int,
     memory: Workspace,
     honors: HonorWorkspace,
     totals: Totals,
@@ -171,19 +183,33 @@ def _pass_over(
     pieces = np.empty((1024, PIECE_COLUMNS), np.int32)
     for volunteer in range(low, high):
         count, pieces = credit_volunteer(volunteer, table, volunteers, station_kind, rules, memory, pieces)
-        opening = volunteers.opening_minutes[volunteer]
-        has_opening = volunteers.opening_day[volunteer] != NO_DAY
+        if valid_until != NO_DAY:
+            count = _keep_until(valid_until, pieces, count)
+        opening_day = volunteers.opening_day[volunteer]
+        has_opening = opening_day != NO_DAY and opening_day <= valid_until
+        opening = volunteers.opening_minutes[volunteer] if has_opening else 0
         if count or has_opening:
             _add_hours(volunteer, opening, table, pieces, count, totals)
             _add_station_days(volunteer, table, pieces, count, first_day, totals)
         reach_honors(volunteer, table, volunteers, rules, pieces, count, honors, totals.reached)
         for honor in range(len(totals.reached)):
-            if totals.reached[honor] != NO_DAY:
+            if totals.reached[honor] != NO_DAY and totals.reached[honor] <= valid_until:
                 row = totals.used[1]
                 totals.standings[row, 0] = volunteer
                 totals.standings[row, 1] = honor
                 totals.standings[row, 2] = totals.reached[honor]
                 totals.used[1] += 1
+
+
+@kernel
+def _keep_until(valid_until: int, pieces: Ints, count: int) -> int:
+    """Move the pieces of days up to `valid_until` to the front; return how many they are."""
+    kept = 0
+    for number in range(count):
+        if pieces[number, DAY] <= valid_until:
+            pieces[kept] = pieces[number]
+            kept += 1
+    return kept
 
 
 @kernel
@@ -229,7 +255,9 @@ def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, co
 
 
 @kernel
-def _add_station_days(volunteer: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, totals: Totals) -> None:
+def _add_station_days(
+    volunteer: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, totals: Totals
+) -> None:
     """Add each piece to its station and day. A volunteer counts once per station and day, where a shift begins."""
     for number in range(count):
         day = pieces[number, DAY]

@@ -23,6 +23,8 @@ from projections.schema import (
     CORRECTED_IN,
     CORRECTED_OUT,
     DISPUTED,
+    FROM_IMPORT,
+    IMPORTED,
     IN_DISPUTE,
     MOVED,
     NO_INSTANT,
@@ -64,7 +66,7 @@ def resolve(events: ShiftEvents, volunteer: Ints, station_rank: Ints, project_ra
         flags=np.zeros(count, np.uint16),
     )
     _apply_check_ins(events, shifts, station_rank, project_rank)
-    _apply_corrections(events, np.flatnonzero(events.code == CORRECTED), shifts)
+    _apply_corrections(events, np.flatnonzero(events.code == CORRECTED).astype(np.int32), shifts)
     _apply_check_outs(events, shifts)
     return shifts
 
@@ -83,6 +85,8 @@ def _apply_check_ins(events: ShiftEvents, shifts: ResolvedShifts, station_rank: 
         code = events.code[row]
         if shifts.recorded_at[shift] == NO_INSTANT:
             shifts.recorded_at[shift] = events.recorded_at[row]
+        if events.marks[row] & IMPORTED:
+            flags[shift] |= FROM_IMPORT
         if code == CHECKED_IN:
             if events.marks[row] & REPLACES:
                 flags[shift] |= MOVED

@@ -90,7 +90,9 @@ def _factor_table(sets: Sequence[Sequence[Factor]], projects: Mapping[str, int])
         weekdays=_ints([sum(1 << (day - 1) for day in set(f.weekdays)) if f.weekdays else 127 for f in factors]),
         minute_from=_ints([factor.minute_from for factor in factors]),
         minute_until=_ints([factor.minute_until for factor in factors]),
-        station_kinds=_ints([sum(STATION_KINDS[k] for k in set(f.station_kinds)) if f.station_kinds else -1 for f in factors]),
+        station_kinds=_ints(
+            [sum(STATION_KINDS[k] for k in set(f.station_kinds)) if f.station_kinds else -1 for f in factors]
+        ),
         project=project,
     )
 

@@ -85,6 +85,7 @@ class RuleSet(_Rules):
     shift_minutes_max: Annotated[int, Field(strict=True, ge=0, le=10_080)]
     missing_check_out_minutes: Annotated[int, Field(strict=True, ge=0, le=1440)] = 0
     credit_unit_minutes: Annotated[int, Field(strict=True, ge=1, le=1440)] = 1
+    late_entry_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 14
     factors: tuple[Factor, ...] = ()
     honors: tuple[Threshold, ...] = ()
 

@@ -124,9 +124,22 @@ class OtherEvents(NamedTuple):
     amount: Ints
 
 
+DTYPES = {
+    "position": np.int64,
+    "code": np.uint8,
+    "changes": np.uint8,
+    "marks": np.uint8,
+    "occurred_at": np.uint32,
+    "recorded_at": np.uint32,
+    "check_in": np.uint32,
+    "check_out": np.uint32,
+}
+"""Dtypes of columns of events; all others are int32."""
+
+
 # --- resolved shifts ------------------------------------------------------------------------------------------------
 
-# Flags of a resolved shift. The last four tell auditors of odd facts; none depends on the order of uploading.
+# Flags of a resolved shift. None depends on the order in which scans were uploaded.
 SCANNED_IN: Final = 1
 SCANNED_OUT: Final = 2
 MOVED: Final = 4
@@ -138,6 +151,7 @@ TWO_CHECK_INS: Final = 128
 TWO_CHECK_OUTS: Final = 256
 CHECK_OUT_BEFORE_CHECK_IN: Final = 512
 CHECK_OUT_ALONE: Final = 1024
+FROM_IMPORT: Final = 2048
 
 
 class ResolvedShifts(NamedTuple):

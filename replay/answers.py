@@ -1,0 +1,176 @@
+"""Answers: what readers get, each with the axes it rests on.
+
+Field names use the glossary; minutes are whole minutes, instants ISO 8601 with a zone, days local days. In every trace
+
+    raw = counted + superseded + too short + clipped + overlapped + capped
+    credited = counted + factor change - rounding
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class RulesUsed(_Answer):
+    """The rule timeline an answer was computed with; version 0 is a candidate that is not published."""
+
+    name: str
+    version: int
+    digest: str
+
+
+class Basis(_Answer):
+    """The three axes of an answer, and the log position it rests on."""
+
+    valid_at: date | None
+    known_at: int
+    rules: RulesUsed
+    position: int
+
+
+class HoursRow(_Answer):
+    """Service hours of a year, or of all years with the opening balance."""
+
+    year: int | None
+    shifts: int
+    raw_minutes: int
+    counted_minutes: int
+    credited_minutes: int
+    scanned_minutes: int
+    attested_minutes: int
+
+
+class OpeningBalance(_Answer):
+    """Attested minutes of the paper era."""
+
+    as_of: date
+    minutes: int
+
+
+class HonorReached(_Answer):
+    """An honour and the date its conditions are met, which may lie ahead where only time is missing."""
+
+    honor: str
+    title: str
+    reached_on: date
+
+
+class VolunteerHours(Basis):
+    """A volunteer's hours per year and in all, and the honours reached."""
+
+    volunteer: str
+    registered_on: date | None
+    opening_balance: OpeningBalance | None
+    total: HoursRow
+    years: list[HoursRow]
+    honors: list[HonorReached]
+
+
+class Trace(_Answer):
+    """Where minutes went: of a piece, or summed over the pieces of a shift."""
+
+    raw: int
+    superseded: int
+    too_short: int
+    clipped: int
+    overlapped: int
+    capped: int
+    counted: int
+    factor_change: int
+    rounding: int
+    credited: int
+
+
+class PieceTrace(Trace):
+    """A shift's part on one local day."""
+
+    day: date
+
+
+Grade = Literal["scanned", "attested"]
+
+
+class ShiftTrace(_Answer):
+    """A shift as all events known leave it, and what it is worth. `flags` name what is odd about it."""
+
+    shift: UUID
+    station: str | None
+    project: str | None
+    check_in: datetime | None
+    check_out: datetime | None
+    first_recorded_at: datetime
+    grade: Grade
+    flags: list[str]
+    trace: Trace
+    pieces: list[PieceTrace]
+
+
+class VolunteerShifts(Basis):
+    """A volunteer's shifts, the latest first."""
+
+    volunteer: str
+    shifts: list[ShiftTrace]
+
+
+class StationDay(_Answer):
+    """A station on one local day. Shifts and volunteers are those that began there that day."""
+
+    day: date
+    shifts: int
+    volunteers: int
+    raw_minutes: int
+    counted_minutes: int
+    credited_minutes: int
+    people_served: int
+
+
+class StationActivity(Basis):
+    """A station over a period. `person_times` sums the volunteers of each day."""
+
+    station: str
+    first_day: date
+    last_day: date
+    days_open: int
+    shifts: int
+    person_times: int
+    raw_minutes: int
+    counted_minutes: int
+    credited_minutes: int
+    people_served: int
+    days: list[StationDay]
+
+
+class Standing(_Answer):
+    """A volunteer who reached an honour."""
+
+    volunteer: str
+    reached_on: date
+
+
+class Standings(Basis):
+    """Who has reached an honour up to a day, by date; `next_after` continues the list."""
+
+    honor: str
+    title: str
+    reached_up_to: date
+    count: int
+    standings: list[Standing]
+    next_after: str | None
+
+
+class LoggedEvent(_Answer):
+    """An event as the log holds it."""
+
+    position: int
+    stream: UUID
+    version: int
+    topic: str
+    event: dict[str, object]

@@ -1,0 +1,30 @@
+-- The tables of one generation. {schema} is generation_<id>. Minutes are whole minutes; year 0 stands for all years.
+CREATE SCHEMA {schema};
+
+CREATE TABLE {schema}.volunteer_hours (
+    volunteer text NOT NULL,
+    year int NOT NULL,
+    shifts int NOT NULL,
+    raw_minutes int NOT NULL,
+    counted_minutes int NOT NULL,
+    credited_minutes int NOT NULL,
+    scanned_minutes int NOT NULL,
+    attested_minutes int NOT NULL
+);
+
+CREATE TABLE {schema}.station_activity (
+    station text NOT NULL,
+    day date NOT NULL,
+    shifts int NOT NULL,
+    volunteers int NOT NULL,
+    raw_minutes int NOT NULL,
+    counted_minutes int NOT NULL,
+    credited_minutes int NOT NULL,
+    people_served int NOT NULL
+);
+
+CREATE TABLE {schema}.honor_standings (
+    volunteer text NOT NULL,
+    honor text NOT NULL,
+    reached_on date NOT NULL
+);

@@ -1,0 +1,44 @@
+"""Published rules: the rule timelines the log knows, by version."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ledger.codec import decode
+from ledger.events import RulesPublished
+from ledger.log import Log
+from ledger.names import Position, stream
+from projections.rules import RuleTimeline, parse_timeline
+
+
+class Rules(NamedTuple):
+    """A rule timeline as published: version (from 1; 0 for a candidate that is not), digest and TOML text."""
+
+    version: int
+    digest: str
+    text: str
+
+    def timeline(self) -> RuleTimeline:
+        """Return the rules as models."""
+        return parse_timeline(self.text)
+
+
+class NoRulesError(Exception):
+    """No rules are known at that position; publish some first."""
+
+    def __init__(self) -> None:
+        super().__init__("no rules have been published: run `hours rebuild --rules rules/luohu.toml`")
+
+
+def published_rules(log: Log, *, version: int | None = None, known_at: Position | None = None) -> Rules:
+    """Return a published version, by default the last one known at a position.
+
+    Raises:
+        NoRulesError: nothing (or not that version) had been published then.
+    """
+    stream_id = stream("rules", "timeline")
+    for recorded in reversed(log.read_streams([stream_id], until=known_at).get(stream_id, [])):
+        event = decode(recorded.topic, recorded.state)
+        if isinstance(event, RulesPublished) and version in {None, event.version}:
+            return Rules(event.version, event.digest, event.text)
+    raise NoRulesError

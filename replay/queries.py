@@ -1,0 +1,442 @@
+"""Queries: the answers to readers, under any three axes of time.
+
+With no axis given they read the current generation's rows. With `known_at` or `rules` a volunteer is computed from the log's streams,
+and a whole station or honour by a replay of the archive: the same kernels, so the same numbers. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection, sql
+
+from ledger.codec import decode
+from ledger.database import Database
+from ledger.log import RecordedEvent
+from ledger.names import Position, shift_stream, stream
+from projections.calendar import day_number, day_of_number, zone_table, local_span
+from projections.rule_table import honor_ids
+from projections.rules import RuleTimeline
+from projections.schema import (
+    CAPPED,
+    CHECK_OUT_ALONE,
+    CHECK_OUT_BEFORE_CHECK_IN,
+    CLIPPED,
+    CORRECTED_IN,
+    CORRECTED_OUT,
+    COUNTED,
+    CREDITED,
+    DAY,
+    FROM_IMPORT,
+    IN_DISPUTE,
+    MOVED,
+    NO_DAY,
+    OVERLAPPED,
+    RAW,
+    ROW,
+    SCANNED_IN,
+    SCANNED_OUT,
+    SHARE,
+    SUPERSEDED,
+    TOO_SHORT,
+    TWO_CHECK_INS,
+    TWO_CHECK_OUTS,
+    VOID,
+)
+from replay import answers, store
+from replay.archive import Archive
+from replay.published import Rules, published_rules
+from replay.rows import Rows, rows_of
+from replay.touched import Circle, Person, Shift, in_log_order, read_circle, resolve_streams
+
+
+class UnknownNameError(LookupError):
+    """A volunteer, station, honour or shift the ledger does not know (as of the position asked for)."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} is not known to the ledger; check the number")
+        self.kind = kind
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The three axes of time. None means: all results, all events, the rules of the current generation."""
+
+    valid_at: date | None = None
+    known_at: Position | None = None
+    rules: Rules | None = None
+
+    @property
+    def valid_until(self) -> int:
+        """The last day whose results count, as a day number."""
+        return NO_DAY if self.valid_at is None else day_number(self.valid_at)
+
+    @property
+    def current(self) -> bool:
+        """Whether the current generation's rows answer."""
+        return self.known_at is None and self.rules is None
+
+
+NOW = Axes()
+
+
+class Queries:
+    """Answers from one ledger. `archive` serves what no row can answer."""
+
+    def __init__(self, database: Database, archive: Archive) -> None:
+        self._database = database
+        self._archive = archive
+
+    # --- volunteers -------------------------------------------------------------------------------------------------
+
+    def volunteer_hours(self, volunteer: str, axes: Axes = NOW) -> answers.VolunteerHours:
+        """Return a volunteer's hours per year and in all.
+
+        Raises:
+            UnknownNameError, store.NoGenerationError
+        """
+        basis, rules, circle = self._volunteer(volunteer, axes)
+        timeline = rules.timeline()
+        models = circle.read_models(timeline, axes.valid_until)
+        rows = [_hours_row(row[1:]) for row in models.hours.tolist()]
+        person = circle.persons[volunteer]
+        titles = _titles(timeline)
+        ids = honor_ids(timeline)
+        opening = person.opening_day <= axes.valid_until and person.opening_day != NO_DAY
+        return answers.VolunteerHours(
+            **basis,
+            volunteer=volunteer,
+            registered_on=day_of_number(person.registered) if person.registered != NO_DAY else None,
+            opening_balance=answers.OpeningBalance(
+                as_of=day_of_number(person.opening_day), minutes=person.opening_minutes
+            )
+            if opening
+            else None,
+            total=rows[0] if rows else _hours_row([0] * 7),
+            years=rows[1:],
+            honors=[
+                answers.HonorReached(honor=ids[honor], title=titles[ids[honor]], reached_on=day_of_number(day))
+                for _, honor, day in models.standings.tolist()
+            ],
+        )
+
+    def volunteer_shifts(
+        self, volunteer: str, axes: Axes = NOW, first_day: date | None = None, last_day: date | None = None
+    ) -> answers.VolunteerShifts:
+        """Return a volunteer's shifts with the trace of each, the latest first; those that begin in the period, if given."""
+        basis, rules, circle = self._volunteer(volunteer, axes)
+        timeline = rules.timeline()
+        tables = circle.tables()
+        pieces = tables.pieces(volunteer, timeline)
+        by_shift: dict[int, list[list[int]]] = {}
+        for piece in pieces[pieces[:, DAY] <= axes.valid_until].tolist():
+            by_shift.setdefault(int(tables.table.shift[piece[ROW]]), []).append(piece)
+        first, last = first_day or date.min, last_day or date.max
+        traced = [
+            (shift, day, by_shift.get(number, []))
+            for number, shift in enumerate(tables.shifts)
+            if first <= (day := _shift_day(shift, timeline)) <= last and day <= (axes.valid_at or date.max)
+        ]
+        traced.sort(key=lambda item: (item[0].check_in or item[0].recorded_at, item[0].shift), reverse=True)
+        return answers.VolunteerShifts(
+            **basis,
+            volunteer=volunteer,
+            shifts=[_shift_trace(shift, pieces, timeline) for shift, _, pieces in traced],
+        )
+
+    def shift_events(self, volunteer: str, shift: UUID) -> list[answers.LoggedEvent]:
+        """Return the events behind a shift, in log order."""
+        events = in_log_order(self._database.log, [shift_stream(volunteer, shift)], Position(2**62))
+        if not events:
+            raise UnknownNameError("shift", str(shift))
+        return [logged_event(event) for event in events]
+
+    def _volunteer(self, volunteer: str, axes: Axes) -> tuple[dict[str, Any], Rules, Circle]:
+        with self._connection() as connection:
+            generation = self._generation(connection)
+            circle = read_circle(connection, [volunteer])
+        rules = axes.rules or _rules_of(generation)
+        if not axes.current:
+            known_at = Position(min(generation.position, axes.known_at or generation.position))
+            rules = axes.rules or published_rules(self._database.log, known_at=known_at)
+            circle = self._circle_known_at(volunteer, circle, known_at, rules.timeline())
+        if circle.persons[volunteer].registered == NO_DAY:
+            raise UnknownNameError("volunteer", volunteer)
+        return _basis(axes, rules, generation), rules, circle
+
+    def _circle_known_at(self, volunteer: str, now: Circle, known_at: Position, timeline: RuleTimeline) -> Circle:
+        """Read a volunteer from the log's streams, as known at a position."""
+        log = self._database.log
+        person = Person()
+        streams = [stream("volunteer", volunteer), stream("opening-balance", volunteer)]
+        for event in in_log_order(log, streams, known_at):
+            person.apply(decode(event.topic, event.state))
+        shifts = resolve_streams(log, list(now.shifts), known_at)
+        circle = Circle({volunteer: person}, shifts, now.kinds)
+        # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
+        days = sorted({int(day) for day in circle.tables().pieces(volunteer, timeline)[:, DAY]})
+        caps = [stream("day-cap", volunteer, day_of_number(day).isoformat()) for day in days]
+        for event in in_log_order(log, caps, known_at):
+            person.apply(decode(event.topic, event.state))
+        return circle
+
+    # --- stations and honours ---------------------------------------------------------------------------------------
+
+    def stations(self) -> list[str]:
+        """Return the stations known, by name."""
+        with self._connection() as connection:
+            return [row[0] for row in connection.execute("SELECT station FROM replay.stations ORDER BY station")]
+
+    def station_activity(
+        self, station: str, first_day: date, last_day: date, axes: Axes = NOW
+    ) -> answers.StationActivity:
+        """Return a station's days in a period, both ends included, and their sums."""
+        last = min(last_day, axes.valid_at or date.max)
+        with self._connection() as connection:
+            generation = self._generation(connection)
+            if not connection.execute("SELECT 1 FROM replay.stations WHERE station = %s", (station,)).fetchone():
+                raise UnknownNameError("station", station)
+            rules = _rules_of(generation)
+            if axes.current:
+                statement = sql.SQL(
+                    "SELECT day, shifts, volunteers, raw_minutes, counted_minutes, credited_minutes, people_served "
+                    "FROM {} WHERE station = %s AND day BETWEEN %s AND %s ORDER BY day"
+                ).format(sql.Identifier(generation.schema, "station_activity"))
+                found: Sequence[Sequence[Any]] = connection.execute(statement, (station, first_day, last)).fetchall()
+            else:
+                rules, rows = self._replay(generation, axes)
+                days = [(day_of_number(int(day)), *map(int, sums)) for name, (day, *sums) in zip(rows.station, rows.stations, strict=True) if name == station]
+                found = sorted(row for row in days if first_day <= row[0] <= last)
+        names = answers.StationDay.model_fields
+        station_days = [answers.StationDay(**dict(zip(names, row, strict=True))) for row in found]
+        return answers.StationActivity(
+            **_basis(axes, rules, generation),
+            station=station,
+            first_day=first_day,
+            last_day=last_day,
+            days_open=sum(day.shifts > 0 for day in station_days),
+            shifts=sum(day.shifts for day in station_days),
+            person_times=sum(day.volunteers for day in station_days),
+            raw_minutes=sum(day.raw_minutes for day in station_days),
+            counted_minutes=sum(day.counted_minutes for day in station_days),
+            credited_minutes=sum(day.credited_minutes for day in station_days),
+            people_served=sum(day.people_served for day in station_days),
+            days=station_days,
+        )
+
+    def standings(
+        self, honor: str, today: date, axes: Axes = NOW, limit: int = 100, after: str | None = None
+    ) -> answers.Standings:
+        """Return who has reached an honour up to `valid_at` (by default `today`), by date and volunteer number.
+
+        Args:
+            after: `next_after` of the page before: "date/volunteer".
+        """
+        upto = axes.valid_at or today
+        start = ("0001-01-01", "")
+        if after:
+            day_text, _, name = after.partition("/")
+            start = (date.fromisoformat(day_text).isoformat(), name)
+        with self._connection() as connection:
+            generation = self._generation(connection)
+            if axes.current:
+                rules = _rules_of(generation)
+                place = sql.Identifier(generation.schema, "honor_standings")
+                counted = connection.execute(
+                    sql.SQL("SELECT count(*) FROM {} WHERE honor = %s AND reached_on <= %s").format(place), (honor, upto)
+                ).fetchone()
+                count = counted[0] if counted else 0
+                found = connection.execute(
+                    sql.SQL(
+                        "SELECT volunteer, reached_on FROM {} WHERE honor = %s AND reached_on <= %s "
+                        "AND (reached_on, volunteer) > (%s::date, %s) ORDER BY reached_on, volunteer LIMIT %s"
+                    ).format(place),
+                    (honor, upto, *start, limit),
+                ).fetchall()
+            else:
+                rules, rows = self._replay(generation, axes)
+                reached = sorted(
+                    (day_of_number(int(day)), name)
+                    for name, known, (day,) in zip(rows.standing_volunteer, rows.standing_honor, rows.standings, strict=True)
+                    if known == honor and day_of_number(int(day)) <= upto
+                )
+                count = len(reached)
+                found = [(name, day) for day, name in reached if (day.isoformat(), name) > start][:limit]
+        titles = _titles(rules.timeline())
+        if honor not in titles:
+            raise UnknownNameError("honor", honor)
+        standings = [answers.Standing(volunteer=name, reached_on=day) for name, day in found]
+        return answers.Standings(
+            **_basis(axes, rules, generation),
+            honor=honor,
+            title=titles[honor],
+            reached_up_to=upto,
+            count=count,
+            standings=standings,
+            next_after=f"{standings[-1].reached_on}/{standings[-1].volunteer}" if len(standings) == limit else None,
+        )
+
+    def honors(self) -> dict[str, str]:
+        """Return ids and titles of the honours of the current rules."""
+        with self._connection() as connection:
+            return _titles(self._generation(connection).timeline())
+
+    def _replay(self, generation: store.Generation, axes: Axes) -> tuple[Rules, Rows]:
+        """Replay the archive in memory under other axes: seconds for a whole district."""
+        self._archive.bring_up_to_date(self._database)
+        known_at = Position(min(generation.position, axes.known_at or generation.position))
+        rules = axes.rules or published_rules(self._database.log, known_at=known_at)
+        facts = self._archive.facts(until=known_at)
+        timeline = rules.timeline()
+        models = facts.read_models(timeline, threads=2, valid_until=axes.valid_until)
+        return rules, rows_of(models, facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline))
+
+    # --- the log ----------------------------------------------------------------------------------------------------
+
+    def log(self, after: int, limit: int) -> list[answers.LoggedEvent]:
+        """Return a page of the log."""
+        return [logged_event(event) for event in self._database.log.read(Position(after), limit)]
+
+    def position(self) -> int:
+        """Return the position of the read models."""
+        with self._connection() as connection:
+            return self._generation(connection).position
+
+    def _connection(self) -> Any:
+        return self._database.pool.connection()
+
+    def _generation(self, connection: Connection[Any]) -> store.Generation:
+        generation = store.current_generation(connection)
+        if generation is None:
+            raise store.NoGenerationError
+        return generation
+
+
+def logged_event(event: RecordedEvent) -> answers.LoggedEvent:
+    """Return an event of the log for people: its bytes as JSON."""
+    return answers.LoggedEvent(
+        position=event.position,
+        stream=event.stream_id,
+        version=event.version,
+        topic=event.topic,
+        event=json.loads(event.state),
+    )
+
+
+def _rules_of(generation: store.Generation) -> Rules:
+    return Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
+
+
+def _basis(axes: Axes, rules: Rules, generation: store.Generation) -> dict[str, Any]:
+    position = generation.position if axes.known_at is None else min(generation.position, axes.known_at)
+    return {
+        "valid_at": axes.valid_at,
+        "known_at": position,
+        "rules": answers.RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest),
+        "position": generation.position,
+    }
+
+
+def _titles(timeline: RuleTimeline) -> dict[str, str]:
+    return {honor.id: honor.title for rule_set in timeline.rule_sets for honor in rule_set.honors}
+
+
+def _hours_row(row: Sequence[int]) -> answers.HoursRow:
+    year, shifts, raw, counted, credited, scanned, attested = row
+    return answers.HoursRow(
+        year=year or None,
+        shifts=shifts,
+        raw_minutes=raw,
+        counted_minutes=counted,
+        credited_minutes=credited,
+        scanned_minutes=scanned,
+        attested_minutes=attested,
+    )
+
+
+# --- traces ---------------------------------------------------------------------------------------------------------
+
+_FLAGS = {
+    VOID: "void",
+    IN_DISPUTE: "in-dispute",
+    MOVED: "moved",
+    CORRECTED_IN: "check-in-corrected",
+    CORRECTED_OUT: "check-out-corrected",
+    TWO_CHECK_INS: "two-check-ins",
+    TWO_CHECK_OUTS: "two-check-outs",
+    CHECK_OUT_BEFORE_CHECK_IN: "check-out-before-check-in",
+    CHECK_OUT_ALONE: "check-out-without-check-in",
+    FROM_IMPORT: "imported",
+}
+_MINUTES_FLAGS = {
+    "superseded": "superseded",
+    "too_short": "too-short",
+    "clipped": "over-shift-maximum",
+    "overlapped": "overlapped",
+    "capped": "over-day-cap",
+}
+
+
+def _instant(epoch_seconds: int | None) -> datetime | None:
+    return None if epoch_seconds is None else datetime.fromtimestamp(epoch_seconds, UTC)
+
+
+def _shift_day(shift: Shift, timeline: RuleTimeline) -> date:
+    """Return the local day of a shift's check-in, or of its first record where it has none."""
+    minute = (shift.check_in or shift.recorded_at) // 60
+    return day_of_number(local_span(minute, zone_table(timeline.time_zone))[0])
+
+
+def _trace(piece: Sequence[int]) -> dict[str, int]:
+    return {
+        "raw": piece[RAW],
+        "superseded": piece[SUPERSEDED],
+        "too_short": piece[TOO_SHORT],
+        "clipped": piece[CLIPPED],
+        "overlapped": piece[OVERLAPPED],
+        "capped": piece[CAPPED],
+        "counted": piece[COUNTED],
+        "factor_change": piece[SHARE] - piece[COUNTED],
+        "rounding": piece[SHARE] - piece[CREDITED],
+        "credited": piece[CREDITED],
+    }
+
+
+def _shift_trace(shift: Shift, pieces: Sequence[Sequence[int]], timeline: RuleTimeline) -> answers.ShiftTrace:
+    parts = [answers.PieceTrace(day=day_of_number(piece[DAY]), **_trace(piece)) for piece in pieces]
+    sums = {name: sum(getattr(part, name) for part in parts) for name in answers.Trace.model_fields}
+    scanned = shift.flags & SCANNED_IN and shift.flags & SCANNED_OUT and not shift.flags & MOVED
+    return answers.ShiftTrace(
+        shift=shift.shift,
+        station=shift.station,
+        project=shift.project,
+        check_in=_instant(shift.check_in),
+        check_out=_instant(shift.check_out),
+        first_recorded_at=datetime.fromtimestamp(shift.recorded_at, UTC),
+        grade="scanned" if scanned else "attested",
+        flags=_flags(shift, sums, timeline),
+        trace=answers.Trace(**sums),
+        pieces=parts,
+    )
+
+
+def _flags(shift: Shift, sums: dict[str, int], timeline: RuleTimeline) -> list[str]:
+    """Name what an auditor should look at."""
+    flags = [name for bit, name in _FLAGS.items() if shift.flags & bit]
+    if shift.check_in is None and not shift.flags & CHECK_OUT_ALONE:
+        flags.append("no-check-in")
+    if shift.check_in is not None and shift.check_out is None:
+        flags.append("no-check-out")
+    flags += [name for column, name in _MINUTES_FLAGS.items() if sums[column] > 0]
+    day = _shift_day(shift, timeline)
+    rule_set = [known for known in timeline.rule_sets if known.holds_from <= day or known is timeline.rule_sets[0]][-1]
+    ended = shift.check_out or shift.check_in
+    if ended and shift.recorded_at - ended > rule_set.late_entry_days * 86_400 and not shift.flags & FROM_IMPORT:
+        flags.append("late")
+    return flags

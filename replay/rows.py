@@ -1,0 +1,125 @@
+"""Rows: read models as rows with names, and the checksum that does not depend on their order.
+
+A generation's checksum is the sum, modulo 2^64, of a hash of every row. So the follower keeps it exact by taking away what it
+removes and adding what it writes, and two replays of the same facts under the same rules have the same checksum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from projections.read_models import ReadModels
+from projections.schema import HOURS_COLUMNS, Ints, Longs, Words
+
+HOURS_FIELDS = ("volunteer", "year", "shifts", *(f"{name}_minutes" for name in HOURS_COLUMNS[1:]))
+STATION_FIELDS = (
+    "station",
+    "day",
+    "shifts",
+    "volunteers",
+    "raw_minutes",
+    "counted_minutes",
+    "credited_minutes",
+    "people_served",
+)
+STANDING_FIELDS = ("volunteer", "honor", "reached_on")
+_HOURS, _STATIONS, _STANDINGS = 1, 2, 3
+_WORD = (1 << 64) - 1
+
+
+class Rows(NamedTuple):
+    """Rows of the three read models: the names, and int64 columns beside them.
+
+    hours: year, then `HOURS_COLUMNS`. stations: day, then `STATION_COLUMNS`. standings: day; `honor` is a second name.
+    """
+
+    hours_volunteer: Sequence[str]
+    hours: Longs
+    station: Sequence[str]
+    stations: Longs
+    standing_volunteer: Sequence[str]
+    standing_honor: Sequence[str]
+    standings: Longs
+
+    def checksum(self) -> int:
+        """Return the sum of the hashes of all rows, modulo 2^64."""
+        honors = _hashes(self.standing_honor).astype(np.int64)[:, None]
+        return (
+            _sum(_HOURS, _hashes(self.hours_volunteer), self.hours)
+            + _sum(_STATIONS, _hashes(self.station), self.stations)
+            + _sum(_STANDINGS, _hashes(self.standing_volunteer), np.concatenate([honors, self.standings], axis=1))
+        ) & _WORD
+
+    def tables(self) -> dict[str, Any]:
+        """Return the rows as Arrow tables, by the name of their table."""
+        return {
+            "volunteer_hours": pa.table([_texts(self.hours_volunteer), *_columns(self.hours)], names=HOURS_FIELDS),
+            "station_activity": pa.table(
+                [_texts(self.station), _dates(self.stations[:, 0]), *_columns(self.stations[:, 1:])],
+                names=STATION_FIELDS,
+            ),
+            "honor_standings": pa.table(
+                [_texts(self.standing_volunteer), _texts(self.standing_honor), _dates(self.standings[:, 0])],
+                names=STANDING_FIELDS,
+            ),
+        }
+
+
+def rows_of(models: ReadModels, volunteers: Sequence[str], stations: Sequence[str], honors: Sequence[str]) -> Rows:
+    """Give read models their names back. A station and day is a row if anything in it is not zero."""
+    station, day = np.nonzero(models.stations.any(axis=2))
+    volunteer_names, station_names, honor_names = (
+        np.array([*names], object) for names in (volunteers, stations, honors)
+    )
+    return Rows(
+        hours_volunteer=volunteer_names[models.hours[:, 0]],
+        hours=models.hours[:, 1:],
+        station=station_names[station],
+        stations=np.concatenate([(day + models.first_day)[:, None], models.stations[station, day]], axis=1),
+        standing_volunteer=volunteer_names[models.standings[:, 0]],
+        standing_honor=honor_names[models.standings[:, 1]],
+        standings=models.standings[:, 2:].astype(np.int64),
+    )
+
+
+@lru_cache(maxsize=1 << 18)
+def _hash(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
+
+
+def _hashes(names: Sequence[str]) -> Words:
+    return np.fromiter((_hash(name) for name in names), np.uint64, len(names))
+
+
+def _sum(kind: int, keys: Words, columns: Longs) -> int:
+    """Sum the hashes of rows: each column is mixed in so that neither its place nor its value can be exchanged."""
+    mixed = _mix(keys + np.uint64(kind))
+    for column in range(columns.shape[1]):
+        mixed = _mix(mixed + columns[:, column].astype(np.uint64))
+    return int(mixed.sum(dtype=np.uint64))
+
+
+def _mix(words: Words) -> Words:
+    """The finalizer of splitmix64 (Steele, Lea and Flood, 2014): every bit of the result depends on every bit of the word."""
+    words = words + np.uint64(0x9E3779B97F4A7C15)
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
+
+
+def _texts(names: Sequence[str]) -> Any:
+    return pa.array(names, pa.string())
+
+
+def _columns(columns: Longs) -> list[Any]:
+    return [pa.array(columns[:, at]) for at in range(columns.shape[1])]
+
+
+def _dates(days: Longs | Ints) -> Any:
+    return pa.array(days.astype(np.int32), pa.date32())

@@ -1,0 +1,67 @@
+-- What read models rest on. Everything here is derived from the log and can be made again from it.
+-- `shifts`, `volunteers`, `cap_raises`, `people_served` and `stations` hold facts as all events leave them; they depend on no rule
+-- and stand outside generations. All of them, and the current generation, are at the current generation's position.
+
+CREATE SCHEMA IF NOT EXISTS replay;
+
+-- One replay's tables live in a schema of their own, named generation_<id>. `checksum` is the sum of a hash of every row.
+CREATE TABLE IF NOT EXISTS replay.generations (
+    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    rules_version int NOT NULL,
+    rules_digest text NOT NULL,
+    rules_text text NOT NULL,
+    position bigint NOT NULL,
+    checksum numeric(20) NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- The one row that says which generation answers; readers read it once per request.
+CREATE TABLE IF NOT EXISTS replay.pointer (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    generation int NOT NULL REFERENCES replay.generations (id)
+);
+
+-- Instants are epoch seconds; null means none. `flags` are the bits of projections/schema.py, "resolved shifts".
+CREATE TABLE IF NOT EXISTS replay.shifts (
+    volunteer text NOT NULL,
+    shift uuid NOT NULL,
+    station text,
+    project text,
+    check_in bigint,
+    check_out bigint,
+    recorded_at bigint NOT NULL,
+    flags int NOT NULL,
+    PRIMARY KEY (volunteer, shift)
+);
+
+-- Days are days since 1970-01-01; null means never. `trained_<n>`: the first day with a tier of at least n.
+CREATE TABLE IF NOT EXISTS replay.volunteers (
+    volunteer text PRIMARY KEY,
+    registered int,
+    opening_day int,
+    opening_minutes int NOT NULL,
+    trained_1 int,
+    trained_2 int,
+    trained_3 int
+);
+
+CREATE TABLE IF NOT EXISTS replay.cap_raises (
+    volunteer text NOT NULL,
+    day int NOT NULL,
+    raise_id text NOT NULL,
+    minutes int NOT NULL,
+    PRIMARY KEY (volunteer, day, raise_id)
+);
+
+CREATE TABLE IF NOT EXISTS replay.people_served (
+    station text NOT NULL,
+    project text NOT NULL,
+    day int NOT NULL,
+    people int NOT NULL,
+    PRIMARY KEY (station, project, day)
+);
+
+CREATE TABLE IF NOT EXISTS replay.stations (
+    station text PRIMARY KEY,
+    kind int NOT NULL
+);

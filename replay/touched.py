@@ -1,0 +1,239 @@
+"""Touched volunteers: the facts and shifts of a few volunteers, read from the store, before and after some events.
+
+The follower and the reader of a single volunteer both start here. Shifts whose streams grew are resolved again from the log, so that no
+event is folded twice; everything else is one row per fact. This module reads; it writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from psycopg import Connection
+
+from ledger import events as ledger_events
+from ledger.codec import decode
+from ledger.events import Event
+from ledger.log import Log, RecordedEvent
+from ledger.names import Position, shift_stream
+from projections.calendar import day_number
+from projections.facts import UNKNOWN_KIND, FactsBuilder, empty_volunteers, with_raises
+from projections.order import order_shifts
+from projections.read_models import ReadModels, compute, pieces_of
+from projections.rule_table import rule_table
+from projections.rules import RuleTimeline
+from projections.schema import NO_DAY, STATION_KINDS, TIERS, Ints, ResolvedShifts, ShiftTable, VolunteerTable
+from projections.surrogates import Names
+
+ShiftKey = tuple[str, UUID]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A resolved shift with its names. Instants are epoch seconds; `flags` as in projections/schema.py."""
+
+    volunteer: str
+    shift: UUID
+    station: str | None
+    project: str | None
+    check_in: int | None
+    check_out: int | None
+    recorded_at: int
+    flags: int
+
+
+@dataclass
+class Person:
+    """What is true of one volunteer beside shifts. Days are days since 1970-01-01, `NO_DAY` means never."""
+
+    registered: int = NO_DAY
+    opening_day: int = NO_DAY
+    opening_minutes: int = 0
+    trained: list[int] = field(default_factory=lambda: [NO_DAY] * len(TIERS))
+    raises: dict[tuple[int, str], int] = field(default_factory=dict)  # by day and raise
+
+    def apply(self, event: Event) -> None:
+        """Fold one more event of this volunteer."""
+        match event:
+            case ledger_events.VolunteerRegistered():
+                if self.registered == NO_DAY:
+                    self.registered = day_number(event.registered_on)
+            case ledger_events.TrainingCompleted():
+                for tier in range(TIERS[event.tier]):
+                    self.trained[tier] = min(self.trained[tier], day_number(event.completed_on))
+            case ledger_events.OpeningBalanceRecorded():
+                self.opening_day, self.opening_minutes = day_number(event.as_of), event.minutes
+            case ledger_events.OpeningBalanceVoided():
+                self.opening_day, self.opening_minutes = NO_DAY, 0
+            case ledger_events.DayCapRaised():
+                self.raises[day_number(event.day), event.raise_id] = event.minutes
+            case ledger_events.DayCapRaiseWithdrawn():
+                self.raises.pop((day_number(event.day), event.raise_id), None)
+            case _:
+                pass
+
+
+@dataclass
+class Circle:
+    """A few volunteers with all that decides their hours."""
+
+    persons: dict[str, Person]
+    shifts: dict[ShiftKey, Shift]
+    kinds: dict[str, int]  # of all stations
+
+    def tables(self) -> CircleTables:
+        """Number the names and order the shifts, as the kernels want it."""
+        return CircleTables(self)
+
+    def read_models(self, timeline: RuleTimeline, valid_until: int = NO_DAY) -> ReadModels:
+        """Compute the read models of these volunteers alone; people served are left to the caller."""
+        tables = self.tables()
+        return compute(
+            tables.table,
+            tables.volunteers,
+            tables.station_kinds,
+            rule_table(timeline, tables.project_names.number),
+            np.empty((0, 3), np.int32),
+            valid_until=valid_until,
+        )
+
+
+class CircleTables:
+    """A circle in the kernels' form, with the names behind the numbers."""
+
+    def __init__(self, circle: Circle) -> None:
+        self.shifts: Sequence[Shift] = list(circle.shifts.values())
+        self.volunteer_names = Names(circle.persons)
+        self.station_names = Names(circle.kinds)
+        self.project_names = Names()
+        self.volunteers = _volunteer_table(circle.persons)
+        columns = [
+            (
+                self.volunteer_names.add(shift.volunteer),
+                self.station_names.add(shift.station),
+                self.project_names.add(shift.project),
+                shift.check_in or 0,
+                shift.check_out or 0,
+                shift.recorded_at,
+                shift.flags,
+            )
+            for shift in self.shifts
+        ]
+        whole = np.array(columns, np.int64).reshape(-1, 7)
+        dtypes = (np.int32, np.int32, np.int32, np.uint32, np.uint32, np.uint32, np.uint16)
+        resolved = ResolvedShifts(*(np.ascontiguousarray(whole[:, at], kind) for at, kind in enumerate(dtypes)))
+        kinds = [circle.kinds.get(name, UNKNOWN_KIND) for name in self.station_names.texts()]
+        self.station_kinds: Ints = np.array(kinds, np.int32)
+        halves = np.array(
+            [(shift.shift.int >> 64, shift.shift.int & (1 << 64) - 1) for shift in self.shifts], np.uint64
+        ).reshape(-1, 2)
+        self.table: ShiftTable = order_shifts(
+            resolved, len(self.volunteer_names), lambda numbers: (halves[numbers, 0], halves[numbers, 1])
+        )
+
+    def pieces(self, volunteer: str, timeline: RuleTimeline) -> Ints:
+        """Return the pieces of one volunteer, as `projections.read_models.pieces_of`."""
+        number = self.volunteer_names.number[volunteer]
+        rules = rule_table(timeline, self.project_names.number)
+        return pieces_of(number, self.table, self.volunteers, self.station_kinds, rules)
+
+
+def _volunteer_table(persons: dict[str, Person]) -> VolunteerTable:
+    table = empty_volunteers(len(persons))
+    for number, person in enumerate(persons.values()):
+        table.registered[number] = person.registered
+        table.opening_day[number] = person.opening_day
+        table.opening_minutes[number] = person.opening_minutes
+        table.trained[number] = person.trained
+    raises = (
+        (number, day, minutes)
+        for number, person in enumerate(persons.values())
+        for (day, _), minutes in person.raises.items()
+    )
+    return with_raises(table, raises)
+
+
+# --- from the store -------------------------------------------------------------------------------------------------
+
+
+def read_circle(connection: Connection[Any], volunteers: Iterable[str]) -> Circle:
+    """Read volunteers as the store knows them, that is at the current generation's position."""
+    wanted = list(volunteers)
+    persons = {volunteer: Person() for volunteer in wanted}
+    for name, registered, day, minutes, *trained in connection.execute(
+        "SELECT volunteer, registered, opening_day, opening_minutes, trained_1, trained_2, trained_3 "
+        "FROM replay.volunteers WHERE volunteer = ANY(%s)",
+        (wanted,),
+    ):
+        persons[name] = Person(_day(registered), _day(day), minutes, [_day(tier) for tier in trained])
+    for name, day, raise_id, minutes in connection.execute(
+        "SELECT volunteer, day, raise_id, minutes FROM replay.cap_raises WHERE volunteer = ANY(%s)", (wanted,)
+    ):
+        persons[name].raises[day, raise_id] = minutes
+    shifts = {
+        (row[0], row[1]): Shift(*row)
+        for row in connection.execute(
+            "SELECT volunteer, shift, station, project, check_in, check_out, recorded_at, flags "
+            "FROM replay.shifts WHERE volunteer = ANY(%s)",
+            (wanted,),
+        )
+    }
+    kinds: dict[str, int] = dict(
+        connection.execute("SELECT station, kind FROM replay.stations ORDER BY station").fetchall()
+    )
+    return Circle(persons, shifts, kinds)
+
+
+def _day(value: int | None) -> int:
+    return NO_DAY if value is None else value
+
+
+# --- from the log ---------------------------------------------------------------------------------------------------
+
+
+def resolve_streams(log: Log, keys: Iterable[ShiftKey], until: Position) -> dict[ShiftKey, Shift]:
+    """Resolve shifts from their streams in the log, as known at a position. A shift without events has no entry."""
+    builder = FactsBuilder()
+    for recorded in in_log_order(log, [shift_stream(*key) for key in keys], until):
+        builder.add(recorded.position, decode(recorded.topic, recorded.state))
+    facts = builder.facts()
+    resolved = facts.resolved()
+    stations, projects = [*facts.stations.texts(), None], [*facts.projects.texts(), None]
+    return {
+        (volunteer, shift): Shift(
+            volunteer,
+            shift,
+            stations[resolved.station[number]],
+            projects[resolved.project[number]],
+            int(resolved.check_in[number]) or None,
+            int(resolved.check_out[number]) or None,
+            int(resolved.recorded_at[number]),
+            int(resolved.flags[number]),
+        )
+        for number, (volunteer, shift) in enumerate(builder.shifts())
+    }
+
+
+def in_log_order(log: Log, streams: Iterable[UUID], until: Position) -> list[RecordedEvent]:
+    """Return the events of several streams by position."""
+    found = log.read_streams(list(streams), until=until)
+    return sorted((event for events in found.values() for event in events), key=lambda event: event.position)
+
+
+def person_of(event: Event) -> str | None:
+    """Return the volunteer whose hours an event may change, if any."""
+    relevant = (
+        ledger_events.ShiftEvent,
+        ledger_events.VolunteerEvent,
+        ledger_events.OpeningBalanceEvent,
+        ledger_events.DayCapEvent,
+    )
+    return event.volunteer if isinstance(event, relevant) else None
+
+
+def kind_of(event: ledger_events.StationOpened) -> int:
+    """Return a station's kind as the kernels know it."""
+    return STATION_KINDS[event.kind]

@@ -1,0 +1,116 @@
+"""The kernels' results in the oracle's form, so that the two can be held against one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+from ledger.events import Event
+from projections.calendar import day_number, day_of_number
+from projections.facts import FactsBuilder
+from projections.read_models import compute, pieces_of
+from projections.rule_table import honor_ids, rule_table
+from projections.rules import RuleTimeline
+from projections.schema import (
+    CAPPED,
+    CLIPPED,
+    COUNTED,
+    CREDITED,
+    DAY,
+    FIRST,
+    NO_DAY,
+    OVERLAPPED,
+    RAW,
+    ROW,
+    SHARE,
+    SUPERSEDED,
+    TOO_SHORT,
+)
+from tests.oracle import Hours, OracleResult, Piece, StationDay
+
+
+def kernel_results(
+    events: Sequence[Event], timeline: RuleTimeline, *, valid_at: date | None = None, threads: int = 1
+) -> OracleResult:
+    """Credit a history with the kernels."""
+    builder = FactsBuilder()
+    for position, event in enumerate(events, 1):
+        builder.add(position, event)
+    facts = builder.facts()
+    shifts = builder.shifts()
+    volunteers, stations, projects = (
+        names.texts() for names in (facts.volunteers, facts.stations, facts.projects)
+    )
+    table, people = facts.ordered(facts.resolved()), facts.volunteer_table()
+    rules = rule_table(timeline, facts.projects.number)
+    valid_until = NO_DAY if valid_at is None else day_number(valid_at)
+    models = compute(
+        table,
+        people,
+        facts.station_kinds(),
+        rules,
+        facts.people_served(),
+        threads=threads,
+        valid_until=valid_until,
+    )
+
+    def piece(row: Sequence[int]) -> Piece:
+        at = row[ROW]
+        volunteer, shift = shifts[table.shift[at]]
+        assert isinstance(shift, UUID)
+        return Piece(
+            volunteer=volunteer,
+            shift=shift,
+            station=stations[table.station[at]],
+            project=projects[table.project[at]] if table.project[at] >= 0 else None,
+            day=day_of_number(row[DAY]),
+            first=bool(row[FIRST]),
+            raw=row[RAW],
+            superseded=row[SUPERSEDED],
+            too_short=row[TOO_SHORT],
+            clipped=row[CLIPPED],
+            overlapped=row[OVERLAPPED],
+            capped=row[CAPPED],
+            counted=row[COUNTED],
+            share=row[SHARE],
+            credited=row[CREDITED],
+            scanned=bool(table.scanned[at]),
+        )
+
+    pieces = [
+        piece(row)
+        for volunteer in sorted(volunteers)
+        for row in pieces_of(
+            facts.volunteers.number[volunteer], table, people, facts.station_kinds(), rules
+        ).tolist()
+        if row[DAY] <= valid_until
+    ]
+    hours = {
+        (volunteers[volunteer], year): Hours(*sums, opening=0)
+        for volunteer, year, *sums in models.hours.tolist()
+    }
+    for number, volunteer in enumerate(volunteers):
+        if people.opening_day[number] <= valid_until and people.opening_day[number] != NO_DAY:
+            whole = hours[volunteer, 0]
+            hours[volunteer, 0] = Hours(
+                whole.shifts, whole.raw, whole.counted, whole.credited, whole.scanned, whole.attested,
+                opening=int(people.opening_minutes[number]),
+            )
+    honors = honor_ids(timeline)
+    return OracleResult(
+        pieces=pieces,
+        hours=hours,
+        stations={
+            (stations[station], day_of_number(models.first_day + day)): StationDay(
+                *models.stations[station, day].tolist()
+            )
+            for station in range(len(stations))
+            for day in range(models.stations.shape[1])
+            if models.stations[station, day].any()
+        },
+        standings={
+            (volunteers[volunteer], honors[honor]): day_of_number(day)
+            for volunteer, honor, day in models.standings.tolist()
+        },
+    )
