@@ -1,7 +1,7 @@
 """Days and minutes: instants become local days, in kernels that know no time zone database.
 
-A zone is compiled to its offsets between 2000 and 2101; a piece of time between two local midnights or two changes of the
-clock has one offset, which is how daylight saving needs no special case anywhere else.
+A zone is compiled to its offsets between 2000 and 2101; a piece of time between two local midnights or two changes of
+the clock has one offset, which is how daylight saving needs no special case anywhere else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ EPOCH = date(1970, 1, 1)
 
 
 class ZoneTable(NamedTuple):
-    """UTC minutes at which an offset begins to hold (ascending, the first before all instants), and the offsets in minutes."""
+    """UTC minutes at which an offset begins to hold (ascending, the first before all instants), and the offsets in
+    minutes.
+    """
 
     since: Ints
     offset: Ints
@@ -47,16 +49,23 @@ def zone_table(name: str) -> ZoneTable:
 
     first = day_number(date(1999, 12, 30)) * 1440
     since, offsets = [first], [offset(first)]
-    for day in range(first, DAYS * 1440, 1440):
-        if offset(day + 1440) == offset(day):
+    for week in range(first, DAYS * 1440, 7 * 1440):  # no zone has changed its clocks twice within a week since 2000
+        low, high = week, week + 7 * 1440
+        if offset(low) == offset(high):
             continue
-        low, high = day, day + 1440
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if offset(middle) == offset(day) else (low, middle)
+            low, high = (middle, high) if offset(middle) == offset(week) else (low, middle)
         since.append(high)
         offsets.append(offset(high))
     return ZoneTable(np.array(since, np.int32), np.array(offsets, np.int32))
+
+
+def date_goes_back(name: str) -> bool:
+    """Tell whether a zone's clocks ever went back over midnight: a shift's days would not follow one another."""
+    zone = zone_table(name)
+    before, after = (zone.since[1:] - 1 + zone.offset[:-1]) // 1440, (zone.since[1:] + zone.offset[1:]) // 1440
+    return bool((after < before).any())
 
 
 @kernel

@@ -45,5 +45,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def kernel(function: _F) -> _F:
-    """Compile a plain loop: no Python objects, no global lock, cached on disk. `function.py_func` stays the plain loop."""
+    """Compile a plain loop: no Python objects, no global lock, cached on disk. `function.py_func` stays the plain
+    loop.
+    """
     return cast("_F", numba.njit(cache=True, nogil=True)(function))

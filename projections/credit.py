@@ -3,8 +3,8 @@
 One plain loop over one volunteer's shifts. It explains a single minute, updates the live numbers after a check-out and
 replays the whole history: there is no second implementation, but for the oracle in the tests.
 
-A *piece* is a shift's part on one local day. Each raw minute of a piece is in exactly one column: superseded, too short,
-clipped, overlapped, capped or counted. Intervals are half-open, in UTC minutes.
+A *piece* is a shift's part on one local day. Each raw minute of a piece is in exactly one column: superseded, too
+short, clipped, overlapped, capped or counted. Intervals are half-open, in UTC minutes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ from projections.schema import (
 
 
 class Workspace(NamedTuple):
-    """Working memory of one thread, reused from volunteer to volunteer. Arrays by shift hold the largest volunteer's shifts."""
+    """Working memory of one thread, reused from volunteer to volunteer. Arrays by shift hold the largest volunteer's
+    shifts.
+    """
 
     order: Ints  # rows of the ShiftTable in the final order
     end: Ints
@@ -56,7 +58,7 @@ class Workspace(NamedTuple):
 def workspace(shifts_max: int) -> Workspace:
     """Allocate working memory for volunteers of at most so many shifts."""
     by_shift = [np.zeros(shifts_max + 1, np.int32) for _ in range(len(Workspace._fields) - 1)]
-    return Workspace(*by_shift, np.zeros(DAYS, np.int32))
+    return Workspace._make([*by_shift, np.zeros(DAYS, np.int32)])
 
 
 @kernel
@@ -126,7 +128,9 @@ def credit_volunteer(
 def _settle_intervals(
     low: int, high: int, table: ShiftTable, opening_day: int, rules: RuleTable, work: Workspace
 ) -> None:
-    """Steps 2 and 3: each shift's end, whether it is superseded or too short, and where it is clipped; then the final order."""
+    """Steps 2 and 3: each shift's end, whether it is superseded or too short, and where it is clipped; then the final
+    order.
+    """
     later = -1  # the check-in minute of the next shift that begins strictly later
     for row in range(high - 1, low - 1, -1):
         place = row - low
@@ -161,7 +165,7 @@ def _settle_intervals(
 
 @kernel
 def _before(work: Workspace, table: ShiftTable, one: int, other: int) -> bool:
-    """Order by check-in minute, end and shift id. Only shifts that begin in the same minute can be out of order here."""
+    """Order by check-in minute, end and shift id. Only shifts that begin in one minute can be out of order here."""
     row, other_row = work.order[one], work.order[other]
     if table.start[row] != table.start[other_row]:
         return False
@@ -243,10 +247,11 @@ def _count_minutes(
     work: Workspace,
     pieces: Ints,
 ) -> None:
-    """Steps 4 to 6 for one shift: which of its surviving minutes it holds, how many the day's cap lets count, what they earn.
+    """Steps 4 to 6 for one shift: which of its surviving minutes it holds, how many the day's cap lets count, what
+    they earn.
 
-    Earlier shifts of the same grade hold everything before `held_from`; the first `unions` intervals of the workspace are
-    held by scanned shifts.
+    Earlier shifts of the same grade hold everything before `held_from`; the first `unions` intervals of the workspace
+    are held by scanned shifts.
     """
     minute, stop = table.start[row], work.stop[place]
     number = work.first_piece[place]
@@ -309,7 +314,9 @@ def _cap_of(day: int, raises: tuple[int, int], volunteers: VolunteerTable, cap: 
 def _percentages(
     minute: int, until: int, day: int, rule_set: int, station_kind: int, project: int, rules: RuleTable
 ) -> int:
-    """Return the sum of percentages of the minutes of a day from `minute` to `until`: of the first window that holds, else 100."""
+    """Return the sum of percentages of the minutes of a day from `minute` to `until`: of the first window that holds,
+    else 100.
+    """
     factors = rules.factors
     low, high = factors.first[rule_set], factors.first[rule_set + 1]
     weekday = 1 << ((day + 3) % 7)  # day 0 was a Thursday
@@ -326,10 +333,8 @@ def _percentages(
             ):
                 continue
             begin, finish = factors.minute_from[row], factors.minute_until[row]
-            if begin < finish:
-                holds = begin <= minute < finish
-            else:
-                holds = minute >= begin or minute < finish
+            through_midnight = finish <= begin
+            holds = (minute >= begin or minute < finish) if through_midnight else begin <= minute < finish
             # Whatever holds now holds at least until the next edge of a window.
             if begin > minute:
                 upto = min(upto, begin)
@@ -345,7 +350,9 @@ def _percentages(
 
 @kernel
 def _round(place: int, rules: RuleTable, work: Workspace, pieces: Ints) -> None:
-    """Step 7: percentages become shares; the shift's running sum of shares is rounded down to the unit of its rule set."""
+    """Step 7: percentages become shares; the shift's running sum of shares is rounded down to the unit of its rule
+    set.
+    """
     unit = rules.credit_unit_minutes[work.rule_set[place]]
     running = rounded = 0
     for number in range(work.first_piece[place], work.first_piece[place + 1]):

@@ -1,7 +1,7 @@
 """Facts: the log as columns, with the names behind the numbers. What a replay starts from.
 
-The archive (in `replay/`) reads facts of millions of events from Parquet; `facts_of` makes the same of a few event objects, for the
-live follower, for a single volunteer, and for tests.
+The archive (in `replay/`) reads facts of millions of events from Parquet; `facts_of` makes the same of a few event
+objects, for the live follower, for a single volunteer, and for tests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from projections.read_models import ReadModels, compute
 from projections.resolve import resolve
 from projections.rule_table import rule_table
 from projections.rules import RuleTimeline
-from projections.surrogates import Names
 from projections.schema import (
     ATTESTED,
     CAP_RAISE_WITHDRAWN,
@@ -52,6 +51,7 @@ from projections.schema import (
     VolunteerTable,
     Words,
 )
+from projections.surrogates import Names
 
 UNKNOWN_KIND = 8
 """The kind of a station that the facts at hand do not tell."""
@@ -285,7 +285,7 @@ class FactsBuilder:
         )
 
 
-def _columns(rows: list[tuple[int, ...]], table: type[ShiftEvents] | type[OtherEvents]) -> list[Any]:
+def _columns(rows: list[tuple[int, ...]], table: type[ShiftEvents | OtherEvents]) -> list[Any]:
     whole = np.array(rows, np.int64).reshape(-1, len(table._fields))
     return [np.ascontiguousarray(whole[:, at], DTYPES.get(name, np.int32)) for at, name in enumerate(table._fields)]
 

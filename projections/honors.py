@@ -90,7 +90,9 @@ def _sum_by_day(table: ShiftTable, pieces: Ints, count: int, work: HonorWorkspac
 
 @kernel
 def _earliest(honor: int, rule_set: int, volunteer: int, volunteers: VolunteerTable, rules: RuleTable) -> int:
-    """Return the first day on which all but the minutes can be met: registration, tenure, training, the set's own date."""
+    """Return the first day on which all but the minutes can be met: registration, tenure, training, the set's own
+    date.
+    """
     registered = volunteers.registered[volunteer]
     if registered == NO_DAY:
         return NO_DAY

@@ -1,8 +1,8 @@
 """Order: the shifts that can earn something, volunteer by volunteer, in the order in which the rules take them.
 
-The order is that of check-in minute, end minute and shift id, never that of the log (DESIGN.md). The end may depend on
-rules (a missing check-out), so the table is ordered by check-in minute, and equal ones carry the rank of their shift ids
-(`tie`) from which the credit kernel finishes the order.
+The order is that of check-in minute, end minute and shift id, never that of the log (DESIGN.md). The end may depend
+on rules (a missing check-out), so the table is ordered by check-in minute, and equal ones carry the rank of their
+shift ids (`tie`) from which the credit kernel finishes the order.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from projections.compiled import kernel
 from projections.schema import (
+    MOVED,
     NO_INSTANT,
     NONE,
     SCANNED_IN,
     SCANNED_OUT,
-    MOVED,
     VOID,
     Ints,
     Longs,
@@ -105,9 +105,11 @@ def _place(shifts: ResolvedShifts, free: Longs, table: ShiftTable) -> bool:
 
 
 def _rank_ties(table: ShiftTable, shift_keys: ShiftKeys) -> None:
-    """Give shifts of one volunteer that begin in one minute the rank of their ids. They are few, so only their ids are read."""
+    """Give shifts of one volunteer that begin in one minute the rank of their ids. They are few, so only their ids
+    are read.
+    """
     volunteer = np.repeat(np.arange(len(table.first) - 1, dtype=np.int32), np.diff(table.first))
     same = (table.start[1:] == table.start[:-1]) & (volunteer[1:] == volunteer[:-1])
-    rows = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))  # noqa: FBT003 - a padding, not a switch
+    rows = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
     high, low = shift_keys(table.shift[rows])
     table.tie[rows[np.lexsort((low, high))]] = np.arange(len(rows), dtype=np.int32)

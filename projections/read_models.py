@@ -1,14 +1,15 @@
 """Read models: one pass over all volunteers turns resolved shifts into hours, station days and standings.
 
 The pass credits a volunteer (`projections.credit`) and adds the pieces up; nothing is kept of them. Volunteers are
-independent of one another, so the pass is cut into ranges of volunteers that run in parallel, and what they share (station days)
-is added up at the end.
+independent of one another, so the pass is cut into ranges of volunteers that run in parallel, and what they share
+(station days) is added up at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,6 @@ from projections.schema import (
     VolunteerTable,
 )
 
-
 _YEAR_ZERO = 1999
 """The first year of the table of years: the year in which 2000 begins somewhere west of Greenwich."""
 _PIECES = len(HOURS_COLUMNS)
@@ -47,8 +47,8 @@ _ATTESTED = 2 + HOURS_COLUMNS.index("attested")
 class ReadModels(NamedTuple):
     """All read models of one replay, as columns.
 
-    hours: int64[n, 8]: volunteer, year (0 for all years, with the opening balance), then `HOURS_COLUMNS`, by volunteer and year.
-    stations: int64[stations, days, len(STATION_COLUMNS)]: local days from `first_day` on.
+    hours: int64[n, 8]: volunteer, year (0 for all years, with the opening balance), then `HOURS_COLUMNS`, by
+    volunteer and year. stations: int64[stations, days, len(STATION_COLUMNS)]: local days from `first_day` on.
     standings: int32[n, 3]: volunteer, honour (row of the HonorTable), day reached; by volunteer and honour.
     """
 
@@ -65,7 +65,7 @@ class Totals(NamedTuple):
     standings: Ints
     stations: Longs
     stamps: Longs  # by station: the volunteer and day last counted there
-    years: Longs  # by year since 2000: HOURS_COLUMNS of the volunteer at hand and the number of pieces, zero between volunteers
+    years: Longs  # by year from 1999 on: HOURS_COLUMNS and the number of pieces; zero between volunteers
     reached: Ints
     used: Longs
 
@@ -91,7 +91,7 @@ def compute(
     served = served[served[:, 1] <= valid_until]
     first_day, last_day = day_range(table, served)
     ranges = _balanced(table.first, threads)
-    totals = [_allocate(table, low, high, len(station_kind), last_day - first_day + 1, rules) for low, high in ranges]
+    totals = [_allocate(low, high, len(station_kind), last_day - first_day + 1, rules) for low, high in ranges]
     longest = int(np.diff(table.first).max(initial=0))
 
     def work(number: int) -> None:
@@ -149,10 +149,10 @@ def _balanced(first: Longs, parts: int) -> Sequence[tuple[int, int]]:
     """Cut the volunteers into ranges with about equal numbers of shifts."""
     marks = np.searchsorted(first, np.linspace(0, first[-1], max(parts, 1) + 1)[1:-1])
     edges = [0, *(int(mark) for mark in marks), len(first) - 1]
-    return [(low, max(low, high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [(low, max(low, high)) for low, high in pairwise(edges)]
 
 
-def _allocate(table: ShiftTable, low: int, high: int, stations: int, days: int, rules: RuleTable) -> Totals:
+def _allocate(low: int, high: int, stations: int, days: int, rules: RuleTable) -> Totals:
     years = days // 365 + 3
     rows = (high - low) * (years + 1)  # memory that no row is written to is never touched
     return Totals(

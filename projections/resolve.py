@@ -77,7 +77,9 @@ def _rank(number: int, ranks: Ints) -> int:
 
 
 @kernel
-def _apply_check_ins(events: ShiftEvents, shifts: ResolvedShifts, station_rank: Ints, project_rank: Ints) -> None:
+def _apply_check_ins(  # noqa: C901, PLR0912 - one ladder, read from top to bottom
+    events: ShiftEvents, shifts: ResolvedShifts, station_rank: Ints, project_rank: Ints
+) -> None:
     """The earliest check-in of each shift, with its station and project; and whether the shift is void or disputed."""
     flags = shifts.flags
     for row in range(len(events.code)):
@@ -99,7 +101,8 @@ def _apply_check_ins(events: ShiftEvents, shifts: ResolvedShifts, station_rank: 
                 if instant > known:
                     continue
                 if instant == known:
-                    # Equal instants: a scan before an attested one, then by name, so that the order of uploading is nothing.
+                    # Equal instants: a scan before an attested one, then by name, so that the order of uploading is
+                    # nothing.
                     was_scanned = flags[shift] & SCANNED_IN
                     if was_scanned > scanned:
                         continue
@@ -164,7 +167,7 @@ def _apply_check_outs(events: ShiftEvents, shifts: ResolvedShifts) -> None:
         if flags[shift] & CORRECTED_OUT:
             continue
         scanned = 0 if events.marks[row] & ATTESTED else SCANNED_OUT
-        if known != NO_INSTANT and instant != known:
+        if known != NO_INSTANT and instant != known:  # noqa: PLR1714 - numba has no such sets
             flags[shift] |= TWO_CHECK_OUTS
         if known == NO_INSTANT or instant < known:
             shifts.check_out[shift] = instant

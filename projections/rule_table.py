@@ -13,7 +13,9 @@ from projections.schema import DAYS, NO_DAY, NONE, STATION_KINDS, TIERS, Array, 
 
 
 class FactorTable(NamedTuple):
-    """Factor windows, rule set by rule set: rows `first[s]` to `first[s + 1]` belong to set s. `project[f, p + 1]`: does it hold there?"""
+    """Factor windows, rule set by rule set: rows `first[s]` to `first[s + 1]` belong to set s. `project[f, p + 1]`:
+    does it hold there?
+    """
 
     first: Ints
     percent: Ints

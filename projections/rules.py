@@ -1,7 +1,8 @@
 """Rule timelines: what a minute of service is worth, from which service date on.
 
-A timeline is TOML text read into the models below. Everything that DOMAIN.md marks [config] is a field here and a line
-in `rules/luohu.toml`; no kernel holds a number of its own. Minutes are whole, days are days of the timeline's time zone.
+A timeline is TOML text read into the models below. Everything that DOMAIN.md marks [config] is a field here and a
+line in `rules/luohu.toml`; no kernel holds a number of its own. Minutes are whole, days are days of the timeline's
+time zone.
 
 Errors: `RulesError` names the file's key and the way out. This module reads text, never files.
 """
@@ -18,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ledger.events import StationKind, TrainingTier
 from ledger.names import HonorId, ProjectId
+from projections.calendar import date_goes_back
 
 
 class RulesError(ValueError):
@@ -44,8 +46,9 @@ class _Rules(BaseModel):
 class Factor(_Rules):
     """A window in which a counted minute earns `percent` of itself. Every condition that is given must hold.
 
-    `first_day` and `last_day` are both inside; `minute_from` is inside, `minute_until` is not; a window whose end is not
-    after its start runs through midnight and looks at each minute's own date. `weekdays`: 1 is Monday, 7 is Sunday.
+    `first_day` and `last_day` are both inside; `minute_from` is inside, `minute_until` is not; a window whose end is
+    not after its start runs through midnight and looks at each minute's own date. `weekdays`: 1 is Monday, 7 is
+    Sunday.
     """
 
     name: str
@@ -113,6 +116,8 @@ class RuleTimeline(_Rules):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError("is not a time zone; write a name such as Asia/Shanghai") from None
+        if date_goes_back(value):
+            raise ValueError("has had a date twice (its clocks went back over midnight); use a neighbouring zone")
         return value
 
     @model_validator(mode="after")
@@ -143,8 +148,7 @@ def parse_timeline(text: str) -> RuleTimeline:
 
 def _sentence(problem: dict[str, object]) -> str:
     place = problem["loc"]
-    assert isinstance(place, tuple)
-    where = ".".join(str(part) for part in place) or "timeline"
+    where = ".".join(str(part) for part in place) if isinstance(place, tuple) and place else "timeline"
     if problem["type"] == "extra_forbidden":
         return f"{where}: unknown key; check its spelling or remove it"
     return f"{where}: {str(problem['msg']).removeprefix('Value error, ')}"

@@ -1,8 +1,8 @@
 """The columnar schema: what the kernels read and write, with dtypes, units and sentinels.
 
-Names become dense int32 numbers ("surrogates"), in order of first appearance: `-1` means none. Instants are epoch seconds in
-uint32, `0` means none. Minutes on the time line are UTC minutes since 1970; days are local days since 1970-01-01 in the
-time zone of the rules; both int32. `NO_DAY` means never.
+Names become dense int32 numbers ("surrogates"), in order of first appearance: `-1` means none. Instants are epoch
+seconds in uint32, `0` means none. Minutes on the time line are UTC minutes since 1970; days are local days since
+1970-01-01 in the time zone of the rules; both int32. `NO_DAY` means never.
 """
 
 from __future__ import annotations
@@ -110,8 +110,9 @@ STATION_KINDS: Final = {"city": 1, "community": 2, "special": 4}
 class OtherEvents(NamedTuple):
     """All other events in log order, one row each; what a column means depends on the code.
 
-    `day`: registered_on, completed_on, as_of, or the day of a raise or of people served. `amount`: minutes of a balance or raise, people
-    served, a training tier (`TIERS`) or a station's kind (`STATION_KINDS`). `key`: which raise, as a surrogate.
+    `day`: registered_on, completed_on, as_of, or the day of a raise or of people served. `amount`: minutes of a
+    balance or raise, people served, a training tier (`TIERS`) or a station's kind (`STATION_KINDS`). `key`: which
+    raise, as a surrogate.
     """
 
     position: Longs
@@ -155,7 +156,7 @@ FROM_IMPORT: Final = 2048
 
 
 class ResolvedShifts(NamedTuple):
-    """What is true of each shift by all events known, indexed by the shift's surrogate, in no way dependent on rules."""
+    """What is true of each shift by all events known, indexed by the shift's surrogate; it depends on no rules."""
 
     volunteer: Ints
     station: Ints
@@ -169,8 +170,9 @@ class ResolvedShifts(NamedTuple):
 class ShiftTable(NamedTuple):
     """Shifts that can earn something, by volunteer, each volunteer's in order of check-in minute.
 
-    `first[v]` to `first[v + 1]` are the rows of volunteer v. `tie` orders shifts with the same check-in minute by shift id; the
-    end (minute; `NONE` without a check-out) cannot be part of the order here because it may depend on rules.
+    `first[v]` to `first[v + 1]` are the rows of volunteer v. `tie` orders shifts with the same check-in minute by
+    shift id; the end (minute; `NONE` without a check-out) cannot be part of the order here because it may depend on
+    rules.
     """
 
     first: Longs
@@ -186,8 +188,8 @@ class ShiftTable(NamedTuple):
 class VolunteerTable(NamedTuple):
     """Facts of volunteers, indexed by the volunteer's surrogate.
 
-    `trained[v, t]` is the first day on which v had completed a tier of at least t + 1. `raises[v]` to `raises[v + 1]` are the
-    rows of v in `raise_day` (ascending) and `raise_minutes` (the greatest in force).
+    `trained[v, t]` is the first day on which v had completed a tier of at least t + 1. `raises[v]` to `raises[v + 1]`
+    are the rows of v in `raise_day` (ascending) and `raise_minutes` (the greatest in force).
     """
 
     registered: Ints

@@ -51,7 +51,9 @@ class ShiftNumbers:
         self._volunteer = np.empty(1 << 10, np.int32)
 
     def add(self, volunteer: Ints, high: Words, low: Words) -> Ints:
-        """Return the number of each shift, int32[n]; new shifts get the next numbers in the order in which they stand."""
+        """Return the number of each shift, int32[n]; new shifts get the next numbers in the order in which they
+        stand.
+        """
         wanted = self.count + len(volunteer)
         if wanted > len(self._high):
             size = max(wanted, 2 * len(self._high))
@@ -59,7 +61,7 @@ class ShiftNumbers:
             self._volunteer = np.resize(self._volunteer, size)
         if 2 * wanted > len(self._slots):  # at most half full, so that a look-up ends soon
             self._slots = np.full(1 << (4 * wanted - 1).bit_length(), NONE, np.int32)
-            _fill(self._slots, self._volunteer, self._high, self._low, self.count)
+            _fill(self._slots, self._volunteer, self._low, self.count)
         numbers = np.empty(len(volunteer), np.int32)
         self.count = _add(
             self._slots, self._volunteer, self._high, self._low, self.count, volunteer, high, low, numbers
@@ -76,15 +78,15 @@ class ShiftNumbers:
 
 
 @kernel
-def _slot(volunteer: int, low: int, mask: int) -> int:
+def _slot(volunteer: int, low: int, mask: int) -> np.int64:
     """Return where to look first. The lower half of a UUID is random; whoever forges ids only slows the look-up."""
     mixed = np.uint64(low) ^ (np.uint64(volunteer) * np.uint64(0x9E3779B97F4A7C15))
     mixed ^= mixed >> np.uint64(29)
-    return np.int64(mixed & np.uint64(mask))
+    return np.int64(mixed & np.uint64(mask))  # as uint64 it would make floats of sums
 
 
 @kernel
-def _fill(slots: Ints, volunteers: Ints, highs: Words, lows: Words, count: int) -> None:
+def _fill(slots: Ints, volunteers: Ints, lows: Words, count: int) -> None:
     mask = len(slots) - 1
     for number in range(count):
         slot = _slot(volunteers[number], lows[number], mask)

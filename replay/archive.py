@@ -1,9 +1,9 @@
 """The archive: the log as Parquet segments on disk, from which replays start.
 
-It holds nothing the log does not hold, so it may be deleted at any time. Segments are written once, into a temporary folder that is flushed
-and renamed; the manifest, replaced atomically, says which of them count. Only the last segment may be partial, and only it is
-replaced when the archive grows. An archive that disagrees with the log (a restored database, say) is refused, never mended in
-place.
+It holds nothing the log does not hold, so it may be deleted at any time. Segments are written once, into a temporary
+folder that is flushed and renamed; the manifest, replaced atomically, says which of them count. Only the last segment
+may be partial, and only it is replaced when the archive grows. An archive that disagrees with the log (a restored
+database, say) is refused, never mended in place.
 
     ArchiveError
     ├── ArchiveDisagreesError   it belongs to another log, or the log has lost or changed what it holds
@@ -52,7 +52,9 @@ _T = TypeVar("_T")
 
 FORMAT = 1
 SEGMENT_EVENTS = 1 << 18
-"""Events in a whole segment: what a growing archive rewrites at most (half a second), and few enough files at 12 million events."""
+"""Events in a whole segment: what a growing archive rewrites at most (half a second), and few enough files at 12
+million events.
+"""
 
 Progress = Callable[[int, int], None]
 """Told how many events are done, and of how many."""
@@ -156,7 +158,9 @@ class Archive:
         return self.catch_up(database, progress)
 
     def bring_up_to_date(self, database: Database, progress: Progress | None = None) -> int:
-        """Catch up; where the archive disagrees with the log or is damaged, rebuild it from the log, which is the truth."""
+        """Catch up; where the archive disagrees with the log or is damaged, rebuild it from the log, which is the
+        truth.
+        """
         try:
             return self.catch_up(database, progress)
         except (ArchiveDisagreesError, ArchiveDamagedError):
@@ -192,7 +196,8 @@ class Archive:
 
     def _disagrees(self, why: str) -> ArchiveDisagreesError:
         return ArchiveDisagreesError(
-            f"the archive in {self.folder} disagrees with the log: {why}; `hours rebuild --archive-anew` makes a new one"
+            f"the archive in {self.folder} disagrees with the log: {why}; "
+            "`hours rebuild --archive-anew` makes a new one"
         )
 
     def _write(self, columns: LogColumns, new: NewNames) -> Segment:
@@ -338,7 +343,7 @@ class Archive:
             stations=names.stations,
             projects=names.projects,
             raise_ids=names.keys,
-            shift_keys=lambda shifts: self.shift_keys(shifts),
+            shift_keys=self.shift_keys,
         )
         return facts if known >= self.position else known_until(facts, known)
 
@@ -368,8 +373,8 @@ def known_until(facts: Facts, position: int) -> Facts:
     other_rows = int(np.searchsorted(facts.other_events.position, position, side="right"))
     return replace(
         facts,
-        shift_events=ShiftEvents(*(column[:shift_rows] for column in facts.shift_events)),
-        other_events=OtherEvents(*(column[:other_rows] for column in facts.other_events)),
+        shift_events=ShiftEvents._make(column[:shift_rows] for column in facts.shift_events),
+        other_events=OtherEvents._make(column[:other_rows] for column in facts.other_events),
     )
 
 
@@ -386,7 +391,7 @@ def _offsets(segments: list[Segment]) -> list[tuple[int, int, int]]:
     return offsets
 
 
-def _allocate(table: type[ShiftEvents] | type[OtherEvents], rows: int) -> dict[str, Array]:
+def _allocate(table: type[ShiftEvents | OtherEvents], rows: int) -> dict[str, Array]:
     return {name: np.empty(rows, DTYPES.get(name, np.int32)) for name in table._fields}
 
 
@@ -412,7 +417,8 @@ def _read_ahead(
             rows = len(columns.shift_events.code) + len(columns.other_events.code)
             if rows != high - low:
                 raise ArchiveDisagreesError(
-                    f"the log holds {rows} events between positions {low + 1} and {high}: it has a hole; check the database"
+                    f"the log holds {rows} events between positions {low + 1} and {high}: "
+                    "it has a hole; check the database"
                 )
             added = {kind: known.texts()[before[kind] :] for kind, known in _names_by_kind(names).items()}
             yield columns, NewNames(*names.shifts.since(shifts), added)

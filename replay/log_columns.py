@@ -1,8 +1,8 @@
 """From the log's bytes to columns: the first leg of a cold replay.
 
-PostgreSQL joins thousands of events into one line-by-line JSON text (measured: a row of the protocol per event costs more than
-everything else), Arrow parses it on all cores, and numpy turns names into surrogates. An event of an old version takes the slow way
-round: through the codec, which upcasts it.
+PostgreSQL joins thousands of events into one line-by-line JSON text (measured: a row of the protocol per event costs
+more than everything else), Arrow parses it on all cores, and numpy turns names into surrogates. An event of an old
+version takes the slow way round: through the codec, which upcasts it.
 """
 
 from __future__ import annotations
@@ -153,28 +153,37 @@ def _upcast(line: bytes) -> bytes:
 def _numbers(column: Any, names: Names) -> Ints:
     """Turn a column of names into surrogates, int32; `NONE` for null."""
     encoded = column.combine_chunks().dictionary_encode()
-    known = np.array([names.add(name) for name in encoded.dictionary.to_pylist()] + [NONE], np.int32)
-    return known[encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
+    known: Ints = np.array([names.add(name) for name in encoded.dictionary.to_pylist()] + [NONE], np.int32)
+    numbers: Ints = known[encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
+    return numbers
 
 
 def _coded(column: Any, codes: dict[str, int], default: int) -> Ints:
     """Turn a column of fixed words into their codes."""
     encoded = column.combine_chunks().dictionary_encode()
     known = np.array([codes.get(word, default) for word in encoded.dictionary.to_pylist()] + [default], np.int32)
-    return known[encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
+    numbers: Ints = known[encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
+    return numbers
 
 
 def _integers(column: Any, dtype: Any, default: int = 0) -> Array:
-    return pc.fill_null(column, default).combine_chunks().to_numpy(zero_copy_only=False).astype(dtype)
+    integers: Array = pc.fill_null(column, default).combine_chunks().to_numpy(zero_copy_only=False).astype(dtype)
+    return integers
 
 
 def _present(column: Any, bit: int) -> Bytes:
-    return pc.is_valid(column).combine_chunks().to_numpy(zero_copy_only=False).astype(np.uint8) * np.uint8(bit)
+    bits: Bytes = _valid(column).astype(np.uint8) * np.uint8(bit)
+    return bits
+
+
+def _valid(column: Any) -> Array:
+    valid: Array = pc.is_valid(column).combine_chunks().to_numpy(zero_copy_only=False)
+    return valid
 
 
 def _shift_events(table: Any, names: dict[str, Ints], shifts: ShiftNumbers) -> ShiftEvents:
     changes = np.zeros(len(table), np.uint8)
-    corrected = np.flatnonzero(pc.is_valid(table["changes"]).combine_chunks().to_numpy(zero_copy_only=False))
+    corrected = np.flatnonzero(_valid(table["changes"]))
     for row, words in zip(corrected, table["changes"].take(pa.array(corrected)).to_pylist(), strict=True):
         changes[row] = sum(CHANGE_BITS[word] for word in set(words))
     imported = pc.fill_null(table["imported"], False).combine_chunks().to_numpy(zero_copy_only=False)  # noqa: FBT003

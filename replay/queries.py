@@ -1,7 +1,8 @@
 """Queries: the answers to readers, under any three axes of time.
 
-With no axis given they read the current generation's rows. With `known_at` or `rules` a volunteer is computed from the log's streams,
-and a whole station or honour by a replay of the archive: the same kernels, so the same numbers. Nothing here writes.
+With no axis given they read the current generation's rows. With `known_at` or `rules` a volunteer is computed from
+the log's streams, and a whole station or honour by a replay of the archive: the same kernels, so the same numbers.
+Nothing here writes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ledger.codec import decode
 from ledger.database import Database
 from ledger.log import RecordedEvent
 from ledger.names import Position, shift_stream, stream
-from projections.calendar import day_number, day_of_number, zone_table, local_span
+from projections.calendar import day_number, day_of_number, local_span, zone_table
 from projections.rule_table import honor_ids
 from projections.rules import RuleTimeline
 from projections.schema import (
@@ -129,7 +130,9 @@ class Queries:
     def volunteer_shifts(
         self, volunteer: str, axes: Axes = NOW, first_day: date | None = None, last_day: date | None = None
     ) -> answers.VolunteerShifts:
-        """Return a volunteer's shifts with the trace of each, the latest first; those that begin in the period, if given."""
+        """Return a volunteer's shifts with the trace of each, the latest first; those that begin in the period, if
+        given.
+        """
         basis, rules, circle = self._volunteer(volunteer, axes)
         timeline = rules.timeline()
         tables = circle.tables()
@@ -211,8 +214,11 @@ class Queries:
                 found: Sequence[Sequence[Any]] = connection.execute(statement, (station, first_day, last)).fetchall()
             else:
                 rules, rows = self._replay(generation, axes)
-                days = [(day_of_number(int(day)), *map(int, sums)) for name, (day, *sums) in zip(rows.station, rows.stations, strict=True) if name == station]
-                found = sorted(row for row in days if first_day <= row[0] <= last)
+                found = [
+                    (day_of_number(int(day)), *map(int, sums))
+                    for name, (day, *sums) in zip(rows.station, rows.stations, strict=True)
+                    if name == station and first_day <= day_of_number(int(day)) <= last
+                ]
         names = answers.StationDay.model_fields
         station_days = [answers.StationDay(**dict(zip(names, row, strict=True))) for row in found]
         return answers.StationActivity(
@@ -249,7 +255,8 @@ class Queries:
                 rules = _rules_of(generation)
                 place = sql.Identifier(generation.schema, "honor_standings")
                 counted = connection.execute(
-                    sql.SQL("SELECT count(*) FROM {} WHERE honor = %s AND reached_on <= %s").format(place), (honor, upto)
+                    sql.SQL("SELECT count(*) FROM {} WHERE honor = %s AND reached_on <= %s").format(place),
+                    (honor, upto),
                 ).fetchone()
                 count = counted[0] if counted else 0
                 found = connection.execute(
@@ -263,7 +270,9 @@ class Queries:
                 rules, rows = self._replay(generation, axes)
                 reached = sorted(
                     (day_of_number(int(day)), name)
-                    for name, known, (day,) in zip(rows.standing_volunteer, rows.standing_honor, rows.standings, strict=True)
+                    for name, known, (day,) in zip(
+                        rows.standing_volunteer, rows.standing_honor, rows.standings, strict=True
+                    )
                     if known == honor and day_of_number(int(day)) <= upto
                 )
                 count = len(reached)

@@ -1,7 +1,8 @@
 """Rebuild: replay the archive under a rule timeline into a new generation, and let it answer.
 
-Everything happens in one transaction: a rebuild that is stopped or killed leaves nothing behind, and the live generation answers
-until the commit. Only the end, where the new generation catches up with the live one, holds the follower back.
+Everything happens in one transaction: a rebuild that is stopped or killed leaves nothing behind, and the live
+generation answers until the commit. Only the end, where the new generation catches up with the live one, holds the
+follower back.
 """
 
 from __future__ import annotations
@@ -57,11 +58,12 @@ def rebuild(
     """Build a generation under `rules`, verify it, and switch to it.
 
     Args:
-        facts_anew: also make the facts outside generations anew (they are made in any case before the first generation).
+        facts_anew: also make the facts outside generations anew (they are made in any case before the first
+        generation).
 
     Raises:
-        VerificationError: the rows written are not the rows computed, or the same rules gave another checksum than the live ones.
-        replay.archive.ArchiveError: the archive cannot be read.
+        VerificationError: the rows written are not the rows computed, or the same rules gave another checksum than
+        the live ones. replay.archive.ArchiveError: the archive cannot be read.
     """
     store.create_tables(database)
     with database.pool.connection() as connection, connection.transaction():
@@ -78,7 +80,7 @@ def rebuild(
         resolved = facts.resolved()
         rows = replay(facts, rules, resolved)
         step("writing the new generation")
-        generation = store.write_generation(connection, tuple(rules[:3]), position, rows)
+        generation = store.write_generation(connection, rules, position, rows)
         if anew:
             step("writing the shifts")
             store.load_facts(connection, facts, resolved)
@@ -180,8 +182,8 @@ def _drop_old(database: Database) -> None:
     """Drop generations beyond those kept. A reader that still holds one makes us leave it for the next time."""
     with database.pool.connection() as connection:
         current = store.current_generation(connection)
-        assert current is not None
-        old = [generation for generation in store.list_generations(connection) if generation.id < current.id]
+        newest = current.id if current else 0
+        old = [generation for generation in store.list_generations(connection) if generation.id < newest]
         for generation in old[: len(old) - (KEPT_GENERATIONS - 1)]:
             with connection.transaction():
                 connection.execute("SET LOCAL lock_timeout = '2s'")

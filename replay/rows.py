@@ -1,7 +1,8 @@
 """Rows: read models as rows with names, and the checksum that does not depend on their order.
 
-A generation's checksum is the sum, modulo 2^64, of a hash of every row. So the follower keeps it exact by taking away what it
-removes and adding what it writes, and two replays of the same facts under the same rules have the same checksum.
+A generation's checksum is the sum, modulo 2^64, of a hash of every row. So the follower keeps it exact by taking away
+what it removes and adding what it writes, and two replays of the same facts under the same rules have the same
+checksum.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from projections.read_models import ReadModels
@@ -33,18 +35,21 @@ _HOURS, _STATIONS, _STANDINGS = 1, 2, 3
 _WORD = (1 << 64) - 1
 
 
+NameColumn = Sequence[str] | npt.NDArray[np.object_]
+
+
 class Rows(NamedTuple):
     """Rows of the three read models: the names, and int64 columns beside them.
 
     hours: year, then `HOURS_COLUMNS`. stations: day, then `STATION_COLUMNS`. standings: day; `honor` is a second name.
     """
 
-    hours_volunteer: Sequence[str]
+    hours_volunteer: NameColumn
     hours: Longs
-    station: Sequence[str]
+    station: NameColumn
     stations: Longs
-    standing_volunteer: Sequence[str]
-    standing_honor: Sequence[str]
+    standing_volunteer: NameColumn
+    standing_honor: NameColumn
     standings: Longs
 
     def checksum(self) -> int:
@@ -93,7 +98,7 @@ def _hash(name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
 
 
-def _hashes(names: Sequence[str]) -> Words:
+def _hashes(names: NameColumn) -> Words:
     return np.fromiter((_hash(name) for name in names), np.uint64, len(names))
 
 
@@ -106,14 +111,16 @@ def _sum(kind: int, keys: Words, columns: Longs) -> int:
 
 
 def _mix(words: Words) -> Words:
-    """The finalizer of splitmix64 (Steele, Lea and Flood, 2014): every bit of the result depends on every bit of the word."""
+    """The finalizer of splitmix64 (Steele, Lea and Flood, 2014): every bit of the result depends on every bit of the
+    word.
+    """
     words = words + np.uint64(0x9E3779B97F4A7C15)
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))
 
 
-def _texts(names: Sequence[str]) -> Any:
+def _texts(names: NameColumn) -> Any:
     return pa.array(names, pa.string())
 
 

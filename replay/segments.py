@@ -6,8 +6,9 @@
         shifts.parquet         shifts first met here: id, volunteer      (in the order of their numbers)
         names.parquet          names first met here: kind, name          (in the order of their numbers)
 
-Instants are epoch seconds (uint32), days are days since 1970-01-01 (int32); a number is the surrogate of a name. A null is what the
-event does not say. This module knows the format and nothing of where folders lie or why they are written.
+Instants are epoch seconds (uint32), days are days since 1970-01-01 (int32); a number is the surrogate of a name. A
+null is what the event does not say. This module knows the format and nothing of where folders lie or why they are
+written.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The store: what replays write to PostgreSQL and the follower keeps current.
 
-Facts that depend on no rule (`replay.shifts` and its neighbours) and, per generation, the read models. This module writes rows and
-reads them back; it computes nothing.
+Facts that depend on no rule (`replay.shifts` and its neighbours) and, per generation, the read models. This module
+writes rows and reads them back; it computes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ledger.database import Database
 from projections.facts import Facts
 from projections.rules import RuleTimeline, parse_timeline
 from projections.schema import NO_DAY, Array, ResolvedShifts
+from replay.published import Rules
 from replay.rows import Rows
 
 _HERE = Path(__file__).parent
@@ -69,15 +70,19 @@ def create_tables(database: Database) -> None:
 _GENERATION = "SELECT id, rules_version, rules_digest, rules_text, position, checksum FROM replay.generations"
 
 
+def _generation(row: Sequence[Any]) -> Generation:
+    return Generation(row[0], row[1], row[2], row[3], row[4], int(row[5]))
+
+
 def current_generation(connection: Any_Connection) -> Generation | None:
     """Return the generation that answers, or None before the first."""
     row = connection.execute(f"{_GENERATION} WHERE id = (SELECT generation FROM replay.pointer)").fetchone()
-    return Generation(*row[:5], int(row[5])) if row else None
+    return _generation(row) if row else None
 
 
 def list_generations(connection: Any_Connection) -> list[Generation]:
     """Return all generations, the oldest first."""
-    return [Generation(*row[:5], int(row[5])) for row in connection.execute(f"{_GENERATION} ORDER BY id").fetchall()]
+    return [_generation(row) for row in connection.execute(f"{_GENERATION} ORDER BY id").fetchall()]
 
 
 def take_follower_lock(connection: Any_Connection) -> None:
@@ -88,16 +93,15 @@ def take_follower_lock(connection: Any_Connection) -> None:
 # --- generations ----------------------------------------------------------------------------------------------------
 
 
-def write_generation(connection: Any_Connection, rules: tuple[int, str, str], position: int, rows: Rows) -> Generation:
+def write_generation(connection: Any_Connection, rules: Rules, position: int, rows: Rows) -> Generation:
     """Write a new generation, in the caller's transaction: until it commits there is nothing to see, or to clean up."""
     checksum = rows.checksum()
     inserted = connection.execute(
         "INSERT INTO replay.generations (rules_version, rules_digest, rules_text, position, checksum) "
         "VALUES (%s, %s, %s, %s, %s) RETURNING id",
-        (*rules, position, checksum),
-    ).fetchone()
-    assert inserted is not None
-    generation = Generation(inserted[0], *rules, position, checksum)
+        (rules.version, rules.digest, rules.text, position, checksum),
+    ).fetchall()
+    generation = Generation(inserted[0][0], rules.version, rules.digest, rules.text, position, checksum)
     _run_script(connection, "generation.sql", generation.schema)
     for name, table in rows.tables().items():
         copy_table(connection, sql.Identifier(generation.schema, name), table)
@@ -106,15 +110,18 @@ def write_generation(connection: Any_Connection, rules: tuple[int, str, str], po
 
 
 def _run_script(connection: Any_Connection, name: str, schema: str) -> None:
-    connection.execute(sql.SQL((_HERE / name).read_text()).format(schema=sql.Identifier(schema)))  # type: ignore[arg-type]
+    connection.execute(sql.SQL((_HERE / name).read_text()).format(schema=sql.Identifier(schema)))
+
+
+_POINT = """
+INSERT INTO replay.pointer (generation) VALUES (%s)
+ON CONFLICT (only_row) DO UPDATE SET generation = EXCLUDED.generation
+"""
 
 
 def point_to(connection: Any_Connection, generation: Generation) -> None:
     """Let a generation answer from the next request on."""
-    connection.execute(
-        "INSERT INTO replay.pointer (generation) VALUES (%s) ON CONFLICT (only_row) DO UPDATE SET generation = EXCLUDED.generation",
-        (generation.id,),
-    )
+    connection.execute(_POINT, (generation.id,))
 
 
 def move_to(connection: Any_Connection, generation: Generation, position: int, checksum: int) -> Generation:
@@ -136,15 +143,15 @@ def read_rows(connection: Any_Connection, generation: Generation) -> Rows:
     schema = sql.Identifier(generation.schema)
 
     def fetch(names: int, query: str) -> tuple[list[Any], Array]:
-        found = connection.execute(sql.SQL(query).format(schema)).fetchall()  # type: ignore[arg-type]
+        found = connection.execute(sql.SQL(query).format(schema)).fetchall()
         width = len(found[0]) - names if found else 0
         return found, np.array([row[names:] for row in found], np.int64).reshape(len(found), width)
 
     hours, hour_columns = fetch(1, "SELECT * FROM {}.volunteer_hours")
     stations, station_columns = fetch(
         1,
-        "SELECT station, day - date '1970-01-01', shifts, volunteers, raw_minutes, counted_minutes, credited_minutes, people_served "
-        "FROM {}.station_activity",
+        "SELECT station, day - date '1970-01-01', shifts, volunteers, raw_minutes, counted_minutes, credited_minutes, "
+        "people_served FROM {}.station_activity",
     )
     standings, standing_columns = fetch(
         2, "SELECT volunteer, honor, reached_on - date '1970-01-01' FROM {}.honor_standings"
@@ -177,7 +184,7 @@ def _fact_tables(facts: Facts, resolved: ResolvedShifts) -> Iterable[tuple[str, 
         pa.array(names.texts(), pa.string()) for names in (facts.volunteers, facts.stations, facts.projects)
     )
     for low in range(0, len(resolved.flags), 1 << 20):  # a million shifts at a time, to bound memory
-        part = ResolvedShifts(*(column[low : low + (1 << 20)] for column in resolved))
+        part = _slice(resolved, low, low + (1 << 20))
         high_half, low_half = facts.shift_keys(np.arange(low, low + len(part.flags), dtype=np.int32))
         yield (
             "shifts",
@@ -232,6 +239,10 @@ def _fact_tables(facts: Facts, resolved: ResolvedShifts) -> Iterable[tuple[str, 
         ),
     )
     yield "stations", pa.table({"station": stations, "kind": facts.station_kinds()})
+
+
+def _slice(shifts: ResolvedShifts, low: int, high: int) -> ResolvedShifts:
+    return ResolvedShifts._make(column[low:high] for column in shifts)
 
 
 def _named(names: Any, numbers: Array) -> Any:

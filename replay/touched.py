@@ -1,7 +1,7 @@
 """Touched volunteers: the facts and shifts of a few volunteers, read from the store, before and after some events.
 
-The follower and the reader of a single volunteer both start here. Shifts whose streams grew are resolved again from the log, so that no
-event is folded twice; everything else is one row per fact. This module reads; it writes nothing.
+The follower and the reader of a single volunteer both start here. Shifts whose streams grew are resolved again from
+the log, so that no event is folded twice; everything else is one row per fact. This module reads; it writes nothing.
 """
 
 from __future__ import annotations

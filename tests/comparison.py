@@ -39,9 +39,7 @@ def kernel_results(
         builder.add(position, event)
     facts = builder.facts()
     shifts = builder.shifts()
-    volunteers, stations, projects = (
-        names.texts() for names in (facts.volunteers, facts.stations, facts.projects)
-    )
+    volunteers, stations, projects = (names.texts() for names in (facts.volunteers, facts.stations, facts.projects))
     table, people = facts.ordered(facts.resolved()), facts.volunteer_table()
     rules = rule_table(timeline, facts.projects.number)
     valid_until = NO_DAY if valid_at is None else day_number(valid_at)
@@ -81,20 +79,23 @@ def kernel_results(
     pieces = [
         piece(row)
         for volunteer in sorted(volunteers)
-        for row in pieces_of(
-            facts.volunteers.number[volunteer], table, people, facts.station_kinds(), rules
-        ).tolist()
+        for row in pieces_of(facts.volunteers.number[volunteer], table, people, facts.station_kinds(), rules).tolist()
         if row[DAY] <= valid_until
     ]
     hours = {
-        (volunteers[volunteer], year): Hours(*sums, opening=0)
-        for volunteer, year, *sums in models.hours.tolist()
+        (volunteers[row[0]], row[1]): Hours(row[2], row[3], row[4], row[5], row[6], row[7], opening=0)
+        for row in models.hours.tolist()
     }
     for number, volunteer in enumerate(volunteers):
         if people.opening_day[number] <= valid_until and people.opening_day[number] != NO_DAY:
             whole = hours[volunteer, 0]
             hours[volunteer, 0] = Hours(
-                whole.shifts, whole.raw, whole.counted, whole.credited, whole.scanned, whole.attested,
+                whole.shifts,
+                whole.raw,
+                whole.counted,
+                whole.credited,
+                whole.scanned,
+                whole.attested,
                 opening=int(people.opening_minutes[number]),
             )
     honors = honor_ids(timeline)

@@ -1,0 +1,98 @@
+"""Helpers for tests of replay: histories written to a real log, and a ledger emptied between examples."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from psycopg import sql
+
+from ledger.codec import encode
+from ledger.database import Database
+from ledger.events import Event
+from ledger.writing import head_position, take_lock, write_events
+from projections.facts import facts_of
+from projections.rules import RuleTimeline
+from replay import store
+from replay.archive import Archive
+from replay.published import Rules
+from replay.rebuild import replay
+from replay.rows import Rows
+
+
+def append(database: Database, events: Iterable[Event], versions: Counter[UUID]) -> None:
+    """Write events to the log as they are, in one transaction; `versions` counts the streams."""
+    rows = []
+    for event in events:
+        versions[event.stream_id] += 1
+        rows.append((event.stream_id, versions[event.stream_id], *encode(event)))
+    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+        take_lock(cursor)
+        write_events(cursor, rows, head_position(cursor) + 1)
+
+
+def empty(database: Database, folder: Path) -> Archive:
+    """Forget everything, and begin an archive in an empty folder."""
+    store.create_tables(database)
+    with database.pool.connection() as connection:
+        for generation in store.list_generations(connection):
+            connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(generation.schema)))
+        connection.execute("TRUNCATE replay.generations, replay.pointer, ledger.stored_events, ledger.commands")
+        connection.execute(
+            "TRUNCATE replay.shifts, replay.volunteers, replay.cap_raises, replay.people_served, replay.stations"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    return Archive(folder, database.log.identity())
+
+
+def as_rules(timeline: RuleTimeline, version: int = 1) -> Rules:
+    """Return a timeline as if it had been published: as TOML text."""
+    text = to_toml(timeline)
+    return Rules(version, f"{hash(text) & (1 << 128) - 1:032x}", text)
+
+
+def to_toml(timeline: RuleTimeline) -> str:
+    """Write a timeline as TOML."""
+    lines = [f'name = "{timeline.name}"', f'time_zone = "{timeline.time_zone}"']
+    for rule_set in timeline.rule_sets:
+        content = rule_set.model_dump(mode="python", exclude_none=True)
+        factors, honors = content.pop("factors"), content.pop("honors")
+        lines += ["[[rule_sets]]", *_pairs(content)]
+        for name, tables in (("factors", factors), ("honors", honors)):
+            for table in tables:
+                lines += [f"[[rule_sets.{name}]]", *_pairs(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _pairs(table: dict[str, object]) -> list[str]:
+    return [f"{name} = {_value(value)}" for name, value in table.items()]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(_value(part) for part in value) + "]"
+    return str(value)
+
+
+def replayed(events: Sequence[Event], rules: Rules) -> Rows:
+    """Return the rows of all read models, computed in memory from the event objects."""
+    return replay(facts_of(events), rules)
+
+
+def as_sets(rows: Rows) -> tuple[set[tuple[object, ...]], ...]:
+    """Return rows in a form that compares without order."""
+    return (
+        {(name, *row) for name, row in zip(rows.hours_volunteer, rows.hours.tolist(), strict=True)},
+        {(name, *row) for name, row in zip(rows.station, rows.stations.tolist(), strict=True)},
+        {
+            (name, honor, *row)
+            for name, honor, row in zip(
+                rows.standing_volunteer, rows.standing_honor, rows.standings.tolist(), strict=True
+            )
+        },
+    )
