@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from hashlib import blake2b
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -23,15 +22,16 @@ from psycopg import Cursor
 from psycopg.rows import TupleRow
 
 from ledger.codec import decode
-from ledger.commands import Command, Noted, Order
+from ledger.commands import Order
 from ledger.database import Database
 from ledger.decide import decide
-from ledger.decide.case import Case
+from ledger.decide.case import Case, Decision
 from ledger.names import Position
-from ledger.persons import Text, keep_texts, salted
+from ledger.persons import Text, keep_texts
+from ledger.prepare import Prepared, prepare
 from ledger.rejections import Refused, Rejection, refuse
 from ledger.streams import BatchStreams
-from ledger.writing import Row, take_lock, write_events
+from ledger.writing import Row, take_lock, uuid_array, write_events
 
 BATCH_ORDERS_MAX = 5000
 """An import of any size holds the writers' lock for a fraction of a second at a time, so a counter is never starved."""
@@ -42,7 +42,8 @@ ATTEMPTS_MAX = 3
 _LAST_EVENT = "SELECT notification_id, topic, state FROM ledger.stored_events ORDER BY notification_id DESC LIMIT 1"
 _ANSWERED = """
 SELECT commands.name, commands.content, commands.position, topic, state
-FROM ledger.commands JOIN ledger.stored_events ON notification_id = commands.position WHERE commands.name = ANY(%s)
+FROM ledger.commands JOIN ledger.stored_events ON notification_id = commands.position
+WHERE commands.name = ANY(%s::uuid[])
 """
 _COPY_COMMANDS = "COPY ledger.commands (name, content, position) FROM STDIN"
 
@@ -50,7 +51,10 @@ logger = logging.getLogger(__name__)
 
 
 class Accepted(NamedTuple):
-    """The order is in the log: its last event's position, whether it was there before, and the shift it was about."""
+    """The order is in the log: its last event's position, whether it was there already, and the shift it is about.
+
+    An order whose commit was hidden by a lost connection also counts as there already.
+    """
 
     position: Position
     duplicate: bool
@@ -66,7 +70,7 @@ def system_clock() -> int:
     return int(time.time())
 
 
-class ConnectionLostError(Exception):
+class ConnectionLostError(psycopg.OperationalError):
     """The connection broke, perhaps in mid-commit."""
 
 
@@ -81,10 +85,10 @@ class Intake:
         """Decide and record orders, one after the other; return their answers in the same order."""
         answers: list[Answer] = []
         for start in range(0, len(orders), BATCH_ORDERS_MAX):
-            answers += self._isolate(orders[start : start + BATCH_ORDERS_MAX])
+            answers += self.execute_prepared([prepare(order) for order in orders[start : start + BATCH_ORDERS_MAX]])
         return answers
 
-    def _isolate(self, orders: Sequence[Order]) -> list[Answer]:
+    def execute_prepared(self, orders: Sequence[Prepared]) -> list[Answer]:
         """Execute orders together; when that fails, halve them until the one at fault fails alone."""
         try:
             return self._read_back(orders)
@@ -92,12 +96,12 @@ class Intake:
             raise  # the database's trouble, not an order's
         except Exception:
             if len(orders) == 1:
-                logger.exception("order %s failed", orders[0].name)
-                return [refuse(Rejection.FAILED, "command", orders[0].name)]
+                logger.exception("order %s failed", orders[0].order.name)
+                return [refuse(Rejection.FAILED, "command", orders[0].order.name)]
         middle = len(orders) // 2
-        return self._isolate(orders[:middle]) + self._isolate(orders[middle:])
+        return self.execute_prepared(orders[:middle]) + self.execute_prepared(orders[middle:])
 
-    def _read_back(self, orders: Sequence[Order]) -> list[Answer]:
+    def _read_back(self, orders: Sequence[Prepared]) -> list[Answer]:
         """Execute orders; when the connection is lost, read back before answering.
 
         To execute them again is to read back: the lock is granted only when the lost transaction has ended, one way or
@@ -110,85 +114,76 @@ class Intake:
                 logger.warning("connection lost; reading back %d orders", len(orders))
         return self._transact(orders)
 
-    def _transact(self, orders: Sequence[Order]) -> list[Answer]:
+    def _transact(self, orders: Sequence[Prepared]) -> list[Answer]:
         with self._pool.connection() as connection:
             try:
                 with connection.transaction(), connection.cursor(binary=True) as cursor:
-                    return _Batch(cursor, orders, self._clock).execute()
+                    return _Transaction(cursor, orders, self._clock).execute()
             except psycopg.OperationalError as error:
                 if connection.broken:
                     raise ConnectionLostError from error
                 raise
 
 
-class _Answered(NamedTuple):
-    """What the table of commands says of a name."""
-
-    content: UUID
-    answer: Accepted
-
-
-class _Batch:
+class _Transaction:
     """One transaction's work."""
 
-    def __init__(self, cursor: Cursor[TupleRow], orders: Sequence[Order], clock: Clock) -> None:
+    def __init__(self, cursor: Cursor[TupleRow], orders: Sequence[Prepared], clock: Clock) -> None:
         take_lock(cursor)
         self._cursor = cursor
         self._orders = orders
-        self._names = [_digest(order.name) for order in orders]
-        self._head, self._now = _head(cursor)
-        self._now = max(self._now, clock())  # recorded_at never goes back, even when the clock does
-        self._answered = _answered(cursor, self._names)
+        self._head, last_recorded_at = _head(cursor)
+        self._now = max(clock(), last_recorded_at)  # recorded_at never goes back, even when the clock does
+        self._known = _known(cursor, [one.name for one in orders])
         self._streams = BatchStreams(cursor, orders)
-        self._rows: list[Row] = []
+        self._answers: list[Answer] = []
         self._commands: list[str] = []
         self._texts: list[Text] = []
 
     def execute(self) -> list[Answer]:
-        """Decide the orders one after the other, then write what they come to."""
-        answers = [self._answer(order, name) for order, name in zip(self._orders, self._names, strict=True)]
-        if self._rows:
-            write_events(self._cursor, self._rows, self._head + 1)
-            with self._cursor.copy(_COPY_COMMANDS) as copy:
-                copy.write("".join(self._commands))
-            if self._texts:
-                keep_texts(self._cursor, self._texts)
-        return answers
+        """Decide the orders one after the other, and write what they come to."""
+        rows: Iterable[Row] = self._decide_all()
+        if not self._streams.complete:
+            rows = list(rows)  # a decision may have to read, which it cannot do in the middle of a COPY
+        write_events(self._cursor, rows, self._head + 1)
+        with self._cursor.copy(_COPY_COMMANDS) as copy:
+            copy.write("".join(self._commands))
+        keep_texts(self._cursor, self._texts)
+        return self._answers
 
-    def _answer(self, order: Order, name: UUID) -> Answer:
-        content = content_digest(order.command)
-        if known := self._answered.get(name):
-            if known.content != content:
-                return refuse(Rejection.NAME_TAKEN, "id", order.name)
-            return known.answer._replace(duplicate=True)
-        text = _text(order.command)
-        decision = decide(Case(order, self._streams, self._now, text.digest if text else None))
-        if isinstance(decision, Refused):
-            return decision
-        for event in decision:
-            stream_id, version = self._streams.append(event)
-            self._rows.append((stream_id, version, event.TOPIC, event.model_dump_json(exclude_defaults=True)))
-        position = Position(self._head + len(self._rows))
-        answer = Accepted(position, duplicate=False, shift=getattr(decision[-1], "shift", None))
-        self._answered[name] = _Answered(content, answer)
-        self._commands.append(f"{name.hex}\t{content.hex}\t{position}\n")
-        if text:
-            self._texts.append(text)
-        return answer
+    def _decide_all(self) -> Iterator[Row]:
+        position = self._head
+        for prepared in self._orders:
+            if known := self._known.get(prepared.name):
+                self._answers.append(_answer_again(prepared, *known))
+                continue
+            decision = self._decide(prepared)
+            if isinstance(decision, Refused):
+                self._answers.append(decision)
+                continue
+            for event in decision:
+                stream_id, version = self._streams.append(event)
+                yield stream_id, version, event.TOPIC, event.model_dump_json(exclude_defaults=True)
+            position = Position(position + len(decision))
+            answer = Accepted(position, duplicate=False, shift=getattr(decision[-1], "shift", None))
+            self._known[prepared.name] = prepared.content, answer
+            self._answers.append(answer)
+            self._commands.append(f"{prepared.name}\t{prepared.content}\t{position}\n")
 
-
-def content_digest(command: Command) -> UUID:
-    """Return 128 bits that stand for what a command says: a storage format, as a repeated order is compared with it.
-
-    A new field of a command must have a default and come last, or old orders look changed. The free text is left out:
-    it is erasable, and a digest without a salt would outlive it.
-    """
-    exclude = {"text"} if isinstance(command, Noted) else None
-    return _digest(f"{command.TYPE} {command.model_dump_json(exclude_defaults=True, exclude=exclude)}")
+    def _decide(self, prepared: Prepared) -> Decision:
+        if not prepared.text:
+            return decide(Case(prepared.order, self._streams, self._now))
+        decision = decide(Case(prepared.order, self._streams, self._now, prepared.text.digest))
+        if not isinstance(decision, Refused):
+            self._texts.append(prepared.text)
+        return decision
 
 
-def _digest(text: str) -> UUID:
-    return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
+def _answer_again(prepared: Prepared, content: str, answer: Accepted) -> Answer:
+    """Answer a name that was answered before."""
+    if content != prepared.content:
+        return refuse(Rejection.NAME_TAKEN, "id", prepared.order.name)
+    return answer._replace(duplicate=True)
 
 
 def _head(cursor: Cursor[TupleRow]) -> tuple[Position, int]:
@@ -197,16 +192,9 @@ def _head(cursor: Cursor[TupleRow]) -> tuple[Position, int]:
     return (Position(row[0]), decode(row[1], row[2]).recorded_at) if row else (Position(0), 0)
 
 
-def _answered(cursor: Cursor[TupleRow], names: list[UUID]) -> dict[UUID, _Answered]:
-    """Return what was answered to these names before."""
+def _known(cursor: Cursor[TupleRow], names: list[str]) -> dict[str, tuple[str, Accepted]]:
+    """Return the content and the answer of those names that were answered before."""
     return {
-        name: _Answered(content, Accepted(position, duplicate=True, shift=getattr(decode(topic, state), "shift", None)))
-        for name, content, position, topic, state in cursor.execute(_ANSWERED, (names,))
+        name.hex: (content.hex, Accepted(position, duplicate=True, shift=getattr(decode(topic, state), "shift", None)))
+        for name, content, position, topic, state in cursor.execute(_ANSWERED, (uuid_array(names),))
     }
-
-
-def _text(command: Command) -> Text | None:
-    """Return a command's free text, salted, with whom it is about."""
-    if not isinstance(command, Noted) or command.text is None:
-        return None
-    return salted(command.text, getattr(command, "volunteer", None))

@@ -87,7 +87,7 @@ class Log:
         ):
             return cursor.execute(query, values).fetchall()
 
-    def _scalar(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a column of any type
+    def _scalar(self, query: str, *values: object) -> Any:
         with self._pool.connection() as connection, connection.cursor(binary=True, row_factory=scalar_row) as cursor:
             return cursor.execute(query, values).fetchone()
 

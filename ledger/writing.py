@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,8 @@ LOCK_TIMEOUT_SECONDS = 10
 
 CHANNEL = "ledger"
 """Every commit notifies this channel; the payload is the new head."""
+
+CHUNK_ROWS = 100
 
 Row = tuple[UUID, int, str, str | bytes]
 """Stream id, version, topic, state. A state is JSON, as text or UTF-8 bytes; other bytes are stored faithfully too."""
@@ -57,13 +60,19 @@ def head_position(cursor: Cursor[TupleRow]) -> Position:
 
 
 def write_events(cursor: Cursor[TupleRow], rows: Iterable[Row], first_position: int) -> None:
-    """Append rows at consecutive positions; followers are notified on commit. The lock must be held."""
-    _copy(cursor, copy_lines(rows, first_position).encode())
+    """Append rows at consecutive positions; followers are notified on commit. The lock must be held.
+
+    Rows may come from a generator: the server stores the first ones while the next are being made.
+    """
+    source = iter(rows)
+    chunks = iter(lambda: list(islice(source, CHUNK_ROWS)), [])
+    _copy(cursor, (copy_lines(rows, first_position + i * CHUNK_ROWS) for i, rows in enumerate(chunks)))
 
 
-def _copy(cursor: Cursor[TupleRow], lines: bytes) -> None:
+def _copy(cursor: Cursor[TupleRow], chunks: Iterable[str | bytes]) -> None:
     with cursor.copy(_COPY) as copy:
-        copy.write(lines)
+        for lines in chunks:
+            copy.write(lines)
     cursor.execute("SELECT pg_notify(%s, max(notification_id)::text) FROM ledger.stored_events", (CHANNEL,))
 
 
@@ -78,7 +87,7 @@ def append_history(pool: ConnectionPool[Connection[TupleRow]], chunks: Iterable[
         with pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
             take_lock(cursor)
             before = head_position(cursor)
-            _copy(cursor, chunk)
+            _copy(cursor, [chunk])
             head = head_position(cursor)
             # Positions are unique and those up to `before` are taken: this equation leaves no room for a gap.
             if head != before + chunk.count(b"\n"):
@@ -86,6 +95,11 @@ def append_history(pool: ConnectionPool[Connection[TupleRow]], chunks: Iterable[
                     f"history must go on at position {before + 1}, without a gap; nothing of this chunk is kept"
                 )
     return head
+
+
+def uuid_array(digits: Iterable[str]) -> str:
+    """Return UUIDs, given by their 32 hexadecimal digits, as a parameter for `%s::uuid[]`; a list of UUID is slower."""
+    return "{" + ",".join(digits) + "}"
 
 
 # --- lines for COPY -------------------------------------------------------------------------------------------------

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol, TypedDict, TypeVar
+from typing import NamedTuple, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
 from ledger.commands import Order
@@ -48,8 +47,7 @@ class Said(TypedDict):
     imported: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One order, and what it is decided on. `note`: the salted digest of the command's free text, if it has one."""
 
     order: Order

@@ -71,8 +71,9 @@ def open_shifts(case: Case, volunteer: str, instant: int) -> list[UUID]:
         shift = resolve(events)
         if shift.void or shift.check_out is not None or shift.check_in is None:
             continue
-        if earliest <= shift.check_in < instant and isinstance(events[0], ShiftEvent):
-            found.append((shift.check_in, events[0].shift))
+        begun = events[0]
+        if earliest <= shift.check_in < instant and isinstance(begun, ShiftEvent) and begun.volunteer == volunteer:
+            found.append((shift.check_in, begun.shift))
     return [shift for _, shift in sorted(found)]
 
 
