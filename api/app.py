@@ -1,0 +1,159 @@
+"""The HTTP service: its routes, its errors, its description. Everything it needs is handed to it.
+
+Whatever goes wrong is told as a problem (`api/problems.py`), also what the framework itself refuses.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import RedirectResponse, Response
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+
+from api import commands, events, honors, log, stations, status, volunteers
+from api.axes import AxisError
+from api.dependencies import Threads
+from api.limits import BodyLimit
+from api.problems import MEDIA_TYPE, Problem, ProblemDetails, fault, fault_of_validation, response
+from api.service import Service
+from replay.archive import ArchiveError
+from replay.published import NoRulesError
+from replay.queries import UnknownNameError
+from replay.store import NoGenerationError
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = """
+Every check-in, check-out, correction and award is an event in a log; hours, activity and honours are derived from it.
+
+* **Stations** post events to `/v1/events`; every other command has an address under `/v1/commands`.
+* **Readers** ask under three axes of time: `valid_at` (results up to a day), `known_at` (what the ledger knew then) and
+  `rules` (a published version). Every answer repeats them with the log position it rests on. `at_least` waits until a
+  position just written is included.
+* **Errors** are `application/problem+json`: the rule broken, the field, the way out, and whether to try again.
+
+Send `Authorization: Bearer <key>`; `hours keys make` makes keys.
+"""
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the application that serves a ledger."""
+    app = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        title="Service-hours ledger",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        responses={"default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}},
+    )
+    app.state.service = service
+    app.add_middleware(BodyLimit)
+    _add_error_handlers(app)
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    for module in (events, volunteers, stations, honors, log, status, commands):
+        app.include_router(module.router)
+    app.openapi = lambda: _description(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.threads = Threads()
+    current_default_thread_limiter().total_tokens = app.state.threads.reading
+    yield
+
+
+_PROBLEM = {"$ref": "#/components/schemas/ProblemDetails"}
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI description, with the models that no route names."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+        )
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+        schemas["CloudEvent"] = events.event_schema()
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+_OF_FRAMEWORK = {400: "malformed", 404: "no-such-address", 405: "wrong-method", 413: "too-large"}
+
+
+async def _on_problem(_request: Request, error: Problem) -> Response:
+    return response(error.fault, error.headers)
+
+
+async def _on_http(request: Request, error: HTTPException) -> Response:
+    name = _OF_FRAMEWORK.get(error.status_code, "failed")
+    if name == "no-such-address":
+        return response(fault(name, f"there is nothing at {request.url.path}; see /docs for what there is"))
+    if name == "wrong-method":
+        allowed = (error.headers or {}).get("Allow", "another method")
+        detail = f"{request.url.path} does not take {request.method}; use {allowed}"
+        return response(fault(name, detail, remedy=f"use {allowed}"), error.headers)
+    return response(fault(name, error.detail), error.headers)
+
+
+async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
+    media_type = request.headers.get("content-type", "no media type")
+    if isinstance(error.body, bytes) and error.body and not media_type.startswith("application/json"):
+        remedy = "set the header Content-Type to application/json"
+        return response(fault("wrong-media-type", f"{media_type} is not taken here; {remedy}", remedy=remedy))
+    return response(fault_of_validation(error.errors()))
+
+
+async def _on_axis(_request: Request, error: AxisError) -> Response:
+    return response(fault("invalid", str(error), field=error.axis))
+
+
+async def _on_unknown(_request: Request, error: UnknownNameError) -> Response:
+    return response(fault(f"unknown-{error.kind}", str(error), field=error.kind))
+
+
+async def _on_no_read_models(_request: Request, error: Exception) -> Response:
+    return response(fault("no-read-models", str(error)))
+
+
+async def _on_database(_request: Request, error: Exception) -> Response:
+    logger.error("the database failed a request: %s", error)
+    return response(fault("unavailable"))
+
+
+async def _on_failure(_request: Request, _error: Exception) -> Response:
+    return response(fault("failed"))  # the framework logs it with its traceback
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    handlers: dict[type[Exception], Any] = {  # each handler takes its own kind of error
+        Problem: _on_problem,
+        HTTPException: _on_http,
+        RequestValidationError: _on_invalid,
+        AxisError: _on_axis,
+        UnknownNameError: _on_unknown,
+        NoGenerationError: _on_no_read_models,
+        NoRulesError: _on_no_read_models,
+        ArchiveError: _on_failure,
+        psycopg.OperationalError: _on_database,
+        Exception: _on_failure,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)

@@ -1,0 +1,119 @@
+"""`POST /v1/commands/<type>`: every command of the ledger as plain JSON, generated from the table of commands.
+
+A command needs no page of code here: its model is its description, its checks and its documentation.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Header, Response
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from api.dependencies import CallerHere, ServiceHere
+from api.examples import EXAMPLES
+from api.keys import Caller
+from api.problems import Problem, fault_of_refusal, fault_of_validation
+from api.service import Service
+from api.taking import refused_for_role, take
+from ledger.commands import COMMANDS, Command, Order
+from ledger.intake import Accepted
+from ledger.names import CommandId
+
+router = APIRouter(tags=["commands"])
+
+_command_id: TypeAdapter[str] = TypeAdapter(CommandId)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="The command's name: sent again, it is answered as the first time. Made up when it is absent.",
+        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+    ),
+]
+
+
+class CommandAccepted(BaseModel):
+    """The command is in the ledger. `position`: its last event's, to ask readers for with `at_least`."""
+
+    position: int
+    shift: UUID | None
+    duplicate: bool
+    source: str
+    id: str
+
+
+Endpoint = Callable[..., Coroutine[Any, Any, CommandAccepted]]
+
+
+async def _give(
+    command: Command, response: Response, service: Service, caller: Caller, name: str | None
+) -> CommandAccepted:
+    try:
+        checked = _command_id.validate_python(name or str(uuid4()))
+    except ValidationError as error:
+        raise Problem(fault_of_validation(error.errors(), prefix="Idempotency-Key")) from None
+    # A caller's names are its own: two callers that choose the same one do not meet.
+    order = Order(command=command, source=f"/callers/{caller.by}", id=checked, by=caller.by)
+    if denied := refused_for_role(caller, order, named_by_caller=False):
+        raise Problem(denied)
+    (answer,) = await take(service, [order])
+    if not isinstance(answer, Accepted):
+        raise Problem(fault_of_refusal(answer))
+    response.status_code = 200 if answer.duplicate else 201
+    return CommandAccepted(
+        position=answer.position, shift=answer.shift, duplicate=answer.duplicate, source=order.source, id=order.id
+    )
+
+
+def _endpoint(command_type: type[Command]) -> Endpoint:
+    """Return the function that takes one type of command; its signature tells FastAPI the model of the body."""
+
+    async def give(**given: Any) -> CommandAccepted:  # what the signature below says
+        return await _give(
+            given["command"], given["response"], given["service"], given["caller"], given["idempotency_key"]
+        )
+
+    parameters = {
+        "command": command_type,
+        "response": Response,
+        "service": ServiceHere,
+        "caller": CallerHere,
+        "idempotency_key": IdempotencyKey,
+    }
+    give.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                annotation=annotation,
+                default=None if name == "idempotency_key" else inspect.Parameter.empty,
+            )
+            for name, annotation in parameters.items()
+        ]
+    )
+    return give
+
+
+def _add(command_type: type[Command]) -> None:
+    name = command_type.TYPE
+    body = {"content": {"application/json": {"example": EXAMPLES[name]}}}
+    router.add_api_route(
+        f"/v1/commands/{name}",
+        _endpoint(command_type),
+        methods=["POST"],
+        status_code=201,
+        summary=name.replace("-", " ").capitalize(),
+        description=inspect.getdoc(command_type) if command_type.__doc__ != Command.__doc__ else None,
+        operation_id=name,
+        responses={200: {"description": "The command was there before.", "model": CommandAccepted}},
+        openapi_extra={"requestBody": body},
+    )
+
+
+for _command_type in COMMANDS.values():
+    _add(_command_type)

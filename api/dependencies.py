@@ -1,0 +1,150 @@
+"""What requests share: the service, whose key it is, and the axes of time of a reading request.
+
+`at_least` makes a reader see its own writing: the request waits a moment until the read models hold that position.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, NamedTuple, TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import Depends, Query, Request, Security
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.axes import position_of, read_axes
+from api.keys import Caller
+from api.problems import problem
+from api.service import OpenLedger, Service
+from ledger.names import Position
+from replay import answers
+from replay.published import Rules
+from replay.queries import Axes
+from replay.store import Generation
+
+AT_LEAST_SECONDS_MAX = 2.0
+_POLL_SECONDS = 0.02
+
+_bearer = HTTPBearer(auto_error=False, description="An API key: `hours keys make` makes one.")
+T = TypeVar("T")
+
+
+def the_service(request: Request) -> Service:
+    """Return the service this process runs."""
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceHere = Annotated[Service, Depends(the_service)]
+
+
+class Threads:
+    """How many requests may use the database at once, by what they do; the others wait.
+
+    The pool holds ten connections. Reading takes one for a moment. A replay takes two for seconds, and gigabytes: one at
+    a time. Keys have threads of their own, so that no reader keeps a station waiting.
+    """
+
+    def __init__(self) -> None:
+        self.reading = 6
+        self.replays = CapacityLimiter(1)
+        self.keys = CapacityLimiter(2)
+
+
+async def in_turn(request: Request, axes: Axes, work: Callable[[], T]) -> T:
+    """Do what may need a replay, in a thread; replays wait for one another."""
+    threads: Threads = request.app.state.threads
+    return await run_sync(work, limiter=None if axes.current else threads.replays)
+
+
+async def the_caller(
+    request: Request,
+    service: ServiceHere,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Caller:
+    """Return whose key the request carries; without a valid one it ends here."""
+    if credentials is None:
+        raise problem("no-key")
+    threads: Threads = request.app.state.threads
+    caller = await run_sync(service.ledger.keys.caller, credentials.credentials, limiter=threads.keys)
+    if caller is None:
+        raise problem("no-key")
+    return caller
+
+
+CallerHere = Annotated[Caller, Depends(the_caller)]
+
+
+class Reading(NamedTuple):
+    """A reading request's axes, with the generation that answers when none of them cuts events."""
+
+    axes: Axes
+    generation: Generation
+
+    @property
+    def rules(self) -> Rules:
+        """The rules the answer rests on."""
+        found = self.generation
+        return self.axes.rules or Rules(found.rules_version, found.rules_digest, found.rules_text)
+
+    @property
+    def known_at(self) -> Position:
+        """The last position that counts."""
+        return self.axes.known_at or Position(self.generation.position)
+
+    def basis(self) -> answers.Basis:
+        """Return what every answer repeats."""
+        return answers.Basis(
+            valid_at=self.axes.valid_at,
+            known_at=self.known_at,
+            rules=answers.RulesUsed(
+                name=self.rules.timeline().name, version=self.rules.version, digest=self.rules.digest
+            ),
+            position=self.generation.position,
+        )
+
+
+async def the_reading(
+    service: ServiceHere,
+    _caller: CallerHere,
+    valid_at: Annotated[date | None, Query(description="Only results dated up to this day.")] = None,
+    known_at: Annotated[
+        str | None,
+        Query(
+            description="Only what the ledger knew then: a log position, or an ISO 8601 instant with a zone.",
+            examples=["1000", "2018-12-04T09:00:00+08:00"],
+        ),
+    ] = None,
+    rules: Annotated[int | None, Query(ge=1, description="A published version of the rules.")] = None,
+    at_least: Annotated[
+        int | None,
+        Query(ge=0, description="Wait (at most 2 s) until the answer includes this position, then answer."),
+    ] = None,
+) -> Reading:
+    """Return the axes of a reading request, once the read models hold what it asks for."""
+    log = service.ledger.log
+    position = None if known_at is None else await run_in_threadpool(position_of, log, known_at)
+    asked = [wanted for wanted in (position, at_least) if wanted is not None]
+    generation = await _reached(service.ledger, max(asked, default=0))
+    return Reading(await run_in_threadpool(read_axes, log, valid_at, position, rules), generation)
+
+
+ReadingHere = Annotated[Reading, Depends(the_reading)]
+
+
+async def _reached(ledger: OpenLedger, position: int) -> Generation:
+    """Wait until the read models hold a position."""
+    deadline = time.monotonic() + AT_LEAST_SECONDS_MAX
+    while True:
+        generation = await run_in_threadpool(ledger.current_generation)
+        if generation.position >= position:
+            return generation
+        if time.monotonic() > deadline:
+            detail = f"the read models are at position {generation.position}, not yet at {position}; ask again"
+            raise problem("behind", detail, field="at_least")
+        await asyncio.sleep(_POLL_SECONDS)

@@ -1,0 +1,112 @@
+"""An example of every command, for the service's description; tests hold each to its model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SHIFT = "01677760-3d00-7000-8000-000000000001"
+_ABOUT = {"volunteer": "V0000001", "shift": _SHIFT}
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "check-in": {
+        "volunteer": "V0000001",
+        "station": "C01",
+        "occurred_at": "2018-12-04T09:00:00+08:00",
+        "shift": _SHIFT,
+    },
+    "check-out": {
+        "volunteer": "V0000001",
+        "station": "C01",
+        "occurred_at": "2018-12-04T12:00:00+08:00",
+        "shift": _SHIFT,
+    },
+    "attest-shift": {
+        "volunteer": "V0000001",
+        "station": "C01",
+        "check_in": "2018-12-01T09:00:00+08:00",
+        "check_out": "2018-12-01T12:00:00+08:00",
+        "evidence": "paper-list",
+        "text": "The tablet was at the repair shop.",
+    },
+    "correct-shift": {
+        **_ABOUT,
+        "changes": ["check_out"],
+        "check_out": "2018-12-04T11:30:00+08:00",
+        "reason": "left-early",
+    },
+    "void-shift": {**_ABOUT, "reason": "entered-twice"},
+    "reinstate-shift": {**_ABOUT, "reason": "voided-in-error"},
+    "move-shift": {**_ABOUT, "to_volunteer": "V0000002", "reason": "wrong-card"},
+    "dispute-shift": {**_ABOUT, "reason": "too-few-minutes", "text": "I stayed until noon."},
+    "settle-dispute": {**_ABOUT, "outcome": "upheld", "reason": "seen-by-others"},
+    "register-volunteer": {"volunteer": "V0000001", "registered_on": "2016-03-05", "organisation": "fed-01"},
+    "withdraw-volunteer": {"volunteer": "V0000001", "withdrawn_on": "2018-12-01", "reason": "moved-away"},
+    "merge-volunteer": {"volunteer": "V0000001", "into": "V0000002", "reason": "registered-twice"},
+    "record-training": {
+        "volunteer": "V0000001",
+        "tier": "basic",
+        "content": "first-aid",
+        "learning_minutes": 180,
+        "provider": "fed-01",
+        "completed_on": "2018-11-10",
+    },
+    "join-organisation": {"volunteer": "V0000001", "organisation": "fed-01", "joined_on": "2018-01-01"},
+    "leave-organisation": {"volunteer": "V0000001", "organisation": "fed-01", "left_on": "2018-12-01"},
+    "found-organisation": {"organisation": "fed-01", "kind": "subdistrict", "parent": "luohu"},
+    "open-station": {"station": "C01", "kind": "city", "organisation": "fed-01"},
+    "close-station": {"station": "C01", "reason": "rebuilding"},
+    "launch-project": {"project": "star-school", "content": "teaching-autistic-children", "in_charge": "V0000001"},
+    "end-project": {"project": "star-school", "reason": "completed"},
+    "count-people-served": {"station": "C01", "day": "2018-12-04", "people": 120},
+    "record-opening-balance": {
+        "volunteer": "V0000001",
+        "minutes": 6000,
+        "as_of": "2010-12-31",
+        "evidence": "paper-register",
+    },
+    "void-opening-balance": {"volunteer": "V0000001", "reason": "entered-twice"},
+    "raise-day-cap": {
+        "volunteer": "V0000001",
+        "day": "2018-02-16",
+        "raise_id": "spring-festival-7",
+        "minutes": 720,
+        "reason": "spring-festival",
+    },
+    "withdraw-day-cap-raise": {
+        "volunteer": "V0000001",
+        "day": "2018-02-16",
+        "raise_id": "spring-festival-7",
+        "reason": "not-served",
+    },
+    "publish-rules": {
+        "text": 'name = "luohu"\ntime_zone = "Asia/Shanghai"\n\n[[rule_sets]]\nholds_from = 2000-01-01\n'
+        "day_minutes_max = 480\nshift_minutes_min = 10\nshift_minutes_max = 720\n"
+    },
+    "announce-honor": {"award": "star-1-V0000001", "honor": "star-1", "volunteer": "V0000001"},
+    "object-to-honor": {"award": "star-1-V0000001", "reason": "hours-doubted"},
+    "award-honor": {
+        "award": "star-1-V0000001",
+        "awarded_on": "2018-12-05",
+        "rules_version": 1,
+        "evidence_position": 1000,
+        "credited_minutes": 6120,
+    },
+    "revoke-honor": {"award": "star-1-V0000001", "reason": "hours-voided"},
+}
+"""An example body for each type of command."""
+
+EVENT_EXAMPLE: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "in-000017",
+    "source": "/stations/C01/tablet-1",
+    "type": "org.service-hours.check-in.v1",
+    "datacontenttype": "application/json",
+    "data": EXAMPLES["check-in"],
+}
+"""One CloudEvent."""
+
+EVENTS_EXAMPLE: list[dict[str, Any]] = [
+    EVENT_EXAMPLE,
+    {**EVENT_EXAMPLE, "id": "out-000017", "type": "org.service-hours.check-out.v1", "data": EXAMPLES["check-out"]},
+]
+"""A batch of CloudEvents."""

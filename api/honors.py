@@ -1,0 +1,89 @@
+"""What readers ask about honours: which there are under some rules, and who has reached one."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel
+
+from api.dependencies import ReadingHere, ServiceHere, in_turn
+from api.periods import local_day
+from api.problems import problem
+from ledger.events import TrainingTier
+from projections.rules import RuleTimeline
+from replay import answers
+
+router = APIRouter(prefix="/v1/honors", tags=["readers"])
+
+_AFTER = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}/[A-Za-z0-9._-]{1,32}$")
+
+
+class Conditions(BaseModel):
+    """What an honour asks for, from a service date on."""
+
+    holds_from: date
+    credited_minutes_min: int
+    grade: Literal["any", "scanned"]
+    tenure_months_min: int
+    training_tier_min: TrainingTier | None
+
+
+class Honor(BaseModel):
+    """An honour of the rules, with its conditions in each rule set that has it."""
+
+    honor: str
+    title: str
+    conditions: list[Conditions]
+
+
+class Honors(answers.Basis):
+    """All honours of a rule timeline."""
+
+    honors: list[Honor]
+
+
+@router.get("", summary="The honours of the rules")
+def honors(reading: ReadingHere) -> Honors:
+    """Each with what it asks for; under the rules in force, or those that `rules` or `known_at` names."""
+    return Honors(**dict(reading.basis()), honors=honors_of(reading.rules.timeline()))
+
+
+def honors_of(timeline: RuleTimeline) -> list[Honor]:
+    """Return the honours of a timeline in the order in which it names them."""
+    found: dict[str, Honor] = {}
+    for rule_set in timeline.rule_sets:
+        for threshold in rule_set.honors:
+            honor = found.setdefault(threshold.id, Honor(honor=threshold.id, title=threshold.title, conditions=[]))
+            said = threshold.model_dump(exclude={"id", "title"})
+            honor.conditions.append(Conditions(holds_from=rule_set.holds_from, **said))
+    return list(found.values())
+
+
+@router.get("/{honor}/standings", summary="Who has reached an honour")
+async def standings(
+    request: Request,
+    honor: Annotated[str, Path(description="The honour's id.", examples=["star-1"], max_length=32)],
+    service: ServiceHere,
+    reading: ReadingHere,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[str | None, Query(description="`next_after` of the page before.")] = None,
+) -> answers.Standings:
+    """By the date on which it was reached, up to `valid_at` (by default today), and by volunteer number."""
+    today = local_day(service.ledger.clock(), reading.rules.timeline())
+    queries, axes, start = service.ledger.queries, reading.axes, _checked(after)
+    return await in_turn(request, axes, lambda: queries.standings(honor, today, axes, limit, start))
+
+
+def _checked(after: str | None) -> str | None:
+    if after is None:
+        return None
+    try:
+        if _AFTER.match(after):
+            date.fromisoformat(after.partition("/")[0])
+            return after
+    except ValueError:
+        pass
+    raise problem("invalid", f"after {after!r} is not the next_after of a page; leave it out to begin", field="after")

@@ -1,0 +1,41 @@
+"""How large a request's body may be: counted as it arrives, so that none is kept in memory that will be refused."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import fault, problem, response
+
+BODY_BYTES_MAX = 1 << 20
+
+
+class BodyLimit:
+    """Refuses larger bodies with 413: at once where the length is told beforehand, else when it is reached."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        told = Headers(scope=scope).get("content-length", "0")
+        if told.isdecimal() and int(told) > BODY_BYTES_MAX:
+            await response(fault("too-large", _DETAIL))(scope, receive, send)
+            return
+        received = 0
+
+        async def counting() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > BODY_BYTES_MAX:
+                raise problem("too-large", _DETAIL)
+            return message
+
+        await self._app(scope, counting, send)
+
+
+_DETAIL = f"the body is larger than {BODY_BYTES_MAX >> 20} MiB; send fewer events at a time"

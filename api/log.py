@@ -1,0 +1,65 @@
+"""The log for readers: page by page, or as one stream of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+
+from api.dependencies import ReadingHere, ServiceHere
+from api.service import OpenLedger
+from ledger.names import Position
+from replay import answers
+from replay.queries import logged_event
+
+PAGE_EVENTS_MAX = 1000
+NDJSON = "application/x-ndjson"
+
+router = APIRouter(prefix="/v1/log", tags=["readers"])
+
+
+class LogPage(answers.Basis):
+    """Events in the order of their positions; `next_after` continues the log, if there is more of it."""
+
+    events: list[answers.LoggedEvent]
+    next_after: int | None
+
+
+@router.get(
+    "",
+    summary="The log",
+    response_model=LogPage,
+    responses={200: {"content": {NDJSON: {"schema": {"$ref": "#/components/schemas/LoggedEvent"}}}}},
+)
+def log(
+    request: Request,
+    service: ServiceHere,
+    reading: ReadingHere,
+    after: Annotated[int, Query(ge=0, description="The position to begin behind.")] = 0,
+    limit: Annotated[
+        int | None, Query(ge=1, description="Events at most: 100 and up to 1,000 a page; a stream: all.")
+    ] = None,
+) -> LogPage | StreamingResponse:
+    """Events as they are stored. With `Accept: application/x-ndjson` one event a line, up to `known_at`.
+
+    A stream that breaks off is continued with `after` = the last position received.
+    """
+    ledger = service.ledger
+    until = ledger.log.head() if reading.axes.known_at is None else reading.axes.known_at
+    if NDJSON in request.headers.get("accept", ""):
+        lines = (event.model_dump_json() + "\n" for event in events_of(ledger, after, until, limit))
+        return StreamingResponse(lines, media_type=NDJSON)
+    events = list(events_of(ledger, after, until, min(limit or 100, PAGE_EVENTS_MAX)))
+    more = bool(events) and events[-1].position < until
+    return LogPage(**dict(reading.basis()), events=events, next_after=events[-1].position if more else None)
+
+
+def events_of(ledger: OpenLedger, after: int, until: Position, limit: int | None) -> Iterator[answers.LoggedEvent]:
+    """Yield events behind a position, up to and including another, a page at a time."""
+    left = until - after if limit is None else limit
+    while left > 0 and after < until:
+        for event in ledger.log.read(Position(after), min(left, PAGE_EVENTS_MAX), until):
+            yield logged_event(event)
+            after, left = event.position, left - 1

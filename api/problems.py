@@ -1,0 +1,200 @@
+"""Problems: every error a caller sees, as `application/problem+json` (RFC 9457).
+
+Each names the rule that was broken (`rejection`), the `field` at fault where there is one, what to do about it
+(`remedy`), and whether the same request may succeed later (`retry`). `type` is an address of this service that explains
+the rule. Nothing of the program's insides is told: those go to the error log.
+
+    Problem (a Starlette HTTPException, so that it passes through the framework)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from api.keys import Forbidden
+from ledger.rejections import Refused, Rejection
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What can be wrong with a request: the HTTP status, what it says, the way out, and whether a retry can help."""
+
+    status: int
+    title: str
+    remedy: str
+    retry: bool = False
+
+
+def _of_rejection(rejection: Rejection) -> Rule:
+    title, _, remedy = rejection.sentence.partition("; ")
+    return Rule(_status(rejection), title, remedy or title, rejection.retry)
+
+
+def _status(rejection: Rejection) -> int:
+    if rejection is Rejection.FAILED:
+        return 500
+    if rejection.code.startswith("unknown-"):
+        return 404
+    wrong_in_itself = {Rejection.FUTURE, Rejection.ENDS_BEFORE_IT_BEGINS, Rejection.SAME_VOLUNTEER}
+    return 422 if rejection in wrong_in_itself else 409
+
+
+_REQUESTS = {
+    "malformed": Rule(400, "the body is not JSON", "send JSON as UTF-8"),
+    "no-key": Rule(401, "no API key was sent, or it is unknown or revoked", "send `Authorization: Bearer <key>`"),
+    "forbidden": Rule(403, "the key's role does not allow this", "use a key of another role"),
+    "no-such-address": Rule(404, "there is nothing at this address", "see /docs for what there is"),
+    "unknown-honor": Rule(404, "the rules have no honour of this id", "see /v1/honors for those they have"),
+    "wrong-method": Rule(405, "this address does not take this method", "use a method that the header Allow names"),
+    "too-large": Rule(413, "the request is too large", "send fewer elements at a time"),
+    "wrong-media-type": Rule(415, "the body is of a media type that is not taken here", "set the header Content-Type"),
+    "invalid": Rule(422, "the request says something that cannot be", "correct the field"),
+    "failed": Rule(500, "the ledger failed at this; its error log says why", "tell the ledger's keeper", retry=True),
+    "busy": Rule(503, "more commands are waiting than the ledger takes", "send it again", retry=True),
+    "behind": Rule(503, "the read models have not reached that position", "ask again", retry=True),
+    "no-read-models": Rule(503, "there are no read models yet", "run `hours rebuild`", retry=True),
+    "unavailable": Rule(503, "the database cannot be reached", "send it again", retry=True),
+}
+RULES: dict[str, Rule] = {**{rejection.code: _of_rejection(rejection) for rejection in Rejection}, **_REQUESTS}
+"""Every problem by its name: the rejections of commands, and what else can be wrong with a request."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one command: the same whether it fills a response or is one answer of a batch."""
+
+    rejection: str
+    field: str | None
+    detail: str
+    remedy: str
+    retry: bool = False
+    candidates: tuple[UUID, ...] = ()
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that was broken."""
+        return RULES[self.rejection]
+
+
+def fault(rejection: str, detail: str | None = None, *, field: str | None = None, remedy: str | None = None) -> Fault:
+    """Return a fault; what is not given is what the rule says."""
+    rule = RULES[rejection]
+    return Fault(rejection, field, detail or rule.title, remedy or rule.remedy, rule.retry)
+
+
+def fault_of_refusal(refused: Refused) -> Fault:
+    """Return why the ledger refused a command."""
+    code = refused.rejection.code
+    return Fault(code, refused.field, refused.detail, RULES[code].remedy, refused.retry, refused.candidates)
+
+
+def fault_of_role(forbidden: Forbidden) -> Fault:
+    """Return why a key may not do this."""
+    return fault("forbidden", f"{forbidden.rule}; {forbidden.remedy}", field=forbidden.field, remedy=forbidden.remedy)
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457, with the members this service adds."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    rejection: str
+    field: str | None
+    remedy: str
+    retry: bool
+    candidates: list[UUID]
+
+
+class Problem(HTTPException):
+    """The request ends here, with this fault."""
+
+    def __init__(self, fault: Fault, headers: Mapping[str, str] | None = None) -> None:
+        self.fault = fault
+        super().__init__(fault.rule.status, fault.detail, _headers(fault, headers))
+
+
+def problem(
+    rejection: str, detail: str | None = None, *, field: str | None = None, remedy: str | None = None
+) -> Problem:
+    """Return a problem to raise; what is not given is what the rule says."""
+    return Problem(fault(rejection, detail, field=field, remedy=remedy))
+
+
+def response(fault: Fault, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Return a fault as a response."""
+    details = ProblemDetails(
+        type=f"/problems/{fault.rejection}",
+        title=fault.rule.title,
+        status=fault.rule.status,
+        **{**asdict(fault), "candidates": list(fault.candidates)},
+    )
+    return JSONResponse(
+        details.model_dump(mode="json"), fault.rule.status, headers=_headers(fault, headers), media_type=MEDIA_TYPE
+    )
+
+
+def _headers(fault: Fault, headers: Mapping[str, str] | None) -> dict[str, str]:
+    found = dict(headers or {})
+    if fault.rule.status == 401:
+        found.setdefault("WWW-Authenticate", "Bearer")
+    if fault.rule.status == 503:
+        found.setdefault("Retry-After", "1")
+    return found
+
+
+# --- what pydantic found --------------------------------------------------------------------------------------------
+
+_SENTENCES = {
+    "missing": ("is missing", "add it"),
+    "extra_forbidden": ("is not a field of this", "check its spelling or remove it"),
+    "string_pattern_mismatch": ("does not have the form {pattern}", "correct it"),
+    "uuid_parsing": ("is not a UUID", "write one such as 01890c5e-7a00-7000-8000-000000000001"),
+    "date": ("is not a day", "write one such as 2018-12-04"),
+    "int": ("is not a whole number", "write one such as 42"),
+    "json_invalid": ("is not JSON: {error}", "send JSON as UTF-8"),
+    "model_attributes_type": ("is not a JSON object", "send the fields as one"),
+}
+"""What pydantic's error types mean, and the way out; a type that is not listed is looked up by its first word."""
+
+
+def fault_of_validation(errors: Sequence[Any], *, prefix: str = "") -> Fault:
+    """Return the first of pydantic's errors as a fault, in one sentence that names the field.
+
+    Args:
+        errors: as `ValidationError.errors()` lists them.
+        prefix: the field that holds what was validated, with a dot.
+    """
+    error = errors[0]
+    kind = error["type"]
+    malformed = kind == "json_invalid"
+    places = () if malformed else tuple(str(part) for part in error["loc"] if part not in _PLACES)
+    field = (prefix + ".".join(places)).rstrip(".")
+    said, remedy = _SENTENCES.get(kind) or _SENTENCES.get(kind.partition("_")[0]) or (_plain(error["msg"]), "")
+    said = said.format_map(error.get("ctx", {})) if "{" in said else said
+    sentence = f"{field or 'the body'} {said}" + (f"; {remedy}" if remedy else "")
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return fault(
+        "malformed" if malformed else "invalid",
+        sentence + more,
+        field=field or None,
+        remedy=remedy or said.partition("; ")[2] or None,
+    )
+
+
+_PLACES = {"body", "query", "path", "header", "cookie"}
+"""Where a value stood: FastAPI puts it before the name of the field."""
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ").removeprefix("Input ")

@@ -1,0 +1,144 @@
+"""One process's hold on a ledger: the database, the archive, and what runs while requests are served.
+
+    OpenLedger   what a command line needs: the log, the archive, queries, keys; nothing runs
+    Service      what a server needs beside it: the intake, grouping commits, and the follower, each with its thread
+
+Wiring only: nothing here decides or derives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from uuid import uuid4
+
+from api.keys import Keys
+from ledger.commands import Order, PublishRules
+from ledger.database import Database
+from ledger.group_commit import GroupCommit
+from ledger.intake import Accepted, Clock, Intake, system_clock
+from ledger.postgres import serving
+from ledger.rejections import Refused, Rejection
+from projections.rules import parse_timeline
+from replay import store
+from replay.archive import Archive
+from replay.follower import Follower
+from replay.published import NoRulesError, Rules, published_rules
+from replay.queries import Queries
+from replay.rebuild import rebuild
+
+DEFAULT_RULES = Path(__file__).parent.parent / "rules" / "luohu.toml"
+KEEPER = "person:keeper"
+"""Who acts when the person at the command line gives no name."""
+
+
+class OpenLedger:
+    """A ledger's database and its data directory."""
+
+    def __init__(self, database: Database, data: Path, clock: Clock = system_clock) -> None:
+        self.database = database
+        self.data = data
+        self.clock = clock
+        self.log = database.log
+        self.keys = Keys(database.pool)
+        self.intake = Intake(database, clock)
+        store.create_tables(database)
+        self.keys.create_table()
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The archive, opened when it is first needed: not every ledger that is read has a sound one.
+
+        Raises:
+            replay.archive.ArchiveError: it belongs to another ledger, or is damaged.
+        """
+        return Archive(self.data / "archive", self.log.identity())
+
+    @cached_property
+    def queries(self) -> Queries:
+        """Answers to readers."""
+        return Queries(self.database, self.archive)
+
+    def current_generation(self) -> store.Generation:
+        """Return the generation that answers.
+
+        Raises:
+            replay.store.NoGenerationError
+        """
+        with self.database.pool.connection() as connection:
+            generation = store.current_generation(connection)
+        if generation is None:
+            raise store.NoGenerationError
+        return generation
+
+    def catch_up(self) -> None:
+        """Bring the read models to the head of the log, where no server does it."""
+        Follower(self.database).catch_up()
+
+    def publish(self, text: str, by: str = KEEPER) -> Rules:
+        """Publish a rule timeline, unless it is the one in force already; return it as published.
+
+        Raises:
+            projections.rules.RulesError: the text is no rule timeline.
+        """
+        parse_timeline(text)
+        order = Order(command=PublishRules(text=text), source="/rules", id=str(uuid4()), by=by)
+        (answer,) = self.intake.execute([order])
+        match answer:
+            case Accepted():
+                return published_rules(self.log)
+            case Refused(rejection=Rejection.ALREADY_PUBLISHED):
+                return published_rules(self.log)
+            case Refused():
+                raise RuntimeError(answer.detail)
+
+    def make_ready(self) -> None:
+        """See to it that there are rules and read models: a ledger without any gets the default rules."""
+        try:
+            self.current_generation()
+        except store.NoGenerationError:
+            try:
+                rules = published_rules(self.log)
+            except NoRulesError:
+                rules = self.publish(DEFAULT_RULES.read_text("utf-8"))
+            rebuild(self.database, self.archive, rules)
+
+
+@contextmanager
+def open_ledger(data: Path, url: str | None = None) -> Iterator[OpenLedger]:
+    """Open a ledger: the server DATABASE_URL names, or the embedded one in the data directory."""
+    data.mkdir(parents=True, exist_ok=True)
+    with serving(data, url) as found, Database.open(found) as database:
+        yield OpenLedger(database, data)
+
+
+class Service:
+    """An open ledger with what runs while requests are served."""
+
+    def __init__(self, ledger: OpenLedger) -> None:
+        self.ledger = ledger
+        self.commits = GroupCommit(ledger.intake)
+        self.follower = Follower(ledger.database)
+
+    def start(self) -> None:
+        """Follow the log."""
+        self.follower.start()
+
+    def close(self) -> None:
+        """Finish what was accepted, then stop following."""
+        self.commits.close()
+        self.follower.close()
+
+
+@contextmanager
+def running(ledger: OpenLedger) -> Iterator[Service]:
+    """Run the parts that serve requests; at the end finish what is waiting."""
+    ledger.make_ready()
+    service = Service(ledger)
+    service.start()
+    try:
+        yield service
+    finally:
+        service.close()
