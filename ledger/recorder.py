@@ -63,7 +63,7 @@ class LogRecorder(PostgresApplicationRecorder):
                 take_lock(cursor)
                 first = head_position(cursor) + 1
                 write_events(cursor, map(_row, stored_events), first)
-        return range(first, first + len(stored_events))
+        return list(range(first, first + len(stored_events)))
 
 
 def _row(event: StoredEvent) -> tuple[UUID, int, str, bytes]:

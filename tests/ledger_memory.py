@@ -1,0 +1,59 @@
+"""A ledger in memory, for tests of decisions: `ledger.decide.case.Streams` over a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from uuid import UUID
+
+from ledger.commands import Command, Order
+from ledger.decide import decide
+from ledger.decide.case import Case, Decision
+from ledger.events import Event, ShiftEvent
+from ledger.names import shift_stream_ranges
+from ledger.rejections import Refused
+
+NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
+
+
+class Memory:
+    """Decides commands and keeps their events."""
+
+    def __init__(self) -> None:
+        self.streams: dict[UUID, list[Event]] = {}
+        self._ids = count(1)
+
+    def version(self, stream_id: UUID) -> int:
+        return len(self.events(stream_id))
+
+    def events(self, stream_id: UUID) -> Sequence[Event]:
+        return self.streams.get(stream_id, [])
+
+    def shifts(self, volunteer: str, first_day: int, last_day: int) -> Iterator[Sequence[Event]]:
+        for low, high in shift_stream_ranges(volunteer, first_day, last_day):
+            yield from (events for stream_id, events in self.streams.items() if low <= stream_id <= high)
+
+    def decide(self, command: Command, now: int = NOW, note: str | None = None) -> Decision:
+        """Decide a command, and keep what it comes to."""
+        order = Order(command=command, source="test", id=str(next(self._ids)), by="person:p1")
+        decision = decide(Case(order, self, now, note))
+        if not isinstance(decision, Refused):
+            for event in decision:
+                self.streams.setdefault(event.stream_id, []).append(event)
+        return decision
+
+    def given(self, *commands: Command) -> Memory:
+        """Decide commands that must be granted."""
+        for command in commands:
+            decision = self.decide(command)
+            assert not isinstance(decision, Refused), f"{command!r} was refused: {decision.detail}"
+        return self
+
+    def shift_events(self, volunteer: str) -> list[Event]:
+        """Return all events of a volunteer's shifts."""
+        return [
+            event
+            for events in self.streams.values()
+            for event in events
+            if isinstance(event, ShiftEvent) and event.volunteer == volunteer
+        ]

@@ -1,0 +1,407 @@
+"""Decisions: what is granted, what is refused and under which name, in which order of precedence."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from datetime import date
+from uuid import UUID
+
+import pytest
+
+from ledger.commands import (
+    COMMANDS,
+    AnnounceHonor,
+    AttestShift,
+    AwardHonor,
+    CheckIn,
+    CheckOut,
+    CloseStation,
+    Command,
+    CorrectShift,
+    CountPeopleServed,
+    DisputeShift,
+    EndProject,
+    FoundOrganisation,
+    JoinOrganisation,
+    LaunchProject,
+    LeaveOrganisation,
+    MergeVolunteer,
+    MoveShift,
+    ObjectToHonor,
+    OpenStation,
+    PublishRules,
+    RaiseDayCap,
+    RecordOpeningBalance,
+    RecordTraining,
+    RegisterVolunteer,
+    ReinstateShift,
+    RevokeHonor,
+    SettleDispute,
+    VoidOpeningBalance,
+    VoidShift,
+    WithdrawDayCapRaise,
+    WithdrawVolunteer,
+)
+from ledger.decide import DECISIONS, shifts
+from ledger.events import CheckedIn, CheckedOut, HonorAwarded, RulesPublished, ShiftVoided
+from ledger.names import shift_id_for
+from ledger.rejections import Refused, Rejection
+from tests.ledger_memory import NOW, Memory
+
+HOUR = 3600
+DAY = date(2018, 12, 1)
+FUTURE_DAY = date(2018, 12, 6)
+SHIFT = shift_id_for(NOW - 3 * HOUR, "test#shift")
+OTHER_SHIFT = shift_id_for(NOW - 4 * HOUR, "test#other")
+
+V1 = RegisterVolunteer(volunteer="V1", registered_on=DAY)
+V2 = RegisterVolunteer(volunteer="V2", registered_on=DAY)
+ORGANISATION = FoundOrganisation(organisation="O1", kind="ngo")
+STATION = OpenStation(station="S1", kind="city")
+PROJECT = LaunchProject(project="P1", content="reading")
+WORLD = (V1, V2, ORGANISATION, STATION, PROJECT)
+
+CHECK_IN = CheckIn(volunteer="V1", station="S1", occurred_at=NOW - 3 * HOUR, shift=SHIFT)
+CHECK_OUT = CheckOut(volunteer="V1", station="S1", occurred_at=NOW - HOUR, shift=SHIFT)
+SECOND_CHECK_IN = CheckIn(volunteer="V1", station="S1", occurred_at=NOW - 4 * HOUR, shift=OTHER_SHIFT)
+CHECK_OUT_WITHOUT_SHIFT = CheckOut(volunteer="V1", station="S1", occurred_at=NOW - HOUR)
+ATTEST = AttestShift(
+    volunteer="V1", station="S1", check_in=NOW - 5 * HOUR, check_out=NOW - HOUR, evidence="paper-list", shift=SHIFT
+)
+CORRECT = CorrectShift(volunteer="V1", shift=SHIFT, changes=("check_out",), check_out=NOW - 2 * HOUR, reason="forgot")
+CLEAR_CHECK_IN = CorrectShift(volunteer="V1", shift=SHIFT, changes=("check_in",), reason="wrong-card")
+VOID = VoidShift(volunteer="V1", shift=SHIFT, reason="test-scan")
+REINSTATE = ReinstateShift(volunteer="V1", shift=SHIFT, reason="was-real")
+MOVE = MoveShift(volunteer="V1", shift=SHIFT, to_volunteer="V2", reason="wrong-card")
+DISPUTE = DisputeShift(volunteer="V1", shift=SHIFT, reason="too-short")
+SETTLE = SettleDispute(volunteer="V1", shift=SHIFT, outcome="upheld", reason="seen")
+WITHDRAW = WithdrawVolunteer(volunteer="V1", withdrawn_on=DAY, reason="moved-away")
+MERGE = MergeVolunteer(volunteer="V1", into="V2", reason="two-cards")
+TRAINING = RecordTraining(
+    volunteer="V1", tier="basic", content="first-aid", learning_minutes=90, provider="red-cross", completed_on=DAY
+)
+JOIN = JoinOrganisation(volunteer="V1", organisation="O1", joined_on=DAY)
+LEAVE = LeaveOrganisation(volunteer="V1", organisation="O1", left_on=DAY)
+BALANCE = RecordOpeningBalance(volunteer="V1", minutes=600, as_of=DAY, evidence="paper-book")
+VOID_BALANCE = VoidOpeningBalance(volunteer="V1", reason="counted-twice")
+RAISE = RaiseDayCap(volunteer="V1", day=DAY, raise_id="R1", minutes=720, reason="typhoon")
+WITHDRAW_RAISE = WithdrawDayCapRaise(volunteer="V1", day=DAY, raise_id="R1", reason="not-approved")
+CLOSE = CloseStation(station="S1", reason="rebuilt")
+END = EndProject(project="P1", reason="done")
+COUNT = CountPeopleServed(station="S1", day=DAY, people=300)
+PUBLISH = PublishRules(text="[[rules]]\nname = '义工'\n")
+ANNOUNCE = AnnounceHonor(award="A1", honor="star-1", volunteer="V1")
+OBJECT = ObjectToHonor(award="A1", reason="hours-doubtful")
+AWARD = AwardHonor(award="A1", awarded_on=DAY, rules_version=0, evidence_position=7, credited_minutes=6000)
+REVOKE = RevokeHonor(award="A1", reason="in-error")
+
+R = Rejection
+REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
+    (R.UNKNOWN_VOLUNTEER, "volunteer", [STATION], CHECK_IN),
+    (R.UNKNOWN_VOLUNTEER, "volunteer", [STATION], CHECK_OUT),
+    (R.UNKNOWN_VOLUNTEER, "volunteer", [STATION], ATTEST),
+    (R.UNKNOWN_VOLUNTEER, "volunteer", [], CORRECT),
+    (R.UNKNOWN_VOLUNTEER, "volunteer", [], VOID),
+    (R.UNKNOWN_VOLUNTEER, "to_volunteer", [V1, STATION, CHECK_IN], MOVE),
+    (R.UNKNOWN_VOLUNTEER, "into", [V1], MERGE),
+    (R.UNKNOWN_VOLUNTEER, "in_charge", [], LaunchProject(project="P1", content="reading", in_charge="V1")),
+    (R.UNKNOWN_VOLUNTEER, "volunteer", [], ANNOUNCE),
+    (R.UNKNOWN_STATION, "station", [V1], CHECK_IN),
+    (R.UNKNOWN_STATION, "station", [V1], CHECK_OUT),
+    (R.UNKNOWN_STATION, "station", [V1], ATTEST),
+    (R.UNKNOWN_STATION, "station", [], CLOSE),
+    (R.UNKNOWN_STATION, "station", [], COUNT),
+    (R.UNKNOWN_PROJECT, "project", [V1, STATION], CHECK_IN.model_copy(update={"project": "P1"})),
+    (R.UNKNOWN_PROJECT, "project", [V1, STATION], ATTEST.model_copy(update={"project": "P1"})),
+    (R.UNKNOWN_PROJECT, "project", [], END),
+    (R.UNKNOWN_PROJECT, "project", [], AnnounceHonor(award="A1", honor="top-ten", project="P1")),
+    (R.UNKNOWN_ORGANISATION, "organisation", [V1], JOIN),
+    (R.UNKNOWN_ORGANISATION, "organisation", [], V1.model_copy(update={"organisation": "O1"})),
+    (R.UNKNOWN_ORGANISATION, "organisation", [], STATION.model_copy(update={"organisation": "O1"})),
+    (R.UNKNOWN_ORGANISATION, "parent", [], FoundOrganisation(organisation="O1", kind="ngo", parent="O1")),
+    (R.SAME_VOLUNTEER, "to_volunteer", [*WORLD, CHECK_IN], MOVE.model_copy(update={"to_volunteer": "V1"})),
+    (R.SAME_VOLUNTEER, "into", WORLD, MERGE.model_copy(update={"into": "V1"})),
+    (R.FUTURE, "occurred_at", WORLD, CHECK_IN.model_copy(update={"occurred_at": NOW + 301})),
+    (R.FUTURE, "occurred_at", WORLD, CHECK_OUT.model_copy(update={"occurred_at": NOW + 301})),
+    (R.FUTURE, "check_out", WORLD, ATTEST.model_copy(update={"check_out": NOW + 301})),
+    (R.FUTURE, "check_out", [*WORLD, CHECK_IN], CORRECT.model_copy(update={"check_out": NOW + 301})),
+    (R.FUTURE, "occurred_at", WORLD, VOID.model_copy(update={"occurred_at": NOW + 301})),
+    (R.FUTURE, "registered_on", [], V1.model_copy(update={"registered_on": FUTURE_DAY})),
+    (R.FUTURE, "withdrawn_on", WORLD, WITHDRAW.model_copy(update={"withdrawn_on": FUTURE_DAY})),
+    (R.FUTURE, "completed_on", WORLD, TRAINING.model_copy(update={"completed_on": FUTURE_DAY})),
+    (R.FUTURE, "joined_on", WORLD, JOIN.model_copy(update={"joined_on": FUTURE_DAY})),
+    (R.FUTURE, "left_on", WORLD, LEAVE.model_copy(update={"left_on": FUTURE_DAY})),
+    (R.FUTURE, "as_of", WORLD, BALANCE.model_copy(update={"as_of": FUTURE_DAY})),
+    (R.FUTURE, "day", WORLD, COUNT.model_copy(update={"day": FUTURE_DAY})),
+    (R.FUTURE, "awarded_on", [V1, ANNOUNCE], AWARD.model_copy(update={"awarded_on": FUTURE_DAY})),
+    (R.ENDS_BEFORE_IT_BEGINS, "check_out", WORLD, ATTEST.model_copy(update={"check_out": NOW - 5 * HOUR})),
+    (R.NO_OPEN_SHIFT, "shift", WORLD, CHECK_OUT_WITHOUT_SHIFT),
+    (R.NO_OPEN_SHIFT, "shift", [*WORLD, CHECK_IN, CHECK_OUT], CHECK_OUT_WITHOUT_SHIFT),
+    (R.NO_OPEN_SHIFT, "shift", [*WORLD, CHECK_IN, VOID], CHECK_OUT_WITHOUT_SHIFT),
+    (R.SEVERAL_OPEN_SHIFTS, "shift", [*WORLD, CHECK_IN, SECOND_CHECK_IN], CHECK_OUT_WITHOUT_SHIFT),
+    (R.UNKNOWN_SHIFT, "shift", WORLD, CORRECT),
+    (R.UNKNOWN_SHIFT, "shift", WORLD, VOID),
+    (R.UNKNOWN_SHIFT, "shift", WORLD, REINSTATE),
+    (R.UNKNOWN_SHIFT, "shift", WORLD, MOVE),
+    (R.UNKNOWN_SHIFT, "shift", WORLD, DISPUTE),
+    (R.UNKNOWN_SHIFT, "shift", WORLD, SETTLE),
+    (R.SHIFT_EXISTS, "shift", [*WORLD, CHECK_IN], ATTEST),
+    (R.SHIFT_EXISTS, "to_volunteer", [*WORLD, CHECK_IN, CHECK_IN.model_copy(update={"volunteer": "V2"})], MOVE),
+    (R.ALREADY_VOID, "shift", [*WORLD, CHECK_IN, VOID], VOID),
+    (R.ALREADY_VOID, "shift", [*WORLD, CHECK_IN, VOID], MOVE),
+    (R.NOT_VOID, "shift", [*WORLD, CHECK_IN], REINSTATE),
+    (R.NOT_VOID, "shift", [*WORLD, CHECK_IN, VOID, REINSTATE], REINSTATE),
+    (R.REPLACEMENT_STANDS, "volunteer", [*WORLD, CHECK_IN, MOVE], REINSTATE),
+    (R.NO_CHECK_IN, "shift", [*WORLD, CHECK_OUT], MOVE),
+    (R.NO_CHECK_IN, "shift", [*WORLD, CHECK_IN, CLEAR_CHECK_IN], MOVE),
+    (R.NO_OPEN_DISPUTE, "shift", [*WORLD, CHECK_IN], SETTLE),
+    (R.NO_OPEN_DISPUTE, "shift", [*WORLD, CHECK_IN, DISPUTE, SETTLE], SETTLE),
+    (R.ALREADY_REGISTERED, "volunteer", [V1], V1),
+    (R.ALREADY_WITHDRAWN, "volunteer", [V1, WITHDRAW], WITHDRAW),
+    (R.ALREADY_MERGED, "volunteer", [*WORLD, MERGE], MERGE),
+    (R.ALREADY_MERGED, "into", [*WORLD, MERGE], MergeVolunteer(volunteer="V2", into="V1", reason="two-cards")),
+    (R.ALREADY_MEMBER, "organisation", [*WORLD, JOIN], JOIN),
+    (R.ALREADY_MEMBER, "organisation", [ORGANISATION, V1.model_copy(update={"organisation": "O1"})], JOIN),
+    (R.NOT_A_MEMBER, "organisation", WORLD, LEAVE),
+    (R.NOT_A_MEMBER, "organisation", [*WORLD, JOIN, LEAVE], LEAVE),
+    (R.ALREADY_FOUNDED, "organisation", [ORGANISATION], ORGANISATION),
+    (R.ALREADY_OPEN, "station", [STATION], STATION),
+    (R.ALREADY_CLOSED, "station", [STATION, CLOSE], CLOSE),
+    (R.ALREADY_LAUNCHED, "project", [PROJECT], PROJECT),
+    (R.ALREADY_ENDED, "project", [PROJECT, END], END),
+    (R.BALANCE_STANDS, "volunteer", [V1, BALANCE], BALANCE),
+    (R.NO_BALANCE, "volunteer", [V1], VOID_BALANCE),
+    (R.NO_BALANCE, "volunteer", [V1, BALANCE, VOID_BALANCE], VOID_BALANCE),
+    (R.RAISE_EXISTS, "raise_id", [V1, RAISE], RAISE),
+    (R.RAISE_EXISTS, "raise_id", [V1, RAISE, WITHDRAW_RAISE], RAISE),
+    (R.UNKNOWN_RAISE, "raise_id", [V1], WITHDRAW_RAISE),
+    (R.UNKNOWN_RAISE, "raise_id", [V1, RAISE, WITHDRAW_RAISE], WITHDRAW_RAISE),
+    (R.ALREADY_PUBLISHED, "text", [PUBLISH], PUBLISH),
+    (R.UNKNOWN_RULES, "rules_version", [V1, ANNOUNCE, PUBLISH], AWARD.model_copy(update={"rules_version": 2})),
+    (R.AWARD_EXISTS, "award", [V1, ANNOUNCE], ANNOUNCE),
+    (R.UNKNOWN_AWARD, "award", [], OBJECT),
+    (R.UNKNOWN_AWARD, "award", [], AWARD),
+    (R.UNKNOWN_AWARD, "award", [], REVOKE),
+    (R.ALREADY_AWARDED, "award", [V1, ANNOUNCE, AWARD], AWARD),
+    (R.ALREADY_AWARDED, "award", [V1, ANNOUNCE, AWARD], OBJECT),
+    (R.ALREADY_REVOKED, "award", [V1, ANNOUNCE, REVOKE], REVOKE),
+    (R.ALREADY_REVOKED, "award", [V1, ANNOUNCE, REVOKE], AWARD),
+    (R.ALREADY_REVOKED, "award", [V1, ANNOUNCE, REVOKE], OBJECT),
+]
+BY_INTAKE = {R.NAME_TAKEN, R.FAILED}
+"""Rejections that no decision makes: tests/test_ledger_intake.py has them."""
+
+GRANTED: list[tuple[Sequence[Command], Command, list[str]]] = [
+    (WORLD, CHECK_IN, ["checked-in.v1"]),
+    ([*WORLD, CHECK_IN], CHECK_IN, ["checked-in.v1"]),  # a second check-in is a fact
+    (WORLD, CHECK_OUT, ["checked-out.v1"]),  # and so is a check-out that comes before its check-in
+    ([*WORLD, CHECK_IN, CHECK_OUT], CHECK_OUT, ["checked-out.v1"]),
+    ([*WORLD, WITHDRAW], CHECK_IN, ["checked-in.v1"]),
+    ([*WORLD, CLOSE], CHECK_IN, ["checked-in.v1"]),
+    ([*WORLD, END], CHECK_IN.model_copy(update={"project": "P1"}), ["checked-in.v1"]),
+    ([*WORLD, MERGE], CHECK_IN, ["checked-in.v1"]),
+    ([*WORLD, CHECK_IN, VOID], CHECK_OUT, ["checked-out.v1"]),
+    (WORLD, CHECK_IN.model_copy(update={"occurred_at": NOW + 300}), ["checked-in.v1"]),  # within the clock's skew
+    (WORLD, CHECK_IN.model_copy(update={"occurred_at": NOW - 8 * 366 * 24 * HOUR}), ["checked-in.v1"]),  # very late
+    ([*WORLD, CHECK_IN], CHECK_OUT_WITHOUT_SHIFT, ["checked-out.v1"]),
+    (WORLD, ATTEST, ["checked-in.v1", "checked-out.v1"]),
+    ([*WORLD, CHECK_IN], CORRECT, ["shift-corrected.v1"]),
+    ([*WORLD, CHECK_IN], VOID, ["shift-voided.v1"]),
+    ([*WORLD, CHECK_IN, VOID], REINSTATE, ["shift-reinstated.v1"]),
+    ([*WORLD, CHECK_IN, CHECK_OUT], MOVE, ["shift-voided.v1", "checked-in.v1", "checked-out.v1"]),
+    ([*WORLD, CHECK_IN], MOVE, ["shift-voided.v1", "checked-in.v1"]),
+    ([*WORLD, CHECK_IN, DISPUTE], DISPUTE, ["shift-disputed.v1"]),
+    ([*WORLD, CHECK_IN, DISPUTE], SETTLE, ["dispute-settled.v1"]),
+    ([], V1, ["volunteer-registered.v1"]),
+    ([V1, WITHDRAW], V1, ["volunteer-registered.v1"]),  # somebody comes back
+    ([V1], WITHDRAW, ["volunteer-withdrawn.v1"]),
+    (WORLD, MERGE, ["volunteer-merged.v1"]),
+    (WORLD, TRAINING, ["training-completed.v1"]),
+    (WORLD, JOIN, ["organisation-joined.v1"]),
+    ([*WORLD, JOIN], LEAVE, ["organisation-left.v1"]),
+    ([], ORGANISATION, ["organisation-founded.v1"]),
+    ([], STATION, ["station-opened.v1"]),
+    ([STATION, CLOSE], STATION, ["station-opened.v1"]),
+    ([STATION], CLOSE, ["station-closed.v1"]),
+    ([], PROJECT, ["project-launched.v1"]),
+    ([PROJECT], END, ["project-ended.v1"]),
+    ([STATION], COUNT, ["people-served-counted.v1"]),
+    ([STATION, COUNT], COUNT, ["people-served-counted.v1"]),
+    ([V1], BALANCE, ["opening-balance-recorded.v1"]),
+    ([V1, BALANCE, VOID_BALANCE], BALANCE, ["opening-balance-recorded.v1"]),
+    ([V1, BALANCE], VOID_BALANCE, ["opening-balance-voided.v1"]),
+    ([V1], RAISE.model_copy(update={"day": FUTURE_DAY}), ["day-cap-raised.v1"]),  # approved beforehand
+    ([V1, RAISE], WITHDRAW_RAISE, ["day-cap-raise-withdrawn.v1"]),
+    ([], PUBLISH, ["rules-published.v1"]),
+    ([V1], ANNOUNCE, ["honor-announced.v1"]),
+    ([V1, ANNOUNCE], OBJECT, ["honor-objected.v1"]),
+    ([V1, ANNOUNCE, OBJECT], AWARD, ["honor-awarded.v1"]),
+    ([V1, ANNOUNCE], REVOKE, ["honor-revoked.v1"]),
+    ([V1, ANNOUNCE, AWARD], REVOKE, ["honor-revoked.v1"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("rejection", "field", "given", "command"), REFUSED, ids=lambda value: getattr(value, "code", "")
+)
+def test_a_command_is_refused_under_the_name_of_the_rule(
+    rejection: Rejection, field: str, given: Sequence[Command], command: Command
+) -> None:
+    answer = Memory().given(*given).decide(command)
+    assert isinstance(answer, Refused), answer
+    assert (answer.rejection, answer.field) == (rejection, field)
+    assert answer.detail.startswith(f"{field} ")
+    assert answer.retry == rejection.retry
+
+
+def test_the_table_has_every_rejection_in_the_order_of_precedence() -> None:
+    named = list(dict.fromkeys(rejection for rejection, *_ in REFUSED))
+    assert named == [rejection for rejection in Rejection if rejection not in BY_INTAKE]
+
+
+@pytest.mark.parametrize(("given", "command", "topics"), GRANTED, ids=lambda value: getattr(value, "TYPE", ""))
+def test_a_command_is_granted(given: Sequence[Command], command: Command, topics: list[str]) -> None:
+    decision = Memory().given(*given).decide(command)
+    assert not isinstance(decision, Refused), decision
+    assert [event.TOPIC for event in decision] == topics
+    assert {(event.by, event.recorded_at) for event in decision} == {("person:p1", NOW)}
+
+
+def test_every_command_has_a_decision_and_a_row_that_grants_it() -> None:
+    assert set(DECISIONS) == set(COMMANDS) == {command.TYPE for _, command, _ in GRANTED}
+
+
+def _rungs(decision: Callable[..., object]) -> list[str]:
+    """Return the rejections that a function names, top to bottom, with those of the rungs that acts on shifts share."""
+    rungs: list[str] = []
+    for shared, rejection in re.findall(
+        r"(_not_recorded)\(command, case\):|Rejection\.([A-Z_]+)", inspect.getsource(decision)
+    ):
+        rungs += _rungs(shifts._not_recorded) if shared else [rejection]
+    return rungs
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_every_ladder_descends_in_the_order_of_precedence(name: str) -> None:
+    precedence = [rejection.name for rejection in Rejection]
+    rungs = _rungs(DECISIONS[name])
+    assert rungs
+    assert rungs == sorted(rungs, key=precedence.index)
+
+
+def test_the_first_rule_in_the_order_of_precedence_is_the_answer() -> None:
+    hopeless = CHECK_IN.model_copy(update={"project": "P1", "occurred_at": NOW + HOUR})
+    ledger = Memory()
+    answers = []
+    for repair in (V1, STATION, PROJECT, None):
+        answer = ledger.decide(hopeless)
+        assert isinstance(answer, Refused)
+        answers.append(answer.rejection)
+        if repair:
+            ledger.given(repair)
+    assert answers == [R.UNKNOWN_VOLUNTEER, R.UNKNOWN_STATION, R.UNKNOWN_PROJECT, R.FUTURE]
+
+
+# --- scans ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_check_in_without_a_shift_id_gets_one_made_of_its_instant_and_name() -> None:
+    ledger = Memory().given(V1, STATION)
+    decision = ledger.decide(CheckIn(volunteer="V1", station="S1", occurred_at=NOW - HOUR))
+    assert not isinstance(decision, Refused)
+    (event,) = decision
+    assert isinstance(event, CheckedIn)
+    assert event.shift == shift_id_for(NOW - HOUR, event.command)
+
+
+def test_a_check_out_without_a_shift_id_ends_the_one_open_shift() -> None:
+    ledger = Memory().given(*WORLD, CHECK_IN, CHECK_IN.model_copy(update={"volunteer": "V2", "shift": OTHER_SHIFT}))
+    ledger.given(CHECK_OUT_WITHOUT_SHIFT)
+    assert [type(event) for event in ledger.shift_events("V1")] == [CheckedIn, CheckedOut]
+    assert [type(event) for event in ledger.shift_events("V2")] == [CheckedIn]
+
+
+def test_several_open_shifts_are_named_in_the_order_they_began() -> None:
+    answer = Memory().given(*WORLD, CHECK_IN, SECOND_CHECK_IN).decide(CHECK_OUT_WITHOUT_SHIFT)
+    assert isinstance(answer, Refused)
+    assert answer.candidates == (OTHER_SHIFT, SHIFT)
+
+
+@pytest.mark.parametrize(
+    ("hours_before", "found"), [(0, False), (1, True), (24, True), (25, False), (-1, False)], ids=str
+)
+@pytest.mark.parametrize("shift", [None, UUID("0191d1a2-7f3b-4000-8000-000000000000")], ids=["timed id", "timeless id"])
+def test_an_open_shift_is_one_of_the_day_before_the_check_out(
+    hours_before: int,
+    found: bool,  # noqa: FBT001 - a column of the table
+    shift: UUID | None,
+) -> None:
+    check_out = CheckOut(volunteer="V1", station="S1", occurred_at=NOW - HOUR)
+    check_in = CheckIn(
+        volunteer="V1", station="S1", occurred_at=check_out.occurred_at - hours_before * HOUR, shift=shift
+    )
+    answer = Memory().given(V1, STATION, check_in).decide(check_out)
+    assert isinstance(answer, Refused) != found
+
+
+def test_a_shift_whose_id_was_made_by_a_fast_clock_on_the_next_day_is_still_found() -> None:
+    midnight = NOW // 86400 * 86400
+    id_of_tomorrow = shift_id_for(midnight + 100, "fast-clock#1")
+    check_in = CheckIn(volunteer="V1", station="S1", occurred_at=midnight - 120, shift=id_of_tomorrow)
+    Memory().given(V1, STATION, check_in, CheckOut(volunteer="V1", station="S1", occurred_at=midnight - 60))
+
+
+# --- moved shifts ---------------------------------------------------------------------------------------------------
+
+
+def test_a_moved_shift_keeps_its_id_and_the_instants_in_force() -> None:
+    corrected = CORRECT.model_copy(update={"changes": ("check_out", "project"), "project": "P1"})
+    ledger = Memory().given(*WORLD, CHECK_IN, CHECK_OUT, corrected, MOVE)
+    check_in, check_out = ledger.shift_events("V2")
+    assert isinstance(check_in, CheckedIn)
+    assert isinstance(check_out, CheckedOut)
+    assert (check_in.shift, check_in.occurred_at, check_in.project) == (SHIFT, NOW - 3 * HOUR, "P1")
+    assert (check_in.replaces, check_in.evidence) == ("V1", "wrong-card")
+    assert (check_out.occurred_at, check_out.evidence) == (NOW - 2 * HOUR, "wrong-card")
+    void = ledger.shift_events("V1")[-1]
+    assert isinstance(void, ShiftVoided)
+    assert void.replaced_by == "V2"
+
+
+def test_a_shift_that_moved_twice_is_reinstated_only_when_nobody_holds_it() -> None:
+    v3 = V1.model_copy(update={"volunteer": "V3"})
+    move_on = MOVE.model_copy(update={"volunteer": "V2", "to_volunteer": "V3"})
+    ledger = Memory().given(*WORLD, v3, CHECK_IN, MOVE, move_on)
+    answer = ledger.decide(REINSTATE)
+    assert isinstance(answer, Refused)
+    assert answer.detail.startswith("volunteer V3:")
+    ledger.given(VOID.model_copy(update={"volunteer": "V3"}), REINSTATE)
+
+
+# --- rules and honours ----------------------------------------------------------------------------------------------
+
+
+def test_each_published_timeline_has_the_next_version() -> None:
+    ledger = Memory().given(PUBLISH, PUBLISH.model_copy(update={"text": "second"}), PUBLISH)
+    versions = [
+        event.version for (events) in ledger.streams.values() for event in events if isinstance(event, RulesPublished)
+    ]
+    assert versions == [1, 2, 3]
+
+
+def test_an_award_goes_to_whom_it_was_announced_for() -> None:
+    decision = Memory().given(V1, ANNOUNCE).decide(AWARD)
+    assert not isinstance(decision, Refused)
+    (event,) = decision
+    assert isinstance(event, HonorAwarded)
+    assert (event.honor, event.volunteer, event.evidence_position) == ("star-1", "V1", 7)
+
+
+def test_the_digest_of_a_free_text_is_in_the_event_and_the_text_is_not() -> None:
+    ledger = Memory().given(*WORLD, CHECK_IN)
+    decision = ledger.decide(VOID.model_copy(update={"text": "his mother is ill"}), note="0f" * 32)
+    assert not isinstance(decision, Refused)
+    assert "mother" not in decision[0].model_dump_json()
+    assert "0f" * 32 in decision[0].model_dump_json()

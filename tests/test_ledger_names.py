@@ -1,0 +1,123 @@
+"""Names: what enters an event is short, printable and not personal; stream ids are stable."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from ledger.names import (
+    Actor,
+    CommandName,
+    Instant,
+    VolunteerNumber,
+    command_name,
+    instant_text,
+    shift_id_for,
+    shift_stream,
+    shift_stream_ranges,
+    stream,
+)
+
+NOON = 1_543_896_000  # 2018-12-04T12:00:00+08:00
+DAY = NOON // 86400
+
+
+@pytest.mark.parametrize("number", ["13800138000", "19912345678", "440303199001011234", "44030319900101123X"])
+def test_a_phone_or_identity_number_is_no_volunteer_number(number: str) -> None:
+    with pytest.raises(ValidationError, match="phone or identity number"):
+        TypeAdapter(VolunteerNumber).validate_python(number)
+
+
+@pytest.mark.parametrize("number", ["V0000001", "12345678901", "138001380001", "a.b_c-d"])
+def test_a_number_that_the_federation_issued_is_taken(number: str) -> None:
+    assert TypeAdapter(VolunteerNumber).validate_python(number) == number
+
+
+@pytest.mark.parametrize("number", ["", "-1", "张三", "a b", "x" * 33, "a\n", "a\t"])
+def test_a_name_is_short_printable_ascii(number: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(VolunteerNumber).validate_python(number)
+
+
+@pytest.mark.parametrize("actor", ["S1", "robot:x", "station:", "person:张三"])
+def test_an_actor_says_what_it_is(actor: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Actor).validate_python(actor)
+
+
+@pytest.mark.parametrize(
+    ("written", "instant"),
+    [
+        (NOON, NOON),
+        ("2018-12-04T12:00:00+08:00", NOON),
+        ("2018-12-04T04:00:00Z", NOON),
+        ("2018-12-04T04:00:00.9Z", NOON),
+    ],
+)
+def test_an_instant_is_epoch_seconds_or_iso_text_with_a_zone(written: object, instant: int) -> None:
+    assert TypeAdapter(Instant).validate_python(written) == instant
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("2018-12-04T12:00:00", "has no zone"),
+        ("noon", "not an ISO 8601 instant"),
+        ("1999-12-31T23:59:59Z", "greater than or equal"),
+        ("2100-01-01T00:00:00Z", "less than or equal"),
+        (1.5, "valid integer"),
+        (True, "valid integer"),
+    ],
+)
+def test_any_other_instant_is_refused_with_the_way_out(written: object, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TypeAdapter(Instant).validate_python(written)
+
+
+def test_an_instant_is_printed_in_utc() -> None:
+    assert instant_text(NOON) == "2018-12-04T04:00:00Z"
+
+
+def test_a_command_is_named_by_its_source_and_id() -> None:
+    assert TypeAdapter(CommandName).validate_python(command_name("urn:kiosk:1", "7")) == "urn:kiosk:1#7"
+
+
+# Stream ids are storage formats: these values may never change.
+def test_stream_ids_are_frozen() -> None:
+    shift = shift_id_for(NOON, "urn:kiosk:1#7")
+    assert str(shift) == "0167775f-6600-7f0e-bdc3-42a1eaa5a709"
+    assert str(shift_stream("V0000001", shift)) == "45cd3e71-22b2-bb13-ac50-c45db9689521"
+    assert str(shift_stream("V0000001", UUID(int=7))) == "ffff3e71-22b2-bb13-cb43-f1f4d13aea83"
+    assert str(stream("volunteer", "V0000001")) == "0a35dd66-e9e5-f9b6-3a7b-5cbeca3f825d"
+
+
+@given(st.integers(946684800, 4102444799), st.text())
+def test_a_shift_id_is_a_uuid_that_holds_its_instant(instant: int, name: str) -> None:
+    shift = shift_id_for(instant, name)
+    assert (shift.version, shift.variant) == (7, "specified in RFC 4122")
+    assert shift.int >> 80 == instant * 1000
+
+
+@given(st.integers(946684800, 4102444799), st.text(max_size=5), st.text(max_size=5))
+def test_a_stream_is_in_the_range_of_its_volunteer_and_day_only(instant: int, volunteer: str, other: str) -> None:
+    shift = shift_id_for(instant, "x#1")
+    day = instant // 86400
+
+    def found(whose: str, first: int, last: int) -> bool:
+        stream_id = shift_stream(volunteer, shift)
+        return any(low <= stream_id <= high for low, high in shift_stream_ranges(whose, first, last))
+
+    assert found(volunteer, day, day)
+    assert found(volunteer, day - 2, day + 2)
+    assert not found(volunteer, day + 1, day + 2)
+    assert found(other, day, day) == (other == volunteer)
+
+
+@given(st.uuids(version=4))
+def test_a_shift_id_without_a_time_is_found_on_any_day(shift: UUID) -> None:
+    stream_id = shift_stream("V1", shift)
+    assert any(low <= stream_id <= high for low, high in shift_stream_ranges("V1", DAY, DAY))

@@ -1,0 +1,112 @@
+"""The library's own contract, on the log; and an `Application` of the library that keeps its events there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from unittest.mock import patch
+from uuid import UUID
+
+import pytest
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+from eventsourcing.persistence import IntegrityError, OperationalError, ProgrammingError, StoredEvent
+
+from ledger.database import Database
+from ledger.names import Position
+from ledger.recorder import LogFactory, LogRecorder, library_environment
+from ledger.writing import take_lock
+
+# The library's tests import its cipher, and that a package which the ledger has no use for.
+_cipher = ModuleType("eventsourcing.cipher")
+_cipher.AESCipher = None  # type: ignore[attr-defined]
+with patch.dict(sys.modules, {"eventsourcing.cipher": _cipher}):
+    from eventsourcing.tests.persistence import ApplicationRecorderTestCase, NonInterleavingNotificationIDsBaseCase
+
+
+class RecorderOfOneTest:
+    """Gives each of the library's tests a recorder on a fresh ledger."""
+
+    @pytest.fixture(autouse=True)
+    def _recorder(self, database_url: str) -> Iterator[None]:
+        with LogFactory(library_environment(database_url)) as factory:
+            self.recorder = factory.application_recorder()
+            yield
+
+    def create_recorder(self) -> LogRecorder:
+        return self.recorder
+
+
+class TestLibraryContract(RecorderOfOneTest, ApplicationRecorderTestCase[LogRecorder]):
+    def test_insert_subscribe(self) -> None:
+        self.optional_test_insert_subscribe()
+
+
+class TestLibraryOrder(RecorderOfOneTest, NonInterleavingNotificationIDsBaseCase):
+    pass
+
+
+@pytest.fixture
+def recorder(database_url: str) -> Iterator[LogRecorder]:
+    with LogFactory(library_environment(database_url)) as factory:
+        yield factory.application_recorder()
+
+
+def test_ids_stay_dense_when_a_writer_fails(recorder: LogRecorder) -> None:
+    first = StoredEvent(UUID(int=1), 1, "a", b"{}")
+    assert list(recorder.insert_events([first])) == [1]
+    with pytest.raises(IntegrityError):
+        recorder.insert_events([first])
+    assert list(recorder.insert_events([StoredEvent(UUID(int=2), 1, "a", b"{}")])) == [2]
+
+
+def test_the_database_functions_of_the_library_are_refused(database_url: str) -> None:
+    environment = {**library_environment(database_url), "POSTGRES_ENABLE_DB_FUNCTIONS": "y"}
+    with LogFactory(environment) as factory, pytest.raises(ProgrammingError, match="ENABLE_DB_FUNCTIONS"):
+        factory.application_recorder()
+
+
+def test_streams_that_are_no_uuid_are_refused(recorder: LogRecorder) -> None:
+    with pytest.raises(ProgrammingError, match="names streams by UUID"):
+        recorder.insert_events([StoredEvent("V1", 1, "a", b"{}")])
+
+
+class Kettle(Aggregate):
+    """An aggregate of the library's."""
+
+    def __init__(self) -> None:
+        self.litres = 0
+
+    @event("Filled")
+    def fill(self, litres: int) -> None:
+        self.litres += litres
+
+
+def test_an_application_of_the_library_saves_many_aggregates_at_once(database: Database) -> None:
+    with Application[UUID](env=library_environment(database.url)) as application:
+        kettles = [Kettle() for _ in range(3)]
+        for kettle in kettles:
+            kettle.fill(2)
+        application.save(*kettles)
+        loaded: Kettle = application.repository.get(kettles[2].id)
+        assert loaded.litres == 2
+        notifications = application.notification_log.select(start=1, limit=10)
+        assert [notification.id for notification in notifications] == [1, 2, 3, 4, 5, 6]
+    events = database.log.read(Position(0), 10)
+    assert [one.stream_id for one in events] == [kettle.id for kettle in kettles for _ in range(2)]
+
+
+def test_the_library_waits_for_the_same_lock(database: Database) -> None:
+    with (
+        LogFactory(library_environment(database.url)) as factory,
+        database.pool.connection() as connection,
+        connection.transaction(),
+        connection.cursor() as cursor,
+    ):
+        recorder = factory.application_recorder()
+        take_lock(cursor)
+        with factory.datastore.get_connection() as other:
+            other.execute("SET statement_timeout = '200ms'")
+        with pytest.raises(OperationalError, match="timeout"):
+            recorder.insert_events([StoredEvent(UUID(int=1), 1, "a", b"{}")])

@@ -1,0 +1,260 @@
+"""Writing the log: what is copied comes back, positions are dense, and no follower can miss an event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event, Thread
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import LockNotAvailable, UniqueViolation
+from psycopg.rows import TupleRow
+
+from ledger.database import Database
+from ledger.names import Position
+from ledger.writing import (
+    CHANNEL,
+    CHUNK_ROWS,
+    Row,
+    append_history,
+    copy_lines,
+    head_position,
+    take_lock,
+    write_events,
+)
+
+STATE = '{"recorded_at":1543888800}'
+
+
+def row(number: int = 1) -> Row:
+    return UUID(int=number), 1, "checked-in.v1", STATE
+
+
+def write(database: Database, *rows: Row) -> None:
+    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+        take_lock(cursor)
+        write_events(cursor, rows, head_position(cursor) + 1)
+
+
+# --- what is copied comes back --------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    state=st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.binary()),
+    topic=st.sampled_from(["a.v1", "a\\b\t\n\r"]),
+)
+def test_any_state_comes_back_as_it_was_copied(database: Database, state: str | bytes, topic: str) -> None:
+    stream_id = uuid4()
+    write(database, (stream_id, 1, topic, state))
+    (stored,) = database.log.read_streams([stream_id])[stream_id]
+    assert (stored.topic, stored.state) == (topic, state.encode() if isinstance(state, str) else state)
+
+
+@pytest.mark.parametrize(
+    "state", ['{"a":"\\\\\\""}', "\\x41", "\\N", "\\.", "\\\\.", "", "义工", "\x00", "\x7f", b"\xff\\", "'\";--"]
+)
+def test_awkward_states_come_back_as_they_were_copied(database: Database, state: str | bytes) -> None:
+    write(database, (UUID(int=1), 1, "a.v1", state))
+    assert database.log.read(Position(0), 1)[0].state == (state.encode() if isinstance(state, str) else state)
+
+
+def test_plain_json_is_copied_as_it_is() -> None:
+    assert copy_lines([row(10)], 7) == f"{UUID(int=10).hex}\t1\tchecked-in.v1\t{STATE}\t7\n"
+
+
+def test_rows_of_many_chunks_get_consecutive_positions(database: Database) -> None:
+    count = 3 * CHUNK_ROWS + 1
+    write(database, *(row(number) for number in range(count)))
+    events = database.log.read(Position(0), count)
+    assert [(event.position, event.stream_id.int) for event in events] == [(n + 1, n) for n in range(count)]
+
+
+def test_a_version_is_written_once(database: Database) -> None:
+    write(database, row())
+    with pytest.raises(UniqueViolation):
+        write(database, row())
+    assert database.log.head() == 1
+
+
+def test_a_writer_that_fails_leaves_no_gap(database: Database) -> None:
+    write(database, row(1))
+    with pytest.raises(UniqueViolation):
+        write(database, row(2), row(1))
+    write(database, row(3))
+    assert [event.position for event in database.log.read(Position(0), 9)] == [1, 2]
+
+
+def test_followers_are_told_the_new_head_on_commit(database: Database) -> None:
+    with psycopg.connect(database.url, autocommit=True) as follower:
+        follower.execute(f"LISTEN {CHANNEL}")
+        write(database, row(1), row(2))
+        (notice,) = follower.notifies(timeout=10, stop_after=1)
+    assert notice.payload == "2"
+
+
+# --- history --------------------------------------------------------------------------------------------------------
+
+
+def test_history_is_appended_chunk_by_chunk(database: Database) -> None:
+    write(database, row(1))
+    chunks = [copy_lines([row(2), row(3)], 2).encode(), copy_lines([row(4)], 4).encode()]
+    assert append_history(database.pool, chunks) == 4
+    assert [event.stream_id.int for event in database.log.read(Position(0), 9)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("first", [1, 3, 4], ids=["a position taken", "one left out", "far beyond"])
+def test_history_that_does_not_go_on_from_the_head_is_refused(database: Database, first: int) -> None:
+    write(database, row(1))
+    with pytest.raises((ValueError, UniqueViolation)):
+        append_history(database.pool, [copy_lines([row(2), row(3)], first).encode()])
+    assert database.log.head() == 1
+
+
+def test_history_with_a_gap_inside_a_chunk_is_refused(database: Database) -> None:
+    chunk = copy_lines([row(1)], 1) + copy_lines([row(2)], 3)
+    with pytest.raises(ValueError, match="position 1, without a gap"):
+        append_history(database.pool, [chunk.encode()])
+    assert database.log.head() == 0
+
+
+# --- the order that followers see -----------------------------------------------------------------------------------
+
+Insert = Callable[[Connection[TupleRow], UUID], object]
+"""Adds one event within the connection's transaction, with whatever lock the writer takes."""
+
+
+def ledger_insert(connection: Connection[TupleRow], stream_id: UUID) -> None:
+    with connection.cursor() as cursor:
+        take_lock(cursor)
+        write_events(cursor, [(stream_id, 1, "a.v1", STATE)], head_position(cursor) + 1)
+
+
+def ledger_insert_without_lock(connection: Connection[TupleRow], stream_id: UUID) -> None:
+    with connection.cursor() as cursor:
+        write_events(cursor, [(stream_id, 1, "a.v1", STATE)], head_position(cursor) + 1)
+
+
+def sequence_insert_without_lock(connection: Connection[TupleRow], stream_id: UUID) -> None:
+    connection.execute("INSERT INTO stored_events VALUES (%s, 1, 'a.v1', 'x')", (stream_id,))
+
+
+def overtaking(url: str, table: str, insert: Insert) -> tuple[list[list[int]], list[BaseException]]:
+    """Let a slow writer insert and dawdle while a fast one inserts and commits; return what a follower saw each time.
+
+    The follower looks first when the fast writer has finished or is held up, and again when both have finished.
+    """
+    seen: list[list[int]] = []
+    errors: list[BaseException] = []
+    done = Event()
+
+    def look() -> None:
+        with psycopg.connect(url) as follower:
+            seen.append([n for (n,) in follower.execute(f"SELECT notification_id FROM {table} ORDER BY 1")])
+
+    def fast() -> None:
+        try:
+            with psycopg.connect(url) as connection:
+                insert(connection, UUID(int=2))
+        except psycopg.Error as error:
+            errors.append(error)
+        done.set()
+
+    thread = Thread(target=fast)
+    with psycopg.connect(url) as slow:
+        insert(slow, UUID(int=1))
+        thread.start()
+        wait_until_somebody_is_held_up(url, unless=done)
+        look()
+    thread.join()
+    look()
+    return seen, errors
+
+
+def wait_until_somebody_is_held_up(url: str, unless: Event) -> None:
+    with psycopg.connect(url, autocommit=True) as observer:
+        while not observer.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+            if unless.wait(timeout=0.01):
+                return
+
+
+def misses_an_event(seen: list[list[int]]) -> bool:
+    """Return whether a follower that goes on from the last position it saw misses one that appears later."""
+    at_first, in_the_end = seen
+    return any(position < max(at_first, default=0) for position in set(in_the_end) - set(at_first))
+
+
+def test_a_slow_writer_cannot_be_overtaken(database: Database) -> None:
+    seen, errors = overtaking(database.url, "ledger.stored_events", ledger_insert)
+    assert not errors
+    assert seen == [[], [1, 2]]
+    assert not misses_an_event(seen)
+
+
+def test_without_the_lock_a_dense_position_still_makes_the_second_writer_fail(database: Database) -> None:
+    seen, errors = overtaking(database.url, "ledger.stored_events", ledger_insert_without_lock)
+    assert [type(error) for error in errors] == [UniqueViolation]
+    assert seen == [[], [1]]
+
+
+def test_the_stock_table_without_its_lock_lets_a_follower_miss_an_event(database_url: str) -> None:
+    """The failure that the lock is for: this shows that the test above could see it."""
+    parts = conninfo_to_dict(database_url)
+    names = {name: str(parts.get(name) or "") for name in ("dbname", "host", "port", "user", "password")}
+    with PostgresDatastore(**names) as datastore:  # type: ignore[arg-type]
+        PostgresApplicationRecorder(datastore).create_table()
+    seen, errors = overtaking(database_url, "stored_events", sequence_insert_without_lock)
+    assert not errors
+    assert seen == [[2], [1, 2]]
+    assert misses_an_event(seen)
+
+
+def test_a_writer_does_not_wait_for_ever(database: Database) -> None:
+    with database.pool.connection() as holder, holder.transaction(), holder.cursor() as cursor:
+        take_lock(cursor)
+        with (
+            database.pool.connection() as waiting,
+            pytest.raises(LockNotAvailable),
+            waiting.transaction(),
+            waiting.cursor() as other,
+        ):
+            take_lock(other, timeout_seconds=1)
+
+
+def test_a_writer_sees_what_the_last_one_left_whatever_the_default_isolation(database: Database) -> None:
+    name = conninfo_to_dict(database.url)["dbname"]
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    heads: list[int] = []
+    with Database.open(database.url) as strict:
+        finished = Event()
+
+        def second() -> None:
+            with strict.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+                take_lock(cursor)
+                heads.append(head_position(cursor))
+            finished.set()
+
+        thread = Thread(target=second)
+        with strict.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+            take_lock(cursor)
+            thread.start()
+            wait_until_somebody_is_held_up(database.url, unless=finished)
+            write_events(cursor, [row()], 1)
+        thread.join()
+    assert heads == [1]
+
+
+def test_vacuum_is_not_kept_out_by_a_writer(database: Database) -> None:
+    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+        take_lock(cursor)
+        write_events(cursor, [row()], 1)
+        with psycopg.connect(database.url, autocommit=True) as other:
+            other.execute("SET lock_timeout = '2s'")
+            other.execute("VACUUM (SKIP_LOCKED false) ledger.stored_events")
