@@ -12,7 +12,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from replay.synthetic.days import DAY, DAY_COUNT
+from replay.synthetic.days import DAY, DAY_COUNT, FIRST_MIDNIGHT
 from replay.synthetic.places import SERVICES_APART, Places
 from replay.synthetic.posts import Assignment
 from replay.synthetic.randomness import Array, generator, pick, pick_apart
@@ -26,6 +26,10 @@ FOUND_SHARE = 0.1  # of the forged entries: found by a spot check and voided
 REINSTATED_SHARE = 0.05  # of those: voided in error
 RAISED_SHARE = 0.2  # of the shifts of 8 to 12 hours: approved in advance
 
+EVENING_BEFORE = (
+    4 * 3_600,
+    5 * 3_600,
+)  # a raise is approved in the evening before: whoever serves is registered by then
 DAYS_TO_AMEND = 120  # amendments need time before the history ends
 
 
@@ -104,7 +108,7 @@ def amendments(seed: int, places: Places, plan: Shifts, assignment: Assignment, 
         reinstated=voided[reinstated],
         reinstated_at=voided_at[reinstated] + _days(rng, len(reinstated), 3, 20),
         raised=raised,
-        raised_at=times.check_in[raised] - _days(rng, len(raised), 1, 5),
+        raised_at=FIRST_MIDNIGHT + plan.day[raised].astype(np.int64) * DAY - rng.integers(*EVENING_BEFORE, len(raised)),
     )
 
 

@@ -18,11 +18,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from psycopg.errors import UniqueViolation
+
 from ledger.database import Database
 from ledger.events import OpeningBalanceRecorded
 from ledger.names import Position
 from ledger.writing import append_history, copy_lines
-from replay.synthetic.history import History
+from replay.synthetic.history import CHUNK_EVENTS, History
 from replay.synthetic.opening import Openings
 from replay.synthetic.sources import Chunk
 
@@ -48,6 +50,17 @@ class Loaded(NamedTuple):
     complete: bool
 
 
+class _Order(NamedTuple):
+    """What the writing process is to write."""
+
+    scale: float
+    seed: int
+    rules_text: str
+    head: int
+    chunk_events: int
+    labels: Path | None
+
+
 class _Contents(NamedTuple):
     """What the writing process says first: how the history begins, stands at the ledger's head, and ends."""
 
@@ -62,16 +75,20 @@ def write_history(
     credited_minutes: Callable[[], int],
     *,
     labels: Path | None = None,
+    chunk_events: int = CHUNK_EVENTS,
     progress: Progress = lambda _done, _all: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Loaded:
     """Load a history into an empty ledger, or go on with a load of the same history.
+
+    A script that calls this needs the usual `if __name__ == "__main__"`: the writing process imports it once more.
 
     Args:
         credited_minutes: called when all shifts are in the ledger; returns what is credited for them under the
         default rules, in
             minutes. The opening balances bring it to `history.minutes`.
         labels: where to write the ground truth of the faults, as Parquet.
+        chunk_events: how many events make a transaction; a load may be continued with another number.
         stop: asked between chunks; a load that is stopped leaves whole chunks and can be continued.
 
     Raises:
@@ -79,7 +96,8 @@ def write_history(
         replay.synthetic.opening.OpeningError: more is credited than the whole history holds.
     """
     head = found = int(database.log.head())
-    with _writing(history, head, labels) as messages:
+    order = _Order(history.scale, history.seed, history.rules_text, head, chunk_events, labels)
+    with _writing(order) as messages:
         contents = messages.next(_Contents)
         openings = contents.openings
         total = openings.after + len(openings)
@@ -101,7 +119,7 @@ def write_history(
 def _append(database: Database, chunk: Chunk) -> int:
     try:
         return append_history(database.pool, [chunk.lines])
-    except ValueError as error:
+    except (UniqueViolation, ValueError) as error:
         raise HistoryConflictError(
             f"another writer appended events while the history was being loaded ({error}); "
             "load into a ledger of its own"
@@ -173,12 +191,11 @@ class _Messages:
 
 
 @contextmanager
-def _writing(history: History, head: int, labels: Path | None) -> Iterator[_Messages]:
+def _writing(order: _Order) -> Iterator[_Messages]:
     """Start the writing process behind the ledger's head; it is stopped at the end, finished or not."""
     context = multiprocessing.get_context("spawn")  # a fork would copy the pool's threads' locks
     receiver, sender = context.Pipe(duplex=False)
-    arguments = (sender, history.scale, history.seed, history.rules_text, head, labels)
-    process = context.Process(target=_write, args=arguments, daemon=True, name="history")
+    process = context.Process(target=_write, args=(sender, order), daemon=True, name="history")
     process.start()
     sender.close()
     try:
@@ -190,17 +207,17 @@ def _writing(history: History, head: int, labels: Path | None) -> Iterator[_Mess
         process.close()
 
 
-def _write(sender: Connection, scale: float, seed: int, rules_text: str, head: int, labels: Path | None) -> None:
+def _write(sender: Connection, order: _Order) -> None:
     """Send the contents, the chunks behind the head, and the end."""
     with suppress(BrokenPipeError, KeyboardInterrupt):
         try:
-            history = History(scale, seed, rules_text)
-            at = max(1, min(head, history.electronic_events))
+            history = History(order.scale, order.seed, order.rules_text)
+            at = max(1, min(order.head, history.electronic_events))
             sender.send(_Contents(history.line(1), history.line(at), history.openings))
-            for chunk in history.chunks(after=head):
+            for chunk in history.chunks(order.head, order.chunk_events):
                 sender.send(chunk)
-            if labels is not None:
-                history.write_labels(labels)
+            if order.labels is not None:
+                history.write_labels(order.labels)
             sender.send(_Done())
         except Exception:  # noqa: BLE001 - whatever went wrong is told to the process that can report it
             sender.send(_Failed(traceback.format_exc()))
