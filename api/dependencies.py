@@ -46,8 +46,8 @@ ServiceHere = Annotated[Service, Depends(the_service)]
 class Threads:
     """How many requests may use the database at once, by what they do; the others wait.
 
-    The pool holds ten connections. Reading takes one for a moment. A replay takes two for seconds, and gigabytes: one at
-    a time. Keys have threads of their own, so that no reader keeps a station waiting.
+    The pool holds ten connections. Reading takes one for a moment. A replay takes two for seconds, and gigabytes: one
+    at a time. Keys have threads of their own, so that no reader keeps a station waiting.
     """
 
     def __init__(self) -> None:

@@ -19,6 +19,7 @@ from ledger.commands import Order, PublishRules
 from ledger.database import Database
 from ledger.group_commit import GroupCommit
 from ledger.intake import Accepted, Clock, Intake, system_clock
+from ledger.names import stream
 from ledger.postgres import serving
 from ledger.rejections import Refused, Rejection
 from projections.rules import parse_timeline
@@ -60,6 +61,10 @@ class OpenLedger:
     def queries(self) -> Queries:
         """Answers to readers."""
         return Queries(self.database, self.archive)
+
+    def knows(self, kind: str, name: str) -> bool:
+        """Return whether the log has ever heard of this station, volunteer, project or organisation."""
+        return bool(self.log.read_streams([stream(kind, name)]))
 
     def current_generation(self) -> store.Generation:
         """Return the generation that answers.

@@ -1,0 +1,269 @@
+"""The command line `hours`: what each command takes. What it does stands in the modules `api/cli_*.py`.
+
+Every command prints a table for people, or with `--json` JSON for machines, on standard output; progress and mistakes
+go to standard error. Exit codes: `api/mistakes.py`.
+"""
+
+# ruff: noqa: PLC0415 - each command imports what it needs when it runs: `hours --help` must not wait for numba
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from api.mistakes import explain
+
+app = typer.Typer(
+    name="hours",
+    help="A ledger of volunteer service hours: post events, replay history, ask.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+export = typer.Typer(help="Write what was computed to a file.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+app.add_typer(export, name="export")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
+KnownAt = Annotated[str | None, typer.Option(help="Only what was known then: a position, or an instant with a zone.")]
+RulesUsed = Annotated[str | None, typer.Option("--rules", help="A published version, or a TOML file to try out.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0 chooses a free one.")]
+Host = Annotated[str, typer.Option(help="The address to listen at.")]
+First = Annotated[str | None, typer.Option("--from", help="The first day.")]
+Last = Annotated[str | None, typer.Option("--to", help="The last day.")]
+
+
+@app.callback()
+def _globals(
+    context: typer.Context,
+    *,
+    data: Annotated[Path, typer.Option(help="The data directory.", envvar="HOURS_DATA")] = Path("data"),
+) -> None:
+    """Without DATABASE_URL, PostgreSQL runs in the data directory."""
+    context.obj = data
+
+
+def _data(context: typer.Context) -> Path:
+    data: Path = context.obj
+    return data
+
+
+@app.command()
+def run(context: typer.Context, *, port: Port = 8000, host: Host = "127.0.0.1", json: Json = False) -> None:
+    """Serve a demonstration: a synthetic history at a hundredth of Luohu, made at the first start."""
+    from api.cli_serve import demonstrate
+
+    demonstrate(_data(context), host, port, as_json=json)
+
+
+@app.command()
+def serve(context: typer.Context, *, port: Port = 8000, host: Host = "127.0.0.1", json: Json = False) -> None:
+    """Serve the ledger over HTTP, until Ctrl-C."""
+    from api.cli_serve import serve
+
+    serve(_data(context), host, port, as_json=json)
+
+
+@app.command()
+def simulate(
+    context: typer.Context,
+    *,
+    scale: Annotated[float, typer.Option(help="1.0 is Luohu at the end of 2018.")] = 0.01,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same history.")] = 1,
+    json: Json = False,
+) -> None:
+    """Fill an empty ledger with a synthetic history; one that was interrupted is continued."""
+    from api.cli_data import simulate
+
+    simulate(_data(context), scale, seed, as_json=json)
+
+
+@app.command()
+def post(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(help="CloudEvents, one JSON object a line; - is standard input.")],
+    *,
+    by: Annotated[str, typer.Option(help="Who posts: person:NAME, station:ID or system:NAME.")] = "person:keeper",
+    imported: Annotated[bool, typer.Option("--imported", help="Old records: none of them is late.")] = False,
+    json: Json = False,
+) -> int:
+    """Post a file of events. What is there already is not entered twice, so a file may be posted again."""
+    from api.cli_post import post
+
+    return post(_data(context), file, by, imported=imported, as_json=json)
+
+
+@app.command()
+def rebuild(
+    context: typer.Context,
+    *,
+    rules: Annotated[Path | None, typer.Option(help="Publish this rule timeline first, if it is a new one.")] = None,
+    archive_anew: Annotated[
+        bool, typer.Option("--archive-anew", help="Read the whole log into a new archive.")
+    ] = False,
+    facts_anew: Annotated[bool, typer.Option("--facts-anew", help="Make the shifts anew, too.")] = False,
+    json: Json = False,
+) -> None:
+    """Replay the whole history and let the result answer."""
+    from api.cli_data import rebuild_models
+
+    rebuild_models(_data(context), rules, archive_anew=archive_anew, facts_anew=facts_anew, as_json=json)
+
+
+@app.command()
+def volunteer(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    *,
+    shifts: Annotated[bool, typer.Option("--shifts", help="Each shift with its trace, instead.")] = False,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """A volunteer's hours and honours."""
+    from api.cli_read import volunteer
+
+    volunteer(_data(context), number, (valid_at, known_at, rules), shifts=shifts, as_json=json)
+
+
+@app.command()
+def station(
+    context: typer.Context,
+    station: Annotated[str, typer.Argument(help="The station's id.")],
+    *,
+    first: First = None,
+    last: Last = None,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """What went on at a station, day by day; by default in the last thirty days of its service."""
+    from api.cli_read import station as show
+
+    show(_data(context), station, (first, last), (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
+def standings(
+    context: typer.Context,
+    honor: Annotated[str, typer.Argument(help="The honour's id.")],
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 20,
+    after: Annotated[str | None, typer.Option(help="Continue behind this: DATE/VOLUNTEER.")] = None,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """Who has reached an honour."""
+    from api.cli_read import standings
+
+    standings(_data(context), honor, limit, after, (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
+def log(
+    context: typer.Context,
+    *,
+    after: Annotated[int, typer.Option(min=0, help="The position to begin behind.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="Events at most.")] = 20,
+    json: Json = False,
+) -> None:
+    """The events themselves; with --json one a line."""
+    from api.cli_read import log
+
+    log(_data(context), after, limit, as_json=json)
+
+
+@export.command("credits")
+def export_credits(
+    context: typer.Context,
+    *,
+    output: Annotated[Path, typer.Option(help="The file to write.")],
+    format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",  # noqa: A002 - the option's name
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """Every piece of every shift, with where its minutes went: one line per shift and local day."""
+    from api.cli_data import export_credits
+
+    export_credits(_data(context), output, format, (valid_at, known_at, rules), as_json=json)
+
+
+@keys.command("make")
+def keys_make(
+    context: typer.Context,
+    *,
+    role: Annotated[str, typer.Option(help="station, staff, reader or admin.")],
+    name: Annotated[str, typer.Option(help="The person's name, or for a station its id.")],
+    json: Json = False,
+) -> None:
+    """Make a key. It is shown this once."""
+    from api.cli_keys import make
+
+    make(_data(context), role, name, as_json=json)
+
+
+@keys.command("list")
+def keys_list(context: typer.Context, *, json: Json = False) -> None:
+    """All keys, without their tokens."""
+    from api.cli_keys import show
+
+    show(_data(context), as_json=json)
+
+
+@keys.command("revoke")
+def keys_revoke(
+    context: typer.Context, key: Annotated[int, typer.Argument(help="The key's id.")], *, json: Json = False
+) -> None:
+    """Refuse a key from now on."""
+    from api.cli_keys import revoke
+
+    revoke(_data(context), key, as_json=json)
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run a command; return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(list(arguments), prog_name="hours", standalone_mode=False)
+    except typer.TyperException as error:
+        return _tell(error.format_message(), error.exit_code)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        if (told := explain(error)) is None:
+            raise
+        return _tell(*told)
+    return code if isinstance(code, int) else 0
+
+
+def _tell(sentence: str, code: int) -> int:
+    print("hours:", " ".join(sentence.split()), file=sys.stderr)
+    return code
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """Leave as after Ctrl-C: everything that was opened is closed, PostgreSQL too."""
+    raise KeyboardInterrupt

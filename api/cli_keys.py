@@ -1,0 +1,67 @@
+"""`hours keys`: make, list and revoke API keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from api.cli_show import out, print_json, print_table
+from api.keys import Caller, Key, Role
+from api.mistakes import Mistake
+from api.service import open_ledger
+from ledger.names import Actor
+
+_actor: TypeAdapter[str] = TypeAdapter(Actor)
+
+
+def make(data: Path, role_text: str, name: str, *, as_json: bool) -> None:
+    """Make a key and show it, once."""
+    try:
+        role = Role(role_text)
+    except ValueError:
+        raise Mistake(f"--role {role_text} is not a role; write one of {', '.join(Role)}") from None
+    try:
+        _actor.validate_python(Caller(role, name).by)
+    except ValidationError:
+        raise Mistake(
+            f"--name {name} cannot stand in an event; use up to 48 letters, digits, dots, dashes and underscores"
+        ) from None
+    with open_ledger(data) as ledger:
+        if role is Role.STATION and not ledger.knows("station", name):
+            raise Mistake(f"--name {name} is no station the ledger knows; open the station first")
+        key, token = ledger.keys.make(role, name)
+    if as_json:
+        print_json({**_shown(key), "key": token})
+    else:
+        out().print(f"Key {key.id}, {key.role} {key.name}; it is not shown again:\n{token}", soft_wrap=True)
+
+
+def show(data: Path, *, as_json: bool) -> None:
+    """List all keys."""
+    with open_ledger(data) as ledger:
+        found = ledger.keys.list()
+    if as_json:
+        print_json([_shown(key) for key in found])
+    else:
+        print_table("Keys", ("id", "role", "name", "made", "revoked"), [tuple(_shown(key).values()) for key in found])
+
+
+def revoke(data: Path, key: int, *, as_json: bool) -> None:
+    """Refuse a key from now on."""
+    with open_ledger(data) as ledger:
+        ledger.keys.revoke(key)
+    if as_json:
+        print_json({"id": key, "revoked": True})
+    else:
+        out().print(f"Key {key} is refused from now on.")
+
+
+def _shown(key: Key) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "role": key.role,
+        "name": key.name,
+        "made": key.made_at.isoformat(timespec="seconds"),
+        "revoked": key.revoked_at.isoformat(timespec="seconds") if key.revoked_at else None,
+    }

@@ -1,0 +1,205 @@
+"""The readers of the command line: `hours volunteer`, `station`, `standings` and `log`.
+
+Where no server follows the log, they first bring the read models up to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from api.axes import candidate, position_of, read_axes
+from api.cli_show import Hours, day, out, print_json, print_line, print_table
+from api.log import events_of
+from api.mistakes import Mistake
+from api.periods import DAYS_BY_DEFAULT, local_day
+from api.service import OpenLedger, open_ledger
+from projections.rules import RuleTimeline
+from replay import answers
+from replay.queries import Axes
+
+AxisTexts = tuple[str | None, str | None, str | None]
+"""`--valid-at`, `--known-at` and `--rules` as they were written."""
+
+
+@contextmanager
+def reading(data: Path, texts: AxisTexts) -> Iterator[tuple[OpenLedger, Axes]]:
+    """Open a ledger for reading, with the axes as written."""
+    valid_text, known_text, rules_text = texts
+    valid_at = day(valid_text, "--valid-at")
+    with open_ledger(data) as ledger:
+        ledger.catch_up()
+        known_at = position_of(ledger.log, known_text) if known_text is not None else None
+        if rules_text is None or rules_text.isdecimal():
+            version = int(rules_text) if rules_text else None
+            yield ledger, read_axes(ledger.log, valid_at, known_at, version)
+        else:
+            yield ledger, Axes(valid_at, known_at, candidate(read_rules(Path(rules_text))))
+
+
+def read_rules(path: Path) -> str:
+    """Return the text of a file of rules."""
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise Mistake(f"--rules {path} is neither a version nor a file that is there; check the path") from None
+    except ValueError:
+        raise Mistake(f"--rules {path} is not text in UTF-8; save it so") from None
+
+
+# --- volunteers -----------------------------------------------------------------------------------------------------
+
+
+def volunteer(data: Path, number: str, texts: AxisTexts, *, shifts: bool, as_json: bool) -> None:
+    """Show a volunteer's hours, or shifts."""
+    with reading(data, texts) as (ledger, axes):
+        if shifts:
+            found = ledger.queries.volunteer_shifts(number, axes)
+        else:
+            hours = ledger.queries.volunteer_hours(number, axes)
+        timeline = axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
+    if as_json:
+        print_json(found if shifts else hours)
+    elif shifts:
+        _print_shifts(found, timeline)
+    else:
+        _print_hours(hours)
+
+
+def _print_hours(hours: answers.VolunteerHours) -> None:
+    rows: list[tuple[object, ...]] = [("all", *_hours_cells(hours.total))]
+    rows += [(str(year.year), *_hours_cells(year)) for year in hours.years]
+    opening = hours.opening_balance
+    caption = f"of which {Hours(opening.minutes)} from before {opening.as_of} (opening balance)" if opening else ""
+    print_table(
+        f"Volunteer {hours.volunteer}, registered {hours.registered_on}: hours:minutes",
+        ("year", "shifts", "raw", "counted", "credited", "scanned", "attested"),
+        rows,
+        caption,
+    )
+    if hours.honors:
+        rows = [(honor.honor, honor.title, honor.reached_on) for honor in hours.honors]
+        print_table("Honours", ("honour", "title", "reached on"), rows)
+    print_basis(hours)
+
+
+def _hours_cells(row: answers.HoursRow) -> tuple[object, ...]:
+    minutes = (row.raw_minutes, row.counted_minutes, row.credited_minutes, row.scanned_minutes, row.attested_minutes)
+    return (row.shifts, *map(Hours, minutes))
+
+
+def _print_shifts(found: answers.VolunteerShifts, timeline: RuleTimeline) -> None:
+    zone = ZoneInfo(timeline.time_zone)
+    rows = [
+        (
+            _local(shift.check_in, zone),
+            _local(shift.check_out, zone),
+            shift.station,
+            *map(Hours, _trace_cells(shift.trace)),
+            shift.grade,
+            ", ".join(shift.flags),
+            shift.shift,
+        )
+        for shift in found.shifts
+    ]
+    columns = ("check-in", "check-out", "station", "raw", "lost", "counted", "factor", "rounded", "credited", "grade")
+    print_table(f"Shifts of volunteer {found.volunteer}", (*columns, "flags", "shift"), rows)
+    print_basis(found)
+
+
+def _trace_cells(trace: answers.Trace) -> tuple[int, ...]:
+    lost = trace.superseded + trace.too_short + trace.clipped + trace.overlapped + trace.capped
+    return trace.raw, lost, trace.counted, trace.factor_change, -trace.rounding, trace.credited
+
+
+def _local(instant: datetime | None, zone: ZoneInfo) -> str:
+    return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M") if instant else ""
+
+
+# --- stations and honours -------------------------------------------------------------------------------------------
+
+
+def station(data: Path, name: str, span: tuple[str | None, str | None], texts: AxisTexts, *, as_json: bool) -> None:
+    """Show a station's days."""
+    first, last = day(span[0], "--from"), day(span[1], "--to")
+    if first and last and last < first:
+        raise Mistake(f"--from {first} lies after --to {last}; swap them")
+    with reading(data, texts) as (ledger, axes):
+        end = last or _last_day(ledger, name)
+        begin = first or end - timedelta(days=DAYS_BY_DEFAULT - 1)
+        found = ledger.queries.station_activity(name, min(begin, end), end, axes)
+    if as_json:
+        print_json(found)
+        return
+    columns = ("day", "shifts", "volunteers", "raw", "counted", "credited", "people served")
+    rows: list[tuple[object, ...]] = [
+        (one.day, one.shifts, one.volunteers, *_minutes(one), one.people_served) for one in found.days
+    ]
+    rows.append(("all", found.shifts, found.person_times, *_minutes(found), found.people_served))
+    title = f"Station {name}, {found.first_day} to {found.last_day}: open on {found.days_open} days"
+    print_table(title, columns, rows)
+    print_basis(found)
+
+
+def _minutes(row: answers.StationDay | answers.StationActivity) -> tuple[Hours, Hours, Hours]:
+    return Hours(row.raw_minutes), Hours(row.counted_minutes), Hours(row.credited_minutes)
+
+
+def _last_day(ledger: OpenLedger, station: str) -> date:
+    """Return the last day on which anything went on at a station, or today."""
+    whole = ledger.queries.station_activity(station, date(2000, 1, 1), date(2100, 1, 1))
+    today = local_day(ledger.clock(), ledger.current_generation().timeline())
+    return whole.days[-1].day if whole.days else today
+
+
+def standings(data: Path, honor: str, limit: int, after: str | None, texts: AxisTexts, *, as_json: bool) -> None:
+    """Show who has reached an honour."""
+    if after is not None:
+        day(after.partition("/")[0], "--after")
+    with reading(data, texts) as (ledger, axes):
+        timeline = axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
+        found = ledger.queries.standings(honor, local_day(ledger.clock(), timeline), axes, limit, after)
+    if as_json:
+        print_json(found)
+        return
+    title = f"{found.title} ({honor}): {found.count} up to {found.reached_up_to}"
+    caption = f"more: --after {found.next_after}" if found.next_after else ""
+    print_table(
+        title, ("volunteer", "reached on"), [(one.volunteer, one.reached_on) for one in found.standings], caption
+    )
+    print_basis(found)
+
+
+# --- the log --------------------------------------------------------------------------------------------------------
+
+
+def log(data: Path, after: int, limit: int, *, as_json: bool) -> None:
+    """Show events."""
+    with open_ledger(data) as ledger:
+        events = events_of(ledger, after, ledger.log.head(), limit)
+        if as_json:
+            for event in events:
+                print_line(event)
+            return
+        rows = [(event.position, event.topic, *_said(event)) for event in events]
+    print_table("The log", ("position", "event", "recorded (UTC)", "by", "about"), rows)
+
+
+def _said(event: answers.LoggedEvent) -> tuple[str, str, str]:
+    said = dict(event.event)
+    recorded = datetime.fromtimestamp(int(str(said.pop("recorded_at"))), ZoneInfo("UTC"))
+    by = str(said.pop("by"))
+    for name in ("command", "occurred_at", "imported", "text", "digest"):
+        said.pop(name, None)
+    about = " ".join(f"{name}={value}" for name, value in said.items())
+    return recorded.strftime("%Y-%m-%d %H:%M:%S"), by, about
+
+
+def print_basis(basis: answers.Basis) -> None:
+    """Say what an answer rests on."""
+    valid = f", valid at {basis.valid_at}" if basis.valid_at else ""
+    version = f"version {basis.rules.version}" if basis.rules.version else "not published"
+    out().print(f"known at position {basis.known_at}{valid}, rules {basis.rules.name} ({version})", style="dim")

@@ -1,0 +1,74 @@
+"""`hours serve`, and `hours run`: the same on a history made for the demonstration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from uuid import uuid4
+
+from api.cli_data import MARK, fill, say
+from api.cli_show import out, print_json
+from api.demo import KEYS, demo_keys, things_to_try
+from api.kernels import warm
+from api.server import address_of, bind, serve_until_stopped
+from api.service import OpenLedger, open_ledger, running
+
+DEMO_SCALE, DEMO_SEED = 0.01, 1
+
+
+def serve(data: Path, host: str, port: int, *, as_json: bool) -> None:
+    """Serve the ledger in the data directory, or the one DATABASE_URL names."""
+    with bind(host, port) as listening, open_ledger(data) as ledger:
+        warm(say)
+        address = address_of(listening)
+
+        def started() -> None:
+            if as_json:
+                print_json({"address": address})
+            else:
+                out().print(f"Serving at {address} (Ctrl-C ends)")
+
+        with running(ledger) as service:
+            serve_until_stopped(service, listening, started)
+
+
+def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
+    """Serve a synthetic history, made where there is none yet, and say what to try."""
+    with bind(host, port) as listening, open_ledger(data) as ledger:
+        warm(say)
+        if _to_be_filled(ledger):
+            say(f"Making a history at scale {DEMO_SCALE}, once: 1,200 volunteers from 2011 to 2018")
+            fill(ledger, DEMO_SCALE, DEMO_SEED)
+        with running(ledger) as service:
+            keys = demo_keys(ledger)
+            address = address_of(listening)
+            tries = things_to_try(ledger, address, keys, uuid4())
+
+            def started() -> None:
+                if as_json:
+                    shown = [{"what": what, "command": command} for what, command in tries]
+                    print_json({"address": address, "keys": keys, "try": shown})
+                else:
+                    _tell(address, data, tries)
+
+            serve_until_stopped(service, listening, started)
+
+
+def _to_be_filled(ledger: OpenLedger) -> bool:
+    """Tell whether the ledger is empty, or a first start was interrupted while it was being filled."""
+    if ledger.log.head() == 0:
+        return True
+    try:
+        known = json.loads((ledger.data / MARK).read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+    return bool(known == {"scale": DEMO_SCALE, "seed": DEMO_SEED, "complete": False})
+
+
+def _tell(address: str, data: Path, tries: list[tuple[str, str]]) -> None:
+    show = out()
+    show.print(f"\nServing at {address} (descriptions and a form for each request; Ctrl-C ends)")
+    show.print(f"Two keys are in {data / KEYS}. Three things to try, in another terminal:\n")
+    for number, (what, command) in enumerate(tries, 1):
+        show.print(f"{number}. {what}:\n", soft_wrap=True)
+        show.print(command + "\n", soft_wrap=True, markup=False)

@@ -1,0 +1,103 @@
+"""Compile the kernels before they are needed: half a minute, once for each version of them.
+
+A tiny history goes the ways that requests and replays go, so that every kernel is compiled for the arrays it will meet,
+and kept on disk. A mark beside them says that this was done.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+from api.service import DEFAULT_RULES
+from ledger.codec import encode
+from ledger.events import CheckedIn, CheckedOut, Event, OpeningBalanceRecorded, StationOpened, VolunteerRegistered
+from ledger.names import shift_id_for
+from projections.compiled import cache_directory
+from projections.facts import facts_of
+from projections.rules import RuleTimeline, parse_timeline
+from replay.log_columns import Dictionaries, columns_of_lines
+from replay.touched import Circle, Person, Shift
+
+_MARK = "warm"
+_MESSAGE = "compiling the kernels, once: this takes about half a minute"
+_MORNING = 1543885200  # 2018-12-04T09:00+08:00
+_VOLUNTEER, _STATION = "V0000001", "C01"
+
+
+def warm(step: Callable[[str], None] = lambda _: None) -> bool:
+    """Compile what is not compiled yet; return whether there was anything to do."""
+    mark = cache_directory() / _MARK
+    if mark.exists():
+        return False
+    step(_MESSAGE)
+    compile_all(parse_timeline(DEFAULT_RULES.read_text("utf-8")))
+    with suppress(OSError):  # a read-only installation compiles in each process
+        mark.touch()
+    return True
+
+
+def compile_all(timeline: RuleTimeline) -> None:
+    """Run every kernel once."""
+    events = _history()
+    facts_of(events).read_models(timeline)  # a rebuild
+    columns_of_lines(_lines(events), Dictionaries.empty())  # the archive
+    circle = _circle()
+    circle.read_models(timeline)  # the follower
+    circle.tables().pieces(_VOLUNTEER, timeline)  # the trace of a shift
+
+
+def _history() -> Sequence[Event]:
+    said = {"recorded_at": _MORNING, "by": "person:keeper", "command": "/warm#1"}
+    shift = shift_id_for(_MORNING, "/warm#1")
+    scan = {**said, "volunteer": _VOLUNTEER, "station": _STATION, "shift": shift}
+    return [
+        StationOpened.model_validate({**said, "occurred_at": _MORNING, "station": _STATION, "kind": "city"}),
+        VolunteerRegistered.model_validate(
+            {**said, "occurred_at": _MORNING, "volunteer": _VOLUNTEER, "registered_on": date(2016, 3, 5)}
+        ),
+        OpeningBalanceRecorded.model_validate(
+            {
+                **said,
+                "occurred_at": _MORNING,
+                "volunteer": _VOLUNTEER,
+                "minutes": 60,
+                "as_of": date(2010, 12, 31),
+                "evidence": "paper-record",
+            }
+        ),
+        CheckedIn.model_validate({**scan, "occurred_at": _MORNING}),
+        CheckedOut.model_validate({**scan, "occurred_at": _MORNING + 3 * 3600}),
+    ]
+
+
+def _lines(events: Sequence[Event]) -> bytes:
+    """Return events as PostgreSQL joins them for the archive."""
+    lines = []
+    for position, event in enumerate(events, 1):
+        topic, state = encode(event)
+        lines.append(json.dumps({"position": position, "topic": topic, **json.loads(state)}))
+    return "\n".join(lines).encode()
+
+
+def _circle() -> Circle:
+    shift = Shift(
+        volunteer=_VOLUNTEER,
+        shift=shift_id_for(_MORNING, "/warm#1"),
+        station=_STATION,
+        project=None,
+        check_in=_MORNING,
+        check_out=_MORNING + 3 * 3600,
+        recorded_at=_MORNING,
+        flags=3,
+    )
+    return Circle({_VOLUNTEER: Person(registered=17_000)}, {(_VOLUNTEER, shift.shift): shift}, {_STATION: 1})
+
+
+if __name__ == "__main__":
+    if warm(lambda message: print(message, file=sys.stderr, flush=True)):
+        print(f"compiled into {Path(cache_directory())}", file=sys.stderr)

@@ -1,0 +1,41 @@
+"""What a person at the command line did, or met, that ends a command: one sentence and an exit code.
+
+2    the command cannot be done as it was given: a name, a date, a file, rules; the sentence says what to change
+1    something outside failed: the database, the disk; or `post` met events that were refused
+130  it was interrupted
+"""
+
+from __future__ import annotations
+
+
+class Mistake(Exception):  # noqa: N818 - it is the caller's, not the program's
+    """The command cannot be done as it was given."""
+
+
+def explain(error: Exception) -> tuple[str, int] | None:
+    """Return the sentence and the exit code for an error that is no fault of the program; else nothing."""
+    # ruff: noqa: PLC0415 - imported when something has gone wrong, not by every command
+    if isinstance(error, Mistake):
+        return str(error), 2
+    import psycopg
+
+    from api.axes import AxisError
+    from api.keys import UnknownKeyError
+    from projections.rules import RulesError
+    from replay.archive import ArchiveError
+    from replay.published import NoRulesError
+    from replay.queries import UnknownNameError
+    from replay.rebuild import VerificationError
+    from replay.store import NoGenerationError
+    from replay.synthetic.loading import HistoryConflictError
+
+    given = (AxisError, UnknownKeyError, RulesError, UnknownNameError, NoRulesError, NoGenerationError)
+    if isinstance(error, (*given, HistoryConflictError)):
+        return str(error), 2
+    if isinstance(error, psycopg.OperationalError):
+        return f"the database cannot be reached: {str(error).splitlines()[0]}; check DATABASE_URL", 1
+    if isinstance(error, ArchiveError | VerificationError):
+        return str(error), 1
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'} cannot be used: {error.strerror}", 1
+    return None

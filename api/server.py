@@ -1,0 +1,73 @@
+"""Serving: the HTTP server around the application, from a bound socket to the last answer.
+
+On SIGINT or SIGTERM the server takes no more requests, answers those under way, and returns; whoever called it then
+closes what it opened.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+
+from api.app import create_app
+from api.mistakes import Mistake
+from api.service import Service
+
+DRAIN_SECONDS_MAX = 10
+BACKLOG = 1024
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, before anything else is begun.
+
+    Raises:
+        Mistake: the address is taken or is not this machine's.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Mistake(f"--host {host} --port {port} cannot be used: {error.strerror}; choose another") from None
+
+
+def address_of(listening: socket.socket) -> str:
+    """Return the address under which the service is found."""
+    host, port = listening.getsockname()[:2]
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - it is compared, not bound
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is there."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
+
+
+def serve_until_stopped(service: Service, listening: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what was begun."""
+    config = uvicorn.Config(
+        create_app(service),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
+    )
+    # Having drained, uvicorn raises the signal again: it has done its work by then.
+    with suppress(KeyboardInterrupt):
+        _Server(config, started).run(sockets=[listening])
+    for impatient in (signal.SIGINT, signal.SIGTERM):  # what is closed now must not be closed half
+        signal.signal(impatient, signal.SIG_IGN)
