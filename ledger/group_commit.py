@@ -128,7 +128,7 @@ class GroupCommit:
         return batch
 
     def _give_up(self, submission: _Submission, error: Exception) -> None:
-        """Fail a submission and drop its rest; what was committed of it stays, and is answered when it is sent again."""
+        """Fail a submission and drop its rest; what was committed stays, and is answered if sent again."""
         with self._changed:
             if submission in self._queue:
                 self._queue.remove(submission)

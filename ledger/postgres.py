@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import psutil
 import psycopg
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def serving(data: Path, url: str | None = None) -> Iterator[str]:
             yield server.get_uri(DATABASE)
         finally:
             if owner:
-                server.stop()
+                with suppress(psutil.NoSuchProcess):  # it crashed, which is for the next start to mend
+                    server.stop()
 
 
 def _try_lock(file: IO[str]) -> bool:

@@ -48,7 +48,7 @@ from ledger.decide import DECISIONS, shifts
 from ledger.events import CheckedIn, CheckedOut, HonorAwarded, RulesPublished, ShiftVoided
 from ledger.names import shift_id_for
 from ledger.rejections import Refused, Rejection
-from tests.ledger_memory import NOW, Memory
+from tests.ledger_helpers import NOW, Memory
 
 HOUR = 3600
 DAY = date(2018, 12, 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from threading import Event as Flag
+from threading import Thread
 from types import ModuleType
 from unittest.mock import patch
 from uuid import UUID
@@ -11,12 +13,13 @@ from uuid import UUID
 import pytest
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
-from eventsourcing.persistence import IntegrityError, OperationalError, ProgrammingError, StoredEvent
+from eventsourcing.persistence import IntegrityError, ProgrammingError, StoredEvent
 
 from ledger.database import Database
 from ledger.names import Position
 from ledger.recorder import LogFactory, LogRecorder, library_environment
-from ledger.writing import take_lock
+from ledger.writing import take_lock, write_events
+from tests.ledger_helpers import wait_until_somebody_is_held_up
 
 # The library's tests import its cipher, and that a package which the ledger has no use for.
 _cipher = ModuleType("eventsourcing.cipher")
@@ -98,15 +101,19 @@ def test_an_application_of_the_library_saves_many_aggregates_at_once(database: D
 
 
 def test_the_library_waits_for_the_same_lock(database: Database) -> None:
-    with (
-        LogFactory(library_environment(database.url)) as factory,
-        database.pool.connection() as connection,
-        connection.transaction(),
-        connection.cursor() as cursor,
-    ):
-        recorder = factory.application_recorder()
+    written: list[int] = []
+    finished = Flag()
+
+    def write() -> None:
+        with LogFactory(library_environment(database.url)) as factory:
+            written.extend(factory.application_recorder().insert_events([StoredEvent(UUID(int=2), 1, "a", b"{}")]))
+        finished.set()
+
+    thread = Thread(target=write)
+    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
         take_lock(cursor)
-        with factory.datastore.get_connection() as other:
-            other.execute("SET statement_timeout = '200ms'")
-        with pytest.raises(OperationalError, match="timeout"):
-            recorder.insert_events([StoredEvent(UUID(int=1), 1, "a", b"{}")])
+        thread.start()
+        wait_until_somebody_is_held_up(database.url, unless=finished)
+        write_events(cursor, [(UUID(int=1), 1, "a", "{}")], 1)
+    thread.join()
+    assert written == [2]

@@ -28,6 +28,7 @@ from ledger.writing import (
     take_lock,
     write_events,
 )
+from tests.ledger_helpers import wait_until_somebody_is_held_up
 
 STATE = '{"recorded_at":1543888800}'
 
@@ -175,13 +176,6 @@ def overtaking(url: str, table: str, insert: Insert) -> tuple[list[list[int]], l
     thread.join()
     look()
     return seen, errors
-
-
-def wait_until_somebody_is_held_up(url: str, unless: Event) -> None:
-    with psycopg.connect(url, autocommit=True) as observer:
-        while not observer.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
-            if unless.wait(timeout=0.01):
-                return
 
 
 def misses_an_event(seen: list[list[int]]) -> bool:

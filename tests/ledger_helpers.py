@@ -1,10 +1,13 @@
-"""A ledger in memory, for tests of decisions: `ledger.decide.case.Streams` over a dictionary."""
+"""Helpers of the ledger's tests: a ledger in memory, and a way to wait for a writer that is held up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import count
+from threading import Event as Flag
 from uuid import UUID
+
+import psycopg
 
 from ledger.commands import Command, Order
 from ledger.decide import decide
@@ -17,7 +20,7 @@ NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
 
 
 class Memory:
-    """Decides commands and keeps their events."""
+    """Decides commands and keeps their events: `ledger.decide.case.Streams` over a dictionary."""
 
     def __init__(self) -> None:
         self.streams: dict[UUID, list[Event]] = {}
@@ -57,3 +60,11 @@ class Memory:
             for event in events
             if isinstance(event, ShiftEvent) and event.volunteer == volunteer
         ]
+
+
+def wait_until_somebody_is_held_up(url: str, unless: Flag) -> None:
+    """Wait until some transaction waits for a lock, or until the flag is set."""
+    with psycopg.connect(url, autocommit=True) as observer:
+        while not observer.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+            if unless.wait(timeout=0.01):
+                return

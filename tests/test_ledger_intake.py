@@ -1,0 +1,300 @@
+"""Intake: batches are decided as if one by one, recorded exactly once, and survive what goes wrong."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import Cursor
+
+from ledger import intake as intake_module
+from ledger import persons
+from ledger.codec import decode
+from ledger.commands import CheckIn, CheckOut, Command, Order, RegisterVolunteer, VoidShift
+from ledger.database import Database
+from ledger.decide import DECISIONS
+from ledger.decide.case import Case
+from ledger.intake import Accepted, Answer, Intake
+from ledger.names import Position
+from ledger.persons import Text
+from ledger.rejections import Refused, Rejection
+from tests import test_ledger_decide as given
+from tests.ledger_helpers import NOW, Memory
+
+CHECK_IN = CheckIn(volunteer="V1", station="S1", occurred_at=NOW - 7200)
+CHECK_OUT = CheckOut(volunteer="V1", station="S1", occurred_at=NOW - 60)
+
+
+def order(command: Command, name: str, by: str = "station:S1") -> Order:
+    return Order(command=command, source="test", id=name, by=by)
+
+
+@pytest.fixture
+def intake(database: Database) -> Intake:
+    """An intake of a ledger with one volunteer and one station."""
+    intake = Intake(database, clock=lambda: NOW)
+    accepted(intake.execute([order(given.V1, "v1"), order(given.STATION, "s1")]))
+    return intake
+
+
+def accepted(answers: Sequence[Answer]) -> list[Accepted]:
+    found = [answer for answer in answers if isinstance(answer, Accepted)]
+    assert len(found) == len(answers), answers
+    return found
+
+
+def refused(answers: Sequence[Answer]) -> list[Rejection]:
+    found = [answer.rejection for answer in answers if isinstance(answer, Refused)]
+    assert len(found) == len(answers), answers
+    return found
+
+
+def topics(database: Database) -> list[str]:
+    return [event.topic for event in database.log.read(Position(0), 10_000)]
+
+
+# --- one order, answered once ---------------------------------------------------------------------------------------
+
+
+def test_an_order_is_recorded_and_answered_with_its_position_and_shift(database: Database, intake: Intake) -> None:
+    (answer,) = accepted(intake.execute([order(CHECK_IN, "1")]))
+    (stored,) = database.log.read(Position(answer.position - 1), 1)
+    event = decode(stored.topic, stored.state)
+    assert (stored.position, stored.version, event.by, event.command) == (3, 1, "station:S1", "test#1")
+    assert answer.shift == event.model_dump()["shift"]
+
+
+def test_the_same_order_again_is_answered_as_the_first_time_and_appends_nothing(
+    database: Database, intake: Intake
+) -> None:
+    orders = [order(CHECK_IN, "1"), order(CHECK_OUT, "2")]
+    first = accepted(intake.execute(orders))
+    again = accepted(intake.execute(orders))
+    within = accepted(intake.execute([*orders, *orders]))
+    assert [answer.duplicate for answer in first] == [False, False]
+    assert again == [answer._replace(duplicate=True) for answer in first]
+    assert within == again + again
+    assert topics(database)[2:] == ["checked-in.v1", "checked-out.v1"]
+
+
+def test_an_order_repeated_within_a_batch_is_recorded_once(database: Database, intake: Intake) -> None:
+    first, again = accepted(intake.execute([order(CHECK_IN, "1"), order(CHECK_IN, "1")]))
+    assert again == first._replace(duplicate=True)
+    assert topics(database)[2:] == ["checked-in.v1"]
+
+
+def test_a_name_used_for_other_content_is_refused(database: Database, intake: Intake) -> None:
+    accepted(intake.execute([order(CHECK_IN, "1")]))
+    other = CHECK_IN.model_copy(update={"occurred_at": NOW - 1, "volunteer": "nobody"})
+    same_fields = CheckOut(volunteer="V1", station="S1", occurred_at=CHECK_IN.occurred_at)
+    assert refused(intake.execute([order(other, "1"), order(same_fields, "1")])) == [Rejection.NAME_TAKEN] * 2
+    assert refused(intake.execute([order(CHECK_OUT, "2"), order(other, "2")])[1:]) == [Rejection.NAME_TAKEN]
+    assert topics(database)[2:] == ["checked-in.v1", "checked-out.v1"]
+
+
+def test_a_refusal_is_not_remembered(intake: Intake) -> None:
+    late = CHECK_IN.model_copy(update={"volunteer": "V2"})
+    assert refused(intake.execute([order(late, "1")])) == [Rejection.UNKNOWN_VOLUNTEER]
+    accepted(intake.execute([order(given.V2, "v2"), order(late, "1")]))
+
+
+def test_nothing_is_written_when_all_is_refused(database: Database, intake: Intake) -> None:
+    refused(intake.execute([order(given.V1, "again")]))
+    assert database.log.head() == 2
+    assert intake.execute([]) == []
+
+
+# --- a batch is decided as if one by one ----------------------------------------------------------------------------
+
+
+def test_later_orders_of_a_batch_see_the_earlier_ones(intake: Intake) -> None:
+    scans = [order(CHECK_IN.model_copy(update={"volunteer": "V2"}), "1"), order(given.V2, "v2")]
+    unknown, *rest = intake.execute([*scans, order(scans[0].command, "2"), order(CHECK_OUT, "3")])
+    assert refused([unknown, rest[-1]]) == [Rejection.UNKNOWN_VOLUNTEER, Rejection.NO_OPEN_SHIFT]
+    accepted(rest[:-1])
+
+
+def test_a_batch_of_scans_finds_open_shifts_of_earlier_batches_and_of_its_own(intake: Intake) -> None:
+    accepted(intake.execute([order(given.V2, "v2"), order(CHECK_IN, "1")]))
+    second = CHECK_IN.model_copy(update={"volunteer": "V2"})
+    check_outs = [order(CHECK_OUT, "3"), order(CHECK_OUT.model_copy(update={"volunteer": "V2"}), "4")]
+    answers = intake.execute([order(second, "2"), *check_outs, order(CHECK_OUT, "5")])
+    accepted(answers[:3])
+    assert refused(answers[3:]) == [Rejection.NO_OPEN_SHIFT]
+
+
+COMMANDS = [*(command for *_, command in given.REFUSED), *(command for _, command, _ in given.GRANTED), *given.WORLD]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_batches_of_any_size_give_what_deciding_one_by_one_gives(database: Database, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a seeded shuffle
+    commands = [*given.WORLD, *chance.choices(COMMANDS, k=400), *chance.choices([CHECK_IN, CHECK_OUT], k=50)]
+    memory, intake = Memory(), Intake(database, clock=lambda: NOW)
+    expected = [memory.decide(command) for command in commands]
+    orders = [order(command, str(number), by="person:p1") for number, command in enumerate(commands, 1)]
+    answers: list[Answer] = []
+    while orders:
+        size = chance.choice([1, 2, 7, 60])
+        answers += intake.execute(orders[:size])
+        orders = orders[size:]
+    assert [_outcome(answer) for answer in answers] == [
+        _outcome(decision) if isinstance(decision, Refused) else None for decision in expected
+    ]
+    recorded = [decode(stored.topic, stored.state) for stored in database.log.read(Position(0), 10_000)]
+    assert recorded == [event for decision in expected if not isinstance(decision, Refused) for event in decision]
+    for stream_id, events in database.log.read_streams(memory.streams).items():
+        assert [event.version for event in events] == list(range(1, len(memory.streams[stream_id]) + 1))
+
+
+def _outcome(answer: Answer) -> tuple[Rejection, str, str, frozenset[UUID]] | None:
+    if isinstance(answer, Accepted):
+        return None
+    return answer.rejection, answer.field, answer.detail, frozenset(answer.candidates)
+
+
+def test_more_orders_than_a_batch_may_hold_are_split(
+    database: Database, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "BATCH_ORDERS_MAX", 3)
+    answers = accepted(intake.execute([order(CHECK_IN, str(number)) for number in range(10)]))
+    assert [answer.position for answer in answers] == list(range(3, 13))
+    with database.pool.connection() as connection:
+        query = "SELECT count(DISTINCT xmin::text) FROM ledger.stored_events WHERE notification_id > 2"
+        assert connection.execute(query).fetchone() == (4,)
+
+
+def test_several_writers_record_each_order_once_and_in_one_order(database: Database, intake: Intake) -> None:
+    orders = [order(CHECK_IN, str(number)) for number in range(200)]
+    with ThreadPoolExecutor(4) as executor:
+        answers = list(executor.map(intake.execute, [orders[:150], orders[50:], orders[::-1], orders]))
+    position_of: dict[str, set[int]] = {}
+    for names, batch in zip([orders[:150], orders[50:], orders[::-1], orders], answers, strict=True):
+        for one, answer in zip(names, accepted(batch), strict=True):
+            position_of.setdefault(one.name, set()).add(answer.position)
+    assert sorted(position for positions in position_of.values() for position in positions) == list(range(3, 203))
+    assert database.log.head() == 202
+
+
+# --- the clock ------------------------------------------------------------------------------------------------------
+
+
+def test_recorded_at_never_goes_back_when_the_clock_does(database: Database) -> None:
+    clock = iter([NOW, NOW - 600, NOW + 5, NOW - 1])
+    intake = Intake(database, clock=lambda: next(clock))
+    for number in range(4):
+        volunteer = RegisterVolunteer(volunteer=f"V{number}", registered_on=date(2018, 1, 1))
+        accepted(intake.execute([order(volunteer, str(number))]))
+    recorded = [decode(event.topic, event.state).recorded_at for event in database.log.read(Position(0), 9)]
+    assert recorded == [NOW, NOW, NOW + 5, NOW + 5]
+
+
+# --- what goes wrong ------------------------------------------------------------------------------------------------
+
+
+def _failing_on(bad: set[str], decision: Callable[[Any, Case], Any]) -> Callable[[Any, Case], Any]:
+    def decide(command: Command, case: Case) -> object:
+        if case.order.id in bad:
+            raise ZeroDivisionError(case.order.id)
+        return decision(command, case)
+
+    return decide
+
+
+@pytest.mark.parametrize("bad", [{"0"}, {"4"}, {"9"}, {"2", "3", "7"}], ids=str)
+def test_one_bad_order_of_a_batch_fails_alone(
+    database: Database,
+    intake: Intake,
+    bad: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setitem(DECISIONS, "check-in", _failing_on(bad, DECISIONS["check-in"]))
+    orders = [order(CHECK_IN, str(number)) for number in range(10)]
+    answers = intake.execute(orders)
+    failed = [one for one, answer in zip(orders, answers, strict=True) if isinstance(answer, Refused)]
+    assert {one.id for one in failed} == bad
+    assert refused([answer for answer in answers if isinstance(answer, Refused)]) == [Rejection.FAILED] * len(bad)
+    assert database.log.head() == 2 + 10 - len(bad)
+    assert {record.getMessage() for record in caplog.records} == {f"order test#{name} failed" for name in bad}
+    monkeypatch.undo()
+    assert len(accepted(intake.execute(orders))) == 10
+
+
+@pytest.fixture
+def at_the_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Cursor[Any]], None]], None]:
+    """Do something, once, when a transaction has written all it has to write and is about to commit."""
+
+    def arrange(act: Callable[[Cursor[Any]], None]) -> None:
+        acts = iter([act])
+
+        def patched(cursor: Cursor[Any], texts: list[Text]) -> None:
+            persons.keep_texts(cursor, texts)
+            for one in acts:
+                one(cursor)
+
+        monkeypatch.setattr(intake_module, "keep_texts", patched)
+
+    return arrange
+
+
+def _terminate(cursor: Cursor[Any], database: Database) -> None:
+    with psycopg.connect(database.url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (cursor.connection.info.backend_pid,))
+
+
+def test_a_connection_lost_before_the_commit_costs_nothing(
+    database: Database, intake: Intake, at_the_end: Callable[[Callable[[Cursor[Any]], None]], None]
+) -> None:
+    at_the_end(lambda cursor: _terminate(cursor, database))
+    answers = accepted(intake.execute([order(CHECK_IN, "1"), order(CHECK_OUT, "2")]))
+    assert [(answer.position, answer.duplicate) for answer in answers] == [(3, False), (4, False)]
+    assert topics(database)[2:] == ["checked-in.v1", "checked-out.v1"]
+
+
+def test_a_connection_lost_after_the_commit_is_answered_from_the_log(
+    database: Database, intake: Intake, at_the_end: Callable[[Callable[[Cursor[Any]], None]], None]
+) -> None:
+    def commit_then_die(cursor: Cursor[Any]) -> None:
+        cursor.execute("COMMIT")
+        _terminate(cursor, database)
+
+    at_the_end(commit_then_die)
+    answers = accepted(intake.execute([order(CHECK_IN, "1"), order(CHECK_OUT, "2")]))
+    assert [(answer.position, answer.duplicate) for answer in answers] == [(3, True), (4, True)]
+    assert answers[0].shift == answers[1].shift
+    assert topics(database)[2:] == ["checked-in.v1", "checked-out.v1"]
+
+
+def test_a_database_that_stays_away_is_an_error_and_not_an_answer(
+    database: Database, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def always_die(cursor: Cursor[Any], texts: list[Text]) -> None:
+        persons.keep_texts(cursor, texts)
+        _terminate(cursor, database)
+
+    monkeypatch.setattr(intake_module, "keep_texts", always_die)
+    with pytest.raises(psycopg.OperationalError):
+        intake.execute([order(CHECK_IN, "1"), order(CHECK_OUT, "2")])
+    assert database.log.head() == 2
+
+
+# --- texts ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_free_text_is_kept_apart_from_its_event(database: Database, intake: Intake) -> None:
+    (begun,) = accepted(intake.execute([order(CHECK_IN, "1")]))
+    assert begun.shift
+    void = VoidShift(volunteer="V1", shift=begun.shift, reason="test-scan", text="his mother is ill")
+    accepted(intake.execute([order(void, "2"), order(void, "2")]))
+    assert refused(intake.execute([order(void, "3")])) == [Rejection.ALREADY_VOID]
+    with database.pool.connection() as connection:
+        texts = connection.execute("SELECT text, volunteer FROM ledger.texts").fetchall()
+    assert texts == [("his mother is ill", "V1")]
+    assert b"mother" not in database.log.read(Position(3), 1)[0].state

@@ -1,0 +1,120 @@
+"""Where PostgreSQL comes from: the server that is named, or an embedded one with one owner."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ledger.postgres import SETTINGS, serving
+
+HOLD = """
+import sys
+from pathlib import Path
+from ledger.postgres import serving
+with serving(Path(sys.argv[1])) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty data directory, with a path that is short enough for a socket."""
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    directory = Path(tempfile.mkdtemp(prefix="ledger-test-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def answers(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def hold(data: Path) -> subprocess.Popen[str]:
+    """Start another process that serves the data directory until its standard input is closed."""
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def url_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_a_server_that_is_named_is_used_as_it_is(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(data, "postgresql://elsewhere/ledger") as url:
+        assert url == "postgresql://elsewhere/ledger"
+    monkeypatch.setenv("DATABASE_URL", "postgresql://named/ledger")
+    with serving(data) as url:
+        assert url == "postgresql://named/ledger"
+    assert not list(data.iterdir())
+
+
+def test_the_embedded_server_keeps_its_data_and_stops_with_its_owner(data: Path) -> None:
+    with serving(data) as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
+        for name, value in SETTINGS.items():
+            assert connection.execute(f"SHOW {name}").fetchone() == (value,)
+    assert not answers(url)
+    with serving(data) as url, psycopg.connect(url) as connection:
+        assert connection.execute("SELECT value FROM kept").fetchone() == (7,)
+
+
+def test_other_processes_attach_to_the_owners_server_and_leave_it_running(data: Path) -> None:
+    with serving(data) as url:
+        other = hold(data)
+        assert url_of(other) == url
+        end(other)
+        assert answers(url)
+
+
+def test_a_server_whose_owner_was_killed_is_taken_over(data: Path) -> None:
+    owner = hold(data)
+    url = url_of(owner)
+    os.kill(owner.pid, signal.SIGKILL)
+    owner.wait()
+    with serving(data) as taken_over:
+        assert taken_over == url
+        assert answers(url)
+    assert not answers(url)
+    for pipe in (owner.stdin, owner.stdout):
+        assert pipe
+        pipe.close()
+
+
+def test_two_processes_that_start_at_once_share_one_server(data: Path) -> None:
+    processes = [hold(data), hold(data)]
+    urls = {url_of(process) for process in processes}
+    assert len(urls) == 1
+    for process in processes:
+        end(process)
+    assert not answers(urls.pop())
+
+
+def test_a_crashed_server_recovers(data: Path) -> None:
+    with serving(data) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 100000) AS value")
+        postmaster = int((data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(postmaster, signal.SIGKILL)
+    with serving(data) as url, psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM kept").fetchone() == (100000,)
