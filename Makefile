@@ -1,0 +1,37 @@
+# make run     a synthetic history, served: the address and three things to try are printed
+# make test    format, lint, types, layers and tests
+# make clean   the environment and the caches; data/ stays
+#
+# PYTHON names the interpreter (3.11 or later) that the environment is made from.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: run test clean warm
+
+run: warm
+	@$(BIN)/hours run
+
+test: warm
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2
+
+# The kernels are compiled here, once, and never while a request waits.
+warm: $(READY)
+	@$(BIN)/python -m api.kernels
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
