@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from projections.compiled import kernel
+from projections.compiled import inlined, kernel
 from projections.schema import DAYS, Ints
 
 EPOCH = date(1970, 1, 1)
@@ -68,7 +68,7 @@ def date_goes_back(name: str) -> bool:
     return bool((after < before).any())
 
 
-@kernel
+@inlined
 def local_span(minute: int, zone: ZoneTable) -> tuple[int, int, int]:
     """Return (local day, minute of that day, UTC minute at which the day or the offset ends) of a UTC minute."""
     since, offsets = zone

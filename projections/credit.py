@@ -3,6 +3,9 @@
 One plain loop over one volunteer's shifts. It explains a single minute, updates the live numbers after a check-out and
 replays the whole history: there is no second implementation, but for the oracle in the tests.
 
+The kernels take the columns they need out of the tables before their loops: a look-up in a loop counts references,
+which took half of all time (docs/decisions/0006).
+
 A *piece* is a shift's part on one local day. Each raw minute of a piece is in exactly one column: superseded, too
 short, clipped, overlapped, capped or counted. Intervals are half-open, in UTC minutes.
 """
@@ -14,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from projections.calendar import local_span
-from projections.compiled import kernel
+from projections.compiled import inlined, kernel
 from projections.rule_table import RuleTable
 from projections.schema import (
     CAPPED,
@@ -61,7 +64,7 @@ def workspace(shifts_max: int) -> Workspace:
     return Workspace._make([*by_shift, np.zeros(DAYS, np.int32)])
 
 
-@kernel
+@inlined
 def rule_set_of(day: int, rules: RuleTable) -> int:
     """Return the number of the rule set in force on a local day."""
     number = len(rules.holds_from) - 1
@@ -95,67 +98,52 @@ def credit_volunteer(
     _settle_intervals(low, high, table, volunteers.opening_day[volunteer], rules, work)
     count, pieces = _cut_into_days(low, high, table, rules, work, pieces)
     unions = _unite_scanned(low, high, table, work)
-    raises = volunteers.raises[volunteer], volunteers.raises[volunteer + 1]
-    for scanned in (1, 0):  # the day's cap is filled by all scanned minutes before any attested one
-        held_until = -1
-        for place in range(high - low):
-            row = work.order[place]
-            if table.scanned[row] != scanned or work.stop[place] <= table.start[row]:
-                continue
-            held_from = max(table.start[row], held_until)
-            held_until = max(held_until, work.stop[place])
-            _count_minutes(
-                place,
-                row,
-                held_from,
-                unions if scanned == 0 else 0,
-                raises,
-                table,
-                volunteers,
-                station_kind,
-                rules,
-                work,
-                pieces,
-            )
-    for place in range(high - low):
-        _round(place, rules, work, pieces)
+    for grade in (1, 0):  # the day's cap is filled by all scanned minutes before any attested one
+        held = 0 if grade else unions
+        _count_minutes(grade, volunteer, held, table, volunteers, station_kind, rules, work, pieces)
+    _round(high - low, rules, work, pieces)
     for number in range(count):
         work.day_used[pieces[number, DAY]] = 0
     return count, pieces
 
 
-@kernel
+@inlined
 def _settle_intervals(
     low: int, high: int, table: ShiftTable, opening_day: int, rules: RuleTable, work: Workspace
 ) -> None:
     """Steps 2 and 3: each shift's end, whether it is superseded or too short, and where it is clipped; then the final
     order.
     """
+    starts, ends, zone = table.start, table.end, rules.zone
+    order, settled, stops, fates, sets = work.order, work.end, work.stop, work.fate, work.rule_set
+    shortest, longest, missing = rules.shift_minutes_min, rules.shift_minutes_max, rules.missing_check_out_minutes
     later = -1  # the check-in minute of the next shift that begins strictly later
+    in_order = True
     for row in range(high - 1, low - 1, -1):
         place = row - low
-        start = table.start[row]
-        if row + 1 < high and table.start[row + 1] > start:
-            later = table.start[row + 1]
-        day = local_span(start, rules.zone)[0]
+        start = starts[row]
+        if row + 1 < high:
+            if starts[row + 1] > start:
+                later = starts[row + 1]
+            else:
+                in_order = False
+        day = local_span(start, zone)[0]
         number = rule_set_of(day, rules)
-        end = table.end[row]
+        end = ends[row]
         if end == NONE:
-            end = start + rules.missing_check_out_minutes[number]
+            end = start + missing[number]
             if later >= 0 and later < end:
                 end = later
         end = max(end, start)
-        work.order[place] = row
-        work.end[place] = end
-        work.rule_set[place] = number
-        work.fate[place] = CLIPPED
-        work.stop[place] = min(end, start + rules.shift_minutes_max[number])
+        order[place], settled[place], sets[place] = row, end, number
         if opening_day != NO_DAY and day <= opening_day:
-            work.fate[place] = SUPERSEDED
-            work.stop[place] = start
-        elif end - start < rules.shift_minutes_min[number]:
-            work.fate[place] = TOO_SHORT
-            work.stop[place] = start
+            fates[place], stops[place] = SUPERSEDED, start
+        elif end - start < shortest[number]:
+            fates[place], stops[place] = TOO_SHORT, start
+        else:
+            fates[place], stops[place] = CLIPPED, min(end, start + longest[number])
+    if in_order:
+        return
     for place in range(1, high - low):
         at = place
         while at > 0 and _before(work, table, at, at - 1):
@@ -163,7 +151,7 @@ def _settle_intervals(
             at -= 1
 
 
-@kernel
+@inlined
 def _before(work: Workspace, table: ShiftTable, one: int, other: int) -> bool:
     """Order by check-in minute, end and shift id. Only shifts that begin in one minute can be out of order here."""
     row, other_row = work.order[one], work.order[other]
@@ -174,26 +162,27 @@ def _before(work: Workspace, table: ShiftTable, one: int, other: int) -> bool:
     return bool(table.tie[row] < table.tie[other_row])
 
 
-@kernel
+@inlined
 def _swap(work: Workspace, at: int) -> None:
     for column in (work.order, work.end, work.stop, work.rule_set, work.fate):
         column[at - 1], column[at] = column[at], column[at - 1]
 
 
-@kernel
+@inlined
 def _cut_into_days(
     low: int, high: int, table: ShiftTable, rules: RuleTable, work: Workspace, pieces: Ints
 ) -> tuple[int, Ints]:
     """Lay out the pieces of each shift, one per local day, with raw minutes and those that do not survive step 3."""
+    starts, zone = table.start, rules.zone
+    order, ends, stops, fates, first_piece = work.order, work.end, work.stop, work.fate, work.first_piece
     count = 0
     for place in range(high - low):
-        row = work.order[place]
-        start, end, stop, fate = table.start[row], work.end[place], work.stop[place], work.fate[place]
-        work.first_piece[place] = count
-        minute = start
-        last_day = -1
+        row = order[place]
+        end, stop, fate = ends[place], stops[place], fates[place]
+        first_piece[place] = count
+        minute, last_day = starts[row], -1
         while True:
-            day, _, until = local_span(minute, rules.zone)
+            day, _, until = local_span(minute, zone)
             until = min(until, end)
             if day != last_day:
                 if count == len(pieces):
@@ -215,31 +204,30 @@ def _cut_into_days(
     return count, pieces
 
 
-@kernel
+@inlined
 def _unite_scanned(low: int, high: int, table: ShiftTable, work: Workspace) -> int:
     """Collect what scanned shifts hold together, as disjoint intervals in order; return how many."""
+    starts, scanned = table.start, table.scanned
+    order, stops, union_start, union_end = work.order, work.stop, work.union_start, work.union_end
     unions = 0
     for place in range(high - low):
-        row = work.order[place]
-        start, stop = table.start[row], work.stop[place]
-        if not table.scanned[row] or stop <= start:
+        row = order[place]
+        start, stop = starts[row], stops[place]
+        if not scanned[row] or stop <= start:
             continue
-        if unions and start <= work.union_end[unions - 1]:
-            work.union_end[unions - 1] = max(work.union_end[unions - 1], stop)
+        if unions and start <= union_end[unions - 1]:
+            union_end[unions - 1] = max(union_end[unions - 1], stop)
         else:
-            work.union_start[unions] = start
-            work.union_end[unions] = stop
+            union_start[unions], union_end[unions] = start, stop
             unions += 1
     return unions
 
 
-@kernel
+@inlined
 def _count_minutes(
-    place: int,
-    row: int,
-    held_from: int,
+    grade: int,
+    volunteer: int,
     unions: int,
-    raises: tuple[int, int],
     table: ShiftTable,
     volunteers: VolunteerTable,
     station_kind: Ints,
@@ -247,70 +235,82 @@ def _count_minutes(
     work: Workspace,
     pieces: Ints,
 ) -> None:
-    """Steps 4 to 6 for one shift: which of its surviving minutes it holds, how many the day's cap lets count, what
-    they earn.
+    """Steps 4 to 6 for the shifts of one grade, in their order: which minutes each holds, how many count, what they
+    earn.
 
-    Earlier shifts of the same grade hold everything before `held_from`; the first `unions` intervals of the workspace
-    are held by scanned shifts.
+    A shift's minutes are held already where an earlier shift of the grade reaches (`held_until`), and where one of
+    the first `unions` intervals of the workspace lies.
     """
-    minute, stop = table.start[row], work.stop[place]
-    number = work.first_piece[place]
-    # Where this shift meets the intervals that scanned shifts hold: the first that ends after its start.
-    union, beyond = 0, unions
-    while union < beyond:
-        middle = (union + beyond) // 2
-        if work.union_end[middle] <= minute:
-            union = middle + 1
-        else:
-            beyond = middle
-    while minute < stop:
-        day, within, until = local_span(minute, rules.zone)
-        until = min(until, stop)
-        if pieces[number, DAY] != day:
-            number += 1
-        rule_set = rule_set_of(day, rules)
-        cap = _cap_of(day, raises, volunteers, rules.day_minutes_max[rule_set])
-        held = 0
-        at = minute
-        while at < until:
-            # One stretch that is held, or one that is not.
-            while union < unions and work.union_end[union] <= at:
-                union += 1
-            upto = until
-            free = at >= held_from
-            if not free:
-                upto = min(upto, held_from)
-            elif union < unions and work.union_start[union] <= at:
-                free = False
-                upto = min(upto, work.union_end[union])
-            elif union < unions:
-                upto = min(upto, work.union_start[union])
-            if free:
-                held += upto - at
-                take = min(upto - at, max(cap - work.day_used[day], 0))
-                if take > 0:
-                    work.day_used[day] += take
-                    pieces[number, COUNTED] += take
+    low, high = table.first[volunteer], table.first[volunteer + 1]
+    starts, grades, stations, projects = table.start, table.scanned, table.station, table.project
+    order, stops, first_piece, day_used = work.order, work.stop, work.first_piece, work.day_used
+    union_start, union_end = work.union_start, work.union_end
+    caps, zone = rules.day_minutes_max, rules.zone
+    held_until = -1
+    for place in range(high - low):
+        row = order[place]
+        minute, stop = starts[row], stops[place]
+        if grades[row] != grade or stop <= minute:
+            continue
+        held_before, held_until = held_until, max(held_until, stop)
+        union = _first_union_after(minute, unions, union_end)
+        number = first_piece[place]
+        while minute < stop:
+            day, within, until = local_span(minute, zone)
+            until = min(until, stop)
+            if pieces[number, DAY] != day:
+                number += 1
+            rule_set = rule_set_of(day, rules)
+            cap = _cap_of(day, volunteer, volunteers, caps[rule_set])
+            at, overlapped = minute, 0
+            while at < until:  # one stretch that somebody holds already, or one that is free
+                while union < unions and union_end[union] <= at:
+                    union += 1
+                upto = until
+                if at < held_before:
+                    upto = min(upto, held_before)
+                    overlapped += upto - at
+                elif union < unions and union_start[union] <= at:
+                    upto = min(upto, union_end[union])
+                    overlapped += upto - at
+                else:
+                    if union < unions:
+                        upto = min(upto, union_start[union])
+                    counted = min(upto - at, max(cap - day_used[day], 0))
+                    day_used[day] += counted
+                    pieces[number, COUNTED] += counted
+                    pieces[number, CAPPED] += upto - at - counted
                     first = within + at - minute
-                    pieces[number, SHARE] += _percentages(
-                        first, first + take, day, rule_set, station_kind[table.station[row]], table.project[row], rules
-                    )
-                pieces[number, CAPPED] += upto - at - take
-            at = upto
-        pieces[number, OVERLAPPED] += until - minute - held
-        minute = until
+                    kind, project = station_kind[stations[row]], projects[row]
+                    pieces[number, SHARE] += _percentages(first, first + counted, day, rule_set, kind, project, rules)
+                at = upto
+            pieces[number, OVERLAPPED] += overlapped
+            minute = until
 
 
-@kernel
-def _cap_of(day: int, raises: tuple[int, int], volunteers: VolunteerTable, cap: int) -> int:
+@inlined
+def _first_union_after(minute: int, unions: int, union_end: Ints) -> int:
+    """Return the first of the intervals that scanned shifts hold together which ends after a minute."""
+    low, high = 0, unions
+    while low < high:
+        middle = (low + high) // 2
+        if union_end[middle] <= minute:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inlined
+def _cap_of(day: int, volunteer: int, volunteers: VolunteerTable, cap: int) -> int:
     """Return the day's cap for a volunteer: the greatest raise in force replaces the rule's."""
-    for row in range(raises[0], raises[1]):
+    for row in range(volunteers.raises[volunteer], volunteers.raises[volunteer + 1]):
         if volunteers.raise_day[row] == day:
             return int(volunteers.raise_minutes[row])
     return cap
 
 
-@kernel
+@inlined
 def _percentages(
     minute: int, until: int, day: int, rule_set: int, station_kind: int, project: int, rules: RuleTable
 ) -> int:
@@ -348,15 +348,16 @@ def _percentages(
     return total
 
 
-@kernel
-def _round(place: int, rules: RuleTable, work: Workspace, pieces: Ints) -> None:
-    """Step 7: percentages become shares; the shift's running sum of shares is rounded down to the unit of its rule
-    set.
-    """
-    unit = rules.credit_unit_minutes[work.rule_set[place]]
-    running = rounded = 0
-    for number in range(work.first_piece[place], work.first_piece[place + 1]):
-        pieces[number, SHARE] //= 100
-        running += pieces[number, SHARE]
-        pieces[number, CREDITED] = running // unit * unit - rounded
-        rounded = running // unit * unit
+@inlined
+def _round(shifts: int, rules: RuleTable, work: Workspace, pieces: Ints) -> None:
+    """Step 7: percentages become shares; each shift's running sum of shares is rounded down to its rule set's unit."""
+    first_piece, rule_set, units = work.first_piece, work.rule_set, rules.credit_unit_minutes
+    for place in range(shifts):
+        unit = units[rule_set[place]]
+        running = rounded = 0
+        for number in range(first_piece[place], first_piece[place + 1]):
+            pieces[number, SHARE] //= 100
+            running += pieces[number, SHARE]
+            whole = running // unit * unit if unit > 1 else running
+            pieces[number, CREDITED] = whole - rounded
+            rounded = whole

@@ -95,11 +95,10 @@ class Facts:
         """Return int32[n, 4]: station, project, day, people served; for the same three the last count stands."""
         events = self.other_events
         rows = np.flatnonzero(events.code == PEOPLE_SERVED)[::-1]
-        counts = np.stack([events.station[rows], events.project[rows], events.day[rows], events.amount[rows]], axis=1)
-        if not len(counts):
-            return counts
-        _, last = np.unique(counts[:, :3], axis=0, return_index=True)
-        return counts[last]
+        station, project, day = (column[rows] for column in (events.station, events.project, events.day))
+        key = (station.astype(np.int64) * (len(self.projects) + 1) + project + 1 << 20) + day
+        _, last = np.unique(key, return_index=True)
+        return np.stack([station[last], project[last], day[last], events.amount[rows][last]], axis=1)
 
     def people_served(self) -> Ints:
         """Return int32[n, 3]: station, day, people served."""

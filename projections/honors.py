@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from projections.calendar import months_later
-from projections.compiled import kernel
+from projections.compiled import inlined, kernel
 from projections.rule_table import RuleTable
 from projections.schema import CREDITED, DAY, DAYS, NO_DAY, NONE, ROW, Ints, ShiftTable, VolunteerTable
 
@@ -41,32 +41,33 @@ def reach_honors(
 ) -> None:
     """Write to `reached` (int32[honours]) the day number on which each honour was reached, or `NO_DAY`."""
     days = _sum_by_day(table, pieces, count, work)
-    total = 0
+    credited, scanned, touched = work.credited, work.scanned, work.days
+    asked, scanned_only, holds_from = rules.honors.minutes, rules.honors.scanned_only, rules.holds_from
+    total = volunteers.opening_minutes[volunteer]
     for number in range(days):
-        total += max(work.credited[work.days[number]], 0)
-    sets = len(rules.holds_from)
+        total += credited[touched[number]]
+    sets = len(holds_from)
     for honor in range(len(reached)):
         reached[honor] = NO_DAY
         for rule_set in range(sets):
-            minutes = rules.honors.minutes[honor, rule_set]
-            if minutes == NONE or total + volunteers.opening_minutes[volunteer] < minutes:
+            minutes = asked[honor, rule_set]
+            if minutes == NONE or total < minutes:
                 continue
-            until = rules.holds_from[rule_set + 1] if rule_set + 1 < sets else NO_DAY
+            until = holds_from[rule_set + 1] if rule_set + 1 < sets else NO_DAY
             earliest = _earliest(honor, rule_set, volunteer, volunteers, rules)
-            day = _first_day(
-                earliest, until, minutes, rules.honors.scanned_only[honor, rule_set], volunteer, volunteers, days, work
-            )
-            if day != NO_DAY:
-                reached[honor] = day
+            only = scanned_only[honor, rule_set]
+            reached[honor] = _first_day(earliest, until, minutes, only, volunteer, volunteers, days, work)
+            if reached[honor] != NO_DAY:
                 break
     for number in range(days):
-        work.credited[work.days[number]] = 0
-        work.scanned[work.days[number]] = 0
+        credited[touched[number]] = 0
+        scanned[touched[number]] = 0
 
 
-@kernel
+@inlined
 def _sum_by_day(table: ShiftTable, pieces: Ints, count: int, work: HonorWorkspace) -> int:
     """Sum credited minutes by day; return how many days, which stand in `work.days` in order."""
+    scanned, by_day, scanned_by_day, touched = table.scanned, work.credited, work.scanned, work.days
     days = 0
     last = -1
     for number in range(count):
@@ -74,21 +75,22 @@ def _sum_by_day(table: ShiftTable, pieces: Ints, count: int, work: HonorWorkspac
         # Days come nearly in order: look for the day's place from the end.
         if day != last:
             place = days
-            while place > 0 and work.days[place - 1] > day:
+            while place > 0 and touched[place - 1] > day:
                 place -= 1
-            if place == 0 or work.days[place - 1] != day:
+            if place == 0 or touched[place - 1] != day:
                 for at in range(days, place, -1):
-                    work.days[at] = work.days[at - 1]
-                work.days[place] = day
+                    touched[at] = touched[at - 1]
+                touched[place] = day
                 days += 1
             last = day
-        work.credited[day] += pieces[number, CREDITED]
-        if table.scanned[pieces[number, ROW]]:
-            work.scanned[day] += pieces[number, CREDITED]
+        credited = pieces[number, CREDITED]
+        by_day[day] += credited
+        if scanned[pieces[number, ROW]]:
+            scanned_by_day[day] += credited
     return days
 
 
-@kernel
+@inlined
 def _earliest(honor: int, rule_set: int, volunteer: int, volunteers: VolunteerTable, rules: RuleTable) -> int:
     """Return the first day on which all but the minutes can be met: registration, tenure, training, the set's own
     date.
@@ -103,7 +105,7 @@ def _earliest(honor: int, rule_set: int, volunteer: int, volunteers: VolunteerTa
     return int(earliest)
 
 
-@kernel
+@inlined
 def _first_day(
     earliest: int,
     until: int,
@@ -118,17 +120,19 @@ def _first_day(
     if earliest >= until:
         return NO_DAY
     opening_day = NO_DAY if scanned_only else volunteers.opening_day[volunteer]
+    credited = work.scanned if scanned_only else work.credited
+    touched = work.days
+    opening = volunteers.opening_minutes[volunteer]
     total = 0
     number = 0
     day = earliest
     while day < until:
-        while number < days and work.days[number] <= day:
-            total += work.scanned[work.days[number]] if scanned_only else work.credited[work.days[number]]
+        while number < days and touched[number] <= day:
+            total += credited[touched[number]]
             number += 1
-        opening = volunteers.opening_minutes[volunteer] if opening_day <= day else 0
-        if total + opening >= minutes:
+        if total + (opening if opening_day <= day else 0) >= minutes:
             return day
-        following = work.days[number] if number < days else NO_DAY
+        following = touched[number] if number < days else NO_DAY
         if day < opening_day < following:
             following = opening_day
         day = following

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from projections.compiled import kernel
+from projections.compiled import inlined, kernel
 from projections.schema import (
     MOVED,
     NO_INSTANT,
@@ -54,7 +54,7 @@ def order_shifts(shifts: ResolvedShifts, volunteers: int, shift_keys: ShiftKeys)
     return table
 
 
-@kernel
+@inlined
 def _can_earn(shifts: ResolvedShifts, shift: int) -> bool:
     return bool(shifts.check_in[shift] != NO_INSTANT and shifts.station[shift] >= 0 and not shifts.flags[shift] & VOID)
 
@@ -74,32 +74,32 @@ def _place(shifts: ResolvedShifts, free: Longs, table: ShiftTable) -> bool:
 
     Shifts come nearly in order of time, so that an insertion sort moves little.
     """
-    for shift in range(len(shifts.flags)):
+    owners, check_ins, check_outs, flags = shifts.volunteer, shifts.check_in, shifts.check_out, shifts.flags
+    first, placed, starts = table.first, table.shift, table.start
+    for shift in range(len(flags)):
         if not _can_earn(shifts, shift):
             continue
-        volunteer = shifts.volunteer[shift]
+        volunteer = owners[shift]
         row = free[volunteer]
         free[volunteer] += 1
-        start = np.int32(shifts.check_in[shift] // 60)
-        low = table.first[volunteer]
-        while row > low and table.start[row - 1] > start:
-            table.start[row] = table.start[row - 1]
-            table.shift[row] = table.shift[row - 1]
+        start = np.int32(check_ins[shift] // 60)
+        low = first[volunteer]
+        while row > low and starts[row - 1] > start:
+            starts[row], placed[row] = starts[row - 1], placed[row - 1]
             row -= 1
-        table.start[row] = start
-        table.shift[row] = shift
+        starts[row], placed[row] = start, shift
+    ends, stations, projects, grades = table.end, table.station, table.project, table.scanned
+    shift_stations, shift_projects = shifts.station, shifts.project
     scanned = SCANNED_IN | SCANNED_OUT
     tied = False
-    for volunteer in range(len(table.first) - 1):
-        for row in range(table.first[volunteer], table.first[volunteer + 1]):
-            shift = table.shift[row]
-            check_out = shifts.check_out[shift]
-            table.end[row] = NONE if check_out == NO_INSTANT else np.int32(check_out // 60)
-            table.station[row] = shifts.station[shift]
-            table.project[row] = shifts.project[shift]
-            flags = shifts.flags[shift]
-            table.scanned[row] = 1 if flags & scanned == scanned and not flags & MOVED else 0
-            if row > table.first[volunteer] and table.start[row] == table.start[row - 1]:
+    for volunteer in range(len(first) - 1):
+        for row in range(first[volunteer], first[volunteer + 1]):
+            shift = placed[row]
+            ends[row] = NONE if check_outs[shift] == NO_INSTANT else np.int32(check_outs[shift] // 60)
+            stations[row] = shift_stations[shift]
+            projects[row] = shift_projects[shift]
+            grades[row] = 1 if flags[shift] & scanned == scanned and not flags[shift] & MOVED else 0
+            if row > first[volunteer] and starts[row] == starts[row - 1]:
                 tied = True
     return tied
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from projections.calendar import civil
-from projections.compiled import kernel
+from projections.compiled import inlined, kernel
 from projections.credit import Workspace, credit_volunteer, workspace
 from projections.honors import HonorWorkspace, honor_workspace, reach_honors
 from projections.rule_table import RuleTable
@@ -201,7 +201,7 @@ def _pass_over(
                 totals.used[1] += 1
 
 
-@kernel
+@inlined
 def _keep_until(valid_until: int, pieces: Ints, count: int) -> int:
     """Move the pieces of days up to `valid_until` to the front; return how many they are."""
     kept = 0
@@ -212,9 +212,10 @@ def _keep_until(valid_until: int, pieces: Ints, count: int) -> int:
     return kept
 
 
-@kernel
+@inlined
 def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, count: int, totals: Totals) -> None:
     """Add the pieces up by year; the row of year 0 is their sum and the opening balance."""
+    scanned, hours, years = table.scanned, totals.hours, totals.years
     first_year, last_year = 0, -1
     known_day, year = -1, 0
     for number in range(count):
@@ -225,50 +226,45 @@ def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, co
             first_year = year if last_year < 0 else min(first_year, year)
             last_year = max(last_year, year)
         credited = pieces[number, CREDITED]
-        sums = totals.years[year]
-        sums[0] += pieces[number, FIRST]
-        sums[1] += pieces[number, RAW]
-        sums[2] += pieces[number, COUNTED]
-        sums[3] += credited
-        if table.scanned[pieces[number, ROW]]:
-            sums[4] += credited
-        else:
-            sums[5] += credited
-        sums[_PIECES] += 1
-    whole = totals.used[0]
-    totals.hours[whole, 0] = volunteer
-    totals.hours[whole, 1:] = 0
-    totals.hours[whole, _CREDITED] = totals.hours[whole, _ATTESTED] = opening
-    row = whole
+        years[year, 0] += pieces[number, FIRST]
+        years[year, 1] += pieces[number, RAW]
+        years[year, 2] += pieces[number, COUNTED]
+        years[year, 3] += credited
+        years[year, 4 if scanned[pieces[number, ROW]] else 5] += credited
+        years[year, _PIECES] += 1
+    whole = row = totals.used[0]
+    hours[whole, 0] = volunteer
+    hours[whole, 1:] = 0
+    hours[whole, _CREDITED] = hours[whole, _ATTESTED] = opening
     for year in range(first_year, last_year + 1):
-        sums = totals.years[year]
-        if sums[_PIECES] == 0:
+        if years[year, _PIECES] == 0:
             continue
         row += 1
-        totals.hours[row, 0] = volunteer
-        totals.hours[row, 1] = year + _YEAR_ZERO
+        hours[row, 0] = volunteer
+        hours[row, 1] = year + _YEAR_ZERO
         for column in range(_PIECES):
-            totals.hours[row, 2 + column] = sums[column]
-            totals.hours[whole, 2 + column] += sums[column]
-        sums[:] = 0
+            hours[row, 2 + column] = years[year, column]
+            hours[whole, 2 + column] += years[year, column]
+        years[year] = 0
     totals.used[0] = row + 1
 
 
-@kernel
+@inlined
 def _add_station_days(
     volunteer: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, totals: Totals
 ) -> None:
     """Add each piece to its station and day. A volunteer counts once per station and day, where a shift begins."""
+    rows, sums, stamps = table.station, totals.stations, totals.stamps
     for number in range(count):
         day = pieces[number, DAY]
-        station = table.station[pieces[number, ROW]]
-        sums = totals.stations[station, day - first_day]
+        station = rows[pieces[number, ROW]]
+        at = day - first_day
         if pieces[number, FIRST]:
-            sums[0] += 1
+            sums[station, at, 0] += 1
             stamp = volunteer * DAYS + day  # shifts come in order of time, so equal days follow one another
-            if totals.stamps[station] != stamp:
-                totals.stamps[station] = stamp
-                sums[1] += 1
-        sums[2] += pieces[number, RAW]
-        sums[3] += pieces[number, COUNTED]
-        sums[4] += pieces[number, CREDITED]
+            if stamps[station] != stamp:
+                stamps[station] = stamp
+                sums[station, at, 1] += 1
+        sums[station, at, 2] += pieces[number, RAW]
+        sums[station, at, 3] += pieces[number, COUNTED]
+        sums[station, at, 4] += pieces[number, CREDITED]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from projections.compiled import kernel
+from projections.compiled import inlined, kernel
 from projections.schema import (
     ATTESTED,
     CHANGES_CHECK_IN,
@@ -71,7 +71,7 @@ def resolve(events: ShiftEvents, volunteer: Ints, station_rank: Ints, project_ra
     return shifts
 
 
-@kernel
+@inlined
 def _rank(number: int, ranks: Ints) -> int:
     return -1 if number < 0 else ranks[number]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from projections.compiled import kernel
+from projections.compiled import inlined, kernel
 from projections.schema import NONE, Ints, Words
 
 
@@ -77,7 +77,7 @@ class ShiftNumbers:
         )
 
 
-@kernel
+@inlined
 def _slot(volunteer: int, low: int, mask: int) -> np.int64:
     """Return where to look first. The lower half of a UUID is random; whoever forges ids only slows the look-up."""
     mixed = np.uint64(low) ^ (np.uint64(volunteer) * np.uint64(0x9E3779B97F4A7C15))
