@@ -1,0 +1,76 @@
+"""Cold: from PostgreSQL's log to a new archive on disk, flushed.
+
+Peers, over the same log in the same run: the eventsourcing library's recorder, pages of 1,000 events, each decoded with
+its mapper (which ends in objects, not in an archive); and COPY in binary form to this process, which throws the bytes
+away: what reading alone costs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+from bench.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
+from bench.data import BenchLedger, bench_ledger
+from bench.stock import read_and_decode
+from replay.archive import Archive
+
+COPY_LOG = "COPY ledger.stored_events TO STDOUT (FORMAT binary)"
+
+
+def archive_once(ledger: BenchLedger, parent: Path) -> tuple[Stopwatch, int]:
+    """Archive the whole log in a fresh folder; return the size of the archive."""
+    folder = Path(tempfile.mkdtemp(prefix="cold-", dir=parent))
+    try:
+        archive = Archive(folder, ledger.archive.ledger)
+        watch = Stopwatch()
+        position = archive.rebuild(ledger.database)
+        watch.lap("archive")
+        assert position == ledger.archive.position
+        return watch, archive.bytes_on_disk()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_alone(ledger: BenchLedger) -> tuple[float, int]:
+    """Read the log by COPY and keep nothing; return events per second and bytes."""
+    size, begun = 0, perf_counter()
+    with (
+        ledger.database.pool.connection() as connection,
+        connection.cursor() as cursor,
+        cursor.copy(COPY_LOG) as copy,
+    ):
+        for block in copy:
+            size += len(block)
+    return ledger.archive.position / (perf_counter() - begun), size
+
+
+def measure(ledger: BenchLedger, options: Options) -> Result:
+    """Archive the log, then run the peers."""
+    found = [archive_once(ledger, options.data or BENCH_DATA) for _ in range(options.repeat)]
+    peak = peak_mib()
+    say("peers")
+    read_rate, read_bytes = read_alone(ledger)
+    peers = {
+        "eventsourcing recorder and mapper, pages of 1,000": read_and_decode(ledger.url, options.peer_seconds),
+        "COPY to nowhere (reading alone)": read_rate,
+    }
+    more: dict[str, object] = {
+        "archive_mib": round(found[0][1] / (1 << 20), 1),
+        "read_mib": round(read_bytes / (1 << 20), 1),
+        "disk": ledger.sizes(),
+    }
+    return Result("cold", ledger.archive.position, [watch.seconds for watch, _ in found], peak, peers, more)
+
+
+def main() -> None:
+    """Measure and report."""
+    options = parse(__doc__)
+    with bench_ledger(options) as ledger:
+        publish(measure(ledger, options), options, machine(ledger.url))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Live: how long after its commit a check-out is in the read models, and how fast a follower catches up.
+
+It appends to a ledger of its own, `.bench/live-<S>`, which grows with each run; a directory given by `--data` grows
+as well. `latency_ms`: from the commit of a check-out (one order, one transaction) to the moment another connection
+sees the follower's commit, which is asked for every millisecond. Then the follower stops, commands are recorded, and
+what is timed is its catching up with them. Peer: the eventsourcing library's projection runner with its view in
+PostgreSQL, which adds up less (bench/stock.py).
+"""
+
+from __future__ import annotations
+
+import random
+from statistics import median, quantiles
+from time import perf_counter, sleep, time
+
+import psycopg
+
+from bench.common import Options, Result, machine, parse, peak_mib, publish, say
+from bench.data import BenchLedger, bench_ledger
+from bench.scans import Scans, check, in_batches
+from bench.stock import postgres_projection
+from ledger.commands import CheckOut, Order
+from ledger.intake import Intake
+from ledger.names import Position
+from projections.schema import REGISTERED
+from replay import store
+from replay.follower import Follower
+
+CHECK_OUTS = 200
+CATCH_UP_COMMANDS = 20_000
+BATCH = 1_000
+WAIT_SECONDS_MAX = 60.0
+
+
+class BenchLive:
+    """A loaded ledger, an intake, and the registered volunteers in random order."""
+
+    def __init__(self, ledger: BenchLedger) -> None:
+        self.database = ledger.database
+        self.intake = Intake(ledger.database)
+        facts = ledger.archive.facts()
+        others, names = facts.other_events, facts.volunteers.texts()
+        registered = others.volunteer[others.code == REGISTERED].tolist()
+        self.volunteers = [names[number] for number in registered]
+        random.Random(1).shuffle(self.volunteers)  # noqa: S311 - which volunteers serve is no secret
+        self.stations = facts.stations.texts()
+
+    def scans(self, shifts: int) -> Scans:
+        """Return a plan of shifts of the last days."""
+        now = int(time())
+        return Scans(self.volunteers, self.stations, now, shifts, id_share=10).ending(now)
+
+    def record(self, orders: list[Order]) -> Position:
+        """Record orders in one transaction; return the last position."""
+        return check(self.intake.execute(orders))
+
+
+def latencies(live: BenchLive, check_outs: int) -> tuple[list[float], list[float]]:
+    """Check volunteers out, one by one; return the seconds to the commit, and from it to the read models."""
+    orders = list(live.scans(check_outs).orders())
+    ins = [order for order in orders if not isinstance(order.command, CheckOut)]
+    outs = [order for order in orders if isinstance(order.command, CheckOut)]
+    committed, shown = [], []
+    follower = Follower(live.database)
+    follower.start()
+    try:
+        with psycopg.connect(live.database.url, autocommit=True) as reader:
+            await_position(reader, follower, live.record(ins))
+            for order in outs:
+                begun = perf_counter()
+                position = live.record([order])
+                recorded = perf_counter()
+                await_position(reader, follower, position)
+                committed.append(recorded - begun)
+                shown.append(perf_counter() - recorded)
+    finally:
+        follower.close()
+    return committed, shown
+
+
+def await_position(reader: psycopg.Connection[tuple[object, ...]], follower: Follower, position: int) -> None:
+    """Wait until the read models are at a position."""
+    deadline = perf_counter() + WAIT_SECONDS_MAX
+    while True:
+        generation = store.current_generation(reader)
+        if generation is not None and generation.position >= position:
+            return
+        assert follower.alert is None, follower.alert
+        assert perf_counter() < deadline, f"the follower did not reach position {position}"
+        sleep(0.001)
+
+
+def catch_up(live: BenchLive, commands: int) -> float:
+    """Record commands that nobody follows; return the seconds a follower takes to catch up with them."""
+    for batch in in_batches(live.scans(commands // 2).orders(), BATCH):
+        head = live.record(batch)
+    begun = perf_counter()
+    assert Follower(live.database).catch_up() == head
+    return perf_counter() - begun
+
+
+def measure(ledger: BenchLedger, options: Options) -> Result:
+    """Measure latency, then throughput."""
+    live, commands = BenchLive(ledger), CATCH_UP_COMMANDS
+    if options.scale < 0.1:  # a small town's week
+        commands = max(BATCH, int(options.scale * 10 * CATCH_UP_COMMANDS))
+    catch_up(live, BATCH)  # warms up
+    committed, shown = latencies(live, CHECK_OUTS)
+    runs = [catch_up(live, commands) for _ in range(options.repeat)]
+    peak = peak_mib()
+    more: dict[str, object] = {
+        "latency_ms": in_milliseconds(shown),
+        "commit_ms": in_milliseconds(committed),
+        "check_outs": len(shown),
+        "volunteers": len(live.volunteers),
+        "events_in_ledger": int(live.database.log.head()),
+    }
+    say("peers")
+    head = int(live.database.log.head())
+    rate = postgres_projection(live.database.url, head, options.peer_seconds)
+    peers = {"eventsourcing projection runner, view in PostgreSQL": rate}
+    return Result("live", commands, runs, peak, peers, more)
+
+
+def in_milliseconds(seconds: list[float]) -> dict[str, float]:
+    """Return median, 95th percentile and maximum."""
+    return {
+        "median": round(median(seconds) * 1000, 2),
+        "p95": round(quantiles(seconds, n=20)[-1] * 1000, 2),
+        "max": round(max(seconds) * 1000, 2),
+    }
+
+
+def main() -> None:
+    """Measure and report."""
+    options = parse(__doc__)
+    with bench_ledger(options, kind="live") as ledger:
+        publish(measure(ledger, options), options, machine(ledger.url))
+
+
+if __name__ == "__main__":
+    main()

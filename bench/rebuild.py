@@ -1,0 +1,137 @@
+"""Rebuild: from a change of rules to a switched generation in PostgreSQL that answers queries.
+
+The rules change in two places: the day's cap, and a new factor for weekends. Everything is counted: reading the
+archive, replaying, writing, indexing, verifying, the commit, dropping an old generation. `copy_alone` is what COPY of
+the same rows costs without indexes. Peer: the eventsourcing library's projection runner with its view in PostgreSQL,
+one transaction per event as it recommends; once more without waiting for the disk at each commit. It computes less
+(bench/stock.py). The published rules are put back at the end.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from psycopg import sql
+
+from bench.common import (
+    Options,
+    Result,
+    Stopwatch,
+    machine,
+    median_seconds,
+    median_stages,
+    parse,
+    peak_mib,
+    publish,
+    say,
+)
+from bench.data import BenchLedger, bench_ledger
+from bench.stock import postgres_projection
+from projections.rules import rules_digest
+from replay import store
+from replay.published import Rules, published_rules
+from replay.rebuild import Rebuilt, rebuild, replay
+from replay.rows import Rows
+
+COPY_SCHEMA = "bench_copy"
+
+WEEKENDS = """
+[[rule_sets.factors]]
+name = "weekends"
+percent = 110
+weekdays = [6, 7]
+"""
+
+
+def candidate(rules: Rules, day_minutes_max: int) -> Rules:
+    """Return other rules: another cap of the day in every rule set, and a new factor in the last."""
+    text = rules.text.replace("day_minutes_max = 480", f"day_minutes_max = {day_minutes_max}")
+    assert text != rules.text, "the published rules have another cap: see rules/luohu.toml"
+    text += WEEKENDS
+    return Rules(0, rules_digest(text), text)
+
+
+def rebuild_once(ledger: BenchLedger, rules: Rules) -> tuple[Stopwatch, Rebuilt]:
+    """Rebuild under `rules`, which are not those of the live generation."""
+    watch, doing = Stopwatch(), ["beginning"]
+
+    def step(what: str) -> None:
+        watch.lap(doing[-1])
+        doing.append(what)
+
+    rebuilt = rebuild(ledger.database, ledger.archive, rules, step=step)
+    watch.lap(doing[-1])
+    with ledger.database.pool.connection() as connection:
+        live = store.current_generation(connection)
+    assert live == rebuilt.generation
+    return watch, rebuilt
+
+
+def copy_alone(ledger: BenchLedger, rows: Rows, like: store.Generation) -> Stopwatch:
+    """COPY the rows of a generation into tables without indexes, and commit."""
+    place = sql.Identifier(COPY_SCHEMA)
+    with ledger.database.pool.connection() as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(place))
+        watch = Stopwatch()
+        with connection.transaction():
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(place))
+            for name, table in rows.tables().items():
+                target, model = sql.Identifier(COPY_SCHEMA, name), sql.Identifier(like.schema, name)
+                connection.execute(sql.SQL("CREATE TABLE {} (LIKE {})").format(target, model))
+                store.copy_table(connection, target, table)
+        watch.lap("copy")
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(place))
+    return watch
+
+
+def measure(ledger: BenchLedger, options: Options) -> Result:
+    """Rebuild under other rules, again and again, then run the peers and put the published rules back."""
+    published = published_rules(ledger.database.log)
+    others = [candidate(published, 420), candidate(published, 435)]
+    rebuild_once(ledger, others[1])  # warms up
+    found = [rebuild_once(ledger, others[number % 2]) for number in range(options.repeat)]
+    runs, rebuilt = [watch for watch, _ in found], found[-1][1]
+    peak = peak_mib()
+    rows = replay(ledger.archive.facts(until=rebuilt.events), others[(options.repeat - 1) % 2])
+    written = rebuilt.hours + rebuilt.station_days + rebuilt.standings
+    copied = [copy_alone(ledger, rows, rebuilt.generation) for _ in range(options.repeat)]
+    copy_seconds = median_seconds(copied)
+    more: dict[str, object] = {
+        "stages": median_stages(runs),
+        "rows": {"hours": rebuilt.hours, "station_days": rebuilt.station_days, "standings": rebuilt.standings},
+        "copy_alone": {"seconds": round(copy_seconds, 4), "rows_per_second": round(written / copy_seconds, 1)},
+        "query_after_seconds": round(_query_seconds(ledger), 4),
+    }
+    result = Result("rebuild", rebuilt.events, [run.seconds for run in runs], peak, {}, more)
+    say("peers")
+    head, seconds = rebuilt.events, options.peer_seconds
+    result.peers = {
+        "eventsourcing projection runner, view in PostgreSQL": postgres_projection(ledger.url, head, seconds),
+        "the same, synchronous_commit off": postgres_projection(ledger.url, head, seconds, durable=False),
+    }
+    rebuild(ledger.database, ledger.archive, published)
+    return result
+
+
+def _query_seconds(ledger: BenchLedger) -> float:
+    """Ask the new generation for one volunteer's hours, and return how long the answer took."""
+    with ledger.database.pool.connection() as connection:
+        begun = perf_counter()
+        generation = store.current_generation(connection)
+        assert generation is not None
+        hours = sql.Identifier(generation.schema, "volunteer_hours")
+        first = connection.execute(sql.SQL("SELECT min(volunteer) FROM {}").format(hours)).fetchone()
+        found = connection.execute(sql.SQL("SELECT * FROM {} WHERE volunteer = %s").format(hours), first).fetchall()
+        assert found
+        return perf_counter() - begun
+
+
+def main() -> None:
+    """Measure and report."""
+    options = parse(__doc__)
+    with bench_ledger(options) as ledger:
+        publish(measure(ledger, options), options, machine(ledger.url))
+
+
+if __name__ == "__main__":
+    main()

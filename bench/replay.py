@@ -1,0 +1,100 @@
+"""Replay: from the archive on disk to all read models in memory, warm (kernels compiled, files in the page cache).
+
+Stages: read (Parquet to columns), resolve (events to shifts), order (shifts by volunteer and time), compute (credit,
+hours, station days, honours). Peers, over the same log in the same run: the eventsourcing library's projection runner
+with its view in memory; a plain fold over event objects, with and without reading and decoding them; DuckDB over the
+same Parquet. All peers but DuckDB use one core, and all compute less (bench/stock.py, bench/folds.py).
+"""
+
+from __future__ import annotations
+
+import os
+
+from bench.common import Options, Result, Stopwatch, machine, median_stages, parse, peak_mib, publish, say
+from bench.data import BenchLedger, bench_ledger
+from bench.folds import duckdb_query, fold_from_log, fold_in_memory
+from bench.stock import memory_projection
+from projections.read_models import ReadModels, compute
+from projections.rule_table import honor_ids, rule_table
+from projections.rules import RuleTimeline
+from replay import store
+from replay.archive import Archive
+from replay.published import published_rules
+from replay.rows import rows_of
+
+
+def replay_once(archive: Archive, timeline: RuleTimeline) -> tuple[Stopwatch, ReadModels]:
+    """Replay the whole archive, one stage after the other."""
+    watch = Stopwatch()
+    facts = archive.facts(threads=os.cpu_count() or 1)
+    watch.lap("read")
+    resolved = facts.resolved()
+    watch.lap("resolve")
+    table = facts.ordered(resolved)
+    watch.lap("order")
+    models = compute(
+        table,
+        facts.volunteer_table(),
+        facts.station_kinds(),
+        rule_table(timeline, facts.projects.number),
+        facts.people_served(),
+        threads=os.cpu_count() or 1,
+    )
+    watch.lap("compute")
+    return watch, models
+
+
+def check(ledger: BenchLedger, models: ReadModels, timeline: RuleTimeline) -> None:
+    """Hold the read models just computed to those in PostgreSQL, if both were made with the same rules."""
+    with ledger.database.pool.connection() as connection:
+        generation = store.current_generation(connection)
+    facts = ledger.archive.facts()
+    if generation is not None and generation.timeline() == timeline:
+        rows = rows_of(models, facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline))
+        assert rows.checksum() == generation.checksum, "the bench computes something else than a rebuild"
+
+
+def measure(ledger: BenchLedger, options: Options) -> Result:
+    """Replay, then run the peers."""
+    archive, timeline = ledger.archive, published_rules(ledger.database.log).timeline()
+    _, models = replay_once(archive, timeline)  # warms up
+    runs = [replay_once(archive, timeline)[0] for _ in range(options.repeat)]
+    peak = peak_mib()
+    check(ledger, models, timeline)
+    more: dict[str, object] = {
+        "stages": median_stages(runs),
+        "threads": os.cpu_count(),
+        "rows": {
+            "hours": len(models.hours),
+            "station_days": int(models.stations.any(axis=2).sum()),
+            "standings": len(models.standings),
+        },
+        "disk": ledger.sizes(),
+    }
+    del models
+    return Result("replay", archive.position, [run.seconds for run in runs], peak, peers(ledger, options), more)
+
+
+def peers(ledger: BenchLedger, options: Options) -> dict[str, float]:
+    """Return events per second of each peer."""
+    say("peers")
+    log, seconds, head = ledger.database.log, options.peer_seconds, ledger.archive.position
+    found = {
+        "eventsourcing projection runner, view in memory": memory_projection(ledger.url, head, seconds),
+        "plain Python fold from the log": fold_from_log(log, seconds),
+        "plain Python fold, events decoded before": fold_in_memory(log, seconds),
+    }
+    if (rate := duckdb_query(ledger.archive.folder, head)) is not None:
+        found["DuckDB over the same Parquet"] = rate
+    return found
+
+
+def main() -> None:
+    """Measure and report."""
+    options = parse(__doc__)
+    with bench_ledger(options) as ledger:
+        publish(measure(ledger, options), options, machine(ledger.url))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Streams of check-ins and check-outs, as counters would send them: the load of the intake and live benches.
+
+Every volunteer serves once a day, three hours, one after the other in turn, so check-ins and check-outs alternate and
+an eighth of the volunteers is in service at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from ledger.commands import CheckIn, CheckOut, Command, Order
+from ledger.intake import Accepted, Answer
+from ledger.names import Position, shift_id_for
+
+DAY_SECONDS = 86_400
+DAY_PARTS = 8
+"""A shift takes an eighth of the day."""
+
+
+class Scans(NamedTuple):
+    """A plan of shifts: whose, where, from when on, and who makes the ids of shifts.
+
+    `id_share`: of ten shifts, so many have an id that the station made; for the others the ledger makes one, and finds
+    the open shift when the check-out comes.
+    """
+
+    volunteers: Sequence[str]
+    stations: Sequence[str]
+    begins: int
+    shifts: int
+    id_share: int
+
+    @property
+    def open_shifts(self) -> int:
+        """How many shifts go on at once."""
+        return max(1, len(self.volunteers) // DAY_PARTS)
+
+    @property
+    def ends(self) -> int:
+        """The instant behind the last check-out, in epoch seconds."""
+        return self._instant(self.shifts + self.open_shifts)
+
+    def ending(self, instant: int) -> Scans:
+        """Return the same plan, moved so that its last check-out lies before `instant`."""
+        return self._replace(begins=self.begins + instant - self.ends)
+
+    def _instant(self, number: int) -> int:
+        return self.begins + number * DAY_SECONDS // len(self.volunteers)
+
+    def orders(self) -> Iterator[Order]:
+        """Yield all orders, in the order in which they come in. Each call names them anew."""
+        source = f"/bench/{uuid4()}"
+        for number in range(self.shifts + self.open_shifts):
+            if number < self.shifts:
+                yield self._order(source, "in", number, self._check_in(source, number))
+            if number >= self.open_shifts:
+                ended = number - self.open_shifts
+                yield self._order(source, "out", ended, self._check_out(source, ended, self._instant(number)))
+
+    def _check_in(self, source: str, number: int) -> Command:
+        volunteer, station = self._who(number), self._where(number)
+        instant, shift = self._instant(number), self._shift(source, number)
+        return CheckIn(volunteer=volunteer, station=station, occurred_at=instant, shift=shift)
+
+    def _check_out(self, source: str, number: int, instant: int) -> Command:
+        volunteer, station = self._who(number), self._where(number)
+        return CheckOut(volunteer=volunteer, station=station, occurred_at=instant, shift=self._shift(source, number))
+
+    def _shift(self, source: str, number: int) -> UUID | None:
+        """Return the id a station would make, if this shift's station makes one: a UUIDv7."""
+        return shift_id_for(self._instant(number), f"{source}#{number}") if number % 10 < self.id_share else None
+
+    def _who(self, number: int) -> str:
+        return self.volunteers[number % len(self.volunteers)]
+
+    def _where(self, number: int) -> str:
+        return self.stations[number * 7919 % len(self.stations)]
+
+    def _order(self, source: str, what: str, number: int, command: Command) -> Order:
+        station = self._where(number)
+        return Order(command=command, source=source, id=f"{what}-{number}", by=f"station:{station}")
+
+
+def in_batches(orders: Iterator[Order], size: int) -> Iterator[list[Order]]:
+    """Yield orders in batches."""
+    batch: list[Order] = []
+    for order in orders:
+        batch.append(order)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def check(answers: Sequence[Answer]) -> Position:
+    """Hold every order to have been accepted and recorded anew; return the last one's position."""
+    position = Position(0)
+    for answer in answers:
+        assert isinstance(answer, Accepted), answer
+        assert not answer.duplicate, answer
+        position = answer.position
+    return position

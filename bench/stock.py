@@ -1,0 +1,250 @@
+"""The eventsourcing library as it comes, reading the ledger's log: the peer of replays and rebuilds.
+
+Its application recorder reads `ledger.stored_events` as it is, because the columns are the library's own. Its mapper
+decodes the JSON of an event into a plain object, because each topic is registered with a class. The projections add up
+minutes between check-in and check-out by volunteer and nothing else: no rules, no corrections, no stations, no honours.
+So they do much less than what they are compared with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter, sleep
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.application import Application
+from eventsourcing.dispatch import singledispatchmethod
+from eventsourcing.persistence import InfrastructureFactory, Mapper, Tracking, TrackingRecorder
+from eventsourcing.popo import POPOTrackingRecorder
+from eventsourcing.postgres import PostgresDatastore, PostgresTrackingRecorder
+from eventsourcing.projection import Projection, ProjectionRunner
+from eventsourcing.utils import Environment, register_topic
+from psycopg import connect, sql
+from psycopg.sql import SQL, Identifier
+
+from ledger.events import EVENTS
+from ledger.recorder import library_environment
+
+BENCH_SCHEMA = "bench_stock"
+PAGE_EVENTS = 1_000
+
+
+class StoredLog(Application[UUID]):
+    """The library's application on the ledger's log; its name makes its table `stored_events`."""
+
+    name = "stored"
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+class Said:
+    """An event as the library's mapper makes it: a plain object with the stored fields."""
+
+    originator_id: UUID
+    originator_version: int
+    occurred_at: int
+    volunteer: str
+    shift: str
+
+
+class CheckedIn(Said):
+    """A check-in."""
+
+
+class CheckedOut(Said):
+    """A check-out."""
+
+
+_KINDS: dict[str, type[Said]] = {"checked-in.v1": CheckedIn, "checked-out.v1": CheckedOut}
+
+for _event in EVENTS:
+    register_topic(_event.TOPIC, _KINDS.get(_event.TOPIC, Said))
+
+
+def stock_environment(url: str) -> dict[str, str]:
+    """Return the environment of the library's own recorder on the ledger's log."""
+    return {
+        **library_environment(url),
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "STORED_CREATE_TABLE": "no",  # the log is there
+        "IN_MEMORY_PERSISTENCE_MODULE": "eventsourcing.popo",
+        "IN_POSTGRES_POSTGRES_SCHEMA": BENCH_SCHEMA,
+    }
+
+
+# --- hours in memory --------------------------------------------------------------------------------------------------
+
+
+class MemoryView(POPOTrackingRecorder):
+    """Hours by volunteer in a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: dict[str, int] = {}
+        self.minutes: dict[str, int] = {}
+
+    def check_in(self, event: CheckedIn, tracking: Tracking) -> None:
+        self.insert_tracking(tracking)
+        self.begun.setdefault(event.shift, event.occurred_at)
+
+    def check_out(self, event: CheckedOut, tracking: Tracking) -> None:
+        self.insert_tracking(tracking)
+        if (begun := self.begun.pop(event.shift, None)) is not None:
+            minutes = (event.occurred_at - begun) // 60
+            self.minutes[event.volunteer] = self.minutes.get(event.volunteer, 0) + minutes
+
+
+class MemoryHours(Projection[MemoryView]):
+    name = "in_memory"
+
+    @singledispatchmethod
+    def process_event(self, domain_event: Any, tracking: Tracking) -> None:  # noqa: ARG002 - the library's signature
+        self.view.insert_tracking(tracking)
+
+    @process_event.register
+    def _(self, domain_event: CheckedIn, tracking: Tracking) -> None:
+        self.view.check_in(domain_event, tracking)
+
+    @process_event.register
+    def _(self, domain_event: CheckedOut, tracking: Tracking) -> None:
+        self.view.check_out(domain_event, tracking)
+
+
+# --- hours in PostgreSQL ----------------------------------------------------------------------------------------------
+
+
+class PostgresView(PostgresTrackingRecorder):
+    """Hours by volunteer in a table; each event and its tracking in one transaction, as the library recommends."""
+
+    def __init__(self, datastore: PostgresDatastore, *, tracking_table_name: str, **kwargs: Any) -> None:
+        super().__init__(datastore, tracking_table_name=tracking_table_name, **kwargs)
+        tables = {
+            "begun": "(shift uuid PRIMARY KEY, occurred_at bigint NOT NULL)",
+            "hours": "(volunteer text PRIMARY KEY, minutes bigint NOT NULL)",
+        }
+        for table, columns in tables.items():
+            statement = SQL("CREATE TABLE IF NOT EXISTS {} " + columns)
+            self.sql_create_statements.append(statement.format(Identifier(datastore.schema, table)))
+        begun, hours = Identifier(datastore.schema, "begun"), Identifier(datastore.schema, "hours")
+        self._check_in = SQL("INSERT INTO {} VALUES (%s, %s) ON CONFLICT DO NOTHING").format(begun)
+        self._check_out = SQL(
+            "INSERT INTO {hours} AS h SELECT %s, (%s - occurred_at) / 60 FROM {begun} WHERE shift = %s "
+            "ON CONFLICT (volunteer) DO UPDATE SET minutes = h.minutes + EXCLUDED.minutes"
+        ).format(hours=hours, begun=begun)
+
+    def check_in(self, event: CheckedIn, tracking: Tracking) -> None:
+        with self.datastore.transaction(commit=True) as cursor:
+            self._insert_tracking(cursor, tracking)
+            cursor.execute(self._check_in, (event.shift, event.occurred_at), prepare=True)
+
+    def check_out(self, event: CheckedOut, tracking: Tracking) -> None:
+        with self.datastore.transaction(commit=True) as cursor:
+            self._insert_tracking(cursor, tracking)
+            cursor.execute(self._check_out, (event.volunteer, event.occurred_at, event.shift), prepare=True)
+
+
+class PostgresHours(Projection[PostgresView]):
+    name = "in_postgres"
+
+    @singledispatchmethod
+    def process_event(self, domain_event: Any, tracking: Tracking) -> None:  # noqa: ARG002 - the library's signature
+        self.view.insert_tracking(tracking)
+
+    @process_event.register
+    def _(self, domain_event: CheckedIn, tracking: Tracking) -> None:
+        self.view.check_in(domain_event, tracking)
+
+    @process_event.register
+    def _(self, domain_event: CheckedOut, tracking: Tracking) -> None:
+        self.view.check_out(domain_event, tracking)
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+def memory_projection(url: str, head: int, seconds: float) -> float:
+    """Run the library's projection runner with the view in memory; return events per second."""
+    runner = ProjectionRunner(
+        application_class=StoredLog,
+        projection_class=MemoryHours,
+        view_class=MemoryView,
+        env=stock_environment(url),
+    )
+    return _run(runner, head, seconds)
+
+
+def postgres_projection(url: str, head: int, seconds: float, *, durable: bool = True) -> float:
+    """Run the library's projection runner with the view in PostgreSQL; return events per second.
+
+    Without `durable`, commits do not wait for the disk: what is lost in a crash can be projected again.
+    """
+    with _bench_schema(url), _synchronous_commit(on=durable):
+        runner = ProjectionRunner(
+            application_class=StoredLog,
+            projection_class=PostgresHours,
+            view_class=PostgresView,
+            env=stock_environment(url),
+        )
+        return _run(runner, head, seconds)
+
+
+def _run(runner: ProjectionRunner[StoredLog, Any], head: int, seconds: float) -> float:
+    begun = perf_counter()
+    with runner:
+        view: TrackingRecorder = runner.view
+        position, elapsed = 0, 0.0
+        while elapsed < seconds and position < head and not runner.is_interrupted.is_set():
+            sleep(min(0.1, seconds / 20))
+            position = view.max_tracking_id(StoredLog.name) or 0
+            elapsed = perf_counter() - begun
+    return position / elapsed
+
+
+@contextmanager
+def _bench_schema(url: str) -> Iterator[None]:
+    """A schema for the peer's tables, dropped at the end."""
+    name = sql.Identifier(BENCH_SCHEMA)
+    with connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+        try:
+            yield
+        finally:
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(name))
+
+
+@contextmanager
+def _synchronous_commit(*, on: bool) -> Iterator[None]:
+    """Connections made meanwhile wait for the disk at each commit, or not."""
+    before = os.environ.get("PGOPTIONS")
+    os.environ["PGOPTIONS"] = f"-c synchronous_commit={'on' if on else 'off'}"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PGOPTIONS"]
+        else:
+            os.environ["PGOPTIONS"] = before
+
+
+def read_and_decode(url: str, seconds: float) -> float:
+    """Read the log through the library's recorder in pages and decode it with its mapper; return events per second."""
+    factory: InfrastructureFactory[Any] = InfrastructureFactory.construct(
+        Environment(StoredLog.name, stock_environment(url))
+    )
+    with factory:
+        recorder = factory.application_recorder()
+        mapper: Mapper[UUID] = factory.mapper()
+        position, begun = 0, perf_counter()
+        while perf_counter() - begun < seconds:
+            page = recorder.select_notifications(start=position, limit=PAGE_EVENTS, inclusive_of_start=False)
+            for notification in page:
+                mapper.to_domain_event(notification)
+            if not page:
+                break
+            position = page[-1].id
+        return position / (perf_counter() - begun)
