@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -32,8 +32,8 @@ import pyarrow as pa
 from ledger.database import Database
 from projections.facts import Facts
 from projections.schema import DTYPES, Array, Ints, OtherEvents, ShiftEvents, Words
-from projections.surrogates import Names
-from replay.log_columns import READ_LINES, Dictionaries, LogColumns, columns_of_lines
+from replay.log_columns import Dictionaries, LogColumns
+from replay.log_reader import names_by_kind, read_ahead, read_lines
 from replay.segments import (
     NAME_KINDS,
     NAMES,
@@ -140,7 +140,7 @@ class Archive:
                 return head
             names = self._dictionaries(kept)
             ranges = [(low, min(low + SEGMENT_EVENTS, head)) for low in range(after, head, SEGMENT_EVENTS)]
-            for columns, new in _read_ahead(database, ranges, names):
+            for columns, new in read_ahead(database, ranges, names):
                 segment = self._write(columns, new)
                 kept.append(segment)
                 self._publish(kept)
@@ -175,7 +175,7 @@ class Archive:
         """
         self._check_tail(database)
         for segment in self.segments:
-            lines = _read_lines(database, segment.first - 1, segment.last)
+            lines = read_lines(database, segment.first - 1, segment.last)
             if sha256(lines).hexdigest() != segment.digest:
                 raise self._disagrees(f"positions {segment.first} to {segment.last} differ from the log")
             if progress:
@@ -190,7 +190,7 @@ class Archive:
         head = database.log.head()
         if head < self.position:
             raise self._disagrees(f"it holds {self.position} events, the log only {head}")
-        line = _read_lines(database, self.position - 1, self.position)
+        line = read_lines(database, self.position - 1, self.position)
         if sha256(line).hexdigest() != self.segments[-1].tail:
             raise self._disagrees(f"its event {self.position} is not the log's")
 
@@ -287,7 +287,7 @@ class Archive:
 
     def _dictionaries(self, segments: list[Segment]) -> Dictionaries:
         names = Dictionaries.empty()
-        by_kind = _names_by_kind(names)
+        by_kind = names_by_kind(names)
         for segment in segments:
             folder = self.folder / segment.folder
             for kind, texts in self._guard(folder / NAMES, read_names).items():
@@ -320,7 +320,7 @@ class Archive:
         other_events = _allocate(OtherEvents, sum(segment.other_events for segment in segments))
         shift_volunteer = np.empty(sum(segment.shifts for segment in segments), np.int32)
         names = Dictionaries.empty()
-        by_kind = _names_by_kind(names)
+        by_kind = names_by_kind(names)
 
         def load(segment: Segment, at: tuple[int, int, int]) -> dict[str, list[str]]:
             folder = self.folder / segment.folder
@@ -378,10 +378,6 @@ def known_until(facts: Facts, position: int) -> Facts:
     )
 
 
-def _names_by_kind(names: Dictionaries) -> dict[str, Names]:
-    return dict(zip(NAME_KINDS, (names.volunteers, names.stations, names.projects, names.keys), strict=True))
-
-
 def _offsets(segments: list[Segment]) -> list[tuple[int, int, int]]:
     """Return where each segment's rows begin: events of shifts, other events, shifts."""
     offsets, at = [], (0, 0, 0)
@@ -393,32 +389,3 @@ def _offsets(segments: list[Segment]) -> list[tuple[int, int, int]]:
 
 def _allocate(table: type[ShiftEvents | OtherEvents], rows: int) -> dict[str, Array]:
     return {name: np.empty(rows, DTYPES.get(name, np.int32)) for name in table._fields}
-
-
-def _read_lines(database: Database, after: int, until: int) -> bytes:
-    with database.pool.connection() as connection, connection.cursor(binary=True) as cursor:
-        row = cursor.execute(READ_LINES, {"after": after, "until": until}).fetchone()
-    return row[0].encode() if row and row[0] else b""
-
-
-def _read_ahead(
-    database: Database, ranges: list[tuple[int, int]], names: Dictionaries
-) -> Iterator[tuple[LogColumns, NewNames]]:
-    """Read ranges of the log, the next one while the last is parsed and written."""
-    with ThreadPoolExecutor(1) as pool:
-        following: Future[bytes] | None = None
-        for number, (low, high) in enumerate(ranges):
-            lines = following.result() if following else _read_lines(database, low, high)
-            if number + 1 < len(ranges):
-                following = pool.submit(_read_lines, database, *ranges[number + 1])
-            before = {kind: len(known) for kind, known in _names_by_kind(names).items()}
-            shifts = names.shifts.count
-            columns = columns_of_lines(lines, names)
-            rows = len(columns.shift_events.code) + len(columns.other_events.code)
-            if rows != high - low:
-                raise ArchiveDisagreesError(
-                    f"the log holds {rows} events between positions {low + 1} and {high}: "
-                    "it has a hole; check the database"
-                )
-            added = {kind: known.texts()[before[kind] :] for kind, known in _names_by_kind(names).items()}
-            yield columns, NewNames(*names.shifts.since(shifts), added)

@@ -40,15 +40,6 @@ from projections.schema import (
 )
 from projections.surrogates import Names, ShiftNumbers
 
-READ_LINES = """
-SELECT string_agg(
-  '{"position":' || notification_id || ',"topic":"' || topic || '",' || substr(convert_from(state, 'UTF8'), 2),
-  E'\\n' ORDER BY notification_id)
-FROM ledger.stored_events
-WHERE notification_id > %(after)s AND notification_id <= %(until)s
-"""
-"""The events of a range of positions as one text, a JSON object per line, each with its position and topic."""
-
 _TEXT, _LONG = pa.string(), pa.int64()
 _SCHEMA = pa.schema(
     {
@@ -108,7 +99,7 @@ class LogColumns:
 
 
 def columns_of_lines(lines: bytes, names: Dictionaries) -> LogColumns:
-    """Parse the text of `READ_LINES` and give its names surrogates.
+    """Parse lines of JSON, each an event with its position and topic, and give its names surrogates.
 
     Raises:
         ledger.codec errors: an event that this version cannot read; nothing is skipped.

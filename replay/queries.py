@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -20,40 +20,16 @@ from ledger.codec import decode
 from ledger.database import Database
 from ledger.log import RecordedEvent
 from ledger.names import Position, shift_stream, stream
-from projections.calendar import day_number, day_of_number, local_span, zone_table
+from projections.calendar import day_number, day_of_number
 from projections.rule_table import honor_ids
 from projections.rules import RuleTimeline
-from projections.schema import (
-    CAPPED,
-    CHECK_OUT_ALONE,
-    CHECK_OUT_BEFORE_CHECK_IN,
-    CLIPPED,
-    CORRECTED_IN,
-    CORRECTED_OUT,
-    COUNTED,
-    CREDITED,
-    DAY,
-    FROM_IMPORT,
-    IN_DISPUTE,
-    MOVED,
-    NO_DAY,
-    OVERLAPPED,
-    RAW,
-    ROW,
-    SCANNED_IN,
-    SCANNED_OUT,
-    SHARE,
-    SUPERSEDED,
-    TOO_SHORT,
-    TWO_CHECK_INS,
-    TWO_CHECK_OUTS,
-    VOID,
-)
+from projections.schema import DAY, NO_DAY, ROW
 from replay import answers, store
 from replay.archive import Archive
 from replay.published import Rules, published_rules
 from replay.rows import Rows, rows_of
-from replay.touched import Circle, Person, Shift, in_log_order, read_circle, resolve_streams
+from replay.touched import Circle, Person, in_log_order, read_circle, resolve_streams
+from replay.traces import shift_day, shift_trace
 
 
 class UnknownNameError(LookupError):
@@ -144,13 +120,13 @@ class Queries:
         traced = [
             (shift, day, by_shift.get(number, []))
             for number, shift in enumerate(tables.shifts)
-            if first <= (day := _shift_day(shift, timeline)) <= last and day <= (axes.valid_at or date.max)
+            if first <= (day := shift_day(shift, timeline)) <= last and day <= (axes.valid_at or date.max)
         ]
         traced.sort(key=lambda item: (item[0].check_in or item[0].recorded_at, item[0].shift), reverse=True)
         return answers.VolunteerShifts(
             **basis,
             volunteer=volunteer,
-            shifts=[_shift_trace(shift, pieces, timeline) for shift, _, pieces in traced],
+            shifts=[shift_trace(shift, pieces, timeline) for shift, _, pieces in traced],
         )
 
     def shift_events(self, volunteer: str, shift: UUID) -> list[answers.LoggedEvent]:
@@ -166,7 +142,7 @@ class Queries:
             circle = read_circle(connection, [volunteer])
         rules = axes.rules or _rules_of(generation)
         if not axes.current:
-            known_at = Position(min(generation.position, axes.known_at or generation.position))
+            known_at = _known_at(axes, generation)
             rules = axes.rules or published_rules(self._database.log, known_at=known_at)
             circle = self._circle_known_at(volunteer, circle, known_at, rules.timeline())
         if circle.persons[volunteer].registered == NO_DAY:
@@ -299,7 +275,7 @@ class Queries:
     def _replay(self, generation: store.Generation, axes: Axes) -> tuple[Rules, Rows]:
         """Replay the archive in memory under other axes: seconds for a whole district."""
         self._archive.bring_up_to_date(self._database)
-        known_at = Position(min(generation.position, axes.known_at or generation.position))
+        known_at = _known_at(axes, generation)
         rules = axes.rules or published_rules(self._database.log, known_at=known_at)
         facts = self._archive.facts(until=known_at)
         timeline = rules.timeline()
@@ -342,11 +318,15 @@ def _rules_of(generation: store.Generation) -> Rules:
     return Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
 
 
+def _known_at(axes: Axes, generation: store.Generation) -> Position:
+    """Return the position whose knowledge answers: never beyond what the read models have seen."""
+    return Position(generation.position if axes.known_at is None else min(generation.position, axes.known_at))
+
+
 def _basis(axes: Axes, rules: Rules, generation: store.Generation) -> dict[str, Any]:
-    position = generation.position if axes.known_at is None else min(generation.position, axes.known_at)
     return {
         "valid_at": axes.valid_at,
-        "known_at": position,
+        "known_at": _known_at(axes, generation),
         "rules": answers.RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest),
         "position": generation.position,
     }
@@ -367,85 +347,3 @@ def _hours_row(row: Sequence[int]) -> answers.HoursRow:
         scanned_minutes=scanned,
         attested_minutes=attested,
     )
-
-
-# --- traces ---------------------------------------------------------------------------------------------------------
-
-_FLAGS = {
-    VOID: "void",
-    IN_DISPUTE: "in-dispute",
-    MOVED: "moved",
-    CORRECTED_IN: "check-in-corrected",
-    CORRECTED_OUT: "check-out-corrected",
-    TWO_CHECK_INS: "two-check-ins",
-    TWO_CHECK_OUTS: "two-check-outs",
-    CHECK_OUT_BEFORE_CHECK_IN: "check-out-before-check-in",
-    CHECK_OUT_ALONE: "check-out-without-check-in",
-    FROM_IMPORT: "imported",
-}
-_MINUTES_FLAGS = {
-    "superseded": "superseded",
-    "too_short": "too-short",
-    "clipped": "over-shift-maximum",
-    "overlapped": "overlapped",
-    "capped": "over-day-cap",
-}
-
-
-def _instant(epoch_seconds: int | None) -> datetime | None:
-    return None if epoch_seconds is None else datetime.fromtimestamp(epoch_seconds, UTC)
-
-
-def _shift_day(shift: Shift, timeline: RuleTimeline) -> date:
-    """Return the local day of a shift's check-in, or of its first record where it has none."""
-    minute = (shift.check_in or shift.recorded_at) // 60
-    return day_of_number(local_span(minute, zone_table(timeline.time_zone))[0])
-
-
-def _trace(piece: Sequence[int]) -> dict[str, int]:
-    return {
-        "raw": piece[RAW],
-        "superseded": piece[SUPERSEDED],
-        "too_short": piece[TOO_SHORT],
-        "clipped": piece[CLIPPED],
-        "overlapped": piece[OVERLAPPED],
-        "capped": piece[CAPPED],
-        "counted": piece[COUNTED],
-        "factor_change": piece[SHARE] - piece[COUNTED],
-        "rounding": piece[SHARE] - piece[CREDITED],
-        "credited": piece[CREDITED],
-    }
-
-
-def _shift_trace(shift: Shift, pieces: Sequence[Sequence[int]], timeline: RuleTimeline) -> answers.ShiftTrace:
-    parts = [answers.PieceTrace(day=day_of_number(piece[DAY]), **_trace(piece)) for piece in pieces]
-    sums = {name: sum(getattr(part, name) for part in parts) for name in answers.Trace.model_fields}
-    scanned = shift.flags & SCANNED_IN and shift.flags & SCANNED_OUT and not shift.flags & MOVED
-    return answers.ShiftTrace(
-        shift=shift.shift,
-        station=shift.station,
-        project=shift.project,
-        check_in=_instant(shift.check_in),
-        check_out=_instant(shift.check_out),
-        first_recorded_at=datetime.fromtimestamp(shift.recorded_at, UTC),
-        grade="scanned" if scanned else "attested",
-        flags=_flags(shift, sums, timeline),
-        trace=answers.Trace(**sums),
-        pieces=parts,
-    )
-
-
-def _flags(shift: Shift, sums: dict[str, int], timeline: RuleTimeline) -> list[str]:
-    """Name what an auditor should look at."""
-    flags = [name for bit, name in _FLAGS.items() if shift.flags & bit]
-    if shift.check_in is None and not shift.flags & CHECK_OUT_ALONE:
-        flags.append("no-check-in")
-    if shift.check_in is not None and shift.check_out is None:
-        flags.append("no-check-out")
-    flags += [name for column, name in _MINUTES_FLAGS.items() if sums[column] > 0]
-    day = _shift_day(shift, timeline)
-    rule_set = [known for known in timeline.rule_sets if known.holds_from <= day or known is timeline.rule_sets[0]][-1]
-    ended = shift.check_out or shift.check_in
-    if ended and shift.recorded_at - ended > rule_set.late_entry_days * 86_400 and not shift.flags & FROM_IMPORT:
-        flags.append("late")
-    return flags

@@ -1,0 +1,118 @@
+"""Traces: a resolved shift and its pieces, in words for people.
+
+Each minute of a shift is in one column, and what is odd about the shift has a name that an auditor can search for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+from projections.calendar import day_of_number, local_span, zone_table
+from projections.rules import RuleTimeline
+from projections.schema import (
+    CAPPED,
+    CHECK_OUT_ALONE,
+    CHECK_OUT_BEFORE_CHECK_IN,
+    CLIPPED,
+    CORRECTED_IN,
+    CORRECTED_OUT,
+    COUNTED,
+    CREDITED,
+    DAY,
+    FROM_IMPORT,
+    IN_DISPUTE,
+    MOVED,
+    OVERLAPPED,
+    RAW,
+    SCANNED_IN,
+    SCANNED_OUT,
+    SHARE,
+    SUPERSEDED,
+    TOO_SHORT,
+    TWO_CHECK_INS,
+    TWO_CHECK_OUTS,
+    VOID,
+)
+from replay import answers
+from replay.touched import Shift
+
+_FLAGS = {
+    VOID: "void",
+    IN_DISPUTE: "in-dispute",
+    MOVED: "moved",
+    CORRECTED_IN: "check-in-corrected",
+    CORRECTED_OUT: "check-out-corrected",
+    TWO_CHECK_INS: "two-check-ins",
+    TWO_CHECK_OUTS: "two-check-outs",
+    CHECK_OUT_BEFORE_CHECK_IN: "check-out-before-check-in",
+    CHECK_OUT_ALONE: "check-out-without-check-in",
+    FROM_IMPORT: "imported",
+}
+_MINUTES_FLAGS = {
+    "superseded": "superseded",
+    "too_short": "too-short",
+    "clipped": "over-shift-maximum",
+    "overlapped": "overlapped",
+    "capped": "over-day-cap",
+}
+
+
+def _instant(epoch_seconds: int | None) -> datetime | None:
+    return None if epoch_seconds is None else datetime.fromtimestamp(epoch_seconds, UTC)
+
+
+def shift_day(shift: Shift, timeline: RuleTimeline) -> date:
+    """Return the local day of a shift's check-in, or of its first record where it has none."""
+    minute = (shift.check_in or shift.recorded_at) // 60
+    return day_of_number(local_span(minute, zone_table(timeline.time_zone))[0])
+
+
+def _trace(piece: Sequence[int]) -> dict[str, int]:
+    return {
+        "raw": piece[RAW],
+        "superseded": piece[SUPERSEDED],
+        "too_short": piece[TOO_SHORT],
+        "clipped": piece[CLIPPED],
+        "overlapped": piece[OVERLAPPED],
+        "capped": piece[CAPPED],
+        "counted": piece[COUNTED],
+        "factor_change": piece[SHARE] - piece[COUNTED],
+        "rounding": piece[SHARE] - piece[CREDITED],
+        "credited": piece[CREDITED],
+    }
+
+
+def shift_trace(shift: Shift, pieces: Sequence[Sequence[int]], timeline: RuleTimeline) -> answers.ShiftTrace:
+    """Return what a shift is worth and why; `pieces` are its rows of `projections.read_models.pieces_of`."""
+    parts = [answers.PieceTrace(day=day_of_number(piece[DAY]), **_trace(piece)) for piece in pieces]
+    sums = {name: sum(getattr(part, name) for part in parts) for name in answers.Trace.model_fields}
+    scanned = shift.flags & SCANNED_IN and shift.flags & SCANNED_OUT and not shift.flags & MOVED
+    return answers.ShiftTrace(
+        shift=shift.shift,
+        station=shift.station,
+        project=shift.project,
+        check_in=_instant(shift.check_in),
+        check_out=_instant(shift.check_out),
+        first_recorded_at=datetime.fromtimestamp(shift.recorded_at, UTC),
+        grade="scanned" if scanned else "attested",
+        flags=_flags(shift, sums, timeline),
+        trace=answers.Trace(**sums),
+        pieces=parts,
+    )
+
+
+def _flags(shift: Shift, sums: dict[str, int], timeline: RuleTimeline) -> list[str]:
+    """Name what an auditor should look at."""
+    flags = [name for bit, name in _FLAGS.items() if shift.flags & bit]
+    if shift.check_in is None and not shift.flags & CHECK_OUT_ALONE:
+        flags.append("no-check-in")
+    if shift.check_in is not None and shift.check_out is None:
+        flags.append("no-check-out")
+    flags += [name for column, name in _MINUTES_FLAGS.items() if sums[column] > 0]
+    day = shift_day(shift, timeline)
+    rule_set = [known for known in timeline.rule_sets if known.holds_from <= day or known is timeline.rule_sets[0]][-1]
+    ended = shift.check_out or shift.check_in
+    if ended and shift.recorded_at - ended > rule_set.late_entry_days * 86_400 and not shift.flags & FROM_IMPORT:
+        flags.append("late")
+    return flags

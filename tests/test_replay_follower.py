@@ -1,0 +1,183 @@
+"""The follower stops at what it cannot understand and says so; it never skips, and it survives a lost database."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from ledger.database import Database
+from ledger.names import Position
+from ledger.writing import head_position, take_lock, write_events
+from replay import store
+from replay.archive import Archive
+from replay.follower import Follower
+from replay.queries import Axes, Queries, UnknownNameError
+from replay.rebuild import VerificationError, rebuild
+from tests.histories import history, rule_set, rules
+from tests.replaying import append, as_rules, as_sets, empty, replayed
+
+TIMELINE = rules(rule_set(day_minutes_max=480))
+BEFORE = history("2018-12-04 09:00 in V1 U1 #1\n2018-12-04 12:00 out V1 U1 #1")
+AFTER = history(
+    "2018-12-04 09:00 in V1 U1 #1\n"
+    "2018-12-04 12:00 out V1 U1 #1\n"
+    "2018-12-05 10:00 correct V1 #1 check_out=2018-12-04T11:30"
+)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds; fail if it never does."""
+    for _ in range(1_000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("waited in vain")
+
+
+def position(database: Database) -> int:
+    with database.pool.connection() as connection:
+        generation = store.current_generation(connection)
+    assert generation is not None
+    return generation.position
+
+
+@pytest.fixture
+def started(database: Database, tmp_path: Path) -> tuple[Database, Archive, Counter[UUID]]:
+    """A ledger of one shift with its read models."""
+    archive = empty(database, tmp_path / "archive")
+    versions: Counter[UUID] = Counter()
+    append(database, BEFORE, versions)
+    rebuild(database, archive, as_rules(TIMELINE))
+    return database, archive, versions
+
+
+def test_a_running_follower_shows_a_correction(started: tuple[Database, Archive, Counter[UUID]]) -> None:
+    database, archive, versions = started
+    queries = Queries(database, archive)
+    assert queries.volunteer_hours("V1").total.credited_minutes == 180
+    follower = Follower(database)
+    follower.start()
+    try:
+        append(database, AFTER[len(BEFORE) :], versions)
+        eventually(lambda: position(database) == len(AFTER))
+    finally:
+        follower.close()
+    assert queries.volunteer_hours("V1").total.credited_minutes == 150
+
+
+def test_a_follower_whose_connections_are_cut_goes_on(started: tuple[Database, Archive, Counter[UUID]]) -> None:
+    database, _, versions = started
+    follower = Follower(database)
+    follower.start()
+    try:
+        with database.pool.connection() as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        append(database, AFTER[len(BEFORE) :], versions)
+        eventually(lambda: position(database) == len(AFTER))
+    finally:
+        follower.close()
+    assert follower.alert is None
+
+
+def test_a_poison_event_stops_the_follower_with_an_alert_and_is_never_skipped(
+    started: tuple[Database, Archive, Counter[UUID]],
+) -> None:
+    database, _, versions = started
+    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+        take_lock(cursor)
+        write_events(cursor, [(UUID(int=7), 1, "checked-in.v9", b"{}")], head_position(cursor) + 1)
+    append(database, AFTER[len(BEFORE) :], versions)
+    follower = Follower(database)
+    follower.start()
+    try:
+        eventually(lambda: follower.alert is not None)
+    finally:
+        follower.close()
+    assert follower.alert is not None
+    assert "checked-in.v9" in follower.alert
+    assert position(database) == len(BEFORE)
+
+
+def test_two_followers_count_nothing_twice(started: tuple[Database, Archive, Counter[UUID]]) -> None:
+    database, _, versions = started
+    followers = [Follower(database) for _ in range(2)]
+    for follower in followers:
+        follower.start()
+    try:
+        append(database, AFTER[len(BEFORE) :], versions)
+        eventually(lambda: position(database) == len(AFTER))
+    finally:
+        for follower in followers:
+            follower.close()
+    with database.pool.connection() as connection:
+        generation = store.current_generation(connection)
+        assert generation is not None
+        found = store.read_rows(connection, generation)
+    assert as_sets(found) == as_sets(replayed(AFTER, as_rules(TIMELINE)))
+
+
+def test_a_rebuild_beside_a_follower_that_moved_on_catches_up_before_it_answers(
+    started: tuple[Database, Archive, Counter[UUID]],
+) -> None:
+    database, archive, versions = started
+    other = as_rules(rules(rule_set(day_minutes_max=60)), version=2)
+
+    def meanwhile(step: str) -> None:
+        if step == "catching up and verifying":
+            append(database, AFTER[len(BEFORE) :], versions)
+            assert Follower(database).catch_up() == len(AFTER)
+
+    built = rebuild(database, archive, other, step=meanwhile)
+    assert built.generation.position == len(AFTER)
+    with database.pool.connection() as connection:
+        found = store.read_rows(connection, built.generation)
+    assert as_sets(found) == as_sets(replayed(AFTER, other))
+    assert built.generation.checksum == found.checksum()
+
+
+def test_a_rebuild_that_fails_leaves_the_live_generation_and_nothing_else(
+    started: tuple[Database, Archive, Counter[UUID]],
+) -> None:
+    database, archive, _ = started
+    with database.pool.connection() as connection:
+        live = store.current_generation(connection)
+        assert live is not None
+        # A generation whose rows are not what its rules make: the rebuild under the same rules must not agree.
+        connection.execute("UPDATE replay.generations SET checksum = checksum + 1")
+    with pytest.raises(VerificationError, match="the same rules gave checksum"):
+        rebuild(database, archive, as_rules(TIMELINE))
+    with database.pool.connection() as connection:
+        assert [generation.id for generation in store.list_generations(connection)] == [live.id]
+        schemas = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'generation_%'").fetchone()
+    assert schemas == (1,)
+
+
+def test_a_volunteer_is_answered_as_known_at_any_position(started: tuple[Database, Archive, Counter[UUID]]) -> None:
+    database, archive, versions = started
+    append(database, AFTER[len(BEFORE) :], versions)
+    Follower(database).catch_up()
+    queries, usual = Queries(database, archive), as_rules(TIMELINE)
+    before = queries.volunteer_hours("V1", Axes(known_at=database.log.position_at(BEFORE[-1].recorded_at), rules=usual))
+    assert (before.total.credited_minutes, before.known_at) == (180, len(BEFORE))
+    assert queries.volunteer_hours("V1").total.credited_minutes == 150
+    assert queries.volunteer_hours("V1", Axes(valid_at=date(2018, 12, 3))).total.credited_minutes == 0
+    strict = as_rules(rules(rule_set(day_minutes_max=60)), version=0)
+    assert queries.volunteer_hours("V1", Axes(rules=strict)).total.credited_minutes == 60
+    day = date(2018, 12, 4)
+    for axes, minutes in (
+        (Axes(), 150),
+        (Axes(known_at=Position(before.known_at), rules=usual), 180),
+        (Axes(rules=strict), 60),
+    ):
+        assert queries.station_activity("U1", day, day, axes).credited_minutes == minutes
+    with pytest.raises(UnknownNameError, match="volunteer V1 is not known"):
+        queries.volunteer_hours("V1", Axes(known_at=Position(0), rules=strict))
