@@ -14,6 +14,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from ledger.events import EVENTS, Event
 
 Fields = dict[str, Any]
@@ -27,7 +29,12 @@ class UnknownTopicError(LookupError):
 
 def encode(event: Event) -> tuple[str, bytes]:
     """Return the topic and the bytes to store."""
-    return event.TOPIC, event.model_dump_json(exclude_defaults=True).encode()
+    return event.TOPIC, compact_json(event)
+
+
+def compact_json(model: BaseModel, exclude: set[str] | None = None) -> bytes:
+    """Return what `model_dump_json(exclude_defaults=True)` gives, without its detour over text."""
+    return model.__pydantic_serializer__.to_json(model, exclude_defaults=True, exclude=exclude)
 
 
 def decode(topic: str, state: bytes) -> Event:

@@ -21,7 +21,7 @@ import psycopg
 from psycopg import Cursor
 from psycopg.rows import TupleRow
 
-from ledger.codec import decode
+from ledger.codec import decode, encode
 from ledger.commands import Order
 from ledger.database import Database
 from ledger.decide import decide
@@ -31,7 +31,7 @@ from ledger.persons import Text, keep_texts
 from ledger.prepare import Prepared, prepare
 from ledger.rejections import Refused, Rejection, refuse
 from ledger.streams import BatchStreams
-from ledger.writing import Row, take_lock, uuid_array, write_events
+from ledger.writing import Row, take_lock, write_events
 
 BATCH_ORDERS_MAX = 5000
 """An import of any size holds the writers' lock for a fraction of a second at a time, so a counter is never starved."""
@@ -163,7 +163,7 @@ class _Transaction:
                 continue
             for event in decision:
                 stream_id, version = self._streams.append(event)
-                yield stream_id, version, event.TOPIC, event.model_dump_json(exclude_defaults=True)
+                yield stream_id, version, *encode(event)
             position = Position(position + len(decision))
             answer = Accepted(position, duplicate=False, shift=getattr(decision[-1], "shift", None))
             self._known[prepared.name] = prepared.content, answer
@@ -196,5 +196,5 @@ def _known(cursor: Cursor[TupleRow], names: list[str]) -> dict[str, tuple[str, A
     """Return the content and the answer of those names that were answered before."""
     return {
         name.hex: (content.hex, Accepted(position, duplicate=True, shift=getattr(decode(topic, state), "shift", None)))
-        for name, content, position, topic, state in cursor.execute(_ANSWERED, (uuid_array(names),))
+        for name, content, position, topic, state in cursor.execute(_ANSWERED, ("{" + ",".join(names) + "}",))
     }

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
 
+from ledger.codec import compact_json
 from ledger.commands import CheckIn, CheckOut, Command, Noted, Order, ShiftAct
 from ledger.decide.scans import open_shift_days
 from ledger.names import shift_id_for, shift_stream, shift_stream_ranges, stream
@@ -17,34 +18,37 @@ from ledger.persons import Text, salted
 Range = tuple[UUID, UUID]
 
 
-class Touched(NamedTuple):
-    """What a decision is sure to ask of the log."""
-
-    lengths: tuple[UUID, ...] = ()
-    """Streams of which it asks the length, which is all that scans ask."""
-    ranges: tuple[Range, ...] = ()
-    """Ranges of streams in which a check-out without a shift id looks for the open shift."""
-    histories: tuple[UUID, ...] = ()
-    """Streams of which it asks the events."""
-
-
 class Prepared(NamedTuple):
-    """An order, ready for the lock. The digests are 32 hexadecimal digits."""
+    """An order, ready for the lock: 128-bit digests in hexadecimal, and what its decision is sure to ask of the log."""
 
     order: Order
     name: str
     content: str
-    text: Text | None
-    touched: Touched
+    lengths: tuple[UUID, ...] = ()
+    """Streams of which the decision asks the length, which is all that scans ask."""
+    ranges: tuple[Range, ...] = ()
+    """Ranges of streams in which a check-out without a shift id looks for the open shift."""
+    histories: tuple[UUID, ...] = ()
+    """Streams of which it asks the events."""
+    text: Text | None = None
 
 
 def prepare(order: Order) -> Prepared:
     """Prepare an order."""
     command, name = order.command, order.name
-    text = None
-    if isinstance(command, Noted) and command.text is not None:
-        text = salted(command.text, getattr(command, "volunteer", None))
-    return Prepared(order, _digest(name), content_digest(command), text, _touched(command, name))
+    digests = _digest(name.encode()), content_digest(command)
+    match command:
+        case CheckIn():
+            return Prepared(
+                order, *digests, _scanned(command, command.shift or shift_id_for(command.occurred_at, name))
+            )
+        case CheckOut() if command.shift:
+            return Prepared(order, *digests, _scanned(command, command.shift))
+        case CheckOut():
+            days = open_shift_days(command.occurred_at)
+            return Prepared(order, *digests, _scanned(command), tuple(shift_stream_ranges(command.volunteer, *days)))
+        case _:
+            return Prepared(order, *digests, histories=_histories(command), text=_text(command))
 
 
 def content_digest(command: Command) -> str:
@@ -54,29 +58,34 @@ def content_digest(command: Command) -> str:
     it is erasable, and a digest without a salt would outlive it.
     """
     exclude = {"text"} if isinstance(command, Noted) else None
-    return _digest(f"{command.TYPE} {command.model_dump_json(exclude_defaults=True, exclude=exclude)}")
+    return _digest(command.TYPE.encode() + b" " + compact_json(command, exclude))
 
 
-def _digest(text: str) -> str:
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=16).hexdigest()
 
 
-def _touched(command: Command, name: str) -> Touched:
-    if isinstance(command, CheckIn | CheckOut):
-        return _touched_by_scan(command, name)
+def _scanned(scan: CheckIn | CheckOut, shift: UUID | None = None) -> tuple[UUID, ...]:
+    """Return the streams whose length the decision about a scan asks."""
+    streams = [stream("volunteer", scan.volunteer), stream("station", scan.station)]
+    if shift:
+        streams.append(shift_stream(scan.volunteer, shift))
+    if isinstance(scan, CheckIn) and scan.project is not None:
+        streams.append(stream("project", scan.project))
+    return tuple(streams)
+
+
+def _histories(command: Command) -> tuple[UUID, ...]:
+    """Return the streams whose events the decision about any other command is sure to ask."""
     keys = [(kind, getattr(command, kind, None)) for kind in ("volunteer", "station", "project", "organisation")]
-    histories = [stream(kind, key) for kind, key in keys if key]
+    streams = [stream(kind, key) for kind, key in keys if key]
     if isinstance(command, ShiftAct):
-        histories.append(shift_stream(command.volunteer, command.shift))
-    return Touched(histories=tuple(histories))
+        streams.append(shift_stream(command.volunteer, command.shift))
+    return tuple(streams)
 
 
-def _touched_by_scan(scan: CheckIn | CheckOut, name: str) -> Touched:
-    volunteer, station = stream("volunteer", scan.volunteer), stream("station", scan.station)
-    if isinstance(scan, CheckIn):
-        shift = scan.shift or shift_id_for(scan.occurred_at, name)
-        project = (stream("project", scan.project),) if scan.project else ()
-        return Touched((volunteer, station, shift_stream(scan.volunteer, shift), *project))
-    if scan.shift:
-        return Touched((volunteer, station, shift_stream(scan.volunteer, scan.shift)))
-    return Touched((volunteer, station), tuple(shift_stream_ranges(scan.volunteer, *open_shift_days(scan.occurred_at))))
+def _text(command: Command) -> Text | None:
+    """Return a command's free text, salted, with whom it is about."""
+    if not isinstance(command, Noted) or command.text is None:
+        return None
+    return salted(command.text, getattr(command, "volunteer", None))

@@ -20,9 +20,10 @@ from ledger.names import shift_stream_ranges
 from ledger.prepare import Prepared, Range
 from ledger.writing import uuid_array
 
+# One look at the end of each stream, in the order asked: the plan cannot be anything else, and no id has to come back.
 _VERSIONS = """
-SELECT originator_id, max(originator_version) FROM ledger.stored_events
-WHERE originator_id = ANY(%s::uuid[]) GROUP BY originator_id
+SELECT (SELECT max(originator_version) FROM ledger.stored_events WHERE originator_id = asked.id)
+FROM unnest(%s::uuid[]) WITH ORDINALITY AS asked (id, place) ORDER BY place
 """
 _EVENTS = """
 SELECT originator_id, topic, state FROM ledger.stored_events
@@ -50,9 +51,9 @@ class BatchStreams:
         self._indexed = 0
         self._new_of: defaultdict[UUID, list[Event]] = defaultdict(list)
         self._new_shifts_of: defaultdict[str, set[UUID]] = defaultdict(set)
-        self._read_versions(list({stream_id for one in orders for stream_id in one.touched.lengths}))
-        self._read_events(list({stream_id for one in orders for stream_id in one.touched.histories}))
-        self._read_ranges(list({span for one in orders for span in one.touched.ranges}))
+        self._read_versions(dict.fromkeys(stream_id for one in orders for stream_id in one.lengths))
+        self._read_events(dict.fromkeys(stream_id for one in orders for stream_id in one.histories))
+        self._read_ranges(dict.fromkeys(span for one in orders for span in one.ranges))
         self.complete = all(isinstance(one.order.command, CheckIn | CheckOut) for one in orders)
         """Whether no decision will have to read any more: all that scans can ask for has been read."""
 
@@ -100,15 +101,13 @@ class BatchStreams:
 
     def _read_versions(self, ids: Collection[UUID]) -> None:
         if ids:
-            self._versions.update(dict.fromkeys(ids, 0))
-            array = uuid_array(one.hex for one in ids)
-            self._versions.update(self._cursor.execute(_VERSIONS, (array,)).fetchall())
+            versions = self._cursor.execute(_VERSIONS, (uuid_array(ids),)).fetchall()
+            self._versions.update(zip(ids, [version or 0 for (version,) in versions], strict=True))
 
     def _read_events(self, ids: Collection[UUID]) -> None:
         if ids:
-            array = uuid_array(one.hex for one in ids)
             self._stored.update((stream_id, []) for stream_id in ids)
-            for stream_id, topic, state in self._cursor.execute(_EVENTS, (array,)):
+            for stream_id, topic, state in self._cursor.execute(_EVENTS, (uuid_array(ids),)):
                 self._stored[stream_id].append((topic, state))
             for stream_id in ids:  # unless it is known: events of this batch may have gone on from there
                 self._versions.setdefault(stream_id, len(self._stored[stream_id]))

@@ -97,9 +97,9 @@ def append_history(pool: ConnectionPool[Connection[TupleRow]], chunks: Iterable[
     return head
 
 
-def uuid_array(digits: Iterable[str]) -> str:
-    """Return UUIDs, given by their 32 hexadecimal digits, as a parameter for `%s::uuid[]`; a list of UUID is slower."""
-    return "{" + ",".join(digits) + "}"
+def uuid_array(ids: Iterable[UUID]) -> str:
+    """Return ids as a parameter for `%s::uuid[]`; the driver takes longer over a list of UUID."""
+    return "{" + ",".join([one.hex for one in ids]) + "}"
 
 
 # --- lines for COPY -------------------------------------------------------------------------------------------------

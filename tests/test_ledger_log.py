@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -72,8 +73,8 @@ def test_the_tables_are_made_once_however_many_open_the_ledger_at_once(database_
         assert len(set(executor.map(identity, range(6)))) == 1
 
 
-def test_two_ledgers_have_two_identities(database: Database, server_url: str) -> None:
-    with Database.open(server_url) as other:
+def test_two_ledgers_have_two_identities(database: Database, new_database_url: Callable[[], str]) -> None:
+    with Database.open(new_database_url()) as other:
         assert other.log.identity() != database.log.identity()
 
 
