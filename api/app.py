@@ -52,6 +52,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         title="Service-hours ledger",
         version="1",
+        swagger_ui_parameters={"persistAuthorization": True},
         description=DESCRIPTION,
         lifespan=_lifespan,
         responses={"default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}},

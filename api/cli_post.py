@@ -23,6 +23,7 @@ from api.cloud_events import read_order
 from api.mistakes import Mistake
 from api.problems import Fault, fault_of_refusal
 from api.service import OpenLedger, open_ledger
+from api.taking import refused_for_content
 from ledger.commands import Order
 from ledger.intake import Accepted
 from ledger.names import Actor
@@ -113,7 +114,8 @@ def _chunks(stream: IO[bytes], size: int | None, advance: Advance) -> Iterator[l
 def _order(element: object, by: str, *, imported: bool) -> Order | Fault:
     if imported and isinstance(element, dict):
         element = {**element, "imported": True}
-    return read_order(element, by)
+    order = read_order(element, by)
+    return order if isinstance(order, Fault) else refused_for_content(order.command) or order
 
 
 def _record(ledger: OpenLedger, read: list[tuple[int, Order | Fault]], posted: Posted) -> None:

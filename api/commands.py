@@ -18,7 +18,7 @@ from api.examples import EXAMPLES
 from api.keys import Caller
 from api.problems import Problem, fault_of_refusal, fault_of_validation
 from api.service import Service
-from api.taking import refused_for_role, take
+from api.taking import refused_for_content, refused_for_role, take
 from ledger.commands import COMMANDS, Command, Order
 from ledger.intake import Accepted
 from ledger.names import CommandId
@@ -59,8 +59,8 @@ async def _give(
         raise Problem(fault_of_validation(error.errors(), prefix="Idempotency-Key")) from None
     # A caller's names are its own: two callers that choose the same one do not meet.
     order = Order(command=command, source=f"/callers/{caller.by}", id=checked, by=caller.by)
-    if denied := refused_for_role(caller, order, named_by_caller=False):
-        raise Problem(denied)
+    if wrong := refused_for_role(caller, order, named_by_caller=False) or refused_for_content(command):
+        raise Problem(wrong)
     (answer,) = await take(service, [order])
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))

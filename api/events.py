@@ -23,7 +23,7 @@ from api.dependencies import CallerHere, ServiceHere
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.keys import Caller
 from api.problems import Fault, Problem, fault_of_refusal, problem
-from api.taking import refused_for_role, take
+from api.taking import refused_for_content, refused_for_role, take
 from ledger.commands import Order
 from ledger.intake import Accepted
 
@@ -97,7 +97,7 @@ def _read(element: object, caller: Caller) -> Order | Fault:
     order = read_order(element, caller.by)
     if isinstance(order, Fault):
         return order
-    return refused_for_role(caller, order, named_by_caller=True) or order
+    return refused_for_role(caller, order, named_by_caller=True) or refused_for_content(order.command) or order
 
 
 def _parsed(body: bytes) -> Any:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from fastapi.concurrency import run_in_threadpool
 
 from api.keys import Caller, Forbidden, forbids, forbids_import, forbids_name
-from api.problems import Fault, fault_of_role, problem
+from api.problems import Fault, fault, fault_of_role, problem
 from api.service import Service
-from ledger.commands import Order
+from ledger.commands import Command, Order, PublishRules
 from ledger.group_commit import QueueFull
 from ledger.intake import Answer
+from projections.rules import RulesError, parse_timeline
 
 
 def refused_for_role(caller: Caller, order: Order, *, named_by_caller: bool) -> Fault | None:
@@ -26,6 +27,16 @@ def refused_for_role(caller: Caller, order: Order, *, named_by_caller: bool) -> 
         forbids_name(caller, order.source) if named_by_caller else None,
     )
     return next((fault_of_role(reason) for reason in reasons if reason), None)
+
+
+def refused_for_content(command: Command) -> Fault | None:
+    """Return what is wrong with a command that the ledger itself cannot tell: it keeps rules, and cannot read them."""
+    if isinstance(command, PublishRules):
+        try:
+            parse_timeline(command.text)
+        except RulesError as error:
+            return fault("invalid", f"text: {error}", field="text", remedy="correct the key")
+    return None
 
 
 async def take(service: Service, orders: Sequence[Order]) -> list[Answer]:

@@ -1,0 +1,101 @@
+"""A small ledger that is served, for tests of the API: stations, volunteers, and a key of each role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid4
+
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from api.cloud_events import BATCH, EVENT, event_type
+from api.keys import Role
+from api.service import OpenLedger, Service
+from ledger.commands import COMMANDS, Order
+from ledger.intake import Accepted
+
+STATION, OTHER_STATION = "C01", "C02"
+PROJECT = "star-school"
+FOUNDING: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("found-organisation", {"organisation": "luohu", "kind": "district"}),
+    ("found-organisation", {"organisation": "fed-01", "kind": "subdistrict", "parent": "luohu"}),
+    ("open-station", {"station": STATION, "kind": "city", "organisation": "fed-01"}),
+    ("open-station", {"station": OTHER_STATION, "kind": "community"}),
+    ("launch-project", {"project": PROJECT, "content": "teaching"}),
+)
+
+
+@dataclass
+class Served:
+    """A served ledger, and short ways to talk to it."""
+
+    service: Service
+    client: TestClient
+    tokens: dict[Role, str]
+    _names: Iterator[int] = field(default_factory=count)
+
+    @property
+    def ledger(self) -> OpenLedger:
+        return self.service.ledger
+
+    def headers(self, role: Role | None) -> dict[str, str]:
+        return {} if role is None else {"Authorization": f"Bearer {self.tokens[role]}"}
+
+    def get(self, address: str, role: Role | None = Role.READER, **parameters: Any) -> Response:
+        return self.client.get(address, params=parameters, headers=self.headers(role))
+
+    def command(
+        self, command_type: str, role: Role | None = Role.STAFF, key: str | None = None, **body: Any
+    ) -> Response:
+        headers = self.headers(role) | ({"Idempotency-Key": key} if key else {})
+        return self.client.post(f"/v1/commands/{command_type}", json=body, headers=headers)
+
+    def send(self, element: Any, role: Role | None = Role.STATION) -> Response:
+        """Post one event, or a list of them as a batch."""
+        media_type = BATCH if isinstance(element, list) else EVENT
+        return self.client.post("/v1/events", json=element, headers=self.headers(role) | {"Content-Type": media_type})
+
+    def event(self, command_type: str, source: str = f"/stations/{STATION}", **data: Any) -> dict[str, Any]:
+        """Return an event with a name that was not used before."""
+        return {
+            "specversion": "1.0",
+            "id": f"event-{next(self._names)}",
+            "source": source,
+            "type": event_type(command_type),
+            "data": data,
+        }
+
+    def volunteer(self) -> str:
+        """Register a new volunteer; return the number."""
+        number = f"V{next(self._names):07d}"
+        assert self.command("register-volunteer", volunteer=number, registered_on="2016-03-05").status_code == 201
+        return number
+
+    def served_shift(self, volunteer: str, check_in: str, check_out: str, station: str = STATION) -> tuple[UUID, int]:
+        """Scan a check-in and a check-out; return the shift and the last position."""
+        shift = uuid4()
+        position = 0
+        for command_type, instant in (("check-in", check_in), ("check-out", check_out)):
+            answer = self.command(
+                command_type, volunteer=volunteer, station=station, occurred_at=instant, shift=str(shift)
+            )
+            assert answer.status_code == 201, answer.text
+            position = answer.json()["position"]
+        return shift, position
+
+
+def give(ledger: OpenLedger, command_type: str, **body: Any) -> int:
+    """Give a command past HTTP; return its position."""
+    command = COMMANDS[command_type].model_validate(body)
+    (answer,) = ledger.intake.execute([Order(command=command, source="/test", id=str(uuid4()), by="person:test")])
+    assert isinstance(answer, Accepted), answer
+    return answer.position
+
+
+def found(ledger: OpenLedger) -> None:
+    """Enter organisations, stations and a project."""
+    for command_type, body in FOUNDING:
+        give(ledger, command_type, **body)
