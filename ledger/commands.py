@@ -34,7 +34,8 @@ from ledger.names import (
     command_name,
 )
 
-FreeText = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+FreeText = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00]*$")]
+"""What a person wrote; PostgreSQL keeps no NUL character."""
 
 
 class Command(BaseModel):
