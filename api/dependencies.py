@@ -95,7 +95,7 @@ class Reading(NamedTuple):
     @property
     def known_at(self) -> Position:
         """The last position that counts."""
-        return self.axes.known_at or Position(self.generation.position)
+        return Position(self.generation.position) if self.axes.known_at is None else self.axes.known_at
 
     def basis(self) -> answers.Basis:
         """Return what every answer repeats."""

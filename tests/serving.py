@@ -44,8 +44,8 @@ class Served:
     def headers(self, role: Role | None) -> dict[str, str]:
         return {} if role is None else {"Authorization": f"Bearer {self.tokens[role]}"}
 
-    def get(self, address: str, role: Role | None = Role.READER, **parameters: Any) -> Response:
-        return self.client.get(address, params=parameters, headers=self.headers(role))
+    def get(self, address: str, *, role: Role | None = Role.READER, **parameters: Any) -> Response:
+        return self.client.get(address, params=parameters or None, headers=self.headers(role))
 
     def command(
         self, command_type: str, role: Role | None = Role.STAFF, key: str | None = None, **body: Any
