@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from ledger.events import CorrectedField, OrganisationKind, People, StationKind, TrainingTier
 from ledger.names import (
-    Actor,
     AwardId,
+    CallingActor,
     CommandId,
     HonorId,
     Instant,
@@ -66,7 +66,7 @@ class Order(BaseModel):
     command: Command
     source: Source
     id: CommandId
-    by: Actor
+    by: CallingActor
     imported: bool = False
 
     @property

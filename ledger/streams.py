@@ -107,7 +107,7 @@ class BatchStreams:
     def _read_events(self, ids: Collection[UUID]) -> None:
         if ids:
             self._stored.update((stream_id, []) for stream_id in ids)
-            for stream_id, topic, state in self._cursor.execute(_EVENTS, (uuid_array(ids),)):
+            for stream_id, topic, state in self._cursor.execute(_EVENTS, (uuid_array(ids),)).fetchall():
                 self._stored[stream_id].append((topic, state))
             for stream_id in ids:  # unless it is known: events of this batch may have gone on from there
                 self._versions.setdefault(stream_id, len(self._stored[stream_id]))
@@ -116,7 +116,8 @@ class BatchStreams:
         if ranges:
             self._in_range.update((one, set()) for one in ranges)
             lows, highs = zip(*ranges, strict=True)
-            for low, high, stream_id, topic, state in self._cursor.execute(_RANGES, (list(lows), list(highs))):
+            rows = self._cursor.execute(_RANGES, (uuid_array(lows), uuid_array(highs))).fetchall()
+            for low, high, stream_id, topic, state in rows:
                 if stream_id not in self._in_range[low, high]:
                     self._in_range[low, high].add(stream_id)
                     self._stored[stream_id] = []

@@ -30,6 +30,7 @@ CHANNEL = "ledger"
 """Every commit notifies this channel; the payload is the new head."""
 
 CHUNK_ROWS = 100
+"""So many rows are sent at a time, and stored while the next are being made."""
 
 Row = tuple[UUID, int, str, str | bytes]
 """Stream id, version, topic, state. A state is JSON, as text or UTF-8 bytes; other bytes are stored faithfully too."""
@@ -66,7 +67,7 @@ def write_events(cursor: Cursor[TupleRow], rows: Iterable[Row], first_position: 
     """
     source = iter(rows)
     chunks = iter(lambda: list(islice(source, CHUNK_ROWS)), [])
-    _copy(cursor, (copy_lines(rows, first_position + i * CHUNK_ROWS) for i, rows in enumerate(chunks)))
+    _copy(cursor, (copy_lines(chunk, first_position + i * CHUNK_ROWS) for i, chunk in enumerate(chunks)))
 
 
 def _copy(cursor: Cursor[TupleRow], chunks: Iterable[str | bytes]) -> None:

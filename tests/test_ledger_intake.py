@@ -207,19 +207,19 @@ def _failing_on(bad: set[str], decision: Callable[[Any, Case], Any]) -> Callable
     return decide
 
 
-@pytest.mark.parametrize("bad", [{"0"}, {"4"}, {"9"}, {"2", "3", "7"}], ids=str)
+@pytest.mark.parametrize("bad", ["0", "4", "9", "237"])
 def test_one_bad_order_of_a_batch_fails_alone(
     database: Database,
     intake: Intake,
-    bad: set[str],
+    bad: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setitem(DECISIONS, "check-in", _failing_on(bad, DECISIONS["check-in"]))
+    monkeypatch.setitem(DECISIONS, "check-in", _failing_on(set(bad), DECISIONS["check-in"]))
     orders = [order(CHECK_IN, str(number)) for number in range(10)]
     answers = intake.execute(orders)
     failed = [one for one, answer in zip(orders, answers, strict=True) if isinstance(answer, Refused)]
-    assert {one.id for one in failed} == bad
+    assert {one.id for one in failed} == set(bad)
     assert refused([answer for answer in answers if isinstance(answer, Refused)]) == [Rejection.FAILED] * len(bad)
     assert database.log.head() == 2 + 10 - len(bad)
     assert {record.getMessage() for record in caplog.records} == {f"order test#{name} failed" for name in bad}

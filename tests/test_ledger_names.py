@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ledger.names import (
     Actor,
+    CallingActor,
     CommandName,
     Instant,
     VolunteerNumber,
@@ -30,6 +31,12 @@ DAY = NOON // 86400
 def test_a_phone_or_identity_number_is_no_volunteer_number(number: str) -> None:
     with pytest.raises(ValidationError, match="phone or identity number"):
         TypeAdapter(VolunteerNumber).validate_python(number)
+
+
+def test_nobody_gives_orders_under_a_phone_number() -> None:
+    assert TypeAdapter(CallingActor).validate_python("person:lin.wei") == "person:lin.wei"
+    with pytest.raises(ValidationError, match="phone or identity number"):
+        TypeAdapter(CallingActor).validate_python("person:13800138000")
 
 
 @pytest.mark.parametrize("number", ["V0000001", "12345678901", "138001380001", "a.b_c-d"])
