@@ -17,11 +17,14 @@ from api.service import DEFAULT_RULES, OpenLedger, open_ledger
 from replay.archive import Archive
 from replay.published import Rules, published_rules
 from replay.rebuild import Rebuilt, rebuild
+from replay.store import NoGenerationError
 from replay.synthetic import simulate as simulated
 from replay.synthetic.loading import write_history
 
 _CREDITED = 5
 """The column of credited minutes in a replay's hours: volunteer, year, shifts, raw, counted, credited."""
+FOLLOW_EVENTS_MAX = 50_000
+"""Read models that are further behind than this are made anew: that is faster than following event by event."""
 MARK = "simulation.json"
 """In the data directory: which synthetic history it holds, and whether the whole of it."""
 
@@ -54,7 +57,8 @@ def fill(ledger: OpenLedger, scale: float, seed: int) -> Rebuilt:
         raise Mistake(f"--scale {scale} or --seed {seed} cannot be: {error}") from None
     mark = ledger.data / MARK
     begun: dict[str, Any] = {"scale": scale, "seed": seed}
-    mark.write_text(json.dumps({**begun, "complete": False}))
+    if ledger.log.head() == 0:
+        mark.write_text(json.dumps({**begun, "complete": False}))
     with progress("Writing a synthetic history") as advance:
         write_history(ledger.database, history, lambda: _credited_minutes(ledger), progress=advance)
     mark.write_text(json.dumps({**begun, "complete": True}))
@@ -101,7 +105,21 @@ def build(ledger: OpenLedger, rules: Rules, *, archive_anew: bool = False, facts
     with progress("Reading the log into the archive") as advance:
         _archive(ledger, anew=archive_anew, advance=advance)
     with _steps("Replaying") as step:
-        return rebuild(ledger.database, ledger.archive, rules, facts_anew=facts_anew, step=step)
+        step("taking in what is new")
+        behind = ledger.archive.position - _position(ledger)
+        if behind <= FOLLOW_EVENTS_MAX:
+            ledger.catch_up()
+        return rebuild(
+            ledger.database, ledger.archive, rules, facts_anew=facts_anew or behind > FOLLOW_EVENTS_MAX, step=step
+        )
+
+
+def _position(ledger: OpenLedger) -> int:
+    """Return the position of the read models, 0 before the first."""
+    try:
+        return ledger.current_generation().position
+    except NoGenerationError:
+        return 0
 
 
 def _archive(ledger: OpenLedger, *, anew: bool, advance: Advance) -> None:

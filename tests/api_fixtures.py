@@ -12,7 +12,8 @@ from api.app import create_app
 from api.keys import Role
 from api.service import OpenLedger, running
 from ledger.database import Database
-from tests.serving import STATION, Served, found
+from tests.command_line import CommandLine
+from tests.serving import STATION, Served, found, stock
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,30 @@ def fresh(database: Database, tmp_path: Path) -> OpenLedger:
     found(ledger)
     ledger.make_ready()
     return ledger
+
+
+@pytest.fixture
+def hours(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    """The command line on an empty ledger."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    return CommandLine(tmp_path / "data", capsys)
+
+
+@pytest.fixture(scope="session")
+def stocked(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The URL and data directory of a ledger with a little history, to be read only."""
+    url, data = new_database_url(), tmp_path_factory.mktemp("stocked")
+    with Database.open(url) as database:
+        stock(OpenLedger(database, data))
+    return url, data
+
+
+@pytest.fixture
+def reads(
+    stocked: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    """The command line on the ledger with a little history."""
+    monkeypatch.setenv("DATABASE_URL", stocked[0])
+    return CommandLine(stocked[1], capsys)

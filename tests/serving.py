@@ -99,3 +99,30 @@ def found(ledger: OpenLedger) -> None:
     """Enter organisations, stations and a project."""
     for command_type, body in FOUNDING:
         give(ledger, command_type, **body)
+
+
+def stock(ledger: OpenLedger) -> None:
+    """Enter a little history: two volunteers, three shifts, a correction, people served, an opening balance."""
+    found(ledger)
+    ledger.make_ready()
+    for number in ("V0000001", "V0000002"):
+        give(ledger, "register-volunteer", volunteer=number, registered_on="2016-03-05")
+    give(
+        ledger, "record-opening-balance", volunteer="V0000002", minutes=6000, as_of="2016-06-01", evidence="paper-list"
+    )
+    for place, (volunteer, day, project) in enumerate(
+        (("V0000001", "2018-12-01", None), ("V0000001", "2018-12-02", PROJECT), ("V0000002", "2018-12-02", None)), 1
+    ):
+        scan = {"volunteer": volunteer, "station": STATION, "shift": str(UUID(int=place))}
+        give(ledger, "check-in", occurred_at=f"{day}T09:00:00+08:00", project=project, **scan)
+        give(ledger, "check-out", occurred_at=f"{day}T12:00:00+08:00", **scan)
+    give(ledger, "count-people-served", station=STATION, day="2018-12-02", people=40)
+    give(
+        ledger,
+        "correct-shift",
+        volunteer="V0000001",
+        shift=str(UUID(int=2)),
+        changes=["check_out"],
+        check_out="2018-12-02T11:00:00+08:00",
+        reason="left-early",
+    )
