@@ -38,17 +38,20 @@ class BenchLive:
     def __init__(self, ledger: BenchLedger) -> None:
         self.database = ledger.database
         self.intake = Intake(ledger.database)
+        self.served = 0
         facts = ledger.archive.facts()
         others, names = facts.other_events, facts.volunteers.texts()
         registered = others.volunteer[others.code == REGISTERED].tolist()
         self.volunteers = [names[number] for number in registered]
-        random.Random(1).shuffle(self.volunteers)  # noqa: S311 - which volunteers serve is no secret
+        random.shuffle(self.volunteers)  # others in each run, or the same would be in service all day
         self.stations = facts.stations.texts()
 
     def scans(self, shifts: int) -> Scans:
         """Return a plan of shifts of the last days."""
         now = int(time())
-        return Scans(self.volunteers, self.stations, now, shifts, id_share=10).ending(now)
+        plan = Scans(self.volunteers, self.stations, now, shifts, id_share=10, first=self.served).ending(now)
+        self.served += shifts
+        return plan
 
     def record(self, orders: list[Order]) -> Position:
         """Record orders in one transaction; return the last position."""

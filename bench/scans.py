@@ -23,7 +23,8 @@ class Scans(NamedTuple):
     """A plan of shifts: whose, where, from when on, and who makes the ids of shifts.
 
     `id_share`: of ten shifts, so many have an id that the station made; for the others the ledger makes one, and finds
-    the open shift when the check-out comes.
+    the open shift when the check-out comes. `first`: whose turn it is when the plan begins; one plan goes on from
+    another, so that nobody serves more than once a day.
     """
 
     volunteers: Sequence[str]
@@ -31,6 +32,7 @@ class Scans(NamedTuple):
     begins: int
     shifts: int
     id_share: int
+    first: int = 0
 
     @property
     def open_shifts(self) -> int:
@@ -73,7 +75,7 @@ class Scans(NamedTuple):
         return shift_id_for(self._instant(number), f"{source}#{number}") if number % 10 < self.id_share else None
 
     def _who(self, number: int) -> str:
-        return self.volunteers[number % len(self.volunteers)]
+        return self.volunteers[(self.first + number) % len(self.volunteers)]
 
     def _where(self, number: int) -> str:
         return self.stations[number * 7919 % len(self.stations)]
