@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tomllib
 from datetime import date
+from difflib import get_close_matches
 from hashlib import sha256
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -143,15 +144,26 @@ def parse_timeline(text: str) -> RuleTimeline:
     try:
         return RuleTimeline.model_validate(content)
     except ValidationError as error:
-        raise RulesError("; ".join(_sentence(dict(problem)) for problem in error.errors())) from None
+        raise RulesError("; ".join(_sentences(error))) from None
 
 
-def _sentence(problem: dict[str, object]) -> str:
-    place = problem["loc"]
-    where = ".".join(str(part) for part in place) if isinstance(place, tuple) and place else "timeline"
-    if problem["type"] == "extra_forbidden":
-        return f"{where}: unknown key; check its spelling or remove it"
-    return f"{where}: {str(problem['msg']).removeprefix('Value error, ')}"
+def _sentences(error: ValidationError) -> list[str]:
+    """Say what is wrong, a misspelt key once: with the key that is missing beside it, which is what was meant."""
+    problems = [(problem["type"], problem["loc"], problem["msg"]) for problem in error.errors()]
+    missing = {place for kind, place, _ in problems if kind == "missing"}
+    sentences = []
+    for kind, place, message in problems:
+        where = ".".join(str(part) for part in place) or "timeline"
+        if kind == "extra_forbidden":
+            siblings = [str(other[-1]) for other in missing if other[:-1] == place[:-1]]
+            meant = get_close_matches(str(place[-1]), siblings, n=1)
+            missing -= {(*place[:-1], name) for name in meant}
+            remedy = f"did you mean {meant[0]}?" if meant else "check its spelling or remove it"
+            sentences.append(f"{where}: unknown key; {remedy}")
+        elif kind not in {"missing", "too_short"}:
+            sentences.append(f"{where}: {message.removeprefix('Value error, ')}")
+    sentences += [f"{'.'.join(map(str, place))}: is missing; write it down" for place in sorted(missing, key=str)]
+    return sentences or [f"timeline: {message}" for _, _, message in problems]
 
 
 def rules_digest(text: str) -> str:
