@@ -11,7 +11,7 @@ READY := $(VENV)/ready
 
 .PHONY: run test clean warm
 
-run: warm
+run: $(READY)
 	@$(BIN)/hours run
 
 test: warm

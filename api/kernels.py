@@ -13,6 +13,8 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+
 from api.service import DEFAULT_RULES
 from ledger.codec import encode
 from ledger.events import CheckedIn, CheckedOut, Event, OpeningBalanceRecorded, StationOpened, VolunteerRegistered
@@ -20,6 +22,7 @@ from ledger.names import shift_id_for
 from projections.compiled import cache_directory
 from projections.facts import facts_of
 from projections.rules import RuleTimeline, parse_timeline
+from projections.surrogates import ShiftNumbers
 from replay.log_columns import Dictionaries, columns_of_lines
 from replay.touched import Circle, Person, Shift
 
@@ -46,9 +49,17 @@ def compile_all(timeline: RuleTimeline) -> None:
     events = _history()
     facts_of(events).read_models(timeline)  # a rebuild
     columns_of_lines(_lines(events), Dictionaries.empty())  # the archive
+    _grow(ShiftNumbers())
     circle = _circle()
     circle.read_models(timeline)  # the follower
     circle.tables().pieces(_VOLUNTEER, timeline)  # the trace of a shift
+
+
+def _grow(numbers: ShiftNumbers) -> None:
+    """Number more shifts than there is room for at first."""
+    shifts = 1 << 14
+    words = np.arange(shifts, dtype=np.uint64)
+    numbers.add(np.zeros(shifts, np.int32), words, words)
 
 
 def _history() -> Sequence[Event]:
