@@ -124,6 +124,8 @@ def volunteer(
     number: Annotated[str, typer.Argument(help="The volunteer number.")],
     *,
     shifts: Annotated[bool, typer.Option("--shifts", help="Each shift with its trace, instead.")] = False,
+    first: First = None,
+    last: Last = None,
     valid_at: ValidAt = None,
     known_at: KnownAt = None,
     rules: RulesUsed = None,
@@ -132,7 +134,8 @@ def volunteer(
     """A volunteer's hours and honours."""
     from api.cli_read import volunteer
 
-    volunteer(_data(context), number, (valid_at, known_at, rules), shifts=shifts, as_json=json)
+    period = (first, last) if shifts else None
+    volunteer(_data(context), number, period, (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()

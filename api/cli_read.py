@@ -53,17 +53,19 @@ def read_rules(path: Path) -> str:
 # --- volunteers -----------------------------------------------------------------------------------------------------
 
 
-def volunteer(data: Path, number: str, texts: AxisTexts, *, shifts: bool, as_json: bool) -> None:
-    """Show a volunteer's hours, or shifts."""
+def volunteer(
+    data: Path, number: str, period: tuple[str | None, str | None] | None, texts: AxisTexts, *, as_json: bool
+) -> None:
+    """Show a volunteer's hours; with a period (whose ends may be open) the shifts that begin in it."""
     with reading(data, texts) as (ledger, axes):
-        if shifts:
-            found = ledger.queries.volunteer_shifts(number, axes)
+        if period:
+            found = ledger.queries.volunteer_shifts(number, axes, day(period[0], "--from"), day(period[1], "--to"))
         else:
             hours = ledger.queries.volunteer_hours(number, axes)
         timeline = axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
     if as_json:
-        print_json(found if shifts else hours)
-    elif shifts:
+        print_json(found if period else hours)
+    elif period:
         _print_shifts(found, timeline)
     else:
         _print_hours(hours)
