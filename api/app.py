@@ -90,6 +90,11 @@ def _description(app: FastAPI) -> dict[str, Any]:
         schemas = schema.setdefault("components", {}).setdefault("schemas", {})
         schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
         schemas["CloudEvent"] = events.event_schema()
+        for unused in ("HTTPValidationError", "ValidationError"):  # what the framework would have answered
+            schemas.pop(unused, None)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
         app.openapi_schema = schema
     return app.openapi_schema
 

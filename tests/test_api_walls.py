@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -55,6 +56,32 @@ def test_the_root_leads_to_the_descriptions_which_need_no_network(served: Served
     assert "/static-offline-docs/swagger-ui-bundle.js" in page
     assert "https://" not in page
     assert served.client.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
+
+
+def references(part: object) -> Iterator[str]:
+    """Yield every reference in a description."""
+    match part:
+        case {"$ref": str(reference)}:
+            yield reference
+        case dict():
+            for value in part.values():
+                yield from references(value)
+        case list():
+            for value in part:
+                yield from references(value)
+        case _:
+            pass
+
+
+def test_the_description_names_problems_and_refers_to_nothing_that_is_not_there(served: Served) -> None:
+    description = served.client.get("/openapi.json").json()
+    named = set(references(description))
+    assert {"#/components/schemas/ProblemDetails", "#/components/schemas/CloudEvent"} <= named
+    assert named <= {f"#/components/schemas/{name}" for name in description["components"]["schemas"]}
+    assert "HTTPValidationError" not in str(description)
+    for path, operations in description["paths"].items():
+        for operation in operations.values():
+            assert MEDIA_TYPE in operation["responses"]["default"]["content"], path
 
 
 @pytest.mark.parametrize("role", list(Role))
