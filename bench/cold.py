@@ -53,8 +53,9 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
     peak = peak_mib()
     say("peers")
     read_rate, read_bytes = read_alone(ledger)
+    decoded_rate = read_and_decode(ledger.url, ledger.middle, options.peer_seconds)
     peers = {
-        "eventsourcing recorder and mapper, pages of 1,000": read_and_decode(ledger.url, options.peer_seconds),
+        "eventsourcing recorder and mapper, pages of 1,000": decoded_rate,
         "COPY to nowhere (reading alone)": read_rate,
     }
     more: dict[str, object] = {

@@ -42,6 +42,13 @@ class BenchLedger:
     def url(self) -> str:
         return self.database.url
 
+    @property
+    def middle(self) -> int:
+        """A position in the midst of service. Peers that cannot take in the whole log begin behind it: its first
+        hundred thousand events are registrations, of which there is little to compute.
+        """
+        return self.archive.position // 2
+
     def log_bytes(self) -> int:
         """Return the size of the log in PostgreSQL, indexes included."""
         with self.database.pool.connection() as connection:

@@ -90,9 +90,9 @@ def year_of(day: int) -> int:
     return day_of_number(day).year
 
 
-def fold_from_log(log: Log, seconds: float) -> float:
-    """Read, decode and fold the log in pages; return events per second."""
-    replay, position, begun = PlainReplay(), Position(0), perf_counter()
+def fold_from_log(log: Log, after: int, seconds: float) -> float:
+    """Read, decode and fold the log behind a position in pages; return events per second."""
+    replay, position, begun = PlainReplay(), Position(after), perf_counter()
     while perf_counter() - begun < seconds:
         page = log.read(position, PAGE_EVENTS)
         if not page:
@@ -100,12 +100,12 @@ def fold_from_log(log: Log, seconds: float) -> float:
         replay.add(decode(event.topic, event.state) for event in page)
         position = page[-1].position
     replay.finish()
-    return position / (perf_counter() - begun)
+    return (position - after) / (perf_counter() - begun)
 
 
-def fold_in_memory(log: Log, seconds: float) -> float:
+def fold_in_memory(log: Log, after: int, seconds: float) -> float:
     """Fold events that have been decoded before the clock starts; return events per second."""
-    events = [decode(event.topic, event.state) for event in log.read(Position(0), IN_MEMORY_EVENTS)]
+    events = [decode(event.topic, event.state) for event in log.read(Position(after), IN_MEMORY_EVENTS)]
     folded, begun = 0, perf_counter()
     while True:
         replay = PlainReplay()

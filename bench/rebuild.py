@@ -104,10 +104,10 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
     }
     result = Result("rebuild", rebuilt.events, [run.seconds for run in runs], peak, {}, more)
     say("peers")
-    head, seconds = rebuilt.events, options.peer_seconds
+    part = ledger.url, ledger.middle, rebuilt.events, options.peer_seconds
     result.peers = {
-        "eventsourcing projection runner, view in PostgreSQL": postgres_projection(ledger.url, head, seconds),
-        "the same, synchronous_commit off": postgres_projection(ledger.url, head, seconds, durable=False),
+        "eventsourcing projection runner, view in PostgreSQL": postgres_projection(*part),
+        "the same, synchronous_commit off": postgres_projection(*part, durable=False),
     }
     rebuild(ledger.database, ledger.archive, published)
     return result

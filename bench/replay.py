@@ -78,11 +78,11 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
 def peers(ledger: BenchLedger, options: Options) -> dict[str, float]:
     """Return events per second of each peer."""
     say("peers")
-    log, seconds, head = ledger.database.log, options.peer_seconds, ledger.archive.position
+    log, seconds, head, middle = ledger.database.log, options.peer_seconds, ledger.archive.position, ledger.middle
     found = {
-        "eventsourcing projection runner, view in memory": memory_projection(ledger.url, head, seconds),
-        "plain Python fold from the log": fold_from_log(log, seconds),
-        "plain Python fold, events decoded before": fold_in_memory(log, seconds),
+        "eventsourcing projection runner, view in memory": memory_projection(ledger.url, middle, head, seconds),
+        "plain Python fold from the log": fold_from_log(log, middle, seconds),
+        "plain Python fold, events decoded before": fold_in_memory(log, middle, seconds),
     }
     if (rate := duckdb_query(ledger.archive.folder, head)) is not None:
         found["DuckDB over the same Parquet"] = rate

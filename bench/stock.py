@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter, sleep
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from eventsourcing.application import Application
@@ -30,6 +30,8 @@ from ledger.recorder import library_environment
 
 BENCH_SCHEMA = "bench_stock"
 PAGE_EVENTS = 1_000
+
+View = TypeVar("View", bound=TrackingRecorder)
 
 
 class StoredLog(Application[UUID]):
@@ -166,42 +168,48 @@ class PostgresHours(Projection[PostgresView]):
 # --- running ----------------------------------------------------------------------------------------------------------
 
 
-def memory_projection(url: str, head: int, seconds: float) -> float:
-    """Run the library's projection runner with the view in memory; return events per second."""
-    runner = ProjectionRunner(
-        application_class=StoredLog,
-        projection_class=MemoryHours,
-        view_class=MemoryView,
-        env=stock_environment(url),
-    )
-    return _run(runner, head, seconds)
+def memory_projection(url: str, after: int, head: int, seconds: float) -> float:
+    """Run the library's projection runner with the view in memory, from behind a position to the head as far as it
+    comes; return events per second.
+    """
+    return _run(MemoryHours, MemoryView, stock_environment(url), after, head, seconds)
 
 
-def postgres_projection(url: str, head: int, seconds: float, *, durable: bool = True) -> float:
+def postgres_projection(url: str, after: int, head: int, seconds: float, *, durable: bool = True) -> float:
     """Run the library's projection runner with the view in PostgreSQL; return events per second.
 
     Without `durable`, commits do not wait for the disk: what is lost in a crash can be projected again.
     """
     with _bench_schema(url), _synchronous_commit(on=durable):
-        runner = ProjectionRunner(
-            application_class=StoredLog,
-            projection_class=PostgresHours,
-            view_class=PostgresView,
-            env=stock_environment(url),
-        )
-        return _run(runner, head, seconds)
+        return _run(PostgresHours, PostgresView, stock_environment(url), after, head, seconds)
 
 
-def _run(runner: ProjectionRunner[StoredLog, Any], head: int, seconds: float) -> float:
+def _run(
+    projection_class: type[Projection[View]],
+    view_class: type[View],
+    environment: dict[str, str],
+    after: int,
+    head: int,
+    seconds: float,
+) -> float:
+    class Beginning(view_class):  # type: ignore[valid-type,misc] # the runner makes the view, and asks it where to begin
+        """The view, which has seen everything up to a position."""
+
+        def max_tracking_id(self, application_name: str) -> int | None:
+            known: int | None = super().max_tracking_id(application_name)
+            return after if known is None and application_name == StoredLog.name else known
+
     begun = perf_counter()
-    with runner:
-        view: TrackingRecorder = runner.view
-        position, elapsed = 0, 0.0
+    runner_class: Any = ProjectionRunner  # its type parameter cannot be a class made here
+    with runner_class(
+        application_class=StoredLog, projection_class=projection_class, view_class=Beginning, env=environment
+    ) as runner:
+        position, elapsed = after, 0.0
         while elapsed < seconds and position < head and not runner.is_interrupted.is_set():
             sleep(min(0.1, seconds / 20))
-            position = view.max_tracking_id(StoredLog.name) or 0
+            position = runner.view.max_tracking_id(StoredLog.name)
             elapsed = perf_counter() - begun
-    return position / elapsed
+    return (position - after) / elapsed
 
 
 @contextmanager
@@ -231,15 +239,17 @@ def _synchronous_commit(*, on: bool) -> Iterator[None]:
             os.environ["PGOPTIONS"] = before
 
 
-def read_and_decode(url: str, seconds: float) -> float:
-    """Read the log through the library's recorder in pages and decode it with its mapper; return events per second."""
+def read_and_decode(url: str, after: int, seconds: float) -> float:
+    """Read the log behind a position through the library's recorder, in pages, and decode it with its mapper; return
+    events per second.
+    """
     factory: InfrastructureFactory[Any] = InfrastructureFactory.construct(
         Environment(StoredLog.name, stock_environment(url))
     )
     with factory:
         recorder = factory.application_recorder()
         mapper: Mapper[UUID] = factory.mapper()
-        position, begun = 0, perf_counter()
+        position, begun = after, perf_counter()
         while perf_counter() - begun < seconds:
             page = recorder.select_notifications(start=position, limit=PAGE_EVENTS, inclusive_of_start=False)
             for notification in page:
@@ -247,4 +257,4 @@ def read_and_decode(url: str, seconds: float) -> float:
             if not page:
                 break
             position = page[-1].id
-        return position / (perf_counter() - begun)
+        return (position - after) / (perf_counter() - begun)
