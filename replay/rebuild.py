@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from psycopg import sql
+from psycopg import errors, sql
 
 from ledger.database import Database
 from projections.facts import Facts
@@ -185,6 +186,6 @@ def _drop_old(database: Database) -> None:
         newest = current.id if current else 0
         old = [generation for generation in store.list_generations(connection) if generation.id < newest]
         for generation in old[: len(old) - (KEPT_GENERATIONS - 1)]:
-            with connection.transaction():
+            with suppress(errors.LockNotAvailable), connection.transaction():
                 connection.execute("SET LOCAL lock_timeout = '2s'")
                 store.drop_generation(connection, generation)
