@@ -23,6 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
+LOAD_BEFORE = os.getloadavg()[0]
+"""Processes that wanted to run in the minute before: figures from a busy machine can be told from others."""
+
 BENCH_DATA = ROOT / ".bench"
 """On the disk the repository is on: a temporary directory may be memory, on which a commit costs nothing."""
 
@@ -184,6 +187,7 @@ def machine(url: str) -> dict[str, object]:
             "cpu": _cpu_model(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30), 1),
+            "load_before": round(LOAD_BEFORE, 2),
             "system": platform.system(),
             "python": platform.python_version(),
             "postgres": shown("server_version"),

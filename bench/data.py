@@ -9,6 +9,7 @@ on where it stood.
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,12 +73,29 @@ def bench_ledger(options: Options, kind: str = "scale") -> Iterator[BenchLedger]
     events is taken as it is.
     """
     folder = (options.data or BENCH_DATA / f"{kind}-{options.scale:g}").resolve()
+    with _alone(folder):
+        yield from _open(folder, options)
+
+
+def _open(folder: Path, options: Options) -> Iterator[BenchLedger]:
     if not (folder / LOADED).exists() and (options.data is None or not _holds_events(folder)):
         say(f"loading a history of scale {options.scale:g} into {folder}; this is done once")
         command = [sys.executable, "-m", "bench.data", str(folder), str(options.scale)]
         subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
     with serving(folder) as url, Database.open(url) as database:
         yield _ready(database, folder)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a data directory against other benches: the figures of both would be worth nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "bench.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"another bench uses {folder}: wait for it, or name another directory by --data") from None
+        yield
 
 
 def _holds_events(folder: Path) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from eventsourcing.persistence import Tracking
 from bench import stock
 from bench.common import ROOT, Options, Result, Stopwatch, median_seconds, median_stages, parse
 from bench.data import bench_ledger
-from bench.folds import PlainReplay, pieces
+from bench.folds import HAS_DUCKDB, PlainReplay, pieces
 from bench.live import in_milliseconds
 from bench.scans import Scans, in_batches
 from ledger.codec import decode
@@ -25,7 +25,7 @@ from ledger.names import Position
 
 SCALE = 0.002
 KEYS = {"name", "scale", "events", "seconds", "per_second", "peak_mib", "peers", "ratio", "runs", "machine"}
-MACHINE = {"cpu", "cores", "memory_gib", "system", "python", "postgres", "fsync", "synchronous_commit"}
+MACHINE = {"cpu", "cores", "memory_gib", "load_before", "system", "python", "postgres", "fsync", "synchronous_commit"}
 ADDED = {
     "replay": {"stages", "threads", "rows", "disk"},
     "rebuild": {"stages", "rows", "copy_alone", "query_after_seconds"},
@@ -33,7 +33,6 @@ ADDED = {
     "intake": {"variants", "volunteers", "stations", "batch", "events_in_ledger"},
     "live": {"latency_ms", "commit_ms", "check_outs", "volunteers", "events_in_ledger"},
 }
-HAS_DUCKDB = find_spec("duckdb") is not None
 PEERS = {"replay": 3 + HAS_DUCKDB, "rebuild": 2, "cold": 2, "intake": 5, "live": 1}
 
 
@@ -101,6 +100,15 @@ def test_the_peers_of_a_replay_agree_with_each_other(data: Path) -> None:
     assert len(plain.hours) > 100
     assert {(volunteers[row[0]], row[1]): list(row[2:]) for row in by_volunteer} == dict(plain.hours)
     assert {(stations[row[0]], row[1]): list(row[2:]) for row in by_station} == dict(plain.station_days)
+
+
+def test_two_benches_never_share_a_data_directory(tmp_path: Path) -> None:
+    (tmp_path / "bench.lock").touch()
+    with (tmp_path / "bench.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        options = Options(SCALE, tmp_path, repeat=1, peer_seconds=0.2, as_json=True)
+        with pytest.raises(SystemExit, match="another bench uses"), bench_ledger(options):
+            pytest.fail("the directory was opened")
 
 
 def test_the_library_s_view_adds_up_minutes() -> None:
