@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ class Options:
 def parse(description: str | None, arguments: Sequence[str] | None = None) -> Options:
     """Read the command line. DATABASE_URL is forgotten: a bench never touches a ledger that is in use."""
     os.environ.pop("DATABASE_URL", None)
+    if arguments is None:  # run as a program: when it is killed, it stops its server first
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=0.1, help="1.0 is Luohu at the end of 2018 (default: 0.1)")
     parser.add_argument("--data", type=Path, help="a data directory (default: one in .bench/, made once)")
