@@ -10,7 +10,6 @@ Errors: pydantic's `ValidationError`, which names the field.
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from ledger.names import (
     AwardId,
     CallingActor,
     CommandId,
+    Day,
     HonorId,
     Instant,
     Minutes,
@@ -28,6 +28,7 @@ from ledger.names import (
     ProjectId,
     RaiseId,
     ReasonCode,
+    ServiceDay,
     Source,
     StationId,
     VolunteerNumber,
@@ -183,14 +184,14 @@ class SettleDispute(ShiftAct):
 class RegisterVolunteer(Act):
     TYPE = "register-volunteer"
     volunteer: VolunteerNumber
-    registered_on: date
+    registered_on: Day
     organisation: OrganisationId | None = None
 
 
 class WithdrawVolunteer(Act):
     TYPE = "withdraw-volunteer"
     volunteer: VolunteerNumber
-    withdrawn_on: date
+    withdrawn_on: Day
     reason: ReasonCode
 
 
@@ -212,21 +213,21 @@ class RecordTraining(Act):
     content: ReasonCode
     learning_minutes: Minutes
     provider: OrganisationId
-    completed_on: date
+    completed_on: Day
 
 
 class JoinOrganisation(Act):
     TYPE = "join-organisation"
     volunteer: VolunteerNumber
     organisation: OrganisationId
-    joined_on: date
+    joined_on: Day
 
 
 class LeaveOrganisation(Act):
     TYPE = "leave-organisation"
     volunteer: VolunteerNumber
     organisation: OrganisationId
-    left_on: date
+    left_on: Day
 
 
 class FoundOrganisation(Act):
@@ -272,7 +273,7 @@ class CountPeopleServed(Act):
 
     TYPE = "count-people-served"
     station: StationId
-    day: date
+    day: ServiceDay
     people: People
     project: ProjectId | None = None
 
@@ -286,7 +287,7 @@ class RecordOpeningBalance(Act):
     TYPE = "record-opening-balance"
     volunteer: VolunteerNumber
     minutes: Minutes
-    as_of: date
+    as_of: Day
     evidence: ReasonCode
 
 
@@ -301,7 +302,7 @@ class RaiseDayCap(Act):
 
     TYPE = "raise-day-cap"
     volunteer: VolunteerNumber
-    day: date
+    day: ServiceDay
     raise_id: RaiseId
     minutes: Annotated[int, Field(strict=True, ge=1, le=1440)]
     reason: ReasonCode
@@ -310,7 +311,7 @@ class RaiseDayCap(Act):
 class WithdrawDayCapRaise(Act):
     TYPE = "withdraw-day-cap-raise"
     volunteer: VolunteerNumber
-    day: date
+    day: ServiceDay
     raise_id: RaiseId
     reason: ReasonCode
 
@@ -352,7 +353,7 @@ class AwardHonor(Act):
 
     TYPE = "award-honor"
     award: AwardId
-    awarded_on: date
+    awarded_on: Day
     rules_version: Annotated[int, Field(strict=True, ge=0)]
     evidence_position: Annotated[int, Field(strict=True, ge=0)]
     credited_minutes: Minutes

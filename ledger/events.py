@@ -12,7 +12,6 @@ This module knows nothing of PostgreSQL, of rules or of read models.
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from ledger.names import (
     Actor,
     AwardId,
     CommandName,
+    Day,
     Digest,
     EpochSeconds,
     HonorId,
@@ -30,6 +30,7 @@ from ledger.names import (
     ProjectId,
     RaiseId,
     ReasonCode,
+    ServiceDay,
     StationId,
     VolunteerNumber,
     shift_stream,
@@ -75,13 +76,13 @@ class VolunteerEvent(Event):
 
 class VolunteerRegistered(VolunteerEvent):
     TOPIC = "volunteer-registered.v1"
-    registered_on: date
+    registered_on: Day
     organisation: OrganisationId | None = None
 
 
 class VolunteerWithdrawn(VolunteerEvent):
     TOPIC = "volunteer-withdrawn.v1"
-    withdrawn_on: date
+    withdrawn_on: Day
     reason: ReasonCode
 
 
@@ -101,19 +102,19 @@ class TrainingCompleted(VolunteerEvent):
     content: ReasonCode
     learning_minutes: Minutes
     provider: OrganisationId
-    completed_on: date
+    completed_on: Day
 
 
 class OrganisationJoined(VolunteerEvent):
     TOPIC = "organisation-joined.v1"
     organisation: OrganisationId
-    joined_on: date
+    joined_on: Day
 
 
 class OrganisationLeft(VolunteerEvent):
     TOPIC = "organisation-left.v1"
     organisation: OrganisationId
-    left_on: date
+    left_on: Day
 
 
 # --- organisation, station, project ---------------------------------------------------------------------------------
@@ -259,7 +260,7 @@ class OpeningBalanceRecorded(OpeningBalanceEvent):
 
     TOPIC = "opening-balance-recorded.v1"
     minutes: Minutes
-    as_of: date
+    as_of: Day
     evidence: ReasonCode
 
 
@@ -270,7 +271,7 @@ class OpeningBalanceVoided(OpeningBalanceEvent):
 
 class DayCapEvent(Event):
     volunteer: VolunteerNumber
-    day: date
+    day: ServiceDay
     raise_id: RaiseId
 
     @property
@@ -297,7 +298,7 @@ class PeopleServedCounted(Event):
     TOPIC = "people-served-counted.v1"
     station: StationId
     project: ProjectId | None = None
-    day: date
+    day: ServiceDay
     people: People
 
     @property
@@ -351,7 +352,7 @@ class HonorAwarded(HonorEvent):
     honor: HonorId
     volunteer: VolunteerNumber | None = None
     project: ProjectId | None = None
-    awarded_on: date
+    awarded_on: Day
     rules_version: Annotated[int, Field(strict=True, ge=0)]
     evidence_position: Annotated[int, Field(strict=True, ge=0)]
     credited_minutes: Minutes

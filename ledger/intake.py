@@ -133,7 +133,8 @@ class _Transaction:
         self._cursor = cursor
         self._orders = orders
         self._head, last_recorded_at = _head(cursor)
-        self._now = max(clock(), last_recorded_at)  # recorded_at never goes back, even when the clock does
+        self._clock = clock()
+        self._now = max(self._clock, last_recorded_at)  # recorded_at never goes back, even when the clock does
         self._known = _known(cursor, [one.name for one in orders])
         self._streams = BatchStreams(cursor, orders)
         self._answers: list[Answer] = []
@@ -172,8 +173,8 @@ class _Transaction:
 
     def _decide(self, prepared: Prepared) -> Decision:
         if not prepared.text:
-            return decide(Case(prepared.order, self._streams, self._now))
-        decision = decide(Case(prepared.order, self._streams, self._now, prepared.text.digest))
+            return decide(Case(prepared.order, self._streams, self._now, None, self._clock))
+        decision = decide(Case(prepared.order, self._streams, self._now, prepared.text.digest, self._clock))
         if not isinstance(decision, Refused):
             self._texts.append(prepared.text)
         return decision

@@ -10,7 +10,7 @@ Errors: a value that does not fit raises `ValueError` (pydantic turns it into a 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, NewType
@@ -82,6 +82,10 @@ EpochSeconds = Annotated[int, Field(strict=True, ge=EARLIEST_INSTANT, le=LATEST_
 """An instant, whole seconds since 1970-01-01T00:00Z, between the years 2000 and 2099."""
 Instant = Annotated[EpochSeconds, BeforeValidator(_instant_of_text)]
 """The same as a caller may write it: epoch seconds, or ISO 8601 text with a zone."""
+Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2099, 12, 31))]
+"""A day people remember: of a registration, a training, an opening balance."""
+ServiceDay = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))]
+"""A day of service, in the same years as instants."""
 Minutes = Annotated[int, Field(strict=True, ge=0, le=100_000_000)]
 
 

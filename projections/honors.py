@@ -72,12 +72,11 @@ def _sum_by_day(table: ShiftTable, pieces: Ints, count: int, work: HonorWorkspac
     last = -1
     for number in range(count):
         day = pieces[number, DAY]
-        # Days come nearly in order: look for the day's place from the end.
         if day != last:
-            place = days
-            while place > 0 and touched[place - 1] > day:
-                place -= 1
-            if place == 0 or touched[place - 1] != day:
+            place = days  # days come nearly in order: most are new at the end
+            if days > 0 and touched[days - 1] >= day:
+                place = np.searchsorted(touched[:days], day)
+            if place == days or touched[place] != day:
                 for at in range(days, place, -1):
                     touched[at] = touched[at - 1]
                 touched[place] = day

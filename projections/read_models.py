@@ -88,7 +88,7 @@ def compute(
         threads: how many ranges of volunteers run at once.
         valid_until: the last local day whose results count (the axis `valid_at`); it filters results, never events.
     """
-    served = served[served[:, 1] <= valid_until]
+    served = served[(served[:, 1] <= valid_until) & (served[:, 2] > 0)]
     first_day, last_day = day_range(table, served)
     ranges = _balanced(table.first, threads)
     totals = [_allocate(low, high, len(station_kind), last_day - first_day + 1, rules) for low, high in ranges]

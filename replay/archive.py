@@ -17,10 +17,12 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -55,6 +57,12 @@ SEGMENT_EVENTS = 1 << 18
 """Events in a whole segment: what a growing archive rewrites at most (half a second), and few enough files at 12
 million events.
 """
+
+LOCK_SECONDS_MAX = 60.0
+"""How long to wait for another archiver: a growing archive takes a second; one that is made anew may take longer."""
+READERS_SECONDS_MAX = 600.0
+"""How long a replaced segment stays on disk: longer than anybody reads facts."""
+_UNFINISHED = "new-"
 
 Progress = Callable[[int, int], None]
 """Told how many events are done, and of how many."""
@@ -214,7 +222,7 @@ class Archive:
             digest=columns.digest,
             tail=columns.last_line,
         )
-        temporary = self.folder / f"new-{segment.folder}"
+        temporary = self.folder / f"{_UNFINISHED}{segment.folder}"
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()
@@ -253,6 +261,7 @@ class Archive:
             segments = [Segment(**line) for line in manifest["segments"]]
             ledger, version = UUID(manifest["ledger"]), manifest["format"]
         except FileNotFoundError:
+            self.segments = []  # it was never made, or somebody removed it, which is allowed
             return
         except (ValueError, KeyError, TypeError) as error:
             raise self._damaged(path, error) from error
@@ -268,21 +277,29 @@ class Archive:
         )
 
     def _sweep(self) -> None:
-        """Remove folders that no longer count."""
+        """Remove folders that no longer count; a replaced one stays for a while, for those who are reading it."""
         known = {segment.folder for segment in self.segments}
         for path in self.folder.iterdir():
             if path.is_dir() and path.name not in known:
-                shutil.rmtree(path, ignore_errors=True)
+                age_seconds = time.time() - path.stat().st_mtime
+                if path.name.startswith(_UNFINISHED) or age_seconds > READERS_SECONDS_MAX:
+                    shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ArchiveBusyError(
-                    f"another process is writing to the archive in {self.folder}; wait for it, or stop it"
-                ) from None
+            deadline = time.monotonic() + LOCK_SECONDS_MAX
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise ArchiveBusyError(
+                            f"another process is writing to the archive in {self.folder}; wait for it, or stop it"
+                        ) from None
+                    time.sleep(0.05)
             yield
 
     def _dictionaries(self, segments: list[Segment]) -> Dictionaries:
@@ -304,10 +321,10 @@ class Archive:
         Raises:
             ArchiveDamagedError: a file is missing or damaged.
         """
+        seen = self.segments
         try:
             return self._facts(until, threads)
         except ArchiveDamagedError:
-            seen = self.segments
             self._read_manifest()
             if self.segments == seen:
                 raise
@@ -315,6 +332,11 @@ class Archive:
 
     def _facts(self, until: int | None, threads: int) -> Facts:
         known = self.position if until is None else until
+        if known > self.position:
+            raise ArchiveError(
+                f"the archive in {self.folder} ends at position {self.position}, before {known}: "
+                "it is being made anew; try again when that is done"
+            )
         segments = [segment for segment in self.segments if segment.first <= known]
         shift_events = _allocate(ShiftEvents, sum(segment.shift_events for segment in segments))
         other_events = _allocate(OtherEvents, sum(segment.other_events for segment in segments))
@@ -343,13 +365,15 @@ class Archive:
             stations=names.stations,
             projects=names.projects,
             raise_ids=names.keys,
-            shift_keys=self.shift_keys,
+            shift_keys=partial(self._shift_keys, segments),
         )
         return facts if known >= self.position else known_until(facts, known)
 
-    def shift_keys(self, shifts: Ints) -> tuple[Words, Words]:
-        """Return the ids of shifts as uint64 halves, high and low."""
-        parts = [self._guard(self.folder / segment.folder / SHIFTS, read_shifts)[1:] for segment in self.segments]
+    def _shift_keys(self, segments: list[Segment], shifts: Ints) -> tuple[Words, Words]:
+        """Return the ids of shifts as uint64 halves, high and low; of all segments that were there when facts were
+        read.
+        """
+        parts = [self._guard(self.folder / segment.folder / SHIFTS, read_shifts)[1:] for segment in segments]
         high = np.concatenate([part[0] for part in parts])
         low = np.concatenate([part[1] for part in parts])
         return high[shifts], low[shifts]

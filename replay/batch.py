@@ -16,7 +16,7 @@ from psycopg import sql
 
 from ledger import events as ledger_events
 from ledger.database import Database
-from ledger.events import Event
+from ledger.events import Event, StationOpened
 from ledger.names import Position
 from projections.calendar import day_number
 from projections.read_models import ReadModels
@@ -54,6 +54,8 @@ _PUT_PEOPLE_SERVED = """
 INSERT INTO replay.people_served (station, project, day, people) VALUES (%s, %s, %s, %s)
 ON CONFLICT (station, project, day) DO UPDATE SET people = EXCLUDED.people
 """
+_GET_KINDS = "SELECT station, kind FROM replay.stations WHERE station = ANY(%s)"
+_GET_VOLUNTEERS_AT = "SELECT DISTINCT volunteer FROM replay.shifts WHERE station = ANY(%s)"
 _GET_STATION_DAYS = """
 SELECT station, day - date '1970-01-01',
        shifts, volunteers, raw_minutes, counted_minutes, credited_minutes, people_served
@@ -82,6 +84,7 @@ class Batch:
         self.position = position
         self.events = events
         volunteers = dict.fromkeys(volunteer for event in events if (volunteer := person_of(event)))
+        volunteers |= dict.fromkeys(self._of_changed_stations())
         self.before = read_circle(connection, volunteers)
         keys = dict.fromkeys((e.volunteer, e.shift) for e in events if isinstance(e, ledger_events.ShiftEvent))
         self.changed_shifts = resolve_streams(database.log, keys, position)
@@ -101,6 +104,15 @@ class Batch:
         )
         self._write_facts()
         store.move_to(self.connection, self.generation, self.position, checksum % _WORD)
+
+    def _of_changed_stations(self) -> list[str]:
+        """Return who ever served at a station that is now of another kind: kinds decide factors, back to the first
+        shift.
+        """
+        opened = {event.station: kind_of(event) for event in self.events if isinstance(event, StationOpened)}
+        known = dict(self.connection.execute(_GET_KINDS, (list(opened),)).fetchall())
+        changed = [station for station, kind in known.items() if opened[station] != kind]
+        return [row[0] for row in self.connection.execute(_GET_VOLUNTEERS_AT, (changed,))] if changed else []
 
     def _people_served(self) -> dict[tuple[str, int], int]:
         """Record counts of people served, the last of which stands; return by how much each station's day changes."""
@@ -152,7 +164,7 @@ class Batch:
                 self.connection.execute("DELETE FROM replay.cap_raises WHERE volunteer = %s", (name,))
                 raises = [(name, day, raise_id, minutes) for (day, raise_id), minutes in person.raises.items()]
                 cursor.executemany(_PUT_RAISE, raises)
-        opened = [event for event in self.events if isinstance(event, ledger_events.StationOpened)]
+        opened = [event for event in self.events if isinstance(event, StationOpened)]
         cursor.executemany(_PUT_STATION, [(event.station, kind_of(event)) for event in opened])
 
 
@@ -163,7 +175,7 @@ def _after(before: Circle, changed: dict[tuple[str, Any], Shift], events: Sequen
     for event in events:
         if (volunteer := person_of(event)) is not None:
             persons[volunteer].apply(event)
-        if isinstance(event, ledger_events.StationOpened):
+        if isinstance(event, StationOpened):
             kinds[event.station] = kind_of(event)
     return Circle(persons, before.shifts | changed, kinds)
 

@@ -5,11 +5,11 @@ CREATE TABLE {schema}.volunteer_hours (
     volunteer text NOT NULL,
     year int NOT NULL,
     shifts int NOT NULL,
-    raw_minutes int NOT NULL,
-    counted_minutes int NOT NULL,
-    credited_minutes int NOT NULL,
-    scanned_minutes int NOT NULL,
-    attested_minutes int NOT NULL
+    raw_minutes bigint NOT NULL,
+    counted_minutes bigint NOT NULL,
+    credited_minutes bigint NOT NULL,
+    scanned_minutes bigint NOT NULL,
+    attested_minutes bigint NOT NULL
 );
 
 CREATE TABLE {schema}.station_activity (
@@ -17,10 +17,10 @@ CREATE TABLE {schema}.station_activity (
     day date NOT NULL,
     shifts int NOT NULL,
     volunteers int NOT NULL,
-    raw_minutes int NOT NULL,
-    counted_minutes int NOT NULL,
-    credited_minutes int NOT NULL,
-    people_served int NOT NULL
+    raw_minutes bigint NOT NULL,
+    counted_minutes bigint NOT NULL,
+    credited_minutes bigint NOT NULL,
+    people_served bigint NOT NULL
 );
 
 CREATE TABLE {schema}.honor_standings (

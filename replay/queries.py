@@ -8,7 +8,8 @@ Nothing here writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -18,6 +19,7 @@ from psycopg import Connection, sql
 
 from ledger.codec import decode
 from ledger.database import Database
+from ledger.events import StationOpened
 from ledger.log import RecordedEvent
 from ledger.names import Position, shift_stream, stream
 from projections.calendar import day_number, day_of_number
@@ -28,7 +30,7 @@ from replay import answers, store
 from replay.archive import Archive
 from replay.published import Rules, published_rules
 from replay.rows import Rows, rows_of
-from replay.touched import Circle, Person, in_log_order, read_circle, resolve_streams
+from replay.touched import Circle, Person, in_log_order, kind_of, read_circle, resolve_streams
 from replay.traces import shift_day, shift_trace
 
 
@@ -157,13 +159,20 @@ class Queries:
         for event in in_log_order(log, streams, known_at):
             person.apply(decode(event.topic, event.state))
         shifts = resolve_streams(log, list(now.shifts), known_at)
-        circle = Circle({volunteer: person}, shifts, now.kinds)
+        circle = Circle({volunteer: person}, shifts, self._kinds_known_at(now, known_at))
         # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
         days = sorted({int(day) for day in circle.tables().pieces(volunteer, timeline)[:, DAY]})
         caps = [stream("day-cap", volunteer, day_of_number(day).isoformat()) for day in days]
         for event in in_log_order(log, caps, known_at):
             person.apply(decode(event.topic, event.state))
         return circle
+
+    def _kinds_known_at(self, now: Circle, known_at: Position) -> dict[str, int]:
+        """Return the kinds of the stations where a volunteer served, as known at a position."""
+        stations = {shift.station for shift in now.shifts.values() if shift.station}
+        streams = [stream("station", station) for station in stations]
+        events = [decode(one.topic, one.state) for one in in_log_order(self._database.log, streams, known_at)]
+        return {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
 
     # --- stations and honours ---------------------------------------------------------------------------------------
 
@@ -293,8 +302,12 @@ class Queries:
         with self._connection() as connection:
             return self._generation(connection).position
 
-    def _connection(self) -> Any:
-        return self._database.pool.connection()
+    @contextmanager
+    def _connection(self) -> Iterator[Connection[Any]]:
+        """Read from one snapshot: an answer rests on one position, whatever the follower commits meanwhile."""
+        with self._database.pool.connection() as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
 
     def _generation(self, connection: Connection[Any]) -> store.Generation:
         generation = store.current_generation(connection)

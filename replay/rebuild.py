@@ -18,7 +18,7 @@ from psycopg import errors, sql
 from ledger.database import Database
 from projections.facts import Facts
 from projections.rule_table import honor_ids
-from projections.schema import ResolvedShifts
+from projections.schema import STATION_OPENED, ResolvedShifts
 from replay import store
 from replay.archive import Archive
 from replay.published import Rules
@@ -84,7 +84,7 @@ def rebuild(
         generation = store.write_generation(connection, rules, position, rows)
         if anew:
             step("writing the shifts")
-            store.load_facts(connection, facts, resolved)
+            store.load_facts(connection, facts, resolved, read_meanwhile=live is not None)
         step("catching up and verifying")
         store.take_follower_lock(connection)
         live = store.current_generation(connection)
@@ -107,6 +107,10 @@ def _touched(facts: Facts, after: int) -> set[str]:
     numbers = np.concatenate(
         [facts.shift_volunteer[facts.shift_events.shift[shift_rows]], facts.other_events.volunteer[other_rows]]
     )
+    # A station that was opened anew may be of another kind, which decides factors back to its first shift.
+    opened = facts.other_events.station[other_rows & (facts.other_events.code == STATION_OPENED)]
+    at_opened = np.isin(facts.shift_events.station, opened)
+    numbers = np.concatenate([numbers, facts.shift_volunteer[facts.shift_events.shift[at_opened]]])
     names = facts.volunteers.texts()
     return {names[number] for number in np.unique(numbers) if number >= 0}
 

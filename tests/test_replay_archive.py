@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import resource
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -224,8 +225,25 @@ def test_what_a_killed_archiver_left_behind_is_swept(filled: tuple[Database, Arc
     assert archive.position == len(events) + 1
 
 
-def test_one_archiver_at_a_time(filled: tuple[Database, Archive, list[Event]]) -> None:
+def test_a_replaced_segment_stays_for_those_who_read_it(filled: tuple[Database, Archive, list[Event]]) -> None:
+    database, archive, events = filled
+    facts = archive.facts()
+    append(database, history("2018-12-09 09:00 in V1 U1 #9")[-1:], Counter())
+    Archive(archive.folder, database.log.identity()).catch_up(database)
+    np.testing.assert_array_equal(facts.shift_keys(np.array([0], np.int32))[1], [1])
+    assert_same_facts(facts, facts_of(events))
+
+
+def test_an_archive_whose_folder_was_removed_is_made_anew(filled: tuple[Database, Archive, list[Event]]) -> None:
+    database, archive, events = filled
+    shutil.rmtree(archive.folder)
+    archive.bring_up_to_date(database)
+    assert_same_facts(archive.facts(), facts_of(events))
+
+
+def test_one_archiver_at_a_time(filled: tuple[Database, Archive, list[Event]], monkeypatch: pytest.MonkeyPatch) -> None:
     database, archive, _ = filled
+    monkeypatch.setattr(archives, "LOCK_SECONDS_MAX", 0.2)
     with (archive.folder / "lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(ArchiveBusyError, match="another process"):

@@ -9,16 +9,19 @@ from datetime import date
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from ledger.database import Database
 from ledger.names import Position
 from ledger.writing import head_position, take_lock, write_events
+from replay import queries as queries_module
 from replay import store
-from replay.archive import Archive
+from replay.archive import Archive, ArchiveError
 from replay.follower import Follower
 from replay.queries import Axes, Queries, UnknownNameError
 from replay.rebuild import VerificationError, rebuild
+from replay.touched import Circle, read_circle
 from tests.histories import history, rule_set, rules
 from tests.replaying import append, as_rules, as_sets, empty, replayed
 
@@ -181,3 +184,88 @@ def test_a_volunteer_is_answered_as_known_at_any_position(started: tuple[Databas
         assert queries.station_activity("U1", day, day, axes).credited_minutes == minutes
     with pytest.raises(UnknownNameError, match="volunteer V1 is not known"):
         queries.volunteer_hours("V1", Axes(known_at=Position(0), rules=strict))
+
+
+NIGHT = rules(rule_set(factors=[{"name": "city", "percent": 200, "station_kinds": ["city"]}]))
+CITY = history("2018-12-03 09:00 open U1 city\n2018-12-04 09:00 in V1 U1 #1\n2018-12-04 10:00 out V1 U1 #1")
+REOPENED = history(
+    "2018-12-03 09:00 open U1 city\n2018-12-04 09:00 in V1 U1 #1\n2018-12-04 10:00 out V1 U1 #1\n"
+    "2018-12-05 09:00 open U1 community"
+)
+
+
+def test_a_station_that_reopens_as_another_kind_changes_the_hours_of_all_who_served_there(
+    database: Database, tmp_path: Path
+) -> None:
+    archive, versions, usual = empty(database, tmp_path / "archive"), Counter[UUID](), as_rules(NIGHT)
+    append(database, CITY, versions)
+    rebuild(database, archive, usual)
+    queries = Queries(database, archive)
+    known_at = Axes(known_at=Position(len(CITY)), rules=usual)
+    assert queries.volunteer_hours("V1").total.credited_minutes == 120
+    append(database, REOPENED[len(CITY) :], versions)
+    assert Follower(database).catch_up() == len(REOPENED)
+    assert queries.volunteer_hours("V1").total.credited_minutes == 60
+    with database.pool.connection() as connection:
+        generation = store.current_generation(connection)
+        assert generation is not None
+        assert as_sets(store.read_rows(connection, generation)) == as_sets(replayed(REOPENED, usual))
+    # What the ledger knew before is what it was, for the volunteer as for the station.
+    day = date(2018, 12, 4)
+    assert queries.volunteer_hours("V1", known_at).total.credited_minutes == 120
+    assert queries.station_activity("U1", day, day, known_at).credited_minutes == 120
+
+
+def test_a_rebuild_that_a_reopened_station_overtakes_catches_up_with_all_who_served_there(
+    database: Database, tmp_path: Path
+) -> None:
+    archive, versions, usual = empty(database, tmp_path / "archive"), Counter[UUID](), as_rules(NIGHT)
+    append(database, CITY, versions)
+    rebuild(database, archive, usual)
+
+    def meanwhile(step: str) -> None:
+        if step == "catching up and verifying":
+            append(database, REOPENED[len(CITY) :], versions)
+            Follower(database).catch_up()
+
+    built = rebuild(database, archive, as_rules(NIGHT, version=2), step=meanwhile)
+    with database.pool.connection() as connection:
+        assert as_sets(store.read_rows(connection, built.generation)) == as_sets(replayed(REOPENED, usual))
+
+
+def test_an_answer_rests_on_one_position_whatever_is_committed_meanwhile(
+    started: tuple[Database, Archive, Counter[UUID]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, archive, versions = started
+    append(database, AFTER[len(BEFORE) :], versions)
+
+    def late(connection: psycopg.Connection[tuple[object, ...]], volunteers: list[str]) -> Circle:
+        Follower(database).catch_up()  # commits between the generation's row and the volunteer's
+        return read_circle(connection, volunteers)
+
+    monkeypatch.setattr(queries_module, "read_circle", late)
+    answer = Queries(database, archive).volunteer_hours("V1")
+    assert (answer.position, answer.total.credited_minutes) == (len(BEFORE), 180)
+
+
+def test_an_archive_that_has_become_too_short_never_passes_for_the_whole_history(
+    started: tuple[Database, Archive, Counter[UUID]],
+) -> None:
+    database, archive, _ = started
+    with pytest.raises(ArchiveError, match="it is being made anew; try again"):
+        archive.facts(until=len(BEFORE) + 1)
+    assert archive.facts(until=len(BEFORE)).shift_events.position[-1] == len(BEFORE)
+    assert position(database) == len(BEFORE)
+
+
+def test_minutes_and_people_beyond_32_bits_are_counted(database: Database, tmp_path: Path) -> None:
+    lines = [f"2018-12-0{1 + n % 4} 09:00 served U1 2018-12-01 100000000 project=P{n}" for n in range(30)]
+    events = history("\n".join(lines))
+    archive, versions, usual = empty(database, tmp_path / "archive"), Counter[UUID](), as_rules(TIMELINE)
+    append(database, events[:-3], versions)
+    rebuild(database, archive, usual)
+    append(database, events[-3:], versions)
+    assert Follower(database).catch_up() == len(events)
+    day = date(2018, 12, 1)
+    assert Queries(database, archive).station_activity("U1", day, day).people_served == 30 * 100_000_000
+    rebuild(database, archive, usual, facts_anew=True)

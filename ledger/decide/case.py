@@ -54,18 +54,26 @@ class Case(NamedTuple):
     streams: Streams
     now: int
     note: str | None = None
+    clock: int | None = None
+    """What the clock says, where that is not `now`: an event recorded by a clock that ran ahead must not open the
+    future.
+    """
 
     def knows(self, kind: str, key: str) -> bool:
         """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""
         return self.streams.version(stream(kind, key)) > 0
 
+    @property
+    def _clock(self) -> int:
+        return self.now if self.clock is None else self.clock
+
     def is_future(self, instant: int | None) -> bool:
         """Return whether an instant cannot have come yet."""
-        return instant is not None and instant > self.now + CLOCK_SKEW_SECONDS_MAX
+        return instant is not None and instant > self._clock + CLOCK_SKEW_SECONDS_MAX
 
     def is_future_day(self, day: date) -> bool:
         """Return whether a day cannot have begun yet, anywhere."""
-        return day > (datetime.fromtimestamp(self.now, UTC) + EARLIEST_ZONE).date()
+        return day > (datetime.fromtimestamp(self._clock, UTC) + EARLIEST_ZONE).date()
 
     def said(self, occurred_at: int | None = None) -> Said:
         """Return what every event of this order says; it occurs now unless an instant is given."""
