@@ -7,6 +7,8 @@ balances, people served and honours.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -15,6 +17,7 @@ from pathlib import Path
 from time import perf_counter
 from uuid import UUID
 
+from bench.common import ROOT
 from ledger.codec import decode
 from ledger.events import CheckedIn, CheckedOut, Event
 from ledger.log import Log
@@ -120,8 +123,17 @@ def fold_in_memory(log: Log, after: int, seconds: float) -> float:
 HAS_DUCKDB = find_spec("duckdb") is not None
 
 
-def duckdb_seconds(archive: Path) -> float:
-    """Query the archive's Parquet with DuckDB on all cores; return the seconds it took."""
+def duckdb_seconds(archive: Path, repeat: int) -> list[float]:
+    """Query the archive's Parquet with DuckDB on all cores, warm; return the seconds of each repetition.
+
+    It has a process of its own, as the replay has: each runs straight on, in memory it already holds.
+    """
+    command = [sys.executable, "-m", "bench.folds", str(archive), str(repeat)]
+    found = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return [float(line) for line in found.stdout.splitlines()]
+
+
+def _query(archive: Path) -> float:
     import duckdb  # noqa: PLC0415 - nobody else needs it
 
     script = Path(__file__).with_name("hours.sql").read_text().replace("{archive}", str(archive))
@@ -129,3 +141,9 @@ def duckdb_seconds(archive: Path) -> float:
         begun = perf_counter()
         connection.execute(script)
         return perf_counter() - begun
+
+
+if __name__ == "__main__":
+    _query(Path(sys.argv[1]))  # warms up
+    for _ in range(int(sys.argv[2])):
+        print(_query(Path(sys.argv[1])))
