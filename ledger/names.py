@@ -115,7 +115,6 @@ def volunteer_prefix(volunteer: str) -> bytes:
     return blake2b(volunteer.encode(), digest_size=6).digest()
 
 
-@lru_cache(maxsize=1 << 14)
 def shift_stream(volunteer: str, shift: UUID) -> UUID:
     """Return the id of a shift's stream: day (2 bytes), volunteer (6), shift (8).
 
@@ -123,7 +122,11 @@ def shift_stream(volunteer: str, shift: UUID) -> UUID:
     ids), and goes on with the volunteer so that a volunteer's shifts of one day are one range of that index: a
     check-out without a shift id finds the open shift there, with no table of open shifts to keep.
     """
-    number = shift.int
+    return _shift_stream(volunteer, shift.int)
+
+
+@lru_cache(maxsize=1 << 14)
+def _shift_stream(volunteer: str, number: int) -> UUID:
     tail = blake2b(volunteer.encode() + b"|" + number.to_bytes(16, "big"), digest_size=8).digest()
     return UUID(bytes=_day_prefix(number) + volunteer_prefix(volunteer) + tail)
 
