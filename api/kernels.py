@@ -52,7 +52,7 @@ def compile_all(timeline: RuleTimeline) -> None:
     _grow(ShiftNumbers())
     circle = _circle()
     circle.read_models(timeline)  # the follower
-    circle.tables().pieces(_VOLUNTEER, timeline)  # the trace of a shift
+    circle.tables.pieces(_VOLUNTEER, timeline)  # the trace of a shift
 
 
 def _grow(numbers: ShiftNumbers) -> None:

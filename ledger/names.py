@@ -131,14 +131,15 @@ def _shift_stream(volunteer: str, number: int) -> UUID:
     return UUID(bytes=_day_prefix(number) + volunteer_prefix(volunteer) + tail)
 
 
-def shift_stream_ranges(volunteer: str, first_day: int, last_day: int) -> list[tuple[UUID, UUID]]:
+@lru_cache(maxsize=1 << 12)
+def shift_stream_ranges(volunteer: str, first_day: int, last_day: int) -> tuple[tuple[UUID, UUID], ...]:
     """Return the ranges (both ends included) of stream ids that hold a volunteer's shifts of these days since 1970.
 
     The last range holds the shifts whose ids carry no time.
     """
     middle = volunteer_prefix(volunteer)
     prefixes = [day.to_bytes(2, "big") for day in range(max(first_day, 0), last_day + 1)] + [_TIMELESS]
-    return [(UUID(bytes=day + middle + bytes(8)), UUID(bytes=day + middle + b"\xff" * 8)) for day in prefixes]
+    return tuple((UUID(bytes=day + middle + bytes(8)), UUID(bytes=day + middle + b"\xff" * 8)) for day in prefixes)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -46,7 +46,7 @@ def prepare(order: Order) -> Prepared:
             return Prepared(order, *digests, _scanned(command, command.shift))
         case CheckOut():
             days = open_shift_days(command.occurred_at)
-            return Prepared(order, *digests, _scanned(command), tuple(shift_stream_ranges(command.volunteer, *days)))
+            return Prepared(order, *digests, _scanned(command), shift_stream_ranges(command.volunteer, *days))
         case _:
             return Prepared(order, *digests, histories=_histories(command), text=_text(command))
 

@@ -190,7 +190,7 @@ def _difference(old: ReadModels, new: ReadModels, before: Circle, after: Circle)
     """Return new minus old, by station and day."""
     days: StationDays = {}
     for models, circle, sign in ((old, before, -1), (new, after, 1)):
-        names = circle.tables().station_names.texts()
+        names = circle.tables.station_names.texts()
         for station, day in zip(*np.nonzero(models.stations.any(axis=2)), strict=True):
             key = names[station], int(day) + models.first_day
             days[key] = days.get(key, 0) + sign * models.stations[station, day]

@@ -113,7 +113,7 @@ class Queries:
         """
         basis, rules, circle = self._volunteer(volunteer, axes)
         timeline = rules.timeline()
-        tables = circle.tables()
+        tables = circle.tables
         pieces = tables.pieces(volunteer, timeline)
         by_shift: dict[int, list[list[int]]] = {}
         for piece in pieces[pieces[:, DAY] <= axes.valid_until].tolist():
@@ -161,11 +161,11 @@ class Queries:
         shifts = resolve_streams(log, list(now.shifts), known_at)
         circle = Circle({volunteer: person}, shifts, self._kinds_known_at(now, known_at))
         # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
-        days = sorted({int(day) for day in circle.tables().pieces(volunteer, timeline)[:, DAY]})
+        days = sorted({int(day) for day in circle.tables.pieces(volunteer, timeline)[:, DAY]})
         caps = [stream("day-cap", volunteer, day_of_number(day).isoformat()) for day in days]
         for event in in_log_order(log, caps, known_at):
             person.apply(decode(event.topic, event.state))
-        return circle
+        return Circle(circle.persons, circle.shifts, circle.kinds)  # its tables know of no raise yet
 
     def _kinds_known_at(self, now: Circle, known_at: Position) -> dict[str, int]:
         """Return the kinds of the stations where a volunteer served, as known at a position."""

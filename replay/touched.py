@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -78,19 +79,20 @@ class Person:
 
 @dataclass
 class Circle:
-    """A few volunteers with all that decides their hours."""
+    """A few volunteers with all that decides their hours; not to be changed once its `tables` were asked for."""
 
     persons: dict[str, Person]
     shifts: dict[ShiftKey, Shift]
     kinds: dict[str, int]  # of all stations
 
+    @cached_property
     def tables(self) -> CircleTables:
         """Number the names and order the shifts, as the kernels want it."""
         return CircleTables(self)
 
     def read_models(self, timeline: RuleTimeline, valid_until: int = NO_DAY) -> ReadModels:
         """Compute the read models of these volunteers alone; people served are left to the caller."""
-        tables = self.tables()
+        tables = self.tables
         return compute(
             tables.table,
             tables.volunteers,
