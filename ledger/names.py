@@ -97,7 +97,8 @@ def instant_text(instant: int) -> str:
 # --- stream ids -----------------------------------------------------------------------------------------------------
 
 # The names below are made for every command, and the same volunteers and stations come again and again: each function
-# remembers a few of its results. UUID's own properties are Python code (measured), hence the arithmetic on `int`.
+# remembers its last results, of a whole district's volunteers where it is about one. UUID's own properties are Python
+# code (measured), hence the arithmetic on `int`.
 
 _TIMELESS = b"\xff\xff"
 
@@ -109,7 +110,7 @@ def _day_prefix(shift: int) -> bytes:
     return min((shift >> 80) // 86_400_000, 0xFFFE).to_bytes(2, "big")
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 17)
 def volunteer_prefix(volunteer: str) -> bytes:
     """Return the six bytes that stand for a volunteer in the stream ids of the volunteer's shifts."""
     return blake2b(volunteer.encode(), digest_size=6).digest()
@@ -142,7 +143,7 @@ def shift_stream_ranges(volunteer: str, first_day: int, last_day: int) -> tuple[
     return tuple((UUID(bytes=day + middle + bytes(8)), UUID(bytes=day + middle + b"\xff" * 8)) for day in prefixes)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 17)
 def stream(kind: str, *key: str) -> UUID:
     """Return the id of any other stream, made of its kind and its key: `stream("volunteer", "V0000001")`."""
     return UUID(bytes=blake2b("|".join((kind, *key)).encode(), digest_size=16).digest())
