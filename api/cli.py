@@ -17,6 +17,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from api.interrupts import remember_interrupts
 from api.mistakes import explain
 
 app = typer.Typer(
@@ -243,6 +244,7 @@ def keys_revoke(
 def main() -> NoReturn:
     """Run the command line of this process."""
     signal.signal(signal.SIGTERM, _terminated)
+    remember_interrupts()
     sys.exit(execute(sys.argv[1:]))
 
 

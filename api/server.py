@@ -14,6 +14,7 @@ from contextlib import suppress
 import uvicorn
 
 from api.app import create_app
+from api.interrupts import stop_if_interrupted
 from api.mistakes import Mistake
 from api.service import Service
 
@@ -55,6 +56,7 @@ class _Server(uvicorn.Server):
 
 def serve_until_stopped(service: Service, listening: socket.socket, started: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM, then finish what was begun."""
+    stop_if_interrupted()
     config = uvicorn.Config(
         create_app(service),
         loop="uvloop",

@@ -149,7 +149,10 @@ def test_a_first_start_that_was_interrupted_is_continued(data: Path) -> None:
         while not (data / MARK).exists():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()  # which changes nothing once it has ended
     assert (process.returncode, out) == (130, ""), err
     assert "Traceback" not in err
     assert postgres_of(data) == []
