@@ -52,8 +52,7 @@ def serving(data: Path, url: str | None = None) -> Iterator[str]:
         fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user of before stops the server
         with (data / "postgres.starting").open("a") as starting:
             fcntl.flock(starting, fcntl.LOCK_EX)  # one process prepares a new server, the others wait for it
-            server = _start(data / "postgres")
-            _prepare(server)
+            server = _ready(data / "postgres")
         try:
             yield server.get_uri(DATABASE)
         finally:
@@ -69,6 +68,21 @@ def _is_last(users: IO[str]) -> bool:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
+
+
+def _ready(path: Path) -> PostgresServer:
+    """Start the server and prepare it. One that was killed looks alive for a moment: it is started again, then."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while True:
+        server = _start(path)
+        try:
+            _prepare(server)
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return server
 
 
 def _start(path: Path) -> PostgresServer:

@@ -11,6 +11,7 @@ The opening balances come last, all in one transaction, because they depend on w
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -196,7 +197,12 @@ def _writing(order: _Order) -> Iterator[_Messages]:
     context = multiprocessing.get_context("spawn")  # a fork would copy the pool's threads' locks
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_write, args=(sender, order), daemon=True, name="history")
-    process.start()
+    # Ctrl-C goes to the whole terminal; the child leaves it to us, who stop it, and starts undisturbed.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     sender.close()
     try:
         yield _Messages(receiver)
