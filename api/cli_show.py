@@ -12,10 +12,14 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
+from api.interrupts import stop_if_interrupted
 from api.mistakes import Mistake
+from replay.progress import Progress
 
 Advance = Callable[[int, int], None]
 """Told how much is done, and of how much."""
@@ -69,23 +73,53 @@ class Hours(int):
         return f"{sign}{minutes // 60}:{minutes % 60:02d}"
 
 
+class _Rate(ProgressColumn):
+    """How much is done in a second, once that can be told."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
+
+
 @contextmanager
-def progress(title: str) -> Iterator[Advance]:
-    """Show how far something is, on standard error; nothing moves where that is not a terminal."""
+def stages(title: str) -> Iterator[Progress]:
+    """Show the stages of long work, each with a bar, its rate and the time it still takes, on standard error.
+
+    Nothing moves where that is not a terminal. What is yielded raises KeyboardInterrupt if there was one.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
+        _Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
     )
     console = err()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task(title, total=None)
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        shown: list[tuple[str, Any]] = []
 
-        def advance(done: int, of: int) -> None:
-            bars.update(task, completed=done, total=of)
+        def tell(stage: str, done: int, in_all: int) -> None:
+            stop_if_interrupted()
+            if not shown or shown[-1][0] != stage:
+                if shown:
+                    _finish(bars, shown[-1][1])
+                shown.append((stage, bars.add_task(f"{title}: {stage}" if stage else title, total=None)))
+            bars.update(shown[-1][1], completed=done, total=in_all or None)
 
-        yield advance
+        yield tell
+
+
+def _finish(bars: Bars, task: Any) -> None:
+    """Show a stage as done, also one that never told of how much."""
+    completed = bars.tasks[task].completed or 1
+    bars.update(task, completed=completed, total=completed)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Advance]:
+    """Show how far something of one stage is; as `stages`."""
+    with stages(title) as tell:
+        yield lambda done, of: tell("", done, of)
 
 
 def day(text: str | None, option: str) -> date | None:

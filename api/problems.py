@@ -53,12 +53,18 @@ _REQUESTS = {
     "no-key": Rule(401, "no API key was sent, or it is unknown or revoked", "send `Authorization: Bearer <key>`"),
     "forbidden": Rule(403, "the key's role does not allow this", "use a key of another role"),
     "no-such-address": Rule(404, "there is nothing at this address", "see /docs for what there is"),
+    "unknown-job": Rule(404, "no job has this id", "see /v1/jobs for those that are known"),
+    "unknown-generation": Rule(404, "no generation has this id", "see /v1/generations for those there are"),
     "unknown-honor": Rule(404, "the rules have no honour of this id", "see /v1/honors for those they have"),
     "wrong-method": Rule(405, "this address does not take this method", "use a method that the header Allow names"),
+    "stopped": Rule(409, "the work was stopped; nothing was changed", "start it again"),
+    "generation-in-use": Rule(409, "this generation cannot be dropped", "switch to another one first"),
     "too-large": Rule(413, "the request is too large", "send fewer elements at a time"),
     "wrong-media-type": Rule(415, "the body is of a media type that is not taken here", "set the header Content-Type"),
     "invalid": Rule(422, "the request says something that cannot be", "correct the field"),
     "failed": Rule(500, "the ledger failed at this; its error log says why", "tell the ledger's keeper", retry=True),
+    "not-verified": Rule(500, "what was built does not agree with what it was made from", "tell the ledger's keeper"),
+    "too-many-jobs": Rule(503, "more long work is waiting than the service takes", "start it later", retry=True),
     "busy": Rule(503, "more commands are waiting than the ledger takes", "send it again", retry=True),
     "behind": Rule(503, "the read models have not reached that position", "ask again", retry=True),
     "no-read-models": Rule(503, "there are no read models yet", "run `hours rebuild`", retry=True),
@@ -131,16 +137,23 @@ def problem(
     return Problem(fault(rejection, detail, field=field, remedy=remedy))
 
 
-def response(fault: Fault, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return a fault as a response."""
-    details = ProblemDetails(
+def details_of(fault: Fault) -> ProblemDetails:
+    """Return a fault as callers see it."""
+    return ProblemDetails(
         type=f"/problems/{fault.rejection}",
         title=fault.rule.title,
         status=fault.rule.status,
         **{**asdict(fault), "candidates": list(fault.candidates)},
     )
+
+
+def response(fault: Fault, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Return a fault as a response."""
     return JSONResponse(
-        details.model_dump(mode="json"), fault.rule.status, headers=_headers(fault, headers), media_type=MEDIA_TYPE
+        details_of(fault).model_dump(mode="json"),
+        fault.rule.status,
+        headers=_headers(fault, headers),
+        media_type=MEDIA_TYPE,
     )
 
 

@@ -43,15 +43,20 @@ def address_of(listening: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it is there."""
+    """A server that says when it is there, and when it is about to finish what was begun."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._tell = started
+        self._stop = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stop()
+        await super().shutdown(sockets)
 
 
 def serve_until_stopped(service: Service, listening: socket.socket, started: Callable[[], None]) -> None:
@@ -70,6 +75,7 @@ def serve_until_stopped(service: Service, listening: socket.socket, started: Cal
     )
     # Having drained, uvicorn raises the signal again: it has done its work by then.
     with suppress(KeyboardInterrupt):
-        _Server(config, started).run(sockets=[listening])
+        # Long work is stopped first: whoever listens to its progress would hold the server up.
+        _Server(config, started, service.jobs.stop_all).run(sockets=[listening])
     for impatient in (signal.SIGINT, signal.SIGTERM):  # what is closed now must not be closed half
         signal.signal(impatient, signal.SIG_IGN)

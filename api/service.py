@@ -1,7 +1,7 @@
 """One process's hold on a ledger: the database, the archive, and what runs while requests are served.
 
     OpenLedger   what a command line needs: the log, the archive, queries, keys; nothing runs
-    Service      what a server needs beside it: the intake, grouping commits, and the follower, each with its thread
+    Service      what a server needs beside it: the intake, grouping commits, the follower, jobs, each with its thread
 
 Wiring only: nothing here decides or derives.
 """
@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
+from api.jobs import Jobs
 from api.keys import Keys
 from ledger.commands import Order, PublishRules
 from ledger.database import Database
@@ -126,13 +127,15 @@ class Service:
         self.ledger = ledger
         self.commits = GroupCommit(ledger.intake)
         self.follower = Follower(ledger.database)
+        self.jobs = Jobs()
 
     def start(self) -> None:
         """Follow the log."""
         self.follower.start()
 
     def close(self) -> None:
-        """Finish what was accepted, then stop following."""
+        """Stop long work, finish what was accepted, then stop following."""
+        self.jobs.close()
         self.commits.close()
         self.follower.close()
 
