@@ -54,7 +54,7 @@ def replay_once(archive: Archive, timeline: RuleTimeline) -> tuple[Stopwatch, Re
         facts.volunteer_table(),
         facts.station_kinds(),
         rule_table(timeline, facts.projects.number),
-        facts.people_served(),
+        facts.served_counts(),
         threads=os.cpu_count() or 1,
     )
     watch.lap("compute")
@@ -67,7 +67,9 @@ def check(ledger: BenchLedger, models: ReadModels, timeline: RuleTimeline) -> No
         generation = store.current_generation(connection)
     facts = ledger.archive.facts()
     if generation is not None and generation.timeline() == timeline:
-        rows = rows_of(models, facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline))
+        rows = rows_of(
+            models, facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts()
+        )
         assert rows.checksum() == generation.checksum, "the bench computes something else than a rebuild"
 
 

@@ -100,10 +100,6 @@ class Facts:
         _, last = np.unique(key, return_index=True)
         return np.stack([station[last], project[last], day[last], events.amount[rows][last]], axis=1)
 
-    def people_served(self) -> Ints:
-        """Return int32[n, 3]: station, day, people served."""
-        return np.ascontiguousarray(self.served_counts()[:, [0, 2, 3]])
-
     def standing_raises(self) -> dict[tuple[int, int, int], int]:
         """Return the minutes of each raise of a day's cap in force, by volunteer, day and raise."""
         events = self.other_events
@@ -133,7 +129,7 @@ class Facts:
             self.volunteer_table(),
             self.station_kinds(),
             rule_table(timeline, self.projects.number),
-            self.people_served(),
+            self.served_counts(),
             threads=threads,
             valid_until=valid_until,
         )

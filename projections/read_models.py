@@ -18,6 +18,7 @@ from projections.calendar import civil
 from projections.compiled import inlined, kernel
 from projections.credit import Workspace, credit_volunteer, workspace
 from projections.honors import HonorWorkspace, honor_workspace, reach_honors
+from projections.projects import ProjectTotals, add_project_months, finished, first_year, project_totals
 from projections.rule_table import RuleTable
 from projections.schema import (
     COUNTED,
@@ -30,6 +31,9 @@ from projections.schema import (
     PIECE_COLUMNS,
     RAW,
     ROW,
+    SERVED_DAY,
+    SERVED_PEOPLE,
+    SERVED_STATION,
     STATION_COLUMNS,
     Ints,
     Longs,
@@ -50,12 +54,16 @@ class ReadModels(NamedTuple):
     hours: int64[n, 8]: volunteer, year (0 for all years, with the opening balance), then `HOURS_COLUMNS`, by
     volunteer and year. stations: int64[stations, days, len(STATION_COLUMNS)]: local days from `first_day` on.
     standings: int32[n, 3]: volunteer, honour (row of the HonorTable), day reached; by volunteer and honour.
+    projects: int64[projects, years, YEAR_SLOTS, len(PROJECT_COLUMNS)]: years from `first_year` on, month 0 for the
+    whole year.
     """
 
     hours: Longs
     stations: Longs
     first_day: int
     standings: Ints
+    projects: Longs
+    first_year: int
 
 
 class Totals(NamedTuple):
@@ -68,6 +76,7 @@ class Totals(NamedTuple):
     years: Longs  # by year from 1999 on: HOURS_COLUMNS and the number of pieces; zero between volunteers
     reached: Ints
     used: Longs
+    projects: ProjectTotals
 
 
 def compute(
@@ -84,14 +93,14 @@ def compute(
 
     Args:
         table, volunteers, station_kind, rules: facts and rules, indexed alike.
-        served: int32[n, 3]: station, day, people served.
+        served: int32[n, 4]: station, project (`NONE` without), day, people served.
         threads: how many ranges of volunteers run at once.
         valid_until: the last local day whose results count (the axis `valid_at`); it filters results, never events.
     """
-    served = served[(served[:, 1] <= valid_until) & (served[:, 2] > 0)]
+    served = served[(served[:, SERVED_DAY] <= valid_until) & (served[:, SERVED_PEOPLE] > 0)]
     first_day, last_day = day_range(table, served)
     ranges = _balanced(table.first, threads)
-    totals = [_allocate(low, high, len(station_kind), last_day - first_day + 1, rules) for low, high in ranges]
+    totals = [_allocate(low, high, len(station_kind), first_day, last_day, rules) for low, high in ranges]
     longest = int(np.diff(table.first).max(initial=0))
 
     def work(number: int) -> None:
@@ -107,13 +116,14 @@ def compute(
     for other in totals[1:]:
         stations += other.stations
     people = stations[:, :, STATION_COLUMNS.index("people_served")]
-    for station, day, count in served:
-        people[station, day - first_day] += count
+    np.add.at(people, (served[:, SERVED_STATION], served[:, SERVED_DAY] - first_day), served[:, SERVED_PEOPLE])
     return ReadModels(
         hours=np.concatenate([total.hours[: total.used[0]] for total in totals]),
         stations=stations,
         first_day=first_day,
         standings=np.concatenate([total.standings[: total.used[1]] for total in totals]),
+        projects=finished([total.projects for total in totals], served, first_day),
+        first_year=first_year(first_day),
     )
 
 
@@ -141,7 +151,7 @@ def day_range(table: ShiftTable, served: Ints) -> tuple[int, int]:
     days = [int(column.min()) // 1440 - 1 for column in known if len(column)]
     # A missing check-out may credit up to a day after its check-in.
     days += [int(column.max()) // 1440 + 2 for column in known if len(column)]
-    days += [int(edge) for edge in (served[:, 1].min(), served[:, 1].max())] if len(served) else []
+    days += [int(edge) for edge in (served[:, SERVED_DAY].min(), served[:, SERVED_DAY].max())] if len(served) else []
     return (min(days), max(days)) if days else (0, 0)
 
 
@@ -152,7 +162,8 @@ def _balanced(first: Longs, parts: int) -> Sequence[tuple[int, int]]:
     return [(low, max(low, high)) for low, high in pairwise(edges)]
 
 
-def _allocate(low: int, high: int, stations: int, days: int, rules: RuleTable) -> Totals:
+def _allocate(low: int, high: int, stations: int, first_day: int, last_day: int, rules: RuleTable) -> Totals:
+    days = last_day - first_day + 1
     years = days // 365 + 3
     rows = (high - low) * (years + 1)  # memory that no row is written to is never touched
     return Totals(
@@ -163,6 +174,7 @@ def _allocate(low: int, high: int, stations: int, days: int, rules: RuleTable) -
         years=np.zeros((DAYS // 365 + 2, _PIECES + 1), np.int64),
         reached=np.empty(len(rules.honors.minutes), np.int32),
         used=np.zeros(2, np.int64),
+        projects=project_totals(rules.factors.project.shape[1] - 1, first_day, last_day),
     )
 
 
@@ -191,6 +203,7 @@ def _pass_over(
         if count or has_opening:
             _add_hours(volunteer, opening, table, pieces, count, totals)
             _add_station_days(volunteer, table, pieces, count, first_day, totals)
+            add_project_months(volunteer, table, pieces, count, first_day, totals.projects)
         reach_honors(volunteer, table, volunteers, rules, pieces, count, honors, totals.reached)
         for honor in range(len(totals.reached)):
             if totals.reached[honor] != NO_DAY and totals.reached[honor] <= valid_until:

@@ -218,6 +218,14 @@ SHARE: Final = 10
 CREDITED: Final = 11
 PIECE_COLUMNS: Final = 12
 
-# Columns of a volunteer's hours, and of a station's day. Minutes, but for the counts of shifts, volunteers and people.
+# Columns of a volunteer's hours, of a station's day and of a project's month. Minutes, but for the counts of shifts,
+# volunteers and people.
 HOURS_COLUMNS: Final = ("shifts", "raw", "counted", "credited", "scanned", "attested")
 STATION_COLUMNS: Final = ("shifts", "volunteers", "raw", "counted", "credited", "people_served")
+PROJECT_COLUMNS: Final = STATION_COLUMNS
+
+# Columns of the int32 array of people served.
+SERVED_STATION: Final = 0
+SERVED_PROJECT: Final = 1
+SERVED_DAY: Final = 2
+SERVED_PEOPLE: Final = 3

@@ -1,8 +1,8 @@
 """A batch of new events: what was before, what is after, and the rows that differ.
 
 The heart of the live follower. For the touched volunteers the kernels run twice, on their shifts before and after the
-batch; their rows are replaced, and station days change by the exact difference. The caller's transaction holds it
-all.
+batch; their rows are replaced, and station days and project months change by the exact difference. The caller's
+transaction holds it all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from projections.rule_table import honor_ids
 from projections.rules import RuleTimeline
 from projections.schema import NO_DAY, STATION_COLUMNS, Longs
 from replay import store
-from replay.rows import Rows, rows_of
+from replay.project_months import add_months, month_differences
+from replay.rows import NO_ROWS, Rows, rows_of
 from replay.touched import Circle, Person, Shift, kind_of, person_of, read_circle, resolve_streams
 
 _PEOPLE_SERVED = STATION_COLUMNS.index("people_served")
@@ -95,10 +96,15 @@ class Batch:
         old = self.before.read_models(self.timeline)
         new = self.after.read_models(self.timeline)
         days = _difference(old, new, self.before, self.after)
-        for key, people in self._people_served().items():
-            days.setdefault(key, np.zeros(len(STATION_COLUMNS), np.int64))[_PEOPLE_SERVED] += people
+        served = self._people_served()
+        for (station, _, day), people in served.items():
+            days.setdefault((station, day), np.zeros(len(STATION_COLUMNS), np.int64))[_PEOPLE_SERVED] += people
+        months = month_differences(
+            (old, self.before.tables.project_names.texts()), (new, self.after.tables.project_names.texts()), served
+        )
         checksum = self.generation.checksum
         checksum += self._replace_station_days({key: change for key, change in days.items() if change.any()})
+        checksum += add_months(self.connection, self.generation, months)
         checksum += self._replace_volunteers(
             _rows(old, self.before, self.timeline), _rows(new, self.after, self.timeline)
         )
@@ -114,17 +120,18 @@ class Batch:
         changed = [station for station, kind in known.items() if opened[station] != kind]
         return [row[0] for row in self.connection.execute(_GET_VOLUNTEERS_AT, (changed,))] if changed else []
 
-    def _people_served(self) -> dict[tuple[str, int], int]:
-        """Record counts of people served, the last of which stands; return by how much each station's day changes."""
-        changes: dict[tuple[str, int], int] = {}
+    def _people_served(self) -> dict[tuple[str, str, int], int]:
+        """Record counts of people served, the last of which stands; return by how much they change, by station,
+        project ("" for none) and day.
+        """
+        changes: dict[tuple[str, str, int], int] = {}
         for event in self.events:
             if not isinstance(event, ledger_events.PeopleServedCounted):
                 continue
             key = event.station, event.project or "", day_number(event.day)
             row = self.connection.execute(_GET_PEOPLE_SERVED, key).fetchone()
             self.connection.execute(_PUT_PEOPLE_SERVED, (*key, event.people))
-            place = event.station, day_number(event.day)
-            changes[place] = changes.get(place, 0) + event.people - (row[0] if row else 0)
+            changes[key] = changes.get(key, 0) + event.people - (row[0] if row else 0)
         return changes
 
     def _replace_station_days(self, changes: StationDays) -> int:
@@ -198,17 +205,16 @@ def _difference(old: ReadModels, new: ReadModels, before: Circle, after: Circle)
 
 
 def _rows(models: ReadModels, circle: Circle, timeline: RuleTimeline) -> Rows:
-    """Return the rows of volunteers; those of station days are differences and go another way."""
-    nothing = models._replace(stations=np.zeros((0, 0, len(STATION_COLUMNS)), np.int64))
-    return rows_of(nothing, list(circle.persons), [], honor_ids(timeline))
+    """Return the rows of volunteers; station days and project months are differences and go another way."""
+    nothing = models._replace(stations=models.stations[:0], projects=models.projects[:0])
+    return rows_of(nothing, list(circle.persons), [], honor_ids(timeline), [])
 
 
 def _station_rows(days: StationDays) -> Rows:
     columns = np.array([[day, *sums] for (_, day), sums in days.items()], np.int64).reshape(
         -1, 1 + len(STATION_COLUMNS)
     )
-    nothing = np.empty((0, 7), np.int64)
-    return Rows([], nothing, [station for station, _ in days], columns, [], [], np.empty((0, 1), np.int64))
+    return NO_ROWS._replace(station=[station for station, _ in days], stations=columns)
 
 
 def _shift_row(shift: Shift) -> tuple[Any, ...]:

@@ -28,3 +28,16 @@ CREATE TABLE {schema}.honor_standings (
     honor text NOT NULL,
     reached_on date NOT NULL
 );
+
+-- Month 0 stands for the whole year: a volunteer counts once in it, so it is not the sum of the months.
+CREATE TABLE {schema}.project_activity (
+    project text NOT NULL,
+    year int NOT NULL,
+    month int NOT NULL,
+    shifts int NOT NULL,
+    volunteers int NOT NULL,
+    raw_minutes bigint NOT NULL,
+    counted_minutes bigint NOT NULL,
+    credited_minutes bigint NOT NULL,
+    people_served bigint NOT NULL
+);

@@ -289,7 +289,9 @@ class Queries:
         facts = self._archive.facts(until=known_at)
         timeline = rules.timeline()
         models = facts.read_models(timeline, threads=2, valid_until=axes.valid_until)
-        return rules, rows_of(models, facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline))
+        return rules, rows_of(
+            models, facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts()
+        )
 
     # --- the log ----------------------------------------------------------------------------------------------------
 

@@ -50,7 +50,8 @@ def replay(facts: Facts, rules: Rules, resolved: ResolvedShifts | None = None) -
     """Replay facts in memory into the rows of all read models."""
     timeline = rules.timeline()
     models = facts.read_models(timeline, threads=os.cpu_count() or 1, resolved=resolved)
-    return rows_of(models, facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline))
+    names = (facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts())
+    return rows_of(models, *names)
 
 
 def rebuild(
@@ -130,6 +131,8 @@ def _patch(
             sql.SQL("DELETE FROM {} WHERE volunteer = ANY(%s)").format(sql.Identifier(schema, table)),
             (list(volunteers),),
         )
+    # Project months are few thousand: all of them are written anew.
+    connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, "project_activity")))
     before = {(name, *map(int, row)) for name, row in zip(old.station, old.stations, strict=True)}
     kept = np.array(
         [(name, *map(int, row)) not in before for name, row in zip(new.station, new.stations, strict=True)], bool
@@ -152,6 +155,8 @@ def _patch(
         np.asarray(new.standing_volunteer, object)[standings],
         np.asarray(new.standing_honor, object)[standings],
         new.standings[standings],
+        new.project,
+        new.projects,
     )
     for name, table in changed.tables().items():
         store.copy_table(connection, sql.Identifier(schema, name), table)

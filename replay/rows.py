@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from projections.read_models import ReadModels
-from projections.schema import HOURS_COLUMNS, Ints, Longs, Words
+from projections.schema import HOURS_COLUMNS, PROJECT_COLUMNS, STATION_COLUMNS, Ints, Longs, Words
 
 HOURS_FIELDS = ("volunteer", "year", "shifts", *(f"{name}_minutes" for name in HOURS_COLUMNS[1:]))
 STATION_FIELDS = (
@@ -30,8 +30,9 @@ STATION_FIELDS = (
     "credited_minutes",
     "people_served",
 )
+PROJECT_FIELDS = ("project", "year", "month", *STATION_FIELDS[2:])
 STANDING_FIELDS = ("volunteer", "honor", "reached_on")
-_HOURS, _STATIONS, _STANDINGS = 1, 2, 3
+_HOURS, _STATIONS, _STANDINGS, _PROJECTS = 1, 2, 3, 4
 _WORD = (1 << 64) - 1
 
 
@@ -39,9 +40,10 @@ NameColumn = Sequence[str] | npt.NDArray[np.object_]
 
 
 class Rows(NamedTuple):
-    """Rows of the three read models: the names, and int64 columns beside them.
+    """Rows of the read models: the names, and int64 columns beside them.
 
     hours: year, then `HOURS_COLUMNS`. stations: day, then `STATION_COLUMNS`. standings: day; `honor` is a second name.
+    projects: year, month (0 for the whole year), then `PROJECT_COLUMNS`.
     """
 
     hours_volunteer: NameColumn
@@ -51,6 +53,8 @@ class Rows(NamedTuple):
     standing_volunteer: NameColumn
     standing_honor: NameColumn
     standings: Longs
+    project: NameColumn
+    projects: Longs
 
     def checksum(self) -> int:
         """Return the sum of the hashes of all rows, modulo 2^64."""
@@ -59,6 +63,7 @@ class Rows(NamedTuple):
             _sum(_HOURS, _hashes(self.hours_volunteer), self.hours)
             + _sum(_STATIONS, _hashes(self.station), self.stations)
             + _sum(_STANDINGS, _hashes(self.standing_volunteer), np.concatenate([honors, self.standings], axis=1))
+            + _sum(_PROJECTS, _hashes(self.project), self.projects)
         ) & _WORD
 
     def tables(self) -> dict[str, Any]:
@@ -73,14 +78,38 @@ class Rows(NamedTuple):
                 [_texts(self.standing_volunteer), _texts(self.standing_honor), _dates(self.standings[:, 0])],
                 names=STANDING_FIELDS,
             ),
+            "project_activity": pa.table([_texts(self.project), *_columns(self.projects)], names=PROJECT_FIELDS),
         }
 
 
-def rows_of(models: ReadModels, volunteers: Sequence[str], stations: Sequence[str], honors: Sequence[str]) -> Rows:
-    """Give read models their names back. A station and day is a row if anything in it is not zero."""
+NO_ROWS = Rows(
+    hours_volunteer=(),
+    hours=np.empty((0, 1 + len(HOURS_COLUMNS)), np.int64),
+    station=(),
+    stations=np.empty((0, 1 + len(STATION_COLUMNS)), np.int64),
+    standing_volunteer=(),
+    standing_honor=(),
+    standings=np.empty((0, 1), np.int64),
+    project=(),
+    projects=np.empty((0, 2 + len(PROJECT_COLUMNS)), np.int64),
+)
+"""Rows of nothing, to begin from where only some read models are meant."""
+
+
+def rows_of(
+    models: ReadModels,
+    volunteers: Sequence[str],
+    stations: Sequence[str],
+    honors: Sequence[str],
+    projects: Sequence[str],
+) -> Rows:
+    """Give read models their names back. A station and day, or a project and month, is a row if anything in it is not
+    zero.
+    """
     station, day = np.nonzero(models.stations.any(axis=2))
-    volunteer_names, station_names, honor_names = (
-        np.array([*names], object) for names in (volunteers, stations, honors)
+    project, year, month = np.nonzero(models.projects.any(axis=3))
+    volunteer_names, station_names, honor_names, project_names = (
+        np.array([*names], object) for names in (volunteers, stations, honors, projects)
     )
     return Rows(
         hours_volunteer=volunteer_names[models.hours[:, 0]],
@@ -90,6 +119,10 @@ def rows_of(models: ReadModels, volunteers: Sequence[str], stations: Sequence[st
         standing_volunteer=volunteer_names[models.standings[:, 0]],
         standing_honor=honor_names[models.standings[:, 1]],
         standings=models.standings[:, 2:].astype(np.int64),
+        project=project_names[project],
+        projects=np.concatenate(
+            [np.stack([year + models.first_year, month], axis=1), models.projects[project, year, month]], axis=1
+        ),
     )
 
 

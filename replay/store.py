@@ -156,6 +156,7 @@ def read_rows(connection: Any_Connection, generation: Generation) -> Rows:
     standings, standing_columns = fetch(
         2, "SELECT volunteer, honor, reached_on - date '1970-01-01' FROM {}.honor_standings"
     )
+    projects, project_columns = fetch(1, "SELECT * FROM {}.project_activity")
     return Rows(
         [row[0] for row in hours],
         hour_columns,
@@ -164,6 +165,8 @@ def read_rows(connection: Any_Connection, generation: Generation) -> Rows:
         [row[0] for row in standings],
         [row[1] for row in standings],
         standing_columns,
+        [row[0] for row in projects],
+        project_columns,
     )
 
 

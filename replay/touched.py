@@ -98,7 +98,7 @@ class Circle:
             tables.volunteers,
             tables.station_kinds,
             rule_table(timeline, tables.project_names.number),
-            np.empty((0, 3), np.int32),
+            np.empty((0, 4), np.int32),
             valid_until=valid_until,
         )
 

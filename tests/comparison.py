@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
+import numpy as np
+
 from ledger.events import Event
 from projections.calendar import day_number, day_of_number
 from projections.facts import FactsBuilder
@@ -27,7 +29,7 @@ from projections.schema import (
     SUPERSEDED,
     TOO_SHORT,
 )
-from tests.oracle import Hours, OracleResult, Piece, StationDay
+from tests.oracle import Hours, OracleResult, Piece, ProjectMonth, StationDay
 
 
 def kernel_results(
@@ -48,7 +50,7 @@ def kernel_results(
         people,
         facts.station_kinds(),
         rules,
-        facts.people_served(),
+        facts.served_counts(),
         threads=threads,
         valid_until=valid_until,
     )
@@ -113,5 +115,11 @@ def kernel_results(
         standings={
             (volunteers[volunteer], honors[honor]): day_of_number(day)
             for volunteer, honor, day in models.standings.tolist()
+        },
+        projects={
+            (projects[project], models.first_year + year, month): ProjectMonth(
+                *models.projects[project, year, month].tolist()
+            )
+            for project, year, month in np.argwhere(models.projects.any(axis=3)).tolist()
         },
     )

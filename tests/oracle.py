@@ -103,6 +103,18 @@ class StationDay:
 
 
 @dataclass(frozen=True)
+class ProjectMonth:
+    """What happened at a project in one local month, or in a year; shifts and volunteers are those that began in it."""
+
+    shifts: int
+    volunteers: int
+    raw: int
+    counted: int
+    credited: int
+    people_served: int
+
+
+@dataclass(frozen=True)
 class OracleResult:
     """All the oracle knows: pieces in the order of volunteer, shift and day, and the tables that follow from them."""
 
@@ -110,6 +122,7 @@ class OracleResult:
     hours: dict[tuple[str, int], Hours]
     stations: dict[tuple[str, date], StationDay]
     standings: dict[tuple[str, str], date]
+    projects: dict[tuple[str, int, int], ProjectMonth]  # by project, year and month; month 0 is the whole year
 
 
 def credit(events: Sequence[Event], timeline: RuleTimeline, *, valid_at: date | None = None) -> OracleResult:
@@ -127,11 +140,13 @@ def credit(events: Sequence[Event], timeline: RuleTimeline, *, valid_at: date | 
     standings = _standings(pieces, facts, timeline)
     last = valid_at or date.max
     shown = [piece for piece in pieces if piece.day <= last]
+    served = {key: count for key, count in facts.served.items() if key[2] <= last}
     return OracleResult(
         pieces=shown,
         hours=_hours(shown, {key: value for key, value in facts.openings.items() if value.as_of <= last}),
-        stations=_stations(shown, {key: count for key, count in facts.served.items() if key[2] <= last}),
+        stations=_stations(shown, served),
         standings={key: day for key, day in standings.items() if day <= last},
+        projects=_projects(shown, served),
     )
 
 
@@ -453,6 +468,31 @@ def _stations(
         if row != StationDay(0, 0, 0, 0, 0, 0):
             stations[key] = row
     return stations
+
+
+def _projects(
+    pieces: Sequence[Piece], served: dict[tuple[str, str | None, date], int]
+) -> dict[tuple[str, int, int], ProjectMonth]:
+    projects = {}
+    days = {(piece.project, piece.day) for piece in pieces} | {(project, day) for _, project, day in served}
+    periods = [(project, day.year, month) for project, day in days if project for month in (0, day.month)]
+    for name, year, month in sorted(set(periods)):
+        here = [p for p in pieces if (p.project, p.day.year) == (name, year) and month in {0, p.day.month}]
+        row = ProjectMonth(
+            shifts=sum(piece.first for piece in here),
+            volunteers=len({piece.volunteer for piece in here if piece.first}),
+            raw=sum(piece.raw for piece in here),
+            counted=sum(piece.counted for piece in here),
+            credited=sum(piece.credited for piece in here),
+            people_served=sum(
+                people
+                for (_, project, day), people in served.items()
+                if (project, day.year) == (name, year) and month in {0, day.month}
+            ),
+        )
+        if row != ProjectMonth(0, 0, 0, 0, 0, 0):
+            projects[name, year, month] = row
+    return projects
 
 
 # --- honours --------------------------------------------------------------------------------------------------------

@@ -95,4 +95,5 @@ def as_sets(rows: Rows) -> tuple[set[tuple[object, ...]], ...]:
                 rows.standing_volunteer, rows.standing_honor, rows.standings.tolist(), strict=True
             )
         },
+        {(name, *row) for name, row in zip(rows.project, rows.projects.tolist(), strict=True)},
     )

@@ -55,6 +55,7 @@ def test_the_number_of_threads_changes_nothing(case: Case) -> None:
     assert found.hours == one.hours
     assert found.stations == one.stations
     assert found.standings == one.standings
+    assert found.projects == one.projects
 
 
 @patiently
