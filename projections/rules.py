@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from ledger.events import StationKind, TrainingTier
 from ledger.names import HonorId, ProjectId
 from projections.calendar import date_goes_back
+from projections.ranking_rules import Ranking, check_ids
 
 
 class RulesError(ValueError):
@@ -92,6 +93,7 @@ class RuleSet(_Rules):
     late_entry_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 14
     factors: tuple[Factor, ...] = ()
     honors: tuple[Threshold, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> RuleSet:
@@ -100,6 +102,9 @@ class RuleSet(_Rules):
         ids = [honor.id for honor in self.honors]
         if len(set(ids)) != len(ids):
             raise ValueError("two honors have the same id: give each its own")
+        ids = [ranking.id for ranking in self.rankings]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two rankings have the same id: give each its own")
         return self
 
 
@@ -128,6 +133,10 @@ class RuleTimeline(_Rules):
             raise ValueError("rule_sets must stand in the order of holds_from, each with a date of its own")
         if days[0] > date(2000, 1, 1):
             raise ValueError("the first rule set must hold from 2000-01-01 or earlier, or early shifts have no rules")
+        check_ids(
+            (honor.id for rule_set in self.rule_sets for honor in rule_set.honors),
+            (ranking for rule_set in self.rule_sets for ranking in rule_set.rankings),
+        )
         return self
 
 

@@ -59,9 +59,9 @@ def to_toml(timeline: RuleTimeline) -> str:
     lines = [f'name = "{timeline.name}"', f'time_zone = "{timeline.time_zone}"']
     for rule_set in timeline.rule_sets:
         content = rule_set.model_dump(mode="python", exclude_none=True)
-        factors, honors = content.pop("factors"), content.pop("honors")
+        factors, honors, rankings = content.pop("factors"), content.pop("honors"), content.pop("rankings")
         lines += ["[[rule_sets]]", *_pairs(content)]
-        for name, tables in (("factors", factors), ("honors", honors)):
+        for name, tables in (("factors", factors), ("honors", honors), ("rankings", rankings)):
             for table in tables:
                 lines += [f"[[rule_sets.{name}]]", *_pairs(table)]
     return "\n".join(lines) + "\n"
@@ -74,6 +74,8 @@ def _pairs(table: dict[str, object]) -> list[str]:
 def _value(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"'
+    if isinstance(value, dict):
+        return "{ " + ", ".join(_pairs(value)) + " }"
     if isinstance(value, Sequence):
         return "[" + ", ".join(_value(part) for part in value) + "]"
     return str(value)
