@@ -304,6 +304,22 @@ class Queries:
         with self._connection() as connection:
             return self._generation(connection).position
 
+    # --- for readers in modules of their own (replay/rankings.py, replay/projects.py) ---------------------------------
+
+    @contextmanager
+    def snapshot(self) -> Iterator[tuple[Connection[Any], store.Generation]]:
+        """Open one snapshot of the store, with the generation that answers in it."""
+        with self._connection() as connection:
+            yield connection, self._generation(connection)
+
+    def replayed(self, generation: store.Generation, axes: Axes) -> tuple[Rules, Rows]:
+        """Replay the archive in memory: the rules used, and the rows of all read models."""
+        return self._replay(generation, axes)
+
+    def basis(self, axes: Axes, rules: Rules, generation: store.Generation) -> answers.Basis:
+        """Return what every answer repeats."""
+        return answers.Basis(**_basis(axes, rules, generation))
+
     @contextmanager
     def _connection(self) -> Iterator[Connection[Any]]:
         """Read from one snapshot: an answer rests on one position, whatever the follower commits meanwhile."""
