@@ -97,6 +97,10 @@ class Ranking(_Rules):
         found = {key: getattr(self, f"{key}_min", 0) for key in self.keys}
         return {key: least for key, least in found.items() if least}
 
+    def of_everybody(self) -> Ranking:
+        """Return the same ranking without minimums: in its order stands who is ranked and who is not."""
+        return self.model_copy(update=dict.fromkeys((f"{key}_min" for key in self.minimums), 0))
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys that this kind of ranking knows."""
@@ -110,8 +114,8 @@ class Ranking(_Rules):
             if key in self.order[:place]:
                 raise ValueError(f"order names {key} twice: the second could decide nothing; remove it")
         named = {name.removesuffix("_min") for name in self.model_fields_set if name.endswith("_min")}
-        for key in sorted(named - set(self.keys)):
-            raise ValueError(f"{key}_min cannot be asked of {self.of}; remove it")
+        for unknown in sorted(named - set(self.keys)):
+            raise ValueError(f"{unknown}_min cannot be asked of {self.of}; remove it")
         if "score" in self.order and not (self.score and any(self.score.model_dump().values())):
             raise ValueError("order names score, but nothing has a weight: add [rule_sets.rankings.score]")
         if self.score is not None and "score" not in self.order:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from projections.ranking_rules import PROJECT_KEYS, VOLUNTEER_KEYS, Ranking, Score
+from projections.ranking_rules import PROJECT_KEYS, VOLUNTEER_KEYS, Ranking
 from projections.rules import RuleTimeline
 from projections.schema import HOURS_COLUMNS, PROJECT_COLUMNS, Ints, Longs
 
@@ -78,18 +78,26 @@ def rank_projects(names: Names, months: Longs, ranking: Ranking, year: int) -> R
         else of_year[whole, 2 + PROJECT_COLUMNS.index(key.removesuffix("_minutes"))]
         for key in PROJECT_KEYS[1:]
     ]
-    score = scores(dict(zip(PROJECT_KEYS[1:], figures, strict=True)), ranking.score)
-    return _ranked(taken[whole], np.stack([score, *figures], axis=1), PROJECT_KEYS, ranking)
+    return rank_project_years(taken[whole], np.stack(figures, axis=1), ranking)
 
 
-def scores(figures: dict[str, Longs], score: Score | None) -> Longs:
-    """Return each project's points, from its figures by key; nothing where the ranking gives no weights."""
-    weights = score.model_dump() if score else {}
-    known = figures | {"credited_hours": figures["credited_minutes"] // 60}
-    points = np.zeros(len(figures["credited_minutes"]), np.int64)
+def rank_project_years(names: Names, figures: Longs, ranking: Ranking) -> Ranks:
+    """Rank projects by what they did in a year: one a row, int64[n, k] by `PROJECT_KEYS` without the score."""
+    weights = ranking.score.model_dump() if ranking.score else {}
+    known = dict(zip(PROJECT_KEYS[1:], figures.T, strict=True))
+    known["credited_hours"] = known["credited_minutes"] // 60
+    score = np.zeros(len(figures), np.int64)
     for key, weight in weights.items():
-        points += weight * known[key]
-    return points
+        score += weight * known[key]
+    return _ranked(_taken(names, np.arange(len(figures))), np.column_stack([score, figures]), PROJECT_KEYS, ranking)
+
+
+def reaching(everybody: Ranks, ranking: Ranking) -> Ranks:
+    """Return those who reach the minimums, in the order in which they stand."""
+    reached = np.ones(len(everybody.names), bool)
+    for key, least in ranking.minimums.items():
+        reached &= everybody.figures[:, everybody.keys.index(key)] >= least
+    return Ranks(everybody.names[reached], everybody.figures[reached], everybody.keys)
 
 
 def _taken(names: Names, rows: Longs | Ints) -> npt.NDArray[np.object_]:
@@ -97,10 +105,7 @@ def _taken(names: Names, rows: Longs | Ints) -> npt.NDArray[np.object_]:
 
 
 def _ranked(names: npt.NDArray[np.object_], figures: Longs, keys: tuple[str, ...], ranking: Ranking) -> Ranks:
-    reached = np.ones(len(names), bool)
-    for key, least in ranking.minimums.items():
-        reached &= figures[:, keys.index(key)] >= least
-    names, figures = names[reached], figures[reached]
+    names, figures, _ = reaching(Ranks(names, figures, keys), ranking)
     # Names are ASCII, so their bytes are in the order of their letters.
     by_weight: Iterable[npt.NDArray[np.generic]] = [-figures[:, keys.index(key)] for key in reversed(ranking.order)]
     order = np.lexsort([names.astype("S"), *by_weight])

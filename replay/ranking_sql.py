@@ -39,6 +39,13 @@ def index_statements(timeline: RuleTimeline, schema: str) -> list[Statement]:
     return statements
 
 
+def latest_year(schema: str, ranking: Ranking) -> Statement:
+    """The latest year in which anybody is ranked; of projects, in which there is any: they are ranked in memory."""
+    if ranking.of == "projects":
+        return sql.SQL("SELECT max(year) FROM {}").format(_months(schema))
+    return sql.SQL("SELECT max(year) FROM {} WHERE {}").format(_hours(schema), _ranked(ranking))
+
+
 # --- volunteers -----------------------------------------------------------------------------------------------------
 
 

@@ -1,25 +1,181 @@
-"""Rankings read from the rows: the first of a year, and where one volunteer or project stands.
+"""Rankings for readers: the first of a year, and where one volunteer or project stands, under any three axes.
 
 Ranks are not stored. The follower replaces rows of touched volunteers and projects, and each generation has an index
 for every order its rules rank by, so the first hundred are the index's first hundred, and a rank is a count of what
-stands before. Under other axes the same follows from a replay in memory.
+stands before. Under other axes the same follows from a replay in memory. Nothing here writes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Literal
+
+from ledger.log import Log
+from ledger.names import Position, stream
 from projections.ranking_rules import Ranking
-from projections.rankings import Ranks, rank_projects, rank_volunteers
-from replay.rows import Rows
+from projections.rankings import all_rankings, rankings_of
+from projections.rules import RuleTimeline
+from replay.answers import Basis
+from replay.published import Rules
+from replay.queries import NOW, Axes, Queries, UnknownNameError
+from replay.ranking_answers import Place, Places, RankingOfYear, RankingTerms
+from replay.ranking_sources import YearRanking, latest_replayed, latest_stored, ranks, replayed, stored
+
+__all__ = ["RankingNotInForceError", "places", "ranking", "ranks", "reads_rows"]
+
+Of = Literal["volunteers", "projects"]
+Year = int | None
+"""By default the year of `valid_at`, else the latest in which anybody is ranked."""
 
 
-def ranks(rows: Rows, ranking: Ranking, year: int) -> Ranks:
-    """Rank everybody who reaches the minimums of a ranking in a year, by rows of a replay.
+class RankingNotInForceError(UnknownNameError):
+    """The rules have this ranking, but not for that year."""
 
-    Returns:
-        names, object[n], in the order of their ranks (rank r is at r - 1); their figures of the year, int64[n, k];
-        and the figures' keys. `ranking.places` says how many of them are honoured. The ranking of a year is
-        `projections.rankings.rankings_of(timeline, year)[id]`.
+    def __init__(self, name: str, year: int) -> None:
+        super().__init__("ranking", name)
+        self.args = (f"the rules in force at the end of {year} have no ranking {name}; ask for another year",)
+
+
+def reads_rows(axes: Axes, year: Year) -> bool:
+    """Tell whether rows answer; otherwise it takes a replay, of seconds for a whole district.
+
+    `valid_at` cuts a year, unless it lies on or behind the year's last day.
     """
-    if ranking.of == "volunteers":
-        return rank_volunteers(rows.hours_volunteer, rows.hours, ranking, year)
-    return rank_projects(rows.project, rows.projects, ranking, year)
+    cut = axes.valid_at is not None and axes.valid_at < date(year or axes.valid_at.year, 12, 31)
+    return axes.current and not cut
+
+
+def ranking(
+    queries: Queries, name: str, year: Year = None, axes: Axes = NOW, *, place: int = 1, limit: int | None = None
+) -> RankingOfYear:
+    """Return a page of a ranking.
+
+    Args:
+        place: the rank to begin with.
+        limit: how many, by default as many as there are places.
+
+    Raises:
+        UnknownNameError: the rules have no such ranking, or not for that year. store.NoGenerationError
+    """
+    with _reading(queries, axes, year) as reading:
+        known = all_rankings(reading.timeline).get(name)
+        if known is None:
+            raise UnknownNameError("ranking", name)
+        year = reading.year([known])
+        asked = rankings_of(reading.timeline, year).get(name)
+        if asked is None:
+            raise RankingNotInForceError(name, year)
+        of_year = reading.of_year(asked, year)
+        ranked, entries = of_year.count(), of_year.page(place, asked.places if limit is None else limit)
+        following = place + len(entries)
+        return RankingOfYear(
+            **dict(reading.basis),
+            **_terms(asked, year),
+            ranked=ranked,
+            entries=entries,
+            next_place=following if entries and following <= ranked else None,
+        )
+
+
+def places(
+    queries: Queries, log: Log, of: Of, name: str, year: Year = None, axes: Axes = NOW, *, around: int = 1
+) -> Places:
+    """Return where a volunteer or project stands in every ranking of a year.
+
+    Args:
+        around: how many to name on either side.
+
+    Raises:
+        UnknownNameError: the ledger did not know the volunteer or project then. store.NoGenerationError
+    """
+    with _reading(queries, axes, year) as reading:
+        kind = of.removesuffix("s")
+        if not log.read_streams([stream(kind, name)], until=Position(reading.basis.known_at)):
+            raise UnknownNameError(kind, name)
+        year = reading.year([one for one in all_rankings(reading.timeline).values() if one.of == of])
+        asked = [one for one in rankings_of(reading.timeline, year).values() if one.of == of]
+        found = [_place(reading.of_year(one, year), one, year, name, around) for one in asked]
+        return Places(**dict(reading.basis), name=name, year=year, ranks=found)
+
+
+def _place(of_year: YearRanking, ranking: Ranking, year: int, name: str, around: int) -> Place:
+    figures = of_year.figures(name)
+    known = figures or dict.fromkeys(ranking.keys, 0)
+    lacking = {key: least - known[key] for key, least in ranking.minimums.items() if known[key] < least}
+    near = of_year.near(name, figures, around) if figures is not None and not lacking else None
+    last = of_year.page(ranking.places, 1)
+    return Place(
+        **_terms(ranking, year),
+        name=name,
+        rank=near.rank if near else None,
+        ranked=of_year.count(),
+        honored=near is not None and near.rank <= ranking.places,
+        figures=known,
+        lacking=lacking,
+        before=near.before if near else [],
+        after=near.after if near else [],
+        last_place=last[0] if last else None,
+    )
+
+
+def _terms(ranking: Ranking, year: int) -> dict[str, Any]:
+    return dict(
+        RankingTerms(
+            ranking=ranking.id,
+            title=ranking.title,
+            of=ranking.of,
+            year=year,
+            places=ranking.places,
+            order=list(ranking.order),
+            minimums=ranking.minimums,
+            score=ranking.score,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What one answer rests on, and where its ranks come from."""
+
+    basis: Basis
+    timeline: RuleTimeline
+    asked: Year
+    of_year: Callable[[Ranking, int], YearRanking]
+    latest_year: Callable[[Ranking], int | None]
+
+    def year(self, rankings: list[Ranking]) -> int:
+        """Return the year asked for, or that which is meant where none is."""
+        if self.asked is not None:
+            return self.asked
+        if self.basis.valid_at is not None:
+            return self.basis.valid_at.year
+        found = [year for one in rankings if (year := self.latest_year(one)) is not None]
+        return max(found, default=self.timeline.rule_sets[-1].holds_from.year)
+
+
+@contextmanager
+def _reading(queries: Queries, axes: Axes, year: Year) -> Iterator[_Reading]:
+    with queries.snapshot() as (connection, generation):
+        made_with = Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
+        if reads_rows(axes, year):
+            yield _Reading(
+                queries.basis(axes, made_with, generation),
+                made_with.timeline(),
+                year,
+                lambda ranking, year: stored(connection, generation.schema, ranking, year),
+                lambda ranking: latest_stored(connection, generation.schema, ranking),
+            )
+            return
+        # Where only `valid_at` cuts, the rules stay those of the generation.
+        replay_axes = replace(axes, rules=made_with) if axes.current else axes
+        rules, rows = queries.replayed(generation, replay_axes)
+        yield _Reading(
+            queries.basis(axes, rules, generation),
+            rules.timeline(),
+            year,
+            lambda ranking, year: replayed(rows, ranking, year),
+            lambda ranking: latest_replayed(rows, ranking),
+        )
