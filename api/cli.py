@@ -29,8 +29,10 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 export = typer.Typer(help="Write what was computed to a file.", no_args_is_help=True)
+generations = typer.Typer(help="List generations of the read models; switch to another one; drop one.")
 app.add_typer(keys, name="keys")
 app.add_typer(export, name="export")
+app.add_typer(generations, name="generations")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
@@ -114,9 +116,22 @@ def rebuild(
     json: Json = False,
 ) -> None:
     """Replay the whole history and let the result answer."""
-    from api.cli_data import rebuild_models
+    from api.cli_generations import rebuild_models
 
     rebuild_models(_data(context), rules, archive_anew=archive_anew, facts_anew=facts_anew, as_json=json)
+
+
+@app.command()
+def publish(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The rule timeline, as TOML.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Publish rules, replay the whole history under them, and let the result answer."""
+    from api.cli_generations import publish
+
+    publish(_data(context), file, as_json=json)
 
 
 @app.command()
@@ -204,6 +219,34 @@ def export_credits(
     from api.cli_data import export_credits
 
     export_credits(_data(context), output, format, (valid_at, known_at, rules), as_json=json)
+
+
+Generation = Annotated[int, typer.Argument(min=1, help="The generation's id.")]
+
+
+@generations.callback(invoke_without_command=True)
+def generations_list(context: typer.Context, *, json: Json = False) -> None:
+    """All generations, which of them answers, and which are kept."""
+    if context.invoked_subcommand is None:
+        from api.cli_generations import show
+
+        show(_data(context), as_json=json)
+
+
+@generations.command("switch")
+def generations_switch(context: typer.Context, generation: Generation, *, json: Json = False) -> None:
+    """Let another generation answer: it catches up with the one that does, and is verified, first."""
+    from api.cli_generations import switch_to
+
+    switch_to(_data(context), generation, as_json=json)
+
+
+@generations.command("drop")
+def generations_drop(context: typer.Context, generation: Generation, *, json: Json = False) -> None:
+    """Drop a generation that does not answer."""
+    from api.cli_generations import drop
+
+    drop(_data(context), generation, as_json=json)
 
 
 @keys.command("make")

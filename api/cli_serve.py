@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from uuid import uuid4
 
-from api.cli_data import MARK, fill, say
+from api.cli_data import MARK, fill
+from api.cli_generations import say
 from api.cli_show import out, print_json
 from api.demo import KEYS, demo_keys, things_to_try
 from api.kernels import warm

@@ -25,11 +25,13 @@ from pydantic import BaseModel
 from api.axes import AxisError
 from api.problems import Fault, Problem, ProblemDetails, details_of, fault
 from projections.rules import RulesError
+from replay.generations import UnknownGenerationError
 from replay.progress import Meter, Pace, Progress, StoppedError
 from replay.published import NoRulesError
 from replay.queries import UnknownNameError
-from replay.rebuild import VerificationError
+from replay.rebuild import NotPublishedError, OvertakenError, VerificationError
 from replay.store import NoGenerationError
+from replay.switching import NotSwitchableError
 
 RUNNING_MAX = 1
 """Jobs at once: each may be a replay, which uses all cores and, at full scale, gigabytes of memory."""
@@ -215,6 +217,10 @@ _NAMES: dict[type[Exception], str] = {
     NoGenerationError: "no-read-models",
     NoRulesError: "no-read-models",
     VerificationError: "not-verified",
+    OvertakenError: "overtaken",
+    UnknownGenerationError: "unknown-generation",
+    NotPublishedError: "not-switchable",
+    NotSwitchableError: "not-switchable",
 }
 """Errors whose sentence is meant for the caller, and the problem each is."""
 

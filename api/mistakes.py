@@ -23,18 +23,21 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from api.keys import UnknownKeyError
     from projections.rules import RulesError
     from replay.archive import ArchiveError
+    from replay.generations import GenerationInUseError, UnknownGenerationError
     from replay.published import NoRulesError
     from replay.queries import UnknownNameError
-    from replay.rebuild import VerificationError
+    from replay.rebuild import NotPublishedError, OvertakenError, VerificationError
     from replay.store import NoGenerationError
+    from replay.switching import NotSwitchableError
     from replay.synthetic.loading import HistoryConflictError
 
     given = (AxisError, UnknownKeyError, RulesError, UnknownNameError, NoRulesError, NoGenerationError)
-    if isinstance(error, (*given, HistoryConflictError)):
+    generation = (UnknownGenerationError, GenerationInUseError, NotSwitchableError, NotPublishedError)
+    if isinstance(error, (*given, *generation, HistoryConflictError)):
         return str(error), 2
     if isinstance(error, psycopg.OperationalError):
         return f"the database cannot be reached: {str(error).splitlines()[0]}; check DATABASE_URL", 1
-    if isinstance(error, ArchiveError | VerificationError):
+    if isinstance(error, ArchiveError | VerificationError | OvertakenError):
         return str(error), 1
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'} cannot be used: {error.strerror}", 1

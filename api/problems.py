@@ -58,6 +58,10 @@ _REQUESTS = {
     "unknown-honor": Rule(404, "the rules have no honour of this id", "see /v1/honors for those they have"),
     "wrong-method": Rule(405, "this address does not take this method", "use a method that the header Allow names"),
     "stopped": Rule(409, "the work was stopped; nothing was changed", "start it again"),
+    "not-switchable": Rule(409, "this generation can never answer", "build another one"),
+    "overtaken": Rule(
+        409, "newer rules were switched to meanwhile", "build again if the older are still wanted", retry=True
+    ),
     "generation-in-use": Rule(409, "this generation cannot be dropped", "switch to another one first"),
     "too-large": Rule(413, "the request is too large", "send fewer elements at a time"),
     "wrong-media-type": Rule(415, "the body is of a media type that is not taken here", "set the header Content-Type"),

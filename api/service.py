@@ -101,15 +101,19 @@ class OpenLedger:
                 raise RuntimeError(answer.detail)
 
     def make_ready(self) -> None:
-        """See to it that there are rules and read models: a ledger without any gets the default rules."""
+        """See to it that there are rules, and read models that this program can read: a ledger without rules gets the
+        default ones.
+        """
         try:
-            self.current_generation()
+            if self.current_generation().readable:
+                return
         except store.NoGenerationError:
-            try:
-                rules = published_rules(self.log)
-            except NoRulesError:
-                rules = self.publish(DEFAULT_RULES.read_text("utf-8"))
-            rebuild(self.database, self.archive, rules)
+            pass
+        try:
+            rules = published_rules(self.log)
+        except NoRulesError:
+            rules = self.publish(DEFAULT_RULES.read_text("utf-8"))
+        rebuild(self.database, self.archive, rules)
 
 
 @contextmanager

@@ -48,18 +48,19 @@ def candidate(rules: Rules, day_minutes_max: int) -> Rules:
     text = rules.text.replace("day_minutes_max = 480", f"day_minutes_max = {day_minutes_max}")
     assert text != rules.text, "the published rules have another cap: see rules/luohu.toml"
     text += WEEKENDS
-    return Rules(0, rules_digest(text), text)
+    return Rules(rules.version, rules_digest(text), text)  # as if published: a candidate never answers
 
 
 def rebuild_once(ledger: BenchLedger, rules: Rules) -> tuple[Stopwatch, Rebuilt]:
     """Rebuild under `rules`, which are not those of the live generation."""
     watch, doing = Stopwatch(), ["beginning"]
 
-    def step(what: str) -> None:
-        watch.lap(doing[-1])
-        doing.append(what)
+    def step(stage: str, _done: int, _in_all: int) -> None:
+        if stage != doing[-1]:
+            watch.lap(doing[-1])
+            doing.append(stage)
 
-    rebuilt = rebuild(ledger.database, ledger.archive, rules, step=step)
+    rebuilt = rebuild(ledger.database, ledger.archive, rules, progress=step)
     watch.lap(doing[-1])
     with ledger.database.pool.connection() as connection:
         live = store.current_generation(connection)

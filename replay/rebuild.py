@@ -1,38 +1,62 @@
 """Rebuild: replay the archive under a rule timeline into a new generation, and let it answer.
 
-Everything happens in one transaction: a rebuild that is stopped or killed leaves nothing behind, and the live
-generation answers until the commit. Only the end, where the new generation catches up with the live one, holds the
-follower back.
+Everything happens in one transaction: a rebuild that is stopped, fails or is killed leaves nothing behind, and the live
+generation answers until the commit. Only the end, where the new generation catches up with the live one and the
+pointer moves, holds the follower back. Two rebuilds at once work beside one another; the later one finds the earlier
+one's generation live, and does not put older rules in the place of newer ones.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-
-import numpy as np
-from psycopg import errors, sql
+from datetime import date
+from functools import partial
 
 from ledger.database import Database
+from projections.calendar import day_number
 from projections.facts import Facts
 from projections.rule_table import honor_ids
-from projections.schema import STATION_OPENED, ResolvedShifts
-from replay import store
+from projections.schema import NO_DAY, ResolvedShifts
+from replay import fact_tables, generations, store
 from replay.archive import Archive
+from replay.catching_up import patch
+from replay.progress import Progress, ignore
 from replay.published import Rules
 from replay.rows import Rows, rows_of
+from replay.verifying import VERIFYING, Replayed, VerificationError, verify
 
-KEPT_GENERATIONS = 2
-"""The one that answers and the one before it, to which readers in mid-request (and a change of mind) may still turn."""
+READING, REPLAYING, CATCHING_UP, SWITCHING = "reading the archive", "replaying", "catching up", "switching"
+STAGES = (READING, REPLAYING, store.WRITING, fact_tables.WRITING_FACTS, CATCHING_UP, VERIFYING, SWITCHING)
+"""What a rebuild tells its `Progress`, in this order; facts are written only where they are made anew."""
 
-Step = Callable[[str], None]
-"""Told what a rebuild is doing now."""
+__all__ = [
+    "STAGES",
+    "NotPublishedError",
+    "OvertakenError",
+    "Rebuilt",
+    "VerificationError",
+    "build",
+    "rebuild",
+    "replay",
+]
 
 
-class VerificationError(Exception):
-    """A new generation does not agree with what it was made from, so it was not switched to."""
+class NotPublishedError(ValueError):
+    """Rules that are not published must not answer; a generation under them may stand beside the live one."""
+
+    def __init__(self) -> None:
+        super().__init__("these rules are not published, so they cannot answer: run `hours publish FILE` first")
+
+
+class OvertakenError(Exception):
+    """While a generation was built, newer rules were switched to; nothing was changed."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"while this generation was built, version {version} of the rules was switched to; "
+            "nothing was changed: build again if you still want the older rules"
+        )
 
 
 @dataclass(frozen=True)
@@ -46,155 +70,125 @@ class Rebuilt:
     standings: int
 
 
-def replay(facts: Facts, rules: Rules, resolved: ResolvedShifts | None = None) -> Rows:
-    """Replay facts in memory into the rows of all read models."""
+def replay(facts: Facts, rules: Rules, resolved: ResolvedShifts | None = None, valid_until: int = NO_DAY) -> Rows:
+    """Replay facts in memory into the rows of all read models, of results dated up to the day `valid_until`."""
     timeline = rules.timeline()
-    models = facts.read_models(timeline, threads=os.cpu_count() or 1, resolved=resolved)
+    models = facts.read_models(timeline, threads=os.cpu_count() or 1, valid_until=valid_until, resolved=resolved)
     names = (facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts())
     return rows_of(models, *names)
 
 
 def rebuild(
-    database: Database, archive: Archive, rules: Rules, *, facts_anew: bool = False, step: Step = lambda _: None
+    database: Database,
+    archive: Archive,
+    rules: Rules,
+    *,
+    facts_anew: bool = False,
+    progress: Progress = ignore,
 ) -> Rebuilt:
-    """Build a generation under `rules`, verify it, and switch to it.
+    """Build a generation under published rules, verify it, and switch to it.
 
     Args:
-        facts_anew: also make the facts outside generations anew (they are made in any case before the first
-        generation).
+        facts_anew: also make the facts outside generations anew (they are made in any case where there is no
+        generation that this program can read).
 
     Raises:
-        VerificationError: the rows written are not the rows computed, or the same rules gave another checksum than
-        the live ones. replay.archive.ArchiveError: the archive cannot be read.
+        NotPublishedError: the rules are a candidate.
+        OvertakenError: another rebuild switched to newer rules meanwhile.
+        VerificationError: the generation does not agree with what it was made from.
+        replay.archive.ArchiveError: the archive cannot be read.
+        replay.progress.StoppedError: from `progress`; like any error it leaves nothing behind.
     """
+    if rules.version == 0:
+        raise NotPublishedError
     store.create_tables(database)
     with database.pool.connection() as connection, connection.transaction():
-        live = store.current_generation(connection)
-        anew = facts_anew or live is None
+        began = live = store.current_generation(connection)
+        anew = facts_anew or live is None or not live.readable
         if anew:
             store.take_follower_lock(connection)
             live = store.current_generation(connection)
-        step("reading the archive")
-        archive.bring_up_to_date(database)
-        position = archive.position if anew or live is None else live.position
-        facts = archive.facts(until=position)
-        step("replaying")
+        facts, position = read_facts(database, archive, None if anew or live is None else live.position, progress)
+        progress(REPLAYING, 0, 0)
         resolved = facts.resolved()
         rows = replay(facts, rules, resolved)
-        step("writing the new generation")
-        generation = store.write_generation(connection, rules, position, rows)
+        generation = store.write_generation(connection, rules, position, rows, progress=progress)
         if anew:
-            step("writing the shifts")
-            store.load_facts(connection, facts, resolved, read_meanwhile=live is not None)
-        step("catching up and verifying")
+            fact_tables.load_facts(connection, facts, resolved, read_meanwhile=live is not None, progress=progress)
+        del resolved
+        progress(CATCHING_UP, 0, 0)
         store.take_follower_lock(connection)
         live = store.current_generation(connection)
+        if live and began and live.id != began.id and live.rules_version > rules.version:
+            raise OvertakenError(live.rules_version)
         if live is not None and live.position > generation.position:
-            archive.bring_up_to_date(database)
-            later = archive.facts(until=live.position)
-            later_rows = replay(later, rules)
-            generation = _patch(connection, generation, rows, later_rows, live.position, _touched(later, position))
-            rows = later_rows
-        _verify(connection, generation, rows, None if anew else live)
-        store.point_to(connection, generation)
-    _drop_old(database)
-    return Rebuilt(generation, generation.position, len(rows.hours), len(rows.stations), len(rows.standings))
+            generation, facts, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
+        replayed = Replayed(rows, facts.volunteers.texts())
+        verify(connection, database.log, archive, generation, replayed, None if anew else live, progress)
+        progress(SWITCHING, 0, 0)
+        generation = store.point_to(connection, generation)
+    generations.drop_surplus(database)
+    return _rebuilt(generation, rows)
 
 
-def _touched(facts: Facts, after: int) -> set[str]:
-    """Return the volunteers of whom something was said after a position."""
-    shift_rows = facts.shift_events.position > after
-    other_rows = facts.other_events.position > after
-    numbers = np.concatenate(
-        [facts.shift_volunteer[facts.shift_events.shift[shift_rows]], facts.other_events.volunteer[other_rows]]
-    )
-    # A station that was opened anew may be of another kind, which decides factors back to its first shift.
-    opened = facts.other_events.station[other_rows & (facts.other_events.code == STATION_OPENED)]
-    at_opened = np.isin(facts.shift_events.station, opened)
-    numbers = np.concatenate([numbers, facts.shift_volunteer[facts.shift_events.shift[at_opened]]])
-    names = facts.volunteers.texts()
-    return {names[number] for number in np.unique(numbers) if number >= 0}
+def build(
+    database: Database,
+    archive: Archive,
+    rules: Rules,
+    *,
+    known_at: int | None = None,
+    valid_at: date | None = None,
+    progress: Progress = ignore,
+) -> Rebuilt:
+    """Build and verify a generation beside the live one, and do not switch to it: to look at, or to switch to later.
+
+    Args:
+        rules: published, or a candidate (then it can never be switched to).
+        known_at: the position whose knowledge it holds; at most, and by default, the live generation's.
+        valid_at: the last day whose results it holds (then it can never be switched to).
+
+    Raises:
+        store.NoGenerationError: there is no live one to stand beside. VerificationError, ArchiveError, StoppedError: as
+        `rebuild`.
+    """
+    with database.pool.connection() as connection, connection.transaction():
+        live = store.current_generation(connection)
+        if live is None or not live.readable:
+            raise store.NoGenerationError
+        position = live.position if known_at is None else min(known_at, live.position)
+        facts, position = read_facts(database, archive, position, progress)
+        progress(REPLAYING, 0, 0)
+        rows = replay(facts, rules, valid_until=NO_DAY if valid_at is None else day_number(valid_at))
+        generation = store.write_generation(connection, rules, position, rows, valid_at=valid_at, progress=progress)
+        replayed = Replayed(rows, facts.volunteers.texts())
+        verify(connection, database.log, archive, generation, replayed, live, progress)
+    generations.drop_surplus(database)
+    return _rebuilt(generation, rows)
 
 
-def _patch(
+def read_facts(database: Database, archive: Archive, until: int | None, progress: Progress) -> tuple[Facts, int]:
+    """Bring the archive up to the log and read it up to a position, all of it if that is None; return that, too."""
+    progress(READING, 0, 0)
+    reached = archive.bring_up_to_date(database, partial(progress, READING))
+    position = reached if until is None else until
+    return archive.facts(until=position), position
+
+
+def catch_up(
     connection: store.Any_Connection,
+    database: Database,
+    archive: Archive,
     generation: store.Generation,
-    old: Rows,
-    new: Rows,
+    rows: Rows,
     position: int,
-    volunteers: set[str],
-) -> store.Generation:
-    """Bring a generation that was written at an earlier position to the rows of a later one."""
-    schema = generation.schema
-    for table in ("volunteer_hours", "honor_standings"):
-        connection.execute(
-            sql.SQL("DELETE FROM {} WHERE volunteer = ANY(%s)").format(sql.Identifier(schema, table)),
-            (list(volunteers),),
-        )
-    # Project months are few thousand: all of them are written anew.
-    connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, "project_activity")))
-    before = {(name, *map(int, row)) for name, row in zip(old.station, old.stations, strict=True)}
-    kept = np.array(
-        [(name, *map(int, row)) not in before for name, row in zip(new.station, new.stations, strict=True)], bool
-    )
-    after = {(name, *map(int, row)) for name, row in zip(new.station, new.stations, strict=True)}
-    gone = [(name, day) for name, day, *_ in before - after]
-    connection.cursor().executemany(
-        sql.SQL("DELETE FROM {} WHERE station = %s AND day = date '1970-01-01' + %s").format(
-            sql.Identifier(schema, "station_activity")
-        ),
-        gone,
-    )
-    hours = np.array([name in volunteers for name in new.hours_volunteer], bool)
-    standings = np.array([name in volunteers for name in new.standing_volunteer], bool)
-    changed = Rows(
-        np.asarray(new.hours_volunteer, object)[hours],
-        new.hours[hours],
-        np.asarray(new.station, object)[kept],
-        new.stations[kept],
-        np.asarray(new.standing_volunteer, object)[standings],
-        np.asarray(new.standing_honor, object)[standings],
-        new.standings[standings],
-        new.project,
-        new.projects,
-    )
-    for name, table in changed.tables().items():
-        store.copy_table(connection, sql.Identifier(schema, name), table)
-    return store.move_to(connection, generation, position, new.checksum())
+    progress: Progress,
+) -> tuple[store.Generation, Facts, Rows]:
+    """Bring a generation whose tables hold `rows` to a later position; return it with what it now rests on."""
+    facts, _ = read_facts(database, archive, position, progress)
+    progress(CATCHING_UP, 0, 0)
+    later = replay(facts, generation.rules)
+    return patch(connection, generation, rows, later, position), facts, later
 
 
-def _verify(
-    connection: store.Any_Connection, generation: store.Generation, rows: Rows, live: store.Generation | None
-) -> None:
-    """Count what was written, hold the totals to the laws of the trace, and equal rules to equal checksums."""
-    for name, table in rows.tables().items():
-        place = sql.Identifier(generation.schema, name)
-        counted = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(place)).fetchone()
-        if counted is None or counted[0] != len(table):
-            raise VerificationError(f"{name} has {counted} rows instead of {len(table)}")
-    whole, years = rows.hours[rows.hours[:, 0] == 0], rows.hours[rows.hours[:, 0] != 0]
-    by_station = rows.stations[:, [1, 3, 4, 5]].sum(axis=0)
-    by_year = years[:, 1:5].sum(axis=0)
-    if not np.array_equal(by_year, by_station) or not np.array_equal(whole[:, 1:4].sum(axis=0), by_year[:3]):
-        raise VerificationError(f"hours by volunteer and by station differ: {by_year} and {by_station}")
-    if (
-        live is not None
-        and (live.rules_digest, live.position) == (generation.rules_digest, generation.position)
-        and live.checksum != generation.checksum
-    ):
-        raise VerificationError(
-            f"the same rules gave checksum {generation.checksum:x}, the live generation has {live.checksum:x}: "
-            "run `hours rebuild --facts-anew`"
-        )
-
-
-def _drop_old(database: Database) -> None:
-    """Drop generations beyond those kept. A reader that still holds one makes us leave it for the next time."""
-    with database.pool.connection() as connection:
-        current = store.current_generation(connection)
-        newest = current.id if current else 0
-        old = [generation for generation in store.list_generations(connection) if generation.id < newest]
-        for generation in old[: len(old) - (KEPT_GENERATIONS - 1)]:
-            with suppress(errors.LockNotAvailable), connection.transaction():
-                connection.execute("SET LOCAL lock_timeout = '2s'")
-                store.drop_generation(connection, generation)
+def _rebuilt(generation: store.Generation, rows: Rows) -> Rebuilt:
+    return Rebuilt(generation, generation.position, len(rows.hours), len(rows.stations), len(rows.standings))

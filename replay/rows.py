@@ -32,6 +32,13 @@ STATION_FIELDS = (
 )
 PROJECT_FIELDS = ("project", "year", "month", *STATION_FIELDS[2:])
 STANDING_FIELDS = ("volunteer", "honor", "reached_on")
+KEYS = {
+    "volunteer_hours": ("volunteer", "year"),
+    "station_activity": ("station", "day"),
+    "honor_standings": ("volunteer", "honor"),
+    "project_activity": ("project", "year", "month"),
+}
+"""What tells the rows of a table apart."""
 _HOURS, _STATIONS, _STANDINGS, _PROJECTS = 1, 2, 3, 4
 _WORD = (1 << 64) - 1
 
@@ -58,13 +65,18 @@ class Rows(NamedTuple):
 
     def checksum(self) -> int:
         """Return the sum of the hashes of all rows, modulo 2^64."""
+        return sum(int(hashes.sum(dtype=np.uint64)) for hashes in self.hashes().values()) & _WORD
+
+    def hashes(self) -> dict[str, Words]:
+        """Return the hash of each row, by the name of its table; in the order of `tables`."""
         honors = _hashes(self.standing_honor).astype(np.int64)[:, None]
-        return (
-            _sum(_HOURS, _hashes(self.hours_volunteer), self.hours)
-            + _sum(_STATIONS, _hashes(self.station), self.stations)
-            + _sum(_STANDINGS, _hashes(self.standing_volunteer), np.concatenate([honors, self.standings], axis=1))
-            + _sum(_PROJECTS, _hashes(self.project), self.projects)
-        ) & _WORD
+        standings = np.concatenate([honors, self.standings], axis=1)
+        return {
+            "volunteer_hours": _hash_rows(_HOURS, _hashes(self.hours_volunteer), self.hours),
+            "station_activity": _hash_rows(_STATIONS, _hashes(self.station), self.stations),
+            "honor_standings": _hash_rows(_STANDINGS, _hashes(self.standing_volunteer), standings),
+            "project_activity": _hash_rows(_PROJECTS, _hashes(self.project), self.projects),
+        }
 
     def tables(self) -> dict[str, Any]:
         """Return the rows as Arrow tables, by the name of their table."""
@@ -135,12 +147,12 @@ def _hashes(names: NameColumn) -> Words:
     return np.fromiter((_hash(name) for name in names), np.uint64, len(names))
 
 
-def _sum(kind: int, keys: Words, columns: Longs) -> int:
-    """Sum the hashes of rows: each column is mixed in so that neither its place nor its value can be exchanged."""
+def _hash_rows(kind: int, keys: Words, columns: Longs) -> Words:
+    """Hash each row: every column is mixed in so that neither its place nor its value can be exchanged."""
     mixed = _mix(keys + np.uint64(kind))
     for column in range(columns.shape[1]):
         mixed = _mix(mixed + columns[:, column].astype(np.uint64))
-    return int(mixed.sum(dtype=np.uint64))
+    return mixed
 
 
 def _mix(words: Words) -> Words:

@@ -15,6 +15,19 @@ CREATE TABLE IF NOT EXISTS replay.generations (
     made_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- Since the first version: `valid_at`, the last day whose results it holds (null: all); `layout`, a digest of its tables'
+-- definitions; `switched_at`, when it was last switched to (null: never). ALTER TABLE would wait for every reader, and
+-- every reader for it, so it is not even asked for where the columns are there.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM information_schema.columns
+                   WHERE table_schema = 'replay' AND table_name = 'generations' AND column_name = 'layout') THEN
+        ALTER TABLE replay.generations
+            ADD COLUMN valid_at date,
+            ADD COLUMN layout text NOT NULL DEFAULT '',
+            ADD COLUMN switched_at timestamptz;
+    END IF;
+END $$;
+
 -- The one row that says which generation answers; readers read it once per request.
 CREATE TABLE IF NOT EXISTS replay.pointer (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

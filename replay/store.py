@@ -1,13 +1,16 @@
-"""The store: what replays write to PostgreSQL and the follower keeps current.
+"""The store: generations in PostgreSQL, which of them answers, and how rows get into their tables.
 
-Facts that depend on no rule (`replay.shifts` and its neighbours) and, per generation, the read models. This module
-writes rows and reads them back; it computes nothing.
+A generation is one replay's read models in a schema of its own. This module writes rows and reads them back; it
+computes nothing. What depends on no rule stands beside: replay/fact_tables.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,11 @@ import pyarrow.csv as pa_csv
 from psycopg import Connection, sql
 
 from ledger.database import Database
-from projections.facts import Facts
 from projections.rules import RuleTimeline, parse_timeline
-from projections.schema import NO_DAY, Array, ResolvedShifts
+from projections.schema import Array
+from replay.progress import Progress, ignore
 from replay.published import Rules
+from replay.ranking_sql import index_statements
 from replay.rows import Rows
 
 _HERE = Path(__file__).parent
@@ -28,6 +32,7 @@ FOLLOWER_LOCK = 0x666F6C6C6F77
 """Held by whoever moves the current generation on or replaces it; "follow" in ASCII."""
 SCHEMA_LOCK = FOLLOWER_LOCK + 1
 COPY_ROWS = 1 << 16
+WRITING = "writing the new generation"
 
 Any_Connection = Connection[Any]
 
@@ -49,10 +54,26 @@ class Generation:
     rules_text: str
     position: int
     checksum: int
+    valid_at: date | None = None
+    """The last day whose results it holds, if it does not hold all: then it is to be looked at, and never answers."""
+    layout: str = ""
+    made_at: datetime | None = None
+    switched_at: datetime | None = None
+    """When it was last switched to; None if it never answered."""
 
     @property
     def schema(self) -> str:
         return f"generation_{self.id}"
+
+    @property
+    def rules(self) -> Rules:
+        """The rules it was made with, as published."""
+        return Rules(self.rules_version, self.rules_digest, self.rules_text)
+
+    @property
+    def readable(self) -> bool:
+        """Whether its tables are those this program reads; those of an older program may lack some."""
+        return self.layout == layout()
 
     def timeline(self) -> RuleTimeline:
         """Return the rules it was made with."""
@@ -67,11 +88,22 @@ def create_tables(database: Database) -> None:
         connection.execute((_HERE / "schema.sql").read_bytes())
 
 
-_GENERATION = "SELECT id, rules_version, rules_digest, rules_text, position, checksum FROM replay.generations"
+@cache
+def layout() -> str:
+    """Return a digest of the tables a generation has today."""
+    lines = (_HERE / "generation.sql").read_text().splitlines()
+    return sha256("\n".join(line for line in lines if not line.startswith("--")).encode()).hexdigest()[:16]
+
+
+_GENERATION = """
+SELECT id, rules_version, rules_digest, rules_text, position, checksum, valid_at, layout, made_at, switched_at
+FROM replay.generations
+"""
 
 
 def _generation(row: Sequence[Any]) -> Generation:
-    return Generation(row[0], row[1], row[2], row[3], row[4], int(row[5]))
+    number, version, digest, text, position, checksum, valid_at, made_with, made_at, switched_at = row
+    return Generation(number, version, digest, text, position, int(checksum), valid_at, made_with, made_at, switched_at)
 
 
 def current_generation(connection: Any_Connection) -> Generation | None:
@@ -85,6 +117,12 @@ def list_generations(connection: Any_Connection) -> list[Generation]:
     return [_generation(row) for row in connection.execute(f"{_GENERATION} ORDER BY id").fetchall()]
 
 
+def lock_generation(connection: Any_Connection, generation: int) -> Generation | None:
+    """Return a generation and keep it from being dropped or switched to by others, until the transaction ends."""
+    row = connection.execute(f"{_GENERATION} WHERE id = %s FOR UPDATE", (generation,)).fetchone()
+    return _generation(row) if row else None
+
+
 def take_follower_lock(connection: Any_Connection) -> None:
     """Become the one who may move the current generation, until the transaction ends."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (FOLLOWER_LOCK,))
@@ -93,19 +131,39 @@ def take_follower_lock(connection: Any_Connection) -> None:
 # --- generations ----------------------------------------------------------------------------------------------------
 
 
-def write_generation(connection: Any_Connection, rules: Rules, position: int, rows: Rows) -> Generation:
+def write_generation(
+    connection: Any_Connection,
+    rules: Rules,
+    position: int,
+    rows: Rows,
+    *,
+    valid_at: date | None = None,
+    progress: Progress = ignore,
+) -> Generation:
     """Write a new generation, in the caller's transaction: until it commits there is nothing to see, or to clean up."""
-    checksum = rows.checksum()
+    progress(WRITING, 0, 0)
+    said = rules.version, rules.digest, rules.text, position, rows.checksum(), valid_at, layout()
     inserted = connection.execute(
-        "INSERT INTO replay.generations (rules_version, rules_digest, rules_text, position, checksum) "
-        "VALUES (%s, %s, %s, %s, %s) RETURNING id",
-        (rules.version, rules.digest, rules.text, position, checksum),
+        "INSERT INTO replay.generations "
+        "(rules_version, rules_digest, rules_text, position, checksum, valid_at, layout) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id, made_at",
+        said,
     ).fetchall()
-    generation = Generation(inserted[0][0], rules.version, rules.digest, rules.text, position, checksum)
+    generation = Generation(inserted[0][0], *said, made_at=inserted[0][1])
     _run_script(connection, "generation.sql", generation.schema)
-    for name, table in rows.tables().items():
-        copy_table(connection, sql.Identifier(generation.schema, name), table)
+    tables = rows.tables()
+    done, in_all = 0, sum(len(table) for table in tables.values())
+
+    def copied(rows: int) -> None:
+        nonlocal done
+        done += rows
+        progress(WRITING, done, in_all)
+
+    for name, table in tables.items():
+        copy_table(connection, sql.Identifier(generation.schema, name), table, copied)
     _run_script(connection, "generation_indexes.sql", generation.schema)
+    for statement in index_statements(rules.timeline(), generation.schema):
+        connection.execute(statement)
     return generation
 
 
@@ -119,9 +177,14 @@ ON CONFLICT (only_row) DO UPDATE SET generation = EXCLUDED.generation
 """
 
 
-def point_to(connection: Any_Connection, generation: Generation) -> None:
-    """Let a generation answer from the next request on."""
+def point_to(connection: Any_Connection, generation: Generation) -> Generation:
+    """Let a generation answer from the next request on; return it as it is then."""
     connection.execute(_POINT, (generation.id,))
+    connection.execute("UPDATE replay.generations SET switched_at = clock_timestamp() WHERE id = %s", (generation.id,))
+    row = connection.execute(f"{_GENERATION} WHERE id = %s", (generation.id,)).fetchone()
+    if row is None:
+        raise RuntimeError(f"generation {generation.id} is gone")  # the pointer's foreign key forbids it
+    return _generation(row)
 
 
 def move_to(connection: Any_Connection, generation: Generation, position: int, checksum: int) -> Generation:
@@ -170,112 +233,13 @@ def read_rows(connection: Any_Connection, generation: Generation) -> Rows:
     )
 
 
-# --- facts that depend on no rule -----------------------------------------------------------------------------------
+def copy_table(
+    connection: Any_Connection, name: sql.Identifier, table: Any, copied: Callable[[int], None] = lambda _: None
+) -> None:
+    """COPY an Arrow table into a table with columns of the same names. Names hold no character that CSV would quote.
 
-
-_FACT_TABLES = ("shifts", "volunteers", "cap_raises", "people_served", "stations")
-
-
-def load_facts(connection: Any_Connection, facts: Facts, resolved: ResolvedShifts, *, read_meanwhile: bool) -> None:
-    """Replace all facts outside generations, in the caller's transaction.
-
-    Where they are `read_meanwhile`, the old rows are deleted, which no reader notices before the commit. Before the
-    first generation nobody reads, and the tables are emptied and the index is sorted once at the end, which is twice
-    as fast.
+    `copied` is told how many rows were sent, after each batch of them.
     """
-    for name in _FACT_TABLES:
-        way = sql.SQL("DELETE FROM {}" if read_meanwhile else "TRUNCATE {}")
-        connection.execute(way.format(sql.Identifier("replay", name)))
-    if not read_meanwhile:
-        connection.execute("ALTER TABLE replay.shifts DROP CONSTRAINT shifts_pkey")
-    for name, table in _fact_tables(facts, resolved):
-        copy_table(connection, sql.Identifier("replay", name), table)
-    if not read_meanwhile:
-        connection.execute("ALTER TABLE replay.shifts ADD CONSTRAINT shifts_pkey PRIMARY KEY (volunteer, shift)")
-
-
-def _fact_tables(facts: Facts, resolved: ResolvedShifts) -> Iterable[tuple[str, Any]]:
-    volunteers, stations, projects = (
-        pa.array(names.texts(), pa.string()) for names in (facts.volunteers, facts.stations, facts.projects)
-    )
-    for low in range(0, len(resolved.flags), 1 << 20):  # a million shifts at a time, to bound memory
-        part = _slice(resolved, low, low + (1 << 20))
-        high_half, low_half = facts.shift_keys(np.arange(low, low + len(part.flags), dtype=np.int32))
-        yield (
-            "shifts",
-            pa.table(
-                {
-                    "volunteer": volunteers.take(pa.array(part.volunteer)),
-                    "shift": _hex(np.stack([high_half, low_half], axis=1)),
-                    "station": _named(stations, part.station),
-                    "project": _named(projects, part.project),
-                    "check_in": pa.array(part.check_in, mask=part.check_in == 0),
-                    "check_out": pa.array(part.check_out, mask=part.check_out == 0),
-                    "recorded_at": part.recorded_at,
-                    "flags": part.flags,
-                }
-            ),
-        )
-    table = facts.volunteer_table()
-    days = {
-        "registered": table.registered,
-        "opening_day": table.opening_day,
-        "trained_1": table.trained[:, 0],
-        "trained_2": table.trained[:, 1],
-        "trained_3": table.trained[:, 2],
-    }
-    columns = {name: pa.array(np.ascontiguousarray(column), mask=column == NO_DAY) for name, column in days.items()}
-    columns |= {"volunteer": volunteers, "opening_minutes": pa.array(table.opening_minutes)}
-    yield "volunteers", pa.table(columns)
-    raises = facts.standing_raises()
-    ids = facts.raise_ids.texts()
-    names = facts.volunteers.texts()
-    yield (
-        "cap_raises",
-        pa.table(
-            {
-                "volunteer": pa.array([names[volunteer] for volunteer, _, _ in raises], pa.string()),
-                "day": pa.array([day for _, day, _ in raises], pa.int32()),
-                "raise_id": pa.array([ids[key] for _, _, key in raises], pa.string()),
-                "minutes": pa.array(list(raises.values()), pa.int32()),
-            }
-        ),
-    )
-    served = facts.served_counts()
-    yield (
-        "people_served",
-        pa.table(
-            {
-                "station": stations.take(pa.array(served[:, 0])),
-                "project": _named(projects, served[:, 1]).fill_null(""),
-                "day": pa.array(served[:, 2]),
-                "people": pa.array(served[:, 3]),
-            }
-        ),
-    )
-    yield "stations", pa.table({"station": stations, "kind": facts.station_kinds()})
-
-
-def _slice(shifts: ResolvedShifts, low: int, high: int) -> ResolvedShifts:
-    return ResolvedShifts._make(column[low:high] for column in shifts)
-
-
-def _named(names: Any, numbers: Array) -> Any:
-    return names.take(pa.array(numbers, mask=numbers < 0))
-
-
-def _hex(halves: Array) -> Any:
-    """Format 128-bit ids, uint64[n, 2], as 32 hex digits each."""
-    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
-    octets = halves.astype(">u8").view(np.uint8).reshape(len(halves), 16)
-    text = np.empty((len(halves), 32), np.uint8)
-    text[:, 0::2], text[:, 1::2] = digits[octets >> 4], digits[octets & 15]
-    offsets = np.arange(0, 32 * len(halves) + 1, 32, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(halves), pa.py_buffer(offsets), pa.py_buffer(text.tobytes()))
-
-
-def copy_table(connection: Any_Connection, name: sql.Identifier, table: Any) -> None:
-    """COPY an Arrow table into a table with columns of the same names. Names hold no character that CSV would quote."""
     columns = sql.SQL(", ").join(sql.Identifier(column) for column in table.column_names)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL '')").format(name, columns)
     options = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
@@ -284,3 +248,4 @@ def copy_table(connection: Any_Connection, name: sql.Identifier, table: Any) -> 
             sink = pa.BufferOutputStream()
             pa_csv.write_csv(batch, sink, options)
             copy.write(sink.getvalue().to_pybytes())
+            copied(len(batch))

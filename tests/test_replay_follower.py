@@ -20,7 +20,7 @@ from replay import store
 from replay.archive import Archive, ArchiveError
 from replay.follower import Follower
 from replay.queries import Axes, Queries, UnknownNameError
-from replay.rebuild import VerificationError, rebuild
+from replay.rebuild import CATCHING_UP, VerificationError, rebuild
 from replay.touched import Circle, read_circle
 from tests.histories import history, rule_set, rules
 from tests.replaying import append, as_rules, as_sets, empty, replayed
@@ -134,12 +134,12 @@ def test_a_rebuild_beside_a_follower_that_moved_on_catches_up_before_it_answers(
     database, archive, versions = started
     other = as_rules(rules(rule_set(day_minutes_max=60)), version=2)
 
-    def meanwhile(step: str) -> None:
-        if step == "catching up and verifying":
+    def meanwhile(stage: str, _done: int, _in_all: int) -> None:
+        if stage == CATCHING_UP and database.log.head() == len(BEFORE):
             append(database, AFTER[len(BEFORE) :], versions)
             assert Follower(database).catch_up() == len(AFTER)
 
-    built = rebuild(database, archive, other, step=meanwhile)
+    built = rebuild(database, archive, other, progress=meanwhile)
     assert built.generation.position == len(AFTER)
     with database.pool.connection() as connection:
         found = store.read_rows(connection, built.generation)
@@ -223,12 +223,12 @@ def test_a_rebuild_that_a_reopened_station_overtakes_catches_up_with_all_who_ser
     append(database, CITY, versions)
     rebuild(database, archive, usual)
 
-    def meanwhile(step: str) -> None:
-        if step == "catching up and verifying":
+    def meanwhile(stage: str, _done: int, _in_all: int) -> None:
+        if stage == CATCHING_UP and database.log.head() == len(CITY):
             append(database, REOPENED[len(CITY) :], versions)
             Follower(database).catch_up()
 
-    built = rebuild(database, archive, as_rules(NIGHT, version=2), step=meanwhile)
+    built = rebuild(database, archive, as_rules(NIGHT, version=2), progress=meanwhile)
     with database.pool.connection() as connection:
         assert as_sets(store.read_rows(connection, built.generation)) == as_sets(replayed(REOPENED, usual))
 

@@ -1,0 +1,70 @@
+"""The slow path: volunteers computed from the log's own streams, event by event, past archive and segments.
+
+It is what a rebuild is held against: another way to the same facts, for a few volunteers. Only the ids of their shifts
+are taken from the store, which the follower keeps. This module reads; it writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection
+
+from ledger.codec import decode
+from ledger.events import Event, StationOpened
+from ledger.log import Log
+from ledger.names import Position, stream
+from projections.calendar import day_of_number
+from projections.rule_table import honor_ids
+from projections.rules import RuleTimeline
+from projections.schema import DAY
+from replay.rows import Rows, rows_of
+from replay.touched import Circle, Person, in_log_order, kind_of, person_of, read_circle, resolve_streams
+
+
+def rows_from_log(
+    connection: Connection[Any],
+    log: Log,
+    volunteers: Sequence[str],
+    known_at: Position,
+    timeline: RuleTimeline,
+    valid_until: int,
+) -> Rows:
+    """Return the rows of these volunteers; rows of stations and projects, which others share, are left out."""
+    circle = circle_known_at(connection, log, volunteers, known_at, timeline)
+    models = circle.read_models(timeline, valid_until)
+    alone = models._replace(stations=models.stations[:0], projects=models.projects[:0])
+    return rows_of(alone, list(circle.persons), [], honor_ids(timeline), [])
+
+
+def circle_known_at(
+    connection: Connection[Any], log: Log, volunteers: Sequence[str], known_at: Position, timeline: RuleTimeline
+) -> Circle:
+    """Read volunteers from the log's streams, as known at a position."""
+    now = read_circle(connection, volunteers)
+    persons = {volunteer: Person() for volunteer in volunteers}
+    streams = [stream(kind, volunteer) for volunteer in volunteers for kind in ("volunteer", "opening-balance")]
+    stations = {shift.station for shift in now.shifts.values() if shift.station}
+    _tell(persons, _events(log, streams, known_at))
+    opened = _events(log, [stream("station", station) for station in stations], known_at)
+    kinds = {event.station: kind_of(event) for event in opened if isinstance(event, StationOpened)}
+    circle = Circle(persons, resolve_streams(log, list(now.shifts), known_at), kinds)
+    # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
+    raises = [
+        stream("day-cap", volunteer, day_of_number(day).isoformat())
+        for volunteer in volunteers
+        for day in sorted({int(day) for day in circle.tables.pieces(volunteer, timeline)[:, DAY]})
+    ]
+    _tell(persons, _events(log, raises, known_at))
+    return Circle(persons, circle.shifts, kinds)  # the tables of the first know of no raise
+
+
+def _events(log: Log, streams: Sequence[Any], known_at: Position) -> list[Event]:
+    return [decode(one.topic, one.state) for one in in_log_order(log, streams, known_at)]
+
+
+def _tell(persons: dict[str, Person], events: Sequence[Event]) -> None:
+    for event in events:
+        if (volunteer := person_of(event)) is not None:
+            persons[volunteer].apply(event)
