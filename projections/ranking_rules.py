@@ -82,7 +82,7 @@ class Ranking(_Rules):
     of: Literal["volunteers", "projects"]
     period: Literal["year"] = "year"
     places: Annotated[int, Field(strict=True, ge=1, le=10_000)]
-    order: Annotated[tuple[Key, ...], Field(min_length=1)]
+    order: tuple[Key, ...]
     score: Score | None = None
     credited_minutes_min: Least
     scanned_minutes_min: Least = 0
@@ -108,6 +108,8 @@ class Ranking(_Rules):
 
     @model_validator(mode="after")
     def _consistent(self) -> Ranking:
+        if not self.order:
+            raise ValueError(f"order is empty; name at least one of {', '.join(self.keys)}")
         for place, key in enumerate(self.order):
             if key not in self.keys:
                 raise ValueError(f"order names {key}, which {self.of} do not have; they have {', '.join(self.keys)}")
@@ -115,7 +117,8 @@ class Ranking(_Rules):
                 raise ValueError(f"order names {key} twice: the second could decide nothing; remove it")
         named = {name.removesuffix("_min") for name in self.model_fields_set if name.endswith("_min")}
         for unknown in sorted(named - set(self.keys)):
-            raise ValueError(f"{unknown}_min cannot be asked of {self.of}; remove it")
+            if getattr(self, f"{unknown}_min"):
+                raise ValueError(f"{unknown}_min cannot be asked of {self.of}; remove it")
         if "score" in self.order and not (self.score and any(self.score.model_dump().values())):
             raise ValueError("order names score, but nothing has a weight: add [rule_sets.rankings.score]")
         if self.score is not None and "score" not in self.order:

@@ -136,8 +136,11 @@ def replayed(rows: Rows, ranking: Ranking, year: int) -> YearRanking:
 
 def latest_stored(connection: Connection[Any], schema: str, ranking: Ranking) -> int | None:
     """Return the latest year in which anybody is ranked by a generation's rows."""
-    row = connection.execute(ranking_sql.latest_year(schema, ranking)).fetchone()
-    return row[0] if row else None
+    if ranking.of == "volunteers":
+        row = connection.execute(ranking_sql.latest_year(schema, ranking)).fetchone()
+        return row[0] if row else None
+    years = [row[0] for row in connection.execute(ranking_sql.years_of_projects(schema))]
+    return next((year for year in years if stored(connection, schema, ranking, year).count()), None)
 
 
 def latest_replayed(rows: Rows, ranking: Ranking) -> int | None:

@@ -39,19 +39,17 @@ def index_statements(timeline: RuleTimeline, schema: str) -> list[Statement]:
     return statements
 
 
-def latest_year(schema: str, ranking: Ranking) -> Statement:
-    """The latest year in which anybody is ranked; of projects, in which there is any: they are ranked in memory."""
-    if ranking.of == "projects":
-        return sql.SQL("SELECT max(year) FROM {}").format(_months(schema))
-    return sql.SQL("SELECT max(year) FROM {} WHERE {}").format(_hours(schema), _ranked(ranking))
-
-
 # --- volunteers -----------------------------------------------------------------------------------------------------
 
 
 def count_volunteers(schema: str, ranking: Ranking, year: int) -> Statement:
     """How many are ranked."""
     return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(_hours(schema), _of_year(ranking, year))
+
+
+def latest_year(schema: str, ranking: Ranking) -> Statement:
+    """The latest year in which anybody is ranked."""
+    return sql.SQL("SELECT max(year) FROM {} WHERE {}").format(_hours(schema), _ranked(ranking))
 
 
 def list_volunteers(schema: str, ranking: Ranking, year: int, skip: int, limit: int) -> Statement:
@@ -110,6 +108,11 @@ def project_years(schema: str, year: int) -> Statement:
     return sql.SQL(
         "SELECT project, {}, count(*) FILTER (WHERE month > 0 AND shifts > 0) FROM {} WHERE year = {} GROUP BY project"
     ).format(whole, _months(schema), sql.Literal(year))
+
+
+def years_of_projects(schema: str) -> Statement:
+    """The years in which there is any project, the latest first."""
+    return sql.SQL("SELECT DISTINCT year FROM {} ORDER BY year DESC").format(_months(schema))
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ from ledger.events import (
     VolunteerRegistered,
     VolunteerWithdrawn,
 )
+from projections.ranking_rules import PROJECT_KEYS, VOLUNTEER_KEYS, Ranking
 from projections.rules import RuleSet, RuleTimeline
 
 E = TypeVar("E", bound=Event)
@@ -734,6 +735,37 @@ def _factor(scene: _Scene) -> dict[str, object]:
         "station_kinds": scene.few(STATION_KINDS),
         "projects": scene.few(scene.projects),
     }
+
+
+@st.composite
+def ranked_timelines(draw: st.DrawFn, timeline: RuleTimeline) -> RuleTimeline:
+    """The same rules with rankings of volunteers ("top") and projects ("best"), which often differ from set to set."""
+    rule_sets = [
+        rule_set.model_copy(update={"rankings": tuple(Ranking.model_validate(one) for one in rankings)})
+        for rule_set in timeline.rule_sets
+        if (rankings := [draw(_rankings("top", "volunteers")), draw(_rankings("best", "projects"))])
+    ]
+    return RuleTimeline(name=timeline.name, time_zone=timeline.time_zone, rule_sets=tuple(rule_sets))
+
+
+@st.composite
+def _rankings(draw: st.DrawFn, name: str, of: str) -> dict[str, object]:
+    keys = VOLUNTEER_KEYS if of == "volunteers" else PROJECT_KEYS
+    order = [keys[number] for number in draw(st.lists(_indexes(len(keys)), min_size=1, max_size=3, unique=True))]
+    if _pick(draw, (True, False)):  # nothing but ties: names decide
+        order = ["attested_minutes" if of == "volunteers" else "people_served"]
+    found: dict[str, object] = {"id": name, "title": "ranking", "of": of, "places": _pick(draw, (1, 2, 10))}
+    found |= {"order": order, "credited_minutes_min": _pick(draw, (0, 0, 1, 30, 90))}
+    other = _pick(
+        draw, ("scanned_minutes", "shifts") if of == "volunteers" else ("volunteers", "months_active", "shifts")
+    )
+    found[f"{other}_min"] = _pick(draw, (0, 0, 1, 2))
+    if "score" in order:
+        found["score"] = {
+            _pick(draw, ("credited_hours", "credited_minutes", "volunteers", "months_active")): 2,
+            "shifts": 1,
+        }
+    return found
 
 
 def _honor(scene: _Scene) -> dict[str, object]:

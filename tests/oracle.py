@@ -495,6 +495,69 @@ def _projects(
     return projects
 
 
+# --- rankings -------------------------------------------------------------------------------------------------------
+
+
+def ranked(result: OracleResult, timeline: RuleTimeline, name: str, year: int) -> dict[str, int]:
+    """Return the rank of everybody whom the ranking of a year takes in; nothing where it is not in force."""
+    in_force = [one for one in _rules_on(date(year, 12, 31), timeline).rankings if one.id == name]
+    if not in_force:
+        return {}
+    ranking = in_force[0]
+    everybody = _years_of_volunteers(result, year) if ranking.of == "volunteers" else _years_of_projects(result, year)
+    for figures in everybody.values():
+        points = ranking.score.model_dump() if ranking.score else {}
+        figures["score"] = sum(weight * figures[key] for key, weight in points.items())
+    taken_in = {
+        who: figures
+        for who, figures in everybody.items()
+        if all(figures.get(key, 0) >= getattr(ranking, f"{key}_min", 0) for key in figures)
+    }
+
+    def stands_before(one: str, other: str) -> bool:
+        for key in ranking.order:
+            if taken_in[one][key] != taken_in[other][key]:
+                return taken_in[one][key] > taken_in[other][key]
+        return one < other
+
+    return {who: 1 + sum(stands_before(other, who) for other in taken_in) for who in taken_in}
+
+
+def _years_of_volunteers(result: OracleResult, year: int) -> dict[str, dict[str, int]]:
+    return {
+        volunteer: {
+            "credited_minutes": hours.credited,
+            "scanned_minutes": hours.scanned,
+            "attested_minutes": hours.attested,
+            "counted_minutes": hours.counted,
+            "raw_minutes": hours.raw,
+            "shifts": hours.shifts,
+        }
+        for (volunteer, of_year), hours in result.hours.items()
+        if of_year == year
+    }
+
+
+def _years_of_projects(result: OracleResult, year: int) -> dict[str, dict[str, int]]:
+    months = {key: month for key, month in result.projects.items() if key[1] == year}
+    return {
+        project: {
+            "credited_minutes": whole.credited,
+            "credited_hours": whole.credited // 60,
+            "counted_minutes": whole.counted,
+            "raw_minutes": whole.raw,
+            "shifts": whole.shifts,
+            "volunteers": whole.volunteers,
+            "people_served": whole.people_served,
+            "months_active": sum(
+                one.shifts > 0 for (name, _, month), one in months.items() if name == project and month != 0
+            ),
+        }
+        for (project, _, month), whole in months.items()
+        if month == 0
+    }
+
+
 # --- honours --------------------------------------------------------------------------------------------------------
 
 
