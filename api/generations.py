@@ -129,16 +129,16 @@ GenerationId = Annotated[int, Path(ge=1, le=2**31 - 1, description="The generati
 
 
 @router.post("", summary="Build a generation under published rules", status_code=202, responses=_JOB)
-async def make(service: ServiceHere, caller: CallerHere, asked: NewGeneration) -> JSONResponse:
+async def make(service: ServiceHere, caller: CallerHere, asked: NewGeneration | None = None) -> JSONResponse:
     """It is built beside the one that answers, catches up, is verified, and (unless `switch` is false) answers then."""
     _admin(caller)
-    ledger = service.ledger
-    rules = await run_in_threadpool(_rules, ledger, asked.rules)
+    ledger, wanted = service.ledger, asked or NewGeneration()
+    rules = await run_in_threadpool(_rules, ledger, wanted.rules)
 
     def work(progress: Progress) -> GenerationReady:
-        make_one = rebuild if asked.switch else build
+        make_one = rebuild if wanted.switch else build
         built = make_one(ledger.database, ledger.archive, rules, progress=progress)
-        return ready(built.generation, answering=asked.switch)
+        return ready(built.generation, answering=wanted.switch)
 
     return start(service, caller, "build-generation", work)
 
