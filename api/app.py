@@ -19,7 +19,7 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
-from api import commands, events, generations, honors, job_routes, log, stations, status, volunteers
+from api import commands, events, generations, honors, job_routes, log, projects, rankings, stations, status, volunteers
 from api.axes import AxisError
 from api.dependencies import Threads
 from api.limits import BodyLimit
@@ -67,6 +67,8 @@ def create_app(service: Service) -> FastAPI:
 
     for module in (events, volunteers, stations, honors, log, status, commands, generations, job_routes):
         app.include_router(module.router)
+    for more in (rankings, projects):
+        app.include_router(more.router)
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]
     return app
 

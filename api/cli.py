@@ -191,6 +191,42 @@ def standings(
 
 
 @app.command()
+def ranking(
+    context: typer.Context,
+    ranking: Annotated[str, typer.Argument(help="The ranking's id.")],
+    *,
+    year: Annotated[int | None, typer.Option(min=2000, max=2100, help="By default the latest.")] = None,
+    place: Annotated[int, typer.Option(min=1, help="The rank to begin with.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, max=100_000, help="By default as many as places.")] = None,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """The first of a year: volunteers or projects, by rank."""
+    from api.cli_rankings import ranking as show
+
+    show(_data(context), ranking, year, (place, limit), (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
+def project(
+    context: typer.Context,
+    project: Annotated[str, typer.Argument(help="The project's id.")],
+    *,
+    year: Annotated[int | None, typer.Option(min=2000, max=2100, help="The months of this year.")] = None,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """What went on at a project, by year or by month."""
+    from api.cli_rankings import project as show
+
+    show(_data(context), project, year, (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
 def log(
     context: typer.Context,
     *,

@@ -56,6 +56,7 @@ _REQUESTS = {
     "unknown-job": Rule(404, "no job has this id", "see /v1/jobs for those that are known"),
     "unknown-generation": Rule(404, "no generation has this id", "see /v1/generations for those there are"),
     "unknown-honor": Rule(404, "the rules have no honour of this id", "see /v1/honors for those they have"),
+    "unknown-ranking": Rule(404, "the rules have no ranking of this id for that year", "see /v1/rankings"),
     "wrong-method": Rule(405, "this address does not take this method", "use a method that the header Allow names"),
     "stopped": Rule(409, "the work was stopped; nothing was changed", "start it again"),
     "not-switchable": Rule(409, "this generation can never answer", "build another one"),

@@ -7,11 +7,14 @@ stands before. Under other axes the same follows from a replay in memory. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
+
+import numpy as np
+from psycopg import Connection, sql
 
 from ledger.log import Log
 from ledger.names import Position, stream
@@ -22,9 +25,8 @@ from replay.answers import Basis
 from replay.published import Rules
 from replay.queries import NOW, Axes, Queries, UnknownNameError
 from replay.ranking_answers import Place, Places, RankingOfYear, RankingTerms
-from replay.ranking_sources import YearRanking, latest_replayed, latest_stored, ranks, replayed, stored
-
-__all__ = ["RankingNotInForceError", "places", "ranking", "ranks", "reads_rows"]
+from replay.ranking_sources import YearRanking, latest_replayed, latest_stored, replayed, stored
+from replay.rows import Rows
 
 Of = Literal["volunteers", "projects"]
 Year = int | None
@@ -44,8 +46,9 @@ def reads_rows(axes: Axes, year: Year) -> bool:
 
     `valid_at` cuts a year, unless it lies on or behind the year's last day.
     """
-    cut = axes.valid_at is not None and axes.valid_at < date(year or axes.valid_at.year, 12, 31)
-    return axes.current and not cut
+    if axes.valid_at is None:
+        return axes.current
+    return axes.current and axes.valid_at >= date(axes.valid_at.year if year is None else year, 12, 31)
 
 
 def ranking(
@@ -60,7 +63,7 @@ def ranking(
     Raises:
         UnknownNameError: the rules have no such ranking, or not for that year. store.NoGenerationError
     """
-    with _reading(queries, axes, year) as reading:
+    with opened(queries, axes, year) as reading:
         known = all_rankings(reading.timeline).get(name)
         if known is None:
             raise UnknownNameError("ranking", name)
@@ -91,7 +94,7 @@ def places(
     Raises:
         UnknownNameError: the ledger did not know the volunteer or project then. store.NoGenerationError
     """
-    with _reading(queries, axes, year) as reading:
+    with opened(queries, axes, year) as reading:
         kind = of.removesuffix("s")
         if not log.read_streams([stream(kind, name)], until=Position(reading.basis.known_at)):
             raise UnknownNameError(kind, name)
@@ -137,14 +140,15 @@ def _terms(ranking: Ranking, year: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """What one answer rests on, and where its ranks come from."""
+class Opened:
+    """What one answer rests on, and where its rows come from: `rows` of a replay, or the tables of a generation."""
 
     basis: Basis
     timeline: RuleTimeline
     asked: Year
-    of_year: Callable[[Ranking, int], YearRanking]
-    latest_year: Callable[[Ranking], int | None]
+    connection: Connection[Any]
+    schema: str
+    rows: Rows | None
 
     def year(self, rankings: list[Ranking]) -> int:
         """Return the year asked for, or that which is meant where none is."""
@@ -152,30 +156,39 @@ class _Reading:
             return self.asked
         if self.basis.valid_at is not None:
             return self.basis.valid_at.year
-        found = [year for one in rankings if (year := self.latest_year(one)) is not None]
+        found = [year for one in rankings if (year := self._latest_year(one)) is not None]
         return max(found, default=self.timeline.rule_sets[-1].holds_from.year)
+
+    def _latest_year(self, ranking: Ranking) -> int | None:
+        if self.rows is None:
+            return latest_stored(self.connection, self.schema, ranking)
+        return latest_replayed(self.rows, ranking)
+
+    def of_year(self, ranking: Ranking, year: int) -> YearRanking:
+        """Return one ranking of one year."""
+        if self.rows is None:
+            return stored(self.connection, self.schema, ranking, year)
+        return replayed(self.rows, ranking, year)
+
+    def project_rows(self, project: str) -> list[tuple[int, ...]]:
+        """Return a project's rows: year, month (0 for the whole year), then `PROJECT_COLUMNS`."""
+        if self.rows is None:
+            return [row[1:] for row in self.connection.execute(_project_statement(self.schema), (project,))]
+        mine = np.flatnonzero(np.asarray(self.rows.project, object) == project)
+        return [tuple(row) for row in self.rows.projects[mine].tolist()]
 
 
 @contextmanager
-def _reading(queries: Queries, axes: Axes, year: Year) -> Iterator[_Reading]:
+def opened(queries: Queries, axes: Axes, year: Year) -> Iterator[Opened]:
+    """Open one snapshot for an answer about a year, or about all of them; replay where rows cannot answer."""
     with queries.snapshot() as (connection, generation):
-        made_with = Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
-        if reads_rows(axes, year):
-            yield _Reading(
-                queries.basis(axes, made_with, generation),
-                made_with.timeline(),
-                year,
-                lambda ranking, year: stored(connection, generation.schema, ranking, year),
-                lambda ranking: latest_stored(connection, generation.schema, ranking),
-            )
-            return
-        # Where only `valid_at` cuts, the rules stay those of the generation.
-        replay_axes = replace(axes, rules=made_with) if axes.current else axes
-        rules, rows = queries.replayed(generation, replay_axes)
-        yield _Reading(
-            queries.basis(axes, rules, generation),
-            rules.timeline(),
-            year,
-            lambda ranking, year: replayed(rows, ranking, year),
-            lambda ranking: latest_replayed(rows, ranking),
-        )
+        rules, rows = Rules(generation.rules_version, generation.rules_digest, generation.rules_text), None
+        if not reads_rows(axes, year):
+            # Where only `valid_at` cuts, the rules stay those of the generation.
+            rules, rows = queries.replayed(generation, replace(axes, rules=rules) if axes.current else axes)
+        basis = queries.basis(axes, rules, generation)
+        yield Opened(basis, rules.timeline(), year, connection, generation.schema, rows)
+
+
+def _project_statement(schema: str) -> sql.Composed:
+    return sql.SQL("SELECT * FROM {} WHERE project = %s").format(sql.Identifier(schema, "project_activity"))
