@@ -71,7 +71,7 @@ class Follower:
             if not recorded:
                 return 0
             events = [decode(event.topic, event.state) for event in recorded]
-            Batch(self._database, connection, generation, events, recorded[-1].position).apply()
+            Batch(self._database, connection, generation, recorded, events).apply()
             return len(events)
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""Touched volunteers: the facts and shifts of a few volunteers, read from the store, before and after some events.
+"""Touched volunteers: the facts and shifts of some volunteers, read from the store, before and after some events.
 
 The follower and the reader of a single volunteer both start here. Shifts whose streams grew are resolved again from
 the log, so that no event is folded twice; everything else is one row per fact. This module reads; it writes nothing.
@@ -6,9 +6,10 @@ the log, so that no event is folded twice; everything else is one row per fact. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -26,24 +27,25 @@ from projections.order import order_shifts
 from projections.read_models import ReadModels, compute, pieces_of
 from projections.rule_table import rule_table
 from projections.rules import RuleTimeline
-from projections.schema import NO_DAY, STATION_KINDS, TIERS, Ints, ResolvedShifts, ShiftTable, VolunteerTable
-from projections.surrogates import Names
+from projections.schema import NO_DAY, STATION_KINDS, TIERS, Ints, ShiftTable, VolunteerTable
+from replay.shift_columns import Shift, ShiftKey, ShiftNames, Shifts, read_shifts, text_array
 
-ShiftKey = tuple[str, UUID]
-
-
-@dataclass(frozen=True)
-class Shift:
-    """A resolved shift with its names. Instants are epoch seconds; `flags` as in projections/schema.py."""
-
-    volunteer: str
-    shift: UUID
-    station: str | None
-    project: str | None
-    check_in: int | None
-    check_out: int | None
-    recorded_at: int
-    flags: int
+__all__ = [
+    "Circle",
+    "Person",
+    "Shift",
+    "ShiftKey",
+    "Shifts",
+    "decoded",
+    "in_log_order",
+    "kind_of",
+    "person_of",
+    "read_circle",
+    "read_kinds",
+    "read_persons",
+    "resolve_events",
+    "resolve_streams",
+]
 
 
 @dataclass
@@ -55,6 +57,10 @@ class Person:
     opening_minutes: int = 0
     trained: list[int] = field(default_factory=lambda: [NO_DAY] * len(TIERS))
     raises: dict[tuple[int, str], int] = field(default_factory=dict)  # by day and raise
+
+    def copy(self) -> Person:
+        """Return a copy that can be changed."""
+        return replace(self, trained=list(self.trained), raises=dict(self.raises))
 
     def apply(self, event: Event) -> None:
         """Fold one more event of this volunteer."""
@@ -79,11 +85,13 @@ class Person:
 
 @dataclass
 class Circle:
-    """A few volunteers with all that decides their hours; not to be changed once its `tables` were asked for."""
+    """Some volunteers with all that decides their hours; not to be changed once its `tables` were asked for."""
 
     persons: dict[str, Person]
-    shifts: dict[ShiftKey, Shift]
+    shifts: Mapping[ShiftKey, Shift]
     kinds: dict[str, int]  # of all stations
+    names: ShiftNames | None = None
+    """Numbers to use, shared with another circle of the same volunteers: the two can then be compared as columns."""
 
     @cached_property
     def tables(self) -> CircleTables:
@@ -107,34 +115,22 @@ class CircleTables:
     """A circle in the kernels' form, with the names behind the numbers."""
 
     def __init__(self, circle: Circle) -> None:
-        self.shifts: Sequence[Shift] = list(circle.shifts.values())
-        self.volunteer_names = Names(circle.persons)
-        self.station_names = Names(circle.kinds)
-        self.project_names = Names()
+        columns = circle.shifts if isinstance(circle.shifts, Shifts) else Shifts.of(circle.shifts.values())
+        self.columns = columns
+        names = circle.names or ShiftNames.beginning(circle.persons, circle.kinds)
+        self.volunteer_names, self.station_names, self.project_names = names
+        resolved = columns.numbered(names)
         self.volunteers = _volunteer_table(circle.persons)
-        columns = [
-            (
-                self.volunteer_names.add(shift.volunteer),
-                self.station_names.add(shift.station),
-                self.project_names.add(shift.project),
-                shift.check_in or 0,
-                shift.check_out or 0,
-                shift.recorded_at,
-                shift.flags,
-            )
-            for shift in self.shifts
-        ]
-        whole = np.array(columns, np.int64).reshape(-1, 7)
-        dtypes = (np.int32, np.int32, np.int32, np.uint32, np.uint32, np.uint32, np.uint16)
-        resolved = ResolvedShifts(*(np.ascontiguousarray(whole[:, at], kind) for at, kind in enumerate(dtypes)))
         kinds = [circle.kinds.get(name, UNKNOWN_KIND) for name in self.station_names.texts()]
         self.station_kinds: Ints = np.array(kinds, np.int32)
-        halves = np.array(
-            [(shift.shift.int >> 64, shift.shift.int & (1 << 64) - 1) for shift in self.shifts], np.uint64
-        ).reshape(-1, 2)
         self.table: ShiftTable = order_shifts(
-            resolved, len(self.volunteer_names), lambda numbers: (halves[numbers, 0], halves[numbers, 1])
+            resolved, len(self.volunteer_names), lambda numbers: (columns.high[numbers], columns.low[numbers])
         )
+
+    @cached_property
+    def shifts(self) -> Sequence[Shift]:
+        """All shifts as objects, by their numbers in `table.shift`."""
+        return [self.columns.shift(row) for row in range(len(self.columns))]
 
     def pieces(self, volunteer: str, timeline: RuleTimeline) -> Ints:
         """Return the pieces of one volunteer, as `projections.read_models.pieces_of`."""
@@ -164,29 +160,29 @@ def _volunteer_table(persons: dict[str, Person]) -> VolunteerTable:
 def read_circle(connection: Connection[Any], volunteers: Iterable[str]) -> Circle:
     """Read volunteers as the store knows them, that is at the current generation's position."""
     wanted = list(volunteers)
-    persons = {volunteer: Person() for volunteer in wanted}
+    return Circle(read_persons(connection, wanted), read_shifts(connection, wanted), read_kinds(connection))
+
+
+def read_persons(connection: Connection[Any], volunteers: Sequence[str]) -> dict[str, Person]:
+    """Read what is true of volunteers beside shifts; of one who is not known nothing is."""
+    wanted = text_array(volunteers)
+    persons = {volunteer: Person() for volunteer in volunteers}
     for name, registered, day, minutes, *trained in connection.execute(
         "SELECT volunteer, registered, opening_day, opening_minutes, trained_1, trained_2, trained_3 "
-        "FROM replay.volunteers WHERE volunteer = ANY(%s)",
+        "FROM replay.volunteers WHERE volunteer = ANY(%s::text[])",
         (wanted,),
-    ):
+    ).fetchall():
         persons[name] = Person(_day(registered), _day(day), minutes, [_day(tier) for tier in trained])
     for name, day, raise_id, minutes in connection.execute(
-        "SELECT volunteer, day, raise_id, minutes FROM replay.cap_raises WHERE volunteer = ANY(%s)", (wanted,)
-    ):
+        "SELECT volunteer, day, raise_id, minutes FROM replay.cap_raises WHERE volunteer = ANY(%s::text[])", (wanted,)
+    ).fetchall():
         persons[name].raises[day, raise_id] = minutes
-    shifts = {
-        (row[0], row[1]): Shift(*row)
-        for row in connection.execute(
-            "SELECT volunteer, shift, station, project, check_in, check_out, recorded_at, flags "
-            "FROM replay.shifts WHERE volunteer = ANY(%s)",
-            (wanted,),
-        )
-    }
-    kinds: dict[str, int] = dict(
-        connection.execute("SELECT station, kind FROM replay.stations ORDER BY station").fetchall()
-    )
-    return Circle(persons, shifts, kinds)
+    return persons
+
+
+def read_kinds(connection: Connection[Any]) -> dict[str, int]:
+    """Read the kinds of all stations."""
+    return dict(connection.execute("SELECT station, kind FROM replay.stations ORDER BY station").fetchall())
 
 
 def _day(value: int | None) -> int:
@@ -196,27 +192,25 @@ def _day(value: int | None) -> int:
 # --- from the log ---------------------------------------------------------------------------------------------------
 
 
-def resolve_streams(log: Log, keys: Iterable[ShiftKey], until: Position) -> dict[ShiftKey, Shift]:
+def resolve_streams(log: Log, keys: Iterable[ShiftKey], until: Position) -> Shifts:
     """Resolve shifts from their streams in the log, as known at a position. A shift without events has no entry."""
+    return resolve_events(decoded(in_log_order(log, [shift_stream(*key) for key in keys], until)))
+
+
+def decoded(recorded: Iterable[RecordedEvent]) -> Iterable[tuple[Position, Event]]:
+    """Return events with their positions."""
+    return ((one.position, decode(one.topic, one.state)) for one in recorded)
+
+
+def resolve_events(*events: Iterable[tuple[Position, Event]]) -> Shifts:
+    """Resolve shifts from all that is known of them, in log order."""
     builder = FactsBuilder()
-    for recorded in in_log_order(log, [shift_stream(*key) for key in keys], until):
-        builder.add(recorded.position, decode(recorded.topic, recorded.state))
+    for position, event in chain(*events):
+        builder.add(position, event)
     facts = builder.facts()
     resolved = facts.resolved()
-    stations, projects = [*facts.stations.texts(), None], [*facts.projects.texts(), None]
-    return {
-        (volunteer, shift): Shift(
-            volunteer,
-            shift,
-            stations[resolved.station[number]],
-            projects[resolved.project[number]],
-            int(resolved.check_in[number]) or None,
-            int(resolved.check_out[number]) or None,
-            int(resolved.recorded_at[number]),
-            int(resolved.flags[number]),
-        )
-        for number, (volunteer, shift) in enumerate(builder.shifts())
-    }
+    names = ShiftNames(facts.volunteers, facts.stations, facts.projects)
+    return Shifts(names, resolved, *facts.shift_keys(np.arange(len(resolved.flags), dtype=np.int32)))
 
 
 def in_log_order(log: Log, streams: Iterable[UUID], until: Position) -> list[RecordedEvent]:

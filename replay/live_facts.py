@@ -1,0 +1,190 @@
+"""Live facts: what the follower reads and writes of the facts that depend on no rule (replay/schema.sql).
+
+Facts are at the current generation's position; a batch brings them to its own. The caller's transaction holds it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ledger.events import Event, PeopleServedCounted, StationOpened
+from ledger.names import LATEST_INSTANT
+from projections.calendar import day_number
+from projections.facts import UNKNOWN_KIND
+from projections.schema import NO_DAY, Longs
+from replay import store
+from replay.shift_columns import ShiftKey, Shifts, integer_array, text_array
+from replay.touched import Circle, Person, kind_of
+
+BEHIND_ALL_TIME = LATEST_INSTANT + 10 * 366 * 86_400
+"""An instant around which there are no shifts."""
+
+_GET_EXTENTS = """
+SELECT volunteer, min(check_in), max(check_in) FROM replay.shifts
+WHERE (volunteer, shift) IN (SELECT * FROM unnest(%s::text[], %s::uuid[])) AND check_in IS NOT NULL GROUP BY volunteer
+"""
+_GET_KINDS = "SELECT station, kind FROM replay.stations WHERE station = ANY(%s::text[])"
+_GET_VOLUNTEERS_AT = "SELECT DISTINCT volunteer FROM replay.shifts WHERE station = ANY(%s::text[])"
+_GET_PEOPLE_SERVED = """
+SELECT station, project, day, people FROM replay.people_served
+WHERE (station, project, day) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::int[]))
+"""
+_PUT_PEOPLE_SERVED = """
+INSERT INTO replay.people_served (station, project, day, people)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::int[], %s::int[])
+ON CONFLICT (station, project, day) DO UPDATE SET people = EXCLUDED.people
+"""
+_PUT_SHIFTS = """
+INSERT INTO replay.shifts (volunteer, shift, station, project, check_in, check_out, recorded_at, flags)
+SELECT volunteer, shift, nullif(station, ''), nullif(project, ''), nullif(check_in, 0), nullif(check_out, 0),
+       recorded_at, flags
+FROM unnest(%s::text[], %s::uuid[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[])
+  AS new(volunteer, shift, station, project, check_in, check_out, recorded_at, flags)
+ON CONFLICT (volunteer, shift) DO UPDATE SET
+  station = EXCLUDED.station, project = EXCLUDED.project, check_in = EXCLUDED.check_in, check_out = EXCLUDED.check_out,
+  recorded_at = EXCLUDED.recorded_at, flags = EXCLUDED.flags
+"""
+_PUT_VOLUNTEERS = """
+INSERT INTO replay.volunteers (volunteer, registered, opening_day, opening_minutes, trained_1, trained_2, trained_3)
+SELECT * FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[])
+ON CONFLICT (volunteer) DO UPDATE SET
+  registered = EXCLUDED.registered, opening_day = EXCLUDED.opening_day, opening_minutes = EXCLUDED.opening_minutes,
+  trained_1 = EXCLUDED.trained_1, trained_2 = EXCLUDED.trained_2, trained_3 = EXCLUDED.trained_3
+"""
+_DROP_RAISES = "DELETE FROM replay.cap_raises WHERE volunteer = ANY(%s::text[])"
+_PUT_RAISES = """
+INSERT INTO replay.cap_raises (volunteer, day, raise_id, minutes)
+SELECT * FROM unnest(%s::text[], %s::int[], %s::text[], %s::int[])
+"""
+_PUT_STATIONS = """
+INSERT INTO replay.stations (station, kind) SELECT * FROM unnest(%s::text[], %s::int[])
+ON CONFLICT (station) DO UPDATE SET kind = EXCLUDED.kind
+"""
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def extents(connection: store.Any_Connection, changed: Shifts, known: Collection[ShiftKey]) -> tuple[Longs, Longs]:
+    """Return the first and last check-in of each volunteer's changed shifts, as they were and as they are; both
+    `BEHIND_ALL_TIME` where there is none.
+
+    Args:
+        changed: the shifts as they are; `known`: those of them that the store has a row of.
+
+    Returns:
+        int64[n] each, by the volunteers of `changed.names`.
+    """
+    volunteers = changed.names.volunteers
+    first = np.full(len(volunteers), BEHIND_ALL_TIME, np.int64)
+    last = np.zeros(len(volunteers), np.int64)
+    checked_in = changed.columns.check_in > 0
+    owners, instants = changed.columns.volunteer[checked_in], changed.columns.check_in[checked_in].astype(np.int64)
+    np.minimum.at(first, owners, instants)
+    np.maximum.at(last, owners, instants)
+    if known:
+        keys = text_array(name for name, _ in known), "{" + ",".join(shift.hex for _, shift in known) + "}"
+        for name, earliest, latest in connection.execute(_GET_EXTENTS, keys).fetchall():
+            number = volunteers.number[name]
+            first[number], last[number] = min(first[number], earliest), max(last[number], latest)
+    return first, np.where(last, last, BEHIND_ALL_TIME)
+
+
+def volunteers_of_changed_stations(connection: store.Any_Connection, events: Iterable[Event]) -> list[str]:
+    """Return who ever served at a station that is now of another kind: kinds decide factors, since the first
+    shift.
+    """
+    opened = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
+    if not opened:
+        return []
+    known = dict(connection.execute(_GET_KINDS, (text_array(opened),)).fetchall())
+    changed = [station for station, kind in known.items() if opened[station] != kind]
+    if not changed:
+        return []
+    return [row[0] for row in connection.execute(_GET_VOLUNTEERS_AT, (text_array(changed),)).fetchall()]
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def count_people_served(connection: store.Any_Connection, events: Iterable[Event]) -> dict[tuple[str, str, int], int]:
+    """Record counts of people served, the last of which stands; return by how much they change, by station, project
+    ("" for none) and day.
+    """
+    counted = {
+        (event.station, event.project or "", day_number(event.day)): event.people
+        for event in events
+        if isinstance(event, PeopleServedCounted)
+    }
+    if not counted:
+        return {}
+    stations, projects, days = zip(*counted, strict=True)
+    keys = text_array(stations), text_array(projects), _numbers(days)
+    known = {tuple(key): people for *key, people in connection.execute(_GET_PEOPLE_SERVED, keys).fetchall()}
+    connection.execute(_PUT_PEOPLE_SERVED, (*keys, _numbers(counted.values())))
+    return {key: people - known.get(key, 0) for key, people in counted.items()}
+
+
+def write_facts(
+    connection: store.Any_Connection, before: Circle, after: Circle, changed: Shifts, events: Sequence[Event]
+) -> None:
+    """Bring the facts to a batch's end: its changed shifts, persons and stations."""
+    _write_shifts(connection, changed)
+    persons = {name: person for name, person in after.persons.items() if person != before.persons[name]}
+    _write_persons(connection, persons)
+    _write_raises(
+        connection, {name: person for name, person in persons.items() if person.raises != before.persons[name].raises}
+    )
+    stations = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
+    # A station that only shifts have named so far: when it is opened, its kind will be another.
+    stations |= {
+        name: UNKNOWN_KIND
+        for name in changed.names.stations.texts()
+        if name not in after.kinds and name not in stations
+    }
+    if stations:
+        connection.execute(_PUT_STATIONS, (text_array(stations), _numbers(stations.values())))
+
+
+def _write_shifts(connection: store.Any_Connection, changed: Shifts) -> None:
+    if not len(changed):
+        return
+    volunteers, stations, projects = (
+        text_array([texts[number] for number in column.tolist()])
+        for texts, column in zip(([*names.texts(), ""] for names in changed.names), changed.columns[:3], strict=True)
+    )
+    pairs = zip(changed.high.tolist(), changed.low.tolist(), strict=True)
+    ids = "{" + ",".join(f"{high:016x}{low:016x}" for high, low in pairs) + "}"
+    numbers = [integer_array(column) for column in changed.columns[3:]]
+    connection.execute(_PUT_SHIFTS, (volunteers, ids, stations, projects, *numbers))
+
+
+def _write_persons(connection: store.Any_Connection, persons: Mapping[str, Person]) -> None:
+    if not persons:
+        return
+    rows = [(one.registered, one.opening_day, one.opening_minutes, *one.trained) for one in persons.values()]
+    columns = [
+        _numbers(None if number == NO_DAY else number for number in column) for column in zip(*rows, strict=True)
+    ]
+    connection.execute(_PUT_VOLUNTEERS, (text_array(persons), *columns))
+
+
+def _write_raises(connection: store.Any_Connection, persons: Mapping[str, Person]) -> None:
+    if not persons:
+        return
+    connection.execute(_DROP_RAISES, (text_array(persons),))
+    rows = [
+        (name, day, raise_id, minutes)
+        for name, person in persons.items()
+        for (day, raise_id), minutes in person.raises.items()
+    ]
+    if rows:
+        names, days, ids, minutes = zip(*rows, strict=True)
+        connection.execute(_PUT_RAISES, (text_array(names), _numbers(days), text_array(ids), _numbers(minutes)))
+
+
+def _numbers(numbers: Iterable[int | None]) -> str:
+    """Return integers, some of which may be unknown, as a parameter for `%s::int[]`."""
+    return "{" + ",".join("NULL" if number is None else str(number) for number in numbers) + "}"
