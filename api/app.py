@@ -25,7 +25,7 @@ from api.dependencies import Threads
 from api.limits import BodyLimit
 from api.problems import MEDIA_TYPE, Problem, ProblemDetails, fault, fault_of_validation, response
 from api.service import Service
-from replay.archive import ArchiveError
+from replay.manifest import ArchiveError
 from replay.published import NoRulesError
 from replay.queries import UnknownNameError
 from replay.store import NoGenerationError

@@ -171,7 +171,7 @@ class _Shown:
             pa.array(known.texts(), pa.string()) for known in (facts.volunteers, facts.stations, facts.projects)
         ]
         self._grades = pa.array(["attested", "scanned"])
-        high, low = facts.shift_keys(np.arange(len(facts.shift_volunteer), dtype=np.int32))
+        high, low = facts.shift_keys(np.arange(len(facts.shifts.flags), dtype=np.int32))
         self._ids = np.stack([high, low], axis=1)
 
     def table(self, chunks: list[tuple[int, Ints]]) -> Any:

@@ -6,7 +6,6 @@ and kept on disk. A mark beside them says that this was done.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from projections.compiled import cache_directory
 from projections.facts import facts_of
 from projections.rules import RuleTimeline, parse_timeline
 from projections.surrogates import ShiftNumbers
-from replay.log_columns import Dictionaries, columns_of_lines
+from replay.log_columns import Dictionaries, columns_of
 from replay.touched import Circle, Person, Shift
 
 _MARK = "warm"
@@ -48,7 +47,7 @@ def compile_all(timeline: RuleTimeline) -> None:
     """Run every kernel once."""
     events = _history()
     facts_of(events).read_models(timeline)  # a rebuild
-    columns_of_lines(_lines(events), Dictionaries.empty())  # the archive
+    columns_of(_lines(events), [event.TOPIC for event in events], 1, Dictionaries.empty())  # the archive
     _grow(ShiftNumbers())
     circle = _circle()
     circle.read_models(timeline)  # the follower
@@ -88,11 +87,7 @@ def _history() -> Sequence[Event]:
 
 def _lines(events: Sequence[Event]) -> bytes:
     """Return events as PostgreSQL joins them for the archive."""
-    lines = []
-    for position, event in enumerate(events, 1):
-        topic, state = encode(event)
-        lines.append(json.dumps({"position": position, "topic": topic, **json.loads(state)}))
-    return "\n".join(lines).encode()
+    return b"\n".join(encode(event)[1] for event in events)
 
 
 def _circle() -> Circle:

@@ -22,12 +22,13 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from api.axes import AxisError
     from api.keys import UnknownKeyError
     from projections.rules import RulesError
-    from replay.archive import ArchiveError
+    from replay.manifest import ArchiveError
     from replay.generations import GenerationInUseError, UnknownGenerationError
     from replay.published import NoRulesError
     from replay.queries import UnknownNameError
     from replay.rebuild import NotPublishedError, OvertakenError, VerificationError
     from replay.store import NoGenerationError
+    from replay.stretches import ExplanationError
     from replay.switching import NotSwitchableError
     from replay.synthetic.loading import HistoryConflictError
 
@@ -37,7 +38,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
         return str(error), 2
     if isinstance(error, psycopg.OperationalError):
         return f"the database cannot be reached: {str(error).splitlines()[0]}; check DATABASE_URL", 1
-    if isinstance(error, ArchiveError | VerificationError | OvertakenError):
+    if isinstance(error, ArchiveError | VerificationError | OvertakenError | ExplanationError):
         return str(error), 1
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'} cannot be used: {error.strerror}", 1

@@ -24,7 +24,7 @@ def archive_once(ledger: BenchLedger, parent: Path) -> tuple[Stopwatch, int]:
     """Archive the whole log in a fresh folder; return the size of the archive."""
     folder = Path(tempfile.mkdtemp(prefix="cold-", dir=parent))
     try:
-        archive = Archive(folder, ledger.archive.ledger)
+        archive = Archive(folder, ledger.archive.manifest.ledger)
         watch = Stopwatch()
         position = archive.rebuild(ledger.database)
         watch.lap("archive")

@@ -8,7 +8,7 @@ SELECT
     arg_min(station, occurred_at) FILTER (code = 1) AS station,
     min(occurred_at) FILTER (code = 1) // 60 + 480 AS started,
     min(occurred_at) FILTER (code = 2) // 60 + 480 AS ended
-FROM read_parquet('{archive}/*/shift-events.parquet')
+FROM read_parquet('{archive}/[0-9]*/shift-events.parquet')
 WHERE code IN (1, 2)
 GROUP BY shift;
 

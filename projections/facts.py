@@ -19,7 +19,7 @@ from projections.calendar import day_number
 from projections.compiled import kernel
 from projections.order import ShiftKeys, order_shifts
 from projections.read_models import ReadModels, compute
-from projections.resolve import resolve
+from projections.resolve import Resolver
 from projections.rule_table import rule_table
 from projections.rules import RuleTimeline
 from projections.schema import (
@@ -43,6 +43,7 @@ from projections.schema import (
     STATION_OPENED,
     TIERS,
     TRAINED,
+    Corrections,
     Ints,
     OtherEvents,
     ResolvedShifts,
@@ -59,11 +60,12 @@ UNKNOWN_KIND = 8
 
 @dataclass(frozen=True)
 class Facts:
-    """All events known, as columns, and the names behind their surrogates."""
+    """All that is known, as columns, and the names behind their surrogates: shifts as their events leave them, which
+    serves every rule timeline, and the other events.
+    """
 
-    shift_events: ShiftEvents
+    shifts: ResolvedShifts
     other_events: OtherEvents
-    shift_volunteer: Ints
     volunteers: Names
     stations: Names
     projects: Names
@@ -71,12 +73,12 @@ class Facts:
     shift_keys: ShiftKeys
 
     def resolved(self) -> ResolvedShifts:
-        """Resolve all shifts; the result serves every rule timeline."""
-        return resolve(self.shift_events, self.shift_volunteer, self.stations.ranks(), self.projects.ranks())
+        """Return all shifts as their events leave them; the result serves every rule timeline."""
+        return self.shifts
 
-    def ordered(self, resolved: ResolvedShifts) -> ShiftTable:
+    def ordered(self, resolved: ResolvedShifts, *, threads: int = 1) -> ShiftTable:
         """Order resolved shifts by volunteer."""
-        return order_shifts(resolved, len(self.volunteers), self.shift_keys)
+        return order_shifts(resolved, len(self.volunteers), self.shift_keys, threads=threads)
 
     def volunteer_table(self) -> VolunteerTable:
         """Fold the other events into what is true of each volunteer."""
@@ -125,7 +127,7 @@ class Facts:
         `resolved` spares the resolving where it has been done for another timeline.
         """
         return compute(
-            self.ordered(self.resolved() if resolved is None else resolved),
+            self.ordered(self.shifts if resolved is None else resolved, threads=threads),
             self.volunteer_table(),
             self.station_kinds(),
             rule_table(timeline, self.projects.number),
@@ -191,21 +193,29 @@ class FactsBuilder:
         self.volunteers, self.stations, self.projects, self.keys = Names(), Names(), Names(), Names()
         self._shifts: dict[tuple[str, UUID], int] = {}
         self._shift_volunteer: list[int] = []
+        self._shift_recorded_at: list[int] = []
         self._shift_rows: list[tuple[int, ...]] = []
+        self._corrections: list[tuple[int, ...]] = []
         self._other_rows: list[tuple[int, ...]] = []
 
-    def add(self, position: int, event: Event) -> None:
+    def add(self, _position: int, event: Event) -> None:
         """Take one more event."""
-        if isinstance(event, ledger_events.ShiftEvent):
-            self._shift_rows.append((position, *self._shift_row(event)))
-        else:
-            self._other_rows.append((position, *self._other_row(event)))
+        if not isinstance(event, ledger_events.ShiftEvent):
+            self._other_rows.append(self._other_row(event))
+            return
+        row = self._shift_row(event)
+        self._shift_rows.append(row)
+        if isinstance(event, ledger_events.ShiftCorrected):
+            _, shift, station, project, *_ = row
+            changes = sum(CHANGE_BITS[name] for name in set(event.changes))
+            self._corrections.append((shift, changes, station, project, event.check_in or 0, event.check_out or 0))
 
     def shift_number(self, volunteer: str, shift: UUID) -> int:
         """Return the surrogate of a shift, a new one if need be."""
         number = self._shifts.setdefault((volunteer, shift), len(self._shifts))
         if number == len(self._shift_volunteer):
             self._shift_volunteer.append(self.volunteers.add(volunteer))
+            self._shift_recorded_at.append(0)
         return number
 
     def shifts(self) -> list[tuple[str, UUID]]:
@@ -215,16 +225,14 @@ class FactsBuilder:
     def _shift_row(self, event: ledger_events.ShiftEvent) -> tuple[int, ...]:
         said: Mapping[str, Any] = event.__dict__
         marks = (ATTESTED if said.get("evidence") else 0) | (REPLACES if said.get("replaces") else 0)
+        number = self.shift_number(event.volunteer, event.shift)
+        self._shift_recorded_at[number] = self._shift_recorded_at[number] or event.recorded_at
         return (
             SHIFT_CODES[event.TOPIC],
-            self.shift_number(event.volunteer, event.shift),
+            number,
             self.stations.add(said.get("station")),
             self.projects.add(said.get("project")),
             event.occurred_at,
-            event.recorded_at,
-            said.get("check_in") or 0,
-            said.get("check_out") or 0,
-            sum(CHANGE_BITS[name] for name in set(said.get("changes", ()))),
             marks | (IMPORTED if event.imported else 0),
         )
 
@@ -268,10 +276,16 @@ class FactsBuilder:
         def shift_keys(shifts: Ints) -> tuple[Words, Words]:
             return keys[shifts, 0], keys[shifts, 1]
 
+        resolver = Resolver(
+            np.array(self._shift_volunteer, np.int32),
+            np.array(self._shift_recorded_at, np.uint32),
+            self.stations.ranks(),
+            self.projects.ranks(),
+        )
+        resolver.take(ShiftEvents(*_columns(self._shift_rows, ShiftEvents)))
         return Facts(
-            shift_events=ShiftEvents(*_columns(self._shift_rows, ShiftEvents)),
+            shifts=resolver.finish(Corrections(*_columns(self._corrections, Corrections))),
             other_events=OtherEvents(*_columns(self._other_rows, OtherEvents)),
-            shift_volunteer=np.array(self._shift_volunteer, np.int32),
             volunteers=self.volunteers,
             stations=self.stations,
             projects=self.projects,
@@ -280,7 +294,7 @@ class FactsBuilder:
         )
 
 
-def _columns(rows: list[tuple[int, ...]], table: type[ShiftEvents | OtherEvents]) -> list[Any]:
+def _columns(rows: list[tuple[int, ...]], table: type[ShiftEvents | Corrections | OtherEvents]) -> list[Any]:
     whole = np.array(rows, np.int64).reshape(-1, len(table._fields))
     return [np.ascontiguousarray(whole[:, at], DTYPES.get(name, np.int32)) for at, name in enumerate(table._fields)]
 

@@ -7,9 +7,7 @@ independent of one another, so the pass is cut into ranges of volunteers that ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +16,7 @@ from projections.calendar import civil
 from projections.compiled import inlined, kernel
 from projections.credit import Workspace, credit_volunteer, workspace
 from projections.honors import HonorWorkspace, honor_workspace, reach_honors
+from projections.order import balanced
 from projections.projects import ProjectTotals, add_project_months, finished, first_year, project_totals
 from projections.rule_table import RuleTable
 from projections.schema import (
@@ -99,7 +98,7 @@ def compute(
     """
     served = served[(served[:, SERVED_DAY] <= valid_until) & (served[:, SERVED_PEOPLE] > 0)]
     first_day, last_day = day_range(table, served)
-    ranges = _balanced(table.first, threads)
+    ranges = balanced(table.first, threads)
     totals = [_allocate(low, high, len(station_kind), first_day, last_day, rules) for low, high in ranges]
     longest = int(np.diff(table.first).max(initial=0))
 
@@ -153,13 +152,6 @@ def day_range(table: ShiftTable, served: Ints) -> tuple[int, int]:
     days += [int(column.max()) // 1440 + 2 for column in known if len(column)]
     days += [int(edge) for edge in (served[:, SERVED_DAY].min(), served[:, SERVED_DAY].max())] if len(served) else []
     return (min(days), max(days)) if days else (0, 0)
-
-
-def _balanced(first: Longs, parts: int) -> Sequence[tuple[int, int]]:
-    """Cut the volunteers into ranges with about equal numbers of shifts."""
-    marks = np.searchsorted(first, np.linspace(0, first[-1], max(parts, 1) + 1)[1:-1])
-    edges = [0, *(int(mark) for mark in marks), len(first) - 1]
-    return [(low, max(low, high)) for low, high in pairwise(edges)]
 
 
 def _allocate(low: int, high: int, stations: int, first_day: int, last_day: int, rules: RuleTable) -> Totals:

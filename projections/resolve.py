@@ -2,6 +2,10 @@
 
 Scans may arrive in any order and more than once, so of them only the earliest counts; corrections are decisions, so of
 them the last in the log counts. Nothing here depends on rules: the result serves every timeline.
+
+Events are taken chunk by chunk, while the next chunk is read: millions of them never lie in memory together. What can
+only be judged by the check-in finally in force waits until the end: corrections, and all check-outs of a shift but
+the first, which are few.
 """
 
 from __future__ import annotations
@@ -19,7 +23,6 @@ from projections.schema import (
     CHECK_OUT_BEFORE_CHECK_IN,
     CHECKED_IN,
     CHECKED_OUT,
-    CORRECTED,
     CORRECTED_IN,
     CORRECTED_OUT,
     DISPUTED,
@@ -37,38 +40,54 @@ from projections.schema import (
     TWO_CHECK_OUTS,
     VOID,
     VOIDED,
+    Corrections,
+    Instants,
     Ints,
+    Longs,
     ResolvedShifts,
     ShiftEvents,
 )
 
 
-def resolve(events: ShiftEvents, volunteer: Ints, station_rank: Ints, project_rank: Ints) -> ResolvedShifts:
-    """Resolve all shifts.
+class Resolver:
+    """Folds events of shifts, in log order, into resolved shifts."""
 
-    Args:
-        events: events of shifts in log order; `shift` indexes `volunteer`.
-        volunteer: the volunteer of each shift, int32[shifts].
-        station_rank, project_rank: the place of each name among all names, sorted: a tie that does not depend on the
-            order in which names first appeared.
+    def __init__(self, volunteer: Ints, recorded_at: Instants, station_rank: Ints, project_rank: Ints) -> None:
+        """Begin with shifts of which nothing is known.
 
-    Returns:
-        One row per shift. A shift that was never checked in has check-in 0; so has one whose check-in was cleared.
-    """
-    count = len(volunteer)
-    shifts = ResolvedShifts(
-        volunteer=volunteer,
-        station=np.full(count, -1, np.int32),
-        project=np.full(count, -1, np.int32),
-        check_in=np.zeros(count, np.uint32),
-        check_out=np.zeros(count, np.uint32),
-        recorded_at=np.zeros(count, np.uint32),
-        flags=np.zeros(count, np.uint16),
-    )
-    _apply_check_ins(events, shifts, station_rank, project_rank)
-    _apply_corrections(events, np.flatnonzero(events.code == CORRECTED).astype(np.int32), shifts)
-    _apply_check_outs(events, shifts)
-    return shifts
+        Args:
+            volunteer, recorded_at: the volunteer of each shift, and when the ledger first heard of it.
+            station_rank, project_rank: the place of each name among all names, sorted: a tie that does not depend on
+                the order in which names first appeared.
+        """
+        count = len(volunteer)
+        self._shifts = ResolvedShifts(
+            volunteer=volunteer,
+            station=np.full(count, -1, np.int32),
+            project=np.full(count, -1, np.int32),
+            check_in=np.zeros(count, np.uint32),
+            check_out=np.zeros(count, np.uint32),
+            recorded_at=recorded_at,
+            flags=np.zeros(count, np.uint16),
+        )
+        self._ranks = station_rank, project_rank
+        self._later: list[Longs] = []
+
+    def take(self, events: ShiftEvents) -> None:
+        """Take the next chunk of events."""
+        later = np.empty((len(events.code), 3), np.int64)
+        count = _take(events, self._shifts, *self._ranks, later)
+        self._later.append(later[:count].copy())
+
+    def finish(self, corrections: Corrections) -> ResolvedShifts:
+        """Apply what all corrections among the events set, and return one row per shift. A shift that was never
+        checked in has check-in 0; so has one whose check-in was cleared.
+        """
+        later = np.concatenate(self._later or [np.empty((0, 3), np.int64)])
+        _correct(corrections, self._shifts)
+        _judge_check_outs(self._shifts, later)
+        _correct_check_outs(corrections, self._shifts)
+        return self._shifts
 
 
 @inlined
@@ -77,24 +96,37 @@ def _rank(number: int, ranks: Ints) -> int:
 
 
 @kernel
-def _apply_check_ins(  # noqa: C901, PLR0912 - one ladder, read from top to bottom
-    events: ShiftEvents, shifts: ResolvedShifts, station_rank: Ints, project_rank: Ints
-) -> None:
-    """The earliest check-in of each shift, with its station and project; and whether the shift is void or disputed."""
-    flags = shifts.flags
-    for row in range(len(events.code)):
-        shift = events.shift[row]
-        code = events.code[row]
-        if shifts.recorded_at[shift] == NO_INSTANT:
-            shifts.recorded_at[shift] = events.recorded_at[row]
-        if events.marks[row] & IMPORTED:
+def _take(  # noqa: C901, PLR0912, PLR0915 - one ladder, read from top to bottom
+    events: ShiftEvents, shifts: ResolvedShifts, station_rank: Ints, project_rank: Ints, later: Longs
+) -> int:
+    """The earliest check-in of each shift, with its station and project; its first check-out in the log; and whether
+    it is void or disputed. Further check-outs go to `later` (shift, instant, scanned); returns how many.
+    """
+    codes, numbers, instants, marks = events.code, events.shift, events.occurred_at, events.marks
+    stations, projects = events.station, events.project
+    check_ins, check_outs, flags = shifts.check_in, shifts.check_out, shifts.flags
+    shift_stations, shift_projects = shifts.station, shifts.project
+    further = 0
+    for row in range(len(codes)):
+        shift = numbers[row]
+        code = codes[row]
+        mark = marks[row]
+        if mark & IMPORTED:
             flags[shift] |= FROM_IMPORT
-        if code == CHECKED_IN:
-            if events.marks[row] & REPLACES:
+        if code == CHECKED_OUT:
+            scanned = 0 if mark & ATTESTED else SCANNED_OUT
+            if check_outs[shift] == NO_INSTANT:
+                check_outs[shift] = instants[row]
+                flags[shift] |= scanned
+            else:
+                later[further, 0], later[further, 1], later[further, 2] = shift, instants[row], scanned
+                further += 1
+        elif code == CHECKED_IN:
+            if mark & REPLACES:
                 flags[shift] |= MOVED
-            instant = events.occurred_at[row]
-            known = shifts.check_in[shift]
-            scanned = 0 if events.marks[row] & ATTESTED else SCANNED_IN
+            instant = instants[row]
+            known = check_ins[shift]
+            scanned = 0 if mark & ATTESTED else SCANNED_IN
             if known != NO_INSTANT:
                 if instant != known:
                     flags[shift] |= TWO_CHECK_INS
@@ -107,17 +139,17 @@ def _apply_check_ins(  # noqa: C901, PLR0912 - one ladder, read from top to bott
                     if was_scanned > scanned:
                         continue
                     if was_scanned == scanned:
-                        here = _rank(events.station[row], station_rank)
-                        there = _rank(shifts.station[shift], station_rank)
+                        here = _rank(stations[row], station_rank)
+                        there = _rank(shift_stations[shift], station_rank)
                         if here > there:
                             continue
-                        if here == there and _rank(events.project[row], project_rank) >= _rank(
-                            shifts.project[shift], project_rank
+                        if here == there and _rank(projects[row], project_rank) >= _rank(
+                            shift_projects[shift], project_rank
                         ):
                             continue
-            shifts.check_in[shift] = instant
-            shifts.station[shift] = events.station[row]
-            shifts.project[shift] = events.project[row]
+            check_ins[shift] = instant
+            shift_stations[shift] = stations[row]
+            shift_projects[shift] = projects[row]
             flags[shift] = (flags[shift] & ~SCANNED_IN) | scanned
         elif code == VOIDED:
             flags[shift] |= VOID
@@ -127,54 +159,64 @@ def _apply_check_ins(  # noqa: C901, PLR0912 - one ladder, read from top to bott
             flags[shift] |= IN_DISPUTE
         elif code == SETTLED:
             flags[shift] &= ~IN_DISPUTE
+    return further
 
 
 @kernel
-def _apply_corrections(events: ShiftEvents, rows: Ints, shifts: ResolvedShifts) -> None:
+def _correct(corrections: Corrections, shifts: ResolvedShifts) -> None:
     """Corrections in log order: the last one that names a field wins, and may clear it."""
-    for row in rows:
-        shift = events.shift[row]
-        changes = events.changes[row]
+    for row in range(len(corrections.shift)):
+        shift = corrections.shift[row]
+        changes = corrections.changes[row]
         if changes & CHANGES_CHECK_IN:
-            shifts.check_in[shift] = events.check_in[row]
+            shifts.check_in[shift] = corrections.check_in[row]
             shifts.flags[shift] = (shifts.flags[shift] & ~SCANNED_IN) | CORRECTED_IN
-        if changes & CHANGES_CHECK_OUT:
-            shifts.check_out[shift] = events.check_out[row]
-            shifts.flags[shift] |= CORRECTED_OUT
         if changes & CHANGES_STATION:
-            shifts.station[shift] = events.station[row]
+            shifts.station[shift] = corrections.station[row]
         if changes & CHANGES_PROJECT:
-            shifts.project[shift] = events.project[row]
+            shifts.project[shift] = corrections.project[row]
 
 
 @kernel
-def _apply_check_outs(events: ShiftEvents, shifts: ResolvedShifts) -> None:
-    """The earliest check-out after the check-in in force, unless a correction named another."""
-    flags = shifts.flags
-    for row in range(len(events.code)):
-        if events.code[row] != CHECKED_OUT:
+def _judge_check_outs(shifts: ResolvedShifts, later: Longs) -> None:
+    """The earliest check-out after the check-in in force."""
+    check_ins, check_outs, flags = shifts.check_in, shifts.check_out, shifts.flags
+    for shift in range(len(flags)):
+        check_in, check_out = check_ins[shift], check_outs[shift]
+        if check_out == NO_INSTANT or (check_in != NO_INSTANT and check_out > check_in):
             continue
-        shift = events.shift[row]
-        instant = events.occurred_at[row]
-        check_in = shifts.check_in[shift]
-        if check_in == NO_INSTANT:
+        flags[shift] |= CHECK_OUT_ALONE if check_in == NO_INSTANT else CHECK_OUT_BEFORE_CHECK_IN
+        flags[shift] &= ~SCANNED_OUT
+        check_outs[shift] = NO_INSTANT
+    for row in range(len(later)):
+        shift, instant, scanned = later[row, 0], later[row, 1], later[row, 2]
+        known = check_outs[shift]
+        if check_ins[shift] == NO_INSTANT:
             flags[shift] |= CHECK_OUT_ALONE
-            continue
-        if instant <= check_in:
+        elif instant <= check_ins[shift]:
             flags[shift] |= CHECK_OUT_BEFORE_CHECK_IN
-            continue
-        known = shifts.check_out[shift]
-        if flags[shift] & CORRECTED_OUT:
-            continue
-        scanned = 0 if events.marks[row] & ATTESTED else SCANNED_OUT
-        if known != NO_INSTANT and instant != known:  # noqa: PLR1714 - numba has no such sets
-            flags[shift] |= TWO_CHECK_OUTS
-        if known == NO_INSTANT or instant < known:
-            shifts.check_out[shift] = instant
+        elif known == NO_INSTANT or instant < known:
+            if known != NO_INSTANT:
+                flags[shift] |= TWO_CHECK_OUTS
+            check_outs[shift] = instant
             flags[shift] = (flags[shift] & ~SCANNED_OUT) | scanned
         elif instant == known:
             flags[shift] |= scanned
-    for shift in range(len(flags)):
+        else:
+            flags[shift] |= TWO_CHECK_OUTS
+
+
+@kernel
+def _correct_check_outs(corrections: Corrections, shifts: ResolvedShifts) -> None:
+    """A check-out that a correction names is in force, whatever was scanned."""
+    flags = shifts.flags
+    for row in range(len(corrections.shift)):
+        if corrections.changes[row] & CHANGES_CHECK_OUT:
+            shift = corrections.shift[row]
+            shifts.check_out[shift] = corrections.check_out[row]
+            flags[shift] = (flags[shift] & ~(SCANNED_OUT | TWO_CHECK_OUTS)) | CORRECTED_OUT
+    for row in range(len(corrections.shift)):
+        shift = corrections.shift[row]
         check_out = shifts.check_out[shift]
         if flags[shift] & CORRECTED_OUT and check_out != NO_INSTANT and check_out <= shifts.check_in[shift]:
             flags[shift] |= CHECK_OUT_BEFORE_CHECK_IN

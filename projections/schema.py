@@ -65,19 +65,27 @@ IMPORTED: Final = 4
 
 
 class ShiftEvents(NamedTuple):
-    """Events of shifts in log order, one row each, all columns of length n."""
+    """Events of shifts in log order, one row each, all columns of length n. Of a correction, what it sets stands in
+    `Corrections`.
+    """
 
-    position: Longs
     code: Bytes
     shift: Ints
     station: Ints
     project: Ints
     occurred_at: Instants
-    recorded_at: Instants
-    check_in: Instants  # of corrections: the instant set
-    check_out: Instants
-    changes: Bytes
     marks: Bytes
+
+
+class Corrections(NamedTuple):
+    """Corrections in log order: which fields of a shift they set (`CHANGE_BITS`), and to what."""
+
+    shift: Ints
+    changes: Bytes
+    station: Ints
+    project: Ints
+    check_in: Instants
+    check_out: Instants
 
 
 # --- other events ---------------------------------------------------------------------------------------------------
@@ -115,7 +123,6 @@ class OtherEvents(NamedTuple):
     raise, as a surrogate.
     """
 
-    position: Longs
     code: Bytes
     volunteer: Ints
     station: Ints
@@ -126,7 +133,6 @@ class OtherEvents(NamedTuple):
 
 
 DTYPES = {
-    "position": np.int64,
     "code": np.uint8,
     "changes": np.uint8,
     "marks": np.uint8,
@@ -181,7 +187,7 @@ class ShiftTable(NamedTuple):
     end: Ints
     station: Ints
     project: Ints
-    scanned: Bytes
+    scanned: Ints
     tie: Ints
 
 

@@ -7,6 +7,7 @@ integers a slot holds them, in a tenth of the memory.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
 
@@ -26,12 +27,21 @@ class Names:
         """Return the surrogate of a name, a new one if need be; `NONE` for no name."""
         return NONE if name is None else self.number.setdefault(name, len(self.number))
 
+    def extend(self, names: Iterable[str]) -> None:
+        """Give new names the next numbers."""
+        for name in names:
+            self.number[name] = len(self.number)
+
     def __len__(self) -> int:
         return len(self.number)
 
     def texts(self) -> list[str]:
         """Return the names in the order of their surrogates."""
         return list(self.number)
+
+    def since(self, count: int) -> list[str]:
+        """Return the names beyond the first so many."""
+        return list(islice(self.number, count, None))
 
     def ranks(self) -> Ints:
         """Return each name's place among all names, sorted."""

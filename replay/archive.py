@@ -1,104 +1,56 @@
 """The archive: the log as Parquet segments on disk, from which replays start.
 
 It holds nothing the log does not hold, so it may be deleted at any time. Segments are written once, into a temporary
-folder that is flushed and renamed; the manifest, replaced atomically, says which of them count. Only the last segment
-may be partial, and only it is replaced when the archive grows. An archive that disagrees with the log (a restored
-database, say) is refused, never mended in place.
+folder that is flushed and renamed; the manifest, replaced atomically, says which of them count. An archive that
+disagrees with the log (a restored database, say) is refused, never mended in place.
 
-    ArchiveError
-    ├── ArchiveDisagreesError   it belongs to another log, or the log has lost or changed what it holds
-    ├── ArchiveDamagedError     a file is missing or fails its checksum
-    └── ArchiveBusyError        another process is writing to it
+It grows by small segments, which are merged as they add up: a segment is merged with those behind it once they
+together are half as large as it is, up to whole segments of a million events. So each event is rewritten a few times,
+whatever the pace, and the segments stay few.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
-import numpy as np
-import pyarrow as pa
-
 from ledger.database import Database
 from projections.facts import Facts
-from projections.schema import DTYPES, Array, Ints, OtherEvents, ShiftEvents, Words
-from replay.log_columns import Dictionaries, LogColumns
-from replay.log_reader import names_by_kind, read_ahead, read_lines
-from replay.segments import (
-    NAME_KINDS,
-    NAMES,
-    OTHER_EVENTS,
-    SHIFT_EVENTS,
-    SHIFTS,
-    NewNames,
-    folder_name,
-    read_columns,
-    read_names,
-    read_shifts,
-    write_segment,
+from projections.schema import Ints, Words
+from replay.archive_reader import guarded, read_dictionaries, read_facts, read_shift_keys
+from replay.log_columns import Dictionaries
+from replay.log_reader import read_ahead, read_range
+from replay.manifest import (
+    ArchiveBusyError,
+    ArchiveDamagedError,
+    ArchiveDisagreesError,
+    ArchiveError,
+    Manifest,
+    PartDigest,
+    Segment,
+    read_manifest,
+    write_manifest,
 )
+from replay.segments import folder_name, merge_segments, writing_segment
 
-_T = TypeVar("_T")
-
-FORMAT = 1
-SEGMENT_EVENTS = 1 << 18
-"""Events in a whole segment: what a growing archive rewrites at most (half a second), and few enough files at 12
-million events.
-"""
-
+SEGMENT_EVENTS = 1 << 20
+"""Events of a whole segment. Segments end at multiples of this, and whole ones are never rewritten."""
+PART_EVENTS = 1 << 18
+"""Events read from the log at once: a quarter of a gigabyte in all its forms."""
 LOCK_SECONDS_MAX = 60.0
 """How long to wait for another archiver: a growing archive takes a second; one that is made anew may take longer."""
-READERS_SECONDS_MAX = 600.0
-"""How long a replaced segment stays on disk: longer than anybody reads facts."""
 _UNFINISHED = "new-"
+_T = TypeVar("_T")
 
 Progress = Callable[[int, int], None]
 """Told how many events are done, and of how many."""
-
-
-class ArchiveError(Exception):
-    """The archive cannot be used as it is; the message names the folder and the way out."""
-
-
-class ArchiveDisagreesError(ArchiveError):
-    """The archive and the log tell different stories."""
-
-
-class ArchiveDamagedError(ArchiveError):
-    """A file of the archive is missing or damaged."""
-
-
-class ArchiveBusyError(ArchiveError):
-    """Another process is writing to the archive."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A line of the manifest. `digest` is SHA-256 of the log's lines, `tail` that of the last line."""
-
-    first: int
-    last: int
-    shift_events: int
-    other_events: int
-    shifts: int
-    digest: str
-    tail: str
-
-    @property
-    def folder(self) -> str:
-        return folder_name(self.first, self.last)
 
 
 class Archive:
@@ -112,15 +64,19 @@ class Archive:
             ArchiveDamagedError: the manifest cannot be read.
         """
         self.folder = folder
-        self.ledger = ledger
-        self.segments: list[Segment] = []
+        self.manifest = Manifest(ledger)
         folder.mkdir(parents=True, exist_ok=True)
-        self._read_manifest()
+        self._refresh()
 
     @property
     def position(self) -> int:
         """The last position the archive holds; 0 if none."""
-        return self.segments[-1].last if self.segments else 0
+        return self.manifest.position
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments that count."""
+        return self.manifest.segments
 
     def bytes_on_disk(self) -> int:
         """Return the size of all segments."""
@@ -139,28 +95,76 @@ class Archive:
             ArchiveError: a segment could not be written (a full disk); the archive stays as it was.
         """
         with self._locked():
-            self._read_manifest()
-            self._check_tail(database)
+            self._refresh()
+            self._check_end(database)
             head = database.log.head()
-            kept = [segment for segment in self.segments if segment.last % SEGMENT_EVENTS == 0]
-            after = kept[-1].last if kept else 0
-            if head == self.position:
-                return head
-            names = self._dictionaries(kept)
-            ranges = [(low, min(low + SEGMENT_EVENTS, head)) for low in range(after, head, SEGMENT_EVENTS)]
-            for columns, new in read_ahead(database, ranges, names):
-                segment = self._write(columns, new)
-                kept.append(segment)
-                self._publish(kept)
-                if progress:
-                    progress(segment.last, head)
-            self._sweep()
+            if head > self.position:
+                names = read_dictionaries(self.folder, self.segments)
+                self._append(database, head, names, progress)
+                self._merge()
+                self._sweep()
             return head
+
+    def _append(self, database: Database, head: int, names: Dictionaries, progress: Progress | None) -> None:
+        parts = _cut(self.position, head)
+        read = read_ahead(database, parts, names)
+        for _, span in groupby(parts, key=lambda part: part[0] // SEGMENT_EVENTS):
+            ranges = list(span)
+            first, last = ranges[0][0] + 1, ranges[-1][1]
+            shift_events = other_events = shifts = 0
+            digests = []
+            with self._new_segment(first, last) as folder, writing_segment(folder) as writer:
+                for _, high in ranges:
+                    taken, part = next(read)
+                    writer.add(part)
+                    digests.append(PartDigest(high, taken.digest, taken.end().digest))
+                    shift_events += len(part.shift_events.code)
+                    other_events += len(part.other_events.code)
+                    shifts += len(part.new.shift_low)
+                    if progress:
+                        progress(high, head)
+            segment = Segment(first, last, shift_events, other_events, shifts, tuple(digests))
+            self._publish([*self.segments, segment])
+
+    def _merge(self) -> None:
+        """Merge small segments at the end of the archive into one."""
+        run = _mergeable(self.segments)
+        if len(run) < 2:
+            return
+        merged = Segment(
+            run[0].first,
+            run[-1].last,
+            sum(segment.shift_events for segment in run),
+            sum(segment.other_events for segment in run),
+            sum(segment.shifts for segment in run),
+            tuple(part for segment in run for part in segment.parts),
+        )
+        with self._new_segment(merged.first, merged.last) as folder:
+            guarded(self.folder, lambda _: merge_segments([self.folder / segment.folder for segment in run], folder))
+        self._publish([*self.segments[: -len(run)], merged])
+
+    @contextmanager
+    def _new_segment(self, first: int, last: int) -> Iterator[Path]:
+        """Yield a temporary folder; at the end it becomes the segment's."""
+        name = folder_name(first, last)
+        temporary = self.folder / f"{_UNFINISHED}{name}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.mkdir()
+            yield temporary
+            shutil.rmtree(self.folder / name, ignore_errors=True)  # left over by a crash before the manifest
+            temporary.rename(self.folder / name)
+        except OSError as error:
+            raise ArchiveError(
+                f"could not write positions {first} to {last} to {self.folder}: {error.strerror or error}; "
+                "the archive stays as it was: make room and try again"
+            ) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
     def rebuild(self, database: Database, progress: Progress | None = None) -> int:
         """Forget what is there and read the whole log anew. Returns the position reached."""
         with self._locked():
-            self.segments = []
             self._publish([])
             self._sweep()
         return self.catch_up(database, progress)
@@ -172,34 +176,35 @@ class Archive:
         try:
             return self.catch_up(database, progress)
         except (ArchiveDisagreesError, ArchiveDamagedError):
-            self.ledger = database.log.identity()
+            self.manifest = Manifest(database.log.identity())
             return self.rebuild(database, progress)
 
     def verify(self, database: Database, progress: Progress | None = None) -> None:
-        """Compare every segment with the log, byte for byte by digest, and read every file.
+        """Compare every part with the log, byte for byte by digest, and read every file.
 
         Raises:
             ArchiveDisagreesError, ArchiveDamagedError: with the positions concerned.
         """
-        self._check_tail(database)
+        self._check_end(database)
         for segment in self.segments:
-            lines = read_lines(database, segment.first - 1, segment.last)
-            if sha256(lines).hexdigest() != segment.digest:
-                raise self._disagrees(f"positions {segment.first} to {segment.last} differ from the log")
-            if progress:
-                progress(segment.last, self.position)
+            for low, part in segment.ranges():
+                if read_range(database, low, part.last).digest != part.digest:
+                    raise self._disagrees(f"positions {low + 1} to {part.last} differ from the log")
+                if progress:
+                    progress(part.last, self.position)
         self.facts()
 
-    def _check_tail(self, database: Database) -> None:
+    def _check_end(self, database: Database) -> None:
+        """Compare the ledger and the last event: enough to notice a log that was restored or cut."""
         if not self.segments:
             return
-        if database.log.identity() != self.ledger:
+        if database.log.identity() != self.manifest.ledger:
             raise self._disagrees("it belongs to another ledger")
         head = database.log.head()
         if head < self.position:
             raise self._disagrees(f"it holds {self.position} events, the log only {head}")
-        line = read_lines(database, self.position - 1, self.position)
-        if sha256(line).hexdigest() != self.segments[-1].tail:
+        end = self.segments[-1].parts[-1].end
+        if read_range(database, self.position - 1, self.position).digest != end:
             raise self._disagrees(f"its event {self.position} is not the log's")
 
     def _disagrees(self, why: str) -> ArchiveDisagreesError:
@@ -208,82 +213,27 @@ class Archive:
             "`hours rebuild --archive-anew` makes a new one"
         )
 
-    def _write(self, columns: LogColumns, new: NewNames) -> Segment:
-        shift_events, other_events = columns.shift_events, columns.other_events
-        edges = [
-            int(table.position[end]) for table in (shift_events, other_events) if len(table.code) for end in (0, -1)
-        ]
-        segment = Segment(
-            first=min(edges),
-            last=max(edges),
-            shift_events=len(shift_events.code),
-            other_events=len(other_events.code),
-            shifts=len(new.shift_low),
-            digest=columns.digest,
-            tail=columns.last_line,
-        )
-        temporary = self.folder / f"{_UNFINISHED}{segment.folder}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
-            temporary.mkdir()
-            write_segment(temporary, shift_events, columns.shift_volunteer, other_events, new)
-            shutil.rmtree(self.folder / segment.folder, ignore_errors=True)  # left over by a crash before the manifest
-            temporary.rename(self.folder / segment.folder)
-        except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise ArchiveError(
-                f"could not write positions {segment.first} to {segment.last} to {self.folder}: {error.strerror}; "
-                "the archive stays as it was: make room and try again"
-            ) from error
-        return segment
+    def _publish(self, segments: Sequence[Segment]) -> None:
+        manifest = Manifest(self.manifest.ledger, tuple(segments))
+        write_manifest(self.folder, manifest)
+        self.manifest = manifest
 
-    def _publish(self, segments: list[Segment]) -> None:
-        """Replace the manifest: from here on these segments count."""
-        text = json.dumps(
-            {"format": FORMAT, "ledger": str(self.ledger), "segments": [asdict(segment) for segment in segments]},
-            indent=1,
-        )
-        temporary = self.folder / "manifest.new"
-        with temporary.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self.folder / "manifest.json")
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-        self.segments = list(segments)
-
-    def _read_manifest(self) -> None:
-        path = self.folder / "manifest.json"
-        try:
-            manifest = json.loads(path.read_text())
-            segments = [Segment(**line) for line in manifest["segments"]]
-            ledger, version = UUID(manifest["ledger"]), manifest["format"]
-        except FileNotFoundError:
-            self.segments = []  # it was never made, or somebody removed it, which is allowed
-            return
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._damaged(path, error) from error
-        if version != FORMAT:
-            raise ArchiveDamagedError(f"{path} has format {version}, this program reads {FORMAT}; delete {self.folder}")
-        if ledger != self.ledger and segments:
+    def _refresh(self) -> None:
+        """Read the manifest as it is now: another process may have replaced it."""
+        found = read_manifest(self.folder)
+        if found is None:
+            self.manifest = Manifest(self.manifest.ledger)
+        elif found.ledger != self.manifest.ledger and found.segments:
             raise self._disagrees("it belongs to another ledger")
-        self.segments = segments
-
-    def _damaged(self, path: Path, error: Exception) -> ArchiveDamagedError:
-        return ArchiveDamagedError(
-            f"{path} is missing or damaged ({error}); `hours rebuild --archive-anew` makes a new archive from the log"
-        )
+        else:
+            self.manifest = Manifest(self.manifest.ledger, found.segments)
 
     def _sweep(self) -> None:
-        """Remove folders that no longer count; a replaced one stays for a while, for those who are reading it."""
+        """Remove folders that no longer count. Whoever is reading one finds the manifest changed and begins again."""
         known = {segment.folder for segment in self.segments}
         for path in self.folder.iterdir():
             if path.is_dir() and path.name not in known:
-                age_seconds = time.time() - path.stat().st_mtime
-                if path.name.startswith(_UNFINISHED) or age_seconds > READERS_SECONDS_MAX:
-                    shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -302,33 +252,15 @@ class Archive:
                     time.sleep(0.05)
             yield
 
-    def _dictionaries(self, segments: list[Segment]) -> Dictionaries:
-        names = Dictionaries.empty()
-        by_kind = names_by_kind(names)
-        for segment in segments:
-            folder = self.folder / segment.folder
-            for kind, texts in self._guard(folder / NAMES, read_names).items():
-                for text in texts:
-                    by_kind[kind].add(text)
-            names.shifts.add(*self._guard(folder / SHIFTS, read_shifts))
-        return names
-
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def facts(self, until: int | None = None, threads: int = 2) -> Facts:
         """Read the events up to a position (the axis `known_at`), all if it is None.
 
         Raises:
-            ArchiveDamagedError: a file is missing or damaged.
+            ArchiveDamagedError: a file is missing or damaged. ArchiveError: the archive ends before that position.
         """
-        seen = self.segments
-        try:
-            return self._facts(until, threads)
-        except ArchiveDamagedError:
-            self._read_manifest()
-            if self.segments == seen:
-                raise
-            return self._facts(until, threads)  # the archive grew while we read, and replaced its partial segment
+        return self._retried(lambda: self._facts(until, threads))
 
     def _facts(self, until: int | None, threads: int) -> Facts:
         known = self.position if until is None else until
@@ -338,78 +270,43 @@ class Archive:
                 "it is being made anew; try again when that is done"
             )
         segments = [segment for segment in self.segments if segment.first <= known]
-        shift_events = _allocate(ShiftEvents, sum(segment.shift_events for segment in segments))
-        other_events = _allocate(OtherEvents, sum(segment.other_events for segment in segments))
-        shift_volunteer = np.empty(sum(segment.shifts for segment in segments), np.int32)
-        names = Dictionaries.empty()
-        by_kind = names_by_kind(names)
+        return read_facts(self.folder, segments, known, threads, self._shift_keys)
 
-        def load(segment: Segment, at: tuple[int, int, int]) -> dict[str, list[str]]:
-            folder = self.folder / segment.folder
-            self._load(folder / SHIFT_EVENTS, ShiftEvents._fields, shift_events, at[0], segment.shift_events)
-            self._load(folder / OTHER_EVENTS, OtherEvents._fields, other_events, at[1], segment.other_events)
-            volunteer = self._guard(folder / SHIFTS, lambda path: read_columns(path, ["volunteer"]))["volunteer"]
-            shift_volunteer[at[2] : at[2] + segment.shifts] = volunteer
-            return self._guard(folder / NAMES, read_names)
+    def _shift_keys(self, shifts: Ints) -> tuple[Words, Words]:
+        """Return the ids of shifts as uint64 halves, high and low. A shift's number never changes."""
+        return self._retried(lambda: read_shift_keys(self.folder, self.segments, shifts))
 
-        with ThreadPoolExecutor(threads) as pool:
-            for added in pool.map(load, segments, _offsets(segments)):
-                for kind in NAME_KINDS:
-                    for text in added[kind]:
-                        by_kind[kind].add(text)
-        facts = Facts(
-            shift_events=ShiftEvents(**shift_events),
-            other_events=OtherEvents(**other_events),
-            shift_volunteer=shift_volunteer,
-            volunteers=names.volunteers,
-            stations=names.stations,
-            projects=names.projects,
-            raise_ids=names.keys,
-            shift_keys=partial(self._shift_keys, segments),
-        )
-        return facts if known >= self.position else known_until(facts, known)
-
-    def _shift_keys(self, segments: list[Segment], shifts: Ints) -> tuple[Words, Words]:
-        """Return the ids of shifts as uint64 halves, high and low; of all segments that were there when facts were
-        read.
-        """
-        parts = [self._guard(self.folder / segment.folder / SHIFTS, read_shifts)[1:] for segment in segments]
-        high = np.concatenate([part[0] for part in parts])
-        low = np.concatenate([part[1] for part in parts])
-        return high[shifts], low[shifts]
-
-    def _load(self, path: Path, columns: tuple[str, ...], target: dict[str, Array], at: int, rows: int) -> None:
-        for name, values in self._guard(path, lambda path: read_columns(path, list(columns))).items():
-            if len(values) != rows:
-                raise self._damaged(path, ValueError(f"{len(values)} rows instead of {rows}"))
-            target[name][at : at + rows] = values
-
-    def _guard(self, path: Path, read: Callable[[Path], _T]) -> _T:
-        try:
-            return read(path)
-        except (OSError, pa.ArrowException) as error:
-            raise self._damaged(path, error) from error
+    def _retried(self, read: Callable[[], _T]) -> _T:
+        """Read; once more, if segments were merged while we read."""
+        while True:
+            seen = self.segments
+            try:
+                return read()
+            except ArchiveDamagedError:
+                self._refresh()
+                if self.segments == seen:
+                    raise
 
 
-def known_until(facts: Facts, position: int) -> Facts:
-    """Return the facts as they were known at a position; surrogates stay what they are."""
-    shift_rows = int(np.searchsorted(facts.shift_events.position, position, side="right"))
-    other_rows = int(np.searchsorted(facts.other_events.position, position, side="right"))
-    return replace(
-        facts,
-        shift_events=ShiftEvents._make(column[:shift_rows] for column in facts.shift_events),
-        other_events=OtherEvents._make(column[:other_rows] for column in facts.other_events),
-    )
+def _cut(after: int, head: int) -> list[tuple[int, int]]:
+    """Cut the positions after one up to another into parts, none of which crosses a whole segment's end."""
+    parts = []
+    while after < head:
+        upto = min(after + PART_EVENTS, (after // SEGMENT_EVENTS + 1) * SEGMENT_EVENTS, head)
+        parts.append((after, upto))
+        after = upto
+    return parts
 
 
-def _offsets(segments: list[Segment]) -> list[tuple[int, int, int]]:
-    """Return where each segment's rows begin: events of shifts, other events, shifts."""
-    offsets, at = [], (0, 0, 0)
-    for segment in segments:
-        offsets.append(at)
-        at = at[0] + segment.shift_events, at[1] + segment.other_events, at[2] + segment.shifts
-    return offsets
-
-
-def _allocate(table: type[ShiftEvents | OtherEvents], rows: int) -> dict[str, Array]:
-    return {name: np.empty(rows, DTYPES.get(name, np.int32)) for name in table._fields}
+def _mergeable(segments: Sequence[Segment]) -> list[Segment]:
+    """Return the segments at the end that are to be one: each no more than twice as large as all behind it."""
+    run: list[Segment] = []
+    events = 0
+    for segment in reversed(segments):
+        if segment.last % SEGMENT_EVENTS == 0 and run:
+            break  # the segments behind it begin the next whole one
+        if run and segment.events > 2 * events:
+            break
+        run.insert(0, segment)
+        events += segment.events
+    return run

@@ -1,15 +1,12 @@
 """From the log's bytes to columns: the first leg of a cold replay.
 
-PostgreSQL joins thousands of events into one line-by-line JSON text (measured: a row of the protocol per event costs
-more than everything else), Arrow parses it on all cores, and numpy turns names into surrogates. An event of an old
-version takes the slow way round: through the codec, which upcasts it.
+Arrow parses the states, lines of JSON, on all cores, and numpy turns names into surrogates. An event of an old version
+takes the slow way round: through the codec, which upcasts it.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -23,6 +20,7 @@ from projections.compiled import kernel
 from projections.schema import (
     ATTESTED,
     CHANGE_BITS,
+    CORRECTED,
     IMPORTED,
     NONE,
     OTHER,
@@ -33,18 +31,20 @@ from projections.schema import (
     TIERS,
     Array,
     Bytes,
+    Corrections,
+    Instants,
     Ints,
+    Longs,
     OtherEvents,
     ShiftEvents,
     Words,
 )
 from projections.surrogates import Names, ShiftNumbers
+from replay.segments import NAME_KINDS, NewNames, Part
 
 _TEXT, _LONG = pa.string(), pa.int64()
 _SCHEMA = pa.schema(
     {
-        "position": _LONG,
-        "topic": _TEXT,
         "occurred_at": _LONG,
         "recorded_at": _LONG,
         "volunteer": _TEXT,
@@ -68,7 +68,8 @@ _SCHEMA = pa.schema(
         "people": _LONG,
     }
 )
-_CURRENT_TOPICS = pa.array([event.TOPIC for event in EVENTS])
+_CURRENT = {event.TOPIC for event in EVENTS}
+_CURRENT_TOPICS = pa.array(sorted(_CURRENT))
 
 
 @dataclass
@@ -87,41 +88,56 @@ class Dictionaries:
         return cls(Names(), Names(), Names(), Names(), ShiftNumbers())
 
 
-@dataclass(frozen=True)
-class LogColumns:
-    """Events of a range of positions as columns, and the digest of the bytes they came from."""
+def columns_of(lines: bytes, topics: list[str], first: int, names: Dictionaries) -> Part:
+    """Parse the states of events, a line of JSON each, and give their names surrogates.
 
-    shift_events: ShiftEvents
-    shift_volunteer: Ints  # by row of shift_events
-    other_events: OtherEvents
-    digest: str  # SHA-256 of the lines
-    last_line: str  # SHA-256 of the last line
-
-
-def columns_of_lines(lines: bytes, names: Dictionaries) -> LogColumns:
-    """Parse lines of JSON, each an event with its position and topic, and give its names surrogates.
+    Args:
+        lines, topics: states joined by line feeds, and the topic of each.
+        first: the position of the first; positions are dense.
+        names: the dictionaries, which grow.
 
     Raises:
         ledger.codec errors: an event that this version cannot read; nothing is skipped.
     """
-    digest, last_line = sha256(lines).hexdigest(), sha256(lines[lines.rfind(b"\n") + 1 :]).hexdigest()
+    topic = pa.array(topics).dictionary_encode()
+    if not pc.all(pc.is_in(topic.dictionary, _CURRENT_TOPICS)).as_py():
+        lines, topics = _upcast(lines, topics)
+        topic = pa.array(topics).dictionary_encode()
     table = _parse(lines)
-    if not pc.all(pc.is_in(table["topic"], _CURRENT_TOPICS)).as_py():
-        table = _parse(b"\n".join(_upcast(line) for line in lines.split(b"\n")))
-    is_shift = pc.is_valid(table["shift"])
+    if len(table) != len(topics):
+        raise ValueError(f"{len(topics)} events from position {first} on are {len(table)} lines of JSON")
+    shift_codes = _coded(topic, SHIFT_CODES, 0)
+    mask = shift_codes > 0
+    is_shift = pa.array(mask)
+    known, before = names.shifts.count, {kind: len(held) for kind, held in names_by_kind(names).items()}
     # Volunteers get their numbers in order of first appearance over both kinds of events.
-    columns = {
+    columns: dict[str, Array] = {
         "volunteer": _numbers(table["volunteer"], names.volunteers),
         "station": _numbers(table["station"], names.stations),
         "project": _numbers(table["project"], names.projects),
         "key": _numbers(table["raise_id"], names.keys),
+        "position": np.arange(first, first + len(table), dtype=np.int64),
+        "recorded_at": _integers(table["recorded_at"], np.uint32),
     }
-    mask = is_shift.combine_chunks().to_numpy(zero_copy_only=False)
     shift_rows = {name: column[mask] for name, column in columns.items()}
     other_rows = {name: column[~mask] for name, column in columns.items()}
-    shift_events = _shift_events(table.filter(is_shift), shift_rows, names.shifts)
-    other_events = _other_events(table.filter(pc.invert(is_shift)), other_rows)
-    return LogColumns(shift_events, shift_rows["volunteer"], other_events, digest, last_line)
+    shift_events, corrections, corrected = _shift_events(
+        table.filter(is_shift), shift_codes[mask], shift_rows, names.shifts
+    )
+    is_other = pc.invert(is_shift)
+    return Part(
+        shift_events=shift_events,
+        shift_more={name: shift_rows[name] for name in ("position", "recorded_at", "volunteer")},
+        corrections=corrections,
+        correction_position=shift_rows["position"][corrected],
+        other_events=_other_events(table.filter(is_other), topic.filter(is_other), other_rows),
+        other_more={
+            "position": other_rows["position"],
+            "recorded_at": other_rows["recorded_at"],
+            "topic": topic.filter(is_other).cast(_TEXT),
+        },
+        new=_new_names(names, known, before, shift_events.shift, shift_rows["recorded_at"]),
+    )
 
 
 def _parse(lines: bytes) -> Any:
@@ -132,13 +148,14 @@ def _parse(lines: bytes) -> Any:
     )
 
 
-def _upcast(line: bytes) -> bytes:
-    said = json.loads(line)
-    position, topic = said.pop("position"), said.pop("topic")
-    event = decode(topic, json.dumps(said).encode())
-    return (
-        f'{{"position":{position},"topic":"{event.TOPIC}",{event.model_dump_json(exclude_defaults=True)[1:]}'.encode()
-    )
+def _upcast(lines: bytes, topics: list[str]) -> tuple[bytes, list[str]]:
+    """Bring events of older versions to the current ones."""
+    states = lines.split(b"\n")
+    for row, topic in enumerate(topics):
+        if topic not in _CURRENT:
+            event = decode(topic, states[row])
+            states[row], topics[row] = event.model_dump_json(exclude_defaults=True).encode(), event.TOPIC
+    return b"\n".join(states), topics
 
 
 def _numbers(column: Any, names: Names) -> Ints:
@@ -149,12 +166,15 @@ def _numbers(column: Any, names: Names) -> Ints:
     return numbers
 
 
-def _coded(column: Any, codes: dict[str, int], default: int) -> Ints:
-    """Turn a column of fixed words into their codes."""
-    encoded = column.combine_chunks().dictionary_encode()
+def _coded(encoded: Any, codes: dict[str, int], default: int) -> Ints:
+    """Turn a dictionary-encoded column of fixed words into their codes."""
     known = np.array([codes.get(word, default) for word in encoded.dictionary.to_pylist()] + [default], np.int32)
     numbers: Ints = known[encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
     return numbers
+
+
+def _encoded(column: Any) -> Any:
+    return column.combine_chunks().dictionary_encode()
 
 
 def _integers(column: Any, dtype: Any, default: int = 0) -> Array:
@@ -172,41 +192,46 @@ def _valid(column: Any) -> Array:
     return valid
 
 
-def _shift_events(table: Any, names: dict[str, Ints], shifts: ShiftNumbers) -> ShiftEvents:
-    changes = np.zeros(len(table), np.uint8)
-    corrected = np.flatnonzero(_valid(table["changes"]))
-    for row, words in zip(corrected, table["changes"].take(pa.array(corrected)).to_pylist(), strict=True):
-        changes[row] = sum(CHANGE_BITS[word] for word in set(words))
+def _shift_events(
+    table: Any, codes: Ints, names: dict[str, Ints], shifts: ShiftNumbers
+) -> tuple[ShiftEvents, Corrections, Longs]:
+    """Return events of shifts, what corrections among them set, and the rows of these."""
     imported = pc.fill_null(table["imported"], False).combine_chunks().to_numpy(zero_copy_only=False)  # noqa: FBT003
     high, low = _uuids(table["shift"])
-    return ShiftEvents(
-        position=_integers(table["position"], np.int64),
-        code=_coded(table["topic"], SHIFT_CODES, 0).astype(np.uint8),
+    events = ShiftEvents(
+        code=codes.astype(np.uint8),
         shift=shifts.add(names["volunteer"], high, low),
         station=names["station"],
         project=names["project"],
         occurred_at=_integers(table["occurred_at"], np.uint32),
-        recorded_at=_integers(table["recorded_at"], np.uint32),
-        check_in=_integers(table["check_in"], np.uint32),
-        check_out=_integers(table["check_out"], np.uint32),
-        changes=changes,
         marks=_present(table["evidence"], ATTESTED)
         | _present(table["replaces"], REPLACES)
         | imported.astype(np.uint8) * np.uint8(IMPORTED),
     )
+    rows = np.flatnonzero(codes == CORRECTED)
+    corrected = table.take(pa.array(rows))
+    words = corrected["changes"].to_pylist()
+    corrections = Corrections(
+        shift=events.shift[rows],
+        changes=np.array([sum(CHANGE_BITS[word] for word in set(changed)) for changed in words], np.uint8),
+        station=events.station[rows],
+        project=events.project[rows],
+        check_in=_integers(corrected["check_in"], np.uint32),
+        check_out=_integers(corrected["check_out"], np.uint32),
+    )
+    return events, corrections, rows.astype(np.int64)
 
 
-def _other_events(table: Any, names: dict[str, Ints]) -> OtherEvents:
+def _other_events(table: Any, topic: Any, names: dict[str, Ints]) -> OtherEvents:
     day = pc.coalesce(table["registered_on"], table["completed_on"], table["as_of"], table["day"])
     amount = pc.coalesce(table["minutes"], table["people"])
-    code = _coded(table["topic"], OTHER_CODES, OTHER)
-    tier = _coded(table["tier"], dict(TIERS), NONE)
-    kind = _coded(table["kind"], dict(STATION_KINDS), NONE)
+    code = _coded(topic, OTHER_CODES, OTHER)
+    tier = _coded(_encoded(table["tier"]), dict(TIERS), NONE)
+    kind = _coded(_encoded(table["kind"]), dict(STATION_KINDS), NONE)
     amounts = np.where(tier != NONE, tier, np.where(kind != NONE, kind, _integers(amount, np.int32, NONE)))
     amounts[code == OTHER] = NONE
     days = pc.fill_null(pc.cast(day, pa.date32()).cast(pa.int32()), NONE)
     return OtherEvents(
-        position=_integers(table["position"], np.int64),
         code=code.astype(np.uint8),
         volunteer=names["volunteer"],
         station=names["station"],
@@ -215,6 +240,20 @@ def _other_events(table: Any, names: dict[str, Ints]) -> OtherEvents:
         day=_integers(days, np.int32),
         amount=amounts.astype(np.int32),
     )
+
+
+def _new_names(names: Dictionaries, known: int, before: dict[str, int], shift: Ints, recorded_at: Instants) -> NewNames:
+    """Return what was added to the dictionaries since they held so much."""
+    first_recorded_at = np.empty(names.shifts.count - known, np.uint32)
+    new = shift >= known
+    first_recorded_at[shift[new][::-1] - known] = recorded_at[new][::-1]  # of several events the first stays
+    added = {kind: held.since(before[kind]) for kind, held in names_by_kind(names).items()}
+    return NewNames(*names.shifts.since(known), first_recorded_at, added)
+
+
+def names_by_kind(names: Dictionaries) -> dict[str, Names]:
+    """Return the dictionaries by the kinds of names a segment knows."""
+    return dict(zip(NAME_KINDS, (names.volunteers, names.stations, names.projects, names.keys), strict=True))
 
 
 def _uuids(column: Any) -> tuple[Words, Words]:

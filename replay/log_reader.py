@@ -1,27 +1,28 @@
 """Reading the log for the archive: ranges of positions as columns, the next range while the last is parsed.
 
-PostgreSQL joins a range of events into one text of JSON lines: a message of the protocol per event would cost more than
-everything else. Nothing is skipped: a range with a hole is an error.
+PostgreSQL joins a range of events into two values, their states and their topics: a message of the protocol per event
+would cost more than everything else. Nothing is skipped: a range with a hole is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
+from typing import NamedTuple
 
 from ledger.database import Database
-from projections.surrogates import Names
-from replay.log_columns import Dictionaries, LogColumns, columns_of_lines
-from replay.segments import NAME_KINDS, NewNames
+from replay.log_columns import Dictionaries, columns_of
+from replay.segments import Part
 
-_READ_LINES = """
-SELECT string_agg(
-  '{"position":' || notification_id || ',"topic":"' || topic || '",' || substr(convert_from(state, 'UTF8'), 2),
-  E'\\n' ORDER BY notification_id)
+_READ_RANGE = r"""
+SELECT string_agg(state, '\x0a'::bytea ORDER BY notification_id),
+       string_agg(topic, ',' ORDER BY notification_id),
+       count(*)
 FROM ledger.stored_events
 WHERE notification_id > %(after)s AND notification_id <= %(until)s
 """
-"""The events of a range of positions as one text, a JSON object per line, each with its position and topic."""
+"""States as bytes, unconverted: measured, twice as fast as text with positions and topics in it."""
 
 
 class HoleError(Exception):
@@ -33,37 +34,54 @@ class HoleError(Exception):
         )
 
 
-def read_lines(database: Database, after: int, until: int) -> bytes:
-    """Return the events of a range of positions as bytes, a line each; what the archive's digests are taken of."""
+class LogRange(NamedTuple):
+    """The events after a position up to another: states joined by line feeds, topics by commas."""
+
+    after: int
+    until: int
+    lines: bytes
+    topics: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the states and the topics, 64 hex digits."""
+        seen = sha256(self.lines)
+        seen.update(b"\n\n")
+        seen.update(self.topics.encode())
+        return seen.hexdigest()
+
+    def end(self) -> LogRange:
+        """Return the last event alone."""
+        line, topic = self.lines[self.lines.rfind(b"\n") + 1 :], self.topics[self.topics.rfind(",") + 1 :]
+        return LogRange(self.until - 1, self.until, line, topic)
+
+
+def read_range(database: Database, after: int, until: int) -> LogRange:
+    """Read a range of positions.
+
+    Raises:
+        HoleError: positions are missing.
+    """
     with database.pool.connection() as connection, connection.cursor(binary=True) as cursor:
-        row = cursor.execute(_READ_LINES, {"after": after, "until": until}).fetchone()
-    return row[0].encode() if row and row[0] else b""
+        row = cursor.execute(_READ_RANGE, {"after": after, "until": until}).fetchone()
+    lines, topics, count = row or (None, None, 0)
+    if count != until - after:
+        raise HoleError(after, until, count)
+    return LogRange(after, until, lines or b"", topics or "")
 
 
 def read_ahead(
-    database: Database, ranges: list[tuple[int, int]], names: Dictionaries
-) -> Iterator[tuple[LogColumns, NewNames]]:
-    """Read ranges of positions, each with the names it adds to the dictionaries.
+    database: Database, ranges: Sequence[tuple[int, int]], names: Dictionaries
+) -> Iterator[tuple[LogRange, Part]]:
+    """Read ranges of positions as columns; names grow by what they add.
 
     Raises:
         HoleError: positions are missing.
     """
     with ThreadPoolExecutor(1) as pool:
-        following: Future[bytes] | None = None
+        following: Future[LogRange] | None = None
         for number, (low, high) in enumerate(ranges):
-            lines = following.result() if following else read_lines(database, low, high)
+            read = following.result() if following else read_range(database, low, high)
             if number + 1 < len(ranges):
-                following = pool.submit(read_lines, database, *ranges[number + 1])
-            before = {kind: len(known) for kind, known in names_by_kind(names).items()}
-            shifts = names.shifts.count
-            columns = columns_of_lines(lines, names)
-            rows = len(columns.shift_events.code) + len(columns.other_events.code)
-            if rows != high - low:
-                raise HoleError(low, high, rows)
-            added = {kind: known.texts()[before[kind] :] for kind, known in names_by_kind(names).items()}
-            yield columns, NewNames(*names.shifts.since(shifts), added)
-
-
-def names_by_kind(names: Dictionaries) -> dict[str, Names]:
-    """Return the dictionaries by the kinds of names a segment knows."""
-    return dict(zip(NAME_KINDS, (names.volunteers, names.stations, names.projects, names.keys), strict=True))
+                following = pool.submit(read_range, database, *ranges[number + 1])
+            yield read, columns_of(read.lines, read.topics.split(","), low + 1, names)

@@ -1,55 +1,104 @@
-"""Segments: a range of the log as four Parquet files in one folder, written once.
+"""Segments: a range of the log as five Parquet files in one folder, written once.
 
-    00000000001-00000262144/
-        shift-events.parquet   events of shifts, one row each            (ShiftEvents, and the volunteer)
-        other-events.parquet   all other events                          (OtherEvents)
-        shifts.parquet         shifts first met here: id, volunteer      (in the order of their numbers)
-        names.parquet          names first met here: kind, name          (in the order of their numbers)
+    00000000001-00001048576/
+        shift-events.parquet   events of shifts, one row each
+        corrections.parquet    what the corrections among them set
+        other-events.parquet   all other events
+        shifts.parquet         shifts first met here: id, volunteer, when recorded (in the order of their numbers)
+        names.parquet          names first met here: kind, name                    (in the order of their numbers)
 
 Instants are epoch seconds (uint32), days are days since 1970-01-01 (int32); a number is the surrogate of a name. A
-null is what the event does not say. This module knows the format and nothing of where folders lie or why they are
-written.
+null is what the event does not say. docs/analysts.md describes each column. Each row group is one part of the log as
+it was read; its pages carry checksums. LZ4 and delta encoding: measured, half the time of Zstandard to decode, a
+twentieth more bytes (docs/decisions/0009).
+
+This module knows the format and nothing of where folders lie or why they are written.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from projections.schema import Array, Ints, OtherEvents, ShiftEvents, Words
+from projections.schema import NONE, Array, Corrections, Instants, Ints, Longs, OtherEvents, ShiftEvents, Words
 
-SHIFT_EVENTS, OTHER_EVENTS, SHIFTS, NAMES = (
+SHIFT_EVENTS, CORRECTIONS, OTHER_EVENTS, SHIFTS, NAMES = (
     "shift-events.parquet",
+    "corrections.parquet",
     "other-events.parquet",
     "shifts.parquet",
     "names.parquet",
 )
+MERGED_ROWS = 1 << 18
+"""Rows of a row group of merged segments: what is decoded at once, and small enough for a processor's cache."""
 NAME_KINDS = ("volunteer", "station", "project", "key")
-_NULLABLE = {
-    "station": -1,
-    "project": -1,
-    "check_in": 0,
-    "check_out": 0,
-    "volunteer": -1,
-    "key": -1,
-    "day": -1,
-    "amount": -1,
+_T = TypeVar("_T", ShiftEvents, Corrections, OtherEvents)
+
+_NUMBER, _INSTANT, _BYTE, _LONG = pa.int32(), pa.uint32(), pa.uint8(), pa.int64()
+
+
+def _schema(required: dict[str, Any], nullable: dict[str, Any] | None = None) -> Any:
+    fields = [pa.field(name, kind, nullable=False) for name, kind in required.items()]
+    return pa.schema(fields + [pa.field(name, kind) for name, kind in (nullable or {}).items()])
+
+
+SCHEMAS = {
+    SHIFT_EVENTS: _schema(
+        {
+            "position": _LONG,
+            "recorded_at": _INSTANT,
+            "occurred_at": _INSTANT,
+            "code": _BYTE,
+            "volunteer": _NUMBER,
+            "shift": _NUMBER,
+            "marks": _BYTE,
+        },
+        {"station": _NUMBER, "project": _NUMBER},
+    ),
+    CORRECTIONS: _schema(
+        {"position": _LONG, "shift": _NUMBER, "changes": _BYTE},
+        {"station": _NUMBER, "project": _NUMBER, "check_in": _INSTANT, "check_out": _INSTANT},
+    ),
+    OTHER_EVENTS: _schema(
+        {"position": _LONG, "recorded_at": _INSTANT, "topic": pa.string(), "code": _BYTE},
+        dict.fromkeys(("volunteer", "station", "project", "key", "day", "amount"), _NUMBER),
+    ),
+    SHIFTS: _schema({"shift": pa.binary(16), "volunteer": _NUMBER, "recorded_at": _INSTANT}),
+    NAMES: _schema({"kind": pa.string(), "name": pa.string()}),
 }
-"""Columns that may be null, with the sentinel that stands for null in memory."""
+_SENTINELS = {"check_in": 0, "check_out": 0}
+"""What stands for null in memory, where it is not `NONE`."""
+_DICTIONARY = ["code", "changes", "marks", "station", "project", "kind", "topic"]
+_DELTA = ("position", "recorded_at", "occurred_at", "shift")
 
 
 class NewNames(NamedTuple):
-    """What a segment adds to the dictionaries."""
+    """What a part of the log adds to the dictionaries."""
 
     shift_volunteer: Ints
     shift_high: Words
     shift_low: Words
+    shift_recorded_at: Instants
     names: dict[str, list[str]]  # by kind
+
+
+class Part(NamedTuple):
+    """A part of the log as columns: what kernels read, and beside it what only auditors and analysts do."""
+
+    shift_events: ShiftEvents
+    shift_more: dict[str, Array]  # position, recorded_at, volunteer
+    corrections: Corrections
+    correction_position: Longs
+    other_events: OtherEvents
+    other_more: dict[str, Array]  # position, recorded_at, topic
+    new: NewNames
 
 
 def folder_name(first: int, last: int) -> str:
@@ -57,47 +106,80 @@ def folder_name(first: int, last: int) -> str:
     return f"{first:011d}-{last:011d}"
 
 
-def write_segment(
-    folder: Path, shift_events: ShiftEvents, shift_volunteer: Ints, other_events: OtherEvents, new: NewNames
-) -> None:
-    """Write all files of a segment and flush them to disk.
+# --- writing --------------------------------------------------------------------------------------------------------
 
-    Raises:
-        OSError: the disk is full or not writable; the caller removes the folder.
-    """
-    columns = {**shift_events._asdict(), "volunteer": shift_volunteer}
-    _write(folder / SHIFT_EVENTS, _arrow(columns, always={"volunteer"}))
-    _write(folder / OTHER_EVENTS, _arrow(other_events._asdict(), always=set()))
-    ids = np.stack([new.shift_high, new.shift_low], axis=1).astype(">u8").tobytes()
-    shift_ids = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(new.shift_low), [None, pa.py_buffer(ids)])
-    _write(folder / SHIFTS, pa.table({"shift": shift_ids, "volunteer": new.shift_volunteer}))
-    kinds = [kind for kind in NAME_KINDS for _ in new.names[kind]]
-    names = [name for kind in NAME_KINDS for name in new.names[kind]]
-    _write(folder / NAMES, pa.table({"kind": pa.array(kinds, pa.string()), "name": pa.array(names, pa.string())}))
+
+class SegmentWriter:
+    """Writes the files of one segment, part by part."""
+
+    def __init__(self, writers: dict[str, Any]) -> None:
+        self._writers = writers
+
+    def add(self, part: Part) -> None:
+        """Append a part as a row group of each file.
+
+        Raises:
+            OSError: the disk is full or not writable; whoever opened the segment removes the folder.
+        """
+        self._write(SHIFT_EVENTS, {**part.shift_events._asdict(), **part.shift_more})
+        self._write(CORRECTIONS, {**part.corrections._asdict(), "position": part.correction_position})
+        self._write(OTHER_EVENTS, {**part.other_events._asdict(), **part.other_more})
+        ids = np.stack([part.new.shift_high, part.new.shift_low], axis=1).astype(">u8").tobytes()
+        shifts = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids) // 16, [None, pa.py_buffer(ids)])
+        more = {"volunteer": part.new.shift_volunteer, "recorded_at": part.new.shift_recorded_at}
+        self._write(SHIFTS, {"shift": shifts, **more})
+        names = [(kind, name) for kind in NAME_KINDS for name in part.new.names[kind]]
+        self._write(NAMES, {"kind": [kind for kind, _ in names], "name": [name for _, name in names]})
+
+    def _write(self, file: str, columns: dict[str, Any]) -> None:
+        arrays = [_arrow(columns[field.name], field) for field in SCHEMAS[file]]
+        self._writers[file].write_table(pa.table(arrays, schema=SCHEMAS[file]), row_group_size=1 << 30)
+
+
+@contextmanager
+def writing_segment(folder: Path) -> Iterator[SegmentWriter]:
+    """Open the files of a new segment in an empty folder; at the end all of them are flushed to disk."""
+    with ExitStack() as stack:
+        files = {name: stack.enter_context((folder / name).open("xb")) for name in SCHEMAS}
+        writers = {}
+        for name, file in files.items():
+            writers[name] = _parquet_writer(file, SCHEMAS[name])
+            stack.callback(_give_up, writers[name])
+        yield SegmentWriter(writers)
+        for name, file in files.items():
+            writers[name].close()
+            file.flush()
+            os.fsync(file.fileno())
     _flush_folder(folder)
 
 
-def _arrow(columns: dict[str, Array], always: set[str]) -> Any:
-    arrays = {}
-    for name, values in columns.items():
-        mask = values == _NULLABLE[name] if name in _NULLABLE and name not in always else None
-        arrays[name] = pa.array(values, mask=mask)
-    return pa.table(arrays)
+def _give_up(writer: Any) -> None:
+    """Close a writer that was stopped by an error, which is the one to be told; one that is closed stays so."""
+    with suppress(OSError, pa.ArrowException):
+        writer.close()
 
 
-def _write(path: Path, table: Any) -> None:
-    with path.open("xb") as file:
-        pq.write_table(
-            table,
-            file,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=["code", "changes", "marks", "station", "project", "kind"],
-            row_group_size=1 << 20,
-            write_page_checksum=True,
-        )
-        file.flush()
-        os.fsync(file.fileno())
+def merge_segments(parts: Sequence[Path], folder: Path) -> None:
+    """Write what several segments hold, one behind the other, as one segment in an empty folder: one row group of
+    each file for each `MERGED_ROWS`.
+
+    Raises:
+        OSError, pyarrow.ArrowException: a file cannot be read or written.
+    """
+    for name, schema in SCHEMAS.items():
+        whole = pa.concat_tables([_read_whole(part / name) for part in parts])
+        with (folder / name).open("xb") as file:
+            writer = _parquet_writer(file, schema)
+            writer.write_table(whole.cast(schema), row_group_size=MERGED_ROWS)
+            writer.close()
+            file.flush()
+            os.fsync(file.fileno())
+    _flush_folder(folder)
+
+
+def _read_whole(path: Path) -> Any:
+    with _open(path) as file:
+        return file.read()
 
 
 def _flush_folder(folder: Path) -> None:
@@ -108,19 +190,65 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_columns(path: Path, columns: list[str]) -> dict[str, Array]:
-    """Read columns of a Parquet file of a segment as numpy arrays, nulls as their sentinels.
+def _parquet_writer(file: Any, schema: Any) -> Any:
+    return pq.ParquetWriter(
+        file,
+        schema,
+        compression="lz4",
+        use_dictionary=[name for name in schema.names if name in _DICTIONARY],
+        column_encoding={
+            field.name: "DELTA_BINARY_PACKED"
+            for field in schema
+            if field.name in _DELTA and pa.types.is_integer(field.type)
+        },
+        write_page_checksum=True,
+    )
+
+
+def _arrow(values: Any, field: Any) -> Any:
+    if not isinstance(values, np.ndarray):
+        return pa.array(values, field.type) if isinstance(values, list) else values
+    mask = values == _SENTINELS.get(field.name, NONE) if field.nullable else None
+    return pa.array(values, field.type, mask=mask)
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def row_groups(path: Path) -> int:
+    """Return how many row groups a file has."""
+    with _open(path) as file:
+        return int(file.num_row_groups)
+
+
+def read_part(path: Path, group: int, table: type[_T]) -> _T:
+    """Read what kernels want of one row group.
 
     Raises:
-        OSError, pyarrow.ArrowInvalid: a file is missing or damaged; each page carries a checksum.
+        OSError, pyarrow.ArrowException: the file is missing or damaged; each page carries a checksum.
     """
-    table = pq.read_table(path, columns=columns, page_checksum_verification=True, use_threads=False)
-    return {name: _numpy(table[name], _NULLABLE.get(name, 0)) for name in columns}
+    with _open(path) as file:
+        read = file.read_row_group(group, columns=list(table._fields), use_threads=False)
+    return table._make(_numpy(read[name], _SENTINELS.get(name, NONE)) for name in table._fields)
+
+
+def read_columns(path: Path, columns: list[str], group: int | None = None) -> dict[str, Array]:
+    """Read columns of numbers of a row group, or of all, as numpy arrays, nulls as their sentinels. Raises as
+    `read_part`.
+    """
+    with _open(path) as file:
+        groups = range(file.num_row_groups) if group is None else [group]
+        read = file.read_row_groups(groups, columns=columns, use_threads=False)
+    return {name: _numpy(read[name], _SENTINELS.get(name, NONE)) for name in columns}
+
+
+def _open(path: Path) -> Any:
+    return pq.ParquetFile(path, page_checksum_verification=True)
 
 
 def _numpy(column: Any, sentinel: int) -> Array:
-    whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    if whole.null_count == len(whole):
+    whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if whole.null_count and whole.null_count == len(whole):
         return np.full(len(whole), sentinel, whole.type.to_pandas_dtype())
     if whole.null_count:
         whole = whole.fill_null(sentinel)
@@ -129,17 +257,20 @@ def _numpy(column: Any, sentinel: int) -> Array:
 
 
 def read_shifts(path: Path) -> tuple[Ints, Words, Words]:
-    """Read volunteer and id halves of the shifts a segment adds."""
-    table = pq.read_table(path, page_checksum_verification=True)
+    """Read volunteer and id halves of the shifts a segment adds. Raises as `read_part`."""
+    with _open(path) as file:
+        table = file.read(columns=["shift", "volunteer"])
     ids = table["shift"].combine_chunks()
     halves = np.frombuffer(ids.buffers()[1], ">u8", 2 * len(ids), ids.offset * 16).reshape(-1, 2).astype(np.uint64)
     return table["volunteer"].to_numpy().astype(np.int32), halves[:, 0], halves[:, 1]
 
 
 def read_names(path: Path) -> dict[str, list[str]]:
-    """Read the names a segment adds, by kind."""
-    table = pq.read_table(path, page_checksum_verification=True).to_pydict()
-    names: dict[str, list[str]] = {kind: [] for kind in NAME_KINDS}
-    for kind, name in zip(table["kind"], table["name"], strict=True):
-        names[kind].append(name)
-    return names
+    """Read the names a segment adds, by kind. Raises as `read_part`."""
+    with _open(path) as file:
+        table = file.read()
+    kinds, names = table["kind"].to_pylist(), table["name"].to_pylist()
+    by_kind: dict[str, list[str]] = {kind: [] for kind in NAME_KINDS}
+    for kind, name in zip(kinds, names, strict=True):
+        by_kind[kind].append(name)
+    return by_kind

@@ -23,10 +23,10 @@ from ledger.events import Event
 from ledger.names import shift_stream
 from ledger.writing import head_position, take_lock, write_events
 from projections.facts import Facts, facts_of
-from projections.schema import DTYPES
 from replay import archive as archives
-from replay.archive import Archive, ArchiveBusyError, ArchiveDamagedError, ArchiveDisagreesError, ArchiveError
+from replay.archive import Archive
 from replay.log_reader import HoleError
+from replay.manifest import ArchiveBusyError, ArchiveDamagedError, ArchiveDisagreesError, ArchiveError
 from replay.rebuild import replay
 from replay.segments import SHIFT_EVENTS
 from tests.histories import Case, cases, history, patiently
@@ -61,14 +61,13 @@ def filled(database: Database, tmp_path: Path) -> tuple[Database, Archive, list[
 
 
 def assert_same_facts(found: Facts, expected: Facts) -> None:
-    for table in ("shift_events", "other_events"):
+    for table in ("shifts", "other_events"):
         for name, column in getattr(found, table)._asdict().items():
             np.testing.assert_array_equal(column, getattr(getattr(expected, table), name), err_msg=name)
-            assert column.dtype == DTYPES.get(name, np.int32), name
-    np.testing.assert_array_equal(found.shift_volunteer, expected.shift_volunteer)
+            assert column.dtype == getattr(getattr(expected, table), name).dtype, name
     for names in ("volunteers", "stations", "projects", "raise_ids"):
         assert getattr(found, names).texts() == getattr(expected, names).texts()
-    shifts = np.arange(len(expected.shift_volunteer), dtype=np.int32)
+    shifts = np.arange(len(expected.shifts.flags), dtype=np.int32)
     if len(shifts):
         np.testing.assert_array_equal(found.shift_keys(shifts), expected.shift_keys(shifts))
 
@@ -109,7 +108,9 @@ def test_an_event_of_an_older_version_is_upcast_on_its_way_to_columns(database: 
     archive.catch_up(database)
     facts = archive.facts()
     assert said["user"] in facts.volunteers.number
-    assert facts.shift_events.position[-1] == len(events) + 1
+    assert facts.shifts.volunteer[-1] == facts.volunteers.number[said["user"]]
+    assert facts.shifts.check_in[-1] > 0
+    assert archive.position == len(events) + 1
 
 
 def test_a_damaged_segment_is_named_and_made_anew(filled: tuple[Database, Archive, list[Event]]) -> None:

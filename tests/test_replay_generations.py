@@ -23,6 +23,7 @@ from replay import rebuild as rebuild_module
 from replay.archive import Archive
 from replay.follower import Follower
 from replay.generations import BESIDE_MAX, PREVIOUS_MAX, GenerationInUseError, Kept, UnknownGenerationError, reasons
+from replay.manifest import Manifest
 from replay.progress import Progress, StoppedError
 from replay.published import Rules
 from replay.rebuild import (
@@ -292,7 +293,7 @@ def test_an_archive_with_a_hole_is_not_replayed(ledger: Ledger, monkeypatch: pyt
 
     def facts(archive: Archive, until: int | None = None) -> Any:
         found = usual(archive, until)
-        archive.segments = [replace(whole, first=2)]
+        archive.manifest = Manifest(archive.manifest.ledger, (replace(whole, first=2),))
         return found
 
     monkeypatch.setattr(Archive, "facts", facts)
