@@ -17,13 +17,15 @@ import numpy as np
 from api.service import DEFAULT_RULES
 from ledger.codec import encode
 from ledger.events import CheckedIn, CheckedOut, Event, OpeningBalanceRecorded, StationOpened, VolunteerRegistered
-from ledger.names import shift_id_for
+from ledger.names import Position, shift_id_for
 from projections.compiled import cache_directory
-from projections.facts import facts_of
-from projections.rules import RuleTimeline, parse_timeline
+from projections.facts import Facts, facts_of
+from projections.rules import RuleTimeline, parse_timeline, rules_digest
 from projections.surrogates import ShiftNumbers
 from replay.log_columns import Dictionaries, columns_of
+from replay.published import Rules
 from replay.touched import Circle, Person, Shift
+from replay.what_if import Point, what_if
 
 _MARK = "warm"
 _MESSAGE = "compiling the kernels, once: this takes about half a minute"
@@ -46,12 +48,21 @@ def warm(step: Callable[[str], None] = lambda _: None) -> bool:
 def compile_all(timeline: RuleTimeline) -> None:
     """Run every kernel once."""
     events = _history()
-    facts_of(events).read_models(timeline)  # a rebuild
+    facts = facts_of(events)
+    facts.read_models(timeline)  # a rebuild
+    _compare(facts)
     columns_of(_lines(events), [event.TOPIC for event in events], 1, Dictionaries.empty())  # the archive
     _grow(ShiftNumbers())
     circle = _circle()
     circle.read_models(timeline)  # the follower
     circle.tables.pieces(_VOLUNTEER, timeline)  # the trace of a shift
+
+
+def _compare(facts: Facts) -> None:
+    """Compare two timelines."""
+    text = DEFAULT_RULES.read_text("utf-8")
+    one, other = (Rules(0, rules_digest(each), each) for each in (text, text.replace("= 150", "= 151")))
+    what_if(Point(facts, one, Position(1)), Point(facts, other, Position(1)), threads=1)
 
 
 def _grow(numbers: ShiftNumbers) -> None:

@@ -1,0 +1,148 @@
+"""Differences: two replays side by side, volunteer by volunteer, of which only what differs is kept.
+
+A side is a rule timeline, or what was known at a position, or both. Each volunteer is credited under both sides by the
+one loop that credits everything (`projections.credit`), while the shifts are still in the processor's cache, and
+where the trace, a year's hours or an honour is not the same the volunteer is kept. The columns of the trace are the
+reason of a change: its parts sum to the whole on each side, so their differences sum to the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from queue import SimpleQueue
+from typing import NamedTuple
+
+import numpy as np
+
+from projections.compare import Rows, Sums, compare, room_for, sums_of, written
+from projections.credit import Workspace, workspace
+from projections.honors import HonorWorkspace, honor_workspace
+from projections.projects import finished, first_year
+from projections.read_models import day_range
+from projections.schema import (
+    NO_DAY,
+    NONE,
+    SERVED_DAY,
+    SERVED_PEOPLE,
+    SERVED_STATION,
+    Ints,
+    Longs,
+)
+from projections.sides import AFTER, BEFORE, BOTH, STATION_CHANGE_COLUMNS, Side, same_credit, same_facts, widened
+from projections.windows import Windows, windows_of
+
+_PEOPLE = STATION_CHANGE_COLUMNS.index("people_served")
+_CHUNKS_PER_THREAD = 8
+
+
+class Differences(NamedTuple):
+    """What differs between two replays, the first index of a pair being before, the second after.
+
+    volunteers: int32[n], ascending: whose trace, years or honours differ. traces: int64[n, 2, TRACE_COLUMNS].
+    windows: int64[n, names]: by how many hundredths of minutes the windows of a name give more after than before.
+    years: int64[m, 2 + 2 * HOURS_COLUMNS]: volunteer, year, hours before, hours after: of all volunteers who served.
+    honors: int32[k, 4]: volunteer, honour (of both sides), day reached before, after; `NO_DAY` is never.
+    stations: int64[stations, 2, STATION_CHANGE_COLUMNS]: all stations. totals: int64[2, TRACE_COLUMNS].
+    projects: of each side as `ReadModels.projects`, years from `first_year` on.
+    """
+
+    volunteers: Ints
+    traces: Longs
+    windows: Longs
+    years: Longs
+    honors: Ints
+    stations: Longs
+    totals: Longs
+    projects: tuple[Longs, Longs]
+    first_year: int
+
+
+def differences(
+    before: Side,
+    after: Side,
+    served: tuple[Ints, Ints],
+    projects: int,
+    *,
+    threads: int = 1,
+    valid_until: int = NO_DAY,
+    advance: Callable[[int, int], None] = lambda _done, _in_all: None,
+) -> Differences:
+    """Compare two replays.
+
+    Args:
+        served: of each side int32[n, 4]: station, project, day, people served.
+        projects: how many projects the two sides know.
+        threads: how many ranges of volunteers run at once.
+        valid_until: the last local day whose results count, on both sides.
+        advance: told how many volunteers are done, and of how many; what it raises ends the work.
+    """
+    before, after = widened(before, after), widened(after, before)
+    names = 1 + max(int(side.window_names.max(initial=NONE)) for side in (before, after))
+    served = _standing(served[0], valid_until), _standing(served[1], valid_until)
+    spans = [day_range(side.table, counts) for side, counts in zip((before, after), served, strict=True)]
+    first_day, last_day = min(low for low, _ in spans), max(high for _, high in spans)
+    once = same_facts(before, after) and same_credit(before.rules, after.rules)
+    shifts = before.table.first + after.table.first
+    ranges = _balanced(shifts, threads * _CHUNKS_PER_THREAD)
+    year_zero = first_year(first_day)
+    longest = max(int(np.diff(side.table.first).max(initial=0)) for side in (before, after))
+    free: SimpleQueue[tuple[Sums, tuple[Windows, Windows], Workspace, HonorWorkspace]] = SimpleQueue()
+    all_sums = [sums_of(before, after, projects, first_day, last_day) for _ in range(threads)]
+    for sums in all_sums:
+        windows = windows_of(before.rules, before.window_names), windows_of(after.rules, after.window_names)
+        free.put((sums, windows, workspace(longest), honor_workspace()))
+
+    def work(low: int, high: int) -> Rows:
+        mine = free.get()
+        rows = room_for(high - low, names, len(before.honors), mine[0].by_year.shape[1])
+        compare(low, high, before, after, once, first_day, year_zero, valid_until, *mine, rows)
+        free.put(mine)
+        return written(rows)
+
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(work, *edges) for edges in ranges]
+        parts = []
+        try:
+            for (_, high), part in zip(ranges, waiting, strict=True):
+                parts.append(part.result())
+                advance(high, len(shifts) - 1)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return _joined(parts, all_sums, served, first_day)
+
+
+def _joined(parts: Sequence[Rows], all_sums: Sequence[Sums], served: tuple[Ints, Ints], first_day: int) -> Differences:
+    """Put the ranges one behind the other, and add the threads' sums and the people served up."""
+    stations, totals = (np.sum([getattr(sums, name) for sums in all_sums], axis=0) for name in ("stations", "totals"))
+    by_side = np.ascontiguousarray((stations[:BOTH] + stations[BOTH]).transpose(1, 0, 2))
+    for side, counts in enumerate(served):
+        np.add.at(by_side[:, side, _PEOPLE], counts[:, SERVED_STATION], counts[:, SERVED_PEOPLE])
+    first, second = ([sums.projects[side] for sums in all_sums] for side in (BEFORE, AFTER))
+    for number, sums in enumerate(all_sums):
+        for totals_of_side in (first, second):
+            totals_of_side[number].sums[:] += sums.projects[BOTH].sums
+    rows = Rows._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Differences(
+        volunteers=rows.volunteers,
+        traces=rows.traces,
+        windows=rows.windows,
+        years=rows.years,
+        honors=rows.honors,
+        stations=by_side,
+        totals=totals[:BOTH] + totals[BOTH],
+        projects=(finished(first, served[BEFORE], first_day), finished(second, served[AFTER], first_day)),
+        first_year=first_year(first_day),
+    )
+
+
+def _standing(served: Ints, valid_until: int) -> Ints:
+    return served[(served[:, SERVED_DAY] <= valid_until) & (served[:, SERVED_PEOPLE] > 0)]
+
+
+def _balanced(first: Longs, parts: int) -> Sequence[tuple[int, int]]:
+    """Cut the volunteers into ranges with about equal numbers of shifts."""
+    marks = np.searchsorted(first, np.linspace(0, first[-1], max(parts, 1) + 1)[1:-1])
+    edges = [0, *(int(mark) for mark in marks), len(first) - 1]
+    return [(low, max(low, high)) for low, high in pairwise(edges)]
