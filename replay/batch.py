@@ -25,7 +25,7 @@ from projections.rule_table import honor_ids, rule_table
 from projections.rules import parse_timeline
 from projections.schema import NO_DAY, STATION_COLUMNS, Longs
 from replay import store
-from replay.live_facts import count_people_served, extents, volunteers_of_changed_stations, write_facts
+from replay.live_facts import count_people_served, extents, known_check_ins, volunteers_of_changed_stations, write_facts
 from replay.live_rows import Changes, add_hours, add_station_days
 from replay.live_standings import StandingRow, Touched, may_have_changed, replace_standings
 from replay.project_months import add_months, month_differences
@@ -73,7 +73,8 @@ class Batch:
         self.position = recorded[-1].position
         self.events = events
         self.changed, known = _resolved(database, generation, recorded, events)
-        self._find_touched(known)
+        self.known = known_check_ins(connection, known)
+        self._find_touched()
         volunteers = [*self.whole, *self.touched.volunteers]
         persons, kinds = read_persons(connection, volunteers), read_kinds(connection)
         persons_after, kinds_after = _after(persons, kinds, events)
@@ -84,7 +85,7 @@ class Batch:
         self.before = Circle(persons, before, kinds, names)
         self.after = Circle(persons_after, after, kinds_after, names)
 
-    def _find_touched(self, known: Sequence[ShiftKey]) -> None:
+    def _find_touched(self) -> None:
         """Find the volunteers of whom something changed that holds for all their service, and for the others the
         windows in which it changed.
         """
@@ -94,7 +95,7 @@ class Batch:
         self.whole = list(whole)
         names = self.changed.names.volunteers.texts()
         others = [number for number, name in enumerate(names) if name not in whole]
-        first, last = (edge[others] for edge in extents(self.connection, self.changed, known))
+        first, last = (edge[others] for edge in extents(self.changed, self.known))
         self.windows = windows(first, last, self.timeline)
         since = (first - reach_seconds(self.timeline)) // _DAY_SECONDS
         self.touched = Touched([names[number] for number in others], since)
@@ -109,7 +110,7 @@ class Batch:
         checksum += self._add_station_days(old, new, served)
         checksum += add_months(self.connection, self.generation, months)
         checksum += self._add_hours(old, new)
-        write_facts(self.connection, self.before, self.after, self.changed, self.events)
+        write_facts(self.connection, self.before, self.after, self.changed, self.known, self.events)
         checksum += self._replace_standings(new)
         store.move_to(self.connection, self.generation, self.position, checksum % _WORD)
 

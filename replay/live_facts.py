@@ -11,6 +11,7 @@ import numpy as np
 
 from ledger.events import Event, PeopleServedCounted, StationOpened
 from ledger.names import LATEST_INSTANT
+from ledger.writing import uuid_array
 from projections.calendar import day_number
 from projections.facts import UNKNOWN_KIND
 from projections.schema import NO_DAY, Longs
@@ -21,9 +22,15 @@ from replay.touched import Circle, Person, kind_of
 BEHIND_ALL_TIME = LATEST_INSTANT + 10 * 366 * 86_400
 """An instant around which there are no shifts."""
 
-_GET_EXTENTS = """
-SELECT volunteer, min(check_in), max(check_in) FROM replay.shifts
-WHERE (volunteer, shift) IN (SELECT * FROM unnest(%s::text[], %s::uuid[])) AND check_in IS NOT NULL GROUP BY volunteer
+_GET_CHECK_INS = """
+SELECT volunteer, shift, check_in FROM replay.shifts
+WHERE (volunteer, shift) IN (SELECT * FROM unnest(%s::text[], %s::uuid[]))
+"""
+_DROP_SHIFTS = """
+DELETE FROM replay.shifts AS known USING unnest(%s::text[], %s::uuid[], %s::bigint[])
+  AS gone(volunteer, shift, check_in)
+WHERE known.volunteer = gone.volunteer AND known.shift = gone.shift
+  AND known.check_in IS NOT DISTINCT FROM nullif(gone.check_in, 0)
 """
 _GET_KINDS = "SELECT station, kind FROM replay.stations WHERE station = ANY(%s::text[])"
 _GET_VOLUNTEERS_AT = "SELECT DISTINCT volunteer FROM replay.shifts WHERE station = ANY(%s::text[])"
@@ -42,8 +49,8 @@ SELECT volunteer, shift, nullif(station, ''), nullif(project, ''), nullif(check_
        recorded_at, flags
 FROM unnest(%s::text[], %s::uuid[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[])
   AS new(volunteer, shift, station, project, check_in, check_out, recorded_at, flags)
-ON CONFLICT (volunteer, shift) DO UPDATE SET
-  station = EXCLUDED.station, project = EXCLUDED.project, check_in = EXCLUDED.check_in, check_out = EXCLUDED.check_out,
+ON CONFLICT (volunteer, check_in, shift) DO UPDATE SET
+  station = EXCLUDED.station, project = EXCLUDED.project, check_out = EXCLUDED.check_out,
   recorded_at = EXCLUDED.recorded_at, flags = EXCLUDED.flags
 """
 _PUT_VOLUNTEERS = """
@@ -67,29 +74,34 @@ ON CONFLICT (station) DO UPDATE SET kind = EXCLUDED.kind
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def extents(connection: store.Any_Connection, changed: Shifts, known: Collection[ShiftKey]) -> tuple[Longs, Longs]:
+def known_check_ins(connection: store.Any_Connection, keys: Collection[ShiftKey]) -> dict[ShiftKey, int]:
+    """Return the check-ins of those shifts that the store has a row of, 0 for none."""
+    if not keys:
+        return {}
+    found = connection.cursor(binary=True).execute(_GET_CHECK_INS, _shift_keys(keys))
+    return {(volunteer, shift): check_in or 0 for volunteer, shift, check_in in found}
+
+
+def extents(changed: Shifts, known: Mapping[ShiftKey, int]) -> tuple[Longs, Longs]:
     """Return the first and last check-in of each volunteer's changed shifts, as they were and as they are; both
     `BEHIND_ALL_TIME` where there is none.
 
     Args:
-        changed: the shifts as they are; `known`: those of them that the store has a row of.
+        changed: the shifts as they are.
+        known: the check-ins of those that were known before, as they were.
 
     Returns:
         int64[n] each, by the volunteers of `changed.names`.
     """
     volunteers = changed.names.volunteers
-    first = np.full(len(volunteers), BEHIND_ALL_TIME, np.int64)
-    last = np.zeros(len(volunteers), np.int64)
-    checked_in = changed.columns.check_in > 0
-    owners, instants = changed.columns.volunteer[checked_in], changed.columns.check_in[checked_in].astype(np.int64)
-    np.minimum.at(first, owners, instants)
-    np.maximum.at(last, owners, instants)
-    if known:
-        keys = text_array(name for name, _ in known), "{" + ",".join(shift.hex for _, shift in known) + "}"
-        for name, earliest, latest in connection.execute(_GET_EXTENTS, keys).fetchall():
-            number = volunteers.number[name]
-            first[number], last[number] = min(first[number], earliest), max(last[number], latest)
-    return first, np.where(last, last, BEHIND_ALL_TIME)
+    owners = [volunteers.number[volunteer] for volunteer, _ in known]
+    owner = np.concatenate([changed.columns.volunteer, np.array(owners, np.int32)])
+    check_in = np.concatenate([changed.columns.check_in.astype(np.int64), np.array([*known.values()], np.int64)])
+    owner, check_in = owner[check_in > 0], check_in[check_in > 0]
+    first, last = np.full(len(volunteers), BEHIND_ALL_TIME, np.int64), np.zeros(len(volunteers), np.int64)
+    np.minimum.at(first, owner, check_in)
+    np.maximum.at(last, owner, check_in)
+    return first, np.where(last > 0, last, BEHIND_ALL_TIME)
 
 
 def volunteers_of_changed_stations(connection: store.Any_Connection, events: Iterable[Event]) -> list[str]:
@@ -128,9 +140,17 @@ def count_people_served(connection: store.Any_Connection, events: Iterable[Event
 
 
 def write_facts(
-    connection: store.Any_Connection, before: Circle, after: Circle, changed: Shifts, events: Sequence[Event]
+    connection: store.Any_Connection,
+    before: Circle,
+    after: Circle,
+    changed: Shifts,
+    known: Mapping[ShiftKey, int],
+    events: Sequence[Event],
 ) -> None:
-    """Bring the facts to a batch's end: its changed shifts, persons and stations."""
+    """Bring the facts to a batch's end: its changed shifts, persons and stations. `known`: as for `extents`."""
+    moved = [key for key, check_in in known.items() if check_in != changed.check_in(key)]
+    if moved:
+        connection.execute(_DROP_SHIFTS, (*_shift_keys(moved), _numbers(known[key] for key in moved)))
     _write_shifts(connection, changed)
     persons = {name: person for name, person in after.persons.items() if person != before.persons[name]}
     _write_persons(connection, persons)
@@ -183,6 +203,11 @@ def _write_raises(connection: store.Any_Connection, persons: Mapping[str, Person
     if rows:
         names, days, ids, minutes = zip(*rows, strict=True)
         connection.execute(_PUT_RAISES, (text_array(names), _numbers(days), text_array(ids), _numbers(minutes)))
+
+
+def _shift_keys(keys: Collection[ShiftKey]) -> tuple[str, str]:
+    """Return keys as parameters for `unnest(%s::text[], %s::uuid[])`."""
+    return text_array(volunteer for volunteer, _ in keys), uuid_array(shift for _, shift in keys)
 
 
 def _numbers(numbers: Iterable[int | None]) -> str:

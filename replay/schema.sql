@@ -35,6 +35,9 @@ CREATE TABLE IF NOT EXISTS replay.pointer (
 );
 
 -- Instants are epoch seconds; null means none. `flags` are the bits of projections/schema.py, "resolved shifts".
+-- One row for each volunteer and shift; who writes sees to it. The follower asks for a volunteer's shifts of some time,
+-- so the time stands in the one index there is: a second one would double what a new shift costs. The first version
+-- had a key without it.
 CREATE TABLE IF NOT EXISTS replay.shifts (
     volunteer text NOT NULL,
     shift uuid NOT NULL,
@@ -43,9 +46,14 @@ CREATE TABLE IF NOT EXISTS replay.shifts (
     check_in bigint,
     check_out bigint,
     recorded_at bigint NOT NULL,
-    flags int NOT NULL,
-    PRIMARY KEY (volunteer, shift)
+    flags int NOT NULL
 );
+DO $$ BEGIN
+    IF to_regclass('replay.shifts_by_time') IS NULL THEN
+        ALTER TABLE replay.shifts DROP CONSTRAINT IF EXISTS shifts_pkey;
+        CREATE UNIQUE INDEX shifts_by_time ON replay.shifts (volunteer, check_in, shift) NULLS NOT DISTINCT;
+    END IF;
+END $$;
 
 -- Days are days since 1970-01-01; null means never. `trained_<n>`: the first day with a tier of at least n.
 CREATE TABLE IF NOT EXISTS replay.volunteers (

@@ -132,6 +132,10 @@ class Shifts(Mapping[ShiftKey, Shift]):
     def __getitem__(self, key: ShiftKey) -> Shift:
         return self.shift(self._rows[key])
 
+    def check_in(self, key: ShiftKey) -> int:
+        """Return a shift's check-in in epoch seconds, 0 for none."""
+        return int(self.columns.check_in[self._rows[key]])
+
     def shift(self, row: int) -> Shift:
         """Return one row as an object."""
         volunteer, station, project, check_in, check_out, recorded_at, flags = (
