@@ -21,17 +21,22 @@ _GONE = "catching_up_gone"
 
 def patch(
     connection: store.Any_Connection, generation: store.Generation, old: Rows, new: Rows, position: int
-) -> store.Generation:
+) -> tuple[store.Generation, set[str]]:
     """Turn a generation whose tables hold `old` into one that holds `new` and is at `position`, in the caller's
-    transaction.
+    transaction; return it, and the volunteers whose rows are others now.
     """
+    changed: set[str] = set()
     old_hashes, new_hashes = old.hashes(), new.hashes()
     old_tables, new_tables = old.tables(), new.tables()
     for name, table in new_tables.items():
         place = sql.Identifier(generation.schema, name)
-        _delete(connection, place, KEYS[name], _without(old_tables[name], old_hashes[name], new_hashes[name]))
-        store.copy_table(connection, place, _without(table, new_hashes[name], old_hashes[name]))
-    return store.move_to(connection, generation, position, new.checksum())
+        gone = _without(old_tables[name], old_hashes[name], new_hashes[name])
+        come = _without(table, new_hashes[name], old_hashes[name])
+        _delete(connection, place, KEYS[name], gone)
+        store.copy_table(connection, place, come)
+        if "volunteer" in KEYS[name]:
+            changed.update(gone["volunteer"].to_pylist(), come["volunteer"].to_pylist())
+    return store.move_to(connection, generation, position, new.checksum()), changed
 
 
 def _without(table: Any, hashes: Words, others: Words) -> Any:

@@ -1,9 +1,9 @@
 """Rebuild: replay the archive under a rule timeline into a new generation, and let it answer.
 
 Everything happens in one transaction: a rebuild that is stopped, fails or is killed leaves nothing behind, and the live
-generation answers until the commit. Only the end, where the new generation catches up with the live one and the
-pointer moves, holds the follower back. Two rebuilds at once work beside one another; the later one finds the earlier
-one's generation live, and does not put older rules in the place of newer ones.
+generation answers until the commit. Only the end, where the new generation catches up with what was recorded meanwhile
+and the pointer moves, holds the follower back. Two rebuilds at once work beside one another; the later one finds the
+earlier one's generation live, and does not put older rules in the place of newer ones.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from replay.catching_up import patch
 from replay.progress import Progress, ignore
 from replay.published import Rules
 from replay.rows import Rows, rows_of
-from replay.verifying import VERIFYING, Replayed, VerificationError, verify
+from replay.verifying import VERIFYING, VerificationError, hold_checksum, verify
 
 READING, REPLAYING, CATCHING_UP, SWITCHING = "reading the archive", "replaying", "catching up", "switching"
-STAGES = (READING, REPLAYING, store.WRITING, fact_tables.WRITING_FACTS, CATCHING_UP, VERIFYING, SWITCHING)
+STAGES = (READING, REPLAYING, store.WRITING, fact_tables.WRITING_FACTS, VERIFYING, CATCHING_UP, SWITCHING)
 """What a rebuild tells its `Progress`, in this order; facts are written only where they are made anew."""
 
 __all__ = [
@@ -102,6 +102,7 @@ def rebuild(
     if rules.version == 0:
         raise NotPublishedError
     store.create_tables(database)
+    store.know_the_log(database)
     with database.pool.connection() as connection, connection.transaction():
         began = live = store.current_generation(connection)
         anew = facts_anew or live is None or not live.readable
@@ -115,16 +116,18 @@ def rebuild(
         generation = store.write_generation(connection, rules, position, rows, progress=progress)
         if anew:
             fact_tables.load_facts(connection, facts, resolved, read_meanwhile=live is not None, progress=progress)
-        del resolved
+        volunteers = facts.volunteers.texts()
+        del facts, resolved
+        verify(connection, database.log, archive, generation, rows, volunteers, progress)
         progress(CATCHING_UP, 0, 0)
         store.take_follower_lock(connection)
         live = store.current_generation(connection)
         if live and began and live.id != began.id and live.rules_version > rules.version:
             raise OvertakenError(live.rules_version)
         if live is not None and live.position > generation.position:
-            generation, facts, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
-        replayed = Replayed(rows, facts.volunteers.texts())
-        verify(connection, database.log, archive, generation, replayed, None if anew else live, progress)
+            generation, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
+        if not anew:
+            hold_checksum(generation, live)
         progress(SWITCHING, 0, 0)
         generation = store.point_to(connection, generation)
     generations.drop_surplus(database)
@@ -160,8 +163,8 @@ def build(
         progress(REPLAYING, 0, 0)
         rows = replay(facts, rules, valid_until=NO_DAY if valid_at is None else day_number(valid_at))
         generation = store.write_generation(connection, rules, position, rows, valid_at=valid_at, progress=progress)
-        replayed = Replayed(rows, facts.volunteers.texts())
-        verify(connection, database.log, archive, generation, replayed, live, progress)
+        verify(connection, database.log, archive, generation, rows, facts.volunteers.texts(), progress)
+        hold_checksum(generation, live)
     generations.drop_surplus(database)
     return _rebuilt(generation, rows)
 
@@ -182,12 +185,14 @@ def catch_up(
     rows: Rows,
     position: int,
     progress: Progress,
-) -> tuple[store.Generation, Facts, Rows]:
-    """Bring a generation whose tables hold `rows` to a later position; return it with what it now rests on."""
+) -> tuple[store.Generation, Rows]:
+    """Bring a generation whose tables hold `rows` to a later position, and verify it there; return it with its rows."""
     facts, _ = read_facts(database, archive, position, progress)
     progress(CATCHING_UP, 0, 0)
     later = replay(facts, generation.rules)
-    return patch(connection, generation, rows, later, position), facts, later
+    generation, changed = patch(connection, generation, rows, later, position)
+    verify(connection, database.log, archive, generation, later, sorted(changed), progress)
+    return generation, later
 
 
 def _rebuilt(generation: store.Generation, rows: Rows) -> Rebuilt:

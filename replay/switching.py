@@ -1,8 +1,8 @@
 """Switching to a generation that is there already: back to an older one, or to one that was built beside.
 
-It stopped where it stopped answering, or was built. So it is first held against its rules at its own position, then
-catches up with the live one, is verified as a new one would be, and the pointer moves under the follower's lock at
-equal positions. As a rebuild it is one transaction: stopped or killed, it leaves everything as it was.
+It stopped where it stopped answering, or was built. So it is first held against its rules at its own position, as a new
+one would be, then catches up with the live one, and the pointer moves under the follower's lock at equal positions. As
+a rebuild it is one transaction: stopped or killed, it leaves everything as it was.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from replay import generations, store
 from replay.archive import Archive
 from replay.progress import Progress, ignore
 from replay.rebuild import CATCHING_UP, REPLAYING, SWITCHING, NotPublishedError, catch_up, read_facts, replay
-from replay.verifying import Replayed, VerificationError, verify
+from replay.verifying import VerificationError, hold_checksum, verify
 
 
 class NotSwitchableError(ValueError):
@@ -47,15 +47,15 @@ def switch(
                 f"at position {generation.position}: drop it, and build a new one under version "
                 f"{generation.rules_version} of the rules"
             )
+        verify(connection, database.log, archive, generation, rows, facts.volunteers.texts(), progress)
         if live.position > generation.position:  # most of the way before the follower is held back
-            generation, facts, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
+            generation, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
         progress(CATCHING_UP, 0, 0)
         store.take_follower_lock(connection)
         live = store.current_generation(connection)
         if live is not None and live.position > generation.position:
-            generation, facts, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
-        replayed = Replayed(rows, facts.volunteers.texts())
-        verify(connection, database.log, archive, generation, replayed, live, progress)
+            generation, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
+        hold_checksum(generation, live)
         progress(SWITCHING, 0, 0)
         generation = store.point_to(connection, generation)
     generations.drop_surplus(database)

@@ -3,16 +3,17 @@
 * what stands in its tables is what was computed: the number of rows and the sum of every column, table by table;
 * every position up to its own was taken in: the archive has no hole and ends behind it;
 * the laws of the trace, summed: by volunteer and by station, by year and in all, the same minutes;
-* the same rules at the same position: the checksum of the live generation;
-* a sample of volunteers, computed from the log's own streams and compared with the stored rows one by one.
+* a sample of volunteers, computed from the log's own streams and compared with the stored rows one by one;
+* the same rules at the same position: the checksum of the live generation.
 
+All but the last is held while the live generation goes on, and again of what changed when the new one has caught up.
 This module reads and compares; it mends nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,18 +35,11 @@ SAMPLE_VOLUNTEERS = 32
 second.
 """
 VERIFYING = "verifying"
-_STEPS = 4
+_STEPS = 3
 
 
 class VerificationError(Exception):
     """A generation does not agree with what it was made from, so it was not switched to."""
-
-
-class Replayed(NamedTuple):
-    """What a replay gave: the rows of all read models, and all volunteers, also those without rows."""
-
-    rows: Rows
-    volunteers: Sequence[str]
 
 
 def verify(
@@ -53,42 +47,45 @@ def verify(
     log: Log,
     archive: Archive,
     generation: store.Generation,
-    replayed: Replayed,
-    live: store.Generation | None,
+    rows: Rows,
+    volunteers: Sequence[str],
     progress: Progress,
 ) -> None:
-    """Hold a generation to all of the above.
+    """Hold a generation to all of the above but the checksum.
 
     Args:
-        replayed: what was computed, and of whom.
-        live: the generation to equal if rules and position are the same; None if there is none to trust.
+        rows: what was computed.
+        volunteers: of whom the sample is taken, also such as have no rows.
 
     Raises:
         VerificationError: names the first thing that does not hold, and the way out.
     """
     progress(VERIFYING, 0, _STEPS)
-    _hold_position(generation, archive)
-    _hold_tables(connection, generation, replayed.rows)
+    hold_positions(generation.position, [(segment.first, segment.last) for segment in archive.segments])
+    _hold_tables(connection, generation, rows)
     progress(VERIFYING, 1, _STEPS)
-    _hold_laws(replayed.rows)
+    _hold_laws(rows)
     progress(VERIFYING, 2, _STEPS)
-    _hold_checksum(generation, live)
-    progress(VERIFYING, 3, _STEPS)
-    _hold_sample(connection, log, generation, replayed.volunteers)
+    _hold_sample(connection, log, generation, volunteers)
     progress(VERIFYING, _STEPS, _STEPS)
 
 
-def _hold_position(generation: store.Generation, archive: Archive) -> None:
+def hold_positions(position: int, segments: Sequence[tuple[int, int]]) -> None:
+    """Hold an archive's segments, first and last position of each, to reach a position without a hole.
+
+    Raises:
+        VerificationError
+    """
     reached = 0
-    for segment in archive.segments:
-        if segment.first != reached + 1:
+    for first, last in segments:
+        if first != reached + 1:
             raise VerificationError(
                 f"the archive has nothing at position {reached + 1}: run `hours rebuild --archive-anew`"
             )
-        reached = segment.last
-    if reached < generation.position:
+        reached = last
+    if reached < position:
         raise VerificationError(
-            f"the archive ends at position {reached}, before the generation's {generation.position}; try again"
+            f"the archive ends at position {reached}, before the generation's {position}; try again"
         )
 
 
@@ -120,7 +117,12 @@ def _hold_laws(rows: Rows) -> None:
         raise VerificationError(f"{graded} minutes are scanned or attested, {whole[:, 4].sum()} are credited")
 
 
-def _hold_checksum(generation: store.Generation, live: store.Generation | None) -> None:
+def hold_checksum(generation: store.Generation, live: store.Generation | None) -> None:
+    """Hold a generation to the live one's checksum, if rules and position are the same.
+
+    Raises:
+        VerificationError
+    """
     if (
         live is not None
         and (live.rules_digest, live.position, live.valid_at)

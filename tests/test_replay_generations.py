@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
@@ -23,7 +22,6 @@ from replay import rebuild as rebuild_module
 from replay.archive import Archive
 from replay.follower import Follower
 from replay.generations import BESIDE_MAX, PREVIOUS_MAX, GenerationInUseError, Kept, UnknownGenerationError, reasons
-from replay.manifest import Manifest
 from replay.progress import Progress, StoppedError
 from replay.published import Rules
 from replay.rebuild import (
@@ -40,6 +38,7 @@ from replay.rebuild import (
 )
 from replay.rows import Rows
 from replay.switching import NotSwitchableError, switch
+from replay.verifying import hold_positions
 from tests.generations import (
     ALL,
     HISTORY,
@@ -55,7 +54,7 @@ from tests.generations import (
 from tests.killing import AFTER_COMMIT
 from tests.replaying import as_sets, empty, replayed
 
-WRITING, FACTS, VERIFYING = STAGES[2], STAGES[3], STAGES[5]
+WRITING, FACTS, VERIFYING = STAGES[2], STAGES[3], STAGES[4]
 
 
 class Ledger(NamedTuple):
@@ -287,18 +286,17 @@ def test_rows_that_do_not_arrive_are_missed(ledger: Ledger, monkeypatch: pytest.
     assert schemas(ledger.database) == ["generation_1"]
 
 
-def test_an_archive_with_a_hole_is_not_replayed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = ledger.archive.segments[0]
-    usual = Archive.facts
-
-    def facts(archive: Archive, until: int | None = None) -> Any:
-        found = usual(archive, until)
-        archive.manifest = Manifest(archive.manifest.ledger, (replace(whole, first=2),))
-        return found
-
-    monkeypatch.setattr(Archive, "facts", facts)
-    with pytest.raises(VerificationError, match="nothing at position 1"):
-        rebuild(*ledger, NEW_RULES)
+def test_an_archive_with_a_hole_or_too_short_is_not_relied_on() -> None:
+    hold_positions(9, [(1, 4), (5, 9)])
+    hold_positions(0, [])
+    for position, segments, said in (
+        (9, [(2, 9)], "nothing at position 1"),
+        (9, [(1, 4), (6, 9)], "nothing at position 5"),
+        (9, [(1, 4), (4, 9)], "nothing at position 5"),
+        (10, [(1, 4), (5, 9)], "ends at position 9, before the generation's 10"),
+    ):
+        with pytest.raises(VerificationError, match=said):
+            hold_positions(position, segments)
 
 
 # --- dropping -------------------------------------------------------------------------------------------------------
