@@ -73,9 +73,20 @@ def one_volunteer(schema: str, volunteer: str, year: int) -> Statement:
 
 
 def count_before(schema: str, ranking: Ranking, year: int, figures: Mapping[str, int], name: str) -> Statement:
-    """How many are ranked before a volunteer with these figures."""
-    return sql.SQL("SELECT count(*) FROM {} WHERE {} AND {}").format(
-        _hours(schema), _of_year(ranking, year), _beyond(ranking.order, figures, name, before=True)
+    """How many are ranked before a volunteer with these figures: those beyond in the first key, and those who are equal
+    in it and stand before. Counted apart, because a range of the index needs no look at the table.
+    """
+    first = ranking.order[0]
+    column, value = sql.Identifier(first), sql.Literal(figures[first])
+    count = sql.SQL("(SELECT count(*) FROM {} WHERE {} AND {})")
+    place, of_year = _hours(schema), _of_year(ranking, year)
+    return sql.SQL("SELECT {} + {}").format(
+        count.format(place, of_year, sql.SQL("{} > {}").format(column, value)),
+        count.format(
+            place,
+            of_year,
+            sql.SQL("{} = {} AND {}").format(column, value, _beyond(ranking.order[1:], figures, name, before=True)),
+        ),
     )
 
 
@@ -86,10 +97,15 @@ def neighbours(
     order = (_directed(ranking.order, "ASC"), _NAME, sql.SQL("DESC" if before else "ASC"))
     if not before:
         order = (_directed(ranking.order, "DESC"), *order[1:])
-    return sql.SQL("SELECT volunteer, {} FROM {} WHERE {} AND {} ORDER BY {}, {} {} LIMIT {}").format(
+    first = ranking.order[0]
+    return sql.SQL("SELECT volunteer, {} FROM {} WHERE {} AND {} {} {} AND {} ORDER BY {}, {} {} LIMIT {}").format(
         _FIGURES,
         _hours(schema),
         _of_year(ranking, year),
+        # This says nothing new, but it is what the index can begin at.
+        sql.Identifier(first),
+        sql.SQL(">=" if before else "<="),
+        sql.Literal(figures[first]),
         _beyond(ranking.order, figures, name, before=before),
         *order,
         sql.Literal(limit),
@@ -144,11 +160,10 @@ def _of_year(ranking: Ranking, year: int) -> sql.Composed:
 
 
 def _beyond(order: Sequence[str], figures: Mapping[str, int], name: str, *, before: bool) -> sql.Composed:
-    """Who stands before (or behind) these figures. The first line says nothing new, but it is one the index can use."""
-    beyond, not_short = (sql.SQL(">"), sql.SQL(">=")) if before else (sql.SQL("<"), sql.SQL("<="))
+    """Who stands before (or behind) these figures, by the name where the keys are equal."""
+    beyond = sql.SQL(">" if before else "<")
     condition = sql.SQL("{} {} {}").format(_NAME, sql.SQL("<" if before else ">"), sql.Literal(name))
     for key in reversed(order):
         column, value = sql.Identifier(key), sql.Literal(figures[key])
         condition = sql.SQL("({} {} {} OR ({} = {} AND {}))").format(column, beyond, value, column, value, condition)
-    first = sql.SQL("{} {} {}").format(sql.Identifier(order[0]), not_short, sql.Literal(figures[order[0]]))
-    return sql.SQL("{} AND {}").format(first, condition)
+    return condition
