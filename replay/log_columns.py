@@ -1,7 +1,7 @@
 """From the log's bytes to columns: the first leg of a cold replay.
 
-Arrow parses the states, lines of JSON, on all cores, and numpy turns names into surrogates. An event of an old version
-takes the slow way round: through the codec, which upcasts it.
+Plain scans are read from the bytes (`replay/plain_scans.py`); all other states are parsed as JSON by Arrow, and numpy
+turns names into surrogates. An event of an old version takes the slow way round: through the codec, which upcasts it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from projections.schema import (
     Corrections,
     Instants,
     Ints,
-    Longs,
     OtherEvents,
     ShiftEvents,
     Words,
 )
 from projections.surrogates import Names, ShiftNumbers
+from replay.plain_scans import Slices, read_lines, strings
 from replay.segments import NAME_KINDS, NewNames, Part
 
 _TEXT, _LONG = pa.string(), pa.int64()
@@ -69,7 +69,6 @@ _SCHEMA = pa.schema(
     }
 )
 _CURRENT = {event.TOPIC for event in EVENTS}
-_CURRENT_TOPICS = pa.array(sorted(_CURRENT))
 
 
 @dataclass
@@ -99,48 +98,69 @@ def columns_of(lines: bytes, topics: list[str], first: int, names: Dictionaries)
     Raises:
         ledger.codec errors: an event that this version cannot read; nothing is skipped.
     """
-    topic = pa.array(topics).dictionary_encode()
-    if not pc.all(pc.is_in(topic.dictionary, _CURRENT_TOPICS)).as_py():
-        lines, topics = _upcast(lines, topics)
-        topic = pa.array(topics).dictionary_encode()
-    table = _parse(lines)
-    if len(table) != len(topics):
-        raise ValueError(f"{len(topics)} events from position {first} on are {len(table)} lines of JSON")
-    shift_codes = _coded(topic, SHIFT_CODES, 0)
-    mask = shift_codes > 0
-    is_shift = pa.array(mask)
     known, before = names.shifts.count, {kind: len(held) for kind, held in names_by_kind(names).items()}
-    # Volunteers get their numbers in order of first appearance over both kinds of events.
-    columns: dict[str, Array] = {
-        "volunteer": _numbers(table["volunteer"], names.volunteers),
-        "station": _numbers(table["station"], names.stations),
-        "project": _numbers(table["project"], names.projects),
-        "key": _numbers(table["raise_id"], names.keys),
-        "position": np.arange(first, first + len(table), dtype=np.int64),
-        "recorded_at": _integers(table["recorded_at"], np.uint32),
-    }
-    shift_rows = {name: column[mask] for name, column in columns.items()}
-    other_rows = {name: column[~mask] for name, column in columns.items()}
-    shift_events, corrections, corrected = _shift_events(
-        table.filter(is_shift), shift_codes[mask], shift_rows, names.shifts
+    text = np.frombuffer(lines, np.uint8)
+    codes = _coded(pa.array(topics).dictionary_encode(), SHIFT_CODES, 0).astype(np.uint8)
+    read = read_lines(text, codes)
+    scans, rest = np.flatnonzero(read.plain), np.flatnonzero(read.plain == 0)
+    rest_lines = [lines[at : at + length] for at, length in zip(*(column[rest] for column in read.line), strict=True)]
+    rest_topics = [topics[row] for row in rest]
+    _upcast(rest_lines, rest_topics)
+    topic = pa.array(rest_topics, _TEXT)
+    codes[rest] = _coded(topic.dictionary_encode(), SHIFT_CODES, 0)
+    table = _parse(b"\n".join(rest_lines))
+    order = np.empty(len(codes), np.int64)
+    order[scans], order[rest] = np.arange(len(scans)), len(scans) + np.arange(len(rest))
+
+    def numbers(column: str, slices: Slices, held: Names) -> Ints:
+        """Give names numbers in the order in which they first appear over all events."""
+        of_scans = strings(text, slices, scans, empty_is_null=column == "project")
+        whole = pa.concat_arrays([of_scans, table[column].combine_chunks()]).take(pa.array(order))
+        return _numbers(whole, held)
+
+    volunteer = numbers("volunteer", read.volunteer, names.volunteers)
+    station = numbers("station", read.station, names.stations)
+    project = numbers("project", read.project, names.projects)
+    read.occurred_at[rest] = _integers(table["occurred_at"], np.uint32)
+    read.recorded_at[rest] = _integers(table["recorded_at"], np.uint32)
+    position = np.arange(first, first + len(codes), dtype=np.int64)
+
+    of_shifts = codes > 0
+    in_rest = of_shifts[rest]
+    read.high[rest[in_rest]], read.low[rest[in_rest]] = _uuids(table["shift"].filter(pa.array(in_rest)))
+    marks = read.imported * np.uint8(IMPORTED)
+    marks[rest] = _marks(table)
+    rows = np.flatnonzero(of_shifts)
+    shift_events = ShiftEvents(
+        code=codes[rows],
+        shift=names.shifts.add(volunteer[rows], read.high[rows], read.low[rows]),
+        station=station[rows],
+        project=project[rows],
+        occurred_at=read.occurred_at[rows],
+        marks=marks[rows],
     )
-    is_other = pc.invert(is_shift)
+    corrected = np.flatnonzero(codes[rest] == CORRECTED)
+    others = np.flatnonzero(~in_rest)
+    other_rows = rest[others]
+    other_names = [column[other_rows] for column in (volunteer, station, project)]
     return Part(
         shift_events=shift_events,
-        shift_more={name: shift_rows[name] for name in ("position", "recorded_at", "volunteer")},
-        corrections=corrections,
-        correction_position=shift_rows["position"][corrected],
-        other_events=_other_events(table.filter(is_other), topic.filter(is_other), other_rows),
+        shift_more={"position": position[rows], "recorded_at": read.recorded_at[rows], "volunteer": volunteer[rows]},
+        corrections=_corrections(table.take(pa.array(corrected)), shift_events, np.searchsorted(rows, rest[corrected])),
+        correction_position=position[rest[corrected]],
+        other_events=_other_events(table.take(pa.array(others)), topic.take(pa.array(others)), other_names, names.keys),
         other_more={
-            "position": other_rows["position"],
-            "recorded_at": other_rows["recorded_at"],
-            "topic": topic.filter(is_other).cast(_TEXT),
+            "position": position[other_rows],
+            "recorded_at": read.recorded_at[other_rows],
+            "topic": topic.take(pa.array(others)),
         },
-        new=_new_names(names, known, before, shift_events.shift, shift_rows["recorded_at"]),
+        new=_new_names(names, known, before, shift_events.shift, read.recorded_at[rows]),
     )
 
 
 def _parse(lines: bytes) -> Any:
+    if not lines:
+        return _SCHEMA.empty_table()
     return pj.read_json(
         pa.BufferReader(lines),
         read_options=pj.ReadOptions(block_size=4 << 20),
@@ -148,19 +168,17 @@ def _parse(lines: bytes) -> Any:
     )
 
 
-def _upcast(lines: bytes, topics: list[str]) -> tuple[bytes, list[str]]:
+def _upcast(states: list[bytes], topics: list[str]) -> None:
     """Bring events of older versions to the current ones."""
-    states = lines.split(b"\n")
     for row, topic in enumerate(topics):
         if topic not in _CURRENT:
             event = decode(topic, states[row])
             states[row], topics[row] = event.model_dump_json(exclude_defaults=True).encode(), event.TOPIC
-    return b"\n".join(states), topics
 
 
 def _numbers(column: Any, names: Names) -> Ints:
     """Turn a column of names into surrogates, int32; `NONE` for null."""
-    encoded = column.combine_chunks().dictionary_encode()
+    encoded = column.dictionary_encode()
     known: Ints = np.array([names.add(name) for name in encoded.dictionary.to_pylist()] + [NONE], np.int32)
     numbers: Ints = known[encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
     return numbers
@@ -192,40 +210,30 @@ def _valid(column: Any) -> Array:
     return valid
 
 
-def _shift_events(
-    table: Any, codes: Ints, names: dict[str, Ints], shifts: ShiftNumbers
-) -> tuple[ShiftEvents, Corrections, Longs]:
-    """Return events of shifts, what corrections among them set, and the rows of these."""
+def _marks(table: Any) -> Bytes:
     imported = pc.fill_null(table["imported"], False).combine_chunks().to_numpy(zero_copy_only=False)  # noqa: FBT003
-    high, low = _uuids(table["shift"])
-    events = ShiftEvents(
-        code=codes.astype(np.uint8),
-        shift=shifts.add(names["volunteer"], high, low),
-        station=names["station"],
-        project=names["project"],
-        occurred_at=_integers(table["occurred_at"], np.uint32),
-        marks=_present(table["evidence"], ATTESTED)
-        | _present(table["replaces"], REPLACES)
-        | imported.astype(np.uint8) * np.uint8(IMPORTED),
-    )
-    rows = np.flatnonzero(codes == CORRECTED)
-    corrected = table.take(pa.array(rows))
-    words = corrected["changes"].to_pylist()
-    corrections = Corrections(
+    marks: Bytes = imported.astype(np.uint8) * np.uint8(IMPORTED)
+    marks |= _present(table["evidence"], ATTESTED) | _present(table["replaces"], REPLACES)
+    return marks
+
+
+def _corrections(table: Any, events: ShiftEvents, rows: Array) -> Corrections:
+    """Return what corrections set; `rows` are theirs among the events of shifts."""
+    words = table["changes"].to_pylist()
+    return Corrections(
         shift=events.shift[rows],
         changes=np.array([sum(CHANGE_BITS[word] for word in set(changed)) for changed in words], np.uint8),
         station=events.station[rows],
         project=events.project[rows],
-        check_in=_integers(corrected["check_in"], np.uint32),
-        check_out=_integers(corrected["check_out"], np.uint32),
+        check_in=_integers(table["check_in"], np.uint32),
+        check_out=_integers(table["check_out"], np.uint32),
     )
-    return events, corrections, rows.astype(np.int64)
 
 
-def _other_events(table: Any, topic: Any, names: dict[str, Ints]) -> OtherEvents:
+def _other_events(table: Any, topic: Any, names: list[Ints], keys: Names) -> OtherEvents:
     day = pc.coalesce(table["registered_on"], table["completed_on"], table["as_of"], table["day"])
     amount = pc.coalesce(table["minutes"], table["people"])
-    code = _coded(topic, OTHER_CODES, OTHER)
+    code = _coded(topic.dictionary_encode(), OTHER_CODES, OTHER)
     tier = _coded(_encoded(table["tier"]), dict(TIERS), NONE)
     kind = _coded(_encoded(table["kind"]), dict(STATION_KINDS), NONE)
     amounts = np.where(tier != NONE, tier, np.where(kind != NONE, kind, _integers(amount, np.int32, NONE)))
@@ -233,10 +241,10 @@ def _other_events(table: Any, topic: Any, names: dict[str, Ints]) -> OtherEvents
     days = pc.fill_null(pc.cast(day, pa.date32()).cast(pa.int32()), NONE)
     return OtherEvents(
         code=code.astype(np.uint8),
-        volunteer=names["volunteer"],
-        station=names["station"],
-        project=names["project"],
-        key=names["key"],
+        volunteer=names[0],
+        station=names[1],
+        project=names[2],
+        key=_numbers(table["raise_id"].combine_chunks(), keys),
         day=_integers(days, np.int32),
         amount=amounts.astype(np.int32),
     )
