@@ -18,7 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from api.interrupts import remember_interrupts
-from api.mistakes import explain
+from api.mistakes import explain as explain_mistake
 
 app = typer.Typer(
     name="hours",
@@ -152,6 +152,25 @@ def volunteer(
 
     period = (first, last) if shifts else None
     volunteer(_data(context), number, period, (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    *,
+    day: Annotated[str | None, typer.Option(help="The day to explain; without it, the days in brief.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Days in brief at most.")] = 30,
+    before: Annotated[str | None, typer.Option(help="Days in brief before this one.")] = None,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """Every minute of a volunteer's day: which rule took or gave it, and the events behind it."""
+    from api.cli_explain import explain
+
+    explain(_data(context), number, day, limit, before, (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -337,7 +356,7 @@ def execute(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return 130
     except Exception as error:
-        if (told := explain(error)) is None:
+        if (told := explain_mistake(error)) is None:
             raise
         return _tell(*told)
     return code if isinstance(code, int) else 0

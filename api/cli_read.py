@@ -19,7 +19,7 @@ from api.periods import DAYS_BY_DEFAULT, local_day
 from api.service import OpenLedger, open_ledger
 from projections.rules import RuleTimeline
 from replay import answers
-from replay.queries import Axes
+from replay.queries import Axes, Period
 
 AxisTexts = tuple[str | None, str | None, str | None]
 """`--valid-at`, `--known-at` and `--rules` as they were written."""
@@ -59,7 +59,8 @@ def volunteer(
     """Show a volunteer's hours; with a period (whose ends may be open) the shifts that begin in it."""
     with reading(data, texts) as (ledger, axes):
         if period:
-            found = ledger.queries.volunteer_shifts(number, axes, day(period[0], "--from"), day(period[1], "--to"))
+            chosen = Period(day(period[0], "--from"), day(period[1], "--to"))
+            found = ledger.queries.volunteer_shifts(number, axes, chosen)
         else:
             hours = ledger.queries.volunteer_hours(number, axes)
         timeline = axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()

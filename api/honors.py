@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
 from api.dependencies import ReadingHere, ServiceHere, in_turn
+from api.links import Addresses
 from api.periods import local_day
 from api.problems import problem
 from ledger.events import TrainingTier
@@ -74,7 +75,8 @@ async def standings(
     """By the date on which it was reached, up to `valid_at` (by default today), and by volunteer number."""
     today = local_day(service.ledger.clock(), reading.rules.timeline())
     queries, axes, start = service.ledger.queries, reading.axes, _checked(after)
-    return await in_turn(request, axes, lambda: queries.standings(honor, today, axes, limit, start))
+    found = await in_turn(request, axes, lambda: queries.standings(honor, today, axes, limit, start))
+    return Addresses(axes).standings(found)
 
 
 def _checked(after: str | None) -> str | None:

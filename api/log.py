@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
-from api.dependencies import ReadingHere, ServiceHere
+from api.dependencies import CallerHere, ReadingHere, ServiceHere
 from api.service import OpenLedger
 from ledger.names import Position
 from replay import answers
@@ -54,6 +54,14 @@ def log(
     events = list(events_of(ledger, after, until, min(limit or 100, PAGE_EVENTS_MAX)))
     more = bool(events) and events[-1].position < until
     return LogPage(**dict(reading.basis()), events=events, next_after=events[-1].position if more else None)
+
+
+@router.get("/{position}", summary="One event")
+def event(
+    position: Annotated[int, Path(ge=1, description="Its position in the log.")], service: ServiceHere, _: CallerHere
+) -> answers.LoggedEvent:
+    """The event at a position, as it is stored: what numbers lead back to."""
+    return service.ledger.queries.event(position)
 
 
 def events_of(ledger: OpenLedger, after: int, until: Position, limit: int | None) -> Iterator[answers.LoggedEvent]:

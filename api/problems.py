@@ -55,6 +55,7 @@ _REQUESTS = {
     "no-such-address": Rule(404, "there is nothing at this address", "see /docs for what there is"),
     "unknown-job": Rule(404, "no job has this id", "see /v1/jobs for those that are known"),
     "unknown-generation": Rule(404, "no generation has this id", "see /v1/generations for those there are"),
+    "unknown-event": Rule(404, "the log does not reach to this position", "see /v1/status for its head"),
     "unknown-honor": Rule(404, "the rules have no honour of this id", "see /v1/honors for those they have"),
     "unknown-ranking": Rule(404, "the rules have no ranking of this id for that year", "see /v1/rankings"),
     "wrong-method": Rule(405, "this address does not take this method", "use a method that the header Allow names"),

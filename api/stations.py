@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
 from api.dependencies import ReadingHere, ServiceHere, in_turn
+from api.links import Addresses
 from api.periods import local_day, period
 from api.service import OpenLedger
 from ledger.codec import decode
@@ -74,4 +75,21 @@ async def station_activity(
     """Shifts, volunteers, minutes and people served of each day, and their sums. A day with shifts is a day open."""
     begin, end = period(first, last, local_day(service.ledger.clock(), reading.rules.timeline()))
     queries, axes = service.ledger.queries, reading.axes
-    return await in_turn(request, axes, lambda: queries.station_activity(station, begin, end, axes))
+    found = await in_turn(request, axes, lambda: queries.station_activity(station, begin, end, axes))
+    return Addresses(axes).activity(found)
+
+
+@router.get("/{station}/shifts", summary="The shifts behind a station's day")
+async def station_shifts(
+    request: Request,
+    station: Annotated[str, Path(description="The station's id.", examples=["C01"], max_length=32)],
+    day: Annotated[date, Query(description="The local day.", examples=["2018-12-04"])],
+    service: ServiceHere,
+    reading: ReadingHere,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Volunteers at most.")] = 100,
+    after: Annotated[str | None, Query(description="`next_after` of the page before.", max_length=32)] = None,
+) -> answers.StationDayShifts:
+    """Each shift's part in the day, by volunteer; over all pages the parts sum to the day's row of the activity."""
+    queries, axes = service.ledger.queries, reading.axes
+    found = await in_turn(request, axes, lambda: queries.station_shifts(station, day, axes, limit, after))
+    return Addresses(axes).station_day(found)

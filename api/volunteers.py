@@ -1,4 +1,4 @@
-"""What readers ask about a volunteer: hours, shifts, and the events behind a shift."""
+"""What readers ask about a volunteer: hours, shifts, the events behind a shift, and every minute of a day."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 
 from api.dependencies import ReadingHere, ServiceHere
+from api.links import Addresses
 from api.periods import check_period
+from api.problems import problem
 from replay import answers
-from replay.queries import UnknownNameError
+from replay.explanations import DayExplanation, VolunteerDays
+from replay.queries import Period, UnknownNameError
+from replay.volunteers import MarkError
 
 router = APIRouter(prefix="/v1/volunteers", tags=["readers"])
 
@@ -31,20 +35,32 @@ class ShiftEvents(answers.Basis):
 @router.get("/{number}", summary="A volunteer's hours, per year and in all")
 def volunteer_hours(number: Number, service: ServiceHere, reading: ReadingHere) -> answers.VolunteerHours:
     """Raw, counted and credited minutes side by side, scanned and attested apart, and the honours reached."""
-    return service.ledger.queries.volunteer_hours(number, reading.axes)
+    found = service.ledger.queries.volunteer_hours(number, reading.axes)
+    return Addresses(reading.axes).hours(found)
 
 
 @router.get("/{number}/shifts", summary="A volunteer's shifts, each with its trace")
 def volunteer_shifts(
-    number: Number, service: ServiceHere, reading: ReadingHere, first: First = None, last: Last = None
+    number: Number,
+    service: ServiceHere,
+    reading: ReadingHere,
+    first: First = None,
+    last: Last = None,
+    limit: Annotated[int | None, Query(ge=1, le=10_000, description="Shifts at most; by default all.")] = None,
+    after: Annotated[str | None, Query(description="`next_after` of the page before.")] = None,
 ) -> answers.VolunteerShifts:
     """Where each minute went, the latest shift first; what is odd about a shift is named in its `flags`.
 
     raw = counted + superseded + too short + clipped + overlapped + capped;
-    credited = counted + factor change - rounding.
+    credited = counted + factor change - rounding. `positions` are those of the events behind a shift.
     """
     check_period(first, last)
-    return service.ledger.queries.volunteer_shifts(number, reading.axes, first, last)
+    try:
+        period = Period(first, last, limit, after)
+        found = service.ledger.queries.volunteer_shifts(number, reading.axes, period)
+    except MarkError as error:
+        raise problem("invalid", str(error), field="after") from None
+    return Addresses(reading.axes).traced(found)
 
 
 @router.get("/{number}/shifts/{shift}/events", summary="The events behind a shift")
@@ -55,3 +71,23 @@ def shift_events(number: Number, shift: UUID, service: ServiceHere, reading: Rea
     if not known:
         raise UnknownNameError("shift", str(shift))
     return ShiftEvents(**dict(reading.basis()), volunteer=number, shift=shift, events=known)
+
+
+@router.get("/{number}/explanation", summary="Every minute of a day, or the days in brief")
+def explanation(
+    number: Number,
+    service: ServiceHere,
+    reading: ReadingHere,
+    day: Annotated[date | None, Query(description="The local day to explain; without it, the days in brief.")] = None,
+    limit: Annotated[int, Query(ge=1, le=4000, description="Days in brief at most.")] = 100,
+    before: Annotated[date | None, Query(description="Days in brief before this one: `next_before`.")] = None,
+) -> DayExplanation | VolunteerDays:
+    """With `day`: each stretch of minutes with its fate, the rule that took or gave it, and the events behind it; how
+    shares and rounding make credited minutes of counted ones. The parts sum to the trace of the day.
+
+    Without: the volunteer's days of service, the latest first.
+    """
+    queries, addresses = service.ledger.queries, Addresses(reading.axes)
+    if day is None:
+        return addresses.days(queries.volunteer_days(number, reading.axes, limit, before))
+    return addresses.explained(queries.explanation(number, day, reading.axes))

@@ -34,6 +34,14 @@ class RecordedEvent(NamedTuple):
 
 _COLUMNS = "SELECT notification_id, originator_id, originator_version, topic, state FROM ledger.stored_events"
 _READ = f"{_COLUMNS} WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s"
+_POSITIONS = (
+    "SELECT originator_id, notification_id FROM ledger.stored_events "
+    "WHERE originator_id = ANY(%s) AND notification_id <= %s ORDER BY notification_id"
+)
+_FIRST_BEYOND = (
+    "SELECT originator_id, min(originator_version) FROM ledger.stored_events "
+    "WHERE originator_id = ANY(%s) AND notification_id > %s GROUP BY originator_id"
+)
 _READ_STREAMS = (
     f"{_COLUMNS} WHERE originator_id = ANY(%s) AND notification_id <= %s ORDER BY originator_id, originator_version"
 )
@@ -60,6 +68,20 @@ class Log:
             streams.setdefault(event.stream_id, []).append(event)
         return streams
 
+    def positions(self, ids: Collection[UUID], until: Position | None = None) -> dict[UUID, list[Position]]:
+        """Return the positions of the events of these streams; a stream without events has no key."""
+        streams: dict[UUID, list[Position]] = {}
+        for stream_id, position in self._rows(_POSITIONS, (list(ids), END if until is None else until)):
+            streams.setdefault(stream_id, []).append(position)
+        return streams
+
+    def first_versions_beyond(self, ids: Collection[UUID], position: Position) -> dict[UUID, int]:
+        """Return the version of the first event behind a position, of those streams that have any there.
+
+        Version 1 says that the whole stream lies behind it.
+        """
+        return dict(self._rows(_FIRST_BEYOND, (list(ids), position)))
+
     def position_at(self, instant: int) -> Position:
         """Return the last position recorded at or before the instant (epoch seconds); 0 when there was none.
 
@@ -85,6 +107,10 @@ class Log:
             self._pool.connection() as connection,
             connection.cursor(binary=True, row_factory=_recorded_event) as cursor,
         ):
+            return cursor.execute(query, values).fetchall()
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
             return cursor.execute(query, values).fetchall()
 
     def _scalar(self, query: str, *values: object) -> Any:

@@ -9,17 +9,25 @@ Field names use the glossary; minutes are whole minutes, instants ISO 8601 with 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class Answer(BaseModel):
+    """What all answers have in common: nothing changes them once they are given."""
+
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
 
 
-class RulesUsed(_Answer):
+class Linked(Answer):
+    """A part of an answer behind which there is more: asked over HTTP, `links` holds addresses by what they lead to."""
+
+    links: Annotated[dict[str, str] | None, Field(exclude_if=lambda links: links is None)] = None
+
+
+class RulesUsed(Answer):
     """The rule timeline an answer was computed with; version 0 is a candidate that is not published."""
 
     name: str
@@ -27,7 +35,7 @@ class RulesUsed(_Answer):
     digest: str
 
 
-class Basis(_Answer):
+class Basis(Answer):
     """The three axes of an answer, and the log position it rests on."""
 
     valid_at: date | None
@@ -36,7 +44,7 @@ class Basis(_Answer):
     position: int
 
 
-class HoursRow(_Answer):
+class HoursRow(Linked):
     """Service hours of a year, or of all years with the opening balance."""
 
     year: int | None
@@ -48,14 +56,14 @@ class HoursRow(_Answer):
     attested_minutes: int
 
 
-class OpeningBalance(_Answer):
+class OpeningBalance(Answer):
     """Attested minutes of the paper era."""
 
     as_of: date
     minutes: int
 
 
-class HonorReached(_Answer):
+class HonorReached(Linked):
     """An honour and the date its conditions are met, which may lie ahead where only time is missing."""
 
     honor: str
@@ -74,7 +82,7 @@ class VolunteerHours(Basis):
     honors: list[HonorReached]
 
 
-class Trace(_Answer):
+class Trace(Answer):
     """Where minutes went: of a piece, or summed over the pieces of a shift."""
 
     raw: int
@@ -98,8 +106,11 @@ class PieceTrace(Trace):
 Grade = Literal["scanned", "attested"]
 
 
-class ShiftTrace(_Answer):
-    """A shift as all events known leave it, and what it is worth. `flags` name what is odd about it."""
+class ShiftTrace(Linked):
+    """A shift as all events known leave it, and what it is worth. `flags` name what is odd about it.
+
+    `positions`: the events behind it, in the order of the log.
+    """
 
     shift: UUID
     station: str | None
@@ -109,18 +120,20 @@ class ShiftTrace(_Answer):
     first_recorded_at: datetime
     grade: Grade
     flags: list[str]
+    positions: list[int]
     trace: Trace
     pieces: list[PieceTrace]
 
 
 class VolunteerShifts(Basis):
-    """A volunteer's shifts, the latest first."""
+    """A volunteer's shifts, the latest first; `next_after` continues the list."""
 
     volunteer: str
     shifts: list[ShiftTrace]
+    next_after: str | None
 
 
-class StationDay(_Answer):
+class StationDay(Linked):
     """A station on one local day. Shifts and volunteers are those that began there that day."""
 
     day: date
@@ -148,7 +161,33 @@ class StationActivity(Basis):
     days: list[StationDay]
 
 
-class Standing(_Answer):
+class StationShift(Linked):
+    """A shift's part in a station's day: `begins` says whether the shift, and its volunteer, count on this day."""
+
+    volunteer: str
+    shift: UUID
+    project: str | None
+    check_in: datetime
+    check_out: datetime | None
+    grade: Grade
+    begins: bool
+    trace: Trace
+    positions: list[int]
+
+
+class StationDayShifts(Basis):
+    """The shifts behind a station's day, by volunteer and time. Over all pages their parts sum to the day's row.
+
+    `next_after` continues the list: the last volunteer of this page.
+    """
+
+    station: str
+    day: date
+    shifts: list[StationShift]
+    next_after: str | None
+
+
+class Standing(Linked):
     """A volunteer who reached an honour."""
 
     volunteer: str
@@ -166,7 +205,7 @@ class Standings(Basis):
     next_after: str | None
 
 
-class LoggedEvent(_Answer):
+class LoggedEvent(Answer):
     """An event as the log holds it."""
 
     position: int

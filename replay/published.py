@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from ledger.codec import decode
@@ -20,7 +21,13 @@ class Rules(NamedTuple):
 
     def timeline(self) -> RuleTimeline:
         """Return the rules as models."""
-        return parse_timeline(self.text)
+        return _timeline(self.text)
+
+
+@lru_cache(maxsize=32)
+def _timeline(text: str) -> RuleTimeline:
+    """Every answer needs the models of its rules, and taking TOML apart takes as long as a volunteer's hours do."""
+    return parse_timeline(text)
 
 
 class NoRulesError(Exception):

@@ -68,26 +68,44 @@ def shift_day(shift: Shift, timeline: RuleTimeline) -> date:
     return day_of_number(local_span(minute, zone_table(timeline.time_zone))[0])
 
 
-def _trace(piece: Sequence[int]) -> dict[str, int]:
-    return {
-        "raw": piece[RAW],
-        "superseded": piece[SUPERSEDED],
-        "too_short": piece[TOO_SHORT],
-        "clipped": piece[CLIPPED],
-        "overlapped": piece[OVERLAPPED],
-        "capped": piece[CAPPED],
-        "counted": piece[COUNTED],
-        "factor_change": piece[SHARE] - piece[COUNTED],
-        "rounding": piece[SHARE] - piece[CREDITED],
-        "credited": piece[CREDITED],
-    }
+def is_scanned(shift: Shift) -> bool:
+    """Tell whether both instants in force are scans of a shift that was not moved."""
+    return bool(shift.flags & SCANNED_IN and shift.flags & SCANNED_OUT and not shift.flags & MOVED)
 
 
-def shift_trace(shift: Shift, pieces: Sequence[Sequence[int]], timeline: RuleTimeline) -> answers.ShiftTrace:
-    """Return what a shift is worth and why; `pieces` are its rows of `projections.read_models.pieces_of`."""
-    parts = [answers.PieceTrace(day=day_of_number(piece[DAY]), **_trace(piece)) for piece in pieces]
-    sums = {name: sum(getattr(part, name) for part in parts) for name in answers.Trace.model_fields}
-    scanned = shift.flags & SCANNED_IN and shift.flags & SCANNED_OUT and not shift.flags & MOVED
+def piece_trace(piece: Sequence[int]) -> answers.PieceTrace:
+    """Return the trace of a row of `projections.read_models.pieces_of`."""
+    return answers.PieceTrace(
+        day=day_of_number(piece[DAY]),
+        raw=piece[RAW],
+        superseded=piece[SUPERSEDED],
+        too_short=piece[TOO_SHORT],
+        clipped=piece[CLIPPED],
+        overlapped=piece[OVERLAPPED],
+        capped=piece[CAPPED],
+        counted=piece[COUNTED],
+        factor_change=piece[SHARE] - piece[COUNTED],
+        rounding=piece[SHARE] - piece[CREDITED],
+        credited=piece[CREDITED],
+    )
+
+
+def trace_sum(parts: Sequence[answers.Trace]) -> answers.Trace:
+    """Return the sum of traces."""
+    return answers.Trace(**{name: sum(getattr(part, name) for part in parts) for name in answers.Trace.model_fields})
+
+
+def shift_trace(
+    shift: Shift, pieces: Sequence[Sequence[int]], timeline: RuleTimeline, positions: Sequence[int]
+) -> answers.ShiftTrace:
+    """Return what a shift is worth and why.
+
+    Args:
+        pieces: its rows of `projections.read_models.pieces_of`.
+        positions: those of the events behind it.
+    """
+    parts = [piece_trace(piece) for piece in pieces]
+    whole = trace_sum(parts)
     return answers.ShiftTrace(
         shift=shift.shift,
         station=shift.station,
@@ -95,21 +113,22 @@ def shift_trace(shift: Shift, pieces: Sequence[Sequence[int]], timeline: RuleTim
         check_in=_instant(shift.check_in),
         check_out=_instant(shift.check_out),
         first_recorded_at=datetime.fromtimestamp(shift.recorded_at, UTC),
-        grade="scanned" if scanned else "attested",
-        flags=_flags(shift, sums, timeline),
-        trace=answers.Trace(**sums),
+        grade="scanned" if is_scanned(shift) else "attested",
+        flags=_flags(shift, whole, timeline),
+        positions=list(positions),
+        trace=whole,
         pieces=parts,
     )
 
 
-def _flags(shift: Shift, sums: dict[str, int], timeline: RuleTimeline) -> list[str]:
+def _flags(shift: Shift, whole: answers.Trace, timeline: RuleTimeline) -> list[str]:
     """Name what an auditor should look at."""
     flags = [name for bit, name in _FLAGS.items() if shift.flags & bit]
     if shift.check_in is None and not shift.flags & CHECK_OUT_ALONE:
         flags.append("no-check-in")
     if shift.check_in is not None and shift.check_out is None:
         flags.append("no-check-out")
-    flags += [name for column, name in _MINUTES_FLAGS.items() if sums[column] > 0]
+    flags += [name for column, name in _MINUTES_FLAGS.items() if getattr(whole, column) > 0]
     day = shift_day(shift, timeline)
     rule_set = [known for known in timeline.rule_sets if known.holds_from <= day or known is timeline.rule_sets[0]][-1]
     ended = shift.check_out or shift.check_in

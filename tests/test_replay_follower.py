@@ -15,8 +15,7 @@ import pytest
 from ledger.database import Database
 from ledger.names import Position
 from ledger.writing import head_position, take_lock, write_events
-from replay import queries as queries_module
-from replay import store
+from replay import reading, store
 from replay.archive import Archive
 from replay.follower import Follower
 from replay.manifest import ArchiveError
@@ -244,7 +243,7 @@ def test_an_answer_rests_on_one_position_whatever_is_committed_meanwhile(
         Follower(database).catch_up()  # commits between the generation's row and the volunteer's
         return read_circle(connection, volunteers)
 
-    monkeypatch.setattr(queries_module, "read_circle", late)
+    monkeypatch.setattr(reading, "read_circle", late)
     answer = Queries(database, archive).volunteer_hours("V1")
     assert (answer.position, answer.total.credited_minutes) == (len(BEFORE), 180)
 

@@ -1,0 +1,197 @@
+"""Reading: what all queries share: the axes of time, one snapshot per answer, and a volunteer under any axes.
+
+Under the axes of the present a volunteer is read from the store. Under another `known_at` the shifts that have changed
+since are resolved again from the log's streams, and those begun since are left out: a volunteer of thousands of shifts
+then costs little more than now. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+from psycopg import Connection
+
+from ledger.codec import decode
+from ledger.database import Database
+from ledger.events import Event, StationOpened
+from ledger.log import Log
+from ledger.names import Position, shift_stream, stream
+from projections.calendar import day_number, day_of_number
+from projections.rules import RuleTimeline
+from projections.schema import DAY, NO_DAY
+from replay import answers, store
+from replay.published import Rules, published_rules
+from replay.shift_columns import ShiftNames, Shifts
+from replay.touched import Circle, Person, in_log_order, kind_of, person_of, read_circle, resolve_streams
+
+
+class UnknownNameError(LookupError):
+    """A volunteer, station, honour or shift the ledger does not know (as of the position asked for)."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} is not known to the ledger; check the number")
+        self.kind = kind
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The three axes of time. None means: all results, all events, the rules of the current generation."""
+
+    valid_at: date | None = None
+    known_at: Position | None = None
+    rules: Rules | None = None
+
+    @property
+    def valid_until(self) -> int:
+        """The last day whose results count, as a day number."""
+        return NO_DAY if self.valid_at is None else day_number(self.valid_at)
+
+    @property
+    def current(self) -> bool:
+        """Whether the current generation's rows answer."""
+        return self.known_at is None and self.rules is None
+
+
+NOW = Axes()
+
+
+@dataclass(frozen=True)
+class Known:
+    """A volunteer as known at a position, and what the answer rests on."""
+
+    volunteer: str
+    circle: Circle
+    rules: Rules
+    timeline: RuleTimeline
+    position: Position  # the axis `known_at`, never beyond what the read models have seen
+    basis: answers.Basis
+
+    @property
+    def person(self) -> Person:
+        """What is true of the volunteer beside shifts."""
+        return self.circle.persons[self.volunteer]
+
+
+@contextmanager
+def snapshot(database: Database) -> Iterator[tuple[Connection[Any], store.Generation]]:
+    """Read from one snapshot: an answer rests on one position, whatever the follower commits meanwhile.
+
+    Raises:
+        store.NoGenerationError
+    """
+    with database.pool.connection() as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        generation = store.current_generation(connection)
+        if generation is None:
+            raise store.NoGenerationError
+        yield connection, generation
+
+
+def position_known(axes: Axes, generation: store.Generation) -> Position:
+    """Return the position whose knowledge answers: never beyond what the read models have seen."""
+    return Position(generation.position if axes.known_at is None else min(generation.position, axes.known_at))
+
+
+def rules_of(generation: store.Generation) -> Rules:
+    """Return the rules a generation was made with."""
+    return Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
+
+
+def rules_used(log: Log, axes: Axes, generation: store.Generation) -> Rules:
+    """Return the rules the axes name: by default those known at `known_at`."""
+    if axes.rules is not None:
+        return axes.rules
+    if axes.known_at is None:
+        return rules_of(generation)
+    return published_rules(log, known_at=position_known(axes, generation))
+
+
+def basis_of(axes: Axes, rules: Rules, generation: store.Generation) -> answers.Basis:
+    """Return what every answer repeats."""
+    return answers.Basis(
+        valid_at=axes.valid_at,
+        known_at=position_known(axes, generation),
+        rules=answers.RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest),
+        position=generation.position,
+    )
+
+
+def titles_of(timeline: RuleTimeline) -> dict[str, str]:
+    """Return ids and titles of the honours of a timeline."""
+    return {honor.id: honor.title for rule_set in timeline.rule_sets for honor in rule_set.honors}
+
+
+def read_volunteer(database: Database, volunteer: str, axes: Axes) -> Known:
+    """Read one volunteer under any axes.
+
+    Raises:
+        UnknownNameError: nobody of this number was registered then. store.NoGenerationError
+    """
+    with snapshot(database) as (connection, generation):
+        circle = read_circle(connection, [volunteer])
+    rules, known_at = rules_used(database.log, axes, generation), position_known(axes, generation)
+    timeline = rules.timeline()
+    if known_at < generation.position:
+        circle = circle_known_at(database.log, circle, known_at, timeline)
+    if circle.persons[volunteer].registered == NO_DAY:
+        raise UnknownNameError("volunteer", volunteer)
+    return Known(volunteer, circle, rules, timeline, known_at, basis_of(axes, rules, generation))
+
+
+# --- as known at a position -----------------------------------------------------------------------------------------
+
+
+def circle_known_at(log: Log, now: Circle, known_at: Position, timeline: RuleTimeline) -> Circle:
+    """Return volunteers as known at a position, given the same volunteers of now."""
+    shifts = _shifts_known_at(log, now, known_at)
+    persons, kinds = _names_known_at(log, now.persons, shifts.names.stations.texts(), known_at)
+    circle = Circle(persons, shifts, kinds)
+    # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
+    caps = [
+        stream("day-cap", volunteer, day_of_number(day).isoformat())
+        for volunteer in persons
+        for day in sorted({*circle.tables.pieces(volunteer, timeline)[:, DAY].tolist()})
+    ]
+    raised = in_log_order(log, caps, known_at)
+    if not raised:
+        return circle
+    for recorded in raised:
+        _apply(decode(recorded.topic, recorded.state), persons)
+    return Circle(persons, shifts, kinds)  # the tables of the first know of no raise
+
+
+def _shifts_known_at(log: Log, now: Circle, known_at: Position) -> Shifts:
+    """Return the shifts known then: most are as they are now, and only those that changed since are read."""
+    shifts = now.tables.columns
+    keys = list(shifts)
+    streams = [shift_stream(*key) for key in keys]
+    later = log.first_versions_beyond(streams, known_at)
+    first_later = np.array([later.get(stream_id, 0) for stream_id in streams], np.int64)  # 0: as it is now; 1: not yet
+    changed = resolve_streams(log, [keys[row] for row in np.flatnonzero(first_later > 1)], known_at)
+    return Shifts.joined(ShiftNames.beginning(now.persons), [shifts.where(first_later == 0), changed])
+
+
+def _names_known_at(
+    log: Log, volunteers: Iterable[str], stations: Iterable[str], known_at: Position
+) -> tuple[dict[str, Person], dict[str, int]]:
+    """Return what was known of volunteers beside shifts, and the kinds of stations."""
+    persons, kinds = {volunteer: Person() for volunteer in volunteers}, {}
+    streams = [stream(kind, volunteer) for kind in ("volunteer", "opening-balance") for volunteer in persons]
+    streams += [stream("station", station) for station in stations]
+    for recorded in in_log_order(log, streams, known_at):
+        event = decode(recorded.topic, recorded.state)
+        _apply(event, persons)
+        if isinstance(event, StationOpened):
+            kinds[event.station] = kind_of(event)
+    return persons, kinds
+
+
+def _apply(event: Event, persons: dict[str, Person]) -> None:
+    if (volunteer := person_of(event)) is not None:
+        persons[volunteer].apply(event)

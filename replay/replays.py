@@ -1,0 +1,64 @@
+"""Replays in memory: the rows of all read models under any axes, and the last of them kept for the next question.
+
+A replay of a whole district takes seconds and gigabytes for a moment; its rows are some sixty megabytes (120,000
+volunteers). So one replay runs at a time, and rows are kept up to `KEPT_BYTES_MAX`, those longest unused dropped first.
+Positions never change what they mean, and rules are named by their digest: what is kept never goes stale.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+
+from ledger.database import Database
+from ledger.names import Position
+from projections.facts import Facts
+from replay.archive import Archive
+from replay.published import Rules
+from replay.rebuild import replay
+from replay.rows import Rows
+
+KEPT_BYTES_MAX = 256 << 20
+"""Memory for rows that are kept: four replays of a district."""
+
+_Key = tuple[int, int, str]
+
+
+class Replays:
+    """Replays of one ledger's archive."""
+
+    def __init__(self, database: Database, archive: Archive, kept_bytes_max: int = KEPT_BYTES_MAX) -> None:
+        self._database = database
+        self._archive = archive
+        self._kept_bytes_max = kept_bytes_max
+        self._kept: OrderedDict[_Key, Rows] = OrderedDict()
+        self._one_at_a_time = threading.Lock()
+
+    def rows(self, known_at: Position, rules: Rules, valid_until: int) -> Rows:
+        """Return the rows of all read models, of results dated up to the day `valid_until`.
+
+        Raises:
+            replay.archive.ArchiveError: the archive cannot be read.
+        """
+        key = int(known_at), valid_until, rules.digest
+        with self._one_at_a_time:
+            if key not in self._kept:
+                self._kept[key] = replay(self.facts(known_at), rules, valid_until=valid_until)
+            self._kept.move_to_end(key)
+            rows = self._kept[key]
+            while self._kept and sum(map(_bytes, self._kept.values())) > self._kept_bytes_max:
+                self._kept.popitem(last=False)
+        return rows
+
+    def facts(self, known_at: Position) -> Facts:
+        """Return the facts as known at a position, from the archive, which is brought up to it."""
+        if self._archive.position < known_at:
+            self._archive.bring_up_to_date(self._database)
+        return self._archive.facts(until=known_at)
+
+
+def _bytes(rows: Rows) -> int:
+    """Return what rows take; their names are shared with one another and count as a pointer each."""
+    return sum(np.asarray(column).nbytes for column in rows)

@@ -1,0 +1,137 @@
+"""Station shifts: the shifts behind one day of a station, each with its part of the day's minutes.
+
+What a shift is worth depends on all shifts of its volunteer, so the volunteers who served there are read whole, a page
+of them at a time, and the kernel's pieces of that station and day are picked out. Who served there is looked up in the
+store; under another `known_at` the archive says it. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from psycopg import Connection
+
+from ledger.database import Database
+from ledger.names import Position, shift_stream
+from projections.calendar import day_number
+from projections.facts import Facts
+from projections.rules import RuleTimeline
+from projections.schema import DAY, FIRST, NO_INSTANT, NONE, ROW
+from replay import answers
+from replay.district import check_station
+from replay.reading import Axes, basis_of, circle_known_at, position_known, rules_used, snapshot
+from replay.replays import Replays
+from replay.stretches import first_instant
+from replay.touched import Circle, Shift, read_circle
+from replay.traces import is_scanned, piece_trace, trace_sum
+
+LONGEST_SECONDS = 86_460
+"""A shift of less than a day, or without a check-out, that has a part in a day began at most so long before it. Longer
+ones are few, and have an index of their own (replay/schema.sql).
+"""
+_GET_VOLUNTEERS = """
+SELECT DISTINCT volunteer FROM replay.shifts
+WHERE station = %(station)s
+  AND (check_in >= %(begin)s AND check_in < %(until)s
+       OR check_out - check_in >= 86400 AND check_in < %(until)s AND check_out >= %(start)s)
+ORDER BY volunteer
+"""
+
+
+class StationShifts:
+    """Answers about the shifts of a station's days, of one ledger."""
+
+    def __init__(self, database: Database, replays: Replays) -> None:
+        self._database = database
+        self._replays = replays
+
+    def of_day(self, station: str, day: date, axes: Axes, limit: int, after: str | None) -> answers.StationDayShifts:
+        """Return the shifts that have a part in a station's day, of at most `limit` volunteers behind `after`.
+
+        Raises:
+            replay.reading.UnknownNameError: nobody has heard of the station.
+        """
+        log = self._database.log
+        with snapshot(self._database) as (connection, generation):
+            check_station(connection, station)
+            rules, known_at = rules_used(log, axes, generation), position_known(axes, generation)
+            basis, timeline = basis_of(axes, rules, generation), rules.timeline()
+            start, until = (first_instant(each, timeline.time_zone) for each in (day, day + timedelta(days=1)))
+            then = known_at < generation.position
+            names = [] if then else _volunteers_at(connection, station, start, until)
+            page = _page(names, limit, after)
+            circle = read_circle(connection, page)
+        if then:
+            names = _volunteers_then(self._replays.facts(known_at), station, start, until)
+            page = _page(names, limit, after)
+            with snapshot(self._database) as (connection, _):
+                circle = circle_known_at(log, read_circle(connection, page), known_at, timeline)
+        shown = axes.valid_at is None or day <= axes.valid_at
+        parts = [
+            (volunteer, shift, piece)
+            for volunteer in (page if shown else ())
+            for shift, piece in _parts(circle, volunteer, timeline, station, day)
+        ]
+        positions = log.positions([shift_stream(name, shift.shift) for name, shift, _ in parts], until=known_at)
+        return answers.StationDayShifts(
+            **dict(basis),
+            station=station,
+            day=day,
+            shifts=[
+                _answer(shift, piece, positions[shift_stream(volunteer, shift.shift)])
+                for volunteer, shift, piece in parts
+            ],
+            next_after=page[-1] if page and page[-1] != names[-1] else None,
+        )
+
+
+def _page(names: list[str], limit: int, after: str | None) -> list[str]:
+    begin = bisect_right(names, after) if after is not None else 0
+    return names[begin : begin + limit]
+
+
+def _volunteers_at(connection: Connection[Any], station: str, start: int, until: int) -> list[str]:
+    """Return who may have served at a station between two instants, by number."""
+    values = {"station": station, "start": start, "begin": start - LONGEST_SECONDS, "until": until}
+    return [row[0] for row in connection.execute(_GET_VOLUNTEERS, values)]
+
+
+def _volunteers_then(facts: Facts, station: str, start: int, until: int) -> list[str]:
+    """The same, as the archive knew it."""
+    resolved, number = facts.resolved(), facts.stations.number.get(station, NONE)
+    check_in, check_out = resolved.check_in.astype(np.int64), resolved.check_out.astype(np.int64)
+    recent = (check_in >= start - LONGEST_SECONDS) | (check_out >= start)
+    chosen = (resolved.station == number) & (check_in != NO_INSTANT) & (check_in < until) & recent
+    names = facts.volunteers.texts()
+    return sorted(names[volunteer] for volunteer in np.unique(resolved.volunteer[chosen]).tolist())
+
+
+def _parts(
+    circle: Circle, volunteer: str, timeline: RuleTimeline, station: str, day: date
+) -> Iterator[tuple[Shift, list[int]]]:
+    """Yield a volunteer's shifts at a station that have a part in a day, with the kernel's pieces."""
+    tables = circle.tables
+    pieces = tables.pieces(volunteer, timeline)
+    pieces = pieces[pieces[:, DAY] == day_number(day)]
+    for piece in pieces[
+        tables.table.station[pieces[:, ROW]] == tables.station_names.number.get(station, NONE)
+    ].tolist():
+        yield tables.columns.shift(int(tables.table.shift[piece[ROW]])), piece
+
+
+def _answer(shift: Shift, piece: list[int], positions: list[Position]) -> answers.StationShift:
+    return answers.StationShift(
+        volunteer=shift.volunteer,
+        shift=shift.shift,
+        project=shift.project,
+        check_in=datetime.fromtimestamp(shift.check_in or 0, UTC),
+        check_out=None if shift.check_out is None else datetime.fromtimestamp(shift.check_out, UTC),
+        grade="scanned" if is_scanned(shift) else "attested",
+        begins=bool(piece[FIRST]),
+        trace=trace_sum([piece_trace(piece)]),
+        positions=positions,
+    )

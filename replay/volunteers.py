@@ -1,0 +1,154 @@
+"""Volunteers: hours, shifts and explained days of one volunteer, under any axes.
+
+The kernels compute what is asked for, from the shifts of that volunteer alone; nothing here reads a generation's rows,
+so that every axis costs about the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import numpy as np
+
+from ledger.log import Log
+from ledger.names import instant_text, shift_stream
+from projections.calendar import day_of_number
+from projections.rule_table import honor_ids
+from projections.schema import DAY, NO_DAY, ROW, Ints, Longs
+from replay import answers
+from replay.reading import Axes, Known, titles_of
+from replay.stretches import first_instant
+from replay.traces import shift_trace
+
+
+class Period(NamedTuple):
+    """Shifts that begin from one local day to another, both inside, and where to go on; None leaves an end open."""
+
+    first: date | None = None
+    last: date | None = None
+    limit: int | None = None
+    after: str | None = None  # `next_after` of the page before
+
+
+WHOLE = Period()
+
+
+class MarkError(ValueError):
+    """A page is to go on behind something that is no end of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"after {text!r} is not the next_after of a page; leave it out to begin")
+
+
+def hours_of(known: Known, axes: Axes) -> answers.VolunteerHours:
+    """Return hours per year and in all, and the honours reached."""
+    models = known.circle.read_models(known.timeline, axes.valid_until)
+    rows = [hours_row(row[1:]) for row in models.hours.tolist()]
+    person, ids, titles = known.person, honor_ids(known.timeline), titles_of(known.timeline)
+    opening = person.opening_day <= axes.valid_until and person.opening_day != NO_DAY
+    return answers.VolunteerHours(
+        **dict(known.basis),
+        volunteer=known.volunteer,
+        registered_on=day_of_number(person.registered) if person.registered != NO_DAY else None,
+        opening_balance=answers.OpeningBalance(as_of=day_of_number(person.opening_day), minutes=person.opening_minutes)
+        if opening
+        else None,
+        total=rows[0] if rows else hours_row([0] * 7),
+        years=rows[1:],
+        honors=[
+            answers.HonorReached(honor=ids[honor], title=titles[ids[honor]], reached_on=day_of_number(day))
+            for _, honor, day in models.standings.tolist()
+        ],
+    )
+
+
+def hours_row(row: Sequence[int]) -> answers.HoursRow:
+    """Return a row of hours: year (0 for all), then `HOURS_COLUMNS`."""
+    year, shifts, raw, counted, credited, scanned, attested = row
+    return answers.HoursRow(
+        year=year or None,
+        shifts=shifts,
+        raw_minutes=raw,
+        counted_minutes=counted,
+        credited_minutes=credited,
+        scanned_minutes=scanned,
+        attested_minutes=attested,
+    )
+
+
+# --- shifts ---------------------------------------------------------------------------------------------------------
+
+
+def shifts_of(log: Log, known: Known, axes: Axes, period: Period) -> answers.VolunteerShifts:
+    """Return shifts with the trace of each and the positions of its events, the latest first."""
+    tables, timeline = known.circle.tables, known.timeline
+    numbers, more = _chosen(known, axes, period)
+    pieces = tables.pieces(known.volunteer, timeline)
+    pieces = pieces[pieces[:, DAY] <= axes.valid_until]
+    of_shift = tables.table.shift[pieces[:, ROW]] if len(pieces) else np.empty(0, np.int32)
+    kept = np.isin(of_shift, numbers)
+    by_shift: dict[int, list[list[int]]] = {}
+    for number, piece in zip(of_shift[kept].tolist(), pieces[kept].tolist(), strict=True):
+        by_shift.setdefault(number, []).append(piece)
+    shifts = [tables.columns.shift(number) for number in numbers.tolist()]
+    streams = [shift_stream(known.volunteer, shift.shift) for shift in shifts]
+    positions = log.positions(streams, until=known.position)
+    return answers.VolunteerShifts(
+        **dict(known.basis),
+        volunteer=known.volunteer,
+        shifts=[
+            shift_trace(shift, by_shift.get(number, []), timeline, positions.get(stream_id, []))
+            for number, shift, stream_id in zip(numbers.tolist(), shifts, streams, strict=True)
+        ],
+        next_after=_mark(known, int(numbers[-1])) if more else None,
+    )
+
+
+def _chosen(known: Known, axes: Axes, period: Period) -> tuple[Ints, bool]:
+    """Return the numbers of the shifts of a period, the latest first, and whether there are more of them.
+
+    A shift begins at its check-in, or when it was first heard of where it has none.
+    """
+    shifts, zone = known.circle.tables.columns, known.timeline.time_zone
+    began = _began(known)
+    order = np.lexsort((shifts.low, shifts.high, began))[::-1]
+    last = min(period.last or date.max, axes.valid_at or date.max)
+    if last < date.max:
+        order = order[began[order] < first_instant(last + timedelta(days=1), zone)]
+    if period.first is not None:
+        order = order[began[order] >= first_instant(period.first, zone)]
+    if period.after is not None:
+        instant, shift = read_mark(period.after)
+        high, low = np.uint64(shift.int >> 64), np.uint64(shift.int & (1 << 64) - 1)
+        earlier = shifts.high < high, (shifts.high == high) & (shifts.low < low)
+        behind = (began < instant) | ((began == instant) & (earlier[0] | earlier[1]))
+        order = order[behind[order]]
+    more = period.limit is not None and len(order) > period.limit
+    return order[: period.limit].astype(np.int32), more
+
+
+def _began(known: Known) -> Longs:
+    columns = known.circle.tables.columns.columns
+    return np.where(columns.check_in > 0, columns.check_in, columns.recorded_at).astype(np.int64)
+
+
+def _mark(known: Known, number: int) -> str:
+    """Return where a page of shifts ends: "instant/shift"."""
+    shift = known.circle.tables.columns.shift(number).shift
+    return f"{instant_text(int(_began(known)[number]))}/{shift}"
+
+
+def read_mark(text: str) -> tuple[int, UUID]:
+    """Return the instant (epoch seconds) and the shift at which a page of shifts ended.
+
+    Raises:
+        MarkError
+    """
+    instant, _, shift = text.partition("/")
+    try:
+        return int(datetime.strptime(instant, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()), UUID(shift)
+    except ValueError:
+        raise MarkError(text) from None

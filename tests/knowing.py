@@ -1,0 +1,61 @@
+"""A volunteer as a list of events knows one, without a database: for tests of what is told about volunteers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import cast
+from uuid import UUID
+
+from ledger.codec import encode
+from ledger.events import Event, ShiftEvent, StationOpened
+from ledger.log import END, Log, RecordedEvent
+from ledger.names import Position
+from replay import answers
+from replay.published import Rules
+from replay.reading import Known
+from replay.touched import Circle, Person, kind_of, person_of, resolve_events
+
+
+class _ListedLog:
+    """Events in a list, read by stream."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        versions: Counter[UUID] = Counter()
+        self._recorded = []
+        for position, event in enumerate(events, 1):
+            versions[event.stream_id] += 1
+            topic, state = encode(event)
+            self._recorded.append(
+                RecordedEvent(Position(position), event.stream_id, versions[event.stream_id], topic, state)
+            )
+
+    def read_streams(self, ids: Collection[UUID], until: Position | None = None) -> dict[UUID, list[RecordedEvent]]:
+        streams: dict[UUID, list[RecordedEvent]] = {}
+        for event in self._recorded:
+            if event.stream_id in ids and event.position <= (END if until is None else until):
+                streams.setdefault(event.stream_id, []).append(event)
+        return streams
+
+
+def listed(events: Sequence[Event]) -> Log:
+    """Return a log of these events, of which streams can be read."""
+    return cast("Log", _ListedLog(events))
+
+
+def known(events: Sequence[Event], volunteer: str, rules: Rules) -> Known:
+    """Return a volunteer as these events know one."""
+    person, kinds = Person(), {}
+    for event in events:
+        if person_of(event) == volunteer:
+            person.apply(event)
+        if isinstance(event, StationOpened):
+            kinds[event.station] = kind_of(event)
+    numbered = [(Position(at), event) for at, event in enumerate(events, 1)]
+    shifts = resolve_events(
+        [one for one in numbered if isinstance(one[1], ShiftEvent) and one[1].volunteer == volunteer]
+    )
+    used = answers.RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest)
+    position = Position(len(events))
+    basis = answers.Basis(valid_at=None, known_at=position, rules=used, position=position)
+    return Known(volunteer, Circle({volunteer: person}, shifts, kinds), rules, rules.timeline(), position, basis)
