@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ import numpy as np
 from projections.compare import Rows, Sums, compare, room_for, sums_of, written
 from projections.credit import Workspace, workspace
 from projections.honors import HonorWorkspace, honor_workspace
+from projections.order import balanced
 from projections.projects import finished, first_year
 from projections.read_models import day_range
 from projections.schema import (
@@ -85,7 +85,7 @@ def differences(
     first_day, last_day = min(low for low, _ in spans), max(high for _, high in spans)
     once = same_facts(before, after) and same_credit(before.rules, after.rules)
     shifts = before.table.first + after.table.first
-    ranges = _balanced(shifts, threads * _CHUNKS_PER_THREAD)
+    ranges = balanced(shifts, threads * _CHUNKS_PER_THREAD)
     year_zero = first_year(first_day)
     longest = max(int(np.diff(side.table.first).max(initial=0)) for side in (before, after))
     free: SimpleQueue[tuple[Sums, tuple[Windows, Windows], Workspace, HonorWorkspace]] = SimpleQueue()
@@ -139,10 +139,3 @@ def _joined(parts: Sequence[Rows], all_sums: Sequence[Sums], served: tuple[Ints,
 
 def _standing(served: Ints, valid_until: int) -> Ints:
     return served[(served[:, SERVED_DAY] <= valid_until) & (served[:, SERVED_PEOPLE] > 0)]
-
-
-def _balanced(first: Longs, parts: int) -> Sequence[tuple[int, int]]:
-    """Cut the volunteers into ranges with about equal numbers of shifts."""
-    marks = np.searchsorted(first, np.linspace(0, first[-1], max(parts, 1) + 1)[1:-1])
-    edges = [0, *(int(mark) for mark in marks), len(first) - 1]
-    return [(low, max(low, high)) for low, high in pairwise(edges)]

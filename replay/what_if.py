@@ -131,8 +131,8 @@ def what_if(
     threads = threads or os.cpu_count() or 1
     names = _names(before.facts, after.facts)
     progress("ordering shifts", 0, 0)
-    tables = [_tables(before.facts)]
-    tables.append(tables[0] if after.facts is before.facts else _tables(after.facts))
+    tables = [_tables(before.facts, threads)]
+    tables.append(tables[0] if after.facts is before.facts else _tables(after.facts, threads))
     sides = [
         Side(
             *tables[number],
@@ -185,8 +185,8 @@ def _names(before: Facts, after: Facts) -> _Names:
     return _Names(*found)
 
 
-def _tables(facts: Facts) -> tuple[ShiftTable, VolunteerTable, Ints]:
-    return facts.ordered(facts.resolved()), facts.volunteer_table(), facts.station_kinds()
+def _tables(facts: Facts, threads: int) -> tuple[ShiftTable, VolunteerTable, Ints]:
+    return facts.ordered(facts.resolved(), threads=threads), facts.volunteer_table(), facts.station_kinds()
 
 
 def _places(honors: Sequence[str], timeline: RuleTimeline) -> Ints:
