@@ -30,7 +30,17 @@ from projections.schema import (
     Ints,
     Longs,
 )
-from projections.sides import AFTER, BEFORE, BOTH, STATION_CHANGE_COLUMNS, Side, same_credit, same_facts, widened
+from projections.sides import (
+    AFTER,
+    BEFORE,
+    BOTH,
+    STATION_CHANGE_COLUMNS,
+    Side,
+    laid_out,
+    same_credit,
+    same_facts,
+    widened,
+)
 from projections.windows import Windows, windows_of
 
 _PEOPLE = STATION_CHANGE_COLUMNS.index("people_served")
@@ -87,6 +97,7 @@ def differences(
     shifts = before.table.first + after.table.first
     ranges = balanced(shifts, threads * _CHUNKS_PER_THREAD)
     year_zero = first_year(first_day)
+    before, after = laid_out(before), laid_out(after)
     longest = max(int(np.diff(side.table.first).max(initial=0)) for side in (before, after))
     free: SimpleQueue[tuple[Sums, tuple[Windows, Windows], Workspace, HonorWorkspace]] = SimpleQueue()
     all_sums = [sums_of(before, after, projects, first_day, last_day) for _ in range(threads)]
@@ -96,9 +107,11 @@ def differences(
 
     def work(low: int, high: int) -> Rows:
         mine = free.get()
-        rows = room_for(high - low, names, len(before.honors), mine[0].by_year.shape[1])
-        compare(low, high, before, after, once, first_day, year_zero, valid_until, *mine, rows)
-        free.put(mine)
+        try:
+            rows = room_for(high - low, names, len(before.honors), mine[0].by_year.shape[1])
+            compare(low, high, before, after, once, first_day, year_zero, valid_until, *mine, rows)
+        finally:
+            free.put(mine)
         return written(rows)
 
     with ThreadPoolExecutor(threads) as pool:
