@@ -56,15 +56,16 @@ def explain_day(log: Log, known: Known, day: date, axes: Axes) -> DayExplanation
     """
     frame, table, shifts = _frame(known, day), known.circle.tables.table, known.circle.tables.columns
     shown = axes.valid_at is None or day <= axes.valid_at
+    near: list[Shift] = []
     told, parts, without = [], {}, []
     if shown:
-        stays = [_stay(shifts.shift(number)) for number in table.shift[_near(table, frame)].tolist()]
-        told = stretches.walk(stays, table.start.tolist(), frame)
+        near = [shifts.shift(number) for number in table.shift[_near(table, frame)].tolist()]
+        told = stretches.walk([_stay(shift) for shift in near], table.start.tolist(), frame)
         parts = _parts(known, day)
         stretches.check(told, parts, day)
         without = [shift for shift in _without_time(shifts) if shift_day(shift, known.timeline) == day]
-    behind = [shifts[known.volunteer, one.stay.shift] for one in told] + without
-    evidence = read_evidence(log, known, day, behind)
+    walked = {one.stay.shift for one in told}
+    evidence = read_evidence(log, known, day, [shift for shift in near if shift.shift in walked] + without)
     return Words(known, frame, {one.stay.shift: one for one in told}, parts, evidence).explanation(without)
 
 

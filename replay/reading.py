@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from psycopg import Connection
@@ -21,7 +22,7 @@ from ledger.database import Database
 from ledger.events import Event, StationOpened
 from ledger.log import Log
 from ledger.names import Position, shift_stream, stream
-from projections.calendar import day_number, day_of_number
+from projections.calendar import day_number
 from projections.rules import RuleTimeline
 from projections.schema import DAY, NO_DAY
 from replay import answers, store
@@ -154,9 +155,9 @@ def circle_known_at(log: Log, now: Circle, known_at: Position, timeline: RuleTim
     circle = Circle(persons, shifts, kinds)
     # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
     caps = [
-        stream("day-cap", volunteer, day_of_number(day).isoformat())
+        stream("day-cap", volunteer, day)
         for volunteer in persons
-        for day in sorted({*circle.tables.pieces(volunteer, timeline)[:, DAY].tolist()})
+        for day in np.unique(circle.tables.pieces(volunteer, timeline)[:, DAY]).astype("datetime64[D]").astype(str)
     ]
     raised = in_log_order(log, caps, known_at)
     if not raised:
@@ -169,11 +170,13 @@ def circle_known_at(log: Log, now: Circle, known_at: Position, timeline: RuleTim
 def _shifts_known_at(log: Log, now: Circle, known_at: Position) -> Shifts:
     """Return the shifts known then: most are as they are now, and only those that changed since are read."""
     shifts = now.tables.columns
-    keys = list(shifts)
-    streams = [shift_stream(*key) for key in keys]
+    names = shifts.names.volunteers.texts()
+    owners = [names[number] for number in shifts.columns.volunteer.tolist()]
+    ids = [UUID(int=high << 64 | low) for high, low in zip(shifts.high.tolist(), shifts.low.tolist(), strict=True)]
+    streams = list(map(shift_stream, owners, ids))
     later = log.first_versions_beyond(streams, known_at)
-    first_later = np.array([later.get(stream_id, 0) for stream_id in streams], np.int64)  # 0: as it is now; 1: not yet
-    changed = resolve_streams(log, [keys[row] for row in np.flatnonzero(first_later > 1)], known_at)
+    first_later = np.fromiter((later.get(one, 0) for one in streams), np.int64)  # 0: as it is now; 1: not yet
+    changed = resolve_streams(log, [(owners[row], ids[row]) for row in np.flatnonzero(first_later > 1)], known_at)
     return Shifts.joined(ShiftNames.beginning(now.persons), [shifts.where(first_later == 0), changed])
 
 

@@ -1,13 +1,15 @@
 """Station shifts: the shifts behind one day of a station, each with its part of the day's minutes.
 
 What a shift is worth depends on all shifts of its volunteer, so the volunteers who served there are read whole, a page
-of them at a time, and the kernel's pieces of that station and day are picked out. Who served there is looked up in the
-store; under another `known_at` the archive says it. Nothing here writes.
+of them at a time, and the kernel's pieces of that station and day are picked out. Who served there is found by reading
+the store's shifts through (half a second at six million: an index of stations and times would cost every check-in more
+than this seldom question is worth); under another `known_at` the archive says it. Nothing here writes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -30,9 +32,9 @@ from replay.touched import Circle, Shift, read_circle
 from replay.traces import is_scanned, piece_trace, trace_sum
 
 LONGEST_SECONDS = 86_460
-"""A shift of less than a day, or without a check-out, that has a part in a day began at most so long before it. Longer
-ones are few, and have an index of their own (replay/schema.sql).
-"""
+"""A shift of less than a day, or without a check-out, that has a part in a day began at most so long before it."""
+NAMES_KEPT = 64
+"""Days of which it is remembered who served, for the next page: finding them reads all shifts once."""
 _GET_VOLUNTEERS = """
 SELECT DISTINCT volunteer FROM replay.shifts
 WHERE station = %(station)s
@@ -48,6 +50,7 @@ class StationShifts:
     def __init__(self, database: Database, replays: Replays) -> None:
         self._database = database
         self._replays = replays
+        self._names: OrderedDict[tuple[Position, str, int, int], list[str]] = OrderedDict()
 
     def of_day(self, station: str, day: date, axes: Axes, limit: int, after: str | None) -> answers.StationDayShifts:
         """Return the shifts that have a part in a station's day, of at most `limit` volunteers behind `after`.
@@ -61,15 +64,20 @@ class StationShifts:
             rules, known_at = rules_used(log, axes, generation), position_known(axes, generation)
             basis, timeline = basis_of(axes, rules, generation), rules.timeline()
             start, until = (first_instant(each, timeline.time_zone) for each in (day, day + timedelta(days=1)))
-            then = known_at < generation.position
-            names = [] if then else _volunteers_at(connection, station, start, until)
-            page = _page(names, limit, after)
+            then, place = known_at < generation.position, (known_at, station, start, until)
+            names = self._names.get(place)
+            if names is None and not then:
+                names = _volunteers_at(connection, station, start, until)
+            page = _page(names or [], limit, after)
             circle = read_circle(connection, page)
-        if then:
+        if names is None:  # replaying takes seconds, for which no snapshot is held open
             names = _volunteers_then(self._replays.facts(known_at), station, start, until)
             page = _page(names, limit, after)
             with snapshot(self._database) as (connection, _):
-                circle = circle_known_at(log, read_circle(connection, page), known_at, timeline)
+                circle = read_circle(connection, page)
+        if then:
+            circle = circle_known_at(log, circle, known_at, timeline)
+        self._remember(place, names)
         shown = axes.valid_at is None or day <= axes.valid_at
         parts = [
             (volunteer, shift, piece)
@@ -87,6 +95,11 @@ class StationShifts:
             ],
             next_after=page[-1] if page and page[-1] != names[-1] else None,
         )
+
+    def _remember(self, place: tuple[Position, str, int, int], names: list[str]) -> None:
+        self._names[place] = names
+        while len(self._names) > NAMES_KEPT:
+            self._names.popitem(last=False)
 
 
 def _page(names: list[str], limit: int, after: str | None) -> list[str]:

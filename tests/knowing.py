@@ -37,6 +37,10 @@ class _ListedLog:
                 streams.setdefault(event.stream_id, []).append(event)
         return streams
 
+    def positions(self, ids: Collection[UUID], until: Position | None = None) -> dict[UUID, list[Position]]:
+        found = self.read_streams(ids, until)
+        return {stream_id: [event.position for event in events] for stream_id, events in found.items()}
+
 
 def listed(events: Sequence[Event]) -> Log:
     """Return a log of these events, of which streams can be read."""
