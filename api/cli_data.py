@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from api.cli_generations import build, counts, say, sentence
 from api.cli_read import AxisTexts, reading
-from api.cli_show import out, print_json, progress
+from api.cli_show import out, print_json, progress, stages
 from api.export import Format, write_credits
 from api.kernels import warm
 from api.mistakes import Mistake
@@ -74,8 +74,8 @@ def export_credits(data: Path, output: Path, kind: str, texts: AxisTexts, *, as_
     with reading(data, texts) as (ledger, axes):
         warm(say)
         rules = axes.rules or published_rules(ledger.log)
-        with progress("Reading the log into the archive") as advance:
-            ledger.archive.bring_up_to_date(ledger.database, advance)
+        with stages("Reading the log into the archive") as tell:
+            ledger.archive.bring_up_to_date(ledger.database, tell)
         known_at = ledger.archive.position if axes.known_at is None else axes.known_at
         with progress("Writing pieces") as advance:
             written = write_credits(

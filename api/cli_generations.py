@@ -5,7 +5,6 @@ What a person stops with Ctrl-C leaves everything as it was.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from api.cli_read import read_rules
@@ -14,7 +13,6 @@ from api.generations import listed, ready
 from api.kernels import warm
 from api.service import OpenLedger, open_ledger
 from replay import generations
-from replay.archive import Archive
 from replay.progress import Progress
 from replay.published import Rules, published_rules
 from replay.rebuild import READING, Rebuilt, rebuild
@@ -63,13 +61,10 @@ def _position(ledger: OpenLedger) -> int:
 
 
 def _archive(ledger: OpenLedger, *, anew: bool, progress: Progress) -> None:
-    advance = partial(progress, READING)
     if anew:
-        (ledger.data / "archive" / "manifest.json").unlink(missing_ok=True)  # it may be another ledger's
-        archive = Archive(ledger.data / "archive", ledger.log.identity())
-        archive.rebuild(ledger.database, advance)
+        ledger.archive.rebuild(ledger.database, progress)
     else:
-        ledger.archive.bring_up_to_date(ledger.database, advance)
+        ledger.archive.bring_up_to_date(ledger.database, progress)
 
 
 def tell(rebuilt: Rebuilt, rules: Rules, *, as_json: bool) -> None:

@@ -18,17 +18,21 @@ from projections.facts import Facts
 from projections.order import ShiftKeys
 from projections.resolve import Resolver
 from projections.schema import DTYPES, Array, Corrections, Ints, OtherEvents, ShiftEvents, Words
+from projections.surrogates import ShiftNumbers
 from replay.log_columns import Dictionaries, names_by_kind
 from replay.manifest import Segment, damaged
 from replay.segments import (
     CORRECTIONS,
     NAMES,
     OTHER_EVENTS,
+    RULES,
     SHIFT_EVENTS,
     SHIFTS,
+    RulesRow,
     read_columns,
     read_names,
     read_part,
+    read_rules,
     read_shifts,
     row_groups,
 )
@@ -130,11 +134,16 @@ def read_all_names(folder: Path, segments: Sequence[Segment]) -> Dictionaries:
     return names
 
 
-def read_dictionaries(folder: Path, segments: Sequence[Segment]) -> Dictionaries:
-    """Read all dictionaries, so that the archive can grow."""
+def read_dictionaries(folder: Path, segments: Sequence[Segment], shifts: ShiftNumbers | None = None) -> Dictionaries:
+    """Read all dictionaries, so that the archive can grow; of `shifts`, that were read before, only what is new."""
     names = read_all_names(folder, segments)
+    names.shifts = shifts or names.shifts
+    known = names.shifts.count
     for segment in segments:
-        names.shifts.add(*guarded(folder / segment.folder / SHIFTS, read_shifts))
+        if known < segment.shifts:
+            volunteer, high, low = guarded(folder / segment.folder / SHIFTS, read_shifts)
+            names.shifts.add(volunteer[known:], high[known:], low[known:])
+        known = max(known - segment.shifts, 0)
     return names
 
 
@@ -144,6 +153,20 @@ def read_shift_keys(folder: Path, segments: Sequence[Segment], shifts: Ints) -> 
     high = np.concatenate([part[0] for part in parts])
     low = np.concatenate([part[1] for part in parts])
     return high[shifts], low[shifts]
+
+
+def read_published(folder: Path, segments: Sequence[Segment]) -> list[RulesRow]:
+    """Read the rule timelines published in segments, in log order."""
+    return [rules for segment in segments for rules in guarded(folder / segment.folder / RULES, read_rules)]
+
+
+def count_recorded(folder: Path, segment: Segment, instant: int) -> int:
+    """Return how many events of a segment were recorded at or before an instant (epoch seconds)."""
+    columns = [
+        guarded(folder / segment.folder / file, lambda path: read_columns(path, ["recorded_at"]))["recorded_at"]
+        for file in (SHIFT_EVENTS, OTHER_EVENTS)
+    ]
+    return sum(int(np.searchsorted(column, instant, side="right")) for column in columns)
 
 
 def guarded(path: Path, read: Callable[[Path], _T]) -> _T:

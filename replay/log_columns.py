@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from ledger.codec import decode
-from ledger.events import EVENTS
+from ledger.events import EVENTS, RulesPublished
 from projections.compiled import kernel
 from projections.schema import (
     ATTESTED,
@@ -34,13 +34,14 @@ from projections.schema import (
     Corrections,
     Instants,
     Ints,
+    Longs,
     OtherEvents,
     ShiftEvents,
     Words,
 )
 from projections.surrogates import Names, ShiftNumbers
 from replay.plain_scans import Slices, read_lines, strings
-from replay.segments import NAME_KINDS, NewNames, Part
+from replay.segments import NAME_KINDS, NewNames, Part, RulesRow
 
 _TEXT, _LONG = pa.string(), pa.int64()
 _SCHEMA = pa.schema(
@@ -66,6 +67,7 @@ _SCHEMA = pa.schema(
         "kind": _TEXT,
         "minutes": _LONG,
         "people": _LONG,
+        "reason": _TEXT,
     }
 )
 _CURRENT = {event.TOPIC for event in EVENTS}
@@ -147,7 +149,7 @@ def columns_of(lines: bytes, topics: list[str], first: int, names: Dictionaries)
         shift_events=shift_events,
         shift_more={"position": position[rows], "recorded_at": read.recorded_at[rows], "volunteer": volunteer[rows]},
         corrections=_corrections(table.take(pa.array(corrected)), shift_events, np.searchsorted(rows, rest[corrected])),
-        correction_position=position[rest[corrected]],
+        correction_more={"position": position[rest[corrected]], "reason": table["reason"].take(pa.array(corrected))},
         other_events=_other_events(table.take(pa.array(others)), topic.take(pa.array(others)), other_names, names.keys),
         other_more={
             "position": position[other_rows],
@@ -155,6 +157,7 @@ def columns_of(lines: bytes, topics: list[str], first: int, names: Dictionaries)
             "topic": topic.take(pa.array(others)),
         },
         new=_new_names(names, known, before, shift_events.shift, read.recorded_at[rows]),
+        rules=_rules(rest_lines, rest_topics, position[rest]),
     )
 
 
@@ -174,6 +177,16 @@ def _upcast(states: list[bytes], topics: list[str]) -> None:
         if topic not in _CURRENT:
             event = decode(topic, states[row])
             states[row], topics[row] = event.model_dump_json(exclude_defaults=True).encode(), event.TOPIC
+
+
+def _rules(states: list[bytes], topics: list[str], positions: Longs) -> list[RulesRow]:
+    """Return the rule timelines that were published."""
+    found = []
+    for row in (row for row, topic in enumerate(topics) if topic == RulesPublished.TOPIC):
+        event = decode(topics[row], states[row])
+        if isinstance(event, RulesPublished):
+            found.append(RulesRow(int(positions[row]), event.recorded_at, event.version, event.digest, event.text))
+    return found
 
 
 def _numbers(column: Any, names: Names) -> Ints:

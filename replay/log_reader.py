@@ -55,6 +55,14 @@ class LogRange(NamedTuple):
         line, topic = self.lines[self.lines.rfind(b"\n") + 1 :], self.topics[self.topics.rfind(",") + 1 :]
         return LogRange(self.until - 1, self.until, line, topic)
 
+    def pieces(self, ends: Sequence[int]) -> Iterator[LogRange]:
+        """Yield the range in pieces that end at these positions."""
+        lines, topics, after = self.lines.split(b"\n"), self.topics.split(","), self.after
+        for end in ends:
+            rows = slice(after - self.after, end - self.after)
+            yield LogRange(after, end, b"\n".join(lines[rows]), ",".join(topics[rows]))
+            after = end
+
 
 def read_range(database: Database, after: int, until: int) -> LogRange:
     """Read a range of positions.

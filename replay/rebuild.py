@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 
 from ledger.database import Database
 from projections.calendar import day_number
@@ -172,7 +171,7 @@ def build(
 def read_facts(database: Database, archive: Archive, until: int | None, progress: Progress) -> tuple[Facts, int]:
     """Bring the archive up to the log and read it up to a position, all of it if that is None; return that, too."""
     progress(READING, 0, 0)
-    reached = archive.bring_up_to_date(database, partial(progress, READING))
+    reached = archive.bring_up_to_date(database, lambda _, done, in_all: progress(READING, done, in_all))
     position = reached if until is None else until
     return archive.facts(until=position), position
 

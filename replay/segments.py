@@ -1,4 +1,4 @@
-"""Segments: a range of the log as five Parquet files in one folder, written once.
+"""Segments: a range of the log as six Parquet files in one folder, written once.
 
     00000000001-00001048576/
         shift-events.parquet   events of shifts, one row each
@@ -6,6 +6,7 @@
         other-events.parquet   all other events
         shifts.parquet         shifts first met here: id, volunteer, when recorded (in the order of their numbers)
         names.parquet          names first met here: kind, name                    (in the order of their numbers)
+        rules.parquet          rule timelines published here, as text
 
 Instants are epoch seconds (uint32), days are days since 1970-01-01 (int32); a number is the surrogate of a name. A
 null is what the event does not say. docs/analysts.md describes each column. Each row group is one part of the log as
@@ -18,7 +19,7 @@ This module knows the format and nothing of where folders lie or why they are wr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -27,21 +28,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from projections.schema import NONE, Array, Corrections, Instants, Ints, Longs, OtherEvents, ShiftEvents, Words
+from projections.schema import NONE, Array, Corrections, Instants, Ints, OtherEvents, ShiftEvents, Words
 
-SHIFT_EVENTS, CORRECTIONS, OTHER_EVENTS, SHIFTS, NAMES = (
+SHIFT_EVENTS, CORRECTIONS, OTHER_EVENTS, SHIFTS, NAMES, RULES = (
     "shift-events.parquet",
     "corrections.parquet",
     "other-events.parquet",
     "shifts.parquet",
     "names.parquet",
+    "rules.parquet",
 )
 MERGED_ROWS = 1 << 18
 """Rows of a row group of merged segments: what is decoded at once, and small enough for a processor's cache."""
 NAME_KINDS = ("volunteer", "station", "project", "key")
 _T = TypeVar("_T", ShiftEvents, Corrections, OtherEvents)
 
-_NUMBER, _INSTANT, _BYTE, _LONG = pa.int32(), pa.uint32(), pa.uint8(), pa.int64()
+_NUMBER, _INSTANT, _BYTE, _LONG, _TEXT = pa.int32(), pa.uint32(), pa.uint8(), pa.int64(), pa.string()
 
 
 def _schema(required: dict[str, Any], nullable: dict[str, Any] | None = None) -> Any:
@@ -63,19 +65,20 @@ SCHEMAS = {
         {"station": _NUMBER, "project": _NUMBER},
     ),
     CORRECTIONS: _schema(
-        {"position": _LONG, "shift": _NUMBER, "changes": _BYTE},
+        {"position": _LONG, "shift": _NUMBER, "changes": _BYTE, "reason": _TEXT},
         {"station": _NUMBER, "project": _NUMBER, "check_in": _INSTANT, "check_out": _INSTANT},
     ),
     OTHER_EVENTS: _schema(
-        {"position": _LONG, "recorded_at": _INSTANT, "topic": pa.string(), "code": _BYTE},
+        {"position": _LONG, "recorded_at": _INSTANT, "topic": _TEXT, "code": _BYTE},
         dict.fromkeys(("volunteer", "station", "project", "key", "day", "amount"), _NUMBER),
     ),
     SHIFTS: _schema({"shift": pa.binary(16), "volunteer": _NUMBER, "recorded_at": _INSTANT}),
-    NAMES: _schema({"kind": pa.string(), "name": pa.string()}),
+    NAMES: _schema({"kind": _TEXT, "name": _TEXT}),
+    RULES: _schema({"position": _LONG, "recorded_at": _INSTANT, "version": _NUMBER, "digest": _TEXT, "text": _TEXT}),
 }
 _SENTINELS = {"check_in": 0, "check_out": 0}
 """What stands for null in memory, where it is not `NONE`."""
-_DICTIONARY = ["code", "changes", "marks", "station", "project", "kind", "topic"]
+_DICTIONARY = ["code", "changes", "marks", "station", "project", "kind", "topic", "reason"]
 _DELTA = ("position", "recorded_at", "occurred_at", "shift")
 
 
@@ -89,21 +92,55 @@ class NewNames(NamedTuple):
     names: dict[str, list[str]]  # by kind
 
 
+class RulesRow(NamedTuple):
+    """A rule timeline as it was published: TOML text, and its SHA-256."""
+
+    position: int
+    recorded_at: int
+    version: int
+    digest: str
+    text: str
+
+
 class Part(NamedTuple):
     """A part of the log as columns: what kernels read, and beside it what only auditors and analysts do."""
 
     shift_events: ShiftEvents
     shift_more: dict[str, Array]  # position, recorded_at, volunteer
     corrections: Corrections
-    correction_position: Longs
+    correction_more: dict[str, Any]  # position, reason
     other_events: OtherEvents
     other_more: dict[str, Array]  # position, recorded_at, topic
     new: NewNames
+    rules: list[RulesRow]
+
+    def recorded_at(self) -> tuple[int, int]:
+        """Return when the first and the last of its events were recorded."""
+        instants = [more["recorded_at"] for more in (self.shift_more, self.other_more) if len(more["recorded_at"])]
+        return int(min(each[0] for each in instants)), int(max(each[-1] for each in instants))
 
 
-def folder_name(first: int, last: int) -> str:
-    """Return the name of a segment's folder: its first and last position."""
-    return f"{first:011d}-{last:011d}"
+def tables_of(part: Part) -> dict[str, Any]:
+    """Return the Arrow table of each file that a part becomes."""
+    ids = np.stack([part.new.shift_high, part.new.shift_low], axis=1).astype(">u8").tobytes()
+    shifts = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids) // 16, [None, pa.py_buffer(ids)])
+    names = [(kind, name) for kind in NAME_KINDS for name in part.new.names[kind]]
+    columns: dict[str, dict[str, Any]] = {
+        SHIFT_EVENTS: {**part.shift_events._asdict(), **part.shift_more},
+        CORRECTIONS: {**part.corrections._asdict(), **part.correction_more},
+        OTHER_EVENTS: {**part.other_events._asdict(), **part.other_more},
+        SHIFTS: {
+            "shift": shifts,
+            "volunteer": part.new.shift_volunteer,
+            "recorded_at": part.new.shift_recorded_at,
+        },
+        NAMES: {"kind": [kind for kind, _ in names], "name": [name for _, name in names]},
+        RULES: {name: [row[at] for row in part.rules] for at, name in enumerate(RulesRow._fields)},
+    }
+    return {
+        file: pa.table([_arrow(columns[file][field.name], field) for field in schema], schema=schema)
+        for file, schema in SCHEMAS.items()
+    }
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -121,19 +158,8 @@ class SegmentWriter:
         Raises:
             OSError: the disk is full or not writable; whoever opened the segment removes the folder.
         """
-        self._write(SHIFT_EVENTS, {**part.shift_events._asdict(), **part.shift_more})
-        self._write(CORRECTIONS, {**part.corrections._asdict(), "position": part.correction_position})
-        self._write(OTHER_EVENTS, {**part.other_events._asdict(), **part.other_more})
-        ids = np.stack([part.new.shift_high, part.new.shift_low], axis=1).astype(">u8").tobytes()
-        shifts = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids) // 16, [None, pa.py_buffer(ids)])
-        more = {"volunteer": part.new.shift_volunteer, "recorded_at": part.new.shift_recorded_at}
-        self._write(SHIFTS, {"shift": shifts, **more})
-        names = [(kind, name) for kind in NAME_KINDS for name in part.new.names[kind]]
-        self._write(NAMES, {"kind": [kind for kind, _ in names], "name": [name for _, name in names]})
-
-    def _write(self, file: str, columns: dict[str, Any]) -> None:
-        arrays = [_arrow(columns[field.name], field) for field in SCHEMAS[file]]
-        self._writers[file].write_table(pa.table(arrays, schema=SCHEMAS[file]), row_group_size=1 << 30)
+        for file, table in tables_of(part).items():
+            self._writers[file].write_table(table, row_group_size=1 << 30)
 
 
 @contextmanager
@@ -150,7 +176,6 @@ def writing_segment(folder: Path) -> Iterator[SegmentWriter]:
             writers[name].close()
             file.flush()
             os.fsync(file.fileno())
-    _flush_folder(folder)
 
 
 def _give_up(writer: Any) -> None:
@@ -159,35 +184,21 @@ def _give_up(writer: Any) -> None:
         writer.close()
 
 
-def merge_segments(parts: Sequence[Path], folder: Path) -> None:
+def merge_segments(folders: Sequence[Path], folder: Path, read: Callable[[Path], Any]) -> None:
     """Write what several segments hold, one behind the other, as one segment in an empty folder: one row group of
-    each file for each `MERGED_ROWS`.
+    each file for each `MERGED_ROWS`. `read` is `read_table`, or tells its errors in another way.
 
     Raises:
-        OSError, pyarrow.ArrowException: a file cannot be read or written.
+        OSError: a file cannot be written. What `read` raises.
     """
     for name, schema in SCHEMAS.items():
-        whole = pa.concat_tables([_read_whole(part / name) for part in parts])
+        whole = pa.concat_tables([read(part / name) for part in folders])
         with (folder / name).open("xb") as file:
             writer = _parquet_writer(file, schema)
             writer.write_table(whole.cast(schema), row_group_size=MERGED_ROWS)
             writer.close()
             file.flush()
             os.fsync(file.fileno())
-    _flush_folder(folder)
-
-
-def _read_whole(path: Path) -> Any:
-    with _open(path) as file:
-        return file.read()
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _parquet_writer(file: Any, schema: Any) -> Any:
@@ -213,6 +224,12 @@ def _arrow(values: Any, field: Any) -> Any:
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
+
+
+def read_table(path: Path) -> Any:
+    """Read a whole file as an Arrow table. Raises as `read_part`."""
+    with _open(path) as file:
+        return file.read()
 
 
 def row_groups(path: Path) -> int:
@@ -274,3 +291,8 @@ def read_names(path: Path) -> dict[str, list[str]]:
     for kind, name in zip(kinds, names, strict=True):
         by_kind[kind].append(name)
     return by_kind
+
+
+def read_rules(path: Path) -> list[RulesRow]:
+    """Read the rule timelines published in a segment. Raises as `read_part`."""
+    return [RulesRow(**row) for row in read_table(path).to_pylist()]
