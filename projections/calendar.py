@@ -73,6 +73,8 @@ def local_span(minute: int, zone: ZoneTable) -> tuple[int, int, int]:
     """Return (local day, minute of that day, UTC minute at which the day or the offset ends) of a UTC minute."""
     since, offsets = zone
     low, high = 0, len(since)
+    if minute >= since[high - 1]:
+        low = high - 1  # most zones left their clocks alone long before the first shift
     while high - low > 1:
         middle = (low + high) // 2
         if since[middle] <= minute:

@@ -16,11 +16,11 @@ from projections.schema import CREDITED, DAY, DAYS, NO_DAY, NONE, ROW, Ints, Shi
 
 
 class HonorWorkspace(NamedTuple):
-    """Working memory of one thread: minutes credited by day, zero between volunteers, and the days touched."""
+    """Working memory of one thread: the days of a volunteer's pieces in order, and the minutes credited on each."""
 
+    days: Ints
     credited: Ints
     scanned: Ints
-    days: Ints
 
 
 def honor_workspace() -> HonorWorkspace:
@@ -41,11 +41,11 @@ def reach_honors(
 ) -> None:
     """Write to `reached` (int32[honours]) the day number on which each honour was reached, or `NO_DAY`."""
     days = _sum_by_day(table, pieces, count, work)
-    credited, scanned, touched = work.credited, work.scanned, work.days
+    credited = work.credited
     asked, scanned_only, holds_from = rules.honors.minutes, rules.honors.scanned_only, rules.holds_from
     total = volunteers.opening_minutes[volunteer]
     for number in range(days):
-        total += credited[touched[number]]
+        total += credited[number]
     sets = len(holds_from)
     for honor in range(len(reached)):
         reached[honor] = NO_DAY
@@ -59,33 +59,28 @@ def reach_honors(
             reached[honor] = _first_day(earliest, until, minutes, only, volunteer, volunteers, days, work)
             if reached[honor] != NO_DAY:
                 break
-    for number in range(days):
-        credited[touched[number]] = 0
-        scanned[touched[number]] = 0
 
 
 @inlined
 def _sum_by_day(table: ShiftTable, pieces: Ints, count: int, work: HonorWorkspace) -> int:
-    """Sum credited minutes by day; return how many days, which stand in `work.days` in order."""
-    scanned, by_day, scanned_by_day, touched = table.scanned, work.credited, work.scanned, work.days
+    """Sum credited minutes by day; return how many days."""
+    grades, touched, credited, scanned = table.scanned, work.days, work.credited, work.scanned
     days = 0
-    last = -1
     for number in range(count):
         day = pieces[number, DAY]
-        if day != last:
-            place = days  # days come nearly in order: most are new at the end
-            if days > 0 and touched[days - 1] >= day:
-                place = np.searchsorted(touched[:days], day)
-            if place == days or touched[place] != day:
-                for at in range(days, place, -1):
-                    touched[at] = touched[at - 1]
-                touched[place] = day
-                days += 1
-            last = day
-        credited = pieces[number, CREDITED]
-        by_day[day] += credited
-        if scanned[pieces[number, ROW]]:
-            scanned_by_day[day] += credited
+        place = days - 1  # days come nearly in order: most are the last one again, or new at the end
+        while place >= 0 and touched[place] > day:
+            place -= 1
+        if place < 0 or touched[place] != day:
+            place += 1
+            for at in range(days, place, -1):
+                touched[at], credited[at], scanned[at] = touched[at - 1], credited[at - 1], scanned[at - 1]
+            touched[place], credited[place], scanned[place] = day, 0, 0
+            days += 1
+        minutes = pieces[number, CREDITED]
+        credited[place] += minutes
+        if grades[pieces[number, ROW]]:
+            scanned[place] += minutes
     return days
 
 
@@ -127,7 +122,7 @@ def _first_day(
     day = earliest
     while day < until:
         while number < days and touched[number] <= day:
-            total += credited[touched[number]]
+            total += credited[number]
             number += 1
         if total + (opening if opening_day <= day else 0) >= minutes:
             return day

@@ -7,12 +7,13 @@ independent of one another, so the pass is cut into ranges of volunteers that ru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
-from projections.calendar import civil
+from projections.calendar import civil, number_of
 from projections.compiled import inlined, kernel
 from projections.credit import Workspace, credit_volunteer, workspace
 from projections.honors import HonorWorkspace, honor_workspace, reach_honors
@@ -27,6 +28,7 @@ from projections.schema import (
     FIRST,
     HOURS_COLUMNS,
     NO_DAY,
+    NONE,
     PIECE_COLUMNS,
     RAW,
     ROW,
@@ -70,7 +72,7 @@ class Totals(NamedTuple):
 
     hours: Longs
     standings: Ints
-    stations: Longs
+    stations: Ints  # minutes of one station and day are never two thousand million
     stamps: Longs  # by station: the volunteer and day last counted there
     years: Longs  # by year from 1999 on: HOURS_COLUMNS and the number of pieces; zero between volunteers
     reached: Ints
@@ -99,7 +101,12 @@ def compute(
     served = served[(served[:, SERVED_DAY] <= valid_until) & (served[:, SERVED_PEOPLE] > 0)]
     first_day, last_day = day_range(table, served)
     ranges = balanced(table.first, threads)
-    totals = [_allocate(low, high, len(station_kind), first_day, last_day, rules) for low, high in ranges]
+    rows = (last_day - first_day + 1) // 365 + 4  # a volunteer's at most: a row for each year, and one for all
+    hours = np.empty((len(table.first) * rows, 2 + len(HOURS_COLUMNS)), np.int64)  # what is not written takes no memory
+    totals = [
+        _allocate(hours[low * rows : high * rows], high - low, len(station_kind), first_day, last_day, rules)
+        for low, high in ranges
+    ]
     longest = int(np.diff(table.first).max(initial=0))
 
     def work(number: int) -> None:
@@ -111,13 +118,13 @@ def compute(
 
     with ThreadPoolExecutor(len(ranges)) as pool:
         list(pool.map(work, range(len(ranges))))
-    stations = totals[0].stations
-    for other in totals[1:]:
-        stations += other.stations
+    stations = np.zeros(totals[0].stations.shape, np.int64)
+    for total in totals:
+        stations += total.stations
     people = stations[:, :, STATION_COLUMNS.index("people_served")]
     np.add.at(people, (served[:, SERVED_STATION], served[:, SERVED_DAY] - first_day), served[:, SERVED_PEOPLE])
     return ReadModels(
-        hours=np.concatenate([total.hours[: total.used[0]] for total in totals]),
+        hours=_closed_up(hours, [(low * rows, total.used[0]) for (low, _), total in zip(ranges, totals, strict=True)]),
         stations=stations,
         first_day=first_day,
         standings=np.concatenate([total.standings[: total.used[1]] for total in totals]),
@@ -145,23 +152,41 @@ def pieces_of(
 
 def day_range(table: ShiftTable, served: Ints) -> tuple[int, int]:
     """Return the first and last day anything can fall on, a day wider than UTC on both sides."""
-    ends = [table.start, table.end]
-    known = [column[column >= 0] for column in ends if len(column)]
-    days = [int(column.min()) // 1440 - 1 for column in known if len(column)]
+    earliest, latest = _edges(table)
     # A missing check-out may credit up to a day after its check-in.
-    days += [int(column.max()) // 1440 + 2 for column in known if len(column)]
+    days = [earliest // 1440 - 1, latest // 1440 + 2] if len(table.start) else []
     days += [int(edge) for edge in (served[:, SERVED_DAY].min(), served[:, SERVED_DAY].max())] if len(served) else []
     return (min(days), max(days)) if days else (0, 0)
 
 
-def _allocate(low: int, high: int, stations: int, first_day: int, last_day: int, rules: RuleTable) -> Totals:
+@kernel
+def _edges(table: ShiftTable) -> tuple[int, int]:
+    """Return the first and last minute of any shift."""
+    starts, ends = table.start, table.end
+    earliest, latest = np.int64(1 << 40), np.int64(0)
+    for row in range(len(starts)):
+        earliest = min(earliest, starts[row])
+        latest = max(latest, starts[row], ends[row])
+        if ends[row] != NONE:
+            earliest = min(earliest, ends[row])
+    return int(earliest), int(latest)
+
+
+def _closed_up(rows: Longs, parts: Sequence[tuple[int, int]]) -> Longs:
+    """Push parts of an array together, each given by its first row and how many rows it has; return them all."""
+    end = 0
+    for first, count in parts:
+        rows[end : end + count] = rows[first : first + count]
+        end += count
+    return rows[:end]
+
+
+def _allocate(hours: Longs, volunteers: int, stations: int, first_day: int, last_day: int, rules: RuleTable) -> Totals:
     days = last_day - first_day + 1
-    years = days // 365 + 3
-    rows = (high - low) * (years + 1)  # memory that no row is written to is never touched
     return Totals(
-        hours=np.empty((rows, 2 + len(HOURS_COLUMNS)), np.int64),
-        standings=np.empty(((high - low) * len(rules.honors.minutes), 3), np.int32),
-        stations=np.zeros((stations, days, len(STATION_COLUMNS)), np.int64),
+        hours=hours,
+        standings=np.empty((volunteers * len(rules.honors.minutes), 3), np.int32),
+        stations=np.zeros((stations, days, len(STATION_COLUMNS)), np.int32),
         stamps=np.full(stations, -1, np.int64),
         years=np.zeros((DAYS // 365 + 2, _PIECES + 1), np.int64),
         reached=np.empty(len(rules.honors.minutes), np.int32),
@@ -222,12 +247,13 @@ def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, co
     """Add the pieces up by year; the row of year 0 is their sum and the opening balance."""
     scanned, hours, years = table.scanned, totals.hours, totals.years
     first_year, last_year = 0, -1
-    known_day, year = -1, 0
+    since, until, year = 1, 0, 0  # the days of the year at hand: pieces come nearly in order
     for number in range(count):
         day = pieces[number, DAY]
-        if day != known_day:
-            year = civil(day)[0] - _YEAR_ZERO
-            known_day = day
+        if not since <= day < until:
+            in_full = civil(day)[0]
+            year = in_full - _YEAR_ZERO
+            since, until = number_of(in_full, 1, 1), number_of(in_full + 1, 1, 1)
             first_year = year if last_year < 0 else min(first_year, year)
             last_year = max(last_year, year)
         credited = pieces[number, CREDITED]
