@@ -4,15 +4,16 @@ A timeline is TOML text read into the models below. Everything that DOMAIN.md ma
 line in `rules/luohu.toml`; no kernel holds a number of its own. Minutes are whole, days are days of the timeline's
 time zone.
 
-Errors: `RulesError` names the file's key and the way out. This module reads text, never files.
+Errors: `RulesError` (projections/rule_errors.py) names line, key and the way out. What could be used but is hardly
+meant, `projections.rule_check` finds. This module reads text, never files.
 """
 
 from __future__ import annotations
 
 import tomllib
 from datetime import date
-from difflib import get_close_matches
 from hashlib import sha256
+from itertools import pairwise
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,10 +23,10 @@ from ledger.events import StationKind, TrainingTier
 from ledger.names import HonorId, ProjectId
 from projections.calendar import date_goes_back
 from projections.ranking_rules import Ranking, check_ids
+from projections.rule_errors import RulesError, findings_of, mistake_at, not_toml
+from projections.toml_places import places
 
-
-class RulesError(ValueError):
-    """A rule timeline that cannot be used; the message names the key and the remedy."""
+__all__ = ["Factor", "RuleSet", "RuleTimeline", "RulesError", "Threshold", "parse_timeline", "rules_digest"]
 
 
 def _minute_of_day(value: object) -> object:
@@ -66,7 +67,7 @@ class Factor(_Rules):
     @model_validator(mode="after")
     def _days_in_order(self) -> Factor:
         if self.first_day and self.last_day and self.last_day < self.first_day:
-            raise ValueError("last_day lies before first_day: swap them")
+            raise mistake_at("last_day lies before first_day; swap them", "last_day")
         return self
 
 
@@ -98,13 +99,17 @@ class RuleSet(_Rules):
     @model_validator(mode="after")
     def _consistent(self) -> RuleSet:
         if self.shift_minutes_max < self.shift_minutes_min:
-            raise ValueError("shift_minutes_max lies below shift_minutes_min: no shift could earn anything")
-        ids = [honor.id for honor in self.honors]
-        if len(set(ids)) != len(ids):
-            raise ValueError("two honors have the same id: give each its own")
-        ids = [ranking.id for ranking in self.rankings]
-        if len(set(ids)) != len(ids):
-            raise ValueError("two rankings have the same id: give each its own")
+            raise mistake_at(
+                "shift_minutes_max lies below shift_minutes_min: no shift could earn anything; raise it",
+                "shift_minutes_max",
+            )
+        for kind, ids in (
+            ("honors", [honor.id for honor in self.honors]),
+            ("rankings", [one.id for one in self.rankings]),
+        ):
+            for number, name in enumerate(ids):
+                if name in ids[:number]:
+                    raise mistake_at(f"two {kind} have the same id; give each its own", kind, number, "id")
         return self
 
 
@@ -129,10 +134,21 @@ class RuleTimeline(_Rules):
     @model_validator(mode="after")
     def _ascending(self) -> RuleTimeline:
         days = [rule_set.holds_from for rule_set in self.rule_sets]
-        if days != sorted(set(days)):
-            raise ValueError("rule_sets must stand in the order of holds_from, each with a date of its own")
+        for number, (day, following) in enumerate(pairwise(days), 1):
+            if following <= day:
+                raise mistake_at(
+                    "rule_sets must stand in the order of holds_from, each with a date of its own; move or correct it",
+                    "rule_sets",
+                    number,
+                    "holds_from",
+                )
         if days[0] > date(2000, 1, 1):
-            raise ValueError("the first rule set must hold from 2000-01-01 or earlier, or early shifts have no rules")
+            raise mistake_at(
+                "the first rule set must hold from 2000-01-01 or earlier, or early shifts have no rules; set it back",
+                "rule_sets",
+                0,
+                "holds_from",
+            )
         check_ids(
             (honor.id for rule_set in self.rule_sets for honor in rule_set.honors),
             (ranking for rule_set in self.rule_sets for ranking in rule_set.rankings),
@@ -144,35 +160,16 @@ def parse_timeline(text: str) -> RuleTimeline:
     """Read a rule timeline from TOML text.
 
     Raises:
-        RulesError: the text is no TOML, or a key is unknown, missing or out of range; each with its place and remedy.
+        RulesError: the text is no TOML, or a key is unknown, missing or out of range; each with its line and remedy.
     """
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RulesError(f"the rules are not TOML: {error}") from None
+        raise RulesError([not_toml(text, str(error))]) from None
     try:
         return RuleTimeline.model_validate(content)
     except ValidationError as error:
-        raise RulesError("; ".join(_sentences(error))) from None
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    """Say what is wrong, a misspelt key once: with the key that is missing beside it, which is what was meant."""
-    problems = [(problem["type"], problem["loc"], problem["msg"]) for problem in error.errors()]
-    missing = {place for kind, place, _ in problems if kind == "missing"}
-    sentences = []
-    for kind, place, message in problems:
-        where = ".".join(str(part) for part in place) or "timeline"
-        if kind == "extra_forbidden":
-            siblings = [str(other[-1]) for other in missing if other[:-1] == place[:-1]]
-            meant = get_close_matches(str(place[-1]), siblings, n=1)
-            missing -= {(*place[:-1], name) for name in meant}
-            remedy = f"did you mean {meant[0]}?" if meant else "check its spelling or remove it"
-            sentences.append(f"{where}: unknown key; {remedy}")
-        elif kind not in {"missing", "too_short"}:
-            sentences.append(f"{where}: {message.removeprefix('Value error, ')}")
-    sentences += [f"{'.'.join(map(str, place))}: is missing; write it down" for place in sorted(missing, key=str)]
-    return sentences or [f"timeline: {message}" for _, _, message in problems]
+        raise RulesError(findings_of(error, places(text))) from None
 
 
 def rules_digest(text: str) -> str:
