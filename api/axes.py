@@ -5,16 +5,23 @@ Errors: `AxisError` names the axis and the way out.
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
+from api.candidates import Candidates
 from ledger.log import Log
 from ledger.names import Instant, Position
-from projections.rules import parse_timeline, rules_digest
+from projections.rule_check import require_sound
+from projections.rules import rules_digest
 from replay.published import NoRulesError, Rules, published_rules
 from replay.queries import Axes
+from replay.rule_history import all_published
 
+DIGITS = 10
+"""A version has fewer; sixty-four are a digest, even if all of them are decimal."""
 _instant: TypeAdapter[int] = TypeAdapter(Instant)
 
 
@@ -26,26 +33,68 @@ class AxisError(ValueError):
         self.axis = axis
 
 
-def read_axes(log: Log, valid_at: date | None, known_at: Position | None, version: int | None) -> Axes:
+def read_axes(
+    log: Log,
+    valid_at: date | None,
+    known_at: Position | None,
+    rules: str | int | None,
+    candidates: Candidates | None = None,
+) -> Axes:
     """Return the axes; rules that are not named are those known at `known_at`.
 
+    Args:
+        rules: a published version, or a digest: of published rules, or of a candidate that is kept.
+
     Raises:
-        AxisError: nothing was published under that version, or at all at that position.
+        AxisError: nothing has this version or digest, or nothing was published at that position.
     """
-    if version is None and known_at is None:
+    if rules is not None:
+        return Axes(valid_at, known_at, find_rules(log, str(rules), candidates))
+    if known_at is None:
         return Axes(valid_at)
     try:
-        rules = published_rules(log, version=version, known_at=known_at if version is None else None)
+        return Axes(valid_at, known_at, published_rules(log, known_at=known_at))
     except NoRulesError:
-        if version is None:
-            sentence = f"no rules were known at position {known_at}; name a version of the rules"
-        else:
-            sentence = f"version {version} of the rules has not been published; leave it out for the one in force"
+        sentence = f"no rules were known at position {known_at}; name a version of the rules"
         raise AxisError("rules", sentence) from None
-    return Axes(valid_at, known_at, rules)
 
 
-def position_of(log: Log, text: str) -> Position:
+def find_rules(log: Log, name: str, candidates: Candidates | None = None) -> Rules:
+    """Return rules by their version or digest.
+
+    Raises:
+        AxisError: there are none, or it is neither.
+    """
+    if name.isdecimal() and len(name) < DIGITS:
+        try:
+            return published_rules(log, version=int(name))
+        except NoRulesError:
+            sentence = f"version {name} of the rules has not been published; leave it out for the one in force"
+            raise AxisError("rules", sentence) from None
+    digest = name.lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise AxisError("rules", f"rules {name[:80]} is neither a version nor a digest of 64 hex digits; see /v1/rules")
+    for published in reversed(all_published(log)):
+        if published.digest == digest:
+            return published
+    found = candidates.find(digest) if candidates else None
+    if found is None:
+        sentence = f"no rules have the digest {digest[:12]}…; post the candidate to /v1/rules/candidates first"
+        raise AxisError("rules", sentence)
+    return found
+
+
+class KnowsPositions(Protocol):
+    """A log, or an archive far from it."""
+
+    def head(self) -> Position:
+        """Return the last position."""
+
+    def position_at(self, instant: int) -> Position:
+        """Return the last position recorded up to an instant, in epoch seconds."""
+
+
+def position_of(log: KnowsPositions, text: str) -> Position:
     """Turn `known_at` into a position: it is one, or an instant.
 
     Raises:
@@ -68,7 +117,7 @@ def candidate(text: str) -> Rules:
     """Return a rule timeline that is not published, to try out.
 
     Raises:
-        projections.rules.RulesError: the text is no rule timeline.
+        projections.rules.RulesError: the text is no rule timeline, or says what no new one may say.
     """
-    parse_timeline(text)
+    require_sound(text)
     return Rules(0, rules_digest(text), text)

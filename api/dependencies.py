@@ -120,7 +120,14 @@ async def the_reading(
             examples=["1000", "2018-12-04T09:00:00+08:00"],
         ),
     ] = None,
-    rules: Annotated[int | None, Query(ge=1, description="A published version of the rules.")] = None,
+    rules: Annotated[
+        str | None,
+        Query(
+            description="Rules: a published version, or the digest of a candidate (POST /v1/rules/candidates).",
+            max_length=64,
+            examples=["1"],
+        ),
+    ] = None,
     at_least: Annotated[
         int | None,
         Query(ge=0, description="Wait (at most 2 s) until the answer includes this position, then answer."),
@@ -131,7 +138,8 @@ async def the_reading(
     position = None if known_at is None else await run_in_threadpool(position_of, log, known_at)
     asked = [wanted for wanted in (position, at_least) if wanted is not None]
     generation = await _reached(service.ledger, max(asked, default=0))
-    return Reading(await run_in_threadpool(read_axes, log, valid_at, position, rules), generation)
+    candidates = service.ledger.candidates
+    return Reading(await run_in_threadpool(read_axes, log, valid_at, position, rules, candidates), generation)
 
 
 ReadingHere = Annotated[Reading, Depends(the_reading)]

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
+from api.candidates import Candidates
 from api.jobs import Jobs
 from api.keys import Keys
 from ledger.commands import Order, PublishRules
@@ -23,7 +24,7 @@ from ledger.intake import Accepted, Clock, Intake, system_clock
 from ledger.names import stream
 from ledger.postgres import serving
 from ledger.rejections import Refused, Rejection
-from projections.rules import parse_timeline
+from projections.rule_check import require_sound
 from replay import store
 from replay.archive import Archive
 from replay.follower import Follower
@@ -48,6 +49,8 @@ class OpenLedger:
         self.intake = Intake(database, clock)
         store.create_tables(database)
         self.keys.create_table()
+        self.candidates = Candidates(database.pool)
+        self.candidates.create_table()
 
     @cached_property
     def archive(self) -> Archive:
@@ -87,9 +90,9 @@ class OpenLedger:
         """Publish a rule timeline, unless it is the one in force already; return it as published.
 
         Raises:
-            projections.rules.RulesError: the text is no rule timeline.
+            projections.rules.RulesError: the text is no rule timeline, or says what no new one may say.
         """
-        parse_timeline(text)
+        require_sound(text)
         order = Order(command=PublishRules(text=text), source="/rules", id=str(uuid4()), by=by)
         (answer,) = self.intake.execute([order])
         match answer:

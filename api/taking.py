@@ -16,7 +16,8 @@ from api.service import Service
 from ledger.commands import Command, Order, PublishRules
 from ledger.group_commit import QueueFull
 from ledger.intake import Answer
-from projections.rules import RulesError, parse_timeline
+from projections.rule_check import require_sound
+from projections.rules import RulesError
 
 
 def refused_for_role(caller: Caller, order: Order, *, named_by_caller: bool) -> Fault | None:
@@ -33,7 +34,7 @@ def refused_for_content(command: Command) -> Fault | None:
     """Return what is wrong with a command that the ledger itself cannot tell: it keeps rules, and cannot read them."""
     if isinstance(command, PublishRules):
         try:
-            parse_timeline(command.text)
+            require_sound(command.text)
         except RulesError as error:
             return fault("invalid", f"text: {error}", field="text", remedy="correct the key")
     return None

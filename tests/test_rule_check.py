@@ -164,8 +164,10 @@ def test_a_finding_names_its_line_and_the_way_out(old: str, new: str, line: int,
             "two honors have the same id; give each its own",
         ),
         (
-            '[[rule_sets.rankings]]\nid = "top"\ntitle = "t"\nof = "volunteers"\nplaces = 1\norder = ["volunteers"]\n'
-            "credited_minutes_min = 1\n",
+            (
+                '[[rule_sets.rankings]]\nid = "top"\ntitle = "t"\nof = "volunteers"\nplaces = 1\norder = ["volunteers"]\n'
+                "credited_minutes_min = 1\n"
+            ),
             6,
             "error",
             "order names volunteers, which volunteers do not have",
