@@ -33,6 +33,8 @@ generations = typer.Typer(help="List generations of the read models; switch to a
 app.add_typer(keys, name="keys")
 app.add_typer(export, name="export")
 app.add_typer(generations, name="generations")
+rules_app = typer.Typer(help="Check a file of rules; list and show those that are known.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
@@ -132,6 +134,30 @@ def publish(
     from api.cli_generations import publish
 
     publish(_data(context), file, as_json=json)
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    *,
+    to: Annotated[Path | None, typer.Option(help="Write Parquet to this folder, which is made.")] = None,
+    generation: Annotated[
+        bool, typer.Option("--generation", help="Build a generation beside the one that answers, instead.")
+    ] = False,
+    archive: Annotated[
+        Path | None, typer.Option(help="Replay this archive, a copy for example; no database is needed.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the replay that is in the folder.")] = False,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """Replay the whole history under any axes, to Parquet or to a new generation."""
+    from api.cli_replay import replay_history
+
+    texts = (valid_at, known_at, rules)
+    replay_history(_data(context), to, archive, texts, overwrite=overwrite, generation=generation, as_json=json)
 
 
 @app.command()
@@ -302,6 +328,54 @@ def generations_drop(context: typer.Context, generation: Generation, *, json: Js
     from api.cli_generations import drop
 
     drop(_data(context), generation, as_json=json)
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    before: Annotated[str, typer.Argument(help="current, a version, a digest or a TOML file; @POSITION, @INSTANT.")],
+    after: Annotated[str, typer.Argument(help="The same; both together: 2@1000, current@2018-06-01T00:00Z.")],
+    *,
+    valid_at: ValidAt = None,
+    limit: Annotated[int, typer.Option(min=0, max=100_000, help="Rows of each table.")] = 20,
+    to: Annotated[Path | None, typer.Option(help="Write all who differ: FILE.csv, .parquet or .json.")] = None,
+    json: Json = False,
+) -> None:
+    """Who gains and who loses between two timelines, or two moments, and why."""
+    from api.cli_diff import diff
+
+    diff(_data(context), before, after, valid_at, limit, to, as_json=json)
+
+
+@rules_app.command("check")
+def rules_check(
+    context: typer.Context, file: Annotated[Path, typer.Argument(help="The TOML file.")], *, json: Json = False
+) -> int:
+    """Check a file of rules: each finding with its line and what to do. Exit code 2 if it cannot be used."""
+    from api.cli_rules import check
+
+    return check(_data(context), file, as_json=json)
+
+
+@rules_app.command("list")
+def rules_list(context: typer.Context, *, json: Json = False) -> None:
+    """What was published, and candidates."""
+    from api.cli_rules import show_list
+
+    show_list(_data(context), as_json=json)
+
+
+@rules_app.command("show")
+def rules_show(
+    context: typer.Context,
+    rules: Annotated[str, typer.Argument(help="A version, a digest, or current.")],
+    *,
+    json: Json = False,
+) -> None:
+    """The text of some rules."""
+    from api.cli_rules import show_one
+
+    show_one(_data(context), rules, as_json=json)
 
 
 @keys.command("make")

@@ -28,16 +28,21 @@ AxisTexts = tuple[str | None, str | None, str | None]
 @contextmanager
 def reading(data: Path, texts: AxisTexts) -> Iterator[tuple[OpenLedger, Axes]]:
     """Open a ledger for reading, with the axes as written."""
-    valid_text, known_text, rules_text = texts
-    valid_at = day(valid_text, "--valid-at")
+    day(texts[0], "--valid-at")  # before anything is opened
     with open_ledger(data) as ledger:
         ledger.catch_up()
-        known_at = position_of(ledger.log, known_text) if known_text is not None else None
-        if rules_text is None or rules_text.isdecimal():
-            version = int(rules_text) if rules_text else None
-            yield ledger, read_axes(ledger.log, valid_at, known_at, version)
-        else:
-            yield ledger, Axes(valid_at, known_at, candidate(read_rules(Path(rules_text))))
+        yield ledger, axes_of(ledger, texts)
+
+
+def axes_of(ledger: OpenLedger, texts: AxisTexts) -> Axes:
+    """Return the axes as written."""
+    valid_text, known_text, rules_text = texts
+    valid_at = day(valid_text, "--valid-at")
+    known_at = position_of(ledger.log, known_text) if known_text is not None else None
+    if rules_text is None or rules_text.isdecimal():
+        version = int(rules_text) if rules_text else None
+        return read_axes(ledger.log, valid_at, known_at, version)
+    return Axes(valid_at, known_at, candidate(read_rules(Path(rules_text))))
 
 
 def read_rules(path: Path) -> str:

@@ -54,9 +54,7 @@ class Replays:
 
     def facts(self, known_at: Position) -> Facts:
         """Return the facts as known at a position, from the archive, which is brought up to it."""
-        if self._archive.position < known_at:
-            self._archive.bring_up_to_date(self._database)
-        return self._archive.facts(until=known_at)
+        return self._archive.facts_from(self._database, known_at)
 
 
 def _bytes(rows: Rows) -> int:
