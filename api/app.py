@@ -19,7 +19,21 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
-from api import commands, events, generations, honors, job_routes, log, projects, rankings, stations, status, volunteers
+from api import (
+    commands,
+    events,
+    generations,
+    honors,
+    job_routes,
+    log,
+    projects,
+    rankings,
+    stations,
+    status,
+    volunteers,
+    what_ifs,
+)
+from api import rules as rule_routes
 from api.axes import AxisError
 from api.dependencies import Threads
 from api.limits import BodyLimit
@@ -37,8 +51,8 @@ Every check-in, check-out, correction and award is an event in a log; hours, act
 
 * **Stations** post events to `/v1/events`; every other command has an address under `/v1/commands`.
 * **Readers** ask under three axes of time: `valid_at` (results up to a day), `known_at` (what the ledger knew then) and
-  `rules` (a published version). Every answer repeats them with the log position it rests on. `at_least` waits until a
-  position just written is included.
+  `rules` (a published version, or a candidate's digest). Every answer repeats them with the log position it rests on.
+  `at_least` waits until a position just written is included.
 * **Errors** are `application/problem+json`: the rule broken, the field, the way out, and whether to try again.
 
 Send `Authorization: Bearer <key>`; `hours keys make` makes keys.
@@ -67,7 +81,7 @@ def create_app(service: Service) -> FastAPI:
 
     for module in (events, volunteers, stations, honors, log, status, commands, generations, job_routes):
         app.include_router(module.router)
-    for more in (rankings, projects):
+    for more in (rankings, projects, rule_routes, what_ifs):
         app.include_router(more.router)
     app.openapi = lambda: _description(app)  # type: ignore[method-assign]
     return app

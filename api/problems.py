@@ -68,6 +68,7 @@ _REQUESTS = {
     "too-large": Rule(413, "the request is too large", "send fewer elements at a time"),
     "wrong-media-type": Rule(415, "the body is of a media type that is not taken here", "set the header Content-Type"),
     "invalid": Rule(422, "the request says something that cannot be", "correct the field"),
+    "unsound-rules": Rule(422, "the rules cannot be used", "correct the lines that the findings name"),
     "failed": Rule(500, "the ledger failed at this; its error log says why", "tell the ledger's keeper", retry=True),
     "not-verified": Rule(500, "what was built does not agree with what it was made from", "tell the ledger's keeper"),
     "too-many-jobs": Rule(503, "more long work is waiting than the service takes", "start it later", retry=True),

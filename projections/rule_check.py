@@ -13,7 +13,7 @@ published once; but no candidate and no new version may say it. A warning hinder
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -28,16 +28,23 @@ _YEARS_OF_SERVICE: Final = 60
 _LAST_DAY: Final = date(2100, 1, 1)
 
 
-def check_rules(text: str, *, projects: Collection[str] | None = None) -> list[Finding]:
+KnownProjects = Callable[[Collection[str]], Collection[str]]
+"""Given names of projects, those that are known."""
+
+
+def check_rules(text: str, *, known_projects: KnownProjects | None = None) -> list[Finding]:
     """Return all findings about a rule timeline, by line; none if it is sound.
 
     Args:
-        projects: those the ledger knows; None where no ledger is at hand.
+        known_projects: told the projects that windows name, returns those the ledger knows; None where no ledger is
+            at hand.
     """
     try:
         timeline = parse_timeline(text)
     except RulesError as error:
         return list(error.findings)
+    named = {name for rule_set in timeline.rule_sets for factor in rule_set.factors for name in factor.projects}
+    projects = known_projects(named) if known_projects and named else None
     return sorted(_Check(timeline, places(text), projects).findings(), key=lambda finding: finding.line)
 
 

@@ -166,6 +166,8 @@ def parse_timeline(text: str) -> RuleTimeline:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RulesError([not_toml(text, str(error))]) from None
+    except RecursionError:
+        raise RulesError([not_toml(text, "its brackets are nested too deeply")]) from None
     try:
         return RuleTimeline.model_validate(content)
     except ValidationError as error:

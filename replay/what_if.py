@@ -2,7 +2,7 @@
 
 Facts are read and shifts ordered once where both sides know the same. The comparison itself is one pass of
 `projections.differences`; this module gives it names: who gains and who loses by which step of the rules, and what
-that means for stations, honours and ranks. Nothing here writes. Answers: replay/what_if_answers.py.
+that means for stations, honours and ranks. Nothing here writes. Answers: replay/what_if_words.py.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ STEPS = {
     "opening_balance": 1,
 }
 """The steps of the rules that give (1) or take (-1) credited minutes: columns of the trace that sum to them."""
-_ROUNDING = list(STEPS).index("rounding")
 _CREDITED = TRACE_COLUMNS.index("credited")
 
 
@@ -61,11 +60,11 @@ class Point:
 class Reasons(NamedTuple):
     """Which steps changed credited minutes, by rows of `Differences.volunteers`; a row sums to the change.
 
-    steps: int64[n, STEPS] without factors by name, which are in windows: int64[n, names].
+    steps: of each column the step of the rules, and which factor where the step is one. minutes: int64[n, steps].
     """
 
-    steps: Longs
-    windows: Longs
+    steps: list[tuple[str, str | None]]
+    minutes: Longs
 
 
 @dataclass(frozen=True)
@@ -97,16 +96,20 @@ class Comparison:
 
     @cached_property
     def reasons(self) -> Reasons:
-        """Which step gave or took the minutes, of each volunteer who differs."""
+        """Which step gave or took the minutes, of each volunteer who differs, in the order of the rules."""
         traces = self.found.traces
-        columns = [TRACE_COLUMNS.index(step) for step in STEPS]
-        steps = (traces[:, AFTER] - traces[:, BEFORE])[:, columns] * np.array(list(STEPS.values()))
+        change = dict(zip(TRACE_COLUMNS, (traces[:, AFTER] - traces[:, BEFORE]).T, strict=True))
         # Windows are told in hundredths; what whole minutes leave of a factor change was rounded away.
         windows = np.fix(self.found.windows / 100).astype(np.int64)
-        factor = list(STEPS).index("factor_change")
-        steps[:, _ROUNDING] += steps[:, factor] - windows.sum(axis=1)
-        steps[:, factor] = 0
-        return Reasons(steps, windows)
+        columns: list[tuple[tuple[str, str | None], Longs]] = []
+        for step, sign in STEPS.items():
+            if step == "factor_change":
+                columns += [((step, name), windows[:, at]) for at, name in enumerate(self.windows)]
+            elif step == "rounding":
+                columns.append(((step, None), change["factor_change"] - windows.sum(axis=1) - change[step]))
+            else:
+                columns.append(((step, None), sign * change[step]))
+        return Reasons([step for step, _ in columns], np.stack([minutes for _, minutes in columns], axis=1))
 
     def thresholds_differ(self, honor: str) -> bool:
         """Tell whether the two timelines ask for different things for an honour."""
@@ -225,7 +228,7 @@ def points(
     known: dict[int, Facts] = {}
     found = []
     for axes in sides:
-        position = Position(generation.position if axes.known_at is None else min(axes.known_at, generation.position))
+        position = Position(generation.position) if axes.known_at is None else axes.known_at
         rules = axes.rules
         if rules is None and axes.known_at is None:
             rules = Rules(generation.rules_version, generation.rules_digest, generation.rules_text)

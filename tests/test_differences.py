@@ -22,7 +22,7 @@ from projections.schema import HOURS_COLUMNS, NO_DAY
 from projections.sides import AFTER, BEFORE, STATION_CHANGE_COLUMNS, TRACE_COLUMNS
 from replay.progress import StoppedError
 from replay.rows import Rows, rows_of
-from replay.what_if import STEPS, Comparison, Point, what_if
+from replay.what_if import Comparison, Point, what_if
 from tests.histories import ZONES, Case, cases, history, patiently, rules
 from tests.replaying import as_rules
 
@@ -122,8 +122,7 @@ def assert_sums(found: Comparison) -> None:
     credited = traces["counted"] + traces["factor_change"] - traces["rounding"] + traces["opening_balance"]
     assert np.array_equal(traces["credited"], credited)
     assert np.array_equal(traces["credited"], traces["scanned"] + traces["attested"])
-    reasons = found.reasons
-    assert np.array_equal(reasons.steps.sum(axis=1) + reasons.windows.sum(axis=1), found.changes)
+    assert np.array_equal(found.reasons.minutes.sum(axis=1), found.changes)
 
 
 @st.composite
@@ -254,12 +253,10 @@ def test_reasons_name_the_step_that_gave_or_took(
 
 
 def told(found: Comparison) -> dict[str, dict[str, int]]:
-    steps, windows = found.reasons
+    steps, minutes = found.reasons
     return {
         found.volunteers[number]: {
-            name: int(minutes)
-            for name, minutes in [*zip(STEPS, steps[row], strict=True), *zip(found.windows, windows[row], strict=True)]
-            if minutes
+            factor or step: part for (step, factor), part in zip(steps, minutes[row].tolist(), strict=True) if part
         }
         for row, number in enumerate(found.found.volunteers.tolist())
     }

@@ -1,0 +1,74 @@
+"""What-if files: everybody who differs as one table, for CSV and Parquet.
+
+One row per volunteer, the greatest change first: each column of the trace before and after, the honours, and the
+reason in words. The file's metadata say what both sides rest on.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from projections.sides import AFTER, BEFORE, TRACE_COLUMNS
+from replay.what_if import Comparison
+from replay.what_if_answers import name_of
+from replay.what_if_words import Honors
+
+Format = Literal["csv", "parquet"]
+_HONORS = ("honors_gained", "honors_lost", "honors_moved")
+
+
+def volunteers_table(found: Comparison) -> Any:
+    """Return an Arrow table: volunteer, change_minutes, the trace before and after, honours (joined by ";"), reason."""
+    order = found.by_change
+    traces, numbers = found.found.traces[order], found.found.volunteers[order]
+    columns: dict[str, Any] = {
+        "volunteer": pa.array([found.volunteers[number] for number in numbers.tolist()], pa.string()),
+        "change_minutes": pa.array(found.changes[order]),
+    }
+    for at, name in enumerate(TRACE_COLUMNS):
+        column = name if name == "shifts" else f"{name}_minutes"
+        for when, side in (("before", BEFORE), ("after", AFTER)):
+            columns[f"{column}_{when}"] = pa.array(np.ascontiguousarray(traces[:, side, at]))
+    honors = Honors(found)
+    told = [[";".join(ids) for ids in honors.of(number)] for number in numbers.tolist()]
+    for at, name in enumerate(_HONORS):
+        columns[name] = pa.array([row[at] for row in told], pa.string())
+    columns["reason"] = pa.array(_reasons(found), pa.string()).take(pa.array(order))
+    return pa.table(columns).replace_schema_metadata(_metadata(found))
+
+
+def _reasons(found: Comparison) -> list[str]:
+    steps, minutes = found.reasons
+    names = [name_of(*step) for step in steps]
+    texts = []
+    for row in minutes.tolist():
+        parts = sorted(((-abs(part), at) for at, part in enumerate(row) if part))
+        texts.append(", ".join(f"{names[at]} {row[at]:+d}" for _, at in parts))
+    return texts
+
+
+def _metadata(found: Comparison) -> dict[str, str]:
+    said = {"valid_at": found.valid_at.isoformat() if found.valid_at else ""}
+    for name, point in (("before", found.before), ("after", found.after)):
+        said |= {
+            f"{name}_known_at": str(point.known_at),
+            f"{name}_rules_version": str(point.rules.version),
+            f"{name}_rules": point.rules.digest,
+        }
+    return said
+
+
+def as_bytes(found: Comparison, kind: Format) -> bytes:
+    """Return the table of volunteers as a file's content."""
+    table, sink = volunteers_table(found), io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(table, sink, compression="zstd")
+    else:
+        pa_csv.write_csv(table, sink, pa_csv.WriteOptions(quoting_style="needed"))
+    return sink.getvalue()
