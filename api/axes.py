@@ -22,6 +22,7 @@ from replay.rule_history import all_published
 
 DIGITS = 10
 """A version has fewer; sixty-four are a digest, even if all of them are decimal."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _instant: TypeAdapter[int] = TypeAdapter(Instant)
 
 
@@ -59,20 +60,29 @@ def read_axes(
         raise AxisError("rules", sentence) from None
 
 
+def names_rules(text: str) -> bool:
+    """Tell whether a text is a version or a digest, rather than a file's name or a candidate."""
+    return _is_version(text) or _DIGEST.fullmatch(text.lower()) is not None
+
+
+def _is_version(text: str) -> bool:
+    return text.isdecimal() and len(text) < DIGITS
+
+
 def find_rules(log: Log, name: str, candidates: Candidates | None = None) -> Rules:
     """Return rules by their version or digest.
 
     Raises:
         AxisError: there are none, or it is neither.
     """
-    if name.isdecimal() and len(name) < DIGITS:
+    if _is_version(name):
         try:
             return published_rules(log, version=int(name))
         except NoRulesError:
             sentence = f"version {name} of the rules has not been published; leave it out for the one in force"
             raise AxisError("rules", sentence) from None
     digest = name.lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+    if not _DIGEST.fullmatch(digest):
         raise AxisError("rules", f"rules {name[:80]} is neither a version nor a digest of 64 hex digits; see /v1/rules")
     for published in reversed(all_published(log)):
         if published.digest == digest:

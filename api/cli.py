@@ -39,7 +39,9 @@ app.add_typer(rules_app, name="rules")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
 KnownAt = Annotated[str | None, typer.Option(help="Only what was known then: a position, or an instant with a zone.")]
-RulesUsed = Annotated[str | None, typer.Option("--rules", help="A published version, or a TOML file to try out.")]
+RulesUsed = Annotated[
+    str | None, typer.Option("--rules", help="A published version, a digest, or a TOML file to try out.")
+]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 chooses a free one.")]
 Host = Annotated[str, typer.Option(help="The address to listen at.")]
 First = Annotated[str | None, typer.Option("--from", help="The first day.")]
@@ -269,6 +271,19 @@ def project(
     from api.cli_rankings import project as show
 
     show(_data(context), project, year, (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    *,
+    deep: Annotated[bool, typer.Option("--deep", help="Also count the log, and recompute the checksum.")] = False,
+    json: Json = False,
+) -> int:
+    """How far the read models are, and whether anything is wrong: then the exit code is 1."""
+    from api.cli_status import show_status
+
+    return show_status(_data(context), deep=deep, as_json=json)
 
 
 @app.command()

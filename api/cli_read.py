@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from api.axes import candidate, position_of, read_axes
+from api.axes import candidate, names_rules, position_of, read_axes
 from api.cli_show import Hours, day, out, print_json, print_line, print_table
 from api.log import events_of
 from api.mistakes import Mistake
@@ -39,9 +39,8 @@ def axes_of(ledger: OpenLedger, texts: AxisTexts) -> Axes:
     valid_text, known_text, rules_text = texts
     valid_at = day(valid_text, "--valid-at")
     known_at = position_of(ledger.log, known_text) if known_text is not None else None
-    if rules_text is None or rules_text.isdecimal():
-        version = int(rules_text) if rules_text else None
-        return read_axes(ledger.log, valid_at, known_at, version)
+    if rules_text is None or names_rules(rules_text):
+        return read_axes(ledger.log, valid_at, known_at, rules_text, ledger.candidates)
     return Axes(valid_at, known_at, candidate(read_rules(Path(rules_text))))
 
 
@@ -50,9 +49,11 @@ def read_rules(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
-        raise Mistake(f"--rules {path} is neither a version nor a file that is there; check the path") from None
+        raise Mistake(
+            f"--rules {path} is neither a version, a digest nor a file that is there; check the path"
+        ) from None
     except ValueError:
-        raise Mistake(f"--rules {path} is not text in UTF-8; save it so") from None
+        raise Mistake(f"{path} is not text in UTF-8; save it so") from None
 
 
 # --- volunteers -----------------------------------------------------------------------------------------------------
