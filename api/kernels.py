@@ -93,6 +93,7 @@ def _history() -> Sequence[Event]:
         ),
         CheckedIn.model_validate({**scan, "occurred_at": _MORNING}),
         CheckedOut.model_validate({**scan, "occurred_at": _MORNING + 3 * 3600}),
+        CheckedOut.model_validate({**scan, "occurred_at": _MORNING + 4 * 3600, "evidence": "forgotten"}),
     ]
 
 

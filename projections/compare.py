@@ -28,9 +28,12 @@ from projections.schema import (
     NONE,
     OVERLAPPED,
     PIECE_COLUMNS,
+    PROJECT,
     RAW,
     ROW,
+    SCANNED,
     SHARE,
+    STATION,
     SUPERSEDED,
     TOO_SHORT,
     Ints,
@@ -224,8 +227,12 @@ def _same_pieces(
     """Tell whether two lists of pieces say the same of the same places; the rows they lie in may differ."""
     if count != other_count:
         return False
-    stations, projects, grades = table.station, table.project, table.scanned
-    other_stations, other_projects, other_grades = other.station, other.project, other.scanned
+    stations, projects, grades = table.rows[:, STATION], table.rows[:, PROJECT], table.rows[:, SCANNED]
+    other_stations, other_projects, other_grades = (
+        other.rows[:, STATION],
+        other.rows[:, PROJECT],
+        other.rows[:, SCANNED],
+    )
     for number in range(count):
         for column in range(DAY, PIECE_COLUMNS):
             if pieces[number, column] != others[number, column]:
@@ -245,7 +252,7 @@ def _add(
     volunteer: int, side: int, opening: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, sums: Sums
 ) -> None:
     """Add pieces to a volunteer's trace and years, and to the stations and projects of a side."""
-    stations, grades = table.station, table.scanned
+    stations, grades = table.rows[:, STATION], table.rows[:, SCANNED]
     trace, part, by_year, at_station, stamps = sums.trace, sums.part, sums.by_year, sums.stations, sums.stamps
     projects = sums.projects[side]
     slots = projects.slots

@@ -26,15 +26,21 @@ from projections.schema import (
     CREDITED,
     DAY,
     DAYS,
+    END,
     FIRST,
     NO_DAY,
     NONE,
     OVERLAPPED,
     PIECE_COLUMNS,
+    PROJECT,
     RAW,
     ROW,
+    SCANNED,
     SHARE,
+    START,
+    STATION,
     SUPERSEDED,
+    TIE,
     TOO_SHORT,
     Ints,
     ShiftTable,
@@ -114,7 +120,7 @@ def _settle_intervals(
     """Steps 2 and 3: each shift's end, whether it is superseded or too short, and where it is clipped; then the final
     order.
     """
-    starts, ends, zone = table.start, table.end, rules.zone
+    starts, ends, zone = table.rows[:, START], table.rows[:, END], rules.zone
     order, settled, stops, fates, sets = work.order, work.end, work.stop, work.fate, work.rule_set
     shortest, longest, missing = rules.shift_minutes_min, rules.shift_minutes_max, rules.missing_check_out_minutes
     later = -1  # the check-in minute of the next shift that begins strictly later
@@ -155,11 +161,11 @@ def _settle_intervals(
 def _before(work: Workspace, table: ShiftTable, one: int, other: int) -> bool:
     """Order by check-in minute, end and shift id. Only shifts that begin in one minute can be out of order here."""
     row, other_row = work.order[one], work.order[other]
-    if table.start[row] != table.start[other_row]:
+    if table.rows[row, START] != table.rows[other_row, START]:
         return False
     if work.end[one] != work.end[other]:
         return bool(work.end[one] < work.end[other])
-    return bool(table.tie[row] < table.tie[other_row])
+    return bool(table.rows[row, TIE] < table.rows[other_row, TIE])
 
 
 @inlined
@@ -173,7 +179,7 @@ def _cut_into_days(
     low: int, high: int, table: ShiftTable, rules: RuleTable, work: Workspace, pieces: Ints
 ) -> tuple[int, Ints]:
     """Lay out the pieces of each shift, one per local day, with raw minutes and those that do not survive step 3."""
-    starts, zone = table.start, rules.zone
+    starts, zone = table.rows[:, START], rules.zone
     order, ends, stops, fates, first_piece = work.order, work.end, work.stop, work.fate, work.first_piece
     count = 0
     for place in range(high - low):
@@ -186,9 +192,7 @@ def _cut_into_days(
             until = min(until, end)
             if day != last_day:
                 if count == len(pieces):
-                    larger = np.empty((2 * count + 16, PIECE_COLUMNS), np.int32)
-                    larger[:count] = pieces
-                    pieces = larger
+                    pieces = _enlarged(pieces)
                 pieces[count] = 0
                 pieces[count, ROW] = row
                 pieces[count, DAY] = day
@@ -204,10 +208,20 @@ def _cut_into_days(
     return count, pieces
 
 
+@kernel
+def _enlarged(pieces: Ints) -> Ints:
+    """Return the pieces in an array twice as large. Copied one by one: assigning a slice compiles for seconds."""
+    larger = np.empty((2 * len(pieces) + 16, PIECE_COLUMNS), np.int32)
+    for number in range(len(pieces)):
+        for column in range(PIECE_COLUMNS):
+            larger[number, column] = pieces[number, column]
+    return larger
+
+
 @inlined
 def _unite_scanned(low: int, high: int, table: ShiftTable, work: Workspace) -> int:
     """Collect what scanned shifts hold together, as disjoint intervals in order; return how many."""
-    starts, scanned = table.start, table.scanned
+    starts, scanned = table.rows[:, START], table.rows[:, SCANNED]
     order, stops, union_start, union_end = work.order, work.stop, work.union_start, work.union_end
     unions = 0
     for place in range(high - low):
@@ -242,7 +256,8 @@ def _count_minutes(
     the first `unions` intervals of the workspace lies.
     """
     low, high = table.first[volunteer], table.first[volunteer + 1]
-    starts, grades, stations, projects = table.start, table.scanned, table.station, table.project
+    starts, grades = table.rows[:, START], table.rows[:, SCANNED]
+    stations, projects = table.rows[:, STATION], table.rows[:, PROJECT]
     order, stops, first_piece, day_used = work.order, work.stop, work.first_piece, work.day_used
     union_start, union_end = work.union_start, work.union_end
     caps, zone = rules.day_minutes_max, rules.zone

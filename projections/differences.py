@@ -36,7 +36,6 @@ from projections.sides import (
     BOTH,
     STATION_CHANGE_COLUMNS,
     Side,
-    laid_out,
     same_credit,
     same_facts,
     widened,
@@ -97,7 +96,6 @@ def differences(
     shifts = before.table.first + after.table.first
     ranges = balanced(shifts, threads * _CHUNKS_PER_THREAD)
     year_zero = first_year(first_day)
-    before, after = laid_out(before), laid_out(after)
     longest = max(int(np.diff(side.table.first).max(initial=0)) for side in (before, after))
     free: SimpleQueue[tuple[Sums, tuple[Windows, Windows], Workspace, HonorWorkspace]] = SimpleQueue()
     all_sums = [sums_of(before, after, projects, first_day, last_day) for _ in range(threads)]

@@ -12,7 +12,7 @@ import numpy as np
 from projections.calendar import months_later
 from projections.compiled import inlined, kernel
 from projections.rule_table import RuleTable
-from projections.schema import CREDITED, DAY, DAYS, NO_DAY, NONE, ROW, Ints, ShiftTable, VolunteerTable
+from projections.schema import CREDITED, DAY, DAYS, NO_DAY, NONE, ROW, SCANNED, Ints, ShiftTable, VolunteerTable
 
 
 class HonorWorkspace(NamedTuple):
@@ -64,7 +64,7 @@ def reach_honors(
 @inlined
 def _sum_by_day(table: ShiftTable, pieces: Ints, count: int, work: HonorWorkspace) -> int:
     """Sum credited minutes by day; return how many days."""
-    grades, touched, credited, scanned = table.scanned, work.days, work.credited, work.scanned
+    grades, touched, credited, scanned = table.rows[:, SCANNED], work.days, work.credited, work.scanned
     days = 0
     for number in range(count):
         day = pieces[number, DAY]

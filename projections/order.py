@@ -15,11 +15,19 @@ import numpy as np
 
 from projections.compiled import inlined, kernel
 from projections.schema import (
+    END,
     MOVED,
     NO_INSTANT,
     NONE,
+    PROJECT,
+    SCANNED,
     SCANNED_IN,
     SCANNED_OUT,
+    SHIFT,
+    SHIFT_COLUMNS,
+    START,
+    STATION,
+    TIE,
     VOID,
     Ints,
     Longs,
@@ -31,9 +39,6 @@ from projections.schema import (
 ShiftKeys = Callable[[Ints], tuple[Words, Words]]
 """Given surrogates of shifts, their ids as two uint64 halves, high and low."""
 
-_COLUMNS = ShiftTable._fields[1:]
-_SHIFT, _START, _END, _STATION, _PROJECT, _SCANNED, _TIE = range(len(_COLUMNS))
-
 
 def order_shifts(shifts: ResolvedShifts, volunteers: int, shift_keys: ShiftKeys, *, threads: int = 1) -> ShiftTable:
     """Build the table the credit kernel reads, from resolved shifts in any order.
@@ -42,13 +47,11 @@ def order_shifts(shifts: ResolvedShifts, volunteers: int, shift_keys: ShiftKeys,
     """
     first = np.zeros(volunteers + 1, np.int64)
     _count(shifts, first)
-    rows = np.empty((int(first[-1]), len(_COLUMNS)), np.int32)
+    rows = np.empty((int(first[-1]), SHIFT_COLUMNS), np.int32)
     ranges, free = balanced(first, threads), first[:-1].copy()
     with ThreadPoolExecutor(len(ranges)) as pool:
         tied = list(pool.map(lambda cut: _place(cut[0], cut[1], shifts, first, free, rows), ranges))
-    # The columns of a shift lie side by side in memory: placing it touches one cache line instead of seven (measured
-    # for six million shifts: 0.2 instead of 0.43 s).
-    table = ShiftTable(first, *rows.T)
+    table = ShiftTable(first, rows)
     if any(tied):
         _rank_ties(table, shift_keys)
     return table
@@ -95,18 +98,19 @@ def _place(low: int, high: int, shifts: ResolvedShifts, first: Longs, free: Long
         free[volunteer] += 1
         start = np.int32(check_ins[shift] // 60)
         begin = first[volunteer]
-        while row > begin and rows[row - 1, _START] > start:
-            rows[row] = rows[row - 1]
+        while row > begin and rows[row - 1, START] > start:
+            for column in range(SHIFT_COLUMNS):
+                rows[row, column] = rows[row - 1, column]
             row -= 1
-        if row > begin and rows[row - 1, _START] == start:
+        if row > begin and rows[row - 1, START] == start:
             tied = True
-        rows[row, _SHIFT] = shift
-        rows[row, _START] = start
-        rows[row, _END] = NONE if check_outs[shift] == NO_INSTANT else np.int32(check_outs[shift] // 60)
-        rows[row, _STATION] = stations[shift]
-        rows[row, _PROJECT] = projects[shift]
-        rows[row, _SCANNED] = 1 if flags[shift] & scanned == scanned and not flags[shift] & MOVED else 0
-        rows[row, _TIE] = 0
+        rows[row, SHIFT] = shift
+        rows[row, START] = start
+        rows[row, END] = NONE if check_outs[shift] == NO_INSTANT else np.int32(check_outs[shift] // 60)
+        rows[row, STATION] = stations[shift]
+        rows[row, PROJECT] = projects[shift]
+        rows[row, SCANNED] = 1 if flags[shift] & scanned == scanned and not flags[shift] & MOVED else 0
+        rows[row, TIE] = 0
     return tied
 
 
@@ -118,4 +122,4 @@ def _rank_ties(table: ShiftTable, shift_keys: ShiftKeys) -> None:
     same = (table.start[1:] == table.start[:-1]) & (volunteer[1:] == volunteer[:-1])
     rows = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
     high, low = shift_keys(table.shift[rows])
-    table.tie[rows[np.lexsort((low, high))]] = np.arange(len(rows), dtype=np.int32)
+    table.rows[rows[np.lexsort((low, high))], TIE] = np.arange(len(rows), dtype=np.int32)

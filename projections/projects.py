@@ -19,6 +19,7 @@ from projections.schema import (
     DAY,
     FIRST,
     NONE,
+    PROJECT,
     PROJECT_COLUMNS,
     RAW,
     ROW,
@@ -69,7 +70,7 @@ def add_project_months(
     """Add each piece of a volunteer to its project and month. Pieces come in order of their shifts' beginning, so
     those that begin in one month follow one another.
     """
-    projects, sums, slots = table.project, totals.sums, totals.slots
+    projects, sums, slots = table.rows[:, PROJECT], totals.sums, totals.slots
     months, years = totals.months, totals.years
     slots_in_all = sums.shape[1]
     for number in range(count):

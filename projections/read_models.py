@@ -25,6 +25,7 @@ from projections.schema import (
     CREDITED,
     DAY,
     DAYS,
+    END,
     FIRST,
     HOURS_COLUMNS,
     NO_DAY,
@@ -32,9 +33,12 @@ from projections.schema import (
     PIECE_COLUMNS,
     RAW,
     ROW,
+    SCANNED,
     SERVED_DAY,
     SERVED_PEOPLE,
     SERVED_STATION,
+    START,
+    STATION,
     STATION_COLUMNS,
     Ints,
     Longs,
@@ -154,7 +158,7 @@ def day_range(table: ShiftTable, served: Ints) -> tuple[int, int]:
     """Return the first and last day anything can fall on, a day wider than UTC on both sides."""
     earliest, latest = _edges(table)
     # A missing check-out may credit up to a day after its check-in.
-    days = [earliest // 1440 - 1, latest // 1440 + 2] if len(table.start) else []
+    days = [earliest // 1440 - 1, latest // 1440 + 2] if len(table.rows) else []
     days += [int(edge) for edge in (served[:, SERVED_DAY].min(), served[:, SERVED_DAY].max())] if len(served) else []
     return (min(days), max(days)) if days else (0, 0)
 
@@ -162,7 +166,7 @@ def day_range(table: ShiftTable, served: Ints) -> tuple[int, int]:
 @kernel
 def _edges(table: ShiftTable) -> tuple[int, int]:
     """Return the first and last minute of any shift."""
-    starts, ends = table.start, table.end
+    starts, ends = table.rows[:, START], table.rows[:, END]
     earliest, latest = np.int64(1 << 40), np.int64(0)
     for row in range(len(starts)):
         earliest = min(earliest, starts[row])
@@ -237,7 +241,8 @@ def _keep_until(valid_until: int, pieces: Ints, count: int) -> int:
     kept = 0
     for number in range(count):
         if pieces[number, DAY] <= valid_until:
-            pieces[kept] = pieces[number]
+            for column in range(PIECE_COLUMNS):
+                pieces[kept, column] = pieces[number, column]
             kept += 1
     return kept
 
@@ -245,7 +250,7 @@ def _keep_until(valid_until: int, pieces: Ints, count: int) -> int:
 @inlined
 def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, count: int, totals: Totals) -> None:
     """Add the pieces up by year; the row of year 0 is their sum and the opening balance."""
-    scanned, hours, years = table.scanned, totals.hours, totals.years
+    scanned, hours, years = table.rows[:, SCANNED], totals.hours, totals.years
     first_year, last_year = 0, -1
     since, until, year = 1, 0, 0  # the days of the year at hand: pieces come nearly in order
     for number in range(count):
@@ -285,7 +290,7 @@ def _add_station_days(
     volunteer: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, totals: Totals
 ) -> None:
     """Add each piece to its station and day. A volunteer counts once per station and day, where a shift begins."""
-    rows, sums, stamps = table.station, totals.stations, totals.stamps
+    rows, sums, stamps = table.rows[:, STATION], totals.stations, totals.stamps
     for number in range(count):
         day = pieces[number, DAY]
         station = rows[pieces[number, ROW]]

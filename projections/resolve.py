@@ -40,6 +40,7 @@ from projections.schema import (
     TWO_CHECK_OUTS,
     VOID,
     VOIDED,
+    Array,
     Corrections,
     Instants,
     Ints,
@@ -75,6 +76,8 @@ class Resolver:
 
     def take(self, events: ShiftEvents) -> None:
         """Take the next chunk of events."""
+        # Columns from Arrow are read-only, others are not; the kernel is compiled for one kind.
+        events = ShiftEvents._make(_read_only(column) for column in events)
         later = np.empty((len(events.code), 3), np.int64)
         count = _take(events, self._shifts, *self._ranks, later)
         self._later.append(later[:count].copy())
@@ -88,6 +91,12 @@ class Resolver:
         _judge_check_outs(self._shifts, later)
         _correct_check_outs(corrections, self._shifts)
         return self._shifts
+
+
+def _read_only(column: Array) -> Array:
+    view = column.view()
+    view.flags.writeable = False
+    return view
 
 
 @inlined

@@ -69,20 +69,6 @@ def same_credit(before: RuleTable, after: RuleTable) -> bool:
     return all(np.array_equal(left, right) for left, right in zip(one, other, strict=True))
 
 
-def laid_out(side: Side) -> Side:
-    """Return a side whose columns of shifts lie in memory as those of all others.
-
-    The columns of a `ShiftTable` are strided, but a column of one row counts as contiguous: kernels would be compiled
-    anew for it, and two sides would not be of one type. Rows that belong to nobody are never read.
-    """
-    table = side.table
-    missing = 2 - len(table.shift)
-    if missing <= 0 and not table.shift.flags.c_contiguous:
-        return side
-    columns = [np.concatenate([column, np.zeros(max(missing, 0), np.int32)]) for column in table[1:]]
-    return side._replace(table=ShiftTable(table.first, *np.stack(columns, axis=1).T))
-
-
 def widened(side: Side, other: Side) -> Side:
     """Make room in a side for the volunteers and stations that only the other knows."""
     more = max(len(other.table.first) - len(side.table.first), 0)

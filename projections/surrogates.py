@@ -64,6 +64,7 @@ class ShiftNumbers:
         """Return the number of each shift, int32[n]; new shifts get the next numbers in the order in which they
         stand.
         """
+        volunteer, high, low = map(np.ascontiguousarray, (volunteer, high, low))
         wanted = self.count + len(volunteer)
         if wanted > len(self._high):
             size = max(wanted, 2 * len(self._high))
