@@ -37,6 +37,7 @@ from api import rules as rule_routes
 from api.axes import AxisError
 from api.dependencies import Threads
 from api.limits import BodyLimit
+from api.metrics import RequestMetrics, registry_of
 from api.problems import MEDIA_TYPE, Problem, ProblemDetails, fault, fault_of_validation, response
 from api.service import Service
 from replay.manifest import ArchiveError
@@ -72,7 +73,9 @@ def create_app(service: Service) -> FastAPI:
         responses={"default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}},
     )
     app.state.service = service
+    app.state.metrics, requests = registry_of(service)
     app.add_middleware(BodyLimit)
+    app.add_middleware(RequestMetrics, requests=requests)
     _add_error_handlers(app)
 
     @app.get("/", include_in_schema=False)

@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from api.dependencies import CallerHere, ServiceHere
 from api.problems import RULES, problem
 from replay import answers
+from replay.health import ArchiveHealth, measure
 
 router = APIRouter(tags=["service"])
 
 
+class JobsUnderWay(BaseModel):
+    """Long work of this process."""
+
+    running: int
+    waiting: int
+
+
 class Status(BaseModel):
-    """The log's last position, and how far the read models are. `lag` is what they still have to take in.
+    """The log's last position, and how far the read models are. `lag` is what they still have to take in, `lag_seconds`
+    how long the oldest of it is known; `holes`, positions that should hold an event and do not.
 
     `alert` says why the read models stopped following, if they did: until then they answer as of their position.
+    `problems` are all things that are wrong, each in a sentence.
     """
 
     head: int
     position: int
     lag: int
+    lag_seconds: float
+    holes: int
     generation: int
     checksum: str
     rules: answers.RulesUsed
+    made_at: datetime | None
+    age_seconds: float
+    switched_at: datetime | None
+    archive: ArchiveHealth
+    jobs: JobsUnderWay
     alert: str | None
+    problems: list[str]
 
 
 class Health(BaseModel):
@@ -47,19 +68,39 @@ class RuleExplained(BaseModel):
 
 @router.get("/v1/status", summary="The log's head, and how far the read models are")
 def status(service: ServiceHere, _caller: CallerHere) -> Status:
-    """Return the state of the ledger and its read models."""
-    head = service.ledger.log.head()
-    generation = service.ledger.current_generation()
-    timeline = generation.timeline()
+    """Return the state of the ledger, its read models, its archive, and the long work of this process."""
+    ledger, alert = service.ledger, service.follower.alert
+    health = measure(ledger.database, lambda: ledger.archive)
+    generation = health.generation
+    states = [job.state for job in service.jobs.list()]
     return Status(
-        head=max(head, generation.position),
-        position=generation.position,
-        lag=max(head - generation.position, 0),
-        generation=generation.id,
-        checksum=f"{generation.checksum:016x}",
-        rules=answers.RulesUsed(name=timeline.name, version=generation.rules_version, digest=generation.rules_digest),
-        alert=service.follower.alert,
+        head=health.head,
+        position=health.seen,
+        lag=health.lag,
+        lag_seconds=health.lag_seconds,
+        holes=health.holes,
+        generation=generation.generation,
+        checksum=generation.checksum,
+        rules=generation.rules,
+        made_at=generation.made_at,
+        age_seconds=generation.age_seconds,
+        switched_at=generation.switched_at,
+        archive=health.archive,
+        jobs=JobsUnderWay(running=states.count("running"), waiting=states.count("waiting")),
+        alert=alert,
+        problems=[*([alert] if alert else []), *health.problems],
     )
+
+
+@router.get("/metrics", summary="The same for a monitoring system", response_class=PlainTextResponse)
+def metrics(request: Request, _caller: CallerHere) -> Response:
+    """Return metrics in Prometheus' text format: of the ledger, its read models and archive, of jobs, and of the
+    requests this process has answered.
+
+    They tell how busy a district is, so a key is asked for here as well (any role, `reader` will do): Prometheus sends
+    it with `authorization.credentials_file`.
+    """
+    return Response(generate_latest(request.app.state.metrics), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/healthz", summary="Whether the service can serve")

@@ -1,0 +1,193 @@
+"""Health: how far the read models are, what they rest on, and whether anything about them is wrong.
+
+Measured from the ledger itself, so that any process can tell: the one that serves, and `hours status` beside it. What
+only the serving process knows (its follower's alert, its jobs, its requests) is added by `api/status.py`. Nothing here
+writes, and nothing waits for the follower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import Connection
+
+from ledger.codec import decode
+from ledger.database import Database
+from ledger.names import Position
+from replay import store
+from replay.answers import Answer, RulesUsed
+from replay.archive import Archive
+from replay.manifest import ArchiveError
+from replay.reading import snapshot
+
+AHEAD_EVENTS = 200
+"""Events behind the read models that are looked at: one of them that cannot be understood is what stops a follower."""
+
+
+class GenerationHealth(Answer):
+    """The generation that answers. `checksum`: of all its rows, as it is carried on, 16 hex digits."""
+
+    generation: int
+    rules: RulesUsed
+    position: int
+    checksum: str
+    made_at: datetime | None
+    age_seconds: float
+    switched_at: datetime | None
+
+
+class ArchiveHealth(Answer):
+    """The archive. `lag`: the events it still has to take in; `problem`: why it cannot be used, if so.
+
+    `holes`: positions within it of which it holds nothing.
+    """
+
+    position: int
+    lag: int
+    segments: int
+    size_bytes: int
+    holes: int
+    problem: str | None
+
+
+class Deep(Answer):
+    """What was recounted: the log's events, and the generation's checksum from its rows."""
+
+    counted_events: int
+    checksum: str
+    checksum_holds: bool
+
+
+class LedgerHealth(Answer):
+    """How a ledger is. `lag_seconds`: how long the oldest event that read models lack has been in the log.
+
+    `seen`: the positions that are taken in. `holes`: positions that should hold an event and do not, by what the
+    archive counted when it read them, by the log behind it, and by the whole log where that was recounted. `problems`:
+    what is wrong, each in a sentence; empty where all is well.
+    """
+
+    head: int
+    seen: int
+    lag: int
+    lag_seconds: float
+    holes: int
+    generation: GenerationHealth
+    archive: ArchiveHealth
+    problems: list[str]
+    deep: Deep | None = None
+
+
+def measure(
+    database: Database, archive: Callable[[], Archive], now: datetime | None = None, *, deep: bool = False
+) -> LedgerHealth:
+    """Measure a ledger.
+
+    Args:
+        archive: opens the archive; it may fail as that does.
+        deep: also count the log, and recompute the checksum of the generation from its rows (seconds at full scale).
+
+    Raises:
+        store.NoGenerationError
+    """
+    now = now or datetime.now(UTC)
+    kept = _archive(archive)  # before the log: it never holds more than that
+    with snapshot(database) as (connection, generation):
+        head = int(connection.execute(_HEAD).fetchall()[0][0])
+        kept = _beside(kept, head)
+        holes = kept.holes + _missing(connection, min(kept.position, head), head)
+        found = _recount(connection, generation, head) if deep else None
+    if found is not None:
+        holes = max(holes, head - found.counted_events)
+    lag = max(head - generation.position, 0)
+    waiting, poison = _ahead(database, Position(generation.position), now)
+    problems = [
+        _SHORTER.format(generation.position, head) if generation.position > head else None,
+        poison,
+        kept.problem,
+        f"{holes} positions of the log hold no event: restore a backup" if holes else None,
+        None if found is None or found.checksum_holds else _DIFFERS.format(generation.checksum, found.checksum),
+    ]
+    rules = generation.rules
+    return LedgerHealth(
+        head=head,
+        seen=generation.position,
+        lag=lag,
+        lag_seconds=waiting,
+        holes=holes,
+        generation=GenerationHealth(
+            generation=generation.id,
+            rules=RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest),
+            position=generation.position,
+            checksum=f"{generation.checksum:016x}",
+            made_at=generation.made_at,
+            age_seconds=(now - generation.made_at).total_seconds() if generation.made_at else 0.0,
+            switched_at=generation.switched_at,
+        ),
+        archive=kept,
+        problems=[said for said in problems if said],
+        deep=found,
+    )
+
+
+_SHORTER = "read models hold {} events, the log only {}: was an older backup restored? run `hours rebuild --facts-anew`"
+_DIFFERS = "the generation's rows have checksum {1}, it says {0:016x}: run `hours rebuild --facts-anew`"
+_HEAD = "SELECT coalesce(max(notification_id), 0) FROM ledger.stored_events"
+_COUNT = "SELECT count(*) FROM ledger.stored_events WHERE notification_id > %s AND notification_id <= %s"
+
+
+def _missing(connection: Connection[Any], after: int, until: int) -> int:
+    """Return how many positions behind one and up to another hold no event."""
+    return until - after - _counted(connection, after, until)
+
+
+def _counted(connection: Connection[Any], after: int, until: int) -> int:
+    return int(connection.execute(_COUNT, (after, until)).fetchall()[0][0])
+
+
+def _recount(connection: Connection[Any], generation: store.Generation, head: int) -> Deep:
+    checksum = store.read_rows(connection, generation).checksum()
+    return Deep(
+        counted_events=_counted(connection, 0, head),
+        checksum=f"{checksum:016x}",
+        checksum_holds=checksum == generation.checksum,
+    )
+
+
+def _ahead(database: Database, position: Position, now: datetime) -> tuple[float, str | None]:
+    """Look at the events behind the read models: how long the first has waited, and whether one is not understood."""
+    waiting = 0.0
+    for recorded in database.log.read(position, AHEAD_EVENTS):
+        try:
+            event = decode(recorded.topic, recorded.state)
+        except (LookupError, ValueError) as error:
+            said = str(error).splitlines()[0]
+            return waiting, f"event {recorded.position} cannot be understood, so read models stop before it: {said}"
+        waiting = waiting or max(now.timestamp() - event.recorded_at, 0.0)
+    return waiting, None
+
+
+def _archive(archive: Callable[[], Archive]) -> ArchiveHealth:
+    try:
+        found = archive()
+        found.refresh()
+    except ArchiveError as error:
+        return ArchiveHealth(position=0, lag=0, segments=0, size_bytes=0, holes=0, problem=str(error))
+    segments = found.segments
+    return ArchiveHealth(
+        position=found.position,
+        lag=0,
+        segments=len(segments),
+        size_bytes=found.bytes_on_disk(),
+        holes=found.position - sum(segment.shift_events + segment.other_events for segment in segments),
+        problem=None,
+    )
+
+
+def _beside(archive: ArchiveHealth, head: int) -> ArchiveHealth:
+    """Compare the archive with the log."""
+    if archive.position > head:
+        said = f"the archive holds {archive.position} events, the log only {head}: was an older backup restored?"
+        return archive.model_copy(update={"problem": said})
+    return archive.model_copy(update={"lag": head - archive.position})
