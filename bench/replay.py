@@ -1,16 +1,21 @@
 """Replay: from the archive on disk to all read models in memory, warm (kernels compiled, files in the page cache).
 
-Stages: read (Parquet to columns), resolve (events to shifts), order (shifts by volunteer and time), compute (credit,
-hours, station days, honours). Peers, over the same log in the same run: the eventsourcing library's projection runner
-with its view in memory; a plain fold over event objects, with and without reading and decoding them; DuckDB over the
-same Parquet. All peers but DuckDB use one core, and all compute less (bench/stock.py, bench/folds.py).
+Stages: read (Parquet to columns, and meanwhile events to shifts), order (shifts by volunteer and time), compute
+(credit, hours, station days, projects, honours). `memory` says how fast the machine copies memory, how many bytes the
+replay moves at least, and how long that alone would take. Peers, over the same log in the same run: the eventsourcing
+library's projection runner with its view in memory; a plain fold over event objects, with and without reading and
+decoding them; DuckDB over the same Parquet. All peers but DuckDB use one core, and all compute less (bench/stock.py,
+bench/folds.py).
 """
 
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
-from time import sleep
+from time import perf_counter, sleep
+
+import numpy as np
 
 from bench.common import (
     Options,
@@ -30,11 +35,14 @@ from bench.stock import memory_projection
 from projections.read_models import ReadModels, compute
 from projections.rule_table import honor_ids, rule_table
 from projections.rules import RuleTimeline
+from projections.schema import DTYPES, Array, ShiftEvents
 from replay import store
 from replay.archive import Archive
 from replay.published import published_rules
 from replay.rows import rows_of
 
+EVENT_BYTES = sum(np.dtype(DTYPES.get(name, np.int32)).itemsize for name in ShiftEvents._fields)
+COPIED_BYTES = 1 << 29
 PAUSE_SECONDS = 5.0
 """A replay that follows another straight on runs in memory that it was just using. After a pause a virtual machine may
 have given that memory back to its host (seen: a second more); `after_pause` tells both apart."""
@@ -43,11 +51,10 @@ have given that memory back to its host (seen: a second more); `after_pause` tel
 def replay_once(archive: Archive, timeline: RuleTimeline) -> tuple[Stopwatch, ReadModels]:
     """Replay the whole archive, one stage after the other."""
     watch = Stopwatch()
-    facts = archive.facts(threads=os.cpu_count() or 1)
+    threads = os.cpu_count() or 1
+    facts = archive.facts(threads=threads)
     watch.lap("read")
-    resolved = facts.resolved()
-    watch.lap("resolve")
-    table = facts.ordered(resolved)
+    table = facts.ordered(facts.resolved(), threads=threads)
     watch.lap("order")
     models = compute(
         table,
@@ -55,10 +62,40 @@ def replay_once(archive: Archive, timeline: RuleTimeline) -> tuple[Stopwatch, Re
         facts.station_kinds(),
         rule_table(timeline, facts.projects.number),
         facts.served_counts(),
-        threads=os.cpu_count() or 1,
+        threads=threads,
     )
     watch.lap("compute")
     return watch, models
+
+
+def memory(archive: Archive, models: ReadModels) -> dict[str, float]:
+    """Return what the memory of this machine would allow: every array of a replay written once and read once."""
+    threads = os.cpu_count() or 1
+    block = np.ones(COPIED_BYTES // threads, np.uint8)
+    targets = [np.ones_like(block) for _ in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        rates = []
+        for _ in range(5):
+            begun = perf_counter()
+            list(pool.map(lambda target: np.copyto(target, block), targets))
+            rates.append(2 * block.nbytes * threads / (perf_counter() - begun))
+    facts = archive.facts()
+    shifts = facts.resolved()
+    event_bytes = sum(segment.shift_events for segment in archive.segments) * EVENT_BYTES
+    arrays: list[Array] = [
+        *shifts,
+        facts.ordered(shifts).rows,
+        *facts.other_events,
+        models.hours,
+        models.stations,
+        models.projects,
+    ]
+    moved = archive.bytes_on_disk() + 2 * (event_bytes + sum(array.nbytes for array in arrays))
+    return {
+        "gib_per_second": round(median(rates) / (1 << 30), 2),
+        "bytes_at_least": moved,
+        "seconds_at_least": round(moved / median(rates), 4),
+    }
 
 
 def check(ledger: BenchLedger, models: ReadModels, timeline: RuleTimeline) -> None:
@@ -88,6 +125,7 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
         "stages": median_stages(runs),
         "after_pause": {"pause_seconds": pause, "seconds": round(median_seconds(paused), 4)},
         "threads": os.cpu_count(),
+        "memory": memory(archive, models),
         "rows": {
             "hours": len(models.hours),
             "station_days": int(models.stations.any(axis=2).sum()),
