@@ -292,12 +292,13 @@ def log(
     *,
     after: Annotated[int, typer.Option(min=0, help="The position to begin behind.")] = 0,
     limit: Annotated[int, typer.Option(min=1, help="Events at most.")] = 20,
+    known_at: KnownAt = None,
     json: Json = False,
 ) -> None:
     """The events themselves; with --json one a line."""
     from api.cli_read import log
 
-    log(_data(context), after, limit, as_json=json)
+    log(_data(context), after, limit, known_at, as_json=json)
 
 
 @export.command("credits")

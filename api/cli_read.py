@@ -185,10 +185,11 @@ def standings(data: Path, honor: str, limit: int, after: str | None, texts: Axis
 # --- the log --------------------------------------------------------------------------------------------------------
 
 
-def log(data: Path, after: int, limit: int, *, as_json: bool) -> None:
+def log(data: Path, after: int, limit: int, known_at: str | None = None, *, as_json: bool) -> None:
     """Show events."""
     with open_ledger(data) as ledger:
-        events = events_of(ledger, after, ledger.log.head(), limit)
+        until = ledger.log.head() if known_at is None else position_of(ledger.log, known_at)
+        events = events_of(ledger, after, until, limit)
         if as_json:
             for event in events:
                 print_line(event)

@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
-from api.dependencies import CallerHere, ReadingHere, ServiceHere
+from api.dependencies import ReadingHere, ServiceHere
 from api.service import OpenLedger
 from ledger.names import Position
 from replay import answers
-from replay.queries import logged_event
+from replay.queries import UnknownNameError, logged_event
 
 PAGE_EVENTS_MAX = 1000
 NDJSON = "application/x-ndjson"
@@ -25,6 +25,12 @@ class LogPage(answers.Basis):
 
     events: list[answers.LoggedEvent]
     next_after: int | None
+
+
+class LogEntry(answers.Basis):
+    """One event of the log."""
+
+    event: answers.LoggedEvent
 
 
 @router.get(
@@ -58,10 +64,15 @@ def log(
 
 @router.get("/{position}", summary="One event")
 def event(
-    position: Annotated[int, Path(ge=1, description="Its position in the log.")], service: ServiceHere, _: CallerHere
-) -> answers.LoggedEvent:
-    """The event at a position, as it is stored: what numbers lead back to."""
-    return service.ledger.queries.event(position)
+    position: Annotated[int, Path(ge=1, description="Its position in the log.")],
+    service: ServiceHere,
+    reading: ReadingHere,
+) -> LogEntry:
+    """The event at a position, as it is stored: what numbers lead back to. `known_at` cuts it."""
+    known_at = reading.axes.known_at
+    if known_at is not None and position > known_at:
+        raise UnknownNameError("event", str(position))
+    return LogEntry(**dict(reading.basis()), event=service.ledger.queries.event(position))
 
 
 def events_of(ledger: OpenLedger, after: int, until: Position, limit: int | None) -> Iterator[answers.LoggedEvent]:
