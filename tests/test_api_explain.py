@@ -166,7 +166,8 @@ def test_shifts_come_in_pages(served: Served) -> None:
     address = f"/v1/volunteers/{volunteer}/shifts"
     whole = served.get(address, at_least=position).json()
     assert (len(whole["shifts"]), whole["next_after"]) == (4, None)
-    pages, after = [], {}
+    pages: list[dict[str, Any]] = []
+    after: dict[str, Any] = {}
     while True:
         page = served.get(address, limit=1, **after).json()
         pages += page["shifts"]
