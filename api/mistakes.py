@@ -22,8 +22,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from api.axes import AxisError
     from api.keys import UnknownKeyError
     from projections.rules import RulesError
-    from replay.manifest import ArchiveError
     from replay.generations import GenerationInUseError, UnknownGenerationError
+    from replay.manifest import ArchiveError
     from replay.published import NoRulesError
     from replay.queries import UnknownNameError
     from replay.rebuild import NotPublishedError, OvertakenError, VerificationError
