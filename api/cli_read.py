@@ -49,9 +49,7 @@ def read_rules(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
-        raise Mistake(
-            f"--rules {path} is neither a version, a digest nor a file that is there; check the path"
-        ) from None
+        raise Mistake(f"{path} is neither a version nor a file that is there; check the path") from None
     except ValueError:
         raise Mistake(f"{path} is not text in UTF-8; save it so") from None
 
