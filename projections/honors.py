@@ -16,7 +16,9 @@ from projections.schema import CREDITED, DAY, DAYS, NO_DAY, NONE, ROW, SCANNED, 
 
 
 class HonorWorkspace(NamedTuple):
-    """Working memory of one thread: the days of a volunteer's pieces in order, and the minutes credited on each."""
+    """Working memory of one thread: the days of a volunteer's pieces in order, and the minutes credited up to the end
+    of each.
+    """
 
     days: Ints
     credited: Ints
@@ -41,11 +43,8 @@ def reach_honors(
 ) -> None:
     """Write to `reached` (int32[honours]) the day number on which each honour was reached, or `NO_DAY`."""
     days = _sum_by_day(table, pieces, count, work)
-    credited = work.credited
     asked, scanned_only, holds_from = rules.honors.minutes, rules.honors.scanned_only, rules.holds_from
-    total = volunteers.opening_minutes[volunteer]
-    for number in range(days):
-        total += credited[number]
+    total = volunteers.opening_minutes[volunteer] + (work.credited[days - 1] if days else 0)
     sets = len(holds_from)
     for honor in range(len(reached)):
         reached[honor] = NO_DAY
@@ -63,7 +62,7 @@ def reach_honors(
 
 @inlined
 def _sum_by_day(table: ShiftTable, pieces: Ints, count: int, work: HonorWorkspace) -> int:
-    """Sum credited minutes by day; return how many days."""
+    """Sum credited minutes up to each day; return how many days."""
     grades, touched, credited, scanned = table.rows[:, SCANNED], work.days, work.credited, work.scanned
     days = 0
     for number in range(count):
@@ -81,6 +80,9 @@ def _sum_by_day(table: ShiftTable, pieces: Ints, count: int, work: HonorWorkspac
         credited[place] += minutes
         if grades[pieces[number, ROW]]:
             scanned[place] += minutes
+    for place in range(1, days):
+        credited[place] += credited[place - 1]
+        scanned[place] += scanned[place - 1]
     return days
 
 
@@ -111,23 +113,26 @@ def _first_day(
     work: HonorWorkspace,
 ) -> int:
     """Return the first day from `earliest` on, before `until`, at whose end the minutes are met, or `NO_DAY`."""
-    if earliest >= until:
-        return NO_DAY
-    opening_day = NO_DAY if scanned_only else volunteers.opening_day[volunteer]
-    credited = work.scanned if scanned_only else work.credited
-    touched = work.days
-    opening = volunteers.opening_minutes[volunteer]
-    total = 0
-    number = 0
-    day = earliest
-    while day < until:
-        while number < days and touched[number] <= day:
-            total += credited[number]
-            number += 1
-        if total + (opening if opening_day <= day else 0) >= minutes:
-            return day
-        following = touched[number] if number < days else NO_DAY
-        if day < opening_day < following:
-            following = opening_day
-        day = following
-    return NO_DAY
+    first = _day_of_total(minutes, days, work.days, work.scanned if scanned_only else work.credited)
+    if not scanned_only and volunteers.opening_day[volunteer] != NO_DAY:
+        others = minutes - volunteers.opening_minutes[volunteer]
+        first = min(
+            first, max(volunteers.opening_day[volunteer], _day_of_total(others, days, work.days, work.credited))
+        )
+    first = max(first, earliest)
+    return first if first < until else NO_DAY
+
+
+@inlined
+def _day_of_total(minutes: int, days: int, touched: Ints, totals: Ints) -> int:
+    """Return the first day at whose end the total is so many minutes: totals never fall. `NO_DAY` if it never is."""
+    if minutes <= 0:
+        return -NO_DAY
+    low, high = 0, days
+    while low < high:
+        middle = (low + high) // 2
+        if totals[middle] < minutes:
+            low = middle + 1
+        else:
+            high = middle
+    return touched[low] if low < days else NO_DAY

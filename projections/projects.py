@@ -41,7 +41,7 @@ _VOLUNTEERS = PROJECT_COLUMNS.index("volunteers")
 class ProjectTotals(NamedTuple):
     """What one thread adds up. `slot` is `year * YEAR_SLOTS + month`, years counted from the first."""
 
-    sums: Longs  # [project, slot, PROJECT_COLUMNS]; of month 0 only the volunteers until `finished`
+    sums: Ints  # [project, slot, PROJECT_COLUMNS]; of month 0 only the volunteers until `finished`
     slots: Ints  # by day, counted from the first day of the replay
     months: Longs  # by project: the volunteer and month last counted there
     years: Longs  # by project: the volunteer and year last counted there
@@ -51,7 +51,7 @@ def project_totals(projects: int, first_day: int, last_day: int) -> ProjectTotal
     """Allocate sums for so many projects and the days from the first to the last."""
     slots, years = _slots(first_day, last_day)
     return ProjectTotals(
-        sums=np.zeros((projects, years * YEAR_SLOTS, len(PROJECT_COLUMNS)), np.int64),
+        sums=np.zeros((projects, years * YEAR_SLOTS, len(PROJECT_COLUMNS)), np.int32),
         slots=slots,
         months=np.full(projects, NONE, np.int64),
         years=np.full(projects, NONE, np.int64),
@@ -103,7 +103,7 @@ def finished(parts: list[ProjectTotals], served: Ints, first_day: int) -> Longs:
     Returns:
         int64[projects, years, YEAR_SLOTS, PROJECT_COLUMNS], years from `first_year` on.
     """
-    sums = parts[0].sums
+    sums = parts[0].sums.astype(np.int64)
     for part in parts[1:]:
         sums += part.sums
     at_project = served[served[:, SERVED_PROJECT] >= 0]
