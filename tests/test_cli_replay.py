@@ -39,7 +39,7 @@ def ledger(new_database_url: object, tmp_path_factory: pytest.TempPathFactory) -
         yield database, tmp_path_factory.mktemp("archive")
 
 
-@settings(patiently, max_examples=25)
+@settings(patiently, max_examples=12)
 @given(case=cases(), data=st.data())
 def test_a_replay_known_at_a_position_equals_one_of_a_ledger_that_stopped_there(
     ledger: tuple[Database, Path], case: Case, data: st.DataObject

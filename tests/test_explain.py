@@ -46,7 +46,7 @@ def explained(events: list[Event], timeline: RuleTimeline, day: date = DAY, volu
 # --- against the oracle ---------------------------------------------------------------------------------------------
 
 
-@settings(patiently, max_examples=60)
+@settings(patiently, max_examples=40)
 @given(case=cases())
 def test_every_day_is_told_to_the_minute_as_the_oracle_counts_it(case: Case) -> None:
     pieces = credit(case.events, case.timeline).pieces
@@ -105,7 +105,7 @@ def _holders_hold(shift: ExplainedShift, day: DayExplanation) -> None:
             assert held == stretch.minutes
 
 
-@settings(patiently, max_examples=30)
+@settings(patiently, max_examples=15)
 @given(case=cases())
 def test_the_days_in_brief_are_the_days_of_the_pieces_the_latest_first(case: Case) -> None:
     pieces = credit(case.events, case.timeline).pieces

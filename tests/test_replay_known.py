@@ -46,7 +46,7 @@ def filled(ledger: LEDGER, case: Case) -> Queries:
     return Queries(database, archive)
 
 
-@settings(patiently, max_examples=20)
+@settings(patiently, max_examples=12)
 @given(case=cases(), data=st.data())
 def test_a_volunteer_known_at_a_position_is_told_as_by_a_ledger_that_stopped_there(
     ledger: LEDGER, case: Case, data: st.DataObject
