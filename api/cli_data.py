@@ -81,7 +81,7 @@ def export_credits(data: Path, output: Path, kind: str, texts: AxisTexts, *, as_
             written = write_credits(
                 output,
                 "parquet" if kind == "parquet" else "csv",
-                ledger.archive.facts(until=known_at),
+                ledger.archive.facts_from(ledger.database, known_at),
                 rules.timeline(),
                 valid_until=axes.valid_until,
                 metadata={"known_at": str(known_at), "rules_version": str(rules.version), "rules": rules.digest},

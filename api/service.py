@@ -1,7 +1,8 @@
 """One process's hold on a ledger: the database, the archive, and what runs while requests are served.
 
     OpenLedger   what a command line needs: the log, the archive, queries, keys; nothing runs
-    Service      what a server needs beside it: the intake, grouping commits, the follower, jobs, each with its thread
+    Service      what a server needs beside it: the intake, grouping commits, the follower, the archivist and jobs,
+                 each with its thread
 
 Wiring only: nothing here decides or derives.
 """
@@ -27,6 +28,7 @@ from ledger.rejections import Refused, Rejection
 from projections.rule_check import require_sound
 from replay import store
 from replay.archive import Archive
+from replay.archivist import Archivist
 from replay.follower import Follower
 from replay.published import NoRulesError, Rules, published_rules
 from replay.queries import Queries
@@ -54,11 +56,7 @@ class OpenLedger:
 
     @cached_property
     def archive(self) -> Archive:
-        """The archive, opened when it is first needed: not every ledger that is read has a sound one.
-
-        Raises:
-            replay.archive.ArchiveError: it belongs to another ledger, or is damaged.
-        """
+        """The archive; what is wrong with it is told when it is used."""
         return Archive(self.data / "archive", self.log.identity())
 
     @cached_property
@@ -134,17 +132,20 @@ class Service:
         self.ledger = ledger
         self.commits = GroupCommit(ledger.intake)
         self.follower = Follower(ledger.database)
+        self.archivist = Archivist(ledger.database, ledger.archive)
         self.jobs = Jobs()
 
     def start(self) -> None:
-        """Follow the log."""
+        """Follow the log, and let the archive grow."""
         self.follower.start()
+        self.archivist.start()
 
     def close(self) -> None:
         """Stop long work, finish what was accepted, then stop following."""
         self.jobs.close()
         self.commits.close()
         self.follower.close()
+        self.archivist.close()
 
 
 @contextmanager

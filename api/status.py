@@ -88,7 +88,7 @@ def status(service: ServiceHere, _caller: CallerHere) -> Status:
         archive=health.archive,
         jobs=JobsUnderWay(running=states.count("running"), waiting=states.count("waiting")),
         alert=alert,
-        problems=[*([alert] if alert else []), *health.problems],
+        problems=[said for said in (alert, service.archivist.alert, *health.problems) if said],
     )
 
 

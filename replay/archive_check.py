@@ -11,6 +11,7 @@ flipped bit. Both go span by span (a million events), and may go on while the ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,14 +20,14 @@ import pyarrow.compute as pc
 
 from ledger.database import Database
 from replay.archive_folder import digest_of
-from replay.archive_growth import SEGMENT_EVENTS, spans
+from replay.archive_growth import span_of, spans
 from replay.archive_reader import guarded
 from replay.log_columns import Dictionaries
 from replay.log_reader import HoleError, LogRange, read_ahead, read_range
 from replay.manifest import ArchiveDamagedError, PartDigest, Segment
 from replay.open_archive import OpenArchive
 from replay.progress import Progress, ignore
-from replay.segments import SCHEMAS, Part, read_table, tables_of
+from replay.segments import NAME_KINDS, NAMES, SCHEMAS, Part, read_table, tables_of
 
 COMPARING, CHECKING = "comparing with the log", "reading files"
 
@@ -100,8 +101,7 @@ def _check_span_files(archive: OpenArchive, first: int) -> list[Finding]:
 
 
 def _span(archive: OpenArchive, first: int) -> list[Segment]:
-    number = (first - 1) // SEGMENT_EVENTS
-    return [segment for segment in archive.segments if (segment.first - 1) // SEGMENT_EVENTS == number]
+    return [segment for segment in archive.segments if span_of(segment.first) == span_of(first)]
 
 
 def check_log(archive: OpenArchive, database: Database, progress: Progress = ignore) -> list[Finding]:
@@ -155,36 +155,54 @@ def _compared(taken: LogRange, low: int, part: PartDigest) -> list[Finding]:
 
 def _check_columns(archive: OpenArchive, parts: Sequence[Part], first: int, last: int) -> list[Finding]:
     """Compare the files of a span with what its parts become today."""
-    tables = [tables_of(part) for part in parts]
+    derived = [tables_of(part) for part in parts]
     findings = []
-    for file, schema in SCHEMAS.items():
-        expected = pa.concat_tables([table[file] for table in tables])
-
-        def read(file: str = file, schema: Any = schema) -> Any:
-            paths = [archive.folder / segment.folder / file for segment in _span(archive, first)]
-            return pa.concat_tables([guarded(path, read_table).cast(schema) for path in paths])
-
+    for file in SCHEMAS:
+        expected = pa.concat_tables([tables[file] for tables in derived])
         try:
-            found = archive.retried(read).slice(0, len(expected))  # it may have grown meanwhile
+            found, end = archive.retried(partial(_read_span, archive, first, file))
         except ArchiveDamagedError as error:
             findings.append(Finding(first, last, str(error)))
             continue
-        findings += [
-            Finding(*_where(expected, row, first, last), what) for what, row in _differences(file, found, expected)
-        ]
+        for kind, rows in _split(file, expected).items():
+            there = _split(file, found).get(kind, found.slice(0, 0))
+            if end > last:  # it has grown meanwhile
+                there = _until(there, last, len(rows))
+            differences = _differences(file, there, rows)
+            findings += [Finding(*_where(rows, row, first, last), what) for what, row in differences]
     return findings
+
+
+def _read_span(archive: OpenArchive, first: int, file: str) -> tuple[Any, int]:
+    """Read one file of all segments of a span as it is now, and return where the span ends."""
+    segments = _span(archive, first)
+    paths = [archive.folder / segment.folder / file for segment in segments]
+    return pa.concat_tables([guarded(path, read_table).cast(SCHEMAS[file]) for path in paths]), segments[-1].last
+
+
+def _split(file: str, table: Any) -> dict[str, Any]:
+    """Split names by kind: each kind is in order, but how they alternate depends on the steps of growing."""
+    if file != NAMES:
+        return {"": table}
+    return {kind: table.filter(pc.equal(table["kind"], kind)) for kind in NAME_KINDS}
+
+
+def _until(table: Any, last: int, rows: int) -> Any:
+    """Leave out what was added behind a position."""
+    if "position" in table.schema.names:
+        return table.filter(pc.less_equal(table["position"], last))
+    return table.slice(0, rows)
 
 
 def _differences(file: str, found: Any, expected: Any) -> Iterator[tuple[str, int | None]]:
     """Yield what differs in a file, by column, and the first row that does; None if rows are missing."""
     if len(found) != len(expected):
-        yield f"{file} has {len(found)} rows, the log makes {len(expected)}", None
+        yield f"{file} has {len(found)} rows where the log makes {len(expected)}", None
         return
     for name in expected.schema.names:
         if not found[name].equals(expected[name]):
-            same = pc.fill_null(
-                pc.equal(found[name], expected[name]), pc.and_(found[name].is_null(), expected[name].is_null())
-            )
+            neither = pc.and_(found[name].is_null(), expected[name].is_null())
+            same = pc.fill_null(pc.equal(found[name], expected[name]), neither)
             row = int(np.flatnonzero(~same.to_numpy())[0])
             yield f"{file} says {found[name][row]} as {name}, the log {expected[name][row]}", row
 

@@ -143,9 +143,14 @@ def cut(after: int, head: int) -> list[tuple[int, int]]:
     return parts
 
 
+def span_of(position: int) -> int:
+    """Return the number, from 0, of the whole segment that a position is to be in."""
+    return (position - 1) // SEGMENT_EVENTS
+
+
 def spans(segments: Sequence[Segment]) -> list[list[Segment]]:
     """Group segments by the whole segments they are to become."""
-    return [list(span) for _, span in groupby(segments, key=lambda segment: (segment.first - 1) // SEGMENT_EVENTS)]
+    return [list(span) for _, span in groupby(segments, key=lambda segment: span_of(segment.first))]
 
 
 def mergeable(segments: Sequence[Segment]) -> slice | None:

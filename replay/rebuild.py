@@ -173,7 +173,7 @@ def read_facts(database: Database, archive: Archive, until: int | None, progress
     progress(READING, 0, 0)
     reached = archive.bring_up_to_date(database, lambda _, done, in_all: progress(READING, done, in_all))
     position = reached if until is None else until
-    return archive.facts(until=position), position
+    return archive.facts_from(database, position), position
 
 
 def catch_up(

@@ -236,6 +236,6 @@ def points(
             rules = published_rules(database.log, known_at=position)
         if position not in known:
             progress("reading the archive", 0, 0)
-            known[position] = archive.facts(until=position)
+            known[position] = archive.facts_from(database, position)
         found.append(Point(known[position], rules, position))
     return found[BEFORE], found[AFTER]

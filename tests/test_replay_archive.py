@@ -22,7 +22,7 @@ from ledger.database import Database
 from ledger.events import Event
 from ledger.names import shift_stream
 from ledger.writing import head_position, take_lock, write_events
-from projections.facts import Facts, facts_of
+from projections.facts import facts_of
 from replay import archive_folder, archive_growth
 from replay.archive import Archive
 from replay.archive_check import check
@@ -30,6 +30,7 @@ from replay.log_reader import HoleError
 from replay.manifest import ArchiveBusyError, ArchiveDamagedError, ArchiveDisagreesError, ArchiveError
 from replay.rebuild import replay
 from replay.segments import SHIFT_EVENTS
+from tests.archives import assert_same_facts
 from tests.histories import Case, cases, history, patiently
 from tests.replaying import append, as_rules, as_sets, empty, replayed
 
@@ -59,18 +60,6 @@ def filled(database: Database, tmp_path: Path) -> tuple[Database, Archive, list[
     append(database, events, Counter())
     archive.catch_up(database)
     return database, archive, events
-
-
-def assert_same_facts(found: Facts, expected: Facts) -> None:
-    for table in ("shifts", "other_events"):
-        for name, column in getattr(found, table)._asdict().items():
-            np.testing.assert_array_equal(column, getattr(getattr(expected, table), name), err_msg=name)
-            assert column.dtype == getattr(getattr(expected, table), name).dtype, name
-    for names in ("volunteers", "stations", "projects", "raise_ids"):
-        assert getattr(found, names).texts() == getattr(expected, names).texts()
-    shifts = np.arange(len(expected.shifts.flags), dtype=np.int32)
-    if len(shifts):
-        np.testing.assert_array_equal(found.shift_keys(shifts), expected.shift_keys(shifts))
 
 
 @settings(patiently, max_examples=60)

@@ -1,0 +1,69 @@
+"""Small segments are merged: few remain, each event is rewritten seldom, and none lies in two that count."""
+
+from __future__ import annotations
+
+from math import log
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from replay import archive_growth
+from replay.archive_growth import cut, mergeable, spans
+from replay.manifest import Segment, joined
+from tests.histories import patiently
+
+WHOLE = 4096
+
+
+@pytest.fixture(autouse=True)
+def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_growth, "SEGMENT_EVENTS", WHOLE)
+
+
+def a_segment(first: int, last: int) -> Segment:
+    return Segment("", first, last, 0, 0, 0, 0, 0, {}, ())
+
+
+def grown(batches: list[int]) -> tuple[list[Segment], dict[int, int], int]:
+    """Return the segments after these batches, how often the events of each batch were written, and the most segments
+    there ever were.
+    """
+    segments: list[Segment] = []
+    written: dict[int, int] = {}  # by the last position of each batch
+    position = most = 0
+    for events in batches:
+        for low, high in cut(position, position + events):
+            segments.append(a_segment(low + 1, high))
+        position += events
+        written[position] = 1
+        while run := mergeable(segments):
+            merged = joined(segments[run], (), "")
+            segments[run] = [merged]
+            for last in written:
+                written[last] += merged.first <= last <= merged.last
+        most = max(most, len(segments))
+    return segments, written, most
+
+
+@settings(patiently, max_examples=60)
+@given(batches=st.lists(st.one_of(st.integers(1, 5), st.integers(1, 300), st.integers(1, 9000)), max_size=120))
+def test_segments_stay_few_and_events_are_rewritten_seldom(batches: list[int]) -> None:
+    segments, written, most = grown(batches)
+    position = sum(batches)
+    # Nothing is lost, and nothing lies in two segments.
+    assert [segment.first for segment in segments] == [1, *(segment.last + 1 for segment in segments[:-1])][
+        : len(segments)
+    ]
+    assert (segments[-1].last if segments else 0) == position
+    # A span that is there is one segment; of the last one, each is more than twice as large as all behind it.
+    assert all(len(span) == 1 for span in spans(segments) if span[-1].last % WHOLE == 0)
+    assert most <= position // WHOLE + log(WHOLE, 3) + 2
+    # Each merge makes an event's segment half as large again, or whole.
+    assert max(written.values(), default=1) <= log(WHOLE, 1.5) + 2
+
+
+def test_even_batches_are_rewritten_less_than_five_times() -> None:
+    _, written, most = grown([WHOLE // 20] * 200)
+    assert sum(written.values()) / len(written) < 5
+    assert most <= 10 + 4
