@@ -39,16 +39,12 @@ class GenerationHealth(Answer):
 
 
 class ArchiveHealth(Answer):
-    """The archive. `lag`: the events it still has to take in; `problem`: why it cannot be used, if so.
-
-    `holes`: positions within it of which it holds nothing.
-    """
+    """The archive. `lag`: the events it still has to take in; `problem`: why it cannot be used, if so."""
 
     position: int
     lag: int
     segments: int
     size_bytes: int
-    holes: int
     problem: str | None
 
 
@@ -63,9 +59,9 @@ class Deep(Answer):
 class LedgerHealth(Answer):
     """How a ledger is. `lag_seconds`: how long the oldest event that read models lack has been in the log.
 
-    `seen`: the positions that are taken in. `holes`: positions that should hold an event and do not, by what the
-    archive counted when it read them, by the log behind it, and by the whole log where that was recounted. `problems`:
-    what is wrong, each in a sentence; empty where all is well.
+    `seen`: the positions that are taken in. `holes`: positions that should hold an event and do not: of those
+    behind the archive (which refuses a log with holes when it reads one), or of all where the log was recounted.
+    `problems`: what is wrong, each in a sentence; empty where all is well.
     """
 
     head: int
@@ -96,7 +92,7 @@ def measure(
     with snapshot(database) as (connection, generation):
         head = int(connection.execute(_HEAD).fetchall()[0][0])
         kept = _beside(kept, head)
-        holes = kept.holes + _missing(connection, min(kept.position, head), head)
+        holes = _missing(connection, min(kept.position, head), head)
         found = _recount(connection, generation, head) if deep else None
     if found is not None:
         holes = max(holes, head - found.counted_events)
@@ -173,14 +169,13 @@ def _archive(archive: Callable[[], Archive]) -> ArchiveHealth:
         found = archive()
         found.refresh()
     except ArchiveError as error:
-        return ArchiveHealth(position=0, lag=0, segments=0, size_bytes=0, holes=0, problem=str(error))
+        return ArchiveHealth(position=0, lag=0, segments=0, size_bytes=0, problem=str(error))
     segments = found.segments
     return ArchiveHealth(
         position=found.position,
         lag=0,
         segments=len(segments),
         size_bytes=found.bytes_on_disk(),
-        holes=found.position - sum(segment.shift_events + segment.other_events for segment in segments),
         problem=None,
     )
 

@@ -157,6 +157,17 @@ def test_events_that_read_models_lack_are_told_with_how_long_they_have_waited(
     assert "1 behind" in told("status").out
 
 
+def test_a_hole_is_seen_without_counting_the_whole_log(told: CommandLine, database_url: str) -> None:
+    with Database.open(database_url) as database:
+        ledger = OpenLedger(database, told.data)
+        for number in range(3):
+            give(ledger, "open-station", station=f"Z{number}", kind="city")
+        with database.pool.connection() as connection:
+            connection.execute("DELETE FROM ledger.stored_events WHERE notification_id = %s", (ledger.log.head() - 1,))
+    found = told("status")
+    assert (found.code, "1 positions of the log hold no event" in found.out) == (1, True), found.out
+
+
 def test_an_archive_that_cannot_be_read_is_told(told: CommandLine) -> None:
     (told.data / "archive" / "manifest.json").write_text("{}")
     found = told("status")
