@@ -33,6 +33,8 @@ generations = typer.Typer(help="List generations of the read models; switch to a
 app.add_typer(keys, name="keys")
 app.add_typer(export, name="export")
 app.add_typer(generations, name="generations")
+archive_app = typer.Typer(help="The log as Parquet: look at it, check it, make it anew, copy it.", no_args_is_help=True)
+app.add_typer(archive_app, name="archive")
 rules_app = typer.Typer(help="Check a file of rules; list and show those that are known.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 
@@ -392,6 +394,48 @@ def rules_show(
     from api.cli_rules import show_one
 
     show_one(_data(context), rules, as_json=json)
+
+
+ArchiveFolder = Annotated[
+    Path | None, typer.Argument(help="A copied archive, which needs no database; by default the ledger's own.")
+]
+
+
+@archive_app.command("status")
+def archive_status(context: typer.Context, folder: ArchiveFolder = None, *, json: Json = False) -> None:
+    """What the archive holds, and how far behind the log it is."""
+    from api.cli_archive import show
+
+    show(_data(context), folder, as_json=json)
+
+
+@archive_app.command("verify")
+def archive_verify(context: typer.Context, folder: ArchiveFolder = None, *, json: Json = False) -> int:
+    """Compare every part with the log, and every file with its checksum; exit code 1 if anything differs."""
+    from api.cli_archive import verify
+
+    return verify(_data(context), folder, as_json=json)
+
+
+@archive_app.command("rebuild")
+def archive_rebuild(context: typer.Context, *, json: Json = False) -> None:
+    """Make the archive anew from the log; the old one serves until the new one takes its place."""
+    from api.cli_archive import make_anew
+
+    make_anew(_data(context), as_json=json)
+
+
+@archive_app.command("copy")
+def archive_copy(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Where to: a folder that is empty, not there yet, or an older copy.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Copy the archive, enough for `hours replay --archive FOLDER` without the database; the archive may grow."""
+    from api.cli_archive import copy
+
+    copy(_data(context), folder, as_json=json)
 
 
 @keys.command("make")

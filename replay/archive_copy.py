@@ -13,7 +13,6 @@ from replay.archive_folder import UNFINISHED, copy_file, digest_of, finish, lock
 from replay.manifest import (
     ArchiveDamagedError,
     ArchiveError,
-    ForeignArchiveError,
     Manifest,
     Segment,
     read_manifest,
@@ -25,13 +24,17 @@ from replay.progress import Progress, ignore
 COPYING = "copying"
 
 
+class TargetError(ArchiveError):
+    """The folder to copy to cannot be used; the message says what to do."""
+
+
 def copy_archive(archive: OpenArchive, target: Path, progress: Progress = ignore) -> OpenArchive:
     """Copy an archive into a folder, and return the copy. Progress tells bytes.
 
     Raises:
-        ArchiveDamagedError: a file is not as it was written. ArchiveError: there is nothing to copy, the folder holds
-        other things, or could not be written; it then holds what it held.
-        ForeignArchiveError: the folder holds another ledger's archive.
+        TargetError: the folder holds other things, or another ledger's archive.
+        ArchiveDamagedError: a file is not as it was written. ArchiveError: there is nothing to copy, or the folder
+        could not be written; it then holds what it held.
     """
     archive.refresh()
     if not archive.segments:
@@ -57,14 +60,14 @@ def copy_archive(archive: OpenArchive, target: Path, progress: Progress = ignore
 def _refuse_others(archive: OpenArchive, target: Path) -> None:
     """Never write among other things, nor over another ledger's archive, nor onto itself."""
     if target.resolve() == archive.folder.resolve():
-        raise ArchiveError(f"{target} is the archive itself; name another folder to copy it to")
+        raise TargetError(f"{target} is the archive itself; name another folder to copy it to")
     if target.exists() and not target.is_dir():
-        raise ArchiveError(f"{target} is a file; name a folder to copy the archive to")
+        raise TargetError(f"{target} is a file; name a folder to copy the archive to")
     found = read_manifest(target)
     if found and found.ledger != archive.manifest.ledger:
-        raise ForeignArchiveError(target)
+        raise TargetError(f"{target} holds another ledger's archive; name another folder")
     if found is None and target.exists() and any(path.name not in {"lock", UNFINISHED} for path in target.iterdir()):
-        raise ArchiveError(f"{target} holds other things than an archive; name an empty folder, or one not there yet")
+        raise TargetError(f"{target} holds other things than an archive; name an empty folder, or one not there yet")
 
 
 def _copied(archive: OpenArchive, target: Path, progress: Progress) -> Manifest | None:

@@ -27,6 +27,7 @@ from replay.manifest import (
     read_manifest,
 )
 from replay.published import NoRulesError, Rules
+from replay.segments import RulesRow
 
 _T = TypeVar("_T")
 
@@ -111,10 +112,14 @@ class OpenArchive:
         Raises:
             NoRulesError: nothing (or not that version) had been published then.
         """
-        for found in reversed(self.retried(lambda: read_published(self.folder, self.segments))):
+        for found in reversed(self.published()):
             if version in {None, found.version} and (known_at is None or found.position <= known_at):
                 return Rules(found.version, found.digest, found.text)
         raise NoRulesError
+
+    def published(self) -> list[RulesRow]:
+        """Return all rule timelines that were published, in log order."""
+        return self.retried(lambda: read_published(self.folder, self.segments))
 
     def position_at(self, instant: int) -> Position:
         """Return the last position recorded at or before the instant (epoch seconds); 0 when there was none."""

@@ -15,10 +15,10 @@ from projections.facts import facts_of
 from replay import archive_copy, archive_growth
 from replay.archive import Archive
 from replay.archive_check import Finding, check, check_files, check_log
-from replay.archive_copy import copy_archive
+from replay.archive_copy import TargetError, copy_archive
 from replay.archive_folder import copy_file
 from replay.log_reader import read_ahead
-from replay.manifest import MANIFEST, ArchiveDamagedError, ArchiveError, ForeignArchiveError
+from replay.manifest import MANIFEST, ArchiveDamagedError, ArchiveError
 from replay.published import NoRulesError, Rules
 from tests.archives import EVENTS, Growing, assert_same_facts, published
 from tests.histories import instant, rule_set, rules, stamped
@@ -251,7 +251,7 @@ def test_nothing_else_is_overwritten(growing: Growing, tmp_path: Path) -> None:
     other.write(3)
     foreign = other.another()
     foreign.catch_up(growing.database)
-    with pytest.raises(ForeignArchiveError, match="it belongs to another ledger"):
+    with pytest.raises(TargetError, match="holds another ledger's archive"):
         copy_archive(foreign, tmp_path / "copy")
     assert (things / "letter.txt").read_text() == "keep me"
     assert Archive.open_copy(tmp_path / "copy").position == 24
