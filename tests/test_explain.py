@@ -255,6 +255,18 @@ def test_of_several_events_it_is_told_which_decide() -> None:
     assert one.stretches[0].positions == [4, 8]
 
 
+def test_of_two_check_outs_of_one_instant_the_scan_decides() -> None:
+    came, left = check_in("V1", "U1", at("09:00"), 1), check_out("V1", "U1", at("12:00"), 1)
+    attested = check_out("V1", "U1", at("12:00"), 1, evidence="paper")
+    for first, second in ((left, attested), (attested, left)):
+        (one,) = explained(stamped([*FOUNDING, came, first, second]), TIMELINE).shifts
+        assert one.grade == "scanned"
+        assert [(event.evidence, event.decides) for event in one.events if event.topic == "checked-out.v1"] == [
+            (first.evidence, ["check_out"] if first is left else []),
+            (second.evidence, ["check_out"] if second is left else []),
+        ]
+
+
 def test_a_shift_that_holds_no_time_is_told_apart_with_its_reason() -> None:
     events = stamped(
         [
