@@ -14,10 +14,8 @@ import numpy as np
 from projections.compiled import inlined, kernel
 from projections.credit import Workspace, credit_volunteer
 from projections.honors import HonorWorkspace, reach_honors
-from projections.projects import YEAR_SLOTS, ProjectTotals, add_project_months, project_totals
+from projections.projects import YEAR_SLOTS, add_project_months
 from projections.schema import (
-    CAPPED,
-    CLIPPED,
     COUNTED,
     CREDITED,
     DAY,
@@ -26,7 +24,6 @@ from projections.schema import (
     HOURS_COLUMNS,
     NO_DAY,
     NONE,
-    OVERLAPPED,
     PIECE_COLUMNS,
     PROJECT,
     RAW,
@@ -34,113 +31,51 @@ from projections.schema import (
     SCANNED,
     SHARE,
     STATION,
-    SUPERSEDED,
-    TOO_SHORT,
     Ints,
     Longs,
     ShiftTable,
     VolunteerTable,
 )
-from projections.sides import AFTER, BEFORE, BOTH, STATION_CHANGE_COLUMNS, TRACE_COLUMNS, Side
+from projections.sides import AFTER, BEFORE, BOTH, Side
+from projections.tallies import OPENING_SUM, PIECE_SUMS, SCANNED_SUM, SUMS, VOLUNTEERS_SUM, Rows, Sums
 from projections.windows import Windows, add_effects, weigh
 
-_CREDITED, _SCANNED, _OPENING = (TRACE_COLUMNS.index(name) for name in ("credited", "scanned", "opening_balance"))
-_ATTESTED = _SCANNED + 1
-_FACTOR = TRACE_COLUMNS.index("factor_change")
-_TRACE = len(TRACE_COLUMNS)
-_VOLUNTEERS = STATION_CHANGE_COLUMNS.index("volunteers")
-_STATION = len(STATION_CHANGE_COLUMNS)
 _HOURS = len(HOURS_COLUMNS)
 
 
-class Sums(NamedTuple):
-    """What one thread adds up, and its working memory; the first index of three is before, after, the same on both."""
+class Shared(NamedTuple):
+    """What holds for all volunteers of a comparison.
 
-    stations: Longs  # [3, stations, STATION_CHANGE_COLUMNS]
-    totals: Longs  # [3, TRACE_COLUMNS]
-    projects: tuple[ProjectTotals, ProjectTotals, ProjectTotals]
-    stamps: Longs  # [3, stations]: the volunteer and day last counted there
-    trace: Longs  # [3, TRACE_COLUMNS]: of one volunteer
-    by_year: Longs  # [3, years, HOURS_COLUMNS]: of one volunteer; zero between volunteers
-    reached: Ints  # [2, the most honours of a side]
-    part: Longs  # of one piece, in the order of TRACE_COLUMNS
+    credit: the sides differ in honours at most, so one credit serves both. honors: in what honours ask for, not even
+    that. least: of each side, the fewest minutes any honour asks for.
+    """
 
-
-class Rows(NamedTuple):
-    """What is kept of one range of volunteers. Rows are written from the front; `used` says how many of each."""
-
-    volunteers: Ints
-    traces: Longs
-    windows: Longs
-    years: Longs
-    honors: Ints
-    used: Longs
-
-
-def sums_of(before: Side, after: Side, projects: int, first_day: int, last_day: int) -> Sums:
-    stations = len(before.station_kind)
-    of_projects = [project_totals(projects, first_day, last_day) for _ in range(3)]
-    years = of_projects[0].sums.shape[1] // YEAR_SLOTS
-    honors = max(len(side.rules.honors.minutes) for side in (before, after))
-    return Sums(
-        stations=np.zeros((3, stations, _STATION), np.int64),
-        totals=np.zeros((3, _TRACE), np.int64),
-        projects=(of_projects[0], of_projects[1], of_projects[2]),
-        stamps=np.full((3, stations), -1, np.int64),
-        trace=np.zeros((3, _TRACE), np.int64),
-        by_year=np.zeros((3, years, _HOURS), np.int64),
-        reached=np.empty((2, honors), np.int32),
-        part=np.zeros(_TRACE, np.int64),
-    )
-
-
-def room_for(volunteers: int, names: int, honors: int, years: int) -> Rows:
-    """Make room for all of a range to differ; memory that no row is written to is never touched."""
-    return Rows(
-        volunteers=np.empty(volunteers, np.int32),
-        traces=np.empty((volunteers, 2, _TRACE), np.int64),
-        windows=np.zeros((volunteers, names), np.int64),
-        years=np.empty((volunteers * years, 2 + 2 * _HOURS), np.int64),
-        honors=np.empty((volunteers * honors, 4), np.int32),
-        used=np.zeros(5, np.int64),
-    )
-
-
-def written(rows: Rows) -> Rows:
-    """Keep the rows that were written, in memory of their own: the room for them is larger."""
-    one, two, three, four, five = rows.used.tolist()
-    return Rows(
-        volunteers=rows.volunteers[:one].copy(),
-        traces=rows.traces[:two].copy(),
-        windows=rows.windows[:three].copy(),
-        years=rows.years[:four].copy(),
-        honors=rows.honors[:five].copy(),
-        used=rows.used,
-    )
-
-
-# --- kernels --------------------------------------------------------------------------------------------------------
+    credit: bool
+    honors: bool
+    first_day: int
+    first_year: int
+    valid_until: int
+    least: tuple[int, int]
 
 
 @kernel
-def compare(
+def compare(  # noqa: PLR0912 - the way of one volunteer, from top to bottom
     low: int,
     high: int,
     before: Side,
     after: Side,
-    same_credit: bool,  # noqa: FBT001 - numba knows no keyword-only arguments
-    first_day: int,
-    year_zero: int,
-    valid_until: int,
+    shared: Shared,
     sums: Sums,
     windows: tuple[Windows, Windows],
     memory: Workspace,
     honors: HonorWorkspace,
     rows: Rows,
 ) -> None:
+    """Compare the volunteers of a range, and keep what differs in `rows`."""
     pieces = np.empty((1024, PIECE_COLUMNS), np.int32)
     others = np.empty((1024, PIECE_COLUMNS), np.int32)
-    reached = sums.reached
+    trace, reached, used = sums.trace, sums.reached, rows.used
+    first_day, valid_until = shared.first_day, shared.valid_until
     table, volunteers, station_kind, rules = before.table, before.volunteers, before.station_kind, before.rules
     other_table, other_volunteers, other_kind, other_rules = (
         after.table,
@@ -148,43 +83,70 @@ def compare(
         after.station_kind,
         after.rules,
     )
+    first, other_first = table.first, other_table.first
+    own = reached[BEFORE, : len(rules.honors.minutes)]
+    others_own = reached[AFTER, : len(other_rules.honors.minutes)]
     for volunteer in range(low, high):
-        count, pieces = credit_volunteer(volunteer, table, volunteers, station_kind, rules, memory, pieces)
-        count = _keep_until(valid_until, pieces, count)
-        other_count, same = count, True
-        if not same_credit:
+        count = other_count = 0
+        if first[volunteer + 1] > first[volunteer]:
+            count, pieces = credit_volunteer(volunteer, table, volunteers, station_kind, rules, memory, pieces)
+            count = _keep_until(valid_until, pieces, count)
+        if not shared.credit and other_first[volunteer + 1] > other_first[volunteer]:
             other_count, others = credit_volunteer(
                 volunteer, other_table, other_volunteers, other_kind, other_rules, memory, others
             )
             other_count = _keep_until(valid_until, others, other_count)
-            same = _same_pieces(table, pieces, count, other_table, others, other_count)
-        _reach(volunteer, before, valid_until, pieces, count, honors, reached[BEFORE])
-        _reach(volunteer, after, valid_until, pieces if same_credit else others, other_count, honors, reached[AFTER])
         opening = _opening(volunteer, volunteers, valid_until)
         other_opening = _opening(volunteer, other_volunteers, valid_until)
-        same &= opening == other_opening
-        _add(volunteer, BOTH if same else BEFORE, opening, table, pieces, count, first_day, sums)
+        same = shared.credit or (
+            opening == other_opening and _same_pieces(table, pieces, count, other_table, others, other_count)
+        )
+        here, there = (BOTH, BOTH) if same else (BEFORE, AFTER)
+        factors = _add(volunteer, here, opening, table, pieces, count, first_day, sums)
+        other_factors = factors
         if not same:
-            _add(volunteer, AFTER, other_opening, other_table, others, other_count, first_day, sums)
-        kept = rows.used[0]
-        _keep(volunteer, same, before.honors, after.honors, sums, rows, year_zero)
-        if same or rows.used[0] == kept or rows.traces[kept, 0, _FACTOR] == rows.traces[kept, 1, _FACTOR]:
+            other_factors = _add(volunteer, there, other_opening, other_table, others, other_count, first_day, sums)
+        _no_honors(reached)
+        minutes = volunteers.opening_minutes[volunteer] + trace[here, CREDITED - FIRST]
+        if minutes >= shared.least[BEFORE]:
+            reach_honors(volunteer, table, volunteers, rules, pieces, count, honors, own)
+        if same and shared.honors:
+            for honor in range(reached.shape[1]):
+                reached[AFTER, honor] = reached[BEFORE, honor]
+        elif other_volunteers.opening_minutes[volunteer] + trace[there, CREDITED - FIRST] >= shared.least[AFTER]:
+            if shared.credit:
+                reach_honors(volunteer, table, volunteers, other_rules, pieces, count, honors, others_own)
+            else:
+                reach_honors(
+                    volunteer, other_table, other_volunteers, other_rules, others, other_count, honors, others_own
+                )
+        kept = used[0]
+        _keep(volunteer, here, there, before.honors, after.honors, valid_until, sums, rows, shared.first_year)
+        if same or used[0] == kept or not _factor_differs(trace):
             continue
         for number in range(2):
-            side, sign = (before, -1) if number == BEFORE else (after, 1)
-            for group in range(0, len(windows[number].at), 2):
+            side, sign, there_are = (before, -1, factors) if number == BEFORE else (after, 1, other_factors)
+            for group in range(0, len(windows[number].at) if there_are else 0, 2):
                 weigh(windows[number], group)
                 count, pieces = credit_volunteer(
-                    volunteer,
-                    side.table,
-                    side.volunteers,
-                    side.station_kind,
-                    windows[number].rules,
-                    memory,
-                    pieces,
+                    volunteer, side.table, side.volunteers, side.station_kind, windows[number].rules, memory, pieces
                 )
                 count = _keep_until(valid_until, pieces, count)
                 add_effects(sign, group, windows[number], pieces, count, rows.windows, kept)
+
+
+@inlined
+def _factor_differs(trace: Longs) -> bool:
+    share, counted = SHARE - FIRST, COUNTED - FIRST
+    change = trace[BEFORE, share] - trace[BEFORE, counted]
+    return bool(change != trace[AFTER, share] - trace[AFTER, counted])
+
+
+@inlined
+def _no_honors(reached: Ints) -> None:
+    for side in range(2):
+        for honor in range(reached.shape[1]):
+            reached[side, honor] = NO_DAY
 
 
 @kernel
@@ -199,18 +161,6 @@ def _keep_until(valid_until: int, pieces: Ints, count: int) -> int:
                 pieces[kept, column] = pieces[number, column]
             kept += 1
     return kept
-
-
-@kernel
-def _reach(
-    volunteer: int, side: Side, valid_until: int, pieces: Ints, count: int, honors: HonorWorkspace, reached: Ints
-) -> None:
-    """Write the day on which each honour of one side was reached; a day after `valid_until` is never."""
-    own = reached[: len(side.rules.honors.minutes)]
-    reach_honors(volunteer, side.table, side.volunteers, side.rules, pieces, count, honors, own)
-    for honor in range(len(own)):
-        if own[honor] > valid_until:
-            own[honor] = NO_DAY
 
 
 @kernel
@@ -250,82 +200,81 @@ def _same_pieces(
 @kernel
 def _add(
     volunteer: int, side: int, opening: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, sums: Sums
-) -> None:
-    """Add pieces to a volunteer's trace and years, and to the stations and projects of a side."""
+) -> bool:
+    """Add pieces to a volunteer's trace and years, and to the stations and projects of a side; tell whether any factor
+    holds in them.
+    """
     stations, grades = table.rows[:, STATION], table.rows[:, SCANNED]
-    trace, part, by_year, at_station, stamps = sums.trace, sums.part, sums.by_year, sums.stations, sums.stamps
+    trace, by_year, at_station, stamps = sums.trace[side], sums.by_year[side], sums.stations[side], sums.stamps[side]
     projects = sums.projects[side]
     slots = projects.slots
-    for column in range(_TRACE):
-        trace[side, column] = 0
+    factors = False
+    for column in range(SUMS):
+        trace[column] = 0
     for number in range(count):
         station, day = stations[pieces[number, ROW]], pieces[number, DAY]
-        share, credited, counted = pieces[number, SHARE], pieces[number, CREDITED], pieces[number, COUNTED]
+        credited = pieces[number, CREDITED]
         scanned = credited if grades[pieces[number, ROW]] else 0
-        part[0] = pieces[number, FIRST]
-        part[1] = pieces[number, RAW]
-        part[2] = pieces[number, SUPERSEDED]
-        part[3] = pieces[number, TOO_SHORT]
-        part[4] = pieces[number, CLIPPED]
-        part[5] = pieces[number, OVERLAPPED]
-        part[6] = pieces[number, CAPPED]
-        part[7] = counted
-        part[8] = share - counted
-        part[9] = share - credited
-        part[10] = credited
-        part[11] = scanned
-        part[12] = credited - scanned
-        for column in range(_OPENING):
-            trace[side, column] += part[column]
-            at_station[side, station, column] += part[column]
-        if part[0]:
+        factors |= pieces[number, SHARE] != pieces[number, COUNTED]
+        for column in range(PIECE_SUMS):
+            trace[column] += pieces[number, FIRST + column]
+            at_station[station, column] += pieces[number, FIRST + column]
+        trace[SCANNED_SUM] += scanned
+        at_station[station, SCANNED_SUM] += scanned
+        if pieces[number, FIRST]:
             stamp = volunteer * DAYS + day  # shifts come in order of time, so equal days follow one another
-            if stamps[side, station] != stamp:
-                stamps[side, station] = stamp
-                at_station[side, station, _VOLUNTEERS] += 1
+            if stamps[station] != stamp:
+                stamps[station] = stamp
+                at_station[station, VOLUNTEERS_SUM] += 1
         year = slots[day - first_day] // YEAR_SLOTS
-        by_year[side, year, 0] += part[0]
-        by_year[side, year, 1] += part[1]
-        by_year[side, year, 2] += counted
-        by_year[side, year, 3] += credited
-        by_year[side, year, 4] += scanned
-        by_year[side, year, 5] += credited - scanned
-    add_project_months(volunteer, table, pieces, count, first_day, projects)
-    trace[side, _CREDITED] += opening
-    trace[side, _ATTESTED] += opening
-    trace[side, _OPENING] = opening
-    for column in range(_TRACE):
-        sums.totals[side, column] += trace[side, column]
+        by_year[year, 0] += pieces[number, FIRST]
+        by_year[year, 1] += pieces[number, RAW]
+        by_year[year, 2] += pieces[number, COUNTED]
+        by_year[year, 3] += credited
+        by_year[year, 4] += scanned
+        by_year[year, 5] += credited - scanned
+    if count:
+        add_project_months(volunteer, table, pieces, count, first_day, projects)
+    trace[OPENING_SUM] = opening
+    totals = sums.totals[side]
+    for column in range(SUMS):
+        totals[column] += trace[column]
+    return factors
 
 
 @kernel
 def _keep(
     volunteer: int,
-    same: bool,  # noqa: FBT001 - as above
+    before: int,
+    after: int,
     honors: Ints,
     other_honors: Ints,
+    valid_until: int,
     sums: Sums,
     rows: Rows,
     first_year: int,
 ) -> None:
-    """Write a volunteer's years, and the rest if anything differs."""
+    """Write a volunteer's years, and the rest if anything differs. A day after `valid_until` is never."""
     used, reached, trace = rows.used, sums.reached, sums.trace
-    before, after = (BOTH, BOTH) if same else (BEFORE, AFTER)
-    differs = _keep_years(volunteer, before, after, first_year, sums.by_year, rows.years, used)
+    differs = False
+    if trace[before, 0] or trace[before, 1] or trace[after, 0] or trace[after, 1]:
+        differs = _keep_years(volunteer, before, after, first_year, sums.by_year, rows.years, used)
     for honor in range(len(honors)):
         day = NO_DAY if honors[honor] == NONE else reached[BEFORE, honors[honor]]
         other_day = NO_DAY if other_honors[honor] == NONE else reached[AFTER, other_honors[honor]]
+        day = day if day <= valid_until else NO_DAY
+        other_day = other_day if other_day <= valid_until else NO_DAY
         if day != other_day:
             row = used[4]
             rows.honors[row, 0], rows.honors[row, 1] = volunteer, honor
             rows.honors[row, 2], rows.honors[row, 3] = day, other_day
             used[4] += 1
             differs = True
-    for column in range(_TRACE):
+    for column in range(SUMS):
         differs |= trace[before, column] != trace[after, column]
     if differs:
         rows.volunteers[used[0]] = volunteer
-        for column in range(_TRACE):
+        for column in range(SUMS):
             rows.traces[used[0], BEFORE, column] = trace[before, column]
             rows.traces[used[0], AFTER, column] = trace[after, column]
         for column in range(3):

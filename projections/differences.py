@@ -15,34 +15,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from projections.compare import Rows, Sums, compare, room_for, sums_of, written
+from projections.compare import Shared, compare
 from projections.credit import Workspace, workspace
 from projections.honors import HonorWorkspace, honor_workspace
 from projections.order import balanced
 from projections.projects import finished, first_year
 from projections.read_models import day_range
 from projections.schema import (
+    COUNTED,
+    CREDITED,
+    FIRST,
     NO_DAY,
     NONE,
     SERVED_DAY,
     SERVED_PEOPLE,
     SERVED_STATION,
+    SHARE,
     Ints,
     Longs,
 )
-from projections.sides import (
-    AFTER,
-    BEFORE,
-    BOTH,
-    STATION_CHANGE_COLUMNS,
-    Side,
-    same_credit,
-    same_facts,
-    widened,
-)
+from projections.sides import AFTER, BEFORE, BOTH, Side, least_minutes, same_credit, same_facts, same_honors, widened
+from projections.tallies import OPENING_SUM, SCANNED_SUM, VOLUNTEERS_SUM, Rows, Sums, room_for, sums_of, written
 from projections.windows import Windows, windows_of
 
-_PEOPLE = STATION_CHANGE_COLUMNS.index("people_served")
 _CHUNKS_PER_THREAD = 8
 
 
@@ -92,22 +87,36 @@ def differences(
     served = _standing(served[0], valid_until), _standing(served[1], valid_until)
     spans = [day_range(side.table, counts) for side, counts in zip((before, after), served, strict=True)]
     first_day, last_day = min(low for low, _ in spans), max(high for _, high in spans)
-    once = same_facts(before, after) and same_credit(before.rules, after.rules)
+    credit = same_facts(before, after) and same_credit(before.rules, after.rules)
     shifts = before.table.first + after.table.first
     ranges = balanced(shifts, threads * _CHUNKS_PER_THREAD)
-    year_zero = first_year(first_day)
+    everything = Shared(
+        credit=credit,
+        honors=same_facts(before, after) and same_honors(before, after),
+        first_day=first_day,
+        first_year=first_year(first_day),
+        valid_until=valid_until,
+        least=(least_minutes(before), least_minutes(after)),
+    )
     longest = max(int(np.diff(side.table.first).max(initial=0)) for side in (before, after))
-    free: SimpleQueue[tuple[Sums, tuple[Windows, Windows], Workspace, HonorWorkspace]] = SimpleQueue()
-    all_sums = [sums_of(before, after, projects, first_day, last_day) for _ in range(threads)]
-    for sums in all_sums:
+    free: SimpleQueue[_Memory | None] = SimpleQueue()
+    for _ in range(threads):
+        free.put(None)
+    made: list[Sums] = []
+
+    def begun() -> _Memory:
+        """Allocate what a thread needs, in the thread: what two threads write to must not lie side by side."""
+        sums = sums_of(before, after, projects, first_day, last_day)
+        made.append(sums)
         windows = windows_of(before.rules, before.window_names), windows_of(after.rules, after.window_names)
-        free.put((sums, windows, workspace(longest), honor_workspace()))
+        return _Memory(sums, windows, workspace(longest), honor_workspace())
 
     def work(low: int, high: int) -> Rows:
         mine = free.get()
         try:
-            rows = room_for(high - low, names, len(before.honors), mine[0].by_year.shape[1])
-            compare(low, high, before, after, once, first_day, year_zero, valid_until, *mine, rows)
+            mine = mine or begun()
+            rows = room_for(high - low, names, len(before.honors), mine.sums.by_year.shape[1])
+            compare(low, high, before, after, everything, *mine, rows)
         finally:
             free.put(mine)
         return written(rows)
@@ -121,15 +130,26 @@ def differences(
                 advance(high, len(shifts) - 1)
         finally:
             pool.shutdown(cancel_futures=True)
-    return _joined(parts, all_sums, served, first_day)
+    return _joined(parts, made, served, first_day)
+
+
+class _Memory(NamedTuple):
+    """What a thread works in."""
+
+    sums: Sums
+    windows: tuple[Windows, Windows]
+    shifts: Workspace
+    honors: HonorWorkspace
 
 
 def _joined(parts: Sequence[Rows], all_sums: Sequence[Sums], served: tuple[Ints, Ints], first_day: int) -> Differences:
     """Put the ranges one behind the other, and add the threads' sums and the people served up."""
     stations, totals = (np.sum([getattr(sums, name) for sums in all_sums], axis=0) for name in ("stations", "totals"))
-    by_side = np.ascontiguousarray((stations[:BOTH] + stations[BOTH]).transpose(1, 0, 2))
+    by_side = (stations[:BOTH] + stations[BOTH]).transpose(1, 0, 2)
+    people = np.zeros((len(by_side), 2), np.int64)
     for side, counts in enumerate(served):
-        np.add.at(by_side[:, side, _PEOPLE], counts[:, SERVED_STATION], counts[:, SERVED_PEOPLE])
+        np.add.at(people[:, side], counts[:, SERVED_STATION], counts[:, SERVED_PEOPLE])
+    no_opening = np.zeros_like(people)
     first, second = ([sums.projects[side] for sums in all_sums] for side in (BEFORE, AFTER))
     for number, sums in enumerate(all_sums):
         for totals_of_side in (first, second):
@@ -137,15 +157,26 @@ def _joined(parts: Sequence[Rows], all_sums: Sequence[Sums], served: tuple[Ints,
     rows = Rows._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Differences(
         volunteers=rows.volunteers,
-        traces=rows.traces,
+        traces=_traced(rows.traces, rows.traces[..., OPENING_SUM]),
         windows=rows.windows,
         years=rows.years,
         honors=rows.honors,
-        stations=by_side,
-        totals=totals[:BOTH] + totals[BOTH],
+        stations=np.concatenate(
+            [_traced(by_side, no_opening)[..., :-1], by_side[..., VOLUNTEERS_SUM, None], people[..., None]], axis=2
+        ),
+        totals=_traced(totals[:BOTH] + totals[BOTH], (totals[:BOTH] + totals[BOTH])[..., OPENING_SUM]),
         projects=(finished(first, served[BEFORE], first_day), finished(second, served[AFTER], first_day)),
         first_year=first_year(first_day),
     )
+
+
+def _traced(sums: Longs, opening: Longs) -> Longs:
+    """Turn sums of pieces into `TRACE_COLUMNS`: int64[..., SUMS] to int64[..., TRACE_COLUMNS]."""
+    counted, share, credited = (sums[..., column - FIRST] for column in (COUNTED, SHARE, CREDITED))
+    scanned = sums[..., SCANNED_SUM]
+    columns = [sums[..., column] for column in range(COUNTED - FIRST + 1)]
+    columns += [share - counted, share - credited, credited + opening, scanned, credited - scanned + opening, opening]
+    return np.stack(columns, axis=-1)
 
 
 def _standing(served: Ints, valid_until: int) -> Ints:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from projections.rule_table import RuleTable
-from projections.schema import NO_DAY, Ints, ShiftTable, VolunteerTable
+from projections.schema import NO_DAY, NONE, Ints, ShiftTable, VolunteerTable
 
 TRACE_COLUMNS: Final = (
     "shifts",
@@ -67,6 +67,18 @@ def same_credit(before: RuleTable, after: RuleTable) -> bool:
         [*rules[: RuleTable._fields.index("factors")], *rules.factors, *rules.zone] for rules in (before, after)
     )
     return all(np.array_equal(left, right) for left, right in zip(one, other, strict=True))
+
+
+def same_honors(before: Side, after: Side) -> bool:
+    """Tell whether two timelines ask for the same in every honour."""
+    one, other = ([side.rules.holds_from, *side.rules.honors, side.honors] for side in (before, after))
+    return all(np.array_equal(left, right) for left, right in zip(one, other, strict=True))
+
+
+def least_minutes(side: Side) -> int:
+    """Return the fewest minutes that any honour of a side asks for."""
+    asked = side.rules.honors.minutes
+    return int(asked[asked != NONE].min(initial=NO_DAY))
 
 
 def widened(side: Side, other: Side) -> Side:

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from projections.schema import Longs
 from projections.sides import AFTER, BEFORE, TRACE_COLUMNS
 from replay.what_if import Comparison
 from replay.what_if_answers import name_of
@@ -28,7 +30,7 @@ def volunteers_table(found: Comparison) -> Any:
     order = found.by_change
     traces, numbers = found.found.traces[order], found.found.volunteers[order]
     columns: dict[str, Any] = {
-        "volunteer": pa.array([found.volunteers[number] for number in numbers.tolist()], pa.string()),
+        "volunteer": pa.array(found.volunteers, pa.string()).take(pa.array(numbers)),
         "change_minutes": pa.array(found.changes[order]),
     }
     for at, name in enumerate(TRACE_COLUMNS):
@@ -36,21 +38,28 @@ def volunteers_table(found: Comparison) -> Any:
         for when, side in (("before", BEFORE), ("after", AFTER)):
             columns[f"{column}_{when}"] = pa.array(np.ascontiguousarray(traces[:, side, at]))
     honors = Honors(found)
-    told = [[";".join(ids) for ids in honors.of(number)] for number in numbers.tolist()]
-    for at, name in enumerate(_HONORS):
-        columns[name] = pa.array([row[at] for row in told], pa.string())
-    columns["reason"] = pa.array(_reasons(found), pa.string()).take(pa.array(order))
+    for kind, name in enumerate(_HONORS):
+        columns[name] = _joined(*honors.by_row(kind), len(order), ";").take(pa.array(order))
+    columns["reason"] = _reasons(found).take(pa.array(order))
     return pa.table(columns).replace_schema_metadata(_metadata(found))
 
 
-def _reasons(found: Comparison) -> list[str]:
+def _reasons(found: Comparison) -> Any:
+    """Return each volunteer's reasons in words, the weightiest first. A text is made once for all who share it."""
     steps, minutes = found.reasons
+    rows, columns = np.nonzero(minutes)
+    parts = minutes[rows, columns]
+    order = np.lexsort((columns, -np.abs(parts), rows))
+    pairs, place = np.unique(np.stack([columns, parts], axis=1), axis=0, return_inverse=True)
     names = [name_of(*step) for step in steps]
-    texts = []
-    for row in minutes.tolist():
-        parts = sorted(((-abs(part), at) for at, part in enumerate(row) if part))
-        texts.append(", ".join(f"{names[at]} {row[at]:+d}" for _, at in parts))
-    return texts
+    texts = pa.array([f"{names[column]} {part:+d}" for column, part in pairs.tolist()], pa.string())
+    return _joined(rows[order], texts.take(pa.array(place.ravel()[order])), len(minutes), ", ")
+
+
+def _joined(rows: Longs, texts: Any, count: int, separator: str) -> Any:
+    """Join the texts of each row, of so many rows; `rows` ascend."""
+    offsets = np.searchsorted(rows, np.arange(count + 1)).astype(np.int32)
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), texts), separator)
 
 
 def _metadata(found: Comparison) -> dict[str, str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
 
 from projections.calendar import day_of_number
 from projections.schema import HOURS_COLUMNS, NO_DAY, Longs
@@ -138,6 +141,14 @@ class Honors:
             for kind in range(3)
         )
         return gained, lost, moved
+
+    def by_row(self, kind: int) -> tuple[Longs, Any]:
+        """Return those of one kind (0 gained, 1 lost, 2 moved): rows of `Differences.volunteers`, ascending, and ids
+        as an Arrow array beside them.
+        """
+        chosen = self._rows[self._kinds == kind]
+        rows = np.searchsorted(self._found.found.volunteers, chosen[:, 0])
+        return rows, pa.array(self._found.honors, pa.string()).take(pa.array(chosen[:, 1]))
 
     def summaries(self) -> list[HonorSummary]:
         """Count the changes of each honour that has any."""
