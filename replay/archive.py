@@ -200,7 +200,7 @@ class Archive(OpenArchive):
             self._kept = _Kept(names, self.manifest.edition, self.manifest.end, time.monotonic())
 
     def forget_dictionaries(self, after_seconds: float) -> None:
-        """Let go of dictionaries that nobody has used for so long: 50 bytes a shift."""
+        """Let go of dictionaries that nobody has used for so long: 40 to 60 bytes a shift."""
         kept = self._kept
         if kept and time.monotonic() - kept.at > after_seconds:
             self._kept = None

@@ -269,7 +269,7 @@ def _new_names(names: Dictionaries, known: int, before: dict[str, int], shift: I
     new = shift >= known
     first_recorded_at[shift[new][::-1] - known] = recorded_at[new][::-1]  # of several events the first stays
     added = {kind: held.since(before[kind]) for kind, held in names_by_kind(names).items()}
-    return NewNames(*names.shifts.since(known), first_recorded_at, added)
+    return NewNames(known, *names.shifts.since(known), first_recorded_at, before, added)
 
 
 def names_by_kind(names: Dictionaries) -> dict[str, Names]:

@@ -4,8 +4,8 @@
         shift-events.parquet   events of shifts, one row each
         corrections.parquet    what the corrections among them set
         other-events.parquet   all other events
-        shifts.parquet         shifts first met here: id, volunteer, when recorded (in the order of their numbers)
-        names.parquet          names first met here: kind, name                    (in the order of their numbers)
+        shifts.parquet         shifts first met here: number, id, volunteer, when recorded
+        names.parquet          names first met here: kind, number, name
         rules.parquet          rule timelines published here, as text
 
 Instants are epoch seconds (uint32), days are days since 1970-01-01 (int32); a number is the surrogate of a name. A
@@ -72,24 +72,26 @@ SCHEMAS = {
         {"position": _LONG, "recorded_at": _INSTANT, "topic": _TEXT, "code": _BYTE},
         dict.fromkeys(("volunteer", "station", "project", "key", "day", "amount"), _NUMBER),
     ),
-    SHIFTS: _schema({"shift": pa.binary(16), "volunteer": _NUMBER, "recorded_at": _INSTANT}),
-    NAMES: _schema({"kind": _TEXT, "name": _TEXT}),
+    SHIFTS: _schema({"number": _NUMBER, "shift": pa.binary(16), "volunteer": _NUMBER, "recorded_at": _INSTANT}),
+    NAMES: _schema({"kind": _TEXT, "number": _NUMBER, "name": _TEXT}),
     RULES: _schema({"position": _LONG, "recorded_at": _INSTANT, "version": _NUMBER, "digest": _TEXT, "text": _TEXT}),
 }
 _SENTINELS = {"check_in": 0, "check_out": 0}
 """What stands for null in memory, where it is not `NONE`."""
 _DICTIONARY = ["code", "changes", "marks", "station", "project", "kind", "topic", "reason"]
-_DELTA = ("position", "recorded_at", "occurred_at", "shift")
+_DELTA = ("position", "recorded_at", "occurred_at", "shift", "number")
 
 
 class NewNames(NamedTuple):
-    """What a part of the log adds to the dictionaries."""
+    """What a part of the log adds to the dictionaries: each numbered from a first number on."""
 
+    first_shift: int
     shift_volunteer: Ints
     shift_high: Words
     shift_low: Words
     shift_recorded_at: Instants
-    names: dict[str, list[str]]  # by kind
+    first_name: dict[str, int]  # by kind
+    names: dict[str, list[str]]
 
 
 class RulesRow(NamedTuple):
@@ -122,19 +124,25 @@ class Part(NamedTuple):
 
 def tables_of(part: Part) -> dict[str, Any]:
     """Return the Arrow table of each file that a part becomes."""
-    ids = np.stack([part.new.shift_high, part.new.shift_low], axis=1).astype(">u8").tobytes()
+    new = part.new
+    ids = np.stack([new.shift_high, new.shift_low], axis=1).astype(">u8").tobytes()
     shifts = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids) // 16, [None, pa.py_buffer(ids)])
-    names = [(kind, name) for kind in NAME_KINDS for name in part.new.names[kind]]
+    names = [named for kind in NAME_KINDS for named in enumerate(new.names[kind], new.first_name[kind])]
     columns: dict[str, dict[str, Any]] = {
         SHIFT_EVENTS: {**part.shift_events._asdict(), **part.shift_more},
         CORRECTIONS: {**part.corrections._asdict(), **part.correction_more},
         OTHER_EVENTS: {**part.other_events._asdict(), **part.other_more},
         SHIFTS: {
+            "number": np.arange(new.first_shift, new.first_shift + len(shifts), dtype=np.int32),
             "shift": shifts,
-            "volunteer": part.new.shift_volunteer,
-            "recorded_at": part.new.shift_recorded_at,
+            "volunteer": new.shift_volunteer,
+            "recorded_at": new.shift_recorded_at,
         },
-        NAMES: {"kind": [kind for kind, _ in names], "name": [name for _, name in names]},
+        NAMES: {
+            "kind": [kind for kind in NAME_KINDS for _ in new.names[kind]],
+            "number": [number for number, _ in names],
+            "name": [name for _, name in names],
+        },
         RULES: {name: [row[at] for row in part.rules] for at, name in enumerate(RulesRow._fields)},
     }
     return {
