@@ -126,17 +126,17 @@ def test_honours_tell_their_conditions_and_who_reached_them(served: Served) -> N
     three = [served.volunteer() for _ in range(3)]
     for volunteer in three:
         position = served.command(
-            "record-opening-balance", volunteer=volunteer, minutes=6000, as_of="2016-06-01", evidence="paper-register"
+            "record-opening-balance", volunteer=volunteer, minutes=240_000, as_of="2016-06-01", evidence="paper-register"
         ).json()["position"]
-    address = "/v1/honors/star-1/standings"
+    address = "/v1/honors/gold/standings"  # which no other test reaches
     everyone = served.get(address, at_least=position).json()
     assert [one["volunteer"] for one in everyone["standings"]] == three
-    assert {one["reached_on"] for one in everyone["standings"]} == {"2016-06-01"}
+    assert {one["reached_on"] for one in everyone["standings"]} == {"2017-01-01"}
     page = served.get(address, limit=2).json()
     assert ([one["volunteer"] for one in page["standings"]], page["count"]) == (three[:2], 3)
     rest = served.get(address, limit=2, after=page["next_after"]).json()
     assert ([one["volunteer"] for one in rest["standings"]], rest["next_after"]) == (three[2:], None)
-    assert served.get(address, valid_at="2016-05-31").json()["count"] == 0
+    assert served.get(address, valid_at="2016-12-31").json()["count"] == 0
     replayed = served.get(address, known_at=position - 1).json()
     assert [one["volunteer"] for one in replayed["standings"]] == three[:2]
 

@@ -27,7 +27,7 @@ SCALE = 0.002
 KEYS = {"name", "scale", "events", "seconds", "per_second", "peak_mib", "peers", "ratio", "runs", "machine"}
 MACHINE = {"cpu", "cores", "memory_gib", "load_before", "system", "python", "postgres", "fsync", "synchronous_commit"}
 ADDED = {
-    "replay": {"stages", "after_pause", "threads", "rows", "disk"},
+    "replay": {"stages", "after_pause", "threads", "memory", "rows", "disk"},
     "rebuild": {"stages", "rows", "copy_alone", "query_after_seconds"},
     "cold": {"archive_mib", "read_mib", "disk"},
     "diff": {"stages", "rows", "variants", "two_moments", "threads"},
