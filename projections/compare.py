@@ -38,7 +38,7 @@ from projections.schema import (
 )
 from projections.sides import AFTER, BEFORE, BOTH, Side
 from projections.tallies import OPENING_SUM, PIECE_SUMS, SCANNED_SUM, SUMS, VOLUNTEERS_SUM, Rows, Sums
-from projections.windows import Windows, add_effects, weigh
+from projections.windows import Windows, add_effects, add_plain_effects, weigh
 
 _HOURS = len(HOURS_COLUMNS)
 
@@ -74,6 +74,7 @@ def compare(  # noqa: PLR0912 - the way of one volunteer, from top to bottom
     """Compare the volunteers of a range, and keep what differs in `rows`."""
     pieces = np.empty((1024, PIECE_COLUMNS), np.int32)
     others = np.empty((1024, PIECE_COLUMNS), np.int32)
+    space = np.empty((1024, PIECE_COLUMNS), np.int32)
     trace, reached, used = sums.trace, sums.reached, rows.used
     first_day, valid_until = shared.first_day, shared.valid_until
     table, volunteers, station_kind, rules = before.table, before.volunteers, before.station_kind, before.rules
@@ -126,13 +127,19 @@ def compare(  # noqa: PLR0912 - the way of one volunteer, from top to bottom
             continue
         for number in range(2):
             side, sign, there_are = (before, -1, factors) if number == BEFORE else (after, 1, other_factors)
-            for group in range(0, len(windows[number].at) if there_are else 0, 2):
+            told = pieces if number == BEFORE else others
+            told_count = count if number == BEFORE else other_count
+            if not there_are or add_plain_effects(
+                sign, windows[number], side.table, side.station_kind, told, told_count, rows.windows, kept
+            ):
+                continue
+            for group in range(0, len(windows[number].at), 2):
                 weigh(windows[number], group)
-                count, pieces = credit_volunteer(
-                    volunteer, side.table, side.volunteers, side.station_kind, windows[number].rules, memory, pieces
+                again, space = credit_volunteer(
+                    volunteer, side.table, side.volunteers, side.station_kind, windows[number].rules, memory, space
                 )
-                count = _keep_until(valid_until, pieces, count)
-                add_effects(sign, group, windows[number], pieces, count, rows.windows, kept)
+                again = _keep_until(valid_until, space, again)
+                add_effects(sign, group, windows[number], space, again, rows.windows, kept)
 
 
 @inlined

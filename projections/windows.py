@@ -1,9 +1,10 @@
 """Windows: how much of a factor change each factor window gave or took, told from the one loop that credits.
 
-A piece knows its share, not which windows it comes from. So the volunteer is credited once more under the same rules
-with other percentages: 100 in the windows asked for and 0 everywhere else make the share the minutes counted in these
-windows. Two numbers fit into one share, and windows that never hold on the same day share a number, so nearly always
-one more credit tells all.
+A piece knows its share, not which windows it comes from. Nearly always only one can have held in it: then the whole
+change is that one's. Where a piece leaves the choice, the volunteer is credited once more under the same rules with
+other percentages: 100 in the windows asked for and 0 everywhere else make the share the minutes counted in these
+windows. Two numbers fit into one share, and windows that never hold on the same day share a number, so one more credit
+mostly tells all.
 """
 
 from __future__ import annotations
@@ -13,10 +14,27 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from projections.compiled import kernel
+from projections.calendar import local_span
+from projections.compiled import inlined, kernel
+from projections.credit import rule_set_of
 from projections.rule_table import FactorTable, RuleTable
 from projections.rules import RuleTimeline
-from projections.schema import DAY, DAYS, NONE, SHARE, Ints, Longs
+from projections.schema import (
+    COUNTED,
+    DAY,
+    DAYS,
+    FIRST,
+    NONE,
+    PROJECT,
+    RAW,
+    ROW,
+    SHARE,
+    START,
+    STATION,
+    Ints,
+    Longs,
+    ShiftTable,
+)
 
 _DAY_MINUTES: Final = 2048
 """More than any local day has, so that two counts of a day's minutes fit into one share."""
@@ -106,6 +124,68 @@ def _groups(holds_from: Ints, factors: FactorTable, effect: Ints) -> tuple[Ints,
                 at.append(np.full(DAYS, NONE, np.int32))
             at[group[row]][low:high] = row
     return group, np.array(at, np.int32).reshape(-1, DAYS)
+
+
+@kernel
+def add_plain_effects(
+    sign: int,
+    windows: Windows,
+    table: ShiftTable,
+    station_kind: Ints,
+    pieces: Ints,
+    count: int,
+    effects: Longs,
+    place: int,
+) -> bool:
+    """Add the factor changes of a volunteer's pieces, in hundredths of minutes, to `effects[place]`, by the names'
+    numbers; add nothing and return False if two windows may have held in one piece.
+    """
+    for adding in range(2):  # at first to see whether each piece has one window
+        for number in range(count):
+            change = pieces[number, SHARE] - pieces[number, COUNTED]
+            if change == 0:
+                continue
+            row = _only_window(windows, table, station_kind, pieces, number)
+            if row == NONE:
+                return False
+            if adding:
+                effects[place, windows.name[row]] += sign * change * 100
+    return True
+
+
+@inlined
+def _only_window(windows: Windows, table: ShiftTable, station_kind: Ints, pieces: Ints, number: int) -> int:
+    """Return the one window that can have held in a piece, or `NONE` if there may be two."""
+    rules, effect = windows.rules, windows.effect
+    factors = rules.factors
+    day, row = pieces[number, DAY], pieces[number, ROW]
+    rule_set = rule_set_of(day, rules)
+    kind, project = station_kind[table.rows[row, STATION]], table.rows[row, PROJECT]
+    weekday = 1 << ((day + 3) % 7)
+    begin, end = 0, 1440  # what the piece may cover of its day; less is known of the day of the check-in
+    if pieces[number, FIRST]:
+        start = table.rows[row, START]
+        _, within, until = local_span(start, rules.zone)
+        if until - start == 1440 - within:  # clocks do not change on the rest of the day
+            begin, end = within, within + pieces[number, RAW]
+    found = NONE
+    for window in range(factors.first[rule_set], factors.first[rule_set + 1]):
+        if (
+            effect[window] == 0
+            or day < factors.first_day[window]
+            or day > factors.last_day[window]
+            or not factors.weekdays[window] & weekday
+            or not factors.station_kinds[window] & kind
+            or not factors.project[window, project + 1]
+        ):
+            continue
+        first, last = factors.minute_from[window], factors.minute_until[window]
+        meets = (begin < last or end > first) if last <= first else (begin < last and end > first)
+        if meets:
+            if found != NONE:
+                return NONE
+            found = window
+    return found
 
 
 @kernel
