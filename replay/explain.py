@@ -76,10 +76,11 @@ def _near(table: ShiftTable, frame: Day) -> Array:
 
 
 def _without_time(shifts: Shifts) -> list[Shift]:
-    """Return the shifts that hold no time under any rules."""
+    """Return the shifts that hold no time under any rules, in order of time."""
     columns = shifts.columns
     lost = (columns.check_in == NO_INSTANT) | (columns.station < 0) | (columns.flags & VOID > 0)
-    return [shifts.shift(int(number)) for number in np.flatnonzero(lost)]
+    found = [shifts.shift(int(number)) for number in np.flatnonzero(lost)]
+    return sorted(found, key=lambda shift: (shift.check_in or shift.recorded_at, shift.shift))
 
 
 def volunteer_days(

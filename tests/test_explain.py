@@ -274,18 +274,21 @@ def test_a_shift_that_holds_no_time_is_told_apart_with_its_reason() -> None:
             *shift(1, "09:00", "10:00"),
             void("V1", at("11:00"), 1),
             check_out("V1", "U1", at("12:00"), 2),
-            *shift(3, "14:00", "15:00"),
-            correct("V1", at("16:00"), 3, station=None),
+            *shift(4, "14:00", "15:00"),
+            correct("V1", at("16:00"), 4, station=None),
+            *shift(3, "08:00", "08:30"),
+            void("V1", at("17:00"), 3),
         ]
     )
     found = explained(events, TIMELINE)
     assert found.shifts == []
     assert [(one.shift.int, one.because) for one in found.without_minutes] == [
+        (3, "it is void"),
         (1, "it is void"),
         (2, "it has no check-in"),
-        (3, "it has no station"),
+        (4, "it has no station"),
     ]
-    assert found.without_minutes[0].events[-1].decides == ["void"]
+    assert found.without_minutes[1].events[-1].decides == ["void"]
 
 
 def test_nothing_is_told_of_a_day_beyond_valid_at() -> None:
