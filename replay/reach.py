@@ -38,8 +38,8 @@ def reach_seconds(timeline: RuleTimeline) -> int:
     return 3 * longest * _MINUTE + _DAYS * _DAY
 
 
-def windows(first: Longs, last: Longs, timeline: RuleTimeline) -> tuple[Longs, Longs]:
-    """Return the windows in which check-ins matter.
+def near(first: Longs, last: Longs, timeline: RuleTimeline) -> tuple[Longs, Longs]:
+    """Return the windows within which check-ins bear on minutes and days.
 
     Args:
         first, last: epoch seconds of the first and last check-in that changed, before or after; int64[n].
@@ -48,7 +48,12 @@ def windows(first: Longs, last: Longs, timeline: RuleTimeline) -> tuple[Longs, L
         The first and last epoch second of each window, int64[n].
     """
     reach = reach_seconds(timeline)
-    return _year(first - _DAY, 0) - reach, _year(last + _DAY, 1) + reach
+    return first - reach, last + reach
+
+
+def windows(first: Longs, last: Longs, timeline: RuleTimeline) -> tuple[Longs, Longs]:
+    """Return the windows within which check-ins bear on anything: those of `near`, widened to whole years."""
+    return near(_year(first - _DAY, 0), _year(last + _DAY, 1), timeline)
 
 
 def _year(instants: Longs, later: int) -> Longs:
