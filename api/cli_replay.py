@@ -5,6 +5,7 @@ It needs no database where it is given an archive: a folder that was copied from
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -28,6 +29,7 @@ from replay.published import NoRulesError, Rules, published_rules
 from replay.queries import Axes
 from replay.rebuild import READING, REPLAYING, Rebuilt, build, replay
 from replay.replay_files import Replayed, TargetError, check_target, write_replay
+from replay.store import NoGenerationError
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,11 @@ def _own(ledger: OpenLedger, axes: Axes, progress: Progress) -> _Source:
 
 
 def _rules(ledger: OpenLedger, axes: Axes) -> Rules:
+    """Return the rules asked for; else those that answer, or with `known_at` those known then."""
+    if axes.rules is None and axes.known_at is None:
+        with suppress(NoGenerationError):
+            generation = ledger.current_generation()
+            return Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
     return axes.rules or published_rules(ledger.log, known_at=axes.known_at)
 
 

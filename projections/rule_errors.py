@@ -58,7 +58,7 @@ def not_toml(text: str, message: str) -> Finding:
 
 def findings_of(error: ValidationError, known: Mapping[Place, int]) -> list[Finding]:
     """Say what is wrong, a misspelt key once: with the key that is missing beside it, which is what was meant."""
-    problems = error.errors()
+    problems = _told(error.errors())
     missing = {problem["loc"] for problem in problems if problem["type"] == "missing"}
     said: list[tuple[Place, str, str]] = []
     for problem in problems:
@@ -78,6 +78,16 @@ def findings_of(error: ValidationError, known: Mapping[Place, int]) -> list[Find
         for place, sentence, remedy in said
     ]
     return sorted(findings, key=lambda finding: finding.line)
+
+
+def _told(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out that a list is empty where it only seems so because what stands in it is wrong."""
+    places = [problem["loc"] for problem in problems]
+    return [
+        problem
+        for place, problem in zip(places, problems, strict=True)
+        if problem["type"] != "too_short" or not any(other[:-1][: len(place)] == place for other in places)
+    ]
 
 
 def _said(place: Place, problem: ErrorDetails, known: Mapping[Place, int]) -> tuple[Place, str, str]:

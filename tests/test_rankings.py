@@ -67,7 +67,11 @@ credited_minutes_min = 0
         ("places = 2", "place = 2", "rule_sets.0.rankings.0.place: unknown key; did you mean places?"),
         ("places = 2", "places = 0", "rule_sets.0.rankings.0.places: Input should be greater than or equal to 1"),
         ('"volunteers"', '"stations"', "rule_sets.0.rankings.0.of: Input should be 'volunteers' or 'projects'"),
-        ('["credited_minutes", "shifts"]', "[]", "rankings.0: order is empty; name at least one of credited_minutes"),
+        (
+            '["credited_minutes", "shifts"]',
+            "[]",
+            "rankings.0.order: order is empty; name at least one of credited_minutes",
+        ),
         ('"shifts"]', '"people"]', "rankings.0.order.1: Input should be 'score', 'credited_minutes'"),
         ('"shifts"]', '"score"]', "order names score, which volunteers do not have; they have credited_minutes"),
         ('"shifts"]', '"credited_minutes"]', "order names credited_minutes twice"),
@@ -80,7 +84,7 @@ credited_minutes_min = 0
         ('order = ["score"]', 'order = ["volunteers"]', "score has weights, but order does not name it"),
         ("credited_hours = 1 ", "credited_hours = 0 ", "nothing has a weight: add [rule_sets.rankings.score]"),
         ("credited_hours = 1 ", "hours = 1 ", "rankings.1.score.hours: unknown key"),
-        ('id = "best"', 'id = "top"', "two rankings have the same id: give each its own"),
+        ('id = "best"', 'id = "top"', "two rankings have the same id; give each its own"),
     ],
 )
 def test_a_ranking_that_cannot_be_is_refused_by_its_key_with_a_remedy(old: str, new: str, words: str) -> None:
