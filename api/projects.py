@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 
 from api.dependencies import ReadingHere, ServiceHere
-from api.rankings import Around, Year, of_year
+from api.links import linked
+from api.rankings import Around, RankedAddresses, Year, of_year
 from api.service import OpenLedger
 from ledger.codec import decode
 from ledger.events import ProjectEnded, ProjectLaunched
@@ -72,7 +73,10 @@ async def project_activity(
 ) -> ProjectActivity:
     """Shifts, volunteers, minutes and people served; of one year, or without `year` of all."""
     queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
-    return await of_year(request, reading, year, lambda: projects.project_activity(queries, log, project, year, axes))
+    found = await of_year(request, reading, year, lambda: projects.project_activity(queries, log, project, year, axes))
+    addresses = RankedAddresses(axes)
+    years = [linked(one, months=addresses.project(project, one.year)) for one in found.years]
+    return found.model_copy(update={"years": years})
 
 
 @router.get("/{project}/ranks", summary="Where a project stands in a year's rankings")
@@ -86,9 +90,10 @@ async def project_ranks(
 ) -> Places:
     """The rank, which projects stand next to it, and its figures; or what is lacking to be ranked."""
     queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
-    return await of_year(
+    found = await of_year(
         request,
         reading,
         year,
         lambda: rankings.places(queries, log, "projects", project, year, axes, around=around),
     )
+    return RankedAddresses(axes).places(found)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
 from api.dependencies import Reading, ReadingHere, ServiceHere, in_turn
+from api.links import Addresses, linked
 from ledger.names import NAME_PATTERN
 from projections.ranking_rules import Score
 from projections.rules import RuleTimeline
 from replay import answers, rankings
-from replay.ranking_answers import Places, RankingOfYear
+from replay.ranking_answers import Place, Places, Ranked, RankingOfYear
 
 router = APIRouter(tags=["readers"])
 T = TypeVar("T")
@@ -95,7 +98,8 @@ async def ranking(
     def read() -> RankingOfYear:
         return rankings.ranking(queries, ranking, year, axes, place=place, limit=limit)
 
-    return await of_year(request, reading, year, read)
+    found = await of_year(request, reading, year, read)
+    return RankedAddresses(axes).ranking(found)
 
 
 @router.get("/v1/volunteers/{number}/ranks", summary="Where a volunteer stands in a year's rankings")
@@ -109,12 +113,13 @@ async def volunteer_ranks(
 ) -> Places:
     """The rank, who stands next to it, and what the last place honoured holds; or what is lacking to be ranked."""
     queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
-    return await of_year(
+    found = await of_year(
         request,
         reading,
         year,
         lambda: rankings.places(queries, log, "volunteers", number, year, axes, around=around),
     )
+    return RankedAddresses(axes).places(found)
 
 
 async def of_year(request: Request, reading: Reading, year: int | None, work: Callable[[], T]) -> T:
@@ -123,3 +128,33 @@ async def of_year(request: Request, reading: Reading, year: int | None, work: Ca
     if not rankings.reads_rows(axes, year):
         axes = replace(axes, rules=reading.rules)
     return await in_turn(request, axes, work)
+
+
+class RankedAddresses(Addresses):
+    """Where the figures of a year come from: a volunteer's shifts, a project's months."""
+
+    def ranking(self, found: RankingOfYear) -> RankingOfYear:
+        """Let everybody lead to the year's figures."""
+        return found.model_copy(update={"entries": self._ranked(found.of, found.year, found.entries)})
+
+    def places(self, found: Places) -> Places:
+        """Let everybody who is named lead to the year's figures."""
+        return found.model_copy(update={"ranks": [self._place(place) for place in found.ranks]})
+
+    def _place(self, place: Place) -> Place:
+        last = [place.last_place] if place.last_place else []
+        changes: dict[str, object] = {
+            side: self._ranked(place.of, place.year, named)
+            for side, named in (("before", place.before), ("after", place.after))
+        }
+        changes["last_place"] = next(iter(self._ranked(place.of, place.year, last)), None)
+        return place.model_copy(update=changes)
+
+    def _ranked(self, of: str, year: int, entries: list[Ranked]) -> list[Ranked]:
+        if of == "projects":
+            return [linked(one, activity=self.project(one.name, year)) for one in entries]
+        return [linked(one, shifts=self.shifts(one.name, date(year, 1, 1), date(year, 12, 31))) for one in entries]
+
+    def project(self, project: str, year: int) -> str:
+        """Return where the months of a project's year are."""
+        return self._address(f"/v1/projects/{quote(project)}/activity", year=year)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from projections.ranking_rules import Score
-from replay.answers import Basis
+from replay.answers import Basis, Linked
 
 
 class _Answer(BaseModel):
@@ -31,7 +31,7 @@ class RankingTerms(_Answer):
     score: Score | None
 
 
-class Ranked(_Answer):
+class Ranked(Linked):
     """One of a year's ranking: a volunteer number or a project's id, and the figures of that year by key."""
 
     rank: int
@@ -73,7 +73,7 @@ class Places(Basis):
     ranks: list[Place]
 
 
-class ProjectMonth(_Answer):
+class ProjectMonth(Linked):
     """A project in one month, or (month null) in a whole year. Shifts and volunteers are those that began there; each
     volunteer counts once, so those of a year are fewer than those of its months together.
     """

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from psycopg import Connection, sql
@@ -139,16 +139,21 @@ def _terms(ranking: Ranking, year: int) -> dict[str, Any]:
     )
 
 
+class Tables(NamedTuple):
+    """A generation's rows, in one snapshot."""
+
+    connection: Connection[Any]
+    schema: str
+
+
 @dataclass(frozen=True)
 class Opened:
-    """What one answer rests on, and where its rows come from: `rows` of a replay, or the tables of a generation."""
+    """What one answer rests on, and where its rows come from: a generation's tables, or a replay."""
 
     basis: Basis
     timeline: RuleTimeline
     asked: Year
-    connection: Connection[Any]
-    schema: str
-    rows: Rows | None
+    source: Tables | Rows
 
     def year(self, rankings: list[Ranking]) -> int:
         """Return the year asked for, or that which is meant where none is."""
@@ -160,35 +165,37 @@ class Opened:
         return max(found, default=self.timeline.rule_sets[-1].holds_from.year)
 
     def _latest_year(self, ranking: Ranking) -> int | None:
-        if self.rows is None:
-            return latest_stored(self.connection, self.schema, ranking)
-        return latest_replayed(self.rows, ranking)
+        if isinstance(self.source, Tables):
+            return latest_stored(*self.source, ranking)
+        return latest_replayed(self.source, ranking)
 
     def of_year(self, ranking: Ranking, year: int) -> YearRanking:
         """Return one ranking of one year."""
-        if self.rows is None:
-            return stored(self.connection, self.schema, ranking, year)
-        return replayed(self.rows, ranking, year)
+        if isinstance(self.source, Tables):
+            return stored(*self.source, ranking, year)
+        return replayed(self.source, ranking, year)
 
     def project_rows(self, project: str) -> list[tuple[int, ...]]:
         """Return a project's rows: year, month (0 for the whole year), then `PROJECT_COLUMNS`."""
-        if self.rows is None:
-            return [row[1:] for row in self.connection.execute(_project_statement(self.schema), (project,))]
-        mine = np.flatnonzero(np.asarray(self.rows.project, object) == project)
-        return [tuple(row) for row in self.rows.projects[mine].tolist()]
+        if isinstance(self.source, Tables):
+            statement = sql.SQL("SELECT * FROM {} WHERE project = %s").format(
+                sql.Identifier(self.source.schema, "project_activity")
+            )
+            return [row[1:] for row in self.source.connection.execute(statement, (project,))]
+        mine = np.flatnonzero(np.asarray(self.source.project, object) == project)
+        return [tuple(row) for row in self.source.projects[mine].tolist()]
 
 
 @contextmanager
 def opened(queries: Queries, axes: Axes, year: Year) -> Iterator[Opened]:
     """Open one snapshot for an answer about a year, or about all of them; replay where rows cannot answer."""
     with queries.snapshot() as (connection, generation):
-        rules, rows = Rules(generation.rules_version, generation.rules_digest, generation.rules_text), None
-        if not reads_rows(axes, year):
-            # Where only `valid_at` cuts, the rules stay those of the generation.
-            rules, rows = queries.replayed(generation, replace(axes, rules=rules) if axes.current else axes)
-        basis = queries.basis(axes, rules, generation)
-        yield Opened(basis, rules.timeline(), year, connection, generation.schema, rows)
-
-
-def _project_statement(schema: str) -> sql.Composed:
-    return sql.SQL("SELECT * FROM {} WHERE project = %s").format(sql.Identifier(schema, "project_activity"))
+        rules = Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
+        if reads_rows(axes, year):
+            basis = queries.basis(axes, rules, generation)
+            yield Opened(basis, rules.timeline(), year, Tables(connection, generation.schema))
+            return
+    # A replay takes seconds, for which no snapshot is held open. Where only `valid_at` cuts, the rules stay those of
+    # the generation.
+    rules, rows = queries.replayed(generation, replace(axes, rules=rules) if axes.current else axes)
+    yield Opened(queries.basis(axes, rules, generation), rules.timeline(), year, rows)
