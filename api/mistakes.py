@@ -22,6 +22,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from api.axes import AxisError
     from api.keys import UnknownKeyError
     from projections.rules import RulesError
+    from replay.continuity import ContinuityError
     from replay.generations import GenerationInUseError, UnknownGenerationError
     from replay.manifest import ArchiveError
     from replay.published import NoRulesError
@@ -38,7 +39,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
         return str(error), 2
     if isinstance(error, psycopg.OperationalError):
         return f"the database cannot be reached: {str(error).splitlines()[0]}; check DATABASE_URL", 1
-    if isinstance(error, ArchiveError | VerificationError | OvertakenError | ExplanationError):
+    if isinstance(error, ArchiveError | ContinuityError | VerificationError | OvertakenError | ExplanationError):
         return str(error), 1
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'} cannot be used: {error.strerror}", 1

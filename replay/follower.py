@@ -1,11 +1,11 @@
 """The live follower: read models a moment behind the log, equal to a rebuild at every position.
 
 It takes new events in micro-batches. For the touched volunteers it runs the kernels twice, on their shifts before and
-after the batch, replaces their rows, and adds the exact difference to station days; rows and position in one
-transaction. A late event or a correction is therefore no special case.
+after the batch, and adds the exact difference to their hours, to station days and project months; rows and position in
+one transaction. A late event or a correction is therefore no special case.
 
-Any number of processes may follow: whoever holds the lock takes the next batch. An event that cannot be understood
-stops the follower with an alert; it is never skipped.
+Any number of processes may follow: whoever holds the lock takes the next batch. An event that cannot be understood, and
+a position that holds none, stop the follower with an alert; nothing is ever skipped.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ledger.names import Position
 from ledger.writing import CHANNEL
 from replay import store
 from replay.batch import Batch
+from replay.continuity import dense, hold_length
 
 BATCH_EVENTS = 2_000
 """Events a batch takes at most: enough to outrun any intake, few enough to show within a fraction of a second."""
@@ -61,14 +62,21 @@ class Follower:
         return Position(generation.position if generation else 0)
 
     def take_batch(self) -> int:
-        """Take one batch in one transaction; return how many events it had."""
+        """Take one batch in one transaction; return how many events it had.
+
+        Raises:
+            replay.continuity.ContinuityError: the log does not go on where the read models are.
+        """
         with self._database.pool.connection() as connection, connection.transaction():
+            # Whatever a power cut takes away is taken in again: rows and position went together.
+            connection.execute("SET LOCAL synchronous_commit = off")
             store.take_follower_lock(connection)
             generation = store.current_generation(connection)
             if generation is None:
                 return 0
-            recorded = self._database.log.read(Position(generation.position), BATCH_EVENTS)
+            recorded = dense(generation.position, self._database.log.read(Position(generation.position), BATCH_EVENTS))
             if not recorded:
+                hold_length(generation.position, self._database.log.head())
                 return 0
             events = [decode(event.topic, event.state) for event in recorded]
             Batch(self._database, connection, generation, recorded, events).apply()

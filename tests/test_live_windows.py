@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ledger.database import Database
 from ledger.events import Event, ShiftCorrected, ShiftEvent, StationOpened
+from ledger.names import Position
 from projections.rules import RuleTimeline
 from projections.schema import Longs
 from replay import store
@@ -70,7 +71,9 @@ class World(NamedTuple):
         for event in events:
             if volunteer := person_of(event):
                 persons.setdefault(volunteer, Person()).apply(event)
-        shifts = resolve_events((position, event) for position, event in enumerate(events, 1) if _of_shift(event))
+        shifts = resolve_events(
+            (Position(position), event) for position, event in enumerate(events, 1) if _of_shift(event)
+        )
         return cls(
             persons, shifts, {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
         )
