@@ -99,6 +99,7 @@ class Archivist:
 
     def look(self) -> None:
         """Do what is due."""
+        self._archive.forget_dictionaries(self._policy.keep_seconds)  # rebuilds in this process leave some, too
         if not self._has_turn():
             return
         if self._is_due():
@@ -107,7 +108,6 @@ class Archivist:
         if time.monotonic() - self._checked_at > self._policy.check_seconds:
             self._check()
             self._checked_at = time.monotonic()
-        self._archive.forget_dictionaries(self._policy.keep_seconds)
 
     def _has_turn(self) -> bool:
         """Return whether this process is the one whose archivist works; its lock is free when it ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +20,19 @@ from replay.archive_copy import TargetError, copy_archive
 from replay.archive_folder import copy_file
 from replay.log_reader import read_ahead
 from replay.manifest import MANIFEST, ArchiveDamagedError, ArchiveError
+from replay.progress import StoppedError
 from replay.published import NoRulesError, Rules
 from tests.archives import EVENTS, Growing, assert_same_facts, published
 from tests.histories import instant, rule_set, rules, stamped
 from tests.replaying import to_toml
 
 OLD, NEW = (to_toml(rules(rule_set(day_minutes_max=minutes))) for minutes in (480, 240))
+
+
+@pytest.fixture(autouse=True)
+def _unflushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here outlives a power cut, and a busy disk takes long to be flushed."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture
@@ -230,6 +238,17 @@ def test_segments_that_are_merged_while_they_are_copied_are_copied_as_they_are_t
     copy = copy_archive(other, tmp_path / "copy", grow)
     assert copy.position == 25
     assert check(copy, growing.database) == []
+
+
+def test_a_copy_that_is_stopped_leaves_nothing(growing: Growing, tmp_path: Path) -> None:
+    def stop(_stage: str, done: int, _in_all: int) -> None:
+        if done:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        copy_archive(growing.archive, tmp_path / "copy", stop)
+    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["lock"]
+    assert copy_archive(growing.archive, tmp_path / "copy").position == 24
 
 
 def test_nothing_else_is_overwritten(growing: Growing, tmp_path: Path) -> None:

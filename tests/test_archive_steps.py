@@ -32,6 +32,12 @@ from tests.replaying import as_sets
 
 
 @pytest.fixture(autouse=True)
+def _unflushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here outlives a power cut, and a busy disk takes long to be flushed."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_growth, "SEGMENT_EVENTS", 16)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,12 @@ from replay.segments import SHIFTS
 from tests.archives import EVENTS, Growing, assert_same_facts
 
 AT_ONCE = Policy(events_behind_max=1, look_seconds=0.01, retry_seconds_max=0.02)
+
+
+@pytest.fixture(autouse=True)
+def _unflushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here outlives a power cut, and a busy disk takes long to be flushed."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture
