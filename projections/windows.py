@@ -16,7 +16,7 @@ import numpy as np
 
 from projections.calendar import local_span
 from projections.compiled import inlined, kernel
-from projections.credit import rule_set_of
+from projections.credit import _percentages, rule_set_of
 from projections.rule_table import FactorTable, RuleTable
 from projections.rules import RuleTimeline
 from projections.schema import (
@@ -46,7 +46,8 @@ class Windows(NamedTuple):
     rules: the timeline's, with these windows; `weigh` writes its percentages. group: which windows are told by one
     number, int32[rows]; `NONE` for those that change nothing. at: int32[groups, DAYS]: the row that holds on a day,
     or `NONE`. effect: by how much a minute in the window is worth more than itself, in hundredths. name: the window's
-    number among the names of both sides.
+    number among the names of both sides. facts: int32[n, 7], of those that change anything: first and last day within
+    the rule set, weekdays, kinds of station, minutes from and until, row. told: int64[names], working memory.
     """
 
     rules: RuleTable
@@ -54,6 +55,8 @@ class Windows(NamedTuple):
     at: Ints
     effect: Ints
     name: Ints
+    facts: Ints
+    told: Longs
 
 
 def window_names(timelines: Sequence[RuleTimeline]) -> list[str]:
@@ -102,7 +105,25 @@ def windows_of(rules: RuleTable, numbers: Ints) -> Windows:
         at=at,
         effect=effect,
         name=np.append(numbers, np.int32(NONE))[order].astype(np.int32),
+        facts=_facts(rules.holds_from, factors, group),
+        told=np.zeros(int(numbers.max(initial=NONE)) + 1, np.int64),
     )
+
+
+def _facts(holds_from: Ints, factors: FactorTable, group: Ints) -> Ints:
+    sets = np.repeat(np.arange(len(holds_from)), np.diff(factors.first))
+    ends = np.append(holds_from[1:] - 1, DAYS)
+    columns = (
+        np.maximum(factors.first_day, holds_from[sets]),
+        np.minimum(factors.last_day, ends[sets]),
+        factors.weekdays,
+        factors.station_kinds,
+        factors.minute_from,
+        factors.minute_until,
+        np.arange(len(group)),
+    )
+    facts: Ints = np.stack(columns, axis=1).astype(np.int32)[group != NONE]
+    return facts
 
 
 def _one(value: int) -> Ints:
@@ -138,54 +159,78 @@ def add_plain_effects(
     place: int,
 ) -> bool:
     """Add the factor changes of a volunteer's pieces, in hundredths of minutes, to `effects[place]`, by the names'
-    numbers; add nothing and return False if two windows may have held in one piece.
+    numbers. Where some piece leaves open which minutes of it lie in which window, add nothing and return False.
     """
-    for adding in range(2):  # at first to see whether each piece has one window
-        for number in range(count):
-            change = pieces[number, SHARE] - pieces[number, COUNTED]
-            if change == 0:
-                continue
-            row = _only_window(windows, table, station_kind, pieces, number)
-            if row == NONE:
-                return False
-            if adding:
-                effects[place, windows.name[row]] += sign * change * 100
+    names, told, shifts, zone = windows.name, windows.told, table.rows, windows.rules.zone
+    for name in range(len(told)):
+        told[name] = 0
+    for number in range(count):
+        change = pieces[number, SHARE] - pieces[number, COUNTED]
+        if change == 0:
+            continue
+        begin, end = 0, 1440  # what the piece may cover of its day
+        if pieces[number, FIRST]:
+            start = shifts[pieces[number, ROW], START]
+            _, within, until = local_span(start, zone)
+            if until - start == 1440 - within:  # clocks do not change on the rest of the day
+                begin, end = within, within + pieces[number, RAW]
+        window = _only_window(windows, shifts, station_kind, pieces, number, begin, end)
+        if window != NONE:
+            told[names[window]] += change * 100
+        elif end - begin == pieces[number, COUNTED]:
+            _add_minutes(windows, shifts, station_kind, pieces, number, begin, end, told)
+        else:
+            return False
+    for name in range(len(told)):
+        effects[place, name] += sign * told[name]
     return True
 
 
 @inlined
-def _only_window(windows: Windows, table: ShiftTable, station_kind: Ints, pieces: Ints, number: int) -> int:
-    """Return the one window that can have held in a piece, or `NONE` if there may be two."""
-    rules, effect = windows.rules, windows.effect
-    factors = rules.factors
+def _only_window(
+    windows: Windows, shifts: Ints, station_kind: Ints, pieces: Ints, number: int, begin: int, end: int
+) -> int:
+    """Return the one window that can have held in the minutes of a piece, or `NONE` if there may be two."""
+    facts, projects = windows.facts, windows.rules.factors.project
     day, row = pieces[number, DAY], pieces[number, ROW]
-    rule_set = rule_set_of(day, rules)
-    kind, project = station_kind[table.rows[row, STATION]], table.rows[row, PROJECT]
+    kind, project = station_kind[shifts[row, STATION]], shifts[row, PROJECT]
     weekday = 1 << ((day + 3) % 7)
-    begin, end = 0, 1440  # what the piece may cover of its day; less is known of the day of the check-in
-    if pieces[number, FIRST]:
-        start = table.rows[row, START]
-        _, within, until = local_span(start, rules.zone)
-        if until - start == 1440 - within:  # clocks do not change on the rest of the day
-            begin, end = within, within + pieces[number, RAW]
     found = NONE
-    for window in range(factors.first[rule_set], factors.first[rule_set + 1]):
+    for at in range(len(facts)):
         if (
-            effect[window] == 0
-            or day < factors.first_day[window]
-            or day > factors.last_day[window]
-            or not factors.weekdays[window] & weekday
-            or not factors.station_kinds[window] & kind
-            or not factors.project[window, project + 1]
+            day < facts[at, 0]
+            or day > facts[at, 1]
+            or not facts[at, 2] & weekday
+            or not facts[at, 3] & kind
+            or not projects[facts[at, 6], project + 1]
         ):
             continue
-        first, last = factors.minute_from[window], factors.minute_until[window]
-        meets = (begin < last or end > first) if last <= first else (begin < last and end > first)
+        first, last = facts[at, 4], facts[at, 5]
+        if last <= first:  # through midnight: all but the minutes between
+            meets, covers = begin < last or end > first, end <= last or begin >= first or first == last
+        else:
+            meets, covers = begin < last and end > first, first <= begin and end <= last
+        if meets and found != NONE:
+            return NONE
         if meets:
-            if found != NONE:
-                return NONE
-            found = window
+            found = facts[at, 6]
+        if covers:  # it comes first, so no later one holds
+            return found
     return found
+
+
+@inlined
+def _add_minutes(
+    windows: Windows, shifts: Ints, station_kind: Ints, pieces: Ints, number: int, begin: int, end: int, told: Longs
+) -> None:
+    """Add what the windows gave to a piece of which every minute counted."""
+    day, row = pieces[number, DAY], pieces[number, ROW]
+    rule_set = rule_set_of(day, windows.rules)
+    kind, project = station_kind[shifts[row, STATION]], shifts[row, PROJECT]
+    for group in range(0, len(windows.at), 2):
+        weigh(windows, group)
+        share = _percentages(begin, end, day, rule_set, kind, project, windows.rules) // 100
+        _add_share(group, windows, share, day, told)
 
 
 @kernel
@@ -204,11 +249,21 @@ def weigh(windows: Windows, group: int) -> None:
 @kernel
 def add_effects(sign: int, group: int, windows: Windows, pieces: Ints, count: int, effects: Longs, place: int) -> None:
     """Add what the windows weighed gave, in hundredths of minutes, to `effects[place]`, by the names' numbers."""
-    at, effect, names = windows.at, windows.effect, windows.name
+    told = windows.told
+    for name in range(len(told)):
+        told[name] = 0
     for number in range(count):
-        share, day = pieces[number, SHARE], pieces[number, DAY]
-        for half in range(2):
-            minutes = share % _DAY_MINUTES if half == 0 else share // _DAY_MINUTES
-            if minutes > 0:
-                row = at[group + half, day]
-                effects[place, names[row]] += sign * minutes * effect[row]
+        if pieces[number, SHARE] > 0:
+            _add_share(group, windows, pieces[number, SHARE], pieces[number, DAY], told)
+    for name in range(len(told)):
+        effects[place, name] += sign * told[name]
+
+
+@inlined
+def _add_share(group: int, windows: Windows, share: int, day: int, told: Longs) -> None:
+    """Add what the windows of a group and the next gave on a day, from a share that `weigh` made tell their minutes."""
+    for half in range(2):
+        minutes = share % _DAY_MINUTES if half == 0 else share // _DAY_MINUTES
+        if minutes > 0:
+            row = windows.at[group + half, day]
+            told[windows.name[row]] += minutes * windows.effect[row]
