@@ -63,6 +63,23 @@ def test_segments_stay_few_and_events_are_rewritten_seldom(batches: list[int]) -
     assert max(written.values(), default=1) <= log(WHOLE, 1.5) + 2
 
 
+@pytest.mark.parametrize(
+    ("batches", "sizes"),
+    [
+        ([6, 3], [9]),  # those behind are half as large
+        ([7, 3], [7, 3]),
+        ([7, 3, 1], [7, 3, 1]),
+        ([7, 3, 1, 1], [12]),  # two become one of 2, which is more than half of 3, and so on
+        ([30, 7, 3, 2], [30, 12]),
+        ([WHOLE - 2, 1, 1], [WHOLE]),  # a span that is there is one segment
+        ([WHOLE - 2, 1, 5], [WHOLE, 4]),
+        ([2 * WHOLE + 1], [WHOLE, WHOLE, 1]),
+    ],
+)
+def test_what_is_half_as_large_is_merged(batches: list[int], sizes: list[int]) -> None:
+    assert [segment.events for segment in grown(batches)[0]] == sizes
+
+
 def test_even_batches_are_rewritten_less_than_five_times() -> None:
     _, written, most = grown([WHOLE // 20] * 200)
     assert sum(written.values()) / len(written) < 5

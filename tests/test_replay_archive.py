@@ -29,7 +29,14 @@ from replay import archive_folder, archive_growth, segments
 from replay.archive import Archive
 from replay.archive_check import check
 from replay.log_reader import HoleError
-from replay.manifest import ArchiveBusyError, ArchiveDamagedError, ArchiveDisagreesError, ArchiveError
+from replay.manifest import (
+    ArchiveBusyError,
+    ArchiveDamagedError,
+    ArchiveDisagreesError,
+    ArchiveError,
+    ForeignArchiveError,
+    read_manifest,
+)
 from replay.rebuild import replay
 from replay.segments import SHIFT_EVENTS
 from tests.archives import assert_same_facts
@@ -160,9 +167,20 @@ def test_an_archive_whose_last_event_is_another_is_refused(filled: tuple[Databas
 
 
 def test_another_ledger_s_archive_is_refused(filled: tuple[Database, Archive, list[Event]]) -> None:
-    _, archive, _ = filled
+    database, archive, events = filled
     with pytest.raises(ArchiveDisagreesError, match="it belongs to another ledger"):
         Archive(archive.folder, UUID(int=1)).facts()
+    before = archive.manifest
+    with database.pool.connection() as connection:
+        connection.execute("UPDATE ledger.identity SET id = %s", (UUID(int=1),))
+    for other in (archive, Archive(archive.folder, UUID(int=1))):  # it is never replaced without being told to
+        with pytest.raises(ForeignArchiveError):
+            other.bring_up_to_date(database)
+        with pytest.raises(ForeignArchiveError):
+            other.facts_from(database)
+    assert read_manifest(archive.folder) == before
+    assert other.rebuild(database) == archive.position
+    assert_same_facts(other.facts(), facts_of(events))
 
 
 def test_a_hole_in_the_log_is_never_read_over(database: Database, tmp_path: Path) -> None:
