@@ -94,15 +94,16 @@ def in_words(reasons: list[Reason]) -> str:
 def volunteer_change(found: Comparison, row: int, honors: Honors) -> VolunteerChange:
     """Put one volunteer who differs into words."""
     number = int(found.found.volunteers[row])
-    trace = _changes(TRACE_COLUMNS, found.found.traces[row], everything=True)
+    trace = found.found.traces[row]
+    before, after = trace[:, TRACE_COLUMNS.index("credited")].tolist()
     reasons = reasons_of(found, row)
     gained, lost, moved = honors.of(number)
     return VolunteerChange(
         volunteer=found.volunteers[number],
-        credited=trace["credited"],
+        credited=Change(before=before, after=after, change=after - before),
         reasons=reasons,
         reason=in_words(reasons),
-        trace={column: change for column, change in trace.items() if change.change},
+        trace=_changes(TRACE_COLUMNS, trace),
         years=_years(found, number),
         honors_gained=gained,
         honors_lost=lost,
