@@ -2,16 +2,21 @@
 
 It appends to a ledger of its own, `.bench/live-<S>`, which grows with each run; a directory given by `--data` grows
 as well. `latency_ms`: from the commit of a check-out (one order, one transaction) to the moment another connection
-sees the follower's commit, which is asked for every millisecond. Then the follower stops, commands are recorded, and
-what is timed is its catching up with them. Peer: the eventsourcing library's projection runner with its view in
-PostgreSQL, on the very same commands; it adds up less (bench/stock.py).
+sees the follower's commit, which is asked for every millisecond. `sustained`: commands are recorded at a steady rate,
+in this process beside a running follower, as the service does it; every 20 ms, how long the oldest command that the
+read models lack has been committed. Then the follower stops, commands are recorded, and what is timed is its catching
+up with them (`runs`). Peer: the eventsourcing library's projection runner with its view in PostgreSQL, on the very
+same commands; it adds up less (bench/stock.py).
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from statistics import median, quantiles
+from threading import Event, Thread
 from time import perf_counter, sleep, time
+from typing import Self
 
 import psycopg
 
@@ -30,6 +35,11 @@ CHECK_OUTS = 200
 CATCH_UP_COMMANDS = 20_000
 BATCH = 1_000
 WAIT_SECONDS_MAX = 60.0
+SUSTAINED_RATE = 2_000
+SUSTAINED_SECONDS = 10
+SUSTAINED_BATCH = 100
+"""Commands that come in together: what group commit makes of as many callers."""
+SAMPLE_SECONDS = 0.02
 
 
 class BenchLive:
@@ -93,6 +103,71 @@ def await_position(reader: psycopg.Connection[tuple[object, ...]], follower: Fol
         sleep(0.001)
 
 
+class LagSampler:
+    """Samples how long the oldest command that the read models lack has been committed, in a thread of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._committed: deque[tuple[int, float]] = deque()
+        self._stop = Event()
+        self._thread = Thread(target=self._run, daemon=True)
+        self.lags: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def committed(self, position: int) -> None:
+        """Note that the log was committed up to a position just now."""
+        self._committed.append((position, perf_counter()))
+
+    def _run(self) -> None:
+        with psycopg.connect(self._url, autocommit=True) as reader:
+            while not self._stop.wait(SAMPLE_SECONDS):
+                generation = store.current_generation(reader)
+                while self._committed and generation and self._committed[0][0] <= generation.position:
+                    self._committed.popleft()
+                self.lags.append(perf_counter() - self._committed[0][1] if self._committed else 0.0)
+
+
+def sustain(live: BenchLive, rate: int, seconds: float) -> dict[str, object]:
+    """Record commands at a steady rate beside a running follower; return the rate reached and the follower's lag."""
+    shifts = int(rate * seconds) // 2
+    batches = list(in_batches(live.scans(shifts).orders(), SUSTAINED_BATCH))
+    follower = Follower(live.database)
+    follower.start()
+    try:
+        with LagSampler(live.database.url) as sampler:
+            begun = perf_counter()
+            for number, batch in enumerate(batches):
+                due = begun + number * SUSTAINED_BATCH / rate
+                sleep(max(due - perf_counter(), 0.0))
+                head = live.record(batch)
+                sampler.committed(head)
+            took = perf_counter() - begun
+        behind = perf_counter()
+        with psycopg.connect(live.database.url, autocommit=True) as reader:
+            await_position(reader, follower, head)
+    finally:
+        follower.close()
+    lags = sampler.lags
+    return {
+        "asked_per_second": rate,
+        "recorded_per_second": round(sum(map(len, batches)) / took, 1),
+        "seconds": round(took, 2),
+        "lag_seconds": {
+            "median": round(median(lags), 3),
+            "p95": round(quantiles(lags, n=20)[-1], 3),
+            "max": round(max(lags), 3),
+        },
+        "caught_up_after": round(perf_counter() - behind, 3),
+    }
+
+
 def catch_up(live: BenchLive, commands: int) -> float:
     """Record commands that nobody follows; return the seconds a follower takes to catch up with them."""
     for batch in in_batches(live.scans(commands // 2).orders(), BATCH):
@@ -103,17 +178,19 @@ def catch_up(live: BenchLive, commands: int) -> float:
 
 
 def measure(ledger: BenchLedger, options: Options) -> Result:
-    """Measure latency, then throughput."""
+    """Measure latency, then the lag under a steady load, then throughput."""
     live, commands = BenchLive(ledger), CATCH_UP_COMMANDS
     if options.scale < 0.1:  # a small town's week
         commands = max(BATCH, int(options.scale * 10 * CATCH_UP_COMMANDS))
     catch_up(live, BATCH)  # warms up
     committed, shown = latencies(live, CHECK_OUTS)
+    sustained = sustain(live, SUSTAINED_RATE, SUSTAINED_SECONDS if options.scale >= 0.1 else 1)
     runs = [catch_up(live, commands) for _ in range(options.repeat)]
     peak = peak_mib()
     more: dict[str, object] = {
         "latency_ms": in_milliseconds(shown),
         "commit_ms": in_milliseconds(committed),
+        "sustained": sustained,
         "check_outs": len(shown),
         "volunteers": len(live.volunteers),
         "events_in_ledger": int(live.database.log.head()),

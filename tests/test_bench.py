@@ -32,7 +32,7 @@ ADDED = {
     "cold": {"archive_mib", "read_mib", "disk"},
     "diff": {"stages", "rows", "variants", "two_moments", "threads"},
     "intake": {"variants", "volunteers", "stations", "batch", "events_in_ledger"},
-    "live": {"latency_ms", "commit_ms", "check_outs", "volunteers", "events_in_ledger"},
+    "live": {"latency_ms", "commit_ms", "sustained", "check_outs", "volunteers", "events_in_ledger"},
 }
 PEERS = {"replay": 3 + HAS_DUCKDB, "rebuild": 2, "cold": 2, "diff": 1 + HAS_DUCKDB, "intake": 5, "live": 1}
 
