@@ -25,12 +25,12 @@ from projections.rule_table import honor_ids, rule_table
 from projections.rules import parse_timeline
 from projections.schema import NO_DAY, STATION_COLUMNS, Longs
 from replay import store
-from replay.live_facts import count_people_served, extents, known_check_ins, volunteers_of_changed_stations, write_facts
+from replay.live_facts import count_people_served, extents, volunteers_of_changed_stations, write_facts
 from replay.live_rows import Changes, add_hours, add_station_days
 from replay.live_standings import StandingRow, Touched, may_have_changed, replace_standings
 from replay.project_months import add_months, month_differences
 from replay.reach import reach_seconds, windows
-from replay.shift_columns import ShiftKey, ShiftNames, Shifts, read_shifts
+from replay.shift_columns import ShiftNames, Shifts, read_shifts
 from replay.touched import (
     Circle,
     Person,
@@ -72,8 +72,7 @@ class Batch:
         self.timeline = _timeline(generation.rules_text)
         self.position = recorded[-1].position
         self.events = events
-        self.changed, known = _resolved(database, generation, recorded, events)
-        self.known = known_check_ins(connection, known)
+        self.known, self.changed = _resolved(database, generation, recorded, events)
         self._find_touched()
         volunteers = [*self.whole, *self.touched.volunteers]
         persons, kinds = read_persons(connection, volunteers), read_kinds(connection)
@@ -95,7 +94,7 @@ class Batch:
         self.whole = list(whole)
         names = self.changed.names.volunteers.texts()
         others = [number for number, name in enumerate(names) if name not in whole]
-        first, last = (edge[others] for edge in extents(self.changed, self.known))
+        first, last = (edge[others] for edge in extents(self.known, self.changed))
         self.windows = windows(first, last, self.timeline)
         since = (first - reach_seconds(self.timeline)) // _DAY_SECONDS
         self.touched = Touched([names[number] for number in others], since)
@@ -110,7 +109,7 @@ class Batch:
         checksum += self._add_station_days(old, new, served)
         checksum += add_months(self.connection, self.generation, months)
         checksum += self._add_hours(old, new)
-        write_facts(self.connection, self.before, self.after, self.changed, self.known, self.events)
+        write_facts(self.connection, self.before, self.after, (self.known, self.changed), self.events)
         checksum += self._replace_standings(new)
         store.move_to(self.connection, self.generation, self.position, checksum % _WORD)
 
@@ -159,19 +158,20 @@ class Batch:
 
 def _resolved(
     database: Database, generation: store.Generation, recorded: Sequence[RecordedEvent], events: Sequence[Event]
-) -> tuple[Shifts, list[ShiftKey]]:
-    """Resolve the shifts of a batch as all events up to its end leave them; tell which of them were known before it.
+) -> tuple[Shifts, Shifts]:
+    """Resolve the shifts of a batch, as they were if they were known before it, and as they are at its end.
 
     A stream whose first event is in the batch is all there; only the others are read from the log.
     """
     new = [(one, event) for one, event in zip(recorded, events, strict=True) if isinstance(event, ShiftEvent)]
-    streams: dict[UUID, ShiftKey | None] = {}
-    for one, event in new:
-        streams.setdefault(one.stream_id, (event.volunteer, event.shift) if one.version > 1 else None)
-    known = {stream: key for stream, key in streams.items() if key}
-    earlier = in_log_order(database.log, known, Position(generation.position)) if known else []
-    shifts = resolve_events(decoded(earlier), ((one.position, event) for one, event in new))
-    return shifts, list(known.values())
+    begun: set[UUID] = set()
+    known: set[UUID] = set()
+    for one, _ in new:
+        if one.stream_id not in begun:
+            (begun if one.version == 1 else known).add(one.stream_id)
+    found = in_log_order(database.log, known, Position(generation.position)) if known else []
+    earlier = list(decoded(found))
+    return resolve_events(earlier), resolve_events(earlier, ((one.position, event) for one, event in new))
 
 
 def _after(

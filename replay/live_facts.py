@@ -22,10 +22,6 @@ from replay.touched import Circle, Person, kind_of
 BEHIND_ALL_TIME = LATEST_INSTANT + 10 * 366 * 86_400
 """An instant around which there are no shifts."""
 
-_GET_CHECK_INS = """
-SELECT volunteer, shift, check_in FROM replay.shifts
-WHERE (volunteer, shift) IN (SELECT * FROM unnest(%s::text[], %s::uuid[]))
-"""
 _DROP_SHIFTS = """
 DELETE FROM replay.shifts AS known USING unnest(%s::text[], %s::uuid[], %s::bigint[])
   AS gone(volunteer, shift, check_in)
@@ -74,31 +70,23 @@ ON CONFLICT (station) DO UPDATE SET kind = EXCLUDED.kind
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def known_check_ins(connection: store.Any_Connection, keys: Collection[ShiftKey]) -> dict[ShiftKey, int]:
-    """Return the check-ins of those shifts that the store has a row of, 0 for none."""
-    if not keys:
-        return {}
-    found = connection.cursor(binary=True).execute(_GET_CHECK_INS, _shift_keys(keys))
-    return {(volunteer, shift): check_in or 0 for volunteer, shift, check_in in found}
-
-
-def extents(changed: Shifts, known: Mapping[ShiftKey, int]) -> tuple[Longs, Longs]:
+def extents(known: Shifts, changed: Shifts) -> tuple[Longs, Longs]:
     """Return the first and last check-in of each volunteer's changed shifts, as they were and as they are; both
     `BEHIND_ALL_TIME` where there is none.
 
     Args:
-        changed: the shifts as they are.
-        known: the check-ins of those that were known before, as they were.
+        known: those of the shifts that were known before, as they were.
+        changed: all of them, as they are.
 
     Returns:
         int64[n] each, by the volunteers of `changed.names`.
     """
-    volunteers = changed.names.volunteers
-    owners = [volunteers.number[volunteer] for volunteer, _ in known]
-    owner = np.concatenate([changed.columns.volunteer, np.array(owners, np.int32)])
-    check_in = np.concatenate([changed.columns.check_in.astype(np.int64), np.array([*known.values()], np.int64)])
+    columns = [known.numbered(changed.names), changed.columns]
+    owner = np.concatenate([column.volunteer for column in columns])
+    check_in = np.concatenate([column.check_in for column in columns]).astype(np.int64)
     owner, check_in = owner[check_in > 0], check_in[check_in > 0]
-    first, last = np.full(len(volunteers), BEHIND_ALL_TIME, np.int64), np.zeros(len(volunteers), np.int64)
+    volunteers = len(changed.names.volunteers)
+    first, last = np.full(volunteers, BEHIND_ALL_TIME, np.int64), np.zeros(volunteers, np.int64)
     np.minimum.at(first, owner, check_in)
     np.maximum.at(last, owner, check_in)
     return first, np.where(last > 0, last, BEHIND_ALL_TIME)
@@ -143,14 +131,14 @@ def write_facts(
     connection: store.Any_Connection,
     before: Circle,
     after: Circle,
-    changed: Shifts,
-    known: Mapping[ShiftKey, int],
+    shifts: tuple[Shifts, Shifts],
     events: Sequence[Event],
 ) -> None:
-    """Bring the facts to a batch's end: its changed shifts, persons and stations. `known`: as for `extents`."""
-    moved = [key for key, check_in in known.items() if check_in != changed.check_in(key)]
+    """Bring the facts to a batch's end: persons, stations, and the shifts it changed, as they were and as they are."""
+    known, changed = shifts
+    moved = [key for key in known if known.check_in(key) != changed.check_in(key)]
     if moved:
-        connection.execute(_DROP_SHIFTS, (*_shift_keys(moved), _numbers(known[key] for key in moved)))
+        connection.execute(_DROP_SHIFTS, (*_shift_keys(moved), _numbers(map(known.check_in, moved))))
     _write_shifts(connection, changed)
     persons = {name: person for name, person in after.persons.items() if person != before.persons[name]}
     _write_persons(connection, persons)

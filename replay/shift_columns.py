@@ -212,6 +212,8 @@ def read_shifts(
     Args:
         windows: the first and the last epoch second of each volunteer's window, int64[volunteers] each.
     """
+    if not volunteers:
+        return Shifts.of(())
     names = ShiftNames.beginning(volunteers)
     if windows is None:
         statement, values = _WHOLE, [text_array(volunteers)]

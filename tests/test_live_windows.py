@@ -110,8 +110,8 @@ def read(
     """Return what a follower reads of the shifts before the new events, and what these make of it."""
     keys = {(event.volunteer, event.shift) for event in new if isinstance(event, ShiftEvent)}
     changed = after.shifts.where(np.array([key in keys for key in after.shifts], bool))
-    known = {key: before.shifts.check_in(key) for key in keys if key in before.shifts}
-    low, high = windows(*extents(changed, known), timeline)
+    known = before.shifts.where(np.array([key in keys for key in before.shifts], bool))
+    low, high = windows(*extents(known, changed), timeline)
     numbers = [changed.names.volunteers.number.get(volunteer, -1) for volunteer, _ in before.shifts]
     check_in = before.shifts.columns.check_in.astype(np.int64)
     within = [
