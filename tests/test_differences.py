@@ -19,7 +19,7 @@ from projections.calendar import day_number, day_of_number
 from projections.facts import facts_of
 from projections.rule_table import honor_ids
 from projections.rules import RuleTimeline
-from projections.schema import HOURS_COLUMNS, NO_DAY
+from projections.schema import HOURS_COLUMNS, NO_DAY, PROJECT_COLUMNS
 from projections.sides import AFTER, BEFORE, STATION_CHANGE_COLUMNS, TRACE_COLUMNS
 from replay.progress import StoppedError
 from replay.rows import Rows, rows_of
@@ -286,6 +286,15 @@ def test_minutes_that_move_between_stations_change_the_stations_alone() -> None:
     assert len(found.found.volunteers) == 0
     change = dict(zip(found.stations, found.found.stations[:, AFTER] - found.found.stations[:, BEFORE], strict=True))
     assert [change[name][STATION_CHANGE_COLUMNS.index("credited")] for name in ("U1", "U2")] == [-360, 360]
+
+
+def test_minutes_that_move_between_projects_change_the_projects_alone() -> None:
+    events = history(TWO_DAYS + "2018-12-06 10:00 correct V1 #1 project=P2\n")
+    found = what_if(point(events[:-1], LENIENT), point(events, LENIENT), threads=1)
+    assert len(found.found.volunteers) == 0
+    before, after = (side[:, 2018 - found.found.first_year, 0] for side in found.found.projects)
+    credited = PROJECT_COLUMNS.index("credited")
+    assert dict(zip(found.projects, (after - before)[:, credited].tolist(), strict=True)) == {"P1": -360, "P2": 360}
 
 
 def test_honours_are_gained_lost_and_moved() -> None:
