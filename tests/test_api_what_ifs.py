@@ -100,10 +100,10 @@ def test_everybody_who_differs_comes_as_a_file(served: Served, shift: tuple[str,
     table = pq.read_table(io.BytesIO(parquet.content))
     assert table.schema.metadata[b"after_known_at"] == str(after).encode()
     rows = table.to_pylist()
-    assert [(row["volunteer"], row["change_minutes"], row["reason"]) for row in rows] == [
-        (volunteer, 120, "raw +180, day cap -60")
-    ]
-    assert pa_csv.read_csv(io.BytesIO(csv.content)).to_pylist()[0]["reason"] == rows[0]["reason"]
+    told = [(row["volunteer"], row["change_minutes"], row["reason"]) for row in rows]
+    assert (volunteer, 120, "raw +180, day cap -60") in told  # other tests' volunteers may differ as well
+    lines = pa_csv.read_csv(io.BytesIO(csv.content)).to_pylist()
+    assert [(line["volunteer"], line["change_minutes"], line["reason"]) for line in lines] == told
 
 
 def test_a_what_if_can_be_a_job(served: Served, shift: tuple[str, int, int]) -> None:

@@ -86,14 +86,15 @@ def test_no_event_waits_too_long(growing: Growing, archivist: Callable[[Policy],
 
 
 def test_it_works_in_a_thread_and_stops(growing: Growing, archivist: Callable[[Policy], Archivist]) -> None:
-    one = archivist(AT_ONCE)
+    one, before = archivist(AT_ONCE), set(threading.enumerate())
     one.start()
+    assert [thread.name for thread in set(threading.enumerate()) - before] == ["archivist"]
     growing.write(9)
     until(lambda: growing.another().position == 9)
     growing.write()
     until(lambda: growing.another().position == len(EVENTS))
     one.close()
-    assert "archivist" not in {thread.name for thread in threading.enumerate()}
+    assert "archivist" not in {thread.name for thread in set(threading.enumerate()) - before}
     assert check(growing.another(), growing.database) == []
 
 
