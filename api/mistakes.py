@@ -23,6 +23,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from api.keys import UnknownKeyError
     from projections.rules import RulesError
     from replay.continuity import ContinuityError
+    from replay.follower import OutdatedGenerationError
     from replay.generations import GenerationInUseError, UnknownGenerationError
     from replay.manifest import ArchiveError
     from replay.published import NoRulesError
@@ -34,7 +35,13 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from replay.synthetic.loading import HistoryConflictError
 
     given = (AxisError, UnknownKeyError, RulesError, UnknownNameError, NoRulesError, NoGenerationError)
-    generation = (UnknownGenerationError, GenerationInUseError, NotSwitchableError, NotPublishedError)
+    generation = (
+        OutdatedGenerationError,
+        UnknownGenerationError,
+        GenerationInUseError,
+        NotSwitchableError,
+        NotPublishedError,
+    )
     if isinstance(error, (*given, *generation, HistoryConflictError)):
         return str(error), 2
     if isinstance(error, psycopg.OperationalError):

@@ -112,7 +112,7 @@ def _ready(database: Database, folder: Path) -> BenchLedger:
     store.create_tables(database)
     with database.pool.connection() as connection:
         generation = store.current_generation(connection)
-    if generation is None or generation.position != database.log.head():
+    if generation is None or not generation.readable or generation.position != database.log.head():
         say("building the read models")
         rebuild(database, archive, published_rules(database.log), facts_anew=True)
     return BenchLedger(database, archive)

@@ -33,6 +33,13 @@ POLL_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
+class OutdatedGenerationError(Exception):
+    """The read models lack tables or columns of this program."""
+
+    def __init__(self, generation: int) -> None:
+        super().__init__(f"generation {generation} was made by another version of this program: run `hours rebuild`")
+
+
 class Follower:
     """Keeps the current generation up with the log. `alert` says why it stopped, if it did."""
 
@@ -66,6 +73,7 @@ class Follower:
 
         Raises:
             replay.continuity.ContinuityError: the log does not go on where the read models are.
+            OutdatedGenerationError
         """
         with self._database.pool.connection() as connection, connection.transaction():
             # Whatever a power cut takes away is taken in again: rows and position went together.
@@ -74,6 +82,8 @@ class Follower:
             generation = store.current_generation(connection)
             if generation is None:
                 return 0
+            if not generation.readable:
+                raise OutdatedGenerationError(generation.id)
             recorded = dense(generation.position, self._database.log.read(Position(generation.position), BATCH_EVENTS))
             if not recorded:
                 hold_length(generation.position, self._database.log.head())

@@ -17,7 +17,7 @@ from ledger.names import Position
 from ledger.writing import head_position, take_lock, write_events
 from replay import reading, store
 from replay.archive import Archive
-from replay.follower import Follower
+from replay.follower import Follower, OutdatedGenerationError
 from replay.manifest import ArchiveError
 from replay.queries import Axes, Queries, UnknownNameError
 from replay.rebuild import CATCHING_UP, VerificationError, rebuild
@@ -107,6 +107,18 @@ def test_a_poison_event_stops_the_follower_with_an_alert_and_is_never_skipped(
         follower.close()
     assert follower.alert is not None
     assert "checked-in.v9" in follower.alert
+    assert position(database) == len(BEFORE)
+
+
+def test_read_models_of_another_version_of_the_program_are_not_followed(
+    started: tuple[Database, Archive, Counter[UUID]],
+) -> None:
+    database, _, versions = started
+    append(database, AFTER[len(BEFORE) :], versions)
+    with database.pool.connection() as connection:
+        connection.execute("UPDATE replay.generations SET layout = 'older'")
+    with pytest.raises(OutdatedGenerationError, match="run `hours rebuild`"):
+        Follower(database).catch_up()
     assert position(database) == len(BEFORE)
 
 
