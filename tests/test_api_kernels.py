@@ -30,6 +30,7 @@ for command in (
     ["explain", "V0000001"],
     ["replay", "--to", sys.argv[2] + "/replayed", "--known-at", "9000"],
     ["status", "--deep"],
+    ["diff", "@9000", "current", "--valid-at", "2017-01-01"],
     ["keys", "make", "--role", "staff", "--name", "x"],
     ["rebuild", "--facts-anew"],
     ["export", "credits", "--output", sys.argv[2] + "/credits.csv"],
