@@ -42,7 +42,7 @@ def diff(
     if as_json:
         print_json(answer)
         return
-    _print(answer)
+    _print(answer, limit)
     if to is not None:
         out().print(f"{answer.volunteers_differing:,} volunteers who differ are in {to}")
 
@@ -78,7 +78,7 @@ def _write(found: Comparison, to: Path) -> None:
 # --- as tables ------------------------------------------------------------------------------------------------------
 
 
-def _print(answer: WhatIf) -> None:
+def _print(answer: WhatIf, limit: int) -> None:
     print_table(
         f"{_side_words(answer.before)} → {_side_words(answer.after)}: hours:minutes"
         + (f", valid at {answer.valid_at}" if answer.valid_at else ""),
@@ -98,7 +98,8 @@ def _print(answer: WhatIf) -> None:
         map(_volunteer_row, answer.volunteers),
         answer.volunteers_differing,
     )
-    _table("Stations", ("station", "before", "after", "change"), _station_rows(answer.stations), 0)
+    stations = _station_rows(answer.stations)
+    _table("Stations", ("station", "before", "after", "change"), stations[:limit], len(stations))
     _table(
         "Honours",
         ("honour", "title", "gained", "lost", "moved"),
@@ -124,7 +125,9 @@ def _table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[object, ..
     if not shown:
         return
     more = in_all - len(shown)
-    print_table(title, columns, shown, f"{more:,} more: --limit shows more, --to FILE writes all" if more > 0 else "")
+    print_table(
+        title, columns, shown, f"{more:,} more: --limit shows more, --to FILE.json writes all" if more > 0 else ""
+    )
 
 
 def _differs(answer: WhatIf) -> bool:

@@ -82,7 +82,7 @@ def test_the_table_is_cut_and_says_so(reads: CommandLine, strict: Path) -> None:
     told = reads("diff", "current", strict, "--limit", "1").out
     assert "V0000002" in told
     assert "V0000001" not in told
-    assert "1 more: --limit shows more, --to FILE writes all" in told
+    assert "1 more: --limit shows more, --to FILE.json writes all" in told
 
 
 @pytest.mark.parametrize("name", ["who.csv", "who.parquet", "who.json"])
