@@ -126,7 +126,7 @@ def _record(ledger: OpenLedger, read: list[tuple[int, Order | Fault]], posted: P
         if isinstance(answer, Accepted):
             posted.duplicates += answer.duplicate
             posted.accepted += not answer.duplicate
-            posted.position = max(answer.position, posted.position or 0)
+            posted.position = max(answer.position or 0, posted.position or 0)
             continue
         fault = answer if isinstance(answer, Fault) else fault_of_refusal(answer)
         posted.refused += 1

@@ -103,5 +103,5 @@ def check(answers: Sequence[Answer]) -> Position:
     for answer in answers:
         assert isinstance(answer, Accepted), answer
         assert not answer.duplicate, answer
-        position = answer.position
+        position = answer.position or position
     return position

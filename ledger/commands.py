@@ -23,6 +23,7 @@ from ledger.names import (
     Day,
     HonorId,
     Instant,
+    KeyNumber,
     Minutes,
     OrganisationId,
     ProjectId,
@@ -60,7 +61,9 @@ class Noted(Command):
 
 
 class Order(BaseModel):
-    """A command with its envelope: the name its caller gave it, who gives it, and whether it is an old record."""
+    """A command with its envelope: the name its caller gave it, who gives it with which key, and whether it is an old
+    record.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,6 +72,7 @@ class Order(BaseModel):
     id: CommandId
     by: CallingActor
     imported: bool = False
+    key: KeyNumber | None = None
 
     @property
     def name(self) -> str:

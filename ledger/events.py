@@ -25,6 +25,7 @@ from ledger.names import (
     Digest,
     EpochSeconds,
     HonorId,
+    KeyNumber,
     Minutes,
     OrganisationId,
     ProjectId,
@@ -56,6 +57,7 @@ class Event(BaseModel):
     by: Actor
     command: CommandName
     imported: bool = False  # an old record brought in: it is not "late"
+    key: KeyNumber | None = None  # the API key that was used, where one was
 
     @property
     def stream_id(self) -> UUID:

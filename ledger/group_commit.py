@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from ledger.commands import Order
-from ledger.intake import BATCH_ORDERS_MAX, Answer, Intake
+from ledger.intake import BATCH_ORDERS_MAX, ONE_BY_ONE, Answer, Intake, Terms, require_one_batch
 from ledger.prepare import Prepared, prepare
 
 SLICE_ORDERS_MAX = 1000
@@ -31,8 +31,9 @@ class QueueFull(Exception):  # noqa: N818 - named as the standard library names 
 
 
 class _Submission:
-    def __init__(self, orders: Sequence[Prepared]) -> None:
+    def __init__(self, orders: Sequence[Prepared], terms: Terms) -> None:
         self.orders = orders
+        self.terms = terms
         self.taken = 0
         self.answers: list[Answer] = []
         self.future: Future[list[Answer]] = Future()
@@ -62,12 +63,18 @@ class GroupCommit:
         self._thread = Thread(target=self._run, name="group-commit")
         self._thread.start()
 
-    def submit(self, orders: Sequence[Order]) -> Future[list[Answer]]:
+    def submit(self, orders: Sequence[Order], terms: Terms = ONE_BY_ONE) -> Future[list[Answer]]:
         """Queue orders; the future holds their answers once they are on disk, or the database's error.
 
-        Orders of one submission are decided in order; so are submissions that fit in a slice.
+        Orders of one submission are decided in order; so are submissions that fit in a slice. An atomic submission or a
+        dry run is executed alone.
+
+        Raises:
+            QueueFull
+            ValueError: more orders than terms that concern all of them allow.
         """
-        submission = _Submission([prepare(order) for order in orders])
+        require_one_batch(len(orders), terms)
+        submission = _Submission([prepare(order) for order in orders], terms)
         if not orders:
             submission.future.set_result([])
             return submission.future
@@ -99,7 +106,8 @@ class GroupCommit:
     def _run(self) -> None:
         while batch := self._next_batch():
             try:
-                answers = self._intake.execute_prepared([order for _, orders in batch for order in orders])
+                prepared = [order for _, orders in batch for order in orders]
+                answers = self._intake.execute_prepared(prepared, batch[0][0].terms)
             except Exception as error:  # noqa: BLE001 - whoever submitted the orders gets it
                 for submission, _ in batch:
                     self._give_up(submission, error)
@@ -117,6 +125,8 @@ class GroupCommit:
             self._changed.wait_for(lambda: self._queue or self._closed)
             unfinished: list[_Submission] = []
             while self._queue and room:
+                if batch and (batch[0][0].terms != ONE_BY_ONE or self._queue[0].terms != ONE_BY_ONE):
+                    break
                 submission = self._queue.popleft()
                 orders = submission.take(room)
                 batch.append((submission, orders))

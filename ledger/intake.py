@@ -38,6 +38,9 @@ from ledger.writing import Row, take_lock, write_events
 BATCH_ORDERS_MAX = 5000
 """An import of any size holds the writers' lock for a fraction of a second at a time, so a counter is never starved."""
 
+TERMS_ORDERS_MAX = 1000
+"""An atomic submission or a dry run is executed alone, so it must not keep the others waiting for long."""
+
 ATTEMPTS_MAX = 3
 """How often a batch is tried whose connection was lost."""
 
@@ -52,13 +55,28 @@ _COPY_COMMANDS = "COPY ledger.commands (name, content, position) FROM STDIN"
 logger = logging.getLogger(__name__)
 
 
+class Terms(NamedTuple):
+    """How a submission is to be taken.
+
+    atomic: all of it or nothing. When one order is refused, the others are refused as `NOT_ALONE`.
+    dry_run: decided as if, with the orders before it in the submission, and nothing is written.
+    """
+
+    atomic: bool = False
+    dry_run: bool = False
+
+
+ONE_BY_ONE = Terms()
+
+
 class Accepted(NamedTuple):
     """The order is in the log: its last event's position, whether it was there already, and the shift it is about.
 
-    An order whose commit was hidden by a lost connection also counts as there already.
+    An order whose commit was hidden by a lost connection also counts as there already. In a dry run the position of
+    what is not there already is None.
     """
 
-    position: Position
+    position: Position | None
     duplicate: bool
     shift: UUID | None
 
@@ -83,29 +101,36 @@ class Intake:
         self._pool = database.pool
         self._clock = clock
 
-    def execute(self, orders: Sequence[Order]) -> list[Answer]:
-        """Decide and record orders, one after the other; return their answers in the same order."""
+    def execute(self, orders: Sequence[Order], terms: Terms = ONE_BY_ONE) -> list[Answer]:
+        """Decide and record orders, one after the other; return their answers in the same order.
+
+        Raises:
+            ValueError: more orders than a batch holds, on terms that need them in one.
+        """
+        require_one_batch(len(orders), terms)
+        if terms != ONE_BY_ONE:
+            return self.execute_prepared([prepare(order) for order in orders], terms)
         answers: list[Answer] = []
         with _collector_paused():
             for start in range(0, len(orders), BATCH_ORDERS_MAX):
                 answers += self.execute_prepared([prepare(order) for order in orders[start : start + BATCH_ORDERS_MAX]])
         return answers
 
-    def execute_prepared(self, orders: Sequence[Prepared]) -> list[Answer]:
+    def execute_prepared(self, orders: Sequence[Prepared], terms: Terms = ONE_BY_ONE) -> list[Answer]:
         """Execute orders together; when that fails, halve them until the one at fault fails alone."""
         try:
             with _collector_paused():
-                return self._read_back(orders)
+                return self._read_back(orders, terms)
         except psycopg.OperationalError:
             raise  # the database's trouble, not an order's
         except Exception:
-            if len(orders) == 1:
+            if len(orders) == 1 or terms != ONE_BY_ONE:
                 logger.exception("order %s failed", orders[0].order.name)
-                return [refuse(Rejection.FAILED, "command", orders[0].order.name)]
+                return [refuse(Rejection.FAILED, "command", one.order.name) for one in orders]
         middle = len(orders) // 2
         return self.execute_prepared(orders[:middle]) + self.execute_prepared(orders[middle:])
 
-    def _read_back(self, orders: Sequence[Prepared]) -> list[Answer]:
+    def _read_back(self, orders: Sequence[Prepared], terms: Terms) -> list[Answer]:
         """Execute orders; when the connection is lost, read back before answering.
 
         To execute them again is to read back: the lock is granted only when the lost transaction has ended, one way or
@@ -113,20 +138,28 @@ class Intake:
         """
         for _ in range(ATTEMPTS_MAX - 1):
             try:
-                return self._transact(orders)
+                return self._transact(orders, terms)
             except ConnectionLostError:
                 logger.warning("connection lost; reading back %d orders", len(orders))
-        return self._transact(orders)
+        return self._transact(orders, terms)
 
-    def _transact(self, orders: Sequence[Prepared]) -> list[Answer]:
+    def _transact(self, orders: Sequence[Prepared], terms: Terms) -> list[Answer]:
         with self._pool.connection() as connection:
             try:
-                with connection.transaction(), connection.cursor(binary=True) as cursor:
-                    return _Transaction(cursor, orders, self._clock).execute()
+                with connection.transaction() as transaction, connection.cursor(binary=True) as cursor:
+                    work = _Transaction(cursor, orders, self._clock)
+                    answers = work.execute()
+                    if terms.atomic and any(isinstance(answer, Refused) for answer in answers):
+                        answers = work.not_alone()
+                        raise psycopg.Rollback(transaction)
+                    if terms.dry_run:
+                        answers = work.as_if()
+                        raise psycopg.Rollback(transaction)
             except psycopg.OperationalError as error:
                 if connection.broken:
                     raise ConnectionLostError from error
                 raise
+        return answers
 
 
 @contextmanager
@@ -172,6 +205,23 @@ class _Transaction:
         keep_texts(self._cursor, self._texts)
         return self._answers
 
+    def not_alone(self) -> list[Answer]:
+        """Answer orders of which some were refused and so none is recorded; what was there before is still there."""
+        return [
+            refuse(Rejection.NOT_ALONE, "command", prepared.order.name) if self._is_new(answer) else answer
+            for prepared, answer in zip(self._orders, self._answers, strict=True)
+        ]
+
+    def as_if(self) -> list[Answer]:
+        """Answer orders that were decided and are not recorded: they have no positions."""
+        return [
+            answer._replace(position=None) if isinstance(answer, Accepted) and self._is_new(answer) else answer
+            for answer in self._answers
+        ]
+
+    def _is_new(self, answer: Answer) -> bool:
+        return isinstance(answer, Accepted) and answer.position is not None and answer.position > self._head
+
     def _decide_all(self) -> Iterator[Row]:
         position = self._head
         for prepared in self._orders:
@@ -205,6 +255,16 @@ def _answer_again(prepared: Prepared, content: str, answer: Accepted) -> Answer:
     if content != prepared.content:
         return refuse(Rejection.NAME_TAKEN, "id", prepared.order.name)
     return answer._replace(duplicate=True)
+
+
+def require_one_batch(orders: int, terms: Terms) -> None:
+    """Hold a submission whose terms concern all of it to what is executed together.
+
+    Raises:
+        ValueError: it is larger than that.
+    """
+    if terms != ONE_BY_ONE and orders > TERMS_ORDERS_MAX:
+        raise ValueError(f"{orders} orders are more than the {TERMS_ORDERS_MAX} of an atomic submission or a dry run")
 
 
 def _head(cursor: Cursor[TupleRow]) -> tuple[Position, int]:

@@ -53,6 +53,8 @@ CommandId = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]{1,120}$")]  #
 CommandName = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]{1,241}$")]
 """`source#id`: the name the caller gave a command, unique for ever."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32,64}$")]
+KeyNumber = Annotated[int, Field(strict=True, ge=1, le=0x7FFF_FFFF)]
+"""The number of the API key that was used."""
 
 
 def command_name(source: str, command_id: str) -> str:

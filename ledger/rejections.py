@@ -76,6 +76,13 @@ class Rejection(Enum):
     ALREADY_AWARDED = "already-awarded", "the honour was conferred; revoke it to take it back", False
     ALREADY_REVOKED = "already-revoked", "the honour was revoked; announce it anew under another award id", False
 
+    # The submission.
+    NOT_ALONE = (
+        "not-alone",
+        "another command of this atomic submission was refused; correct it or leave it out",
+        True,
+    )
+
     # Ourselves.
     FAILED = "failed", "the ledger failed at this command; the failure is in its error log", True
 

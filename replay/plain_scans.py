@@ -101,13 +101,14 @@ _BY = _literal(',"by":"')
 _COMMAND = _literal('","command":"')
 _IMPORTED = _literal('","imported":true')
 _CLOSED = _literal('"')
+_KEY = _literal(',"key":')
 _VOLUNTEER = _literal(',"volunteer":"')
 _SHIFT = _literal('","shift":"')
 _STATION = _literal('","station":"')
 _PROJECT = _literal('","project":"')
 _END = _literal('"}')
 _LINE_FEED, _QUOTE, _BACKSLASH, _DASH = 10, 34, 92, 45
-_INSTANT_MAX = (1 << 32) - 1
+_NUMBER_MAX = (1 << 32) - 1
 _DIGITS_MAX = 10
 
 
@@ -148,14 +149,14 @@ def _closing(text: Bytes, at: int) -> int:
 
 
 @inlined
-def _instant(text: Bytes, at: int) -> tuple[int, int]:
-    """Return an instant and where the text goes on, -1 if none stands there."""
+def _number(text: Bytes, at: int) -> tuple[int, int]:
+    """Return a number of 32 bits and where the text goes on, -1 if none stands there."""
     value = digits = 0
     while 0 <= at < len(text) and 48 <= text[at] < 58 and digits < _DIGITS_MAX:
         value = 10 * value + text[at] - 48
         at += 1
         digits += 1
-    return (value, at) if digits and value <= _INSTANT_MAX else (0, -1)
+    return (value, at) if digits and value <= _NUMBER_MAX else (0, -1)
 
 
 @inlined
@@ -196,12 +197,16 @@ def _read(text: Bytes, codes: Bytes, lines: Lines) -> int:
             return row + 1
         begin = at
         if codes[row] == CHECKED_IN or codes[row] == CHECKED_OUT:
-            occurred_at, at = _instant(text, _after(text, at, _OCCURRED))
-            recorded_at, at = _instant(text, _after(text, at, _RECORDED))
+            occurred_at, at = _number(text, _after(text, at, _OCCURRED))
+            recorded_at, at = _number(text, _after(text, at, _RECORDED))
             at = _closing(text, _after(text, at, _BY))
             at = _closing(text, _after(text, at, _COMMAND))
             old = _after(text, at, _IMPORTED)
-            volunteer = _after(text, old if old >= 0 else _after(text, at, _CLOSED), _VOLUNTEER)
+            at = old if old >= 0 else _after(text, at, _CLOSED)
+            key = _after(text, at, _KEY)
+            if key >= 0:
+                _, at = _number(text, key)
+            volunteer = _after(text, at, _VOLUNTEER)
             at = volunteer_end = _closing(text, volunteer)
             high, at = _half(text, _after(text, at, _SHIFT), (8, 12))
             low, at = _half(text, at, (0, 4))

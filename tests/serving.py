@@ -92,7 +92,7 @@ def give(ledger: OpenLedger, command_type: str, **body: Any) -> int:
     command = COMMANDS[command_type].model_validate(body)
     (answer,) = ledger.intake.execute([Order(command=command, source="/test", id=str(uuid4()), by="person:test")])
     assert isinstance(answer, Accepted), answer
-    return answer.position
+    return answer.position or 0
 
 
 def found(ledger: OpenLedger) -> None:

@@ -74,6 +74,7 @@ FIELDS = {
     "note": DIGESTS,
     "text": st.text(st.characters(exclude_categories=["Cs"])),
     "imported": st.booleans(),
+    "key": st.integers(1, (1 << 31) - 1),
     "shift": st.uuids(),
 }
 """Values for the fields whose types hypothesis cannot see into: patterns and ranges are in pydantic's annotations."""

@@ -190,7 +190,7 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.ALREADY_REVOKED, "award", [V1, ANNOUNCE, REVOKE], AWARD),
     (R.ALREADY_REVOKED, "award", [V1, ANNOUNCE, REVOKE], OBJECT),
 ]
-BY_INTAKE = {R.NAME_TAKEN, R.FAILED}
+BY_INTAKE = {R.NOT_ALONE, R.NAME_TAKEN, R.FAILED}
 """Rejections that no decision makes: tests/test_ledger_intake.py has them."""
 
 GRANTED: list[tuple[Sequence[Command], Command, list[str]]] = [

@@ -12,7 +12,7 @@ from ledger import group_commit
 from ledger.commands import Order
 from ledger.database import Database
 from ledger.group_commit import GroupCommit, QueueFull
-from ledger.intake import Accepted, Answer, Intake
+from ledger.intake import ONE_BY_ONE, Accepted, Answer, Intake, Terms
 from ledger.names import Position
 from ledger.prepare import Prepared
 from tests import test_ledger_decide as given
@@ -28,7 +28,8 @@ class Recorder:
         self.go = Event()
         self.error: Exception | None = None
 
-    def execute_prepared(self, orders: Sequence[Prepared]) -> list[Answer]:
+    def execute_prepared(self, orders: Sequence[Prepared], terms: Terms = ONE_BY_ONE) -> list[Answer]:
+        assert terms == ONE_BY_ONE or len(orders) == 1
         self.batches.append([one.order.id for one in orders])
         self.entered.set()
         assert self.go.wait(timeout=30)
@@ -53,7 +54,7 @@ def committing(recorder: Recorder, queue_orders_max: int = 100) -> GroupCommit:
 
 
 def positions(answers: Sequence[Answer]) -> list[int]:
-    return [answer.position for answer in answers if isinstance(answer, Accepted)]
+    return [answer.position or 0 for answer in answers if isinstance(answer, Accepted)]
 
 
 def test_what_arrives_during_a_commit_shares_the_next_one(recorder: Recorder) -> None:
@@ -134,3 +135,16 @@ def test_orders_reach_the_log(database: Database) -> None:
         ]
         assert [positions(future.result()) for future in futures] == [[1], [2], [3]]
     assert database.log.head() == 3
+
+
+def test_an_atomic_submission_is_executed_alone(recorder: Recorder) -> None:
+    atomic = Terms(atomic=True)
+    with committing(recorder) as commit:
+        futures = [commit.submit(orders(1))]
+        assert recorder.entered.wait(timeout=10)
+        futures += [commit.submit(orders(2)), commit.submit(orders(3), atomic), commit.submit(orders(4), atomic)]
+        futures += [commit.submit(orders(5)), commit.submit(orders(6))]
+        recorder.go.set()
+        for future in futures:
+            future.result(timeout=10)
+    assert recorder.batches == [["1"], ["2"], ["3"], ["4"], ["5", "6"]]

@@ -20,7 +20,7 @@ from ledger.commands import CheckIn, CheckOut, Command, Order, RegisterVolunteer
 from ledger.database import Database
 from ledger.decide import DECISIONS
 from ledger.decide.case import Case
-from ledger.intake import Accepted, Answer, Intake
+from ledger.intake import Accepted, Answer, Intake, Terms
 from ledger.names import Position
 from ledger.persons import Text
 from ledger.rejections import Refused, Rejection
@@ -64,7 +64,7 @@ def topics(database: Database) -> list[str]:
 
 def test_an_order_is_recorded_and_answered_with_its_position_and_shift(database: Database, intake: Intake) -> None:
     (answer,) = accepted(intake.execute([order(CHECK_IN, "1")]))
-    (stored,) = database.log.read(Position(answer.position - 1), 1)
+    (stored,) = database.log.read(Position((answer.position or 0) - 1), 1)
     event = decode(stored.topic, stored.state)
     assert (stored.position, stored.version, event.by, event.command) == (3, 1, "station:S1", "test#1")
     assert answer.shift == event.model_dump()["shift"]
@@ -177,7 +177,7 @@ def test_several_writers_record_each_order_once_and_in_one_order(database: Datab
     position_of: dict[str, set[int]] = {}
     for names, batch in zip([orders[:150], orders[50:], orders[::-1], orders], answers, strict=True):
         for one, answer in zip(names, accepted(batch), strict=True):
-            position_of.setdefault(one.name, set()).add(answer.position)
+            position_of.setdefault(one.name, set()).add(answer.position or 0)
     assert sorted(position for positions in position_of.values() for position in positions) == list(range(3, 203))
     assert database.log.head() == 202
 
@@ -298,3 +298,48 @@ def test_a_free_text_is_kept_apart_from_its_event(database: Database, intake: In
         texts = connection.execute("SELECT text, volunteer FROM ledger.texts").fetchall()
     assert texts == [("his mother is ill", "V1")]
     assert b"mother" not in database.log.read(Position(3), 1)[0].state
+
+
+# --- terms ----------------------------------------------------------------------------------------------------------
+
+ATOMIC, DRY_RUN = Terms(atomic=True), Terms(dry_run=True)
+UNKNOWN = CheckIn(volunteer="V9", station="S1", occurred_at=NOW - 7200)
+
+
+def test_an_atomic_submission_is_recorded_whole_or_not_at_all(database: Database, intake: Intake) -> None:
+    answers = intake.execute([order(given.V1, "v1"), order(CHECK_IN, "1"), order(UNKNOWN, "2")], ATOMIC)
+    assert isinstance(answers[0], Accepted)
+    assert (answers[0].duplicate, answers[0].position) == (True, 1)
+    assert refused(answers[1:]) == [Rejection.NOT_ALONE, Rejection.UNKNOWN_VOLUNTEER]
+    assert database.log.head() == 2
+    whole = accepted(intake.execute([order(CHECK_IN, "1"), order(CHECK_OUT, "2")], ATOMIC))
+    assert [answer.position for answer in whole] == [3, 4]
+    assert database.log.head() == 4
+
+
+def test_a_dry_run_answers_what_would_be_and_records_nothing(database: Database, intake: Intake) -> None:
+    orders = [order(CHECK_IN, "1"), order(CHECK_IN, "1"), order(CHECK_OUT, "2"), order(UNKNOWN, "3")]
+    foreseen = intake.execute([*orders, order(given.V1, "v1")], DRY_RUN)
+    assert database.log.head() == 2
+    real = intake.execute([*orders, order(given.V1, "v1")])
+    assert [answer.position for answer in accepted(foreseen[:3])] == [None, None, None]
+    assert [answer._replace(position=None) for answer in accepted(real[:3])] == foreseen[:3]
+    assert foreseen[3:] == real[3:]
+
+
+@pytest.mark.parametrize("terms", [ATOMIC, DRY_RUN])
+def test_what_goes_wrong_on_terms_writes_nothing(
+    database: Database, intake: Intake, monkeypatch: pytest.MonkeyPatch, terms: Terms
+) -> None:
+    def bug(*_: object) -> None:
+        raise AssertionError("a bug")
+
+    monkeypatch.setitem(DECISIONS, "check-out", bug)
+    answers = intake.execute([order(CHECK_IN, "1"), order(CHECK_OUT, "2")], terms)
+    assert refused(answers) == [Rejection.FAILED] * 2
+    assert database.log.head() == 2
+
+
+def test_terms_are_for_what_is_executed_together(intake: Intake) -> None:
+    with pytest.raises(ValueError, match="1001 orders are more than the 1000"):
+        intake.execute([order(CHECK_IN, str(number)) for number in range(1001)], ATOMIC)

@@ -33,7 +33,18 @@ def line(**changes: Any) -> str:
 
 
 IMPORTED = line().replace(',"volunteer"', ',"imported":true,"volunteer"')
-PLAIN = [line(), line(project="星星学堂"), line(station="U\u00e9"), line(occurred_at=0), line(command=""), IMPORTED]
+KEYED = line().replace(',"volunteer"', ',"key":17,"volunteer"')
+KEYED_OLD = IMPORTED.replace(',"volunteer"', ',"key":2147483647,"volunteer"')
+PLAIN = [
+    KEYED,
+    KEYED_OLD,
+    line(),
+    line(project="星星学堂"),
+    line(station="U\u00e9"),
+    line(occurred_at=0),
+    line(command=""),
+    IMPORTED,
+]
 NOT_PLAIN = [
     line(evidence="forgotten"),
     line(note="0" * 64),
@@ -44,6 +55,8 @@ NOT_PLAIN = [
     line().replace(',"shift"', ', "shift"'),
     line().replace('"by"', '"imported":false,"by"'),
     line() + " ",
+    line().replace(',"volunteer"', ',"key":"17","volunteer"'),
+    line().replace(',"volunteer"', ',"key":null,"volunteer"'),
     json.dumps(dict(reversed(SCAN.items())), separators=(",", ":")),
 ]
 IN, OUT = "checked-in.v1", "checked-out.v1"

@@ -45,6 +45,7 @@ class Said(TypedDict):
     by: str
     command: str
     imported: bool
+    key: int | None
 
 
 class Case(NamedTuple):
@@ -84,6 +85,7 @@ class Case(NamedTuple):
             "by": order.by,
             "command": order.name,
             "imported": order.imported,
+            "key": order.key,
         }
 
 
