@@ -24,8 +24,8 @@ from api.mistakes import Mistake
 from api.problems import Fault, fault_of_refusal
 from api.service import OpenLedger, open_ledger
 from api.taking import refused_for_content
+from ledger.answers import Accepted
 from ledger.commands import Order
-from ledger.intake import Accepted
 from ledger.names import Actor
 
 CHUNK_LINES = 2000

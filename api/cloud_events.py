@@ -15,8 +15,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from api.problems import Fault, fault, fault_of_refusal, fault_of_validation
+from ledger.answers import Accepted, Answer
 from ledger.commands import COMMANDS, Command, Order
-from ledger.intake import Accepted, Answer
 from ledger.names import CommandId, Source
 
 EVENT = "application/cloudevents+json"

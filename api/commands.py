@@ -19,8 +19,8 @@ from api.keys import Caller
 from api.problems import Problem, fault_of_refusal, fault_of_validation
 from api.service import Service
 from api.taking import refused_for_content, refused_for_role, take
+from ledger.answers import Accepted
 from ledger.commands import COMMANDS, Command, Order
-from ledger.intake import Accepted
 from ledger.names import CommandId
 
 router = APIRouter(tags=["commands"])

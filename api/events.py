@@ -24,8 +24,8 @@ from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.keys import Caller
 from api.problems import Fault, Problem, fault_of_refusal, problem
 from api.taking import refused_for_content, refused_for_role, take
+from ledger.answers import Accepted
 from ledger.commands import Order
-from ledger.intake import Accepted
 
 BATCH_EVENTS_MAX = 1000
 """Enough for a counter's day offline; an import of years goes through `hours post`."""

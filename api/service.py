@@ -18,10 +18,12 @@ from uuid import uuid4
 from api.candidates import Candidates
 from api.jobs import Jobs
 from api.keys import Keys
+from ledger.answers import Accepted
+from ledger.batch import Clock
 from ledger.commands import Order, PublishRules
 from ledger.database import Database
 from ledger.group_commit import GroupCommit
-from ledger.intake import Accepted, Clock, Intake, system_clock
+from ledger.intake import Intake, system_clock
 from ledger.names import stream
 from ledger.postgres import serving
 from ledger.rejections import Refused, Rejection

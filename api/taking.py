@@ -13,9 +13,9 @@ from fastapi.concurrency import run_in_threadpool
 from api.keys import Caller, Forbidden, forbids, forbids_import, forbids_name
 from api.problems import Fault, fault, fault_of_role, problem
 from api.service import Service
+from ledger.answers import Answer
 from ledger.commands import Command, Order, PublishRules
 from ledger.group_commit import QueueFull
-from ledger.intake import Answer
 from projections.rule_check import require_sound
 from projections.rules import RulesError
 

@@ -31,9 +31,10 @@ from psycopg.conninfo import make_conninfo
 from bench.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
 from bench.scans import Scans, check, in_batches
 from bench.stock_writing import insert_events, save_each, save_together
+from ledger.answers import Answer
 from ledger.commands import OpenStation, Order, RegisterVolunteer
 from ledger.database import Database
-from ledger.intake import Answer, Intake
+from ledger.intake import Intake
 from ledger.log import RecordedEvent
 from ledger.names import Position
 from ledger.postgres import serving

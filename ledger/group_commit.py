@@ -15,9 +15,11 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Self
 
+from ledger.answers import ONE_BY_ONE, Answer, Terms, require_one_batch
 from ledger.commands import Order
-from ledger.intake import BATCH_ORDERS_MAX, ONE_BY_ONE, Answer, Intake, Terms, require_one_batch
-from ledger.prepare import Prepared, prepare
+from ledger.intake import BATCH_ORDERS_MAX, Intake
+from ledger.prepare import Ready, prepare
+from ledger.scans import Scan
 
 SLICE_ORDERS_MAX = 1000
 """At most so many orders of one submission enter a batch."""
@@ -31,7 +33,7 @@ class QueueFull(Exception):  # noqa: N818 - named as the standard library names 
 
 
 class _Submission:
-    def __init__(self, orders: Sequence[Prepared], terms: Terms) -> None:
+    def __init__(self, orders: Sequence[Ready], terms: Terms) -> None:
         self.orders = orders
         self.terms = terms
         self.taken = 0
@@ -39,7 +41,7 @@ class _Submission:
         self.future: Future[list[Answer]] = Future()
         self.future.set_running_or_notify_cancel()  # an order cannot be taken back
 
-    def take(self, room: int) -> Sequence[Prepared]:
+    def take(self, room: int) -> Sequence[Ready]:
         slice_ = self.orders[self.taken : self.taken + min(room, SLICE_ORDERS_MAX)]
         self.taken += len(slice_)
         return slice_
@@ -63,7 +65,7 @@ class GroupCommit:
         self._thread = Thread(target=self._run, name="group-commit")
         self._thread.start()
 
-    def submit(self, orders: Sequence[Order], terms: Terms = ONE_BY_ONE) -> Future[list[Answer]]:
+    def submit(self, orders: Sequence[Order | Scan], terms: Terms = ONE_BY_ONE) -> Future[list[Answer]]:
         """Queue orders; the future holds their answers once they are on disk, or the database's error.
 
         Orders of one submission are decided in order; so are submissions that fit in a slice. An atomic submission or a
@@ -117,9 +119,9 @@ class GroupCommit:
                 submission.answer(answers[start : start + len(orders)])
                 start += len(orders)
 
-    def _next_batch(self) -> list[tuple[_Submission, Sequence[Prepared]]]:
+    def _next_batch(self) -> list[tuple[_Submission, Sequence[Ready]]]:
         """Wait for submissions; return a slice of each, up to a full batch. Nothing is left when that is empty."""
-        batch: list[tuple[_Submission, Sequence[Prepared]]] = []
+        batch: list[tuple[_Submission, Sequence[Ready]]] = []
         room = BATCH_ORDERS_MAX
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)

@@ -105,17 +105,22 @@ def instant_text(instant: int) -> str:
 _TIMELESS = b"\xff\xff"
 
 
-def _day_prefix(shift: int) -> bytes:
-    """Return two bytes: the day a UUIDv7 was made on, or 0xffff for an id that holds no time."""
+def _day_prefix(shift: int) -> str:
+    """Return two bytes in hexadecimal: the day a UUIDv7 was made on, or ffff for an id that holds no time."""
     if shift >> 76 & 0xF != 7 or shift >> 62 & 0x3 != 2:
-        return _TIMELESS
-    return min((shift >> 80) // 86_400_000, 0xFFFE).to_bytes(2, "big")
+        return "ffff"
+    return f"{min((shift >> 80) // 86_400_000, 0xFFFE):04x}"
 
 
 @lru_cache(maxsize=1 << 17)
 def volunteer_prefix(volunteer: str) -> bytes:
     """Return the six bytes that stand for a volunteer in the stream ids of the volunteer's shifts."""
     return blake2b(volunteer.encode(), digest_size=6).digest()
+
+
+@lru_cache(maxsize=1 << 17)
+def _volunteer_prefix(volunteer: str) -> str:
+    return volunteer_prefix(volunteer).hex()
 
 
 def shift_stream(volunteer: str, shift: UUID) -> UUID:
@@ -125,13 +130,19 @@ def shift_stream(volunteer: str, shift: UUID) -> UUID:
     ids), and goes on with the volunteer so that a volunteer's shifts of one day are one range of that index: a
     check-out without a shift id finds the open shift there, with no table of open shifts to keep.
     """
-    return _shift_stream(volunteer, shift.int)
+    return UUID(shift_stream_text(volunteer, shift.int))
 
 
-@lru_cache(maxsize=1 << 14)
-def _shift_stream(volunteer: str, number: int) -> UUID:
-    tail = blake2b(volunteer.encode() + b"|" + number.to_bytes(16, "big"), digest_size=8).digest()
-    return UUID(bytes=_day_prefix(number) + volunteer_prefix(volunteer) + tail)
+def shift_stream_text(volunteer: str, shift: int) -> str:
+    """Return `shift_stream` as 32 hexadecimal digits, which takes a fifth of the time of making UUIDs."""
+    tail = blake2b(volunteer.encode() + b"|" + shift.to_bytes(16, "big"), digest_size=8).hexdigest()
+    return _day_prefix(shift) + _volunteer_prefix(volunteer) + tail
+
+
+def uuid_text(number: int) -> str:
+    """Return a UUID, given as an integer, as it is written in events."""
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 @lru_cache(maxsize=1 << 12)
@@ -151,14 +162,18 @@ def stream(kind: str, *key: str) -> UUID:
     return UUID(bytes=blake2b("|".join((kind, *key)).encode(), digest_size=16).digest())
 
 
-@lru_cache(maxsize=1 << 14)
 def shift_id_for(occurred_at: int, name: str) -> UUID:
     """Return the UUIDv7 for a check-in that came without a shift id: made of its instant and its command's name.
 
     The same command always gets the same id, so a repeated upload stays the same shift.
     """
+    return UUID(int=shift_number_for(occurred_at, name))
+
+
+@lru_cache(maxsize=1 << 14)
+def shift_number_for(occurred_at: int, name: str) -> int:
+    """Return `shift_id_for` as an integer."""
     random_bits = int.from_bytes(blake2b(name.encode(), digest_size=10).digest(), "big")
     value = (occurred_at * 1000) << 80 | random_bits
     value = value & ~(0xF << 76) | 7 << 76
-    value = value & ~(0x3 << 62) | 2 << 62
-    return UUID(int=value)
+    return value & ~(0x3 << 62) | 2 << 62

@@ -14,6 +14,7 @@ from ledger.commands import CheckIn, CheckOut, Command, Noted, Order, ShiftAct
 from ledger.decide.scans import open_shift_days
 from ledger.names import shift_id_for, shift_stream, shift_stream_ranges, stream
 from ledger.persons import Text, salted
+from ledger.scans import PreparedScan, Scan, prepare_scan, scan_of
 
 Range = tuple[UUID, UUID]
 
@@ -33,8 +34,19 @@ class Prepared(NamedTuple):
     text: Text | None = None
 
 
-def prepare(order: Order) -> Prepared:
+Ready = Prepared | PreparedScan
+
+
+def prepare(order: Order | Scan) -> Ready:
     """Prepare an order."""
+    if isinstance(order, Scan):
+        return prepare_scan(order)
+    scan = scan_of(order)
+    return prepare_by_ladder(order) if scan is None else prepare_scan(scan)
+
+
+def prepare_by_ladder(order: Order) -> Prepared:
+    """Prepare an order for the ladder of its command, also a scan whose plain form will not do."""
     command, name = order.command, order.name
     digests = _digest(name.encode()), content_digest(command)
     match command:

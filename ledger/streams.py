@@ -1,24 +1,24 @@
 """The streams a batch of orders touches: read from the log in a few queries, and kept up as its events are decided.
 
-A scan asks only whether streams exist and how long they are, so for scans that is all that is read; other orders need
-the events, which are decoded when asked for. Used under the writers' lock, so nothing that was read grows old.
+A plain scan asks only whether streams exist and how long they are, most of which an earlier batch has seen; other
+orders need the events, which are decoded when asked for. Used under the writers' lock, so nothing that was read grows
+old. Streams are named by 32 hexadecimal digits in here: UUID is Python code, which took a quarter of an order.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from uuid import UUID
 
 from psycopg import Cursor
 from psycopg.rows import TupleRow
 
 from ledger.codec import decode
-from ledger.commands import CheckIn, CheckOut
 from ledger.events import Event, ShiftEvent
-from ledger.names import shift_stream_ranges
+from ledger.memory import Recent
+from ledger.names import shift_stream_ranges, stream
 from ledger.prepare import Prepared, Range
-from ledger.writing import uuid_array
 
 # One look at the end of each stream, in the order asked: the plan cannot be anything else, and no id has to come back.
 _VERSIONS = """
@@ -38,97 +38,121 @@ FROM unnest(%s::uuid[], %s::uuid[]) AS range (low, high), LATERAL (
 ) AS found
 """
 
+Stored = tuple[str, bytes]
+"""Topic and state."""
+
 
 class BatchStreams:
-    """Implements `ledger.decide.case.Streams` with the log and the events of one batch."""
+    """Implements `ledger.decide.case.Streams` with the log, what is remembered of it, and the events of one batch."""
 
-    def __init__(self, cursor: Cursor[TupleRow], orders: Sequence[Prepared]) -> None:
+    def __init__(self, cursor: Cursor[TupleRow], known: set[tuple[str, str]], versions: Recent[int]) -> None:
         self._cursor = cursor
-        # Keys are the ids' integers: a UUID is hashed and compared by Python code, which took a quarter of an order.
-        self._versions: dict[int, int] = {}
-        self._stored: dict[int, list[tuple[str, bytes]]] = {}
-        self._in_range: dict[int, set[int]] = {}  # by the range's lower end
-        self._new: list[tuple[int, Event]] = []
-        self._indexed = 0
-        self._new_of: defaultdict[int, list[Event]] = defaultdict(list)
-        self._new_shifts_of: defaultdict[str, set[int]] = defaultdict(set)
-        self._read_versions({stream_id.int: stream_id for one in orders for stream_id in one.lengths}.values())
-        self._read_events({stream_id.int: stream_id for one in orders for stream_id in one.histories}.values())
-        self._read_ranges({span[0].int: span for one in orders for span in one.ranges}.values())
-        self.complete = all(isinstance(one.order.command, CheckIn | CheckOut) for one in orders)
-        """Whether no decision will have to read any more: all that scans can ask for has been read."""
+        self._known = known
+        self._remembered = versions
+        self._stored: dict[str, list[Stored]] = {}
+        self._in_range: dict[str, set[str]] = {}  # by the range's lower end
+        self._new_of: defaultdict[str, list[Stored]] = defaultdict(list)
+        self._new_shifts_of: defaultdict[str, set[str]] = defaultdict(set)
+        self.versions: dict[str, int] = {}
+        """How many events the streams of this batch have, as far as it was asked."""
+        self.learned: set[tuple[str, str]] = set()
+        """Whom and what this batch found to be known."""
+
+    def read_for(self, orders: Iterable[Prepared]) -> None:
+        """Read what the ladders of these orders are sure to ask."""
+        asked = list(orders)
+        self.read_versions({stream_id.hex for one in asked for stream_id in one.lengths})
+        self._read_events({stream_id.hex for one in asked for stream_id in one.histories})
+        self._read_ranges({span[0].int: span for one in asked for span in one.ranges}.values())
+
+    def read_known(self, pairs: Collection[tuple[str, str]]) -> None:
+        """Find out, in one query, which of these the ledger has heard of."""
+        self.read_versions([stream(*pair).hex for pair in pairs])
+        self.learned.update(pair for pair in pairs if self.versions[stream(*pair).hex])
+
+    def knows(self, kind: str, key: str) -> bool:
+        """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""
+        return (kind, key) in self._known or self.version(stream(kind, key)) > 0
 
     def version(self, stream_id: UUID) -> int:
         """Return how many events a stream has, those of this batch included."""
-        version = self._versions.get(stream_id.int)
+        return self._version(stream_id.hex)
+
+    def _version(self, key: str) -> int:
+        version = self.versions.get(key)
         if version is None:
-            self._read_versions([stream_id])
-            version = self._versions[stream_id.int]
+            self.read_versions([key])
+            version = self.versions[key]
         return version
 
     def events(self, stream_id: UUID) -> Sequence[Event]:
         """Return a stream's events, those of this batch included."""
-        if stream_id.int not in self._stored:
-            self._read_events([stream_id])
-        return self._events(stream_id.int)
+        if stream_id.hex not in self._stored:
+            self._read_events([stream_id.hex])
+        return self._events(stream_id.hex)
 
-    def _events(self, key: int) -> Sequence[Event]:
-        self._index_new()
-        return [decode(topic, state) for topic, state in self._stored[key]] + self._new_of[key]
+    def _events(self, key: str) -> Sequence[Event]:
+        return [decode(topic, state) for topic, state in (*self._stored[key], *self._new_of[key])]
 
     def shifts(self, volunteer: str, first_day: int, last_day: int) -> Iterator[Sequence[Event]]:
         """Yield the volunteer's shifts whose ids were made on these days or hold no time."""
         ranges = shift_stream_ranges(volunteer, first_day, last_day)
-        self._read_ranges([one for one in ranges if one[0].int not in self._in_range])
-        self._index_new()
-        new = self._new_shifts_of[volunteer]
+        self._read_ranges([one for one in ranges if one[0].hex not in self._in_range])
         for low, high in ranges:
-            begun = {key for key in new if low.int <= key <= high.int}
-            for key in self._in_range[low.int] | begun:
+            begun = {key for key in self._new_shifts_of[volunteer] if low.hex <= key <= high.hex}
+            for key in self._in_range[low.hex] | begun:
                 self._stored.setdefault(key, [])  # begun in this batch, or else its range would have had it
                 yield self._events(key)
 
-    def append(self, event: Event) -> tuple[UUID, int]:
-        """Take an event that was decided; return its stream and its version in it."""
-        stream_id = event.stream_id
-        version = self.version(stream_id) + 1
-        self._versions[stream_id.int] = version
-        self._new.append((stream_id.int, event))
-        return stream_id, version
+    def append(self, event: Event, topic: str, state: bytes) -> tuple[str, int]:
+        """Take an event that was decided, as it will be stored; return its stream and its version in it."""
+        key = event.stream_id.hex
+        version = self._version(key) + 1
+        self.versions[key] = version
+        self.keep(key, event.volunteer if isinstance(event, ShiftEvent) else None, topic, state)
+        return key, version
 
-    def _index_new(self) -> None:
-        """Index the new events by stream and volunteer, which most batches never ask for."""
-        for key, event in self._new[self._indexed :]:
-            self._new_of[key].append(event)
-            if isinstance(event, ShiftEvent):
-                self._new_shifts_of[event.volunteer].add(key)
-        self._indexed = len(self._new)
+    def keep(self, key: str, shift_of: str | None, topic: str, state: bytes) -> None:
+        """Keep a new event, which a later order of the batch may ask for."""
+        self._new_of[key].append((topic, state))
+        if shift_of is not None:
+            self._new_shifts_of[shift_of].add(key)
 
-    def _read_versions(self, ids: Collection[UUID]) -> None:
-        if ids:
-            versions = self._cursor.execute(_VERSIONS, (uuid_array(ids),)).fetchall()
-            keys = [stream_id.int for stream_id in ids]
-            self._versions.update(zip(keys, [version or 0 for (version,) in versions], strict=True))
+    def remembered_version(self, key: str) -> int | None:
+        """Return how long a stream is, as far as that can be told without asking the log."""
+        version = self.versions.get(key)
+        return self._remembered.get(key) if version is None else version
 
-    def _read_events(self, ids: Collection[UUID]) -> None:
-        if ids:
-            self._stored.update((stream_id.int, []) for stream_id in ids)
-            for stream_id, topic, state in self._cursor.execute(_EVENTS, (uuid_array(ids),)).fetchall():
-                self._stored[stream_id.int].append((topic, state))
-            for stream_id in ids:  # unless it is known: events of this batch may have gone on from there
-                self._versions.setdefault(stream_id.int, len(self._stored[stream_id.int]))
+    def read_versions(self, keys: Collection[str]) -> None:
+        """Ask the log how long streams are."""
+        if keys:
+            versions = self._cursor.execute(_VERSIONS, (_array(keys),)).fetchall()
+            self.versions.update(zip(keys, [version or 0 for (version,) in versions], strict=True))
+
+    def _read_events(self, keys: Collection[str]) -> None:
+        if keys:
+            self._stored.update((key, []) for key in keys)
+            for stream_id, topic, state in self._cursor.execute(_EVENTS, (_array(keys),)).fetchall():
+                self._stored[stream_id.hex].append((topic, state))
+            for key in keys:  # unless it is known: events of this batch may have gone on from there
+                self.versions.setdefault(key, len(self._stored[key]))
 
     def _read_ranges(self, ranges: Collection[Range]) -> None:
         if ranges:
-            self._in_range.update((low.int, set()) for low, _ in ranges)
-            lows, highs = zip(*ranges, strict=True)
-            rows = self._cursor.execute(_RANGES, (uuid_array(lows), uuid_array(highs))).fetchall()
+            self._in_range.update((low.hex, set()) for low, _ in ranges)
+            lows, highs = ([one.hex for one in ends] for ends in zip(*ranges, strict=True))
+            rows = self._cursor.execute(_RANGES, (_array(lows), _array(highs))).fetchall()
             for low, stream_id, topic, state in rows:
-                key, begun = stream_id.int, self._in_range[low.int]
+                key, begun = stream_id.hex, self._in_range[low.hex]
                 if key not in begun:
                     begun.add(key)
                     self._stored[key] = []
                 self._stored[key].append((topic, state))
-            for low, _ in ranges:
-                for key in self._in_range[low.int]:
-                    self._versions.setdefault(key, len(self._stored[key]))
+            for low in lows:
+                for key in self._in_range[low]:
+                    self.versions.setdefault(key, len(self._stored[key]))
+
+
+def _array(keys: Iterable[str]) -> str:
+    """Return stream ids as a parameter for `%s::uuid[]`; the driver takes longer over a list of UUID."""
+    return "{" + ",".join(keys) + "}"

@@ -67,10 +67,11 @@ def write_events(cursor: Cursor[TupleRow], rows: Iterable[Row], first_position: 
     """
     source = iter(rows)
     chunks = iter(lambda: list(islice(source, CHUNK_ROWS)), [])
-    _copy(cursor, (copy_lines(chunk, first_position + i * CHUNK_ROWS) for i, chunk in enumerate(chunks)))
+    copy_events(cursor, (copy_lines(chunk, first_position + i * CHUNK_ROWS) for i, chunk in enumerate(chunks)))
 
 
-def _copy(cursor: Cursor[TupleRow], chunks: Iterable[str | bytes]) -> None:
+def copy_events(cursor: Cursor[TupleRow], chunks: Iterable[str | bytes]) -> None:
+    """Append lines of `copy_lines`, positions and all; followers are notified on commit. The lock must be held."""
     with cursor.copy(_COPY) as copy:
         for lines in chunks:
             copy.write(lines)
@@ -88,7 +89,7 @@ def append_history(pool: ConnectionPool[Connection[TupleRow]], chunks: Iterable[
         with pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
             take_lock(cursor)
             before = head_position(cursor)
-            _copy(cursor, [chunk])
+            copy_events(cursor, [chunk])
             head = head_position(cursor)
             # Positions are unique and those up to `before` are taken: this equation leaves no room for a gap.
             if head != before + chunk.count(b"\n"):
@@ -110,10 +111,15 @@ def copy_lines(rows: Iterable[Row], first_position: int) -> str:
     """Return rows as lines of PostgreSQL's COPY text format, all ASCII: stream, version, topic, state, position."""
     return "".join(
         [
-            f"{stream.hex}\t{version}\t{_escaped(topic)}\t{bytea_text(state)}\t{position}\n"
+            copy_line(stream.hex, version, topic, state, position)
             for position, (stream, version, topic, state) in enumerate(rows, first_position)
         ]
     )
+
+
+def copy_line(stream: str, version: int, topic: str, state: str | bytes, position: int) -> str:
+    """Return a row as a line; its stream is given as 32 hexadecimal digits."""
+    return f"{stream}\t{version}\t{_escaped(topic)}\t{bytea_text(state)}\t{position}\n"
 
 
 def bytea_text(state: str | bytes) -> str:

@@ -13,7 +13,7 @@ from ledger.commands import Command, Order
 from ledger.decide import decide
 from ledger.decide.case import Case, Decision
 from ledger.events import Event, ShiftEvent
-from ledger.names import shift_stream_ranges
+from ledger.names import shift_stream_ranges, stream
 from ledger.rejections import Refused
 
 NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
@@ -25,6 +25,9 @@ class Memory:
     def __init__(self) -> None:
         self.streams: dict[UUID, list[Event]] = {}
         self._ids = count(1)
+
+    def knows(self, kind: str, key: str) -> bool:
+        return self.version(stream(kind, key)) > 0
 
     def version(self, stream_id: UUID) -> int:
         return len(self.events(stream_id))

@@ -14,8 +14,8 @@ from httpx2 import Response
 from api.cloud_events import BATCH, EVENT, event_type
 from api.keys import Role
 from api.service import OpenLedger, Service
+from ledger.answers import Accepted
 from ledger.commands import COMMANDS, Order
-from ledger.intake import Accepted
 
 STATION, OTHER_STATION = "C01", "C02"
 PROJECT = "star-school"

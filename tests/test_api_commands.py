@@ -12,9 +12,9 @@ import pytest
 from api.examples import EXAMPLES
 from api.keys import Role
 from api.problems import MEDIA_TYPE, RULES
+from ledger.answers import Answer
 from ledger.commands import COMMANDS
 from ledger.group_commit import QueueFull
-from ledger.intake import Answer
 from ledger.rejections import Rejection
 from tests.serving import OTHER_STATION, PROJECT, STATION, Served
 

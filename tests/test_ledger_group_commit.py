@@ -9,10 +9,11 @@ from typing import cast
 import pytest
 
 from ledger import group_commit
+from ledger.answers import ONE_BY_ONE, Accepted, Answer, Terms
 from ledger.commands import Order
 from ledger.database import Database
 from ledger.group_commit import GroupCommit, QueueFull
-from ledger.intake import ONE_BY_ONE, Accepted, Answer, Intake, Terms
+from ledger.intake import Intake
 from ledger.names import Position
 from ledger.prepare import Prepared
 from tests import test_ledger_decide as given
@@ -35,7 +36,7 @@ class Recorder:
         assert self.go.wait(timeout=30)
         if self.error:
             raise self.error
-        return [Accepted(Position(int(one.order.id)), duplicate=False, shift=None) for one in orders]
+        return [Accepted(Position(int(one.order.id)), duplicate=False, shift_number=None) for one in orders]
 
 
 @pytest.fixture

@@ -11,19 +11,27 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from hypothesis import given as holding
+from hypothesis import strategies as st
 from psycopg import Cursor
 
+from ledger import batch as batch_module
 from ledger import intake as intake_module
 from ledger import persons
-from ledger.codec import decode
-from ledger.commands import CheckIn, CheckOut, Command, Order, RegisterVolunteer, VoidShift
+from ledger.answers import Accepted, Answer, Terms
+from ledger.codec import decode, encode
+from ledger.commands import CheckIn, CheckOut, Command, LaunchProject, OpenStation, Order, RegisterVolunteer, VoidShift
 from ledger.database import Database
-from ledger.decide import DECISIONS
+from ledger.decide import DECISIONS, decide
 from ledger.decide.case import Case
-from ledger.intake import Accepted, Answer, Intake, Terms
-from ledger.names import Position
+from ledger.events import ShiftEvent
+from ledger.intake import Intake
+from ledger.memory import Recent
+from ledger.names import Position, shift_id_for, shift_stream
 from ledger.persons import Text
+from ledger.prepare import prepare, prepare_by_ladder
 from ledger.rejections import Refused, Rejection
+from ledger.scans import PreparedScan
 from tests import test_ledger_decide as given
 from tests.ledger_helpers import NOW, Memory
 
@@ -215,6 +223,7 @@ def test_one_bad_order_of_a_batch_fails_alone(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(intake_module, "prepare", prepare_by_ladder)
     monkeypatch.setitem(DECISIONS, "check-in", _failing_on(set(bad), DECISIONS["check-in"]))
     orders = [order(CHECK_IN, str(number)) for number in range(10)]
     answers = intake.execute(orders)
@@ -239,7 +248,7 @@ def at_the_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Cursor[An
             for one in acts:
                 one(cursor)
 
-        monkeypatch.setattr(intake_module, "keep_texts", patched)
+        monkeypatch.setattr(batch_module, "keep_texts", patched)
 
     return arrange
 
@@ -279,7 +288,7 @@ def test_a_database_that_stays_away_is_an_error_and_not_an_answer(
         persons.keep_texts(cursor, texts)
         _terminate(cursor, database)
 
-    monkeypatch.setattr(intake_module, "keep_texts", always_die)
+    monkeypatch.setattr(batch_module, "keep_texts", always_die)
     with pytest.raises(psycopg.OperationalError):
         intake.execute([order(CHECK_IN, "1"), order(CHECK_OUT, "2")])
     assert database.log.head() == 2
@@ -343,3 +352,105 @@ def test_what_goes_wrong_on_terms_writes_nothing(
 def test_terms_are_for_what_is_executed_together(intake: Intake) -> None:
     with pytest.raises(ValueError, match="1001 orders are more than the 1000"):
         intake.execute([order(CHECK_IN, str(number)) for number in range(1001)], ATOMIC)
+
+
+# --- plain scans, and what is remembered ----------------------------------------------------------------------------
+
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,31}", fullmatch=True)
+SHIFTS = st.one_of(st.uuids(), st.integers(NOW - 10**8, NOW).map(lambda at: shift_id_for(at, str(at))))
+SCANS = st.builds(
+    Order,
+    command=st.one_of(
+        st.builds(
+            CheckIn,
+            volunteer=NAMES,
+            station=NAMES,
+            occurred_at=st.integers(1_000_000_000, NOW),
+            shift=st.none() | SHIFTS,
+            project=st.none() | NAMES,
+        ),
+        st.builds(CheckOut, volunteer=NAMES, station=NAMES, occurred_at=st.integers(1_000_000_000, NOW), shift=SHIFTS),
+    ),
+    source=st.from_regex(r"[!#$-\[\]-~]{1,120}", fullmatch=True).filter(lambda text: "#" not in text),
+    id=st.from_regex(r"[!#-\[\]-~]{1,120}", fullmatch=True),
+    by=st.sampled_from(["station:S1", "person:p-1", "system:import"]),
+    imported=st.booleans(),
+    key=st.none() | st.integers(1, (1 << 31) - 1),
+)
+
+
+@holding(one=SCANS)
+def test_a_plain_scan_is_stored_as_the_ladder_would_store_it(one: Order) -> None:
+    memory = Memory()
+    command = one.command
+    assert isinstance(command, CheckIn | CheckOut)
+    memory.given(RegisterVolunteer(volunteer=command.volunteer, registered_on=date(2018, 1, 1)))
+    memory.given(OpenStation(station=command.station, kind="city"))
+    if isinstance(command, CheckIn) and command.project:
+        memory.given(LaunchProject(project=command.project, content="x"))
+    decision = decide(Case(one, memory, NOW))
+    assert not isinstance(decision, Refused)
+    (event,) = decision
+    ready, by_ladder = prepare(one), prepare_by_ladder(one)
+    assert isinstance(ready, PreparedScan)
+    assert (ready.topic, f"{ready.before}{NOW}{ready.behind}".encode()) == encode(event)
+    assert (ready.name, ready.content, UUID(ready.stream)) == (by_ladder.name, by_ladder.content, event.stream_id)
+    assert ready.order == one
+    assert isinstance(event, ShiftEvent)
+    assert event.shift.int == ready.shift
+
+
+@pytest.mark.parametrize("name", ['say "when"', "plain"])
+def test_a_name_that_json_would_escape_goes_up_the_ladder(name: str) -> None:
+    quoted = Order(command=CHECK_IN, source=name.replace(" ", "-"), id="1", by="station:S1")
+    assert isinstance(prepare(quoted), PreparedScan) == ('"' not in name)
+
+
+def test_another_process_that_wrote_meanwhile_is_noticed(database: Database, intake: Intake) -> None:
+    """Each has learned of the shift's stream what the other then makes untrue."""
+    other = Intake(database, clock=lambda: NOW)
+    shift = UUID(int=7)
+    said = {"volunteer": "V1", "station": "S1", "shift": shift}
+    accepted(intake.execute([order(CheckIn(**said, occurred_at=NOW - 7200), "1")]))
+    accepted(other.execute([order(CheckOut(**said, occurred_at=NOW - 60), "2")]))
+    accepted(intake.execute([order(CheckOut(**said, occurred_at=NOW - 50), "3"), order(CHECK_IN, "4")]))
+    accepted(other.execute([order(CheckIn(**said, occurred_at=NOW - 7100), "5")]))
+    (stream,) = database.log.read_streams([shift_stream("V1", shift)]).values()
+    assert [event.version for event in stream] == [1, 2, 3, 4]
+    assert [event.position for event in stream] == [3, 4, 5, 7]
+    again = accepted(intake.execute([order(CheckOut(**said, occurred_at=NOW - 60), "2")]))
+    assert (again[0].duplicate, again[0].position) == (True, 4)
+
+
+def test_old_orders_sent_again_are_answered_as_the_first_time_by_a_new_process(
+    database: Database, intake: Intake
+) -> None:
+    orders = [order(CHECK_IN, str(number)) for number in range(6)]
+    first = accepted(intake.execute(orders[:4]))
+    restarted = Intake(database, clock=lambda: NOW)
+    for _ in range(2):
+        again = accepted(restarted.execute(orders[:4]))
+        assert [(answer.position, answer.shift, answer.duplicate) for answer in again] == [
+            (answer.position, answer.shift, True) for answer in first
+        ]
+    mixed = accepted(Intake(database, clock=lambda: NOW).execute(orders))
+    assert [answer.duplicate for answer in mixed] == [True] * 4 + [False] * 2
+    assert refused(restarted.execute([order(CHECK_OUT, "0")])) == [Rejection.NAME_TAKEN]
+    assert database.log.head() == 2 + 6
+
+
+def test_what_was_rolled_back_is_not_remembered(database: Database, intake: Intake) -> None:
+    for terms in (DRY_RUN, ATOMIC):
+        intake.execute([order(CHECK_IN, "1"), order(UNKNOWN, "2")], terms)
+    (answer,) = accepted(intake.execute([order(CHECK_IN, "1")]))
+    assert (answer.duplicate, answer.position, database.log.head()) == (False, 3, 3)
+
+
+def test_memory_forgets_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.memory.YOUNG_MAX", 2)
+    recent: Recent[int] = Recent()
+    for number in range(1, 6):
+        recent.update({str(number): number})
+    assert [recent.get(str(number)) for number in range(1, 6)] == [None, None, 3, 4, 5]
+    recent.clear()
+    assert recent.get("5") is None

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from ledger.commands import Order
 from ledger.events import Event
-from ledger.names import stream
 from ledger.rejections import Refused
 
 CLOCK_SKEW_SECONDS_MAX = 300
@@ -26,6 +25,9 @@ E = TypeVar("E", bound=Event)
 
 class Streams(Protocol):
     """The log as a decision sees it, with the events of the orders decided just before."""
+
+    def knows(self, kind: str, key: str) -> bool:
+        """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""
 
     def version(self, stream_id: UUID) -> int:
         """Return how many events a stream has; 0 for one that does not exist."""
@@ -62,7 +64,7 @@ class Case(NamedTuple):
 
     def knows(self, kind: str, key: str) -> bool:
         """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""
-        return self.streams.version(stream(kind, key)) > 0
+        return self.streams.knows(kind, key)
 
     @property
     def _clock(self) -> int:

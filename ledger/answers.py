@@ -1,0 +1,61 @@
+"""What becomes of an order: it is accepted, now or before, or refused; and on what terms orders are taken together.
+
+Nothing here decides.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from ledger.names import Position
+from ledger.rejections import Refused
+
+TERMS_ORDERS_MAX = 1000
+"""An atomic submission or a dry run is executed alone, so it must not keep the others waiting for long."""
+
+
+class Terms(NamedTuple):
+    """How a submission is to be taken.
+
+    atomic: all of it or nothing. When one order is refused, the others are refused as `NOT_ALONE`.
+    dry_run: decided as if, with the orders before it in the submission, and nothing is written.
+    """
+
+    atomic: bool = False
+    dry_run: bool = False
+
+
+ONE_BY_ONE = Terms()
+
+
+class Accepted(NamedTuple):
+    """The order is in the log: its last event's position, whether it was there already, and the shift it is about.
+
+    An order whose commit was hidden by a lost connection also counts as there already. In a dry run the position of
+    what is not there already is None.
+    """
+
+    position: Position | None
+    duplicate: bool
+    shift_number: int | None
+
+    @property
+    def shift(self) -> UUID | None:
+        """The id of the shift. (It is made when asked for: that takes longer than recording does.)"""
+        return None if self.shift_number is None else UUID(int=self.shift_number)
+
+
+Answer = Accepted | Refused
+Answered = tuple[str, Accepted]
+"""The digest of a command's content, and its answer."""
+
+
+def require_one_batch(orders: int, terms: Terms) -> None:
+    """Hold a submission whose terms concern all of it to what is executed together.
+
+    Raises:
+        ValueError: it is larger than that.
+    """
+    if terms != ONE_BY_ONE and orders > TERMS_ORDERS_MAX:
+        raise ValueError(f"{orders} orders are more than the {TERMS_ORDERS_MAX} of an atomic submission or a dry run")
