@@ -442,14 +442,16 @@ def archive_copy(
 def keys_make(
     context: typer.Context,
     *,
-    role: Annotated[str, typer.Option(help="station, staff, reader or admin.")],
+    role: Annotated[str, typer.Option(help="What it is for: see docs/access.md.")],
     name: Annotated[str, typer.Option(help="The person's name, or for a station its id.")],
+    days: Annotated[int | None, typer.Option(min=1, max=3650, help="It ends after so many days.")] = None,
+    per_second: Annotated[int | None, typer.Option(min=1, max=100_000, help="Requests a second it may make.")] = None,
     json: Json = False,
 ) -> None:
     """Make a key. It is shown this once."""
     from api.cli_keys import make
 
-    make(_data(context), role, name, as_json=json)
+    make(_data(context), role, name, days, per_second, as_json=json)
 
 
 @keys.command("list")

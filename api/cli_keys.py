@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from api.access import Caller, Role
 from api.cli_show import out, print_json, print_table
-from api.keys import Caller, Key, Role
+from api.keys import Key
 from api.mistakes import Mistake
 from api.service import open_ledger
 from ledger.names import Actor
@@ -15,7 +17,7 @@ from ledger.names import Actor
 _actor: TypeAdapter[str] = TypeAdapter(Actor)
 
 
-def make(data: Path, role_text: str, name: str, *, as_json: bool) -> None:
+def make(data: Path, role_text: str, name: str, days: int | None, per_second: int | None, *, as_json: bool) -> None:
     """Make a key and show it, once."""
     try:
         role = Role(role_text)
@@ -30,7 +32,8 @@ def make(data: Path, role_text: str, name: str, *, as_json: bool) -> None:
     with open_ledger(data) as ledger:
         if role is Role.STATION and not ledger.knows("station", name):
             raise Mistake(f"--name {name} is no station the ledger knows; open the station first")
-        key, token = ledger.keys.make(role, name)
+        expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+        key, token = ledger.keys.make(role, name, expires_at, per_second)
     if as_json:
         print_json({**_shown(key), "key": token})
     else:
@@ -44,7 +47,8 @@ def show(data: Path, *, as_json: bool) -> None:
     if as_json:
         print_json([_shown(key) for key in found])
     else:
-        print_table("Keys", ("id", "role", "name", "made", "revoked"), [tuple(_shown(key).values()) for key in found])
+        columns = ("id", "role", "name", "made", "expires", "revoked", "per second")
+        print_table("Keys", columns, [tuple(_shown(key).values()) for key in found])
 
 
 def revoke(data: Path, key: int, *, as_json: bool) -> None:
@@ -57,11 +61,17 @@ def revoke(data: Path, key: int, *, as_json: bool) -> None:
         out().print(f"Key {key} is refused from now on.")
 
 
+def _instant(instant: datetime | None) -> str | None:
+    return instant.isoformat(timespec="seconds") if instant else None
+
+
 def _shown(key: Key) -> dict[str, object]:
     return {
         "id": key.id,
         "role": key.role,
         "name": key.name,
-        "made": key.made_at.isoformat(timespec="seconds"),
-        "revoked": key.revoked_at.isoformat(timespec="seconds") if key.revoked_at else None,
+        "made": _instant(key.made_at),
+        "expires": _instant(key.expires_at),
+        "revoked": _instant(key.revoked_at),
+        "per_second": key.per_second,
     }

@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from api.access import Caller
 from api.dependencies import CallerHere, ServiceHere
 from api.examples import EXAMPLES
-from api.keys import Caller
 from api.problems import Problem, fault_of_refusal, fault_of_validation
 from api.service import Service
 from api.taking import refused_for_content, refused_for_role, take
@@ -58,7 +58,7 @@ async def _give(
     except ValidationError as error:
         raise Problem(fault_of_validation(error.errors(), prefix="Idempotency-Key")) from None
     # A caller's names are its own: two callers that choose the same one do not meet.
-    order = Order(command=command, source=f"/callers/{caller.by}", id=checked, by=caller.by)
+    order = Order(command=command, source=f"/callers/{caller.by}", id=checked, by=caller.by, key=caller.key)
     if wrong := refused_for_role(caller, order, named_by_caller=False) or refused_for_content(command):
         raise Problem(wrong)
     (answer,) = await take(service, [order])

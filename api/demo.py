@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from api.keys import Role
+from api.access import Role
+from api.keys import digest
 from api.periods import local_day
 from api.service import OpenLedger
 
@@ -22,7 +23,7 @@ def demo_keys(ledger: OpenLedger) -> dict[str, str]:
     """
     path = ledger.data / KEYS
     known = _read(path)
-    if known and all(ledger.keys.caller(known.get(name, "")) for name in ("station", "staff")):
+    if known and all(ledger.keys.find(digest(known.get(name, ""))) for name in ("station", "staff")):
         return known
     station = ledger.queries.stations()[0]
     made = {

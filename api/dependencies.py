@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from datetime import date
@@ -17,9 +18,9 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.access import Caller, Right
 from api.axes import position_of, read_axes
-from api.keys import Caller
-from api.problems import problem
+from api.problems import Problem, fault, problem, require
 from api.service import OpenLedger, Service
 from ledger.names import Position
 from replay import answers
@@ -71,13 +72,28 @@ async def the_caller(
     if credentials is None:
         raise problem("no-key")
     threads: Threads = request.app.state.threads
-    caller = await run_sync(service.ledger.keys.caller, credentials.credentials, limiter=threads.keys)
+    token = credentials.credentials
+    caller = service.keys.remembered(token) or await run_sync(service.keys.caller, token, limiter=threads.keys)
     if caller is None:
         raise problem("no-key")
+    if caller.key is not None and (seconds := service.limits.wait_seconds(caller.key, caller.per_second)):
+        allowed = caller.per_second or service.limits.per_second
+        detail = f"key {caller.key} makes more requests than the {allowed} a second it may"
+        raise Problem(fault("too-often", detail), {"Retry-After": str(math.ceil(seconds))})
     return caller
 
 
 CallerHere = Annotated[Caller, Depends(the_caller)]
+
+
+def who_may(right: Right) -> Callable[[Caller], Caller]:
+    """Return a dependency: the caller, whose role must have this right. It is asked before the body is read closely."""
+
+    def allowed(caller: CallerHere) -> Caller:
+        require(caller, right)
+        return caller
+
+    return allowed
 
 
 class Reading(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from api.access import Caller
 from api.cloud_events import (
     BATCH,
     COMMAND_OF_TYPE,
@@ -21,7 +22,6 @@ from api.cloud_events import (
 )
 from api.dependencies import CallerHere, ServiceHere
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
-from api.keys import Caller
 from api.problems import Fault, Problem, fault_of_refusal, problem
 from api.taking import refused_for_content, refused_for_role, take
 from ledger.answers import Accepted
@@ -94,7 +94,7 @@ async def _take_one(content: object, service: ServiceHere, caller: Caller) -> Ev
 
 
 def _read(element: object, caller: Caller) -> Order | Fault:
-    order = read_order(element, caller.by)
+    order = read_order(element, caller.by, caller.key)
     if isinstance(order, Fault):
         return order
     return refused_for_role(caller, order, named_by_caller=True) or refused_for_content(order.command) or order

@@ -15,11 +15,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.access import Caller, Right
 from api.dependencies import CallerHere, ServiceHere
 from api.job_routes import start
 from api.jobs import JobStatus
-from api.keys import Caller, Role
-from api.problems import Problem, problem
+from api.problems import Problem, problem, require
 from api.service import OpenLedger
 from replay import answers, generations, store
 from replay.progress import Progress
@@ -170,8 +170,7 @@ async def drop(service: ServiceHere, caller: CallerHere, generation: GenerationI
 
 
 def _admin(caller: Caller) -> None:
-    if caller.role is not Role.ADMIN:
-        raise problem("forbidden", "only an admin key may change what answers", remedy="use an admin key")
+    require(caller, Right.CHANGE_GENERATIONS)
 
 
 def _rules(ledger: OpenLedger, version: int | None) -> Rules:

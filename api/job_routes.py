@@ -15,9 +15,9 @@ from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
 
+from api.access import Caller, Right, forbids_right
 from api.dependencies import CallerHere, ServiceHere
 from api.jobs import Job, JobStatus, TooManyJobsError, UnknownJobError, Work
-from api.keys import Caller, Role
 from api.problems import problem
 from api.service import Service
 
@@ -87,7 +87,7 @@ async def events(found: JobHere) -> AsyncIterator[ServerSentEvent]:
 @router.delete("/{job}", summary="Stop a job", responses={202: {"description": "It stops at its next step."}})
 async def stop(found: JobHere, caller: CallerHere, response: Response) -> JobStatus:
     """It leaves nothing half done. To stop one that has ended changes nothing."""
-    if caller.role is not Role.ADMIN and caller.by != found.by:
+    if forbids_right(caller, Right.STOP_ANY_JOB) and caller.by != found.by:
         raise problem("forbidden", f"{found.by} started this job; an admin key may stop it, too", field="job")
     found.stop()
     response.status_code = 200 if found.ended else 202

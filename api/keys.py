@@ -1,12 +1,7 @@
-"""API keys: who is calling, and what a role may do.
+"""API keys: made, listed, revoked, looked up.
 
-A key is a random token. The table holds its SHA-256 alone, so whoever reads the database learns no key. Every request
-looks its key up, so a revoked key is refused from the next request on.
-
-    station   check-ins, check-outs and people served, of its own station, under names of its own; and reading
-    reader    reading
-    staff     every command but the publishing of rules; and reading
-    admin     everything
+A key is a random token. The table holds its SHA-256 alone, so whoever reads the database learns no key. A key may end
+by itself; a revoked or ended key is refused from the next request on. What a key's role may do is in `api/access.py`.
 
 Nothing here speaks HTTP.
 """
@@ -15,54 +10,46 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from psycopg.rows import class_row
 
-from ledger.commands import CheckIn, CheckOut, Command, CountPeopleServed, PublishRules
+from api.access import Caller, Role
 from ledger.log import Pool
 
 SCHEMA = Path(__file__).with_name("keys.sql")
 SCHEMA_LOCK = 0x6B657973  # "keys"
 TOKEN_PREFIX = "hours_"  # noqa: S105 - it lets a leaked key be recognised, and is no secret
-
-
-class Role(StrEnum):
-    """What a key is for."""
-
-    STATION = "station"
-    STAFF = "staff"
-    READER = "reader"
-    ADMIN = "admin"
-
-
-class Caller(NamedTuple):
-    """Whose key a request carries. `name`: the station's id, or a person's name."""
-
-    role: Role
-    name: str
-
-    @property
-    def by(self) -> str:
-        """Who did it, as events say."""
-        return f"station:{self.name}" if self.role is Role.STATION else f"person:{self.name}"
+CHANNEL = "api_keys"
+"""Notified on every change of the table of keys."""
 
 
 class Key(NamedTuple):
-    """A key without its token, which nobody knows but its holder."""
+    """A key without its token, which nobody knows but its holder. `per_second`: requests, where the key has a limit."""
 
     id: int
     role: str
     name: str
     made_at: datetime
+    expires_at: datetime | None
     revoked_at: datetime | None
+    per_second: int | None
+
+
+class Found(NamedTuple):
+    """A key that is not revoked: whose it is, and when it ends, in epoch seconds."""
+
+    caller: Caller
+    expires_at: float | None
 
 
 class UnknownKeyError(LookupError):
     """No key has this id."""
+
+
+_COLUMNS = "id, role, name, made_at, expires_at, revoked_at, per_second"
 
 
 class Keys:
@@ -72,20 +59,22 @@ class Keys:
         self._pool = pool
 
     def create_table(self) -> None:
-        """Make the table where it is missing."""
+        """Make the table where it is missing, and bring an older one up to date."""
         with self._pool.connection() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
             connection.execute("SET LOCAL client_min_messages = warning")
             connection.execute(SCHEMA.read_bytes())
 
-    def make(self, role: Role, name: str) -> tuple[Key, str]:
+    def make(
+        self, role: Role, name: str, expires_at: datetime | None = None, per_second: int | None = None
+    ) -> tuple[Key, str]:
         """Make a key; return it and its token, which is told this once."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Key)) as cursor:
             key = cursor.execute(
-                "INSERT INTO api.keys (role, name, digest) VALUES (%s, %s, %s) "
-                "RETURNING id, role, name, made_at, revoked_at",
-                (role.value, name, _digest(token)),
+                "INSERT INTO api.keys (role, name, digest, expires_at, per_second) VALUES (%s, %s, %s, %s, %s) "
+                f"RETURNING {_COLUMNS}",
+                (role.value, name, digest(token), expires_at, per_second),
             ).fetchone()
         if key is None:
             raise RuntimeError("the key was not kept")
@@ -94,7 +83,7 @@ class Keys:
     def list(self) -> list[Key]:
         """Return all keys, the oldest first."""
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Key)) as cursor:
-            return cursor.execute("SELECT id, role, name, made_at, revoked_at FROM api.keys ORDER BY id").fetchall()
+            return cursor.execute(f"SELECT {_COLUMNS} FROM api.keys ORDER BY id").fetchall()
 
     def revoke(self, key: int) -> None:
         """Refuse a key from now on; to revoke it again changes nothing.
@@ -109,66 +98,17 @@ class Keys:
         if not changed.rowcount:
             raise UnknownKeyError(f"no key has the id {key}: `hours keys list` shows them")
 
-    def caller(self, token: str) -> Caller | None:
-        """Return whose key a token is; nobody's when it is unknown or revoked."""
+    def find(self, token_digest: bytes) -> Found | None:
+        """Return the key whose token has this digest, unless it is unknown or revoked."""
         with self._pool.connection() as connection:
             row = connection.execute(
-                "SELECT role, name FROM api.keys WHERE digest = %s AND revoked_at IS NULL", (_digest(token),)
+                "SELECT role, name, id, per_second, extract(epoch FROM expires_at)::float8 "
+                "FROM api.keys WHERE digest = %s AND revoked_at IS NULL",
+                (token_digest,),
             ).fetchone()
-        return Caller(Role(row[0]), row[1]) if row else None
+        return Found(Caller(Role(row[0]), *row[1:4]), row[4]) if row else None
 
 
-def _digest(token: str) -> bytes:
-    """A key has 256 random bits, so a plain digest is as good as a slow one."""
+def digest(token: str) -> bytes:
+    """Return what is kept of a token: it has 256 random bits, so a plain digest is as good as a slow one."""
     return sha256(token.encode()).digest()
-
-
-# --- what a role may do ---------------------------------------------------------------------------------------------
-
-
-class Forbidden(NamedTuple):
-    """Why a key may not do what was asked: the field at fault, the rule, and the way out."""
-
-    field: str
-    rule: str
-    remedy: str
-
-
-def forbids(caller: Caller, command: Command) -> Forbidden | None:
-    """Say why this caller may not give this command, if so."""
-    match caller.role:
-        case Role.READER:
-            return Forbidden("command", "a reader key may only read", "use a station, staff or admin key")
-        case Role.STATION:
-            return _forbids_station(caller.name, command)
-        case Role.STAFF if isinstance(command, PublishRules):
-            return Forbidden("command", "only an admin key may publish rules", "use an admin key")
-        case Role.STAFF | Role.ADMIN:
-            return None
-
-
-def _forbids_station(station: str, command: Command) -> Forbidden | None:
-    if not isinstance(command, CheckIn | CheckOut | CountPeopleServed):
-        rule = "a station key may only check in, check out and count people served"
-        return Forbidden("command", rule, "use a staff key")
-    if command.station != station:
-        rule = f"this key is station {station}'s, not {command.station}'s"
-        return Forbidden("station", rule, "name the key's own station")
-    return None
-
-
-def forbids_name(caller: Caller, source: str) -> Forbidden | None:
-    """Say why this caller may not name a command so: a name is used once, and a station must not use up another's."""
-    own = f"/stations/{caller.name}"
-    if caller.role is Role.STATION and source != own and not source.startswith(own + "/"):
-        return Forbidden(
-            "source", f"a station names its events under {own}", f"use {own}, or a path below it, as source"
-        )
-    return None
-
-
-def forbids_import(caller: Caller) -> Forbidden | None:
-    """Say why this caller may not mark events as old records, which are never late."""
-    if caller.role in {Role.STAFF, Role.ADMIN}:
-        return None
-    return Forbidden("imported", "only staff may bring in old records", "leave `imported` out, or use a staff key")

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from api.keys import Forbidden
+from api.access import Caller, Forbidden, Right, forbids_right
 from ledger.rejections import Refused, Rejection
 
 MEDIA_TYPE = "application/problem+json"
@@ -51,6 +51,9 @@ def _status(rejection: Rejection) -> int:
 _REQUESTS = {
     "malformed": Rule(400, "the body is not JSON", "send JSON as UTF-8"),
     "no-key": Rule(401, "no API key was sent, or it is unknown or revoked", "send `Authorization: Bearer <key>`"),
+    "too-often": Rule(
+        429, "the key makes more requests than it may", "send fewer, or several events in one", retry=True
+    ),
     "forbidden": Rule(403, "the key's role does not allow this", "use a key of another role"),
     "no-such-address": Rule(404, "there is nothing at this address", "see /docs for what there is"),
     "unknown-job": Rule(404, "no job has this id", "see /v1/jobs for those that are known"),
@@ -113,6 +116,12 @@ def fault_of_refusal(refused: Refused) -> Fault:
 def fault_of_role(forbidden: Forbidden) -> Fault:
     """Return why a key may not do this."""
     return fault("forbidden", f"{forbidden.rule}; {forbidden.remedy}", field=forbidden.field, remedy=forbidden.remedy)
+
+
+def require(caller: Caller, right: Right) -> None:
+    """End the request here unless the key's role has this right."""
+    if forbidden := forbids_right(caller, right):
+        raise Problem(fault_of_role(forbidden))
 
 
 class ProblemDetails(BaseModel):

@@ -15,10 +15,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from api.access import Caller, Right
 from api.axes import find_rules
 from api.dependencies import CallerHere, ServiceHere
-from api.keys import Caller, Role
-from api.problems import MEDIA_TYPE, Problem, details_of, fault, fault_of_validation, problem
+from api.problems import MEDIA_TYPE, Problem, details_of, fault, fault_of_validation, problem, require
 from api.service import OpenLedger
 from api.sides import CURRENT
 from ledger.names import stream
@@ -203,8 +203,7 @@ def check_against(ledger: OpenLedger, text: str) -> list[Finding]:
 
 
 def _may_post(caller: Caller) -> None:
-    if caller.role is Role.STATION:
-        raise problem("forbidden", "a station key may not keep candidates; use a reader, staff or admin key")
+    require(caller, Right.TRY_RULES)
 
 
 async def _text_of(request: Request) -> str:

@@ -17,7 +17,9 @@ from uuid import uuid4
 
 from api.candidates import Candidates
 from api.jobs import Jobs
+from api.key_memory import KeyMemory
 from api.keys import Keys
+from api.rate_limits import RateLimits
 from ledger.answers import Accepted
 from ledger.batch import Clock
 from ledger.commands import Order, PublishRules
@@ -130,17 +132,20 @@ def open_ledger(data: Path, url: str | None = None) -> Iterator[OpenLedger]:
 class Service:
     """An open ledger with what runs while requests are served."""
 
-    def __init__(self, ledger: OpenLedger) -> None:
+    def __init__(self, ledger: OpenLedger, limits: RateLimits | None = None) -> None:
         self.ledger = ledger
         self.commits = GroupCommit(ledger.intake)
         self.follower = Follower(ledger.database)
         self.archivist = Archivist(ledger.database, ledger.archive)
         self.jobs = Jobs()
+        self.keys = KeyMemory(ledger.keys, ledger.database.url)
+        self.limits = limits or RateLimits()
 
     def start(self) -> None:
         """Follow the log, and let the archive grow."""
         self.follower.start()
         self.archivist.start()
+        self.keys.start()
 
     def close(self) -> None:
         """Stop long work, finish what was accepted, then stop following."""
@@ -148,13 +153,14 @@ class Service:
         self.commits.close()
         self.follower.close()
         self.archivist.close()
+        self.keys.close()
 
 
 @contextmanager
-def running(ledger: OpenLedger) -> Iterator[Service]:
+def running(ledger: OpenLedger, limits: RateLimits | None = None) -> Iterator[Service]:
     """Run the parts that serve requests; at the end finish what is waiting."""
     ledger.make_ready()
-    service = Service(ledger)
+    service = Service(ledger, limits)
     service.start()
     try:
         yield service

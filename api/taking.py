@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from fastapi.concurrency import run_in_threadpool
 
-from api.keys import Caller, Forbidden, forbids, forbids_import, forbids_name
+from api.access import Caller, Forbidden, Right, forbids, forbids_name, forbids_right
 from api.problems import Fault, fault, fault_of_role, problem
 from api.service import Service
 from ledger.answers import Answer
@@ -24,7 +24,7 @@ def refused_for_role(caller: Caller, order: Order, *, named_by_caller: bool) -> 
     """Return why this caller may not give this order, if so."""
     reasons: tuple[Forbidden | None, ...] = (
         forbids(caller, order.command),
-        forbids_import(caller) if order.imported else None,
+        forbids_right(caller, Right.IMPORT) if order.imported else None,
         forbids_name(caller, order.source) if named_by_caller else None,
     )
     return next((fault_of_role(reason) for reason in reasons if reason), None)

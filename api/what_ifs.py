@@ -11,11 +11,12 @@ from datetime import date
 from typing import Annotated, Any, TypeVar
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.dependencies import CallerHere, ServiceHere, Threads
+from api.access import Caller, Right
+from api.dependencies import ServiceHere, Threads, who_may
 from api.job_routes import start
 from api.jobs import JobStatus
 from api.problems import problem
@@ -74,7 +75,7 @@ async def compare(
     request: Request,
     asked: WhatIfAsked,
     service: ServiceHere,
-    caller: CallerHere,
+    caller: Annotated[Caller, Depends(who_may(Right.TRY_RULES))],
     prefer: Annotated[str | None, Header(description="`respond-async` answers with a job at once.")] = None,
 ) -> Response | WhatIf:
     """Who gains and who loses by which step of the rules; stations, honours gained, lost and moved, and ranks.

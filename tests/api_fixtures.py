@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from api.access import Role
 from api.app import create_app
-from api.keys import Role
 from api.service import OpenLedger, running
 from ledger.database import Database
 from tests.command_line import CommandLine

@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from api.access import Role
 from api.cloud_events import BATCH, EVENT, event_type
-from api.keys import Role
 from api.service import OpenLedger, Service
 from ledger.answers import Accepted
 from ledger.commands import COMMANDS, Order

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from api.access import Role
 from api.examples import EXAMPLES
-from api.keys import Role
 from api.problems import MEDIA_TYPE, RULES
 from ledger.answers import Answer
 from ledger.commands import COMMANDS

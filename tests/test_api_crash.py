@@ -17,8 +17,8 @@ from uuid import UUID
 import httpx2
 import pytest
 
+from api.access import Role
 from api.cloud_events import BATCH, event_type
-from api.keys import Role
 from api.service import open_ledger
 from replay.published import published_rules
 from replay.rebuild import rebuild

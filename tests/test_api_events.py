@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from api.access import Role
 from api.cloud_events import BATCH, COMMAND_OF_TYPE, EVENT, read_order
 from api.events import BATCH_EVENTS_MAX
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
-from api.keys import Role
 from api.limits import BODY_BYTES_MAX
 from api.problems import Fault
 from ledger.commands import COMMANDS, CheckIn, Order

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from api.keys import Role
+from api.access import Role
 from tests.command_line import CommandLine
 from tests.serving import PROJECT, STATION, Served
 

@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from api import generations as routes
+from api.access import Role
 from api.app import create_app
-from api.keys import Role
 from api.service import DEFAULT_RULES, OpenLedger, running
 from ledger.database import Database
 from replay.progress import Progress

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
+from api.access import Role
 from api.jobs import Job, Jobs, TooManyJobsError, UnknownJobError, Work
-from api.keys import Role
 from api.problems import problem
 from replay.progress import Meter, Progress
 from replay.rebuild import VerificationError

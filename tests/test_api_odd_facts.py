@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import pytest
 
+from api.access import Role
 from api.cloud_events import EVENT
-from api.keys import Role
 from tests.serving import OTHER_STATION, STATION, Served
 
 pytest_plugins = ["tests.api_fixtures"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.keys import Role
+from api.access import Role
 from tests.serving import PROJECT, STATION, Served
 
 pytest_plugins = ["tests.api_fixtures"]

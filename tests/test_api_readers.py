@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from api.keys import Role
+from api.access import Role
 from api.problems import MEDIA_TYPE
 from replay import store
 from replay.follower import Follower

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from httpx2 import Response
 
-from api.keys import Role
+from api.access import Role
 from api.problems import MEDIA_TYPE
 from tests.serving import STATION, Served
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.keys import Role
+from api.access import Role
 from api.service import OpenLedger
 from ledger.database import Database
 from tests.command_line import CommandLine

@@ -1,0 +1,168 @@
+"""What each role may do: one table, of commands and of other rights. docs/access.md shows it; a test holds both equal.
+
+    station         scans and people served, of its own station, under names of its own
+    corrector       the records of volunteers and shifts: late entries, corrections, disputes, balances, caps, training
+    honors-officer  honours: announced, objected to, awarded, revoked
+    analyst         trying out rules
+    auditor         reading, and nothing else: the whole log, under any axes
+    reader          the same; for programs that show hours
+    staff           what the first three may, and organisations, stations and projects
+    admin           everything
+
+Every role may read. Nothing here speaks HTTP.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from ledger.commands import COMMANDS, CheckIn, CheckOut, Command, CountPeopleServed
+
+
+class Role(StrEnum):
+    """What a key is for."""
+
+    STATION = "station"
+    CORRECTOR = "corrector"
+    HONORS_OFFICER = "honors-officer"
+    ANALYST = "analyst"
+    AUDITOR = "auditor"
+    READER = "reader"
+    STAFF = "staff"
+    ADMIN = "admin"
+
+
+class Right(StrEnum):
+    """What a key may be needed for beside commands."""
+
+    READ = "read"
+    TRY_RULES = "try out rules"
+    CHANGE_GENERATIONS = "change what answers"
+    STOP_ANY_JOB = "stop anybody's work"
+    IMPORT = "mark events as old records"
+
+
+class Caller(NamedTuple):
+    """Whose key a request carries. `name`: the station's id, or a person's name; `key`: the key's number."""
+
+    role: Role
+    name: str
+    key: int | None = None
+    per_second: int | None = None
+    """How many requests a second its keeper allows it, where that is not the service's own limit."""
+
+    @property
+    def by(self) -> str:
+        """Who did it, as events say."""
+        return f"station:{self.name}" if self.role is Role.STATION else f"person:{self.name}"
+
+
+_STATION = {"check-in", "check-out", "count-people-served"}
+_CORRECTOR = {
+    "attest-shift",
+    "correct-shift",
+    "void-shift",
+    "reinstate-shift",
+    "move-shift",
+    "dispute-shift",
+    "settle-dispute",
+    "register-volunteer",
+    "withdraw-volunteer",
+    "merge-volunteer",
+    "record-training",
+    "join-organisation",
+    "leave-organisation",
+    "count-people-served",
+    "record-opening-balance",
+    "void-opening-balance",
+    "raise-day-cap",
+    "withdraw-day-cap-raise",
+}
+_HONORS = {"announce-honor", "object-to-honor", "award-honor", "revoke-honor"}
+_PLACES = {
+    "found-organisation",
+    "open-station",
+    "close-station",
+    "launch-project",
+    "end-project",
+}
+_NONE: set[str] = set()
+
+COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
+    role: frozenset(types)
+    for role, types in {
+        Role.STATION: _STATION,
+        Role.CORRECTOR: _CORRECTOR,
+        Role.HONORS_OFFICER: _HONORS,
+        Role.ANALYST: _NONE,
+        Role.AUDITOR: _NONE,
+        Role.READER: _NONE,
+        Role.STAFF: _STATION | _CORRECTOR | _HONORS | _PLACES,
+        Role.ADMIN: set(COMMANDS),
+    }.items()
+}
+"""The types of command each role may give."""
+
+ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
+    Right.READ: frozenset(Role),
+    Right.TRY_RULES: frozenset(Role) - {Role.STATION},
+    Right.CHANGE_GENERATIONS: frozenset({Role.ADMIN}),
+    Right.STOP_ANY_JOB: frozenset({Role.ADMIN}),
+    Right.IMPORT: frozenset({Role.CORRECTOR, Role.STAFF, Role.ADMIN}),
+}
+"""The roles that have each right."""
+
+
+class Forbidden(NamedTuple):
+    """Why a key may not do what was asked: the field at fault, the rule, and the way out."""
+
+    field: str
+    rule: str
+    remedy: str
+
+
+def forbids(caller: Caller, command: Command) -> Forbidden | None:
+    """Say why this caller may not give this command, if so."""
+    if command.TYPE not in COMMANDS_OF_ROLE[caller.role]:
+        others = [role for role in Role if command.TYPE in COMMANDS_OF_ROLE[role]]
+        return Forbidden("command", f"a {caller.role} key may not {_in_words(command.TYPE)}", f"use {_one_of(others)}")
+    if caller.role is not Role.STATION or not isinstance(command, CheckIn | CheckOut | CountPeopleServed):
+        return None
+    if command.station != caller.name:
+        rule = f"this key is station {caller.name}'s, not {command.station}'s"
+        return Forbidden("station", rule, "name the key's own station")
+    return None
+
+
+def forbids_right(caller: Caller, right: Right) -> Forbidden | None:
+    """Say why this caller may not do this, if so."""
+    roles = ROLES_OF_RIGHT[right]
+    if caller.role in roles:
+        return None
+    field = "imported" if right is Right.IMPORT else "role"
+    remedy = f"use {_one_of([role for role in Role if role in roles])}"
+    return Forbidden(field, f"a {caller.role} key may not {right}", remedy)
+
+
+def forbids_name(caller: Caller, source: str) -> Forbidden | None:
+    """Say why this caller may not name a command so: a name is used once, and a station must not use up another's."""
+    if caller.role is not Role.STATION or owns(caller.name, source):
+        return None
+    own = f"/stations/{caller.name}"
+    return Forbidden("source", f"a station names its events under {own}", f"use {own}, or a path below it, as source")
+
+
+def owns(station: str, source: str) -> bool:
+    """Whether a source is one under which a station names its events."""
+    own = f"/stations/{station}"
+    return source == own or source.startswith(own + "/")
+
+
+def _in_words(command_type: str) -> str:
+    return command_type.replace("-", " ")
+
+
+def _one_of(roles: list[Role]) -> str:
+    *most, last = roles
+    return f"a key of role {', '.join(most) + ' or ' if most else ''}{last}"

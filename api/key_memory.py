@@ -1,0 +1,93 @@
+"""The keys this process has seen, so that a request need not ask the database whose key it carries.
+
+Revoking must hold from the next request on, in every process. So a thread listens for changes of the table of keys
+(`api/keys.sql` notifies) and forgets all keys when one comes; while it cannot listen nothing is remembered, and every
+request asks the database. The end of a key is checked against the clock each time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+
+import psycopg
+
+from api.access import Caller
+from api.keys import CHANNEL, Found, Keys, digest
+
+KEYS_MAX = 10_000
+RETRY_SECONDS = 0.5
+_WAIT_SECONDS = 0.25
+
+logger = logging.getLogger(__name__)
+
+
+class KeyMemory:
+    """Looks keys up, and remembers them while it hears of changes. Start it, and close it."""
+
+    def __init__(self, keys: Keys, url: str, clock: Callable[[], float] = time.time) -> None:
+        self._keys = keys
+        self._url = url
+        self._clock = clock
+        self._found: dict[bytes, Found] = {}
+        self._lock = Lock()
+        self._changes = 0
+        self._hears = False
+        self._closing = Event()
+        self._thread = Thread(target=self._listen, name="key-memory", daemon=True)
+
+    def start(self) -> None:
+        """Listen, so that keys can be remembered."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def remembered(self, token: str) -> Caller | None:
+        """Return whose key a token is, if that is certain without asking."""
+        found = self._found.get(digest(token)) if self._hears else None
+        return self._valid(found)
+
+    def caller(self, token: str) -> Caller | None:
+        """Return whose key a token is; nobody's when it is unknown, revoked or has ended. It may ask the database."""
+        key = digest(token)
+        with self._lock:
+            changes = self._changes
+        found = self._keys.find(key)
+        with self._lock:  # what was read before a change must not outlive it
+            if found is not None and self._hears and changes == self._changes:
+                if len(self._found) >= KEYS_MAX:
+                    self._found.clear()
+                self._found[key] = found
+        return self._valid(found)
+
+    def _valid(self, found: Found | None) -> Caller | None:
+        if found is None or (found.expires_at is not None and found.expires_at <= self._clock()):
+            return None
+        return found.caller
+
+    def _forget(self, *, hears: bool) -> None:
+        with self._lock:
+            self._changes += 1
+            self._hears = hears
+            self._found = {}
+
+    def _listen(self) -> None:
+        while not self._closing.is_set():
+            try:
+                with psycopg.connect(self._url, autocommit=True) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    self._forget(hears=True)
+                    while not self._closing.is_set():
+                        for _ in connection.notifies(timeout=_WAIT_SECONDS):
+                            self._forget(hears=True)
+            except psycopg.Error as error:
+                self._forget(hears=False)
+                logger.warning("changes of keys cannot be heard, so every request looks its key up: %s", error)
+                self._closing.wait(RETRY_SECONDS)
+        self._forget(hears=False)
