@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from api.problems import Fault, fault, fault_of_refusal, fault_of_validation
 from ledger.answers import Accepted, Answer
 from ledger.commands import COMMANDS, Command, Order
-from ledger.names import CommandId, Source
+from ledger.names import CommandId, Source, uuid_text
+from ledger.scans import Scan
 
 EVENT = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -82,14 +83,19 @@ def read_order(element: object, by: str, key: int | None = None) -> Order | Faul
 
 
 class EventAccepted(BaseModel):
-    """The event is in the ledger, now or since it was first sent (`duplicate`)."""
+    """The event is in the ledger, now or since it was first sent (`duplicate`).
 
-    outcome: Literal["accepted"] = "accepted"
+    After a dry run the outcome is `would-be-accepted`, and there is no position. `projected`: whether the read models
+    include it, where that was waited for.
+    """
+
+    outcome: Literal["accepted", "would-be-accepted"] = "accepted"
     source: str
     id: str
-    position: int
+    position: int | None
     shift: UUID | None
     duplicate: bool
+    projected: bool | None = None
 
 
 class EventRefused(BaseModel):
@@ -113,13 +119,19 @@ class BatchAnswer(BaseModel):
     duplicates: int
     refused: int
     position: int | None
+    projected: bool | None = None
     answers: list[EventAccepted | EventRefused]
 
 
-def accepted(order: Order, answer: Accepted) -> EventAccepted:
+def accepted(order: Order | Scan, answer: Accepted) -> EventAccepted:
     """Return the answer to an accepted event."""
     return EventAccepted(
-        source=order.source, id=order.id, position=answer.position, shift=answer.shift, duplicate=answer.duplicate
+        outcome="would-be-accepted" if answer.position is None else "accepted",
+        source=order.source,
+        id=order.id,
+        position=answer.position,
+        shift=answer.shift,
+        duplicate=answer.duplicate,
     )
 
 
@@ -139,7 +151,7 @@ def refused(element: object, fault: Fault) -> EventRefused:
     )
 
 
-def batch_answer(elements: list[Any], read: list[Order | Fault], answers: list[Answer]) -> BatchAnswer:
+def batch_answer(elements: list[Any], read: list[Order | Scan | Fault], answers: list[Answer]) -> BatchAnswer:
     """Put the answers of the ledger and what never reached it together, in the order of the batch."""
     following = iter(answers)
     told: list[EventAccepted | EventRefused] = []
@@ -158,6 +170,29 @@ def batch_answer(elements: list[Any], read: list[Order | Fault], answers: list[A
         accepted=len(taken) - duplicates,
         duplicates=duplicates,
         refused=len(told) - len(taken),
-        position=max((answer.position for answer in taken), default=None),
+        position=max((answer.position for answer in taken if answer.position is not None), default=None),
         answers=told,
     )
+
+
+def plain_batch_answer(scans: list[Scan], answers: list[Answer], projected: bool | None) -> bytes | None:  # noqa: FBT001
+    """Return `batch_answer` as JSON, written by hand, for scans that were all accepted; None if one was not.
+
+    A plain scan's source and id need no escapes.
+    """
+    parts, duplicates, last = [], 0, 0
+    for scan, answer in zip(scans, answers, strict=True):
+        if not isinstance(answer, Accepted) or answer.position is None or answer.shift_number is None:
+            return None
+        duplicate, number = answer.duplicate, answer.shift_number
+        duplicates += duplicate
+        last = max(last, answer.position)
+        parts.append(
+            f'{{"outcome":"accepted","source":"{scan.source}","id":"{scan.id}","position":{answer.position},'
+            f'"shift":"{uuid_text(number)}","duplicate":{"true" if duplicate else "false"},"projected":null}}'
+        )
+    known = "null" if projected is None else "true" if projected else "false"
+    return (
+        f'{{"accepted":{len(scans) - duplicates},"duplicates":{duplicates},"refused":0,"position":{last},'
+        f'"projected":{known},"answers":[{",".join(parts)}]}}'
+    ).encode()

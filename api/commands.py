@@ -18,7 +18,7 @@ from api.dependencies import CallerHere, ServiceHere
 from api.examples import EXAMPLES
 from api.problems import Problem, fault_of_refusal, fault_of_validation
 from api.service import Service
-from api.taking import refused_for_content, refused_for_role, take
+from api.taking import Asked, AskedHere, projected, refused_for_content, refused_for_role, take
 from ledger.answers import Accepted
 from ledger.commands import COMMANDS, Command, Order
 from ledger.names import CommandId
@@ -38,20 +38,26 @@ IdempotencyKey = Annotated[
 
 
 class CommandAccepted(BaseModel):
-    """The command is in the ledger. `position`: its last event's, to ask readers for with `at_least`."""
+    """The command is in the ledger. `position`: its last event's, to ask readers for with `at_least`.
 
-    position: int
+    After a dry run `recorded` is false, and there is no position. `projected`: whether the read models include it,
+    where that was waited for.
+    """
+
+    position: int | None
     shift: UUID | None
     duplicate: bool
     source: str
     id: str
+    recorded: bool = True
+    projected: bool | None = None
 
 
 Endpoint = Callable[..., Coroutine[Any, Any, CommandAccepted]]
 
 
 async def _give(
-    command: Command, response: Response, service: Service, caller: Caller, name: str | None
+    command: Command, response: Response, service: Service, caller: Caller, name: str | None, asked: Asked
 ) -> CommandAccepted:
     try:
         checked = _command_id.validate_python(name or str(uuid4()))
@@ -61,12 +67,19 @@ async def _give(
     order = Order(command=command, source=f"/callers/{caller.by}", id=checked, by=caller.by, key=caller.key)
     if wrong := refused_for_role(caller, order, named_by_caller=False) or refused_for_content(command):
         raise Problem(wrong)
-    (answer,) = await take(service, [order])
+    (answer,) = await take(service, [order], asked)
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
-    response.status_code = 200 if answer.duplicate else 201
+    recorded = answer.position is not None
+    response.status_code = 201 if recorded and not answer.duplicate else 200
     return CommandAccepted(
-        position=answer.position, shift=answer.shift, duplicate=answer.duplicate, source=order.source, id=order.id
+        position=answer.position,
+        shift=answer.shift,
+        duplicate=answer.duplicate,
+        source=order.source,
+        id=order.id,
+        recorded=recorded,
+        projected=await projected(service, asked, answer.position),
     )
 
 
@@ -75,7 +88,12 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
 
     async def give(**given: Any) -> CommandAccepted:  # what the signature below says
         return await _give(
-            given["command"], given["response"], given["service"], given["caller"], given["idempotency_key"]
+            given["command"],
+            given["response"],
+            given["service"],
+            given["caller"],
+            given["idempotency_key"],
+            given["asked"],
         )
 
     parameters = {
@@ -83,6 +101,7 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
         "response": Response,
         "service": ServiceHere,
         "caller": CallerHere,
+        "asked": AskedHere,
         "idempotency_key": IdempotencyKey,
     }
     give.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

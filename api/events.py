@@ -1,12 +1,21 @@
-"""`POST /v1/events`: what stations and uploads send, one CloudEvent or a batch of them."""
+"""`POST /v1/events`: what stations and uploads send, in the four ways of CloudEvents 1.0 over HTTP.
+
+structured   one event as JSON
+binary       one event, its attributes as headers `ce-…`, its data as the body
+batch        a JSON array of events, answered together
+stream       an event a line (NDJSON), of any length, answered line by line (`api/event_stream.py`)
+"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+from pydantic_core import from_json
 
 from api.access import Caller
 from api.cloud_events import (
@@ -18,28 +27,39 @@ from api.cloud_events import (
     EventAccepted,
     accepted,
     batch_answer,
+    plain_batch_answer,
     read_order,
 )
 from api.dependencies import CallerHere, ServiceHere
+from api.event_stream import NDJSON, answer_lines
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.problems import Fault, Problem, fault_of_refusal, problem
-from api.taking import refused_for_content, refused_for_role, take
-from ledger.answers import Accepted
+from api.scan_events import may_scan, plain_scan
+from api.service import Service
+from api.taking import Asked, AskedHere, projected, refused_for_content, refused_for_role, take
+from ledger.answers import Accepted, Answer
 from ledger.commands import Order
+from ledger.rejections import Rejection, refuse
+from ledger.scans import Scan
 
 BATCH_EVENTS_MAX = 1000
-"""Enough for a counter's day offline; an import of years goes through `hours post`."""
+"""Enough for a counter's day offline; a stream takes any number."""
+
+JSON = "application/json"
 
 router = APIRouter(tags=["stations"])
 
+_SCHEMA = {"$ref": "#/components/schemas/CloudEvent"}
 _BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            EVENT: {"schema": {"$ref": "#/components/schemas/CloudEvent"}, "example": EVENT_EXAMPLE},
-            BATCH: {
-                "schema": {"type": "array", "items": {"$ref": "#/components/schemas/CloudEvent"}},
-                "example": EVENTS_EXAMPLE,
+            EVENT: {"schema": _SCHEMA, "example": EVENT_EXAMPLE},
+            BATCH: {"schema": {"type": "array", "items": _SCHEMA}, "example": EVENTS_EXAMPLE},
+            NDJSON: {"schema": {"type": "string", "description": "An event a line."}},
+            JSON: {
+                "schema": {"type": "object", "description": "Binary mode: the data; attributes are headers `ce-…`."},
+                "example": EVENT_EXAMPLE["data"],
             },
         },
     }
@@ -48,62 +68,119 @@ _BODY = {
 
 @router.post(
     "/v1/events",
-    summary="Send one event, or a batch",
+    summary="Send one event, a batch, or a stream",
     response_model=EventAccepted | BatchAnswer,
     status_code=201,
-    responses={200: {"description": "A batch was answered element by element, or the one event was there before."}},
+    responses={
+        200: {
+            "description": "A batch or a stream was answered element by element, or the one event was there before.",
+            "content": {NDJSON: {"schema": {"type": "string", "description": "An answer a line."}}},
+        }
+    },
     openapi_extra=_BODY,
 )
-async def post_events(
-    request: Request, response: Response, service: ServiceHere, caller: CallerHere
-) -> EventAccepted | BatchAnswer:
-    """Record CloudEvents 1.0 in structured JSON. `source` and `id` name the command: it is recorded once.
+async def post_events(request: Request, service: ServiceHere, caller: CallerHere, asked: AskedHere) -> Response:
+    """Record CloudEvents 1.0. `source` and `id` name the command: it is recorded once.
 
-    One event (`application/cloudevents+json`) is answered 201, or 200 if it was there before, or with the problem. A
-    batch (`application/cloudevents-batch+json`, at most 1,000 events in 1 MiB) is answered 200 with one answer for each
-    event, in order: an event that is refused holds up no other.
+    One event (`application/cloudevents+json`, or `application/json` with headers `ce-…`) is answered 201, or 200 if it
+    was there before or nothing is recorded, or with the problem. A batch (`application/cloudevents-batch+json`, at most
+    1,000 events in 1 MiB) is answered 200 with one answer for each event, in order: an event that is refused holds up
+    no other, unless `atomic` is asked. A stream (`application/x-ndjson`) may have any length; each line is answered by
+    a line.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == NDJSON:
+        if asked.atomic:
+            raise problem("invalid", "atomic: a stream is not taken as a whole; send a batch", field="atomic")
+        answers = answer_lines(request.stream(), service, asked, lambda element: _read(element, caller))
+        return StreamingResponse(answers, media_type=NDJSON)
+    if "ce-specversion" in request.headers:
+        return await _answer_one(
+            _from_headers(request.headers, media_type, await request.body()), service, caller, asked
+        )
     if media_type not in {EVENT, BATCH}:
         remedy = f"set the header Content-Type to {EVENT} for one event, or to {BATCH} for a list of them"
         raise problem("wrong-media-type", f"{media_type or 'no media type'} is not taken here; {remedy}", remedy=remedy)
     content = _parsed(await request.body())
     if media_type == EVENT:
-        answer = await _take_one(content, service, caller)
-        response.status_code = 200 if answer.duplicate else 201
-        return answer
+        return await _answer_one(content, service, caller, asked)
     if not isinstance(content, list):
         raise problem("invalid", f"a batch is a JSON array; send one event as {EVENT}")
     if len(content) > BATCH_EVENTS_MAX:
         detail = f"{len(content)} events are more than the {BATCH_EVENTS_MAX} a batch may have; send fewer at a time"
         raise problem("too-large", detail)
-    response.status_code = 200
-    read = await run_in_threadpool(lambda: [_read(element, caller) for element in content])
-    answers = await take(service, orders) if (orders := [one for one in read if isinstance(one, Order)]) else []
-    return batch_answer(content, read, answers)
+    return await _answer_batch(content, service, caller, asked)
 
 
-async def _take_one(content: object, service: ServiceHere, caller: Caller) -> EventAccepted:
+async def _answer_one(content: object, service: Service, caller: Caller, asked: Asked) -> Response:
     order = _read(content, caller)
     if isinstance(order, Fault):
         raise Problem(order)
-    (answer,) = await take(service, [order])
+    (answer,) = await take(service, [order], asked)
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
-    return accepted(order, answer)
+    told = accepted(order, answer)
+    told.projected = await projected(service, asked, answer.position)
+    is_new = answer.position is not None and not answer.duplicate
+    return Response(told.model_dump_json(), 201 if is_new else 200, media_type=JSON)
 
 
-def _read(element: object, caller: Caller) -> Order | Fault:
+async def _answer_batch(content: list[Any], service: Service, caller: Caller, asked: Asked) -> Response:
+    read = await run_in_threadpool(lambda: [_read(element, caller) for element in content])
+    orders = [one for one in read if not isinstance(one, Fault)]
+    if asked.atomic and len(orders) < len(read):
+        answers = await take(service, orders, Asked(dry_run=True)) if orders else []
+        return Response(_not_alone(content, read, answers).model_dump_json(), 200, media_type=JSON)
+    answers = await take(service, orders, asked) if orders else []
+    scans = [one for one in read if isinstance(one, Scan)]
+    last = max((one.position for one in answers if isinstance(one, Accepted) and one.position), default=None)
+    known = await projected(service, asked, last)
+    if len(scans) == len(read) and scans and (told := plain_batch_answer(scans, answers, known)):
+        return Response(told, 200, media_type=JSON)
+    answer = batch_answer(content, read, answers)
+    answer.projected = known
+    return Response(answer.model_dump_json(), 200, media_type=JSON)
+
+
+def _read(element: object, caller: Caller) -> Order | Scan | Fault:
+    if may_scan(caller) and (scan := plain_scan(element, caller)):
+        return scan
     order = read_order(element, caller.by, caller.key)
     if isinstance(order, Fault):
         return order
     return refused_for_role(caller, order, named_by_caller=True) or refused_for_content(order.command) or order
 
 
+def _not_alone(content: list[Any], read: Sequence[Order | Scan | Fault], foreseen: Sequence[Answer]) -> BatchAnswer:
+    """Answer an atomic batch of which some element is no order at all: none is recorded."""
+    answers = [
+        refuse(Rejection.NOT_ALONE, "command", f"{order.source}#{order.id}")
+        if isinstance(answer, Accepted) and answer.position is None
+        else answer
+        for order, answer in zip((one for one in read if not isinstance(one, Fault)), foreseen, strict=True)
+    ]
+    return batch_answer(content, list(read), answers)
+
+
+def _from_headers(headers: Mapping[str, str], media_type: str, body: bytes) -> dict[str, Any]:
+    """Return the event whose attributes are headers, as the binary mode has it."""
+    if media_type != JSON:
+        remedy = f"set the header Content-Type to {JSON}"
+        raise problem(
+            "wrong-media-type", f"{media_type or 'no media type'} is not taken as data; {remedy}", remedy=remedy
+        )
+    attributes: dict[str, Any] = {
+        name.removeprefix("ce-"): unquote(value) for name, value in headers.items() if name.startswith("ce-")
+    }
+    if attributes.get("imported") in {"true", "false"}:  # headers have no types
+        attributes["imported"] = attributes["imported"] == "true"
+    return {**attributes, "data": _parsed(body)}
+
+
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
         raise problem("malformed", f"the body is not JSON: {error}; send JSON as UTF-8") from None
 
 

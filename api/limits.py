@@ -21,6 +21,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if _is_stream(scope):
+            await self._app(scope, receive, send)  # read line by line, and never kept
+            return
         told = Headers(scope=scope).get("content-length", "0")
         if told.isdecimal() and int(told) > BODY_BYTES_MAX:
             await response(fault("too-large", _DETAIL))(scope, receive, send)
@@ -36,6 +39,11 @@ class BodyLimit:
             return message
 
         await self._app(scope, counting, send)
+
+
+def _is_stream(scope: Scope) -> bool:
+    media_type = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+    return bool(scope["path"] == "/v1/events" and media_type == "application/x-ndjson")
 
 
 _DETAIL = f"the body is larger than {BODY_BYTES_MAX >> 20} MiB; send fewer events at a time"

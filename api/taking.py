@@ -6,18 +6,48 @@ A batch is taken element by element: one that is no command, or is not allowed, 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
+from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Caller, Forbidden, Right, forbids, forbids_name, forbids_right
 from api.problems import Fault, fault, fault_of_role, problem
 from api.service import Service
-from ledger.answers import Answer
+from ledger.answers import TERMS_ORDERS_MAX, Answer, Terms
 from ledger.commands import Command, Order, PublishRules
 from ledger.group_commit import QueueFull
+from ledger.scans import Scan
 from projections.rule_check import require_sound
 from projections.rules import RulesError
+
+PROJECTED_SECONDS_MAX = 2.0
+_POLL_SECONDS = 0.01
+_FEW = 16
+"""So many orders are prepared at once on the event loop: a thread would cost more than they do."""
+
+
+class Asked(BaseModel):
+    """How a caller wants its events taken."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    atomic: bool = Field(default=False, description="All or nothing: when one is refused, none is recorded.")
+    dry_run: bool = Field(default=False, description="Answer what would be; nothing is recorded.")
+    wait: Literal["projected"] | None = Field(
+        default=None, description="Answer when the read models include it, or after 2 s: `projected` says which."
+    )
+
+    @property
+    def terms(self) -> Terms:
+        """The same for the ledger."""
+        return Terms(atomic=self.atomic, dry_run=self.dry_run)
+
+
+AskedHere = Annotated[Asked, Query()]
 
 
 def refused_for_role(caller: Caller, order: Order, *, named_by_caller: bool) -> Fault | None:
@@ -40,11 +70,33 @@ def refused_for_content(command: Command) -> Fault | None:
     return None
 
 
-async def take(service: Service, orders: Sequence[Order]) -> list[Answer]:
+async def take(service: Service, orders: Sequence[Order | Scan], asked: Asked) -> list[Answer]:
     """Record orders together with those of other requests; return their answers in the same order."""
+    if (asked.atomic or asked.dry_run) and len(orders) > TERMS_ORDERS_MAX:
+        detail = f"{len(orders)} events are more than the {TERMS_ORDERS_MAX} that are taken together; send fewer"
+        raise problem("too-large", detail)
     try:
-        future = await run_in_threadpool(service.commits.submit, orders)
+        if len(orders) > _FEW:
+            future = await run_in_threadpool(service.commits.submit, orders, asked.terms)
+        else:
+            future = service.commits.submit(orders, asked.terms)
     except QueueFull:
         raise problem("busy") from None
+    except RuntimeError:  # it is closing
+        raise problem("unavailable", "the service is stopping; send it again in a moment") from None
     # Shielded: a caller that goes away must not cancel what may already be in mid-commit.
     return await asyncio.shield(asyncio.wrap_future(future))
+
+
+async def projected(service: Service, asked: Asked, position: int | None) -> bool | None:
+    """Wait, where that was asked, until the read models include a position; say whether they do."""
+    if asked.wait is None or position is None:
+        return None
+    deadline = time.monotonic() + PROJECTED_SECONDS_MAX
+    while True:
+        generation = await run_in_threadpool(service.ledger.current_generation)
+        if generation.position >= position:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_POLL_SECONDS)

@@ -191,7 +191,7 @@ def test_every_rejection_has_a_status_and_a_way_out() -> None:
 
 
 def test_a_full_queue_says_to_come_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_orders: object) -> None:
+    def full(*_: object) -> None:
         raise QueueFull
 
     monkeypatch.setattr(served.service.commits, "submit", full)
@@ -210,7 +210,7 @@ def test_a_failure_tells_nothing_of_the_insides(
 ) -> None:
     future: Future[list[Answer]] = Future()
     future.set_exception(error)
-    monkeypatch.setattr(served.service.commits, "submit", lambda _orders: future)
+    monkeypatch.setattr(served.service.commits, "submit", lambda *_: future)
     answer = served.command("check-in", **EXAMPLES["check-in"])
     assert (answer.status_code, answer.json()["rejection"]) == (status, rejection)
     assert "secret" not in answer.text

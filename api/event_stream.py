@@ -1,0 +1,93 @@
+"""A stream of events, a line each, answered by a line each as they are committed.
+
+A stream has no length to limit: it is read a chunk at a time, and no further while a chunk is being committed, so a
+sender is slowed to what the ledger takes. Whoever breaks off sends the rest again later: the answers say how far it
+came, and what was sent twice is recorded once. Only the length of a line is limited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import psycopg
+from fastapi.concurrency import run_in_threadpool
+from pydantic_core import from_json
+
+from api.cloud_events import batch_answer
+from api.problems import Fault, Problem, details_of, fault
+from api.service import Service
+from api.taking import Asked, projected, take
+from ledger.answers import Accepted, Answer
+from ledger.commands import Order
+from ledger.scans import Scan
+
+NDJSON = "application/x-ndjson"
+CHUNK_LINES = 500
+LINE_BYTES_MAX = 1 << 20
+FULL_WAIT_SECONDS = 0.2
+
+Read = Callable[[object], Order | Scan | Fault]
+
+
+async def answer_lines(body: AsyncIterator[bytes], service: Service, asked: Asked, read: Read) -> AsyncIterator[bytes]:
+    """Yield an answer for each line of a body, chunk by chunk; a problem that ends the stream is its last line."""
+    try:
+        async for lines in _chunks(body):
+            yield await _answered(lines, service, asked, read)
+    except Problem as problem:
+        yield _line(problem.fault)
+    except psycopg.OperationalError:
+        yield _line(fault("unavailable"))
+
+
+async def _answered(lines: list[bytes], service: Service, asked: Asked, read: Read) -> bytes:
+    elements = [_parsed(line) for line in lines]
+    orders_read = await run_in_threadpool(
+        lambda: [element if isinstance(element, Fault) else read(element) for element in elements]
+    )
+    orders = [one for one in orders_read if not isinstance(one, Fault)]
+    answers = await _patiently(service, orders, asked) if orders else []
+    last = max((one.position for one in answers if isinstance(one, Accepted) and one.position), default=None)
+    known = await projected(service, asked, last)
+    told = batch_answer(elements, orders_read, answers).answers
+    for one in told:
+        if one.outcome == "accepted":
+            one.projected = known
+    return b"".join(one.model_dump_json().encode() + b"\n" for one in told)
+
+
+async def _patiently(service: Service, orders: list[Order | Scan], asked: Asked) -> list[Answer]:
+    """Take orders; while the queue is full, wait: it is the sender who is to be slowed."""
+    while True:
+        try:
+            return list(await take(service, orders, asked))
+        except Problem as problem:
+            if problem.fault.rejection != "busy":
+                raise
+        await asyncio.sleep(FULL_WAIT_SECONDS)
+
+
+async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """Yield the lines of a body that have come, some hundred at a time; empty lines are left out."""
+    rest = b""
+    async for part in body:
+        *lines, rest = (rest + part).split(b"\n")
+        if len(rest) > LINE_BYTES_MAX:
+            raise Problem(fault("too-large", f"a line is longer than {LINE_BYTES_MAX >> 20} MiB; send shorter ones"))
+        lines = [line for line in lines if line.strip()]
+        for start in range(0, len(lines), CHUNK_LINES):
+            yield lines[start : start + CHUNK_LINES]
+    if rest.strip():
+        yield [rest]
+
+
+def _parsed(line: bytes) -> object:
+    try:
+        return from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        return fault("malformed", f"the line is not JSON: {error}; send an event a line, as UTF-8")
+
+
+def _line(found: Fault) -> bytes:
+    return details_of(found).model_dump_json().encode() + b"\n"
