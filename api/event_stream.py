@@ -13,6 +13,9 @@ from collections.abc import AsyncIterator, Callable
 import psycopg
 from fastapi.concurrency import run_in_threadpool
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api.cloud_events import batch_answer
 from api.problems import Fault, Problem, details_of, fault
@@ -30,6 +33,27 @@ FULL_WAIT_SECONDS = 0.2
 Read = Callable[[object], Order | Scan | Fault]
 
 
+class Lines(Response):
+    """A response of lines that come while the request's body is still being read.
+
+    The framework's own streaming response listens for the caller's going away, and would swallow the body.
+    """
+
+    media_type = NDJSON
+
+    def __init__(self, lines: AsyncIterator[bytes]) -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as the protocol has it
+        """Send the lines."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async for lines in self._lines:
+            await send({"type": "http.response.body", "body": lines, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 async def answer_lines(body: AsyncIterator[bytes], service: Service, asked: Asked, read: Read) -> AsyncIterator[bytes]:
     """Yield an answer for each line of a body, chunk by chunk; a problem that ends the stream is its last line."""
     try:
@@ -39,6 +63,8 @@ async def answer_lines(body: AsyncIterator[bytes], service: Service, asked: Aske
         yield _line(problem.fault)
     except psycopg.OperationalError:
         yield _line(fault("unavailable"))
+    except ClientDisconnect:
+        return  # nobody is there to be answered; what came before is recorded
 
 
 async def _answered(lines: list[bytes], service: Service, asked: Asked, read: Read) -> bytes:

@@ -14,7 +14,6 @@ from urllib.parse import unquote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import StreamingResponse
 from pydantic_core import from_json
 
 from api.access import Caller
@@ -31,7 +30,7 @@ from api.cloud_events import (
     read_order,
 )
 from api.dependencies import CallerHere, ServiceHere
-from api.event_stream import NDJSON, answer_lines
+from api.event_stream import NDJSON, Lines, answer_lines
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.problems import Fault, Problem, fault_of_refusal, problem
 from api.scan_events import may_scan, plain_scan
@@ -93,7 +92,7 @@ async def post_events(request: Request, service: ServiceHere, caller: CallerHere
         if asked.atomic:
             raise problem("invalid", "atomic: a stream is not taken as a whole; send a batch", field="atomic")
         answers = answer_lines(request.stream(), service, asked, lambda element: _read(element, caller))
-        return StreamingResponse(answers, media_type=NDJSON)
+        return Lines(answers)
     if "ce-specversion" in request.headers:
         return await _answer_one(
             _from_headers(request.headers, media_type, await request.body()), service, caller, asked
