@@ -438,6 +438,33 @@ def archive_copy(
     copy(_data(context), folder, as_json=json)
 
 
+@app.command()
+def backup(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Where to: a folder that is not there yet.")],
+    *,
+    verify: Annotated[bool, typer.Option("--verify", help="Write nothing: check the backup in this folder.")] = False,
+    json: Json = False,
+) -> None:
+    """Copy what cannot be computed again: the log, commands, persons, texts and keys. The ledger may be in use."""
+    from api.cli_backup import check, make
+
+    if verify:
+        check(folder, as_json=json)
+    else:
+        make(_data(context), folder, as_json=json)
+
+
+@app.command()
+def restore(
+    context: typer.Context, folder: Annotated[Path, typer.Argument(help="A backup.")], *, json: Json = False
+) -> None:
+    """Make a ledger of a backup, in a data directory or database that holds none, and rebuild its read models."""
+    from api.cli_backup import restore
+
+    restore(_data(context), folder, as_json=json)
+
+
 @keys.command("make")
 def keys_make(
     context: typer.Context,

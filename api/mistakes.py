@@ -22,6 +22,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from api.axes import AxisError
     from api.keys import UnknownKeyError
     from projections.rules import RulesError
+    from replay.backup import BackupError
     from replay.continuity import ContinuityError
     from replay.follower import OutdatedGenerationError
     from replay.generations import GenerationInUseError, UnknownGenerationError
@@ -34,7 +35,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from replay.switching import NotSwitchableError
     from replay.synthetic.loading import HistoryConflictError
 
-    given = (AxisError, UnknownKeyError, RulesError, UnknownNameError, NoRulesError, NoGenerationError)
+    given = (BackupError, AxisError, UnknownKeyError, RulesError, UnknownNameError, NoRulesError, NoGenerationError)
     generation = (
         OutdatedGenerationError,
         UnknownGenerationError,

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from api.dependencies import CallerHere, ServiceHere
 from api.problems import RULES, problem
+from api.readiness import Readiness, look
 from replay import answers
 from replay.health import ArchiveHealth, measure
 
@@ -51,7 +52,7 @@ class Status(BaseModel):
 
 
 class Health(BaseModel):
-    """The database answers."""
+    """The process answers."""
 
     status: Literal["ok"] = "ok"
 
@@ -103,11 +104,23 @@ def metrics(request: Request, _caller: CallerHere) -> Response:
     return Response(generate_latest(request.app.state.metrics), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/healthz", summary="Whether the service can serve")
-def healthz(service: ServiceHere) -> Health:
-    """Return ok when the database answers; no key is needed."""
-    service.ledger.log.head()
+@router.get("/healthz", summary="Whether the process answers")
+async def healthz() -> Health:
+    """Return ok. No key is needed. Whether it should be sent requests is for `/readyz` to say."""
     return Health()
+
+
+@router.get("/readyz", summary="Whether the service can serve", responses={503: {"model": Readiness}})
+def readyz(service: ServiceHere, response: Response) -> Readiness:
+    """Look at the database, the read models, the archive, the disk and the queue; 503 if something needed is missing.
+
+    No key is needed.
+    """
+    found = look(service)
+    if found.status != "ready":
+        response.status_code = 503
+        response.headers["Retry-After"] = "5"
+    return found
 
 
 @router.get("/problems/{rejection}", summary="What a problem means")

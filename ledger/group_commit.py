@@ -57,7 +57,7 @@ class GroupCommit:
 
     def __init__(self, intake: Intake, queue_orders_max: int = QUEUE_ORDERS_MAX) -> None:
         self._intake = intake
-        self._queue_orders_max = queue_orders_max
+        self.queue_orders_max = queue_orders_max
         self._queue: deque[_Submission] = deque()
         self._waiting = 0
         self._closed = False
@@ -83,12 +83,17 @@ class GroupCommit:
         with self._changed:
             if self._closed:
                 raise RuntimeError("the ledger is closing and takes no more orders")
-            if self._waiting + len(orders) > self._queue_orders_max:
-                raise QueueFull(f"{self._waiting} orders are waiting, of at most {self._queue_orders_max}; try again")
+            if self._waiting + len(orders) > self.queue_orders_max:
+                raise QueueFull(f"{self._waiting} orders are waiting, of at most {self.queue_orders_max}; try again")
             self._waiting += len(orders)
             self._queue.append(submission)
             self._changed.notify()
         return submission.future
+
+    @property
+    def waiting(self) -> int:
+        """How many orders wait for a batch."""
+        return self._waiting
 
     def close(self) -> None:
         """Take no more orders, and return when those that wait have been executed."""

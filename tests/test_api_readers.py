@@ -304,20 +304,6 @@ def test_without_read_models_readers_are_told_so(served: Served, monkeypatch: py
     assert "hours rebuild" in answer.json()["remedy"]
 
 
-def test_health_is_unwell_without_a_database(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert served.get("/healthz", role=None).json() == {"status": "ok"}
-
-    def lost() -> int:
-        import psycopg  # noqa: PLC0415
-
-        raise psycopg.OperationalError("no route to secret host")
-
-    monkeypatch.setattr(served.ledger.log, "head", lost)
-    answer = served.get("/healthz", role=None)
-    assert (answer.status_code, answer.json()["rejection"]) == (503, "unavailable")
-    assert "secret" not in answer.text
-
-
 def test_a_project_is_told_with_its_shift(served: Served) -> None:
     volunteer = served.volunteer()
     scan = {"volunteer": volunteer, "station": STATION, "occurred_at": MORNING, "project": PROJECT}

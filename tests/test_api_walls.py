@@ -20,7 +20,7 @@ from tests.test_access import becomes
 
 pytest_plugins = ["tests.api_fixtures"]
 
-OPEN_TO_ALL = {"/healthz", "/problems/{rejection}"}
+OPEN_TO_ALL = {"/healthz", "/readyz", "/problems/{rejection}"}
 STATION_COMMANDS = {"check-in", "check-out", "count-people-served"}
 
 
