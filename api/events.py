@@ -100,9 +100,18 @@ async def post_events(request: Request, service: ServiceHere, caller: CallerHere
     if media_type not in {EVENT, BATCH}:
         remedy = f"set the header Content-Type to {EVENT} for one event, or to {BATCH} for a list of them"
         raise problem("wrong-media-type", f"{media_type or 'no media type'} is not taken here; {remedy}", remedy=remedy)
-    content = _parsed(await request.body())
-    if media_type == EVENT:
-        return await _answer_one(content, service, caller, asked)
+    answer = answer_event if media_type == EVENT else answer_events
+    return await answer(await request.body(), service, caller, asked)
+
+
+async def answer_event(body: bytes, service: Service, caller: Caller, asked: Asked) -> Response:
+    """Take the one event that a body is; return the answer, or raise the problem."""
+    return await _answer_one(_parsed(body), service, caller, asked)
+
+
+async def answer_events(body: bytes, service: Service, caller: Caller, asked: Asked) -> Response:
+    """Take the batch that a body is; return the answer, or raise the problem that it has as a whole."""
+    content = _parsed(body)
     if not isinstance(content, list):
         raise problem("invalid", f"a batch is a JSON array; send one event as {EVENT}")
     if len(content) > BATCH_EVENTS_MAX:

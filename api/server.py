@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -20,6 +21,9 @@ from api.service import Service
 
 DRAIN_SECONDS_MAX = 10
 BACKLOG = 1024
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the others waiting: the follower computes beside whoever answers, and at Python's usual
+5 ms an event took 6.5 ms to be answered."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -62,6 +66,7 @@ class _Server(uvicorn.Server):
 def serve_until_stopped(service: Service, listening: socket.socket, started: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM, then finish what was begun."""
     stop_if_interrupted()
+    sys.setswitchinterval(SWITCH_SECONDS)
     config = uvicorn.Config(
         create_app(service),
         loop="uvloop",

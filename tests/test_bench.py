@@ -32,9 +32,10 @@ ADDED = {
     "cold": {"archive_mib", "read_mib", "disk"},
     "diff": {"stages", "rows", "variants", "two_moments", "threads"},
     "intake": {"variants", "volunteers", "stations", "batch", "events_in_ledger"},
+    "post": {"http_per_second", "single", "batch", "volunteers", "events_in_ledger"},
     "live": {"latency_ms", "commit_ms", "sustained", "check_outs", "volunteers", "events_in_ledger"},
 }
-PEERS = {"replay": 3 + HAS_DUCKDB, "rebuild": 2, "cold": 2, "diff": 1 + HAS_DUCKDB, "intake": 5, "live": 1}
+PEERS = {"replay": 3 + HAS_DUCKDB, "rebuild": 2, "cold": 2, "diff": 1 + HAS_DUCKDB, "intake": 5, "live": 1, "post": 1}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("bench") / "data"
 
 
-@pytest.mark.parametrize("name", ["replay", "rebuild", "cold", "diff", "intake", "live"])
+@pytest.mark.parametrize("name", ["replay", "rebuild", "cold", "diff", "intake", "live", "post"])
 def test_a_bench_ends_with_one_line_of_positive_figures(name: str, data: Path) -> None:
     arguments = ["--scale", str(SCALE), "--repeat", "1", "--peer-seconds", "0.2", "--data", str(data), "--json"]
     # A ledger in use is none of a bench's business: it must not even try to reach the server named here.
