@@ -43,6 +43,7 @@ class Shell:
     """One bash for all commands."""
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self.directory = directory
         self._bash = subprocess.Popen(
             ["bash", "--norc"],
             cwd=directory,

@@ -63,12 +63,28 @@ def shell(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Shell
         demonstration.wait(60)
 
 
-def test_every_command_prints_what_is_shown(shell: Shell, port: int) -> None:
-    commands = [step for step in steps(README) if step.command != "make run"]
-    assert len(commands) > 15
+def run_page(shell: Shell, page: str, port: int) -> int:
+    """Run the commands of a page; return how many there are."""
+    commands = [step for step in steps(page) if step.command != "make run"]
     for command, shown in commands:
         printed = shell.run(command.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
         assert agrees(shown, printed), f"$ {command}\n{printed}\n--- shown:\n{shown}"
+    return len(commands)
+
+
+def test_every_command_prints_what_is_shown(shell: Shell, port: int) -> None:
+    assert run_page(shell, README, port) > 15
+
+
+def test_a_stations_developer_gets_to_a_check_in(shell: Shell, port: int) -> None:
+    page = (ROOT / "docs" / "stations.md").read_text()
+    (client,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (shell.directory / "station.py").write_text(client.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
+    assert run_page(shell, page, port) > 8
+
+
+def test_a_keeper_backs_up_and_restores(shell: Shell, port: int) -> None:
+    assert run_page(shell, (ROOT / "docs" / "operations.md").read_text(), port) == 3
 
 
 def test_make_run_prints_what_is_shown(shell: Shell, port: int) -> None:
