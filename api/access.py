@@ -51,6 +51,9 @@ class Caller(NamedTuple):
     key: int | None = None
     per_second: int | None = None
     """How many requests a second its keeper allows it, where that is not the service's own limit."""
+    public_key: bytes | None = None
+    """Where requests are signed: the Ed25519 public key, 32 bytes."""
+    must_sign: bool = False
 
     @property
     def by(self) -> str:

@@ -37,6 +37,8 @@ archive_app = typer.Typer(help="The log as Parquet: look at it, check it, make i
 app.add_typer(archive_app, name="archive")
 rules_app = typer.Typer(help="Check a file of rules; list and show those that are known.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
+signatures_app = typer.Typer(help="Check who signed an event.", no_args_is_help=True)
+app.add_typer(signatures_app, name="signatures")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
@@ -74,11 +76,23 @@ def run(context: typer.Context, *, port: Port = 8000, host: Host = "127.0.0.1", 
 
 
 @app.command()
-def serve(context: typer.Context, *, port: Port = 8000, host: Host = "127.0.0.1", json: Json = False) -> None:
+def serve(
+    context: typer.Context,
+    *,
+    port: Port = 8000,
+    host: Host = "127.0.0.1",
+    per_second: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Requests a second of a key without a limit of its own.")
+    ] = 10_000,
+    signed_within: Annotated[
+        int, typer.Option(min=1, max=86_400, help="How many seconds old the signature of a request may be.")
+    ] = 300,
+    json: Json = False,
+) -> None:
     """Serve the ledger over HTTP, until Ctrl-C."""
     from api.cli_serve import serve
 
-    serve(_data(context), host, port, as_json=json)
+    serve(_data(context), host, port, per_second=per_second, signed_within=signed_within, as_json=json)
 
 
 @app.command()
@@ -497,6 +511,34 @@ def keys_revoke(
     from api.cli_keys import revoke
 
     revoke(_data(context), key, as_json=json)
+
+
+@keys.command("sign-with")
+def keys_sign_with(
+    context: typer.Context,
+    key: Annotated[int, typer.Argument(help="The id of a station's key.")],
+    public_key: Annotated[Path, typer.Argument(help="The station's Ed25519 public key, a PEM file.")],
+    *,
+    required: Annotated[bool, typer.Option("--required", help="Refuse what is not signed.")] = False,
+    json: Json = False,
+) -> None:
+    """Let a station sign its requests with a key of its own."""
+    from api.cli_signatures import sign_with
+
+    sign_with(_data(context), key, public_key, required=required, as_json=json)
+
+
+@signatures_app.command("check")
+def signatures_check(
+    context: typer.Context,
+    position: Annotated[int, typer.Argument(min=1, help="The event's position in the log.")],
+    *,
+    json: Json = False,
+) -> int:
+    """Whether the station signed the event: computed again from what is kept. If not, the exit code is 1."""
+    from api.cli_signatures import check
+
+    return check(_data(context), position, as_json=json)
 
 
 # --- running --------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def show(data: Path, *, as_json: bool) -> None:
     if as_json:
         print_json([_shown(key) for key in found])
     else:
-        columns = ("id", "role", "name", "made", "expires", "revoked", "per second")
+        columns = ("id", "role", "name", "made", "expires", "revoked", "last used", "per second", "signs")
         print_table("Keys", columns, [tuple(_shown(key).values()) for key in found])
 
 
@@ -73,5 +73,7 @@ def _shown(key: Key) -> dict[str, object]:
         "made": _instant(key.made_at),
         "expires": _instant(key.expires_at),
         "revoked": _instant(key.revoked_at),
+        "used": _instant(key.used_at),
         "per_second": key.per_second,
+        "signs": None if key.public_key is None else "always" if key.must_sign else "sometimes",
     }

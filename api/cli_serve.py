@@ -11,14 +11,29 @@ from api.cli_generations import say
 from api.cli_show import out, print_json
 from api.demo import KEYS, demo_keys, things_to_try
 from api.kernels import warm
+from api.rate_limits import PER_SECOND, RateLimits
 from api.server import address_of, bind, serve_until_stopped
 from api.service import OpenLedger, open_ledger, running
+from api.signed_requests import CREATED_SECONDS_MAX
 
 DEMO_SCALE, DEMO_SEED = 0.01, 1
 
 
-def serve(data: Path, host: str, port: int, *, as_json: bool) -> None:
-    """Serve the ledger in the data directory, or the one DATABASE_URL names."""
+def serve(
+    data: Path,
+    host: str,
+    port: int,
+    *,
+    per_second: int = PER_SECOND,
+    signed_within: int = CREATED_SECONDS_MAX,
+    as_json: bool,
+) -> None:
+    """Serve the ledger in the data directory, or the one DATABASE_URL names.
+
+    Args:
+        per_second: requests a second that a key may make which has no limit of its own.
+        signed_within: how many seconds old the signature of a request may be.
+    """
     with bind(host, port) as listening, open_ledger(data) as ledger:
         warm(say)
         address = address_of(listening)
@@ -29,7 +44,8 @@ def serve(data: Path, host: str, port: int, *, as_json: bool) -> None:
             else:
                 out().print(f"Serving at {address} (Ctrl-C ends)")
 
-        with running(ledger) as service:
+        with running(ledger, RateLimits(per_second)) as service:
+            service.signed_within = signed_within
             serve_until_stopped(service, listening, started)
 
 

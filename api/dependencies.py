@@ -20,8 +20,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.access import Caller, Right
 from api.axes import position_of, read_axes
+from api.limits import is_stream
 from api.problems import Problem, fault, problem, require
 from api.service import OpenLedger, Service
+from api.signed_requests import BadSignatureError, Sent, verify
 from ledger.names import Position
 from replay import answers
 from replay.published import Rules
@@ -73,14 +75,39 @@ async def the_caller(
         raise problem("no-key")
     threads: Threads = request.app.state.threads
     token = credentials.credentials
-    caller = service.keys.remembered(token) or await run_sync(service.keys.caller, token, limiter=threads.keys)
+    caller = service.keys.remembered(token, signing=True) or await run_sync(
+        service.keys.caller, token, limiter=threads.keys
+    )
     if caller is None:
         raise problem("no-key")
     if caller.key is not None and (seconds := service.limits.wait_seconds(caller.key, caller.per_second)):
         allowed = caller.per_second or service.limits.per_second
         detail = f"key {caller.key} makes more requests than the {allowed} a second it may"
         raise Problem(fault("too-often", detail), {"Retry-After": str(math.ceil(seconds))})
+    if caller.public_key is not None:
+        await _keep_signature(request, service, caller, caller.public_key)
     return caller
+
+
+async def _keep_signature(request: Request, service: Service, caller: Caller, public_key: bytes) -> None:
+    """Check and store a request's signature, before anything else is done; reading needs none."""
+    if request.method in {"GET", "HEAD"}:
+        return
+    if not set(request.headers) & {"signature", "signature-input"}:
+        if caller.must_sign:
+            raise problem("not-signed", f"requests with key {caller.key} are to be signed; see docs/access.md")
+        return
+    if is_stream(request.scope):
+        raise problem("not-signed", "a stream cannot be signed; send batches", remedy="send batches")
+    sent = Sent(request.method, str(request.url), request.headers, await request.body())
+    threads: Threads = request.app.state.threads
+    try:
+        await run_sync(
+            lambda: service.signatures.keep(caller, verify(sent, caller.key or 0, public_key, service.signed_within)),
+            limiter=threads.keys,
+        )
+    except BadSignatureError as error:
+        raise problem("bad-signature", f"the signature does not hold: {error}") from None
 
 
 CallerHere = Annotated[Caller, Depends(the_caller)]

@@ -3,6 +3,8 @@
 Revoking must hold from the next request on, in every process. So a thread listens for changes of the table of keys
 (`api/keys.sql` notifies) and forgets all keys when one comes; while it cannot listen nothing is remembered, and every
 request asks the database. The end of a key is checked against the clock each time.
+
+It also knows when each key was last used, and has that written down once a minute.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from api.keys import CHANNEL, Found, Keys, digest
 
 KEYS_MAX = 10_000
 RETRY_SECONDS = 0.5
+USES_SECONDS = 60.0
 _WAIT_SECONDS = 0.25
 
 logger = logging.getLogger(__name__)
@@ -32,6 +35,8 @@ class KeyMemory:
         self._url = url
         self._clock = clock
         self._found: dict[bytes, Found] = {}
+        self._uses: dict[int, float] = {}
+        self._noted_at = time.monotonic()
         self._lock = Lock()
         self._changes = 0
         self._hears = False
@@ -47,10 +52,16 @@ class KeyMemory:
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._note_uses()
 
-    def remembered(self, token: str) -> Caller | None:
-        """Return whose key a token is, if that is certain without asking."""
+    def remembered(self, token: str, *, signing: bool = False) -> Caller | None:
+        """Return whose key a token is, if that is certain without asking.
+
+        Keys whose requests may be signed are told only to whoever says that it looks at signatures.
+        """
         found = self._found.get(digest(token)) if self._hears else None
+        if found is not None and found.caller.public_key is not None and not signing:
+            return None
         return self._valid(found)
 
     def caller(self, token: str) -> Caller | None:
@@ -67,9 +78,21 @@ class KeyMemory:
         return self._valid(found)
 
     def _valid(self, found: Found | None) -> Caller | None:
-        if found is None or (found.expires_at is not None and found.expires_at <= self._clock()):
+        now = self._clock()
+        if found is None or (found.expires_at is not None and found.expires_at <= now):
             return None
+        if found.caller.key is not None:
+            self._uses[found.caller.key] = now
         return found.caller
+
+    def _note_uses(self) -> None:
+        uses, self._uses, self._noted_at = self._uses, {}, time.monotonic()
+        if not uses:
+            return
+        try:
+            self._keys.note_uses(uses)
+        except psycopg.Error as error:
+            logger.warning("the last uses of %d keys could not be noted: %s", len(uses), error)
 
     def _forget(self, *, hears: bool) -> None:
         with self._lock:
@@ -86,6 +109,8 @@ class KeyMemory:
                     while not self._closing.is_set():
                         for _ in connection.notifies(timeout=_WAIT_SECONDS):
                             self._forget(hears=True)
+                        if time.monotonic() - self._noted_at >= USES_SECONDS:
+                            self._note_uses()
             except psycopg.Error as error:
                 self._forget(hears=False)
                 logger.warning("changes of keys cannot be heard, so every request looks its key up: %s", error)

@@ -9,6 +9,7 @@ Nothing here speaks HTTP.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +28,9 @@ CHANNEL = "api_keys"
 
 
 class Key(NamedTuple):
-    """A key without its token, which nobody knows but its holder. `per_second`: requests, where the key has a limit."""
+    """A key without its token, which nobody knows but its holder. `per_second`: requests, where the key has a limit;
+    `used_at`: its last use, give or take a minute.
+    """
 
     id: int
     role: str
@@ -36,6 +39,9 @@ class Key(NamedTuple):
     expires_at: datetime | None
     revoked_at: datetime | None
     per_second: int | None
+    public_key: bytes | None
+    must_sign: bool
+    used_at: datetime | None
 
 
 class Found(NamedTuple):
@@ -49,7 +55,14 @@ class UnknownKeyError(LookupError):
     """No key has this id."""
 
 
-_COLUMNS = "id, role, name, made_at, expires_at, revoked_at, per_second"
+class SigningError(ValueError):
+    """This key may not sign."""
+
+
+_COLUMNS = (
+    "id, role, name, made_at, expires_at, revoked_at, per_second, public_key, must_sign, "
+    "(SELECT used_at FROM api.key_uses WHERE key = id) AS used_at"
+)
 
 
 class Keys:
@@ -98,15 +111,46 @@ class Keys:
         if not changed.rowcount:
             raise UnknownKeyError(f"no key has the id {key}: `hours keys list` shows them")
 
+    def sign_with(self, key: int, public_key: bytes, *, required: bool) -> None:
+        """Let requests with a key be signed; where that is required, take none that is not.
+
+        Args:
+            key: the number of a station's key.
+            public_key: the 32 bytes of an Ed25519 public key.
+            required: whether every request that is no reading has to be signed.
+
+        Raises:
+            UnknownKeyError
+            SigningError: it is no station's.
+        """
+        with self._pool.connection() as connection, connection.transaction():
+            row = connection.execute("SELECT role FROM api.keys WHERE id = %s FOR UPDATE", (key,)).fetchone()
+            if row is None:
+                raise UnknownKeyError(f"no key has the id {key}: `hours keys list` shows them")
+            if row[0] != Role.STATION:
+                raise SigningError(f"key {key} is of role {row[0]}; only the keys of stations sign")
+            connection.execute(
+                "UPDATE api.keys SET public_key = %s, must_sign = %s WHERE id = %s", (public_key, required, key)
+            )
+
+    def note_uses(self, uses: Mapping[int, float]) -> None:
+        """Note when keys were last used, in epoch seconds; a later use that is known stays."""
+        with self._pool.connection() as connection, connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO api.key_uses (key, used_at) VALUES (%s, to_timestamp(%s)) "
+                "ON CONFLICT (key) DO UPDATE SET used_at = greatest(key_uses.used_at, excluded.used_at)",
+                sorted(uses.items()),
+            )
+
     def find(self, token_digest: bytes) -> Found | None:
         """Return the key whose token has this digest, unless it is unknown or revoked."""
         with self._pool.connection() as connection:
             row = connection.execute(
-                "SELECT role, name, id, per_second, extract(epoch FROM expires_at)::float8 "
+                "SELECT role, name, id, per_second, public_key, must_sign, extract(epoch FROM expires_at)::float8 "
                 "FROM api.keys WHERE digest = %s AND revoked_at IS NULL",
                 (token_digest,),
             ).fetchone()
-        return Found(Caller(Role(row[0]), *row[1:4]), row[4]) if row else None
+        return Found(Caller(Role(row[0]), *row[1:6]), row[6]) if row else None
 
 
 def digest(token: str) -> bytes:

@@ -16,6 +16,14 @@ CREATE TABLE IF NOT EXISTS api.keys (
 ALTER TABLE api.keys DROP CONSTRAINT IF EXISTS keys_role_check;
 ALTER TABLE api.keys ADD COLUMN IF NOT EXISTS expires_at timestamptz;
 ALTER TABLE api.keys ADD COLUMN IF NOT EXISTS per_second int;
+ALTER TABLE api.keys ADD COLUMN IF NOT EXISTS public_key bytea;
+ALTER TABLE api.keys ADD COLUMN IF NOT EXISTS must_sign boolean NOT NULL DEFAULT false;
+
+-- When a key was last used, to the minute: apart from the keys, as it is no change of one.
+CREATE TABLE IF NOT EXISTS api.key_uses (
+    key int PRIMARY KEY,
+    used_at timestamptz NOT NULL
+);
 
 -- Processes remember keys; whatever changes one, by hand too, tells them to forget (api/key_memory.py).
 CREATE OR REPLACE FUNCTION api.tell_keys_changed() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -21,7 +21,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _is_stream(scope):
+        if is_stream(scope):
             await self._app(scope, receive, send)  # read line by line, and never kept
             return
         told = Headers(scope=scope).get("content-length", "0")
@@ -41,7 +41,8 @@ class BodyLimit:
         await self._app(scope, counting, send)
 
 
-def _is_stream(scope: Scope) -> bool:
+def is_stream(scope: Scope) -> bool:
+    """Whether a request is a stream of events."""
     media_type = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
     return bool(scope["path"] == "/v1/events" and media_type == "application/x-ndjson")
 

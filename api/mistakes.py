@@ -20,7 +20,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     import psycopg
 
     from api.axes import AxisError
-    from api.keys import UnknownKeyError
+    from api.keys import SigningError, UnknownKeyError
     from projections.rules import RulesError
     from replay.backup import BackupError
     from replay.continuity import ContinuityError
@@ -35,7 +35,16 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from replay.switching import NotSwitchableError
     from replay.synthetic.loading import HistoryConflictError
 
-    given = (BackupError, AxisError, UnknownKeyError, RulesError, UnknownNameError, NoRulesError, NoGenerationError)
+    given = (
+        BackupError,
+        AxisError,
+        SigningError,
+        UnknownKeyError,
+        RulesError,
+        UnknownNameError,
+        NoRulesError,
+        NoGenerationError,
+    )
     generation = (
         OutdatedGenerationError,
         UnknownGenerationError,

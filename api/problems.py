@@ -51,6 +51,8 @@ def _status(rejection: Rejection) -> int:
 _REQUESTS = {
     "malformed": Rule(400, "the body is not JSON", "send JSON as UTF-8"),
     "no-key": Rule(401, "no API key was sent, or it is unknown or revoked", "send `Authorization: Bearer <key>`"),
+    "not-signed": Rule(401, "requests with this key are to be signed", "sign it; see docs/access.md"),
+    "bad-signature": Rule(401, "the signature of the request does not hold", "sign it again; see docs/access.md"),
     "too-often": Rule(
         429, "the key makes more requests than it may", "send fewer, or several events in one", retry=True
     ),

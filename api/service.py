@@ -20,6 +20,8 @@ from api.jobs import Jobs
 from api.key_memory import KeyMemory
 from api.keys import Keys
 from api.rate_limits import RateLimits
+from api.signatures import Signatures
+from api.signed_requests import CREATED_SECONDS_MAX
 from ledger.answers import Accepted
 from ledger.batch import Clock
 from ledger.commands import Order, PublishRules
@@ -55,6 +57,8 @@ class OpenLedger:
         self.intake = Intake(database, clock)
         store.create_tables(database)
         self.keys.create_table()
+        self.signatures = Signatures(database.pool)
+        self.signatures.create_table()
         self.candidates = Candidates(database.pool)
         self.candidates.create_table()
 
@@ -140,6 +144,9 @@ class Service:
         self.jobs = Jobs()
         self.keys = KeyMemory(ledger.keys, ledger.database.url)
         self.limits = limits or RateLimits()
+        self.signatures = ledger.signatures
+        self.signed_within = CREATED_SECONDS_MAX
+        """How many seconds old a signature may be."""
 
     def start(self) -> None:
         """Follow the log, and let the archive grow."""

@@ -4,7 +4,8 @@
     <folder>/<table>.copy.zst     PostgreSQL's COPY text, compressed
 
 One snapshot is read, so writers go on and the copy is of one moment: a log without holes up to its head, with the
-commands, persons, texts and keys that belong to it. Read models and the archive are left out: they are made of the log.
+commands, persons, texts, keys and signatures that belong to it. Read models and the archive are left out: they are made
+of the log.
 The copy is independent of the server's version and of where it runs. The digest of the log's rows (`log_sha256`) is the
 same for every ledger that holds the same events, so a restored ledger is shown to be equal by backing it up again.
 
@@ -43,7 +44,19 @@ TABLES: dict[str, tuple[str, ...]] = {
     "ledger.commands": ("name", "content", "position"),
     "ledger.persons": ("volunteer", "name", "phone", "email"),
     "ledger.texts": ("digest", "salt", "text", "volunteer"),
-    "api.keys": ("id", "role", "name", "digest", "made_at", "revoked_at", "expires_at", "per_second"),
+    "api.keys": (
+        "id",
+        "role",
+        "name",
+        "digest",
+        "made_at",
+        "revoked_at",
+        "expires_at",
+        "per_second",
+        "public_key",
+        "must_sign",
+    ),
+    "api.signatures": ("digest", "key", "public_key", "base", "signature", "body", "names", "kept_at"),
 }
 """What is kept of each table. The log is written in the order of its positions."""
 

@@ -236,6 +236,54 @@ def test_keys_of_an_older_ledger_keep_working(database: Database) -> None:
     keys.make(Role.AUDITOR, "bo")
 
 
+# --- when a key was last used ----------------------------------------------------------------------------------------
+
+
+def test_the_last_use_of_a_key_is_noted_now_and_then(
+    keys: Keys, memory: KeyMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, token = keys.make(Role.READER, "anna")
+    keys.make(Role.READER, "bo")
+    learned(memory, token)
+    assert [one.used_at for one in keys.list()] == [None, None]
+    monkeypatch.setattr(key_memory, "USES_SECONDS", 0.0)
+    used = datetime.fromtimestamp(Clock.now, UTC)
+    assert becomes(lambda: [one.used_at for one in keys.list()], [used, None])
+    assert memory.remembered(token) is not None  # no change of a key, so nothing is forgotten
+    keys.note_uses({key.id: Clock.now - 10})
+    assert keys.list()[0].used_at == used
+
+
+def test_the_last_uses_are_noted_when_the_service_ends(keys: Keys, database: Database) -> None:
+    _, token = keys.make(Role.READER, "anna")
+    memory = KeyMemory(keys, database.url)
+    memory.start()
+    assert memory.caller(token) is not None
+    memory.close()
+    assert keys.list()[0].used_at is not None
+
+
+def test_a_key_that_was_refused_was_not_used(keys: Keys, database: Database) -> None:
+    key, token = keys.make(Role.READER, "anna")
+    keys.revoke(key.id)
+    memory = KeyMemory(keys, database.url)
+    assert memory.caller(token) is None
+    memory.close()
+    assert keys.list()[0].used_at is None
+
+
+def test_a_key_that_signs_is_told_only_to_who_looks_at_signatures(keys: Keys, memory: KeyMemory) -> None:
+    key, token = keys.make(Role.STATION, "C01")
+    learned(memory, token)
+    keys.sign_with(key.id, bytes(32), required=True)
+    assert becomes(lambda: memory.remembered(token), None)
+    caller = memory.caller(token)
+    assert caller is not None
+    assert caller.must_sign
+    assert becomes(lambda: memory.caller(token) and memory.remembered(token, signing=True) is not None)
+    assert memory.remembered(token) is None
+
+
 # --- how often ------------------------------------------------------------------------------------------------------
 
 

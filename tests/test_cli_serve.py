@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import socket
@@ -10,16 +11,25 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import psutil
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from http_message_signatures import HTTPMessageSigner, MappingKeyResolver
+from http_message_signatures.algorithms import ED25519
+from http_message_signatures.httpx2 import adapt_message
 
 from api import demo
+from api.access import Role
 from api.cli_data import MARK
+from api.cloud_events import BATCH
 from api.service import open_ledger
+from tests.serving import STATION, found
 
 HOURS = [sys.executable, "-c", "from api.cli import main; main()"]
 
@@ -121,6 +131,46 @@ def test_the_demonstration_is_made_once_and_its_three_things_to_try_work(
         renewed = demo.demo_keys(ledger)
         assert renewed["staff"] != said["keys"]["staff"]
         assert demo.demo_keys(ledger) == renewed
+
+
+def test_the_limits_are_those_that_were_asked_for_and_no_secret_is_logged(data: Path) -> None:
+    with open_ledger(data) as ledger:
+        found(ledger)
+        _, token = ledger.keys.make(Role.READER, "anna")
+        key, station = ledger.keys.make(Role.STATION, STATION)
+        private = Ed25519PrivateKey.generate()
+        raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        ledger.keys.sign_with(key.id, raw, required=True)
+    with started(data, "serve", "--per-second", "1", "--signed-within", "1000") as (process, said):
+        signed = httpx2.Request(
+            "POST",
+            f"{said['address']}/v1/events",
+            content=b"[]",
+            headers={"Authorization": f"Bearer {station}", "Content-Type": BATCH},
+        )
+        sign(signed, str(key.id), private, datetime.now(UTC) - timedelta(seconds=900))
+        with httpx2.Client() as client:
+            assert client.send(signed).status_code == 200
+        statuses = [
+            httpx2.get(f"{said['address']}/v1/log/1", params={"key": token}, headers=headers).status_code
+            for headers in (*[{"Authorization": f"Bearer {token}"}] * 20, {"Authorization": f"Basic {token}"}, {})
+        ]
+        assert statuses.count(429) >= 5
+        assert statuses[-2:] == [401, 401]
+        err = ended(process, signal.SIGINT)
+    secrets = re.findall(r":(.*):", signed.headers["signature"])
+    assert not any(secret in err for secret in (token, station, *secrets))
+
+
+def sign(request: httpx2.Request, key: str, private: Ed25519PrivateKey, created: datetime) -> None:
+    keys = MappingKeyResolver(public_keys={}, private_keys={key: private})
+    HTTPMessageSigner(signature_algorithm=ED25519, key_resolver=keys).sign(
+        adapt_message(request),
+        key_id=key,
+        created=created,
+        covered_component_ids=("@method", "@path", "content-digest"),
+        body=request.content,
+    )
 
 
 def curl(command: list[str]) -> Any:
