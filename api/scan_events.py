@@ -8,7 +8,6 @@ names its shift, whose every field has its plain form and whose caller may give 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -23,23 +22,39 @@ _MAY_SCAN = {role for role in Role if {CheckIn.TYPE, CheckOut.TYPE} <= COMMANDS_
 _ATTRIBUTES = {"specversion", "id", "source", "type", "time", "data", "datacontenttype"}
 _FIELDS = {"volunteer", "station", "occurred_at", "shift", "project"}
 
-_name = re.compile(NAME_PATTERN[:-1] + r"\Z").match
-_source = re.compile(r"[!$-\[\]-~]{1,120}\Z").match  # as ledger.names.Source, and no quote, which JSON would escape
-_id = re.compile(r"[!#-\[\]-~]{1,120}\Z").match
-_shift = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z").match
+_NAME = NAME_PATTERN[1:-1]
+_UUID = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_name = re.compile(rf"{_NAME}\Z").match
+_texts = re.compile(
+    r"[!#-\[\]-~]{1,120}\n"  # id, and
+    r"[!$-\[\]-~]{1,120}\n"  # source, as in ledger.names, and no quote, which JSON would escape
+    rf"{_NAME}\n{_NAME}(?:\n{_UUID})?\Z"
+).match
+"""Matches an event's texts, a line each: id, source, volunteer, station, and the shift if it has one. None of them may
+hold a line feed, so to match them together is to match each, in half the time."""
 
 
 def plain_scan(element: Any, caller: Caller) -> Scan | None:
     """Return the scan that an element of a batch is, None if it has to be looked at more closely."""
-    if not _is_plain(element):
+    try:
+        begins, data = _BEGINS[element["type"]], element["data"]
+        name, source, volunteer, station = element["id"], element["source"], data["volunteer"], data["station"]
+    except (LookupError, TypeError):
         return None
-    data, source, begins = element["data"], element["source"], _BEGINS[element["type"]]
-    volunteer, station = data["volunteer"], data["station"]
+    if type(element) is not dict or type(data) is not dict or not _says_what_scans_say(element, data):
+        return None
     shift, project, occurred_at = data.get("shift"), data.get("project"), data.get("occurred_at")
-    instant = _instant(element.get("time") if occurred_at is None else occurred_at)
-    if instant is None or (shift is None and not begins) or (project is not None and not begins):
+    if not (
+        type(name) is type(source) is type(volunteer) is type(station) is str
+        and (type(shift) is str or (shift is None and begins))
+        and (project is None or (begins and type(project) is str and _name(project)))
+    ):
         return None
-    if caller.role is Role.STATION and (station != caller.name or not owns(caller.name, source)):
+    texts = f"{name}\n{source}\n{volunteer}\n{station}"
+    if not _texts(texts if shift is None else f"{texts}\n{shift}") or len(volunteer) in {11, 18}:
+        return None  # of such a length might be a phone or identity number
+    instant = _instant(element.get("time") if occurred_at is None else occurred_at)
+    if instant is None or (caller.role is Role.STATION and (station != caller.name or not owns(caller.name, source))):
         return None
     return Scan(
         begins,
@@ -49,7 +64,7 @@ def plain_scan(element: Any, caller: Caller) -> Scan | None:
         None if shift is None else int(shift.replace("-", ""), 16),
         project,
         source,
-        element["id"],
+        name,
         caller.by,
         False,  # noqa: FBT003 - by position: a scan is made for every event
         caller.key,
@@ -61,28 +76,15 @@ def may_scan(caller: Caller) -> bool:
     return caller.role in _MAY_SCAN
 
 
-def _is_plain(element: Any) -> bool:
-    """Whether an element is a scan that says what scans say, and all of it as text of its plain form."""
-    if type(element) is not dict or not element.keys() <= _ATTRIBUTES or element.get("type") not in _BEGINS:
+def _says_what_scans_say(element: dict[str, Any], data: dict[str, Any]) -> bool:
+    """Whether an element that has a type, an id, a source and data has nothing beside them that needs a closer look."""
+    if not data.keys() <= _FIELDS or element.get("specversion") != "1.0":
         return False
-    data = element.get("data")
-    if type(data) is not dict or not data.keys() <= _FIELDS or type(element.get("time", "")) is not str:
-        return False
-    return (
-        element.get("specversion") == "1.0"
+    return len(element) == 5 or (
+        element.keys() <= _ATTRIBUTES
+        and type(element.get("time", "")) is str
         and element.get("datacontenttype", "application/json") == "application/json"
-        and _matches(_source, element.get("source"))
-        and _matches(_id, element.get("id"))
-        and _matches(_name, data.get("volunteer"))
-        and len(data["volunteer"]) not in {11, 18}  # which might be a phone or identity number
-        and _matches(_name, data.get("station"))
-        and ((shift := data.get("shift")) is None or _matches(_shift, shift))
-        and ((project := data.get("project")) is None or _matches(_name, project))
     )
-
-
-def _matches(pattern: Callable[[str], object], value: Any) -> bool:
-    return type(value) is str and pattern(value) is not None
 
 
 def _instant(value: Any) -> int | None:
@@ -96,4 +98,4 @@ def _instant(value: Any) -> int | None:
         value = int(instant.timestamp() // 1)
     if type(value) is not int or not EARLIEST_INSTANT <= value <= LATEST_INSTANT:
         return None
-    return int(value)
+    return value
