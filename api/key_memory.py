@@ -2,7 +2,8 @@
 
 Revoking must hold from the next request on, in every process. So a thread listens for changes of the table of keys
 (`api/keys.sql` notifies) and forgets all keys when one comes; while it cannot listen nothing is remembered, and every
-request asks the database. The end of a key is checked against the clock each time.
+request asks the database. A connection may be dead without a word, so the thread asks for an answer again and again;
+what was not answered lately counts as lost. The end of a key is checked against the clock each time.
 
 It also knows when each key was last used, and has that written down once a minute.
 """
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from threading import Event, Lock, Thread
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from api.access import Caller
 from api.keys import CHANNEL, Found, Keys, digest
@@ -22,6 +24,8 @@ from api.keys import CHANNEL, Found, Keys, digest
 KEYS_MAX = 10_000
 RETRY_SECONDS = 0.5
 USES_SECONDS = 60.0
+HEARD_SECONDS_MAX = 2.0
+"""How long ago the listening connection may have answered last."""
 _WAIT_SECONDS = 0.25
 
 logger = logging.getLogger(__name__)
@@ -40,6 +44,7 @@ class KeyMemory:
         self._lock = Lock()
         self._changes = 0
         self._hears = False
+        self._heard_at = 0.0
         self._closing = Event()
         self._thread = Thread(target=self._listen, name="key-memory", daemon=True)
 
@@ -59,7 +64,9 @@ class KeyMemory:
 
         Keys whose requests may be signed are told only to whoever says that it looks at signatures.
         """
-        found = self._found.get(digest(token)) if self._hears else None
+        if not self._hears or time.monotonic() - self._heard_at > HEARD_SECONDS_MAX:
+            return None
+        found = self._found.get(digest(token))
         if found is not None and found.caller.public_key is not None and not signing:
             return None
         return self._valid(found)
@@ -100,15 +107,24 @@ class KeyMemory:
             self._hears = hears
             self._found = {}
 
+    def _ask(self, connection: psycopg.Connection[TupleRow]) -> None:
+        """Listen, or have it confirmed that this connection does."""
+        asked_at = time.monotonic()
+        connection.execute(f"LISTEN {CHANNEL}")
+        self._heard_at = asked_at
+
     def _listen(self) -> None:
         while not self._closing.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True) as connection:
-                    connection.execute(f"LISTEN {CHANNEL}")
+                with psycopg.connect(
+                    self._url, autocommit=True, connect_timeout=5, tcp_user_timeout=5000
+                ) as connection:
+                    self._ask(connection)
                     self._forget(hears=True)
                     while not self._closing.is_set():
                         for _ in connection.notifies(timeout=_WAIT_SECONDS):
                             self._forget(hears=True)
+                        self._ask(connection)  # what is notified meanwhile comes with the next notifies
                         if time.monotonic() - self._noted_at >= USES_SECONDS:
                             self._note_uses()
             except psycopg.Error as error:

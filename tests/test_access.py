@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -202,6 +204,28 @@ def test_what_cannot_be_heard_is_not_remembered(
     _, other = keys.make(Role.READER, "bo")
     assert becomes(lambda: memory._hears)
     assert learned(memory, other).name == "bo"
+
+
+@pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="the server's processes may be elsewhere")
+def test_a_connection_that_died_without_a_word_counts_as_lost(
+    keys: Keys, memory: KeyMemory, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_memory, "HEARD_SECONDS_MAX", 0.5)
+    key, token = keys.make(Role.READER, "anna")
+    learned(memory, token)
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        ((listener,),) = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN api_keys%' AND datname = current_database()"
+        ).fetchall()
+        os.kill(listener, signal.SIGSTOP)
+        try:
+            keys.revoke(key.id)
+            assert memory._hears
+            assert becomes(lambda: memory.remembered(token), None)
+            assert memory._hears  # nobody has told it that it is deaf
+            assert memory.caller(token) is None
+        finally:
+            os.kill(listener, signal.SIGCONT)
 
 
 def test_a_key_ends_when_its_time_has_come(keys: Keys, database: Database) -> None:
