@@ -9,6 +9,7 @@ Reading only: nothing here is recorded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -175,24 +176,51 @@ def batch_answer(elements: list[Any], read: list[Order | Scan | Fault], answers:
     )
 
 
-def plain_batch_answer(scans: list[Scan], answers: list[Answer], projected: bool | None) -> bytes | None:  # noqa: FBT001
-    """Return `batch_answer` as JSON, written by hand, for scans that were all accepted; None if one was not.
+def plain_answer(scan: Scan, answer: Answer, projected: bool | None) -> str | None:  # noqa: FBT001
+    """Return `accepted` as JSON, written by hand, for a scan that was recorded; None for any other answer.
 
     A plain scan's source and id need no escapes.
     """
-    parts, duplicates, last = [], 0, 0
-    for scan, answer in zip(scans, answers, strict=True):
-        if not isinstance(answer, Accepted) or answer.position is None or answer.shift_number is None:
-            return None
-        duplicate, number = answer.duplicate, answer.shift_number
-        duplicates += duplicate
-        last = max(last, answer.position)
-        parts.append(
-            f'{{"outcome":"accepted","source":"{scan.source}","id":"{scan.id}","position":{answer.position},'
-            f'"shift":"{uuid_text(number)}","duplicate":{"true" if duplicate else "false"},"projected":null}}'
-        )
-    known = "null" if projected is None else "true" if projected else "false"
+    if not isinstance(answer, Accepted):
+        return None
+    position, duplicate, number = answer
+    if position is None or number is None:
+        return None
     return (
-        f'{{"accepted":{len(scans) - duplicates},"duplicates":{duplicates},"refused":0,"position":{last},'
-        f'"projected":{known},"answers":[{",".join(parts)}]}}'
+        f'{{"outcome":"accepted","source":"{scan.source}","id":"{scan.id}","position":{position},'
+        f'"shift":"{uuid_text(number)}","duplicate":{_JSON[duplicate]},"projected":{_JSON[projected]}}}'
+    )
+
+
+def plain_answers(read: Sequence[Order | Scan | Fault], answers: list[Answer], *, told: bool | None) -> list[str]:
+    """Return an answer for each of what was read, if all are plain scans that were recorded; else nothing.
+
+    told: what each answer says of the read models.
+    """
+    if len(read) != len(answers):
+        return []
+    lines: list[str] = []
+    for scan, answer in zip(read, answers, strict=True):
+        if type(scan) is not Scan or (line := plain_answer(scan, answer, told)) is None:
+            return []
+        lines.append(line)
+    return lines
+
+
+def plain_batch_answer(
+    read: Sequence[Order | Scan | Fault], answers: list[Answer], *, projected: bool | None
+) -> bytes | None:
+    """Return `batch_answer` as JSON, written by hand, for plain scans that were all recorded; None for any others."""
+    lines = plain_answers(read, answers, told=None)
+    taken = [answer for answer in answers if isinstance(answer, Accepted)]
+    if not lines:
+        return None
+    duplicates = sum(answer.duplicate for answer in taken)
+    last = max(answer.position or 0 for answer in taken)
+    return (
+        f'{{"accepted":{len(lines) - duplicates},"duplicates":{duplicates},"refused":0,"position":{last},'
+        f'"projected":{_JSON[projected]},"answers":[{",".join(lines)}]}}'
     ).encode()
+
+
+_JSON: dict[bool | None, str] = {None: "null", False: "false", True: "true"}

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.cloud_events import batch_answer
+from api.cloud_events import batch_answer, plain_answers
 from api.problems import Fault, Problem, details_of, fault
 from api.service import Service
 from api.taking import Asked, projected, take
@@ -76,6 +76,8 @@ async def _answered(lines: list[bytes], service: Service, asked: Asked, read: Re
     answers = await _patiently(service, orders, asked) if orders else []
     last = max((one.position for one in answers if isinstance(one, Accepted) and one.position), default=None)
     known = await projected(service, asked, last)
+    if plain := plain_answers(orders_read, answers, told=known):
+        return "".join(f"{line}\n" for line in plain).encode()
     told = batch_answer(elements, orders_read, answers).answers
     for one in told:
         if one.outcome == "accepted":

@@ -26,6 +26,7 @@ from api.cloud_events import (
     EventAccepted,
     accepted,
     batch_answer,
+    plain_answer,
     plain_batch_answer,
     read_order,
 )
@@ -127,10 +128,14 @@ async def _answer_one(content: object, service: Service, caller: Caller, asked: 
     (answer,) = await take(service, [order], asked)
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
-    told = accepted(order, answer)
-    told.projected = await projected(service, asked, answer.position)
+    known = await projected(service, asked, answer.position)
     is_new = answer.position is not None and not answer.duplicate
-    return Response(told.model_dump_json(), 201 if is_new else 200, media_type=JSON)
+    text = plain_answer(order, answer, known) if isinstance(order, Scan) else None
+    if text is None:
+        told = accepted(order, answer)
+        told.projected = known
+        text = told.model_dump_json()
+    return Response(text, 201 if is_new else 200, media_type=JSON)
 
 
 async def _answer_batch(content: list[Any], service: Service, caller: Caller, asked: Asked) -> Response:
@@ -140,10 +145,9 @@ async def _answer_batch(content: list[Any], service: Service, caller: Caller, as
         answers = await take(service, orders, Asked(dry_run=True)) if orders else []
         return Response(_not_alone(content, read, answers).model_dump_json(), 200, media_type=JSON)
     answers = await take(service, orders, asked) if orders else []
-    scans = [one for one in read if isinstance(one, Scan)]
     last = max((one.position for one in answers if isinstance(one, Accepted) and one.position), default=None)
     known = await projected(service, asked, last)
-    if len(scans) == len(read) and scans and (told := plain_batch_answer(scans, answers, known)):
+    if told := plain_batch_answer(read, answers, projected=known):
         return Response(told, 200, media_type=JSON)
     answer = batch_answer(content, read, answers)
     answer.projected = known

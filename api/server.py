@@ -6,6 +6,7 @@ closes what it opened.
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import sys
@@ -78,6 +79,8 @@ def serve_until_stopped(service: Service, listening: socket.socket, started: Cal
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
     )
+    gc.collect()
+    gc.freeze()  # a collection looks at what requests made, and never again at all that was imported
     # Having drained, uvicorn raises the signal again: it has done its work by then.
     with suppress(KeyboardInterrupt):
         # Long work is stopped first: whoever listens to its progress would hold the server up.

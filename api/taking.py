@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from fastapi import Query
@@ -84,8 +86,33 @@ async def take(service: Service, orders: Sequence[Order | Scan], asked: Asked) -
         raise problem("busy") from None
     except RuntimeError:  # it is closing
         raise problem("unavailable", "the service is stopping; send it again in a moment") from None
-    # Shielded: a caller that goes away must not cancel what may already be in mid-commit.
-    return await asyncio.shield(asyncio.wrap_future(future))
+    return await _answers_of(future)
+
+
+def _answers_of(future: Future[list[Answer]]) -> asyncio.Future[list[Answer]]:
+    """Return a future of this event loop that is done when the ledger's is.
+
+    A caller that goes away cancels its own alone: the order may be in mid-commit. (asyncio's `wrap_future` would cancel
+    both, and shielding it takes a third future and another turn of the loop.)
+    """
+    loop = asyncio.get_running_loop()
+    own: asyncio.Future[list[Answer]] = loop.create_future()
+
+    def tell(done: Future[list[Answer]]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits
+            loop.call_soon_threadsafe(_settle, own, done)
+
+    future.add_done_callback(tell)
+    return own
+
+
+def _settle(own: asyncio.Future[list[Answer]], done: Future[list[Answer]]) -> None:
+    if own.done():  # its caller went away
+        return
+    if error := done.exception():
+        own.set_exception(error)
+    else:
+        own.set_result(done.result())
 
 
 async def projected(service: Service, asked: Asked, position: int | None) -> bool | None:

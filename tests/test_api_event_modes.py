@@ -331,7 +331,7 @@ def test_an_answer_written_by_hand_is_the_model_s(served: Served) -> None:
     events = [served.event("check-in", volunteer="V1", station="C01", occurred_at=AT) for _ in range(3)]
     scans = [scan for event in events if (scan := plain_scan(event, caller))]
     answers = [Accepted(Position(9 + place), place == 1, place << 90) for place in range(3)]
-    told = plain_batch_answer(scans, list(answers), None)
+    told = plain_batch_answer(scans, list(answers), projected=None)
     assert told is not None
     assert json.loads(told) == batch_answer(events, list(scans), list(answers)).model_dump(mode="json")
 
