@@ -23,7 +23,7 @@ from api.access import COMMANDS_OF_ROLE, ROLES_OF_RIGHT, Caller, Right, Role
 from api.app import create_app
 from api.cloud_events import EVENT
 from api.key_memory import KeyMemory
-from api.keys import Keys
+from api.keys import CHANNEL, Keys
 from api.rate_limits import BURST_SECONDS, RateLimits
 from api.service import OpenLedger, running
 from ledger.commands import COMMANDS
@@ -273,9 +273,18 @@ def test_the_last_use_of_a_key_is_noted_now_and_then(
     monkeypatch.setattr(key_memory, "USES_SECONDS", 0.0)
     used = datetime.fromtimestamp(Clock.now, UTC)
     assert becomes(lambda: [one.used_at for one in keys.list()], [used, None])
-    assert memory.remembered(token) is not None  # no change of a key, so nothing is forgotten
     keys.note_uses({key.id: Clock.now - 10})
     assert keys.list()[0].used_at == used
+
+
+def test_a_use_is_no_change_of_a_key(keys: Keys, database: Database) -> None:
+    key, _ = keys.make(Role.READER, "anna")
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(f"LISTEN {CHANNEL}")
+        keys.note_uses({key.id: Clock.now})
+        assert list(connection.notifies(timeout=0.1)) == []
+        keys.revoke(key.id)
+        assert len(list(connection.notifies(timeout=5, stop_after=1))) == 1
 
 
 def test_the_last_uses_are_noted_when_the_service_ends(keys: Keys, database: Database) -> None:
