@@ -36,6 +36,7 @@ from api import (
 from api import rules as rule_routes
 from api.axes import AxisError
 from api.dependencies import Threads
+from api.event_schemas import event_schemas
 from api.limits import BodyLimit
 from api.metrics import RequestMetrics, registry_of
 from api.problems import MEDIA_TYPE, Problem, ProblemDetails, fault, fault_of_validation, response
@@ -110,7 +111,7 @@ def _description(app: FastAPI) -> dict[str, Any]:
         )
         schemas = schema.setdefault("components", {}).setdefault("schemas", {})
         schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
-        schemas["CloudEvent"] = events.event_schema()
+        schemas.update(event_schemas())
         for unused in ("HTTPValidationError", "ValidationError"):  # what the framework would have answered
             schemas.pop(unused, None)
         for operations in schema["paths"].values():

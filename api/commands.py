@@ -31,7 +31,8 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="The command's name: sent again, it is answered as the first time. Made up when it is absent.",
+        description="The command's name: sent again, it is answered as the first time; sent with other content, it is "
+        "refused with 422 `name-taken`. It is kept as written, for ever, and is the caller's own. Made up when absent.",
         examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
     ),
 ]

@@ -19,10 +19,8 @@ from pydantic_core import from_json
 from api.access import Caller
 from api.cloud_events import (
     BATCH,
-    COMMAND_OF_TYPE,
     EVENT,
     BatchAnswer,
-    CloudEvent,
     EventAccepted,
     accepted,
     batch_answer,
@@ -31,6 +29,8 @@ from api.cloud_events import (
     read_order,
 )
 from api.dependencies import CallerHere, ServiceHere
+from api.event_schemas import SCHEMA as _SCHEMA
+from api.event_schemas import event_examples
 from api.event_stream import NDJSON, Lines, answer_lines
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.problems import Fault, Problem, fault_of_refusal, problem
@@ -49,12 +49,11 @@ JSON = "application/json"
 
 router = APIRouter(tags=["stations"])
 
-_SCHEMA = {"$ref": "#/components/schemas/CloudEvent"}
 _BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            EVENT: {"schema": _SCHEMA, "example": EVENT_EXAMPLE},
+            EVENT: {"schema": _SCHEMA, "examples": event_examples()},
             BATCH: {"schema": {"type": "array", "items": _SCHEMA}, "example": EVENTS_EXAMPLE},
             NDJSON: {"schema": {"type": "string", "description": "An event a line."}},
             JSON: {
@@ -194,11 +193,3 @@ def _parsed(body: bytes) -> Any:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise problem("malformed", f"the body is not JSON: {error}; send JSON as UTF-8") from None
-
-
-def event_schema() -> dict[str, Any]:
-    """Return the schema of an event, for the service's description."""
-    schema = CloudEvent.model_json_schema()
-    schema["properties"]["type"]["enum"] = list(COMMAND_OF_TYPE)
-    schema["properties"]["data"]["description"] = "The command's fields: those of POST /v1/commands/<its type>."
-    return schema

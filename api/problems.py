@@ -44,7 +44,12 @@ def _status(rejection: Rejection) -> int:
         return 500
     if rejection.code.startswith("unknown-"):
         return 404
-    wrong_in_itself = {Rejection.FUTURE, Rejection.ENDS_BEFORE_IT_BEGINS, Rejection.SAME_VOLUNTEER}
+    wrong_in_itself = {
+        Rejection.NAME_TAKEN,
+        Rejection.FUTURE,
+        Rejection.ENDS_BEFORE_IT_BEGINS,
+        Rejection.SAME_VOLUNTEER,
+    }
     return 422 if rejection in wrong_in_itself else 409
 
 

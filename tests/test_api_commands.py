@@ -123,7 +123,7 @@ def test_the_same_name_for_other_content_is_a_conflict(served: Served) -> None:
     scan: dict[str, Any] = {"volunteer": volunteer, "station": STATION}
     assert served.command("check-in", key=key, **scan, occurred_at=MORNING).status_code == 201
     refused = served.command("check-in", key=key, **scan, occurred_at=NOON)
-    assert (refused.status_code, refused.json()["rejection"]) == (409, "name-taken")
+    assert (refused.status_code, refused.json()["rejection"]) == (422, "name-taken")
 
 
 def test_two_callers_may_choose_the_same_name(served: Served) -> None:

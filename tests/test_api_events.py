@@ -42,7 +42,7 @@ def test_the_same_name_with_other_content_is_refused(served: Served) -> None:
     assert served.send(event).status_code == 201
     other = {**event, "data": {**event["data"], "occurred_at": NOON}}
     refused = served.send(other)
-    assert (refused.status_code, refused.json()["rejection"]) == (409, "name-taken")
+    assert (refused.status_code, refused.json()["rejection"]) == (422, "name-taken")
     assert refused.json()["retry"] is False
 
 
@@ -187,3 +187,17 @@ def test_a_check_out_that_could_end_several_shifts_names_the_candidates(served: 
     named = served.event("check-out", volunteer=volunteer, station=STATION, occurred_at=NOON, shift=shifts[0])
     assert served.send(named).status_code == 201
     assert served.send(end).json()["shift"] == shifts[1]  # one is left, so the same event is taken now
+
+
+def test_every_type_of_event_is_described_with_its_data_and_an_example(served: Served) -> None:
+    description = served.client.get("/openapi.json").json()
+    schemas = description["components"]["schemas"]
+    mapping = schemas["CloudEvent"]["discriminator"]["mapping"]
+    assert set(mapping) == set(COMMAND_OF_TYPE)
+    examples = description["paths"]["/v1/events"]["post"]["requestBody"]["content"][EVENT]["examples"]
+    for kind, command in COMMAND_OF_TYPE.items():
+        schema = schemas[mapping[kind].rpartition("/")[2]]
+        assert schema["properties"]["type"]["const"] == kind
+        assert schema["properties"]["data"]["$ref"].rpartition("/")[2] == command.__name__
+        assert command.__name__ in schemas
+        assert isinstance(read_order(examples[command.TYPE]["value"], "person:staff"), Order)
