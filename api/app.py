@@ -18,6 +18,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from api import (
     commands,
@@ -166,6 +167,10 @@ async def _on_database(_request: Request, error: Exception) -> Response:
     return response(fault("unavailable"))
 
 
+async def _on_hang_up(_request: Request, _error: Exception) -> Response:
+    return response(fault("malformed", "the body ended before its length"))  # for whoever counts: nobody is there
+
+
 async def _on_failure(_request: Request, _error: Exception) -> Response:
     return response(fault("failed"))  # the framework logs it with its traceback
 
@@ -181,6 +186,7 @@ def _add_error_handlers(app: FastAPI) -> None:
         NoRulesError: _on_no_read_models,
         ArchiveError: _on_failure,
         psycopg.OperationalError: _on_database,
+        ClientDisconnect: _on_hang_up,
         Exception: _on_failure,
     }
     for kind, handler in handlers.items():

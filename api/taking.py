@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Annotated, Literal
+from weakref import WeakKeyDictionary
 
+import psycopg
 from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +27,7 @@ from ledger.group_commit import QueueFull
 from ledger.scans import Scan
 from projections.rule_check import require_sound
 from projections.rules import RulesError
+from replay.store import NoGenerationError
 
 PROJECTED_SECONDS_MAX = 2.0
 _POLL_SECONDS = 0.01
@@ -116,14 +119,34 @@ def _settle(own: asyncio.Future[list[Answer]], done: Future[list[Answer]]) -> No
 
 
 async def projected(service: Service, asked: Asked, position: int | None) -> bool | None:
-    """Wait, where that was asked, until the read models include a position; say whether they do."""
+    """Wait, where that was asked, until the read models include a position; say whether they do.
+
+    What is recorded is answered as recorded, also when the read models cannot be asked.
+    """
     if asked.wait is None or position is None:
         return None
     deadline = time.monotonic() + PROJECTED_SECONDS_MAX
-    while True:
-        generation = await run_in_threadpool(service.ledger.current_generation)
-        if generation.position >= position:
-            return True
+    while await _seen(service) < position:
         if time.monotonic() > deadline:
             return False
         await asyncio.sleep(_POLL_SECONDS)
+    return True
+
+
+_asking: WeakKeyDictionary[Service, asyncio.Task[int]] = WeakKeyDictionary()
+
+
+async def _seen(service: Service) -> int:
+    """Return the position of the read models; whoever asks at the same time is told by the same query."""
+    task = _asking.get(service)
+    if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
+        task = asyncio.create_task(run_in_threadpool(_position_of, service))
+        _asking[service] = task
+    return await asyncio.shield(task)
+
+
+def _position_of(service: Service) -> int:
+    try:
+        return service.ledger.current_generation().position
+    except (NoGenerationError, psycopg.OperationalError):
+        return 0

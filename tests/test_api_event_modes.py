@@ -28,6 +28,7 @@ from ledger.commands import Order
 from ledger.group_commit import QueueFull
 from ledger.names import Position
 from ledger.scans import scan_of
+from replay.store import NoGenerationError
 from tests.histories import patiently
 from tests.serving import OTHER_STATION, STATION, Served
 from tests.test_access import becomes
@@ -240,6 +241,21 @@ def test_what_is_recorded_is_answered_so_even_if_the_read_models_stay_behind(
         ).json()["projected"]
         is False
     )
+
+
+@pytest.mark.parametrize("error", [NoGenerationError(), psycopg.OperationalError("gone")])
+def test_what_is_recorded_is_answered_so_even_if_the_read_models_cannot_be_asked(
+    served: Served, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails() -> None:
+        raise error
+
+    event = check_in(served)
+    monkeypatch.setattr(taking, "PROJECTED_SECONDS_MAX", 0.03)
+    monkeypatch.setattr(served.service.ledger, "current_generation", fails)
+    headers = served.headers(Role.STATION) | {"Content-Type": EVENT}
+    answer = served.client.post("/v1/events?wait=projected", json=event, headers=headers)
+    assert (answer.status_code, answer.json()["outcome"], answer.json()["projected"]) == (201, "accepted", False)
 
 
 @pytest.mark.parametrize("asked", [{"atomic": "perhaps"}, {"wait": "for-ever"}, {"dryrun": "true"}])
