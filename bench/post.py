@@ -3,16 +3,16 @@
 The server is `hours serve`, a process of its own, on a fresh and temporary ledger; the load generator sends requests
 that were made before the clock started, and shares the machine with it. `single`: single events over 64 connections and
 over one, with read models that follow. `http_per_second`: events a second in batches of 1,000 over four connections
-(`per_second` is the same), while the read models fall behind. All answers are counted, and the log afterwards holds as
-many events. Peer: pgbench inserting rows of the same size into a table with the same keys, one a transaction, over as
-many connections: no HTTP, no key, no decision.
+(`per_second` is the same), while the read models fall behind. Every answer is held to the log afterwards: the event is
+at the position it told, and nothing else is there. Peers, over as many connections, one event a transaction: a FastAPI
+service as one writes it in an afternoon (bench/naive_app.py), which decides nothing; and pgbench inserting rows of the
+same size into a table with the same keys: no HTTP, no key, no decision.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,31 +21,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from time import sleep
-
-import psycopg
-from psycopg.conninfo import make_conninfo
+from typing import Any
 
 from api.access import Role
 from api.cloud_events import BATCH, EVENT, event_type
 from api.service import OpenLedger
-from bench.common import Options, Result, machine, parse, peak_mib, publish, say
+from bench.common import ROOT, Options, Result, machine, parse, peak_mib, publish, say
 from bench.http_client import Answer, as_json, request, send_all
 from bench.intake import BenchIntake, new_database, temporary_server
+from bench.pgbench import pgbench
 from bench.scans import Scans, in_batches
 from ledger.commands import Order
 from ledger.database import Database
+from ledger.names import Position, command_name
 from replay import store
 
 BATCH_EVENTS = 1_000
 BATCH_CONNECTIONS = 4
 CONNECTIONS = 64
-SETTLE = """
-CREATE TABLE posted (id uuid NOT NULL, version bigint NOT NULL, topic text NOT NULL, state bytea NOT NULL,
-                     position bigint GENERATED ALWAYS AS IDENTITY UNIQUE, PRIMARY KEY (id, version))
-"""
-SCRIPT = """
-INSERT INTO posted (id, version, topic, state) VALUES (gen_random_uuid(), 1, 'checked-in.v1', repeat('x', 260)::bytea);
-"""
 
 
 class Served:
@@ -55,6 +48,19 @@ class Served:
         self.address = address
         self._token = token
         self._bench = bench
+
+    @property
+    def database(self) -> Database:
+        return self._bench.database
+
+    @property
+    def head(self) -> int:
+        """The log's last position."""
+        return int(self.database.log.head())
+
+    def scans(self, events: int) -> list[dict[str, Any]]:
+        """Return the data of scans, without their envelopes."""
+        return [order.command.model_dump(mode="json", exclude_none=True) for order in self._orders(events)]
 
     def settle(self) -> None:
         """Wait until the read models have followed."""
@@ -101,10 +107,19 @@ def serving(bench: BenchIntake, url: str, data: Path) -> Iterator[Served]:
     """Run `hours serve` on the ledger at a URL."""
     ledger = OpenLedger(bench.database, data)
     _, token = ledger.keys.make(Role.STAFF, "bench", per_second=100_000)
-    environment = {**os.environ, "DATABASE_URL": url}
+    environment = {"DATABASE_URL": url}
     command = [sys.executable, "-c", "from api.cli import main; main()", "--data", str(data)]
     command += ["serve", "--port", "0", "--json"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with program(command, environment) as address:
+        yield Served(address, token, bench)
+
+
+@contextmanager
+def program(command: Sequence[str], environment: dict[str, str]) -> Iterator[str]:
+    """Run a server that says its address as JSON."""
+    with subprocess.Popen(
+        command, env=os.environ | environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             said = ""
@@ -112,17 +127,34 @@ def serving(bench: BenchIntake, url: str, data: Path) -> Iterator[Served]:
                 line = process.stdout.readline()
                 assert line, "the server did not start"
                 said += line
-            yield Served(json.loads(said)["address"], token, bench)
+            yield str(json.loads(said)["address"])
         finally:
             process.terminate()
             process.wait(60)
 
 
+def held_to_log(database: Database, answers: Sequence[dict[str, Any]], after: int) -> None:
+    """Hold every answer to have been an acceptance, to be found in the log, and the log to hold nothing else."""
+    stored: dict[str, int] = {}
+    while events := database.log.read(Position(after), 10_000):
+        stored |= {json.loads(event.state)["command"]: event.position for event in events}
+        after = events[-1].position
+    for answer in answers:
+        assert (answer["outcome"], answer["duplicate"]) == ("accepted", False), answer
+        assert stored.pop(command_name(answer["source"], answer["id"]), None) == answer["position"], answer
+    assert not stored, f"{len(stored)} events are in the log that nobody was told of"
+
+
 def in_single(served: Served, events: int, connections: int) -> dict[str, float]:
     """Send single events; return events per second and milliseconds."""
-    requests = served.singles(events)
+    requests, before = served.singles(events), served.head
     answers, seconds = send_all(served.address, requests, connections)
     assert {answer.status for answer in answers} == {201}, answers[-1]
+    held_to_log(served.database, [json.loads(answer.body) for answer in answers], before)
+    return _figures(answers, seconds)
+
+
+def _figures(answers: Sequence[Answer], seconds: float) -> dict[str, float]:
     took = sorted(1000 * answer.seconds for answer in answers)
     return {
         "per_second": round(len(answers) / seconds, 1),
@@ -134,48 +166,32 @@ def in_single(served: Served, events: int, connections: int) -> dict[str, float]
 def in_whole_batches(served: Served, events: int) -> tuple[float, int]:
     """Send batches; return the seconds and how many events were taken."""
     requests, count = served.batches(events)
+    before = served.head
     answers, seconds = send_all(served.address, requests, BATCH_CONNECTIONS)
-    taken = sum(_accepted(answer) for answer in answers)
-    assert taken == count, (taken, count)
+    assert {answer.status for answer in answers} == {200}, answers[-1]
+    told = [one for answer in answers for one in json.loads(answer.body)["answers"]]
+    assert len(told) == count, (len(told), count)
+    held_to_log(served.database, told, before)
     return seconds, count
 
 
-def _accepted(answer: Answer) -> int:
-    assert answer.status == 200, answer
-    return int(json.loads(answer.body)["accepted"])
-
-
-def pgbench(url: str, seconds: float) -> float:
-    """Return transactions per second of single inserts over as many connections."""
-    peer = new_database(url, "pgbench_peer")
-    with psycopg.connect(peer, autocommit=True) as connection:
-        connection.execute(SETTLE)
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
-        script.write(SCRIPT)
-        script.flush()
-        program = [_pgbench(url), "-n", "-c", str(CONNECTIONS), "-j", "2", "-M", "prepared"]
-        arguments = ["-T", str(max(1, int(seconds))), "-f", script.name, make_conninfo(peer)]
-        said = subprocess.run([*program, *arguments], check=True, capture_output=True, text=True).stdout
-    found = re.search(r"tps = ([\d.]+)", said)
-    assert found, said
-    return float(found[1])
-
-
-def _pgbench(url: str) -> str:
-    """Return the program that came with the server."""
-    with psycopg.connect(url) as connection:
-        rows = connection.execute("SELECT setting FROM pg_config() WHERE name = 'BINDIR'").fetchall()
-    return str(Path(rows[0][0]) / "pgbench")
+def naive(served: Served, url: str, events: int) -> dict[str, float]:
+    """Send single check-ins to a service that decides nothing; return events per second and milliseconds."""
+    command = [sys.executable, "-m", "bench.naive_app", new_database(url, "naive_peer")]
+    with program(command, {}) as address:
+        bodies = [as_json(data) for data in served.scans(events)]
+        answers, seconds = send_all(
+            address, [request(address, "/check-ins", "", "application/json", body) for body in bodies], CONNECTIONS
+        )
+    assert {answer.status for answer in answers} == {201}, answers[-1]
+    return _figures(answers, seconds)
 
 
 def measure(url: str, database: Database, data: Path, options: Options) -> Result:
     """Post batches and single events, then run the peer."""
     bench = BenchIntake(database, max(1_000, int(options.scale * 120_000)))
     events = max(10_000, int(options.scale * 200_000)) // BATCH_EVENTS * BATCH_EVENTS
-    registered = int(database.log.head())
     with serving(bench, url, data) as served:
-        before = int(database.log.head())
-        assert before >= registered
         in_whole_batches(served, 5 * BATCH_EVENTS)  # warms up
         say("single events")
         few = max(500, events // 20)
@@ -184,13 +200,18 @@ def measure(url: str, database: Database, data: Path, options: Options) -> Resul
         many = [in_single(served, few, CONNECTIONS) for _ in range(options.repeat)]
         say("batches")
         rounds = [in_whole_batches(served, events) for _ in range(options.repeat)]
+        say("peers")
+        peer = naive(served, url, few)
     at_once = {key: median(run[key] for run in many) for key in many[0]}
     runs = [seconds for seconds, _ in rounds]
     sent = rounds[0][1]
-    peers = {f"pgbench, single inserts over {CONNECTIONS} connections": pgbench(url, options.peer_seconds)}
+    peers = {
+        f"FastAPI and psycopg, single inserts over {CONNECTIONS} connections": peer["per_second"],
+        f"pgbench, single inserts over {CONNECTIONS} connections": pgbench(url, CONNECTIONS, options.peer_seconds),
+    }
     more: dict[str, object] = {
         "http_per_second": round(sent / median(runs), 1),
-        "single": {f"{CONNECTIONS} connections": at_once, "1 connection": one},
+        "single": {f"{CONNECTIONS} connections": at_once, "1 connection": one, "FastAPI and psycopg": peer},
         "batch": BATCH_EVENTS,
         "volunteers": len(bench.volunteers),
         "events_in_ledger": int(database.log.head()),

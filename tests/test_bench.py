@@ -35,7 +35,7 @@ ADDED = {
     "post": {"http_per_second", "single", "batch", "volunteers", "events_in_ledger"},
     "live": {"latency_ms", "commit_ms", "sustained", "check_outs", "volunteers", "events_in_ledger"},
 }
-PEERS = {"replay": 3 + HAS_DUCKDB, "rebuild": 2, "cold": 2, "diff": 1 + HAS_DUCKDB, "intake": 5, "live": 1, "post": 1}
+PEERS = {"replay": 3 + HAS_DUCKDB, "rebuild": 2, "cold": 2, "diff": 1 + HAS_DUCKDB, "intake": 5, "live": 1, "post": 2}
 
 
 @pytest.fixture(scope="module")
