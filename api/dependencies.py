@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import date
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -37,8 +37,8 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `hours keys make
 T = TypeVar("T")
 
 
-def the_service(request: Request) -> Service:
-    """Return the service this process runs."""
+async def the_service(request: Request) -> Service:
+    """Return the service this process runs. (It is async because a plain function would be called in a thread.)"""
     service: Service = request.app.state.service
     return service
 
@@ -113,10 +113,10 @@ async def _keep_signature(request: Request, service: Service, caller: Caller, pu
 CallerHere = Annotated[Caller, Depends(the_caller)]
 
 
-def who_may(right: Right) -> Callable[[Caller], Caller]:
+def who_may(right: Right) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
     """Return a dependency: the caller, whose role must have this right. It is asked before the body is read closely."""
 
-    def allowed(caller: CallerHere) -> Caller:
+    async def allowed(caller: CallerHere) -> Caller:
         require(caller, right)
         return caller
 
