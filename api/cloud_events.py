@@ -9,7 +9,6 @@ Reading only: nothing here is recorded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -18,8 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from api.problems import Fault, fault, fault_of_refusal, fault_of_validation
 from ledger.answers import Accepted, Answer
 from ledger.commands import COMMANDS, Command, Order
-from ledger.names import CommandId, Source, uuid_text
-from ledger.scans import Scan
+from ledger.names import CommandId, Source
 
 EVENT = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -124,7 +122,7 @@ class BatchAnswer(BaseModel):
     answers: list[EventAccepted | EventRefused]
 
 
-def accepted(order: Order | Scan, answer: Accepted) -> EventAccepted:
+def accepted(order: Order, answer: Accepted) -> EventAccepted:
     """Return the answer to an accepted event."""
     return EventAccepted(
         outcome="would-be-accepted" if answer.position is None else "accepted",
@@ -152,7 +150,7 @@ def refused(element: object, fault: Fault) -> EventRefused:
     )
 
 
-def batch_answer(elements: list[Any], read: list[Order | Scan | Fault], answers: list[Answer]) -> BatchAnswer:
+def batch_answer(elements: list[Any], read: list[Order | Fault], answers: list[Answer]) -> BatchAnswer:
     """Put the answers of the ledger and what never reached it together, in the order of the batch."""
     following = iter(answers)
     told: list[EventAccepted | EventRefused] = []
@@ -174,53 +172,3 @@ def batch_answer(elements: list[Any], read: list[Order | Scan | Fault], answers:
         position=max((answer.position for answer in taken if answer.position is not None), default=None),
         answers=told,
     )
-
-
-def plain_answer(scan: Scan, answer: Answer, projected: bool | None) -> str | None:  # noqa: FBT001
-    """Return `accepted` as JSON, written by hand, for a scan that was recorded; None for any other answer.
-
-    A plain scan's source and id need no escapes.
-    """
-    if not isinstance(answer, Accepted):
-        return None
-    position, duplicate, number = answer
-    if position is None or number is None:
-        return None
-    return (
-        f'{{"outcome":"accepted","source":"{scan.source}","id":"{scan.id}","position":{position},'
-        f'"shift":"{uuid_text(number)}","duplicate":{_JSON[duplicate]},"projected":{_JSON[projected]}}}'
-    )
-
-
-def plain_answers(read: Sequence[Order | Scan | Fault], answers: list[Answer], *, told: bool | None) -> list[str]:
-    """Return an answer for each of what was read, if all are plain scans that were recorded; else nothing.
-
-    told: what each answer says of the read models.
-    """
-    if len(read) != len(answers):
-        return []
-    lines: list[str] = []
-    for scan, answer in zip(read, answers, strict=True):
-        if type(scan) is not Scan or (line := plain_answer(scan, answer, told)) is None:
-            return []
-        lines.append(line)
-    return lines
-
-
-def plain_batch_answer(
-    read: Sequence[Order | Scan | Fault], answers: list[Answer], *, projected: bool | None
-) -> bytes | None:
-    """Return `batch_answer` as JSON, written by hand, for plain scans that were all recorded; None for any others."""
-    lines = plain_answers(read, answers, told=None)
-    taken = [answer for answer in answers if isinstance(answer, Accepted)]
-    if not lines:
-        return None
-    duplicates = sum(answer.duplicate for answer in taken)
-    last = max(answer.position or 0 for answer in taken)
-    return (
-        f'{{"accepted":{len(lines) - duplicates},"duplicates":{duplicates},"refused":0,"position":{last},'
-        f'"projected":{_JSON[projected]},"answers":[{",".join(lines)}]}}'
-    ).encode()
-
-
-_JSON: dict[bool | None, str] = {None: "null", False: "false", True: "true"}

@@ -8,7 +8,8 @@ came, and what was sent twice is recorded once. Only the length of a line is lim
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 import psycopg
 from fastapi.concurrency import run_in_threadpool
@@ -17,20 +18,24 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.cloud_events import batch_answer, plain_answers
+from api.access import Caller
+from api.cloud_events import batch_answer
 from api.problems import Fault, Problem, details_of, fault
+from api.scan_answers import answers_text, last_position
+from api.scan_reader import LINES, read_scans
 from api.service import Service
-from api.taking import Asked, projected, take
-from ledger.answers import Accepted, Answer
+from api.taking import Asked, projected, take, take_block
+from ledger.answers import Accepted
 from ledger.commands import Order
-from ledger.scans import Scan
+from ledger.plain.block import Block
 
 NDJSON = "application/x-ndjson"
 CHUNK_LINES = 500
 LINE_BYTES_MAX = 1 << 20
 FULL_WAIT_SECONDS = 0.2
 
-Read = Callable[[object], Order | Scan | Fault]
+Read = Callable[[object], Order | Fault]
+T = TypeVar("T")
 
 
 class Lines(Response):
@@ -54,11 +59,16 @@ class Lines(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def answer_lines(body: AsyncIterator[bytes], service: Service, asked: Asked, read: Read) -> AsyncIterator[bytes]:
+async def answer_lines(
+    body: AsyncIterator[bytes], service: Service, asked: Asked, caller: Caller, read: Read
+) -> AsyncIterator[bytes]:
     """Yield an answer for each line of a body, chunk by chunk; a problem that ends the stream is its last line."""
     try:
         async for lines in _chunks(body):
-            yield await _answered(lines, service, asked, read)
+            if not asked.dry_run and (scans := await run_in_threadpool(read_scans, b"\n".join(lines), LINES, caller)):
+                yield await _scans_answered(scans, service, asked)
+            else:
+                yield await _answered(lines, service, asked, read)
     except Problem as problem:
         yield _line(problem.fault)
     except psycopg.OperationalError:
@@ -73,11 +83,9 @@ async def _answered(lines: list[bytes], service: Service, asked: Asked, read: Re
         lambda: [element if isinstance(element, Fault) else read(element) for element in elements]
     )
     orders = [one for one in orders_read if not isinstance(one, Fault)]
-    answers = await _patiently(service, orders, asked) if orders else []
+    answers = await _patiently(lambda: take(service, orders, asked)) if orders else []
     last = max((one.position for one in answers if isinstance(one, Accepted) and one.position), default=None)
     known = await projected(service, asked, last)
-    if plain := plain_answers(orders_read, answers, told=known):
-        return "".join(f"{line}\n" for line in plain).encode()
     told = batch_answer(elements, orders_read, answers).answers
     for one in told:
         if one.outcome == "accepted":
@@ -85,11 +93,16 @@ async def _answered(lines: list[bytes], service: Service, asked: Asked, read: Re
     return b"".join(one.model_dump_json().encode() + b"\n" for one in told)
 
 
-async def _patiently(service: Service, orders: list[Order | Scan], asked: Asked) -> list[Answer]:
+async def _scans_answered(scans: Block, service: Service, asked: Asked) -> bytes:
+    await _patiently(lambda: take_block(service, scans))
+    return answers_text(scans, "\n", projected=await projected(service, asked, last_position(scans)))
+
+
+async def _patiently(took: Callable[[], Awaitable[T]]) -> T:
     """Take orders; while the queue is full, wait: it is the sender who is to be slowed."""
     while True:
         try:
-            return list(await take(service, orders, asked))
+            return await took()
         except Problem as problem:
             if problem.fault.rejection != "busy":
                 raise

@@ -17,30 +17,21 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic_core import from_json
 
 from api.access import Caller
-from api.cloud_events import (
-    BATCH,
-    EVENT,
-    BatchAnswer,
-    EventAccepted,
-    accepted,
-    batch_answer,
-    plain_answer,
-    plain_batch_answer,
-    read_order,
-)
+from api.cloud_events import BATCH, EVENT, BatchAnswer, EventAccepted, accepted, batch_answer, read_order
 from api.dependencies import CallerHere, ServiceHere
 from api.event_schemas import SCHEMA as _SCHEMA
 from api.event_schemas import event_examples
 from api.event_stream import NDJSON, Lines, answer_lines
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.problems import Fault, Problem, fault_of_refusal, problem
-from api.scan_events import may_scan, plain_scan
+from api.scan_answers import answers_text, batch_text, last_position
+from api.scan_reader import ARRAY, ONE, read_scans
 from api.service import Service
-from api.taking import Asked, AskedHere, projected, refused_for_content, refused_for_role, take
+from api.taking import Asked, AskedHere, projected, refused_for_content, refused_for_role, take, take_block
 from ledger.answers import Accepted, Answer
 from ledger.commands import Order
+from ledger.plain.block import RECORDED, Block
 from ledger.rejections import Rejection, refuse
-from ledger.scans import Scan
 
 BATCH_EVENTS_MAX = 1000
 """Enough for a counter's day offline; a stream takes any number."""
@@ -91,7 +82,7 @@ async def post_events(request: Request, service: ServiceHere, caller: CallerHere
     if media_type == NDJSON:
         if asked.atomic:
             raise problem("invalid", "atomic: a stream is not taken as a whole; send a batch", field="atomic")
-        answers = answer_lines(request.stream(), service, asked, lambda element: _read(element, caller))
+        answers = answer_lines(request.stream(), service, asked, caller, lambda element: _read(element, caller))
         return Lines(answers)
     if "ce-specversion" in request.headers:
         return await _answer_one(
@@ -106,11 +97,17 @@ async def post_events(request: Request, service: ServiceHere, caller: CallerHere
 
 async def answer_event(body: bytes, service: Service, caller: Caller, asked: Asked) -> Response:
     """Take the one event that a body is; return the answer, or raise the problem."""
+    if not asked.dry_run and (scan := read_scans(body, ONE, caller)):
+        return await _answer_scan(scan, service, asked)
     return await _answer_one(_parsed(body), service, caller, asked)
 
 
 async def answer_events(body: bytes, service: Service, caller: Caller, asked: Asked) -> Response:
     """Take the batch that a body is; return the answer, or raise the problem that it has as a whole."""
+    if not (asked.dry_run or asked.atomic) and (scans := await run_in_threadpool(read_scans, body, ARRAY, caller)):
+        await take_block(service, scans)
+        known = await projected(service, asked, last_position(scans))
+        return Response(batch_text(scans, projected=known), 200, media_type=JSON)
     content = _parsed(body)
     if not isinstance(content, list):
         raise problem("invalid", f"a batch is a JSON array; send one event as {EVENT}")
@@ -118,6 +115,15 @@ async def answer_events(body: bytes, service: Service, caller: Caller, asked: As
         detail = f"{len(content)} events are more than the {BATCH_EVENTS_MAX} a batch may have; send fewer at a time"
         raise problem("too-large", detail)
     return await _answer_batch(content, service, caller, asked)
+
+
+async def _answer_scan(scan: Block, service: Service, asked: Asked) -> Response:
+    await take_block(service, scan)
+    if scan.answers:
+        raise Problem(fault_of_refusal(scan.answers[0]))
+    known = await projected(service, asked, last_position(scan))
+    status = 201 if scan.rows["outcome"][0] == RECORDED else 200
+    return Response(answers_text(scan, "", projected=known), status, media_type=JSON)
 
 
 async def _answer_one(content: object, service: Service, caller: Caller, asked: Asked) -> Response:
@@ -129,12 +135,9 @@ async def _answer_one(content: object, service: Service, caller: Caller, asked: 
         raise Problem(fault_of_refusal(answer))
     known = await projected(service, asked, answer.position)
     is_new = answer.position is not None and not answer.duplicate
-    text = plain_answer(order, answer, known) if isinstance(order, Scan) else None
-    if text is None:
-        told = accepted(order, answer)
-        told.projected = known
-        text = told.model_dump_json()
-    return Response(text, 201 if is_new else 200, media_type=JSON)
+    told = accepted(order, answer)
+    told.projected = known
+    return Response(told.model_dump_json(), 201 if is_new else 200, media_type=JSON)
 
 
 async def _answer_batch(content: list[Any], service: Service, caller: Caller, asked: Asked) -> Response:
@@ -146,23 +149,19 @@ async def _answer_batch(content: list[Any], service: Service, caller: Caller, as
     answers = await take(service, orders, asked) if orders else []
     last = max((one.position for one in answers if isinstance(one, Accepted) and one.position), default=None)
     known = await projected(service, asked, last)
-    if told := plain_batch_answer(read, answers, projected=known):
-        return Response(told, 200, media_type=JSON)
     answer = batch_answer(content, read, answers)
     answer.projected = known
     return Response(answer.model_dump_json(), 200, media_type=JSON)
 
 
-def _read(element: object, caller: Caller) -> Order | Scan | Fault:
-    if may_scan(caller) and (scan := plain_scan(element, caller)):
-        return scan
+def _read(element: object, caller: Caller) -> Order | Fault:
     order = read_order(element, caller.by, caller.key)
     if isinstance(order, Fault):
         return order
     return refused_for_role(caller, order, named_by_caller=True) or refused_for_content(order.command) or order
 
 
-def _not_alone(content: list[Any], read: Sequence[Order | Scan | Fault], foreseen: Sequence[Answer]) -> BatchAnswer:
+def _not_alone(content: list[Any], read: Sequence[Order | Fault], foreseen: Sequence[Answer]) -> BatchAnswer:
     """Answer an atomic batch of which some element is no order at all: none is recorded."""
     answers = [
         refuse(Rejection.NOT_ALONE, "command", f"{order.source}#{order.id}")

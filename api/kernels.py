@@ -6,6 +6,7 @@ and kept on disk. A mark beside them says that this was done.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,11 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
+from api.access import Caller, Role
+from api.examples import EVENT_EXAMPLE
+from api.scan_answers import answers_text
+from api.scan_reader import ONE, read_scans
 from api.service import DEFAULT_RULES
 from ledger.codec import encode
+from ledger.compiled import cache_directory
 from ledger.events import CheckedIn, CheckedOut, Event, OpeningBalanceRecorded, StationOpened, VolunteerRegistered
-from ledger.names import Position, shift_id_for
-from projections.compiled import cache_directory
+from ledger.names import LATEST_INSTANT, Position, shift_id_for
+from ledger.plain.deciding import Deciding, entries_of, learn, learned_for, remember, remembered, wanted
+from ledger.plain.tables import Memory
 from projections.facts import Facts, facts_of
 from projections.rules import RuleTimeline, parse_timeline, rules_digest
 from projections.surrogates import ShiftNumbers
@@ -56,6 +63,24 @@ def compile_all(timeline: RuleTimeline) -> None:
     circle = _circle()
     circle.read_models(timeline)  # the follower
     circle.tables.pieces(_VOLUNTEER, timeline)  # the trace of a shift
+    _take_scans()
+
+
+def _take_scans() -> None:
+    """Read, decide and answer an event as it is posted."""
+    block = read_scans(json.dumps(EVENT_EXAMPLE).encode(), ONE, Caller(Role.STAFF, "warm", 1))
+    if block is None:
+        raise AssertionError("the example is a plain scan")
+    memory, learned = Memory(), learned_for(1, 0)
+    known = remembered(memory, careful=False)
+    wanted_ids = wanted([block], known, careful=False).known
+    learn(learned.known, entries_of(wanted_ids, [1] * len(wanted_ids)))
+    deciding = Deciding(known, learned, 0, LATEST_INSTANT, LATEST_INSTANT)
+    deciding.decide(block, 0)
+    deciding.answered(block.names()[0])
+    remember(memory, [block], learned)
+    memory.knows(int(wanted_ids[0], 16))
+    answers_text(block, "", projected=None)
 
 
 def _compare(facts: Facts) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from typing import Annotated, Literal
+from contextlib import contextmanager, suppress
+from typing import Annotated, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -24,10 +24,12 @@ from api.service import Service
 from ledger.answers import TERMS_ORDERS_MAX, Answer, Terms
 from ledger.commands import Command, Order, PublishRules
 from ledger.group_commit import QueueFull
-from ledger.scans import Scan
+from ledger.plain.block import Block
 from projections.rule_check import require_sound
 from projections.rules import RulesError
 from replay.store import NoGenerationError
+
+T = TypeVar("T")
 
 PROJECTED_SECONDS_MAX = 2.0
 _POLL_SECONDS = 0.01
@@ -75,33 +77,46 @@ def refused_for_content(command: Command) -> Fault | None:
     return None
 
 
-async def take(service: Service, orders: Sequence[Order | Scan], asked: Asked) -> list[Answer]:
+async def take(service: Service, orders: Sequence[Order], asked: Asked) -> list[Answer]:
     """Record orders together with those of other requests; return their answers in the same order."""
     if (asked.atomic or asked.dry_run) and len(orders) > TERMS_ORDERS_MAX:
         detail = f"{len(orders)} events are more than the {TERMS_ORDERS_MAX} that are taken together; send fewer"
         raise problem("too-large", detail)
-    try:
+    with _turned_away():
         if len(orders) > _FEW:
             future = await run_in_threadpool(service.commits.submit, orders, asked.terms)
         else:
             future = service.commits.submit(orders, asked.terms)
+    return await _answers_of(future)
+
+
+async def take_block(service: Service, block: Block) -> None:
+    """Record scans together with the orders of other requests; their rows say what became of them."""
+    with _turned_away():
+        future = service.commits.submit_block(block)
+    await _answers_of(future)
+
+
+@contextmanager
+def _turned_away() -> Iterator[None]:
+    try:
+        yield
     except QueueFull:
         raise problem("busy") from None
     except RuntimeError:  # it is closing
         raise problem("unavailable", "the service is stopping; send it again in a moment") from None
-    return await _answers_of(future)
 
 
-def _answers_of(future: Future[list[Answer]]) -> asyncio.Future[list[Answer]]:
+def _answers_of(future: Future[list[T]]) -> asyncio.Future[list[T]]:
     """Return a future of this event loop that is done when the ledger's is.
 
     A caller that goes away cancels its own alone: the order may be in mid-commit. (asyncio's `wrap_future` would cancel
     both, and shielding it takes a third future and another turn of the loop.)
     """
     loop = asyncio.get_running_loop()
-    own: asyncio.Future[list[Answer]] = loop.create_future()
+    own: asyncio.Future[list[T]] = loop.create_future()
 
-    def tell(done: Future[list[Answer]]) -> None:
+    def tell(done: Future[list[T]]) -> None:
         with suppress(RuntimeError):  # the loop is closed, and nobody waits
             loop.call_soon_threadsafe(_settle, own, done)
 
@@ -109,7 +124,7 @@ def _answers_of(future: Future[list[Answer]]) -> asyncio.Future[list[Answer]]:
     return own
 
 
-def _settle(own: asyncio.Future[list[Answer]], done: Future[list[Answer]]) -> None:
+def _settle(own: asyncio.Future[list[T]], done: Future[list[T]]) -> None:
     if own.done():  # its caller went away
         return
     if error := done.exception():

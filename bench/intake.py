@@ -34,7 +34,7 @@ from bench.stock_writing import insert_events, save_each, save_together
 from ledger.answers import Answer
 from ledger.commands import OpenStation, Order, RegisterVolunteer
 from ledger.database import Database
-from ledger.intake import Intake
+from ledger.intake import Intake, flat
 from ledger.log import RecordedEvent
 from ledger.names import Position
 from ledger.postgres import serving
@@ -60,9 +60,9 @@ def take_orders(intake: Intake, batches: Sequence[list[Order]], watch: Stopwatch
 
 def take_prepared(intake: Intake, batches: Sequence[list[Order]], watch: Stopwatch) -> list[Answer]:
     """Orders that were prepared by other threads."""
-    prepared = [[prepare(order) for order in batch] for batch in batches]
+    prepared = [prepare(batch) for batch in batches]
     watch.lap("making orders")
-    answers = [answer for batch in prepared for answer in intake.execute_prepared(batch)]
+    answers = [answer for batch in prepared for answer in flat(intake.execute_prepared(batch))]
     watch.lap("intake")
     return answers
 

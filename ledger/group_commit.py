@@ -16,12 +16,13 @@ from types import TracebackType
 from typing import Self
 
 from ledger.answers import ONE_BY_ONE, Answer, Terms, require_one_batch
+from ledger.batch import Told
 from ledger.commands import Order
-from ledger.intake import BATCH_ORDERS_MAX, Intake
-from ledger.prepare import Ready, prepare
-from ledger.scans import Scan
+from ledger.intake import BATCH_ORDERS_MAX, Intake, flat
+from ledger.plain.block import BLOCK_SCANS_MAX, Block
+from ledger.prepare import Ready, count_orders, prepare
 
-SLICE_ORDERS_MAX = 1000
+SLICE_ORDERS_MAX = BLOCK_SCANS_MAX
 """At most so many orders of one submission enter a batch."""
 
 QUEUE_ORDERS_MAX = 50_000
@@ -33,23 +34,27 @@ class QueueFull(Exception):  # noqa: N818 - named as the standard library names 
 
 
 class _Submission:
-    def __init__(self, orders: Sequence[Ready], terms: Terms) -> None:
-        self.orders = orders
+    def __init__(self, items: Sequence[Ready], terms: Terms) -> None:
+        self._items = deque(items)
         self.terms = terms
-        self.taken = 0
-        self.answers: list[Answer] = []
-        self.future: Future[list[Answer]] = Future()
+        self.waiting = sum(map(count_orders, items))
+        self._told: list[Told] = []
+        self.future: Future[list[Told]] = Future()
         self.future.set_running_or_notify_cancel()  # an order cannot be taken back
 
-    def take(self, room: int) -> Sequence[Ready]:
-        slice_ = self.orders[self.taken : self.taken + min(room, SLICE_ORDERS_MAX)]
-        self.taken += len(slice_)
-        return slice_
+    def take(self, room: int) -> list[Ready]:
+        """Take what comes next, as far as there is room."""
+        room, taken = min(room, SLICE_ORDERS_MAX), list[Ready]()
+        while self._items and (count := count_orders(self._items[0])) <= room:
+            taken.append(self._items.popleft())
+            self.waiting -= count
+            room -= count
+        return taken
 
-    def answer(self, answers: Sequence[Answer]) -> None:
-        self.answers += answers
-        if len(self.answers) == len(self.orders):
-            self.future.set_result(self.answers)
+    def answer(self, told: Sequence[Told]) -> None:
+        self._told += told
+        if not self._items:
+            self.future.set_result(self._told)
 
 
 class GroupCommit:
@@ -65,7 +70,7 @@ class GroupCommit:
         self._thread = Thread(target=self._run, name="group-commit")
         self._thread.start()
 
-    def submit(self, orders: Sequence[Order | Scan], terms: Terms = ONE_BY_ONE) -> Future[list[Answer]]:
+    def submit(self, orders: Sequence[Order], terms: Terms = ONE_BY_ONE) -> Future[list[Answer]]:
         """Queue orders; the future holds their answers once they are on disk, or the database's error.
 
         Orders of one submission are decided in order; so are submissions that fit in a slice. An atomic submission or a
@@ -76,16 +81,37 @@ class GroupCommit:
             ValueError: more orders than terms that concern all of them allow.
         """
         require_one_batch(len(orders), terms)
-        submission = _Submission([prepare(order) for order in orders], terms)
+        answers: Future[list[Answer]] = Future()
+        answers.set_running_or_notify_cancel()
         if not orders:
-            submission.future.set_result([])
-            return submission.future
+            answers.set_result([])
+            return answers
+
+        def tell(done: Future[list[Told]]) -> None:
+            if error := done.exception():
+                answers.set_exception(error)
+            else:
+                answers.set_result(flat(done.result()))
+
+        self._queue_up(_Submission(prepare(orders), terms)).add_done_callback(tell)
+        return answers
+
+    def submit_block(self, block: Block) -> Future[list[Told]]:
+        """Queue a block with its digests; when the future is done, its rows say what became of them.
+
+        Raises:
+            QueueFull
+        """
+        return self._queue_up(_Submission([block], ONE_BY_ONE))
+
+    def _queue_up(self, submission: _Submission) -> Future[list[Told]]:
+        count = submission.waiting
         with self._changed:
             if self._closed:
                 raise RuntimeError("the ledger is closing and takes no more orders")
-            if self._waiting + len(orders) > self.queue_orders_max:
+            if self._waiting + count > self.queue_orders_max:
                 raise QueueFull(f"{self._waiting} orders are waiting, of at most {self.queue_orders_max}; try again")
-            self._waiting += len(orders)
+            self._waiting += count
             self._queue.append(submission)
             self._changed.notify()
         return submission.future
@@ -113,20 +139,23 @@ class GroupCommit:
     def _run(self) -> None:
         while batch := self._next_batch():
             try:
-                prepared = [order for _, orders in batch for order in orders]
-                answers = self._intake.execute_prepared(prepared, batch[0][0].terms)
+                terms = batch[0][0].terms
+                told = self._intake.execute_prepared([one for _, items in batch for one in items], terms)
             except Exception as error:  # noqa: BLE001 - whoever submitted the orders gets it
                 for submission, _ in batch:
                     self._give_up(submission, error)
                 continue
+            if terms != ONE_BY_ONE:  # one submission alone, with an answer for each order
+                batch[0][0].answer(told)
+                continue
             start = 0
-            for submission, orders in batch:
-                submission.answer(answers[start : start + len(orders)])
-                start += len(orders)
+            for submission, items in batch:
+                submission.answer(told[start : start + len(items)])
+                start += len(items)
 
-    def _next_batch(self) -> list[tuple[_Submission, Sequence[Ready]]]:
+    def _next_batch(self) -> list[tuple[_Submission, list[Ready]]]:
         """Wait for submissions; return a slice of each, up to a full batch. Nothing is left when that is empty."""
-        batch: list[tuple[_Submission, Sequence[Ready]]] = []
+        batch: list[tuple[_Submission, list[Ready]]] = []
         room = BATCH_ORDERS_MAX
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
@@ -134,11 +163,14 @@ class GroupCommit:
             while self._queue and room:
                 if batch and (batch[0][0].terms != ONE_BY_ONE or self._queue[0].terms != ONE_BY_ONE):
                     break
-                submission = self._queue.popleft()
-                orders = submission.take(room)
-                batch.append((submission, orders))
-                room -= len(orders)
-                if submission.taken < len(submission.orders):
+                submission = self._queue[0]
+                items = submission.take(room)
+                if not items:  # a block does not fit
+                    break
+                self._queue.popleft()
+                batch.append((submission, items))
+                room -= sum(map(count_orders, items))
+                if submission.waiting:
                     unfinished.append(submission)
             self._queue.extend(unfinished)
             self._waiting -= BATCH_ORDERS_MAX - room
@@ -149,5 +181,5 @@ class GroupCommit:
         with self._changed:
             if submission in self._queue:
                 self._queue.remove(submission)
-                self._waiting -= len(submission.orders) - submission.taken
+                self._waiting -= submission.waiting
         submission.future.set_exception(error)

@@ -50,6 +50,8 @@ def salted(text: str, volunteer: str | None) -> Text:
 
 def keep_texts(cursor: Cursor[TupleRow], texts: list[Text]) -> None:
     """Keep texts, in the transaction that records the events which hold their digests."""
+    if not texts:  # no round trip for nothing
+        return
     cursor.executemany(
         "INSERT INTO ledger.texts (digest, salt, text, volunteer) VALUES (%s, %s, %s, %s)",
         [(text.digest, text.salt, text.text, text.volunteer) for text in texts],

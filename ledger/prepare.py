@@ -5,7 +5,9 @@ Callers prepare their orders in their own threads, while the one writer waits fo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import groupby, islice
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,7 +16,8 @@ from ledger.commands import CheckIn, CheckOut, Command, Noted, Order, ShiftAct
 from ledger.decide.scans import open_shift_days
 from ledger.names import shift_id_for, shift_stream, shift_stream_ranges, stream
 from ledger.persons import Text, salted
-from ledger.scans import PreparedScan, Scan, prepare_scan, scan_of
+from ledger.plain.block import BLOCK_SCANS_MAX, Block, block_of, is_plain
+from ledger.plain.digests import prepare_block
 
 Range = tuple[UUID, UUID]
 
@@ -34,15 +37,34 @@ class Prepared(NamedTuple):
     text: Text | None = None
 
 
-Ready = Prepared | PreparedScan
+Ready = Prepared | Block
+"""An order, or a block of scans, each as many orders as it has rows."""
 
 
-def prepare(order: Order | Scan) -> Ready:
-    """Prepare an order."""
-    if isinstance(order, Scan):
-        return prepare_scan(order)
-    scan = scan_of(order)
-    return prepare_by_ladder(order) if scan is None else prepare_scan(scan)
+def prepare(orders: Iterable[Order]) -> list[Ready]:
+    """Prepare orders; scans that follow one another become blocks."""
+    ready: list[Ready] = []
+    for plain, run in groupby(orders, is_plain):
+        if not plain:
+            ready += map(prepare_by_ladder, run)
+            continue
+        while scans := list(islice(run, BLOCK_SCANS_MAX)):
+            ready.append(prepare_block(block_of(scans)))
+    return ready
+
+
+def count_orders(item: Ready) -> int:
+    """Return how many orders an item is."""
+    return len(item) if isinstance(item, Block) else 1
+
+
+def orders_of(items: Iterable[Ready]) -> list[Order]:
+    """Return the orders that were prepared."""
+    return [
+        order
+        for item in items
+        for order in (map(item.order, range(len(item))) if isinstance(item, Block) else (item.order,))
+    ]
 
 
 def prepare_by_ladder(order: Order) -> Prepared:

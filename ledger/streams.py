@@ -16,8 +16,8 @@ from psycopg.rows import TupleRow
 
 from ledger.codec import decode
 from ledger.events import Event, ShiftEvent
-from ledger.memory import Recent
 from ledger.names import shift_stream_ranges, stream
+from ledger.plain.tables import Memory
 from ledger.prepare import Prepared, Range
 
 # One look at the end of each stream, in the order asked: the plan cannot be anything else, and no id has to come back.
@@ -45,18 +45,15 @@ Stored = tuple[str, bytes]
 class BatchStreams:
     """Implements `ledger.decide.case.Streams` with the log, what is remembered of it, and the events of one batch."""
 
-    def __init__(self, cursor: Cursor[TupleRow], known: set[tuple[str, str]], versions: Recent[int]) -> None:
+    def __init__(self, cursor: Cursor[TupleRow], memory: Memory) -> None:
         self._cursor = cursor
-        self._known = known
-        self._remembered = versions
+        self._memory = memory
         self._stored: dict[str, list[Stored]] = {}
         self._in_range: dict[str, set[str]] = {}  # by the range's lower end
         self._new_of: defaultdict[str, list[Stored]] = defaultdict(list)
         self._new_shifts_of: defaultdict[str, set[str]] = defaultdict(set)
         self.versions: dict[str, int] = {}
         """How many events the streams of this batch have, as far as it was asked."""
-        self.learned: set[tuple[str, str]] = set()
-        """Whom and what this batch found to be known."""
 
     def read_for(self, orders: Iterable[Prepared]) -> None:
         """Read what the ladders of these orders are sure to ask."""
@@ -65,14 +62,10 @@ class BatchStreams:
         self._read_events({stream_id.hex for one in asked for stream_id in one.histories})
         self._read_ranges({span[0].int: span for one in asked for span in one.ranges}.values())
 
-    def read_known(self, pairs: Collection[tuple[str, str]]) -> None:
-        """Find out, in one query, which of these the ledger has heard of."""
-        self.read_versions([stream(*pair).hex for pair in pairs])
-        self.learned.update(pair for pair in pairs if self.versions[stream(*pair).hex])
-
     def knows(self, kind: str, key: str) -> bool:
         """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""
-        return (kind, key) in self._known or self.version(stream(kind, key)) > 0
+        stream_id = stream(kind, key)
+        return self._memory.knows(stream_id.int) or self.version(stream_id) > 0
 
     def version(self, stream_id: UUID) -> int:
         """Return how many events a stream has, those of this batch included."""
@@ -108,20 +101,15 @@ class BatchStreams:
         """Take an event that was decided, as it will be stored; return its stream and its version in it."""
         key = event.stream_id.hex
         version = self._version(key) + 1
-        self.versions[key] = version
-        self.keep(key, event.volunteer if isinstance(event, ShiftEvent) else None, topic, state)
+        self.keep(key, version, event.volunteer if isinstance(event, ShiftEvent) else None, topic, state)
         return key, version
 
-    def keep(self, key: str, shift_of: str | None, topic: str, state: bytes) -> None:
+    def keep(self, key: str, version: int, shift_of: str | None, topic: str, state: bytes) -> None:
         """Keep a new event, which a later order of the batch may ask for."""
+        self.versions[key] = version
         self._new_of[key].append((topic, state))
         if shift_of is not None:
             self._new_shifts_of[shift_of].add(key)
-
-    def remembered_version(self, key: str) -> int | None:
-        """Return how long a stream is, as far as that can be told without asking the log."""
-        version = self.versions.get(key)
-        return self._remembered.get(key) if version is None else version
 
     def read_versions(self, keys: Collection[str]) -> None:
         """Ask the log how long streams are."""

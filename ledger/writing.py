@@ -36,6 +36,7 @@ Row = tuple[UUID, int, str, str | bytes]
 """Stream id, version, topic, state. A state is JSON, as text or UTF-8 bytes; other bytes are stored faithfully too."""
 
 _COPY = "COPY ledger.stored_events (originator_id, originator_version, topic, state, notification_id) FROM STDIN"
+_COPY_COMMANDS = "COPY ledger.commands (name, content, position) FROM STDIN"
 _LOCK = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"
 
 
@@ -68,14 +69,26 @@ def write_events(cursor: Cursor[TupleRow], rows: Iterable[Row], first_position: 
     source = iter(rows)
     chunks = iter(lambda: list(islice(source, CHUNK_ROWS)), [])
     copy_events(cursor, (copy_lines(chunk, first_position + i * CHUNK_ROWS) for i, chunk in enumerate(chunks)))
+    notify(cursor, head_position(cursor))
 
 
 def copy_events(cursor: Cursor[TupleRow], chunks: Iterable[str | bytes]) -> None:
-    """Append lines of `copy_lines`, positions and all; followers are notified on commit. The lock must be held."""
+    """Append lines of `copy_lines`, positions and all. The lock must be held."""
     with cursor.copy(_COPY) as copy:
         for lines in chunks:
             copy.write(lines)
-    cursor.execute("SELECT pg_notify(%s, max(notification_id)::text) FROM ledger.stored_events", (CHANNEL,))
+
+
+def copy_commands(cursor: Cursor[TupleRow], chunks: Iterable[str | bytes]) -> None:
+    """Note answered commands: lines of name, content and position."""
+    with cursor.copy(_COPY_COMMANDS) as copy:
+        for lines in chunks:
+            copy.write(lines)
+
+
+def notify(cursor: Cursor[TupleRow], head: int) -> None:
+    """Tell followers the new head, on commit."""
+    cursor.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(head)))
 
 
 def append_history(pool: ConnectionPool[Connection[TupleRow]], chunks: Iterable[bytes]) -> Position:
@@ -91,6 +104,7 @@ def append_history(pool: ConnectionPool[Connection[TupleRow]], chunks: Iterable[
             before = head_position(cursor)
             copy_events(cursor, [chunk])
             head = head_position(cursor)
+            notify(cursor, head)
             # Positions are unique and those up to `before` are taken: this equation leaves no room for a gap.
             if head != before + chunk.count(b"\n"):
                 raise ValueError(

@@ -14,9 +14,9 @@ from uuid import UUID
 import numpy as np
 
 from ledger import events as ledger_events
+from ledger.compiled import kernel
 from ledger.events import Event
 from projections.calendar import day_number
-from projections.compiled import kernel
 from projections.order import ShiftKeys, order_shifts
 from projections.read_models import ReadModels, compute
 from projections.resolve import Resolver

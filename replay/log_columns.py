@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from ledger.codec import decode
+from ledger.compiled import kernel
 from ledger.events import EVENTS, RulesPublished
-from projections.compiled import kernel
 from projections.schema import (
     ATTESTED,
     CHANGE_BITS,

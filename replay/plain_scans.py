@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from projections.compiled import inlined, kernel
+from ledger.compiled import kernel
+from ledger.plain.text import LINE_FEED, after, closing, half_uuid, literal, number
 from projections.schema import CHECKED_IN, CHECKED_OUT, Array, Bytes, Instants, Ints, Longs, Words
 
 
@@ -91,25 +92,18 @@ def _slices(count: int) -> Slices:
     return Slices(np.zeros(count, np.int64), np.zeros(count, np.int32))
 
 
-def _literal(text: str) -> Bytes:
-    return np.frombuffer(text.encode(), np.uint8).copy()
-
-
-_OCCURRED = _literal('{"occurred_at":')
-_RECORDED = _literal(',"recorded_at":')
-_BY = _literal(',"by":"')
-_COMMAND = _literal('","command":"')
-_IMPORTED = _literal('","imported":true')
-_CLOSED = _literal('"')
-_KEY = _literal(',"key":')
-_VOLUNTEER = _literal(',"volunteer":"')
-_SHIFT = _literal('","shift":"')
-_STATION = _literal('","station":"')
-_PROJECT = _literal('","project":"')
-_END = _literal('"}')
-_LINE_FEED, _QUOTE, _BACKSLASH, _DASH = 10, 34, 92, 45
-_NUMBER_MAX = (1 << 32) - 1
-_DIGITS_MAX = 10
+_OCCURRED = literal('{"occurred_at":')
+_RECORDED = literal(',"recorded_at":')
+_BY = literal(',"by":"')
+_COMMAND = literal('","command":"')
+_IMPORTED = literal('","imported":true')
+_CLOSED = literal('"')
+_KEY = literal(',"key":')
+_VOLUNTEER = literal(',"volunteer":"')
+_SHIFT = literal('","shift":"')
+_STATION = literal('","station":"')
+_PROJECT = literal('","project":"')
+_END = literal('"}')
 
 
 @kernel
@@ -120,66 +114,6 @@ def _copy(text: Bytes, at: Longs, length: Ints, data: Bytes) -> None:
         for offset in range(length[row]):
             data[free + offset] = text[begin + offset]
         free += length[row]
-
-
-@inlined
-def _after(text: Bytes, at: int, literal: Bytes) -> int:
-    """Return where the text goes on behind a literal, -1 if it does not stand there; -1 stays -1."""
-    if at < 0 or at + len(literal) > len(text):
-        return -1
-    for offset in range(len(literal)):
-        if text[at + offset] != literal[offset]:
-            return -1
-    return at + len(literal)
-
-
-@inlined
-def _closing(text: Bytes, at: int) -> int:
-    """Return where the string that goes on at a place is closed, -1 if it holds anything but plain characters."""
-    if at < 0:
-        return -1
-    while at < len(text):
-        character = text[at]
-        if character == _QUOTE:
-            return at
-        if character == _BACKSLASH or character < 32:
-            return -1
-        at += 1
-    return -1
-
-
-@inlined
-def _number(text: Bytes, at: int) -> tuple[int, int]:
-    """Return a number of 32 bits and where the text goes on, -1 if none stands there."""
-    value = digits = 0
-    while 0 <= at < len(text) and 48 <= text[at] < 58 and digits < _DIGITS_MAX:
-        value = 10 * value + text[at] - 48
-        at += 1
-        digits += 1
-    return (value, at) if digits and value <= _NUMBER_MAX else (0, -1)
-
-
-@inlined
-def _half(text: Bytes, at: int, dashes: tuple[int, int]) -> tuple[np.uint64, int]:
-    """Return half a UUID, sixteen digits with two dashes before given ones, and where the text goes on, or -1."""
-    half = np.uint64(0)
-    if at < 0 or at + 18 > len(text):
-        return half, -1
-    for digit in range(16):
-        if digit in dashes:
-            if text[at] != _DASH:
-                return half, -1
-            at += 1
-        character = text[at]
-        if 48 <= character < 58:
-            value = character - 48
-        elif 97 <= character < 103:
-            value = character - 87
-        else:
-            return half, -1
-        half = (half << np.uint64(4)) | np.uint64(value)
-        at += 1
-    return half, at
 
 
 @kernel
@@ -197,27 +131,27 @@ def _read(text: Bytes, codes: Bytes, lines: Lines) -> int:
             return row + 1
         begin = at
         if codes[row] == CHECKED_IN or codes[row] == CHECKED_OUT:
-            occurred_at, at = _number(text, _after(text, at, _OCCURRED))
-            recorded_at, at = _number(text, _after(text, at, _RECORDED))
-            at = _closing(text, _after(text, at, _BY))
-            at = _closing(text, _after(text, at, _COMMAND))
-            old = _after(text, at, _IMPORTED)
-            at = old if old >= 0 else _after(text, at, _CLOSED)
-            key = _after(text, at, _KEY)
+            occurred_at, at = number(text, after(text, at, _OCCURRED))
+            recorded_at, at = number(text, after(text, at, _RECORDED))
+            at = closing(text, after(text, at, _BY))
+            at = closing(text, after(text, at, _COMMAND))
+            old = after(text, at, _IMPORTED)
+            at = old if old >= 0 else after(text, at, _CLOSED)
+            key = after(text, at, _KEY)
             if key >= 0:
-                _, at = _number(text, key)
-            volunteer = _after(text, at, _VOLUNTEER)
-            at = volunteer_end = _closing(text, volunteer)
-            high, at = _half(text, _after(text, at, _SHIFT), (8, 12))
-            low, at = _half(text, at, (0, 4))
-            station = _after(text, at, _STATION)
-            at = station_end = _closing(text, station)
-            project = _after(text, at, _PROJECT) if codes[row] == CHECKED_IN else -1
+                _, at = number(text, key)
+            volunteer = after(text, at, _VOLUNTEER)
+            at = volunteer_end = closing(text, volunteer)
+            high, at = half_uuid(text, after(text, at, _SHIFT), (8, 12))
+            low, at = half_uuid(text, at, (0, 4))
+            station = after(text, at, _STATION)
+            at = station_end = closing(text, station)
+            project = after(text, at, _PROJECT) if codes[row] == CHECKED_IN else -1
             project_end = project
             if project >= 0:
-                at = project_end = _closing(text, project)
-            at = _after(text, at, _END)
-            if at >= 0 and (at == len(text) or text[at] == _LINE_FEED):
+                at = project_end = closing(text, project)
+            at = after(text, at, _END)
+            if at >= 0 and (at == len(text) or text[at] == LINE_FEED):
                 plain[row] = 1
                 occurred_ats[row], recorded_ats[row] = occurred_at, recorded_at
                 imported[row] = 1 if old >= 0 else 0
@@ -227,7 +161,7 @@ def _read(text: Bytes, codes: Bytes, lines: Lines) -> int:
                 project_at[row], project_length[row] = project, project_end - project
         if not plain[row]:
             at = begin
-            while at < len(text) and text[at] != _LINE_FEED:
+            while at < len(text) and text[at] != LINE_FEED:
                 at += 1
         line_at[row], line_length[row] = begin, at - begin
         at += 1

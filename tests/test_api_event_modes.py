@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,15 +19,18 @@ from hypothesis import strategies as st
 
 from api import taking
 from api.access import Caller, Role
-from api.cloud_events import BATCH, EVENT, BatchAnswer, batch_answer, event_type, plain_batch_answer, read_order
+from api.cloud_events import BATCH, EVENT, BatchAnswer, batch_answer, event_type, read_order
 from api.event_stream import NDJSON
-from api.scan_events import may_scan, plain_scan
+from api.problems import Fault
+from api.scan_answers import answers_text, batch_text
+from api.scan_reader import ARRAY, LINES, ONE, read_scans
 from api.taking import refused_for_role
-from ledger.answers import Accepted, Answer
+from ledger.answers import Answer
 from ledger.commands import Order
 from ledger.group_commit import QueueFull
 from ledger.names import Position
-from ledger.scans import scan_of
+from ledger.plain.block import RECORDED, REPEATED
+from ledger.rejections import Rejection, refuse
 from replay.store import NoGenerationError
 from tests.histories import patiently
 from tests.serving import OTHER_STATION, STATION, Served
@@ -268,6 +271,14 @@ def test_what_is_asked_wrongly_is_named(served: Served, asked: dict[str, str]) -
 
 # --- plain scans ----------------------------------------------------------------------------------------------------
 
+USUAL: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/stations/C01",
+    "type": event_type("check-in"),
+    "data": {"volunteer": "V0000001", "station": "C01", "occurred_at": AT, "shift": str(UUID(int=7))},
+}
+
 ODD: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers(-5, 1 << 33) | st.text(max_size=5) | st.just([]) | st.just({})
 )
@@ -320,17 +331,54 @@ def elements(draw: st.DrawFn) -> dict[str, Any]:
     return element
 
 
-@patiently
-@given(element=elements(), role=st.sampled_from(list(Role)))
-def test_a_plain_scan_is_the_order_that_a_closer_look_finds(element: dict[str, Any], role: Role) -> None:
-    caller = Caller(role, "C01", 3)
-    scan = plain_scan(element, caller) if may_scan(caller) else None
-    if scan is None:
-        return
+def closer_look(element: object, caller: Caller) -> Order | Fault:
     order = read_order(element, caller.by, caller.key)
-    assert isinstance(order, Order)
-    assert refused_for_role(caller, order, named_by_caller=True) is None
-    assert scan == scan_of(order)
+    return order if isinstance(order, Fault) else refused_for_role(caller, order, named_by_caller=True) or order
+
+
+WRITTEN = st.sampled_from([{}, {"separators": (",", ":")}, {"indent": 1}, {"ensure_ascii": False}])
+
+
+@patiently
+@given(element=elements(), role=st.sampled_from(list(Role)), written=WRITTEN)
+def test_a_plain_scan_is_the_order_that_a_closer_look_finds(
+    element: dict[str, Any], role: Role, written: dict[str, Any]
+) -> None:
+    caller = Caller(role, "C01", 3)
+    scan = read_scans(json.dumps(element, **written).encode(), ONE, caller)
+    if scan is not None:
+        assert [scan.order(0)] == [closer_look(element, caller)]
+
+
+@patiently
+@given(
+    drawn=st.lists(elements() | st.just(USUAL), min_size=1, max_size=4),
+    shape=st.sampled_from([ARRAY, LINES]),
+    written=WRITTEN,
+    cut=st.none() | st.integers(0, 2000),
+    changed=st.none() | st.tuples(st.integers(0, 2000), st.integers(0, 255)),
+)
+def test_a_body_is_read_as_a_parser_of_json_reads_it_or_not_at_all(
+    drawn: list[dict[str, Any]],
+    shape: int,
+    written: dict[str, Any],
+    cut: int | None,
+    changed: tuple[int, int] | None,
+) -> None:
+    """A body that was cut, or one of whose bytes was changed, is another body or none; never one that was not sent."""
+    caller = Caller(Role.STAFF, "li.wei", 3)
+    if shape == LINES:
+        body = b"\n".join(json.dumps(element).encode() for element in drawn)
+    else:
+        body = json.dumps(drawn, **written).encode()
+    body = body[:cut]
+    if changed is not None and changed[0] < len(body):
+        body = body[: changed[0]] + bytes([changed[1]]) + body[changed[0] + 1 :]
+    block = read_scans(body, shape, caller)
+    if block is None:
+        return
+    parsed = json.loads(body) if shape == ARRAY else [json.loads(line) for line in body.split(b"\n") if line.strip()]
+    assert [block.order(row) for row in range(len(block))] == [closer_look(element, caller) for element in parsed]
 
 
 def test_the_scans_of_a_usual_batch_are_plain() -> None:
@@ -339,17 +387,44 @@ def test_the_scans_of_a_usual_batch_are_plain() -> None:
     envelope = {"specversion": "1.0", "id": "1", "source": "/stations/C01"}
     for kind in ("check-in", "check-out"):
         for more in ({"data": {**data, "occurred_at": AT}}, {"data": data, "time": AT}):
-            assert plain_scan({**envelope, "type": event_type(kind), **more}, caller), (kind, more)
+            element = {**envelope, "type": event_type(kind), **more}
+            for body, shape, count in (
+                (json.dumps(element), ONE, 1),
+                (json.dumps([element] * 3, indent=2), ARRAY, 3),
+                (f"{json.dumps(element)}\r\n\n{json.dumps(element)}\n", LINES, 2),
+            ):
+                block = read_scans(body.encode(), shape, caller)
+                assert block is not None, body
+                assert [block.order(row) for row in range(len(block))] == [closer_look(element, caller)] * count
+    assert read_scans(b"[]", ARRAY, caller) is None
+
+
+@pytest.mark.parametrize("instant", ["2018-12-04T09:00:00+08:00", "2000-02-29T23:59:59Z", "2099-12-31T00:00:00-11:30"])
+def test_instants_are_read_as_the_calendar_has_them(instant: str) -> None:
+    caller = Caller(Role.STAFF, "li.wei", 3)
+    begin = datetime.fromisoformat(instant)
+    for days in range(0, 800, 7):
+        moved = begin + timedelta(days=days, hours=days % 24)
+        element = {**USUAL, "data": {**USUAL["data"], "occurred_at": moved.isoformat()}}
+        block = read_scans(json.dumps(element).encode(), ONE, caller)
+        if moved.year < 2100:
+            assert block is not None
+            assert block.rows["occurred_at"][0] == moved.timestamp()
 
 
 def test_an_answer_written_by_hand_is_the_model_s(served: Served) -> None:
     caller = Caller(Role.STATION, "C01", 3)
     events = [served.event("check-in", volunteer="V1", station="C01", occurred_at=AT) for _ in range(3)]
-    scans = [scan for event in events if (scan := plain_scan(event, caller))]
-    answers = [Accepted(Position(9 + place), place == 1, place << 90) for place in range(3)]
-    told = plain_batch_answer(scans, list(answers), projected=None)
-    assert told is not None
-    assert json.loads(told) == batch_answer(events, list(scans), list(answers)).model_dump(mode="json")
+    block = read_scans(json.dumps(events).encode(), ARRAY, caller)
+    assert block is not None
+    block.rows["outcome"], block.rows["position"] = [RECORDED, REPEATED, RECORDED], [9, 10, 11]
+    for refused_row in (None, 0, 1, 2):
+        if refused_row is not None:
+            block.answer_row(refused_row, refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", "V1"))
+        expected = batch_answer(events, [block.order(row) for row in range(3)], list(block)).model_dump(mode="json")
+        assert json.loads(batch_text(block, projected=None)) == expected
+        lines = answers_text(block, "\n", projected=None).decode().splitlines()
+        assert [json.loads(line) for line in lines] == expected["answers"]
 
 
 # --- the short way --------------------------------------------------------------------------------------------------
@@ -389,7 +464,8 @@ def test_both_ways_say_when_the_database_is_away(served: Served, monkeypatch: py
     future: Future[list[Answer]] = Future()
     future.set_exception(psycopg.OperationalError("secret host"))
     event = check_in(served)
-    monkeypatch.setattr(served.service.commits, "submit", lambda *_: future)
+    for way in ("submit", "submit_block"):
+        monkeypatch.setattr(served.service.commits, way, lambda *_: future)
     short, long = both_ways(served, [event])
     assert (short.status_code, short.json()) == (long.status_code, long.json()) == (503, long.json())
     assert short.headers["retry-after"] == "1"

@@ -47,7 +47,7 @@ def recorder() -> Iterator[Recorder]:
 
 
 def orders(*numbers: int) -> list[Order]:
-    return [Order(command=given.CHECK_IN, source="t", id=str(number), by="station:S1") for number in numbers]
+    return [Order(command=given.V1, source="t", id=str(number), by="person:p") for number in numbers]
 
 
 def committing(recorder: Recorder, queue_orders_max: int = 100) -> GroupCommit:

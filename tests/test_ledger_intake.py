@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import psycopg
 import pytest
 from hypothesis import given as holding
@@ -26,12 +27,15 @@ from ledger.decide import DECISIONS, decide
 from ledger.decide.case import Case
 from ledger.events import ShiftEvent
 from ledger.intake import Intake
-from ledger.memory import Recent
-from ledger.names import Position, shift_id_for, shift_stream
+from ledger.names import Position, shift_id_for, shift_stream, stream
 from ledger.persons import Text
+from ledger.plain.block import Block
+from ledger.plain.deciding import Deciding, entries_of, learned_for, remembered
+from ledger.plain.tables import Memory as Remembering
+from ledger.plain.tables import Recent, locate
 from ledger.prepare import prepare, prepare_by_ladder
 from ledger.rejections import Refused, Rejection
-from ledger.scans import PreparedScan
+from ledger.writing import copy_line
 from tests import test_ledger_decide as given
 from tests.ledger_helpers import NOW, Memory
 
@@ -215,17 +219,21 @@ def _failing_on(bad: set[str], decision: Callable[[Any, Case], Any]) -> Callable
     return decide
 
 
+@pytest.mark.parametrize("ladder", [True, False])
 @pytest.mark.parametrize("bad", ["0", "4", "9", "237"])
 def test_one_bad_order_of_a_batch_fails_alone(
     database: Database,
     intake: Intake,
     bad: str,
+    ladder: bool,  # noqa: FBT001
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(intake_module, "prepare", prepare_by_ladder)
+    if ladder:
+        monkeypatch.setattr(intake_module, "prepare", lambda orders: list(map(prepare_by_ladder, orders)))
     monkeypatch.setitem(DECISIONS, "check-in", _failing_on(set(bad), DECISIONS["check-in"]))
-    orders = [order(CHECK_IN, str(number)) for number in range(10)]
+    late = CHECK_IN.model_copy(update={"occurred_at": NOW + 7200})  # a scan of the future goes up the ladder
+    orders = [order(late if str(number) in bad else CHECK_IN, str(number)) for number in range(10)]
     answers = intake.execute(orders)
     failed = [one for one, answer in zip(orders, answers, strict=True) if isinstance(answer, Refused)]
     assert {one.id for one in failed} == set(bad)
@@ -233,7 +241,9 @@ def test_one_bad_order_of_a_batch_fails_alone(
     assert database.log.head() == 2 + 10 - len(bad)
     assert {record.getMessage() for record in caplog.records} == {f"order test#{name} failed" for name in bad}
     monkeypatch.undo()
-    assert len(accepted(intake.execute(orders))) == 10
+    assert refused([answer for answer in intake.execute(orders) if isinstance(answer, Refused)]) == (
+        [Rejection.FUTURE] * len(bad)
+    )
 
 
 @pytest.fixture
@@ -356,6 +366,7 @@ def test_terms_are_for_what_is_executed_together(intake: Intake) -> None:
 
 # --- plain scans, and what is remembered ----------------------------------------------------------------------------
 
+KINDS = ("volunteer", "station", "project")
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,31}", fullmatch=True)
 SHIFTS = st.one_of(st.uuids(), st.integers(NOW - 10**8, NOW).map(lambda at: shift_id_for(at, str(at))))
 SCANS = st.builds(
@@ -391,19 +402,28 @@ def test_a_plain_scan_is_stored_as_the_ladder_would_store_it(one: Order) -> None
     decision = decide(Case(one, memory, NOW))
     assert not isinstance(decision, Refused)
     (event,) = decision
-    ready, by_ladder = prepare(one), prepare_by_ladder(one)
-    assert isinstance(ready, PreparedScan)
-    assert (ready.topic, f"{ready.before}{NOW}{ready.behind}".encode()) == encode(event)
-    assert (ready.name, ready.content, UUID(ready.stream)) == (by_ladder.name, by_ladder.content, event.stream_id)
-    assert ready.order == one
+    (ready,), by_ladder = prepare([one]), prepare_by_ladder(one)
+    assert isinstance(ready, Block)
+    remembering = Remembering()
+    row = ready.rows[0]
+    ids = [f"{row[f'{kind}_stream_high']:016x}{row[f'{kind}_stream_low']:016x}" for kind in KINDS]
+    assert ids[:2] == [stream("volunteer", command.volunteer).hex, stream("station", command.station).hex]
+    remembering.learn(entries_of(ids, [1] * len(ids)))
+    deciding = Deciding(remembered(remembering, careful=False), learned_for(1, 0), 41, NOW, NOW)
+    done, lines = deciding.decide(ready, 0)
+    topic, state = encode(event)
+    assert done == 1
+    assert lines.events.tobytes().decode() == copy_line(event.stream_id.hex, 1, topic, state, 42)
+    assert lines.names.tobytes().decode() == f"{by_ladder.name}\t{by_ladder.content}\t42\n"
+    assert ready.order(0) == one
     assert isinstance(event, ShiftEvent)
-    assert event.shift.int == ready.shift
+    assert list(ready) == [Accepted(Position(42), duplicate=False, shift_number=event.shift.int)]
 
 
 @pytest.mark.parametrize("name", ['say "when"', "plain"])
 def test_a_name_that_json_would_escape_goes_up_the_ladder(name: str) -> None:
     quoted = Order(command=CHECK_IN, source=name.replace(" ", "-"), id="1", by="station:S1")
-    assert isinstance(prepare(quoted), PreparedScan) == ('"' not in name)
+    assert isinstance(prepare([quoted])[0], Block) == ('"' not in name)
 
 
 def test_another_process_that_wrote_meanwhile_is_noticed(database: Database, intake: Intake) -> None:
@@ -447,10 +467,15 @@ def test_what_was_rolled_back_is_not_remembered(database: Database, intake: Inta
 
 
 def test_memory_forgets_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.memory.YOUNG_MAX", 2)
-    recent: Recent[int] = Recent()
+    monkeypatch.setattr("ledger.plain.tables.YOUNG_MAX", 2)
+    recent = Recent()
+
+    def holds(number: int) -> bool:
+        key = np.uint64(number << 32), np.uint64(7)
+        return any(locate(table, *key) >= 0 for table in (recent.young, recent.old))
+
     for number in range(1, 6):
-        recent.update({str(number): number})
-    assert [recent.get(str(number)) for number in range(1, 6)] == [None, None, 3, 4, 5]
+        recent.put(entries_of([f"{number << 32:016x}{7:016x}"], [number]))
+    assert [holds(number) for number in range(1, 6)] == [False, False, True, True, True]
     recent.clear()
-    assert recent.get("5") is None
+    assert not holds(5)

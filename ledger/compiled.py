@@ -1,8 +1,7 @@
 """Compile kernels with numba, and keep what was compiled where an edit cannot make it stale.
 
 Numba's own cache does not notice an edit in a *called* function: the caller goes on with the old code, silently. The
-cache directory is therefore named by a hash of every source file of this package, the numba version and the processor.
-This is the one module of the package that looks at files, and only at its own sources.
+cache directory is therefore named by a hash of every source file that has kernels, the numba version and the processor.
 """
 
 from __future__ import annotations
@@ -18,14 +17,17 @@ import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 import numba.core.config
 
-_PACKAGE = Path(__file__).parent
+_ROOT = Path(__file__).parent.parent
+_KERNELS = ("ledger/plain/*.py", "projections/*.py", "replay/plain_scans.py", "replay/log_columns.py", "api/scan_*.py")
+"""Where kernels are."""
 
 
 def cache_directory() -> Path:
     """Return where compiled kernels are kept: `HOURS_KERNELS`, else beside the Python environment they belong to."""
     seen = sha256(f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {sys.version}".encode())
-    for source in sorted(_PACKAGE.glob("*.py")):
-        seen.update(source.read_bytes())
+    for pattern in _KERNELS:
+        for source in sorted(_ROOT.glob(pattern)):
+            seen.update(source.read_bytes())
     root = os.environ.get("HOURS_KERNELS") or str(Path(sys.prefix) / "var" / "hours-kernels")
     return Path(root) / seen.hexdigest()[:16]
 

@@ -1,0 +1,345 @@
+"""Blocks of scans under the writers' lock: which are old, which have to go up the ladder, and the lines of the others.
+
+    wanted  -> what the log has to be asked, as far as it is not remembered
+    decide  -> lines for COPY, row by row, until one has to go up the ladder of its command
+
+A scan of a known volunteer, station and project, not of the future, is recorded as it stands. Nothing here reads or
+writes the log: `ledger/batch.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ledger.compiled import inlined, kernel
+from ledger.events import CheckedIn, CheckedOut
+from ledger.plain.block import PENDING, RECORDED, REFUSED, REPEATED, Block, Row, Rows
+from ledger.plain.tables import ENTRY, Memory, Table, find, locate, place_for, put_all, table_for
+from ledger.plain.text import Bytes, literal, put, put_hex, put_number, put_slice, put_uuid
+
+LINE_BYTES_MAX = 1024
+NAME_LINE_BYTES_MAX = 96
+
+_CHECKED_IN = literal(f'\t{CheckedIn.TOPIC}\t{{"occurred_at":')
+_CHECKED_OUT = literal(f'\t{CheckedOut.TOPIC}\t{{"occurred_at":')
+_RECORDED = literal(',"recorded_at":')
+_BY = literal(',"by":"')
+_COMMAND = literal('","command":"')
+_QUOTE, _HASH, _TAB, _LINE_FEED = literal('"'), literal("#"), literal("\t"), literal("\n")
+_IMPORTED = literal(',"imported":true')
+_KEY = literal(',"key":')
+_VOLUNTEER = literal(',"volunteer":"')
+_SHIFT = literal('","shift":"')
+_STATION = literal('","station":"')
+_PROJECT = literal('","project":"')
+_END = literal('"}\t')
+
+Words = npt.NDArray[np.uint64]
+
+
+class Remembered(NamedTuple):
+    """What is known before a batch: names that were answered, lengths of streams, and who and what is known."""
+
+    names_young: Table
+    names_old: Table
+    versions_young: Table
+    versions_old: Table
+    known: Table
+
+
+class Learned(NamedTuple):
+    """What is found out in a batch: names answered before or in it, lengths of streams, and who and what is known."""
+
+    names: Table
+    versions: Table
+    known: Table
+
+
+class Wanted(NamedTuple):
+    """What the log has to be asked: ids of shifts' streams, and of the streams of volunteers, stations, projects."""
+
+    shifts: list[str]
+    known: list[str]
+
+
+class Lines(NamedTuple):
+    """Lines for COPY: of events, and of names."""
+
+    events: Bytes
+    names: Bytes
+
+
+def remembered(memory: Memory, *, careful: bool) -> Remembered:
+    """Return what is remembered; being careful, only what cannot have changed."""
+    names, versions = memory.names, memory.versions
+    if careful:
+        nothing = table_for(0)
+        return Remembered(nothing, nothing, nothing, nothing, memory.known)
+    return Remembered(names.young, names.old, versions.young, versions.old, memory.known)
+
+
+def learned_for(scans: int, events: int) -> Learned:
+    """Return empty tables for a batch of so many scans, and so many events of other orders at most."""
+    return Learned(table_for(scans + events), table_for(scans + events), table_for(3 * scans + events))
+
+
+def entries_of(ids: Sequence[str], values: Sequence[int]) -> Table:
+    """Return entries for ids, given as 32 hexadecimal digits, and their values."""
+    entries = np.zeros(len(ids), ENTRY)
+    words = np.frombuffer(bytes.fromhex("".join(ids)), ">u8").reshape(-1, 2)
+    entries["high"], entries["low"], entries["value"] = words[:, 0], words[:, 1], values
+    return entries
+
+
+def learn(table: Table, entries: Table) -> None:
+    """Put entries into a table of what was learned."""
+    put_all(table, entries)
+
+
+def wanted(blocks: Sequence[Block], known: Remembered, *, careful: bool) -> Wanted:
+    """Return what has to be asked of the log before these blocks are decided.
+
+    A check-in begins its stream, as a rule; a check-out goes on with one that nobody here may have seen. Being careful,
+    every stream is asked about.
+    """
+    scans = sum(map(len, blocks))
+    asked, begun = table_for(4 * scans), table_for(scans)
+    if not careful:
+        for block in blocks:
+            _begin(block.rows, begun)
+    shifts = np.empty((scans, 2), np.uint64)
+    others = np.empty((3 * scans, 2), np.uint64)
+    shift_count = other_count = 0
+    for block in blocks:
+        shift_count, other_count = _want(
+            block.rows, known, begun, asked, shifts, others, shift_count, other_count, careful
+        )
+    return Wanted(_hexadecimal(shifts[:shift_count]), _hexadecimal(others[:other_count]))
+
+
+def _hexadecimal(words: Words) -> list[str]:
+    text = words.astype(">u8").tobytes().hex()
+    return [text[at : at + 32] for at in range(0, len(text), 32)]
+
+
+@kernel
+def _begin(rows: Rows, begun: Table) -> None:
+    for place in range(len(rows)):
+        row = rows[place]
+        if row.begins:
+            place_for(begun, row.stream_high, row.stream_low)
+
+
+@inlined
+def _is_known(known: Table, also: Table, high: np.uint64, low: np.uint64) -> bool:
+    return find(known, high, low) >= 0 or find(also, high, low) >= 0
+
+
+@kernel
+def _want(
+    rows: Rows,
+    known: Remembered,
+    begun: Table,
+    asked: Table,
+    shifts: Words,
+    others: Words,
+    shift_count: int,
+    other_count: int,
+    careful: bool,  # noqa: FBT001 - a kernel takes its arguments by position
+) -> tuple[int, int]:
+    for place in range(len(rows)):
+        row = rows[place]
+        high, low = row.stream_high, row.stream_low
+        unseen = careful or (not row.begins and find(begun, high, low) < 0 and _version(known, high, low) < 0)
+        if unseen and find(asked, high, low) < 0:
+            place_for(asked, high, low)
+            shifts[shift_count, 0], shifts[shift_count, 1] = high, low
+            shift_count += 1
+        for kind in range(3):
+            if kind == 0:
+                high, low = row.volunteer_stream_high, row.volunteer_stream_low
+            elif kind == 1:
+                high, low = row.station_stream_high, row.station_stream_low
+            elif row.project_length:
+                high, low = row.project_stream_high, row.project_stream_low
+            else:
+                break
+            if not _is_known(known.known, asked, high, low):
+                place_for(asked, high, low)
+                others[other_count, 0], others[other_count, 1] = high, low
+                other_count += 1
+    return shift_count, other_count
+
+
+@inlined
+def _version(known: Remembered, high: np.uint64, low: np.uint64) -> int:
+    """Return how long a stream is remembered to be, -1 if it is not."""
+    place = find(known.versions_young, high, low)
+    if place >= 0:
+        return int(known.versions_young[place].value)
+    place = find(known.versions_old, high, low)
+    return int(known.versions_old[place].value) if place >= 0 else -1
+
+
+class Deciding:
+    """The decisions about one batch's blocks. `position` goes on with each event, also with those of other orders."""
+
+    def __init__(self, known: Remembered, learned: Learned, position: int, now: int, latest: int) -> None:
+        self._known, self.learned = known, learned
+        self.position = position
+        self._now, self._latest = now, latest
+
+    def answered(self, name: str) -> tuple[int, str] | None:
+        """Return the position and the content of a command that was answered, all but numbers as 32 digits."""
+        high, low = np.uint64(int(name[:16], 16)), np.uint64(int(name[16:], 16))
+        for table in (self.learned.names, self._known.names_young, self._known.names_old):
+            if (place := locate(table, high, low)) >= 0:
+                entry = table[place]
+                return int(entry["value"]), f"{int(entry['content_high']):016x}{int(entry['content_low']):016x}"
+        return None
+
+    def decide(self, block: Block, start: int) -> tuple[int, Lines]:
+        """Decide the rows of a block from `start` on; return where it stopped and the lines of what is recorded.
+
+        It stops at the end, or at a row that has to go up the ladder, which keeps the outcome PENDING, or whose name
+        was answered for other content: REFUSED.
+        """
+        rows = block.rows
+        events = np.empty((len(rows) - start) * LINE_BYTES_MAX, np.uint8)
+        names = np.empty((len(rows) - start) * NAME_LINE_BYTES_MAX, np.uint8)
+        row, self.position, used, names_used = _decide(
+            block.text, rows, start, self._known, self.learned, self.position, self._now, self._latest, events, names
+        )
+        return row, Lines(events[:used], names[:names_used])
+
+
+@kernel
+def _decide(
+    text: Bytes,
+    rows: Rows,
+    start: int,
+    known: Remembered,
+    learned: Learned,
+    position: int,
+    now: int,
+    latest: int,
+    events: Bytes,
+    names: Bytes,
+) -> tuple[int, int, int, int]:
+    at = name_at = 0
+    for place in range(start, len(rows)):
+        row = rows[place]
+        before, same = _answered(known, learned, row)
+        if before:
+            row.outcome = REPEATED if same else REFUSED
+            row.position = before
+            if not same:
+                return place, position, at, name_at
+            continue
+        row.outcome = PENDING
+        if row.occurred_at > latest or not _all_known(known.known, learned.known, row):
+            return place, position, at, name_at
+        version = _next_version(known, learned.versions, row.stream_high, row.stream_low)
+        position += 1
+        at = _put_event(events, at, text, row, version, now, position)
+        name_at = _put_name(names, name_at, row, position)
+        entry = place_for(learned.names, row.name_high, row.name_low)
+        learned.names[entry].content_high = row.content_high
+        learned.names[entry].content_low = row.content_low
+        learned.names[entry].value = position
+        row.outcome = RECORDED
+        row.position = position
+    return len(rows), position, at, name_at
+
+
+@inlined
+def _answered(known: Remembered, learned: Learned, row: Row) -> tuple[int, bool]:
+    """Return the position of a row's name, 0 if it was never answered, and whether it said the same."""
+    table = learned.names
+    place = find(table, row.name_high, row.name_low)
+    if place < 0:
+        table = known.names_young
+        place = find(table, row.name_high, row.name_low)
+    if place < 0:
+        table = known.names_old
+        place = find(table, row.name_high, row.name_low)
+    if place < 0:
+        return 0, False
+    entry = table[place]
+    return entry.value, entry.content_high == row.content_high and entry.content_low == row.content_low
+
+
+@inlined
+def _all_known(known: Table, also: Table, row: Row) -> bool:
+    return (
+        _is_known(known, also, row.volunteer_stream_high, row.volunteer_stream_low)
+        and _is_known(known, also, row.station_stream_high, row.station_stream_low)
+        and (not row.project_length or _is_known(known, also, row.project_stream_high, row.project_stream_low))
+    )
+
+
+@inlined
+def _next_version(known: Remembered, versions: Table, high: np.uint64, low: np.uint64) -> int:
+    """Return the version that goes on with a stream, and note it."""
+    place = find(versions, high, low)
+    version = versions[place].value if place >= 0 else max(_version(known, high, low), 0)
+    versions[place_for(versions, high, low)].value = version + 1
+    return version + 1
+
+
+@kernel
+def _put_event(out: Bytes, at: int, text: Bytes, row: Row, version: int, now: int, position: int) -> int:
+    """Write an event as a line of `ledger.writing.copy_lines`; its state has nothing to escape."""
+    at = put_hex(out, put_hex(out, at, row.stream_high), row.stream_low)
+    at = put_number(out, put(out, at, _TAB), version)
+    at = put(out, at, _CHECKED_IN) if row.begins else put(out, at, _CHECKED_OUT)
+    at = put_number(out, at, row.occurred_at)
+    at = put_number(out, put(out, at, _RECORDED), now)
+    at = put_slice(out, put(out, at, _BY), text, row.by_at, row.by_length)
+    at = put_slice(out, put(out, at, _COMMAND), text, row.source_at, row.source_length)
+    at = put_slice(out, put(out, at, _HASH), text, row.id_at, row.id_length)
+    at = put(out, at, _QUOTE)
+    if row.imported:
+        at = put(out, at, _IMPORTED)
+    if row.key:
+        at = put_number(out, put(out, at, _KEY), row.key)
+    at = put_slice(out, put(out, at, _VOLUNTEER), text, row.volunteer_at, row.volunteer_length)
+    at = put_uuid(out, put(out, at, _SHIFT), row.shift_high, row.shift_low)
+    at = put_slice(out, put(out, at, _STATION), text, row.station_at, row.station_length)
+    if row.project_length:
+        at = put_slice(out, put(out, at, _PROJECT), text, row.project_at, row.project_length)
+    return put(out, put_number(out, put(out, at, _END), position), _LINE_FEED)
+
+
+@kernel
+def _put_name(out: Bytes, at: int, row: Row, position: int) -> int:
+    """Write a name as a line for the table of commands: name, content, position."""
+    at = put(out, put_hex(out, put_hex(out, at, row.name_high), row.name_low), _TAB)
+    at = put(out, put_hex(out, put_hex(out, at, row.content_high), row.content_low), _TAB)
+    return put(out, put_number(out, at, position), _LINE_FEED)
+
+
+def remember(memory: Memory, blocks: Sequence[Block], learned: Learned) -> None:
+    """Remember what was recorded of these blocks, and whoever was found to be known; the batch is committed."""
+    for block in blocks:
+        rows = block.rows[block.rows["outcome"] == RECORDED]
+        names, streams = np.zeros(len(rows), ENTRY), np.zeros(len(rows), ENTRY)
+        for what in ("high", "low"):
+            names[what], streams[what] = rows[f"name_{what}"], rows[f"stream_{what}"]
+            names[f"content_{what}"] = rows[f"content_{what}"]
+        names["value"] = rows["position"]
+        _take_versions(streams, learned.versions)
+        memory.names.put(names)
+        memory.versions.put(streams)
+    memory.learn(learned.known[(learned.known["high"] | learned.known["low"]) != 0])
+
+
+@kernel
+def _take_versions(streams: Table, versions: Table) -> None:
+    for row in range(len(streams)):
+        place = find(versions, streams[row].high, streams[row].low)
+        streams[row].value = versions[place].value
