@@ -41,7 +41,6 @@ from api.event_schemas import event_schemas
 from api.limits import BodyLimit
 from api.metrics import RequestMetrics, registry_of
 from api.problems import MEDIA_TYPE, Problem, ProblemDetails, fault, fault_of_validation, response
-from api.quick_events import add_quick_events
 from api.service import Service
 from replay.manifest import ArchiveError
 from replay.published import NoRulesError
@@ -79,7 +78,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.metrics, requests = registry_of(service)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestMetrics, requests=requests)
-    add_quick_events(app, service, requests)
+    app.state.requests = requests
     _add_error_handlers(app)
 
     @app.get("/", include_in_schema=False)

@@ -27,6 +27,7 @@ class Requests:
     """Counts and times requests. `count` is called by `RequestMetrics`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._of: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._count = Counter(
             "http_requests_total", "Requests answered.", ("method", "route", "status"), registry=registry
         )
@@ -40,9 +41,14 @@ class Requests:
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Note one more request."""
-        method = method if method in _METHODS else "other"
-        self._count.labels(method, route, status).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        found = self._of.get((method, route, status))
+        if found is None:  # looking labels up takes longer than counting
+            named = method if method in _METHODS else "other"
+            found = self._count.labels(named, route, status), self._seconds.labels(named, route)
+            self._of[named, route, status] = found
+        count, histogram = found
+        count.inc()
+        histogram.observe(seconds)
 
 
 class RequestMetrics:

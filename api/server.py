@@ -18,6 +18,7 @@ import uvicorn
 from api.app import create_app
 from api.interrupts import stop_if_interrupted
 from api.mistakes import Mistake
+from api.quick_protocol import quick_protocol
 from api.service import Service
 
 DRAIN_SECONDS_MAX = 10
@@ -72,10 +73,12 @@ def serve_until_stopped(service: Service, listening: socket.socket, started: Cal
     """Serve until SIGINT or SIGTERM, then finish what was begun."""
     stop_if_interrupted()
     sys.setswitchinterval(SWITCH_SECONDS)
+    app = create_app(service)
     config = uvicorn.Config(
-        create_app(service),
+        app,
         loop="uvloop",
-        http="httptools",
+        http=quick_protocol(service, app.state.requests),
+        proxy_headers=False,
         ws="none",
         lifespan="on",
         log_level="warning",

@@ -139,7 +139,7 @@ class Service:
     def __init__(self, ledger: OpenLedger, limits: RateLimits | None = None) -> None:
         self.ledger = ledger
         self.commits = GroupCommit(ledger.intake)
-        self.follower = Follower(ledger.database)
+        self.follower = Follower(ledger.database, lambda: self.commits.is_busy)
         self.archivist = Archivist(ledger.database, ledger.archive)
         self.jobs = Jobs()
         self.keys = KeyMemory(ledger.keys, ledger.database.url)

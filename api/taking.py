@@ -82,7 +82,7 @@ async def take(service: Service, orders: Sequence[Order], asked: Asked) -> list[
     if (asked.atomic or asked.dry_run) and len(orders) > TERMS_ORDERS_MAX:
         detail = f"{len(orders)} events are more than the {TERMS_ORDERS_MAX} that are taken together; send fewer"
         raise problem("too-large", detail)
-    with _turned_away():
+    with turned_away():
         if len(orders) > _FEW:
             future = await run_in_threadpool(service.commits.submit, orders, asked.terms)
         else:
@@ -92,13 +92,14 @@ async def take(service: Service, orders: Sequence[Order], asked: Asked) -> list[
 
 async def take_block(service: Service, block: Block) -> None:
     """Record scans together with the orders of other requests; their rows say what became of them."""
-    with _turned_away():
+    with turned_away():
         future = service.commits.submit_block(block)
     await _answers_of(future)
 
 
 @contextmanager
-def _turned_away() -> Iterator[None]:
+def turned_away() -> Iterator[None]:
+    """Turn the ledger's saying that it takes nothing now into a problem."""
     try:
         yield
     except QueueFull:

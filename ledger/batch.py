@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
+from itertools import groupby
 
 from psycopg import Cursor
 from psycopg.rows import TupleRow
@@ -24,7 +25,7 @@ from ledger.decide.case import CLOCK_SKEW_SECONDS_MAX, Case
 from ledger.events import ShiftEvent
 from ledger.names import Position
 from ledger.persons import Text, keep_texts
-from ledger.plain.block import PENDING, Block
+from ledger.plain.block import PENDING, SMALL_BLOCK_SCANS_MAX, Block, Joined
 from ledger.plain.deciding import Deciding, Learned, entries_of, learn, learned_for, remember, remembered, wanted
 from ledger.plain.tables import Memory, Table, entry_of
 from ledger.prepare import Prepared, Ready
@@ -59,11 +60,11 @@ class Batch:
     ) -> None:
         take_lock(cursor)
         self._cursor = cursor
-        self._items = items
+        self._items = _joined(items)
         self._memory = memory
         self._careful = careful
-        self._blocks = [one for one in items if isinstance(one, Block)]
-        self._others = [one for one in items if isinstance(one, Prepared)]
+        self._blocks = [one for one in self._items if isinstance(one, Block)]
+        self._others = [one for one in self._items if isinstance(one, Prepared)]
         self._head, last_recorded_at = _head(cursor)
         self._clock = clock()
         self._now = max(self._clock, last_recorded_at)  # recorded_at never goes back, even when the clock does
@@ -88,7 +89,7 @@ class Batch:
             copy_commands(self._cursor, self._commands)
             keep_texts(self._cursor, self._texts)
             notify(self._cursor, self._deciding.position)
-        return told
+        return [each for one in told for each in (one.hand_back() if isinstance(one, Joined) else (one,))]
 
     def remember(self) -> None:
         """Remember what this transaction learned, once it has been committed."""
@@ -224,6 +225,18 @@ class Batch:
 
     def _is_new(self, answer: Answer) -> bool:
         return isinstance(answer, Accepted) and answer.position is not None and answer.position > self._head
+
+
+def _joined(items: Sequence[Ready]) -> list[Ready]:
+    """Return the items, small blocks that follow one another as one."""
+    joined: list[Ready] = []
+    for small, run in groupby(items, lambda one: isinstance(one, Block) and len(one) <= SMALL_BLOCK_SCANS_MAX):
+        blocks = list(run)
+        if small and len(blocks) > 1:
+            joined.append(Joined([one for one in blocks if isinstance(one, Block)]))
+        else:
+            joined += blocks
+    return joined
 
 
 def _head(cursor: Cursor[TupleRow]) -> tuple[Position, int]:

@@ -8,6 +8,7 @@ batch.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -27,6 +28,9 @@ SLICE_ORDERS_MAX = BLOCK_SCANS_MAX
 
 QUEUE_ORDERS_MAX = 50_000
 """About two seconds of work: more than that is better turned away than kept waiting."""
+
+
+BUSY_SECONDS = 0.05
 
 
 class QueueFull(Exception):  # noqa: N818 - named as the standard library names it
@@ -66,6 +70,7 @@ class GroupCommit:
         self._queue: deque[_Submission] = deque()
         self._waiting = 0
         self._closed = False
+        self._last_at = 0.0
         self._changed = Condition()
         self._thread = Thread(target=self._run, name="group-commit")
         self._thread.start()
@@ -121,6 +126,11 @@ class GroupCommit:
         """How many orders wait for a batch."""
         return self._waiting
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether orders wait, or some were recorded a moment ago."""
+        return self._waiting > 0 or time.monotonic() - self._last_at < BUSY_SECONDS
+
     def close(self) -> None:
         """Take no more orders, and return when those that wait have been executed."""
         with self._changed:
@@ -138,6 +148,7 @@ class GroupCommit:
 
     def _run(self) -> None:
         while batch := self._next_batch():
+            self._last_at = time.monotonic()
             try:
                 terms = batch[0][0].terms
                 told = self._intake.execute_prepared([one for _, items in batch for one in items], terms)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -34,6 +36,10 @@ PAUSE_SECONDS = 0.025
 """What comes so soon after a batch is taken together: a batch of one event costs the process, which is also to answer
 counters, nearly as much as a batch of fifty."""
 
+REST_SECONDS_MAX = 0.25
+"""While commands come in, the follower rests as long as it worked, so that it takes at most half of the process; its
+batches are larger then, and an event costs less. Not longer than this: a check-out is to be read at once."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -47,8 +53,9 @@ class OutdatedGenerationError(Exception):
 class Follower:
     """Keeps the current generation up with the log. `alert` says why it stopped, if it did."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, others_are_busy: Callable[[], bool] = lambda: False) -> None:
         self._database = database
+        self._others_are_busy = others_are_busy
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.alert: str | None = None
@@ -115,8 +122,13 @@ class Follower:
 
     def _follow(self, listener: psycopg.Connection[Any]) -> None:
         while not self._stop.is_set():
+            begun = time.monotonic()
             while (taken := self.take_batch()) and not self._stop.is_set():
-                if taken < BATCH_EVENTS:
+                took = time.monotonic() - begun
+                if self._others_are_busy():
+                    self._stop.wait(min(max(took, PAUSE_SECONDS), REST_SECONDS_MAX))
+                elif taken < BATCH_EVENTS:
                     self._stop.wait(PAUSE_SECONDS)
+                begun = time.monotonic()
             for _ in listener.notifies(timeout=POLL_SECONDS / 5, stop_after=1):
                 break
