@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,7 +24,6 @@ from api.problems import Fault
 from api.scan_answers import answers_text, batch_text
 from api.scan_reader import ARRAY, LINES, ONE, read_scans
 from api.taking import refused_for_role
-from ledger.answers import Answer
 from ledger.commands import Order
 from ledger.group_commit import QueueFull
 from ledger.names import Position
@@ -34,7 +32,6 @@ from ledger.rejections import Rejection, refuse
 from replay.store import NoGenerationError
 from tests.histories import patiently
 from tests.serving import OTHER_STATION, STATION, Served
-from tests.test_access import becomes
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -425,61 +422,3 @@ def test_an_answer_written_by_hand_is_the_model_s(served: Served) -> None:
         assert json.loads(batch_text(block, projected=None)) == expected
         lines = answers_text(block, "\n", projected=None).decode().splitlines()
         assert [json.loads(line) for line in lines] == expected["answers"]
-
-
-# --- the short way --------------------------------------------------------------------------------------------------
-
-
-def both_ways(served: Served, events: list[Any], role: Role = Role.STATION) -> tuple[Any, Any]:
-    """Post the same the short way and then, with a question mark, the long way, as a repetition."""
-    content: Any = events if len(events) > 1 else events[0]
-    headers = served.headers(role) | {"Content-Type": BATCH if len(events) > 1 else EVENT}
-    token = served.tokens[role]
-    assert becomes(lambda: served.get("/v1/status", role=role) and served.service.keys.remembered(token) is not None)
-    short = served.client.post("/v1/events", json=content, headers=headers)
-    return short, served.client.post("/v1/events?atomic=false", json=content, headers=headers)
-
-
-@pytest.mark.parametrize("number", [1, 3])
-def test_the_short_way_records_and_the_long_way_repeats_it(served: Served, number: int) -> None:
-    short, long = both_ways(served, [check_in(served) for _ in range(number)])
-    assert (short.status_code, long.status_code) == ((201, 200) if number == 1 else (200, 200))
-    told, again = short.json(), long.json()
-    firsts, repeated = (told["answers"], again["answers"]) if number > 1 else ([told], [again])
-    assert repeated == [{**answer, "duplicate": True} for answer in firsts]
-    assert short.headers["content-type"] == long.headers["content-type"]
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"type": "x"}, {"data": {}}, {"specversion": "0.3"}, {"source": "/stations/C02"}, {"id": ""}]
-)
-def test_both_ways_refuse_with_the_same_problem(served: Served, wrong: dict[str, Any]) -> None:
-    short, long = both_ways(served, [{**check_in(served), **wrong}])
-    assert short.status_code == long.status_code >= 400
-    assert short.json() == long.json()
-    assert short.headers["content-type"] == long.headers["content-type"]
-
-
-def test_both_ways_say_when_the_database_is_away(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    future: Future[list[Answer]] = Future()
-    future.set_exception(psycopg.OperationalError("secret host"))
-    event = check_in(served)
-    for way in ("submit", "submit_block"):
-        monkeypatch.setattr(served.service.commits, way, lambda *_: future)
-    short, long = both_ways(served, [event])
-    assert (short.status_code, short.json()) == (long.status_code, long.json()) == (503, long.json())
-    assert short.headers["retry-after"] == "1"
-    assert "secret" not in short.text
-
-
-def test_posts_are_counted_either_way(served: Served) -> None:
-    def counted() -> float:
-        text = served.client.get("/metrics", headers=served.headers(Role.READER)).text
-        start = 'http_requests_total{method="POST",route="/v1/events",status="201"} '
-        return next((float(line.removeprefix(start)) for line in text.splitlines() if line.startswith(start)), 0.0)
-
-    before = counted()
-    both_ways(served, [check_in(served)])
-    headers = served.headers(Role.STATION) | {"Content-Type": EVENT}
-    served.client.post("/v1/events?atomic=false", json=check_in(served), headers=headers)
-    assert counted() == before + 2

@@ -381,13 +381,13 @@ def test_tampering_is_found(station: Station, what: str) -> None:
 def test_the_signature_is_kept_before_the_event_is_recorded(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
     event = station.event()
-    submit = station.served.service.commits.submit
+    submit = station.served.service.commits.submit_block
 
     def watched(*given: Any) -> Any:
         kept.append(len(station.served.ledger.signatures.of(f"{event['source']}#{event['id']}")))
         return submit(*given)
 
-    monkeypatch.setattr(station.served.service.commits, "submit", watched)
+    monkeypatch.setattr(station.served.service.commits, "submit_block", watched)
     assert station.send(station.sign(station.request(event))).status_code == 201
     assert kept == [1]
 
