@@ -248,7 +248,9 @@ def test_what_is_unusual_goes_the_long_way(spoken: Spoken, more: dict[str, str])
 
 
 def test_a_large_batch_goes_the_long_way(spoken: Spoken) -> None:
-    events = [check_in(spoken.served) for _ in range(BODY_BYTES_MAX // 200)]
+    volunteer = spoken.served.volunteer()
+    data = {"volunteer": volunteer, "station": STATION, "occurred_at": AT}
+    events = [spoken.served.event("check-in", **data) for _ in range(BODY_BYTES_MAX // 100)]
     before = spoken.framework
     answer = spoken.client.post("/v1/events", json=events, headers=spoken.headers(len(events)))
     assert (answer.status_code, answer.json()["accepted"]) == (200, len(events))
