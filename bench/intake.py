@@ -1,10 +1,13 @@
-"""Intake: check-ins and check-outs, in process, 1,000 to a batch, until each batch is on disk (fsync and
-synchronous_commit on). One thread. The ledger is fresh and temporary; its volunteers and stations are registered.
+"""Intake: check-ins and check-outs, 1,000 to a batch, until each batch is on disk (fsync and synchronous_commit on).
 
-Variants: `orders`, the quoted one, begins with validated orders; in seven of ten shifts the station makes the shift's
-id, in the others the ledger finds the open shift when the check-out comes. `station ids` and `ledger ids`: all of one
-kind. `prepared`: digests are made before the clock starts, as callers' threads do under group commit. `from json`:
-begins with JSON text and validates it.
+`per_second` (quoted): in process. Four callers hand over batches of CloudEvents as JSON, each when its last one is
+answered, through the parts that a server uses: reading, group commit, the ledger. `http_per_second`: the same batches
+posted to `hours serve`, a process of its own, over four connections, by a load generator on the same machine, while the
+read models fall behind; every answer is held to the log afterwards. In both, stations make the ids of shifts.
+
+Variants, in process, one caller, one batch at a time: `orders`: validated orders; `seven in ten`: stations make the ids
+of seven shifts in ten, and for the others the ledger finds the open shift when the check-out comes; `ledger ids`: it
+does so for all; `prepared`: orders whose digests are made before the clock starts.
 
 Peers, in databases of their own on the same server: the eventsourcing library's recorder with the very same states,
 1,000 to a transaction and one to a transaction; its `Application.save` of aggregates; and the ledger's own COPY of the
@@ -14,37 +17,37 @@ and `Application.save` checks no more than that a stream goes on where it ended.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import date
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from threading import Lock, Thread
 from time import perf_counter
 from typing import NamedTuple
 
-import psycopg
-from psycopg.conninfo import make_conninfo
-
-from bench.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
-from bench.scans import Scans, check, in_batches
+from api.access import Caller, Role
+from api.scan_reader import ARRAY, read_scans
+from bench.common import Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
+from bench.fresh import BATCH, BenchIntake, new_database, temporary_server
+from bench.http_client import as_json
+from bench.scans import check, in_batches
+from bench.served import as_events, in_whole_batches, serving
 from bench.stock_writing import insert_events, save_each, save_together
 from ledger.answers import Answer
-from ledger.commands import OpenStation, Order, RegisterVolunteer
+from ledger.batch import Told
+from ledger.commands import Order
 from ledger.database import Database
+from ledger.group_commit import GroupCommit
 from ledger.intake import Intake, flat
 from ledger.log import RecordedEvent
 from ledger.names import Position
-from ledger.postgres import serving
 from ledger.prepare import prepare
 from ledger.writing import head_position, take_lock, write_events
 
-BATCH = 1_000
+CALLERS = 4
 BATCHES_AHEAD = 20
 """So many batches are made before the clock starts again, so that making orders is not timed, nor all are held."""
-BEGINS = 1_735_693_200  # 2025-01-01T09:00+08:00
 PEER_EVENTS_MAX = 200_000
 
 Take = Callable[[Intake, Sequence[list[Order]], Stopwatch], list[Answer]]
@@ -67,72 +70,64 @@ def take_prepared(intake: Intake, batches: Sequence[list[Order]], watch: Stopwat
     return answers
 
 
-def take_json(intake: Intake, batches: Sequence[list[Order]], watch: Stopwatch) -> list[Answer]:
-    """Commands as JSON text."""
-    texts = [[(type(order.command), order.command.model_dump_json(), order) for order in batch] for batch in batches]
-    watch.lap("making orders")
-    answers: list[Answer] = []
-    for batch in texts:
-        orders = [
-            Order(command=kind.model_validate_json(text), source=order.source, id=order.id, by=order.by)
-            for kind, text, order in batch
-        ]
-        answers += intake.execute(orders)
-    watch.lap("intake")
-    return answers
-
-
 class Variant(NamedTuple):
     """A way of taking orders, and of how many in ten shifts the station makes the id."""
 
     take: Take
-    id_share: int = 7
+    id_share: int = 10
 
 
-QUOTED = Variant(take_orders)
-OTHERS = {
-    "station ids": Variant(take_orders, 10),
+VARIANTS = {
+    "orders": Variant(take_orders),
+    "seven in ten": Variant(take_orders, 7),
     "ledger ids": Variant(take_orders, 0),
     "prepared": Variant(take_prepared),
-    "from json": Variant(take_json),
 }
-OTHERS_SHARE = 4
-"""The other variants take a quarter of the commands."""
+VARIANTS_SHARE = 4
+"""The variants take a quarter of the commands."""
 
 
-class BenchIntake:
-    """A fresh ledger with volunteers and stations, and a clock that stands just behind the last scan."""
+def run_variant(bench: BenchIntake, commands: int, variant: Variant) -> float:
+    """Take so many commands; return the seconds from the first to the last commit."""
+    batches, watch = in_batches(bench.plan(commands // 2, variant.id_share).orders(), BATCH), Stopwatch()
+    answered = 0
+    while ahead := list(islice(batches, BATCHES_AHEAD)):
+        answers = variant.take(bench.intake, ahead, watch)
+        check(answers)
+        answered += len(answers)
+    assert answered == commands
+    return watch.laps["intake"]
 
-    def __init__(self, database: Database, volunteers: int) -> None:
-        self.now = BEGINS
-        self.served = 0
-        self.database = database
-        self.intake = Intake(database, lambda: self.now)
-        self.volunteers = [f"V{number:07d}" for number in range(volunteers)]
-        self.stations = [f"S{number:04d}" for number in range(max(10, volunteers // 300))]
-        self._register()
 
-    def _register(self) -> None:
-        commands = [OpenStation(station=station, kind="community") for station in self.stations]
-        members = (RegisterVolunteer(volunteer=name, registered_on=date(2024, 1, 1)) for name in self.volunteers)
-        numbered = enumerate([*commands, *members])
-        orders = (Order(command=one, source="/bench", id=str(number), by="system:bench") for number, one in numbered)
-        for batch in in_batches(orders, BATCH):
-            check(self.intake.execute(batch))
+def run_callers(bench: BenchIntake, commits: GroupCommit, commands: int) -> float:
+    """Have four callers hand over batches of events as JSON; return the seconds until all are answered."""
+    batches = in_batches(bench.plan(commands // 2, id_share=10).orders(), BATCH)
+    bodies = iter([as_json(as_events(batch)) for batch in batches])
+    caller, lock = Caller(Role.STAFF, "bench", 1), Lock()
+    told: list[Told] = []
 
-    def run(self, commands: int, variant: Variant) -> float:
-        """Take so many commands; return the seconds from the first to the last commit."""
-        shifts = commands // 2
-        plan = Scans(self.volunteers, self.stations, self.now, shifts, variant.id_share, first=self.served)
-        self.now = plan.ends
-        self.served += shifts
-        batches, watch, answered = in_batches(plan.orders(), BATCH), Stopwatch(), 0
-        while ahead := list(islice(batches, BATCHES_AHEAD)):
-            answers = variant.take(self.intake, ahead, watch)
-            check(answers)
-            answered += len(answers)
-        assert answered == 2 * shifts
-        return watch.laps["intake"]
+    def next_body() -> bytes | None:
+        with lock:
+            return next(bodies, None)
+
+    def hand_over() -> None:
+        while body := next_body():
+            block = read_scans(body, ARRAY, caller)
+            assert block is not None
+            commits.submit_block(block).result()
+            told.append(block)
+
+    threads = [Thread(target=hand_over) for _ in range(CALLERS)]
+    begun = perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = perf_counter() - begun
+    answers = flat(told)
+    check(answers)
+    assert len(answers) == commands
+    return seconds
 
 
 def copy_alone(database: Database, events: Sequence[RecordedEvent]) -> float:
@@ -163,46 +158,40 @@ def peers(bench: BenchIntake, url: str, first: int, seconds: float) -> dict[str,
     }
 
 
-def new_database(url: str, name: str) -> str:
-    """Make an empty database on the same server."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
-    return make_conninfo(url, dbname=name)
+def over_http(bench: BenchIntake, url: str, commands: int, repeat: int) -> float:
+    """Post batches; return events a second in the median run."""
+    with tempfile.TemporaryDirectory() as data, serving(bench, url, Path(data)) as served:
+        in_whole_batches(served, 5 * BATCH)  # warms up
+        runs = [in_whole_batches(served, commands) for _ in range(repeat)]
+    return median(count / seconds for seconds, count in runs)
 
 
-@contextmanager
-def temporary_server(options: Options) -> Iterator[str]:
-    """A PostgreSQL with default durability, on a real disk, gone at the end."""
-    parent = options.data or BENCH_DATA
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="intake-", dir=parent))
-    try:
-        with serving(folder) as url:
-            yield url
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def measure(database: Database, options: Options) -> Result:
-    """Take commands in every variant, then run the peers."""
+def measure(url: str, database: Database, options: Options) -> Result:
+    """Take commands in process, in every variant and over HTTP, then run the peers."""
     volunteers = max(1_000, int(options.scale * 120_000))
-    commands = max(20_000, int(options.scale * 200_000)) // BATCH * BATCH
+    commands = max(20_000, int(options.scale * 200_000)) // (2 * BATCH) * 2 * BATCH
     bench = BenchIntake(database, volunteers)
-    bench.run(BATCH * 5, QUOTED)  # warms up
-    first = int(database.log.head())
-    few = commands // OTHERS_SHARE
-    runs: list[float] = []
-    others: dict[str, list[float]] = {name: [] for name in OTHERS}
-    for _ in range(options.repeat):  # in turn: the ledger grows, and the machine has its moods
-        runs.append(bench.run(commands, QUOTED))
-        for name, variant in OTHERS.items():
-            others[name].append(bench.run(few, variant))
+    with GroupCommit(bench.intake) as commits:
+        run_callers(bench, commits, 6 * BATCH)  # warms up
+        first = int(database.log.head())
+        few = max(2 * BATCH, commands // VARIANTS_SHARE // (2 * BATCH) * 2 * BATCH)
+        runs: list[float] = []
+        others: dict[str, list[float]] = {name: [] for name in VARIANTS}
+        say("in process")
+        for _ in range(options.repeat):  # in turn: the ledger grows, and the machine has its moods
+            runs.append(run_callers(bench, commits, commands))
+            for name, variant in VARIANTS.items():
+                others[name].append(run_variant(bench, few, variant))
     peak = peak_mib()
+    say("over HTTP")
+    http_per_second = over_http(bench, url, commands, options.repeat)
     more: dict[str, object] = {
+        "http_per_second": round(http_per_second, 1),
         "variants": {name: round(few / median(seconds), 1) for name, seconds in others.items()},
         "volunteers": volunteers,
         "stations": len(bench.stations),
         "batch": BATCH,
+        "callers": CALLERS,
         "events_in_ledger": int(database.log.head()),
     }
     return Result("intake", commands, runs, peak, peers(bench, database.url, first, options.peer_seconds), more)
@@ -212,7 +201,7 @@ def main() -> None:
     """Measure and report."""
     options = parse(__doc__)
     with temporary_server(options) as url, Database.open(url) as database:
-        publish(measure(database, options), options, machine(url))
+        publish(measure(url, database, options), options, machine(url))
 
 
 if __name__ == "__main__":

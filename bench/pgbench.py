@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from bench.intake import new_database
+from bench.fresh import new_database
 
 SETTLE = """
 CREATE TABLE posted (id uuid NOT NULL, version bigint NOT NULL, topic text NOT NULL, state bytea NOT NULL,

@@ -31,8 +31,8 @@ ADDED = {
     "rebuild": {"stages", "rows", "copy_alone", "query_after_seconds"},
     "cold": {"archive_mib", "read_mib", "disk"},
     "diff": {"stages", "rows", "variants", "two_moments", "threads"},
-    "intake": {"variants", "volunteers", "stations", "batch", "events_in_ledger"},
-    "post": {"http_per_second", "single", "batch", "volunteers", "events_in_ledger"},
+    "intake": {"http_per_second", "variants", "volunteers", "stations", "batch", "callers", "events_in_ledger"},
+    "post": {"single", "volunteers", "events_in_ledger"},
     "live": {"latency_ms", "commit_ms", "sustained", "check_outs", "volunteers", "events_in_ledger"},
 }
 PEERS = {"replay": 3 + HAS_DUCKDB, "rebuild": 2, "cold": 2, "diff": 1 + HAS_DUCKDB, "intake": 5, "live": 1, "post": 2}
