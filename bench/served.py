@@ -72,9 +72,9 @@ class Served:
                     return
                 sleep(0.05)
 
-    def batches(self, events: int) -> tuple[list[bytes], int]:
-        """Return requests of a thousand events, and how many events they hold."""
-        made = [as_events(batch) for batch in in_batches(self._orders(events), BATCH_EVENTS)]
+    def batches(self, events: int, size: int = BATCH_EVENTS) -> tuple[list[bytes], int]:
+        """Return requests of so many events each, and how many events they hold."""
+        made = [as_events(batch) for batch in in_batches(self._orders(events), size)]
         bodies = [request(self.address, "/v1/events", self._token, BATCH, as_json(one)) for one in made]
         return bodies, sum(map(len, made))
 

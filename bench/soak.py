@@ -1,0 +1,220 @@
+"""Soak: a steady 1,000 commands a second over HTTP for half an hour; does memory grow, do the read models fall behind?
+
+The server is `hours serve`, a process of its own, on a fresh and temporary ledger. Half of the commands come singly,
+over 16 connections, half in batches of 50; each connection sends when its time has come and the request before is
+answered. Every ten seconds: the memory of the server (RSS) and of PostgreSQL (PSS: what its processes share counts
+once), and how long it takes until what is in the log can be read.
+
+    python -m bench.soak --minutes 30 --json
+
+The last line is one JSON object: memory in each third of the time, and the server's growth in MiB an hour in the last
+two thirds (a straight line through all samples); `lag_ms` and `latency_ms` in each third; `losses`: what was answered
+as accepted and is not in the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from statistics import linear_regression, median, quantiles
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import psutil
+
+from bench.common import Options, machine, say
+from bench.fresh import BenchIntake, temporary_server
+from bench.served import Served, serving
+from ledger.database import Database
+from replay.store import current_generation
+
+SINGLE_CONNECTIONS = 16
+BATCH_EVENTS = 50
+SAMPLE_SECONDS = 10.0
+MIB = 1 << 20
+AHEAD_SECONDS = 10.0
+"""Requests are made so far ahead, so that making them disturbs nobody for long."""
+
+
+class Sample(NamedTuple):
+    """What was seen at an instant, in seconds since the beginning. `lag`: seconds until what was in the log then could
+    be read.
+    """
+
+    at: float
+    server_mib: float
+    postgres_mib: float
+    lag: float
+
+
+class Soak:
+    """The load, and what is seen of it."""
+
+    def __init__(self, served: Served, server: psutil.Process, postgres: psutil.Process, rate: int) -> None:
+        self._served, self._server, self._postgres = served, server, postgres
+        self._rate = rate
+        self.samples: list[Sample] = []
+        self.latencies: list[tuple[float, float]] = []
+        """When each request was sent, and how long its answer took, in seconds."""
+        self.accepted = 0
+        self.refused = 0
+
+    async def run(self, seconds: float) -> None:
+        """Send for so long, and look at what becomes of it."""
+        ahead = await asyncio.to_thread(self._make, min(AHEAD_SECONDS, seconds))
+        self._begun = time.perf_counter()
+        sampling = asyncio.create_task(self._sample(seconds))
+        begin = 0.0
+        while begin < seconds:
+            length = min(AHEAD_SECONDS, seconds - begin)
+            following = min(AHEAD_SECONDS, seconds - begin - length)
+            making = asyncio.create_task(asyncio.to_thread(self._make, following))
+            await asyncio.gather(*(self._send(lane, begin, length) for lane in ahead))
+            begin += length
+            ahead = await making
+        await sampling
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._begun
+
+    def _make(self, seconds: float) -> list[list[bytes]]:
+        """Make the requests of some seconds, a list for each connection."""
+        half = int(self._rate * seconds) // 4 * 2
+        if half == 0:
+            return []
+        singles = self._served.singles(half)
+        batches, _ = self._served.batches(half, BATCH_EVENTS)
+        return [*(singles[place::SINGLE_CONNECTIONS] for place in range(SINGLE_CONNECTIONS)), batches]
+
+    async def _send(self, requests: Sequence[bytes], begin: float, length: float) -> None:
+        """Send requests at even intervals from an instant on."""
+        parts = urlsplit(self._served.address)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        for number, request in enumerate(requests):
+            await asyncio.sleep(max(0.0, begin + number / len(requests) * length - self._now()))
+            begun = self._now()
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            body_length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+            self._count(int(head[9:12]), json.loads(await reader.readexactly(body_length)))
+            self.latencies.append((begun, self._now() - begun))
+        writer.close()
+
+    def _count(self, status: int, told: dict[str, Any]) -> None:
+        accepted, refused = (told["accepted"], told["refused"]) if "answers" in told else (status == 201, status != 201)
+        self.accepted += accepted
+        self.refused += refused
+
+    async def _sample(self, seconds: float) -> None:
+        while (at := self._now()) < seconds:
+            sample = await asyncio.to_thread(self._seen, at)
+            self.samples.append(sample)
+            say(
+                f"{at / 60:5.1f} min  {self.accepted:9,} accepted, {self.refused} not  "
+                f"server {sample.server_mib:6.1f} MiB  PostgreSQL {sample.postgres_mib:6.1f} MiB  lag {1000 * sample.lag:4.0f} ms"
+            )
+            await asyncio.sleep(max(0.0, at + SAMPLE_SECONDS - self._now()))
+
+    def _seen(self, at: float) -> Sample:
+        server, postgres = self._server.memory_info().rss / MIB, _pss(self._postgres) / MIB
+        head, begun = self._served.head, time.perf_counter()
+        with self._served.database.pool.connection() as connection:
+            while (generation := current_generation(connection)) is None or generation.position < head:
+                time.sleep(0.005)
+        return Sample(at, server, postgres, time.perf_counter() - begun)
+
+
+def _pss(postmaster: psutil.Process) -> int:
+    """Return the bytes of PostgreSQL's processes, what they share counted once."""
+    total = 0
+    for process in (postmaster, *postmaster.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += process.memory_full_info().pss
+    return total
+
+
+def _thirds(pairs: Sequence[tuple[float, float]], seconds: float) -> list[dict[str, float]]:
+    """Return median, 99th percentile and maximum in milliseconds, for each third of the time."""
+    parts: list[list[float]] = [[], [], []]
+    for at, value in pairs:
+        parts[min(2, int(3 * at / seconds))].append(1000 * value)
+    return [
+        {
+            "p50": round(median(part), 1),
+            "p99": round(quantiles(part, n=100, method="inclusive")[98] if len(part) > 1 else part[0], 1),
+            "max": round(max(part), 1),
+        }
+        for part in parts
+        if part
+    ]
+
+
+def _memory(samples: Sequence[Sample]) -> dict[str, object]:
+    """Return medians of each third in MiB, and the growth of the server in MiB an hour once it is warm."""
+    size = max(1, len(samples) // 3)
+    parts = [samples[at : at + size] for at in (0, size, len(samples) - size)]
+    warm = samples[size:] if len(samples) > 2 * size else samples
+    slope = linear_regression([one.at for one in warm], [one.server_mib for one in warm]).slope if len(warm) > 1 else 0
+    return {
+        "server_mib": [round(median(one.server_mib for one in part), 1) for part in parts],
+        "postgres_mib": [round(median(one.postgres_mib for one in part), 1) for part in parts],
+        "server_growth_mib_per_hour": round(3600 * slope, 1),
+    }
+
+
+def main() -> None:
+    """Run, and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--rate", type=int, default=1000, help="commands a second (default: 1000)")
+    parser.add_argument("--volunteers", type=int, default=12_000)
+    parser.add_argument("--data", type=Path, help="where the temporary ledger is made")
+    parser.add_argument("--json", action="store_true", help="print the JSON line alone")
+    asked = parser.parse_args()
+    os.environ.pop("DATABASE_URL", None)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    seconds = 60 * asked.minutes
+    options = Options(scale=1.0, data=asked.data, repeat=1, peer_seconds=1.0, as_json=asked.json)
+    with temporary_server(options) as url, Database.open(url) as database, tempfile.TemporaryDirectory() as data:
+        with serving(BenchIntake(database, asked.volunteers), url, Path(data)) as served:
+            server, postgres = _processes(database)
+            soak = Soak(served, server, postgres, asked.rate)
+            before = served.head
+            asyncio.run(soak.run(seconds))
+            recorded = served.head - before
+        where = machine(url)
+    line = {
+        "name": "soak",
+        "minutes": asked.minutes,
+        "commands": soak.accepted,
+        "refused": soak.refused,
+        "losses": soak.accepted - recorded,
+        "per_second": round(soak.accepted / seconds, 1),
+        **_memory(soak.samples),
+        "lag_ms": _thirds([(one.at, one.lag) for one in soak.samples], seconds),
+        "latency_ms": _thirds(soak.latencies, seconds),
+        "machine": where,
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+
+
+def _processes(database: Database) -> tuple[psutil.Process, psutil.Process]:
+    """Return the server, which is our child that speaks Python, and the postmaster."""
+    with database.pool.connection() as connection:
+        postgres = psutil.Process(connection.info.backend_pid).parent()
+    (server,) = [one for one in psutil.Process().children() if "python" in one.name()]
+    assert postgres is not None
+    return server, postgres
+
+
+if __name__ == "__main__":
+    main()
