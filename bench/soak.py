@@ -120,7 +120,8 @@ class Soak:
             self.samples.append(sample)
             say(
                 f"{at / 60:5.1f} min  {self.accepted:9,} accepted, {self.refused} not  "
-                f"server {sample.server_mib:6.1f} MiB  PostgreSQL {sample.postgres_mib:6.1f} MiB  lag {1000 * sample.lag:4.0f} ms"
+                f"server {sample.server_mib:6.1f} MiB  PostgreSQL {sample.postgres_mib:6.1f} MiB  "
+                f"lag {1000 * sample.lag:4.0f} ms"
             )
             await asyncio.sleep(max(0.0, at + SAMPLE_SECONDS - self._now()))
 
