@@ -85,8 +85,8 @@ class Batch:
         with self._memory.lock:
             told = self._decide_all()
         if self._events:
-            copy_events(self._cursor, self._events)
-            copy_commands(self._cursor, self._commands)
+            copy_events(self._cursor, [_joined_lines(self._events)])
+            copy_commands(self._cursor, [_joined_lines(self._commands)])
             keep_texts(self._cursor, self._texts)
             notify(self._cursor, self._deciding.position)
         return [each for one in told for each in (one.hand_back() if isinstance(one, Joined) else (one,))]
@@ -225,6 +225,11 @@ class Batch:
 
     def _is_new(self, answer: Answer) -> bool:
         return isinstance(answer, Accepted) and answer.position is not None and answer.position > self._head
+
+
+def _joined_lines(lines: Sequence[bytes | str]) -> bytes:
+    """Return lines as one piece: a piece costs the driver a turn of its own."""
+    return b"".join([one if isinstance(one, bytes) else one.encode() for one in lines])
 
 
 def _joined(items: Sequence[Ready]) -> list[Ready]:

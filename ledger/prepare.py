@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from itertools import groupby, islice
+from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
 
@@ -43,13 +43,18 @@ Ready = Prepared | Block
 
 def prepare(orders: Iterable[Order]) -> list[Ready]:
     """Prepare orders; scans that follow one another become blocks."""
+    given = list(orders)
+    scans = [order for order in given if is_plain(order)]
+    block = prepare_block(block_of(scans)) if scans else None  # all at once: a block costs as much as ten rows
     ready: list[Ready] = []
-    for plain, run in groupby(orders, is_plain):
-        if not plain:
+    taken = 0
+    for plain, run in groupby(given, is_plain):
+        if block is None or not plain:
             ready += map(prepare_by_ladder, run)
             continue
-        while scans := list(islice(run, BLOCK_SCANS_MAX)):
-            ready.append(prepare_block(block_of(scans)))
+        end = taken + len(list(run))
+        ready += [block.part(at, min(at + BLOCK_SCANS_MAX, end)) for at in range(taken, end, BLOCK_SCANS_MAX)]
+        taken = end
     return ready
 
 

@@ -67,7 +67,11 @@ class Block:
     def halves(self) -> tuple[Block, Block]:
         """Return the block as two, whose rows are this block's."""
         middle = len(self.rows) // 2
-        return Block(self.text, self.rows[:middle]), Block(self.text, self.rows[middle:])
+        return self.part(0, middle), self.part(middle, len(self.rows))
+
+    def part(self, begin: int, end: int) -> Block:
+        """Return some of the block's rows, which stay its own."""
+        return Block(self.text, self.rows[begin:end])
 
     def take_answers(self, first: Block, second: Block) -> None:
         """Take over the answers of its halves; what stands in rows is there already."""
