@@ -5,7 +5,8 @@
 Plain scans come as blocks (`ledger/plain/`) and are recorded as they stand; every other order, and any scan that is not
 recorded as it stands, goes up the ladder of its command. `ledger/intake.py` begins and ends the transaction.
 
-Errors: psycopg's; `UniqueViolation` when what was remembered of the log is no longer true, and so nothing is written.
+Errors: psycopg's; `UniqueViolation` when what was remembered of the log is no longer true, and `ForgottenError` when a
+refused order bears a name that was answered before. Nothing is written then.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ Told = Answer | Block
 """The answer to an order, or a block whose rows say what became of them."""
 
 
+class ForgottenError(Exception):
+    """An order was refused whose name the log has an answer for, which nobody here remembers."""
+
+
 class Batch:
     """One transaction's work."""
 
@@ -75,6 +80,7 @@ class Batch:
         self._new_versions: list[Table] = []
         self._shift_at: dict[int, int | None] = {}
         self._texts: list[Text] = []
+        self._refused: list[str] = []
         self.repeats = False
         """Whether there were old orders, which nobody remembered."""
         self.recorded = True
@@ -84,6 +90,8 @@ class Batch:
         """Decide the orders one after the other, and write what they come to."""
         with self._memory.lock:
             told = self._decide_all()
+        if self._refused and not self._careful and self._answers_of(self._refused):
+            raise ForgottenError  # no unique index would object: nothing is written under these names
         if self._events:
             copy_events(self._cursor, [_joined_lines(self._events)])
             copy_commands(self._cursor, [_joined_lines(self._commands)])
@@ -120,10 +128,13 @@ class Batch:
     def _recall(self) -> None:
         """Read which names of the batch were answered before, instead of what is remembered of them."""
         names = [name for block in self._blocks for name in block.names()] + [one.name for one in self._others]
-        rows = self._cursor.execute(_ANSWERED, ("{" + ",".join(names) + "}",)).fetchall()
+        rows = self._answers_of(names)
         for name, content, position in rows:
             learn(self._learned.names, entry_of(name.hex, position, content.hex))
         self.repeats = bool(rows)
+
+    def _answers_of(self, names: Sequence[str]) -> list[TupleRow]:
+        return self._cursor.execute(_ANSWERED, ("{" + ",".join(names) + "}",)).fetchall()
 
     def _learn(self, table: Table, keys: Collection[str]) -> None:
         """Ask the log how long streams are, and note those there are."""
@@ -172,6 +183,7 @@ class Batch:
         text = prepared.text if prepared else None
         decision = decide(Case(order, self._streams, self._now, text.digest if text else None, self._clock))
         if isinstance(decision, Refused):
+            self._refused.append(name)
             return decision
         if text:
             self._texts.append(text)

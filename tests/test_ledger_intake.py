@@ -116,6 +116,31 @@ def test_a_refusal_is_not_remembered(intake: Intake) -> None:
     accepted(intake.execute([order(given.V2, "v2"), order(late, "1")]))
 
 
+@pytest.mark.parametrize("again", ["the same process", "another process"])
+def test_an_order_that_would_now_be_refused_is_answered_as_the_first_time(
+    database: Database, intake: Intake, again: str
+) -> None:
+    """A check-out without a shift id finds no open shift the second time, and a volunteer is registered already."""
+    orders = [order(given.V2, "v2"), order(CHECK_IN, "1"), order(CHECK_OUT, "2")]
+    first = accepted(intake.execute(orders))
+    process = intake if again == "the same process" else Intake(database, clock=lambda: NOW)
+    assert accepted(process.execute([orders[2]])) == [first[2]._replace(duplicate=True)]
+    assert accepted(process.execute(orders)) == [answer._replace(duplicate=True) for answer in first]
+    assert database.log.head() == 5
+
+
+def test_a_taken_name_comes_first_also_where_nobody_remembers_it(database: Database, intake: Intake) -> None:
+    accepted(intake.execute([order(CHECK_IN, "1")]))
+    unknown = CHECK_IN.model_copy(update={"volunteer": "nobody"})
+    another = Intake(database, clock=lambda: NOW)
+    new = order(given.V2, "v2")
+    assert refused(another.execute([order(unknown, "1"), order(unknown, "9"), new])[:2]) == [
+        Rejection.NAME_TAKEN,
+        Rejection.UNKNOWN_VOLUNTEER,
+    ]
+    assert topics(database)[2:] == ["checked-in.v1", "volunteer-registered.v1"]
+
+
 def test_nothing_is_written_when_all_is_refused(database: Database, intake: Intake) -> None:
     refused(intake.execute([order(given.V1, "again")]))
     assert database.log.head() == 2
@@ -344,6 +369,14 @@ def test_a_dry_run_answers_what_would_be_and_records_nothing(database: Database,
     assert [answer.position for answer in accepted(foreseen[:3])] == [None, None, None]
     assert [answer._replace(position=None) for answer in accepted(real[:3])] == foreseen[:3]
     assert foreseen[3:] == real[3:]
+
+
+def test_a_dry_run_of_an_atomic_submission_answers_what_that_would_answer(database: Database, intake: Intake) -> None:
+    orders = [order(given.V1, "v1"), order(CHECK_IN, "1"), order(UNKNOWN, "2")]
+    foreseen = intake.execute(orders, Terms(atomic=True, dry_run=True))
+    assert refused(foreseen[1:]) == [Rejection.NOT_ALONE, Rejection.UNKNOWN_VOLUNTEER]
+    assert foreseen == intake.execute(orders, ATOMIC)
+    assert database.log.head() == 2
 
 
 @pytest.mark.parametrize("terms", [ATOMIC, DRY_RUN])
