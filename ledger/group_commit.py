@@ -174,15 +174,17 @@ class GroupCommit:
             while self._queue and room:
                 if batch and (batch[0][0].terms != ONE_BY_ONE or self._queue[0].terms != ONE_BY_ONE):
                     break
-                submission = self._queue[0]
+                submission, whole_slice = self._queue[0], room >= SLICE_ORDERS_MAX
                 items = submission.take(room)
                 if not items:  # a block does not fit
                     break
                 self._queue.popleft()
                 batch.append((submission, items))
                 room -= sum(map(count_orders, items))
-                if submission.waiting:
+                if submission.waiting and whole_slice:
                     unfinished.append(submission)
+                elif submission.waiting:  # the batch is full; its turn is not over
+                    self._queue.appendleft(submission)
             self._queue.extend(unfinished)
             self._waiting -= BATCH_ORDERS_MAX - room
         return batch

@@ -82,6 +82,21 @@ def test_a_large_submission_keeps_nobody_waiting(recorder: Recorder, monkeypatch
     assert recorder.batches == [["0"], ["1", "2", "9"], ["3", "4"], ["5"]]
 
 
+def test_what_fits_in_a_slice_is_decided_before_what_came_later(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that posts two batches without waiting relies on it, wherever a full batch cuts the first."""
+    monkeypatch.setattr(group_commit, "SLICE_ORDERS_MAX", 2)
+    monkeypatch.setattr(group_commit, "BATCH_ORDERS_MAX", 3)
+    with committing(recorder) as commit:
+        commit.submit(orders(0))
+        recorder.entered.wait(timeout=30)
+        submitted = [commit.submit(orders(*pair)) for pair in ((1, 2), (3, 4), (5, 6), (7,))]
+        recorder.go.set()
+        assert [positions(one.result()) for one in submitted] == [[1, 2], [3, 4], [5, 6], [7]]
+    assert recorder.batches == [["0"], ["1", "2", "3"], ["4", "5", "6"], ["7"]]
+
+
 def test_a_full_queue_says_so_and_takes_orders_again_later(recorder: Recorder) -> None:
     with committing(recorder, queue_orders_max=3) as commit:
         first = commit.submit(orders(1))
