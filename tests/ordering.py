@@ -1,0 +1,116 @@
+"""Orders as clients of all kinds give them, in a small world so that they meet: strategies for Hypothesis.
+
+Everything collides here: three volunteers, two stations, a project, a few shifts, names that were used before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from ledger.commands import COMMANDS, Command, Order
+
+VOLUNTEERS, STATIONS, PROJECTS = ("V1", "V2", "V3"), ("S1", "S2"), ("P1", "P2")
+MADE_ELSEWHERE = tuple(UUID(int=number) for number in (1, 2))
+"""Ids that hold no time, as some stations make them."""
+
+HOUR, DAY = 3600, 86_400
+ACTORS = (("station:S1", 1), ("person:li.wei", 2), ("person:anna", None))
+
+BEFORE = (60, HOUR, HOUR, 2 * HOUR, 3 * HOUR, 23 * HOUR, DAY, DAY + 1, 26 * HOUR, 3 * DAY)
+AHEAD = (0, 299, 300, 301, HOUR)
+REASONS = st.sampled_from(["left-early", "paper-list"])
+TYPES = (
+    *["check-in"] * 7,
+    *["check-out"] * 7,
+    *["move-shift", "correct-shift"] * 3,
+    *["attest-shift", "void-shift", "reinstate-shift", "register-volunteer"] * 2,
+    *["dispute-shift", "settle-dispute", "withdraw-volunteer", "open-station", "close-station"],
+    *["launch-project", "end-project", "count-people-served", "record-opening-balance", "void-opening-balance"],
+    *["raise-day-cap", "withdraw-day-cap-raise"],
+)
+"""Types of commands, as often as their decisions have something to get wrong."""
+
+Seen = Sequence[tuple[str, UUID]]
+"""Shifts that were recorded, with whose they are."""
+
+
+def instants(clock: int) -> st.SearchStrategy[int]:
+    """Instants that matter to a clock: within a day and beyond it, and about as far ahead as a clock may be."""
+    past = st.sampled_from(BEFORE).map(lambda seconds: clock - seconds)
+    return past | past | past | st.sampled_from(AHEAD).map(lambda seconds: clock + seconds)
+
+
+def days(clock: int) -> st.SearchStrategy[str]:
+    today = (datetime.fromtimestamp(clock, UTC) + timedelta(hours=14)).date()
+    return st.sampled_from([-400, 0, 1]).map(lambda ahead: (today + timedelta(days=ahead)).isoformat())
+
+
+@st.composite
+def commands(draw: st.DrawFn, clock: int, seen: Seen) -> Command:
+    """A command of any type, about shifts that were recorded as a rule."""
+    command_type = draw(st.sampled_from(TYPES))
+    command_class = COMMANDS[command_type]
+    body: dict[str, Any] = {
+        "volunteer": draw(st.sampled_from(VOLUNTEERS)),
+        "station": draw(st.sampled_from(STATIONS)),
+    }
+    if len(seen) > 0 and draw(st.integers(0, 3)):
+        body["volunteer"], body["shift"] = draw(st.sampled_from(seen))
+        if not draw(st.integers(0, 4)):
+            body["volunteer"] = draw(st.sampled_from(VOLUNTEERS))
+    if "shift" not in body or command_type in {"check-in", "check-out", "attest-shift"}:
+        body["shift"] = draw(st.sampled_from([body.get("shift"), None, *MADE_ELSEWHERE]))
+    if body["shift"] is None and command_class.model_fields.get("shift", _OPTIONAL).is_required():
+        body["shift"] = MADE_ELSEWHERE[0]
+    others: dict[str, st.SearchStrategy[Any]] = {
+        "occurred_at": instants(clock) if command_type in {"check-in", "check-out"} else st.none() | instants(clock),
+        "check_in": instants(clock),
+        "check_out": instants(clock),
+        "project": st.sampled_from([None, None, *PROJECTS]),
+        "to_volunteer": st.sampled_from(VOLUNTEERS),
+        "in_charge": st.sampled_from([None, *VOLUNTEERS]),
+        "evidence": REASONS,
+        "reason": REASONS,
+        "content": REASONS,
+        "text": st.sampled_from([None, None, "her mother is ill"]),
+        "outcome": st.sampled_from(["upheld", "rejected"]),
+        "kind": st.just("city"),
+        "raise_id": st.sampled_from(["r1", "r2"]),
+        "minutes": st.sampled_from([600, 700]),
+        "people": st.sampled_from([0, 40]),
+        **dict.fromkeys(("registered_on", "withdrawn_on", "as_of", "day"), days(clock)),
+    }
+    fields = command_class.model_fields
+    body |= {field: draw(values) for field, values in others.items() if field in fields}
+    if command_type in {"launch-project", "end-project"}:
+        body["project"] = body["project"] or PROJECTS[0]
+    if command_type == "correct-shift":
+        names = ("check_in", "check_out", "station", "project")
+        body["changes"] = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
+        for name in names:
+            if name not in body["changes"] or (name != "station" and not draw(st.integers(0, 3))):
+                body[name] = None
+    return command_class.model_validate({field: value for field, value in body.items() if field in fields})
+
+
+_OPTIONAL = COMMANDS["check-in"].model_fields["shift"]
+
+
+@st.composite
+def orders(draw: st.DrawFn, clock: int, seen: Seen, earlier: Sequence[Order], fresh: str) -> Order:
+    """An order: a new one under the name `fresh`; or an earlier one, sent again or with other content."""
+    old = draw(st.sampled_from(earlier)) if earlier and not draw(st.integers(0, 3)) else None
+    by, key = draw(st.sampled_from(ACTORS))
+    if old and draw(st.integers(0, 2)):
+        return old.model_copy(update={"by": by, "key": key})
+    command = draw(commands(clock, seen))
+    if old:
+        return old.model_copy(update={"command": command})
+    # A quotation mark in a name keeps a scan from its plain form.
+    name = fresh + draw(st.sampled_from(["", "", "", '"']))
+    return Order(command=command, source="/stations/S1", id=name, by=by, key=key, imported=draw(st.booleans()))
