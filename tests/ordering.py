@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from hypothesis import strategies as st
 
 from ledger.commands import COMMANDS, Command, Order
+
+T = TypeVar("T")
 
 VOLUNTEERS, STATIONS, PROJECTS = ("V1", "V2", "V3"), ("S1", "S2"), ("P1", "P2")
 MADE_ELSEWHERE = tuple(UUID(int=number) for number in (1, 2))
@@ -35,14 +37,19 @@ TYPES = (
 )
 """Types of commands, as often as their decisions have something to get wrong."""
 
-Seen = Sequence[tuple[str, UUID]]
-"""Shifts that were recorded, with whose they are."""
+Seen = Sequence[tuple[str, UUID | None, int]]
+"""Check-ins that were submitted or recorded: whose, of which shift, and when."""
 
 
 def instants(clock: int) -> st.SearchStrategy[int]:
     """Instants that matter to a clock: within a day and beyond it, and about as far ahead as a clock may be."""
     past = st.sampled_from(BEFORE).map(lambda seconds: clock - seconds)
     return past | past | past | st.sampled_from(AHEAD).map(lambda seconds: clock + seconds)
+
+
+def lately(seen: Sequence[T]) -> st.SearchStrategy[T]:
+    """One of these, the last of them as often as all the others: what follows at once has most to get wrong."""
+    return st.sampled_from(seen[-3:]) | st.sampled_from(seen)
 
 
 def days(clock: int) -> st.SearchStrategy[str]:
@@ -60,7 +67,10 @@ def commands(draw: st.DrawFn, clock: int, seen: Seen) -> Command:
         "station": draw(st.sampled_from(STATIONS)),
     }
     if len(seen) > 0 and draw(st.integers(0, 3)):
-        body["volunteer"], body["shift"] = draw(st.sampled_from(seen))
+        body["volunteer"], body["shift"], began = draw(lately(seen))
+        if command_type == "check-out" and draw(st.booleans()):  # at instants that matter to that shift
+            body["occurred_at"] = began + draw(st.sampled_from([0, 1, HOUR, DAY, DAY + 1]))
+            body["shift"] = draw(st.sampled_from([None, body["shift"]]))
         if not draw(st.integers(0, 4)):
             body["volunteer"] = draw(st.sampled_from(VOLUNTEERS))
     if "shift" not in body or command_type in {"check-in", "check-out", "attest-shift"}:
@@ -86,7 +96,7 @@ def commands(draw: st.DrawFn, clock: int, seen: Seen) -> Command:
         **dict.fromkeys(("registered_on", "withdrawn_on", "as_of", "day"), days(clock)),
     }
     fields = command_class.model_fields
-    body |= {field: draw(values) for field, values in others.items() if field in fields}
+    body |= {field: draw(values) for field, values in others.items() if field in fields and field not in body}
     if command_type in {"launch-project", "end-project"}:
         body["project"] = body["project"] or PROJECTS[0]
     if command_type == "correct-shift":
@@ -104,7 +114,7 @@ _OPTIONAL = COMMANDS["check-in"].model_fields["shift"]
 @st.composite
 def orders(draw: st.DrawFn, clock: int, seen: Seen, earlier: Sequence[Order], fresh: str) -> Order:
     """An order: a new one under the name `fresh`; or an earlier one, sent again or with other content."""
-    old = draw(st.sampled_from(earlier)) if earlier and not draw(st.integers(0, 3)) else None
+    old = draw(lately(earlier)) if earlier and not draw(st.integers(0, 3)) else None
     by, key = draw(st.sampled_from(ACTORS))
     if old and draw(st.integers(0, 2)):
         return old.model_copy(update={"by": by, "key": key})

@@ -142,6 +142,11 @@ class PlainLedger:
         furthest_east = datetime.fromtimestamp(self.clock, UTC) + timedelta(hours=14)
         return day > furthest_east.date(), "future", field
 
+    def check_ins(self) -> list[tuple[str, UUID | None, int]]:
+        """Return the check-ins that were recorded: whose, of which shift, and when."""
+        scans = (one for one in self.log if one["topic"] == "checked-in.v1")
+        return [(one["volunteer"], UUID(one["shift"]), one["occurred_at"]) for one in scans]
+
     def shifts(self) -> list[tuple[str, UUID]]:
         """Return the shifts that were recorded, with whose they are."""
         return list(dict.fromkeys((one["volunteer"], UUID(one["shift"])) for one in self.log if "shift" in one))

@@ -29,7 +29,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from ledger import group_commit
 from ledger.answers import Accepted, Answer, Terms
-from ledger.commands import COMMANDS, Order
+from ledger.commands import COMMANDS, CheckIn, Order
 from ledger.database import Database
 from ledger.group_commit import GroupCommit, QueueFull
 from ledger.intake import Intake
@@ -40,7 +40,7 @@ from tests.ordering import ACTORS, VOLUNTEERS, orders
 from tests.plain_ledger import PlainLedger, Told
 
 NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
-EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "80"))
 STEPS = 40
 
 SLICE, BATCH, QUEUE = 3, 5, 14
@@ -165,6 +165,11 @@ def told(answer: Answer) -> Told:
     return Told(answer.rejection.code, field=answer.field, candidates=answer.candidates)
 
 
+def check_ins_of(given: Sequence[Order]) -> list[tuple[str, UUID | None, int]]:
+    commands = (one.command for one in given)
+    return [(one.volunteer, one.shift, one.occurred_at) for one in commands if isinstance(one, CheckIn)]
+
+
 class Stations(RuleBasedStateMachine):
     """Clients of two processes."""
 
@@ -194,11 +199,12 @@ class Stations(RuleBasedStateMachine):
 
     @rule(data=st.data(), process=st.integers(0, 1), size=st.integers(1, 7), terms=st.sampled_from(TERMS))
     def submit(self, data: st.DataObject, process: int, size: int, terms: Terms) -> None:
-        clock = self.processes[process].clock
+        clock, recorded_check_ins = self.processes[process].clock, self.plain.check_ins()
         submitted: list[Order] = []
         for _ in range(size if terms == Terms() else min(size, SLICE)):
             earlier = self.given + submitted
-            submitted.append(data.draw(orders(clock, self.plain.shifts(), earlier, f"{next(self.names)}")))
+            seen = recorded_check_ins + check_ins_of(earlier[-8:])
+            submitted.append(data.draw(orders(clock, seen, earlier, f"{next(self.names)}")))
         self._submit(process, submitted, terms)
 
     def _submit(self, process: int, submitted: list[Order], terms: Terms = Terms()) -> None:  # noqa: B008 - it is frozen
