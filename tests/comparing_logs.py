@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ledger.database import Database
 from ledger.names import Position
-from tests.plain_ledger import Event
+from tests.plain_log import Event
 
 ABOUT = {
     "checked": ("volunteer", "shift"),

@@ -33,9 +33,20 @@ TYPES = (
     *["attest-shift", "void-shift", "reinstate-shift", "register-volunteer"] * 2,
     *["dispute-shift", "settle-dispute", "withdraw-volunteer", "open-station", "close-station"],
     *["launch-project", "end-project", "count-people-served", "record-opening-balance", "void-opening-balance"],
-    *["raise-day-cap", "withdraw-day-cap-raise"],
+    *["raise-day-cap", "withdraw-day-cap-raise"] * 2,
 )
 """Types of commands, as often as their decisions have something to get wrong."""
+
+SCRIPTS = (
+    ("move-shift", "reinstate-shift"),
+    ("void-shift", "reinstate-shift", "void-shift"),
+    ("correct-shift", "check-out"),
+    ("dispute-shift", "settle-dispute"),
+    ("raise-day-cap", "raise-day-cap", "withdraw-day-cap-raise"),
+    ("record-opening-balance", "void-opening-balance"),
+    ("close-station", "open-station"),
+)
+"""Types of commands that follow one another."""
 
 Seen = Sequence[tuple[str, UUID | None, int]]
 """Check-ins that were submitted or recorded: whose, of which shift, and when."""
@@ -54,13 +65,13 @@ def lately(seen: Sequence[T]) -> st.SearchStrategy[T]:
 
 def days(clock: int) -> st.SearchStrategy[str]:
     today = (datetime.fromtimestamp(clock, UTC) + timedelta(hours=14)).date()
-    return st.sampled_from([-400, 0, 1]).map(lambda ahead: (today + timedelta(days=ahead)).isoformat())
+    return st.sampled_from([-400, 0, 0, 1]).map(lambda ahead: (today + timedelta(days=ahead)).isoformat())
 
 
 @st.composite
-def commands(draw: st.DrawFn, clock: int, seen: Seen) -> Command:
-    """A command of any type, about shifts that were recorded as a rule."""
-    command_type = draw(st.sampled_from(TYPES))
+def commands(draw: st.DrawFn, clock: int, seen: Seen, command_type: str | None = None) -> Command:
+    """A command of this type or any, about shifts that were recorded as a rule."""
+    command_type = command_type or draw(st.sampled_from(TYPES))
     command_class = COMMANDS[command_type]
     body: dict[str, Any] = {
         "volunteer": draw(st.sampled_from(VOLUNTEERS)),
@@ -109,6 +120,13 @@ def commands(draw: st.DrawFn, clock: int, seen: Seen) -> Command:
 
 
 _OPTIONAL = COMMANDS["check-in"].model_fields["shift"]
+
+
+@st.composite
+def scripts(draw: st.DrawFn, clock: int, seen: Seen) -> list[Command]:
+    """Commands that follow one another about one thing."""
+    about = [draw(lately(seen))] if len(seen) > 0 else []
+    return [draw(commands(clock, about, command_type)) for command_type in draw(st.sampled_from(SCRIPTS))]
 
 
 @st.composite

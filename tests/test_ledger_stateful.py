@@ -29,18 +29,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from ledger import group_commit
 from ledger.answers import Accepted, Answer, Terms
-from ledger.commands import COMMANDS, CheckIn, Order
+from ledger.commands import COMMANDS, CheckIn, Command, Order
 from ledger.database import Database
 from ledger.group_commit import GroupCommit, QueueFull
 from ledger.intake import Intake
 from ledger.names import shift_id_for
 from ledger.prepare import Ready
 from tests.comparing_logs import assert_same, recorded
-from tests.ordering import ACTORS, VOLUNTEERS, orders
-from tests.plain_ledger import PlainLedger, Told
+from tests.ordering import ACTORS, DAY, HOUR, VOLUNTEERS, orders, scripts
+from tests.plain_ledger import PlainLedger
+from tests.plain_log import Told
 
 NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
-EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "80"))
+EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "100"))
 STEPS = 40
 
 SLICE, BATCH, QUEUE = 3, 5, 14
@@ -206,6 +207,33 @@ class Stations(RuleBasedStateMachine):
             seen = recorded_check_ins + check_ins_of(earlier[-8:])
             submitted.append(data.draw(orders(clock, seen, earlier, f"{next(self.names)}")))
         self._submit(process, submitted, terms)
+
+    @rule(
+        process=st.integers(0, 1),
+        volunteer=st.sampled_from(VOLUNTEERS),
+        seconds=st.sampled_from([0, 1, HOUR, DAY, DAY + 1]),
+        names_shift=st.booleans(),
+    )
+    def stay(self, process: int, volunteer: str, seconds: int, *, names_shift: bool) -> None:
+        """A shift as most are, but that some are as short or as long as they can be: a check-in, and a check-out."""
+        begun = self.processes[process].clock - seconds
+        said = {"volunteer": volunteer, "station": "S1"}
+        shift = {"shift": str(shift_id_for(begun, f"{len(self.given)}"))} if names_shift else {}
+        bodies: list[tuple[str, dict[str, object]]] = [
+            ("check-in", {"occurred_at": begun, **said, **shift}),
+            ("check-out", {"occurred_at": begun + seconds, **said, **shift}),
+            ("check-out", {"occurred_at": begun + seconds + 60, **said}),  # the shift is open if it has no length yet
+        ]
+        self._give(process, [COMMANDS[command_type].model_validate(body) for command_type, body in bodies])
+
+    @rule(data=st.data(), process=st.integers(0, 1))
+    def follow_a_script(self, data: st.DataObject, process: int) -> None:
+        seen = self.plain.check_ins() + check_ins_of(self.given[-8:])
+        self._give(process, data.draw(scripts(self.processes[process].clock, seen)))
+
+    def _give(self, process: int, commands: list[Command]) -> None:
+        said = {"source": "/stations/S1", "by": "person:anna"}
+        self._submit(process, [Order(command=command, id=f"{next(self.names)}", **said) for command in commands])
 
     def _submit(self, process: int, submitted: list[Order], terms: Terms = Terms()) -> None:  # noqa: B008 - it is frozen
         self.given += submitted
