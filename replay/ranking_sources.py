@@ -122,9 +122,7 @@ def stored(connection: Connection[Any], schema: str, ranking: Ranking, year: int
     if ranking.of == "volunteers":
         return Indexed(connection, schema, ranking, year)
     found = connection.execute(ranking_sql.project_years(schema, year)).fetchall()
-    figures: Longs = np.array([row[1:] for row in found], np.int64).reshape(len(found), -1)
-    if not found:
-        figures = np.empty((0, 7), np.int64)
+    figures: Longs = np.array([row[1:] for row in found], np.int64).reshape(-1, 7)  # also where there are none
     everybody = rank_project_years([row[0] for row in found], figures, ranking.of_everybody())
     return Listed(everybody, ranking)
 

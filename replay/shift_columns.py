@@ -247,8 +247,11 @@ def _numbers(texts: str, names: Names) -> list[int]:
 def text_array(texts: Iterable[str]) -> str:
     """Return names as a parameter for `%s::text[]`; the driver takes longer over a list.
 
-    Names hold no quotation mark and no backslash (ledger/names.py).
+    What the ledger knows holds no quotation mark and no backslash (ledger/names.py); what somebody asks for may.
     """
+    plain = "\n".join(texts := list(texts))
+    if '"' in plain or "\\" in plain:
+        texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
     return "{" + ",".join([f'"{text}"' for text in texts]) + "}"
 
 
