@@ -21,6 +21,7 @@ from api.job_routes import start
 from api.jobs import JobStatus
 from api.problems import Problem, problem, require
 from api.service import OpenLedger
+from ledger.names import AS_WRITTEN
 from replay import answers, generations, store
 from replay.progress import Progress
 from replay.published import NoRulesError, Rules, published_rules
@@ -68,8 +69,8 @@ class NewGeneration(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rules: Annotated[int | None, Field(ge=1)] = None
-    switch: bool = True
+    rules: Annotated[int, Field(strict=True, ge=1), AS_WRITTEN] | None = None
+    switch: Annotated[bool, Field(strict=True)] = True
 
 
 class GenerationReady(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -14,7 +13,7 @@ from api.periods import local_day, period
 from api.service import OpenLedger
 from ledger.codec import decode
 from ledger.events import StationClosed, StationKind, StationOpened
-from ledger.names import Position, stream
+from ledger.names import NAME_PATTERN, Position, WrittenDay, stream
 from replay import answers
 
 router = APIRouter(prefix="/v1/stations", tags=["readers"])
@@ -66,11 +65,13 @@ def stations_known(ledger: OpenLedger, known_at: Position) -> list[Station]:
 @router.get("/{station}/activity", summary="A station, day by day")
 async def station_activity(
     request: Request,
-    station: Annotated[str, Path(description="The station's id.", examples=["C01"], max_length=32)],
+    station: Annotated[str, Path(description="The station's id.", pattern=NAME_PATTERN, examples=["C01"])],
     service: ServiceHere,
     reading: ReadingHere,
-    first: Annotated[date | None, Query(alias="from", description="The first day; by default a month ago.")] = None,
-    last: Annotated[date | None, Query(alias="to", description="The last day; by default today.")] = None,
+    first: Annotated[
+        WrittenDay | None, Query(alias="from", description="The first day; by default a month ago.")
+    ] = None,
+    last: Annotated[WrittenDay | None, Query(alias="to", description="The last day; by default today.")] = None,
 ) -> answers.StationActivity:
     """Shifts, volunteers, minutes and people served of each day, and their sums. A day with shifts is a day open."""
     begin, end = period(first, last, local_day(service.ledger.clock(), reading.rules.timeline()))
@@ -82,12 +83,12 @@ async def station_activity(
 @router.get("/{station}/shifts", summary="The shifts behind a station's day")
 async def station_shifts(
     request: Request,
-    station: Annotated[str, Path(description="The station's id.", examples=["C01"], max_length=32)],
-    day: Annotated[date, Query(description="The local day.", examples=["2018-12-04"])],
+    station: Annotated[str, Path(description="The station's id.", pattern=NAME_PATTERN, examples=["C01"])],
+    day: Annotated[WrittenDay, Query(description="The local day.", examples=["2018-12-04"])],
     service: ServiceHere,
     reading: ReadingHere,
     limit: Annotated[int, Query(ge=1, le=1000, description="Volunteers at most.")] = 100,
-    after: Annotated[str | None, Query(description="`next_after` of the page before.", max_length=32)] = None,
+    after: Annotated[str | None, Query(description="`next_after` of the page before.", pattern=NAME_PATTERN)] = None,
 ) -> answers.StationDayShifts:
     """Each shift's part in the day, by volunteer; over all pages the parts sum to the day's row of the activity."""
     queries, axes = service.ledger.queries, reading.axes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from api.dependencies import ReadingHere, ServiceHere
 from api.links import Addresses
 from api.periods import check_period
 from api.problems import problem
+from ledger.names import NAME_PATTERN, WrittenDay
 from replay import answers
 from replay.explanations import DayExplanation, VolunteerDays
 from replay.queries import Period, UnknownNameError
@@ -19,9 +19,9 @@ from replay.volunteers import MarkError
 
 router = APIRouter(prefix="/v1/volunteers", tags=["readers"])
 
-Number = Annotated[str, Path(description="The volunteer number.", examples=["V0000001"], max_length=32)]
-First = Annotated[date | None, Query(alias="from", description="Only shifts that begin on this day or later.")]
-Last = Annotated[date | None, Query(alias="to", description="Only shifts that begin on this day or earlier.")]
+Number = Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])]
+First = Annotated[WrittenDay | None, Query(alias="from", description="Only shifts that begin on this day or later.")]
+Last = Annotated[WrittenDay | None, Query(alias="to", description="Only shifts that begin on this day or earlier.")]
 
 
 class ShiftEvents(answers.Basis):
@@ -78,9 +78,11 @@ def explanation(
     number: Number,
     service: ServiceHere,
     reading: ReadingHere,
-    day: Annotated[date | None, Query(description="The local day to explain; without it, the days in brief.")] = None,
+    day: Annotated[
+        WrittenDay | None, Query(description="The local day to explain; without it, the days in brief.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=4000, description="Days in brief at most.")] = 100,
-    before: Annotated[date | None, Query(description="Days in brief before this one: `next_before`.")] = None,
+    before: Annotated[WrittenDay | None, Query(description="Days in brief before this one: `next_before`.")] = None,
 ) -> DayExplanation | VolunteerDays:
     """With `day`: each stretch of minutes with its fate, the rule that took or gave it, and the events behind it; how
     shares and rounding make credited minutes of counted ones. The parts sum to the trace of the day.

@@ -22,6 +22,7 @@ from api.jobs import JobStatus
 from api.problems import problem
 from api.service import OpenLedger
 from api.sides import side_axes
+from ledger.names import AS_WRITTEN, WrittenDay
 from projections.rules import RulesError
 from replay.progress import Progress, ignore
 from replay.queries import Axes
@@ -35,6 +36,7 @@ T = TypeVar("T")
 
 LIMIT_MAX = 10_000
 MEDIA_TYPES: dict[str, Format] = {"text/csv": "csv", "application/vnd.apache.parquet": "parquet"}
+Number = Annotated[int, Field(strict=True), AS_WRITTEN]
 _KNOWN_AT = "A log position, or an ISO 8601 instant with a zone; by default all that is known."
 
 
@@ -44,10 +46,10 @@ class SideAsked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     rules: Annotated[
-        int | str | None,
+        Number | str | None,
         Field(description='A version, a digest, "current", or a candidate\'s TOML; by default those known then.'),
     ] = None
-    known_at: Annotated[int | str | None, Field(description=_KNOWN_AT)] = None
+    known_at: Annotated[Number | str | None, Field(description=_KNOWN_AT)] = None
 
 
 class WhatIfAsked(BaseModel):
@@ -60,8 +62,8 @@ class WhatIfAsked(BaseModel):
 
     before: SideAsked = SideAsked()
     after: SideAsked = SideAsked()
-    valid_at: Annotated[date | None, Field(description="Only results dated up to this day.")] = None
-    limit: Annotated[int, Field(ge=0, le=LIMIT_MAX)] = 100
+    valid_at: Annotated[WrittenDay | None, Field(description="Only results dated up to this day.")] = None
+    limit: Annotated[int, Field(strict=True, ge=0, le=LIMIT_MAX), AS_WRITTEN] = 100
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from ledger.events import CorrectedField, OrganisationKind, People, StationKind, TrainingTier
 from ledger.names import (
+    AS_WRITTEN,
     AwardId,
     CallingActor,
     CommandId,
@@ -308,7 +309,7 @@ class RaiseDayCap(Act):
     volunteer: VolunteerNumber
     day: ServiceDay
     raise_id: RaiseId
-    minutes: Annotated[int, Field(strict=True, ge=1, le=1440)]
+    minutes: Annotated[int, Field(strict=True, ge=1, le=1440), AS_WRITTEN]
     reason: ReasonCode
 
 
@@ -358,8 +359,8 @@ class AwardHonor(Act):
     TYPE = "award-honor"
     award: AwardId
     awarded_on: Day
-    rules_version: Annotated[int, Field(strict=True, ge=0)]
-    evidence_position: Annotated[int, Field(strict=True, ge=0)]
+    rules_version: Annotated[int, Field(strict=True, ge=0, le=1_000_000), AS_WRITTEN]
+    evidence_position: Annotated[int, Field(strict=True, ge=0, le=10**15), AS_WRITTEN]
     credited_minutes: Minutes
 
 

@@ -18,6 +18,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.names import (
+    AS_WRITTEN,
     Actor,
     AwardId,
     CommandName,
@@ -42,7 +43,7 @@ StationKind = Literal["city", "community", "special"]
 OrganisationKind = Literal["district", "subdistrict", "community", "group-member", "ngo"]
 TrainingTier = Literal["basic", "professional", "leader"]
 CorrectedField = Literal["check_in", "check_out", "station", "project"]
-People = Annotated[int, Field(strict=True, ge=0, le=100_000_000)]
+People = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]
 
 
 class Event(BaseModel):

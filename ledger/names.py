@@ -16,13 +16,14 @@ from hashlib import blake2b
 from typing import Annotated, NewType
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 Position = NewType("Position", int)
 """The dense number of an event in the log, from 1, in commit order; 0 stands for the empty log."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
 _MOBILE_NUMBER = re.compile(r"^1[3-9][0-9]{9}$")
+_ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _IDENTITY_NUMBER = re.compile(r"^[0-9]{17}[0-9Xx]$")
 
 
@@ -49,7 +50,8 @@ Actor = Annotated[str, StringConstraints(pattern=r"^(station|person|system):[A-Z
 CallingActor = Annotated[Actor, AfterValidator(_actor_not_personal)]
 """An actor as an order names it: checked there once, as people do log in with their phone numbers."""
 Source = Annotated[str, StringConstraints(pattern=r"^[!-\"$-\[\]-~]{1,120}$")]  # printable, no space, no '#', no '\'
-CommandId = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]{1,120}$")]  # printable, no space, no '\'
+COMMAND_ID_FORM = r"^[!-\[\]-~]{1,120}$"  # printable, no space, no '\'
+CommandId = Annotated[str, StringConstraints(pattern=COMMAND_ID_FORM)]
 CommandName = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]{1,241}$")]
 """`source#id`: the name the caller gave a command, unique for ever."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32,64}$")]
@@ -77,18 +79,45 @@ def _instant_of_text(value: object) -> object:
         if instant.tzinfo is None:
             raise ValueError("has no zone; write an instant such as 2018-12-04T09:00:00+08:00")
         return int(instant.timestamp() // 1)
-    return value
+    return _whole(value)
+
+
+def _whole(value: object) -> object:
+    """Accept 42.0 for 42: JSON knows numbers alone, and some programs write whole ones so."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _day_of_text(value: object) -> object:
+    """Accept dates, and text that is one."""
+    if isinstance(value, date) or (isinstance(value, str) and _ISO_DAY.fullmatch(value)):
+        return value
+    raise ValueError("is not a day; write one such as 2018-12-04")
 
 
 EpochSeconds = Annotated[int, Field(strict=True, ge=EARLIEST_INSTANT, le=LATEST_INSTANT)]
 """An instant, whole seconds since 1970-01-01T00:00Z, between the years 2000 and 2099."""
-Instant = Annotated[EpochSeconds, BeforeValidator(_instant_of_text)]
+Instant = Annotated[
+    EpochSeconds,
+    BeforeValidator(_instant_of_text),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": EARLIEST_INSTANT, "maximum": LATEST_INSTANT},
+                {"type": "string", "format": "date-time"},
+            ]
+        }
+    ),
+]
 """The same as a caller may write it: epoch seconds, or ISO 8601 text with a zone."""
-Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2099, 12, 31))]
+WrittenDay = Annotated[date, BeforeValidator(_day_of_text)]
+"""A day as a caller may write it: an ISO 8601 date, and never a number, which would be taken for seconds since 1970."""
+Day = Annotated[WrittenDay, Field(ge=date(1900, 1, 1), le=date(2099, 12, 31))]
 """A day people remember: of a registration, a training, an opening balance."""
-ServiceDay = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))]
+ServiceDay = Annotated[WrittenDay, Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))]
 """A day of service, in the same years as instants."""
-Minutes = Annotated[int, Field(strict=True, ge=0, le=100_000_000)]
+AS_WRITTEN = BeforeValidator(_whole)
+"""Takes a whole number as callers may write it. It goes last in an annotation, or schemas lose the bounds."""
+Minutes = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]
 
 
 def instant_text(instant: int) -> str:
