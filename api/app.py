@@ -14,7 +14,6 @@ import psycopg
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
@@ -37,10 +36,10 @@ from api import (
 from api import rules as rule_routes
 from api.axes import AxisError
 from api.dependencies import Threads
-from api.event_schemas import event_schemas
+from api.descriptions import ANY_PROBLEM, description_of, methods_of
 from api.limits import BodyLimit
 from api.metrics import RequestMetrics, registry_of
-from api.problems import MEDIA_TYPE, Problem, ProblemDetails, fault, fault_of_validation, response
+from api.problems import Problem, fault, fault_of_validation, response
 from api.service import Service
 from replay.manifest import ArchiveError
 from replay.published import NoRulesError
@@ -72,7 +71,7 @@ def create_app(service: Service) -> FastAPI:
         swagger_ui_parameters={"persistAuthorization": True},
         description=DESCRIPTION,
         lifespan=_lifespan,
-        responses={"default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}},
+        responses={"default": ANY_PROBLEM},
     )
     app.state.service = service
     app.state.metrics, requests = registry_of(service)
@@ -89,7 +88,7 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(module.router)
     for more in (rankings, projects, rule_routes, what_ifs):
         app.include_router(more.router)
-    app.openapi = lambda: _description(app)  # type: ignore[method-assign]
+    app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     return app
 
 
@@ -98,27 +97,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.threads = Threads()
     current_default_thread_limiter().total_tokens = app.state.threads.reading
     yield
-
-
-_PROBLEM = {"$ref": "#/components/schemas/ProblemDetails"}
-
-
-def _description(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description, with the models that no route names."""
-    if app.openapi_schema is None:
-        schema = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
-        )
-        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-        schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
-        schemas.update(event_schemas())
-        for unused in ("HTTPValidationError", "ValidationError"):  # what the framework would have answered
-            schemas.pop(unused, None)
-        for operations in schema["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop("422", None)
-        app.openapi_schema = schema
-    return app.openapi_schema
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
@@ -135,9 +113,9 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
     if name == "no-such-address":
         return response(fault(name, f"there is nothing at {request.url.path}; see /docs for what there is"))
     if name == "wrong-method":
-        allowed = (error.headers or {}).get("Allow", "another method")
+        allowed = ", ".join(methods_of(request.app, request.url.path)) or (error.headers or {}).get("Allow", "GET")
         detail = f"{request.url.path} does not take {request.method}; use {allowed}"
-        return response(fault(name, detail, remedy=f"use {allowed}"), error.headers)
+        return response(fault(name, detail, remedy=f"use {allowed}"), {"Allow": allowed})
     return response(fault(name, error.detail), error.headers)
 
 

@@ -22,6 +22,9 @@ from replay.rule_history import all_published
 
 DIGITS = 10
 """A version has fewer; sixty-four are a digest, even if all of them are decimal."""
+RULES_FORM = r"^([0-9]{1,9}|[0-9A-Fa-f]{64})$"
+"""What names rules, and a position or an instant, for the service's description: what else is sent is told in words."""
+KNOWN_AT_FORM = r"^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2}))$"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _instant: TypeAdapter[int] = TypeAdapter(Instant)
 

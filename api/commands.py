@@ -21,21 +21,11 @@ from api.service import Service
 from api.taking import Asked, AskedHere, projected, refused_for_content, refused_for_role, take
 from ledger.answers import Accepted
 from ledger.commands import COMMANDS, Command, Order
-from ledger.names import CommandId
+from ledger.names import COMMAND_ID_FORM, CommandId
 
 router = APIRouter(tags=["commands"])
 
 _command_id: TypeAdapter[str] = TypeAdapter(CommandId)
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description="The command's name: sent again, it is answered as the first time; sent with other content, it is "
-        "refused with 422 `name-taken`. It is kept as written, for ever, and is the caller's own. Made up when absent.",
-        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
-    ),
-]
 
 
 class CommandAccepted(BaseModel):
@@ -61,7 +51,7 @@ async def _give(
     command: Command, response: Response, service: Service, caller: Caller, name: str | None, asked: Asked
 ) -> CommandAccepted:
     try:
-        checked = _command_id.validate_python(name or str(uuid4()))
+        checked = _command_id.validate_python(str(uuid4()) if name is None else name)
     except ValidationError as error:
         raise Problem(fault_of_validation(error.errors(), prefix="Idempotency-Key")) from None
     # A caller's names are its own: two callers that choose the same one do not meet.
@@ -84,6 +74,18 @@ async def _give(
     )
 
 
+def _idempotency_key(command_type: type[Command]) -> object:
+    """Return the type of the header; its example is of this type, as a name is of one command alone."""
+    header = Header(
+        alias="Idempotency-Key",
+        description="The command's name: sent again, it is answered as the first time; sent with other content, it is "
+        "refused with 422 `name-taken`. It is kept as written, for ever, and is the caller's own. Made up when absent.",
+        json_schema_extra={"pattern": COMMAND_ID_FORM},
+        examples=[f"{command_type.TYPE}-8e03978e-40d5-43dd-bc93-6894a57f9324"],
+    )
+    return Annotated[str | None, header]
+
+
 def _endpoint(command_type: type[Command]) -> Endpoint:
     """Return the function that takes one type of command; its signature tells FastAPI the model of the body."""
 
@@ -103,7 +105,7 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
         "service": ServiceHere,
         "caller": CallerHere,
         "asked": AskedHere,
-        "idempotency_key": IdempotencyKey,
+        "idempotency_key": _idempotency_key(command_type),
     }
     give.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [

@@ -9,7 +9,6 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine
-from datetime import date
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from anyio import CapacityLimiter
@@ -19,12 +18,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.access import Caller, Right
-from api.axes import position_of, read_axes
+from api.axes import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
 from api.limits import is_stream
 from api.problems import Problem, fault, problem, require
 from api.service import OpenLedger, Service
 from api.signed_requests import BadSignatureError, Sent, verify
-from ledger.names import Position
+from ledger.names import Position, WrittenDay
 from replay import answers
 from replay.published import Rules
 from replay.queries import Axes
@@ -155,12 +154,13 @@ class Reading(NamedTuple):
 async def the_reading(
     service: ServiceHere,
     _caller: CallerHere,
-    valid_at: Annotated[date | None, Query(description="Only results dated up to this day.")] = None,
+    valid_at: Annotated[WrittenDay | None, Query(description="Only results dated up to this day.")] = None,
     known_at: Annotated[
         str | None,
         Query(
             description="Only what the ledger knew then: a log position, or an ISO 8601 instant with a zone.",
-            examples=["1000", "2018-12-04T09:00:00+08:00"],
+            examples=["1", "2018-12-04T09:00:00+08:00"],
+            json_schema_extra={"pattern": KNOWN_AT_FORM},
         ),
     ] = None,
     rules: Annotated[
@@ -169,6 +169,7 @@ async def the_reading(
             description="Rules: a published version, or the digest of a candidate (POST /v1/rules/candidates).",
             max_length=64,
             examples=["1"],
+            json_schema_extra={"pattern": RULES_FORM},
         ),
     ] = None,
     at_least: Annotated[
@@ -189,12 +190,19 @@ ReadingHere = Annotated[Reading, Depends(the_reading)]
 
 
 async def _reached(ledger: OpenLedger, position: int) -> Generation:
-    """Wait until the read models hold a position."""
+    """Wait until the read models hold a position.
+
+    Raises:
+        AxisError: the log itself does not reach so far, so nobody was ever told of that position.
+    """
     deadline = time.monotonic() + AT_LEAST_SECONDS_MAX
     while True:
         generation = await run_in_threadpool(ledger.current_generation)
         if generation.position >= position:
             return generation
+        if position > (head := await run_in_threadpool(ledger.log.head)):
+            sentence = f"at_least {position} lies beyond the log's last position, {head}; name one that was answered"
+            raise AxisError("at_least", sentence)
         if time.monotonic() > deadline:
             detail = f"the read models are at position {generation.position}, not yet at {position}; ask again"
             raise problem("behind", detail, field="at_least")

@@ -40,13 +40,20 @@ JSON = "application/json"
 
 router = APIRouter(tags=["stations"])
 
+_BATCH_SCHEMA = {
+    "type": "array",
+    "maxItems": BATCH_EVENTS_MAX,
+    "items": {
+        "anyOf": [_SCHEMA, {"description": "Whatever else it is, it is answered `refused` and holds up no other."}]
+    },
+}
 _BODY = {
     "requestBody": {
         "required": True,
         "content": {
             EVENT: {"schema": _SCHEMA, "examples": event_examples()},
-            BATCH: {"schema": {"type": "array", "items": _SCHEMA}, "example": EVENTS_EXAMPLE},
-            NDJSON: {"schema": {"type": "string", "description": "An event a line."}},
+            BATCH: {"schema": _BATCH_SCHEMA, "example": EVENTS_EXAMPLE},
+            NDJSON: {"schema": {"description": "An event a line. Whatever else a line is, it is answered `refused`."}},
             JSON: {
                 "schema": {"type": "object", "description": "Binary mode: the data; attributes are headers `ce-…`."},
                 "example": EVENT_EXAMPLE["data"],
@@ -63,6 +70,7 @@ _BODY = {
     status_code=201,
     responses={
         200: {
+            "model": EventAccepted | BatchAnswer,
             "description": "A batch or a stream was answered element by element, or the one event was there before.",
             "content": {NDJSON: {"schema": {"type": "string", "description": "An answer a line."}}},
         }

@@ -14,6 +14,7 @@ from api.links import Addresses
 from api.periods import local_day
 from api.problems import problem
 from ledger.events import TrainingTier
+from ledger.names import NAME_PATTERN
 from projections.rules import RuleTimeline
 from replay import answers
 
@@ -66,11 +67,13 @@ def honors_of(timeline: RuleTimeline) -> list[Honor]:
 @router.get("/{honor}/standings", summary="Who has reached an honour")
 async def standings(
     request: Request,
-    honor: Annotated[str, Path(description="The honour's id.", examples=["star-1"], max_length=32)],
+    honor: Annotated[str, Path(description="The honour's id.", pattern=NAME_PATTERN, examples=["star-1"])],
     service: ServiceHere,
     reading: ReadingHere,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[str | None, Query(description="`next_after` of the page before.")] = None,
+    after: Annotated[
+        str | None, Query(description="`next_after` of the page before.", json_schema_extra={"pattern": _AFTER.pattern})
+    ] = None,
 ) -> answers.Standings:
     """By the date on which it was reached, up to `valid_at` (by default today), and by volunteer number."""
     today = local_day(service.ledger.clock(), reading.rules.timeline())

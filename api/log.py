@@ -37,7 +37,7 @@ class LogEntry(answers.Basis):
     "",
     summary="The log",
     response_model=LogPage,
-    responses={200: {"content": {NDJSON: {"schema": {"$ref": "#/components/schemas/LoggedEvent"}}}}},
+    responses={200: {"content": {NDJSON: {"schema": {"type": "string", "description": "A `LoggedEvent` a line."}}}}},
 )
 def log(
     request: Request,

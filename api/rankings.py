@@ -81,7 +81,7 @@ def rankings_of(timeline: RuleTimeline) -> list[Ranking]:
 @router.get("/v1/rankings/{ranking}", summary="The first of a year")
 async def ranking(
     request: Request,
-    ranking: Annotated[str, Path(description="The ranking's id.", examples=["top-hundred"], max_length=32)],
+    ranking: Annotated[str, Path(description="The ranking's id.", pattern=NAME_PATTERN, examples=["top-hundred"])],
     service: ServiceHere,
     reading: ReadingHere,
     year: Year = None,

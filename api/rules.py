@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.access import Caller, Right
-from api.axes import find_rules
+from api.axes import RULES_FORM, find_rules
 from api.dependencies import CallerHere, ServiceHere
 from api.problems import MEDIA_TYPE, Problem, details_of, fault, fault_of_validation, problem, require
 from api.service import OpenLedger
@@ -91,6 +91,10 @@ class CandidateChecked(BaseModel):
     findings: list[RulesFinding]
 
 
+CANDIDATES = "candidates"
+"""An address of its own among those of rules, to which candidates are posted."""
+
+
 class _Posted(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -151,9 +155,19 @@ def one(
     request: Request,
     service: ServiceHere,
     _caller: CallerHere,
-    rules: Annotated[str, Path(description='A version, a digest, or "current".', max_length=64, examples=["current"])],
+    rules: Annotated[
+        str,
+        Path(
+            description='A version, a digest, or "current".',
+            max_length=64,
+            examples=["current"],
+            json_schema_extra={"pattern": f"^current$|{RULES_FORM}"},
+        ),
+    ],
 ) -> RulesShown | PlainTextResponse:
     """Its text; with `Accept: application/toml` nothing else."""
+    if rules == CANDIDATES:
+        raise Problem(fault("wrong-method", "candidates are posted here; /v1/rules lists them"), {"Allow": "POST"})
     found = rules_named(service.ledger, rules)
     if TOML in request.headers.get("accept", ""):
         return PlainTextResponse(found.text, media_type=TOML)
@@ -165,14 +179,14 @@ _BODY = {
         "required": True,
         "content": {
             TOML: {"schema": {"type": "string"}},
-            "application/json": {"schema": {"type": "object", "properties": {"text": {"type": "string"}}}},
+            "application/json": {"schema": _Posted.model_json_schema()},
         },
     }
 }
 
 
 @router.post(
-    "/candidates",
+    f"/{CANDIDATES}",
     summary="Check a candidate, and keep it to try it out",
     status_code=201,
     response_model=CandidateChecked,

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from api import dependencies
 from api.access import Role
 from api.problems import MEDIA_TYPE
 from replay import store
@@ -203,7 +204,17 @@ def test_an_axis_that_points_at_nothing_is_refused_by_name(served: Served, axes:
     assert answer.json()["detail"].startswith(field) or field == "rules"
 
 
-def test_a_position_the_read_models_do_not_reach_is_waited_for_and_then_refused(served: Served) -> None:
+def test_a_position_beyond_the_log_is_not_waited_for(served: Served) -> None:
+    answer = served.get("/v1/honors", at_least=10_000_000)
+    assert (answer.status_code, answer.json()["field"]) == (422, "at_least")
+    assert "lies beyond the log's last position" in answer.json()["detail"]
+
+
+def test_a_position_the_read_models_do_not_reach_is_waited_for_and_then_refused(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dependencies, "AT_LEAST_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(served.ledger.log, "head", lambda: 10_000_001)
     answer = served.get("/v1/honors", at_least=10_000_000)
     assert (answer.status_code, answer.json()["rejection"]) == (503, "behind")
     assert answer.headers["retry-after"] == "1"
