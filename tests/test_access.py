@@ -1,7 +1,4 @@
-"""Who may do what: every address and every role, keys that end, are revoked or make too many requests.
-
-`python -m tests.test_access` writes the table of roles into docs/access.md.
-"""
+"""Keys end, are revoked, make too many requests, and are told in events. What each may do: test_access_table.py."""
 
 from __future__ import annotations
 
@@ -11,99 +8,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
 from api import key_memory
-from api.access import COMMANDS_OF_ROLE, ROLES_OF_RIGHT, Caller, Right, Role
+from api.access import Caller, Role
 from api.app import create_app
-from api.cloud_events import EVENT
 from api.key_memory import KeyMemory
 from api.keys import CHANNEL, Keys
 from api.rate_limits import BURST_SECONDS, RateLimits
 from api.service import OpenLedger, running
-from ledger.commands import COMMANDS
 from ledger.database import Database
 from tests.serving import STATION, Served
 
 pytest_plugins = ["tests.api_fixtures"]
-
-PAGE = Path(__file__).parent.parent / "docs" / "access.md"
-BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
-
-NO_KEY = {"GET /healthz", "GET /readyz", "GET /v1/health", "GET /problems/{rejection}"}
-RIGHT_OF = {
-    "POST /v1/rules/candidates": Right.TRY_RULES,
-    "POST /v1/what-ifs": Right.TRY_RULES,
-    "POST /v1/generations": Right.CHANGE_GENERATIONS,
-    "POST /v1/generations/{generation}/switch": Right.CHANGE_GENERATIONS,
-    "DELETE /v1/generations/{generation}": Right.CHANGE_GENERATIONS,
-    "DELETE /v1/jobs/{job}": Right.READ,  # one's own; another's is a matter of the job, tests/test_api_jobs.py
-    "POST /v1/events": Right.READ,  # a matter of each event
-}
-"""The right an address needs, where that is not reading or, under /v1/commands, the command's own."""
-
-
-def table() -> str:
-    """Return the table of roles as Markdown."""
-    rows = [("", *Role), ("---", *("---" for _ in Role))]
-    rows += [(right.value, *("yes" if role in ROLES_OF_RIGHT[right] else "" for role in Role)) for right in Right]
-    for command in COMMANDS:
-        marks = (
-            "" if command not in COMMANDS_OF_ROLE[role] else "*" if role is Role.STATION else "yes" for role in Role
-        )
-        rows.append((f"`{command}`", *marks))
-    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
-
-
-def test_the_page_shows_the_table_in_force() -> None:
-    text = PAGE.read_text()
-    assert text[text.index(BEGIN) + len(BEGIN) : text.index(END)] == table()
-
-
-# --- every address and every role -----------------------------------------------------------------------------------
-
-
-def addresses(served: Served) -> Iterator[tuple[str, str]]:
-    for path, operations in served.client.get("/openapi.json").json()["paths"].items():
-        for method in operations:
-            yield method.upper(), path
-
-
-def is_forbidden(served: Served, method: str, path: str, role: Role | None) -> int:
-    """Ask for an address with nothing sensible in it; return the status."""
-    filled = path
-    while "{" in filled:
-        head, _, rest = filled.partition("{")
-        filled = f"{head}7{rest.partition('}')[2]}"
-    body: dict[str, Any] = {} if method in {"GET", "DELETE"} else {"json": {}}
-    headers = served.headers(role) | ({"Content-Type": EVENT} if path == "/v1/events" else {})
-    return served.client.request(method, filled, headers=headers, **body).status_code
-
-
-def test_every_address_needs_a_key_and_the_right_role(served: Served) -> None:
-    seen = set()
-    for method, path in addresses(served):
-        address = f"{method} {path}"
-        if address in NO_KEY:
-            continue
-        seen.add(address)
-        assert is_forbidden(served, method, path, None) == 401, address
-        if path.startswith("/v1/commands/"):
-            continue  # each with a body that is sensible: tests/test_api_walls.py
-        roles = ROLES_OF_RIGHT[RIGHT_OF.get(address, Right.READ)]
-        assert method == "GET" or address in RIGHT_OF, f"{address}: who may?"
-        for role in Role:
-            if path.endswith(("/events", "/{job}")) and "jobs" in path and method == "GET":
-                continue
-            status = is_forbidden(served, method, path, role)
-            assert (status == 403) == (role not in roles), (address, role, status)
-    assert set(RIGHT_OF) <= seen
-
 
 # --- keys that end --------------------------------------------------------------------------------------------------
 
@@ -378,8 +298,3 @@ def test_a_thread_that_waits_for_a_change_ends_with_the_service(keys: Keys, data
     memory.start()
     memory.close()
     assert all(thread.name != "key-memory" or thread is not memory._thread for thread in threading.enumerate())
-
-
-if __name__ == "__main__":
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(before + BEGIN + table() + END + rest.partition(END)[2])
