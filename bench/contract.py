@@ -25,7 +25,7 @@ from typing import NamedTuple
 from api.access import Role
 from api.service import OpenLedger
 from bench.common import BENCH_DATA, ROOT, say
-from bench.post import program
+from bench.served import program
 from ledger.database import Database
 from ledger.postgres import serving
 from tests.serving import stock

@@ -7,8 +7,8 @@ nothing; refusals are not remembered.
 
 A batch is first decided on what earlier batches learned (`ledger/plain/tables.py`), which spares nearly all reading.
 Should another process have written meanwhile, or an order be an old one sent again, a unique index of the log refuses
-the batch (or a look at the names of what was refused), nothing is written, and it is decided again on what the log says.
-So several processes may take orders.
+the batch, or a look at the names of what was refused; nothing is written, and it is decided again on what the log
+says. So several processes may take orders.
 
 Errors: psycopg's, when the database cannot be reached or another writer holds the lock too long; nothing is known then
 of the orders, and sending them again is safe. A single order that the ledger fails at is answered `Rejection.FAILED`.
