@@ -13,13 +13,12 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, count
 from queue import SimpleQueue
 from random import Random
 from threading import Semaphore
-from typing import cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
 import pytest
@@ -27,14 +26,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from ledger import group_commit
 from ledger.answers import Accepted, Answer, Terms
+from ledger.batch import Told as LedgerTold
 from ledger.commands import COMMANDS, CheckIn, Command, Order
 from ledger.database import Database
 from ledger.group_commit import GroupCommit, QueueFull
-from ledger.intake import Intake
+from ledger.intake import Intake, flat
 from ledger.names import shift_id_for
-from ledger.prepare import Ready
+from ledger.prepare import Ready, orders_of
 from tests.comparing_logs import assert_same, recorded
 from tests.ordering import ACTORS, DAY, HOUR, VOLUNTEERS, orders, scripts
 from tests.plain_ledger import PlainLedger
@@ -44,12 +43,12 @@ NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
 EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "100"))
 STEPS = 40
 
-SLICE, BATCH, QUEUE = 3, 5, 14
-"""Small limits, so that a few orders meet them: of a submission in a batch, of a batch, of the queue."""
+TOGETHER, QUEUE = 3, 14
+"""Orders of a submission on terms of its own, and orders that wait: small, so that a few meet the limit."""
 
 TERMS = (*[Terms()] * 5, Terms(atomic=True), Terms(dry_run=True), Terms(atomic=True, dry_run=True))
 JUMPS = (1, 60, 600, 5 * 3600, 86_400, -1, -3600, -86_400)
-WAIT_SECONDS = 10
+WAIT_SECONDS = 60
 """What does not come in that time never comes."""
 
 
@@ -62,7 +61,7 @@ class Gate:
         self.came: SimpleQueue[tuple[Sequence[Ready], Terms]] = SimpleQueue()
         self.gave: SimpleQueue[list[Answer] | Exception] = SimpleQueue()
 
-    def execute_prepared(self, prepared: Sequence[Ready], terms: Terms) -> list[Answer]:
+    def execute_prepared(self, prepared: Sequence[Ready], terms: Terms) -> list[LedgerTold]:
         self.came.put((prepared, terms))
         assert self._let_through.acquire(timeout=WAIT_SECONDS)
         try:
@@ -70,7 +69,7 @@ class Gate:
         except Exception as error:
             self.gave.put(error)
             raise
-        self.gave.put(answers)
+        self.gave.put(flat(answers))
         return answers
 
     def give_up(self) -> None:
@@ -86,15 +85,12 @@ class Gate:
         return answers
 
 
-@dataclass
-class Submission:
-    """What a client submitted, how much of it has entered a batch, and the answers so far."""
+class Submission(NamedTuple):
+    """What a client submitted."""
 
     orders: list[Order]
     terms: Terms
     future: Future[list[Answer]]
-    taken: int = 0
-    answers: list[Answer] = field(default_factory=list)
 
 
 class Process:
@@ -103,12 +99,12 @@ class Process:
     def __init__(self, database: Database) -> None:
         self.clock = NOW
         self.queue: deque[Submission] = deque()
-        self.under_way: list[tuple[Submission, list[Order]]] = []
+        self.under_way: list[Submission] = []
         self.gate = Gate(Intake(database, clock=lambda: self.clock))
         self.group = GroupCommit(cast("Intake", self.gate), queue_orders_max=QUEUE)
 
     def submit(self, submitted: list[Order], terms: Terms) -> None:
-        if sum(len(one.orders) - one.taken for one in self.queue) + len(submitted) > QUEUE:
+        if sum(len(one.orders) for one in self.queue) + len(submitted) > QUEUE:
             with pytest.raises(QueueFull):
                 self.group.submit(submitted, terms)
             return
@@ -117,44 +113,30 @@ class Process:
             self._begin()
 
     def _begin(self) -> None:
-        """Expect the next batch: a slice of each submission, and what has terms of its own alone."""
-        room = BATCH
-        behind = []
-        while self.queue and room and not (self.under_way and self._is_alone()):
-            one = self.queue.popleft()
-            slice_ = one.orders[one.taken : one.taken + min(room, SLICE)]
-            one.taken += len(slice_)
-            room -= len(slice_)
-            self.under_way.append((one, slice_))
-            if one.taken < len(one.orders) and len(slice_) == SLICE:
-                behind.append(one)
-            elif one.taken < len(one.orders):
-                self.queue.appendleft(one)  # only the batch is full: what fits in a slice stays before what came later
-        self.queue += behind
+        """Expect the next batch: all that waits, but what has terms of its own alone."""
+        while self.queue and not (self.under_way and self._is_alone()):
+            self.under_way.append(self.queue.popleft())
         if self.under_way:
             prepared, terms = self.gate.came.get(timeout=WAIT_SECONDS)
-            expected = [order for _, slice_ in self.under_way for order in slice_]
-            assert [(one.order.name, one.order.command) for one in prepared] == [
+            expected = [order for one in self.under_way for order in one.orders]
+            assert [(one.name, one.command) for one in orders_of(prepared)] == [
                 (one.name, one.command) for one in expected
             ]
-            assert terms == self.under_way[0][0].terms
+            assert terms == self.under_way[0].terms
 
     def _is_alone(self) -> bool:
-        return self.under_way[0][0].terms != Terms() or self.queue[0].terms != Terms()
+        return self.under_way[0].terms != Terms() or self.queue[0].terms != Terms()
 
     def commit(self, plain: PlainLedger) -> None:
         """Let a batch through, and hold its answers to those of the plain ledger."""
         begun, self.under_way = self.under_way, []
-        asked = [order for _, slice_ in begun for order in slice_]
-        terms = begun[0][0].terms
+        asked, terms = [order for one in begun for order in one.orders], begun[0].terms
         answers = self.gate.let_through()
         expected = plain.take(asked, self.clock, atomic=terms.atomic, dry_run=terms.dry_run)
         assert [told(answer) for answer in answers] == expected, asked
         rest = iter(answers)
-        for submission, slice_ in begun:
-            submission.answers += [next(rest) for _ in slice_]
-            if len(submission.answers) == len(submission.orders):
-                assert submission.future.result(timeout=WAIT_SECONDS) == submission.answers
+        for one in begun:
+            assert one.future.result(timeout=WAIT_SECONDS) == [next(rest) for _ in one.orders]
         self._begin()
 
 
@@ -202,7 +184,7 @@ class Stations(RuleBasedStateMachine):
     def submit(self, data: st.DataObject, process: int, size: int, terms: Terms) -> None:
         clock, recorded_check_ins = self.processes[process].clock, self.plain.check_ins()
         submitted: list[Order] = []
-        for _ in range(size if terms == Terms() else min(size, SLICE)):
+        for _ in range(size if terms == Terms() else min(size, TOGETHER)):
             earlier = self.given + submitted
             seen = recorded_check_ins + check_ins_of(earlier[-8:])
             submitted.append(data.draw(orders(clock, seen, earlier, f"{next(self.names)}")))
@@ -275,13 +257,6 @@ class Stations(RuleBasedStateMachine):
                 one.group.close()
 
 
-@pytest.fixture
-def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "SLICE_ORDERS_MAX", SLICE)
-    monkeypatch.setattr(group_commit, "BATCH_ORDERS_MAX", BATCH)
-
-
-@pytest.mark.usefixtures("small_limits")
 def test_the_ledger_answers_and_records_as_a_plain_one_does(database: Database) -> None:
     run_state_machine_as_test(
         cast("type[Stations]", partial(Stations, database)),  # it is called, without arguments, for each example
