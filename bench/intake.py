@@ -141,10 +141,10 @@ def copy_alone(database: Database, events: Sequence[RecordedEvent]) -> float:
     return len(events) / (perf_counter() - begun)
 
 
-def peers(bench: BenchIntake, url: str, first: int, seconds: float) -> dict[str, float]:
-    """Return events per second of each peer, over the events behind position `first`."""
+def peers(bench: BenchIntake, url: str, first: int, last: int, seconds: float) -> dict[str, float]:
+    """Return events per second of each peer, over the events behind position `first` up to `last`."""
     say("peers")
-    events = bench.database.log.read(Position(first), PEER_EVENTS_MAX)
+    events = bench.database.log.read(Position(first), PEER_EVENTS_MAX, Position(last))
     assert {said.topic for said in events} == {f"checked-{way}.v1" for way in ("in", "out")}
     stock = new_database(url, "stock")
     with Database.open(new_database(url, "copied")) as copied:
@@ -182,7 +182,7 @@ def measure(url: str, database: Database, options: Options) -> Result:
             runs.append(run_callers(bench, commits, commands))
             for name, variant in VARIANTS.items():
                 others[name].append(run_variant(bench, few, variant))
-    peak = peak_mib()
+    peak, last = peak_mib(), int(database.log.head())
     say("over HTTP")
     http_per_second = over_http(bench, url, commands, options.repeat)
     more: dict[str, object] = {
@@ -194,7 +194,7 @@ def measure(url: str, database: Database, options: Options) -> Result:
         "callers": CALLERS,
         "events_in_ledger": int(database.log.head()),
     }
-    return Result("intake", commands, runs, peak, peers(bench, database.url, first, options.peer_seconds), more)
+    return Result("intake", commands, runs, peak, peers(bench, database.url, first, last, options.peer_seconds), more)
 
 
 def main() -> None:
