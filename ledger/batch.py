@@ -23,7 +23,7 @@ from ledger.codec import decode, encode
 from ledger.commands import Order
 from ledger.decide import decide
 from ledger.decide.case import CLOCK_SKEW_SECONDS_MAX, Case
-from ledger.events import ShiftEvent
+from ledger.events import Event, ShiftEvent
 from ledger.names import Position
 from ledger.persons import Text, keep_texts
 from ledger.plain.block import PENDING, SMALL_BLOCK_SCANS_MAX, Block, Joined
@@ -39,6 +39,11 @@ EVENTS_MAX = 8
 
 _LAST_EVENT = "SELECT notification_id, topic, state FROM ledger.stored_events ORDER BY notification_id DESC LIMIT 1"
 _ANSWERED = "SELECT name, content, position FROM ledger.commands WHERE name = ANY(%s::uuid[])"
+_ANSWERED_WITH_EVENT = """
+SELECT commands.name, commands.content, commands.position, topic, state
+FROM ledger.commands JOIN ledger.stored_events ON notification_id = commands.position
+WHERE commands.name = ANY(%s::uuid[])
+"""
 _EVENT = "SELECT topic, state FROM ledger.stored_events WHERE notification_id = %s"
 
 Clock = Callable[[], int]
@@ -70,7 +75,7 @@ class Batch:
         self._careful = careful
         self._blocks = [one for one in self._items if isinstance(one, Block)]
         self._others = [one for one in self._items if isinstance(one, Prepared)]
-        self._head, last_recorded_at = _head(cursor)
+        self._head, last_recorded_at = read_head(cursor)
         self._clock = clock()
         self._now = max(self._clock, last_recorded_at)  # recorded_at never goes back, even when the clock does
         self._streams = BatchStreams(cursor, memory)
@@ -112,12 +117,11 @@ class Batch:
         scans = sum(map(len, self._blocks))
         known = remembered(self._memory, careful=self._careful)
         self._learned: Learned = learned_for(scans, EVENTS_MAX * len(self._others))
-        if self._careful:
-            self._recall()
+        answered = self._recall() if self._careful else ()
         asked = wanted(self._blocks, known, careful=self._careful)
         self._learn(self._learned.versions, asked.shifts)
         self._learn(self._learned.known, asked.known)
-        self._streams.read_for(self._others)
+        self._streams.read_for(one for one in self._others if one.name not in answered)
         latest = self._clock + CLOCK_SKEW_SECONDS_MAX
         self._deciding = Deciding(known, self._learned, int(self._head), self._now, latest)
         return [
@@ -125,13 +129,18 @@ class Batch:
             for one in self._items
         ]
 
-    def _recall(self) -> None:
-        """Read which names of the batch were answered before, instead of what is remembered of them."""
-        names = [name for block in self._blocks for name in block.names()] + [one.name for one in self._others]
-        rows = self._answers_of(names)
+    def _recall(self) -> Collection[str]:
+        """Read which names were answered before, instead of what is remembered of them; return those of no block."""
+        found = answered_before(self._cursor, [one.name for one in self._others])
+        for name, (content, answer) in found.items():
+            position = answer.position or 0
+            learn(self._learned.names, entry_of(name, position, content))
+            self._shift_at[position] = answer.shift_number
+        rows = self._answers_of([name for block in self._blocks for name in block.names()])
         for name, content, position in rows:
             learn(self._learned.names, entry_of(name.hex, position, content.hex))
-        self.repeats = bool(rows)
+        self.repeats = bool(found or rows)
+        return found
 
     def _answers_of(self, names: Sequence[str]) -> list[TupleRow]:
         return self._cursor.execute(_ANSWERED, ("{" + ",".join(names) + "}",)).fetchall()
@@ -204,7 +213,7 @@ class Batch:
         self._new_names.append(entry)
         self._commands.append(f"{name}\t{content}\t{position}\n")
         last = decision[-1]
-        self._shift_at[position] = last.shift.int if isinstance(last, ShiftEvent) else None
+        self._shift_at[position] = _shift_number(last)
         return Accepted(Position(position), False, self._shift_at[position])  # noqa: FBT003 - by position
 
     def _shift_of(self, position: int) -> int | None:
@@ -256,7 +265,20 @@ def _joined(items: Sequence[Ready]) -> list[Ready]:
     return joined
 
 
-def _head(cursor: Cursor[TupleRow]) -> tuple[Position, int]:
+def answered_before(cursor: Cursor[TupleRow], names: Collection[str]) -> dict[str, tuple[str, Accepted]]:
+    """Return the content and the answer of those names that were answered before."""
+    rows = cursor.execute(_ANSWERED_WITH_EVENT, ("{" + ",".join(names) + "}",)).fetchall() if names else []
+    return {
+        name.hex: (content.hex, Accepted(position, duplicate=True, shift_number=_shift_number(decode(topic, state))))
+        for name, content, position, topic, state in rows
+    }
+
+
+def _shift_number(event: Event) -> int | None:
+    return event.shift.int if isinstance(event, ShiftEvent) else None
+
+
+def read_head(cursor: Cursor[TupleRow]) -> tuple[Position, int]:
     """Return the last event's position and instant of recording, zeros for an empty log."""
     row = cursor.execute(_LAST_EVENT).fetchone()
     return (Position(row[0]), decode(row[1], row[2]).recorded_at) if row else (Position(0), 0)

@@ -21,7 +21,17 @@ from ledger import intake as intake_module
 from ledger import persons
 from ledger.answers import Accepted, Answer, Terms
 from ledger.codec import decode, encode
-from ledger.commands import CheckIn, CheckOut, Command, LaunchProject, OpenStation, Order, RegisterVolunteer, VoidShift
+from ledger.commands import (
+    AttestShift,
+    CheckIn,
+    CheckOut,
+    Command,
+    LaunchProject,
+    OpenStation,
+    Order,
+    RegisterVolunteer,
+    VoidShift,
+)
 from ledger.database import Database
 from ledger.decide import DECISIONS, decide
 from ledger.decide.case import Case
@@ -490,6 +500,34 @@ def test_old_orders_sent_again_are_answered_as_the_first_time_by_a_new_process(
     assert [answer.duplicate for answer in mixed] == [True] * 4 + [False] * 2
     assert refused(restarted.execute([order(CHECK_OUT, "0")])) == [Rejection.NAME_TAKEN]
     assert database.log.head() == 2 + 6
+
+
+def test_old_orders_that_would_now_be_refused_are_answered_as_the_first_time_by_a_new_process(
+    database: Database, intake: Intake
+) -> None:
+    """A registration is there: to register again is refused, but to send the same order again is no new one."""
+    attested = AttestShift(volunteer="V1", station="S1", check_in=NOW - 9000, check_out=NOW - 8000, evidence="list")
+    first = [order(given.V2, "v2"), order(OpenStation(station="S2", kind="city"), "s2"), order(attested, "attested")]
+    told = accepted(intake.execute(first))
+    events = len(topics(database))
+    other = Intake(database, clock=lambda: NOW)
+    assert other.execute(first[:1]) == [told[0]._replace(duplicate=True)]
+    other = Intake(database, clock=lambda: NOW)
+    new = order(CHECK_IN, "new")
+    strange = order(given.V2, "another-name")
+    changed = order(given.V1, "s2")
+    answers = other.execute([first[2], new, first[0], strange, changed, first[1]])
+    assert [answers[place] for place in (0, 2, 5)] == [told[place]._replace(duplicate=True) for place in (2, 0, 1)]
+    assert refused(answers[3:5]) == [Rejection.ALREADY_REGISTERED, Rejection.NAME_TAKEN]
+    assert not accepted(answers[1:2])[0].duplicate
+    assert len(topics(database)) == events + 1
+
+
+def test_an_atomic_submission_sent_again_to_a_new_process_is_no_refusal(database: Database, intake: Intake) -> None:
+    orders = [order(given.V2, "v2"), order(CHECK_IN, "in")]
+    told = accepted(intake.execute(orders, Terms(atomic=True)))
+    again = Intake(database, clock=lambda: NOW).execute(orders, Terms(atomic=True))
+    assert again == [answer._replace(duplicate=True) for answer in told]
 
 
 def test_what_was_rolled_back_is_not_remembered(database: Database, intake: Intake) -> None:
