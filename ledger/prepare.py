@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ledger.codec import compact_json
-from ledger.commands import CheckIn, CheckOut, Command, Noted, Order, ShiftAct
+from ledger.commands import AttestShift, CheckIn, CheckOut, Command, Noted, Order, ShiftAct
 from ledger.decide.scans import open_shift_days
 from ledger.names import shift_id_for, shift_stream, shift_stream_ranges, stream
 from ledger.persons import Text, salted
@@ -86,6 +86,9 @@ def prepare_by_ladder(order: Order) -> Prepared:
         case CheckOut():
             days = open_shift_days(command.occurred_at)
             return Prepared(order, *digests, _scanned(command), shift_stream_ranges(command.volunteer, *days))
+        case AttestShift():
+            shift = command.shift or shift_id_for(command.check_in, name)
+            return Prepared(order, *digests, _scanned(command, shift), text=_text(command))
         case _:
             return Prepared(order, *digests, histories=_histories(command), text=_text(command))
 
@@ -104,12 +107,12 @@ def _digest(content: bytes) -> str:
     return blake2b(content, digest_size=16).hexdigest()
 
 
-def _scanned(scan: CheckIn | CheckOut, shift: UUID | None = None) -> tuple[UUID, ...]:
-    """Return the streams whose length the decision about a scan asks."""
+def _scanned(scan: CheckIn | CheckOut | AttestShift, shift: UUID | None = None) -> tuple[UUID, ...]:
+    """Return the streams whose length the decision about a scan, or a shift that was not scanned, asks."""
     streams = [stream("volunteer", scan.volunteer), stream("station", scan.station)]
     if shift:
         streams.append(shift_stream(scan.volunteer, shift))
-    if isinstance(scan, CheckIn) and scan.project is not None:
+    if isinstance(scan, CheckIn | AttestShift) and scan.project is not None:
         streams.append(stream("project", scan.project))
     return tuple(streams)
 
