@@ -56,7 +56,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         numeric = bool(shown) and all(isinstance(row[number], int | float) for row in shown)
         table.add_column(column, justify="right" if numeric else "left")
     for row in shown:
-        table.add_row(*map(str, row))
+        table.add_row(*(escape(str(cell)) for cell in row))
     console = out()
     console.print(f"[bold]{escape(title)}[/bold]")
     console.print(table)
