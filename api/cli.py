@@ -124,6 +124,30 @@ def post(
     return post(_data(context), file, by, imported=imported, as_json=json)
 
 
+@app.command("import")
+def import_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Old records: .csv or .xlsx.")],
+    *,
+    mapping: Annotated[Path | None, typer.Option(help="What each line becomes: TOML; see docs/import.md.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="The sheet of an Excel file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Record nothing: say what would become of it.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write what became of each line, as CSV.")] = None,
+    refused: Annotated[Path | None, typer.Option(help="Write the refused lines, to be mended and imported.")] = None,
+    stop_after: Annotated[int | None, typer.Option(min=1, help="Stop when so many lines were refused.")] = None,
+    by: Annotated[str, typer.Option(help="Who imports: person:NAME or system:NAME.")] = "person:keeper",
+    to_events: Annotated[
+        Path | None, typer.Option("--to-events", help="Record nothing: write CloudEvents, to be posted over HTTP.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Import a table of old records by a mapping. It can be stopped and run again: nothing is entered twice."""
+    from api.cli_import import Asked, import_table
+
+    asked = Asked(file, mapping, by, sheet, dry_run, report, refused, stop_after, to_events)
+    return import_table(_data(context), asked, as_json=json)
+
+
 @app.command()
 def rebuild(
     context: typer.Context,

@@ -91,7 +91,7 @@ def write_credits(
         OSError: the file cannot be written; what was there before stays.
     """
     written = 0
-    with _whole_or_not(path) as temporary, _writer(temporary, format, metadata or {}) as writer:
+    with whole_or_not(path) as temporary, _writer(temporary, format, metadata or {}) as writer:
         for table in credit_tables(facts, timeline, valid_until, progress):
             writer.write_table(table)
             written += len(table)
@@ -99,7 +99,8 @@ def write_credits(
 
 
 @contextmanager
-def _whole_or_not(path: Path) -> Iterator[Path]:
+def whole_or_not(path: Path) -> Iterator[Path]:
+    """Yield the name under which a file is written; it takes its own when it is whole and safe on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         yield temporary

@@ -27,18 +27,19 @@ _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _IDENTITY_NUMBER = re.compile(r"^[0-9]{17}[0-9Xx]$")
 
 
-def _not_personal(name: str) -> str:
+def not_personal(name: str) -> str:
+    """Return a name that is to be kept for ever, unless it looks like personal data."""
     if len(name) in {11, 18} and (_MOBILE_NUMBER.match(name) or _IDENTITY_NUMBER.match(name)):
         raise ValueError("looks like a phone or identity number; use a number the federation issued")
     return name
 
 
 def _actor_not_personal(actor: str) -> str:
-    _not_personal(actor.partition(":")[2])
+    not_personal(actor.partition(":")[2])
     return actor
 
 
-VolunteerNumber = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(_not_personal)]
+VolunteerNumber = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(not_personal)]
 StationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 ProjectId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 OrganisationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]

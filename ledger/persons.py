@@ -7,6 +7,7 @@ text alone, so when the row is erased nobody can test a guess against the log (D
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -68,6 +69,16 @@ class Persons:
         """Keep what is known of a volunteer; what was known before is replaced."""
         with self._pool.connection() as connection:
             connection.execute(_REMEMBER, person)
+
+    def remember_all(self, persons: Collection[Person]) -> None:
+        """Remember many, all or none."""
+        with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+            cursor.executemany(_REMEMBER, persons)
+
+    def forget(self, volunteers: Collection[str]) -> None:
+        """Take persons out of the directory again, whose registration came to nothing."""
+        with self._pool.connection() as connection:
+            connection.execute("DELETE FROM ledger.persons WHERE volunteer = ANY(%s)", (list(volunteers),))
 
     def find(self, volunteer: str) -> Person | None:
         """Return what is known of a volunteer."""

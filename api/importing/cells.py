@@ -1,0 +1,225 @@
+"""Cells: what a cell of a table says, whether it is text or a typed cell of a spreadsheet.
+
+Only what can be read in one way is read. Days that begin with the year and times with a colon need no format; digits
+and letters of full width count as plain ones. Pure functions; each raises `CellError` with the way out.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
+
+Cell = str | int | float | datetime | date | time | timedelta | None
+"""CSV holds text alone. A spreadsheet's TRUE comes as a bool, which is an int."""
+
+_DAY_TEXT = r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})日?"
+_DAY = re.compile(_DAY_TEXT)
+_DAY_DIGITS = re.compile(r"((?:19|20)\d{2})(\d{2})(\d{2})")
+_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_TIME_IN_WORDS = re.compile(r"(\d{1,2})[时点](?:(\d{1,2})分)?")
+_WALL = re.compile(rf"({_DAY_TEXT})[T\s]\s*(.+)")
+_HOURS_AND_MINUTES = re.compile(r"(\d{1,6}):([0-5]\d)(?::[0-5]\d)?")
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
+_SPREADSHEET_ERRORS = {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"}
+_HALF_SECOND = timedelta(microseconds=500_000)
+
+
+class CellError(ValueError):
+    """A cell that does not say what it should: `sentence` about it, `remedy` for it."""
+
+    def __init__(self, sentence: str, remedy: str) -> None:
+        super().__init__(f"{sentence}; {remedy}")
+        self.sentence = sentence
+        self.remedy = remedy
+
+
+def shown(cell: Cell) -> str:
+    """Return a cell as messages quote it: short, and with nothing that a terminal would obey."""
+    text = printable(str(cell)[:41])
+    return f'"{text[:40]}…"' if len(text) > 40 else f'"{text}"'
+
+
+def printable(text: str) -> str:
+    """Return a text with question marks for what does not show."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+
+
+def text_of(cell: Cell) -> str:
+    """Return a cell as plain text, "" for an empty one; whole numbers have no decimals.
+
+    `="0012"`, which is how spreadsheets keep zeros in CSV, is 0012.
+    """
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if not isinstance(cell, str):
+        return str(cell)
+    text = (cell if cell.isascii() else unicodedata.normalize("NFKC", cell)).strip()
+    if text[:1] == "=" and (found := _TEXT_FORMULA.fullmatch(text)):
+        return found.group(1).strip()
+    if text in _SPREADSHEET_ERRORS:
+        raise CellError(f"holds the spreadsheet's error {text}", "mend its formula, or empty the cell")
+    return text
+
+
+def is_empty(cell: Cell) -> bool:
+    """Return whether a cell says nothing."""
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+# --- days and times -------------------------------------------------------------------------------------------------
+
+
+def day_of(cell: Cell, formats: tuple[str, ...] = ()) -> date:
+    """Return a cell as a day."""
+    if isinstance(cell, datetime):
+        return cell.date()
+    if isinstance(cell, date):
+        return cell
+    if isinstance(cell, time | timedelta):
+        raise CellError(f"{shown(cell)} is no day but a time", "check the column")
+    return _day_of_text(text_of(cell), formats)
+
+
+@lru_cache(maxsize=1 << 14)
+def _day_of_text(text: str, formats: tuple[str, ...]) -> date:
+    for form in formats:
+        try:
+            return datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no zone
+        except ValueError:
+            continue
+    found = _DAY.fullmatch(text) or _DAY_DIGITS.fullmatch(text)
+    try:
+        if found:
+            return date(*map(int, found.groups()))
+    except ValueError:
+        raise CellError(f"{shown(text)} is no day that there is", "correct it") from None
+    if text.isdigit():
+        raise CellError(f"{shown(text)} is a number, not a day", "give the column the form of a date and save again")
+    told = " or ".join(formats)
+    remedy = f"write it as {told}" if told else 'write 2018-12-04, or say how days are written: format = "%d/%m/%Y"'
+    raise CellError(f"{shown(text)} is not read as a day", remedy)
+
+
+def seconds_of(cell: Cell, form: str | None = None) -> int:
+    """Return a cell as a time of the day: seconds since midnight, up to 86400 for 24:00."""
+    if isinstance(cell, datetime):
+        cell = (cell + _HALF_SECOND).time()
+    if isinstance(cell, time):
+        return cell.hour * 3600 + cell.minute * 60 + cell.second
+    if isinstance(cell, timedelta):
+        seconds = round(cell.total_seconds())
+        if not 0 <= seconds <= 86_400:
+            raise CellError(f"{shown(cell)} is no time of the day", "check the column")
+        return seconds
+    if isinstance(cell, date):
+        raise CellError(f"{shown(cell)} is a day, not a time", "check the column")
+    return _seconds_of_text(text_of(cell), form)
+
+
+@lru_cache(maxsize=1 << 14)
+def _seconds_of_text(text: str, form: str | None) -> int:
+    if form:
+        try:
+            moment = datetime.strptime(text, form)  # noqa: DTZ007 - the mapping's zone is for the instant
+        except ValueError:
+            pass
+        else:
+            return moment.hour * 3600 + moment.minute * 60 + moment.second
+    if found := _TIME.fullmatch(text) or _TIME_IN_WORDS.fullmatch(text):
+        hour, minute, second = (*(int(part or 0) for part in found.groups()), 0)[:3]
+        seconds = hour * 3600 + minute * 60 + second
+        if minute < 60 and second < 60 and seconds <= 86_400:
+            return seconds
+    remedy = f"write it as {form}" if form else 'write 09:30, or say how times are written: time_format = "%I:%M %p"'
+    raise CellError(f"{shown(text)} is no time of the day", remedy)
+
+
+def moment_of(cell: Cell, formats: tuple[str, ...] = ()) -> datetime:
+    """Return a cell that holds day and time; it has a zone only if the text names one."""
+    if isinstance(cell, datetime):
+        return (cell + _HALF_SECOND).replace(microsecond=0)
+    text = text_of(cell)
+    for form in formats:
+        try:
+            return datetime.strptime(text, form)  # noqa: DTZ007 - the format may hold a zone
+        except ValueError:
+            continue
+    if found := _WALL.fullmatch(text):
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            pass
+        else:
+            return moment.replace(microsecond=0)
+        return at_second(_day_of_text(found.group(1), ()), _seconds_of_text(found.group(5).strip(), None))
+    told = " or ".join(formats)
+    remedy = f"write it as {told}" if told else 'write 2018-12-04 09:30, or say how: format = "%d/%m/%Y %H:%M"'
+    raise CellError(f"{shown(cell)} is not read as a day with a time", remedy)
+
+
+def at_second(day: date, seconds: int) -> datetime:
+    """Return a second of a day, as clocks on walls show it."""
+    return datetime(day.year, day.month, day.day) + timedelta(seconds=seconds)  # noqa: DTZ001 - the zone comes later
+
+
+# --- numbers --------------------------------------------------------------------------------------------------------
+
+
+def whole_of(cell: Cell) -> int:
+    """Return a cell as a whole number."""
+    number = _decimal_of(cell, ".")
+    if number != number.to_integral_value():
+        raise CellError(f"{shown(cell)} is not a whole number", "correct it")
+    return int(number)
+
+
+def minutes_of(cell: Cell, decimal: str) -> int:
+    """Return a cell that counts minutes, to the nearest one."""
+    return _nearest(_decimal_of(cell, decimal))
+
+
+def minutes_of_hours(cell: Cell, decimal: str) -> int:
+    """Return a cell that counts hours, as 3.5 or 3:30, in minutes, to the nearest one."""
+    if isinstance(cell, timedelta):
+        return _nearest(_not_negative(Decimal(round(cell.total_seconds())), cell) / 60)
+    if isinstance(cell, time):
+        return cell.hour * 60 + cell.minute
+    if found := _HOURS_AND_MINUTES.fullmatch(text_of(cell)):
+        return int(found.group(1)) * 60 + int(found.group(2))
+    return _nearest(_decimal_of(cell, decimal) * 60)
+
+
+def _decimal_of(cell: Cell, decimal: str) -> Decimal:
+    if isinstance(cell, datetime | date | time | timedelta):
+        raise CellError(f"{shown(cell)} is no number but a day or time", "give the column the form of a number")
+    text = text_of(cell)
+    other = "," if decimal == "." else "."
+    if other in text:
+        raise CellError(
+            f'{shown(text)} holds "{other}", which may part thousands or decimals',
+            f'write it without, or say so: decimal = "{other}"',
+        )
+    try:
+        number = Decimal(text.replace(decimal, "."))
+    except InvalidOperation:
+        raise CellError(f"{shown(text)} is not a number", "write one such as 3.5") from None
+    if not number.is_finite() or number > 1_000_000_000:
+        raise CellError(f"{shown(text)} is no number that can be meant", "correct it")
+    return _not_negative(number, cell)
+
+
+def _not_negative(number: Decimal, cell: Cell) -> Decimal:
+    if number < 0:
+        raise CellError(f"{shown(cell)} is negative", "correct it")
+    return number
+
+
+def _nearest(number: Decimal) -> int:
+    return int(number.quantize(Decimal(1), ROUND_HALF_UP))

@@ -1,0 +1,59 @@
+"""What is imported: the commands that old records become, and of what kind each of their fields is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["text", "day", "number", "minutes", "instant", "end"]
+"""`text`: names and codes; `end`: an instant that a duration may give as well."""
+
+IMPORTED_COMMANDS = (
+    "found-organisation",
+    "open-station",
+    "close-station",
+    "launch-project",
+    "end-project",
+    "register-volunteer",
+    "withdraw-volunteer",
+    "join-organisation",
+    "leave-organisation",
+    "record-training",
+    "record-opening-balance",
+    "attest-shift",
+    "raise-day-cap",
+    "count-people-served",
+)
+"""In the order in which a new ledger needs them. Scans come from counters; corrections and honours are for people."""
+
+KINDS: dict[str, Kind] = {
+    "check_in": "instant",
+    "check_out": "end",
+    "occurred_at": "instant",
+    "registered_on": "day",
+    "withdrawn_on": "day",
+    "joined_on": "day",
+    "left_on": "day",
+    "completed_on": "day",
+    "as_of": "day",
+    "day": "day",
+    "minutes": "minutes",
+    "learning_minutes": "minutes",
+    "people": "number",
+    "volunteer": "text",
+    "station": "text",
+    "project": "text",
+    "organisation": "text",
+    "parent": "text",
+    "provider": "text",
+    "in_charge": "text",
+    "shift": "text",
+    "raise_id": "text",
+    "kind": "text",
+    "theme": "text",
+    "tier": "text",
+    "content": "text",
+    "evidence": "text",
+    "reason": "text",
+    "text": "text",
+}
+"""Every field of those commands."""

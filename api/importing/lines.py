@@ -1,0 +1,285 @@
+"""Lines: one line of a table as an order of the ledger, or what is wrong with it and the way out.
+
+An order is named so that the same record keeps its name wherever in whichever file it stands: by the columns of the
+mapping's key, or else by what it says. So a file can be sorted, split, extended and imported again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from hashlib import blake2b
+from typing import NamedTuple
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from api.importing.cells import (
+    Cell,
+    CellError,
+    at_second,
+    day_of,
+    is_empty,
+    minutes_of,
+    minutes_of_hours,
+    moment_of,
+    seconds_of,
+    shown,
+    text_of,
+    whole_of,
+)
+from api.importing.columns import Columns
+from api.importing.kinds import KINDS
+from api.importing.mapping import FieldSource, Mapping
+from api.importing.tables import Row
+from api.problems import Fault, fault, fault_of_validation
+from ledger.commands import Order
+from ledger.names import EARLIEST_INSTANT, not_personal
+from ledger.persons import Person
+from ledger.prepare import content_digest
+
+ID_LENGTH_MAX = 120
+
+Said = dict[str, object]
+"""The fields that were read before."""
+Read = Callable[[Sequence[Cell], Said], object]
+"""Read a field from the cells of a line; None where they are empty."""
+
+
+class Line(NamedTuple):
+    """A line: its number, what it orders or why not, and the personal data in it."""
+
+    number: int
+    order: Order | Fault
+    person: Person | None
+    cells: Sequence[Cell]
+
+
+class LineReader:
+    """Reads the lines of one file by one mapping."""
+
+    def __init__(self, mapping: Mapping, columns: Columns, by: str) -> None:
+        columns.require(mapping)
+        self._mapping = mapping
+        self._columns = columns
+        self._by = by
+        self._command = mapping.command_type
+        # In the order of the command's fields, so that a check-out finds its check-in.
+        named = [name for name in self._command.model_fields if name in mapping.fields]
+        self._fields = [(name, self._reader(name, mapping.fields[name])) for name in named]
+        self._key = [columns.place(name) for name in mapping.key]
+
+    def read(self, row: Row) -> Line:
+        """Read a line."""
+        width, cells = len(self._columns.names), row.cells
+        if len(cells) > width and not all(map(is_empty, cells[width:])):
+            detail = f"the line has {len(cells)} cells, the header {width}"
+            remedy = "put a cell that holds the delimiter in quotation marks"
+            return Line(row.line, fault("malformed", f"{detail}; {remedy}", remedy=remedy), None, cells)
+        if len(cells) < width:
+            cells = [*cells, *[None] * (width - len(cells))]
+        order = self._order(cells)
+        person = None if isinstance(order, Fault) else self._person(order, cells)
+        return Line(row.line, order, person, row.cells)
+
+    def columns_of(self, field: str | None) -> str:
+        """Return the columns that a field is made of, for people."""
+        source = self._mapping.fields.get(field or "")
+        if field == "key":
+            return ", ".join(self._mapping.key)
+        return ", ".join(source.columns) if source else ""
+
+    def _order(self, cells: Sequence[Cell]) -> Order | Fault:
+        said: Said = {}
+        for name, read in self._fields:
+            try:
+                value = read(cells, said)
+            except CellError as error:
+                return fault("invalid", f"{name} {error}", field=name, remedy=error.remedy)
+            if value is not None:
+                said[name] = value
+        said.pop(_CHECK_IN_WALL, None)
+        try:
+            command = self._command.model_validate(said)
+        except ValidationError as error:
+            return self._fault_of(error)
+        try:
+            record = self._record(cells) if self._key else content_digest(command)
+        except CellError as error:
+            return fault("invalid", f"key {error}", field="key", remedy=error.remedy)
+        return Order(command=command, source=self._mapping.source, id=record, by=self._by, imported=True)
+
+    def _fault_of(self, error: ValidationError) -> Fault:
+        found = fault_of_validation(error.errors())
+        if error.errors()[0]["type"] != "missing":
+            return found
+        columns = self.columns_of(found.field)
+        remedy = "fill it in (of a formula the result must be stored: open the file in Excel and save it)"
+        return fault("invalid", f"{found.field} is empty: {columns}; {remedy}", field=found.field, remedy=remedy)
+
+    def _record(self, cells: Sequence[Cell]) -> str:
+        """Return what the key says, as the id of a command: readable as far as it is short."""
+        texts = [text_of(cells[place]) for place in self._key]
+        if not all(texts):
+            raise CellError("is empty", "fill in all columns of the key, so that the record has a name")
+        for text in texts:
+            try:
+                not_personal(text)
+            except ValueError:
+                raise CellError("looks like a phone or identity number", "name another column as key") from None
+        record = ":".join(text if text.isascii() and text.isalnum() else quote(text, safe="/") for text in texts)
+        if len(record) > ID_LENGTH_MAX:
+            return "digest:" + blake2b(record.encode(), digest_size=16).hexdigest()
+        return record
+
+    def _person(self, order: Order, cells: Sequence[Cell]) -> Person | None:
+        columns = self._mapping.person
+        if columns is None:
+            return None
+        volunteer = getattr(order.command, "volunteer", "")
+        name, phone, email = (
+            None if column is None else _as_written(cells[self._columns.place(column)])
+            for column in (columns.name, columns.phone, columns.email)
+        )
+        return Person(volunteer, name, phone, email) if name else None
+
+    # --- fields -----------------------------------------------------------------------------------------------------
+
+    def _reader(self, name: str, source: FieldSource) -> Read:
+        if source.constant is not None:
+            value = _constant(name, source)
+            return lambda _cells, _said: value
+        if KINDS[name] in {"instant", "end"}:
+            return self._instant_reader(name, source)
+        place = self._columns.place(source.column or source.hours or "")
+        if name == "text":
+            return lambda cells, _said: _as_written(cells[place])
+        if KINDS[name] == "text":
+            table = None if source.values is None else {text_of(key): told for key, told in source.values.items()}
+            return lambda cells, _said: _name_of(name, source, table, cells[place])
+        read = _cell_reader(name, source)
+        return lambda cells, _said: None if is_empty(cells[place]) else read(cells[place])
+
+    def _instant_reader(self, name: str, source: FieldSource) -> Read:
+        if source.hours or source.minutes:
+            return self._duration_reader(source)
+        zone, ambiguous = self._mapping.zone, self._mapping.ambiguous
+        moment = self._moment_reader(name, source)
+
+        def read(cells: Sequence[Cell], said: Said) -> int | None:
+            wall = moment(cells, said)
+            if wall is None:
+                return None
+            instant = _instant(wall, zone, ambiguous)
+            if instant < EARLIEST_INSTANT:
+                remedy = "enter hours of that time as an opening balance"
+                raise CellError(f"{wall} lies before the year 2000, from which on the ledger keeps shifts", remedy)
+            if name == "check_in":
+                said[_CHECK_IN_WALL] = wall
+            elif name == "check_out":
+                _hold_to(source.hours_max, said.get("check_in"), instant)
+            return instant
+
+        return read
+
+    def _moment_reader(self, name: str, source: FieldSource) -> Callable[[Sequence[Cell], Said], datetime | None]:
+        """Return what reads day and time as clocks on walls show them."""
+        if source.column:
+            place = self._columns.place(source.column)
+            return lambda cells, _said: None if is_empty(cells[place]) else moment_of(cells[place], source.format)
+        day_place = self._columns.place(source.date or "")
+        time_place = self._columns.place(source.time) if source.time else None
+        fixed = None if source.at is None else seconds_of(source.at)
+        # On the day of the check-in, an end before the begin is the next day's.
+        check_in = self._mapping.fields.get("check_in")
+        over_midnight = name == "check_out" and check_in is not None and check_in.date == source.date
+
+        def read(cells: Sequence[Cell], said: Said) -> datetime | None:
+            day, at = cells[day_place], None if time_place is None else cells[time_place]
+            if is_empty(day) or (fixed is None and is_empty(at)):
+                return None
+            wall = at_second(day_of(day, source.format), seconds_of(at, source.time_format) if fixed is None else fixed)
+            begun = said.get(_CHECK_IN_WALL)
+            if over_midnight and isinstance(begun, datetime) and begun.tzinfo is None and wall < begun:
+                wall += timedelta(days=1)
+            return wall
+
+        return read
+
+    def _duration_reader(self, source: FieldSource) -> Read:
+        place = self._columns.place(source.hours or source.minutes or "")
+
+        def read(cells: Sequence[Cell], said: Said) -> int | None:
+            begun = said.get("check_in")
+            if is_empty(cells[place]) or not isinstance(begun, int):
+                return None
+            of = minutes_of_hours if source.hours else minutes_of
+            instant = begun + 60 * of(cells[place], source.decimal)
+            _hold_to(source.hours_max, begun, instant)
+            return instant
+
+        return read
+
+
+_CHECK_IN_WALL = " check-in as the clock showed it"
+"""Beside the fields that were read; no field has such a name."""
+
+
+def _cell_reader(name: str, source: FieldSource) -> Callable[[Cell], object]:
+    """Return what reads a cell that is not empty as a day or a number."""
+    match KINDS[name]:
+        case "day":
+            return lambda cell: day_of(cell, source.format)
+        case "minutes" if source.hours:
+            return lambda cell: minutes_of_hours(cell, source.decimal)
+        case "minutes":
+            return lambda cell: minutes_of(cell, source.decimal)
+        case _:
+            return whole_of
+
+
+def _as_written(cell: Cell) -> str | None:
+    """Return what a person wrote, or none; names of people are not normalised."""
+    return (cell.strip() if isinstance(cell, str) else text_of(cell)) or None
+
+
+def _name_of(name: str, source: FieldSource, table: dict[str, str] | None, cell: Cell) -> str | None:
+    text = text_of(cell)
+    if table is not None:
+        if text in table:
+            return table[text]
+        if text:
+            raise CellError(f"{shown(text)} is not in the table of values", f"add it to fields.{name}.values")
+    if not text:
+        return None
+    return source.prefix + text.zfill(source.digits)
+
+
+def _constant(name: str, source: FieldSource) -> object:
+    value = source.constant
+    if KINDS[name] == "day" and isinstance(value, str):
+        return day_of(value, source.format)
+    return value.isoformat() if isinstance(value, date) and KINDS[name] != "day" else value
+
+
+def _instant(wall: datetime, zone: ZoneInfo, ambiguous: str) -> int:
+    """Return the epoch second at which clocks in the zone showed this."""
+    if wall.tzinfo is not None:
+        return int(wall.timestamp())
+    earlier = wall.replace(tzinfo=zone)
+    first, second = int(earlier.timestamp()), int(earlier.replace(fold=1).timestamp())
+    if first == second:
+        return first
+    if first > second:  # Python counts on from before the gap, or back from behind it
+        raise CellError(f"{wall} never was in {zone}: the clocks went forward then", "correct it")
+    if ambiguous == "refuse":
+        remedy = 'write the offset (2018-10-28T02:30+01:00), or set ambiguous = "earlier" or "later"'
+        raise CellError(f"{wall} came twice in {zone}: the clocks went back then", remedy)
+    return first if ambiguous == "earlier" else second
+
+
+def _hold_to(hours_max: int | None, begun: object, ended: int) -> None:
+    if hours_max is not None and isinstance(begun, int) and ended - begun > 3600 * hours_max:
+        told = datetime.fromtimestamp(ended, UTC) - datetime.fromtimestamp(begun, UTC)
+        raise CellError(f"would make a shift of {told}, over hours_max = {hours_max}", "check both times")

@@ -1,0 +1,317 @@
+"""Mapping files: what each line of a table becomes, as TOML, checked as strictly as rules are.
+
+A mapping names one command, and for each of its fields the column, or whatever else the field is made of. It stands
+for itself: nothing in it depends on the ledger, so the same file and mapping mean the same for ever.
+
+Errors: `MappingError` names line, key and the way out. Whether the columns are in a file, `columns` finds out. This
+module reads text, never files.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping as Dictionary
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from difflib import get_close_matches
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from api.importing.cells import CellError, day_of
+from api.importing.kinds import IMPORTED_COMMANDS, KINDS, Kind
+from ledger.commands import COMMANDS, Command
+from projections.rule_errors import Finding, findings_of, mistake_at, not_toml
+from projections.toml_places import Place, places
+
+SOURCE_PATTERN = r"^/imports/[A-Za-z0-9._-]{1,60}$"
+
+Day = date
+"""A day, where `date` is the name of a field."""
+Encoding = Literal["utf-8", "utf-16", "gb18030", "gbk", "big5", "cp1252"]
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class MappingError(ValueError):
+    """A mapping that cannot be used; the message names the lines, the keys and the remedies."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__(". ".join(map(str, findings)))
+        self.findings = tuple(findings)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _several(value: object) -> object:
+    """One may be written without brackets."""
+    return (value,) if isinstance(value, str) else value
+
+
+class FileForm(_Strict):
+    """How the table is written down. `header_line` names the columns; 0: there is none, and `columns` does."""
+
+    encoding: Encoding = "utf-8"
+    delimiter: Literal[",", ";", "\t", "|"] = ","
+    sheet: str | None = None
+    header_line: Annotated[int, Field(strict=True, ge=0, le=1000)] = 1
+    columns: tuple[ColumnName, ...] = ()
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if (self.header_line == 0) != bool(self.columns):
+            raise mistake_at("columns goes with header_line = 0; write both, or neither", "header_line")
+        return self
+
+
+class FieldSource(_Strict):
+    """What a field is made of. Exactly one way: see `WAYS`."""
+
+    column: ColumnName | None = None
+    constant: str | int | Day | None = None
+    values: dict[str, str] | None = None
+    prefix: str = ""
+    digits: Annotated[int, Field(strict=True, ge=0, le=32)] = 0
+    format: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
+    date: ColumnName | None = None
+    time: ColumnName | None = None
+    at: TimeOfDay | None = None
+    time_format: str | None = None
+    hours: ColumnName | None = None
+    minutes: ColumnName | None = None
+    decimal: Literal[".", ","] = "."
+    hours_max: Annotated[int, Field(strict=True, ge=1, le=168)] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it is made of."""
+        return tuple(name for name in (self.column, self.date, self.time, self.hours, self.minutes) if name)
+
+
+WAYS: dict[Kind, tuple[tuple[str, ...], ...]] = {
+    "text": (("column",), ("constant",)),
+    "day": (("column",), ("constant",)),
+    "number": (("column",), ("constant",)),
+    "minutes": (("column",), ("hours",), ("constant",)),
+    "instant": (("column",), ("date", "time"), ("date", "at"), ("constant",)),
+    "end": (("column",), ("date", "time"), ("date", "at"), ("hours",), ("minutes",)),
+}
+"""By the kind of field, the keys that say where its value comes from."""
+
+_EXTRAS: dict[Kind, set[str]] = {
+    "text": {"values", "prefix", "digits"},
+    "day": {"format"},
+    "number": set(),
+    "minutes": {"decimal"},
+    "instant": {"format", "time_format"},
+    "end": {"format", "time_format", "decimal", "hours_max"},
+}
+
+
+def _column_alone(value: object) -> object:
+    """A field that is a column as it stands may be written as the column's name."""
+    return {"column": value} if isinstance(value, str) else value
+
+
+class Person(_Strict):
+    """Columns for the directory of persons: personal data, which never enter an event."""
+
+    name: ColumnName
+    phone: ColumnName | None = None
+    email: ColumnName | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it is made of."""
+        return tuple(name for name in (self.name, self.phone, self.email) if name)
+
+
+class Mapping(_Strict):
+    """A mapping. `lines` tells on which line of its text each key stands."""
+
+    command: str
+    source: Annotated[str, StringConstraints(pattern=SOURCE_PATTERN)]
+    key: Annotated[tuple[ColumnName, ...], BeforeValidator(_several)] = ()
+    time_zone: str | None = None
+    ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
+    file: FileForm = FileForm()
+    fields: dict[str, Annotated[FieldSource, BeforeValidator(_column_alone)]]
+    person: Person | None = None
+
+    _lines: dict[Place, int] = {}
+
+    @property
+    def lines(self) -> Dictionary[Place, int]:
+        """The line of each key."""
+        return self._lines
+
+    @property
+    def command_type(self) -> type[Command]:
+        """The command each line becomes."""
+        return COMMANDS[self.command]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of days with times."""
+        return ZoneInfo(self.time_zone or "UTC")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check_command()
+        for name, source in self.fields.items():
+            _check_field(self.command, name, source)
+        for name, field in self.command_type.model_fields.items():
+            if field.is_required() and name not in self.fields:
+                raise mistake_at(f'{name} is missing; {self.command} needs it: {name} = "the column"', "fields")
+        self._check_zone()
+        self._check_personal()
+        return self
+
+    def _check_command(self) -> None:
+        if self.command in IMPORTED_COMMANDS:
+            return
+        if self.command in {"check-in", "check-out"}:
+            raise mistake_at(f"{self.command} is a scan, which no import makes; write attest-shift", "command")
+        meant = get_close_matches(self.command, IMPORTED_COMMANDS, n=1)
+        remedy = f"did you mean {meant[0]}?" if meant else f"write one of {', '.join(IMPORTED_COMMANDS)}"
+        raise mistake_at(f'no command "{self.command}" is imported; {remedy}', "command")
+
+    def _check_zone(self) -> None:
+        made = [name for name, source in self.fields.items() if source.date or KINDS[name] in {"instant", "end"}]
+        if self.time_zone is None:
+            if made:
+                raise mistake_at(f'time_zone is missing; {made[0]} needs it: time_zone = "Asia/Shanghai"', "fields")
+            return
+        try:
+            ZoneInfo(self.time_zone)
+        except (KeyError, ValueError, OSError):
+            raise mistake_at(
+                f'"{self.time_zone}" is no time zone; write one such as "Asia/Shanghai"', "time_zone"
+            ) from None
+
+    def _check_personal(self) -> None:
+        """Personal data must not come into events, not even by the name of a command."""
+        if self.person is None:
+            personal: set[str] = set()
+        elif self.command != "register-volunteer":
+            raise mistake_at("person goes with register-volunteer; import persons with their registration", "person")
+        else:
+            personal = set(self.person.columns)
+        if text := self.fields.get("text"):
+            personal |= set(text.columns)
+        for number, column in enumerate(self.key):
+            if column in personal:
+                sentence = f'"{column}" holds personal data, and a key is kept for ever; name a column with a number'
+                raise mistake_at(sentence, "key", number)
+
+
+def _check_field(command: str, name: str, source: FieldSource) -> None:
+    known = COMMANDS[command].model_fields
+    if name not in known:
+        meant = get_close_matches(name, known, n=1)
+        remedy = f"did you mean {meant[0]}?" if meant else f"it has {', '.join(known)}"
+        raise mistake_at(f"{command} has no field {name}; {remedy}", "fields", name)
+    kind = KINDS[name]
+    said = source.model_fields_set
+    ways = {key for way in WAYS[kind] for key in way}
+    if wrong := sorted(said - ways - _EXTRAS[kind]):
+        raise mistake_at(f"{wrong[0]} says nothing about {name}; {_ways_in_words(kind)}", "fields", name, wrong[0])
+    if said & ways not in [set(way) for way in WAYS[kind]]:
+        raise mistake_at(f"does not say where {name} comes from, in one way; {_ways_in_words(kind)}", "fields", name)
+    for form in (*source.format, *filter(None, [source.time_format])):
+        _check_format(form, name, whole=form in source.format)
+    _check_constants(command, name, source)
+
+
+def _check_constants(command: str, name: str, source: FieldSource) -> None:
+    """What the mapping itself says must be what the command takes, or every line would be refused."""
+    said: list[tuple[str | int | Day, tuple[str, ...]]] = [
+        (value, ("values", key)) for key, value in (source.values or {}).items()
+    ]
+    if source.constant is not None:
+        said.append((source.constant, ("constant",)))
+    for value, place in said:
+        try:
+            why = None if KINDS[name] == "day" and day_of(value, source.format) else _refuses(command, name, value)
+        except CellError as error:
+            raise mistake_at(str(error), "fields", name, *place) from None
+        if why:
+            raise mistake_at(f'"{value}" is no {name}: {why}; correct it', "fields", name, *place)
+
+
+def _refuses(command: str, name: str, value: str | int | Day) -> str | None:
+    """Return what is wrong with the value of a field, if anything."""
+    try:
+        COMMANDS[command].model_validate({name: value.isoformat() if isinstance(value, Day) else value})
+    except ValidationError as error:
+        for problem in error.errors():
+            if problem["loc"][:1] == (name,):
+                return problem["msg"].removeprefix("Value error, ")
+    return None
+
+
+def _check_format(form: str, name: str, *, whole: bool) -> None:
+    """A format must be able to say what it is for."""
+    moment = datetime(2015, 12, 31, 21, 45)  # noqa: DTZ001 - it is written down and read again
+    key = "format" if whole else "time_format"
+    try:
+        read = datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007 - the same
+    except ValueError:
+        raise mistake_at(f'"{form}" is no format; write one such as "%d/%m/%Y"', "fields", name, key) from None
+    if whole and read.date() != moment.date():
+        raise mistake_at(f'"{form}" does not name year, month and day; write %Y, %m and %d', "fields", name, key)
+    if not whole and read.time() != moment.time():
+        raise mistake_at(f'"{form}" does not name hour and minute; write %H and %M, or %I, %M and %p', "fields", name)
+
+
+def _ways_in_words(kind: Kind) -> str:
+    return "write " + " or ".join("{ " + ", ".join(f"{key} = …" for key in way) + " }" for way in WAYS[kind])
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def parse_mapping(text: str) -> Mapping:
+    """Read a mapping.
+
+    Raises:
+        MappingError
+    """
+    try:
+        said = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        finding = not_toml(text, str(error))
+        raise MappingError([replace(finding, key="mapping", sentence=f"this is not TOML: {error}")]) from None
+    lines = places(text)
+    try:
+        mapping = Mapping.model_validate(said)
+    except ValidationError as error:
+        raise MappingError([_told(finding) for finding in findings_of(error, lines)]) from None
+    mapping._lines.update(lines)  # noqa: SLF001 - its own
+    return mapping
+
+
+def _told(finding: Finding) -> Finding:
+    """Say what was meant by an unknown key, and drop the name of what was checked as a whole."""
+    key = finding.key if finding.key != "timeline" else "mapping"
+    if finding.sentence == "unknown key" and not finding.remedy.startswith("did you mean"):
+        meant = get_close_matches(key.rpartition(".")[2], _known_keys(), n=1)
+        if meant:
+            return replace(finding, key=key, remedy=f"did you mean {meant[0]}?")
+    return replace(finding, key=key)
+
+
+def _known_keys() -> list[str]:
+    return [key for model in (Mapping, FileForm, FieldSource, Person) for key in model.model_fields]

@@ -1,0 +1,182 @@
+"""Reports: what became of each line as CSV, and the refused lines in the form of the file they came from.
+
+Cells of a report never begin with a sign that a spreadsheet takes for a formula: an apostrophe is put before them. The
+refused lines are the keeper's own and stay as they are, so that the file can be imported once they are mended.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+
+from api.export import whole_or_not
+from api.importing.cells import Cell
+from api.importing.lines import LineReader
+from api.importing.mapping import FileForm
+from api.importing.running import Outcome
+from api.importing.tables import CODECS, Table, is_excel
+from api.problems import Fault
+
+REPORT_COLUMNS = (
+    "line",
+    "outcome",
+    "rejection",
+    "field",
+    "columns",
+    "detail",
+    "remedy",
+    "retry",
+    "name",
+    "position",
+    "shift",
+)
+WHY_COLUMNS = ("import_line", "import_rejection", "import_detail")
+"""What a file of refused lines has beside the columns of the file they came from."""
+
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def harmless(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
+
+
+class Report(Protocol):
+    """Takes what became of lines."""
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write a slice down."""
+
+
+# --- every line -----------------------------------------------------------------------------------------------------
+
+
+class _EveryLine:
+    def __init__(self, path: Path, reader: LineReader, stack: ExitStack, *, dry_run: bool) -> None:
+        # With the mark by which Excel knows UTF-8.
+        temporary = stack.enter_context(whole_or_not(path))
+        self._csv = csv.writer(stack.enter_context(temporary.open("w", encoding="utf-8-sig", newline="")))
+        self._csv.writerow(REPORT_COLUMNS)
+        self._reader = reader
+        self._accepted = "would-be-accepted" if dry_run else "accepted"
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        self._csv.writerows(self._row(outcome) for outcome in outcomes)
+
+    def _row(self, outcome: Outcome) -> list[object]:
+        line, answer, fault = outcome
+        name = "" if isinstance(line.order, Fault) else line.order.name
+        if fault is None:
+            word = self._accepted if outcome.word == "accepted" else outcome.word
+            position, shift = (answer.position, answer.shift) if answer else (None, None)
+            return [line.number, word, "", "", "", "", "", "", name, position or "", shift or ""]
+        told = (fault.rejection, fault.field or "", self._reader.columns_of(fault.field), fault.detail, fault.remedy)
+        return [line.number, outcome.word, *map(harmless, told), str(fault.retry).lower(), name, "", ""]
+
+
+# --- refused lines --------------------------------------------------------------------------------------------------
+
+
+class _Writer(Protocol):
+    def row(self, cells: Sequence[Cell]) -> None: ...
+
+
+class _CsvWriter:
+    def __init__(self, path: Path, form: FileForm, stack: ExitStack) -> None:
+        file = stack.enter_context(path.open("w", encoding=CODECS[form.encoding], newline=""))
+        self._csv = csv.writer(file, delimiter=form.delimiter)
+
+    def row(self, cells: Sequence[Cell]) -> None:
+        self._csv.writerow(["" if cell is None else cell for cell in cells])
+
+
+class _SheetWriter:
+    def __init__(self, path: Path, sheet: str | None, stack: ExitStack) -> None:
+        book = Workbook(write_only=True)
+        self._sheet = book.create_sheet(sheet)
+        stack.push(lambda kind, _error, _trace: book.save(path) if kind is None else None)
+
+    def row(self, cells: Sequence[Cell]) -> None:
+        self._sheet.append([self._cell(cell) for cell in cells])
+
+    def _cell(self, value: Cell) -> object:
+        if not isinstance(value, str):
+            return value
+        cell = WriteOnlyCell(self._sheet, value)
+        cell.data_type = "s"  # never a formula
+        return cell
+
+
+class _RefusedLines:
+    """Made with the first line that is refused, if there is one."""
+
+    def __init__(self, path: Path, table: Table, form: FileForm, sheet: str | None, stack: ExitStack) -> None:
+        self._path, self._table, self._form, self._sheet, self._stack = path, table, form, sheet, stack
+        # A file of refused lines that is imported itself has told why once.
+        self._kept = [place for place, name in enumerate(table.columns) if name not in WHY_COLUMNS]
+        self._writer: _Writer | None = None
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.fault is not None:
+                self._writer = self._writer or self._begin()
+                cells = outcome.line.cells
+                more = cells[len(self._table.columns) :]
+                self._writer.row([*self._own(cells), *self._why(outcome.line.number, outcome.fault), *more])
+
+    def _why(self, line: int, fault: Fault) -> list[Cell]:
+        """Return what is put beside a line; nothing where columns have no names to tell them apart."""
+        codec = CODECS[self._form.encoding]
+        detail = harmless(fault.detail).encode(codec, "replace").decode(codec)
+        return [line, fault.rejection, detail] if self._form.header_line else []
+
+    def _own(self, cells: Sequence[Cell]) -> list[Cell]:
+        return [cells[place] if place < len(cells) else None for place in self._kept]
+
+    def _begin(self) -> _Writer:
+        """Write down what stands above the lines, so that the same mapping reads them."""
+        excel = is_excel(self._path)
+        temporary = self._stack.enter_context(whole_or_not(self._path))
+        writer: _Writer = (
+            _SheetWriter(temporary, self._sheet, self._stack)
+            if excel
+            else _CsvWriter(temporary, self._form, self._stack)
+        )
+        line = 1
+        for row in self._table.above:
+            for _ in range(row.line - line):
+                writer.row([])
+            writer.row(row.cells)
+            line = row.line + 1 + sum(cell.count("\n") for cell in row.cells if isinstance(cell, str) and not excel)
+        for _ in range(self._form.header_line - line):
+            writer.row([])
+        if self._form.header_line:
+            writer.row([*self._own(self._table.columns), *WHY_COLUMNS])
+        return writer
+
+
+@contextmanager
+def reports(
+    table: Table,
+    reader: LineReader,
+    form: FileForm,
+    report: Path | None,
+    refused: Path | None,
+    sheet: str | None,
+    *,
+    dry_run: bool,
+) -> Iterator[list[Report]]:
+    """Open the reports that were asked for; they are there when the import has come to its end."""
+    with ExitStack() as stack:
+        opened: list[Report] = []
+        if report:
+            opened.append(_EveryLine(report, reader, stack, dry_run=dry_run))
+        if refused:
+            opened.append(_RefusedLines(refused, table, form, sheet, stack))
+        yield opened
