@@ -34,7 +34,8 @@ def port() -> int:
 def shell(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Shell]:
     """A shell beside a running demonstration, as after `make run`."""
     directory = tmp_path_factory.mktemp("readme")
-    (directory / "rules").symlink_to(ROOT / "rules")
+    for folder in ("rules", "docs"):
+        (directory / folder).symlink_to(ROOT / folder)
     (directory / ".venv").symlink_to(Path(sys.prefix))
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "HOURS_", "PG"))
@@ -85,6 +86,10 @@ def test_a_stations_developer_gets_to_a_check_in(shell: Shell, port: int) -> Non
 
 def test_a_keeper_backs_up_and_restores(shell: Shell, port: int) -> None:
     assert run_page(shell, (ROOT / "docs" / "operations.md").read_text(), port) == 3
+
+
+def test_a_keeper_imports_old_records(shell: Shell, port: int) -> None:
+    assert run_page(shell, (ROOT / "docs" / "import.md").read_text("utf-8"), port) > 12
 
 
 def test_make_run_prints_what_is_shown(shell: Shell, port: int) -> None:
