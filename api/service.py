@@ -53,11 +53,11 @@ class OpenLedger:
         self.data = data
         self.clock = clock
         self.log = database.log
-        self.keys = Keys(database.pool)
+        self.keys = Keys(database.reserved)
         self.intake = Intake(database, clock)
         store.create_tables(database)
         self.keys.create_table()
-        self.signatures = Signatures(database.pool)
+        self.signatures = Signatures(database.reserved)
         self.signatures.create_table()
         self.candidates = Candidates(database.pool)
         self.candidates.create_table()
@@ -126,10 +126,12 @@ class OpenLedger:
 
 
 @contextmanager
-def open_ledger(data: Path, url: str | None = None) -> Iterator[OpenLedger]:
-    """Open a ledger: the server DATABASE_URL names, or the embedded one in the data directory."""
+def open_ledger(data: Path, url: str | None = None, *, kept: bool = False) -> Iterator[OpenLedger]:
+    """Open a ledger: the server DATABASE_URL names, or the embedded one in the data directory, which is kept running
+    where that is wanted: a service outlives a crash of it, a command ends with it.
+    """
     data.mkdir(parents=True, exist_ok=True)
-    with serving(data, url) as found, Database.open(found) as database:
+    with serving(data, url, kept=kept) as found, Database.open(found) as database:
         yield OpenLedger(database, data)
 
 
