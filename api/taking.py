@@ -27,7 +27,7 @@ from ledger.group_commit import QueueFull
 from ledger.plain.block import Block
 from projections.rule_check import require_sound
 from projections.rules import RulesError
-from replay.store import NoGenerationError
+from replay import store
 
 T = TypeVar("T")
 
@@ -163,6 +163,8 @@ async def _seen(service: Service) -> int:
 
 def _position_of(service: Service) -> int:
     try:
-        return service.ledger.current_generation().position
-    except (NoGenerationError, psycopg.OperationalError):
+        with service.ledger.database.reserved.connection() as connection:  # no reader keeps a station waiting
+            generation = store.current_generation(connection)
+    except psycopg.OperationalError:
         return 0
+    return generation.position if generation else 0

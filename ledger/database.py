@@ -1,4 +1,7 @@
-"""One ledger's database: its pool of connections, its tables, its log.
+"""One ledger's database: its pools of connections, its tables, its log.
+
+There are two pools, so that readers, however many and slow, never keep waiting whoever takes commands, knows keys or
+follows the log: those have connections of their own.
 
 Opening it makes the tables where they are missing. Nothing here decides or derives.
 """
@@ -19,14 +22,25 @@ from ledger.writing import configure
 SCHEMA = Path(__file__).with_name("schema.sql")
 SCHEMA_LOCK = 0x736368656D61  # "schema"
 POOL_SIZE_MAX = 10
+RESERVED_SIZE_MAX = 6
+"""One for the writer, two for the follower, and the rest for keys and signatures."""
+
+WAIT_SECONDS_MAX = 10.0
+"""How long anybody waits for a connection: as long as for the writers' lock. A restart of the server takes less."""
+
+RECONNECT_SECONDS = 2.0
+"""How long the pool tries to connect by itself. Its pauses double each time, so a pool that went on trying through a
+long outage would find the server again long after it is back; having given up, it tries again for the next caller."""
 
 
 class Database:
     """A ledger's database. Use it as a context manager, or close it."""
 
-    def __init__(self, url: str, pool: Pool) -> None:
+    def __init__(self, url: str, pool: Pool, reserved: Pool) -> None:
         self.url = url
         self.pool = pool
+        self.reserved = reserved
+        """For the writer, the follower and keys; for nothing that a reader can ask for."""
         self.log = Log(pool)
 
     @classmethod
@@ -34,20 +48,12 @@ class Database:
         """Open the database at a libpq URL and make the ledger's tables where they are missing."""
         with psycopg.connect(url) as connection:
             create_tables(connection)
-        pool: Pool = ConnectionPool(
-            url,
-            kwargs={"autocommit": True},
-            configure=configure,
-            check=ConnectionPool.check_connection,  # a server that was restarted costs no caller an error
-            min_size=1,
-            max_size=POOL_SIZE_MAX,
-            open=True,
-        )
-        return cls(url, pool)
+        return cls(url, _pool(url, "readers", POOL_SIZE_MAX), _pool(url, "reserved", RESERVED_SIZE_MAX))
 
     def close(self) -> None:
         """Close every connection."""
         self.pool.close()
+        self.reserved.close()
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +62,21 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _pool(url: str, name: str, size_max: int) -> Pool:
+    return ConnectionPool(
+        url,
+        name=name,
+        kwargs={"autocommit": True},
+        configure=configure,
+        check=ConnectionPool.check_connection,  # a server that was restarted costs no caller an error
+        min_size=1,
+        max_size=size_max,
+        timeout=WAIT_SECONDS_MAX,
+        reconnect_timeout=RECONNECT_SECONDS,
+        open=True,
+    )
 
 
 def create_tables(connection: Connection[Any]) -> None:

@@ -56,7 +56,7 @@ class Intake:
     """Takes orders for one ledger."""
 
     def __init__(self, database: Database, clock: Clock = system_clock) -> None:
-        self._pool = database.pool
+        self._pool = database.reserved
         self._clock = clock
         self._memory = Memory()
         self._careful = False
