@@ -8,13 +8,16 @@ Opening it makes the tables where they are missing. Nothing here decides or deri
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 from psycopg import Connection
-from psycopg_pool import ConnectionPool
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ledger.log import Log, Pool
 from ledger.writing import configure
@@ -28,9 +31,8 @@ RESERVED_SIZE_MAX = 6
 WAIT_SECONDS_MAX = 10.0
 """How long anybody waits for a connection: as long as for the writers' lock. A restart of the server takes less."""
 
-RECONNECT_SECONDS = 2.0
-"""How long the pool tries to connect by itself. Its pauses double each time, so a pool that went on trying through a
-long outage would find the server again long after it is back; having given up, it tries again for the next caller."""
+RECONNECT_SECONDS = 0.5
+"""How often those who wait have the server tried again, while it is away."""
 
 
 class Database:
@@ -64,8 +66,24 @@ class Database:
         self.close()
 
 
+class _PatientPool(ConnectionPool[Connection[TupleRow]]):
+    """A pool that finds a server again as soon as it is back.
+
+    A pool's own pauses between attempts double each time, so that after an outage of a minute it may wait for another;
+    and those who wait when it gives up get nothing, though the server be back, until somebody else asks.
+    """
+
+    def getconn(self, timeout: float | None = None) -> Connection[TupleRow]:
+        """Return a connection; while there is none, ask for one again and again."""
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        while (left := deadline - time.monotonic()) > RECONNECT_SECONDS:
+            with suppress(PoolTimeout):
+                return super().getconn(RECONNECT_SECONDS)
+        return super().getconn(max(left, 0.0))
+
+
 def _pool(url: str, name: str, size_max: int) -> Pool:
-    return ConnectionPool(
+    return _PatientPool(
         url,
         name=name,
         kwargs={"autocommit": True},

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 START_SECONDS_MAX = 120
 """After a crash the server first replays its own log, and the wheel gives up waiting after ten seconds; we do not."""
 
-LOOK_SECONDS = 0.5
-AWAY_LOOKS = 3
+LOOK_SECONDS = 0.25
+AWAY_LOOKS = 4
 """A server that is away for so many looks is started again; one that somebody restarts by hand is back by then."""
 
 DATABASE = "ledger"
