@@ -27,7 +27,8 @@ class Checks:
     """What was found so far, and how the log began."""
 
     def __init__(self, seen: Seen, readers: list[Path]) -> None:
-        self.losses: list[str] = []
+        self.losses: dict[str, None] = {}
+        """Each is counted once, however often it is seen again."""
         self.digests: list[str] = []
         """Of each event, by position."""
         self._seen = seen
@@ -38,8 +39,8 @@ class Checks:
 
     def lose(self, lost: bool, what: str) -> None:  # noqa: FBT001 - a finding, and what it is
         """Count a loss, if it is one."""
-        if lost:
-            self.losses.append(what)
+        if lost and what not in self.losses:
+            self.losses[what] = None
             say(f"LOSS: {what}")
 
     def look(self, ledger: OpenLedger) -> None:
