@@ -67,6 +67,7 @@ class Turns:
 
     def __init__(self, at_once: int, seconds_max: float) -> None:
         self._limiter = CapacityLimiter(at_once)
+        self.at_once = at_once
         self.seconds_max = seconds_max
 
     @asynccontextmanager

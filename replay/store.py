@@ -122,9 +122,20 @@ def list_generations(connection: Any_Connection) -> list[Generation]:
     return [_generation(row) for row in connection.execute(f"{_GENERATION} ORDER BY id").fetchall()]
 
 
-def lock_generation(connection: Any_Connection, generation: int) -> Generation | None:
-    """Return a generation and keep it from being dropped or switched to by others, until the transaction ends."""
-    row = connection.execute(f"{_GENERATION} WHERE id = %s FOR UPDATE", (generation,)).fetchone()
+def lock_generation(
+    connection: Any_Connection, generation: int, timeout_seconds: int | None = None
+) -> Generation | None:
+    """Return a generation and keep it from being dropped or switched to by others, until the transaction ends.
+
+    Raises:
+        LockHeldError: another session has held it for so long (`FOLLOWER_LOCK_SECONDS_MAX`, if nothing is said).
+    """
+    seconds = FOLLOWER_LOCK_SECONDS_MAX if timeout_seconds is None else timeout_seconds
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{seconds}s",))
+    try:
+        row = connection.execute(f"{_GENERATION} WHERE id = %s FOR UPDATE", (generation,)).fetchone()
+    except LockNotAvailable:
+        raise LockHeldError(f"another session has held generation {generation} for {seconds} s") from None
     return _generation(row) if row else None
 
 

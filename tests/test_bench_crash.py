@@ -38,7 +38,7 @@ def test_nothing_is_lost_when_server_and_database_are_killed_at_named_steps(tmp_
 
 
 def test_a_ledger_that_forgets_names_is_found_out(tmp_path: Path) -> None:
-    code, said = crash(tmp_path, "--rounds", "2", "--steps", "before the answer", "--sabotage", "forget-names")
+    code, said = crash(tmp_path, "--rounds", "1", "--steps", "before the answer", "--sabotage", "forget-names")
     assert said["losses"] > 0
     assert code == 1
 
