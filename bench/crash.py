@@ -76,6 +76,16 @@ def plan(rounds: int, steps: list[str]) -> list[Round]:
     return [Round(step, victim, 2 if number % 3 == 2 else 1) for number, (step, victim) in enumerate(chosen)]
 
 
+def found(ledger: OpenLedger) -> None:
+    """Enter the station and the volunteers, and make read models."""
+    members = (RegisterVolunteer(volunteer=name, registered_on=date(2016, 3, 5)) for name in VOLUNTEERS)
+    commands = [OpenStation(station=STATION, kind="city"), *members]
+    ledger.intake.execute(
+        [Order(command=one, source="/drill", id=str(n), by="system:drill") for n, one in enumerate(commands)]
+    )
+    ledger.make_ready()
+
+
 class Served(NamedTuple):
     """A server that runs."""
 
@@ -103,7 +113,7 @@ class Drill:
     def prepared(self) -> Iterator[None]:
         """Make the ledger; let followers follow, and have a process at hand from which servers are forked."""
         with serving(self.data) as url, open_ledger(self.data) as ledger:
-            self._found(ledger)
+            found(ledger)
             self._token = ledger.keys.make(Role.STATION, STATION)[1]
             self._admin = ledger.keys.make(Role.ADMIN, "admin")[1]
         with serving(self.data):  # between rounds, too: so followers need not wait for the next one
@@ -129,14 +139,6 @@ class Drill:
                     reader.kill()
                     reader.wait()
                 log.close()
-
-    def _found(self, ledger: OpenLedger) -> None:
-        members = (RegisterVolunteer(volunteer=name, registered_on=date(2016, 3, 5)) for name in VOLUNTEERS)
-        commands = [OpenStation(station=STATION, kind="city"), *members]
-        ledger.intake.execute(
-            [Order(command=one, source="/drill", id=str(n), by="system:drill") for n, one in enumerate(commands)]
-        )
-        ledger.make_ready()
 
     def _wait_for_readers(self) -> None:
         """Let the independent followers come to the end of the log."""

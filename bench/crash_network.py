@@ -148,7 +148,7 @@ class Client(Thread):
     def run(self) -> None:
         """Upload until told to stop."""
         while not self._halt.is_set():
-            self._waiting += _shifts(random.randrange(1, EVENTS_MAX // 2))
+            self._waiting += shifts(random.randrange(1, EVENTS_MAX // 2))
             random.shuffle(self._waiting)
             batch = self._waiting[:EVENTS_MAX]
             self._seen.send(batch)
@@ -175,7 +175,7 @@ class Client(Thread):
         return list(told["answers"]) if response.status == 200 else None
 
 
-def _shifts(number: int) -> list[dict[str, Any]]:
+def shifts(number: int) -> list[dict[str, Any]]:
     """Return the events of new shifts; one in twenty is of a volunteer whom nobody knows."""
     events = []
     for _ in range(number):

@@ -24,7 +24,9 @@ from bench.crash_steps import SABOTAGES, STEPS, kill, replaced, watch
 from projections.rules import parse_timeline
 from replay.archivist import Archivist, Policy
 
-EAGER = Policy(events_behind_max=100, seconds_behind_max=0.2, look_seconds=0.1, check_seconds=1.0)
+EAGER = Policy(
+    events_behind_max=100, seconds_behind_max=0.2, look_seconds=0.1, check_seconds=1.0, retry_seconds_max=0.5
+)
 
 
 class ServerOrder(NamedTuple):
