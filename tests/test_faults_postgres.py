@@ -251,7 +251,6 @@ def test_a_disk_that_is_full_stops_nothing_for_longer_than_it_is_full(small_disk
 
         kill(DATABASE, 0, data)
         answer = first(loaded, lambda answer: answer.json().get("rejection") == "unavailable")
-        time.sleep(2)  # it is tried to start it meanwhile
         ballast.unlink()
         loaded.goes_on()
 
