@@ -10,12 +10,22 @@ from psycopg import errors
 from psycopg_pool import PoolTimeout
 
 from api.problems import Fault, fault
-from ledger.intake import ConnectionLostError
+from ledger.intake import ConnectionLostError, ReadOnlyError
 from ledger.writing import LockHeldError
 
 NO_CONNECTION_FREE = "all connections for reading are in use; ask again in a moment"
-_LOST = "the database ended the connection; send it again, and be told whether it was recorded"
-_STARTING = "the database is being started or stopped; nothing was recorded, send it again in a moment"
+_TOLD: tuple[tuple[type[Exception], str, str | None], ...] = (
+    (LockHeldError, "locked", "{error}; nothing was recorded, send it again in a moment"),
+    (errors.LockNotAvailable, "locked", None),
+    (errors.DiskFull, "disk-full", None),
+    (ReadOnlyError, "unavailable", "{error} now; nothing was recorded, send it again in a moment"),
+    (
+        ConnectionLostError,
+        "unavailable",
+        "the database ended the connection; send it again, and be told whether it was recorded",
+    ),
+)
+"""Errors of the database, the problem each is, and what is said instead of the problem's own sentence."""
 
 
 def fault_of_database(error: Exception, *, reachable: bool = False) -> Fault:
@@ -24,17 +34,9 @@ def fault_of_database(error: Exception, *, reachable: bool = False) -> Fault:
     Args:
         reachable: whether it is known to answer others: then who got no connection came at a busy time.
     """
-    match error:
-        case errors.LockNotAvailable():
-            held = f"{error}; nothing was recorded, send it again in a moment"
-            return fault("locked", held if isinstance(error, LockHeldError) else None)
-        case errors.DiskFull():
-            return fault("disk-full")
-        case PoolTimeout() if reachable:
-            return fault("busy", NO_CONNECTION_FREE)
-        case ConnectionLostError():
-            return fault("unavailable", _LOST)
-        case errors.AdminShutdown() | errors.CrashShutdown() | errors.CannotConnectNow():
-            return fault("unavailable", _STARTING)
-        case _:
-            return fault("unavailable")
+    if reachable and isinstance(error, PoolTimeout):
+        return fault("busy", NO_CONNECTION_FREE)
+    for kind, rejection, said in _TOLD:
+        if isinstance(error, kind):
+            return fault(rejection, said and said.format(error=error))
+    return fault("unavailable")

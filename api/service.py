@@ -88,6 +88,12 @@ class OpenLedger:
             raise store.NoGenerationError
         return generation
 
+    def reached(self) -> int:
+        """Return the position of the read models, to whoever has written: no reader keeps them waiting."""
+        with self.database.reserved.connection() as connection:
+            generation = store.current_generation(connection)
+        return generation.position if generation else 0
+
     def catch_up(self) -> None:
         """Bring the read models to the head of the log, where no server does it."""
         Follower(self.database).catch_up()

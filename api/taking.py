@@ -27,7 +27,6 @@ from ledger.group_commit import QueueFull
 from ledger.plain.block import Block
 from projections.rule_check import require_sound
 from projections.rules import RulesError
-from replay import store
 
 T = TypeVar("T")
 
@@ -163,8 +162,6 @@ async def _seen(service: Service) -> int:
 
 def _position_of(service: Service) -> int:
     try:
-        with service.ledger.database.reserved.connection() as connection:  # no reader keeps a station waiting
-            generation = store.current_generation(connection)
+        return service.ledger.reached()
     except psycopg.OperationalError:
         return 0
-    return generation.position if generation else 0

@@ -75,11 +75,12 @@ class _PatientPool(ConnectionPool[Connection[TupleRow]]):
 
     def getconn(self, timeout: float | None = None) -> Connection[TupleRow]:
         """Return a connection; while there is none, ask for one again and again."""
-        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
-        while (left := deadline - time.monotonic()) > RECONNECT_SECONDS:
+        seconds = self.timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
             with suppress(PoolTimeout):
-                return super().getconn(RECONNECT_SECONDS)
-        return super().getconn(max(left, 0.0))
+                return super().getconn(min(left, RECONNECT_SECONDS))
+        raise PoolTimeout(f"no connection to the database within {seconds:g} s")
 
 
 def _pool(url: str, name: str, size_max: int) -> Pool:

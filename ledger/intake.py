@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
-from psycopg.errors import UniqueViolation
+from psycopg.errors import ReadOnlySqlTransaction, UniqueViolation
 
 from ledger.answers import ONE_BY_ONE, Answer, Terms, require_one_batch
 from ledger.batch import Batch, Clock, ForgottenError, Told
@@ -50,6 +50,10 @@ def system_clock() -> int:
 
 class ConnectionLostError(psycopg.OperationalError):
     """The connection broke, perhaps in mid-commit."""
+
+
+class ReadOnlyError(psycopg.OperationalError):
+    """The database takes no writing: it is a standby, or its keeper has said so."""
 
 
 class Intake:
@@ -141,6 +145,10 @@ class Intake:
                 if connection.broken:
                     raise ConnectionLostError from error
                 raise
+            except (
+                ReadOnlySqlTransaction
+            ) as error:  # no fault of an order, though the driver calls it an internal error
+                raise ReadOnlyError("the database takes no writing") from error
         if work.recorded:
             work.remember()
         self._careful = careful and work.repeats

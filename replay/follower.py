@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.errors import ReadOnlySqlTransaction
 
 from ledger.codec import decode
 from ledger.database import Database
@@ -119,7 +120,7 @@ class Follower:
                     listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
                     pause = 0.1
                     self._follow(listener)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except (psycopg.OperationalError, psycopg.InterfaceError, ReadOnlySqlTransaction) as error:
                 logger.warning("the follower cannot go on, and tries again: %s", error)
                 self.trouble = str(error) if isinstance(error, LockHeldError) else "the database failed the follower"
                 self._stop.wait(pause)

@@ -22,11 +22,12 @@ from api import dependencies, service
 from api.access import Role
 from api.app import create_app
 from api.database_faults import NO_CONNECTION_FREE
+from api.mistakes import explain
 from api.problems import MEDIA_TYPE
 from api.service import DEFAULT_RULES, OpenLedger, running
 from ledger import batch, writing
 from ledger.database import POOL_SIZE_MAX, Database
-from ledger.writing import WRITERS_LOCK
+from ledger.writing import WRITERS_LOCK, LockHeldError
 from replay import archive_growth, follower, store
 from replay.archivist import Archivist, Policy
 from replay.store import FOLLOWER_LOCK
@@ -260,6 +261,47 @@ def ended(served: Served, address: str) -> dict[str, Any]:
     return dict(served.get(f"/v1/jobs/{job['id']}").json())
 
 
+# --- a database that takes no writing ---------------------------------------------------------------------------------
+
+
+def test_a_database_that_takes_no_writing_for_a_while_fails_no_order_and_stops_no_follower(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a failover to a standby that is not yet promoted."""
+    event = scan(served)
+    with monkeypatch.context() as context:
+        context.setattr(follower, "BATCH_EVENTS", 0)  # it leaves something to be taken in
+        assert served.send(scan(served)).status_code == 201
+        stack = ExitStack()
+        stack.enter_context(read_only(served))
+    with stack:
+        told(served.send(event), "unavailable", "the database takes no writing now; nothing was recorded")
+        told(served.send([event]), "unavailable", "takes no writing")
+        ready = served.client.get("/readyz")
+        assert (ready.status_code, "takes no writing" in ready.text) == (503, True)
+        until(lambda: served.service.follower.trouble)
+    assert served.send(event).status_code == 201
+    assert served.service.follower.alert is None
+    all_is_well(served)
+
+
+@contextmanager
+def read_only(served: Served) -> Iterator[None]:
+    """Let all sessions that begin from now on be read-only, and end those that are not."""
+    url = served.ledger.database.url
+    with psycopg.connect(url, autocommit=True, options="-c default_transaction_read_only=off") as keeper:
+        name = keeper.info.dbname
+        others = f"datname = '{name}' AND pid <> pg_backend_pid()"
+        ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
+        try:
+            keeper.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+            keeper.execute(ended)
+            yield
+        finally:
+            keeper.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+            keeper.execute(ended)
+
+
 # --- the disk ---------------------------------------------------------------------------------------------------------
 
 
@@ -291,3 +333,20 @@ def test_a_full_disk_is_told_and_nothing_is_recorded_until_there_is_room(
 
 def no_room(*_: object) -> Any:
     raise OSError(28, "No space left on device")
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (LockHeldError("another session has held the writers' lock for 10 s"), "lock for 10 s; try again in a moment"),
+        (errors.DiskFull("could not extend file"), "disk is full, and nothing was changed; make room, and try again"),
+        (psycopg.OperationalError("connection refused\nIs the server running?"), "refused; check DATABASE_URL"),
+    ],
+)
+def test_a_command_that_meets_a_fault_of_the_database_says_what_to_do(error: Exception, said: str) -> None:
+    sentence, code = explain(error) or ("", 0)
+    assert sentence.endswith(said)
+    assert code == 1
