@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from api import taking
+from api import quick_protocol, taking
 from ledger import batch
 from replay import archive, archive_growth, follower, generations, store, switching
 from replay import batch as follower_batch
@@ -42,7 +42,8 @@ STEPS: dict[str, Step] = {
     "before the lock": Step(batch, "take_lock", BEFORE, 30),
     "after the COPY": Step(batch, "copy_events", AFTER, 30),
     "before the commit": Step(batch.Batch, "execute", AFTER, 30),
-    "before the answer": Step(taking, "_settle", BEFORE, 30),
+    "before the answer": Step(quick_protocol.Cycle, "answer", BEFORE, 30),
+    "before the answer through the framework": Step(taking, "_settle", BEFORE, 10),
     "in the follower, before its rows": Step(follower_batch.Batch, "apply", BEFORE, 6),
     "in the follower, among its rows": Step(follower_batch, "add_hours", AFTER, 6),
     "in the follower, before its commit": Step(follower_batch.Batch, "apply", AFTER, 6),
