@@ -21,6 +21,7 @@ from typing import NamedTuple
 from api import cli_serve, kernels, service
 from api.service import DEFAULT_RULES
 from bench.crash_steps import SABOTAGES, STEPS, kill, replaced, watch
+from ledger import database
 from projections.rules import parse_timeline
 from replay.archivist import Archivist, Policy
 
@@ -30,7 +31,9 @@ EAGER = Policy(
 
 
 class ServerOrder(NamedTuple):
-    """What a server is to do: at which call of which step to kill whom (no step: nobody), and how it is spoilt."""
+    """What a server is to do: at which call of which step to kill whom (no step: nobody), how it is spoilt, and how
+    long requests wait for a connection, if not as long as usual.
+    """
 
     said: str
     reached: str
@@ -38,6 +41,7 @@ class ServerOrder(NamedTuple):
     call: int = 1
     victim: str = ""
     sabotage: str | None = None
+    wait_seconds: float | None = None
 
 
 def serve(data: Path, order: ServerOrder) -> None:
@@ -48,6 +52,8 @@ def serve(data: Path, order: ServerOrder) -> None:
     if order.sabotage:
         SABOTAGES[order.sabotage]()
     replaced(service, "Archivist", partial(Archivist, policy=EAGER))
+    if order.wait_seconds:
+        replaced(database, "WAIT_SECONDS_MAX", order.wait_seconds)
     if order.step:
 
         def reached() -> None:

@@ -40,6 +40,9 @@ from bench.crash_server import ServerOrder
 from bench.crash_steps import DATABASE, kill
 
 CLIENTS = 3
+WAIT_SECONDS = 4.0
+"""How long requests wait for a connection: less than usual, as a test waits with them."""
+
 SECONDS_MAX = 40.0
 
 
@@ -93,7 +96,7 @@ def until(holds: Callable[[], object]) -> None:
 def serving(folder: Path, data: Path, url: str | None) -> Iterator[str]:
     """Run `hours serve` on a ledger; yield its address."""
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    order = ServerOrder(str(folder / "said"), str(folder / "reached"))
+    order = ServerOrder(str(folder / "said"), str(folder / "reached"), wait_seconds=WAIT_SECONDS)
     with (
         (folder / "servers.log").open("w") as log,
         subprocess.Popen(
