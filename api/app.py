@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
@@ -35,6 +34,7 @@ from api import (
 )
 from api import rules as rule_routes
 from api.axes import AxisError
+from api.database_faults import fault_of_database
 from api.dependencies import Threads
 from api.descriptions import ANY_PROBLEM, description_of, methods_of
 from api.limits import BodyLimit
@@ -95,7 +95,6 @@ def create_app(service: Service) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.threads = Threads()
-    current_default_thread_limiter().total_tokens = app.state.threads.reading
     yield
 
 
@@ -139,9 +138,10 @@ async def _on_no_read_models(_request: Request, error: Exception) -> Response:
     return response(fault("no-read-models", str(error)))
 
 
-async def _on_database(_request: Request, error: Exception) -> Response:
+async def _on_database(request: Request, error: Exception) -> Response:
     logger.error("the database failed a request: %s", error)
-    return response(fault("unavailable"))
+    service: Service = request.app.state.service
+    return response(fault_of_database(error, reachable=service.keys.hears))
 
 
 async def _on_hang_up(_request: Request, _error: Exception) -> Response:

@@ -34,7 +34,7 @@ def serve(
         per_second: requests a second that a key may make which has no limit of its own.
         signed_within: how many seconds old the signature of a request may be.
     """
-    with bind(host, port) as listening, open_ledger(data) as ledger:
+    with bind(host, port) as listening, open_ledger(data, kept=True) as ledger:
         warm(say)
         address = address_of(listening)
 
@@ -51,7 +51,7 @@ def serve(
 
 def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
     """Serve a synthetic history, made where there is none yet, and say what to try."""
-    with bind(host, port) as listening, open_ledger(data) as ledger:
+    with bind(host, port) as listening, open_ledger(data, kept=True) as ledger:
         warm(say)
         if _to_be_filled(ledger):
             say(f"Making a history at scale {DEMO_SCALE}, once: 1,200 volunteers from 2011 to 2018")

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, fail_after
 from anyio.to_thread import run_sync
 from fastapi import Depends, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
@@ -30,6 +31,9 @@ from replay.queries import Axes
 from replay.store import Generation
 
 AT_LEAST_SECONDS_MAX = 2.0
+READING_SECONDS_MAX = 5.0
+REPLAY_SECONDS_MAX = 60.0
+"""How long a request waits for others of its kind before it is told to ask again."""
 _POLL_SECONDS = 0.02
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `hours keys make` makes one.")
@@ -45,23 +49,78 @@ async def the_service(request: Request) -> Service:
 ServiceHere = Annotated[Service, Depends(the_service)]
 
 
-class Threads:
-    """How many requests may use the database at once, by what they do; the others wait.
+class Turn:
+    """Leave to do something that not many may do at once, until it is ended."""
 
-    The pool holds ten connections. Reading takes one for a moment. A replay takes two for seconds, and gigabytes: one
-    at a time. Keys have threads of their own, so that no reader keeps a station waiting.
+    def __init__(self, limiter: CapacityLimiter) -> None:
+        self._limiter: CapacityLimiter | None = limiter
+
+    def end(self) -> None:
+        """Let the next one in; to end it again changes nothing."""
+        if self._limiter is not None:
+            self._limiter.release_on_behalf_of(self)
+            self._limiter = None
+
+
+class Turns:
+    """So many at once; the others wait, and are turned away (`busy`) when they would wait too long."""
+
+    def __init__(self, at_once: int, seconds_max: float) -> None:
+        self._limiter = CapacityLimiter(at_once)
+        self.at_once = at_once
+        self.seconds_max = seconds_max
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Turn]:
+        """Wait for a turn; it ends with the block, if not before."""
+        turn = Turn(self._limiter)
+        try:
+            with fail_after(self.seconds_max):
+                await self._limiter.acquire_on_behalf_of(turn)
+        except TimeoutError:
+            raise problem(
+                "busy", f"too many ask at once: {self.seconds_max:g} s went by before your turn; ask again"
+            ) from None
+        try:
+            yield turn
+        finally:
+            turn.end()
+
+
+class Threads:
+    """How many requests may use the database at once, by what they do; the others wait, for a bounded time.
+
+    The readers' pool holds ten connections. Reading takes one or two for a moment. A replay takes two for seconds, and
+    gigabytes: one at a time. Keys have connections and threads of their own, so that no reader keeps a station waiting.
     """
 
     def __init__(self) -> None:
-        self.reading = 6
-        self.replays = CapacityLimiter(1)
+        self.reading = Turns(6, READING_SECONDS_MAX)
+        self.replays = Turns(1, REPLAY_SECONDS_MAX)
         self.keys = CapacityLimiter(2)
 
 
-async def in_turn(request: Request, axes: Axes, work: Callable[[], T]) -> T:
-    """Do what may need a replay, in a thread; replays wait for one another."""
+async def reading_turn(request: Request) -> AsyncIterator[None]:
+    """Let a reading request wait for its turn, which ends when its answer is made, before it is sent."""
     threads: Threads = request.app.state.threads
-    return await run_sync(work, limiter=None if axes.current else threads.replays)
+    async with threads.reading.one() as turn:
+        request.state.turn = turn
+        yield
+
+
+async def in_turn(request: Request, axes: Axes, work: Callable[[], T]) -> T:
+    """Do what may need a replay, in a thread; replays wait for one another, and keep no other reader waiting."""
+    if axes.current:
+        return await run_sync(work)
+    request.state.turn.end()
+    return await alone(request, work)
+
+
+async def alone(request: Request, work: Callable[[], T]) -> T:
+    """Do what takes as much as a replay does; these wait for one another."""
+    threads: Threads = request.app.state.threads
+    async with threads.replays.one():
+        return await run_sync(work)
 
 
 async def the_caller(
@@ -154,6 +213,7 @@ class Reading(NamedTuple):
 async def the_reading(
     service: ServiceHere,
     _caller: CallerHere,
+    _turn: Annotated[None, Depends(reading_turn, scope="function")],
     valid_at: Annotated[WrittenDay | None, Query(description="Only results dated up to this day.")] = None,
     known_at: Annotated[
         str | None,

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.access import Caller
 from api.cloud_events import batch_answer
+from api.database_faults import fault_of_database
 from api.problems import Fault, Problem, details_of, fault
 from api.scan_answers import answers_text, last_position
 from api.scan_reader import LINES, read_scans
@@ -71,8 +72,8 @@ async def answer_lines(
                 yield await _answered(lines, service, asked, read)
     except Problem as problem:
         yield _line(problem.fault)
-    except psycopg.OperationalError:
-        yield _line(fault("unavailable"))
+    except psycopg.OperationalError as error:
+        yield _line(fault_of_database(error, reachable=service.keys.hears))
     except ClientDisconnect:
         return  # nobody is there to be answered; what came before is recorded
 

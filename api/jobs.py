@@ -23,6 +23,7 @@ import psycopg
 from pydantic import BaseModel
 
 from api.axes import AxisError
+from api.database_faults import fault_of_database
 from api.problems import Fault, Problem, ProblemDetails, details_of, fault
 from projections.rules import RulesError
 from replay.generations import UnknownGenerationError
@@ -234,6 +235,6 @@ def fault_of_error(error: Exception) -> Fault:
     if isinstance(error, UnknownNameError):
         return fault(f"unknown-{error.kind}", str(error), field=error.kind)
     if isinstance(error, psycopg.OperationalError):
-        return fault("unavailable")
+        return fault_of_database(error)
     named = next((name for kind, name in _NAMES.items() if isinstance(error, kind)), None)
     return fault(named, str(error)) if named else fault("failed")

@@ -59,12 +59,17 @@ class KeyMemory:
             self._thread.join()
         self._note_uses()
 
+    @property
+    def hears(self) -> bool:
+        """Whether the database answered lately, so that changes of keys are heard of."""
+        return self._hears and time.monotonic() - self._heard_at <= HEARD_SECONDS_MAX
+
     def remembered(self, token: str, *, signing: bool = False) -> Caller | None:
         """Return whose key a token is, if that is certain without asking.
 
         Keys whose requests may be signed are told only to whoever says that it looks at signatures.
         """
-        if not self._hears or time.monotonic() - self._heard_at > HEARD_SECONDS_MAX:
+        if not self.hears:
             return None
         found = self._found.get(digest(token))
         if found is not None and found.caller.public_key is not None and not signing:

@@ -55,9 +55,21 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, (*given, *generation, HistoryConflictError)):
         return str(error), 2
     if isinstance(error, psycopg.OperationalError):
-        return f"the database cannot be reached: {str(error).splitlines()[0]}; check DATABASE_URL", 1
+        return _of_database(error, str(error).splitlines()[0]), 1
     if isinstance(error, ArchiveError | ContinuityError | VerificationError | OvertakenError | ExplanationError):
         return str(error), 1
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'} cannot be used: {error.strerror}", 1
     return None
+
+
+def _of_database(error: Exception, said: str) -> str:
+    from psycopg import errors
+
+    match error:
+        case errors.LockNotAvailable():
+            return f"{said}; try again in a moment"
+        case errors.DiskFull():
+            return "the database's disk is full, and nothing was changed; make room, and try again"
+        case _:
+            return f"the database cannot be reached: {said}; check DATABASE_URL"

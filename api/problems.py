@@ -82,9 +82,13 @@ _REQUESTS = {
     "failed": Rule(500, "the ledger failed at this; its error log says why", "tell the ledger's keeper", retry=True),
     "not-verified": Rule(500, "what was built does not agree with what it was made from", "tell the ledger's keeper"),
     "too-many-jobs": Rule(503, "more long work is waiting than the service takes", "start it later", retry=True),
-    "busy": Rule(503, "more commands are waiting than the ledger takes", "send it again", retry=True),
+    "busy": Rule(503, "more is asked of the ledger at once than it takes", "send it again", retry=True),
     "behind": Rule(503, "the read models have not reached that position", "ask again", retry=True),
     "no-read-models": Rule(503, "there are no read models yet", "run `hours rebuild`", retry=True),
+    "locked": Rule(503, "another session holds a lock of the ledger", "send it again", retry=True),
+    "disk-full": Rule(
+        503, "the database's disk is full; nothing was recorded", "send it again when there is room", retry=True
+    ),
     "unavailable": Rule(503, "the database cannot be reached", "send it again", retry=True),
 }
 RULES: dict[str, Rule] = {**{rejection.code: _of_rejection(rejection) for rejection in Rejection}, **_REQUESTS}
@@ -180,12 +184,15 @@ def response(fault: Fault, headers: Mapping[str, str] | None = None) -> JSONResp
     )
 
 
+_RETRY_AFTER_SECONDS = {"disk-full": "10"}  # somebody has to make room
+
+
 def _headers(fault: Fault, headers: Mapping[str, str] | None) -> dict[str, str]:
     found = dict(headers or {})
     if fault.rule.status == 401:
         found.setdefault("WWW-Authenticate", "Bearer")
     if fault.rule.status == 503:
-        found.setdefault("Retry-After", "1")
+        found.setdefault("Retry-After", _RETRY_AFTER_SECONDS.get(fault.rejection, "1"))
     return found
 
 

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.access import Caller
 from api.cloud_events import BATCH, EVENT
+from api.database_faults import fault_of_database
 from api.metrics import Requests
 from api.problems import Problem, fault, fault_of_refusal, response
 from api.scan_answers import answers_text, batch_text
@@ -93,7 +94,7 @@ class Cycle:
             self._say(*self._told())
         elif isinstance(error, psycopg.OperationalError):
             logger.error("the database failed a request: %s", error)
-            self.refuse(Problem(fault("unavailable")))
+            self.refuse(Problem(fault_of_database(error, reachable=self._protocol.service.keys.hears)))
         else:
             logger.error("a request failed", exc_info=error)
             self.refuse(Problem(fault("failed")))

@@ -76,7 +76,8 @@ def _read_models(service: Service) -> Looked:
         lag = service.ledger.log.head() - service.ledger.current_generation().position
     except NoGenerationError:
         return False, "there are none yet; run `hours rebuild`"
-    return lag <= LAG_EVENTS_MAX, f"they lack {max(lag, 0):,} events"
+    trouble = f": {service.follower.trouble}" if service.follower.trouble else ""
+    return lag <= LAG_EVENTS_MAX, f"they lack {max(lag, 0):,} events{trouble}"
 
 
 def _archive(service: Service) -> Looked:

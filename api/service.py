@@ -53,11 +53,11 @@ class OpenLedger:
         self.data = data
         self.clock = clock
         self.log = database.log
-        self.keys = Keys(database.pool)
+        self.keys = Keys(database.reserved)
         self.intake = Intake(database, clock)
         store.create_tables(database)
         self.keys.create_table()
-        self.signatures = Signatures(database.pool)
+        self.signatures = Signatures(database.reserved)
         self.signatures.create_table()
         self.candidates = Candidates(database.pool)
         self.candidates.create_table()
@@ -87,6 +87,12 @@ class OpenLedger:
         if generation is None:
             raise store.NoGenerationError
         return generation
+
+    def reached(self) -> int:
+        """Return the position of the read models, to whoever has written: no reader keeps them waiting."""
+        with self.database.reserved.connection() as connection:
+            generation = store.current_generation(connection)
+        return generation.position if generation else 0
 
     def catch_up(self) -> None:
         """Bring the read models to the head of the log, where no server does it."""
@@ -126,10 +132,12 @@ class OpenLedger:
 
 
 @contextmanager
-def open_ledger(data: Path, url: str | None = None) -> Iterator[OpenLedger]:
-    """Open a ledger: the server DATABASE_URL names, or the embedded one in the data directory."""
+def open_ledger(data: Path, url: str | None = None, *, kept: bool = False) -> Iterator[OpenLedger]:
+    """Open a ledger: the server DATABASE_URL names, or the embedded one in the data directory, which is kept running
+    where that is wanted: a service outlives a crash of it, a command ends with it.
+    """
     data.mkdir(parents=True, exist_ok=True)
-    with serving(data, url) as found, Database.open(found) as database:
+    with serving(data, url, kept=kept) as found, Database.open(found) as database:
         yield OpenLedger(database, data)
 
 

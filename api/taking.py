@@ -27,7 +27,6 @@ from ledger.group_commit import QueueFull
 from ledger.plain.block import Block
 from projections.rule_check import require_sound
 from projections.rules import RulesError
-from replay.store import NoGenerationError
 
 T = TypeVar("T")
 
@@ -163,6 +162,6 @@ async def _seen(service: Service) -> int:
 
 def _position_of(service: Service) -> int:
     try:
-        return service.ledger.current_generation().position
-    except (NoGenerationError, psycopg.OperationalError):
+        return service.ledger.reached()
+    except psycopg.OperationalError:
         return 0

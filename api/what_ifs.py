@@ -6,17 +6,15 @@ stopped. Everybody who differs as CSV or Parquet: by the header `Accept`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, TypeVar
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Caller, Right
-from api.dependencies import ServiceHere, Threads, who_may
+from api.dependencies import ServiceHere, alone, who_may
 from api.job_routes import start
 from api.jobs import JobStatus
 from api.problems import problem
@@ -97,8 +95,8 @@ async def compare(
         return answer
     kind = next((kind for name, kind in MEDIA_TYPES.items() if name in request.headers.get("accept", "")), None)
     if kind is None:
-        return await _alone(request, lambda: work(ignore))
-    content = await _alone(request, lambda: as_bytes(compared(ledger, sides, asked.valid_at), kind))
+        return await alone(request, lambda: work(ignore))
+    content = await alone(request, lambda: as_bytes(compared(ledger, sides, asked.valid_at), kind))
     return Response(
         content,
         media_type=next(name for name, known in MEDIA_TYPES.items() if known == kind),
@@ -122,9 +120,3 @@ def _axes(ledger: OpenLedger, asked: WhatIfAsked, name: str) -> Axes:
     except RulesError as error:
         first = error.findings[0]
         raise problem("unsound-rules", str(error), field=f"{name}.rules", remedy=first.remedy) from None
-
-
-async def _alone(request: Request, work: Callable[[], T]) -> T:
-    """Do what takes as much as a replay does; these wait for one another."""
-    threads: Threads = request.app.state.threads
-    return await run_sync(work, limiter=threads.replays)

@@ -1,297 +1,295 @@
 """Crash: clients post through a bad network while the server, PostgreSQL or both are killed with -9, again and again.
 
-Between clients and server stands a proxy that cuts connections before and after the answer, delays, and sends requests
-twice. In each round one of the three is killed at a random moment, the server is started again, and all is looked at:
-every acknowledged event is in the log exactly once, at the position it was answered with; nothing that was refused is
-there; the log begins as it did in the round before, to the byte; read models that followed equal a fresh rebuild.
+Between clients and servers stands a proxy that cuts connections before and after the answer, delays, and sends requests
+twice. In each round somebody is killed: at a named step (`bench/crash_steps.py`: before the lock, after the COPY and so
+on, in the follower, in a segment, in a rebuild, in a switch), or at a random moment. In every third round two servers
+share the ledger. A server whose PostgreSQL was killed, and one whose neighbour was, has to go on by itself. Then all is
+looked at (`bench/crash_checks.py`): every acknowledged event is in the log exactly once, at the position it was
+answered with, as it was sent; nothing that was refused is there; the log begins as it did in the round before, to the
+byte; two independent followers saw the same events in the same order; one generation answers, whole; the archive agrees
+with the log; read models that followed equal a fresh rebuild.
 
     python -m bench.crash --rounds 50 --json
 
-`losses` counts whatever of that did not hold; the last line is one JSON object.
+`losses` counts whatever of that did not hold. `steps_missed` are steps that were to be reached and were not, which is a
+failure, too; `steps_untried` those for which there were too few rounds. The last line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import http.client
 import json
 import os
 import random
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
+from itertools import count
 from pathlib import Path
+from statistics import median
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from api.access import Role
-from api.cloud_events import BATCH, event_type
-from api.service import OpenLedger, open_ledger
+from api.service import DEFAULT_RULES, OpenLedger, open_ledger
 from bench.common import BENCH_DATA, say
+from bench.crash_checks import Checks
+from bench.crash_network import STATION, VOLUNTEERS, Client, Proxy, Seen
+from bench.crash_reader import LISTENING, POLLING
+from bench.crash_server import ServerOrder
+from bench.crash_steps import BOTH, DATABASE, REBUILD, SABOTAGES, SERVER, STEPS, SWITCH, kill
 from ledger.commands import OpenStation, Order, RegisterVolunteer
-from ledger.names import Position
-from replay.published import published_rules
-from replay.rebuild import rebuild
+from ledger.postgres import serving
 
 CLIENTS = 6
-VOLUNTEERS = [f"V{number:07d}" for number in range(1, 201)]
-STATION = "C01"
-SERVED_SECONDS = (0.2, 2.0)
-"""How long a round serves before something is killed."""
+SERVED_SECONDS = (0.2, 1.5)
+"""How long a round serves before somebody is killed at a random moment."""
 
-VICTIMS = ("server", "database", "both")
-EVENTS_MAX = 60
-
-
-@dataclass
-class Seen:
-    """What clients were told, over all rounds."""
-
-    accepted: dict[str, int] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)
-    repeated: int = 0
-    unanswered: int = 0
-    contradictions: int = 0
-
-    def take(self, answers: list[dict[str, Any]]) -> None:
-        """Note the answers to a batch; an event must be answered the same each time."""
-        for answer in answers:
-            name = f"{answer['source']}#{answer['id']}"
-            if answer["outcome"] == "refused":
-                self.refused.add(name)
-                continue
-            before = self.accepted.setdefault(name, answer["position"])
-            self.contradictions += before != answer["position"]
-            self.repeated += answer["duplicate"]
+REACHED_SECONDS_MAX = 15.0
+RECOVERED_SECONDS_MAX = 30.0
+RANDOM = "at a random moment"
 
 
-class Proxy:
-    """A network as stations have it, between a port of its own and the server's."""
+class Round(NamedTuple):
+    """Whom to kill, when, and how many servers there are."""
 
-    def __init__(self, address: str) -> None:
-        self._upstream = urlsplit(address)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listening.getsockname()[1])
-        Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        """Take no more connections."""
-        self._listening.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listening.accept()
-                Thread(target=self._carry, args=(client,), daemon=True).start()
-
-    def _carry(self, client: socket.socket) -> None:
-        """Carry one request and its answer, more or less."""
-        with suppress(OSError), client:
-            client.settimeout(20)
-            request = _whole(client)
-            chance = random.random()
-            if chance < 0.1:
-                self._ask(request[: random.randrange(len(request))], wait=False)  # cut before it was whole
-                return
-            if chance < 0.2:
-                self._ask(request, wait=True)  # sent twice, the first answer lost
-            time.sleep(random.random() * 0.03)
-            answer = self._ask(request, wait=True)
-            if chance < 0.3:
-                answer = answer[: random.randrange(len(answer) + 1)]  # cut before the answer was whole
-            client.sendall(answer)
-
-    def _ask(self, request: bytes, *, wait: bool) -> bytes:
-        with socket.create_connection((self._upstream.hostname, self._upstream.port or 80), timeout=20) as upstream:
-            upstream.sendall(request)
-            return _whole(upstream) if wait else b""
+    step: str
+    victim: str
+    servers: int
 
 
-def _whole(connection: socket.socket) -> bytes:
-    """Read a request or an answer of HTTP/1.1 to its end."""
-    held = b""
-    while b"\r\n\r\n" not in held:
-        part = connection.recv(65536)
-        if not part:
-            raise ConnectionError
-        held += part
-    head, _, body = held.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-    while len(body) < length:
-        part = connection.recv(65536)
-        if not part:
-            raise ConnectionError
-        body += part
-    return head + b"\r\n\r\n" + body
+def plan(rounds: int, steps: list[str]) -> list[Round]:
+    """Return what is done in each round: each step with either victim, and between them random moments."""
+    first = [(step, (SERVER, DATABASE)[number % 2]) for number, step in enumerate(steps)]
+    second = [(step, (DATABASE, SERVER)[number % 2]) for number, step in enumerate(steps)]
+    chosen = (first + second)[:rounds]
+    chosen += [(RANDOM, (SERVER, DATABASE, BOTH)[number % 3]) for number in range(rounds - len(chosen))]
+    random.shuffle(chosen)
+    return [Round(step, victim, 2 if number % 3 == 2 else 1) for number, (step, victim) in enumerate(chosen)]
 
 
-class Client(Thread):
-    """A tablet: scans, uploads, and uploads again what was not answered, out of order."""
-
-    def __init__(self, port: int, token: str, seen: Seen, stop: Event) -> None:
-        super().__init__(daemon=True)
-        self._port, self._seen, self._halt = port, seen, stop
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": BATCH, "Connection": "close"}
-        self._waiting: list[dict[str, Any]] = []
-
-    def run(self) -> None:
-        """Upload until told to stop."""
-        while not self._halt.is_set():
-            self._waiting += _shifts(random.randrange(1, EVENTS_MAX // 2))
-            random.shuffle(self._waiting)
-            batch = self._waiting[:EVENTS_MAX]
-            answers = self._post(batch)
-            if answers is None:
-                self._seen.unanswered += 1
-                continue
-            self._seen.take(answers)
-            keep = batch if random.random() < 0.1 else []  # forgets that it was answered
-            self._waiting = keep + self._waiting[EVENTS_MAX:]
-
-    def _post(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-        try:
-            connection.request("POST", "/v1/events", json.dumps(batch), self._headers)
-            response = connection.getresponse()
-            told = json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError):
-            return None
-        finally:
-            connection.close()
-        return list(told["answers"]) if response.status == 200 else None
+def found(ledger: OpenLedger) -> None:
+    """Enter the station and the volunteers, and make read models."""
+    members = (RegisterVolunteer(volunteer=name, registered_on=date(2016, 3, 5)) for name in VOLUNTEERS)
+    commands = [OpenStation(station=STATION, kind="city"), *members]
+    ledger.intake.execute(
+        [Order(command=one, source="/drill", id=str(n), by="system:drill") for n, one in enumerate(commands)]
+    )
+    ledger.make_ready()
 
 
-def _shifts(number: int) -> list[dict[str, Any]]:
-    """Return the events of new shifts; one in twenty is of a volunteer whom nobody knows."""
-    events = []
-    for _ in range(number):
-        volunteer = random.choice(VOLUNTEERS) if random.random() > 0.05 else "V9999999"
-        begins = 1_543_885_200 + random.randrange(300) * 86_400 + random.randrange(8 * 3600)
-        shift = str(uuid4())
-        for kind, instant in (("check-in", begins), ("check-out", begins + random.randrange(1800, 14_400))):
-            data = {"volunteer": volunteer, "station": STATION, "shift": shift, "occurred_at": instant}
-            events.append(
-                {
-                    "specversion": "1.0",
-                    "id": str(uuid4()),
-                    "source": f"/stations/{STATION}",
-                    "type": event_type(kind),
-                    "data": data,
-                }
-            )
-    return events
+class Served(NamedTuple):
+    """A server that runs."""
+
+    process: int
+    address: str
 
 
 class Drill:
     """One ledger that is killed again and again."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    def __init__(self, folder: Path, sabotage: str | None = None) -> None:
+        self.data = folder / "data"
+        self.kills: Counter[tuple[str, str]] = Counter()
+        self.missed: list[str] = []
+        self.work: Counter[str] = Counter()
+        self.recovered: list[float] = []
         self.seen = Seen()
-        self.kills: Counter[str] = Counter()
-        self.losses = 0
-        self.events = 0
-        self._prefix = hashlib.sha256()
-        self._checked = Position(0)
-        with open_ledger(data) as ledger:
-            self._found(ledger)
+        self._folder = folder
+        self._sabotage = sabotage
+        self._numbers = count(1)
+        self._readers = [folder / LISTENING, folder / POLLING]
+        self.checks = Checks(self.seen, self._readers)
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Make the ledger; let followers follow, and have a process at hand from which servers are forked."""
+        with serving(self.data) as url, open_ledger(self.data) as ledger:
+            found(ledger)
             self._token = ledger.keys.make(Role.STATION, STATION)[1]
+            self._admin = ledger.keys.make(Role.ADMIN, "admin")[1]
+        with serving(self.data):  # between rounds, too: so followers need not wait for the next one
+            readers = [
+                subprocess.Popen([sys.executable, "-m", "bench.crash_reader", url, str(path), path.name])
+                for path in self._readers
+            ]
+            log = (self._folder / "servers.log").open("w")
+            self._forks = subprocess.Popen(
+                [sys.executable, "-m", "bench.crash_server", str(self.data)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+            try:
+                yield
+                self._wait_for_readers()
+            finally:
+                self._forks.kill()
+                self._forks.wait()
+                for reader in readers:
+                    reader.kill()
+                    reader.wait()
+                log.close()
 
-    def _found(self, ledger: OpenLedger) -> None:
-        members = (RegisterVolunteer(volunteer=name, registered_on=date(2016, 3, 5)) for name in VOLUNTEERS)
-        commands = [OpenStation(station=STATION, kind="city"), *members]
-        ledger.intake.execute(
-            [Order(command=one, source="/drill", id=str(n), by="system:drill") for n, one in enumerate(commands)]
-        )
-        ledger.make_ready()
+    def _wait_for_readers(self) -> None:
+        """Let the independent followers come to the end of the log."""
+        deadline = time.monotonic() + RECOVERED_SECONDS_MAX
+        while self.checks.unread() and time.monotonic() < deadline:
+            time.sleep(0.1)
+            self.checks.look_at_readers()
+        self.checks.lose(self.checks.unread(), "an independent follower did not come to the end of the log")
 
-    def round(self) -> None:
-        """Serve, kill, and look at what is left."""
-        victim = random.choice(VICTIMS)
-        process, address = self._serve()
-        stop, proxy = Event(), Proxy(address)
-        clients = [Client(proxy.port, self._token, self.seen, stop) for _ in range(CLIENTS)]
+    def round(self, planned: Round) -> None:
+        """Serve, kill, see that who is left goes on, and look at what is left."""
+        order = self._order(planned)
+        servers = [self._serve(order)] + [self._serve(self._order(None)) for _ in range(planned.servers - 1)]
+        stop, proxy = Event(), Proxy([server.address for server in servers])
+        clients: list[Thread] = [Client(proxy.port, self._token, self.seen, stop) for _ in range(CLIENTS)]
+        work = STEPS[planned.step].work if planned.step in STEPS else ""
+        if work in {REBUILD, SWITCH}:
+            clients.append(Thread(target=self._change_generations, args=(work, servers[0].address, stop), daemon=True))
         for client in clients:
             client.start()
-        time.sleep(random.uniform(*SERVED_SECONDS))
-        self._kill(process, victim)
+        self._await_the_kill(planned, order, servers[0])
+        killed_at = time.monotonic()
+        left = [server for server in servers if planned.victim == DATABASE or server is not servers[0]]
+        if left and planned.victim != BOTH:
+            self._await_recovery(left, killed_at)
         stop.set()
         for client in clients:
             client.join(60)
-        process.kill()
-        process.wait(30)
+        for server in servers:
+            kill(SERVER, server.process, self.data)
         proxy.close()
-        self.kills[victim] += 1
-        self._look()
-
-    def _serve(self) -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-c", "from api.cli import main; main()", "--data", str(self.data)]
-        process = subprocess.Popen(  # a process that is killed is no context
-            [*command, "serve", "--port", "0", "--json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        said = ""
-        while not said.endswith("}\n"):
-            line = process.stdout.readline() if process.stdout else ""
-            assert line, "the server did not start"
-            said += line
-        return process, json.loads(said)["address"]
-
-    def _kill(self, process: subprocess.Popen[str], victim: str) -> None:
-        postmaster = int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])
-        if victim != "database":
-            os.kill(process.pid, signal.SIGKILL)
-        if victim != "server":
-            os.kill(postmaster, signal.SIGKILL)
-            time.sleep(0.3)  # the server goes on for a moment, and must not acknowledge what it cannot write
-
-    def _look(self) -> None:
         with open_ledger(self.data) as ledger:
-            names: Counter[str] = Counter()
-            position_of: dict[str, int] = {}
-            whole = hashlib.sha256()
-            position = Position(0)
-            while events := ledger.log.read(position, 10_000):
-                for event in events:
-                    self._lose(event.position != position + 1, "a position is missing")
-                    position = event.position
-                    whole.update(repr(event).encode())
-                    if position == self._checked:
-                        self._lose(whole.hexdigest() != self._prefix.hexdigest(), "the log's beginning changed")
-                    name = json.loads(event.state)["command"]
-                    names[name] += 1
-                    position_of[name] = position
-            self._lose(position < self._checked, "the log is shorter than it was")
-            self._prefix, self._checked = whole, position
-            self.events = int(position)
-            for name, answered in self.seen.accepted.items():
-                self._lose(position_of.get(name) != answered, f"{name} was answered with {answered}")
-            self._lose(any(count > 1 for count in names.values()), "an event is there twice")
-            self._lose(bool(self.seen.refused & names.keys()), "a refused event is there")
-            self._lose(self.seen.contradictions > 0, "an event was answered in two ways")
-            ledger.catch_up()
-            followed = ledger.current_generation()
-            anew = rebuild(ledger.database, ledger.archive, published_rules(ledger.log), facts_anew=True).generation
-            same = (followed.position, followed.checksum) == (anew.position, anew.checksum)
-            self._lose(not same, "read models that followed differ from a rebuild")
+            self.checks.look(ledger)
 
-    def _lose(self, lost: bool, what: str) -> None:  # noqa: FBT001 - a finding, and what it is
-        if lost:
-            self.losses += 1
-            say(f"LOSS: {what}")
+    def _order(self, planned: Round | None) -> ServerOrder:
+        name = str(self._folder / f"server-{next(self._numbers)}")
+        step = planned.step if planned and planned.step in STEPS else None
+        call = random.randint(1, STEPS[step].calls_max) if step else 1
+        victim = planned.victim if planned else ""
+        return ServerOrder(name + ".said", name + ".reached", step, call, victim, self._sabotage)
+
+    def _serve(self, order: ServerOrder) -> Served:
+        assert self._forks.stdin
+        assert self._forks.stdout
+        self._forks.stdin.write(json.dumps(order._asdict()) + "\n")
+        self._forks.stdin.flush()
+        process = int(self._forks.stdout.readline())
+        deadline = time.monotonic() + RECOVERED_SECONDS_MAX
+        while time.monotonic() < deadline:
+            with suppress(FileNotFoundError, ValueError):
+                return Served(process, json.loads(Path(order.said).read_text())["address"])
+            time.sleep(0.02)
+        raise RuntimeError(f"the server did not start: see {self._folder / 'servers.log'}")
+
+    def _await_the_kill(self, planned: Round, order: ServerOrder, server: Served) -> None:
+        """Wait until the step is reached, where the server kills by itself; else kill at a random moment."""
+        if order.step:
+            deadline = time.monotonic() + REACHED_SECONDS_MAX
+            while not Path(order.reached).exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            if Path(order.reached).exists():
+                self.kills[planned.step, planned.victim] += 1
+                return
+            self.missed.append(f"{planned.step} ({planned.victim})")
+            say(f"MISSED: {planned.step}, at call {order.call}")
+        else:
+            time.sleep(random.uniform(*SERVED_SECONDS))
+        kill(planned.victim, server.process, self.data)
+        self.kills[RANDOM, planned.victim] += 1
+
+    def _await_recovery(self, left: list[Served], killed_at: float) -> None:
+        """Wait until something that was sent after the kill is accepted, and those who are left say they are ready."""
+        deadline = killed_at + RECOVERED_SECONDS_MAX
+        while time.monotonic() < deadline:
+            if self.seen.new_at > killed_at and all(_is_ready(server.address) for server in left):
+                self.recovered.append(time.monotonic() - killed_at)
+                return
+            time.sleep(0.05)
+        self.checks.lose(True, "the service did not go on by itself")  # noqa: FBT003 - a finding
+
+    # --- generations, under load --------------------------------------------------------------------------------------
+
+    def _change_generations(self, work: str, address: str, stop: Event) -> None:
+        """Publish other rules and build a generation under them, or switch back to an older one, until told to stop."""
+        while not stop.is_set():
+            with suppress(OSError, http.client.HTTPException, ValueError, KeyError, StopIteration):
+                if work == REBUILD:
+                    text = f"{DEFAULT_RULES.read_text('utf-8')}\n# edition {random.random()}\n"
+                    self._ask(address, "POST", "/v1/commands/publish-rules", {"text": text})
+                    job = self._ask(address, "POST", "/v1/generations", {})
+                else:
+                    known = self._ask(address, "GET", "/v1/generations")["generations"]
+                    before = next(one["id"] for one in known if one["kept"] == "answered before")
+                    job = self._ask(address, "POST", f"/v1/generations/{before}/switch")
+                while not stop.is_set() and job["state"] in {"waiting", "running"}:
+                    stop.wait(0.05)
+                    job = self._ask(address, "GET", f"/v1/jobs/{job['id']}")
+                self.work[f"{work}: {job['state']}"] += 1
+            stop.wait(0.05)
+
+    def _ask(self, address: str, method: str, path: str, body: object = None) -> Any:
+        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
+        try:
+            headers = {"Authorization": f"Bearer {self._admin}", "Content-Type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+
+def _is_ready(address: str) -> bool:
+    """Ask a server whether it has all it needs, also what it could do without."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
+    try:
+        connection.request("GET", "/readyz")
+        return all(check["ok"] for check in json.loads(connection.getresponse().read())["checks"])
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        return False
+    finally:
+        connection.close()
+
+
+def report(drill: Drill, rounds: list[Round], seconds: float) -> dict[str, Any]:
+    """Return the JSON object."""
+    by_step: dict[str, dict[str, int]] = {}
+    for (step, victim), number in sorted(drill.kills.items()):
+        by_step.setdefault(step, {})[victim] = number
+    by_victim: Counter[str] = Counter()
+    for (_, victim), number in drill.kills.items():
+        by_victim[victim] += number
+    planned = {one.step for one in rounds}
+    return {
+        "name": "crash",
+        "rounds": len(rounds),
+        "kills": drill.kills.total(),
+        "kills_by_victim": dict(by_victim),
+        "kills_by_step": by_step,
+        "steps_missed": drill.missed,
+        "steps_untried": [step for step in STEPS if step not in planned],
+        "rounds_with_two_servers": sum(one.servers > 1 for one in rounds),
+        "events": len(drill.checks.digests),
+        "acknowledged": len(drill.seen.accepted),
+        "refused": len(drill.seen.refused),
+        "repeated": drill.seen.repeated,
+        "unanswered_requests": drill.seen.unanswered,
+        "generations": dict(drill.work),
+        "seconds_to_go_on_median": round(median(drill.recovered), 1) if drill.recovered else None,
+        "seconds_to_go_on_max": round(max(drill.recovered), 1) if drill.recovered else None,
+        "seconds": round(seconds, 1),
+        "losses": len(drill.checks.losses),
+    }
 
 
 def main() -> None:
@@ -299,7 +297,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1, help="of what the clients and the network do")
+    parser.add_argument("--steps", nargs="*", choices=STEPS, help="only these steps, instead of all")
+    parser.add_argument("--sabotage", choices=SABOTAGES, help="spoil the servers: losses must be found")
     parser.add_argument("--data", type=Path, help="where the temporary ledger is made")
+    parser.add_argument("--keep", action="store_true", help="keep it")
     parser.add_argument("--json", action="store_true", help="print the JSON line alone")
     asked = parser.parse_args()
     os.environ.pop("DATABASE_URL", None)
@@ -307,28 +308,24 @@ def main() -> None:
     parent = asked.data or BENCH_DATA
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="crash-", dir=parent))
+    rounds = plan(asked.rounds, asked.steps or list(STEPS))
+    drill = Drill(folder, asked.sabotage)
+    began = time.monotonic()
     try:
-        drill = Drill(folder / "data")
-        for number in range(asked.rounds):
-            drill.round()
-            if not asked.json:
-                say(f"round {number + 1}: {drill.events} events, {drill.losses} losses")
+        with drill.prepared():
+            for number, planned in enumerate(rounds, 1):
+                drill.round(planned)
+                if not asked.json:
+                    say(
+                        f"{number:2} {time.monotonic() - began:5.0f} s: {planned.victim} {planned.step}, "
+                        f"{len(drill.checks.digests)} events, {len(drill.checks.losses)} losses"
+                    )
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    seen = drill.seen
-    line = {
-        "name": "crash",
-        "rounds": asked.rounds,
-        "kills": dict(drill.kills),
-        "events": drill.events,
-        "acknowledged": len(seen.accepted),
-        "refused": len(seen.refused),
-        "repeated": seen.repeated,
-        "unanswered_requests": seen.unanswered,
-        "losses": drill.losses,
-    }
+        if not asked.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    line = report(drill, rounds, time.monotonic() - began)
     sys.stdout.write(json.dumps(line) + "\n")
-    sys.exit(1 if drill.losses else 0)
+    sys.exit(1 if line["losses"] or line["steps_missed"] else 0)
 
 
 if __name__ == "__main__":

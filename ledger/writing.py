@@ -5,7 +5,7 @@ before an earlier one, so every writer holds one advisory lock from before it le
 ended: positions are given out in the order of commits, and without gaps.
 
 Nothing here decides what may be written. Errors are psycopg's: `UniqueViolation` when a stream already has that
-version, `LockNotAvailable` when another writer would not let go.
+version, `LockHeldError` (a `LockNotAvailable`) when another writer would not let go.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import Connection, Cursor, IsolationLevel
+from psycopg.errors import LockNotAvailable
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
@@ -40,14 +41,25 @@ _COPY_COMMANDS = "COPY ledger.commands (name, content, position) FROM STDIN"
 _LOCK = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"
 
 
-def take_lock(cursor: Cursor[TupleRow], timeout_seconds: int = LOCK_TIMEOUT_SECONDS) -> None:
+class LockHeldError(LockNotAvailable):
+    """Another session would not let go of a lock; the message says of which, and how long it was waited for."""
+
+
+def take_lock(cursor: Cursor[TupleRow], timeout_seconds: int | None = None) -> None:
     """Become the one writer until the transaction ends.
 
     What is read afterwards is what the last writer left: each statement of a READ COMMITTED transaction has a snapshot
     of its own, so the head must be read by a later statement than this one. (A REPEATABLE READ transaction would go on
     seeing the log as it was before the wait: hence `configure`.)
+
+    Raises:
+        LockHeldError: another session has held it for so long (`LOCK_TIMEOUT_SECONDS`, if nothing is said).
     """
-    cursor.execute(_LOCK, (f"{timeout_seconds}s", WRITERS_LOCK))
+    seconds = LOCK_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
+    try:
+        cursor.execute(_LOCK, (f"{seconds}s", WRITERS_LOCK))
+    except LockNotAvailable:
+        raise LockHeldError(f"another session has held the writers' lock for {seconds} s") from None
 
 
 def configure(connection: Connection[Any]) -> None:

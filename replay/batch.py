@@ -16,9 +16,8 @@ from uuid import UUID
 import numpy as np
 import psycopg
 
-from ledger.database import Database
 from ledger.events import Event, ShiftEvent, StationOpened
-from ledger.log import RecordedEvent
+from ledger.log import Log, RecordedEvent
 from ledger.names import Position
 from projections.read_models import ReadModels
 from projections.rule_table import honor_ids, rule_table
@@ -56,7 +55,7 @@ class Batch:
 
     def __init__(
         self,
-        database: Database,
+        log: Log,
         connection: psycopg.Connection[Any],
         generation: store.Generation,
         recorded: Sequence[RecordedEvent],
@@ -72,7 +71,7 @@ class Batch:
         self.timeline = _timeline(generation.rules_text)
         self.position = recorded[-1].position
         self.events = events
-        self.known, self.changed = _resolved(database, generation, recorded, events)
+        self.known, self.changed = _resolved(log, generation, recorded, events)
         self._find_touched()
         volunteers = [*self.whole, *self.touched.volunteers]
         persons, kinds = read_persons(connection, volunteers), read_kinds(connection)
@@ -157,7 +156,7 @@ class Batch:
 
 
 def _resolved(
-    database: Database, generation: store.Generation, recorded: Sequence[RecordedEvent], events: Sequence[Event]
+    log: Log, generation: store.Generation, recorded: Sequence[RecordedEvent], events: Sequence[Event]
 ) -> tuple[Shifts, Shifts]:
     """Resolve the shifts of a batch, as they were if they were known before it, and as they are at its end.
 
@@ -169,7 +168,7 @@ def _resolved(
     for one, _ in new:
         if one.stream_id not in begun:
             (begun if one.version == 1 else known).add(one.stream_id)
-    found = in_log_order(database.log, known, Position(generation.position)) if known else []
+    found = in_log_order(log, known, Position(generation.position)) if known else []
     earlier = list(decoded(found))
     return resolve_events(earlier), resolve_events(earlier, ((one.position, event) for one, event in new))
 

@@ -18,17 +18,22 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.errors import ReadOnlySqlTransaction
 
 from ledger.codec import decode
 from ledger.database import Database
+from ledger.log import Log
 from ledger.names import Position
-from ledger.writing import CHANNEL
+from ledger.writing import CHANNEL, LockHeldError
 from replay import store
 from replay.batch import Batch
 from replay.continuity import dense, hold_length
 
 BATCH_EVENTS = 2_000
 """Events a batch takes at most: enough to outrun any intake, few enough to show within a fraction of a second."""
+LOCK_SECONDS_MAX = 5
+"""How long it waits for another follower, or a rebuild, before it says so and begins again."""
+
 POLL_SECONDS = 1.0
 """How long to wait for a notification before looking anyway: a notification can be lost with its connection."""
 
@@ -51,14 +56,18 @@ class OutdatedGenerationError(Exception):
 
 
 class Follower:
-    """Keeps the current generation up with the log. `alert` says why it stopped, if it did."""
+    """Keeps the current generation up with the log. `alert` says why it stopped, if it did; `trouble`, what it waits
+    for, and tries again.
+    """
 
     def __init__(self, database: Database, others_are_busy: Callable[[], bool] = lambda: False) -> None:
         self._database = database
         self._others_are_busy = others_are_busy
+        self._log = Log(database.reserved)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.alert: str | None = None
+        self.trouble: str | None = None
 
     def start(self) -> None:
         """Follow in a thread of its own."""
@@ -86,21 +95,21 @@ class Follower:
             replay.continuity.ContinuityError: the log does not go on where the read models are.
             OutdatedGenerationError
         """
-        with self._database.pool.connection() as connection, connection.transaction():
+        with self._database.reserved.connection() as connection, connection.transaction():
             # Whatever a power cut takes away is taken in again: rows and position went together.
             connection.execute("SET LOCAL synchronous_commit = off")
-            store.take_follower_lock(connection)
+            store.take_follower_lock(connection, LOCK_SECONDS_MAX)
             generation = store.current_generation(connection)
             if generation is None:
                 return 0
             if not generation.readable:
                 raise OutdatedGenerationError(generation.id)
-            recorded = dense(generation.position, self._database.log.read(Position(generation.position), BATCH_EVENTS))
+            recorded = dense(generation.position, self._log.read(Position(generation.position), BATCH_EVENTS))
             if not recorded:
-                hold_length(generation.position, self._database.log.head())
+                hold_length(generation.position, self._log.head())
                 return 0
             events = [decode(event.topic, event.state) for event in recorded]
-            Batch(self._database, connection, generation, recorded, events).apply()
+            Batch(self._log, connection, generation, recorded, events).apply()
             return len(events)
 
     def _run(self) -> None:
@@ -111,8 +120,9 @@ class Follower:
                     listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
                     pause = 0.1
                     self._follow(listener)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                logger.warning("follower lost the database, trying again: %s", error)
+            except (psycopg.OperationalError, psycopg.InterfaceError, ReadOnlySqlTransaction) as error:
+                logger.warning("the follower cannot go on, and tries again: %s", error)
+                self.trouble = str(error) if isinstance(error, LockHeldError) else "the database failed the follower"
                 self._stop.wait(pause)
                 pause = min(2 * pause, 5.0)
             except Exception as error:
@@ -124,11 +134,13 @@ class Follower:
         while not self._stop.is_set():
             begun = time.monotonic()
             while (taken := self.take_batch()) and not self._stop.is_set():
+                self.trouble = None
                 took = time.monotonic() - begun
                 if self._others_are_busy():
                     self._stop.wait(min(max(took, PAUSE_SECONDS), REST_SECONDS_MAX))
                 elif taken < BATCH_EVENTS:
                     self._stop.wait(PAUSE_SECONDS)
                 begun = time.monotonic()
+            self.trouble = None
             for _ in listener.notifies(timeout=POLL_SECONDS / 5, stop_after=1):
                 break

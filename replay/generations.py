@@ -25,7 +25,7 @@ from replay import store
 
 PREVIOUS_MAX = 2
 BESIDE_MAX = 3
-_LOCK_TIMEOUT = "2s"
+_LOCK_SECONDS_MAX = 2
 """How long to wait for readers of a generation that is to be dropped."""
 
 
@@ -113,8 +113,7 @@ def drop(database: Database, generation: int) -> None:
     """
     try:
         with database.pool.connection() as connection, connection.transaction():
-            connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_LOCK_TIMEOUT))
-            found = store.lock_generation(connection, generation)
+            found = store.lock_generation(connection, generation, _LOCK_SECONDS_MAX)
             if found is None:
                 raise UnknownGenerationError(generation)
             current = store.current_generation(connection)

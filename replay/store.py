@@ -18,8 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from psycopg import Connection, sql
+from psycopg.errors import LockNotAvailable
 
 from ledger.database import Database
+from ledger.writing import LockHeldError
 from projections.rules import RuleTimeline, parse_timeline
 from projections.schema import Array
 from replay.progress import Progress, ignore
@@ -30,6 +32,9 @@ from replay.rows import Rows
 _HERE = Path(__file__).parent
 FOLLOWER_LOCK = 0x666F6C6C6F77
 """Held by whoever moves the current generation on or replaces it; "follow" in ASCII."""
+FOLLOWER_LOCK_SECONDS_MAX = 300
+"""A rebuild that makes all facts anew holds the lock from beginning to end: a minute or two at full scale."""
+
 SCHEMA_LOCK = FOLLOWER_LOCK + 1
 COPY_ROWS = 1 << 16
 WRITING = "writing the new generation"
@@ -117,9 +122,20 @@ def list_generations(connection: Any_Connection) -> list[Generation]:
     return [_generation(row) for row in connection.execute(f"{_GENERATION} ORDER BY id").fetchall()]
 
 
-def lock_generation(connection: Any_Connection, generation: int) -> Generation | None:
-    """Return a generation and keep it from being dropped or switched to by others, until the transaction ends."""
-    row = connection.execute(f"{_GENERATION} WHERE id = %s FOR UPDATE", (generation,)).fetchone()
+def lock_generation(
+    connection: Any_Connection, generation: int, timeout_seconds: int | None = None
+) -> Generation | None:
+    """Return a generation and keep it from being dropped or switched to by others, until the transaction ends.
+
+    Raises:
+        LockHeldError: another session has held it for so long (`FOLLOWER_LOCK_SECONDS_MAX`, if nothing is said).
+    """
+    seconds = FOLLOWER_LOCK_SECONDS_MAX if timeout_seconds is None else timeout_seconds
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{seconds}s",))
+    try:
+        row = connection.execute(f"{_GENERATION} WHERE id = %s FOR UPDATE", (generation,)).fetchone()
+    except LockNotAvailable:
+        raise LockHeldError(f"another session has held generation {generation} for {seconds} s") from None
     return _generation(row) if row else None
 
 
@@ -133,9 +149,20 @@ def know_the_log(database: Database) -> None:
             connection.execute("ANALYZE ledger.stored_events")
 
 
-def take_follower_lock(connection: Any_Connection) -> None:
-    """Become the one who may move the current generation, until the transaction ends."""
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (FOLLOWER_LOCK,))
+_LOCK = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"
+
+
+def take_follower_lock(connection: Any_Connection, timeout_seconds: int | None = None) -> None:
+    """Become the one who may move the current generation, until the transaction ends.
+
+    Raises:
+        LockHeldError: another session has held it for so long (`FOLLOWER_LOCK_SECONDS_MAX`, if nothing is said).
+    """
+    seconds = FOLLOWER_LOCK_SECONDS_MAX if timeout_seconds is None else timeout_seconds
+    try:
+        connection.execute(_LOCK, (f"{seconds}s", FOLLOWER_LOCK))
+    except LockNotAvailable:
+        raise LockHeldError(f"another session has held the read models' lock for {seconds} s") from None
 
 
 # --- generations ----------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from ledger.group_commit import QueueFull
 from ledger.names import Position
 from ledger.plain.block import RECORDED, REPEATED
 from ledger.rejections import Rejection, refuse
-from replay.store import NoGenerationError
+from replay import store
 from tests.histories import patiently
 from tests.serving import OTHER_STATION, STATION, Served
 
@@ -231,10 +231,10 @@ def test_what_is_recorded_is_answered_so_even_if_the_read_models_stay_behind(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(taking, "PROJECTED_SECONDS_MAX", 0.03)
-    behind = served.ledger.current_generation()
-    monkeypatch.setattr(served.service.ledger, "current_generation", lambda: behind)
+    behind = served.ledger.reached()
+    monkeypatch.setattr(served.service.ledger, "reached", lambda: behind)
     event = check_in(served)
-    assert behind.position < served.ledger.log.head()
+    assert behind < served.ledger.log.head()
     assert (
         served.client.post(
             "/v1/events?wait=projected", json=event, headers=served.headers(Role.STATION) | {"Content-Type": EVENT}
@@ -243,16 +243,19 @@ def test_what_is_recorded_is_answered_so_even_if_the_read_models_stay_behind(
     )
 
 
-@pytest.mark.parametrize("error", [NoGenerationError(), psycopg.OperationalError("gone")])
+@pytest.mark.parametrize("there_are_some", [False, True])
 def test_what_is_recorded_is_answered_so_even_if_the_read_models_cannot_be_asked(
-    served: Served, monkeypatch: pytest.MonkeyPatch, error: Exception
+    served: Served,
+    monkeypatch: pytest.MonkeyPatch,
+    there_are_some: bool,  # noqa: FBT001 - a case of the table above
 ) -> None:
-    def fails() -> None:
-        raise error
+    def asked(_connection: object) -> None:
+        if there_are_some:
+            raise psycopg.OperationalError("gone")
 
     event = check_in(served)
     monkeypatch.setattr(taking, "PROJECTED_SECONDS_MAX", 0.03)
-    monkeypatch.setattr(served.service.ledger, "current_generation", fails)
+    monkeypatch.setattr(store, "current_generation", asked)
     headers = served.headers(Role.STATION) | {"Content-Type": EVENT}
     answer = served.client.post("/v1/events?wait=projected", json=event, headers=headers)
     assert (answer.status_code, answer.json()["outcome"], answer.json()["projected"]) == (201, "accepted", False)

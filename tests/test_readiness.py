@@ -47,7 +47,9 @@ def test_what_is_missing_is_said(
 ) -> None:
     # Stand-ins: the threads of the real ones take an alert back once they get on again.
     for thread, concern in (("follower", "read models"), ("archivist", "archive")):
-        monkeypatch.setattr(served.service, thread, SimpleNamespace(alert=said if missing == concern else None))
+        monkeypatch.setattr(
+            served.service, thread, SimpleNamespace(alert=said if missing == concern else None, trouble=None)
+        )
     if missing == "disk":
         monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=(2 << 20) - 1))
     if missing == "queue":

@@ -326,7 +326,7 @@ def test_the_policy_keeps_the_current_one_those_before_it_and_the_latest_beside(
 def test_each_build_drops_what_the_policy_does_not_keep_unless_somebody_reads_it(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generations, "_LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(generations, "_LOCK_SECONDS_MAX", 1)
     for _ in range(PREVIOUS_MAX):
         rebuild(*ledger, NEW_RULES)
     assert schemas(ledger.database) == ["generation_1", "generation_2", "generation_3"]
