@@ -7,6 +7,7 @@ closes what it opened.
 from __future__ import annotations
 
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -30,6 +31,9 @@ SWITCH_SECONDS = 0.0005
 COLLECT_OBJECTS = 50_000
 """So many objects are made before the collector looks for cycles: a batch of a thousand makes ten thousand objects and
 no cycle, and at Python's usual 700 the collector took a tenth of the server's time."""
+
+
+logger = logging.getLogger(__name__)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -65,6 +69,7 @@ class _Server(uvicorn.Server):
         self._tell()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logger.info("stopping", extra={"fields": {"open_connections": len(self.server_state.connections)}})
         self._stop()
         await super().shutdown(sockets)
 
@@ -81,6 +86,7 @@ def serve_until_stopped(service: Service, listening: socket.socket, started: Cal
         proxy_headers=False,
         ws="none",
         lifespan="on",
+        log_config=None,  # api/logs.py says where lines go
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -94,14 +94,15 @@ def status(service: ServiceHere, _caller: CallerHere) -> Status:
 
 
 @router.get("/metrics", summary="The same for a monitoring system", response_class=PlainTextResponse)
-def metrics(request: Request, _caller: CallerHere) -> Response:
+def metrics(request: Request, service: ServiceHere, _caller: CallerHere) -> Response:
     """Return metrics in Prometheus' text format: of the ledger, its read models and archive, of jobs, and of the
     requests this process has answered.
 
     They tell how busy a district is, so a key is asked for here as well (any role, `reader` will do): Prometheus sends
     it with `authorization.credentials_file`.
     """
-    return Response(generate_latest(request.app.state.metrics), media_type=CONTENT_TYPE_LATEST)
+    told = generate_latest(service.counted.registry) + generate_latest(request.app.state.measured)
+    return Response(told, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/healthz", summary="Whether the process answers")

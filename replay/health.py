@@ -39,10 +39,13 @@ class GenerationHealth(Answer):
 
 
 class ArchiveHealth(Answer):
-    """The archive. `lag`: the events it still has to take in; `problem`: why it cannot be used, if so."""
+    """The archive. `lag`: the events it still has to take in, `lag_seconds`: how long the oldest of them is known;
+    `problem`: why it cannot be used, if so.
+    """
 
     position: int
     lag: int
+    lag_seconds: float
     segments: int
     size_bytes: int
     problem: str | None
@@ -97,6 +100,8 @@ def measure(
     if found is not None:
         holes = max(holes, head - found.counted_events)
     lag = max(head - generation.position, 0)
+    if kept.lag:
+        kept = kept.model_copy(update={"lag_seconds": _ahead(database, Position(kept.position), now, 1)[0]})
     waiting, poison = _ahead(database, Position(generation.position), now)
     problems = [
         _SHORTER.format(generation.position, head) if generation.position > head else None,
@@ -151,10 +156,12 @@ def _recount(connection: Connection[Any], generation: store.Generation, head: in
     )
 
 
-def _ahead(database: Database, position: Position, now: datetime) -> tuple[float, str | None]:
+def _ahead(
+    database: Database, position: Position, now: datetime, events: int = AHEAD_EVENTS
+) -> tuple[float, str | None]:
     """Look at the events behind the read models: how long the first has waited, and whether one is not understood."""
     waiting = 0.0
-    for recorded in database.log.read(position, AHEAD_EVENTS):
+    for recorded in database.log.read(position, events):
         try:
             event = decode(recorded.topic, recorded.state)
         except (LookupError, ValueError) as error:
@@ -169,11 +176,12 @@ def _archive(archive: Callable[[], Archive]) -> ArchiveHealth:
         found = archive()
         found.refresh()
     except ArchiveError as error:
-        return ArchiveHealth(position=0, lag=0, segments=0, size_bytes=0, problem=str(error))
+        return ArchiveHealth(position=0, lag=0, lag_seconds=0.0, segments=0, size_bytes=0, problem=str(error))
     segments = found.segments
     return ArchiveHealth(
         position=found.position,
         lag=0,
+        lag_seconds=0.0,
         segments=len(segments),
         size_bytes=found.bytes_on_disk(),
         problem=None,
