@@ -20,7 +20,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -118,9 +118,11 @@ class _Writer(logging.Handler):
         """Write what waits, as far as somebody reads it."""
         deadline = time.monotonic() + FLUSH_SECONDS_MAX
         try:
-            self._queue.put(None, timeout=FLUSH_SECONDS_MAX)
-        except queue.Full:
-            return
+            self._queue.put(None, timeout=FLUSH_SECONDS_MAX / 2)
+        except queue.Full:  # a line makes room for the end
+            with suppress(queue.Empty, queue.Full):
+                self._queue.get_nowait()
+                self._queue.put_nowait(None)
         self._thread.join(max(deadline - time.monotonic(), 0.0))
         super().close()
 

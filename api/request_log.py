@@ -131,6 +131,7 @@ class Watched:
             await self._app(scope, receive, timed)
         except Exception:
             if not told:  # whoever stands further out answers with 500
+                scope.setdefault(REJECTION, "failed")
                 self._note(scope, 500, began, own_id)
             raise
 
