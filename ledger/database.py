@@ -1,6 +1,6 @@
 """One ledger's database: its pool of connections, its tables, its log.
 
-Opening it makes the tables where they are missing. Nothing here decides or derives.
+Opening it makes the tables where they are missing, and upgrades older ones. Nothing here decides or derives.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from ledger.log import Log, Pool
+from ledger.upgrading import Part, bring_up
 from ledger.writing import configure
 
-SCHEMA = Path(__file__).with_name("schema.sql")
-SCHEMA_LOCK = 0x736368656D61  # "schema"
+PART = Part("ledger", (Path(__file__).with_name("schema.sql"),))
 POOL_SIZE_MAX = 10
 
 
@@ -31,8 +31,13 @@ class Database:
 
     @classmethod
     def open(cls, url: str) -> Database:
-        """Open the database at a libpq URL and make the ledger's tables where they are missing."""
+        """Open the database at a libpq URL; make the ledger's tables, or bring older ones up to this version.
+
+        Raises:
+            ledger.upgrading.NewerDatabaseError: a newer version of this program has used it.
+        """
         with psycopg.connect(url) as connection:
+            configure(connection)
             create_tables(connection)
         pool: Pool = ConnectionPool(
             url,
@@ -59,8 +64,5 @@ class Database:
 
 
 def create_tables(connection: Connection[Any]) -> None:
-    """Apply the schema in one transaction; of two processes that start at once one waits for the other."""
-    with connection.transaction():
-        connection.execute("SET LOCAL client_min_messages = warning")  # "already exists, skipping" is no news
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-        connection.execute(SCHEMA.read_bytes())
+    """Make the ledger's tables where they are missing, and bring older ones up to this version."""
+    bring_up(connection, PART)

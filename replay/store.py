@@ -20,6 +20,7 @@ import pyarrow.csv as pa_csv
 from psycopg import Connection, sql
 
 from ledger.database import Database
+from ledger.upgrading import Part, bring_up
 from projections.rules import RuleTimeline, parse_timeline
 from projections.schema import Array
 from replay.progress import Progress, ignore
@@ -30,7 +31,7 @@ from replay.rows import Rows
 _HERE = Path(__file__).parent
 FOLLOWER_LOCK = 0x666F6C6C6F77
 """Held by whoever moves the current generation on or replaces it; "follow" in ASCII."""
-SCHEMA_LOCK = FOLLOWER_LOCK + 1
+PART = Part("replay", (_HERE / "schema.sql",))
 COPY_ROWS = 1 << 16
 WRITING = "writing the new generation"
 
@@ -81,11 +82,9 @@ class Generation:
 
 
 def create_tables(database: Database) -> None:
-    """Make the tables that stand outside generations, where they are missing."""
-    with database.pool.connection() as connection, connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-        connection.execute("SET LOCAL client_min_messages = warning")
-        connection.execute((_HERE / "schema.sql").read_bytes())
+    """Make the tables that stand outside generations, or bring older ones up to this version."""
+    with database.pool.connection() as connection:
+        bring_up(connection, PART)
 
 
 @cache
