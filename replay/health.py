@@ -96,7 +96,7 @@ def measure(
         head = int(connection.execute(_HEAD).fetchall()[0][0])
         kept = _beside(kept, head)
         holes = _missing(connection, min(kept.position, head), head)
-        found = _recount(connection, generation, head) if deep else None
+        found = _recount(connection, generation, head) if deep and generation.readable else None
     if found is not None:
         holes = max(holes, head - found.counted_events)
     lag = max(head - generation.position, 0)
@@ -106,6 +106,7 @@ def measure(
     problems = [
         _SHORTER.format(generation.position, head) if generation.position > head else None,
         poison,
+        None if generation.readable else _OUTDATED.format(generation.id),
         kept.problem,
         f"{holes} positions of the log hold no event: restore a backup" if holes else None,
         None if found is None or found.checksum_holds else _DIFFERS.format(generation.checksum, found.checksum),
@@ -133,6 +134,7 @@ def measure(
 
 
 _SHORTER = "read models hold {} events, the log only {}: was an older backup restored? run `hours rebuild --facts-anew`"
+_OUTDATED = "generation {} was made by another version of this program: run `hours rebuild`, or start the server"
 _DIFFERS = "the generation's rows have checksum {1}, it says {0:016x}: run `hours rebuild --facts-anew`"
 _HEAD = "SELECT coalesce(max(notification_id), 0) FROM ledger.stored_events"
 _COUNT = "SELECT count(*) FROM ledger.stored_events WHERE notification_id > %s AND notification_id <= %s"

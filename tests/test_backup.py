@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from api.access import Role
+from api.parts import PARTS
 from api.service import OpenLedger
 from ledger.answers import Accepted
 from ledger.commands import CheckIn, Order
@@ -48,7 +49,7 @@ def test_a_restored_ledger_is_the_same(kept: OpenLedger, elsewhere: OpenLedger, 
     made = back_up(kept.database, tmp_path / "backup")
     assert made.head == kept.log.head()
     assert verify(tmp_path / "backup") == made
-    restore(tmp_path / "backup", elsewhere.database)
+    restore(tmp_path / "backup", elsewhere.database, PARTS)
     elsewhere.make_ready()
     assert elsewhere.log.identity() == kept.log.identity()
     again = back_up(elsewhere.database, tmp_path / "again")
@@ -75,7 +76,7 @@ def test_a_restored_ledger_answers_repeated_commands_as_the_first_time(
     )
     (first,) = kept.intake.execute([order])
     back_up(kept.database, tmp_path / "backup")
-    restore(tmp_path / "backup", elsewhere.database)
+    restore(tmp_path / "backup", elsewhere.database, PARTS)
     (again,) = elsewhere.intake.execute([order])
     assert isinstance(first, Accepted)
     assert again == first._replace(duplicate=True)
@@ -108,7 +109,7 @@ def test_a_backup_under_load_holds_what_was_acknowledged_before_it_began(
     finally:
         stop.set()
         writer.join()
-    restore(tmp_path / "backup-2", elsewhere.database)
+    restore(tmp_path / "backup-2", elsewhere.database, PARTS)
     log = elsewhere.log.read(0, 100_000)  # type: ignore[arg-type]
     assert [event.position for event in log] == list(range(1, made.head + 1))
     assert log == kept.log.read(0, made.head)  # type: ignore[arg-type]
@@ -128,7 +129,7 @@ def test_a_backup_that_was_harmed_is_not_restored(
     if harm == "lose":
         path.unlink()
     with pytest.raises(BackupError, match="use another backup"):
-        restore(tmp_path / "backup", elsewhere.database)
+        restore(tmp_path / "backup", elsewhere.database, PARTS)
     assert elsewhere.log.head() == 0
 
 
@@ -151,9 +152,9 @@ def test_a_restore_that_is_stopped_leaves_an_empty_ledger(
 
     back_up(kept.database, tmp_path / "backup")
     with pytest.raises(StoppedError):
-        restore(tmp_path / "backup", elsewhere.database, stop)
+        restore(tmp_path / "backup", elsewhere.database, PARTS, stop)
     assert elsewhere.log.head() == 0
-    restore(tmp_path / "backup", elsewhere.database)
+    restore(tmp_path / "backup", elsewhere.database, PARTS)
 
 
 def test_what_cannot_be_is_refused_in_a_sentence(kept: OpenLedger, tmp_path: Path) -> None:
@@ -161,13 +162,13 @@ def test_what_cannot_be_is_refused_in_a_sentence(kept: OpenLedger, tmp_path: Pat
     with pytest.raises(BackupError, match="is there already"):
         back_up(kept.database, tmp_path / "backup")
     with pytest.raises(BackupError, match="this ledger is not empty"):
-        restore(tmp_path / "backup", kept.database)
+        restore(tmp_path / "backup", kept.database, PARTS)
     with pytest.raises(BackupError, match="is no backup: there is no manifest"):
         verify(tmp_path)
     manifest = tmp_path / "backup" / backup.MANIFEST
     text = manifest.read_text()
     for written, sentence in (
-        (text.replace('"format": 1', '"format": 2'), "has format 2, this program reads 1"),
+        (text.replace('"format": 2', '"format": 3'), "has format 3, this program reads 2"),
         (text.replace('"topic"', '"colour"'), "columns that this program does not know"),
         (text[:-20], "its manifest.json is damaged"),
     ):
