@@ -41,6 +41,7 @@ from api.ledger_metrics import LedgerCollector
 from api.limits import BodyLimit
 from api.logs import request_id
 from api.problems import Problem, fault, fault_of_validation, response
+from api.readiness import Looker
 from api.request_log import RequestLog, Watched
 from api.service import Service
 from replay.manifest import ArchiveError
@@ -76,6 +77,7 @@ def create_app(service: Service) -> FastAPI:
         responses={"default": ANY_PROBLEM},
     )
     app.state.service = service
+    app.state.looker = Looker(service)
     app.state.measured = LedgerCollector.registry(service)
     requests = RequestLog(service.counted, all_requests=service.logs_all_requests)
     app.add_middleware(BodyLimit)

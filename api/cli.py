@@ -88,6 +88,9 @@ def serve(
     signed_within: Annotated[
         int, typer.Option(min=1, max=86_400, help="How many seconds old the signature of a request may be.")
     ] = 300,
+    drain_seconds: Annotated[
+        int, typer.Option(min=0, max=3_600, help="How long requests under way may take to end after SIGTERM.")
+    ] = 10,
     log_format: Annotated[
         LogFormat | None, typer.Option(help="By default text on a terminal, else a JSON object a line.")
     ] = None,
@@ -101,7 +104,16 @@ def serve(
     from api.cli_serve import serve
 
     log = LogSettings(log_format, log_level, log_requests)
-    serve(_data(context), host, port, log, per_second=per_second, signed_within=signed_within, as_json=json)
+    serve(
+        _data(context),
+        host,
+        port,
+        log,
+        per_second=per_second,
+        signed_within=signed_within,
+        drain_seconds=drain_seconds,
+        as_json=json,
+    )
 
 
 @app.command()

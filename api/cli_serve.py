@@ -15,7 +15,7 @@ from api.demo import KEYS, demo_keys, things_to_try
 from api.kernels import warm
 from api.logs import LogFormat, LogLevel, LogSettings, logging_to
 from api.rate_limits import PER_SECOND, RateLimits
-from api.server import address_of, bind, serve_until_stopped
+from api.server import DRAIN_SECONDS_MAX, address_of, bind, serve_until_stopped
 from api.service import OpenLedger, open_ledger, running
 from api.signed_requests import CREATED_SECONDS_MAX
 from api.version import version
@@ -33,6 +33,7 @@ def serve(
     *,
     per_second: int = PER_SECOND,
     signed_within: int = CREATED_SECONDS_MAX,
+    drain_seconds: int = DRAIN_SECONDS_MAX,
     as_json: bool,
 ) -> None:
     """Serve the ledger in the data directory, or the one DATABASE_URL names.
@@ -41,6 +42,7 @@ def serve(
         log: what is logged, to standard error.
         per_second: requests a second that a key may make which has no limit of its own.
         signed_within: how many seconds old the signature of a request may be.
+        drain_seconds: how long requests under way may take to end when the server is stopped.
     """
     with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data) as ledger:
         warm(logger.info)
@@ -56,7 +58,7 @@ def serve(
         with running(ledger, RateLimits(per_second)) as service:
             service.signed_within = signed_within
             service.logs_all_requests = log.all_requests
-            serve_until_stopped(service, listening, started)
+            serve_until_stopped(service, listening, started, drain_seconds)
         logger.info("stopped")
 
 

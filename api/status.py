@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from api.dependencies import CallerHere, ServiceHere
 from api.problems import RULES, problem
-from api.readiness import Readiness, look
+from api.readiness import Looker, Readiness
 from replay import answers
 from replay.health import ArchiveHealth, measure
 
@@ -112,12 +112,13 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", summary="Whether the service can serve", responses={503: {"model": Readiness}})
-def readyz(service: ServiceHere, response: Response) -> Readiness:
+async def readyz(request: Request, response: Response) -> Readiness:
     """Look at the database, the read models, the archive, the disk and the queue; 503 if something needed is missing.
 
     No key is needed.
     """
-    found = look(service)
+    looker: Looker = request.app.state.looker
+    found = await looker.look()
     if found.status != "ready":
         response.status_code = 503
         response.headers["Retry-After"] = "5"
