@@ -19,6 +19,15 @@ from ledger.writing import configure
 
 PART = Part("ledger", (Path(__file__).with_name("schema.sql"),))
 POOL_SIZE_MAX = 10
+WAIT_SECONDS_MAX = 5.0
+"""How long to wait for a connection: who is told to come again is better off than who is kept waiting."""
+
+RECONNECT_SECONDS = 2.0
+"""How long the pool tries to make a connection. It makes no other meanwhile, and waits twice as long before each try:
+after an outage of a minute it tried once in half a minute, and whoever needed two connections waited with one in hand.
+"""
+
+CONNECT_SECONDS_MAX = 5
 
 
 class Database:
@@ -41,11 +50,13 @@ class Database:
             create_tables(connection)
         pool: Pool = ConnectionPool(
             url,
-            kwargs={"autocommit": True},
+            kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS_MAX},
             configure=configure,
             check=ConnectionPool.check_connection,  # a server that was restarted costs no caller an error
             min_size=1,
             max_size=POOL_SIZE_MAX,
+            timeout=WAIT_SECONDS_MAX,
+            reconnect_timeout=RECONNECT_SECONDS,
             open=True,
         )
         return cls(url, pool)

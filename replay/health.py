@@ -177,15 +177,15 @@ def _archive(archive: Callable[[], Archive]) -> ArchiveHealth:
     try:
         found = archive()
         found.refresh()
-    except ArchiveError as error:
+        segments, size = found.segments, found.bytes_on_disk()
+    except (ArchiveError, OSError) as error:
         return ArchiveHealth(position=0, lag=0, lag_seconds=0.0, segments=0, size_bytes=0, problem=str(error))
-    segments = found.segments
     return ArchiveHealth(
         position=found.position,
         lag=0,
         lag_seconds=0.0,
         segments=len(segments),
-        size_bytes=found.bytes_on_disk(),
+        size_bytes=size,
         problem=None,
     )
 
