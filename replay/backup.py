@@ -31,7 +31,7 @@ from psycopg.rows import TupleRow
 from pydantic import BaseModel, ConfigDict
 
 from ledger.database import Database
-from ledger.upgrading import Part, take_steps
+from ledger.upgrading import Part, bring_up, take_steps
 from ledger.writing import take_lock
 from replay.progress import Progress, ignore
 
@@ -164,6 +164,8 @@ def restore(folder: Path, database: Database, parts: Sequence[Part], progress: P
         raise BackupError(f"{folder} was made by a newer version of this program (tables {newer[0]}); upgrade this one")
     with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
         take_lock(cursor)
+        for part in parts:
+            bring_up(connection, part)
         _require_empty(cursor)
         if any(version < part.version for part, version in then.items()):
             cursor.execute("DROP SCHEMA ledger, api, replay CASCADE")  # they are empty

@@ -26,6 +26,10 @@ AHEAD_EVENTS = 200
 """Events behind the read models that are looked at: one of them that cannot be understood is what stops a follower."""
 
 
+HOLES_EVENTS_MAX = 200_000
+"""So many of the last events are counted in search of holes; without an archive it would be all, each time."""
+
+
 class GenerationHealth(Answer):
     """The generation that answers. `checksum`: of all its rows, as it is carried on, 16 hex digits."""
 
@@ -95,7 +99,7 @@ def measure(
     with snapshot(database) as (connection, generation):
         head = int(connection.execute(_HEAD).fetchall()[0][0])
         kept = _beside(kept, head)
-        holes = _missing(connection, min(kept.position, head), head)
+        holes = _missing(connection, max(min(kept.position, head), head - HOLES_EVENTS_MAX), head)
         found = _recount(connection, generation, head) if deep and generation.readable else None
     if found is not None:
         holes = max(holes, head - found.counted_events)
