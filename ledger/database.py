@@ -19,7 +19,7 @@ from ledger.writing import configure
 
 PART = Part("ledger", (Path(__file__).with_name("schema.sql"),))
 POOL_SIZE_MAX = 10
-WAIT_SECONDS_MAX = 5.0
+WAIT_SECONDS_MAX = 10.0
 """How long to wait for a connection: who is told to come again is better off than who is kept waiting."""
 
 RECONNECT_SECONDS = 2.0
