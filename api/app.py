@@ -37,9 +37,12 @@ from api.axes import AxisError
 from api.database_faults import fault_of_database
 from api.dependencies import Threads
 from api.descriptions import ANY_PROBLEM, description_of, methods_of
+from api.ledger_metrics import LedgerCollector
 from api.limits import BodyLimit
-from api.metrics import RequestMetrics, registry_of
+from api.logs import request_id
 from api.problems import Problem, fault, fault_of_validation, response
+from api.readiness import Looker
+from api.request_log import RequestLog, Watched
 from api.service import Service
 from replay.manifest import ArchiveError
 from replay.published import NoRulesError
@@ -74,9 +77,11 @@ def create_app(service: Service) -> FastAPI:
         responses={"default": ANY_PROBLEM},
     )
     app.state.service = service
-    app.state.metrics, requests = registry_of(service)
+    app.state.looker = Looker(service)
+    app.state.measured = LedgerCollector.registry(service)
+    requests = RequestLog(service.counted, all_requests=service.logs_all_requests)
     app.add_middleware(BodyLimit)
-    app.add_middleware(RequestMetrics, requests=requests)
+    app.add_middleware(Watched, requests=requests)
     app.state.requests = requests
     _add_error_handlers(app)
 
@@ -149,7 +154,8 @@ async def _on_hang_up(_request: Request, _error: Exception) -> Response:
 
 
 async def _on_failure(_request: Request, _error: Exception) -> Response:
-    return response(fault("failed"))  # the framework logs it with its traceback
+    # The framework logs it with its traceback, and answers from further out than whoever adds the request's id.
+    return response(fault("failed"), {"X-Request-Id": request_id.get() or ""})
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 from psycopg.rows import class_row
 
 from ledger.log import Pool
+from ledger.upgrading import Part, bring_up
 from projections.rule_check import require_sound
 from projections.rules import rules_digest
 from replay.published import Rules
 
-SCHEMA = Path(__file__).with_name("candidates.sql")
-SCHEMA_LOCK = 0x63616E646964  # "candid"
+PART = Part("candidates", (Path(__file__).with_name("candidates.sql"),))
 KEPT_MAX: Final = 1_000
 """Each is a megabyte at most; a federation tries out a few."""
 
@@ -39,10 +39,8 @@ class Candidates:
 
     def create_table(self) -> None:
         """Make the table where it is missing."""
-        with self._pool.connection() as connection, connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-            connection.execute("SET LOCAL client_min_messages = warning")
-            connection.execute(SCHEMA.read_bytes())
+        with self._pool.connection() as connection:
+            bring_up(connection, PART)
 
     def keep(self, text: str, by: str) -> Rules:
         """Check a candidate and keep it.

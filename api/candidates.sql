@@ -1,4 +1,5 @@
 -- Rule timelines to try out, by the SHA-256 of their text. They were checked, are not published, and decide nothing.
+-- Version 1 (ledger/upgrading.py): never edited, a change is a step of its own.
 
 CREATE SCHEMA IF NOT EXISTS api;
 

@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from api.interrupts import remember_interrupts
+from api.logs import LogFormat, LogLevel, LogSettings
 from api.mistakes import explain as explain_mistake
 
 app = typer.Typer(
@@ -87,12 +88,32 @@ def serve(
     signed_within: Annotated[
         int, typer.Option(min=1, max=86_400, help="How many seconds old the signature of a request may be.")
     ] = 300,
+    drain_seconds: Annotated[
+        int, typer.Option(min=0, max=3_600, help="How long requests under way may take to end after SIGTERM.")
+    ] = 10,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="By default text on a terminal, else a JSON object a line.")
+    ] = None,
+    log_level: Annotated[LogLevel, typer.Option(help="debug also tells each commit.")] = LogLevel.INFO,
+    log_requests: Annotated[
+        bool, typer.Option("--log-requests", help="A line for each request, not only for failed and slow ones.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Serve the ledger over HTTP, until Ctrl-C."""
+    """Serve the ledger over HTTP, until Ctrl-C; its log goes to standard error."""
     from api.cli_serve import serve
 
-    serve(_data(context), host, port, per_second=per_second, signed_within=signed_within, as_json=json)
+    log = LogSettings(log_format, log_level, log_requests)
+    serve(
+        _data(context),
+        host,
+        port,
+        log,
+        per_second=per_second,
+        signed_within=signed_within,
+        drain_seconds=drain_seconds,
+        as_json=json,
+    )
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from api.cli_show import out, print_json, stages
+from api.parts import PARTS
 from api.service import open_ledger
 from replay import backup
 from replay.backup import Manifest
@@ -29,7 +30,7 @@ def restore(data: Path, folder: Path, *, as_json: bool) -> None:
     backup.read_manifest(folder)  # before a database is started for nothing
     with open_ledger(data) as ledger:
         with stages("Restore") as progress:
-            manifest = backup.restore(folder, ledger.database, progress)
+            manifest = backup.restore(folder, ledger.database, PARTS, progress)
         if manifest.head:
             ledger.make_ready()
     _tell(manifest, f"Restored from {folder}, read models rebuilt", as_json=as_json)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,34 +13,43 @@ from api.cli_generations import say
 from api.cli_show import out, print_json
 from api.demo import KEYS, demo_keys, things_to_try
 from api.kernels import warm
+from api.logs import LogFormat, LogLevel, LogSettings, logging_to
 from api.rate_limits import PER_SECOND, RateLimits
-from api.server import address_of, bind, serve_until_stopped
+from api.server import DRAIN_SECONDS_MAX, address_of, bind, serve_until_stopped
 from api.service import OpenLedger, open_ledger, running
 from api.signed_requests import CREATED_SECONDS_MAX
+from api.version import version
 
 DEMO_SCALE, DEMO_SEED = 0.01, 1
+
+logger = logging.getLogger(__name__)
 
 
 def serve(
     data: Path,
     host: str,
     port: int,
+    log: LogSettings,
     *,
     per_second: int = PER_SECOND,
     signed_within: int = CREATED_SECONDS_MAX,
+    drain_seconds: int = DRAIN_SECONDS_MAX,
     as_json: bool,
 ) -> None:
     """Serve the ledger in the data directory, or the one DATABASE_URL names.
 
     Args:
+        log: what is logged, to standard error.
         per_second: requests a second that a key may make which has no limit of its own.
         signed_within: how many seconds old the signature of a request may be.
+        drain_seconds: how long requests under way may take to end when the server is stopped.
     """
-    with bind(host, port) as listening, open_ledger(data, kept=True) as ledger:
-        warm(say)
+    with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, kept=True) as ledger:
+        warm(logger.info)
         address = address_of(listening)
 
         def started() -> None:
+            logger.info("serving", extra={"fields": {"address": address, "version": version()}})
             if as_json:
                 print_json({"address": address})
             else:
@@ -46,12 +57,15 @@ def serve(
 
         with running(ledger, RateLimits(per_second)) as service:
             service.signed_within = signed_within
-            serve_until_stopped(service, listening, started)
+            service.logs_all_requests = log.all_requests
+            serve_until_stopped(service, listening, started, drain_seconds)
+        logger.info("stopped")
 
 
 def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
     """Serve a synthetic history, made where there is none yet, and say what to try."""
-    with bind(host, port) as listening, open_ledger(data, kept=True) as ledger:
+    log = LogSettings(LogFormat.TEXT, LogLevel.WARNING)
+    with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, kept=True) as ledger:
         warm(say)
         if _to_be_filled(ledger):
             say(f"Making a history at scale {DEMO_SCALE}, once: 1,200 volunteers from 2011 to 2018")

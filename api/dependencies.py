@@ -22,6 +22,7 @@ from api.access import Caller, Right
 from api.axes import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
 from api.limits import is_stream
 from api.problems import Problem, fault, problem, require
+from api.request_log import CALLER
 from api.service import OpenLedger, Service
 from api.signed_requests import BadSignatureError, Sent, verify
 from ledger.names import Position, WrittenDay
@@ -138,6 +139,7 @@ async def the_caller(
     )
     if caller is None:
         raise problem("no-key")
+    request.scope[CALLER] = caller
     if caller.key is not None and (seconds := service.limits.wait_seconds(caller.key, caller.per_second)):
         allowed = caller.per_second or service.limits.per_second
         detail = f"key {caller.key} makes more requests than the {allowed} a second it may"

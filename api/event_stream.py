@@ -84,6 +84,8 @@ async def _answered(lines: list[bytes], service: Service, asked: Asked, read: Re
         lambda: [element if isinstance(element, Fault) else read(element) for element in elements]
     )
     orders = [one for one in orders_read if not isinstance(one, Fault)]
+    if len(orders) < len(orders_read):
+        service.counted.refusals([one.rejection for one in orders_read if isinstance(one, Fault)])
     answers = await _patiently(lambda: take(service, orders, asked)) if orders else []
     last = max((one.position for one in answers if isinstance(one, Accepted) and one.position), default=None)
     known = await projected(service, asked, last)

@@ -151,6 +151,8 @@ async def _answer_one(content: object, service: Service, caller: Caller, asked: 
 async def _answer_batch(content: list[Any], service: Service, caller: Caller, asked: Asked) -> Response:
     read = await run_in_threadpool(lambda: [_read(element, caller) for element in content])
     orders = [one for one in read if not isinstance(one, Fault)]
+    if len(orders) < len(read):
+        service.counted.refusals([one.rejection for one in read if isinstance(one, Fault)])
     if asked.atomic and len(orders) < len(read):
         answers = await take(service, orders, Asked(dry_run=True)) if orders else []
         return Response(_not_alone(content, read, answers).model_dump_json(), 200, media_type=JSON)

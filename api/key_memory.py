@@ -45,6 +45,7 @@ class KeyMemory:
         self._changes = 0
         self._hears = False
         self._heard_at = 0.0
+        self._lost = False
         self._closing = Event()
         self._thread = Thread(target=self._listen, name="key-memory", daemon=True)
 
@@ -126,14 +127,20 @@ class KeyMemory:
                 ) as connection:
                     self._ask(connection)
                     self._forget(hears=True)
+                    if self._lost:
+                        self._lost = False
+                        logger.info("changes of keys are heard again")
                     while not self._closing.is_set():
                         for _ in connection.notifies(timeout=_WAIT_SECONDS):
                             self._forget(hears=True)
+                            logger.info("a key was made, changed or revoked: all are looked up again")
                         self._ask(connection)  # what is notified meanwhile comes with the next notifies
                         if time.monotonic() - self._noted_at >= USES_SECONDS:
                             self._note_uses()
             except psycopg.Error as error:
                 self._forget(hears=False)
-                logger.warning("changes of keys cannot be heard, so every request looks its key up: %s", error)
+                if not self._lost:  # once, not twice a second as long as the database is away
+                    self._lost = True
+                    logger.warning("changes of keys cannot be heard, so every request looks its key up: %s", error)
                 self._closing.wait(RETRY_SECONDS)
         self._forget(hears=False)

@@ -19,9 +19,9 @@ from psycopg.rows import class_row
 
 from api.access import Caller, Role
 from ledger.log import Pool
+from ledger.upgrading import Part, bring_up
 
-SCHEMA = Path(__file__).with_name("keys.sql")
-SCHEMA_LOCK = 0x6B657973  # "keys"
+PART = Part("keys", (Path(__file__).with_name("keys.sql"),))
 TOKEN_PREFIX = "hours_"  # noqa: S105 - it lets a leaked key be recognised, and is no secret
 CHANNEL = "api_keys"
 """Notified on every change of the table of keys."""
@@ -73,10 +73,8 @@ class Keys:
 
     def create_table(self) -> None:
         """Make the table where it is missing, and bring an older one up to date."""
-        with self._pool.connection() as connection, connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-            connection.execute("SET LOCAL client_min_messages = warning")
-            connection.execute(SCHEMA.read_bytes())
+        with self._pool.connection() as connection:
+            bring_up(connection, PART)
 
     def make(
         self, role: Role, name: str, expires_at: datetime | None = None, per_second: int | None = None

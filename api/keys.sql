@@ -1,5 +1,6 @@
 -- Who may call. A key is a random token, shown once and kept only as its SHA-256. `name` is the station's id for the role
 -- `station` and a person's name for the others; it is what events say in `by`. Roles are listed in api/access.py.
+-- Version 1 (ledger/upgrading.py): never edited, a change is a step of its own.
 
 CREATE SCHEMA IF NOT EXISTS api;
 

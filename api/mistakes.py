@@ -21,6 +21,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
 
     from api.axes import AxisError
     from api.keys import SigningError, UnknownKeyError
+    from ledger.postgres import OtherPostgresError
+    from ledger.upgrading import NewerDatabaseError
     from projections.rules import RulesError
     from replay.backup import BackupError
     from replay.continuity import ContinuityError
@@ -37,6 +39,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
 
     given = (
         BackupError,
+        NewerDatabaseError,
+        OtherPostgresError,
         AxisError,
         SigningError,
         UnknownKeyError,

@@ -17,11 +17,14 @@ from uuid import UUID
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from api.access import Caller, Forbidden, Right, forbids_right
 from ledger.rejections import Refused, Rejection
 
 MEDIA_TYPE = "application/problem+json"
+REJECTION = "hours.rejection"
+"""Where the scope of a request that was answered with a problem holds the problem's name, for the log."""
 
 
 @dataclass(frozen=True)
@@ -174,14 +177,27 @@ def details_of(fault: Fault) -> ProblemDetails:
     )
 
 
-def response(fault: Fault, headers: Mapping[str, str] | None = None) -> JSONResponse:
+class ProblemResponse(JSONResponse):
+    """A problem as a response, which leaves its name in the request's scope."""
+
+    rejection: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        scope[REJECTION] = self.rejection
+        await super().__call__(scope, receive, send)
+
+
+def response(fault: Fault, headers: Mapping[str, str] | None = None) -> ProblemResponse:
     """Return a fault as a response."""
-    return JSONResponse(
+    made = ProblemResponse(
         details_of(fault).model_dump(mode="json"),
         fault.rule.status,
         headers=_headers(fault, headers),
         media_type=MEDIA_TYPE,
     )
+    made.rejection = fault.rejection
+    return made
 
 
 _RETRY_AFTER_SECONDS = {"disk-full": "10"}  # somebody has to make room

@@ -25,8 +25,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from api.access import Caller
 from api.cloud_events import BATCH, EVENT
 from api.database_faults import fault_of_database
-from api.metrics import Requests
 from api.problems import Problem, fault, fault_of_refusal, response
+from api.request_log import HEADER, RequestLog, id_of
 from api.scan_answers import answers_text, batch_text
 from api.scan_reader import ARRAY, ONE, read_scans
 from api.service import Service
@@ -72,9 +72,10 @@ class Answered:
 class Cycle:
     """One request on the short way: what uvicorn's protocol asks of the request under way, and how it is answered."""
 
-    def __init__(self, protocol: QuickProtocol, caller: Caller, shape: int, *, keep_alive: bool) -> None:
+    def __init__(self, protocol: QuickProtocol, caller: Caller, shape: int, own_id: bytes, *, keep_alive: bool) -> None:
         self._protocol = protocol
         self.caller = caller
+        self.own_id = own_id
         self.shape = shape
         self.keep_alive = keep_alive
         self.body = bytearray()
@@ -89,48 +90,50 @@ class Cycle:
 
     def answer(self, future: Future[list[Told]]) -> None:
         """Answer with what became of the scans."""
-        error = future.exception()
+        error, fields = future.exception(), {"request_id": self.own_id.decode()}
         if error is None:
-            self._say(*self._told())
+            self._say_told()
         elif isinstance(error, psycopg.OperationalError):
-            logger.error("the database failed a request: %s", error)
+            logger.error("the database failed a request: %s", error, extra={"fields": fields})
             self.refuse(Problem(fault_of_database(error, reachable=self._protocol.service.keys.hears)))
         else:
-            logger.error("a request failed", exc_info=error)
+            logger.error("a request failed", exc_info=error, extra={"fields": fields})
             self.refuse(Problem(fault("failed")))
 
     def refuse(self, problem: Problem) -> None:
         """Answer with a problem."""
         told = response(problem.fault, problem.headers)
-        self._say(told.status_code, _lines(told.raw_headers), bytes(told.body))
+        self._say(told.status_code, _lines(told.raw_headers), bytes(told.body), problem.fault.rejection)
 
     def give_up(self) -> None:
         """Leave the request without an answer."""
         self.response_complete = True
         self._protocol.transport.close()
 
-    def _told(self) -> tuple[int, bytes, bytes]:
+    def _say_told(self) -> None:
         block = self.block
         assert block is not None  # noqa: S101 - it was submitted
         if self.shape == ARRAY:
             status, body = 200, batch_text(block, projected=None)
         elif block.answers:
-            told = response(fault_of_refusal(block.answers[0]))
-            return told.status_code, _lines(told.raw_headers), bytes(told.body)
+            self.refuse(Problem(fault_of_refusal(block.answers[0])))
+            return
         else:
             status = 201 if block.rows["outcome"][0] == RECORDED else 200
             body = answers_text(block, "", projected=None)
-        return status, b"content-length: %d\r\ncontent-type: application/json\r\n" % len(body), body
+        self._say(status, b"content-length: %d\r\ncontent-type: application/json\r\n" % len(body), body)
 
-    def _say(self, status: int, headers: bytes, body: bytes) -> None:
+    def _say(self, status: int, headers: bytes, body: bytes, rejection: str | None = None) -> None:
         self.response_complete = True
         protocol = self._protocol
-        protocol.requests.count("POST", "/v1/events", status, time.perf_counter() - self.began)
+        seconds = time.perf_counter() - self.began
+        protocol.requests.note("POST", "/v1/events", status, seconds, self.caller, rejection, self.own_id)
         if self.disconnected or protocol.transport.is_closing():
             return
         close = b"" if self.keep_alive else b"connection: close\r\n"
+        own_id = HEADER + b": " + self.own_id + b"\r\n"
         date = _lines(protocol.server_state.default_headers)
-        protocol.transport.write(b"".join((STATUS_LINE[status], date, headers, close, b"\r\n", body)))
+        protocol.transport.write(b"".join((STATUS_LINE[status], date, headers, own_id, close, b"\r\n", body)))
         if not self.keep_alive:
             protocol.transport.close()
         protocol.on_response_complete()
@@ -144,7 +147,7 @@ class QuickProtocol(HttpToolsProtocol):
     """A connection some of whose requests go the short way."""
 
     service: Service
-    requests: Requests
+    requests: RequestLog
     answered: Answered | None = None
     _quick: Cycle | None = None
 
@@ -178,7 +181,7 @@ class QuickProtocol(HttpToolsProtocol):
         caller = self.service.keys.remembered(token.decode("latin-1"))
         if caller is None:
             return None
-        return Cycle(self, caller, shape, keep_alive=self.parser.should_keep_alive())
+        return Cycle(self, caller, shape, id_of(headers.get(HEADER)), keep_alive=self.parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of a body."""
@@ -215,6 +218,6 @@ class QuickProtocol(HttpToolsProtocol):
         future.add_done_callback(lambda done: answered.tell(cycle, done))
 
 
-def quick_protocol(service: Service, requests: Requests) -> type[QuickProtocol]:
+def quick_protocol(service: Service, requests: RequestLog) -> type[QuickProtocol]:
     """Return the protocol for a service."""
     return type("ServiceProtocol", (QuickProtocol,), {"service": service, "requests": requests})

@@ -19,6 +19,7 @@ from api.candidates import Candidates
 from api.jobs import Jobs
 from api.key_memory import KeyMemory
 from api.keys import Keys
+from api.metrics import Counted
 from api.rate_limits import RateLimits
 from api.signatures import Signatures
 from api.signed_requests import CREATED_SECONDS_MAX
@@ -146,7 +147,8 @@ class Service:
 
     def __init__(self, ledger: OpenLedger, limits: RateLimits | None = None) -> None:
         self.ledger = ledger
-        self.commits = GroupCommit(ledger.intake)
+        self.counted = Counted()
+        self.commits = GroupCommit(ledger.intake, observer=self.counted.commit)
         self.follower = Follower(ledger.database, lambda: self.commits.is_busy)
         self.archivist = Archivist(ledger.database, ledger.archive)
         self.jobs = Jobs()
@@ -155,6 +157,7 @@ class Service:
         self.signatures = ledger.signatures
         self.signed_within = CREATED_SECONDS_MAX
         """How many seconds old a signature may be."""
+        self.logs_all_requests = False
 
     def start(self) -> None:
         """Follow the log, and let the archive grow."""

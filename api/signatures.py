@@ -23,10 +23,10 @@ from ledger.commands import CheckIn, CheckOut, Command, CountPeopleServed, Order
 from ledger.events import CheckedIn, CheckedOut, Event, PeopleServedCounted
 from ledger.log import Log, Pool
 from ledger.names import Position
+from ledger.upgrading import Part, bring_up
 from replay.queries import UnknownNameError
 
-SCHEMA = Path(__file__).with_name("signatures.sql")
-SCHEMA_LOCK = 0x7369676E  # "sign"
+PART = Part("signatures", (Path(__file__).with_name("signatures.sql"),))
 
 
 class Kept(NamedTuple):
@@ -63,10 +63,8 @@ class Signatures:
 
     def create_table(self) -> None:
         """Make the table where it is missing."""
-        with self._pool.connection() as connection, connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-            connection.execute("SET LOCAL client_min_messages = warning")
-            connection.execute(SCHEMA.read_bytes())
+        with self._pool.connection() as connection:
+            bring_up(connection, PART)
 
     def keep(self, caller: Caller, signed: Signed) -> None:
         """Store a signature that holds; return when it is on disk."""

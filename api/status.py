@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from api.dependencies import CallerHere, ServiceHere
 from api.problems import RULES, problem
-from api.readiness import Readiness, look
+from api.readiness import Looker, Readiness
 from replay import answers
 from replay.health import ArchiveHealth, measure
 
@@ -94,14 +94,15 @@ def status(service: ServiceHere, _caller: CallerHere) -> Status:
 
 
 @router.get("/metrics", summary="The same for a monitoring system", response_class=PlainTextResponse)
-def metrics(request: Request, _caller: CallerHere) -> Response:
+def metrics(request: Request, service: ServiceHere, _caller: CallerHere) -> Response:
     """Return metrics in Prometheus' text format: of the ledger, its read models and archive, of jobs, and of the
     requests this process has answered.
 
     They tell how busy a district is, so a key is asked for here as well (any role, `reader` will do): Prometheus sends
     it with `authorization.credentials_file`.
     """
-    return Response(generate_latest(request.app.state.metrics), media_type=CONTENT_TYPE_LATEST)
+    told = generate_latest(service.counted.registry) + generate_latest(request.app.state.measured)
+    return Response(told, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/healthz", summary="Whether the process answers")
@@ -111,12 +112,13 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", summary="Whether the service can serve", responses={503: {"model": Readiness}})
-def readyz(service: ServiceHere, response: Response) -> Readiness:
+async def readyz(request: Request, response: Response) -> Readiness:
     """Look at the database, the read models, the archive, the disk and the queue; 503 if something needed is missing.
 
     No key is needed.
     """
-    found = look(service)
+    looker: Looker = request.app.state.looker
+    found = await looker.look()
     if found.status != "ready":
         response.status_code = 503
         response.headers["Retry-After"] = "5"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from api import cli_serve, kernels, service
+from api.logs import LogSettings
 from api.service import DEFAULT_RULES
 from bench.crash_steps import SABOTAGES, STEPS, kill, replaced, watch
 from ledger import database
@@ -61,7 +62,7 @@ def serve(data: Path, order: ServerOrder) -> None:
             kill(order.victim, os.getpid(), data)
 
         watch(STEPS[order.step], order.call, reached)
-    cli_serve.serve(data, "127.0.0.1", 0, as_json=True)
+    cli_serve.serve(data, "127.0.0.1", 0, LogSettings(), as_json=True)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 There are two pools, so that readers, however many and slow, never keep waiting whoever takes commands, knows keys or
 follows the log: those have connections of their own.
 
-Opening it makes the tables where they are missing. Nothing here decides or derives.
+Opening it makes the tables where they are missing, and upgrades older ones. Nothing here decides or derives.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ledger.log import Log, Pool
+from ledger.upgrading import Part, bring_up
 from ledger.writing import configure
 
-SCHEMA = Path(__file__).with_name("schema.sql")
-SCHEMA_LOCK = 0x736368656D61  # "schema"
+PART = Part("ledger", (Path(__file__).with_name("schema.sql"),))
 POOL_SIZE_MAX = 10
 RESERVED_SIZE_MAX = 6
 """One for the writer, two for the follower, and the rest for keys and signatures."""
@@ -33,6 +33,9 @@ WAIT_SECONDS_MAX = 10.0
 
 RECONNECT_SECONDS = 0.5
 """How often those who wait have the server tried again, while it is away."""
+
+CONNECT_SECONDS_MAX = 5
+"""How long a server may take to let anybody in: one that is stuck is as good as away."""
 
 
 class Database:
@@ -47,8 +50,13 @@ class Database:
 
     @classmethod
     def open(cls, url: str) -> Database:
-        """Open the database at a libpq URL and make the ledger's tables where they are missing."""
+        """Open the database at a libpq URL; make the ledger's tables, or bring older ones up to this version.
+
+        Raises:
+            ledger.upgrading.NewerDatabaseError: a newer version of this program has used it.
+        """
         with psycopg.connect(url) as connection:
+            configure(connection)
             create_tables(connection)
         return cls(url, _pool(url, "readers", POOL_SIZE_MAX), _pool(url, "reserved", RESERVED_SIZE_MAX))
 
@@ -87,7 +95,7 @@ def _pool(url: str, name: str, size_max: int) -> Pool:
     return _PatientPool(
         url,
         name=name,
-        kwargs={"autocommit": True},
+        kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS_MAX},
         configure=configure,
         check=ConnectionPool.check_connection,  # a server that was restarted costs no caller an error
         min_size=1,
@@ -99,8 +107,5 @@ def _pool(url: str, name: str, size_max: int) -> Pool:
 
 
 def create_tables(connection: Connection[Any]) -> None:
-    """Apply the schema in one transaction; of two processes that start at once one waits for the other."""
-    with connection.transaction():
-        connection.execute("SET LOCAL client_min_messages = warning")  # "already exists, skipping" is no news
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-        connection.execute(SCHEMA.read_bytes())
+    """Make the ledger's tables where they are missing, and bring older ones up to this version."""
+    bring_up(connection, PART)

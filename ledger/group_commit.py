@@ -8,9 +8,10 @@ batch.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from threading import Condition, Thread
 from types import TracebackType
@@ -22,6 +23,7 @@ from ledger.commands import Order
 from ledger.intake import BATCH_ORDERS_MAX, Intake, flat
 from ledger.plain.block import BLOCK_SCANS_MAX, Block
 from ledger.prepare import Ready, count_orders, prepare
+from ledger.tally import Tally, tally
 
 SLICE_ORDERS_MAX = BLOCK_SCANS_MAX
 """At most so many orders of one submission enter a batch."""
@@ -31,6 +33,18 @@ QUEUE_ORDERS_MAX = 50_000
 
 
 BUSY_SECONDS = 0.05
+
+SLOW_COMMIT_SECONDS = 1.0
+"""A commit that takes longer keeps every counter waiting: it is told, whatever is logged otherwise."""
+
+Observer = Callable[[Tally, float], None]
+"""Told of each batch that was committed, and how many seconds it took."""
+
+logger = logging.getLogger(__name__)
+
+
+def _unobserved(_tally: Tally, _seconds: float) -> None:
+    """Tell nobody."""
 
 
 class QueueFull(Exception):  # noqa: N818 - named as the standard library names it
@@ -64,8 +78,11 @@ class _Submission:
 class GroupCommit:
     """A thread that executes what is submitted, as much at a time as has come. Close it, or use it as a context."""
 
-    def __init__(self, intake: Intake, queue_orders_max: int = QUEUE_ORDERS_MAX) -> None:
+    def __init__(
+        self, intake: Intake, queue_orders_max: int = QUEUE_ORDERS_MAX, observer: Observer = _unobserved
+    ) -> None:
         self._intake = intake
+        self._observer = observer
         self.queue_orders_max = queue_orders_max
         self._queue: deque[_Submission] = deque()
         self._waiting = 0
@@ -148,7 +165,7 @@ class GroupCommit:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            self._last_at = time.monotonic()
+            self._last_at = began = time.monotonic()
             try:
                 terms = batch[0][0].terms
                 told = self._intake.execute_prepared([one for _, items in batch for one in items], terms)
@@ -158,11 +175,23 @@ class GroupCommit:
                 continue
             if terms != ONE_BY_ONE:  # one submission alone, with an answer for each order
                 batch[0][0].answer(told)
+                if not terms.dry_run:
+                    self._tell(told, time.monotonic() - began)
                 continue
             start = 0
             for submission, items in batch:
                 submission.answer(told[start : start + len(items)])
                 start += len(items)
+            self._tell(told, time.monotonic() - began)
+
+    def _tell(self, told: Sequence[Told], seconds: float) -> None:
+        """Tell of a commit, after its callers: they are who waits."""
+        found = tally(told)
+        self._observer(found, seconds)
+        level = logging.WARNING if seconds >= SLOW_COMMIT_SECONDS else logging.DEBUG
+        if logger.isEnabledFor(level):
+            fields = {"commands": found.commands, "milliseconds": round(seconds * 1000, 2)}
+            logger.log(level, "a slow commit" if level == logging.WARNING else "commit", extra={"fields": fields})
 
     def _next_batch(self) -> list[tuple[_Submission, list[Ready]]]:
         """Wait for submissions; return a slice of each, up to a full batch. Nothing is left when that is empty."""

@@ -31,7 +31,7 @@ from ledger.commands import Order
 from ledger.database import Database
 from ledger.plain.block import Block
 from ledger.plain.tables import Memory
-from ledger.prepare import Ready, count_orders, orders_of, prepare
+from ledger.prepare import Ready, count_orders, name_digest, orders_of, prepare
 from ledger.rejections import Refused, Rejection, refuse
 
 BATCH_ORDERS_MAX = 5000
@@ -92,7 +92,9 @@ class Intake:
         except Exception:
             if terms != ONE_BY_ONE or sum(map(count_orders, items)) == 1:
                 orders = orders_of(items)
-                logger.exception("order %s failed", orders[0].name)
+                # Its name is its caller's wording, so the log has what ledger.commands has of it.
+                digest = name_digest(orders[0].name)
+                logger.exception("an order failed", extra={"fields": {"command": digest}})
                 return [refuse(Rejection.FAILED, "command", order.name) for order in orders]
         if len(items) > 1:
             middle = len(items) // 2

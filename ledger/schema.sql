@@ -1,4 +1,5 @@
--- The ledger's tables. Applied when the ledger is opened, as often as you like; it takes no lock that a writer would feel.
+-- The ledger's tables, version 1. Applied to an empty database, and to one of before there were versions
+-- (ledger/upgrading.py): it makes what is missing. Never edited: a change is a step of its own.
 -- Read models have schemas of their own (replay/); nothing here is derived but `commands`, which only spares a search.
 
 CREATE SCHEMA IF NOT EXISTS ledger;

@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,12 @@ from psycopg.rows import TupleRow
 from pydantic import BaseModel, ConfigDict
 
 from ledger.database import Database
+from ledger.upgrading import Part, bring_up, take_steps
 from ledger.writing import take_lock
 from replay.progress import Progress, ignore
 
-FORMAT = 1
+FORMAT = 2
+"""Since format 1: `parts`. Both are read."""
 MANIFEST = "manifest.json"
 CHUNK_BYTES = 1 << 20
 
@@ -77,7 +79,9 @@ class Table(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a backup holds. `head`: the position of the log's last event; `made_at`: an ISO 8601 instant."""
+    """What a backup holds. `head`: the position of the log's last event; `made_at`: an ISO 8601 instant; `parts`: the
+    versions of the tables it was made of (`ledger/upgrading.py`), 1 where it does not say.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -86,6 +90,7 @@ class Manifest(BaseModel):
     head: int
     made_at: str
     tables: dict[str, Table]
+    parts: dict[str, int] = {}
 
     @property
     def log_sha256(self) -> str:
@@ -144,16 +149,28 @@ def verify(folder: Path, progress: Progress = ignore) -> Manifest:
     return manifest
 
 
-def restore(folder: Path, database: Database, progress: Progress = ignore) -> Manifest:
+def restore(folder: Path, database: Database, parts: Sequence[Part], progress: Progress = ignore) -> Manifest:
     """Fill an empty ledger from a backup, in one transaction; its read models are to be rebuilt.
 
+    Args:
+        parts: all parts of the tables. Those of an older backup are made as they were then, filled, and brought up.
+
     Raises:
-        BackupError: the backup is not sound, or the ledger is not empty.
+        BackupError: the backup is not sound, or newer than this program, or the ledger is not empty.
     """
     manifest = verify(folder, progress)
+    then = {part: manifest.parts.get(part.name, 1) for part in parts}
+    if newer := [part.name for part, version in then.items() if version > part.version]:
+        raise BackupError(f"{folder} was made by a newer version of this program (tables {newer[0]}); upgrade this one")
     with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
         take_lock(cursor)
+        for part in parts:
+            bring_up(connection, part)
         _require_empty(cursor)
+        if any(version < part.version for part, version in then.items()):
+            cursor.execute("DROP SCHEMA ledger, api, replay CASCADE")  # they are empty
+            for part, version in then.items():
+                take_steps(connection, part, 0, version)
         cursor.execute("UPDATE ledger.identity SET id = %s", (manifest.ledger,))
         for place, (name, table) in enumerate(manifest.tables.items()):
             progress(f"restoring {name}", place, len(manifest.tables))
@@ -163,6 +180,8 @@ def restore(folder: Path, database: Database, progress: Progress = ignore) -> Ma
         head, count = cursor.execute(f"SELECT coalesce(max(notification_id), 0), count(*) FROM {LOG}").fetchall()[0]
         if (head, count) != (manifest.head, manifest.head):
             raise BackupError(f"the restored log holds {count} events up to position {head}, not {manifest.head}")
+        for part, version in then.items():
+            take_steps(connection, part, version, part.version)
         # Keys go on with numbers that were never used.
         cursor.execute("SELECT setval('api.keys_id_seq', greatest((SELECT max(id) FROM api.keys), 1))")
     return manifest
@@ -176,7 +195,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     try:
         said: Any = json.loads((folder / MANIFEST).read_bytes())
-        if said.get("format") != FORMAT:
+        if said.get("format") not in range(1, FORMAT + 1):
             raise BackupError(f"{folder} has format {said.get('format')}, this program reads {FORMAT}; upgrade it")
         manifest = Manifest.model_validate(said)
     except (OSError, ValueError, AttributeError) as error:
@@ -199,13 +218,21 @@ def _write(database: Database, folder: Path, progress: Progress) -> Manifest:
                 cursor.execute("SET TRANSACTION READ ONLY")
                 head = int(cursor.execute(f"SELECT coalesce(max(notification_id), 0) FROM {LOG}").fetchall()[0][0])
                 ledger = cursor.execute("SELECT id FROM ledger.identity").fetchall()[0][0]
+                versions = cursor.execute("SELECT part, version FROM ledger.parts ORDER BY part").fetchall()
                 tables = {name: _copy(connection, name, folder, head, progress) for name in TABLES}
         finally:
             connection.isolation_level = before
     if tables[LOG].rows != head:
         raise BackupError(f"the log holds {tables[LOG].rows} events up to position {head}: restore an older backup")
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Manifest(format=FORMAT, ledger=ledger, head=head, made_at=made_at, tables=tables)
+    return Manifest(
+        format=FORMAT,
+        ledger=ledger,
+        head=head,
+        made_at=made_at,
+        tables=tables,
+        parts={row[0]: row[1] for row in versions},
+    )
 
 
 def _copy(connection: Connection[Any], name: str, folder: Path, head: int, progress: Progress) -> Table:

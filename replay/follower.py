@@ -113,16 +113,21 @@ class Follower:
             return len(events)
 
     def _run(self) -> None:
-        pause = 0.1
+        pause, lost = 0.1, False
         while not self._stop.is_set():
             try:
                 with psycopg.connect(self._database.url, autocommit=True) as listener:
                     listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
                     pause = 0.1
+                    if lost:
+                        lost = False
+                        logger.info("the follower has the database again")
                     self._follow(listener)
             except (psycopg.OperationalError, psycopg.InterfaceError, ReadOnlySqlTransaction) as error:
-                logger.warning("the follower cannot go on, and tries again: %s", error)
                 self.trouble = str(error) if isinstance(error, LockHeldError) else "the database failed the follower"
+                if not lost:
+                    lost = True
+                    logger.warning("the follower cannot go on, and tries again until it can: %s", error)
                 self._stop.wait(pause)
                 pause = min(2 * pause, 5.0)
             except Exception as error:

@@ -26,6 +26,10 @@ AHEAD_EVENTS = 200
 """Events behind the read models that are looked at: one of them that cannot be understood is what stops a follower."""
 
 
+HOLES_EVENTS_MAX = 200_000
+"""So many of the last events are counted in search of holes; without an archive it would be all, each time."""
+
+
 class GenerationHealth(Answer):
     """The generation that answers. `checksum`: of all its rows, as it is carried on, 16 hex digits."""
 
@@ -39,10 +43,13 @@ class GenerationHealth(Answer):
 
 
 class ArchiveHealth(Answer):
-    """The archive. `lag`: the events it still has to take in; `problem`: why it cannot be used, if so."""
+    """The archive. `lag`: the events it still has to take in, `lag_seconds`: how long the oldest of them is known;
+    `problem`: why it cannot be used, if so.
+    """
 
     position: int
     lag: int
+    lag_seconds: float
     segments: int
     size_bytes: int
     problem: str | None
@@ -92,15 +99,18 @@ def measure(
     with snapshot(database) as (connection, generation):
         head = int(connection.execute(_HEAD).fetchall()[0][0])
         kept = _beside(kept, head)
-        holes = _missing(connection, min(kept.position, head), head)
-        found = _recount(connection, generation, head) if deep else None
+        holes = _missing(connection, max(min(kept.position, head), head - HOLES_EVENTS_MAX), head)
+        found = _recount(connection, generation, head) if deep and generation.readable else None
     if found is not None:
         holes = max(holes, head - found.counted_events)
     lag = max(head - generation.position, 0)
+    if kept.lag:
+        kept = kept.model_copy(update={"lag_seconds": _ahead(database, Position(kept.position), now, 1)[0]})
     waiting, poison = _ahead(database, Position(generation.position), now)
     problems = [
         _SHORTER.format(generation.position, head) if generation.position > head else None,
         poison,
+        None if generation.readable else _OUTDATED.format(generation.id),
         kept.problem,
         f"{holes} positions of the log hold no event: restore a backup" if holes else None,
         None if found is None or found.checksum_holds else _DIFFERS.format(generation.checksum, found.checksum),
@@ -128,6 +138,7 @@ def measure(
 
 
 _SHORTER = "read models hold {} events, the log only {}: was an older backup restored? run `hours rebuild --facts-anew`"
+_OUTDATED = "generation {} was made by another version of this program: run `hours rebuild`, or start the server"
 _DIFFERS = "the generation's rows have checksum {1}, it says {0:016x}: run `hours rebuild --facts-anew`"
 _HEAD = "SELECT coalesce(max(notification_id), 0) FROM ledger.stored_events"
 _COUNT = "SELECT count(*) FROM ledger.stored_events WHERE notification_id > %s AND notification_id <= %s"
@@ -151,10 +162,12 @@ def _recount(connection: Connection[Any], generation: store.Generation, head: in
     )
 
 
-def _ahead(database: Database, position: Position, now: datetime) -> tuple[float, str | None]:
+def _ahead(
+    database: Database, position: Position, now: datetime, events: int = AHEAD_EVENTS
+) -> tuple[float, str | None]:
     """Look at the events behind the read models: how long the first has waited, and whether one is not understood."""
     waiting = 0.0
-    for recorded in database.log.read(position, AHEAD_EVENTS):
+    for recorded in database.log.read(position, events):
         try:
             event = decode(recorded.topic, recorded.state)
         except (LookupError, ValueError) as error:
@@ -168,14 +181,15 @@ def _archive(archive: Callable[[], Archive]) -> ArchiveHealth:
     try:
         found = archive()
         found.refresh()
-    except ArchiveError as error:
-        return ArchiveHealth(position=0, lag=0, segments=0, size_bytes=0, problem=str(error))
-    segments = found.segments
+        segments, size = found.segments, found.bytes_on_disk()
+    except (ArchiveError, OSError) as error:
+        return ArchiveHealth(position=0, lag=0, lag_seconds=0.0, segments=0, size_bytes=0, problem=str(error))
     return ArchiveHealth(
         position=found.position,
         lag=0,
+        lag_seconds=0.0,
         segments=len(segments),
-        size_bytes=found.bytes_on_disk(),
+        size_bytes=size,
         problem=None,
     )
 

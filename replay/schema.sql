@@ -1,6 +1,7 @@
 -- What read models rest on. Everything here is derived from the log and can be made again from it.
 -- `shifts`, `volunteers`, `cap_raises`, `people_served` and `stations` hold facts as all events leave them; they depend on no rule
 -- and stand outside generations. All of them, and the current generation, are at the current generation's position.
+-- Version 1 (ledger/upgrading.py): never edited, a change is a step of its own.
 
 CREATE SCHEMA IF NOT EXISTS replay;
 

@@ -21,6 +21,7 @@ from psycopg import Connection, sql
 from psycopg.errors import LockNotAvailable
 
 from ledger.database import Database
+from ledger.upgrading import Part, bring_up
 from ledger.writing import LockHeldError
 from projections.rules import RuleTimeline, parse_timeline
 from projections.schema import Array
@@ -35,7 +36,7 @@ FOLLOWER_LOCK = 0x666F6C6C6F77
 FOLLOWER_LOCK_SECONDS_MAX = 300
 """A rebuild that makes all facts anew holds the lock from beginning to end: a minute or two at full scale."""
 
-SCHEMA_LOCK = FOLLOWER_LOCK + 1
+PART = Part("replay", (_HERE / "schema.sql",))
 COPY_ROWS = 1 << 16
 WRITING = "writing the new generation"
 
@@ -86,11 +87,9 @@ class Generation:
 
 
 def create_tables(database: Database) -> None:
-    """Make the tables that stand outside generations, where they are missing."""
-    with database.pool.connection() as connection, connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-        connection.execute("SET LOCAL client_min_messages = warning")
-        connection.execute((_HERE / "schema.sql").read_bytes())
+    """Make the tables that stand outside generations, or bring older ones up to this version."""
+    with database.pool.connection() as connection:
+        bring_up(connection, PART)
 
 
 @cache

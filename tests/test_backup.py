@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
@@ -11,14 +12,18 @@ from uuid import UUID
 import pytest
 
 from api.access import Role
+from api.parts import PARTS
 from api.service import OpenLedger
 from ledger.answers import Accepted
-from ledger.commands import CheckIn, Order
+from ledger.commands import CheckIn, CheckOut, Order
 from ledger.database import Database
+from ledger.group_commit import GroupCommit
 from ledger.persons import Person, Persons
 from replay import backup
-from replay.backup import LOG, BackupError, back_up, restore, verify
+from replay.backup import LOG, BackupError, Manifest, back_up, restore, verify
 from replay.progress import StoppedError
+from replay.published import published_rules
+from replay.rebuild import build
 from tests.command_line import CommandLine
 from tests.serving import STATION, give, stock
 
@@ -48,7 +53,7 @@ def test_a_restored_ledger_is_the_same(kept: OpenLedger, elsewhere: OpenLedger, 
     made = back_up(kept.database, tmp_path / "backup")
     assert made.head == kept.log.head()
     assert verify(tmp_path / "backup") == made
-    restore(tmp_path / "backup", elsewhere.database)
+    restore(tmp_path / "backup", elsewhere.database, PARTS)
     elsewhere.make_ready()
     assert elsewhere.log.identity() == kept.log.identity()
     again = back_up(elsewhere.database, tmp_path / "again")
@@ -75,7 +80,7 @@ def test_a_restored_ledger_answers_repeated_commands_as_the_first_time(
     )
     (first,) = kept.intake.execute([order])
     back_up(kept.database, tmp_path / "backup")
-    restore(tmp_path / "backup", elsewhere.database)
+    restore(tmp_path / "backup", elsewhere.database, PARTS)
     (again,) = elsewhere.intake.execute([order])
     assert isinstance(first, Accepted)
     assert again == first._replace(duplicate=True)
@@ -108,10 +113,84 @@ def test_a_backup_under_load_holds_what_was_acknowledged_before_it_began(
     finally:
         stop.set()
         writer.join()
-    restore(tmp_path / "backup-2", elsewhere.database)
+    restore(tmp_path / "backup-2", elsewhere.database, PARTS)
     log = elsewhere.log.read(0, 100_000)  # type: ignore[arg-type]
     assert [event.position for event in log] == list(range(1, made.head + 1))
     assert log == kept.log.read(0, made.head)  # type: ignore[arg-type]
+
+
+class Load:
+    """Clients that check volunteers in and out until they are stopped, and what they were told, by name."""
+
+    CLIENTS = 6
+
+    def __init__(self, ledger: OpenLedger) -> None:
+        self.told: dict[str, int] = {}
+        self._stop = Event()
+        self._commits = GroupCommit(ledger.intake)
+        self._threads = [Thread(target=self._write, args=(client,)) for client in range(self.CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+
+    def order(self, name: str) -> Order:
+        client, number = map(int, name.split("-"))
+        shift, instant = UUID(int=(7 << 76) | (2 << 62) | client << 32 | number // 2), 1543885200 + number * 600
+        kind = CheckOut if number % 2 else CheckIn
+        command = kind(volunteer=f"V000000{1 + client % 2}", station=STATION, occurred_at=instant, shift=shift)
+        return Order(command=command, source="load", id=name, by=f"station:{STATION}")
+
+    def _write(self, client: int) -> None:
+        for number in range(1_000_000):
+            if self._stop.is_set():
+                return
+            (answer,) = self._commits.submit([self.order(f"{client}-{number}")]).result(30)
+            assert isinstance(answer, Accepted), answer
+            self.told[f"{client}-{number}"] = answer.position or 0
+
+    def end(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self._commits.close()
+
+
+def hold_equal(kept: OpenLedger, other: OpenLedger, made: Manifest, load: Load, folder: Path) -> None:
+    """Hold a restored ledger to the one its backup was made of, as of the backup's head."""
+    other.make_ready()
+    again = back_up(other.database, folder)
+    assert (again.head, again.log_sha256) == (made.head, made.log_sha256)
+    kept.catch_up()
+    as_of_then = build(kept.database, kept.archive, published_rules(kept.log), known_at=made.head).generation
+    assert other.current_generation().checksum == as_of_then.checksum
+    names = sorted(load.told, key=load.told.__getitem__)
+    answers = other.intake.execute([load.order(name) for name in names])
+    assert all(isinstance(answer, Accepted) for answer in answers)
+    for name, answer in zip(names, answers, strict=True):
+        if load.told[name] <= made.head:  # what the backup holds is answered as then; the rest is new to it
+            assert isinstance(answer, Accepted)
+            assert (answer.position, answer.duplicate) == (load.told[name], True)
+    assert sum(answer.duplicate for answer in answers if isinstance(answer, Accepted)) == len(
+        [name for name in names if load.told[name] <= made.head]
+    )
+
+
+def test_a_backup_under_load_of_several_clients_is_restored_to_an_equal_ledger(
+    kept: OpenLedger, elsewhere: OpenLedger, tmp_path: Path
+) -> None:
+    load = Load(kept)
+    try:
+        while len(load.told) < 200:
+            time.sleep(0.01)
+        acknowledged = max(load.told.values())
+        made = back_up(kept.database, tmp_path / "backup")
+        while max(load.told.values()) < made.head + 100:
+            time.sleep(0.01)
+    finally:
+        load.end()
+    assert made.head >= acknowledged
+    assert kept.log.head() > made.head
+    restore(tmp_path / "backup", elsewhere.database, PARTS)
+    hold_equal(kept, elsewhere, made, load, tmp_path / "again")
 
 
 @pytest.mark.parametrize("name", [f"{LOG}.copy.zst", "ledger.commands.copy.zst", "api.keys.copy.zst"])
@@ -128,7 +207,7 @@ def test_a_backup_that_was_harmed_is_not_restored(
     if harm == "lose":
         path.unlink()
     with pytest.raises(BackupError, match="use another backup"):
-        restore(tmp_path / "backup", elsewhere.database)
+        restore(tmp_path / "backup", elsewhere.database, PARTS)
     assert elsewhere.log.head() == 0
 
 
@@ -151,9 +230,9 @@ def test_a_restore_that_is_stopped_leaves_an_empty_ledger(
 
     back_up(kept.database, tmp_path / "backup")
     with pytest.raises(StoppedError):
-        restore(tmp_path / "backup", elsewhere.database, stop)
+        restore(tmp_path / "backup", elsewhere.database, PARTS, stop)
     assert elsewhere.log.head() == 0
-    restore(tmp_path / "backup", elsewhere.database)
+    restore(tmp_path / "backup", elsewhere.database, PARTS)
 
 
 def test_what_cannot_be_is_refused_in_a_sentence(kept: OpenLedger, tmp_path: Path) -> None:
@@ -161,13 +240,13 @@ def test_what_cannot_be_is_refused_in_a_sentence(kept: OpenLedger, tmp_path: Pat
     with pytest.raises(BackupError, match="is there already"):
         back_up(kept.database, tmp_path / "backup")
     with pytest.raises(BackupError, match="this ledger is not empty"):
-        restore(tmp_path / "backup", kept.database)
+        restore(tmp_path / "backup", kept.database, PARTS)
     with pytest.raises(BackupError, match="is no backup: there is no manifest"):
         verify(tmp_path)
     manifest = tmp_path / "backup" / backup.MANIFEST
     text = manifest.read_text()
     for written, sentence in (
-        (text.replace('"format": 1', '"format": 2'), "has format 2, this program reads 1"),
+        (text.replace('"format": 2', '"format": 3'), "has format 3, this program reads 2"),
         (text.replace('"topic"', '"colour"'), "columns that this program does not know"),
         (text[:-20], "its manifest.json is damaged"),
     ):

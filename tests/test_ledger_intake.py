@@ -43,7 +43,7 @@ from ledger.plain.block import Block
 from ledger.plain.deciding import Deciding, entries_of, learned_for, remembered
 from ledger.plain.tables import Memory as Remembering
 from ledger.plain.tables import Recent, locate
-from ledger.prepare import prepare, prepare_by_ladder
+from ledger.prepare import name_digest, prepare, prepare_by_ladder
 from ledger.rejections import Refused, Rejection
 from ledger.writing import copy_line
 from tests import test_ledger_decide as given
@@ -274,7 +274,8 @@ def test_one_bad_order_of_a_batch_fails_alone(
     assert {one.id for one in failed} == set(bad)
     assert refused([answer for answer in answers if isinstance(answer, Refused)]) == [Rejection.FAILED] * len(bad)
     assert database.log.head() == 2 + 10 - len(bad)
-    assert {record.getMessage() for record in caplog.records} == {f"order test#{name} failed" for name in bad}
+    told = {vars(record)["fields"]["command"] for record in caplog.records}
+    assert told == {name_digest(f"test#{name}") for name in bad}
     monkeypatch.undo()
     assert refused([answer for answer in intake.execute(orders) if isinstance(answer, Refused)]) == (
         [Rejection.FUTURE] * len(bad)

@@ -315,3 +315,18 @@ def test_answers_that_come_while_others_are_told_are_told_as_well() -> None:
     while turns:
         turns.pop(0)()
     assert told == [1, 2, 3]
+
+
+def test_the_short_way_keeps_and_logs_the_requests_id(spoken: Spoken, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "api.request_log")
+    own = "4bf92f3577b34da6a3ce929d0e0e4736"
+    for told, returned in ((own, {own}), ("13800138000", None)):
+        before, caplog.records[:] = spoken.framework, []
+        event = spoken.served.event("check-in", volunteer="V7777777", station=STATION, occurred_at=AT)
+        answer = spoken.client.post("/v1/events", json=event, headers=spoken.headers() | {"X-Request-Id": told})
+        assert (answer.status_code, spoken.framework) == (404, before)
+        found = answer.headers["x-request-id"]
+        assert found in returned if returned else (len(found), told in found) == (32, False)
+        (fields,) = (vars(record)["fields"] for record in caplog.records if record.name == "api.request_log")
+        assert (fields["request_id"], fields["rejection"], fields["role"]) == (found, "unknown-volunteer", "station")
+        assert (fields["status"], isinstance(fields["key"], int)) == (404, True)

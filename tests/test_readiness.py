@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import nullcontext
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
+from fastapi.testclient import TestClient
 
 from api import readiness
 from api.access import Role
-from tests.serving import Served
+from api.app import create_app
+from api.service import OpenLedger, running
+from replay.archivist import Archivist, Policy
+from tests.serving import STATION, Served
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -87,3 +94,86 @@ def test_a_database_that_takes_no_writing_is_not_ready(served: Served, monkeypat
     checks = {check.name: check for check in readiness.look(served.service).checks}
     assert (checks["database"].ok, checks["database"].detail) == (False, "the database takes no writing")
     read_only.close()
+
+
+def test_a_database_that_is_stuck_is_said_while_others_wait_for_it(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going_on, looks = Event(), []
+
+    def stuck(_service: object) -> tuple[bool, str]:
+        looks.append(1)
+        return going_on.wait(30), "late"
+
+    monkeypatch.setattr(readiness, "LOOK_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(readiness, "_database", stuck)
+    for _ in range(5):
+        status, checks = readyz(served)
+        assert (status, checks["database"]["ok"]) == (503, False)
+        assert "has not answered for" in checks["database"]["detail"]
+    assert served.client.get("/healthz").status_code == 200
+    assert len(looks) == 1  # whoever asks more often makes it no worse
+    going_on.set()
+    monkeypatch.undo()
+    assert becomes(lambda: readyz(served)[0] == 200)
+
+
+def becomes(true: Callable[[], bool], seconds: float = 20) -> bool:
+    """Wait until something becomes true; return whether it did."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@contextmanager
+def serving(ledger: OpenLedger) -> Iterator[Served]:
+    tokens = {role: ledger.keys.make(role, STATION if role is Role.STATION else role.value)[1] for role in Role}
+    with running(ledger) as service, TestClient(create_app(service), raise_server_exceptions=False) as client:
+        yield Served(service, client, tokens)
+
+
+def sample(served: Served, name: str) -> float:
+    (line,) = (line for line in served.get("/metrics").text.splitlines() if line.startswith(name + " "))
+    return float(line.split()[1])
+
+
+def test_a_follower_that_met_a_riddle_is_told_everywhere_and_stations_go_on(fresh: OpenLedger) -> None:
+    with serving(fresh) as served:
+        assert readyz(served)[0] == 200
+        with fresh.database.pool.connection() as connection:
+            connection.execute(
+                "INSERT INTO ledger.stored_events SELECT gen_random_uuid(), 1, 'riddle.v9', state, notification_id + 1 "
+                "FROM ledger.stored_events ORDER BY notification_id DESC LIMIT 1"
+            )
+        assert becomes(lambda: served.service.follower.alert is not None)
+        status, checks = readyz(served)
+        assert (status, checks["read models"]["ok"], checks["database"]["ok"]) == (503, False, True)
+        assert "riddle.v9" in checks["read models"]["detail"]
+        assert "riddle.v9" in served.get("/v1/status").json()["alert"]
+        assert (sample(served, "hours_follower_alert"), sample(served, "hours_read_models_lag_events")) == (1, 1)
+        assert sample(served, "hours_problems") >= 1
+        assert served.get("/v1/stations").status_code == 200  # as of where they stand
+
+
+def test_an_archive_that_cannot_grow_is_told_and_mended_by_itself(fresh: OpenLedger) -> None:
+    shutil.rmtree(fresh.archive.folder)
+    fresh.archive.folder.write_text("in the way")
+    with serving(fresh) as served:
+        served.service.archivist.close()
+        policy = Policy(events_behind_max=1, look_seconds=0.02, retry_seconds_max=0.1)
+        served.service.archivist = Archivist(fresh.database, fresh.archive, policy)
+        served.service.archivist.start()
+        assert becomes(lambda: served.service.archivist.alert is not None)
+        status, checks = readyz(served)
+        assert (status, checks["archive"]["ok"], checks["archive"]["needed"]) == (200, False, False)
+        assert "the archive does not grow" in checks["archive"]["detail"]
+        assert sample(served, "hours_archivist_alert") == 1
+        assert sample(served, "hours_archive_lag_events") == fresh.log.head()
+        assert any("does not grow" in said for said in served.get("/v1/status").json()["problems"])
+        fresh.archive.folder.unlink()
+        assert becomes(lambda: served.service.archivist.alert is None and fresh.archive.position == fresh.log.head())
+        assert readyz(served)[1]["archive"]["ok"]
+        assert (sample(served, "hours_archivist_alert"), sample(served, "hours_archive_lag_events")) == (0, 0)

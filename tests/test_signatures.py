@@ -27,9 +27,12 @@ from api.access import Role
 from api.cloud_events import BATCH, EVENT
 from api.event_stream import NDJSON
 from api.keys import SigningError
+from api.parts import PARTS
 from api.service import open_ledger
-from api.signatures import check
+from api.signatures import Signatures, check
 from api.signed_requests import BadSignatureError, Sent, verify
+from ledger.database import Database
+from replay.backup import back_up, restore
 from tests.command_line import CommandLine
 from tests.serving import STATION, Served, found
 
@@ -121,6 +124,19 @@ def test_each_event_of_a_signed_batch_can_be_checked(station: Station) -> None:
     events = [station.event() for _ in range(3)]
     answers = station.send(station.sign(station.request(events, BATCH))).json()["answers"]
     assert all(station.holds(answer["position"]) for answer in answers)
+
+
+def test_signatures_can_be_checked_in_a_restored_ledger(
+    station: Station, new_database_url: Callable[[], str], tmp_path: Path
+) -> None:
+    signed = station.send(station.sign(station.request(station.event()))).json()["position"]
+    unsigned = station.served.command("count-people-served", station=STATION, day="2018-12-05", people=1)
+    back_up(station.served.ledger.database, tmp_path / "backup")
+    with Database.open(new_database_url()) as database:
+        restore(tmp_path / "backup", database, PARTS)
+        signatures = Signatures(database.pool)
+        assert check(database.log, signatures, signed).sentence.startswith(f"yes: station:{STATION} signed")
+        assert not check(database.log, signatures, unsigned.json()["position"]).holds
 
 
 def test_a_signed_command_can_be_checked(station: Station) -> None:

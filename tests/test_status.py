@@ -68,6 +68,62 @@ def test_metrics_tell_the_same_and_count_requests_by_route_not_by_name(served: S
     assert not any(token in text for token in served.tokens.values())
 
 
+def test_metrics_tell_of_commands_commits_and_what_the_process_has_left(served: Served) -> None:
+    before = metrics(served)
+    event = served.event("check-in", volunteer=served.volunteer(), station="C01", occurred_at="2018-12-04T09:00+08:00")
+    unknown = served.event("check-in", volunteer="V7654321", station="C01", occurred_at="2018-12-04T09:00+08:00")
+    malformed = served.event("check-in", volunteer="V7654321")
+    for _ in range(2):
+        assert served.send([event, unknown, malformed]).status_code == 200
+    assert served.send(unknown).status_code == 404
+    after = metrics(served)
+
+    def more(name: str, **labels: str) -> float:
+        key = f"{name}{sorted(labels.items()) if labels else ''}"
+        return float(after[key] - before.get(key, 0))
+
+    outcomes = [more("hours_commands_total", outcome=one) for one in ("accepted", "repeated", "refused")]
+    assert outcomes == [2, 1, 3]  # the volunteer and the check-in; the check-in again; nobody, three times
+    assert more("hours_commands_refused_total", rejection="unknown-volunteer") == 3
+    assert more("hours_commands_refused_total", rejection="invalid") == 2
+    assert more("http_problems_total", problem="unknown-volunteer") == 1
+    assert more("hours_commit_commands_sum") == 6
+    assert more("hours_commit_duration_seconds_count") == more("hours_commit_commands_count") >= 3
+    assert (after["hours_queue_commands"], after["hours_queue_commands_max"]) == (0, 50_000)
+    used, idle = (after[f"hours_pool_connections{[('state', state)]}"] for state in ("used", "idle"))
+    assert 1 <= used + idle <= after["hours_pool_connections_max"] == 10
+    assert after["hours_pool_waiting"] == 0
+    assert after["hours_disk_free_bytes"] > 1 << 20
+    assert after["hours_database_up"] == 1
+    assert (after["hours_archive_lag_seconds"] > 0) == (after["hours_archive_lag_events"] > 0)
+    assert any(name.startswith("hours_build_info") and "('version'," in name for name in after)
+
+
+def test_metrics_of_the_process_are_told_while_the_database_is_away(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError("connection failed")
+
+    assert served.get("/v1/log/1").status_code in {200, 404}  # the key is remembered
+    monkeypatch.setattr(served.ledger.database.pool, "connection", away)
+    found = {name: family for name, family in metrics(served).items() if name.startswith("hours_")}
+    assert found["hours_database_up"] == 0
+    assert {"hours_queue_commands", "hours_disk_free_bytes", "hours_follower_alert"} <= set(found)
+    assert "hours_log_head_position" not in found
+
+
+def test_every_metric_is_named_as_prometheus_wants_it(served: Served) -> None:
+    families = list(text_string_to_metric_families(served.get("/metrics").text))
+    for family in families:
+        assert family.documentation, family.name
+        assert family.name.startswith(("hours_", "http_", "process_")), family.name
+        assert not family.name.endswith(("_milliseconds", "_minutes", "_mib", "_count", "_sum")), family.name
+        if family.type == "counter":
+            assert all(one.name.endswith(("_total", "_created")) for one in family.samples), family.name
+    assert len({family.name for family in families}) == len(families)
+
+
 def test_metrics_are_told_to_whoever_has_a_key(served: Served) -> None:
     for role in Role:
         assert served.get("/metrics", role=role).status_code == 200
