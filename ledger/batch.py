@@ -12,7 +12,7 @@ refused order bears a name that was answered before. Nothing is written then.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby
 
 from psycopg import Cursor
@@ -94,11 +94,17 @@ class Batch:
     def execute(self) -> list[Told]:
         """Decide the orders one after the other, and write what they come to."""
         with self._memory.lock:
-            told = self._decide_all()
-        if self._refused and not self._careful and self._answers_of(self._refused):
-            raise ForgottenError  # no unique index would object: nothing is written under these names
-        if self._events:
-            copy_events(self._cursor, [_joined_lines(self._events)])
+            self._read()
+            if not self._others and self._deciding.takes_as_they_stand(self._blocks):
+                copy_events(self._cursor, self._lines_of_blocks())
+                told: list[Told] = list(self._blocks)
+            else:  # a decision may have to read, which it cannot do in the middle of a COPY
+                told = self._decide_all()
+                if self._refused and not self._careful and self._answers_of(self._refused):
+                    raise ForgottenError  # no unique index would object: nothing is written under these names
+                if self._events:
+                    copy_events(self._cursor, [_joined_lines(self._events)])
+        if self._commands:
             copy_commands(self._cursor, [_joined_lines(self._commands)])
             keep_texts(self._cursor, self._texts)
             notify(self._cursor, self._deciding.position)
@@ -113,7 +119,8 @@ class Batch:
             for version in self._new_versions:
                 self._memory.versions.put(version)
 
-    def _decide_all(self) -> list[Told]:
+    def _read(self) -> None:
+        """Read what deciding will ask, as far as it is not remembered."""
         scans = sum(map(len, self._blocks))
         known = remembered(self._memory, careful=self._careful)
         self._learned: Learned = learned_for(scans, EVENTS_MAX * len(self._others))
@@ -124,6 +131,15 @@ class Batch:
         self._streams.read_for(one for one in self._others if one.name not in answered)
         latest = self._clock + CLOCK_SKEW_SECONDS_MAX
         self._deciding = Deciding(known, self._learned, int(self._head), self._now, latest)
+
+    def _lines_of_blocks(self) -> Iterator[bytes]:
+        """Yield the lines of each block: the server stores one block's while the next is decided."""
+        for block in self._blocks:
+            self._take_block(block)
+            yield _joined_lines(self._events)
+            self._events.clear()
+
+    def _decide_all(self) -> list[Told]:
         return [
             self._take_block(one) if isinstance(one, Block) else self._take(one, one.order, one.name, one.content)
             for one in self._items

@@ -202,6 +202,10 @@ class Deciding:
                 return int(entry["value"]), f"{int(entry['content_high']):016x}{int(entry['content_low']):016x}"
         return None
 
+    def takes_as_they_stand(self, blocks: Sequence[Block]) -> bool:
+        """Return whether no row of these blocks has to go up the ladder."""
+        return all(_as_they_stand(one.rows, self._known.known, self.learned.known, self._latest) for one in blocks)
+
     def decide(self, block: Block, start: int) -> tuple[int, Lines]:
         """Decide the rows of a block from `start` on; return where it stopped and the lines of what is recorded.
 
@@ -215,6 +219,15 @@ class Deciding:
             block.text, rows, start, self._known, self.learned, self.position, self._now, self._latest, events, names
         )
         return row, Lines(events[:used], names[:names_used])
+
+
+@kernel
+def _as_they_stand(rows: Rows, known: Table, also: Table, latest: int) -> bool:
+    for place in range(len(rows)):
+        row = rows[place]
+        if row.occurred_at > latest or not _all_known(known, also, row):
+            return False
+    return True
 
 
 @kernel
@@ -326,20 +339,35 @@ def _put_name(out: Bytes, at: int, row: Row, position: int) -> int:
 def remember(memory: Memory, blocks: Sequence[Block], learned: Learned) -> None:
     """Remember what was recorded of these blocks, and whoever was found to be known; the batch is committed."""
     for block in blocks:
-        rows = block.rows[block.rows["outcome"] == RECORDED]
-        names, streams = np.zeros(len(rows), ENTRY), np.zeros(len(rows), ENTRY)
-        for what in ("high", "low"):
-            names[what], streams[what] = rows[f"name_{what}"], rows[f"stream_{what}"]
-            names[f"content_{what}"] = rows[f"content_{what}"]
-        names["value"] = rows["position"]
-        _take_versions(streams, learned.versions)
-        memory.names.put(names)
-        memory.versions.put(streams)
+        memory.names.grow(_remember_names(block.rows, memory.names.young))
+        memory.versions.grow(_remember_versions(block.rows, learned.versions, memory.versions.young))
     memory.learn(learned.known[(learned.known["high"] | learned.known["low"]) != 0])
 
 
 @kernel
-def _take_versions(streams: Table, versions: Table) -> None:
-    for row in range(len(streams)):
-        place = find(versions, streams[row].high, streams[row].low)
-        streams[row].value = versions[place].value
+def _remember_names(rows: Rows, names: Table) -> int:
+    """Put recorded names into a table; return how many that were."""
+    count = 0
+    for place in range(len(rows)):
+        row = rows[place]
+        if row.outcome == RECORDED:
+            entry = place_for(names, row.name_high, row.name_low)
+            names[entry].content_high = row.content_high
+            names[entry].content_low = row.content_low
+            names[entry].value = row.position
+            count += 1
+    return count
+
+
+@kernel
+def _remember_versions(rows: Rows, versions: Table, lengths: Table) -> int:
+    """Put the lengths of streams that were gone on with into a table; return how many events that were."""
+    count = 0
+    for place in range(len(rows)):
+        row = rows[place]
+        if row.outcome == RECORDED:
+            known = find(versions, row.stream_high, row.stream_low)
+            entry = place_for(lengths, row.stream_high, row.stream_low)
+            lengths[entry].value = versions[known].value
+            count += 1
+    return count

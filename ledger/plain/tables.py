@@ -110,7 +110,11 @@ class Recent:
 
     def put(self, entries: Table) -> None:
         """Remember entries, no more than a batch's."""
-        self._used += put_all(self.young, entries)
+        self.grow(put_all(self.young, entries))
+
+    def grow(self, entries: int) -> None:
+        """Note that so many entries were put into the young generation."""
+        self._used += entries
         if self._used >= YOUNG_MAX:
             self.old, self.young, self._used = self.young, table_for(2 * YOUNG_MAX), 0
 
