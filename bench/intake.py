@@ -1,8 +1,8 @@
 """Intake: check-ins and check-outs, 1,000 to a batch, until each batch is on disk (fsync and synchronous_commit on).
 
-`per_second` (quoted): in process. Four callers hand over batches of CloudEvents as JSON, each when its last one is
+`per_second` (quoted): in process. Eight callers hand over batches of CloudEvents as JSON, each when its last one is
 answered, through the parts that a server uses: reading, group commit, the ledger. `http_per_second`: the same batches
-posted to `hours serve`, a process of its own, over four connections, by a load generator on the same machine, while the
+posted to `hours serve`, a process of its own, over eight connections, by a load generator on the same machine, while the
 read models fall behind; every answer is held to the log afterwards. In both, stations make the ids of shifts.
 
 Variants, in process, one caller, one batch at a time: `orders`: validated orders; `seven in ten`: stations make the ids
@@ -45,7 +45,7 @@ from ledger.names import Position
 from ledger.prepare import prepare
 from ledger.writing import head_position, take_lock, write_events
 
-CALLERS = 4
+CALLERS = 8
 BATCHES_AHEAD = 20
 """So many batches are made before the clock starts again, so that making orders is not timed, nor all are held."""
 PEER_EVENTS_MAX = 200_000
@@ -100,7 +100,7 @@ def run_variant(bench: BenchIntake, commands: int, variant: Variant) -> float:
 
 
 def run_callers(bench: BenchIntake, commits: GroupCommit, commands: int) -> float:
-    """Have four callers hand over batches of events as JSON; return the seconds until all are answered."""
+    """Have eight callers hand over batches of events as JSON; return the seconds until all are answered."""
     batches = in_batches(bench.plan(commands // 2, id_share=10).orders(), BATCH)
     bodies = iter([as_json(as_events(batch)) for batch in batches])
     caller, lock = Caller(Role.STAFF, "bench", 1), Lock()

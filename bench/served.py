@@ -25,7 +25,7 @@ from ledger.names import Position, command_name
 from replay import store
 
 BATCH_EVENTS = 1_000
-BATCH_CONNECTIONS = 4
+BATCH_CONNECTIONS = 8
 
 
 def as_events(orders: Sequence[Order]) -> list[dict[str, object]]:
