@@ -2,8 +2,8 @@
 
 `per_second` (quoted): in process. Eight callers hand over batches of CloudEvents as JSON, each when its last one is
 answered, through the parts that a server uses: reading, group commit, the ledger. `http_per_second`: the same batches
-posted to `hours serve`, a process of its own, over eight connections, by a load generator on the same machine, while the
-read models fall behind; every answer is held to the log afterwards. In both, stations make the ids of shifts.
+posted to `hours serve`, a process of its own, over eight connections, by a load generator on the same machine, while
+the read models fall behind; every answer is held to the log afterwards. In both, stations make the ids of shifts.
 
 Variants, in process, one caller, one batch at a time: `orders`: validated orders; `seven in ten`: stations make the ids
 of seven shifts in ten, and for the others the ledger finds the open shift when the check-out comes; `ledger ids`: it
