@@ -24,7 +24,8 @@ _KERNELS = ("ledger/plain/*.py", "projections/*.py", "replay/plain_scans.py", "r
 
 def cache_directory() -> Path:
     """Return where compiled kernels are kept: `HOURS_KERNELS`, else beside the Python environment they belong to."""
-    seen = sha256(f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {sys.version}".encode())
+    # Numba keeps code by the path of its source: another copy of the sources would have to compile anew.
+    seen = sha256(f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {sys.version} {_ROOT}".encode())
     for pattern in _KERNELS:
         for source in sorted(_ROOT.glob(pattern)):
             seen.update(source.read_bytes())
