@@ -47,8 +47,6 @@ class Accepted(NamedTuple):
 
 
 Answer = Accepted | Refused
-Answered = tuple[str, Accepted]
-"""The digest of a command's content, and its answer."""
 
 
 def require_one_batch(orders: int, terms: Terms) -> None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ledger.answers import Accepted, Answer
 from ledger.commands import CheckIn, CheckOut, Order
 from ledger.names import Position
-from ledger.plain.text import Bytes
+from ledger.plain.text import Bytes, hexadecimal
 from ledger.rejections import Refused
 
 TEXTS = ("source", "id", "volunteer", "station", "project", "by")
@@ -107,9 +107,7 @@ class Block:
 
     def names(self) -> list[str]:
         """Return the digests of all rows' names, each as 32 hexadecimal digits."""
-        words = np.stack([self.rows["name_high"], self.rows["name_low"]], axis=1)
-        text = words.astype(">u8").tobytes().hex()
-        return [text[at : at + 32] for at in range(0, len(text), 32)]
+        return hexadecimal(np.stack([self.rows["name_high"], self.rows["name_low"]], axis=1))
 
     def digests(self, row: int) -> tuple[str, str]:
         """Return the digests of a row's name and of its content, each as 32 hexadecimal digits."""

@@ -19,7 +19,7 @@ from ledger.compiled import inlined, kernel
 from ledger.events import CheckedIn, CheckedOut
 from ledger.plain.block import PENDING, RECORDED, REFUSED, REPEATED, Block, Row, Rows
 from ledger.plain.tables import ENTRY, Memory, Table, find, locate, place_for, put_all, table_for
-from ledger.plain.text import Bytes, literal, put, put_hex, put_number, put_slice, put_uuid
+from ledger.plain.text import Bytes, hexadecimal, literal, put, put_hex, put_number, put_slice, put_uuid
 
 LINE_BYTES_MAX = 1024
 NAME_LINE_BYTES_MAX = 96
@@ -118,12 +118,7 @@ def wanted(blocks: Sequence[Block], known: Remembered, *, careful: bool) -> Want
         shift_count, other_count = _want(
             block.rows, known, begun, asked, shifts, others, shift_count, other_count, careful
         )
-    return Wanted(_hexadecimal(shifts[:shift_count]), _hexadecimal(others[:other_count]))
-
-
-def _hexadecimal(words: Words) -> list[str]:
-    text = words.astype(">u8").tobytes().hex()
-    return [text[at : at + 32] for at in range(0, len(text), 32)]
+    return Wanted(hexadecimal(shifts[:shift_count]), hexadecimal(others[:other_count]))
 
 
 @kernel

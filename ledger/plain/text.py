@@ -29,6 +29,12 @@ def literal(text: str) -> Bytes:
 _HEX = literal("0123456789abcdef")
 
 
+def hexadecimal(words: npt.NDArray[np.uint64]) -> list[str]:
+    """Return 128-bit ids, given as rows of two words, each as 32 hexadecimal digits."""
+    text = words.astype(">u8").tobytes().hex()
+    return [text[at : at + 32] for at in range(0, len(text), 32)]
+
+
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
