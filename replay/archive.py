@@ -20,15 +20,11 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NamedTuple, TypeVar
-from uuid import UUID
+from typing import TypeVar
 
 from ledger.database import Database
 from projections.facts import Facts
-from projections.surrogates import ShiftNumbers
 from replay.archive_folder import UNFINISHED, finish, locked, not_written, sweep
 from replay.archive_growth import Growth, merge
 from replay.archive_reader import read_dictionaries
@@ -40,7 +36,6 @@ from replay.manifest import (
     ArchiveError,
     ForeignArchiveError,
     Manifest,
-    PartDigest,
     Segment,
     next_edition,
     write_manifest,
@@ -53,26 +48,8 @@ _T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 
 
-class _Kept(NamedTuple):
-    """Dictionaries as they were when an archive ended with a part, and when that was."""
-
-    names: Dictionaries
-    edition: int
-    end: PartDigest
-    at: float
-
-
 class Archive(OpenArchive):
     """The archive of one ledger in one folder. Any thread may use it."""
-
-    def __init__(self, folder: Path, ledger: UUID) -> None:
-        """Open an archive, which may be missing. One that is damaged, or another ledger's, is told of when it is first
-        used: `rebuild` makes a new one.
-        """
-        super().__init__(folder, ledger)
-        self.keeps_dictionaries = False
-        """Whether they stay in memory between two growths; see `forget_dictionaries`."""
-        self._kept: _Kept | None = None
 
     # --- growing ----------------------------------------------------------------------------------------------------
 
@@ -90,11 +67,10 @@ class Archive(OpenArchive):
             self._check_end(database)
             head = database.log.head()
             if head > self.position:
-                names = self._dictionaries()
+                names = read_dictionaries(self.folder, self.segments)
                 growth = Growth(self.folder, database, self.manifest.edition, progress)
                 for segment in growth.appended(self.position, head, names):
                     self._publish([*self.segments, segment])
-                self._keep(names)
                 self._merge(growth)
                 sweep(self.folder, {segment.folder for segment in self.segments})
             return head
@@ -124,7 +100,6 @@ class Archive(OpenArchive):
                 shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
                 raise
             self._unread = False
-            self._keep(names)
             sweep(self.folder, {segment.folder for segment in segments})
             return head
 
@@ -181,26 +156,3 @@ class Archive(OpenArchive):
         except OSError as error:
             raise not_written(self.folder, error) from error
         self.manifest = manifest
-
-    # --- dictionaries that are kept between growths -----------------------------------------------------------------
-
-    def _dictionaries(self) -> Dictionaries:
-        """Return all dictionaries of the archive as it is: those that were kept, if it only grew since."""
-        kept, self._kept = self._kept, None  # whoever fails halfway has spoilt them
-        shifts: ShiftNumbers | None = None
-        if kept and kept.edition == self.manifest.edition:
-            if kept.end == self.manifest.end:
-                return kept.names
-            if any(kept.end in segment.parts for segment in self.segments):
-                shifts = kept.names.shifts
-        return read_dictionaries(self.folder, self.segments, shifts)
-
-    def _keep(self, names: Dictionaries) -> None:
-        if self.keeps_dictionaries and self.manifest.end:
-            self._kept = _Kept(names, self.manifest.edition, self.manifest.end, time.monotonic())
-
-    def forget_dictionaries(self, after_seconds: float) -> None:
-        """Let go of dictionaries that nobody has used for so long: 40 to 60 bytes a shift."""
-        kept = self._kept
-        if kept and time.monotonic() - kept.at > after_seconds:
-            self._kept = None

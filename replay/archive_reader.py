@@ -18,7 +18,6 @@ from projections.facts import Facts
 from projections.order import ShiftKeys
 from projections.resolve import Resolver
 from projections.schema import DTYPES, Array, Corrections, Ints, OtherEvents, ShiftEvents, Words
-from projections.surrogates import ShiftNumbers
 from replay.log_columns import Dictionaries, names_by_kind
 from replay.manifest import Segment, damaged
 from replay.segments import (
@@ -134,16 +133,11 @@ def read_all_names(folder: Path, segments: Sequence[Segment]) -> Dictionaries:
     return names
 
 
-def read_dictionaries(folder: Path, segments: Sequence[Segment], shifts: ShiftNumbers | None = None) -> Dictionaries:
-    """Read all dictionaries, so that the archive can grow; of `shifts`, that were read before, only what is new."""
+def read_dictionaries(folder: Path, segments: Sequence[Segment]) -> Dictionaries:
+    """Read all dictionaries, so that the archive can grow."""
     names = read_all_names(folder, segments)
-    names.shifts = shifts or names.shifts
-    known = names.shifts.count
     for segment in segments:
-        if known < segment.shifts:
-            volunteer, high, low = guarded(folder / segment.folder / SHIFTS, read_shifts)
-            names.shifts.add(volunteer[known:], high[known:], low[known:])
-        known = max(known - segment.shifts, 0)
+        names.shifts.add(*guarded(folder / segment.folder / SHIFTS, read_shifts))
     return names
 
 

@@ -15,11 +15,9 @@ import pytest
 
 from ledger.database import Database
 from projections.facts import facts_of
-from replay import archive as archives
 from replay import archive_growth
 from replay.archive import Archive
 from replay.archive_check import check
-from replay.archive_reader import read_dictionaries
 from replay.archivist import Archivist, Policy
 from replay.manifest import MANIFEST
 from replay.segments import SHIFTS
@@ -46,7 +44,6 @@ def archivist(growing: Growing) -> Iterator[Callable[[Policy], Archivist]]:
 
     def make(policy: Policy) -> Archivist:
         made.append(Archivist(growing.database, growing.archive, policy))
-        growing.archive.keeps_dictionaries = True
         return made[-1]
 
     yield make
@@ -109,54 +106,6 @@ def test_of_two_one_works_until_it_ends(growing: Growing) -> None:
     second.look()
     assert growing.another().position == 6
     second.close()
-
-
-# --- dictionaries ---------------------------------------------------------------------------------------------------
-
-
-def test_dictionaries_are_read_once_and_only_what_others_added(
-    growing: Growing, archivist: Callable[[Policy], Archivist], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known: list[int | None] = []
-
-    def reading(*arguments: Any) -> Any:
-        known.append(arguments[2].count if arguments[2] else None)
-        return read_dictionaries(*arguments)
-
-    monkeypatch.setattr(archives, "read_dictionaries", reading)
-    one = archivist(AT_ONCE)
-    for count in (9, 3, 1, 1):
-        growing.write(count)
-        one.look()
-    assert known == [None]
-    growing.write(3)
-    growing.another().catch_up(growing.database)
-    growing.write(3)
-    one.look()
-    assert known == [None, None, 3]  # the other one's, and three shifts that were known before
-    assert_same_facts(growing.another().facts(), facts_of(EVENTS[:20]))
-    growing.archive.rebuild(growing.database)
-    growing.write(1)
-    one.look()
-    assert known == [None, None, 3]  # making it anew leaves them, too
-    another = growing.another()
-    another.rebuild(growing.database)
-    growing.write(1)
-    one.look()
-    assert known == [None, None, 3, None]  # another edition
-    assert_same_facts(growing.another().facts(), facts_of(EVENTS))
-
-
-def test_dictionaries_are_let_go_when_nothing_happens(
-    growing: Growing, archivist: Callable[[Policy], Archivist]
-) -> None:
-    one = archivist(Policy(events_behind_max=1, keep_seconds=0.2))
-    growing.write(9)
-    one.look()
-    assert growing.archive._kept is not None
-    time.sleep(0.25)
-    one.look()
-    assert growing.archive._kept is None
 
 
 def test_dictionaries_of_a_growth_that_failed_are_not_used_again(
