@@ -9,7 +9,8 @@ Opening it makes the tables where they are missing, and upgrades older ones. Not
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,6 +60,13 @@ class Database:
             configure(connection)
             create_tables(connection)
         return cls(url, _pool(url, "readers", POOL_SIZE_MAX), _pool(url, "reserved", RESERVED_SIZE_MAX))
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection[TupleRow]]:
+        """Open a connection outside the pools, for one large or long piece of work."""
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=CONNECT_SECONDS_MAX) as connection:
+            configure(connection)
+            yield connection
 
     def close(self) -> None:
         """Close every connection."""
