@@ -82,7 +82,7 @@ _CORRECTOR = {
     "raise-day-cap",
     "withdraw-day-cap-raise",
 }
-_HONORS = {"announce-honor", "object-to-honor", "award-honor", "revoke-honor"}
+_HONORS = {"announce-honor", "object-to-honor", "settle-honor-objection", "award-honor", "revoke-honor"}
 _PLACES = {
     "found-organisation",
     "open-station",
