@@ -77,6 +77,7 @@ _REQUESTS = {
     "unknown-generation": Rule(404, "no generation has this id", "see /v1/generations for those there are"),
     "unknown-event": Rule(404, "the log does not reach to this position", "see /v1/status for its head"),
     "unknown-ranking": Rule(404, "the rules have no ranking of this id for that year", "see /v1/rankings"),
+    "not-eligible": Rule(409, "the honour is not reached, or stands already", "see who is eligible for the honour"),
     "wrong-method": Rule(405, "this address does not take this method", "use a method that the header Allow names"),
     "stopped": Rule(409, "the work was stopped; nothing was changed", "start it again"),
     "not-switchable": Rule(409, "this generation can never answer", "build another one"),
