@@ -69,7 +69,7 @@ def plan_announcements(queries: Queries, wish: Wish, today: date) -> Plan:
     """
     with honors_held(queries, NOW, wish.year) as held:
         kind = _kind(held, wish)
-        known = queries.awards.at(held.position)
+        known = queries.awards.now()
         last = last_awards(known.values(), wish.honor, kind.year)
         reached = held.reached(wish.honor, kind.year, today)
         basis = held.opened.basis
@@ -99,7 +99,7 @@ def plan_awards(queries: Queries, wish: Wish, today: date, awarded_on: date | No
     """
     with honors_held(queries, NOW, wish.year) as held:
         kind = _kind(held, wish)
-        known = queries.awards.at(held.position).values()
+        known = queries.awards.now().values()
         reached = {one.name: one for one in held.reached(wish.honor, kind.year, today)}
         basis = held.opened.basis
     announced = [one for one in known if (one.honor, one.year) == (wish.honor, kind.year)]

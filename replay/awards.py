@@ -164,6 +164,10 @@ class AwardBook:
         self._position = Position(0)
         self._awards: dict[str, Award] = {}
 
+    def now(self) -> Mapping[str, Award]:
+        """Return all awards as the log knows them, whatever the read models have seen."""
+        return self.at(self._log.head())
+
     def at(self, position: Position) -> Mapping[str, Award]:
         """Return all awards as known at a position, by id in the order of their announcement."""
         with self._lock:
