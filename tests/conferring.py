@@ -52,7 +52,7 @@ def stock(ledger: OpenLedger) -> None:
     for number, minutes in ((NEAR, 5_900), (FAR, 20_000)):
         said = {"volunteer": number, "minutes": minutes, "as_of": "2012-12-31", "evidence": "paper-list"}
         give(ledger, "record-opening-balance", **said)
-    shifts = [(NEAR, "2018-11-20", "12", None), (FAR, "2018-11-20", "12", None)]
+    shifts: list[tuple[str, str, str, str | None]] = [(NEAR, "2018-11-20", "12", None), (FAR, "2018-11-20", "12", None)]
     shifts += [(BUSY, f"2018-11-{day:02d}", "17", PROJECT) for day in range(1, 14)]
     for place, (volunteer, day, until, project) in enumerate(shifts, 1):
         scan = {"volunteer": volunteer, "station": STATION, "shift": shift_id(place)}

@@ -78,7 +78,7 @@ def test_an_honour_is_announced_objected_to_awarded_undercut_and_revoked(ledger:
     assert sorted(names(done["outcomes"], "recipient")) == [FAR, BUSY]
     (refused,) = post(served, f"{STAR}/awards", volunteer=NEAR)["outcomes"]
     assert refused["problem"]["rejection"] == "objection-open"
-    settle = {"award": award, "objection": 1, "outcome": "rejected", "reason": "seen-by-others"}
+    settle: dict[str, Any] = {"award": award, "objection": 1, "outcome": "rejected", "reason": "seen-by-others"}
     for role in (Role.HONORS_OFFICER, Role.STAFF):  # who announced, and who objected
         told = served.command("settle-honor-objection", role, **settle)
         assert (told.status_code, told.json()["rejection"]) == (403, "same-hands")
@@ -107,7 +107,12 @@ def test_an_honour_is_announced_objected_to_awarded_undercut_and_revoked(ledger:
     assert get(served, "/v1/undercut-awards")["count"] == 0
 
     # A correction after the award: two hours less, and the honour was never reached.
-    correction = {"volunteer": NEAR, "shift": shift_id(1), "changes": ["check_out"], "reason": "left-early"}
+    correction: dict[str, Any] = {
+        "volunteer": NEAR,
+        "shift": shift_id(1),
+        "changes": ["check_out"],
+        "reason": "left-early",
+    }
     corrected = served.command("correct-shift", **correction, check_out="2018-11-20T10:00:00+08:00").json()["position"]
     undercut = get(served, "/v1/undercut-awards")
     assert (undercut["awards_in_all"], undercut["count"]) == (3, 1)
@@ -152,7 +157,7 @@ def test_a_ranking_s_honour_has_its_year_and_rank_and_is_undercut_when_it_falls_
     assert (given["agrees"], given["place"]["rank"], given["place"]["ranked"]) == (True, 1, 1)
     assert get(served, "/v1/honors/top-hundred/eligible", year=2018)["eligible"] == []
     for number in range(3, 10):
-        void = {"volunteer": BUSY, "shift": shift_id(number), "reason": "spot-check"}
+        void: dict[str, Any] = {"volunteer": BUSY, "shift": shift_id(number), "reason": "spot-check"}
         assert served.command("void-shift", **void).status_code == 201
     undercut = get(served, "/v1/undercut-awards")
     assert {(one["award"], one["kind"], one["credited_minutes_now"]) for one in undercut["undercut"]} == {
@@ -195,7 +200,7 @@ def test_who_was_rejected_or_revoked_is_announced_anew_only_by_name(ledger: tupl
     assert "stands for V0000001 already" in standing["detail"]
     award = f"star-1-{NEAR}"
     served.command("object-to-honor", Role.STAFF, award=award, reason="hours-doubted")
-    settle = {"award": award, "objection": 1, "outcome": "upheld", "reason": "nobody-saw-him"}
+    settle: dict[str, Any] = {"award": award, "objection": 1, "outcome": "upheld", "reason": "nobody-saw-him"}
     assert served.command("settle-honor-objection", Role.ADMIN, **settle).status_code == 201
     assert get(served, f"/v1/awards/{award}")["award"]["state"] == "rejected"
     clock.move_to(GIVEN)
