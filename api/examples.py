@@ -100,7 +100,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "award-honor": {
         "award": "star-1-V0000001",
-        "awarded_on": "2018-12-05",
+        "awarded_on": "2018-12-14",
         "rules_version": 1,
         "evidence_position": 1000,
         "credited_minutes": 6120,
