@@ -98,7 +98,7 @@ def _print_conferred(found: Conferred, done: str) -> None:
     rows += [(one.recipient, one.award, f"passed by: {one.why}", None) for one in found.passed_by]
     caption = f"{found.left} more: run it again" if found.left else ""
     title = f"{found.honor}: {found.accepted} {done}, {found.refused} refused, {len(found.passed_by)} passed by"
-    print_table(title, ("recipient", "award", "", "position"), rows, caption)
+    print_table(title, ("recipient", "award", "outcome", "position"), rows, caption)
     print_basis(found)
 
 
@@ -181,7 +181,7 @@ def show_notices(data: Path, page: tuple[int, str | None], texts: AxisTexts, *, 
         )
         for one in found.notices
     ]
-    columns = ("award", "honour", "for", "year", "notice until", "", "open objections")
+    columns = ("award", "honour", "for", "year", "notice until", "notice", "open objections")
     print_table(f"Public notices on {found.on}: {found.count}", columns, rows, _more(found.next_after))
     print_basis(found)
 
@@ -230,7 +230,7 @@ def show_undercut(
         )
         for one in found.undercut
     ]
-    columns = ("award", "for", "awarded on", "evidence", "holds now", "", "because of")
+    columns = ("award", "for", "awarded on", "evidence", "holds now", "finding", "because of")
     title = f"{found.count} of {found.awards_in_all} awards are undercut"
     print_table(title, columns, rows, _more(found.next_after))
     print_basis(found)

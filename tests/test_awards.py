@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 from api.access import Role
+from ledger.codec import decode
+from ledger.events import HonorEvent
+from ledger.names import Position
+from replay.awards import AwardBook, fold
 from tests.conferring import (
     ANNOUNCED,
     BUSY,
@@ -249,6 +253,29 @@ def test_lists_are_read_by_the_page_and_as_of_a_day(ledger: tuple[Served, Clock]
     assert get(served, "/v1/undercut-awards", valid_at=str(ANNOUNCED))["awards_in_all"] == 0
     before = get(served, f"{STAR}/eligible", valid_at="2018-11-15", known_at=1 + served.ledger.log.head() - 3 - 3)
     assert names(before["eligible"], "name") == [FAR, BUSY]
+
+
+def test_awards_are_known_as_of_every_position(ledger: tuple[Served, Clock]) -> None:
+    served, clock = ledger
+    post(served, f"{STAR}/announcements", all_eligible=True)
+    served.command("object-to-honor", Role.STAFF, award=f"star-1-{FAR}", reason="hours-doubted")
+    clock.move_to(GIVEN)
+    post(served, f"{STAR}/awards", all_due=True)
+    served.command("revoke-honor", Role.STAFF, award=f"star-1-{NEAR}", reason="hours-voided")
+    log, book = served.ledger.log, AwardBook(served.ledger.log)
+    head = log.head()
+    events = [(one.position, decode(one.topic, one.state)) for one in log.read(Position(0), head)]
+    for position in [*range(head - 12, head + 1), head - 3, head, 5]:  # on from what was kept, and back behind it
+        expected = fold({}, [event for at, event in events if at <= position and isinstance(event, HonorEvent)])
+        assert book.at(Position(position)) == expected
+    assert {award.state for award in book.now().values()} == {"objected", "awarded", "revoked"}
+
+
+def test_what_honours_ask_for_is_told_with_their_years_and_the_length_of_the_notice(shared: Served) -> None:
+    told = get(shared, "/v1/honors")
+    (ivy,) = [one for one in told["honors"] if one["honor"] == "ivy-5"]
+    terms = [(one["active_years_min"], one["active_year_minutes_min"]) for one in ivy["conditions"]]
+    assert (told["notice_working_days"], terms) == (5, [(5, 3_000), (5, 3_000)])
 
 
 MISTAKES: list[tuple[str, dict[str, Any], int, str, str | None]] = [
