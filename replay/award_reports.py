@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from ledger.log import Log
 from ledger.names import Position, stream
+from projections.rankings import all_rankings
 from replay import rankings
 from replay.answers import Basis
 from replay.award_answers import (
@@ -222,11 +223,22 @@ def findings(held: HonorsHeld, given: Sequence[Award]) -> list[Finding]:
 
 def _undercut_thresholds(held: HonorsHeld, given: Sequence[Award]) -> Iterable[Finding]:
     """Yield awards of thresholds that were not reached on the day they were given on, by what holds now."""
-    judged = [award for award in given if award.year is None and award.volunteer and award.awarded_on]
+    judged = [award for award in given if award.year is None and _can_be_judged(held, award)]
     days = held.days([(award.recipient, award.honor) for award in judged])
     for award, day in zip(judged, days, strict=True):
         if day is None or (award.awarded_on and day > award.awarded_on):
             yield Finding(award, "lost" if day is None else "later", day, None)
+
+
+def _can_be_judged(held: HonorsHeld, award: Award) -> bool:
+    """Whether an award of no year is of a threshold: one of these rules, or of those that its evidence names.
+
+    Old records may name a ranking without its year, or an honour that no rules ever had: they rest on nothing here.
+    """
+    if award.honor in titles_of(held.timeline):
+        return True
+    of_rules = award.awarded is not None and award.awarded.rules_version > 0
+    return of_rules and award.honor not in all_rankings(held.timeline)
 
 
 def _undercut_rankings(held: HonorsHeld, given: Sequence[Award]) -> Iterable[Finding]:

@@ -130,6 +130,9 @@ def test_an_honour_is_announced_objected_to_awarded_undercut_and_revoked(ledger:
     assert shift["positions"] == [corrected]
     assert served.get(shift["links"]["events"]).status_code == 200
 
+    replayed = get(served, "/v1/undercut-awards", rules=1)  # not from rows
+    assert [(entry["award"], entry["causes"]["by_events"]) for entry in replayed["undercut"]] == [(award, -120)]
+
     # The ledger still knows what it looked like on the day.
     given = get(served, f"/v1/awards/{award}/as-given")
     assert given["agrees"] is True
@@ -168,6 +171,10 @@ def test_a_ranking_s_honour_has_its_year_and_rank_and_is_undercut_when_it_falls_
         (f"top-hundred-2018-{BUSY}", "lost", 2_880),
         (f"ten-best-2018-{PROJECT}", "lost", 2_880),
     }
+    replayed = get(served, "/v1/undercut-awards", rules=1)
+    assert [(one["award"], one["kind"], one["difference"]) for one in replayed["undercut"]] == [
+        (one["award"], one["kind"], one["difference"]) for one in undercut["undercut"]
+    ]
     for one in undercut["undercut"]:
         assert (one["causes"]["minutes_then"], one["causes"]["by_events"], one["causes"]["by_rules"]) == (
             6_240,

@@ -18,7 +18,7 @@ from replay.award_standings import HonorsHeld
 from replay.awards import Award, Evidence
 from replay.rankings import Opened
 from tests import oracle
-from tests.histories import Case, cases, patiently, ranked_timelines, stamped, void
+from tests.histories import Case, cases, patiently, ranked_timelines, register, rules, stamped, void
 from tests.replaying import as_rules, replayed
 
 
@@ -84,6 +84,17 @@ def with_low_honors(draw: st.DrawFn, timeline: RuleTimeline) -> RuleTimeline:
     return timeline.model_copy(update={"rule_sets": tuple(sets)})
 
 
+def test_old_records_that_rest_on_no_rules_are_not_undercut_but_a_threshold_that_rules_dropped_is() -> None:
+    star = {"id": "star", "title": "star", "credited_minutes_min": 60}
+    top = {"id": "top", "title": "top", "of": "volunteers", "places": 1, "order": ["shifts"], "credited_minutes_min": 1}
+    timeline = rules(honors=[star], rankings=[top])
+    given_then = [award(honor, "V1", date(2018, 5, 1)) for honor in ("star", "top", "model-volunteer", "dropped")]
+    by_rules = {"star": 0, "top": 1, "model-volunteer": 0, "dropped": 1}  # the version that each names
+    given_then = [one._replace(awarded=Evidence(by_rules[one.honor], 0, 0, None, None)) for one in given_then]
+    undercut = findings(held([register("V1")], timeline), given_then)
+    assert [(one.award.honor, one.kind) for one in undercut] == [("dropped", "lost"), ("star", "lost")]
+
+
 def most_minutes(found: oracle.OracleResult, given_to: Award) -> int:
     """Return all credited minutes of a volunteer dated up to the day of an award, however they were earned."""
     opening = found.hours.get((given_to.recipient, 0))
@@ -114,7 +125,7 @@ def test_an_award_is_undercut_exactly_when_the_oracle_finds_it_was_not_reached_o
     undercut = findings(held(after, timeline), given_then)
     assert {one.award.award: one.kind == "later" for one in undercut} == expected
     least: dict[str, int] = {}
-    for honor in (honor for rules in timeline.rule_sets for honor in rules.honors):
+    for honor in (honor for rule_set in timeline.rule_sets for honor in rule_set.honors):
         least[honor.id] = min(honor.credited_minutes_min, least.get(honor.id, honor.credited_minutes_min))
     for one in given_then:  # whatever the conditions: with fewer minutes than any rule set asks for it must show
         if most_minutes(found, one) < least[one.honor]:
