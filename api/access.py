@@ -82,7 +82,7 @@ _CORRECTOR = {
     "raise-day-cap",
     "withdraw-day-cap-raise",
 }
-_HONORS = {"announce-honor", "object-to-honor", "award-honor", "revoke-honor"}
+_HONORS = {"announce-honor", "object-to-honor", "settle-honor-objection", "award-honor", "revoke-honor"}
 _PLACES = {
     "found-organisation",
     "open-station",
@@ -127,15 +127,22 @@ class Forbidden(NamedTuple):
 
 def forbids(caller: Caller, command: Command) -> Forbidden | None:
     """Say why this caller may not give this command, if so."""
-    if command.TYPE not in COMMANDS_OF_ROLE[caller.role]:
-        others = [role for role in Role if command.TYPE in COMMANDS_OF_ROLE[role]]
-        return Forbidden("command", f"a {caller.role} key may not {_in_words(command.TYPE)}", f"use {_one_of(others)}")
+    if forbidden := forbids_type(caller, command.TYPE):
+        return forbidden
     if caller.role is not Role.STATION or not isinstance(command, CheckIn | CheckOut | CountPeopleServed):
         return None
     if command.station != caller.name:
         rule = f"this key is station {caller.name}'s, not {command.station}'s"
         return Forbidden("station", rule, "name the key's own station")
     return None
+
+
+def forbids_type(caller: Caller, command_type: str) -> Forbidden | None:
+    """Say why this caller may not give commands of this type at all, if so."""
+    if command_type in COMMANDS_OF_ROLE[caller.role]:
+        return None
+    others = [role for role in Role if command_type in COMMANDS_OF_ROLE[role]]
+    return Forbidden("command", f"a {caller.role} key may not {_in_words(command_type)}", f"use {_one_of(others)}")
 
 
 def forbids_right(caller: Caller, right: Right) -> Forbidden | None:

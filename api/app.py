@@ -19,7 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from api import (
+    awards,
     commands,
+    conferring,
     events,
     generations,
     honors,
@@ -91,7 +93,7 @@ def create_app(service: Service) -> FastAPI:
 
     for module in (events, volunteers, stations, honors, log, status, commands, generations, job_routes):
         app.include_router(module.router)
-    for more in (rankings, projects, rule_routes, what_ifs):
+    for more in (rankings, projects, rule_routes, what_ifs, awards, conferring):
         app.include_router(more.router)
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     return app

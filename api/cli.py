@@ -17,6 +17,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from api.cli_honors_app import app as honors_app
 from api.interrupts import remember_interrupts
 from api.logs import LogFormat, LogLevel, LogSettings
 from api.mistakes import explain as explain_mistake
@@ -40,6 +41,7 @@ rules_app = typer.Typer(help="Check a file of rules; list and show those that ar
 app.add_typer(rules_app, name="rules")
 signatures_app = typer.Typer(help="Check who signed an event.", no_args_is_help=True)
 app.add_typer(signatures_app, name="signatures")
+app.add_typer(honors_app, name="honors")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from api.cli_generations import build, counts, say, sentence
 from api.cli_read import AxisTexts, reading
 from api.cli_show import out, print_json, progress, stages
+from api.demo_honors import give_honors
 from api.export import Format, write_credits
 from api.kernels import warm
 from api.mistakes import Mistake
@@ -51,8 +53,16 @@ def fill(ledger: OpenLedger, scale: float, seed: int) -> Rebuilt:
         mark.write_text(json.dumps({**begun, "complete": False}))
     with progress("Writing a synthetic history") as advance:
         write_history(ledger.database, history, lambda: _credited_minutes(ledger), progress=advance)
+    rebuilt = build(ledger, published_rules(ledger.log))
+    if not _is_complete(mark):
+        give_honors(ledger)
+        rebuilt = replace(rebuilt, events=ledger.log.head(), generation=ledger.current_generation())
     mark.write_text(json.dumps({**begun, "complete": True}))
-    return build(ledger, published_rules(ledger.log))
+    return rebuilt
+
+
+def _is_complete(mark: Path) -> bool:
+    return mark.exists() and json.loads(mark.read_text())["complete"]
 
 
 def _credited_minutes(ledger: OpenLedger) -> int:

@@ -18,10 +18,10 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api.access import Caller, Right
+from api.access import Caller, Right, forbids_type
 from api.axes import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
 from api.limits import is_stream
-from api.problems import Problem, fault, problem, require
+from api.problems import Problem, fault, fault_of_role, problem, require
 from api.request_log import CALLER
 from api.service import OpenLedger, Service
 from api.signed_requests import BadSignatureError, Sent, verify
@@ -178,6 +178,17 @@ def who_may(right: Right) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
 
     async def allowed(caller: CallerHere) -> Caller:
         require(caller, right)
+        return caller
+
+    return allowed
+
+
+def who_may_give(command_type: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
+    """Return a dependency: the caller, whose role may give this type of command."""
+
+    async def allowed(caller: CallerHere) -> Caller:
+        if forbidden := forbids_type(caller, command_type):
+            raise Problem(fault_of_role(forbidden))
         return caller
 
     return allowed

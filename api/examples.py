@@ -82,11 +82,25 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "text": 'name = "luohu"\ntime_zone = "Asia/Shanghai"\n\n[[rule_sets]]\nholds_from = 2000-01-01\n'
         "day_minutes_max = 480\nshift_minutes_min = 10\nshift_minutes_max = 720\n"
     },
-    "announce-honor": {"award": "star-1-V0000001", "honor": "star-1", "volunteer": "V0000001"},
+    "announce-honor": {
+        "award": "star-1-V0000001",
+        "honor": "star-1",
+        "volunteer": "V0000001",
+        "rules_version": 1,
+        "evidence_position": 1000,
+        "credited_minutes": 6120,
+        "reached_on": "2018-11-17",
+    },
     "object-to-honor": {"award": "star-1-V0000001", "reason": "hours-doubted"},
+    "settle-honor-objection": {
+        "award": "star-1-V0000001",
+        "objection": 1,
+        "outcome": "rejected",
+        "reason": "seen-by-others",
+    },
     "award-honor": {
         "award": "star-1-V0000001",
-        "awarded_on": "2018-12-05",
+        "awarded_on": "2018-12-14",
         "rules_version": 1,
         "evidence_position": 1000,
         "credited_minutes": 6120,

@@ -24,13 +24,15 @@ _AFTER = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}/[A-Za-z0-9._-]{1,32}$")
 
 
 class Conditions(BaseModel):
-    """What an honour asks for, from a service date on."""
+    """What an honour asks for, from a service date on. A year is active with `active_year_minutes_min` minutes."""
 
     holds_from: date
     credited_minutes_min: int
     grade: Literal["any", "scanned"]
     tenure_months_min: int
     training_tier_min: TrainingTier | None
+    active_years_min: int
+    active_year_minutes_min: int
 
 
 class Honor(BaseModel):
@@ -42,15 +44,18 @@ class Honor(BaseModel):
 
 
 class Honors(answers.Basis):
-    """All honours of a rule timeline."""
+    """All honours of a rule timeline, and for how many working days one is announced before it may be awarded."""
 
+    notice_working_days: int
     honors: list[Honor]
 
 
 @router.get("", summary="The honours of the rules")
 def honors(reading: ReadingHere) -> Honors:
     """Each with what it asks for; under the rules in force, or those that `rules` or `known_at` names."""
-    return Honors(**dict(reading.basis()), honors=honors_of(reading.rules.timeline()))
+    timeline = reading.rules.timeline()
+    days = timeline.public_notice.working_days
+    return Honors(**dict(reading.basis()), notice_working_days=days, honors=honors_of(timeline))
 
 
 def honors_of(timeline: RuleTimeline) -> list[Honor]:

@@ -24,6 +24,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from ledger.postgres import OtherPostgresError
     from ledger.upgrading import NewerDatabaseError
     from projections.rules import RulesError
+    from replay.award_plans import PlanError
     from replay.backup import BackupError
     from replay.continuity import ContinuityError
     from replay.follower import OutdatedGenerationError
@@ -48,6 +49,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
         UnknownNameError,
         NoRulesError,
         NoGenerationError,
+        PlanError,
     )
     generation = (
         OutdatedGenerationError,

@@ -52,7 +52,14 @@ def _status(rejection: Rejection) -> int:
         Rejection.FUTURE,
         Rejection.ENDS_BEFORE_IT_BEGINS,
         Rejection.SAME_VOLUNTEER,
+        Rejection.NO_EVIDENCE,
+        Rejection.WRONG_RECIPIENT,
+        Rejection.WRONG_YEAR,
+        Rejection.BELOW_MINIMUM,
+        Rejection.BEHIND_LAST_PLACE,
     }
+    if rejection in {Rejection.OWN_HONOR, Rejection.SAME_HANDS}:
+        return 403
     return 422 if rejection in wrong_in_itself else 409
 
 
@@ -69,8 +76,8 @@ _REQUESTS = {
     "unknown-job": Rule(404, "no job has this id", "see /v1/jobs for those that are known"),
     "unknown-generation": Rule(404, "no generation has this id", "see /v1/generations for those there are"),
     "unknown-event": Rule(404, "the log does not reach to this position", "see /v1/status for its head"),
-    "unknown-honor": Rule(404, "the rules have no honour of this id", "see /v1/honors for those they have"),
     "unknown-ranking": Rule(404, "the rules have no ranking of this id for that year", "see /v1/rankings"),
+    "not-eligible": Rule(409, "the honour is not reached, or stands already", "see who is eligible for the honour"),
     "wrong-method": Rule(405, "this address does not take this method", "use a method that the header Allow names"),
     "stopped": Rule(409, "the work was stopped; nothing was changed", "start it again"),
     "not-switchable": Rule(409, "this generation can never answer", "build another one"),

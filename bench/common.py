@@ -178,8 +178,20 @@ def peak_mib() -> float:
     return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
 
+def this_machine() -> dict[str, object]:
+    """Return what figures depend on where no database takes part: processor, memory, versions."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30), 1),
+        "load_before": round(LOAD_BEFORE, 2),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+
+
 def machine(url: str) -> dict[str, object]:
-    """Return what figures depend on: processor, memory, versions, and how durable a commit is."""
+    """Return the same, and how durable a commit is."""
     with psycopg.connect(url) as connection:
 
         def shown(setting: str) -> str:
@@ -187,12 +199,7 @@ def machine(url: str) -> dict[str, object]:
             return str(row[0]) if row else "?"
 
         return {
-            "cpu": _cpu_model(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30), 1),
-            "load_before": round(LOAD_BEFORE, 2),
-            "system": platform.system(),
-            "python": platform.python_version(),
+            **this_machine(),
             "postgres": shown("server_version"),
             "fsync": shown("fsync"),
             "synchronous_commit": shown("synchronous_commit"),

@@ -34,6 +34,10 @@ REASONS: dict[tuple[str, str | None], str] = {
     ("", "after"): CALENDAR,
     ("POST /v1/commands/correct-shift", None): TOGETHER,
     ("POST /v1/commands/announce-honor", None): TOGETHER,
+    ("POST /v1/honors/{honor}/announcements", None): TOGETHER,
+    ("POST /v1/honors/{honor}/awards", None): TOGETHER,
+    ("POST /v1/honors/{honor}/announcements", "year"): "which honours are of a year the rules say",
+    ("POST /v1/honors/{honor}/awards", "year"): "which honours are of a year the rules say",
     ("POST /v1/commands/publish-rules", "text"): "whether a text is a rule timeline no schema can say",
     (EVENTS, "atomic"): "a stream is not taken as a whole",
     (EVENTS, "text"): "whether a text is a rule timeline no schema can say",
@@ -42,7 +46,7 @@ REASONS: dict[tuple[str, str | None], str] = {
 """Operation ("" for any) and field: why a request that fits the schema may be answered 422 `invalid`."""
 
 DATED = {"occurred_at", "check_in", "check_out", "time", "registered_on", "withdrawn_on", "completed_on", "joined_on"}
-DATED |= {"left_on", "awarded_on", "day", "as_of"}
+DATED |= {"left_on", "awarded_on", "reached_on", "day", "as_of"}
 """Instants and days: JSON Schema knows their form, and not the years the ledger takes."""
 
 

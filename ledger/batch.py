@@ -206,7 +206,7 @@ class Batch:
                 return refuse(Rejection.NAME_TAKEN, "id", order.name)
             return Accepted(Position(position), True, self._shift_of(position))  # noqa: FBT003 - by position
         text = prepared.text if prepared else None
-        decision = decide(Case(order, self._streams, self._now, text.digest if text else None, self._clock))
+        decision = decide(Case(order, self._streams, self._now, text.digest if text else None, self._clock, self._head))
         if isinstance(decision, Refused):
             self._refused.append(name)
             return decision

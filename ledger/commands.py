@@ -23,13 +23,17 @@ from ledger.names import (
     CommandId,
     Day,
     HonorId,
+    HonorYear,
     Instant,
     KeyNumber,
+    LogPosition,
     Minutes,
     OrganisationId,
     ProjectId,
     RaiseId,
+    Rank,
     ReasonCode,
+    RulesVersion,
     ServiceDay,
     Source,
     StationId,
@@ -332,36 +336,65 @@ class PublishRules(Act):
 
 
 class AnnounceHonor(Act):
-    """Public notice that an honour is to be conferred, on a volunteer or on a project."""
+    """Public notice that an honour is to be conferred, on a volunteer or on a project, with its evidence.
+
+    The evidence is the rules' version and the log position it rests on, the minutes found then, and of a ranking the
+    year and the rank. `POST /v1/honors/{honor}/announcements` finds it; posted here, it is held to what the ledger
+    knows. The ledger says until when the notice runs.
+    """
 
     TYPE = "announce-honor"
     award: AwardId
     honor: HonorId
     volunteer: VolunteerNumber | None = None
     project: ProjectId | None = None
+    rules_version: RulesVersion | None = None
+    evidence_position: LogPosition | None = None
+    credited_minutes: Minutes | None = None
+    reached_on: Day | None = None
+    year: HonorYear | None = None
+    rank: Rank | None = None
 
     @model_validator(mode="after")
     def _one_recipient(self) -> Self:
         if (self.volunteer is None) == (self.project is None):
             raise ValueError("volunteer and project: name one of them, not both")
+        if (self.year is None) != (self.rank is None):
+            raise ValueError("year and rank: name both, or neither")
         return self
 
 
 class ObjectToHonor(Act, Noted):
+    """Object to an announced honour: it cannot be awarded while the objection is open, nor once it was upheld."""
+
     TYPE = "object-to-honor"
     award: AwardId
     reason: ReasonCode
 
 
+class SettleHonorObjection(Act, Noted):
+    """Answer an objection, named by its number within the award, from 1. Neither who announced the honour may do so nor
+    who objected.
+    """
+
+    TYPE = "settle-honor-objection"
+    award: AwardId
+    objection: Annotated[int, Field(strict=True, ge=1, le=10_000), AS_WRITTEN]
+    outcome: Literal["upheld", "rejected"]
+    reason: ReasonCode
+
+
 class AwardHonor(Act):
-    """Confer an announced honour on the evidence named: the rules' version, the log position, the minutes found."""
+    """Confer an announced honour on the evidence named, once its notice has ended and no objection is open."""
 
     TYPE = "award-honor"
     award: AwardId
     awarded_on: Day
-    rules_version: Annotated[int, Field(strict=True, ge=0, le=1_000_000), AS_WRITTEN]
-    evidence_position: Annotated[int, Field(strict=True, ge=0, le=10**15), AS_WRITTEN]
+    rules_version: RulesVersion
+    evidence_position: LogPosition
     credited_minutes: Minutes
+    reached_on: Day | None = None
+    rank: Rank | None = None
 
 
 class RevokeHonor(Act):
@@ -399,6 +432,7 @@ _ALL: tuple[type[Command], ...] = (
     PublishRules,
     AnnounceHonor,
     ObjectToHonor,
+    SettleHonorObjection,
     AwardHonor,
     RevokeHonor,
 )

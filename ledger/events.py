@@ -26,12 +26,16 @@ from ledger.names import (
     Digest,
     EpochSeconds,
     HonorId,
+    HonorYear,
     KeyNumber,
+    LogPosition,
     Minutes,
     OrganisationId,
     ProjectId,
     RaiseId,
+    Rank,
     ReasonCode,
+    RulesVersion,
     ServiceDay,
     StationId,
     VolunteerNumber,
@@ -334,12 +338,24 @@ class HonorEvent(Event):
 
 
 class HonorAnnounced(HonorEvent):
-    """Public notice that an honour is to be conferred on a volunteer (or a project)."""
+    """Public notice that an honour is to be conferred on a volunteer (or a project), with its evidence: the rules'
+    version and the log position it rests on, the minutes found then, and the day on which a threshold was reached or
+    the year and rank of a ranking.
+
+    The notice runs to the end of the local day `notice_until`; old announcements have no such day, and no evidence.
+    """
 
     TOPIC = "honor-announced.v1"
     honor: HonorId
     volunteer: VolunteerNumber | None = None
     project: ProjectId | None = None
+    rules_version: RulesVersion | None = None
+    evidence_position: LogPosition | None = None
+    credited_minutes: Minutes | None = None
+    reached_on: Day | None = None
+    year: HonorYear | None = None
+    rank: Rank | None = None
+    notice_until: Day | None = None
 
 
 class HonorObjected(HonorEvent):
@@ -348,8 +364,18 @@ class HonorObjected(HonorEvent):
     note: Digest | None = None
 
 
+class HonorObjectionSettled(HonorEvent):
+    """The answer to an objection, which is named by its number within the award, from 1. Upheld, it ends the matter."""
+
+    TOPIC = "honor-objection-settled.v1"
+    objection: Annotated[int, Field(strict=True, ge=1)]
+    outcome: Literal["upheld", "rejected"]
+    reason: ReasonCode
+    note: Digest | None = None
+
+
 class HonorAwarded(HonorEvent):
-    """The award with its evidence: the rules' version and the log position it rests on, and the minutes found then."""
+    """The award with its evidence, as it stood on the day of the award; see `HonorAnnounced`."""
 
     TOPIC = "honor-awarded.v1"
     honor: HonorId
@@ -359,6 +385,9 @@ class HonorAwarded(HonorEvent):
     rules_version: Annotated[int, Field(strict=True, ge=0)]
     evidence_position: Annotated[int, Field(strict=True, ge=0)]
     credited_minutes: Minutes
+    reached_on: Day | None = None
+    year: HonorYear | None = None
+    rank: Rank | None = None
 
 
 class HonorRevoked(HonorEvent):
@@ -393,6 +422,7 @@ EVENTS: tuple[type[Event], ...] = (
     RulesPublished,
     HonorAnnounced,
     HonorObjected,
+    HonorObjectionSettled,
     HonorAwarded,
     HonorRevoked,
 )

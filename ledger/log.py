@@ -42,6 +42,11 @@ _FIRST_BEYOND = (
     "SELECT originator_id, min(originator_version) FROM ledger.stored_events "
     "WHERE originator_id = ANY(%s::uuid[]) AND notification_id > %s GROUP BY originator_id"
 )
+# The condition on the topic is that of the index (ledger/schema_2.sql), to the letter.
+_READ_HONORS = (
+    f"{_COLUMNS} WHERE topic LIKE 'honor-%%' AND notification_id > %s AND notification_id <= %s "
+    "ORDER BY notification_id"
+)
 _READ_STREAMS = (
     f"{_COLUMNS} WHERE originator_id = ANY(%s::uuid[]) AND notification_id <= %s "
     "ORDER BY originator_id, originator_version"
@@ -68,6 +73,10 @@ class Log:
         for event in self._events(_READ_STREAMS, (_array(ids), END if until is None else until)):
             streams.setdefault(event.stream_id, []).append(event)
         return streams
+
+    def read_honors(self, after: Position, until: Position) -> list[RecordedEvent]:
+        """Return the events of all awards behind `after`, up to and including `until`, in order."""
+        return self._events(_READ_HONORS, (after, until))
 
     def positions(self, ids: Collection[UUID], until: Position | None = None) -> dict[UUID, list[Position]]:
         """Return the positions of the events of these streams; a stream without events has no key."""

@@ -44,7 +44,8 @@ StationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 ProjectId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 OrganisationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 HonorId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-AwardId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+AWARD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"  # room for honour, year and recipient
+AwardId = Annotated[str, StringConstraints(pattern=AWARD_PATTERN)]
 RaiseId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Actor = Annotated[str, StringConstraints(pattern=r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")]
@@ -119,6 +120,13 @@ ServiceDay = Annotated[WrittenDay, Field(ge=date(2000, 1, 1), le=date(2099, 12, 
 AS_WRITTEN = BeforeValidator(_whole)
 """Takes a whole number as callers may write it. It goes last in an annotation, or schemas lose the bounds."""
 Minutes = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]
+
+
+Rank = Annotated[int, Field(strict=True, ge=1, le=10_000), AS_WRITTEN]
+HonorYear = Annotated[int, Field(strict=True, ge=2000, le=2099), AS_WRITTEN]
+"""The year of a ranking."""
+RulesVersion = Annotated[int, Field(strict=True, ge=0, le=1_000_000), AS_WRITTEN]
+LogPosition = Annotated[int, Field(strict=True, ge=0, le=10**15), AS_WRITTEN]
 
 
 def instant_text(instant: int) -> str:

@@ -126,6 +126,8 @@ def _histories(command: Command) -> tuple[UUID, ...]:
     """Return the streams whose events the decision about any other command is sure to ask."""
     keys = [(kind, getattr(command, kind, None)) for kind in ("volunteer", "station", "project", "organisation")]
     streams = [stream(kind, key) for kind, key in keys if key]
+    if award := getattr(command, "award", None):
+        streams += [stream("honor", award), stream("rules", "timeline")]
     if isinstance(command, ShiftAct):
         streams.append(shift_stream(command.volunteer, command.shift))
     return tuple(streams)

@@ -75,6 +75,32 @@ class Rejection(Enum):
     UNKNOWN_AWARD = "unknown-award", "no honour was announced under this award id; announce it first", True
     ALREADY_AWARDED = "already-awarded", "the honour was conferred; revoke it to take it back", False
     ALREADY_REVOKED = "already-revoked", "the honour was revoked; announce it anew under another award id", False
+    UNKNOWN_OBJECTION = "unknown-objection", "the award has no objection of this number; see the award", True
+    OWN_HONOR = "own-honor", "nobody decides about an honour of their own; let another officer do it", False
+    SAME_HANDS = (
+        "same-hands",
+        "who announced the honour or objected to it may not settle the objection; let another officer do it",
+        False,
+    )
+    OBJECTION_SETTLED = "objection-settled", "the objection was settled; object anew if there is more to say", False
+
+    # The evidence of an honour, as far as the ledger can tell without the read models.
+    NO_EVIDENCE = "no-evidence", "the honour has no evidence; name rules, position and minutes", False
+    UNKNOWN_HONOR = "unknown-honor", "the rules have no honour of this id; see /v1/honors for those they have", False
+    WRONG_RECIPIENT = "wrong-recipient", "the rules give this honour to others; name one of them", False
+    WRONG_YEAR = (
+        "wrong-year",
+        "the honours of a ranking have a year and a rank, and no others have; name them, or leave them out",
+        False,
+    )
+    EVIDENCE_AHEAD = "evidence-ahead", "the log does not reach so far; name a position that it has", True
+    BELOW_MINIMUM = "below-minimum", "the rules never give this honour for so little; correct the evidence", False
+    BEHIND_LAST_PLACE = "behind-last-place", "the ranking never has so many places; correct the rank", False
+
+    # The life of an award.
+    NOTICE_RUNS = "notice-runs", "its public notice has not ended; award it when it has", True
+    OBJECTION_OPEN = "objection-open", "an objection is open; settle it first", True
+    OBJECTION_UPHELD = "objection-upheld", "an objection was upheld; revoke it, and announce it anew if due", False
 
     # The submission.
     NOT_ALONE = (

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ledger.compiled import inlined, kernel
-from projections.calendar import months_later
+from projections.calendar import civil, months_later, number_of
 from projections.rule_table import RuleTable
 from projections.schema import CREDITED, DAY, DAYS, NO_DAY, NONE, ROW, SCANNED, Ints, ShiftTable, VolunteerTable
 
@@ -55,6 +55,11 @@ def reach_honors(
             until = holds_from[rule_set + 1] if rule_set + 1 < sets else NO_DAY
             earliest = _earliest(honor, rule_set, volunteer, volunteers, rules)
             only = scanned_only[honor, rule_set]
+            years = rules.honors.active_years[honor, rule_set]
+            if years > 0:
+                of_year = rules.honors.active_minutes[honor, rule_set]
+                totals = work.scanned if only else work.credited
+                earliest = max(earliest, _active_since(years, of_year, days, work.days, totals))
             reached[honor] = _first_day(earliest, until, minutes, only, volunteer, volunteers, days, work)
             if reached[honor] != NO_DAY:
                 break
@@ -99,6 +104,26 @@ def _earliest(honor: int, rule_set: int, volunteer: int, volunteers: VolunteerTa
     if tier > 0:
         earliest = max(earliest, volunteers.trained[volunteer, tier - 1])
     return int(earliest)
+
+
+@inlined
+def _active_since(years: int, minutes: int, days: int, touched: Ints, totals: Ints) -> int:
+    """Return the first day at whose end so many years have had so many minutes each, or `NO_DAY`.
+
+    Days are in order, so years become active in theirs; `following` is the first day of the year after the one at hand.
+    """
+    following, before, active = -NO_DAY, 0, False
+    for place in range(days):
+        if touched[place] >= following:
+            following = number_of(civil(touched[place])[0] + 1, 1, 1)
+            before = totals[place - 1] if place else 0
+            active = False
+        if not active and totals[place] - before >= minutes:
+            active = True
+            years -= 1
+            if years == 0:
+                return int(touched[place])
+    return NO_DAY
 
 
 @inlined

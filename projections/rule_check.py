@@ -13,11 +13,12 @@ published once; but no candidate and no new version may say it. A warning hinder
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from projections.rule_errors import Finding, RulesError
 from projections.rules import Factor, RuleSet, RuleTimeline, Threshold, parse_timeline
@@ -45,7 +46,8 @@ def check_rules(text: str, *, known_projects: KnownProjects | None = None) -> li
         return list(error.findings)
     named = {name for rule_set in timeline.rule_sets for factor in rule_set.factors for name in factor.projects}
     projects = known_projects(named) if known_projects and named else None
-    return sorted(_Check(timeline, places(text), projects).findings(), key=lambda finding: finding.line)
+    found = _Check(timeline, tomllib.loads(text)["rule_sets"], places(text), projects).findings()
+    return sorted(found, key=lambda finding: finding.line)
 
 
 def require_sound(text: str) -> RuleTimeline:
@@ -62,6 +64,8 @@ def require_sound(text: str) -> RuleTimeline:
 @dataclass(frozen=True)
 class _Check:
     timeline: RuleTimeline
+    written: list[dict[str, Any]]
+    """The rule sets as they stand in the text: honours that go on stand in an earlier one."""
     lines: dict[Place, int]
     projects: Collection[str] | None
 
@@ -88,6 +92,14 @@ class _Check:
 
     def _line(self, *place: str | int) -> int:
         return line_of(self.lines, place)
+
+    def _written(self, number: int, kind: str, name: str) -> Place:
+        """Return where an honour or ranking that holds in a rule set was written: there, or in a set before."""
+        for earlier in range(number, -1, -1):
+            names = [one["id"] for one in self.written[earlier].get(kind, ())]
+            if name in names:
+                return "rule_sets", earlier, kind, names.index(name)
+        return "rule_sets", number, kind
 
     # --- minutes ----------------------------------------------------------------------------------------------------
 
@@ -184,19 +196,20 @@ class _Check:
 
     def _ladders(self, number: int, rules: RuleSet) -> Iterator[Finding]:
         """Honours of one stem and rising numbers (star-1, star-2) ask for rising minutes."""
-        ladders: dict[str, list[tuple[int, int, Threshold]]] = {}
-        for place, honor in enumerate(rules.honors):
+        ladders: dict[str, list[tuple[int, Threshold]]] = {}
+        for honor in rules.honors:
             if step := re.fullmatch(r"(.*?)[-._]?(\d+)", honor.id):
-                ladders.setdefault(step.group(1), []).append((int(step.group(2)), place, honor))
+                ladders.setdefault(step.group(1), []).append((int(step.group(2)), honor))
         for steps in ladders.values():
-            for (_, _, lower), (_, place, higher) in pairwise(sorted(steps, key=lambda step: step[:2])):
-                if higher.credited_minutes_min <= lower.credited_minutes_min:
+            for (_, lower), (_, higher) in pairwise(sorted(steps, key=lambda step: step[0])):
+                if higher.minutes_min <= lower.minutes_min:
                     sentence = (
-                        f"{higher.id} asks for {higher.credited_minutes_min} minutes, no more than {lower.id} with "
-                        f"{lower.credited_minutes_min}"
+                        f"{higher.id} asks for {higher.minutes_min} minutes, no more than {lower.id} with "
+                        f"{lower.minutes_min}"
                     )
-                    at = "rule_sets", number, "honors", place, "credited_minutes_min"
-                    yield self._warning(sentence, "let the steps rise", *at)
+                    at = *self._written(number, "honors", higher.id), "credited_minutes_min"
+                    if self.written[number].get("honors"):  # what only goes on was told where it was written
+                        yield self._warning(sentence, "let the steps rise", *at)
 
     def _reachable(self, number: int, rules: RuleSet) -> Iterator[Finding]:
         """Nobody serves every day for sixty years; no year has more days than 366."""
@@ -209,26 +222,31 @@ class _Check:
             ("rankings", [one for one in rules.rankings if one.of == "volunteers"], best * 366),
         ):
             for honor in least:
+                at = self._written(number, kind, honor.id)
+                if at[:2] != ("rule_sets", number):
+                    continue  # it goes on from a set before, where it was told
                 if honor.credited_minutes_min > most:
-                    place = [one.id for one in getattr(rules, kind)].index(honor.id)
-                    at = "rule_sets", number, kind, place, "credited_minutes_min"
                     sentence = f"nobody can ever reach {honor.credited_minutes_min} minutes for {honor.id}"
-                    yield self._warning(sentence, f"write {most} at most", *at)
+                    yield self._warning(sentence, f"write {most} at most", *at, "credited_minutes_min")
+                if isinstance(honor, Threshold) and honor.active_year_minutes_min > best * 366:
+                    sentence = f"no year can ever have {honor.active_year_minutes_min} minutes for {honor.id}"
+                    yield self._warning(sentence, f"write {best * 366} at most", *at, "active_year_minutes_min")
 
     def _dropped(self, number: int, before: RuleSet, after: RuleSet) -> Iterator[Finding]:
         """What a set no longer knows, or calls something else."""
         for kind in ("honors", "rankings"):
-            later = {one.id: (place, one) for place, one in enumerate(getattr(after, kind))}
+            later = {one.id: one for one in getattr(after, kind)}
             for honor in getattr(before, kind):
-                place, other = later.get(honor.id, (None, None))
+                other = later.get(honor.id)
                 if other is None:
                     sentence = f"{honor.id} is not in the set from {after.holds_from} on, so nobody reaches it any more"
                     yield self._warning(sentence, "write it there, too, if it is to go on", "rule_sets", number)
                 elif other.title != honor.title:
                     sentence = f"{honor.id} is called {other.title}, but {honor.title} in the set before"
-                    at = "rule_sets", number, kind, place or 0, "title"
+                    at = *self._written(number, kind, honor.id), "title"
                     yield self._warning(sentence, "give it one title, or another id", *at)
-        if before.model_copy(update={"holds_from": after.holds_from}) == after:
+        same = {"holds_from": after.holds_from, "honors_go_on": after.honors_go_on}
+        if before.model_copy(update=same) == after:
             sentence = "this rule set changes nothing of the one before"
             yield self._warning(sentence, "change what is meant to change, or remove it", "rule_sets", number)
 

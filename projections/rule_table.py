@@ -29,12 +29,17 @@ class FactorTable(NamedTuple):
 
 
 class HonorTable(NamedTuple):
-    """Thresholds: `[h, s]` is honour h under rule set s; minutes `NONE` where the set does not know the honour."""
+    """Thresholds: `[h, s]` is honour h under rule set s; minutes `NONE` where the set does not know the honour.
+
+    `minutes` holds what active years take as well, so that whoever has fewer is passed by at once.
+    """
 
     minutes: Ints
     scanned_only: Ints
     tenure_months: Ints
     tier: Ints
+    active_years: Ints
+    active_minutes: Ints  # of each such year
 
 
 class RuleTable(NamedTuple):
@@ -102,15 +107,17 @@ def _factor_table(sets: Sequence[Sequence[Factor]], projects: Mapping[str, int])
 def _honor_table(timeline: RuleTimeline) -> HonorTable:
     ids = honor_ids(timeline)
     shape = (len(ids), len(timeline.rule_sets))
-    minutes, scanned_only, tenure, tier = np.full(shape, NONE, np.int32), *(np.zeros(shape, np.int32) for _ in range(3))
+    minutes = np.full(shape, NONE, np.int32)
+    scanned_only, tenure, tier, years, of_year = (np.zeros(shape, np.int32) for _ in range(5))
     for number, rule_set in enumerate(timeline.rule_sets):
         for honor in rule_set.honors:
             place = ids.index(honor.id), number
-            minutes[place] = honor.credited_minutes_min
+            minutes[place] = honor.minutes_min
             scanned_only[place] = honor.grade == "scanned"
             tenure[place] = honor.tenure_months_min
             tier[place] = TIERS[honor.training_tier_min] if honor.training_tier_min else 0
-    return HonorTable(minutes, scanned_only, tenure, tier)
+            years[place], of_year[place] = honor.active_years_min, honor.active_year_minutes_min
+    return HonorTable(minutes, scanned_only, tenure, tier, years, of_year)
 
 
 def _ints(values: Sequence[int] | Array) -> Ints:

@@ -72,7 +72,11 @@ class Factor(_Rules):
 
 
 class Threshold(_Rules):
-    """An honour reached on the first date on which all of its conditions hold (stars: DOMAIN.md, "Stars")."""
+    """An honour reached on the first date on which all of its conditions hold (stars: DOMAIN.md, "Stars").
+
+    A year is active once it has `active_year_minutes_min` credited minutes, of the grade asked for; `active_years_min`
+    such years need not follow one another. An opening balance belongs to no year, and makes none active.
+    """
 
     id: HonorId
     title: str
@@ -80,10 +84,43 @@ class Threshold(_Rules):
     grade: Literal["any", "scanned"] = "any"
     tenure_months_min: Annotated[int, Field(strict=True, ge=0, le=600)] = 0
     training_tier_min: TrainingTier | None = None
+    active_years_min: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
+    active_year_minutes_min: Annotated[int, Field(strict=True, ge=0, le=527_040)] = 0
+
+    @model_validator(mode="after")
+    def _years_have_minutes(self) -> Threshold:
+        if self.active_years_min and not self.active_year_minutes_min:
+            raise mistake_at(
+                "active_years_min asks for active years; add active_year_minutes_min, which says when a year is one",
+                "active_years_min",
+            )
+        if self.active_year_minutes_min and not self.active_years_min:
+            raise mistake_at(
+                "active_year_minutes_min says when a year is active; add active_years_min, which says how many",
+                "active_year_minutes_min",
+            )
+        return self
+
+    @property
+    def minutes_min(self) -> int:
+        """The credited minutes that nobody who holds this honour can be without."""
+        return max(self.credited_minutes_min, self.active_years_min * self.active_year_minutes_min)
+
+
+class PublicNotice(_Rules):
+    """公示: how long an honour is announced before it may be awarded (DOMAIN.md: 5 to 7 working days). The day of the
+    announcement is not one of them.
+    """
+
+    working_days: Annotated[int, Field(strict=True, ge=1, le=60)] = 5
 
 
 class RuleSet(_Rules):
-    """The rules that hold from service date `holds_from` until the next set's."""
+    """The rules that hold from service date `holds_from` until the next set's.
+
+    With `honors_go_on`, the honours and rankings of the set before hold here as well: what this set names itself is
+    added to them, or takes the place of what has the same id. `honors` and `rankings` are then those that hold.
+    """
 
     holds_from: date
     day_minutes_max: Annotated[int, Field(strict=True, ge=0, le=1440)]
@@ -92,6 +129,7 @@ class RuleSet(_Rules):
     missing_check_out_minutes: Annotated[int, Field(strict=True, ge=0, le=1440)] = 0
     credit_unit_minutes: Annotated[int, Field(strict=True, ge=1, le=1440)] = 1
     late_entry_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 14
+    honors_go_on: bool = False
     factors: tuple[Factor, ...] = ()
     honors: tuple[Threshold, ...] = ()
     rankings: tuple[Ranking, ...] = ()
@@ -118,7 +156,20 @@ class RuleTimeline(_Rules):
 
     name: str
     time_zone: str
+    public_notice: PublicNotice = PublicNotice()
     rule_sets: Annotated[tuple[RuleSet, ...], Field(min_length=1)]
+
+    @field_validator("rule_sets")
+    @classmethod
+    def _honors_that_go_on(cls, value: tuple[RuleSet, ...]) -> tuple[RuleSet, ...]:
+        if value[0].honors_go_on:
+            raise mistake_at(
+                "the first rule set has none before it whose honours could go on; remove it", 0, "honors_go_on"
+            )
+        whole = [value[0]]
+        for own in value[1:]:
+            whole.append(_with_those_before(whole[-1], own) if own.honors_go_on else own)
+        return tuple(whole)
 
     @field_validator("time_zone")
     @classmethod
@@ -154,6 +205,12 @@ class RuleTimeline(_Rules):
             (ranking for rule_set in self.rule_sets for ranking in rule_set.rankings),
         )
         return self
+
+
+def _with_those_before(before: RuleSet, own: RuleSet) -> RuleSet:
+    honors = {honor.id: honor for honor in (*before.honors, *own.honors)}
+    rankings = {ranking.id: ranking for ranking in (*before.rankings, *own.rankings)}
+    return own.model_copy(update={"honors": tuple(honors.values()), "rankings": tuple(rankings.values())})
 
 
 def parse_timeline(text: str) -> RuleTimeline:

@@ -26,7 +26,9 @@ JOIN {standings} AS known ON known.volunteer = asked.volunteer AND known.reached
 """
 _TOTALS = """
 SELECT volunteer, credited_minutes, scanned_minutes,
-       ARRAY(SELECT honor FROM {standings} AS reached WHERE reached.volunteer = known.volunteer)
+       ARRAY(SELECT honor FROM {standings} AS reached WHERE reached.volunteer = known.volunteer),
+       ARRAY(SELECT ARRAY[credited_minutes, scanned_minutes] FROM {hours} AS years
+             WHERE years.volunteer = known.volunteer AND year > 0)
 FROM {hours} AS known WHERE volunteer = ANY(%s::text[]) AND year = 0 AND credited_minutes >= %s
 """
 _ROWS = """
@@ -66,23 +68,31 @@ def may_have_changed(
     found = connection.execute(_query(_REACHED_SINCE, generation), (names, integer_array(touched.since))).fetchall()
     changed = {row[0] for row in found}
     lowest = int(asked[asked != NONE].min())
-    for name, credited, scanned, reached in connection.execute(_query(_TOTALS, generation), (names, lowest)).fetchall():
+    for name, credited, scanned, reached, years in connection.execute(
+        _query(_TOTALS, generation), (names, lowest)
+    ).fetchall():
         missing = np.array([honor not in reached for honor in honors])
-        if name not in changed and (_in_reach(credited, scanned, persons[name], rules) & missing).any():
+        of_years = np.array(years, np.int64).reshape(-1, 2)
+        if name not in changed and (_in_reach(credited, scanned, of_years, persons[name], rules) & missing).any():
             changed.add(name)
     return changed
 
 
 def _in_reach(
-    credited: int, scanned: int, person: Person, rules: RuleTable
+    credited: int, scanned: int, years: Longs, person: Person, rules: RuleTable
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return of each honour whether all the minutes there are could be enough for it, under any rule set."""
+    """Return of each honour whether all the minutes there are could be enough for it, under any rule set.
+
+    years: int64[n, 2], the credited and the scanned minutes of each year.
+    """
     honors = rules.honors
     if person.registered == NO_DAY:
         return np.zeros(len(honors.minutes), np.bool_)
     enough = np.where(honors.scanned_only != 0, scanned, credited) >= honors.minutes
     never = [tier for tier, day in enumerate(person.trained, 1) if day == NO_DAY]
-    possible = (honors.minutes != NONE) & enough & ~np.isin(honors.tier, never)
+    of_years = np.where(honors.scanned_only[:, :, None] != 0, years[:, 1], years[:, 0])
+    active = (of_years >= honors.active_minutes[:, :, None]).sum(axis=2) >= honors.active_years
+    possible = (honors.minutes != NONE) & enough & active & ~np.isin(honors.tier, never)
     return np.asarray(possible.any(axis=1))
 
 

@@ -25,10 +25,11 @@ from ledger.log import RecordedEvent
 from ledger.names import Position, shift_stream
 from replay import answers, explanations, reading, store
 from replay.archive import Archive
+from replay.awards import AwardBook
 from replay.district import District
 from replay.explain import explain_day, volunteer_days
 from replay.published import Rules
-from replay.reading import NOW, Axes, UnknownNameError, basis_of, snapshot, titles_of
+from replay.reading import NOW, Axes, UnknownNameError, basis_of, rules_used, snapshot, titles_of
 from replay.replays import Replays
 from replay.rows import Rows
 from replay.station_shifts import StationShifts
@@ -46,6 +47,8 @@ class Queries:
         self._replays = Replays(database, archive)
         self._district = District(database, self._replays)
         self._station_shifts = StationShifts(database, self._replays)
+        self.awards = AwardBook(database.log)
+        """What has become of each announced honour (replay/award_reports.py)."""
 
     # --- volunteers -------------------------------------------------------------------------------------------------
 
@@ -144,6 +147,12 @@ class Queries:
         """Open one snapshot of the store, with the generation that answers in it."""
         with snapshot(self._database) as found:
             yield found
+
+    def used(self, axes: Axes) -> tuple[answers.Basis, Rules]:
+        """Return what an answer rests on that needs no read models, and the rules that the axes name."""
+        with self.snapshot() as (_, generation):
+            rules = rules_used(self._database.log, axes, generation)
+            return basis_of(axes, rules, generation), rules
 
     def replayed(self, generation: store.Generation, axes: Axes) -> tuple[Rules, Rows]:
         """Replay the archive in memory: the rules used, and the rows of all read models."""

@@ -151,9 +151,14 @@ class Opened:
     """What one answer rests on, and where its rows come from: a generation's tables, or a replay."""
 
     basis: Basis
-    timeline: RuleTimeline
+    rules: Rules
     asked: Year
     source: Tables | Rows
+
+    @property
+    def timeline(self) -> RuleTimeline:
+        """The rules it rests on, as models."""
+        return self.rules.timeline()
 
     def year(self, rankings: list[Ranking]) -> int:
         """Return the year asked for, or that which is meant where none is."""
@@ -193,9 +198,9 @@ def opened(queries: Queries, axes: Axes, year: Year) -> Iterator[Opened]:
         rules = Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
         if reads_rows(axes, year):
             basis = queries.basis(axes, rules, generation)
-            yield Opened(basis, rules.timeline(), year, Tables(connection, generation.schema))
+            yield Opened(basis, rules, year, Tables(connection, generation.schema))
             return
     # A replay takes seconds, for which no snapshot is held open. Where only `valid_at` cuts, the rules stay those of
     # the generation.
     rules, rows = queries.replayed(generation, replace(axes, rules=rules) if axes.current else axes)
-    yield Opened(queries.basis(axes, rules, generation), rules.timeline(), year, rows)
+    yield Opened(queries.basis(axes, rules, generation), rules, year, rows)

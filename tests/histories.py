@@ -769,6 +769,7 @@ def _rankings(draw: st.DrawFn, name: str, of: str) -> dict[str, object]:
 
 
 def _honor(scene: _Scene) -> dict[str, object]:
+    years = scene.pick((0, 0, 0, 1, 1, 2))
     return {
         "id": scene.pick(("bronze", "silver", "gold", "ivy")),
         "title": "honour",
@@ -776,4 +777,6 @@ def _honor(scene: _Scene) -> dict[str, object]:
         "grade": scene.pick(("any", "any", "scanned")),
         "tenure_months_min": scene.pick((0, 0, 0, 1, 4, 24)),
         "training_tier_min": scene.pick((None, None, None, "basic", "professional", "leader")),
+        "active_years_min": years,
+        "active_year_minutes_min": scene.pick((1, 30, 60, 120)) if years else 0,
     }

@@ -16,6 +16,8 @@ from ledger.events import Event, ShiftEvent
 from ledger.names import shift_stream_ranges, stream
 from ledger.rejections import Refused
 
+HEAD = 1_000
+"""The last position there is, as decisions are told."""
 NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
 
 
@@ -39,10 +41,18 @@ class Memory:
         for low, high in shift_stream_ranges(volunteer, first_day, last_day):
             yield from (events for stream_id, events in self.streams.items() if low <= stream_id <= high)
 
-    def decide(self, command: Command, now: int = NOW, note: str | None = None) -> Decision:
+    def decide(
+        self,
+        command: Command,
+        now: int = NOW,
+        note: str | None = None,
+        by: str = "person:p1",
+        *,
+        imported: bool = False,
+    ) -> Decision:
         """Decide a command, and keep what it comes to."""
-        order = Order(command=command, source="test", id=str(next(self._ids)), by="person:p1")
-        decision = decide(Case(order, self, now, note))
+        order = Order(command=command, source="test", id=str(next(self._ids)), by=by, imported=imported)
+        decision = decide(Case(order, self, now, note, head=HEAD))
         if not isinstance(decision, Refused):
             for event in decision:
                 self.streams.setdefault(event.stream_id, []).append(event)

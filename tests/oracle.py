@@ -585,7 +585,8 @@ def _standings(pieces: Sequence[Piece], facts: _Facts, timeline: RuleTimeline) -
 
 
 def _is_met(honor: Threshold, volunteer: str, day: date, pieces: Sequence[Piece], facts: _Facts) -> bool:
-    minutes = sum(piece.credited for piece in pieces if piece.day <= day and (piece.scanned or honor.grade == "any"))
+    good = [piece for piece in pieces if piece.day <= day and (piece.scanned or honor.grade == "any")]
+    minutes = sum(piece.credited for piece in good)
     opening = facts.openings.get(volunteer)
     if opening is not None and opening.as_of <= day and honor.grade == "any":
         minutes += opening.minutes
@@ -595,7 +596,11 @@ def _is_met(honor: Threshold, volunteer: str, day: date, pieces: Sequence[Piece]
     )
     # Where no months of tenure are asked for, this is the day of registration: nobody is honoured before it.
     tenured = _months_later(facts.registered[volunteer], honor.tenure_months_min) <= day
-    return minutes >= honor.credited_minutes_min and trained and tenured
+    active = 0
+    for year in {piece.day.year for piece in good}:
+        of_year = sum(piece.credited for piece in good if piece.day.year == year)
+        active += of_year >= honor.active_year_minutes_min
+    return minutes >= honor.credited_minutes_min and trained and tenured and active >= honor.active_years_min
 
 
 def _months_later(day: date, months: int) -> date:

@@ -74,6 +74,8 @@ def _pairs(table: dict[str, object]) -> list[str]:
 def _value(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"'
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, dict):
         return "{ " + ", ".join(_pairs(value)) + " }"
     if isinstance(value, Sequence):

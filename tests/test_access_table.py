@@ -31,11 +31,14 @@ ADDRESSES_BEGIN, ADDRESSES_END = "<!-- addresses -->\n", "<!-- end of addresses 
 OPEN = "no key"
 OF_COMMAND = "the command's right"
 OF_EACH_EVENT = "each event: its command's right"
+OF_ANNOUNCING, OF_AWARDING = "`announce-honor`", "`award-honor`"
 OWN_WORK = f"{Right.READ}; another's: {Right.STOP_ANY_JOB}"
 NEEDS: dict[str, str] = {
     **dict.fromkeys(("GET /healthz", "GET /readyz", "GET /problems/{rejection}"), OPEN),
     **{f"POST /v1/commands/{command}": OF_COMMAND for command in COMMANDS},
     "POST /v1/events": OF_EACH_EVENT,
+    "POST /v1/honors/{honor}/announcements": OF_ANNOUNCING,
+    "POST /v1/honors/{honor}/awards": OF_AWARDING,
     "POST /v1/rules/candidates": Right.TRY_RULES,
     "POST /v1/what-ifs": Right.TRY_RULES,
     "POST /v1/generations": Right.CHANGE_GENERATIONS,
@@ -45,8 +48,12 @@ NEEDS: dict[str, str] = {
     **dict.fromkeys(
         (
             "GET /metrics",
+            "GET /v1/awards",
+            "GET /v1/awards/{award}",
+            "GET /v1/awards/{award}/as-given",
             "GET /v1/generations",
             "GET /v1/honors",
+            "GET /v1/honors/{honor}/eligible",
             "GET /v1/honors/{honor}/standings",
             "GET /v1/jobs",
             "GET /v1/jobs/{job}",
@@ -56,6 +63,7 @@ NEEDS: dict[str, str] = {
             "GET /v1/projects",
             "GET /v1/projects/{project}/activity",
             "GET /v1/projects/{project}/ranks",
+            "GET /v1/public-notices",
             "GET /v1/rankings",
             "GET /v1/rankings/{ranking}",
             "GET /v1/rules",
@@ -64,6 +72,7 @@ NEEDS: dict[str, str] = {
             "GET /v1/stations/{station}/activity",
             "GET /v1/stations/{station}/shifts",
             "GET /v1/status",
+            "GET /v1/undercut-awards",
             "GET /v1/volunteers/{number}",
             "GET /v1/volunteers/{number}/explanation",
             "GET /v1/volunteers/{number}/ranks",
@@ -155,6 +164,8 @@ def test_every_address_needs_a_key_of_the_right_role(served: Served, address: st
     for role in Role:
         if need == OF_COMMAND:
             may = address.rpartition("/")[2] in COMMANDS_OF_ROLE[role]
+        elif need in {OF_ANNOUNCING, OF_AWARDING}:
+            may = need.strip("`") in COMMANDS_OF_ROLE[role]
         else:
             may = role in ROLES_OF_RIGHT[Right(need) if need in set(Right) else Right.READ]
         told = ask(served, address, served.headers(role))

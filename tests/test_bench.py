@@ -72,6 +72,20 @@ def test_a_bench_ends_with_one_line_of_positive_figures(name: str, data: Path) -
     assert all(number > 0 for number in numbers), said
 
 
+def test_the_bench_of_honours_needs_no_ledger_and_agrees_with_its_peers() -> None:
+    arguments = ["--scale", str(SCALE), "--repeat", "1", "--peer-seconds", "0.2", "--json"]
+    command = [sys.executable, "-m", "bench.honors", *arguments]
+    found = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr[-2000:]
+    (line,) = found.stdout.splitlines()
+    said: dict[str, Any] = json.loads(line)
+    more = {"stages", "threads", "volunteers", "standings", "rankings", "ranked"}
+    assert set(said) == KEYS | more
+    assert (said["name"], len(said["peers"])) == ("honors", 1 + HAS_DUCKDB)
+    assert set(said["machine"]) == MACHINE - {"postgres", "fsync", "synchronous_commit"}
+    assert all(number > 0 for number in figures({key: said[key] for key in KEYS | more if key != "machine"}))
+
+
 def figures(value: object) -> list[float]:
     """Return all numbers in a JSON value."""
     if isinstance(value, dict):

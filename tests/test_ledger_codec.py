@@ -44,6 +44,7 @@ TOPICS = {
     "RulesPublished": "rules-published.v1",
     "HonorAnnounced": "honor-announced.v1",
     "HonorObjected": "honor-objected.v1",
+    "HonorObjectionSettled": "honor-objection-settled.v1",
     "HonorAwarded": "honor-awarded.v1",
     "HonorRevoked": "honor-revoked.v1",
 }
@@ -76,6 +77,11 @@ FIELDS = {
     "imported": st.booleans(),
     "key": st.integers(1, (1 << 31) - 1),
     "shift": st.uuids(),
+    "year": st.integers(2000, 2099),
+    "rank": st.integers(1, 10_000),
+    "rules_version": st.integers(1, 1_000_000),
+    "evidence_position": st.integers(1, 1_000_000),
+    "credited_minutes": st.integers(1, 1_000_000),
 }
 """Values for the fields whose types hypothesis cannot see into: patterns and ranges are in pydantic's annotations."""
 

@@ -12,9 +12,7 @@ import pytest
 
 from ledger.commands import (
     COMMANDS,
-    AnnounceHonor,
     AttestShift,
-    AwardHonor,
     CheckIn,
     CheckOut,
     CloseStation,
@@ -29,7 +27,6 @@ from ledger.commands import (
     LeaveOrganisation,
     MergeVolunteer,
     MoveShift,
-    ObjectToHonor,
     OpenStation,
     PublishRules,
     RaiseDayCap,
@@ -37,18 +34,18 @@ from ledger.commands import (
     RecordTraining,
     RegisterVolunteer,
     ReinstateShift,
-    RevokeHonor,
     SettleDispute,
     VoidOpeningBalance,
     VoidShift,
     WithdrawDayCapRaise,
     WithdrawVolunteer,
 )
-from ledger.decide import DECISIONS, shifts
-from ledger.events import CheckedIn, CheckedOut, HonorAwarded, RulesPublished, ShiftVoided
+from ledger.decide import DECISIONS, honors, shifts
+from ledger.events import CheckedIn, CheckedOut, RulesPublished, ShiftVoided
 from ledger.names import shift_id_for
 from ledger.rejections import Refused, Rejection
 from tests.ledger_helpers import NOW, Memory
+from tests.test_honor_decisions import HONOR_COMMANDS, OF_HONORS
 
 HOUR = 3600
 DAY = date(2018, 12, 1)
@@ -92,10 +89,6 @@ CLOSE = CloseStation(station="S1", reason="rebuilt")
 END = EndProject(project="P1", reason="done")
 COUNT = CountPeopleServed(station="S1", day=DAY, people=300)
 PUBLISH = PublishRules(text="[[rules]]\nname = '义工'\n")
-ANNOUNCE = AnnounceHonor(award="A1", honor="star-1", volunteer="V1")
-OBJECT = ObjectToHonor(award="A1", reason="hours-doubtful")
-AWARD = AwardHonor(award="A1", awarded_on=DAY, rules_version=0, evidence_position=7, credited_minutes=6000)
-REVOKE = RevokeHonor(award="A1", reason="in-error")
 
 R = Rejection
 REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
@@ -107,7 +100,6 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.UNKNOWN_VOLUNTEER, "to_volunteer", [V1, STATION, CHECK_IN], MOVE),
     (R.UNKNOWN_VOLUNTEER, "into", [V1], MERGE),
     (R.UNKNOWN_VOLUNTEER, "in_charge", [], LaunchProject(project="P1", content="reading", in_charge="V1")),
-    (R.UNKNOWN_VOLUNTEER, "volunteer", [], ANNOUNCE),
     (R.UNKNOWN_STATION, "station", [V1], CHECK_IN),
     (R.UNKNOWN_STATION, "station", [V1], CHECK_OUT),
     (R.UNKNOWN_STATION, "station", [V1], ATTEST),
@@ -116,7 +108,6 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.UNKNOWN_PROJECT, "project", [V1, STATION], CHECK_IN.model_copy(update={"project": "P1"})),
     (R.UNKNOWN_PROJECT, "project", [V1, STATION], ATTEST.model_copy(update={"project": "P1"})),
     (R.UNKNOWN_PROJECT, "project", [], END),
-    (R.UNKNOWN_PROJECT, "project", [], AnnounceHonor(award="A1", honor="top-ten", project="P1")),
     (R.UNKNOWN_ORGANISATION, "organisation", [V1], JOIN),
     (R.UNKNOWN_ORGANISATION, "organisation", [], V1.model_copy(update={"organisation": "O1"})),
     (R.UNKNOWN_ORGANISATION, "organisation", [], STATION.model_copy(update={"organisation": "O1"})),
@@ -135,7 +126,6 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.FUTURE, "left_on", WORLD, LEAVE.model_copy(update={"left_on": FUTURE_DAY})),
     (R.FUTURE, "as_of", WORLD, BALANCE.model_copy(update={"as_of": FUTURE_DAY})),
     (R.FUTURE, "day", WORLD, COUNT.model_copy(update={"day": FUTURE_DAY})),
-    (R.FUTURE, "awarded_on", [V1, ANNOUNCE], AWARD.model_copy(update={"awarded_on": FUTURE_DAY})),
     (R.ENDS_BEFORE_IT_BEGINS, "check_out", WORLD, ATTEST.model_copy(update={"check_out": NOW - 5 * HOUR})),
     (R.NO_OPEN_SHIFT, "shift", WORLD, CHECK_OUT_WITHOUT_SHIFT),
     (R.NO_OPEN_SHIFT, "shift", [*WORLD, CHECK_IN, CHECK_OUT], CHECK_OUT_WITHOUT_SHIFT),
@@ -179,16 +169,6 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.UNKNOWN_RAISE, "raise_id", [V1], WITHDRAW_RAISE),
     (R.UNKNOWN_RAISE, "raise_id", [V1, RAISE, WITHDRAW_RAISE], WITHDRAW_RAISE),
     (R.ALREADY_PUBLISHED, "text", [PUBLISH], PUBLISH),
-    (R.UNKNOWN_RULES, "rules_version", [V1, ANNOUNCE, PUBLISH], AWARD.model_copy(update={"rules_version": 2})),
-    (R.AWARD_EXISTS, "award", [V1, ANNOUNCE], ANNOUNCE),
-    (R.UNKNOWN_AWARD, "award", [], OBJECT),
-    (R.UNKNOWN_AWARD, "award", [], AWARD),
-    (R.UNKNOWN_AWARD, "award", [], REVOKE),
-    (R.ALREADY_AWARDED, "award", [V1, ANNOUNCE, AWARD], AWARD),
-    (R.ALREADY_AWARDED, "award", [V1, ANNOUNCE, AWARD], OBJECT),
-    (R.ALREADY_REVOKED, "award", [V1, ANNOUNCE, REVOKE], REVOKE),
-    (R.ALREADY_REVOKED, "award", [V1, ANNOUNCE, REVOKE], AWARD),
-    (R.ALREADY_REVOKED, "award", [V1, ANNOUNCE, REVOKE], OBJECT),
 ]
 BY_INTAKE = {R.NOT_ALONE, R.NAME_TAKEN, R.FAILED}
 """Rejections that no decision makes: tests/test_ledger_intake.py has them."""
@@ -235,11 +215,6 @@ GRANTED: list[tuple[Sequence[Command], Command, list[str]]] = [
     ([V1], RAISE.model_copy(update={"day": FUTURE_DAY}), ["day-cap-raised.v1"]),  # approved beforehand
     ([V1, RAISE], WITHDRAW_RAISE, ["day-cap-raise-withdrawn.v1"]),
     ([], PUBLISH, ["rules-published.v1"]),
-    ([V1], ANNOUNCE, ["honor-announced.v1"]),
-    ([V1, ANNOUNCE], OBJECT, ["honor-objected.v1"]),
-    ([V1, ANNOUNCE, OBJECT], AWARD, ["honor-awarded.v1"]),
-    ([V1, ANNOUNCE], REVOKE, ["honor-revoked.v1"]),
-    ([V1, ANNOUNCE, AWARD], REVOKE, ["honor-revoked.v1"]),
 ]
 
 
@@ -258,7 +233,7 @@ def test_a_command_is_refused_under_the_name_of_the_rule(
 
 def test_the_table_has_every_rejection_in_the_order_of_precedence() -> None:
     named = list(dict.fromkeys(rejection for rejection, *_ in REFUSED))
-    assert named == [rejection for rejection in Rejection if rejection not in BY_INTAKE]
+    assert named == [rejection for rejection in Rejection if rejection not in BY_INTAKE | OF_HONORS]
 
 
 @pytest.mark.parametrize(("given", "command", "topics"), GRANTED, ids=lambda value: getattr(value, "TYPE", ""))
@@ -270,16 +245,22 @@ def test_a_command_is_granted(given: Sequence[Command], command: Command, topics
 
 
 def test_every_command_has_a_decision_and_a_row_that_grants_it() -> None:
-    assert set(DECISIONS) == set(COMMANDS) == {command.TYPE for _, command, _ in GRANTED}
+    assert set(DECISIONS) == set(COMMANDS) == {command.TYPE for _, command, _ in GRANTED} | HONOR_COMMANDS
+
+
+SHARED: dict[str, Callable[..., object]] = {
+    "_not_recorded": shifts._not_recorded,
+    "_unsound_evidence": honors._unsound_evidence,
+}
 
 
 def _rungs(decision: Callable[..., object]) -> list[str]:
     """Return the rejections that a function names, top to bottom, with those of the rungs that acts on shifts share."""
     rungs: list[str] = []
     for shared, rejection in re.findall(
-        r"(_not_recorded)\(command, case\):|Rejection\.([A-Z_]+)", inspect.getsource(decision)
+        r"(_not_recorded|_unsound_evidence)\(.*case\):|Rejection\.([A-Z_]+)", inspect.getsource(decision)
     ):
-        rungs += _rungs(shifts._not_recorded) if shared else [rejection]
+        rungs += _rungs(SHARED[shared]) if shared else [rejection]
     return rungs
 
 
@@ -389,14 +370,6 @@ def test_each_published_timeline_has_the_next_version() -> None:
         event.version for (events) in ledger.streams.values() for event in events if isinstance(event, RulesPublished)
     ]
     assert versions == [1, 2, 3]
-
-
-def test_an_award_goes_to_whom_it_was_announced_for() -> None:
-    decision = Memory().given(V1, ANNOUNCE).decide(AWARD)
-    assert not isinstance(decision, Refused)
-    (event,) = decision
-    assert isinstance(event, HonorAwarded)
-    assert (event.honor, event.volunteer, event.evidence_position) == ("star-1", "V1", 7)
 
 
 def test_the_digest_of_a_free_text_is_in_the_event_and_the_text_is_not() -> None:

@@ -83,6 +83,7 @@ def test_the_history_has_all_kinds_of_service_event() -> None:
         "day-cap-raise-withdrawn.v1",
         "honor-announced.v1",
         "honor-objected.v1",
+        "honor-objection-settled.v1",
         "honor-awarded.v1",
         "honor-revoked.v1",
     }

@@ -41,6 +41,7 @@ DECISIONS: dict[str, Callable[[Any, Case], Decision]] = {
     "publish-rules": honors.publish_rules,
     "announce-honor": honors.announce_honor,
     "object-to-honor": honors.object_to_honor,
+    "settle-honor-objection": honors.settle_honor_objection,
     "award-honor": honors.award_honor,
     "revoke-honor": honors.revoke_honor,
 }

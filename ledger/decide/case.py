@@ -61,6 +61,8 @@ class Case(NamedTuple):
     """What the clock says, where that is not `now`: an event recorded by a clock that ran ahead must not open the
     future.
     """
+    head: int | None = None
+    """The last position of the log, where it is known: evidence cannot rest on what is not there."""
 
     def knows(self, kind: str, key: str) -> bool:
         """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""

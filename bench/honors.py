@@ -1,0 +1,234 @@
+"""All honours of all years from credited pieces: thresholds with their dates, and the ranking of every year.
+
+    python -m bench.honors --scale 1.0 --json
+
+The pieces are those of the synthetic history, one a shift, taken from its plan: no log and no PostgreSQL takes part.
+Left out are opening balances, trainings and people served. Timed is everything from the pieces on: sums by volunteer
+and year and by project and month, the day on which each threshold was reached, and the ranks of all years in full.
+
+Peers do the same from the same columns: DuckDB in SQL, and a plain Python loop over a sample of volunteers (thresholds
+alone). What they find is held to what the kernels find.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from bench.common import ROOT, Options, Result, Stopwatch, median_stages, parse, peak_mib, publish, say, this_machine
+from bench.data import SEED
+from bench.honors_peers import HAS_DUCKDB, duckdb_seconds, plain_standings
+from projections.calendar import day_number
+from projections.honors import HonorWorkspace, honor_workspace, reach_honors
+from projections.order import balanced
+from projections.projects import add_project_months, finished
+from projections.rankings import rank_projects, rank_volunteers, rankings_of
+from projections.read_models import Totals, _add_hours, _allocate, _closed_up
+from projections.rule_table import RuleTable, honor_ids, rule_table
+from projections.rules import RuleTimeline, parse_timeline
+from projections.schema import (
+    COUNTED,
+    CREDITED,
+    DAY,
+    FIRST,
+    HOURS_COLUMNS,
+    NO_DAY,
+    PIECE_COLUMNS,
+    PROJECT,
+    PROJECT_COLUMNS,
+    RAW,
+    ROW,
+    SCANNED,
+    SHIFT_COLUMNS,
+    Array,
+    Ints,
+    Longs,
+    ShiftTable,
+    VolunteerTable,
+)
+from replay.synthetic.days import DAY_COUNT, FIRST_DAY
+from replay.synthetic.plan import make_plan
+
+DAY_MINUTES_MAX = 480
+"""What a shift is worth at the most; the few that are longer, or two on a day, make no difference to the work."""
+
+
+class Credited(NamedTuple):
+    """Credited pieces by volunteer, in the order of their days, as the kernels have them; and the names."""
+
+    table: ShiftTable
+    volunteers: VolunteerTable
+    pieces: Ints
+    names: Array
+    projects: Array
+
+
+class Found(NamedTuple):
+    """Standings (volunteer, honour, day), and by ranking and year the names in the order of their ranks."""
+
+    standings: Ints
+    ranks: dict[tuple[str, int], Array]
+
+
+def credited(scale: float) -> Credited:
+    """Return the pieces of a synthetic history."""
+    plan = make_plan(scale, SEED)
+    shifts, count = plan.shifts, plan.people.count
+    day = (shifts.day.astype(np.int32) + day_number(FIRST_DAY)).astype(np.int32)
+    order = np.lexsort((plan.times.check_in, day, shifts.volunteer))
+    volunteer, day = shifts.volunteer[order], day[order]
+    first = np.searchsorted(volunteer, np.arange(count + 1)).astype(np.int64)
+    minutes = np.minimum(shifts.minutes[order], DAY_MINUTES_MAX)
+    rows = np.zeros((len(order), SHIFT_COLUMNS), np.int32)
+    rows[:, SCANNED] = ~shifts.attested[order]
+    rows[:, PROJECT] = plan.assignment.project[order].astype(np.int32) - 1
+    pieces = np.zeros((len(order), PIECE_COLUMNS), np.int32)
+    pieces[:, ROW], pieces[:, DAY], pieces[:, FIRST] = np.arange(len(order)), day, 1
+    pieces[:, RAW] = pieces[:, COUNTED] = pieces[:, CREDITED] = minutes
+    people = VolunteerTable(
+        registered=(plan.members.registered + day_number(FIRST_DAY)).astype(np.int32),
+        opening_day=np.full(count, NO_DAY, np.int32),
+        opening_minutes=np.zeros(count, np.int32),
+        trained=np.full((count, 3), NO_DAY, np.int32),
+        raises=np.zeros(count + 1, np.int64),
+        raise_day=np.empty(0, np.int32),
+        raise_minutes=np.empty(0, np.int32),
+    )
+    projects = np.array([project.id for project in plan.places.projects], object)
+    return Credited(ShiftTable(first, rows), people, pieces, np.array(plan.members.number_texts(), object), projects)
+
+
+@numba.njit(nogil=True, error_model="numpy")  # not kept: a change of what it calls would go unnoticed
+def _pass_over(
+    low: int,
+    high: int,
+    table: ShiftTable,
+    volunteers: VolunteerTable,
+    rules: RuleTable,
+    pieces: Ints,
+    first_day: int,
+    honors: HonorWorkspace,
+    totals: Totals,
+) -> None:
+    for volunteer in range(low, high):
+        mine = pieces[table.first[volunteer] : table.first[volunteer + 1]]
+        count = len(mine)
+        if count:
+            _add_hours(volunteer, 0, table, mine, count, totals)
+            add_project_months(volunteer, table, mine, count, first_day, totals.projects)
+        reach_honors(volunteer, table, volunteers, rules, mine, count, honors, totals.reached)
+        for honor in range(len(totals.reached)):
+            if totals.reached[honor] != NO_DAY:
+                row = totals.used[1]
+                totals.standings[row, 0] = volunteer
+                totals.standings[row, 1] = honor
+                totals.standings[row, 2] = totals.reached[honor]
+                totals.used[1] += 1
+
+
+def all_honors(given: Credited, timeline: RuleTimeline) -> tuple[Stopwatch, Found]:
+    """Find all honours of all years."""
+    watch, threads = Stopwatch(), os.cpu_count() or 1
+    table, names = given.table, given.names
+    rules = rule_table(timeline, {name: number for number, name in enumerate(given.projects)})
+    first_day = day_number(FIRST_DAY)
+    rows = DAY_COUNT // 365 + 3
+    hours = np.empty((len(names) * rows, 2 + len(HOURS_COLUMNS)), np.int64)
+    ranges = balanced(table.first, threads)
+    totals = [
+        _allocate(hours[low * rows : high * rows], high - low, 0, first_day, first_day + DAY_COUNT, rules)
+        for low, high in ranges
+    ]
+
+    def work(number: int) -> None:
+        low, high = ranges[number]
+        total = totals[number]
+        _pass_over(low, high, table, given.volunteers, rules, given.pieces, first_day, honor_workspace(), total)
+
+    with ThreadPoolExecutor(len(ranges)) as pool:
+        list(pool.map(work, range(len(ranges))))
+    standings = np.concatenate([total.standings[: total.used[1]] for total in totals])
+    summed = _closed_up(hours, [(low * rows, total.used[0]) for (low, _), total in zip(ranges, totals, strict=True)])
+    months = finished([total.projects for total in totals], np.empty((0, 4), np.int32), first_day)
+    watch.lap("standings and sums")
+    ranks = _ranks(given, timeline, summed, months)
+    watch.lap("ranks")
+    return watch, Found(standings, ranks)
+
+
+def _ranks(given: Credited, timeline: RuleTimeline, hours: Longs, months: Longs) -> dict[tuple[str, int], Array]:
+    project, year, month = np.nonzero(months.any(axis=3))
+    place = np.stack([year + FIRST_DAY.year, month], axis=1)
+    of_projects = np.concatenate([place, months[project, year, month]], axis=1)
+    names, projects = given.names[hours[:, 0]], given.projects[project]
+    found = {}
+    for of_year in range(FIRST_DAY.year, FIRST_DAY.year + months.shape[1]):
+        for name, ranking in rankings_of(timeline, of_year).items():
+            if ranking.of == "volunteers":
+                found[name, of_year] = rank_volunteers(names, hours[:, 1:], ranking, of_year).names
+            else:
+                found[name, of_year] = rank_projects(projects, of_projects, ranking, of_year).names
+    assert of_projects.shape[1] == 2 + len(PROJECT_COLUMNS)
+    return found
+
+
+def measure(options: Options) -> Result:
+    """Find all honours, then let the peers find them."""
+    say("planning the history")
+    timeline = parse_timeline((ROOT / "rules" / "luohu.toml").read_text("utf-8"))
+    given = credited(options.scale)
+    _, found = all_honors(given, timeline)  # warms up
+    runs = [all_honors(given, timeline)[0] for _ in range(options.repeat)]
+    peak, count = peak_mib(), len(given.pieces)
+    say("peers")
+    peers = {}
+    if HAS_DUCKDB:
+        seconds, theirs = duckdb_seconds(given, timeline, options.repeat)
+        peers["DuckDB from the same columns"] = count / median(seconds)
+        check(given, timeline, found, theirs)
+    begun, taken, volunteer = perf_counter(), 0, 0
+    step = max(len(given.names) // 1000, 1)
+    expected = {(int(row[0]), int(row[1])): int(row[2]) for row in found.standings}
+    while volunteer < len(given.names) and perf_counter() - begun < options.peer_seconds:
+        mine = plain_standings(given, timeline, volunteer)
+        taken += int(given.table.first[volunteer + 1] - given.table.first[volunteer])
+        for honor in range(len(honor_ids(timeline))):
+            assert mine.get(honor) == expected.get((volunteer, honor)), (given.names[volunteer], honor)
+        volunteer += step
+    peers["plain Python, thresholds of a sample alone"] = taken / (perf_counter() - begun)
+    more: dict[str, object] = {
+        "stages": median_stages(runs),
+        "threads": os.cpu_count(),
+        "volunteers": len(given.names),
+        "standings": len(found.standings),
+        "rankings": len(found.ranks),
+        "ranked": sum(map(len, found.ranks.values())),
+    }
+    return Result("honors", count, [run.seconds for run in runs], peak, peers, more)
+
+
+def check(given: Credited, timeline: RuleTimeline, found: Found, theirs: Found) -> None:
+    """Hold what DuckDB found to what the kernels found."""
+    mine, other = ({tuple(row) for row in one.standings.tolist()} for one in (found, theirs))
+    assert mine == other, f"{len(mine ^ other)} standings differ"
+    for (name, year), ranked in theirs.ranks.items():
+        places = rankings_of(timeline, year)[name].places
+        assert found.ranks[name, year][:places].tolist() == ranked[:places].tolist(), (name, year)
+    assert {key for key, ranked in found.ranks.items() if len(ranked)} == set(theirs.ranks)
+    assert len(given.names)
+
+
+def main() -> None:
+    """Measure and report."""
+    options = parse(__doc__)
+    publish(measure(options), options, this_machine())
+
+
+if __name__ == "__main__":
+    main()

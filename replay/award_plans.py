@@ -1,0 +1,173 @@
+"""Plans: the commands that announce an honour, or award it, with their evidence taken from the read models.
+
+Officers name an honour and perhaps one recipient; rules, position, minutes, day or rank come from here. A plan changes
+nothing: whoever asked gives its commands to the ledger, which has the last word on each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Literal, NamedTuple
+
+from ledger.commands import AnnounceHonor, AwardHonor
+from replay.answers import Basis
+from replay.award_reports import last_awards, notice_runs
+from replay.award_standings import HonorsHeld, Kind, Reached, honors_held
+from replay.awards import Award
+from replay.queries import NOW, Queries
+
+
+class PlanError(Exception):
+    """What was asked for cannot be planned; the sentence says why. `field`: what in the request is at fault."""
+
+    def __init__(self, rejection: Literal["not-eligible", "invalid"], field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.rejection = rejection
+        self.field = field
+
+
+class PassedBy(NamedTuple):
+    """Somebody for whom nothing is done, and why."""
+
+    recipient: str
+    award: str
+    why: str
+
+
+class Step(NamedTuple):
+    """A command, and for whom it is."""
+
+    recipient: str
+    command: AnnounceHonor | AwardHonor
+
+
+class Plan(NamedTuple):
+    """Steps in their order, who is passed by, and how many more there would be behind the limit."""
+
+    basis: Basis
+    steps: list[Step]
+    passed_by: list[PassedBy]
+    left: int
+
+
+class Wish(NamedTuple):
+    """What an officer asks for: one recipient, or all. `limit`: commands at most."""
+
+    honor: str
+    year: int | None
+    recipient: str | None
+    limit: int = 1000
+
+
+def plan_announcements(queries: Queries, wish: Wish, today: date) -> Plan:
+    """Plan to announce an honour for one who has reached it, or for all who have and for whom it never was.
+
+    Raises:
+        PlanError: the one named has not reached it, or it stands already; a ranking's year is missing.
+        UnknownNameError: the rules have no such honour, or not for that year.
+    """
+    with honors_held(queries, NOW, wish.year) as held:
+        kind = _kind(held, wish)
+        known = queries.awards.now()
+        last = last_awards(known.values(), wish.honor, kind.year)
+        reached = held.reached(wish.honor, kind.year, today)
+        basis = held.opened.basis
+    if wish.recipient is not None:
+        reached = [_the_one(reached, wish)]
+        if (standing := last.get(wish.recipient)) and standing.stands:
+            sentence = f"{wish.honor} stands for {wish.recipient} already: award {standing.award} is {standing.state}"
+            raise PlanError("not-eligible", "honor", sentence)
+        last = {}
+    passed = [
+        PassedBy(one.name, award.award, f"was {award.state}; to announce it anew, name {one.name}")
+        for one in reached
+        if (award := last.get(one.name)) and not award.stands
+    ]
+    due = [one for one in reached if one.name not in last]
+    steps = [Step(one.name, _announcement(one, wish, kind, basis, known)) for one in due[: wish.limit]]
+    return Plan(basis, steps, passed, max(len(due) - wish.limit, 0))
+
+
+def plan_awards(queries: Queries, wish: Wish, today: date, awarded_on: date | None = None) -> Plan:
+    """Plan to award what was announced: to one recipient, or to all whose notice has ended with no objection.
+
+    The evidence is found anew: whoever has not reached the honour any more is passed by.
+
+    Raises:
+        PlanError, UnknownNameError: as above.
+    """
+    with honors_held(queries, NOW, wish.year) as held:
+        kind = _kind(held, wish)
+        known = queries.awards.now().values()
+        reached = {one.name: one for one in held.reached(wish.honor, kind.year, today)}
+        basis = held.opened.basis
+    announced = [one for one in known if (one.honor, one.year) == (wish.honor, kind.year)]
+    announced = [one for one in announced if one.state in {"announced", "objected", "rejected"}]
+    if wish.recipient is not None:
+        # Whatever is in the way of the one who is named, the ledger says under its own name.
+        announced = [one for one in announced if one.recipient == wish.recipient]
+        if not announced:
+            sentence = f"{wish.honor} is not announced for {wish.recipient}; announce it first"
+            raise PlanError("not-eligible", "honor", sentence)
+        _the_one([*reached.values()], wish)
+    else:
+        announced = [one for one in announced if one.state == "announced" and not notice_runs(one, today)]
+    passed = [
+        PassedBy(one.recipient, one.award, "has not reached it any more; revoke it")
+        for one in announced
+        if one.recipient not in reached
+    ]
+    due = [one for one in announced if one.recipient in reached]
+    day = awarded_on or today
+    steps = [Step(one.recipient, _award(one, reached[one.recipient], basis, day)) for one in due[: wish.limit]]
+    return Plan(basis, steps, passed, max(len(due) - wish.limit, 0))
+
+
+def _kind(held: HonorsHeld, wish: Wish) -> Kind:
+    kind = held.kind(wish.honor, wish.year)
+    if kind.year is not None and wish.year is None:
+        raise PlanError("invalid", "year", f"{wish.honor} is of a year; name the year")
+    if kind.year is None and wish.year is not None:
+        raise PlanError("invalid", "year", f"{wish.honor} is of no year; leave the year out")
+    return kind
+
+
+def _the_one(reached: Sequence[Reached], wish: Wish) -> Reached:
+    found = next((one for one in reached if one.name == wish.recipient), None)
+    if found is None:
+        of_year = f" of {wish.year}" if wish.year is not None else ""
+        sentence = f"{wish.recipient} has not reached {wish.honor}{of_year}; see who is eligible"
+        raise PlanError("not-eligible", "honor", sentence)
+    return found
+
+
+def _announcement(one: Reached, wish: Wish, kind: Kind, basis: Basis, known: Mapping[str, Award]) -> AnnounceHonor:
+    named = [wish.honor, *([str(kind.year)] if kind.year is not None else []), one.name]
+    recipient = {"volunteer" if kind.of == "volunteers" else "project": one.name}
+    return AnnounceHonor(
+        award=_free("-".join(named), known), honor=wish.honor, year=kind.year, **recipient, **_evidence(one, basis)
+    )
+
+
+def _free(name: str, known: Mapping[str, Award]) -> str:
+    """Return the id of an award that was not used yet: the name, or with the next number behind it."""
+    number, found = 1, name
+    while found in known:
+        number += 1
+        found = f"{name}-{number}"
+    return found
+
+
+def _award(award: Award, one: Reached, basis: Basis, day: date) -> AwardHonor:
+    return AwardHonor(award=award.award, awarded_on=day, **_evidence(one, basis))
+
+
+def _evidence(one: Reached, basis: Basis) -> dict[str, Any]:
+    return {
+        "rules_version": basis.rules.version,
+        "evidence_position": basis.known_at,
+        "credited_minutes": one.credited_minutes,
+        "reached_on": one.reached_on,
+        "rank": one.rank,
+    }
