@@ -74,6 +74,7 @@ _CORRECTOR = {
     "withdraw-volunteer",
     "merge-volunteer",
     "record-training",
+    "void-training",
     "join-organisation",
     "leave-organisation",
     "count-people-served",
@@ -85,6 +86,8 @@ _CORRECTOR = {
 _HONORS = {"announce-honor", "object-to-honor", "award-honor", "revoke-honor"}
 _PLACES = {
     "found-organisation",
+    "move-organisation",
+    "end-organisation",
     "open-station",
     "close-station",
     "launch-project",

@@ -78,7 +78,7 @@ def object_to_honor(command: ObjectToHonor, case: Case) -> Decision:
     return [HonorObjected(**case.said(command.occurred_at), award=command.award, reason=command.reason, note=case.note)]
 
 
-def award_honor(command: AwardHonor, case: Case) -> Decision:  # noqa: PLR0911 - a ladder
+def award_honor(command: AwardHonor, case: Case) -> Decision:
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
     if case.is_future_day(command.awarded_on):
