@@ -27,6 +27,7 @@ from replay import answers, explanations, reading, store
 from replay.archive import Archive
 from replay.district import District
 from replay.explain import explain_day, volunteer_days
+from replay.organisation_sums import OrganisationSums
 from replay.published import Rules
 from replay.reading import NOW, Axes, UnknownNameError, basis_of, snapshot, titles_of
 from replay.replays import Replays
@@ -46,6 +47,7 @@ class Queries:
         self._replays = Replays(database, archive)
         self._district = District(database, self._replays)
         self._station_shifts = StationShifts(database, self._replays)
+        self.organisation_sums = OrganisationSums(database, self._replays)
 
     # --- volunteers -------------------------------------------------------------------------------------------------
 
