@@ -25,6 +25,7 @@ from api import (
     honors,
     job_routes,
     log,
+    organisations,
     projects,
     rankings,
     stations,
@@ -91,7 +92,7 @@ def create_app(service: Service) -> FastAPI:
 
     for module in (events, volunteers, stations, honors, log, status, commands, generations, job_routes):
         app.include_router(module.router)
-    for more in (rankings, projects, rule_routes, what_ifs):
+    for more in (rankings, projects, organisations, rule_routes, what_ifs):
         app.include_router(more.router)
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     return app

@@ -17,6 +17,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from api.cli_options import First, Json, KnownAt, Last, RulesUsed, ValidAt, data_of
+from api.cli_organisation import organisation
 from api.interrupts import remember_interrupts
 from api.logs import LogFormat, LogLevel, LogSettings
 from api.mistakes import explain as explain_mistake
@@ -40,17 +42,10 @@ rules_app = typer.Typer(help="Check a file of rules; list and show those that ar
 app.add_typer(rules_app, name="rules")
 signatures_app = typer.Typer(help="Check who signed an event.", no_args_is_help=True)
 app.add_typer(signatures_app, name="signatures")
+app.add_typer(organisation, name="organisation")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
-KnownAt = Annotated[str | None, typer.Option(help="Only what was known then: a position, or an instant with a zone.")]
-RulesUsed = Annotated[
-    str | None, typer.Option("--rules", help="A published version, a digest, or a TOML file to try out.")
-]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 chooses a free one.")]
 Host = Annotated[str, typer.Option(help="The address to listen at.")]
-First = Annotated[str | None, typer.Option("--from", help="The first day.")]
-Last = Annotated[str | None, typer.Option("--to", help="The last day.")]
 
 
 @app.callback()
@@ -63,17 +58,12 @@ def _globals(
     context.obj = data
 
 
-def _data(context: typer.Context) -> Path:
-    data: Path = context.obj
-    return data
-
-
 @app.command()
 def run(context: typer.Context, *, port: Port = 8000, host: Host = "127.0.0.1", json: Json = False) -> None:
     """Serve a demonstration: a synthetic history at a hundredth of Luohu, made at the first start."""
     from api.cli_serve import demonstrate
 
-    demonstrate(_data(context), host, port, as_json=json)
+    demonstrate(data_of(context), host, port, as_json=json)
 
 
 @app.command()
@@ -105,7 +95,7 @@ def serve(
 
     log = LogSettings(log_format, log_level, log_requests)
     serve(
-        _data(context),
+        data_of(context),
         host,
         port,
         log,
@@ -127,7 +117,7 @@ def simulate(
     """Fill an empty ledger with a synthetic history; one that was interrupted is continued."""
     from api.cli_data import simulate
 
-    simulate(_data(context), scale, seed, as_json=json)
+    simulate(data_of(context), scale, seed, as_json=json)
 
 
 @app.command()
@@ -142,7 +132,7 @@ def post(
     """Post a file of events. What is there already is not entered twice, so a file may be posted again."""
     from api.cli_post import post
 
-    return post(_data(context), file, by, imported=imported, as_json=json)
+    return post(data_of(context), file, by, imported=imported, as_json=json)
 
 
 @app.command("import")
@@ -166,7 +156,7 @@ def import_(
     from api.cli_import import Asked, import_table
 
     asked = Asked(file, mapping, by, sheet, dry_run, report, refused, stop_after, to_events)
-    return import_table(_data(context), asked, as_json=json)
+    return import_table(data_of(context), asked, as_json=json)
 
 
 @app.command()
@@ -183,7 +173,7 @@ def rebuild(
     """Replay the whole history and let the result answer."""
     from api.cli_generations import rebuild_models
 
-    rebuild_models(_data(context), rules, archive_anew=archive_anew, facts_anew=facts_anew, as_json=json)
+    rebuild_models(data_of(context), rules, archive_anew=archive_anew, facts_anew=facts_anew, as_json=json)
 
 
 @app.command()
@@ -196,7 +186,7 @@ def publish(
     """Publish rules, replay the whole history under them, and let the result answer."""
     from api.cli_generations import publish
 
-    publish(_data(context), file, as_json=json)
+    publish(data_of(context), file, as_json=json)
 
 
 @app.command()
@@ -220,7 +210,7 @@ def replay(
     from api.cli_replay import replay_history
 
     texts = (valid_at, known_at, rules)
-    replay_history(_data(context), to, archive, texts, overwrite=overwrite, generation=generation, as_json=json)
+    replay_history(data_of(context), to, archive, texts, overwrite=overwrite, generation=generation, as_json=json)
 
 
 @app.command()
@@ -240,7 +230,7 @@ def volunteer(
     from api.cli_read import volunteer
 
     period = (first, last) if shifts else None
-    volunteer(_data(context), number, period, (valid_at, known_at, rules), as_json=json)
+    volunteer(data_of(context), number, period, (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -259,7 +249,7 @@ def explain(
     """Every minute of a volunteer's day: which rule took or gave it, and the events behind it."""
     from api.cli_explain import explain
 
-    explain(_data(context), number, day, limit, before, (valid_at, known_at, rules), as_json=json)
+    explain(data_of(context), number, day, limit, before, (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -277,7 +267,7 @@ def station(
     """What went on at a station, day by day; by default in the last thirty days of its service."""
     from api.cli_read import station as show
 
-    show(_data(context), station, (first, last), (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), station, (first, last), (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -295,7 +285,7 @@ def standings(
     """Who has reached an honour."""
     from api.cli_read import standings
 
-    standings(_data(context), honor, limit, after, (valid_at, known_at, rules), as_json=json)
+    standings(data_of(context), honor, limit, after, (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -314,7 +304,7 @@ def ranking(
     """The first of a year: volunteers or projects, by rank."""
     from api.cli_rankings import ranking as show
 
-    show(_data(context), ranking, year, (place, limit), (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), ranking, year, (place, limit), (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -331,7 +321,7 @@ def project(
     """What went on at a project, by year or by month."""
     from api.cli_rankings import project as show
 
-    show(_data(context), project, year, (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), project, year, (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -344,7 +334,7 @@ def status(
     """How far the read models are, and whether anything is wrong: then the exit code is 1."""
     from api.cli_status import show_status
 
-    return show_status(_data(context), deep=deep, as_json=json)
+    return show_status(data_of(context), deep=deep, as_json=json)
 
 
 @app.command()
@@ -359,7 +349,7 @@ def log(
     """The events themselves; with --json one a line."""
     from api.cli_read import log
 
-    log(_data(context), after, limit, known_at, as_json=json)
+    log(data_of(context), after, limit, known_at, as_json=json)
 
 
 @export.command("credits")
@@ -376,7 +366,7 @@ def export_credits(
     """Every piece of every shift, with where its minutes went: one line per shift and local day."""
     from api.cli_data import export_credits
 
-    export_credits(_data(context), output, format, (valid_at, known_at, rules), as_json=json)
+    export_credits(data_of(context), output, format, (valid_at, known_at, rules), as_json=json)
 
 
 Generation = Annotated[int, typer.Argument(min=1, help="The generation's id.")]
@@ -388,7 +378,7 @@ def generations_list(context: typer.Context, *, json: Json = False) -> None:
     if context.invoked_subcommand is None:
         from api.cli_generations import show
 
-        show(_data(context), as_json=json)
+        show(data_of(context), as_json=json)
 
 
 @generations.command("switch")
@@ -396,7 +386,7 @@ def generations_switch(context: typer.Context, generation: Generation, *, json: 
     """Let another generation answer: it catches up with the one that does, and is verified, first."""
     from api.cli_generations import switch_to
 
-    switch_to(_data(context), generation, as_json=json)
+    switch_to(data_of(context), generation, as_json=json)
 
 
 @generations.command("drop")
@@ -404,7 +394,7 @@ def generations_drop(context: typer.Context, generation: Generation, *, json: Js
     """Drop a generation that does not answer."""
     from api.cli_generations import drop
 
-    drop(_data(context), generation, as_json=json)
+    drop(data_of(context), generation, as_json=json)
 
 
 @app.command()
@@ -421,7 +411,7 @@ def diff(
     """Who gains and who loses between two timelines, or two moments, and why."""
     from api.cli_diff import diff
 
-    diff(_data(context), before, after, valid_at, limit, to, as_json=json)
+    diff(data_of(context), before, after, valid_at, limit, to, as_json=json)
 
 
 @rules_app.command("check")
@@ -431,7 +421,7 @@ def rules_check(
     """Check a file of rules: each finding with its line and what to do. Exit code 2 if it cannot be used."""
     from api.cli_rules import check
 
-    return check(_data(context), file, as_json=json)
+    return check(data_of(context), file, as_json=json)
 
 
 @rules_app.command("list")
@@ -439,7 +429,7 @@ def rules_list(context: typer.Context, *, json: Json = False) -> None:
     """What was published, and candidates."""
     from api.cli_rules import show_list
 
-    show_list(_data(context), as_json=json)
+    show_list(data_of(context), as_json=json)
 
 
 @rules_app.command("show")
@@ -452,7 +442,7 @@ def rules_show(
     """The text of some rules."""
     from api.cli_rules import show_one
 
-    show_one(_data(context), rules, as_json=json)
+    show_one(data_of(context), rules, as_json=json)
 
 
 ArchiveFolder = Annotated[
@@ -465,7 +455,7 @@ def archive_status(context: typer.Context, folder: ArchiveFolder = None, *, json
     """What the archive holds, and how far behind the log it is."""
     from api.cli_archive import show
 
-    show(_data(context), folder, as_json=json)
+    show(data_of(context), folder, as_json=json)
 
 
 @archive_app.command("verify")
@@ -473,7 +463,7 @@ def archive_verify(context: typer.Context, folder: ArchiveFolder = None, *, json
     """Compare every part with the log, and every file with its checksum; exit code 1 if anything differs."""
     from api.cli_archive import verify
 
-    return verify(_data(context), folder, as_json=json)
+    return verify(data_of(context), folder, as_json=json)
 
 
 @archive_app.command("rebuild")
@@ -481,7 +471,7 @@ def archive_rebuild(context: typer.Context, *, json: Json = False) -> None:
     """Make the archive anew from the log; the old one serves until the new one takes its place."""
     from api.cli_archive import make_anew
 
-    make_anew(_data(context), as_json=json)
+    make_anew(data_of(context), as_json=json)
 
 
 @archive_app.command("copy")
@@ -494,7 +484,7 @@ def archive_copy(
     """Copy the archive, enough for `hours replay --archive FOLDER` without the database; the archive may grow."""
     from api.cli_archive import copy
 
-    copy(_data(context), folder, as_json=json)
+    copy(data_of(context), folder, as_json=json)
 
 
 @app.command()
@@ -511,7 +501,7 @@ def backup(
     if verify:
         check(folder, as_json=json)
     else:
-        make(_data(context), folder, as_json=json)
+        make(data_of(context), folder, as_json=json)
 
 
 @app.command()
@@ -521,7 +511,7 @@ def restore(
     """Make a ledger of a backup, in a data directory or database that holds none, and rebuild its read models."""
     from api.cli_backup import restore
 
-    restore(_data(context), folder, as_json=json)
+    restore(data_of(context), folder, as_json=json)
 
 
 @keys.command("make")
@@ -537,7 +527,7 @@ def keys_make(
     """Make a key. It is shown this once."""
     from api.cli_keys import make
 
-    make(_data(context), role, name, days, per_second, as_json=json)
+    make(data_of(context), role, name, days, per_second, as_json=json)
 
 
 @keys.command("list")
@@ -545,7 +535,7 @@ def keys_list(context: typer.Context, *, json: Json = False) -> None:
     """All keys, without their tokens."""
     from api.cli_keys import show
 
-    show(_data(context), as_json=json)
+    show(data_of(context), as_json=json)
 
 
 @keys.command("revoke")
@@ -555,7 +545,7 @@ def keys_revoke(
     """Refuse a key from now on."""
     from api.cli_keys import revoke
 
-    revoke(_data(context), key, as_json=json)
+    revoke(data_of(context), key, as_json=json)
 
 
 @keys.command("sign-with")
@@ -570,7 +560,7 @@ def keys_sign_with(
     """Let a station sign its requests with a key of its own."""
     from api.cli_signatures import sign_with
 
-    sign_with(_data(context), key, public_key, required=required, as_json=json)
+    sign_with(data_of(context), key, public_key, required=required, as_json=json)
 
 
 @signatures_app.command("check")
@@ -583,7 +573,7 @@ def signatures_check(
     """Whether the station signed the event: computed again from what is kept. If not, the exit code is 1."""
     from api.cli_signatures import check
 
-    return check(_data(context), position, as_json=json)
+    return check(data_of(context), position, as_json=json)
 
 
 # --- running --------------------------------------------------------------------------------------------------------

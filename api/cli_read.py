@@ -44,6 +44,12 @@ def axes_of(ledger: OpenLedger, texts: AxisTexts) -> Axes:
     return Axes(valid_at, known_at, candidate(read_rules(Path(rules_text))))
 
 
+def today(ledger: OpenLedger, axes: Axes) -> date:
+    """Return the day it is in the time zone of the rules used."""
+    timeline = axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
+    return local_day(ledger.clock(), timeline)
+
+
 def read_rules(path: Path) -> str:
     """Return the text of a file of rules."""
     try:

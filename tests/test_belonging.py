@@ -69,7 +69,7 @@ def trees(draw: st.DrawFn) -> tuple[Case, list[Event]]:
         return base + timedelta(days=draw(st.integers(-40, 3)))
 
     def parent(number: int) -> str | None:
-        return pick([None, *ORGANISATIONS[:number]])
+        return draw(st.sampled_from([None, *ORGANISATIONS[:number]]))
 
     more: list[Event] = [
         make(OrganisationFounded, noon(base), organisation=name, kind="ngo", parent=parent(number))
@@ -164,7 +164,11 @@ class Walker:
     def owner(self, kind: type[Event], name: str | None, day: date) -> str | None:
         best: tuple[date, str | None] | None = None
         for event in self.events:
-            if name and isinstance(event, kind) and name in {getattr(event, "station", None), getattr(event, "project", None)}:
+            if (
+                name
+                and isinstance(event, kind)
+                and name in {getattr(event, "station", None), getattr(event, "project", None)}
+            ):
                 since = datetime.fromtimestamp(event.occurred_at, self.zone).date() if best else date.min
                 if best is None or best[0] <= since <= day:
                     best = since, getattr(event, "organisation")  # noqa: B009 - of a kind that has one
