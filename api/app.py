@@ -26,8 +26,10 @@ from api import (
     job_routes,
     log,
     organisations,
+    overview,
     projects,
     rankings,
+    served,
     stations,
     status,
     volunteers,
@@ -92,7 +94,7 @@ def create_app(service: Service) -> FastAPI:
 
     for module in (events, volunteers, stations, honors, log, status, commands, generations, job_routes):
         app.include_router(module.router)
-    for more in (rankings, projects, organisations, rule_routes, what_ifs):
+    for more in (rankings, projects, organisations, served, overview, rule_routes, what_ifs):
         app.include_router(more.router)
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     return app

@@ -325,6 +325,45 @@ def project(
 
 
 @app.command()
+def served(
+    context: typer.Context,
+    *,
+    station: Annotated[str | None, typer.Option(help="Only at this station.")] = None,
+    project: Annotated[str | None, typer.Option(help="Only for this project.")] = None,
+    organisation: Annotated[str | None, typer.Option(help="Only what belongs to it or to one below it.")] = None,
+    first: First = None,
+    last: Last = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Days at most.")] = 20,
+    after: Annotated[str | None, typer.Option(help="Go on behind this mark.")] = None,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """People served (people helped, not volunteers), by station, project and day; by default of thirty days."""
+    from api.cli_served import served as show
+
+    whose = (station, project, organisation)
+    show(data_of(context), whose, (first, last), (limit, after), (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
+def overview(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    *,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """A volunteer's own view: hours, the way to the next honours, what is pending, memberships, trainings."""
+    from api.cli_overview import overview as show
+
+    show(data_of(context), number, (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
 def status(
     context: typer.Context,
     *,
