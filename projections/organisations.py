@@ -75,9 +75,10 @@ class Tree:
             found.append(above)
         return found
 
-    def standing(self, organisation: str) -> list[tuple[date, date]]:
-        """Return the days on which it stood."""
-        return standing(self.histories[organisation])
+    @cached_property
+    def stood(self) -> dict[str, list[tuple[date, date]]]:
+        """The days on which each stood, from the first to before the second."""
+        return {organisation: standing(history) for organisation, history in self.histories.items()}
 
     @cached_property
     def changes(self) -> list[date]:
@@ -150,7 +151,7 @@ def memberships(tree: Tree, said: Iterable[Said]) -> list[Membership]:
     found = [
         Membership(organisation, *span)
         for organisation, of_one in marks.items()
-        for span in _without(gone, _within(tree.standing(organisation), _spans(of_one)))
+        for span in _without(gone, _within(tree.stood[organisation], _spans(of_one)))
     ]
     return sorted(found, key=lambda each: (each.since, each.organisation))
 
@@ -172,13 +173,18 @@ def _spans(marks: Iterable[tuple[date, int, bool]]) -> list[_Span]:
     return spans if since is None else [*spans, (since, date.max)]
 
 
-def _within(outer: Iterable[_Span], inner: Sequence[_Span]) -> list[_Span]:
+_ALWAYS = [(date.min, date.max)]
+
+
+def _within(outer: Sequence[_Span], inner: Sequence[_Span]) -> Sequence[_Span]:
+    if outer == _ALWAYS:  # as nearly all are, of everybody in a district
+        return inner
     cut = [(max(low, since), min(high, until)) for low, high in outer for since, until in inner]
     return [(low, high) for low, high in cut if low < high]
 
 
-def _without(gone: Sequence[_Span], spans: Sequence[_Span]) -> list[_Span]:
-    left: list[_Span] = [(date.min, date.max)]
+def _without(gone: Sequence[_Span], spans: Sequence[_Span]) -> Sequence[_Span]:
+    left = _ALWAYS
     for low, high in gone:
         left = [part for since, until in left for part in ((since, min(until, low)), (max(since, high), until))]
     return _within(left, spans)

@@ -86,9 +86,8 @@ def organisation(queries: Queries, database: Database, name: str, today: date, a
         members = read_members(connection, tree, known_at)
         basis = queries.basis(axes, rules, generation)
     stations, projects = places.leaders(rules.timeline())
-    of = [
-        {each.organisation for each in found if each.since <= day < each.until} for found in members.values() if found
-    ]
+    below = {other for other in tree.histories if name in tree.path(other, day)}
+    of = [{each.organisation for each in found if each.since <= day < each.until} for found in members.values()]
     return OrganisationAnswer(
         **dict(basis),
         day=day,
@@ -105,7 +104,7 @@ def organisation(queries: Queries, database: Database, name: str, today: date, a
             if leader_on(led, day) == name
         ],
         members=sum(name in names for names in of),
-        members_with_below=sum(any(name in tree.path(one, day) for one in names) for names in of),
+        members_with_below=sum(not below.isdisjoint(names) for names in of),
         history=[_change(recorded, first=not number) for number, recorded in enumerate(places.changes[name])],
     )
 
@@ -124,7 +123,7 @@ def _children(tree: Tree, day: date) -> dict[str | None, list[str]]:
 
 
 def _organisation(tree: Tree, name: str, below: dict[str | None, list[str]], day: date) -> Organisation:
-    _, until = [span for span in tree.standing(name) if span[0] <= day][-1]
+    _, until = [span for span in tree.stood[name] if span[0] <= day][-1]
     return Organisation(
         organisation=name,
         kind=tree.kind(name),
