@@ -54,6 +54,9 @@ def activity(
     name: Annotated[str | None, typer.Argument(help="The organisation's id; without it, the whole district.")] = None,
     *,
     year: Year = None,
+    projects: Annotated[
+        bool, typer.Option("--projects", help="What is done in the projects it leads, wherever that is, instead.")
+    ] = False,
     valid_at: ValidAt = None,
     known_at: KnownAt = None,
     rules: RulesUsed = None,
@@ -62,7 +65,7 @@ def activity(
     """What is done in an organisation and in each part of it, by year or by month."""
     from api.cli_tree import activity
 
-    activity(data_of(context), name, year, (valid_at, known_at, rules), as_json=json)
+    activity(data_of(context), name, year, (valid_at, known_at, rules), by_projects=projects, as_json=json)
 
 
 @organisation.command()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from api.cli_read import AxisTexts, print_basis, reading, today
+from api.cli_read import AxisTexts, local, print_basis, reading, today
 from api.cli_show import Hours, print_json, print_table
 from replay.answers import HoursRow
 from replay.overview import overview as overview_of
@@ -18,6 +19,7 @@ def overview(data: Path, number: str, texts: AxisTexts, *, as_json: bool) -> Non
     """Show a volunteer's own view."""
     with reading(data, texts) as (ledger, axes):
         found = overview_of(ledger.database, number, today(ledger, axes), axes)
+        zone = ZoneInfo((axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()).time_zone)
     if as_json:
         print_json(found)
         return
@@ -32,15 +34,16 @@ def overview(data: Path, number: str, texts: AxisTexts, *, as_json: bool) -> Non
     honors = [(one.title, f"reached on {one.reached_on}") for one in found.honors]
     honors += [(one.title, _missing(one)) for one in found.progress]
     print_table("Honours", ("honour", ""), honors)
-    _print_rest(found)
+    _print_rest(found, zone)
     print_basis(found)
 
 
-def _print_rest(found: Overview) -> None:
-    pending = [("no check-out", one.check_in, one.station, one.shift) for one in found.pending.open_shifts]
-    pending += [("in dispute", one.check_in, one.station, one.shift) for one in found.pending.disputes]
+def _print_rest(found: Overview, zone: ZoneInfo) -> None:
+    pending = [("no check-out", one) for one in found.pending.open_shifts]
+    pending += [("in dispute", one) for one in found.pending.disputes]
     if pending:
-        print_table("Pending", ("", "check-in (UTC)", "station", "shift"), pending)
+        shown = [(what, local(one.check_in, zone), one.station, one.shift) for what, one in pending]
+        print_table("Pending", ("", "check-in", "station", "shift"), shown)
     if found.memberships:
         rows = [(one.organisation, one.since, one.until) for one in found.memberships]
         print_table("Member of", ("organisation", "since", "until"), rows)

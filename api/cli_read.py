@@ -108,8 +108,8 @@ def _print_shifts(found: answers.VolunteerShifts, timeline: RuleTimeline) -> Non
     zone = ZoneInfo(timeline.time_zone)
     rows = [
         (
-            _local(shift.check_in, zone),
-            _local(shift.check_out, zone),
+            local(shift.check_in, zone),
+            local(shift.check_out, zone),
             shift.station,
             *map(Hours, _trace_cells(shift.trace)),
             shift.grade,
@@ -128,7 +128,8 @@ def _trace_cells(trace: answers.Trace) -> tuple[int, ...]:
     return trace.raw, lost, trace.counted, trace.factor_change, -trace.rounding, trace.credited
 
 
-def _local(instant: datetime | None, zone: ZoneInfo) -> str:
+def local(instant: datetime | None, zone: ZoneInfo) -> str:
+    """Return an instant as people write it."""
     return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M") if instant else ""
 
 

@@ -40,7 +40,7 @@ def served(
         print_json(found)
         return
     rows: list[tuple[object, ...]] = [(one.day, one.station, one.project, one.people, _said(one)) for one in found.days]
-    rows.append(("all", f"{len(found.stations)} stations", f"{len(found.projects)} projects", found.people, ""))
+    rows.append(("all", None, None, found.people, ""))
     caption = f"more: --after {found.next_after}" if found.next_after else ""
     title = f"People served, {found.first_day} to {found.last_day}"
     print_table(title, ("day", "station", "project", "people", "counted"), rows, caption)

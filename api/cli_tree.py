@@ -71,9 +71,11 @@ def show(data: Path, name: str, texts: AxisTexts, *, as_json: bool) -> None:
     print_basis(found)
 
 
-def activity(data: Path, name: str | None, year: int | None, texts: AxisTexts, *, as_json: bool) -> None:
+def activity(
+    data: Path, name: str | None, year: int | None, texts: AxisTexts, *, by_projects: bool, as_json: bool
+) -> None:
     """Show what is done in an organisation, or in the whole district: its rows, its own, and each part's."""
-    wanted = Wanted(year, "month" if year else "year")
+    wanted = Wanted(year, "month" if year else "year", "projects" if by_projects else "places")
     found: DistrictActivity | OrganisationActivity
     with reading(data, texts) as (ledger, axes):
         if name is None:

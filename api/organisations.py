@@ -22,6 +22,7 @@ from replay.organisation_answers import (
     By,
     DistrictActivity,
     Member,
+    Of,
     Organisation,
     OrganisationActivity,
     OrganisationAnswer,
@@ -37,6 +38,7 @@ Name = Annotated[
     str, Path(description="The organisation's id.", pattern=NAME_PATTERN, examples=["luohu"], max_length=32)
 ]
 Year = Annotated[int | None, Query(ge=2000, le=2100, description="By default all years.")]
+WhichOnes = Annotated[Of, Query(description="By the stations' organisations, or by those that lead the projects.")]
 Rows = Annotated[By, Query(description="A row for each year, or for each month.")]
 
 
@@ -65,13 +67,15 @@ async def organisation_activity(
     reading: ReadingHere,
     year: Year = None,
     by: Rows = "year",
+    of: WhichOnes = "places",
 ) -> OrganisationActivity:
     """A shift belongs to its station's organisation on the day it begins, or, if the station has none, to its
-    project's; people served likewise. `rows` are with all below; `own` and `parts` sum to them, but for volunteers, who
-    count once each. It is replayed, so the first question after an event takes as long as that does.
+    project's; people served likewise. With `of=projects` all is counted where the project is led, wherever it was.
+    `rows` are with all below; `own` and `parts` sum to them, but for volunteers, who count once each. It is replayed,
+    so the first question after an event takes as long as that does.
     """
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    wanted = Wanted(year, by)
+    wanted = Wanted(year, by, of)
     found = await _replaying(request, lambda: organisations.activity(queries, database, organisation, wanted, axes))
     return OrganisationAddresses(axes).done(found)
 
@@ -101,11 +105,16 @@ async def organisation_members(
 
 @router.get("/v1/district/activity", summary="What is done at all, by organisation")
 async def district_activity(
-    request: Request, service: ServiceHere, reading: ReadingHere, year: Year = None, by: Rows = "year"
+    request: Request,
+    service: ServiceHere,
+    reading: ReadingHere,
+    year: Year = None,
+    by: Rows = "year",
+    of: WhichOnes = "places",
 ) -> DistrictActivity:
     """All shifts and all people served: the parts of the organisations at the top of the tree, and of none."""
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    found = await _replaying(request, lambda: organisations.district(queries, database, Wanted(year, by), axes))
+    found = await _replaying(request, lambda: organisations.district(queries, database, Wanted(year, by, of), axes))
     return OrganisationAddresses(axes).district(found)
 
 
@@ -159,22 +168,27 @@ class OrganisationAddresses(Addresses):
     def done(self, found: OrganisationActivity) -> OrganisationActivity:
         """Let years lead to their months, and parts to what is done there."""
         name = found.organisation
-        rows = [self._row(row, lambda year: self.activity_of(name, year=year, by="month")) for row in found.rows]
-        return found.model_copy(update={"rows": rows, "parts": self._parts(found.parts, found.by)})
+        rows = [
+            self._row(row, lambda year: self.activity_of(name, year=year, by="month", of=found.of))
+            for row in found.rows
+        ]
+        return found.model_copy(update={"rows": rows, "parts": self._parts(found)})
 
     def district(self, found: DistrictActivity) -> DistrictActivity:
         """The same of the whole district."""
         rows = [
-            self._row(row, lambda year: self._address("/v1/district/activity", year=year, by="month"))
+            self._row(row, lambda year: self._address("/v1/district/activity", year=year, by="month", of=found.of))
             for row in found.rows
         ]
-        return found.model_copy(update={"rows": rows, "parts": self._parts(found.parts, found.by)})
+        return found.model_copy(update={"rows": rows, "parts": self._parts(found)})
 
     def _row(self, row: ActivityRow, months: Callable[[int], str]) -> ActivityRow:
         return row if row.month else linked(row, months=months(row.year))
 
-    def _parts(self, parts: list[ActivityPart], by: By) -> list[ActivityPart]:
-        return [linked(part, activity=self.activity_of(part.organisation, by=by)) for part in parts]
+    def _parts(self, found: OrganisationActivity | DistrictActivity) -> list[ActivityPart]:
+        return [
+            linked(part, activity=self.activity_of(part.organisation, by=found.by, of=found.of)) for part in found.parts
+        ]
 
     def members(self, found: OrganisationMembers) -> OrganisationMembers:
         """Let members lead to their shifts of the time, and parts to their members."""

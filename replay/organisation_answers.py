@@ -12,6 +12,10 @@ from typing import Literal
 from replay.answers import Basis, Linked
 
 By = Literal["year", "month"]
+Of = Literal["places", "projects"]
+"""`places`: each shift in its station's organisation, or if the station has none, in its project's. `projects`: each
+shift in the organisation that leads its project, wherever it was.
+"""
 
 
 class Organisation(Linked):
@@ -97,6 +101,7 @@ class OrganisationActivity(Basis):
 
     organisation: str
     by: By
+    of: Of
     rows: list[ActivityRow]
     own: list[ActivityRow]
     parts: list[ActivityPart]
@@ -106,6 +111,7 @@ class DistrictActivity(Basis):
     """What was done at all: the `parts` of the organisations at the top, and what belongs to none."""
 
     by: By
+    of: Of
     rows: list[ActivityRow]
     no_organisation: list[ActivityRow]
     parts: list[ActivityPart]

@@ -12,7 +12,7 @@ import os
 import threading
 from collections import OrderedDict
 from datetime import date
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from ledger.database import Database
 from ledger.names import Position
@@ -30,6 +30,13 @@ KEPT = 8
 """Results that are kept: a megabyte or a few each."""
 
 
+What = Literal["places", "projects", "members"]
+"""What is added up: what belongs to organisations by station (and by project, where the station has none); what was
+done in the projects they lead, wherever it was; or what their members did on the days of their membership.
+"""
+WHAT: tuple[What, ...] = get_args(What)
+
+
 class Sums(NamedTuple):
     """Sums of all groups: int64[groups, years, YEAR_SLOTS, GROUP_COLUMNS]."""
 
@@ -44,46 +51,49 @@ class OrganisationSums:
     def __init__(self, database: Database, replays: Replays) -> None:
         self._database = database
         self._replays = replays
-        self._kept: OrderedDict[tuple[int, str, int, bool], Sums] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, str, int, What], Sums] = OrderedDict()
         self._one_at_a_time = threading.Lock()
 
-    def of(self, known_at: Position, rules: Rules, valid_until: int, *, members: bool) -> Sums:
-        """Return sums of results dated up to the day `valid_until`: of what belongs to organisations, or what their
-        members did on the days of their membership.
+    def of(self, known_at: Position, rules: Rules, valid_until: int, what: What) -> Sums:
+        """Return sums of results dated up to the day `valid_until`.
 
         Raises:
             replay.archive.ArchiveError: the archive cannot be read.
         """
-        key = int(known_at), rules.digest, valid_until, members
+        key = int(known_at), rules.digest, valid_until, what
         with self._one_at_a_time:
             if key not in self._kept:
-                self._kept[key] = self._added_up(known_at, rules.timeline(), valid_until, members=members)
+                self._kept[key] = self._added_up(known_at, rules.timeline(), valid_until, what)
             self._kept.move_to_end(key)
             found = self._kept[key]
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return found
 
-    def _added_up(self, known_at: Position, timeline: RuleTimeline, valid_until: int, *, members: bool) -> Sums:
+    def _added_up(self, known_at: Position, timeline: RuleTimeline, valid_until: int, what: What) -> Sums:
         facts = self._replays.facts(known_at)
         with self._database.pool.connection() as connection:
             places = read_places(connection, known_at)
-            everybody = read_members(connection, places.tree, known_at) if members else None
-        return sums_of(facts, places, everybody, timeline, valid_until, threads=os.cpu_count() or 1)
+            members = read_members(connection, places.tree, known_at) if what == "members" else {}
+        return sums_of(facts, places, members, timeline, valid_until, what, threads=os.cpu_count() or 1)
 
 
 def sums_of(
     facts: Facts,
     places: Places,
-    members: dict[str, list[Membership]] | None,
+    members: dict[str, list[Membership]],
     timeline: RuleTimeline,
     valid_until: int,
+    what: What,
     *,
     threads: int = 1,
 ) -> Sums:
-    """Add up what belongs to organisations; or, given everybody's memberships, what was done on their days."""
+    """Add up what belongs to organisations; `members`: everybody's memberships, where it is about them."""
     book = Book(places.tree)
-    placed = _places(book, facts, places, timeline) if members is None else _members(book, facts, members)
+    if what == "members":
+        placed = _members(book, facts, members)
+    else:
+        placed = _places(book, facts, places, timeline, by_stations=what == "places")
     found = add_up(
         facts.ordered(facts.resolved(), threads=threads),
         facts.volunteer_table(),
@@ -100,10 +110,11 @@ def sums_of(
 _NOWHERE = spans_of(())
 
 
-def _places(book: Book, facts: Facts, places: Places, timeline: RuleTimeline) -> Placed:
+def _places(book: Book, facts: Facts, places: Places, timeline: RuleTimeline, *, by_stations: bool) -> Placed:
+    of_stations, of_projects = places.leaders(timeline)
     stations, projects = (
         book.spans(names.texts(), {name: _belonging(led) for name, led in of.items()})
-        for names, of in zip((facts.stations, facts.projects), places.leaders(timeline), strict=True)
+        for names, of in ((facts.stations, of_stations if by_stations else {}), (facts.projects, of_projects))
     )
     return Placed(stations, projects, _NOWHERE, book.routes(), book.no_route, members=False)
 

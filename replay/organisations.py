@@ -34,6 +34,7 @@ from replay.organisation_answers import (
     Led,
     Member,
     MembersPart,
+    Of,
     Organisation,
     OrganisationActivity,
     OrganisationAnswer,
@@ -51,10 +52,11 @@ R = TypeVar("R", bound=ServiceRow)
 
 
 class Wanted(NamedTuple):
-    """Which rows: of one year or all, by year or by month."""
+    """Which rows: of one year or all, by year or by month, of places or of projects."""
 
     year: int | None = None
     by: By = "year"
+    of: Of = "places"
 
 
 # --- the tree -------------------------------------------------------------------------------------------------------
@@ -163,11 +165,12 @@ def activity(queries: Queries, database: Database, name: str, wanted: Wanted, ax
         known_at, rules = position_known(axes, generation), rules_used(database.log, axes, generation)
         _known(read_places(connection, known_at), name)
         basis = queries.basis(axes, rules, generation)
-    sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, members=False)
+    sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, wanted.of)
     return OrganisationActivity(
         **dict(basis),
         organisation=name,
         by=wanted.by,
+        of=wanted.of,
         rows=_rows(sums, (WITH_BELOW, name), wanted, _activity_row),
         own=_rows(sums, (OWN, name), wanted, _activity_row),
         parts=_parts(sums, name, wanted),
@@ -179,10 +182,11 @@ def district(queries: Queries, database: Database, wanted: Wanted, axes: Axes) -
     with queries.snapshot() as (_, generation):
         known_at, rules = position_known(axes, generation), rules_used(database.log, axes, generation)
         basis = queries.basis(axes, rules, generation)
-    sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, members=False)
+    sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, wanted.of)
     return DistrictActivity(
         **dict(basis),
         by=wanted.by,
+        of=wanted.of,
         rows=_rows(sums, EVERYTHING, wanted, _activity_row),
         no_organisation=_rows(sums, NO_ORGANISATION, wanted, _activity_row),
         parts=_parts(sums, "", wanted),
@@ -273,7 +277,7 @@ def members(
     timeline = rules.timeline()
     if then:
         circle = circle_known_at(database.log, circle, known_at, timeline)
-    sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, members=True)
+    sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, "members")
     listed = [
         _member(circle, volunteer, one, timeline, wanted.year, axes.valid_until)
         for volunteer in page

@@ -59,7 +59,7 @@ def ask(town: Served, address: str, **parameters: Any) -> dict[str, Any]:
 
 def move(town: Served, organisation: str, parent: str) -> None:
     """Move an organisation on 1 April 2018."""
-    said = {"parent": parent, "moved_on": "2018-04-01", "reason": "reform"}
+    said: dict[str, Any] = {"parent": parent, "moved_on": "2018-04-01", "reason": "reform"}
     assert town.command("move-organisation", organisation=organisation, **said).status_code == 201
 
 
@@ -83,6 +83,11 @@ def test_what_is_done_rolls_up_and_what_is_moved_keeps_its_past(town: Served) ->
     (luohu,) = whole["parts"]
     assert (luohu["organisation"], minutes(luohu["rows"])) == ("luohu", {"2018": 360})
     assert (luohu["rows"][0]["shifts"], luohu["rows"][0]["volunteers"]) == (3, 2)  # V2 served twice and is one person
+
+    sung = ask(town, "/v1/organisations/choir/activity", of="projects")
+    assert (minutes(sung["rows"]), minutes(sung["own"]), sung["of"]) == ({"2018": 60}, {"2018": 60}, "projects")
+    led = ask(town, "/v1/district/activity", of="projects")
+    assert (minutes(led["rows"]), minutes(led["no_organisation"])) == ({"2018": 600}, {"2018": 540})
 
     before = town.ledger.log.head()
     moved = town.command(
@@ -198,8 +203,8 @@ def test_people_served_are_people_helped_as_the_article_tells_them(town: Served)
         ("C04", "2018-02-16", 200_000, None),  # order keeping in 仙湖植物园 at the Spring Festival
         ("S-south", "2018-05-04", 1_741, "singing"),  # person-times of the mental-health volunteers in schools
     )
-    for station, day, people, project in counts:
-        told = town.command("count-people-served", station=station, day=day, people=people, project=project)
+    for station, on, people, project in counts:
+        told = town.command("count-people-served", station=station, day=on, people=people, project=project)
         assert told.status_code == 201
     serve(town, "V1", "2018-02-16", "C03", 8)
     year = {"from": "2018-01-01", "to": "2018-12-31"}
@@ -219,7 +224,7 @@ def test_people_served_are_people_helped_as_the_article_tells_them(town: Served)
 
 
 def test_a_count_is_corrected_and_both_are_shown_with_the_reason(town: Served) -> None:
-    said = {"station": "C01", "day": "2018-12-01"}
+    said: dict[str, Any] = {"station": "C01", "day": "2018-12-01"}
     first = town.command("count-people-served", people=1200, **said).json()["position"]
     second = town.command("count-people-served", people=120, reason="typing-error", **said).json()["position"]
     span = {"from": "2018-12-01", "to": "2018-12-01"}

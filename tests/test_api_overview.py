@@ -38,9 +38,9 @@ id = "star"
 title = "Star"
 credited_minutes_min = 120
 """
-TRAINED = {**EXAMPLES["record-training"], "tier": "professional"}
+TRAINED: dict[str, Any] = {**EXAMPLES["record-training"], "tier": "professional"}
 V1 = {"volunteer": "V1"}
-VOID = {**EXAMPLES["void-training"], "tier": "professional"}
+VOID: dict[str, Any] = {**EXAMPLES["void-training"], "tier": "professional"}
 
 
 @pytest.fixture
@@ -110,10 +110,10 @@ def test_the_way_to_an_honour_names_all_that_is_missing(served: Served, guide: s
 
 def test_what_is_pending_is_an_open_shift_and_an_open_dispute(served: Served) -> None:
     volunteer = served.volunteer()
-    arrived = {"volunteer": volunteer, "station": STATION, "occurred_at": "2018-12-03T09:00:00+08:00"}
+    arrived: dict[str, Any] = {"volunteer": volunteer, "station": STATION, "occurred_at": "2018-12-03T09:00:00+08:00"}
     open_shift = served.command("check-in", **arrived).json()["shift"]
     doubted, _ = served.served_shift(volunteer, "2018-12-01T09:00:00+08:00", "2018-12-01T12:00:00+08:00")
-    about = {"volunteer": volunteer, "shift": str(doubted), "reason": "too-few-minutes"}
+    about: dict[str, Any] = {"volunteer": volunteer, "shift": str(doubted), "reason": "too-few-minutes"}
     before = served.command("dispute-shift", **about).json()["position"]
     pending = view(served, volunteer)["pending"]
     assert [one["shift"] for one in pending["open_shifts"]] == [open_shift]
@@ -130,7 +130,7 @@ def test_what_is_pending_is_an_open_shift_and_an_open_dispute(served: Served) ->
 
 def test_memberships_are_shown_with_their_days(served: Served) -> None:
     volunteer = served.volunteer()
-    about = {"volunteer": volunteer, "organisation": "fed-01"}
+    about: dict[str, Any] = {"volunteer": volunteer, "organisation": "fed-01"}
     served.command("join-organisation", **about, joined_on="2018-01-01")
     served.command("leave-organisation", **about, left_on="2018-06-01")
     served.command("join-organisation", volunteer=volunteer, organisation="luohu", joined_on="2018-03-01")

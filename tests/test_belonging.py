@@ -43,7 +43,7 @@ from projections.organisations import (
 )
 from projections.schema import NO_DAY
 from replay.belonging_events import Recorded, places_of
-from replay.organisation_sums import Sums, sums_of
+from replay.organisation_sums import WHAT, Sums, What, sums_of
 from tests import oracle
 from tests.histories import Case, as_text, cases, make, noon, patiently, stamped
 
@@ -174,8 +174,9 @@ class Walker:
                     best = since, getattr(event, "organisation")  # noqa: B009 - of a kind that has one
         return best[1] if best else None
 
-    def owners(self, station: str, project: str | None, day: date) -> list[str]:
-        owner = self.owner(StationOpened, station, day) or self.owner(ProjectLaunched, project, day)
+    def owners(self, station: str, project: str | None, day: date, what: What) -> list[str]:
+        of_station = self.owner(StationOpened, station, day) if what == "places" else None
+        owner = of_station or self.owner(ProjectLaunched, project, day)
         return [owner] if owner else []
 
     def is_member(self, volunteer: str, organisation: str, day: date) -> bool:
@@ -213,19 +214,19 @@ class Walker:
         return stands
 
 
-def walked(walker: Walker, pieces: Sequence[oracle.Piece], last: date, *, members: bool) -> Cells:
+def walked(walker: Walker, pieces: Sequence[oracle.Piece], last: date, what: What) -> Cells:
     sums: defaultdict[tuple[Group, int, int], Counter[str]] = defaultdict(Counter)
     people: defaultdict[tuple[Group, int, int], set[str]] = defaultdict(set)
     began = {piece.shift: piece.day for piece in pieces if piece.first}
     for piece in pieces:
         if piece.day > last:
             continue
-        if members:
+        if what == "members":
             owners = [name for name in ORGANISATIONS if walker.is_member(piece.volunteer, name, piece.day)]
             groups = walker.groups(owners, piece.day)
         else:
             day = began[piece.shift]
-            groups = walker.groups(walker.owners(piece.station, piece.project, day), day)
+            groups = walker.groups(walker.owners(piece.station, piece.project, day, what), day)
         for group in groups:
             for month in (0, piece.day.month):
                 cell = group, piece.day.year, month
@@ -233,14 +234,14 @@ def walked(walker: Walker, pieces: Sequence[oracle.Piece], last: date, *, member
                 sums[cell] += Counter(scanned=piece.credited * piece.scanned, shifts=piece.first)
                 if piece.first:
                     people[cell].add(piece.volunteer)
-    if not members:
+    if what != "members":
         counts = {
             (event.station, event.project, event.day): event.people
             for event in walker.events
             if isinstance(event, PeopleServedCounted)
         }
         for (station, project, day), count in counts.items():
-            for group in walker.groups(walker.owners(station, project, day), day) if day <= last else ():
+            for group in walker.groups(walker.owners(station, project, day, what), day) if day <= last else ():
                 for month in (0, day.month):
                     sums[group, day.year, month] += Counter(people_served=count)
     return {
@@ -260,10 +261,10 @@ def cells(found: Sums) -> Cells:
     }
 
 
-def computed(events: Sequence[Event], case: Case, valid_until: int, *, members: bool) -> Sums:
+def computed(events: Sequence[Event], case: Case, valid_until: int, what: What) -> Sums:
     places = places_of(Recorded(Position(number), event) for number, event in enumerate(events, 1))
-    everybody = members_of(places.tree, events) if members else None
-    return sums_of(facts_of(events), places, everybody, case.timeline, valid_until)
+    members = members_of(places.tree, events)
+    return sums_of(facts_of(events), places, members, case.timeline, valid_until, what)
 
 
 def members_of(tree: Tree, events: Sequence[Event]) -> dict[str, list[Membership]]:
@@ -289,9 +290,9 @@ def test_what_belongs_to_an_organisation_is_what_a_walk_up_the_tree_finds(
     valid_until = NO_DAY if cut is None else day_number(last)
     pieces = oracle.credit(events, case.timeline).pieces
     walker = Walker(events, case.timeline.time_zone)
-    for members in (False, True):
-        found = cells(computed(events, case, valid_until, members=members))
-        assert found == walked(walker, pieces, last, members=members), as_text(case.events, case.timeline.time_zone)
+    for what in WHAT:
+        found = cells(computed(events, case, valid_until, what))
+        assert found == walked(walker, pieces, last, what), as_text(case.events, case.timeline.time_zone)
 
 
 ADDS_UP = [place for place, name in enumerate(GROUP_COLUMNS) if name != "volunteers"]
@@ -303,10 +304,10 @@ def summed(rows: Iterable[tuple[int, ...]]) -> list[int]:
 
 
 @settings(patiently, max_examples=40)
-@given(drawn=trees())
-def test_rolling_up_equals_summing_down(drawn: tuple[Case, list[Event]]) -> None:
+@given(drawn=trees(), what=st.sampled_from(["places", "projects"]))
+def test_rolling_up_equals_summing_down(drawn: tuple[Case, list[Event]], what: What) -> None:
     case, events = drawn
-    found = cells(computed(events, case, NO_DAY, members=False))
+    found = cells(computed(events, case, NO_DAY, what))
     times = {(year, month) for _, year, month in found}
     for year, month in times:
         here = {group: row for (group, *at), row in found.items() if at == [year, month]}
