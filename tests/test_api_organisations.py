@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +14,8 @@ from fastapi.testclient import TestClient
 from api.access import Role
 from api.app import create_app
 from api.service import OpenLedger, running
+from ledger.answers import Accepted
+from ledger.commands import COMMANDS, Order
 from tests.serving import Served, give
 
 pytest_plugins = ["tests.api_fixtures"]
@@ -191,36 +195,60 @@ def test_the_tree_is_told_as_it_stood_on_a_day(town: Served) -> None:
 
 
 def test_people_served_are_people_helped_as_the_article_tells_them(town: Served) -> None:
-    """DOMAIN.md, "The scale": counts of people helped stand beside the volunteers who helped, and are never these."""
-    stations = [f"C{number:02d}" for number in range(3, 23)]
-    for station in stations:
-        give(town.ledger, "open-station", station=station, kind="city" if station < "C12" else "special")
-    assert len({"C01", "S-none", *stations}) == 22  # eleven city and eleven special stations: the article's "22"
-    counts = (
-        ("C21", "2017-04-01", 3_100_000, None),  # the border station since April 2017
-        ("C03", "2018-02-16", 1_999_000, None),  # the holiday transport service serves two million travellers a year
-        ("C03", "2018-04-05", 1_000, None),
-        ("C04", "2018-02-16", 200_000, None),  # order keeping in 仙湖植物园 at the Spring Festival
-        ("S-south", "2018-05-04", 1_741, "singing"),  # person-times of the mental-health volunteers in schools
-    )
-    for station, on, people, project in counts:
-        told = town.command("count-people-served", station=station, day=on, people=people, project=project)
-        assert told.status_code == 201
-    serve(town, "V1", "2018-02-16", "C03", 8)
+    """DOMAIN.md, "The scale": people helped stand beside the volunteers who helped and their hours, and are neither."""
+    more = {"city": range(2, 11), "special": range(11), "community": range(80)}  # C01, S-none; C02, S-street, S-south
+    opened = [
+        {"station": f"{kind}-{number}", "kind": kind, "organisation": "luohu"}
+        for kind, numbers in more.items()
+        for number in numbers
+    ]
+    shifts = [
+        {
+            "volunteer": f"V{number % 2 + 1}",
+            "station": "community-1",
+            "project": "singing",
+            "check_in": f"{date(2018, 1, 1) + timedelta(days=number)}T14:00:00+08:00",
+            "check_out": f"{date(2018, 1, 1) + timedelta(days=number)}T17:00:00+08:00",
+            "evidence": "class-register",
+        }
+        for number in range(239)
+    ]
+    counts = [
+        {"station": "special-3", "day": "2017-04-30", "people": 3_100_000},  # the border station since April 2017
+        {"station": "city-2", "day": "2018-02-16", "people": 1_999_000},  # holiday transport: two million in a year
+        {"station": "city-2", "day": "2018-04-05", "people": 1_000},
+        {"station": "special-4", "day": "2018-02-16", "people": 200_000},  # 仙湖植物园 at the Spring Festival
+        {"station": "community-1", "day": "2018-05-04", "people": 1_741, "project": "singing"},  # mental health
+    ]
+    for command_type, bodies in (("open-station", opened), ("attest-shift", shifts), ("count-people-served", counts)):
+        give_all(town, command_type, bodies)
+    kinds = Counter(station["kind"] for station in ask(town, "/v1/stations")["stations"])
+    assert kinds == {"city": 11, "special": 11, "community": 83}  # "22 stations" leaves the last ones out
     year = {"from": "2018-01-01", "to": "2018-12-31"}
-    at_hub = ask(town, "/v1/people-served", station="C03", **year)
-    assert (at_hub["people"], [one["day"] for one in at_hub["days"]]) == (2_000_000, ["2018-02-16", "2018-04-05"])
-    day = ask(town, "/v1/stations/C03/activity", **{"from": "2018-02-16", "to": "2018-02-16"})
-    assert (day["people_served"], day["person_times"], day["shifts"]) == (1_999_000, 1, 1)
-    border = ask(town, "/v1/people-served", station="C21", **{"from": "2017-04-01", "to": "2017-12-31"})
-    assert (border["people"], border["days"][0]["people"]) == (3_100_000, 3_100_000)
-    schools = ask(town, "/v1/people-served", organisation="luohu", **year)
-    assert (schools["people"], [one["name"] for one in schools["projects"]]) == (1_741, ["singing"])
-    for_project = ask(town, "/v1/people-served", project="singing", **year)
-    assert for_project["people"] == 1_741
-    assert ask(town, "/v1/people-served", **year)["people"] == 2_201_741
-    community = ask(town, "/v1/organisations/south/activity", year=2018)["rows"]
-    assert [(row["people_served"], row["volunteers"]) for row in community] == [(1_741, 0)]
+    hub = ask(town, "/v1/people-served", station="city-2", **year)
+    assert (hub["people"], [one["day"] for one in hub["days"]]) == (2_000_000, ["2018-02-16", "2018-04-05"])
+    day = ask(town, "/v1/stations/city-2/activity", **{"from": "2018-02-16", "to": "2018-02-16"})
+    assert (day["people_served"], day["person_times"], day["shifts"]) == (1_999_000, 0, 0)
+    assert ask(town, "/v1/people-served", station="special-3", **year)["people"] == 0
+    border = ask(town, "/v1/people-served", station="special-3", **{"from": "2017-04-01", "to": "2018-12-04"})
+    assert border["people"] == 3_100_000
+    schools = ask(town, "/v1/people-served", project="singing", **year)
+    assert (schools["people"], [one["name"] for one in schools["stations"]]) == (1_741, ["community-1"])
+    (sung,) = ask(town, "/v1/organisations/choir/activity", of="projects", year=2018)["rows"]
+    assert (sung["counted_minutes"], sung["people_served"], sung["volunteers"]) == (717 * 60, 1_741, 2)
+    assert ask(town, "/v1/people-served", organisation="luohu", **year)["people"] == 2_201_741
+    (whole,) = ask(town, "/v1/organisations/luohu/activity", year=2018)["rows"]
+    assert (whole["people_served"], whole["volunteers"]) == (2_201_741, 2)
+
+
+def give_all(town: Served, command_type: str, bodies: list[dict[str, Any]]) -> None:
+    """Give many commands in one transaction."""
+    orders = [
+        Order(command=COMMANDS[command_type].model_validate(body), source="/test", id=str(uuid4()), by="person:test")
+        for body in bodies
+    ]
+    answers = town.ledger.intake.execute(orders)
+    assert all(isinstance(answer, Accepted) for answer in answers), answers
 
 
 def test_a_count_is_corrected_and_both_are_shown_with_the_reason(town: Served) -> None:

@@ -92,6 +92,14 @@ def test_a_keeper_imports_old_records(shell: Shell, port: int) -> None:
     assert run_page(shell, (ROOT / "docs" / "import.md").read_text("utf-8"), port) > 12
 
 
+def test_organisations_are_told_and_moved(shell: Shell, port: int) -> None:
+    assert run_page(shell, (ROOT / "docs" / "organisations.md").read_text("utf-8"), port) == 12
+
+
+def test_a_volunteer_sees_what_is_about_oneself(shell: Shell, port: int) -> None:
+    assert run_page(shell, (ROOT / "docs" / "volunteers.md").read_text("utf-8"), port) > 8
+
+
 def test_make_run_prints_what_is_shown(shell: Shell, port: int) -> None:
     (shown,) = [step.output for step in steps(README) if step.command == "make run"]
     printed = shell.run("cat run.log").replace(str(port), "8000")
