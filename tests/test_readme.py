@@ -93,7 +93,7 @@ def test_a_keeper_imports_old_records(shell: Shell, port: int) -> None:
 
 
 def test_organisations_are_told_and_moved(shell: Shell, port: int) -> None:
-    assert run_page(shell, (ROOT / "docs" / "organisations.md").read_text("utf-8"), port) == 12
+    assert run_page(shell, (ROOT / "docs" / "organisations.md").read_text("utf-8"), port) == 13
 
 
 def test_a_volunteer_sees_what_is_about_oneself(shell: Shell, port: int) -> None:
