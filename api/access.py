@@ -6,18 +6,20 @@
     analyst         trying out rules
     auditor         reading, and nothing else: the whole log, under any axes
     reader          the same; for programs that show hours
+    volunteer       what is about one volunteer, whose number is the key's name, and disputes of that one's shifts
     staff           what the first three may, and organisations, stations and projects
     admin           everything
 
-Every role may read. Nothing here speaks HTTP.
+Every other role may read everything. Nothing here speaks HTTP.
 """
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import NamedTuple
 
-from ledger.commands import COMMANDS, CheckIn, CheckOut, Command, CountPeopleServed
+from ledger.commands import COMMANDS, CheckIn, CheckOut, Command, CountPeopleServed, DisputeShift
 
 
 class Role(StrEnum):
@@ -29,6 +31,7 @@ class Role(StrEnum):
     ANALYST = "analyst"
     AUDITOR = "auditor"
     READER = "reader"
+    VOLUNTEER = "volunteer"
     STAFF = "staff"
     ADMIN = "admin"
 
@@ -37,6 +40,7 @@ class Right(StrEnum):
     """What a key may be needed for beside commands."""
 
     READ = "read"
+    READ_OWN = "read what is about oneself"
     TRY_RULES = "try out rules"
     CHANGE_GENERATIONS = "change what answers"
     STOP_ANY_JOB = "stop anybody's work"
@@ -44,7 +48,9 @@ class Right(StrEnum):
 
 
 class Caller(NamedTuple):
-    """Whose key a request carries. `name`: the station's id, or a person's name; `key`: the key's number."""
+    """Whose key a request carries. `name`: the station's id, the volunteer's number, or a person's name; `key`: the
+    key's number.
+    """
 
     role: Role
     name: str
@@ -74,6 +80,7 @@ _CORRECTOR = {
     "withdraw-volunteer",
     "merge-volunteer",
     "record-training",
+    "void-training",
     "join-organisation",
     "leave-organisation",
     "count-people-served",
@@ -85,11 +92,14 @@ _CORRECTOR = {
 _HONORS = {"announce-honor", "object-to-honor", "settle-honor-objection", "award-honor", "revoke-honor"}
 _PLACES = {
     "found-organisation",
+    "move-organisation",
+    "end-organisation",
     "open-station",
     "close-station",
     "launch-project",
     "end-project",
 }
+_VOLUNTEER = {"dispute-shift"}
 _NONE: set[str] = set()
 
 COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
@@ -101,6 +111,7 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
         Role.ANALYST: _NONE,
         Role.AUDITOR: _NONE,
         Role.READER: _NONE,
+        Role.VOLUNTEER: _VOLUNTEER,
         Role.STAFF: _STATION | _CORRECTOR | _HONORS | _PLACES,
         Role.ADMIN: set(COMMANDS),
     }.items()
@@ -108,8 +119,9 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
 """The types of command each role may give."""
 
 ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
-    Right.READ: frozenset(Role),
-    Right.TRY_RULES: frozenset(Role) - {Role.STATION},
+    Right.READ: frozenset(Role) - {Role.VOLUNTEER},
+    Right.READ_OWN: frozenset(Role),
+    Right.TRY_RULES: frozenset(Role) - {Role.STATION, Role.VOLUNTEER},
     Right.CHANGE_GENERATIONS: frozenset({Role.ADMIN}),
     Right.STOP_ANY_JOB: frozenset({Role.ADMIN}),
     Right.IMPORT: frozenset({Role.CORRECTOR, Role.STAFF, Role.ADMIN}),
@@ -129,6 +141,9 @@ def forbids(caller: Caller, command: Command) -> Forbidden | None:
     """Say why this caller may not give this command, if so."""
     if forbidden := forbids_type(caller, command.TYPE):
         return forbidden
+    if caller.role is Role.VOLUNTEER and isinstance(command, DisputeShift) and command.volunteer != caller.name:
+        rule = f"this key is volunteer {caller.name}'s, not {command.volunteer}'s"
+        return Forbidden("volunteer", rule, "name the key's own volunteer")
     if caller.role is not Role.STATION or not isinstance(command, CheckIn | CheckOut | CountPeopleServed):
         return None
     if command.station != caller.name:
@@ -156,17 +171,46 @@ def forbids_right(caller: Caller, right: Right) -> Forbidden | None:
 
 
 def forbids_name(caller: Caller, source: str) -> Forbidden | None:
-    """Say why this caller may not name a command so: a name is used once, and a station must not use up another's."""
-    if caller.role is not Role.STATION or owns(caller.name, source):
+    """Say why this caller may not name a command so: a name is used once, and a station must not use up another's, nor
+    must a volunteer.
+    """
+    if caller.role is Role.STATION:
+        who, own = "station", f"/stations/{caller.name}"
+    elif caller.role is Role.VOLUNTEER:
+        who, own = "volunteer", f"/volunteers/{caller.name}"
+    else:
         return None
-    own = f"/stations/{caller.name}"
-    return Forbidden("source", f"a station names its events under {own}", f"use {own}, or a path below it, as source")
+    if _is_below(own, source):
+        return None
+    return Forbidden("source", f"a {who} names events under {own}", f"use {own}, or a path below it, as source")
 
 
 def owns(station: str, source: str) -> bool:
     """Whether a source is one under which a station names its events."""
-    own = f"/stations/{station}"
+    return _is_below(f"/stations/{station}", source)
+
+
+def _is_below(own: str, source: str) -> bool:
     return source == own or source.startswith(own + "/")
+
+
+_OWN_PATHS = re.compile(r"/v1/volunteers/(?P<volunteer>[^/]+)(/overview|/explanation|/shifts(/[^/]+/events)?)?")
+"""What a volunteer may read. Ranks are not among it: they name others."""
+
+
+def forbids_address(caller: Caller, method: str, path: str) -> Forbidden | None:
+    """Say why this caller may not ask for an address at all, if so: a volunteer's key opens nothing that is not named
+    here. Commands are looked at one by one.
+    """
+    if caller.role is not Role.VOLUNTEER:
+        return None
+    if method == "POST" and (path == "/v1/events" or path.startswith("/v1/commands/")):
+        return None
+    own = _OWN_PATHS.fullmatch(path)
+    if method in {"GET", "HEAD"} and own is not None and own["volunteer"] == caller.name:
+        return None
+    own_view = f"/v1/volunteers/{caller.name}/overview"
+    return Forbidden("role", f"a volunteer's key opens what is about {caller.name} alone", f"ask for {own_view}")
 
 
 def _in_words(command_type: str) -> str:

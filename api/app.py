@@ -27,8 +27,11 @@ from api import (
     honors,
     job_routes,
     log,
+    organisations,
+    overview,
     projects,
     rankings,
+    served,
     stations,
     status,
     volunteers,
@@ -93,7 +96,7 @@ def create_app(service: Service) -> FastAPI:
 
     for module in (events, volunteers, stations, honors, log, status, commands, generations, job_routes):
         app.include_router(module.router)
-    for more in (rankings, projects, rule_routes, what_ifs, awards, conferring):
+    for more in (rankings, projects, organisations, served, overview, rule_routes, what_ifs, awards, conferring):
         app.include_router(more.router)
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     return app

@@ -18,6 +18,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from api.cli_honors_app import app as honors_app
+from api.cli_options import First, Json, KnownAt, Last, RulesUsed, ValidAt, data_of
+from api.cli_organisation import organisation
 from api.interrupts import remember_interrupts
 from api.logs import LogFormat, LogLevel, LogSettings
 from api.mistakes import explain as explain_mistake
@@ -42,17 +44,10 @@ app.add_typer(rules_app, name="rules")
 signatures_app = typer.Typer(help="Check who signed an event.", no_args_is_help=True)
 app.add_typer(signatures_app, name="signatures")
 app.add_typer(honors_app, name="honors")
+app.add_typer(organisation, name="organisation")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
-KnownAt = Annotated[str | None, typer.Option(help="Only what was known then: a position, or an instant with a zone.")]
-RulesUsed = Annotated[
-    str | None, typer.Option("--rules", help="A published version, a digest, or a TOML file to try out.")
-]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 chooses a free one.")]
 Host = Annotated[str, typer.Option(help="The address to listen at.")]
-First = Annotated[str | None, typer.Option("--from", help="The first day.")]
-Last = Annotated[str | None, typer.Option("--to", help="The last day.")]
 
 
 @app.callback()
@@ -65,17 +60,12 @@ def _globals(
     context.obj = data
 
 
-def _data(context: typer.Context) -> Path:
-    data: Path = context.obj
-    return data
-
-
 @app.command()
 def run(context: typer.Context, *, port: Port = 8000, host: Host = "127.0.0.1", json: Json = False) -> None:
     """Serve a demonstration: a synthetic history at a hundredth of Luohu, made at the first start."""
     from api.cli_serve import demonstrate
 
-    demonstrate(_data(context), host, port, as_json=json)
+    demonstrate(data_of(context), host, port, as_json=json)
 
 
 @app.command()
@@ -107,7 +97,7 @@ def serve(
 
     log = LogSettings(log_format, log_level, log_requests)
     serve(
-        _data(context),
+        data_of(context),
         host,
         port,
         log,
@@ -129,7 +119,7 @@ def simulate(
     """Fill an empty ledger with a synthetic history; one that was interrupted is continued."""
     from api.cli_data import simulate
 
-    simulate(_data(context), scale, seed, as_json=json)
+    simulate(data_of(context), scale, seed, as_json=json)
 
 
 @app.command()
@@ -144,7 +134,7 @@ def post(
     """Post a file of events. What is there already is not entered twice, so a file may be posted again."""
     from api.cli_post import post
 
-    return post(_data(context), file, by, imported=imported, as_json=json)
+    return post(data_of(context), file, by, imported=imported, as_json=json)
 
 
 @app.command("import")
@@ -168,7 +158,7 @@ def import_(
     from api.cli_import import Asked, import_table
 
     asked = Asked(file, mapping, by, sheet, dry_run, report, refused, stop_after, to_events)
-    return import_table(_data(context), asked, as_json=json)
+    return import_table(data_of(context), asked, as_json=json)
 
 
 @app.command()
@@ -185,7 +175,7 @@ def rebuild(
     """Replay the whole history and let the result answer."""
     from api.cli_generations import rebuild_models
 
-    rebuild_models(_data(context), rules, archive_anew=archive_anew, facts_anew=facts_anew, as_json=json)
+    rebuild_models(data_of(context), rules, archive_anew=archive_anew, facts_anew=facts_anew, as_json=json)
 
 
 @app.command()
@@ -198,7 +188,7 @@ def publish(
     """Publish rules, replay the whole history under them, and let the result answer."""
     from api.cli_generations import publish
 
-    publish(_data(context), file, as_json=json)
+    publish(data_of(context), file, as_json=json)
 
 
 @app.command()
@@ -222,7 +212,7 @@ def replay(
     from api.cli_replay import replay_history
 
     texts = (valid_at, known_at, rules)
-    replay_history(_data(context), to, archive, texts, overwrite=overwrite, generation=generation, as_json=json)
+    replay_history(data_of(context), to, archive, texts, overwrite=overwrite, generation=generation, as_json=json)
 
 
 @app.command()
@@ -242,7 +232,7 @@ def volunteer(
     from api.cli_read import volunteer
 
     period = (first, last) if shifts else None
-    volunteer(_data(context), number, period, (valid_at, known_at, rules), as_json=json)
+    volunteer(data_of(context), number, period, (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -261,7 +251,7 @@ def explain(
     """Every minute of a volunteer's day: which rule took or gave it, and the events behind it."""
     from api.cli_explain import explain
 
-    explain(_data(context), number, day, limit, before, (valid_at, known_at, rules), as_json=json)
+    explain(data_of(context), number, day, limit, before, (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -279,7 +269,7 @@ def station(
     """What went on at a station, day by day; by default in the last thirty days of its service."""
     from api.cli_read import station as show
 
-    show(_data(context), station, (first, last), (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), station, (first, last), (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -297,7 +287,7 @@ def standings(
     """Who has reached an honour."""
     from api.cli_read import standings
 
-    standings(_data(context), honor, limit, after, (valid_at, known_at, rules), as_json=json)
+    standings(data_of(context), honor, limit, after, (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -316,7 +306,7 @@ def ranking(
     """The first of a year: volunteers or projects, by rank."""
     from api.cli_rankings import ranking as show
 
-    show(_data(context), ranking, year, (place, limit), (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), ranking, year, (place, limit), (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -333,7 +323,46 @@ def project(
     """What went on at a project, by year or by month."""
     from api.cli_rankings import project as show
 
-    show(_data(context), project, year, (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), project, year, (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
+def served(
+    context: typer.Context,
+    *,
+    station: Annotated[str | None, typer.Option(help="Only at this station.")] = None,
+    project: Annotated[str | None, typer.Option(help="Only for this project.")] = None,
+    organisation: Annotated[str | None, typer.Option(help="Only what belongs to it or to one below it.")] = None,
+    first: First = None,
+    last: Last = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Days at most.")] = 20,
+    after: Annotated[str | None, typer.Option(help="Go on behind this mark.")] = None,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """People served (people helped, not volunteers), by station, project and day; by default of thirty days."""
+    from api.cli_served import served as show
+
+    whose = (station, project, organisation)
+    show(data_of(context), whose, (first, last), (limit, after), (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
+def overview(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    *,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """A volunteer's own view: hours, the way to the next honours, what is pending, memberships, trainings."""
+    from api.cli_overview import overview as show
+
+    show(data_of(context), number, (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -346,7 +375,7 @@ def status(
     """How far the read models are, and whether anything is wrong: then the exit code is 1."""
     from api.cli_status import show_status
 
-    return show_status(_data(context), deep=deep, as_json=json)
+    return show_status(data_of(context), deep=deep, as_json=json)
 
 
 @app.command()
@@ -361,7 +390,7 @@ def log(
     """The events themselves; with --json one a line."""
     from api.cli_read import log
 
-    log(_data(context), after, limit, known_at, as_json=json)
+    log(data_of(context), after, limit, known_at, as_json=json)
 
 
 @export.command("credits")
@@ -378,7 +407,7 @@ def export_credits(
     """Every piece of every shift, with where its minutes went: one line per shift and local day."""
     from api.cli_data import export_credits
 
-    export_credits(_data(context), output, format, (valid_at, known_at, rules), as_json=json)
+    export_credits(data_of(context), output, format, (valid_at, known_at, rules), as_json=json)
 
 
 Generation = Annotated[int, typer.Argument(min=1, help="The generation's id.")]
@@ -390,7 +419,7 @@ def generations_list(context: typer.Context, *, json: Json = False) -> None:
     if context.invoked_subcommand is None:
         from api.cli_generations import show
 
-        show(_data(context), as_json=json)
+        show(data_of(context), as_json=json)
 
 
 @generations.command("switch")
@@ -398,7 +427,7 @@ def generations_switch(context: typer.Context, generation: Generation, *, json: 
     """Let another generation answer: it catches up with the one that does, and is verified, first."""
     from api.cli_generations import switch_to
 
-    switch_to(_data(context), generation, as_json=json)
+    switch_to(data_of(context), generation, as_json=json)
 
 
 @generations.command("drop")
@@ -406,7 +435,7 @@ def generations_drop(context: typer.Context, generation: Generation, *, json: Js
     """Drop a generation that does not answer."""
     from api.cli_generations import drop
 
-    drop(_data(context), generation, as_json=json)
+    drop(data_of(context), generation, as_json=json)
 
 
 @app.command()
@@ -423,7 +452,7 @@ def diff(
     """Who gains and who loses between two timelines, or two moments, and why."""
     from api.cli_diff import diff
 
-    diff(_data(context), before, after, valid_at, limit, to, as_json=json)
+    diff(data_of(context), before, after, valid_at, limit, to, as_json=json)
 
 
 @rules_app.command("check")
@@ -433,7 +462,7 @@ def rules_check(
     """Check a file of rules: each finding with its line and what to do. Exit code 2 if it cannot be used."""
     from api.cli_rules import check
 
-    return check(_data(context), file, as_json=json)
+    return check(data_of(context), file, as_json=json)
 
 
 @rules_app.command("list")
@@ -441,7 +470,7 @@ def rules_list(context: typer.Context, *, json: Json = False) -> None:
     """What was published, and candidates."""
     from api.cli_rules import show_list
 
-    show_list(_data(context), as_json=json)
+    show_list(data_of(context), as_json=json)
 
 
 @rules_app.command("show")
@@ -454,7 +483,7 @@ def rules_show(
     """The text of some rules."""
     from api.cli_rules import show_one
 
-    show_one(_data(context), rules, as_json=json)
+    show_one(data_of(context), rules, as_json=json)
 
 
 ArchiveFolder = Annotated[
@@ -467,7 +496,7 @@ def archive_status(context: typer.Context, folder: ArchiveFolder = None, *, json
     """What the archive holds, and how far behind the log it is."""
     from api.cli_archive import show
 
-    show(_data(context), folder, as_json=json)
+    show(data_of(context), folder, as_json=json)
 
 
 @archive_app.command("verify")
@@ -475,7 +504,7 @@ def archive_verify(context: typer.Context, folder: ArchiveFolder = None, *, json
     """Compare every part with the log, and every file with its checksum; exit code 1 if anything differs."""
     from api.cli_archive import verify
 
-    return verify(_data(context), folder, as_json=json)
+    return verify(data_of(context), folder, as_json=json)
 
 
 @archive_app.command("rebuild")
@@ -483,7 +512,7 @@ def archive_rebuild(context: typer.Context, *, json: Json = False) -> None:
     """Make the archive anew from the log; the old one serves until the new one takes its place."""
     from api.cli_archive import make_anew
 
-    make_anew(_data(context), as_json=json)
+    make_anew(data_of(context), as_json=json)
 
 
 @archive_app.command("copy")
@@ -496,7 +525,7 @@ def archive_copy(
     """Copy the archive, enough for `hours replay --archive FOLDER` without the database; the archive may grow."""
     from api.cli_archive import copy
 
-    copy(_data(context), folder, as_json=json)
+    copy(data_of(context), folder, as_json=json)
 
 
 @app.command()
@@ -513,7 +542,7 @@ def backup(
     if verify:
         check(folder, as_json=json)
     else:
-        make(_data(context), folder, as_json=json)
+        make(data_of(context), folder, as_json=json)
 
 
 @app.command()
@@ -523,7 +552,7 @@ def restore(
     """Make a ledger of a backup, in a data directory or database that holds none, and rebuild its read models."""
     from api.cli_backup import restore
 
-    restore(_data(context), folder, as_json=json)
+    restore(data_of(context), folder, as_json=json)
 
 
 @keys.command("make")
@@ -539,7 +568,7 @@ def keys_make(
     """Make a key. It is shown this once."""
     from api.cli_keys import make
 
-    make(_data(context), role, name, days, per_second, as_json=json)
+    make(data_of(context), role, name, days, per_second, as_json=json)
 
 
 @keys.command("list")
@@ -547,7 +576,7 @@ def keys_list(context: typer.Context, *, json: Json = False) -> None:
     """All keys, without their tokens."""
     from api.cli_keys import show
 
-    show(_data(context), as_json=json)
+    show(data_of(context), as_json=json)
 
 
 @keys.command("revoke")
@@ -557,7 +586,7 @@ def keys_revoke(
     """Refuse a key from now on."""
     from api.cli_keys import revoke
 
-    revoke(_data(context), key, as_json=json)
+    revoke(data_of(context), key, as_json=json)
 
 
 @keys.command("sign-with")
@@ -572,7 +601,7 @@ def keys_sign_with(
     """Let a station sign its requests with a key of its own."""
     from api.cli_signatures import sign_with
 
-    sign_with(_data(context), key, public_key, required=required, as_json=json)
+    sign_with(data_of(context), key, public_key, required=required, as_json=json)
 
 
 @signatures_app.command("check")
@@ -585,7 +614,7 @@ def signatures_check(
     """Whether the station signed the event: computed again from what is kept. If not, the exit code is 1."""
     from api.cli_signatures import check
 
-    return check(_data(context), position, as_json=json)
+    return check(data_of(context), position, as_json=json)
 
 
 # --- running --------------------------------------------------------------------------------------------------------

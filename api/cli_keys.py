@@ -32,6 +32,8 @@ def make(data: Path, role_text: str, name: str, days: int | None, per_second: in
     with open_ledger(data) as ledger:
         if role is Role.STATION and not ledger.knows("station", name):
             raise Mistake(f"--name {name} is no station the ledger knows; open the station first")
+        if role is Role.VOLUNTEER and not ledger.knows("volunteer", name):
+            raise Mistake(f"--name {name} is no volunteer number the ledger knows; register the volunteer first")
         expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
         key, token = ledger.keys.make(role, name, expires_at, per_second)
     if as_json:

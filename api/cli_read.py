@@ -44,6 +44,12 @@ def axes_of(ledger: OpenLedger, texts: AxisTexts) -> Axes:
     return Axes(valid_at, known_at, candidate(read_rules(Path(rules_text))))
 
 
+def today(ledger: OpenLedger, axes: Axes) -> date:
+    """Return the day it is in the time zone of the rules used."""
+    timeline = axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
+    return local_day(ledger.clock(), timeline)
+
+
 def read_rules(path: Path) -> str:
     """Return the text of a file of rules."""
     try:
@@ -102,8 +108,8 @@ def _print_shifts(found: answers.VolunteerShifts, timeline: RuleTimeline) -> Non
     zone = ZoneInfo(timeline.time_zone)
     rows = [
         (
-            _local(shift.check_in, zone),
-            _local(shift.check_out, zone),
+            local(shift.check_in, zone),
+            local(shift.check_out, zone),
             shift.station,
             *map(Hours, _trace_cells(shift.trace)),
             shift.grade,
@@ -122,7 +128,8 @@ def _trace_cells(trace: answers.Trace) -> tuple[int, ...]:
     return trace.raw, lost, trace.counted, trace.factor_change, -trace.rounding, trace.credited
 
 
-def _local(instant: datetime | None, zone: ZoneInfo) -> str:
+def local(instant: datetime | None, zone: ZoneInfo) -> str:
+    """Return an instant as people write it."""
     return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M") if instant else ""
 
 

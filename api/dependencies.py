@@ -18,7 +18,7 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api.access import Caller, Right, forbids_type
+from api.access import Caller, Right, forbids_address, forbids_type
 from api.axes import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
 from api.limits import is_stream
 from api.problems import Problem, fault, fault_of_role, problem, require
@@ -144,6 +144,8 @@ async def the_caller(
         allowed = caller.per_second or service.limits.per_second
         detail = f"key {caller.key} makes more requests than the {allowed} a second it may"
         raise Problem(fault("too-often", detail), {"Retry-After": str(math.ceil(seconds))})
+    if forbidden := forbids_address(caller, request.method, request.url.path):
+        raise Problem(fault_of_role(forbidden))
     if caller.public_key is not None:
         await _keep_signature(request, service, caller, caller.public_key)
     return caller

@@ -28,8 +28,11 @@ from ledger.plain.deciding import Deciding, entries_of, learn, learned_for, reme
 from ledger.plain.tables import Memory
 from projections.facts import Facts, facts_of
 from projections.rules import RuleTimeline, parse_timeline, rules_digest
+from projections.schema import NO_DAY
 from projections.surrogates import ShiftNumbers
+from replay.belonging_events import places_of
 from replay.log_columns import Dictionaries, columns_of
+from replay.organisation_sums import WHAT, sums_of
 from replay.published import Rules
 from replay.touched import Circle, Person, Shift
 from replay.what_if import Point, what_if
@@ -58,6 +61,8 @@ def compile_all(timeline: RuleTimeline) -> None:
     facts = facts_of(events)
     facts.read_models(timeline)  # a rebuild
     _compare(facts)
+    for what in WHAT:  # organisations
+        sums_of(facts, places_of(()), {}, timeline, NO_DAY, what)
     columns_of(_lines(events), [event.TOPIC for event in events], 1, Dictionaries.empty())  # the archive
     _grow(ShiftNumbers())
     circle = _circle()

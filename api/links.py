@@ -68,7 +68,12 @@ class Addresses:
         ]
         honors = [linked(honor, explanation=self.explanation(name, honor.reached_on)) for honor in found.honors]
         total = linked(found.total, shifts=self.shifts(name), explanation=self.explanation(name))
-        return found.model_copy(update={"total": total, "years": years, "honors": honors})
+        changes = {"total": total, "years": years, "honors": honors, "trainings": self.trained(found.trainings)}
+        return found.model_copy(update=changes)
+
+    def trained(self, found: Iterable[answers.TrainingRecord]) -> list[answers.TrainingRecord]:
+        """Let training records lead to the events that entered them."""
+        return [linked(one, event=self.event(one.position)) for one in found]
 
     def traced(self, found: answers.VolunteerShifts) -> answers.VolunteerShifts:
         """Let shifts lead to their events, and to the explanation of the day they began on."""

@@ -225,6 +225,18 @@ class RecordTraining(Act):
     completed_on: Day
 
 
+class VoidTraining(Act):
+    """The training record that says this was entered in error."""
+
+    TYPE = "void-training"
+    volunteer: VolunteerNumber
+    tier: TrainingTier
+    content: ReasonCode
+    provider: OrganisationId
+    completed_on: Day
+    reason: ReasonCode
+
+
 class JoinOrganisation(Act):
     TYPE = "join-organisation"
     volunteer: VolunteerNumber
@@ -240,10 +252,32 @@ class LeaveOrganisation(Act):
 
 
 class FoundOrganisation(Act):
+    """A new organisation; or one that had ended goes on from `founded_on`, without it as if it had never ended."""
+
     TYPE = "found-organisation"
     organisation: OrganisationId
     kind: OrganisationKind
     parent: OrganisationId | None = None
+    founded_on: Day | None = None
+
+
+class MoveOrganisation(Act):
+    """From `moved_on` it stands under `parent`, or under none. What was done before that day stays where it was."""
+
+    TYPE = "move-organisation"
+    organisation: OrganisationId
+    parent: OrganisationId | None = None
+    moved_on: Day
+    reason: ReasonCode
+
+
+class EndOrganisation(Act):
+    """It is dissolved: from `ended_on` it has no members, and nothing new may name it."""
+
+    TYPE = "end-organisation"
+    organisation: OrganisationId
+    ended_on: Day
+    reason: ReasonCode
 
 
 # --- stations and projects ------------------------------------------------------------------------------------------
@@ -278,13 +312,16 @@ class EndProject(Act):
 
 
 class CountPeopleServed(Act):
-    """People helped at a station on a day, and for a project: the last count for the same three stands."""
+    """People helped at a station on a day, and for a project: the last count for the same three stands. `reason` says
+    why an earlier one is corrected.
+    """
 
     TYPE = "count-people-served"
     station: StationId
     day: ServiceDay
     people: People
     project: ProjectId | None = None
+    reason: ReasonCode | None = None
 
 
 # --- balances and caps ----------------------------------------------------------------------------------------------
@@ -417,9 +454,12 @@ _ALL: tuple[type[Command], ...] = (
     WithdrawVolunteer,
     MergeVolunteer,
     RecordTraining,
+    VoidTraining,
     JoinOrganisation,
     LeaveOrganisation,
     FoundOrganisation,
+    MoveOrganisation,
+    EndOrganisation,
     OpenStation,
     CloseStation,
     LaunchProject,

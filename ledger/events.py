@@ -112,6 +112,17 @@ class TrainingCompleted(VolunteerEvent):
     completed_on: Day
 
 
+class TrainingVoided(VolunteerEvent):
+    """A training record entered in error, named by what it says; of several that say the same it takes back one."""
+
+    TOPIC = "training-voided.v1"
+    tier: TrainingTier
+    content: ReasonCode
+    provider: OrganisationId
+    completed_on: Day
+    reason: ReasonCode
+
+
 class OrganisationJoined(VolunteerEvent):
     TOPIC = "organisation-joined.v1"
     organisation: OrganisationId
@@ -127,15 +138,38 @@ class OrganisationLeft(VolunteerEvent):
 # --- organisation, station, project ---------------------------------------------------------------------------------
 
 
-class OrganisationFounded(Event):
-    TOPIC = "organisation-founded.v1"
+class OrganisationEvent(Event):
     organisation: OrganisationId
-    kind: OrganisationKind
-    parent: OrganisationId | None = None
 
     @property
     def stream_id(self) -> UUID:
         return stream("organisation", self.organisation)
+
+
+class OrganisationFounded(OrganisationEvent):
+    """Founded, under a parent or none. One that had ended stands again from `founded_on`, or as if it had not ended."""
+
+    TOPIC = "organisation-founded.v1"
+    kind: OrganisationKind
+    parent: OrganisationId | None = None
+    founded_on: Day | None = None
+
+
+class OrganisationMoved(OrganisationEvent):
+    """From this day on it stands under another parent, or under none."""
+
+    TOPIC = "organisation-moved.v1"
+    parent: OrganisationId | None = None
+    moved_on: Day
+    reason: ReasonCode
+
+
+class OrganisationEnded(OrganisationEvent):
+    """From this day on it has no members. What happened stays where it was."""
+
+    TOPIC = "organisation-ended.v1"
+    ended_on: Day
+    reason: ReasonCode
 
 
 class StationEvent(Event):
@@ -300,13 +334,17 @@ class DayCapRaiseWithdrawn(DayCapEvent):
 
 
 class PeopleServedCounted(Event):
-    """People served at a station on a day (and for a project): the last count for the same three stands."""
+    """People served at a station on a day (and for a project): the last count for the same three stands.
+
+    They are people helped (服务人次), never volunteers. `reason`: why an earlier count is corrected.
+    """
 
     TOPIC = "people-served-counted.v1"
     station: StationId
     project: ProjectId | None = None
     day: ServiceDay
     people: People
+    reason: ReasonCode | None = None
 
     @property
     def stream_id(self) -> UUID:
@@ -400,9 +438,12 @@ EVENTS: tuple[type[Event], ...] = (
     VolunteerWithdrawn,
     VolunteerMerged,
     TrainingCompleted,
+    TrainingVoided,
     OrganisationJoined,
     OrganisationLeft,
     OrganisationFounded,
+    OrganisationMoved,
+    OrganisationEnded,
     StationOpened,
     StationClosed,
     ProjectLaunched,

@@ -55,6 +55,19 @@ class Rejection(Enum):
     ALREADY_MEMBER = "already-member", "the volunteer is a member of this organisation; nothing is to be done", False
     NOT_A_MEMBER = "not-a-member", "the volunteer is not a member of this organisation; check its id", False
     ALREADY_FOUNDED = "already-founded", "the organisation exists; choose another id", False
+    ORGANISATION_ENDED = (
+        "organisation-ended",
+        "the organisation had ended by then; name another, or found it again",
+        False,
+    )
+    ENDED_ALREADY = "ended-already", "the organisation has ended; nothing is to be done", False
+    STANDS_THERE = "stands-there", "the organisation stands there already; nothing is to be done", False
+    BELOW_ITSELF = "below-itself", "the organisation would stand below itself; name another parent", False
+    UNKNOWN_TRAINING = (
+        "unknown-training",
+        "no training record that stands says this; check tier, content, provider and date",
+        True,
+    )
 
     # Stations and projects.
     ALREADY_OPEN = "already-open", "the station is open; close it first to change it", False

@@ -6,6 +6,7 @@ objects, for the live follower, for a single volunteer, and for tests.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,7 @@ from projections.schema import (
     STATION_OPENED,
     TIERS,
     TRAINED,
+    TRAINING_VOIDED,
     Corrections,
     Ints,
     OtherEvents,
@@ -84,6 +86,7 @@ class Facts:
         """Fold the other events into what is true of each volunteer."""
         table = empty_volunteers(len(self.volunteers))
         _fold(self.other_events, table)
+        _without_voided(self.other_events, table)
         return with_raises(table, ((v, day, minutes) for (v, day, _), minutes in self.standing_raises().items()))
 
     def station_kinds(self) -> Ints:
@@ -183,6 +186,23 @@ def _fold(events: OtherEvents, table: VolunteerTable) -> None:
             table.opening_minutes[volunteer] = 0
 
 
+def _without_voided(events: OtherEvents, table: VolunteerTable) -> None:
+    """Set right whose training records were voided: each void takes back one record of its tier and day."""
+    for volunteer in np.unique(events.volunteer[events.code == TRAINING_VOIDED]):  # errors are rare
+        of_training = (events.code == TRAINED) | (events.code == TRAINING_VOIDED)
+        rows = np.flatnonzero((events.volunteer == volunteer) & of_training)
+        standing = Counter[tuple[int, int]]()
+        for row in rows:
+            standing[int(events.amount[row]), int(events.day[row])] += 1 if events.code[row] == TRAINED else -1
+        table.trained[volunteer] = first_trained(+standing)
+
+
+def first_trained(trainings: Iterable[tuple[int, int]]) -> list[int]:
+    """Return the first day with a tier of at least 1, 2, 3, of trainings: tier and day of each."""
+    done = list(trainings)
+    return [min((day for one, day in done if one > tier), default=NO_DAY) for tier in range(len(TIERS))]
+
+
 # --- facts of event objects -----------------------------------------------------------------------------------------
 
 
@@ -243,7 +263,7 @@ class FactsBuilder:
         match event:
             case ledger_events.VolunteerRegistered():
                 day = day_number(event.registered_on)
-            case ledger_events.TrainingCompleted():
+            case ledger_events.TrainingCompleted() | ledger_events.TrainingVoided():
                 day, amount = day_number(event.completed_on), TIERS[event.tier]
             case ledger_events.OpeningBalanceRecorded():
                 day, amount = day_number(event.as_of), event.minutes

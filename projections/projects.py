@@ -49,7 +49,7 @@ class ProjectTotals(NamedTuple):
 
 def project_totals(projects: int, first_day: int, last_day: int) -> ProjectTotals:
     """Allocate sums for so many projects and the days from the first to the last."""
-    slots, years = _slots(first_day, last_day)
+    slots, years = slots_of(first_day, last_day)
     return ProjectTotals(
         sums=np.zeros((projects, years * YEAR_SLOTS, len(PROJECT_COLUMNS)), np.int32),
         slots=slots,
@@ -117,7 +117,7 @@ def finished(parts: list[ProjectTotals], served: Ints, first_day: int) -> Longs:
     return by_year
 
 
-def _slots(first_day: int, last_day: int) -> tuple[Ints, int]:
+def slots_of(first_day: int, last_day: int) -> tuple[Ints, int]:
     """Return the slot of each day, and how many years the days are in."""
     begins = first_year(first_day)
     years = first_year(last_day) - begins + 1

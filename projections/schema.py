@@ -98,6 +98,7 @@ CAP_RAISED: Final = 36
 CAP_RAISE_WITHDRAWN: Final = 37
 PEOPLE_SERVED: Final = 38
 STATION_OPENED: Final = 39
+TRAINING_VOIDED: Final = 48
 OTHER: Final = 255
 """An event that no kernel reads; it keeps its row, so that every position is somewhere."""
 
@@ -110,6 +111,7 @@ OTHER_CODES: Final = {
     "day-cap-raise-withdrawn.v1": CAP_RAISE_WITHDRAWN,
     "people-served-counted.v1": PEOPLE_SERVED,
     "station-opened.v1": STATION_OPENED,
+    "training-voided.v1": TRAINING_VOIDED,
 }
 TIERS: Final = {"basic": 1, "professional": 2, "leader": 3}
 STATION_KINDS: Final = {"city": 1, "community": 2, "special": 4}

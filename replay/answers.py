@@ -63,6 +63,19 @@ class OpeningBalance(Answer):
     minutes: int
 
 
+class TrainingRecord(Linked):
+    """A training record (Order 67, Art. 8). `voided`: why it was taken back as an error, null while it stands."""
+
+    tier: str
+    content: str
+    learning_minutes: int
+    provider: str
+    completed_on: date
+    by: str
+    position: int
+    voided: str | None
+
+
 class HonorReached(Linked):
     """An honour and the date its conditions are met, which may lie ahead where only time is missing."""
 
@@ -80,6 +93,7 @@ class VolunteerHours(Basis):
     total: HoursRow
     years: list[HoursRow]
     honors: list[HonorReached]
+    trainings: list[TrainingRecord]
 
 
 class Trace(Answer):

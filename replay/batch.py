@@ -16,9 +16,9 @@ from uuid import UUID
 import numpy as np
 import psycopg
 
-from ledger.events import Event, ShiftEvent, StationOpened
+from ledger.events import Event, ShiftEvent, StationOpened, TrainingVoided
 from ledger.log import Log, RecordedEvent
-from ledger.names import Position
+from ledger.names import Position, stream
 from projections.read_models import ReadModels
 from projections.rule_table import honor_ids, rule_table
 from projections.rules import parse_timeline
@@ -76,6 +76,11 @@ class Batch:
         volunteers = [*self.whole, *self.touched.volunteers]
         persons, kinds = read_persons(connection, volunteers), read_kinds(connection)
         persons_after, kinds_after = _after(persons, kinds, events)
+        for volunteer in {event.volunteer for event in events if isinstance(event, TrainingVoided)}:
+            whole = Person()  # what a void leaves is told by the whole history alone
+            for _, event in decoded(in_log_order(log, [stream("volunteer", volunteer)], self.position)):
+                whole.apply(event)
+            persons_after[volunteer].trained = whole.trained
         names = ShiftNames.beginning(volunteers, kinds_after)
         parts = [read_shifts(connection, self.whole), read_shifts(connection, self.touched.volunteers, self.windows)]
         before = Shifts.joined(names, parts)

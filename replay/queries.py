@@ -23,11 +23,13 @@ from psycopg import Connection
 from ledger.database import Database
 from ledger.log import RecordedEvent
 from ledger.names import Position, shift_stream
+from projections.facts import Facts
 from replay import answers, explanations, reading, store
 from replay.archive import Archive
 from replay.awards import AwardBook
 from replay.district import District
 from replay.explain import explain_day, volunteer_days
+from replay.organisation_sums import OrganisationSums
 from replay.published import Rules
 from replay.reading import NOW, Axes, UnknownNameError, basis_of, rules_used, snapshot, titles_of
 from replay.replays import Replays
@@ -49,6 +51,7 @@ class Queries:
         self._station_shifts = StationShifts(database, self._replays)
         self.awards = AwardBook(database.log)
         """What has become of each announced honour (replay/award_reports.py)."""
+        self.organisation_sums = OrganisationSums(database, self._replays)
 
     # --- volunteers -------------------------------------------------------------------------------------------------
 
@@ -58,7 +61,8 @@ class Queries:
         Raises:
             UnknownNameError, store.NoGenerationError
         """
-        return hours_of(reading.read_volunteer(self._database, volunteer, axes), axes)
+        known = reading.read_volunteer(self._database, volunteer, axes)
+        return hours_of(known, axes, reading.history_of(self._database.log, known))
 
     def volunteer_shifts(self, volunteer: str, axes: Axes = NOW, period: Period = WHOLE) -> answers.VolunteerShifts:
         """Return a volunteer's shifts with the trace of each, the latest first; those that begin in the period."""
@@ -157,6 +161,10 @@ class Queries:
     def replayed(self, generation: store.Generation, axes: Axes) -> tuple[Rules, Rows]:
         """Replay the archive in memory: the rules used, and the rows of all read models."""
         return self._district.replayed(generation, axes)
+
+    def facts(self, known_at: Position) -> Facts:
+        """Return the facts as known at a position, from the archive, which takes as long as reading it."""
+        return self._replays.facts(known_at)
 
     def basis(self, axes: Axes, rules: Rules, generation: store.Generation) -> answers.Basis:
         """Return what every answer repeats."""

@@ -28,7 +28,7 @@ from projections.schema import DAY, NO_DAY
 from replay import answers, store
 from replay.published import Rules, published_rules
 from replay.shift_columns import ShiftNames, Shifts
-from replay.touched import Circle, Person, in_log_order, kind_of, person_of, read_circle, resolve_streams
+from replay.touched import Circle, Person, decoded, in_log_order, kind_of, person_of, read_circle, resolve_streams
 
 
 class UnknownNameError(LookupError):
@@ -143,6 +143,11 @@ def read_volunteer(database: Database, volunteer: str, axes: Axes) -> Known:
     if circle.persons[volunteer].registered == NO_DAY:
         raise UnknownNameError("volunteer", volunteer)
     return Known(volunteer, circle, rules, timeline, known_at, basis_of(axes, rules, generation))
+
+
+def history_of(log: Log, known: Known) -> list[tuple[Position, Event]]:
+    """Return what happened to a volunteer beside shifts, as known then, in log order."""
+    return list(decoded(in_log_order(log, [stream("volunteer", known.volunteer)], known.position)))
 
 
 # --- as known at a position -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ the log, so that no event is folded twice; everything else is one row per fact. 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,7 +23,7 @@ from ledger.events import Event
 from ledger.log import Log, RecordedEvent
 from ledger.names import Position, shift_stream
 from projections.calendar import day_number
-from projections.facts import UNKNOWN_KIND, FactsBuilder, empty_volunteers, with_raises
+from projections.facts import UNKNOWN_KIND, FactsBuilder, empty_volunteers, first_trained, with_raises
 from projections.order import order_shifts
 from projections.read_models import ReadModels, compute, pieces_of
 from projections.rule_table import rule_table
@@ -57,20 +58,26 @@ class Person:
     opening_minutes: int = 0
     trained: list[int] = field(default_factory=lambda: [NO_DAY] * len(TIERS))
     raises: dict[tuple[int, str], int] = field(default_factory=dict)  # by day and raise
+    trainings: Counter[tuple[int, int]] = field(default_factory=Counter, compare=False)
+    """How many records of a tier and day stand, of those folded here: the store keeps their first days alone."""
 
     def copy(self) -> Person:
         """Return a copy that can be changed."""
-        return replace(self, trained=list(self.trained), raises=dict(self.raises))
+        return replace(self, trained=list(self.trained), raises=dict(self.raises), trainings=Counter(self.trainings))
 
     def apply(self, event: Event) -> None:
-        """Fold one more event of this volunteer."""
+        """Fold one more event of this volunteer. A void of training needs all events of trainings to be folded here."""
         match event:
             case ledger_events.VolunteerRegistered():
                 if self.registered == NO_DAY:
                     self.registered = day_number(event.registered_on)
             case ledger_events.TrainingCompleted():
+                self.trainings[TIERS[event.tier], day_number(event.completed_on)] += 1
                 for tier in range(TIERS[event.tier]):
                     self.trained[tier] = min(self.trained[tier], day_number(event.completed_on))
+            case ledger_events.TrainingVoided():
+                self.trainings[TIERS[event.tier], day_number(event.completed_on)] -= 1
+                self.trained = first_trained(+self.trainings)
             case ledger_events.OpeningBalanceRecorded():
                 self.opening_day, self.opening_minutes = day_number(event.as_of), event.minutes
             case ledger_events.OpeningBalanceVoided():

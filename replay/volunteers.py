@@ -6,15 +6,16 @@ so that every axis costs about the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
 
+from ledger.events import Event
 from ledger.log import Log
-from ledger.names import instant_text, shift_stream
+from ledger.names import Position, instant_text, shift_stream
 from projections.calendar import day_of_number
 from projections.rule_table import honor_ids
 from projections.schema import DAY, NO_DAY, ROW, Ints, Longs
@@ -22,6 +23,7 @@ from replay import answers
 from replay.reading import Axes, Known, titles_of
 from replay.stretches import first_instant
 from replay.traces import shift_trace
+from replay.trainings import trainings_of
 
 
 class Period(NamedTuple):
@@ -43,8 +45,12 @@ class MarkError(ValueError):
         super().__init__(f"after {text!r} is not the next_after of a page; leave it out to begin")
 
 
-def hours_of(known: Known, axes: Axes) -> answers.VolunteerHours:
-    """Return hours per year and in all, and the honours reached."""
+def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]) -> answers.VolunteerHours:
+    """Return hours per year and in all, the honours reached, and the training records.
+
+    Args:
+        history: what happened to the volunteer beside shifts.
+    """
     models = known.circle.read_models(known.timeline, axes.valid_until)
     rows = [hours_row(row[1:]) for row in models.hours.tolist()]
     person, ids, titles = known.person, honor_ids(known.timeline), titles_of(known.timeline)
@@ -62,6 +68,7 @@ def hours_of(known: Known, axes: Axes) -> answers.VolunteerHours:
             answers.HonorReached(honor=ids[honor], title=titles[ids[honor]], reached_on=day_of_number(day))
             for _, honor, day in models.standings.tolist()
         ],
+        trainings=[one for one in trainings_of(history) if one.completed_on <= (axes.valid_at or date.max)],
     )
 
 

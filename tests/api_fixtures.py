@@ -13,7 +13,7 @@ from api.app import create_app
 from api.service import OpenLedger, running
 from ledger.database import Database
 from tests.command_line import CommandLine
-from tests.serving import STATION, Served, found, stock
+from tests.serving import KEY_NAMES, Served, found, stock
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def served(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPat
     with Database.open(new_database_url()) as database:
         ledger = OpenLedger(database, tmp_path_factory.mktemp("data"))
         found(ledger)
-        tokens = {role: ledger.keys.make(role, STATION if role is Role.STATION else role.value)[1] for role in Role}
+        tokens = {role: ledger.keys.make(role, KEY_NAMES.get(role, role.value))[1] for role in Role}
         with running(ledger) as service, TestClient(create_app(service), raise_server_exceptions=False) as client:
             yield Served(service, client, tokens)
 

@@ -48,6 +48,7 @@ from ledger.events import (
     StationClosed,
     StationOpened,
     TrainingCompleted,
+    TrainingVoided,
     VolunteerMerged,
     VolunteerRegistered,
     VolunteerWithdrawn,
@@ -167,6 +168,11 @@ def train(volunteer: str, tier: str, on: date) -> TrainingCompleted:
     return make(TrainingCompleted, noon(on), volunteer=volunteer, tier=tier, completed_on=on)
 
 
+def void_training(volunteer: str, tier: str, on: date) -> TrainingVoided:
+    """A training record taken back."""
+    return make(TrainingVoided, noon(on), volunteer=volunteer, tier=tier, completed_on=on)
+
+
 def opening(volunteer: str, minutes: int, as_of: date) -> OpeningBalanceRecorded:
     """Minutes of the paper era."""
     return make(OpeningBalanceRecorded, noon(as_of), volunteer=volunteer, minutes=minutes, as_of=as_of)
@@ -224,6 +230,7 @@ NOTATION: Mapping[str, tuple[type[Event], Sequence[str], Sequence[str]]] = {
     "withdraw": (VolunteerWithdrawn, ("volunteer", "withdrawn_on"), ()),
     "merge": (VolunteerMerged, ("volunteer", "into"), ()),
     "train": (TrainingCompleted, ("volunteer", "tier", "completed_on"), ()),
+    "void-training": (TrainingVoided, ("volunteer", "tier", "completed_on"), ()),
     "open": (StationOpened, ("station", "kind"), ()),
     "close": (StationClosed, ("station",), ()),
     "launch": (ProjectLaunched, ("project",), ()),
@@ -654,7 +661,8 @@ def _other_scripts(draw: st.DrawFn, scene: _Scene) -> list[Event]:
             counts = [scene.pick((0, 1, 20)) for _ in range(scene.pick((1, 2, 3)))]
             return [served(station, day, people, scene.project()) for people in counts]
         case "training":
-            return [train(volunteer, scene.pick(("basic", "professional", "leader")), scene.day(-30, 9))]
+            said = volunteer, scene.pick(("basic", "professional", "leader")), scene.day(-30, 9)
+            return [train(*said), void_training(*said)] if scene.pick((False, False, True)) else [train(*said)]
         case "reopened":
             closed = make(StationClosed, noon(day), station=station)
             return [closed, make(StationOpened, noon(day), station=station, kind=scene.pick(STATION_KINDS))]

@@ -34,6 +34,7 @@ from ledger.events import (
     ShiftVoided,
     StationOpened,
     TrainingCompleted,
+    TrainingVoided,
     VolunteerRegistered,
 )
 from projections.rules import Factor, RuleSet, RuleTimeline, Threshold
@@ -231,6 +232,8 @@ def _facts(events: Iterable[Event]) -> _Facts:
                 facts.registered.setdefault(event.volunteer, event.registered_on)
             case TrainingCompleted():
                 facts.training[event.volunteer].append(event)
+            case TrainingVoided():
+                _take_back(facts.training[event.volunteer], event)
             case StationOpened():
                 facts.kinds[event.station] = event.kind
             case OpeningBalanceRecorded():
@@ -246,6 +249,12 @@ def _facts(events: Iterable[Event]) -> _Facts:
             case _:
                 pass  # withdrawals, mergers, organisations, awards: none of them changes what a minute earns
     return facts
+
+
+def _take_back(trainings: list[TrainingCompleted], void: TrainingVoided) -> None:
+    said = void.tier, void.content, void.provider, void.completed_on
+    same = [each for each in trainings if (each.tier, each.content, each.provider, each.completed_on) == said]
+    trainings[:] = [each for each in trainings if each is not next(iter(same), None)]
 
 
 def _rules_on(day: date, timeline: RuleTimeline) -> RuleSet:

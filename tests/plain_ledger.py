@@ -230,7 +230,7 @@ class PlainLedger(PlainLog):
             self.unknown("project", asked.project),
             self.future(asked.occurred_at),
             self.future_day(asked.day, "day"),
-        ) or [self._said("people-served-counted.v1", asked, "station project day people")]
+        ) or [self._said("people-served-counted.v1", asked, "station project day people reason")]
 
     def record_opening_balance(self, asked: Any) -> No | list[Event]:
         standing = self.last("opening-balance-recorded.v1 opening-balance-voided.v1", volunteer=asked.volunteer)

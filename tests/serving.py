@@ -18,6 +18,8 @@ from ledger.answers import Accepted
 from ledger.commands import COMMANDS, Order
 
 STATION, OTHER_STATION = "C01", "C02"
+KEY_NAMES = {Role.STATION: STATION, Role.VOLUNTEER: "V0000001"}
+"""Whose keys are, where a role's belong to somebody the ledger knows."""
 PROJECT = "star-school"
 FOUNDING: tuple[tuple[str, dict[str, Any]], ...] = (
     ("found-organisation", {"organisation": "luohu", "kind": "district"}),

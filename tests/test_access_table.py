@@ -33,6 +33,8 @@ OF_COMMAND = "the command's right"
 OF_EACH_EVENT = "each event: its command's right"
 OF_ANNOUNCING, OF_AWARDING = "`announce-honor`", "`award-honor`"
 OWN_WORK = f"{Right.READ}; another's: {Right.STOP_ANY_JOB}"
+OF_ONESELF = f"{Right.READ}; of oneself: {Right.READ_OWN}"
+ONES_OWN = (Role.STATION, Role.VOLUNTEER)
 NEEDS: dict[str, str] = {
     **dict.fromkeys(("GET /healthz", "GET /readyz", "GET /problems/{rejection}"), OPEN),
     **{f"POST /v1/commands/{command}": OF_COMMAND for command in COMMANDS},
@@ -55,11 +57,17 @@ NEEDS: dict[str, str] = {
             "GET /v1/honors",
             "GET /v1/honors/{honor}/eligible",
             "GET /v1/honors/{honor}/standings",
+            "GET /v1/district/activity",
             "GET /v1/jobs",
             "GET /v1/jobs/{job}",
             "GET /v1/jobs/{job}/events",
             "GET /v1/log",
             "GET /v1/log/{position}",
+            "GET /v1/organisations",
+            "GET /v1/organisations/{organisation}",
+            "GET /v1/organisations/{organisation}/activity",
+            "GET /v1/organisations/{organisation}/members",
+            "GET /v1/people-served",
             "GET /v1/projects",
             "GET /v1/projects/{project}/activity",
             "GET /v1/projects/{project}/ranks",
@@ -73,13 +81,19 @@ NEEDS: dict[str, str] = {
             "GET /v1/stations/{station}/shifts",
             "GET /v1/status",
             "GET /v1/undercut-awards",
+            "GET /v1/volunteers/{number}/ranks",
+        ),
+        Right.READ,
+    ),
+    **dict.fromkeys(
+        (
             "GET /v1/volunteers/{number}",
             "GET /v1/volunteers/{number}/explanation",
-            "GET /v1/volunteers/{number}/ranks",
+            "GET /v1/volunteers/{number}/overview",
             "GET /v1/volunteers/{number}/shifts",
             "GET /v1/volunteers/{number}/shifts/{shift}/events",
         ),
-        Right.READ,
+        OF_ONESELF,
     ),
 }
 """What every address needs. One that is not here fails the tests below: whoever adds it says who may."""
@@ -93,9 +107,7 @@ def table() -> str:
     rows = [("", *Role), ("---", *("---" for _ in Role))]
     rows += [(right.value, *("yes" if role in ROLES_OF_RIGHT[right] else "" for role in Role)) for right in Right]
     for command in COMMANDS:
-        marks = (
-            "" if command not in COMMANDS_OF_ROLE[role] else "*" if role is Role.STATION else "yes" for role in Role
-        )
+        marks = ("" if command not in COMMANDS_OF_ROLE[role] else "*" if role in ONES_OWN else "yes" for role in Role)
         rows.append((f"`{command}`", *marks))
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
@@ -167,7 +179,8 @@ def test_every_address_needs_a_key_of_the_right_role(served: Served, address: st
         elif need in {OF_ANNOUNCING, OF_AWARDING}:
             may = need.strip("`") in COMMANDS_OF_ROLE[role]
         else:
-            may = role in ROLES_OF_RIGHT[Right(need) if need in set(Right) else Right.READ]
+            least = Right.READ_OWN if need == OF_EACH_EVENT else Right.READ
+            may = role in ROLES_OF_RIGHT[Right(need) if need in set(Right) else least]
         told = ask(served, address, served.headers(role))
         assert told.status_code not in {401, 429}, (role, told.text)
         assert (told.status_code == 403) == (not may), (role, told.text)
@@ -223,6 +236,55 @@ def test_another_station_s_key_records_nothing_here(served: Served) -> None:
         event = served.event(command, source="/stations/C99", **EXAMPLES[command])
         sent = served.client.post("/v1/events", json=event, headers=headers | {"Content-Type": EVENT})
         assert (sent.status_code, sent.json()["field"]) == (403, "station"), command
+
+
+OWN_PATHS = [need.partition("{number}")[2] for need, right in NEEDS.items() if right == OF_ONESELF]
+
+
+def test_a_volunteer_reads_what_is_about_one_number_and_nothing_else(served: Served) -> None:
+    own, other = served.volunteer(), served.volunteer()
+    shift, _ = served.served_shift(own, "2018-12-04T09:00:00+08:00", "2018-12-04T12:00:00+08:00")
+    others_shift, position = served.served_shift(other, "2018-12-04T09:00:00+08:00", "2018-12-04T12:00:00+08:00")
+    _, token = served.ledger.keys.make(Role.VOLUNTEER, own)
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def get(path: str) -> Response:
+        return served.client.get(path, params={"at_least": position}, headers=headers)
+
+    for path in OWN_PATHS:
+        mine = get(f"/v1/volunteers/{own}{path}".replace("{shift}", str(shift)))
+        assert mine.status_code == 200, (path, mine.text)
+        assert other not in mine.text
+        theirs = get(f"/v1/volunteers/{other}{path}".replace("{shift}", str(others_shift)))
+        assert (theirs.status_code, theirs.json()["rejection"]) == (403, "forbidden"), path
+        assert f"ask for /v1/volunteers/{own}/overview" in theirs.json()["detail"]
+    for path in (f"/v1/volunteers/{own}/ranks", f"/v1/volunteers/{own}/../{other}", "/v1/log", "/v1/organisations"):
+        assert get(path).status_code == 403, path
+
+
+def test_a_volunteer_disputes_own_shifts_under_own_names(served: Served) -> None:
+    own, other = served.volunteer(), served.volunteer()
+    shifts = {
+        number: served.served_shift(number, "2018-12-04T09:00:00+08:00", "2018-12-04T12:00:00+08:00")[0]
+        for number in (own, other)
+    }
+    _, token = served.ledger.keys.make(Role.VOLUNTEER, own)
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def dispute(number: str, source: str) -> Response:
+        event = served.event(
+            "dispute-shift", source=source, volunteer=number, shift=str(shifts[number]), reason="too-few-minutes"
+        )
+        return served.client.post("/v1/events", json=event, headers=headers | {"Content-Type": EVENT})
+
+    told = dispute(other, f"/volunteers/{own}")
+    assert (told.status_code, told.json()["field"]) == (403, "volunteer")
+    told = dispute(own, f"/volunteers/{other}")
+    assert (told.status_code, told.json()["field"]) == (403, "source")
+    assert dispute(own, f"/volunteers/{own}").status_code == 201
+    body = {"volunteer": own, "shift": str(shifts[own]), "reason": "left-early"}
+    told = served.client.post("/v1/commands/void-shift", json=body, headers=headers)
+    assert (told.status_code, told.json()["field"]) == (403, "command")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,9 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
         ("register-volunteer", {"volunteer": new, "registered_on": "2018-01-01", "organisation": new}),
         ("join-organisation", {"volunteer": volunteer, "organisation": new, "joined_on": "2018-01-01"}),
         ("leave-organisation", {"volunteer": volunteer, "organisation": new, "left_on": "2018-06-01"}),
+        ("move-organisation", {"organisation": new, "moved_on": "2018-07-01", "reason": "reform"}),
         ("record-training", {**EXAMPLES["record-training"], "volunteer": volunteer}),
+        ("void-training", {**EXAMPLES["void-training"], "volunteer": volunteer}),
         ("check-in", {**scan, "occurred_at": MORNING, "project": PROJECT}),
         ("check-out", {**scan, "occurred_at": NOON}),
         ("correct-shift", {**about, "changes": ["station"], "station": OTHER_STATION}),
@@ -82,6 +84,7 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
         ("withdraw-volunteer", {"volunteer": volunteer, "withdrawn_on": "2018-12-01", "reason": "moved-away"}),
         ("end-project", {"project": new, "reason": "completed"}),
         ("close-station", {"station": new, "reason": "rebuilding"}),
+        ("end-organisation", {"organisation": new, "ended_on": "2018-12-01", "reason": "dissolved"}),
     ]
 
 

@@ -20,12 +20,14 @@ from ledger.commands import (
     CorrectShift,
     CountPeopleServed,
     DisputeShift,
+    EndOrganisation,
     EndProject,
     FoundOrganisation,
     JoinOrganisation,
     LaunchProject,
     LeaveOrganisation,
     MergeVolunteer,
+    MoveOrganisation,
     MoveShift,
     OpenStation,
     PublishRules,
@@ -37,6 +39,7 @@ from ledger.commands import (
     SettleDispute,
     VoidOpeningBalance,
     VoidShift,
+    VoidTraining,
     WithdrawDayCapRaise,
     WithdrawVolunteer,
 )
@@ -79,6 +82,17 @@ MERGE = MergeVolunteer(volunteer="V1", into="V2", reason="two-cards")
 TRAINING = RecordTraining(
     volunteer="V1", tier="basic", content="first-aid", learning_minutes=90, provider="red-cross", completed_on=DAY
 )
+VOID_TRAINING = VoidTraining(
+    volunteer="V1", tier="basic", content="first-aid", provider="red-cross", completed_on=DAY, reason="wrong-card"
+)
+CHILD = FoundOrganisation(organisation="O2", kind="community", parent="O1")
+MOVE_UP = MoveOrganisation(organisation="O2", moved_on=DAY, reason="reform")
+MOVE_BACK = MOVE_UP.model_copy(update={"parent": "O1"})
+MOVE_BELOW = MoveOrganisation(organisation="O1", parent="O2", moved_on=DAY, reason="reform")
+EARLIER = date(2018, 11, 1)
+IN_O1, BELOW_O2 = {"organisation": "O1"}, {"parent": "O2", "founded_on": DAY}
+LED_STATION, LED_PROJECT = STATION.model_copy(update=IN_O1), PROJECT.model_copy(update=IN_O1)
+END_ORGANISATION = EndOrganisation(organisation="O1", ended_on=DAY, reason="dissolved")
 JOIN = JoinOrganisation(volunteer="V1", organisation="O1", joined_on=DAY)
 LEAVE = LeaveOrganisation(volunteer="V1", organisation="O1", left_on=DAY)
 BALANCE = RecordOpeningBalance(volunteer="V1", minutes=600, as_of=DAY, evidence="paper-book")
@@ -100,6 +114,7 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.UNKNOWN_VOLUNTEER, "to_volunteer", [V1, STATION, CHECK_IN], MOVE),
     (R.UNKNOWN_VOLUNTEER, "into", [V1], MERGE),
     (R.UNKNOWN_VOLUNTEER, "in_charge", [], LaunchProject(project="P1", content="reading", in_charge="V1")),
+    (R.UNKNOWN_VOLUNTEER, "volunteer", [], VOID_TRAINING),
     (R.UNKNOWN_STATION, "station", [V1], CHECK_IN),
     (R.UNKNOWN_STATION, "station", [V1], CHECK_OUT),
     (R.UNKNOWN_STATION, "station", [V1], ATTEST),
@@ -112,6 +127,9 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.UNKNOWN_ORGANISATION, "organisation", [], V1.model_copy(update={"organisation": "O1"})),
     (R.UNKNOWN_ORGANISATION, "organisation", [], STATION.model_copy(update={"organisation": "O1"})),
     (R.UNKNOWN_ORGANISATION, "parent", [], FoundOrganisation(organisation="O1", kind="ngo", parent="O1")),
+    (R.UNKNOWN_ORGANISATION, "organisation", [], MOVE_UP),
+    (R.UNKNOWN_ORGANISATION, "parent", [ORGANISATION], MOVE_BELOW),
+    (R.UNKNOWN_ORGANISATION, "organisation", [], END_ORGANISATION),
     (R.SAME_VOLUNTEER, "to_volunteer", [*WORLD, CHECK_IN], MOVE.model_copy(update={"to_volunteer": "V1"})),
     (R.SAME_VOLUNTEER, "into", WORLD, MERGE.model_copy(update={"into": "V1"})),
     (R.FUTURE, "occurred_at", WORLD, CHECK_IN.model_copy(update={"occurred_at": NOW + 301})),
@@ -126,6 +144,9 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.FUTURE, "left_on", WORLD, LEAVE.model_copy(update={"left_on": FUTURE_DAY})),
     (R.FUTURE, "as_of", WORLD, BALANCE.model_copy(update={"as_of": FUTURE_DAY})),
     (R.FUTURE, "day", WORLD, COUNT.model_copy(update={"day": FUTURE_DAY})),
+    (R.FUTURE, "founded_on", [], ORGANISATION.model_copy(update={"founded_on": FUTURE_DAY})),
+    (R.FUTURE, "moved_on", [ORGANISATION, CHILD], MOVE_UP.model_copy(update={"moved_on": FUTURE_DAY})),
+    (R.FUTURE, "ended_on", [ORGANISATION], END_ORGANISATION.model_copy(update={"ended_on": FUTURE_DAY})),
     (R.ENDS_BEFORE_IT_BEGINS, "check_out", WORLD, ATTEST.model_copy(update={"check_out": NOW - 5 * HOUR})),
     (R.NO_OPEN_SHIFT, "shift", WORLD, CHECK_OUT_WITHOUT_SHIFT),
     (R.NO_OPEN_SHIFT, "shift", [*WORLD, CHECK_IN, CHECK_OUT], CHECK_OUT_WITHOUT_SHIFT),
@@ -157,6 +178,22 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.NOT_A_MEMBER, "organisation", WORLD, LEAVE),
     (R.NOT_A_MEMBER, "organisation", [*WORLD, JOIN, LEAVE], LEAVE),
     (R.ALREADY_FOUNDED, "organisation", [ORGANISATION], ORGANISATION),
+    (R.ORGANISATION_ENDED, "organisation", [*WORLD, END_ORGANISATION], JOIN),
+    (R.ORGANISATION_ENDED, "parent", [ORGANISATION, END_ORGANISATION], CHILD),
+    (R.ORGANISATION_ENDED, "parent", [ORGANISATION, CHILD, MOVE_UP, END_ORGANISATION], MOVE_BACK),
+    (R.ORGANISATION_ENDED, "organisation", [ORGANISATION, CHILD, END_ORGANISATION], MOVE_BELOW),
+    (R.ORGANISATION_ENDED, "organisation", [ORGANISATION, END_ORGANISATION], LED_STATION),
+    (R.ORGANISATION_ENDED, "organisation", [ORGANISATION, END_ORGANISATION], LED_PROJECT),
+    (R.ORGANISATION_ENDED, "organisation", [ORGANISATION, END_ORGANISATION], V1.model_copy(update=IN_O1)),
+    (R.ENDED_ALREADY, "organisation", [ORGANISATION, END_ORGANISATION], END_ORGANISATION),
+    (R.STANDS_THERE, "parent", [ORGANISATION, CHILD], MOVE_BACK),
+    (R.BELOW_ITSELF, "parent", [ORGANISATION, CHILD], MOVE_BELOW),
+    (R.BELOW_ITSELF, "parent", [ORGANISATION], MOVE_BELOW.model_copy(update={"parent": "O1"})),
+    (R.BELOW_ITSELF, "parent", [ORGANISATION, CHILD, MOVE_UP], MOVE_BELOW.model_copy(update={"moved_on": EARLIER})),
+    (R.BELOW_ITSELF, "parent", [ORGANISATION, CHILD, END_ORGANISATION], ORGANISATION.model_copy(update=BELOW_O2)),
+    (R.UNKNOWN_TRAINING, "content", [V1], VOID_TRAINING),
+    (R.UNKNOWN_TRAINING, "content", [V1, TRAINING, VOID_TRAINING], VOID_TRAINING),
+    (R.UNKNOWN_TRAINING, "content", [V1, TRAINING], VOID_TRAINING.model_copy(update={"tier": "leader"})),
     (R.ALREADY_OPEN, "station", [STATION], STATION),
     (R.ALREADY_CLOSED, "station", [STATION, CLOSE], CLOSE),
     (R.ALREADY_LAUNCHED, "project", [PROJECT], PROJECT),
@@ -202,6 +239,15 @@ GRANTED: list[tuple[Sequence[Command], Command, list[str]]] = [
     (WORLD, JOIN, ["organisation-joined.v1"]),
     ([*WORLD, JOIN], LEAVE, ["organisation-left.v1"]),
     ([], ORGANISATION, ["organisation-founded.v1"]),
+    ([ORGANISATION], CHILD, ["organisation-founded.v1"]),
+    ([ORGANISATION, CHILD], MOVE_UP, ["organisation-moved.v1"]),
+    ([ORGANISATION, CHILD, MOVE_UP], MOVE_BACK, ["organisation-moved.v1"]),
+    ([ORGANISATION, CHILD, MOVE_UP], MOVE_BELOW, ["organisation-moved.v1"]),
+    ([ORGANISATION], END_ORGANISATION, ["organisation-ended.v1"]),
+    ([ORGANISATION, END_ORGANISATION], ORGANISATION, ["organisation-founded.v1"]),
+    ([*WORLD, END_ORGANISATION], JOIN.model_copy(update={"joined_on": EARLIER}), ["organisation-joined.v1"]),
+    ([V1, TRAINING], VOID_TRAINING, ["training-voided.v1"]),
+    ([V1, TRAINING, TRAINING, VOID_TRAINING], VOID_TRAINING, ["training-voided.v1"]),
     ([], STATION, ["station-opened.v1"]),
     ([STATION, CLOSE], STATION, ["station-opened.v1"]),
     ([STATION], CLOSE, ["station-closed.v1"]),

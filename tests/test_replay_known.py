@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.database import Database
+from ledger.events import VolunteerEvent
 from ledger.names import Position
 from projections.schema import NO_DAY
 from replay.explain import explain_day, volunteer_days
@@ -63,7 +64,12 @@ def test_a_volunteer_known_at_a_position_is_told_as_by_a_ledger_that_stopped_the
             with pytest.raises(UnknownNameError):
                 queries.volunteer_hours(volunteer, axes)
             continue
-        assert queries.volunteer_hours(volunteer, axes) == hours_of(then, axes).model_copy(update=whole)
+        history = [
+            (Position(number), event)
+            for number, event in enumerate(stopped, 1)
+            if isinstance(event, VolunteerEvent) and event.volunteer == volunteer
+        ]
+        assert queries.volunteer_hours(volunteer, axes) == hours_of(then, axes, history).model_copy(update=whole)
         log = listed(stopped)
         assert queries.volunteer_shifts(volunteer, axes) == shifts_of(log, then, axes, WHOLE).model_copy(update=whole)
         days = volunteer_days(then, axes, 5)

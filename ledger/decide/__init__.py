@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ledger.decide import balances, honors, places, scans, shifts, volunteers
+from ledger.decide import balances, honors, organisations, places, scans, shifts, volunteers
 from ledger.decide.case import Case, Decision
 
 DECISIONS: dict[str, Callable[[Any, Case], Decision]] = {
@@ -26,9 +26,12 @@ DECISIONS: dict[str, Callable[[Any, Case], Decision]] = {
     "withdraw-volunteer": volunteers.withdraw_volunteer,
     "merge-volunteer": volunteers.merge_volunteer,
     "record-training": volunteers.record_training,
-    "join-organisation": volunteers.join_organisation,
-    "leave-organisation": volunteers.leave_organisation,
-    "found-organisation": volunteers.found_organisation,
+    "void-training": volunteers.void_training,
+    "join-organisation": organisations.join_organisation,
+    "leave-organisation": organisations.leave_organisation,
+    "found-organisation": organisations.found_organisation,
+    "move-organisation": organisations.move_organisation,
+    "end-organisation": organisations.end_organisation,
     "open-station": places.open_station,
     "close-station": places.close_station,
     "launch-project": places.launch_project,

@@ -17,6 +17,9 @@ CLOCK_SKEW_SECONDS_MAX = 300
 EARLIEST_ZONE = timedelta(hours=14)
 """A day is not future once it has begun somewhere on earth; the ledger's own time zone is for the rules to know."""
 
+LATEST_ZONE = timedelta(hours=12)
+"""A day has not ended before it has ended everywhere."""
+
 Decision = list[Event] | Refused
 """The events to append, or why not."""
 
@@ -79,6 +82,10 @@ class Case(NamedTuple):
     def is_future_day(self, day: date) -> bool:
         """Return whether a day cannot have begun yet, anywhere."""
         return day > (datetime.fromtimestamp(self._clock, UTC) + EARLIEST_ZONE).date()
+
+    def day_of(self, instant: int | None) -> date:
+        """Return the day of an act at an instant, or now; of the two that it may be on earth, the earlier one."""
+        return (datetime.fromtimestamp(self.now if instant is None else instant, UTC) - LATEST_ZONE).date()
 
     def said(self, occurred_at: int | None = None) -> Said:
         """Return what every event of this order says; it occurs now unless an instant is given."""

@@ -89,7 +89,7 @@ def _is_own(case: Case, volunteer: str | None, project: str | None) -> bool:
     return volunteer is not None and case.order.by == f"person:{volunteer}"
 
 
-def _unsound_evidence(claim: _Claim, case: Case) -> Refused | None:  # noqa: PLR0911 - a ladder
+def _unsound_evidence(claim: _Claim, case: Case) -> Refused | None:
     """The rungs that hold evidence to what the ledger knows. Old records name what they have."""
     if case.order.imported:
         return None
@@ -116,7 +116,7 @@ def _unsound_evidence(claim: _Claim, case: Case) -> Refused | None:  # noqa: PLR
 _EVIDENCE = ("rules_version", "evidence_position", "credited_minutes")
 
 
-def announce_honor(command: AnnounceHonor, case: Case) -> Decision:  # noqa: PLR0911 - a ladder
+def announce_honor(command: AnnounceHonor, case: Case) -> Decision:
     if command.volunteer is not None and not case.knows("volunteer", command.volunteer):
         return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", command.volunteer)
     if command.project is not None and not case.knows("project", command.project):
@@ -158,7 +158,7 @@ def object_to_honor(command: ObjectToHonor, case: Case) -> Decision:
     return [HonorObjected(**case.said(command.occurred_at), award=command.award, reason=command.reason, note=case.note)]
 
 
-def settle_honor_objection(command: SettleHonorObjection, case: Case) -> Decision:  # noqa: PLR0911 - a ladder
+def settle_honor_objection(command: SettleHonorObjection, case: Case) -> Decision:
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
     history = _history(case, command.award)
@@ -193,7 +193,7 @@ def _settled(history: Sequence[Event]) -> dict[int, str]:
     return {event.objection: event.outcome for event in history if isinstance(event, HonorObjectionSettled)}
 
 
-def award_honor(command: AwardHonor, case: Case) -> Decision:  # noqa: PLR0911 - a ladder
+def award_honor(command: AwardHonor, case: Case) -> Decision:
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
     if case.is_future_day(command.awarded_on):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.commands import CloseStation, CountPeopleServed, EndProject, LaunchProject, OpenStation
 from ledger.decide.case import Case, Decision, last_of
+from ledger.decide.organisations import has_ended
 from ledger.events import PeopleServedCounted, ProjectEnded, ProjectLaunched, StationClosed, StationOpened
 from ledger.names import stream
 from ledger.rejections import Rejection, refuse
@@ -19,6 +20,8 @@ def open_station(command: OpenStation, case: Case) -> Decision:
         return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", command.organisation)
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    if command.organisation is not None and has_ended(case, command.organisation, case.day_of(command.occurred_at)):
+        return refuse(Rejection.ORGANISATION_ENDED, "organisation", command.organisation)
     if _is_open(case, command.station):
         return refuse(Rejection.ALREADY_OPEN, "station", command.station)
     return [
@@ -54,6 +57,8 @@ def launch_project(command: LaunchProject, case: Case) -> Decision:
         return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", command.organisation)
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    if command.organisation is not None and has_ended(case, command.organisation, case.day_of(command.occurred_at)):
+        return refuse(Rejection.ORGANISATION_ENDED, "organisation", command.organisation)
     if _is_running(case, command.project):
         return refuse(Rejection.ALREADY_LAUNCHED, "project", command.project)
     return [
@@ -93,5 +98,6 @@ def count_people_served(command: CountPeopleServed, case: Case) -> Decision:
             project=command.project,
             day=command.day,
             people=command.people,
+            reason=command.reason,
         )
     ]

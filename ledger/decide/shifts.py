@@ -68,7 +68,7 @@ def _not_recorded(command: ShiftAct, case: Case) -> Refused | None:
     return None
 
 
-def attest_shift(command: AttestShift, case: Case) -> Decision:  # noqa: PLR0911 - a ladder
+def attest_shift(command: AttestShift, case: Case) -> Decision:
     if not case.knows("volunteer", command.volunteer):
         return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", command.volunteer)
     if not case.knows("station", command.station):
@@ -158,7 +158,7 @@ def _holder(case: Case, void: ShiftVoided | None) -> str | None:
     return None
 
 
-def move_shift(command: MoveShift, case: Case) -> Decision:  # noqa: PLR0911 - a ladder
+def move_shift(command: MoveShift, case: Case) -> Decision:
     for field in ("volunteer", "to_volunteer"):
         if not case.knows("volunteer", getattr(command, field)):
             return refuse(Rejection.UNKNOWN_VOLUNTEER, field, getattr(command, field))

@@ -1,25 +1,22 @@
-"""Volunteers: registered, withdrawn, merged, trained; organisations: founded, joined, left."""
+"""Volunteers: registered, withdrawn, merged, trained."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ledger.commands import (
-    FoundOrganisation,
-    JoinOrganisation,
-    LeaveOrganisation,
     MergeVolunteer,
     RecordTraining,
     RegisterVolunteer,
+    VoidTraining,
     WithdrawVolunteer,
 )
 from ledger.decide.case import Case, Decision, last_of
+from ledger.decide.organisations import has_ended
 from ledger.events import (
     Event,
-    OrganisationFounded,
-    OrganisationJoined,
-    OrganisationLeft,
     TrainingCompleted,
+    TrainingVoided,
     VolunteerMerged,
     VolunteerRegistered,
     VolunteerWithdrawn,
@@ -42,6 +39,8 @@ def register_volunteer(command: RegisterVolunteer, case: Case) -> Decision:
     standing = last_of(_history(case, command.volunteer), VolunteerRegistered, VolunteerWithdrawn)
     if isinstance(standing, VolunteerRegistered):
         return refuse(Rejection.ALREADY_REGISTERED, "volunteer", command.volunteer)
+    if command.organisation is not None and has_ended(case, command.organisation, command.registered_on):
+        return refuse(Rejection.ORGANISATION_ENDED, "organisation", command.organisation)
     return [
         VolunteerRegistered(
             **case.said(command.occurred_at),
@@ -113,73 +112,27 @@ def record_training(command: RecordTraining, case: Case) -> Decision:
     ]
 
 
-def _is_member(case: Case, volunteer: str, organisation: str) -> bool:
-    member = False
-    for event in _history(case, volunteer):
-        match event:
-            case VolunteerRegistered() | OrganisationJoined() if event.organisation == organisation:
-                member = True
-            case OrganisationLeft() if event.organisation == organisation:
-                member = False
-            case _:
-                pass
-    return member
-
-
-def join_organisation(command: JoinOrganisation, case: Case) -> Decision:
+def void_training(command: VoidTraining, case: Case) -> Decision:
     if not case.knows("volunteer", command.volunteer):
         return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", command.volunteer)
-    if not case.knows("organisation", command.organisation):
-        return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", command.organisation)
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
-    if case.is_future_day(command.joined_on):
-        return refuse(Rejection.FUTURE, "joined_on", command.joined_on)
-    if _is_member(case, command.volunteer, command.organisation):
-        return refuse(Rejection.ALREADY_MEMBER, "organisation", command.organisation)
+    wanted = (command.tier, command.content, command.provider, command.completed_on)
+    standing = 0
+    for event in _history(case, command.volunteer):
+        if isinstance(event, TrainingCompleted | TrainingVoided):
+            same = (event.tier, event.content, event.provider, event.completed_on) == wanted
+            standing += same if isinstance(event, TrainingCompleted) else -same
+    if standing < 1:
+        return refuse(Rejection.UNKNOWN_TRAINING, "content", command.content)
     return [
-        OrganisationJoined(
+        TrainingVoided(
             **case.said(command.occurred_at),
             volunteer=command.volunteer,
-            organisation=command.organisation,
-            joined_on=command.joined_on,
-        )
-    ]
-
-
-def leave_organisation(command: LeaveOrganisation, case: Case) -> Decision:
-    if not case.knows("volunteer", command.volunteer):
-        return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", command.volunteer)
-    if not case.knows("organisation", command.organisation):
-        return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", command.organisation)
-    if case.is_future(command.occurred_at):
-        return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
-    if case.is_future_day(command.left_on):
-        return refuse(Rejection.FUTURE, "left_on", command.left_on)
-    if not _is_member(case, command.volunteer, command.organisation):
-        return refuse(Rejection.NOT_A_MEMBER, "organisation", command.organisation)
-    return [
-        OrganisationLeft(
-            **case.said(command.occurred_at),
-            volunteer=command.volunteer,
-            organisation=command.organisation,
-            left_on=command.left_on,
-        )
-    ]
-
-
-def found_organisation(command: FoundOrganisation, case: Case) -> Decision:
-    if command.parent is not None and not case.knows("organisation", command.parent):
-        return refuse(Rejection.UNKNOWN_ORGANISATION, "parent", command.parent)
-    if case.is_future(command.occurred_at):
-        return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
-    if case.knows("organisation", command.organisation):
-        return refuse(Rejection.ALREADY_FOUNDED, "organisation", command.organisation)
-    return [
-        OrganisationFounded(
-            **case.said(command.occurred_at),
-            organisation=command.organisation,
-            kind=command.kind,
-            parent=command.parent,
+            tier=command.tier,
+            content=command.content,
+            provider=command.provider,
+            completed_on=command.completed_on,
+            reason=command.reason,
         )
     ]

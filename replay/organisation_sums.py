@@ -1,0 +1,128 @@
+"""Organisation sums: what was done in every organisation, and by its members, under any axes.
+
+What belongs to an organisation is told by days, of stations, projects, members and the tree itself, and its volunteers
+are counted once each; no row of the read models could say all that. So it is replayed (`projections/belonging.py`),
+which takes about as long as any other replay, for all organisations at once. The last results are kept: positions never
+change what they mean, and rules are named by their digest. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from datetime import date
+from typing import Literal, NamedTuple, get_args
+
+from ledger.database import Database
+from ledger.names import Position
+from projections.belonging import Placed, add_up, spans_of
+from projections.facts import Facts
+from projections.organisations import Book, Group, Led, Membership, belonging_of
+from projections.rule_table import rule_table
+from projections.rules import RuleTimeline
+from projections.schema import Longs
+from replay.belonging_events import Places, read_members, read_places
+from replay.published import Rules
+from replay.replays import Replays
+
+KEPT = 8
+"""Results that are kept: a megabyte or a few each."""
+
+
+What = Literal["places", "projects", "members"]
+"""What is added up: what belongs to organisations by station (and by project, where the station has none); what was
+done in the projects they lead, wherever it was; or what their members did on the days of their membership.
+"""
+WHAT: tuple[What, ...] = get_args(What)
+
+
+class Sums(NamedTuple):
+    """Sums of all groups: int64[groups, years, YEAR_SLOTS, GROUP_COLUMNS]."""
+
+    groups: dict[Group, int]
+    sums: Longs
+    first_year: int
+
+
+class OrganisationSums:
+    """Sums of one ledger's organisations."""
+
+    def __init__(self, database: Database, replays: Replays) -> None:
+        self._database = database
+        self._replays = replays
+        self._kept: OrderedDict[tuple[int, str, int, What], Sums] = OrderedDict()
+        self._one_at_a_time = threading.Lock()
+
+    def of(self, known_at: Position, rules: Rules, valid_until: int, what: What) -> Sums:
+        """Return sums of results dated up to the day `valid_until`.
+
+        Raises:
+            replay.archive.ArchiveError: the archive cannot be read.
+        """
+        key = int(known_at), rules.digest, valid_until, what
+        with self._one_at_a_time:
+            if key not in self._kept:
+                self._kept[key] = self._added_up(known_at, rules.timeline(), valid_until, what)
+            self._kept.move_to_end(key)
+            found = self._kept[key]
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return found
+
+    def _added_up(self, known_at: Position, timeline: RuleTimeline, valid_until: int, what: What) -> Sums:
+        facts = self._replays.facts(known_at)
+        with self._database.pool.connection() as connection:
+            places = read_places(connection, known_at)
+            members = read_members(connection, places.tree, known_at) if what == "members" else {}
+        return sums_of(facts, places, members, timeline, valid_until, what, threads=os.cpu_count() or 1)
+
+
+def sums_of(
+    facts: Facts,
+    places: Places,
+    members: dict[str, list[Membership]],
+    timeline: RuleTimeline,
+    valid_until: int,
+    what: What,
+    *,
+    threads: int = 1,
+) -> Sums:
+    """Add up what belongs to organisations; `members`: everybody's memberships, where it is about them."""
+    book = Book(places.tree)
+    if what == "members":
+        placed = _members(book, facts, members)
+    else:
+        placed = _places(book, facts, places, timeline, by_stations=what == "places")
+    found = add_up(
+        facts.ordered(facts.resolved(), threads=threads),
+        facts.volunteer_table(),
+        facts.station_kinds(),
+        rule_table(timeline, facts.projects.number),
+        facts.served_counts(),
+        placed,
+        valid_until,
+        threads=threads,
+    )
+    return Sums(book.groups, found.sums, found.first_year)
+
+
+_NOWHERE = spans_of(())
+
+
+def _places(book: Book, facts: Facts, places: Places, timeline: RuleTimeline, *, by_stations: bool) -> Placed:
+    of_stations, of_projects = places.leaders(timeline)
+    stations, projects = (
+        book.spans(names.texts(), {name: _belonging(led) for name, led in of.items()})
+        for names, of in ((facts.stations, of_stations if by_stations else {}), (facts.projects, of_projects))
+    )
+    return Placed(stations, projects, _NOWHERE, book.routes(), book.no_route, members=False)
+
+
+def _belonging(led: Led) -> list[tuple[date, frozenset[str]]]:
+    return [(since, frozenset([organisation] if organisation else [])) for since, organisation in led]
+
+
+def _members(book: Book, facts: Facts, members: dict[str, list[Membership]]) -> Placed:
+    spans = book.spans(facts.volunteers.texts(), {name: belonging_of(found) for name, found in members.items()})
+    return Placed(_NOWHERE, _NOWHERE, spans, book.routes(), book.no_route, members=True)

@@ -1,0 +1,170 @@
+"""A volunteer's own view, under any axes: made of the same kernels and events as every other answer.
+
+What else may be pending (requests that wait for approval, honours that were announced) belongs into `_pending`. Nothing
+here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from ledger.database import Database
+from ledger.names import Position
+from projections.calendar import day_number, day_of_number, months_later
+from projections.organisations import memberships, said_by
+from projections.rules import RuleSet, RuleTimeline, Threshold
+from projections.schema import (
+    COUNTED,
+    CREDITED,
+    DAY,
+    FIRST,
+    IN_DISPUTE,
+    NO_DAY,
+    RAW,
+    ROW,
+    SCANNED,
+    TIERS,
+    VOID,
+    Array,
+    Ints,
+)
+from replay.answers import HonorReached, VolunteerHours
+from replay.belonging_events import read_places
+from replay.overview_answers import MembershipShown, Overview, Pending, PendingShift, PlaceHours, Progress
+from replay.reading import Axes, Known, history_of, read_volunteer
+from replay.touched import Shift
+from replay.traces import is_scanned
+from replay.volunteers import hours_of
+
+
+def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Overview:
+    """Return a volunteer's own view on `valid_at`, by default `today`.
+
+    Raises:
+        replay.reading.UnknownNameError: nobody of this number was registered then. store.NoGenerationError
+    """
+    day = axes.valid_at or today
+    known = read_volunteer(database, volunteer, axes)
+    history = history_of(database.log, known)
+    hours = hours_of(known, axes, history)
+    with database.pool.connection() as connection:
+        tree = read_places(connection, Position(known.position)).tree
+    tables = known.circle.tables
+    pieces = tables.pieces(volunteer, known.timeline)
+    pieces = pieces[pieces[:, DAY] <= axes.valid_until]
+    rows = tables.table.rows[pieces[:, ROW]]
+    reached = [one for one in hours.honors if one.reached_on <= day]
+    return Overview(
+        **dict(known.basis),
+        day=day,
+        volunteer=volunteer,
+        registered_on=hours.registered_on,
+        opening_balance=hours.opening_balance,
+        total=hours.total,
+        years=hours.years,
+        stations=_places(pieces, tables.table.station[pieces[:, ROW]], rows, tables.station_names.texts()),
+        projects=_places(pieces, tables.table.project[pieces[:, ROW]], rows, tables.project_names.texts()),
+        honors=reached,
+        progress=list(_progress(known, hours, reached, day)),
+        pending=_pending(tables.shifts),
+        memberships=[
+            MembershipShown(
+                organisation=one.organisation, since=one.since, until=None if one.until == date.max else one.until
+            )
+            for one in memberships(tree, said_by(event for _, event in history))
+        ],
+        trainings=hours.trainings,
+    )
+
+
+def _places(pieces: Ints, numbers: Ints, rows: Ints, names: list[str]) -> list[PlaceHours]:
+    """Add pieces up by station or project, the most hours first."""
+    found = [
+        _place(names[number] if number >= 0 else None, pieces, rows, np.asarray(numbers == number))
+        for number in set(numbers.tolist())
+    ]
+    return sorted(found, key=lambda one: (-one.credited_minutes, one.name or ""))
+
+
+def _place(name: str | None, pieces: Ints, rows: Ints, chosen: Array) -> PlaceHours:
+    here = pieces[chosen]
+    shifts, raw, counted, credited = (int(here[:, column].sum()) for column in (FIRST, RAW, COUNTED, CREDITED))
+    scanned = int(here[rows[chosen, SCANNED] == 1, CREDITED].sum())
+    return PlaceHours(
+        name=name,
+        shifts=shifts,
+        raw_minutes=raw,
+        counted_minutes=counted,
+        credited_minutes=credited,
+        scanned_minutes=scanned,
+        attested_minutes=credited - scanned,
+    )
+
+
+# --- the way to what is not reached ---------------------------------------------------------------------------------
+
+
+def _progress(known: Known, hours: VolunteerHours, reached: list[HonorReached], day: date) -> Iterator[Progress]:
+    """Yield the honours of the rules in force on a day that are not reached on it, in the order of the rules."""
+    done = {one.honor for one in reached}
+    ahead = {one.honor: one.reached_on for one in hours.honors}
+    for honor in _rules_on(known.timeline, day).honors:
+        if honor.id not in done:
+            yield _missing(known, hours, honor, day, ahead.get(honor.id))
+
+
+def _rules_on(timeline: RuleTimeline, day: date) -> RuleSet:
+    in_force = [rules for rules in timeline.rule_sets if rules.holds_from <= day]
+    return in_force[-1] if in_force else timeline.rule_sets[0]
+
+
+def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, reached_on: date | None) -> Progress:
+    person = known.person
+    minutes = hours.total.scanned_minutes if honor.grade == "scanned" else hours.total.credited_minutes
+    tenure_on = None
+    if honor.tenure_months_min and person.registered != NO_DAY:
+        tenure_on = day_of_number(months_later(person.registered, honor.tenure_months_min))
+    trained = honor.training_tier_min is None or person.trained[TIERS[honor.training_tier_min] - 1] <= day_number(day)
+    return Progress(
+        honor=honor.id,
+        title=honor.title,
+        grade=honor.grade,
+        credited_minutes_min=honor.credited_minutes_min,
+        minutes=minutes,
+        minutes_missing=max(0, honor.credited_minutes_min - minutes),
+        tenure_on=tenure_on,
+        tenure_missing=tenure_on is not None and tenure_on > day,
+        training_tier_min=honor.training_tier_min,
+        training_missing=not trained,
+        reached_on=reached_on,
+    )
+
+
+# --- what is pending ------------------------------------------------------------------------------------------------
+
+
+def _pending(shifts: Iterable[Shift]) -> Pending:
+    """Return the shifts that wait for something, the latest first."""
+    standing = [shift for shift in shifts if not shift.flags & VOID]
+    standing.sort(key=lambda shift: (shift.check_in or 0, shift.shift.int), reverse=True)
+    return Pending(
+        open_shifts=[_shift(shift) for shift in standing if shift.check_in and not shift.check_out],
+        disputes=[_shift(shift) for shift in standing if shift.flags & IN_DISPUTE],
+    )
+
+
+def _shift(shift: Shift) -> PendingShift:
+    return PendingShift(
+        shift=shift.shift,
+        station=shift.station,
+        check_in=_instant(shift.check_in),
+        check_out=_instant(shift.check_out),
+        grade="scanned" if is_scanned(shift) else "attested",
+    )
+
+
+def _instant(instant: int | None) -> datetime | None:
+    return datetime.fromtimestamp(instant, UTC) if instant else None
