@@ -45,7 +45,11 @@ class Basis(Answer):
 
 
 class HoursRow(Linked):
-    """Service hours of a year, or of all years with the opening balance."""
+    """Service hours of a year, or of all years with the opening balance.
+
+    Credited minutes are scanned or attested; of these, the late ones were recorded too late (Order 67, Art. 11), which
+    takes nothing away.
+    """
 
     year: int | None
     shifts: int
@@ -54,6 +58,8 @@ class HoursRow(Linked):
     credited_minutes: int
     scanned_minutes: int
     attested_minutes: int
+    late_scanned_minutes: int
+    late_attested_minutes: int
 
 
 class OpeningBalance(Answer):
