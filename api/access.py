@@ -4,7 +4,7 @@
     corrector       the records of volunteers and shifts: late entries, corrections, disputes, balances, caps, training
     honors-officer  honours: announced, objected to, awarded, revoked
     analyst         trying out rules
-    auditor         reading, and nothing else: the whole log, under any axes
+    auditor         reading, the whole log, under any axes; and looking for anomalies, which others are not shown
     reader          the same; for programs that show hours
     staff           what the first three may, and organisations, stations and projects
     admin           everything
@@ -38,6 +38,7 @@ class Right(StrEnum):
 
     READ = "read"
     TRY_RULES = "try out rules"
+    AUDIT = "look for anomalies"
     CHANGE_GENERATIONS = "change what answers"
     STOP_ANY_JOB = "stop anybody's work"
     IMPORT = "mark events as old records"
@@ -110,6 +111,7 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
 ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
     Right.READ: frozenset(Role),
     Right.TRY_RULES: frozenset(Role) - {Role.STATION},
+    Right.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     Right.CHANGE_GENERATIONS: frozenset({Role.ADMIN}),
     Right.STOP_ANY_JOB: frozenset({Role.ADMIN}),
     Right.IMPORT: frozenset({Role.CORRECTOR, Role.STAFF, Role.ADMIN}),

@@ -63,7 +63,7 @@ def _entry_burst(_: Finding, figures: Mapping[str, int], name: Named, timeline: 
 def _same_person(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
     return (
         f"{name('actor')} entered or decided on {figures['acts']} of the {figures['of']} shifts of {name('volunteer')} "
-        "that anybody did in the year"
+        "that people entered or decided on in the year"
     )
 
 
