@@ -245,7 +245,7 @@ def _of_stays(facts: Facts, timeline: RuleTimeline, valid_until: int) -> Iterato
     yield from meetings.two_stations(served, timeline.anomalies)
     yield from meetings.travel_time(served, timeline.anomalies)
     yield from stays.long_shifts(served, timeline.anomalies)
-    yield from stays.over_cap(served, table, timeline, credited, valid_until)
+    yield from stays.over_cap(served, table, volunteers, timeline, credited, valid_until)
     yield from entries.round_numbers(served, facts.shifts, timeline.anomalies, timeline.time_zone)
 
 

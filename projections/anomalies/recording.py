@@ -21,7 +21,6 @@ from projections.schema import (
     IMPORTED,
     MOVED,
     NO_INSTANT,
-    NONE,
     REPLACES,
     SCANNED_IN,
     SCANNED_OUT,
@@ -55,17 +54,12 @@ def late_uploads(events: Recorded, shifts: ResolvedShifts, rules: AnomalyRules, 
     delay = delays(events)
     rows = np.flatnonzero(are_scans(events) & (delay > rules.upload_hours_max * 3_600))
     rows = rows[shifts.flags[events.shift[rows]] & VOID == 0]
-    rows = rows[np.lexsort((events.position[rows], events.shift[rows]))]
-    begins = np.flatnonzero(np.diff(events.shift[rows], prepend=NONE - 1))
-    days = local_days(events.occurred_at[rows], zone)
     found = []
-    for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(rows)], strict=True):
-        of_shift = rows[begin:end]
-        shift = int(events.shift[of_shift[0]])
+    for shift, of_shift in _groups(events.shift[rows], rows):
         found.append(
             Finding(
                 "late-upload",
-                int(days[begin:end].max()),
+                int(local_days(events.occurred_at[of_shift], zone).max()),
                 (int(delay[of_shift].max()),),
                 (shift,),
                 tuple(events.position[of_shift].tolist()),
@@ -183,6 +177,6 @@ def _place(station: Array, instants: Array, zone: str) -> Array:
 def _groups(keys: Array, values: Array) -> Iterator[tuple[int, Array]]:
     """Yield each key with its values, in order."""
     order = np.argsort(keys, kind="stable")
-    begins = np.flatnonzero(np.diff(keys[order], prepend=-1))
-    for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(keys)], strict=True):
-        yield int(keys[order[begin]]), values[order[begin:end]]
+    known, begins = np.unique(keys[order], return_index=True)
+    for key, of_key in zip(known.tolist(), np.split(order, begins[1:]), strict=False):  # of no keys there is one split
+        yield key, values[of_key]

@@ -10,7 +10,7 @@ from projections.anomalies.findings import Finding, Stays
 from projections.anomaly_rules import AnomalyRules
 from projections.local_days import local_minutes
 from projections.rules import RuleTimeline
-from projections.schema import CAPPED, DAY, NONE, ROW, Array, Ints, ShiftTable
+from projections.schema import CAPPED, DAY, NONE, ROW, Array, Ints, ShiftTable, VolunteerTable
 
 _CLOCKS = 60
 """Minutes by which a day may be longer or shorter than it seems, where clocks are changed."""
@@ -28,19 +28,28 @@ def long_shifts(stays: Stays, rules: AnomalyRules) -> list[Finding]:
 
 
 def over_cap(
-    stays: Stays, table: ShiftTable, timeline: RuleTimeline, pieces_of: Callable[[int], Ints], valid_until: int
+    stays: Stays,
+    table: ShiftTable,
+    raises: VolunteerTable,
+    timeline: RuleTimeline,
+    pieces_of: Callable[[int], Ints],
+    valid_until: int,
 ) -> list[Finding]:
     """Find volunteers who lost minutes to the cap of the day on many days in a row.
 
     Crediting everybody anew takes a while, so it is done for those alone who may have been over the cap so often.
 
     Args:
+        raises: raises of the cap; one of fewer minutes lowers it.
         pieces_of: returns a volunteer's pieces under the timeline, as projections.read_models.pieces_of.
     """
     days_in_row = timeline.anomalies.cap_days_in_row
     least = min(rules.day_minutes_max for rules in timeline.rule_sets) - _CLOCKS
+    missing = max(rules.missing_check_out_minutes for rules in timeline.rule_sets)
+    stays = stays._replace(end=np.where(stays.end == NONE, stays.start + missing, stays.end))
     found = []
-    for volunteer in _full_days_in_row(stays, timeline.time_zone, least, days_in_row):
+    lowered = np.repeat(np.arange(len(raises.raises) - 1), np.diff(raises.raises))[raises.raise_minutes < least]
+    for volunteer in sorted({*_full_days_in_row(stays, timeline.time_zone, least, days_in_row), *lowered.tolist()}):
         pieces = pieces_of(volunteer)
         pieces = pieces[(pieces[:, CAPPED] > 0) & (pieces[:, DAY] <= valid_until)]
         pieces = pieces[np.argsort(pieces[:, DAY], kind="stable")]
