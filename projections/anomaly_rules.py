@@ -32,12 +32,13 @@ class AnomalyRules(BaseModel):
     burst_minutes: Minutes = 15
     burst_entries_min: Count = 5
     """So many shifts entered by one person within so many minutes."""
-    same_person_acts_min: Count = 8
+    same_person_entries_min: Count = 6
+    same_person_decisions_min: Count = 12
     same_person_percent_min: Percent = 60
-    """Of all that is entered or decided in favour of a volunteer in a year: so much by one person, and so often."""
+    """Of a volunteer's shifts that were entered in a year, or decided on, so many by one person, and so many of all."""
     round_shifts_min: Count = 3
-    round_percent_min: Percent = 80
-    """Of the instants of so many shifts of a volunteer, so many are full hours."""
+    round_percent_min: Percent = 70
+    """Of the instants of so many shifts of a volunteer, or of those that were typed, so many are full hours."""
     upload_hours_max: Annotated[int, Field(strict=True, ge=1, le=87_600)] = 72
     """A scan that arrives later is told."""
     clock_seconds: Annotated[int, Field(strict=True, ge=1, le=3_600)] = 60

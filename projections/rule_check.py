@@ -145,7 +145,8 @@ class _Check:
         usual = (
             ("burst_entries_min", 2, "a single entry would be a burst"),
             ("round_shifts_min", 2, "a single shift on full hours would be told"),
-            ("same_person_acts_min", 2, "whoever enters a single shift would be told"),
+            ("same_person_entries_min", 2, "whoever enters a single shift would be told"),
+            ("same_person_decisions_min", 2, "whoever corrects a single shift would be told"),
             ("clock_scans_min", 2, "a single scan sent late would make a clock wrong"),
             ("round_percent_min", 50, "of entries by the quarter of an hour one in four is on a full hour by chance"),
             ("long_shift_minutes", min(caps), "shifts within the cap of the day would be told"),

@@ -61,17 +61,18 @@ def _entry_burst(_: Finding, figures: Mapping[str, int], name: Named, timeline: 
 
 
 def _same_person(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
+    did, done = ("entered", "were entered") if figures["entered"] else ("decided on", "were decided on")
     return (
-        f"{name('actor')} entered or decided on {figures['acts']} of the {figures['of']} shifts of {name('volunteer')} "
-        "that people entered or decided on in the year"
+        f"{name('actor')} {did} {figures['shifts']} of {name('volunteer')}'s {figures['of']} shifts that {done} in "
+        "the year"
     )
 
 
 def _round_numbers(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
-    which = "attested shifts" if figures["attested_only"] else "shifts"
+    which = "that were typed for" if figures["typed_only"] else "of"
     return (
-        f"{figures['instants']} of the {figures['of']} check-ins and check-outs of {name('volunteer')}'s {which} of "
-        "the year are on full hours"
+        f"{figures['instants']} of the {figures['of']} check-ins and check-outs {which} {name('volunteer')} in the "
+        "year are on full hours"
     )
 
 

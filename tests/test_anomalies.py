@@ -258,34 +258,36 @@ def test_a_burst_is_every_entry_in_a_window_that_holds_enough(acts: Acts, least:
 @patiently
 @given(many_acts(), st.integers(1, 4), st.integers(1, 100))
 def test_the_same_person_is_whoever_did_enough_of_all_that_was_done(acts: Acts, least: int, percent: int) -> None:
-    done: dict[int, set[tuple[int, int]]] = {0: set(), 1: set()}  # of a volunteer: actor, and what it was about
-    for position, _, _, by, volunteer, shift in zip(*(column.tolist() for column in acts), strict=True):
-        done[volunteer].add((by, shift if shift != NONE else -position))
+    done: dict[tuple[int, bool], set[tuple[int, int]]] = defaultdict(set)  # of a volunteer: actor, and about what
+    for position, _, code, by, volunteer, shift in zip(*(column.tolist() for column in acts), strict=True):
+        done[volunteer, code == ENTERED].add((by, shift if shift != NONE else -position))
     expected = set()
-    for volunteer, things in done.items():
+    for (volunteer, entered), things in done.items():
         for actor in (0, 1):
             mine = sum(by == actor for by, _ in things)
-            if mine >= least and mine * 100 >= percent * len(things):
-                expected.add((actor, volunteer, mine, len(things)))
-    asked = AnomalyRules(same_person_acts_min=least, same_person_percent_min=percent)
+            if mine >= (least if entered else least + 1) and mine * 100 >= percent * len(things):
+                expected.add((actor, volunteer, mine, len(things), int(entered)))
+    asked = AnomalyRules(
+        same_person_entries_min=least, same_person_decisions_min=least + 1, same_person_percent_min=percent
+    )
     found = entries.same_person(acts, asked, SHANGHAI)
     assert {(each.actor, each.volunteer, *each.figures) for each in found} == expected
 
 
 @patiently
 @given(many_stays(step=20), st.integers(1, 3), st.integers(1, 100))
-def test_round_numbers_are_counted_over_all_shifts_and_else_over_attested_ones(
+def test_round_numbers_are_counted_over_all_instants_and_else_over_typed_ones(
     given_stays: list[Stay], least: int, percent: int
 ) -> None:
     expected = set()
     for who in range(3):
         mine = [one for one in given_stays if one.volunteer == who and not one.void]
-        for attested_only in (0, 1):
-            some = [one for one in mine if not (attested_only and one.scanned)]
+        for typed_only in (0, 1):
+            some = [one for one in mine if not (typed_only and one.scanned)]
             instants = [at for one in some for at in (one.start, one.end) if at is not None]
             hits = sum(at % 60 == 0 for at in instants)  # MORNING is a full hour
             if len(some) >= least and hits * 100 >= percent * len(instants):
-                expected.add((who, hits, len(instants), attested_only))
+                expected.add((who, hits, len(instants), typed_only))
                 break
     asked = AnomalyRules(round_shifts_min=least, round_percent_min=percent)
     found = entries.round_numbers(served(given_stays), resolved(given_stays), asked, SHANGHAI)

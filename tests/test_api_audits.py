@@ -99,7 +99,7 @@ def test_findings_follow_the_three_axes(served: Served, sold: dict[str, Any]) ->
     volunteer = sold["volunteer"]
     served.get("/v1/anomalies", role=Role.AUDITOR)
     enough = found(served, volunteer=volunteer, known_at=sold["before"] + 10)  # two events each: five shifts
-    assert {one["kind"] for one in enough["anomalies"]} == {"entry-burst", "round-numbers", "late-entry"}
+    assert kinds(enough) == {"entry-burst", "round-numbers", "late-entry"}
     until = found(served, volunteer=volunteer, valid_at=f"{YEAR}-03-02")
     assert (kinds(until), until["counts"]["late-entry"]) == ({"late-entry"}, 2)
     text = DEFAULT_RULES.read_text("utf-8").replace("burst_entries_min = 5 ", "burst_entries_min = 11 ")

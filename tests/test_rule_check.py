@@ -72,7 +72,8 @@ def test_sound_rules_have_no_findings_and_the_federation_s_own_no_errors() -> No
     [
         ("burst_entries_min = 1", "a single entry would be a burst; write 2 at least"),
         ("round_shifts_min = 1", "a single shift on full hours would be told; write 2 at least"),
-        ("same_person_acts_min = 1", "whoever enters a single shift would be told; write 2 at least"),
+        ("same_person_entries_min = 1", "whoever enters a single shift would be told; write 2 at least"),
+        ("same_person_decisions_min = 1", "whoever corrects a single shift would be told; write 2 at least"),
         ("clock_scans_min = 1", "a single scan sent late would make a clock wrong; write 2 at least"),
         (
             "round_percent_min = 20",

@@ -6,12 +6,14 @@ looked at by nobody here: one person brings in thousands at once, and should.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from projections.anomalies.findings import ENTERED, Acts, Finding, Stays
 from projections.anomaly_rules import AnomalyRules
 from projections.local_days import local_days, local_minutes
-from projections.schema import NO_INSTANT, NONE, Array, Ints, ResolvedShifts
+from projections.schema import NO_INSTANT, NONE, SCANNED_IN, SCANNED_OUT, Array, Ints, Longs, ResolvedShifts
 
 
 def entry_bursts(acts: Acts, rules: AnomalyRules, zone: str) -> list[Finding]:
@@ -58,75 +60,82 @@ def _joined(begins: list[int], length: int) -> list[tuple[int, int]]:
 
 
 def same_person(acts: Acts, rules: AnomalyRules, zone: str) -> list[Finding]:
-    """Find people who entered or decided, in one year, most of what there was to enter or decide about a volunteer.
+    """Find people who entered, in one year, most of what was entered of a volunteer's shifts; or who decided most of
+    what was decided: corrections, reinstatements, disputes settled, raises of the cap.
 
-    Whatever one person does about one shift is one act; each raise of a cap is one of its own.
+    Whatever one person enters about one shift is one act, and so are all decisions; each raise of a cap is one of its
+    own. The two are told apart because deciding about the volunteers of a federation is somebody's daily work.
     """
+    entered = acts.code == ENTERED
+    parts = ((entered, rules.same_person_entries_min), (~entered, rules.same_person_decisions_min))
+    return [finding for chosen, least in parts for finding in _same_person(acts.where(chosen), least, rules, zone)]
+
+
+def _same_person(acts: Acts, least: int, rules: AnomalyRules, zone: str) -> Iterator[Finding]:
     acts = acts.where(_firsts(acts.actor, np.where(acts.shift == NONE, -acts.position, acts.shift)))
-    year = _years(local_days(acts.recorded_at, zone))
-    about = acts.volunteer.astype(np.int64) << 16 | year
+    about = acts.volunteer.astype(np.int64) << 16 | _years(local_days(acts.recorded_at, zone))
     order = np.lexsort((acts.position, acts.actor, about))
     acts, about = acts.where(order), about[order]
     begins = _begins(about, acts.actor)
     counts = np.diff(np.append(begins, len(about)))
     subjects, totals = np.unique(about, return_counts=True)
     total = totals[np.searchsorted(subjects, about[begins])]
-    often = (counts >= rules.same_person_acts_min) & (counts * 100 >= rules.same_person_percent_min * total)
-    found = []
+    often = (counts >= least) & (counts * 100 >= rules.same_person_percent_min * total)
     for begin, number, of in zip(*(column[often].tolist() for column in (begins, counts, total)), strict=True):
         mine = acts.where(np.arange(begin, begin + number))
         shifts = dict.fromkeys(mine.shift[mine.shift != NONE].tolist())
-        found.append(
-            Finding(
-                "same-person",
-                int(local_days(mine.recorded_at[-1:], zone)[0]),
-                (number, of),
-                tuple(shifts),
-                tuple(mine.position.tolist()),
-                volunteer=int(mine.volunteer[0]),
-                actor=int(mine.actor[0]),
-            )
+        yield Finding(
+            "same-person",
+            int(local_days(mine.recorded_at[-1:], zone)[0]),
+            (number, of, int(mine.code[0] == ENTERED)),
+            tuple(shifts),
+            tuple(mine.position.tolist()),
+            volunteer=int(mine.volunteer[0]),
+            actor=int(mine.actor[0]),
         )
-    return found
 
 
 def round_numbers(stays: Stays, shifts: ResolvedShifts, rules: AnomalyRules, zone: str) -> list[Finding]:
-    """Find volunteers whose shifts of a year begin and end on full hours too often: all of them, or else those that
-    were attested.
+    """Find volunteers whose shifts of a year begin and end on full hours too often: by all instants, or else by those
+    that were typed, in entries and corrections.
     """
-    year = _years(stays.day)
-    instants, full = np.zeros((2, len(year)), np.int64)
-    for column in (shifts.check_in[stays.shift], shifts.check_out[stays.shift]):
-        known = column != NO_INSTANT
-        instants += known
-        full += known & (local_minutes(column, zone) % 60 == 0)
-    begins = _begins(stays.volunteer.astype(np.int64) << 16 | year) if len(year) else np.empty(0, np.int64)
+    group = stays.volunteer.astype(np.int64) << 16 | _years(stays.day)
     told: set[int] = set()
     found: list[Finding] = []
-    for attested_only in (0, 1):
-        counted = (stays.scanned == 0) if attested_only else np.ones(len(year), bool)
-        number, hits, of = (
-            np.add.reduceat(column * counted, begins) if len(begins) else begins
-            for column in (np.ones(len(year), np.int64), full, instants)
-        )
-        often = (number >= rules.round_shifts_min) & (of > 0) & (hits * 100 >= rules.round_percent_min * of)
-        for group in np.flatnonzero(often).tolist():
-            if group in told:
+    for typed_only in (0, 1):
+        instants, full = _full_hours(stays, shifts, zone, typed_only=bool(typed_only))
+        rows = np.flatnonzero(instants)
+        begins = _begins(group[rows])
+        for of_group in np.split(rows, begins[1:]):
+            hits, of = int(full[of_group].sum()), int(instants[of_group].sum())
+            if len(of_group) < max(rules.round_shifts_min, 1) or hits * 100 < rules.round_percent_min * of:
                 continue
-            told.add(group)
-            end = begins[group + 1] if group + 1 < len(begins) else len(year)
-            rows = np.arange(begins[group], end)
-            rows = rows[counted[rows] & (full[rows] > 0)]
-            found.append(
-                Finding(
-                    "round-numbers",
-                    int(stays.day[rows[-1]]),
-                    (int(hits[group]), int(of[group]), attested_only),
-                    tuple(stays.shift[rows].tolist()),
-                    volunteer=int(stays.volunteer[rows[0]]),
+            if (key := int(group[of_group[0]])) not in told:
+                told.add(key)
+                behind = of_group[full[of_group] > 0]
+                found.append(
+                    Finding(
+                        "round-numbers",
+                        int(stays.day[behind[-1]]),
+                        (hits, of, typed_only),
+                        tuple(stays.shift[behind].tolist()),
+                        volunteer=int(stays.volunteer[behind[0]]),
+                    )
                 )
-            )
     return found
+
+
+def _full_hours(stays: Stays, shifts: ResolvedShifts, zone: str, *, typed_only: bool) -> tuple[Longs, Longs]:
+    """Return how many instants each shift has, and how many of them are full hours."""
+    instants, full = np.zeros((2, len(stays.shift)), np.int64)
+    for column, scanned in ((shifts.check_in, SCANNED_IN), (shifts.check_out, SCANNED_OUT)):
+        of_stay = column[stays.shift]
+        counted = of_stay != NO_INSTANT
+        if typed_only:
+            counted &= shifts.flags[stays.shift] & scanned == 0
+        instants += counted
+        full += counted & (local_minutes(of_stay, zone) % 60 == 0)
+    return instants, full
 
 
 def _firsts(*keys: Array) -> Array:

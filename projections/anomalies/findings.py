@@ -29,8 +29,8 @@ FIGURES: Final[dict[Kind, tuple[str, ...]]] = {
     "long-shift": ("minutes",),
     "over-cap": ("days", "minutes"),
     "entry-burst": ("entries", "seconds", "volunteers"),
-    "same-person": ("acts", "of"),
-    "round-numbers": ("instants", "of", "attested_only"),
+    "same-person": ("shifts", "of", "entered"),
+    "round-numbers": ("instants", "of", "typed_only"),
     "late-upload": ("seconds",),
     "late-entry": ("minutes", "days", "scanned"),
     "wrong-clock": ("scans_ahead", "seconds_ahead", "check_outs_first", "scans_off", "of", "seconds_off"),
@@ -65,7 +65,6 @@ class Stays(NamedTuple):
     station: Ints
     start: Ints
     end: Ints
-    scanned: Ints
     day: Ints
 
 
@@ -81,7 +80,6 @@ def stays_of(table: ShiftTable, zone: str, valid_until: int = NO_DAY) -> Stays:
         station=table.station[order],
         start=table.start[order],
         end=table.end[order],
-        scanned=table.scanned[order],
         day=day[order],
     )
 
