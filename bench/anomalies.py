@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -148,7 +149,7 @@ class Findings:
 
     def _names(self, shifts: Iterable[int]) -> Things:
         owned = (self._found.ids[shift] for shift in shifts)
-        return {(self._found.volunteers[owner], str(shift)) for owner, shift in owned}
+        return {(self._found.volunteers[owner], str(UUID(int=shift))) for owner, shift in owned}
 
 
 def rows(truth: Truth, findings: Findings, timeline: RuleTimeline) -> list[Row]:

@@ -79,7 +79,7 @@ class Found:
     volunteers: list[str]
     stations: list[str]
     actors: list[str]
-    ids: dict[int, tuple[int, UUID]]  # of each shift behind any finding: volunteer and id
+    ids: dict[int, tuple[int, int]]  # of each shift behind any finding: volunteer, and the id as a number
 
     def name(self, finding: Finding, field: str) -> str | None:
         """Return whom or what a field of a finding names."""
@@ -210,7 +210,7 @@ class AnomalyReader:
         name = partial(found.name, finding)
         listed = finding.shifts[:LISTED_MAX]
         owned = [found.ids[shift] for shift in listed]
-        shifts = [ShiftBehind(volunteer=found.volunteers[owner], shift=shift) for owner, shift in owned]
+        shifts = [ShiftBehind(volunteer=found.volunteers[owner], shift=UUID(int=shift)) for owner, shift in owned]
         positions: list[int] = list(finding.positions)
         if not positions:
             streams = [shift_stream(one.volunteer, one.shift) for one in shifts]
@@ -259,7 +259,7 @@ def _ordered(findings: Iterable[Finding], facts: Facts, people: list[str]) -> Fo
     owners = facts.shifts.volunteer[behind].tolist()
     high, low = (half.tolist() for half in facts.shift_keys(behind)) if len(behind) else ([], [])
     keys = zip(behind.tolist(), owners, high, low, strict=True)
-    ids = {shift: (owner, UUID(int=upper << 64 | lower)) for shift, owner, upper, lower in keys}
+    ids = {shift: (owner, upper << 64 | lower) for shift, owner, upper, lower in keys}
     found = Found([], [], facts.volunteers.texts(), facts.stations.texts(), people, ids)
     marked = sorted((_mark(found, finding), number) for number, finding in enumerate(findings))
     found.findings.extend(findings[number] for _, number in marked)
@@ -274,7 +274,7 @@ def _mark(found: Found, finding: Finding) -> _Mark:
         seen.update(f"|{found.name(finding, field) or ''}".encode())
     for shift in finding.shifts:
         owner, shift_id = found.ids[shift]
-        seen.update(found.volunteers[owner].encode() + shift_id.bytes)
+        seen.update(found.volunteers[owner].encode() + shift_id.to_bytes(16, "big"))
     for position in finding.positions:
         seen.update(position.to_bytes(8, "big"))
     return -finding.day, KINDS.index(finding.kind), seen.hexdigest()

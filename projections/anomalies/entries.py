@@ -106,10 +106,11 @@ def round_numbers(stays: Stays, shifts: ResolvedShifts, rules: AnomalyRules, zon
         instants, full = _full_hours(stays, shifts, zone, typed_only=bool(typed_only))
         rows = np.flatnonzero(instants)
         begins = _begins(group[rows])
-        for of_group in np.split(rows, begins[1:]):
-            hits, of = int(full[of_group].sum()), int(instants[of_group].sum())
-            if len(of_group) < max(rules.round_shifts_min, 1) or hits * 100 < rules.round_percent_min * of:
-                continue
+        ends = np.append(begins[1:], len(rows))
+        hits, of = (np.add.reduceat(column[rows], begins) if len(begins) else begins for column in (full, instants))
+        often = (ends - begins >= rules.round_shifts_min) & (hits * 100 >= rules.round_percent_min * of)
+        for number in np.flatnonzero(often).tolist():
+            of_group = rows[begins[number] : ends[number]]
             if (key := int(group[of_group[0]])) not in told:
                 told.add(key)
                 behind = of_group[full[of_group] > 0]
@@ -117,7 +118,7 @@ def round_numbers(stays: Stays, shifts: ResolvedShifts, rules: AnomalyRules, zon
                     Finding(
                         "round-numbers",
                         int(stays.day[behind[-1]]),
-                        (hits, of, typed_only),
+                        (int(hits[number]), int(of[number]), typed_only),
                         tuple(stays.shift[behind].tolist()),
                         volunteer=int(stays.volunteer[behind[0]]),
                     )
