@@ -168,7 +168,10 @@ class StationActivity(Basis):
 
 
 class StationShift(Linked):
-    """A shift's part in a station's day: `begins` says whether the shift, and its volunteer, count on this day."""
+    """A shift's part in a station's day: `begins` says whether the shift, and its volunteer, count on this day.
+
+    `late`: it was recorded too late (Order 67, Art. 11), which takes nothing away.
+    """
 
     volunteer: str
     shift: UUID
@@ -176,6 +179,7 @@ class StationShift(Linked):
     check_in: datetime
     check_out: datetime | None
     grade: Grade
+    late: bool
     begins: bool
     trace: Trace
     positions: list[int]

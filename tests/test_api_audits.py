@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -29,6 +30,7 @@ pytest_plugins = ["tests.api_fixtures"]
 
 CLERK = "person:clerk-9"
 YEAR = 2017
+ZONE = ZoneInfo("Asia/Shanghai")
 Told = list[dict[str, Any]]
 
 
@@ -189,7 +191,7 @@ def test_late_minutes_are_told_of_each_grade_and_listed_by_who_entered_them(serv
     position = served.ledger.log.head()
     hours = served.get(f"/v1/volunteers/{volunteer}", at_least=position).json()
     late = {row["year"]: (row["late_scanned_minutes"], row["late_attested_minutes"]) for row in hours["years"]}
-    assert late == {YEAR: (180, 300), now.astimezone().year: (0, 0)}
+    assert late == {YEAR: (180, 300), now.astimezone(ZONE).year: (0, 0)}
     assert (hours["total"]["late_scanned_minutes"], hours["total"]["late_attested_minutes"]) == (180, 300)
     assert hours["total"]["scanned_minutes"] >= 300
     told = found(served, volunteer=volunteer, kind="late-entry")["anomalies"]
@@ -198,6 +200,12 @@ def test_late_minutes_are_told_of_each_grade_and_listed_by_who_entered_them(serv
         (f"person:{Role.STAFF}", 180, 1),
     ]
     assert "10 working days are allowed" in told[0]["reason"]
+    explained = served.get(f"/v1/volunteers/{volunteer}/explanation", day=f"{YEAR}-06-02").json()["shifts"]
+    assert [shift["late"] for shift in explained] == [True]
+    today = served.get(f"/v1/stations/{STATION}/shifts", day=now.astimezone(ZONE).date(), limit=1000).json()["shifts"]
+    assert [shift["late"] for shift in today if shift["volunteer"] == volunteer] == [False]
+    june = served.get(f"/v1/stations/{STATION}/shifts", day=f"{YEAR}-06-01", limit=1000).json()["shifts"]
+    assert [shift["late"] for shift in june if shift["volunteer"] == volunteer] == [True]
     early = served.get(f"/v1/volunteers/{volunteer}", valid_at=f"{YEAR}-06-01").json()["total"]
     assert (early["late_scanned_minutes"], early["late_attested_minutes"]) == (180, 0)
 
