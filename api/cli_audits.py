@@ -8,7 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from api.cli_read import AxisTexts, print_basis, reading
-from api.cli_show import day, out, print_json, print_table
+from api.cli_show import Hours, day, out, print_json, print_table
 from api.mistakes import Mistake
 from api.service import OpenLedger
 from api.spot_check_files import as_csv, how_drawn
@@ -47,7 +47,8 @@ def anomalies(
         for one in found.anomalies
     ]
     told = [f"{known} {count}" for known, count in found.counts.items()]
-    caption = f"all: {', '.join(told)}"
+    late = ", ".join(f"{Hours(minutes)} {grade}" for grade, minutes in found.late_minutes.items())
+    caption = f"all: {', '.join(told)}\nrecorded late: {late}"
     if found.next_after:
         caption += f"\nmore: --after {found.next_after} --known-at {found.known_at}"
     print_table("Anomalies", ("day", "kind", "volunteer", "station", "by", "reason", "anomaly"), rows, caption)

@@ -34,6 +34,7 @@ from projections.schema import NO_DAY, NONE, Ints
 from projections.surrogates import Names
 from replay.anomaly_answers import Anomalies, Anomaly, EventBehind, ShiftBehind
 from replay.anomaly_words import figures_of, reason
+from replay.answers import Grade
 from replay.archive import Archive
 from replay.reading import Axes, UnknownNameError, basis_of, position_known, rules_used, snapshot
 from replay.recorded_events import actors, first_positions, read_acts, read_records
@@ -44,6 +45,7 @@ FOUND_KEPT = 2
 """Findings under so many axes are kept, for the next page."""
 MARK_FORM = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/({'|'.join(KINDS)})/([0-9a-f]{{16}})")
 """What `next_after` looks like: day, kind, and the finding's name."""
+_GRADES: tuple[Grade, Grade] = ("attested", "scanned")
 _MISSING = -1
 _Key = tuple[int, int, str]
 _Mark = tuple[int, int, str]
@@ -109,8 +111,8 @@ class Found:
         ]
 
     def _concerns(self, finding: Finding, volunteer: int) -> bool:
-        """Tell whether a finding about several volunteers is also about this one."""
-        return finding.volunteer == NONE and any(self.ids[shift][0] == volunteer for shift in finding.shifts)
+        """Tell whether a finding rests on a shift of this volunteer."""
+        return any(self.ids[shift][0] == volunteer for shift in finding.shifts)
 
 
 class AnomalyReader:
@@ -147,9 +149,13 @@ class AnomalyReader:
             if name is not None and name not in names:
                 raise UnknownNameError(kind, name)
         rows = found.chosen(asked)
-        counts = dict.fromkeys(KINDS, 0)
+        counts, late_minutes = dict.fromkeys(KINDS, 0), dict.fromkeys(_GRADES, 0)
         for row in rows:
-            counts[found.findings[row].kind] += 1
+            finding = found.findings[row]
+            counts[finding.kind] += 1
+            if finding.kind == "late-entry":
+                minutes, _, is_scanned = finding.figures
+                late_minutes[_GRADES[is_scanned]] += minutes
         rows = [row for row in rows if asked.kind in {None, found.findings[row].kind}]
         begin = 0 if behind is None else bisect_right([found.marks[row] for row in rows], behind)
         page = rows[begin : begin + limit]
@@ -158,6 +164,7 @@ class AnomalyReader:
             **dict(basis),
             thresholds=timeline.anomalies,
             counts=counts,
+            late_minutes=late_minutes,
             anomalies=[self._answer(found, row, known_at, timeline) for row in page],
             next_after=_mark_text(found.marks[page[-1]]) if more and page else None,
         )
@@ -199,7 +206,7 @@ class AnomalyReader:
         """Tell of late entries by which event the ledger first heard of each, and whose it is."""
         first = first_positions(events, np.array([finding.shifts[0] for finding in late], np.int64))
         positions = np.unique(first[first > 0])
-        by = dict(zip(positions.tolist(), actors(self._database, positions, names).tolist(), strict=True))
+        by = dict(zip(positions.tolist(), actors(self._database, positions, names).by.tolist(), strict=True))
         return [
             finding._replace(actor=by.get(at, NONE), positions=(at,) if at else ())
             for finding, at in zip(late, first.tolist(), strict=True)

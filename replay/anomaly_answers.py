@@ -7,7 +7,7 @@ from uuid import UUID
 
 from projections.anomalies.findings import Kind
 from projections.anomaly_rules import AnomalyRules
-from replay.answers import Basis, Linked
+from replay.answers import Basis, Grade, Linked
 
 
 class ShiftBehind(Linked):
@@ -47,11 +47,13 @@ class Anomaly(Linked):
 
 
 class Anomalies(Basis):
-    """Findings, the latest first, and how many there are of each kind. `next_after` continues the list; naming the
-    `known_at` of the first page keeps the following ones on the same knowledge.
+    """Findings, the latest first, and how many there are of each kind, whatever kind is asked for. `next_after`
+    continues the list; naming the `known_at` of the first page keeps the following ones on the same knowledge.
+    `late_minutes`: raw minutes of the late entries among them, by grade.
     """
 
     thresholds: AnomalyRules
     counts: dict[Kind, int]
+    late_minutes: dict[Grade, int]
     anomalies: list[Anomaly]
     next_after: str | None

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ledger.database import Database
-from projections.anomalies.findings import CORRECTED, ENTERED, RAISED, REINSTATED, SETTLED, Acts, Recorded
+from projections.anomalies.findings import APPROVED, CORRECTED, ENTERED, RAISED, REINSTATED, SETTLED, Acts, Recorded
 from projections.anomalies.recording import are_scans, count_scans, delays
 from projections.schema import (
     ATTESTED,
@@ -46,10 +46,12 @@ _ACTS = {CORRECTION: CORRECTED, REINSTATEMENT: REINSTATED, SETTLEMENT: SETTLED}
 _DTYPES = {**DTYPES, "position": np.int64}
 _GET_ACTORS = r"""
 SELECT string_agg(CASE WHEN said.text LIKE '%%"imported":true%%' THEN ''
-                       ELSE substring(said.text FROM '"by":"([^"]*)"') END, ',' ORDER BY notification_id)
+                       ELSE substring(said.text FROM '"by":"([^"]*)"') END, ',' ORDER BY notification_id),
+       string_agg(coalesce(substring(said.text FROM '"approved_by":"([^"]*)"'), ''), ',' ORDER BY notification_id)
 FROM ledger.stored_events, LATERAL (SELECT convert_from(state, 'UTF8') AS text) AS said
 WHERE notification_id = ANY(%s::bigint[])
 """
+"""Names hold neither commas nor quotation marks (ledger/names.py)."""
 
 
 class Raises(NamedTuple):
@@ -133,16 +135,22 @@ def read_acts(
     position = np.concatenate([events.position[rows], raises.position[days]])
     order = np.argsort(position)
     names = Names()
-    actor = actors(database, position[order], names)
+    who = actors(database, position[order], names)
     acts = Acts(
         position=position[order],
         recorded_at=np.concatenate([events.recorded_at[rows], raises.recorded_at[days]])[order],
         code=np.concatenate([code[rows], np.full(len(days), RAISED, np.uint8)])[order],
-        actor=actor,
+        actor=who.by,
         volunteer=np.concatenate([volunteer[events.shift[rows]], raises.volunteer[days]])[order],
         shift=np.concatenate([events.shift[rows], np.full(len(days), NONE, np.int32)])[order],
     )
-    return acts.where(actor != NONE), names
+    approved = acts.where(who.approved_by != NONE)
+    approved = approved._replace(
+        code=np.full(len(approved.code), APPROVED, np.uint8), actor=who.approved_by[who.approved_by != NONE]
+    )
+    both = Acts._make(np.concatenate([one, other]) for one, other in zip(acts, approved, strict=True))
+    both = both.where(both.actor != NONE)
+    return both.where(np.argsort(both.position, kind="stable")), names
 
 
 def _act_codes(events: Recorded) -> Bytes:
@@ -166,11 +174,19 @@ def first_positions(events: Recorded, shifts: Array) -> Longs:
     return found
 
 
-def actors(database: Database, positions: Longs, names: Names) -> Ints:
-    """Return who is behind each of these events, ascending; `NONE` for what was imported. `names` grows."""
+class Actors(NamedTuple):
+    """Who is behind events, as surrogates: `NONE` for what was imported, and where nobody had to approve."""
+
+    by: Ints
+    approved_by: Ints
+
+
+def actors(database: Database, positions: Longs, names: Names) -> Actors:
+    """Return who is behind each of these events, whose positions ascend. `names` grows."""
     with database.pool.connection() as connection:
         found = connection.execute(_GET_ACTORS, ("{" + ",".join(map(str, positions.tolist())) + "}",)).fetchone()
-    said = found[0].split(",") if found and found[0] is not None else []
-    if len(said) != len(positions):
-        raise LookupError(f"the log holds {len(said)} of {len(positions)} events that the archive names; check it")
-    return np.array([names.add(name) if name else NONE for name in said], np.int32)
+    told = [column.split(",") if column is not None else [] for column in found or (None, None)]
+    for said in told:
+        if len(said) != len(positions):
+            raise LookupError(f"the log holds {len(said)} of {len(positions)} events that the archive names; check it")
+    return Actors(*(np.array([names.add(name) if name else NONE for name in said], np.int32) for said in told))

@@ -29,9 +29,8 @@ from projections.anomalies.findings import (
 )
 from projections.anomaly_rules import AnomalyRules
 from projections.calendar import day_number, day_of_number
-from projections.facts import FactsBuilder
+from projections.facts import Facts, FactsBuilder
 from projections.late_entries import late
-from projections.order import order_shifts
 from projections.read_models import pieces_of
 from projections.rule_table import rule_table
 from projections.schema import (
@@ -40,6 +39,7 @@ from projections.schema import (
     CHECKED_IN,
     CHECKED_OUT,
     DAYS,
+    DTYPES,
     FROM_IMPORT,
     IMPORTED,
     NO_DAY,
@@ -47,8 +47,10 @@ from projections.schema import (
     SCANNED_IN,
     SCANNED_OUT,
     VOID,
+    OtherEvents,
     ResolvedShifts,
 )
+from projections.surrogates import Names
 from tests.histories import SHANGHAI, Case, cases, patiently, rule_set, rules
 from tests.oracle import credit
 
@@ -96,8 +98,16 @@ def resolved(given_stays: Sequence[Stay], recorded_after: int = 0) -> ResolvedSh
 
 def served(given_stays: Sequence[Stay]) -> Stays:
     ids = np.array([one.number for one in given_stays], np.uint64)
-    table = order_shifts(resolved(given_stays), 3, lambda shifts: (np.zeros(len(shifts), np.uint64), ids[shifts]))
-    return stays_of(table, SHANGHAI)
+    facts = Facts(
+        shifts=resolved(given_stays),
+        other_events=OtherEvents._make(np.empty(0, DTYPES.get(name, np.int32)) for name in OtherEvents._fields),
+        volunteers=Names(f"V{number}" for number in range(3)),
+        stations=Names(f"U{number}" for number in range(3)),
+        projects=Names(),
+        raise_ids=Names(),
+        shift_keys=lambda shifts: (np.zeros(len(shifts), np.uint64), ids[shifts]),
+    )
+    return stays_of(facts.ordered(facts.resolved()), SHANGHAI)
 
 
 @st.composite

@@ -194,7 +194,9 @@ def test_late_minutes_are_told_of_each_grade_and_listed_by_who_entered_them(serv
     assert late == {YEAR: (180, 300), now.astimezone(ZONE).year: (0, 0)}
     assert (hours["total"]["late_scanned_minutes"], hours["total"]["late_attested_minutes"]) == (180, 300)
     assert hours["total"]["scanned_minutes"] >= 300
-    told = found(served, volunteer=volunteer, kind="late-entry")["anomalies"]
+    answer = found(served, volunteer=volunteer, kind="late-entry")
+    assert answer["late_minutes"] == {"attested": 300, "scanned": 180}
+    told = answer["anomalies"]
     assert [(one["actor"], one["figures"]["minutes"], one["figures"]["scanned"]) for one in told] == [
         (CLERK, 300, 0),
         (f"person:{Role.STAFF}", 180, 1),
@@ -328,6 +330,7 @@ def test_the_command_line_shows_findings_and_where_to_go_on(reads: CommandLine) 
     told = reads("anomalies", "--limit", 2)
     assert told.code == 0
     assert "late-entry 3" in told.out
+    assert "recorded late: 2:00 attested, 6:00 scanned" in told.out
     after = told.out.partition("more: --after ")[2].split()[0]
     rest = reads("anomalies", "--after", after, "--json").answer["anomalies"]
     whole = reads("anomalies", "--json").answer["anomalies"]

@@ -61,7 +61,7 @@ def _joined(begins: list[int], length: int) -> list[tuple[int, int]]:
 
 def same_person(acts: Acts, rules: AnomalyRules, zone: str) -> list[Finding]:
     """Find people who entered, in one year, most of what was entered of a volunteer's shifts; or who decided most of
-    what was decided: corrections, reinstatements, disputes settled, raises of the cap.
+    what was decided: corrections, reinstatements, disputes settled, raises of the cap, and approvals of anything.
 
     Whatever one person enters about one shift is one act, and so are all decisions; each raise of a cap is one of its
     own. The two are told apart because deciding about the volunteers of a federation is somebody's daily work.

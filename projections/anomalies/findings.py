@@ -115,6 +115,8 @@ CORRECTED: Final = 2
 REINSTATED: Final = 3
 SETTLED: Final = 4
 RAISED: Final = 5
+APPROVED: Final = 6
+"""Of the person without whose leave another could not have done it."""
 
 
 class Acts(NamedTuple):
