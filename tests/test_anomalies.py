@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date, timedelta
+from functools import partial
 
 import numpy as np
 from hypothesis import given
@@ -21,7 +22,7 @@ from projections.anomalies.findings import (
 )
 from projections.anomaly_rules import AnomalyRules
 from projections.calendar import day_of_number
-from projections.facts import FactsBuilder
+from projections.facts import FactsBuilder, facts_of
 from projections.read_models import pieces_of
 from projections.rule_table import rule_table
 from projections.schema import (
@@ -29,7 +30,7 @@ from projections.schema import (
     NONE,
 )
 from tests.anomaly_columns import MORNING, Stay, day_of, many_stays, numbers, pairs, resolved, served
-from tests.histories import SHANGHAI, Case, cases, patiently
+from tests.histories import SHANGHAI, Case, cases, history, patiently, raise_cap, rule_set, rules
 from tests.oracle import credit
 
 # --- meetings and stays ---------------------------------------------------------------------------------------------
@@ -208,3 +209,24 @@ def test_equal_check_in_minutes_stand_by_shift_id_however_they_are_numbered() ->
 def test_days_in_a_row_are_cut_where_a_day_lacks() -> None:
     assert list(stays.runs([1, 2, 3, 5, 6, 9], 2)) == [[1, 2, 3], [5, 6]]
     assert list(stays.runs([], 1)) == []
+
+
+def test_who_comes_in_time_from_another_station_is_not_told_because_of_a_stay_in_between() -> None:
+    def stay(number: int, station: int, start: int, end: int) -> Stay:
+        return Stay(number, 0, station, start, end, scanned=True, void=False)
+
+    given_stays = [stay(1, 0, 0, 10), stay(2, 1, 2, 14), stay(3, 1, 15, 30)]
+    assert meetings.travel_time(served(given_stays), AnomalyRules(travel_minutes_min=5)) == []
+    (found,) = meetings.travel_time(served(given_stays), AnomalyRules(travel_minutes_min=6))
+    assert numbers(given_stays, found) == (1, 3)
+
+
+def test_a_raise_that_lowers_the_cap_can_make_a_short_day_too_long() -> None:
+    events = history("2018-12-04 09:00 in V1 U1 #1\n2018-12-04 10:00 out V1 U1 #1")
+    facts = facts_of([*events, raise_cap("V1", date(2018, 12, 4), 45)])
+    daily = AnomalyRules(cap_days_in_row=1)
+    timeline = rules(rule_set(day_minutes_max=480)).model_copy(update={"anomalies": daily})
+    table, people, kinds = facts.ordered(facts.resolved()), facts.volunteer_table(), facts.station_kinds()
+    credited = partial(pieces_of, table=table, volunteers=people, station_kind=kinds, rules=rule_table(timeline, {}))
+    (found,) = stays.over_cap(stays_of(table, SHANGHAI), table, people, timeline, credited, NO_DAY)
+    assert found.figures == (1, 15)

@@ -49,3 +49,8 @@ def test_a_sample_is_no_longer_the_same_with_another_seed_and_favours_nobody() -
     assert abs(sum(times[shift] for shift in shifts[:2_000]) - 20_000) < 500  # seven deviations
     assert max(times.values()) < 30
     assert len(times) > 3_990
+
+
+def test_a_sample_as_large_as_there_are_strata_has_one_of_each() -> None:
+    assert allotted({"city": 1, "community": 400}, 2) == {"city": 1, "community": 1}
+    assert allotted({"city": 1, "community": 400, "special": 4}, 2) == {"city": 0, "community": 2, "special": 0}
