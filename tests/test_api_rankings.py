@@ -152,7 +152,7 @@ def test_honours_can_accept_scanned_minutes_alone_and_say_so(served: Served) -> 
             'title = "一星级义工"\ncredited_minutes_min = 300\ngrade = "scanned"',
         ),
     ):
-        assert text.count(old) == 2, old
+        assert old in text
         text = text.replace(old, new)
     headers = served.headers(Role.ANALYST) | {"Content-Type": "application/toml"}
     rules = served.client.post("/v1/rules/candidates", content=text.encode(), headers=headers).json()["digest"]
