@@ -4,7 +4,7 @@
     corrector       the records of volunteers and shifts: late entries, corrections, disputes, balances, caps, training
     honors-officer  honours: announced, objected to, awarded, revoked
     analyst         trying out rules
-    auditor         reading, and nothing else: the whole log, under any axes
+    auditor         reading, the whole log, under any axes; and looking for anomalies, which others are not shown
     reader          the same; for programs that show hours
     volunteer       what is about one volunteer, whose number is the key's name, and disputes of that one's shifts
     staff           what the first three may, and organisations, stations and projects
@@ -42,6 +42,7 @@ class Right(StrEnum):
     READ = "read"
     READ_OWN = "read what is about oneself"
     TRY_RULES = "try out rules"
+    AUDIT = "look for anomalies"
     CHANGE_GENERATIONS = "change what answers"
     STOP_ANY_JOB = "stop anybody's work"
     IMPORT = "mark events as old records"
@@ -122,6 +123,7 @@ ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
     Right.READ: frozenset(Role) - {Role.VOLUNTEER},
     Right.READ_OWN: frozenset(Role),
     Right.TRY_RULES: frozenset(Role) - {Role.STATION, Role.VOLUNTEER},
+    Right.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     Right.CHANGE_GENERATIONS: frozenset({Role.ADMIN}),
     Right.STOP_ANY_JOB: frozenset({Role.ADMIN}),
     Right.IMPORT: frozenset({Role.CORRECTOR, Role.STAFF, Role.ADMIN}),

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from api import (
+    audits,
     awards,
     commands,
     conferring,
@@ -94,10 +95,11 @@ def create_app(service: Service) -> FastAPI:
     async def root() -> RedirectResponse:
         return RedirectResponse("/docs")
 
-    for module in (events, volunteers, stations, honors, log, status, commands, generations, job_routes):
+    for module in (events, volunteers, overview, stations, organisations, projects, served, log, status):
         app.include_router(module.router)
-    for more in (rankings, projects, organisations, served, overview, rule_routes, what_ifs, awards, conferring):
-        app.include_router(more.router)
+    for module in (honors, rankings, awards, conferring, audits, commands, rule_routes, what_ifs, generations):
+        app.include_router(module.router)
+    app.include_router(job_routes.router)
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     return app
 

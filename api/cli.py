@@ -393,6 +393,54 @@ def log(
     log(data_of(context), after, limit, known_at, as_json=json)
 
 
+@app.command()
+def anomalies(
+    context: typer.Context,
+    *,
+    kind: Annotated[str | None, typer.Option(help="Only this kind: two-stations, late-entry, ...")] = None,
+    station: Annotated[str | None, typer.Option(help="Only of this station.")] = None,
+    volunteer: Annotated[str | None, typer.Option(help="Only about this volunteer.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only what this one did: person:NAME or station:ID.")] = None,
+    first: First = None,
+    last: Last = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Findings at most.")] = 20,
+    after: Annotated[str | None, typer.Option(help="Continue behind this: DAY/KIND/ANOMALY.")] = None,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """Odd records for auditors, the latest first: each with its reason and what is behind it."""
+    from api.cli_audits import anomalies as show
+
+    about, axes = (station, volunteer, actor), (valid_at, known_at, rules)
+    show(data_of(context), kind, about, (first, last), (limit, after), axes, as_json=json)
+
+
+@app.command("spot-check")
+def spot_check(
+    context: typer.Context,
+    *,
+    seed: Annotated[str, typer.Option(help="From outside: a lottery, a die. The same seed draws the same shifts.")],
+    size: Annotated[int, typer.Option(min=1, max=100_000, help="Shifts to draw.")],
+    station: Annotated[str | None, typer.Option(help="Only of this station.")] = None,
+    grade: Annotated[str | None, typer.Option(help="Only scanned, or only attested shifts.")] = None,
+    strata: Annotated[str, typer.Option(help="Draw from each station-kind, or each grade, its share.")] = "none",
+    first: First = None,
+    last: Last = None,
+    output: Annotated[Path | None, typer.Option(help="Write a table for field work: FILE.csv.")] = None,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """A random sample of shifts to be checked in the field, which anybody can draw again."""
+    from api.cli_audits import spot_check as draw
+
+    asked, axes = (seed, size, station, grade, strata), (valid_at, known_at, rules)
+    draw(data_of(context), asked, (first, last), output, axes, as_json=json)
+
+
 @export.command("credits")
 def export_credits(
     context: typer.Context,

@@ -86,7 +86,10 @@ def _print_hours(hours: answers.VolunteerHours) -> None:
     rows: list[tuple[object, ...]] = [("all", *_hours_cells(hours.total))]
     rows += [(str(year.year), *_hours_cells(year)) for year in hours.years]
     opening = hours.opening_balance
-    caption = f"of which {Hours(opening.minutes)} from before {opening.as_of} (opening balance)" if opening else ""
+    said = [f"{Hours(opening.minutes)} from before {opening.as_of} (opening balance)"] if opening else []
+    late = (("scanned", hours.total.late_scanned_minutes), ("attested", hours.total.late_attested_minutes))
+    said += [f"{Hours(minutes)} {grade}, recorded late" for grade, minutes in late if minutes]
+    caption = f"of which {'; '.join(said)}" if said else ""
     print_table(
         f"Volunteer {hours.volunteer}, registered {hours.registered_on}: hours:minutes",
         ("year", "shifts", "raw", "counted", "credited", "scanned", "attested"),

@@ -24,6 +24,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from ledger.postgres import OtherPostgresError
     from ledger.upgrading import NewerDatabaseError
     from projections.rules import RulesError
+    from replay.anomalies import MarkError
     from replay.award_plans import PlanError
     from replay.backup import BackupError
     from replay.continuity import ContinuityError
@@ -46,6 +47,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
         SigningError,
         UnknownKeyError,
         RulesError,
+        MarkError,
         UnknownNameError,
         NoRulesError,
         NoGenerationError,

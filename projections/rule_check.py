@@ -7,7 +7,8 @@ published once; but no candidate and no new version may say it. A warning hinder
              nothing fills; a window outside its rule set, or wholly behind earlier ones
     warning  windows that meet with different percentages (the first in the file wins), or that change nothing;
              honours and rankings that a later set drops or changes in title; ladders that do not rise; honours out
-             of reach; sets that change nothing; projects nobody knows
+             of reach; sets that change nothing; projects nobody knows; late entries in two units; anomalies that
+             nearly everything would be
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class _Check:
             yield from self._reachable(number, rule_set)
             if following:
                 yield from self._dropped(number + 1, rule_set, following)
+        yield from self._anomalies()
 
     def _error(self, sentence: str, remedy: str, *place: str | int) -> Finding:
         return self._finding("error", sentence, remedy, place)
@@ -129,6 +131,29 @@ class _Check:
             yield self._warning(sentence, f"write {longest} at most", *at, "missing_check_out_minutes")
         if rules.holds_from >= _LAST_DAY:
             yield self._warning(f"no service can be dated {_LAST_DAY} or later", "correct the date", *at, "holds_from")
+
+        if rules.late_entry_working_days is not None and "late_entry_days" in rules.model_fields_set:
+            sentence = "late entries are counted in working days, so late_entry_days says nothing"
+            yield self._warning(sentence, "remove it", *at, "late_entry_days")
+
+    # --- anomalies --------------------------------------------------------------------------------------------------
+
+    def _anomalies(self) -> Iterator[Finding]:
+        """Thresholds that would show an auditor nearly everything."""
+        rules = self.timeline.anomalies
+        caps = [rule_set.day_minutes_max for rule_set in self.timeline.rule_sets]
+        usual = (
+            ("burst_entries_min", 2, "a single entry would be a burst"),
+            ("round_shifts_min", 2, "a single shift on full hours would be told"),
+            ("same_person_entries_min", 2, "whoever enters a single shift would be told"),
+            ("same_person_decisions_min", 2, "whoever corrects a single shift would be told"),
+            ("clock_scans_min", 2, "a single scan sent late would make a clock wrong"),
+            ("round_percent_min", 50, "of entries by the quarter of an hour one in four is on a full hour by chance"),
+            ("long_shift_minutes", min(caps), "shifts within the cap of the day would be told"),
+        )
+        for name, least, sentence in usual:
+            if "anomalies" in self.timeline.model_fields_set and getattr(rules, name) < least:
+                yield self._warning(sentence, f"write {least} at least", "anomalies", name)
 
     # --- windows ----------------------------------------------------------------------------------------------------
 

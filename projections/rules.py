@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ledger.events import StationKind, TrainingTier
 from ledger.names import HonorId, ProjectId
+from projections.anomaly_rules import AnomalyRules
 from projections.calendar import date_goes_back
 from projections.ranking_rules import Ranking, check_ids
 from projections.rule_errors import RulesError, findings_of, mistake_at, not_toml
@@ -128,7 +129,8 @@ class RuleSet(_Rules):
     shift_minutes_max: Annotated[int, Field(strict=True, ge=0, le=10_080)]
     missing_check_out_minutes: Annotated[int, Field(strict=True, ge=0, le=1440)] = 0
     credit_unit_minutes: Annotated[int, Field(strict=True, ge=1, le=1440)] = 1
-    late_entry_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 14
+    late_entry_working_days: Annotated[int, Field(strict=True, ge=1, le=365)] | None = None
+    late_entry_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 14  # counts where no working days are given
     honors_go_on: bool = False
     factors: tuple[Factor, ...] = ()
     honors: tuple[Threshold, ...] = ()
@@ -158,6 +160,7 @@ class RuleTimeline(_Rules):
     time_zone: str
     public_notice: PublicNotice = PublicNotice()
     rule_sets: Annotated[tuple[RuleSet, ...], Field(min_length=1)]
+    anomalies: AnomalyRules = AnomalyRules()
 
     @field_validator("rule_sets")
     @classmethod

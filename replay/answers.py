@@ -45,7 +45,11 @@ class Basis(Answer):
 
 
 class HoursRow(Linked):
-    """Service hours of a year, or of all years with the opening balance."""
+    """Service hours of a year, or of all years with the opening balance.
+
+    Credited minutes are scanned or attested; of these, the late ones were recorded too late (Order 67, Art. 11), which
+    takes nothing away.
+    """
 
     year: int | None
     shifts: int
@@ -54,6 +58,8 @@ class HoursRow(Linked):
     credited_minutes: int
     scanned_minutes: int
     attested_minutes: int
+    late_scanned_minutes: int
+    late_attested_minutes: int
 
 
 class OpeningBalance(Answer):
@@ -176,7 +182,10 @@ class StationActivity(Basis):
 
 
 class StationShift(Linked):
-    """A shift's part in a station's day: `begins` says whether the shift, and its volunteer, count on this day."""
+    """A shift's part in a station's day: `begins` says whether the shift, and its volunteer, count on this day.
+
+    `late`: it was recorded too late (Order 67, Art. 11), which takes nothing away.
+    """
 
     volunteer: str
     shift: UUID
@@ -184,6 +193,7 @@ class StationShift(Linked):
     check_in: datetime
     check_out: datetime | None
     grade: Grade
+    late: bool
     begins: bool
     trace: Trace
     positions: list[int]

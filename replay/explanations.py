@@ -75,13 +75,16 @@ class Rounding(Answer):
 
 
 class ExplainedShift(Linked):
-    """A shift's part on the day. `begin` and `end` are the whole shift's, to the minute, as the rules take it."""
+    """A shift's part on the day. `begin` and `end` are the whole shift's, to the minute, as the rules take it.
+    `late`: it was recorded too late (Order 67, Art. 11), which takes nothing away.
+    """
 
     shift: UUID
     station: str
     station_kind: str | None
     project: str | None
     grade: Grade
+    late: bool
     check_in: datetime
     check_out: datetime | None
     begin: datetime

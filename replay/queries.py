@@ -5,6 +5,8 @@
     replay/explain.py     a volunteer's day, minute by minute
     replay/district.py    stations and honours
     replay/station_shifts.py  the shifts behind a station's day
+    replay/anomalies.py   what auditors should look at
+    replay/spot_checks.py  random samples for auditors
 
 The same kernels answer under all axes, so the numbers agree. Nothing here writes.
 """
@@ -25,6 +27,7 @@ from ledger.log import RecordedEvent
 from ledger.names import Position, shift_stream
 from projections.facts import Facts
 from replay import answers, explanations, reading, store
+from replay.anomalies import AnomalyReader
 from replay.archive import Archive
 from replay.awards import AwardBook
 from replay.district import District
@@ -34,6 +37,7 @@ from replay.published import Rules
 from replay.reading import NOW, Axes, UnknownNameError, basis_of, rules_used, snapshot, titles_of
 from replay.replays import Replays
 from replay.rows import Rows
+from replay.spot_checks import SpotChecks
 from replay.station_shifts import StationShifts
 from replay.touched import in_log_order
 from replay.volunteers import WHOLE, Period, hours_of, shifts_of
@@ -52,6 +56,8 @@ class Queries:
         self.awards = AwardBook(database.log)
         """What has become of each announced honour (replay/award_reports.py)."""
         self.organisation_sums = OrganisationSums(database, self._replays)
+        self.anomalies = AnomalyReader(database, archive)
+        self.spot_checks = SpotChecks(database, archive)
 
     # --- volunteers -------------------------------------------------------------------------------------------------
 

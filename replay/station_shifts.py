@@ -21,8 +21,9 @@ from ledger.database import Database
 from ledger.names import Position, shift_stream
 from projections.calendar import day_number
 from projections.facts import Facts
+from projections.late_entries import late
 from projections.rules import RuleTimeline
-from projections.schema import DAY, FIRST, NO_INSTANT, NONE, ROW
+from projections.schema import DAY, FIRST, NO_INSTANT, NONE, ROW, Array
 from replay import answers
 from replay.district import check_station
 from replay.reading import Axes, basis_of, circle_known_at, position_known, rules_used, snapshot
@@ -78,20 +79,20 @@ class StationShifts:
         if then:
             circle = circle_known_at(log, circle, known_at, timeline)
         self._remember(place, names)
-        shown = axes.valid_at is None or day <= axes.valid_at
+        shown, are_late = axes.valid_at is None or day <= axes.valid_at, late(circle.tables.columns.columns, timeline)
         parts = [
-            (volunteer, shift, piece)
+            (volunteer, *part)
             for volunteer in (page if shown else ())
-            for shift, piece in _parts(circle, volunteer, timeline, station, day)
+            for part in _parts(circle, volunteer, timeline, station, day, are_late)
         ]
-        positions = log.positions([shift_stream(name, shift.shift) for name, shift, _ in parts], until=known_at)
+        positions = log.positions([shift_stream(name, shift.shift) for name, shift, *_ in parts], until=known_at)
         return answers.StationDayShifts(
             **dict(basis),
             station=station,
             day=day,
             shifts=[
-                _answer(shift, piece, positions[shift_stream(volunteer, shift.shift)])
-                for volunteer, shift, piece in parts
+                _answer(shift, piece, positions[shift_stream(volunteer, shift.shift)], late=is_late)
+                for volunteer, shift, piece, is_late in parts
             ],
             next_after=page[-1] if page and page[-1] != names[-1] else None,
         )
@@ -124,19 +125,22 @@ def _volunteers_then(facts: Facts, station: str, start: int, until: int) -> list
 
 
 def _parts(
-    circle: Circle, volunteer: str, timeline: RuleTimeline, station: str, day: date
-) -> Iterator[tuple[Shift, list[int]]]:
-    """Yield a volunteer's shifts at a station that have a part in a day, with the kernel's pieces."""
+    circle: Circle, volunteer: str, timeline: RuleTimeline, station: str, day: date, are_late: Array
+) -> Iterator[tuple[Shift, list[int], bool]]:
+    """Yield a volunteer's shifts at a station that have a part in a day, with the kernel's pieces, and whether each
+    was recorded too late.
+    """
     tables = circle.tables
     pieces = tables.pieces(volunteer, timeline)
     pieces = pieces[pieces[:, DAY] == day_number(day)]
     for piece in pieces[
         tables.table.station[pieces[:, ROW]] == tables.station_names.number.get(station, NONE)
     ].tolist():
-        yield tables.columns.shift(int(tables.table.shift[piece[ROW]])), piece
+        number = int(tables.table.shift[piece[ROW]])
+        yield tables.columns.shift(number), piece, bool(are_late[number])
 
 
-def _answer(shift: Shift, piece: list[int], positions: list[Position]) -> answers.StationShift:
+def _answer(shift: Shift, piece: list[int], positions: list[Position], *, late: bool) -> answers.StationShift:
     return answers.StationShift(
         volunteer=shift.volunteer,
         shift=shift.shift,
@@ -144,6 +148,7 @@ def _answer(shift: Shift, piece: list[int], positions: list[Position]) -> answer
         check_in=datetime.fromtimestamp(shift.check_in or 0, UTC),
         check_out=None if shift.check_out is None else datetime.fromtimestamp(shift.check_out, UTC),
         grade="scanned" if is_scanned(shift) else "attested",
+        late=late,
         begins=bool(piece[FIRST]),
         trace=trace_sum([piece_trace(piece)]),
         positions=positions,

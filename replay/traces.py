@@ -99,13 +99,14 @@ def trace_sum(parts: Sequence[answers.Trace]) -> answers.Trace:
 
 
 def shift_trace(
-    shift: Shift, pieces: Sequence[Sequence[int]], timeline: RuleTimeline, positions: Sequence[int]
+    shift: Shift, pieces: Sequence[Sequence[int]], positions: Sequence[int], *, late: bool
 ) -> answers.ShiftTrace:
     """Return what a shift is worth and why.
 
     Args:
         pieces: its rows of `projections.read_models.pieces_of`.
         positions: those of the events behind it.
+        late: whether it was recorded too late (projections/late_entries.py).
     """
     parts = [piece_trace(piece) for piece in pieces]
     whole = trace_sum(parts)
@@ -117,14 +118,14 @@ def shift_trace(
         check_out=_instant(shift.check_out),
         first_recorded_at=datetime.fromtimestamp(shift.recorded_at, UTC),
         grade="scanned" if is_scanned(shift) else "attested",
-        flags=_flags(shift, whole, timeline),
+        flags=_flags(shift, whole, late=late),
         positions=list(positions),
         trace=whole,
         pieces=parts,
     )
 
 
-def _flags(shift: Shift, whole: answers.Trace, timeline: RuleTimeline) -> list[str]:
+def _flags(shift: Shift, whole: answers.Trace, *, late: bool) -> list[str]:
     """Name what an auditor should look at."""
     flags = [name for bit, name in _FLAGS.items() if shift.flags & bit]
     if shift.check_in is None and not shift.flags & CHECK_OUT_ALONE:
@@ -132,9 +133,6 @@ def _flags(shift: Shift, whole: answers.Trace, timeline: RuleTimeline) -> list[s
     if shift.check_in is not None and shift.check_out is None:
         flags.append("no-check-out")
     flags += [name for column, name in _MINUTES_FLAGS.items() if getattr(whole, column) > 0]
-    day = shift_day(shift, timeline)
-    rule_set = [known for known in timeline.rule_sets if known.holds_from <= day or known is timeline.rule_sets[0]][-1]
-    ended = shift.check_out or shift.check_in
-    if ended and shift.recorded_at - ended > rule_set.late_entry_days * 86_400 and not shift.flags & FROM_IMPORT:
+    if late:
         flags.append("late")
     return flags

@@ -6,6 +6,7 @@ so that every axis costs about the same.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
@@ -17,8 +18,9 @@ from ledger.events import Event
 from ledger.log import Log
 from ledger.names import Position, instant_text, shift_stream
 from projections.calendar import day_of_number
+from projections.late_entries import late
 from projections.rule_table import honor_ids
-from projections.schema import DAY, NO_DAY, ROW, Ints, Longs
+from projections.schema import CREDITED, DAY, NO_DAY, ROW, Ints, Longs
 from replay import answers
 from replay.reading import Axes, Known, titles_of
 from replay.stretches import first_instant
@@ -52,7 +54,8 @@ def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]
         history: what happened to the volunteer beside shifts.
     """
     models = known.circle.read_models(known.timeline, axes.valid_until)
-    rows = [hours_row(row[1:]) for row in models.hours.tolist()]
+    of_these_late = _late_minutes(known, axes)
+    rows = [hours_row(row[1:], of_these_late[row[1]]) for row in models.hours.tolist()]
     person, ids, titles = known.person, honor_ids(known.timeline), titles_of(known.timeline)
     opening = person.opening_day <= axes.valid_until and person.opening_day != NO_DAY
     return answers.VolunteerHours(
@@ -62,7 +65,7 @@ def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]
         opening_balance=answers.OpeningBalance(as_of=day_of_number(person.opening_day), minutes=person.opening_minutes)
         if opening
         else None,
-        total=rows[0] if rows else hours_row([0] * 7),
+        total=rows[0] if rows else hours_row([0] * 7, (0, 0)),
         years=rows[1:],
         honors=[
             answers.HonorReached(honor=ids[honor], title=titles[ids[honor]], reached_on=day_of_number(day))
@@ -72,8 +75,24 @@ def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]
     )
 
 
-def hours_row(row: Sequence[int]) -> answers.HoursRow:
-    """Return a row of hours: year (0 for all), then `HOURS_COLUMNS`."""
+def _late_minutes(known: Known, axes: Axes) -> dict[int, tuple[int, int]]:
+    """Return the credited minutes of late records, scanned and attested, by year; 0 stands for all years."""
+    tables, timeline = known.circle.tables, known.timeline
+    pieces = tables.pieces(known.volunteer, timeline)
+    pieces = pieces[pieces[:, DAY] <= axes.valid_until]
+    kept = pieces[late(tables.columns.columns, timeline)[tables.table.shift[pieces[:, ROW]]]]
+    years = kept[:, DAY].astype("datetime64[D]").astype("datetime64[Y]").astype(int) + 1970
+    scanned = tables.table.scanned[kept[:, ROW]] == 1
+    found: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for year in {0, *years.tolist()}:
+        chosen = (years == year) | (year == 0)
+        credited = [int(kept[chosen & of_grade, CREDITED].sum(dtype=np.int64)) for of_grade in (scanned, ~scanned)]
+        found[year] = credited[0], credited[1]
+    return found
+
+
+def hours_row(row: Sequence[int], late_minutes: tuple[int, int]) -> answers.HoursRow:
+    """Return a row of hours: year (0 for all), then `HOURS_COLUMNS`; and late minutes, scanned and attested."""
     year, shifts, raw, counted, credited, scanned, attested = row
     return answers.HoursRow(
         year=year or None,
@@ -83,6 +102,8 @@ def hours_row(row: Sequence[int]) -> answers.HoursRow:
         credited_minutes=credited,
         scanned_minutes=scanned,
         attested_minutes=attested,
+        late_scanned_minutes=late_minutes[0],
+        late_attested_minutes=late_minutes[1],
     )
 
 
@@ -103,11 +124,12 @@ def shifts_of(log: Log, known: Known, axes: Axes, period: Period) -> answers.Vol
     shifts = [tables.columns.shift(number) for number in numbers.tolist()]
     streams = [shift_stream(known.volunteer, shift.shift) for shift in shifts]
     positions = log.positions(streams, until=known.position)
+    are_late = late(tables.columns.columns, timeline)
     return answers.VolunteerShifts(
         **dict(known.basis),
         volunteer=known.volunteer,
         shifts=[
-            shift_trace(shift, by_shift.get(number, []), timeline, positions.get(stream_id, []))
+            shift_trace(shift, by_shift.get(number, []), positions.get(stream_id, []), late=bool(are_late[number]))
             for number, shift, stream_id in zip(numbers.tolist(), shifts, streams, strict=True)
         ],
         next_after=_mark(known, int(numbers[-1])) if more else None,

@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
+from projections.late_entries import late
 from projections.rules import RuleSet
 from projections.schema import VOID
 from replay import stretches
@@ -43,6 +47,13 @@ class Words:
     told: Mapping[UUID, Told]
     parts: Mapping[UUID, Part]
     evidence: Evidence
+
+    @cached_property
+    def _late(self) -> set[UUID]:
+        """The volunteer's shifts that were recorded too late."""
+        shifts = self.known.circle.tables.columns
+        rows = np.flatnonzero(late(shifts.columns, self.known.timeline)).tolist()
+        return {shifts.shift(row).shift for row in rows}
 
     def explanation(self, without: Sequence[Shift]) -> DayExplanation:
         """Return the whole answer; `without` are the day's shifts that hold no time."""
@@ -89,6 +100,7 @@ class Words:
             station_kind=self.frame.kinds.get(stay.station),
             project=stay.project,
             grade="scanned" if stay.scanned else "attested",
+            late=stay.shift in self._late,
             check_in=self._at(stay.check_in),
             check_out=None if stay.check_out is None else self._at(stay.check_out),
             begin=self._at(one.start * 60),

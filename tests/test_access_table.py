@@ -43,6 +43,8 @@ NEEDS: dict[str, str] = {
     "POST /v1/honors/{honor}/awards": OF_AWARDING,
     "POST /v1/rules/candidates": Right.TRY_RULES,
     "POST /v1/what-ifs": Right.TRY_RULES,
+    "GET /v1/anomalies": Right.AUDIT,
+    "GET /v1/spot-check": Right.AUDIT,
     "POST /v1/generations": Right.CHANGE_GENERATIONS,
     "POST /v1/generations/{generation}/switch": Right.CHANGE_GENERATIONS,
     "DELETE /v1/generations/{generation}": Right.CHANGE_GENERATIONS,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from api.access import Role
+from api.service import DEFAULT_RULES
 from tests.serving import PROJECT, STATION, Served
 
 pytest_plugins = ["tests.api_fixtures"]
@@ -139,3 +140,43 @@ def test_what_is_not_there_is_refused_by_name(served: Served, address: str, reje
     assert refused.json()["rejection"] == rejection
     assert refused.status_code == (422 if rejection == "invalid" else 404)
     assert served.client.get(address).status_code == 401
+
+
+def test_honours_can_accept_scanned_minutes_alone_and_say_so(served: Served) -> None:
+    text = DEFAULT_RULES.read_text("utf-8")
+    for old, new in (
+        ('order = ["credited_minutes", "scanned_minutes", "shifts"]', 'order = ["scanned_minutes"]'),
+        ("credited_minutes_min = 3_000 ", "credited_minutes_min = 0\nscanned_minutes_min = 300 "),
+        (
+            'title = "一星级义工"\ncredited_minutes_min = 6_000',
+            'title = "一星级义工"\ncredited_minutes_min = 300\ngrade = "scanned"',
+        ),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    headers = served.headers(Role.ANALYST) | {"Content-Type": "application/toml"}
+    rules = served.client.post("/v1/rules/candidates", content=text.encode(), headers=headers).json()["digest"]
+    year, scanned, typed = 2013, served.volunteer(), served.volunteer()
+    for volunteer, hours in ((scanned, 6), (typed, 1)):
+        served.served_shift(volunteer, f"{year}-03-01T09:00:00+08:00", f"{year}-03-01T{9 + hours:02d}:00:00+08:00")
+    for day in range(2, 5):
+        entry: dict[str, Any] = {"volunteer": typed, "station": STATION, "evidence": "sign-in-sheet"}
+        span: dict[str, Any] = {
+            "check_in": f"{year}-03-{day:02d}T09:00:00+08:00",
+            "check_out": f"{year}-03-{day:02d}T16:00:00+08:00",
+        }
+        assert served.command("attest-shift", **entry, **span).status_code == 201
+    asked = {"rules": rules, "at_least": served.ledger.log.head()}
+    entries = served.get("/v1/rankings/top-hundred", year=year, **asked).json()["entries"]
+    assert [(entry["name"], entry["figures"]["scanned_minutes"]) for entry in entries] == [(scanned, 360)]
+    (lacking,) = served.get(f"/v1/volunteers/{typed}/ranks", year=year, **asked).json()["ranks"]
+    assert (lacking["rank"], lacking["lacking"]) == (None, {"scanned_minutes": 240})
+    assert lacking["figures"]["attested_minutes"] == 3 * 420
+    (top, _) = served.get("/v1/rankings", **asked).json()["rankings"]
+    assert {(*terms["order"], *terms["minimums"]) for terms in top["terms"]} == {("scanned_minutes", "scanned_minutes")}
+    honors = {one["honor"]: one["conditions"] for one in served.get("/v1/honors", **asked).json()["honors"]}
+    assert {condition["grade"] for condition in honors["star-1"]} == {"scanned"}
+    assert {condition["grade"] for condition in honors["star-2"]} == {"any"}
+    reached = served.get("/v1/honors/star-1/standings", limit=1000, **asked).json()["standings"]
+    names = {one["volunteer"] for one in reached}
+    assert (scanned in names, typed in names) == (True, False)

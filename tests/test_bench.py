@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from eventsourcing.persistence import Tracking
 
-from bench import stock
+from bench import anomalies, stock
 from bench.common import ROOT, Options, Result, Stopwatch, median_seconds, median_stages, parse
 from bench.data import bench_ledger
 from bench.folds import HAS_DUCKDB, PlainReplay, pieces
@@ -22,6 +22,7 @@ from bench.scans import Scans, in_batches
 from ledger.codec import decode
 from ledger.commands import CheckIn, CheckOut
 from ledger.names import Position
+from projections.anomalies.findings import KINDS
 
 SCALE = 0.002
 KEYS = {"name", "scale", "events", "seconds", "per_second", "peak_mib", "peers", "ratio", "runs", "machine"}
@@ -84,6 +85,21 @@ def test_the_bench_of_honours_needs_no_ledger_and_agrees_with_its_peers() -> Non
     assert (said["name"], len(said["peers"])) == ("honors", 1 + HAS_DUCKDB)
     assert set(said["machine"]) == MACHINE - {"postgres", "fsync", "synchronous_commit"}
     assert all(number > 0 for number in figures({key: said[key] for key in KEYS | more if key != "machine"}))
+
+
+def test_the_bench_of_anomalies_counts_what_is_labelled_and_what_is_found(data: Path) -> None:
+    options = Options(SCALE, data, repeat=1, peer_seconds=0.2, as_json=True)
+    with bench_ledger(options) as ledger:
+        result = anomalies.measure(ledger, options)
+    kinds: dict[str, dict[str, Any]] = result.more["kinds"]  # type: ignore[assignment] # it is JSON
+    assert {name.partition(",")[0] for name in kinds} == set(KINDS)
+    for name in ("two-stations", "late-upload", "wrong-clock, a scan ahead"):
+        found = kinds[name]
+        assert found["right"] <= min(found["labelled"], found["found"])
+        assert found["precision"] > 0.9, (name, found)
+        assert found["recall"] > 0.9, (name, found)
+    assert (kinds["travel-time"]["labelled"], kinds["travel-time"]["recall"]) == (0, None)
+    assert json.loads(result.line(SCALE, {}))["findings"] > 0
 
 
 def figures(value: object) -> list[float]:

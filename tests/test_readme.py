@@ -104,6 +104,10 @@ def test_a_volunteer_sees_what_is_about_oneself(shell: Shell, port: int) -> None
     assert run_page(shell, (ROOT / "docs" / "volunteers.md").read_text("utf-8"), port) > 8
 
 
+def test_an_auditor_looks_for_anomalies_and_draws_a_sample(shell: Shell, port: int) -> None:
+    assert run_page(shell, (ROOT / "docs" / "auditors.md").read_text("utf-8"), port) == 6
+
+
 def test_make_run_prints_what_is_shown(shell: Shell, port: int) -> None:
     (shown,) = [step.output for step in steps(README) if step.command == "make run"]
     printed = shell.run("cat run.log").replace(str(port), "8000")

@@ -67,6 +67,45 @@ def test_sound_rules_have_no_findings_and_the_federation_s_own_no_errors() -> No
     assert {one.severity for one in found} == {"warning"}
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("burst_entries_min = 1", "a single entry would be a burst; write 2 at least"),
+        ("round_shifts_min = 1", "a single shift on full hours would be told; write 2 at least"),
+        ("same_person_entries_min = 1", "whoever enters a single shift would be told; write 2 at least"),
+        ("same_person_decisions_min = 1", "whoever corrects a single shift would be told; write 2 at least"),
+        ("clock_scans_min = 1", "a single scan sent late would make a clock wrong; write 2 at least"),
+        (
+            "round_percent_min = 20",
+            "of entries by the quarter of an hour one in four is on a full hour by chance; write 50 at least",
+        ),
+        ("long_shift_minutes = 300", "shifts within the cap of the day would be told; write 360 at least"),
+    ],
+)
+def test_thresholds_that_would_show_nearly_everything_are_told(line: str, sentence: str) -> None:
+    assert told(f"{SOUND}[anomalies]\n{line}\n") == [(END + 2, "warning", sentence)]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("burst_entry_min = 5", "unknown key; check its spelling or remove it"),
+        ("burst_entries_min = 0", "Input should be greater than or equal to 1; write more"),
+        ("round_percent_min = 101", "Input should be less than or equal to 100; write less"),
+        ('clock_seconds = "60"', "Input should be a valid integer; write a whole number, without quotation marks"),
+    ],
+)
+def test_an_anomaly_s_threshold_that_cannot_be_used_is_an_error_on_its_line(line: str, sentence: str) -> None:
+    assert told(f"{SOUND}[anomalies]\n{line}\n") == [(END + 2, "error", sentence)]
+
+
+def test_late_entries_count_in_one_unit() -> None:
+    both = SOUND.replace("shift_minutes_min = 10\n", "late_entry_days = 14\nlate_entry_working_days = 10\n", 1)
+    both = both.replace("shift_minutes_max = 720\n", "shift_minutes_min = 10\nshift_minutes_max = 720\n", 1)
+    sentence = "late entries are counted in working days, so late_entry_days says nothing; remove it"
+    assert told(both) == [(6, "warning", sentence)]
+
+
 END = len(SOUND.splitlines())
 NIGHT: dict[str, Any] = {"minute_from": "22:00", "minute_until": "06:00"}
 

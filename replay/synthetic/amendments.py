@@ -72,8 +72,10 @@ class Amendments:
     raised_at: Array
 
 
-def amendments(seed: int, places: Places, plan: Shifts, assignment: Assignment, times: Scans) -> Amendments:
-    """Draw everything that is said about a shift after it was recorded."""
+def amendments(
+    seed: int, places: Places, plan: Shifts, assignment: Assignment, times: Scans, too_long: Array
+) -> Amendments:
+    """Draw everything that is said about a shift after it was recorded; nobody approved of the days too long."""
     rng = generator(seed, "amendments")
     corrected, change = _corrected(rng, places, plan, assignment, times)
     corrected_at = times.sent_out[corrected] + _days(rng, len(corrected), 1, 20)
@@ -92,7 +94,7 @@ def amendments(seed: int, places: Places, plan: Shifts, assignment: Assignment, 
     voided = pick(rng, forged, round(FOUND_SHARE * len(forged)))
     voided_at = times.sent_out[voided] + _days(rng, len(voided), 30, 180)
     reinstated = pick(rng, np.arange(len(voided)), round(REINSTATED_SHARE * len(voided)))
-    long = np.flatnonzero(plan.shape == Shape.LONG)
+    long = np.setdiff1d(np.flatnonzero(plan.shape == Shape.LONG), too_long)
     raised = pick(rng, long, round(RAISED_SHARE * len(long)))
     return Amendments(
         corrected=corrected,

@@ -45,10 +45,17 @@ KINDS = (
     "forged-entry",
     "late-entry",
     "correction",
+    "sold-hours",
+    "hurried",
+    "days-too-long",
+    "station-clock",
 )
-"""Kinds of label. A shift of 13 hours is labelled as longer than 8 hours and as longer than 12; so with late uploads.
-A `late-entry` is no fault: it is an honest entry, which a hunt for forged ones must leave alone.
+"""Kinds of label. A shift of 13 hours is labelled as longer than 8 hours and as longer than 12; so with late uploads,
+with sold hours, which are forged entries, and with days too long. A `late-entry` is no fault: it is an honest entry,
+which a hunt for forged ones must leave alone.
 """
+SCHEMES = KINDS[-4:]
+"""Kinds of several shifts together, too rare for a small history (replay/synthetic/schemes.py)."""
 
 
 class Faults(NamedTuple):
@@ -120,6 +127,12 @@ class Labels:
             rows = shaped(shape)
             yield Faults(kind, rows, check_in[rows])
         yield Faults("correction", self._plan.amendments.corrected, self._timeline.positions(self._corrections))
+        together = self._plan.schemes
+        yield Faults("sold-hours", together.sold, check_in[together.sold])
+        yield Faults("hurried", together.hurried, check_in[together.hurried], together.hurry, together.hurried - 1)
+        length = times.check_out[together.too_long] - times.check_in[together.too_long]
+        yield Faults("days-too-long", together.too_long, check_out[together.too_long], length)
+        yield Faults("station-clock", together.off, check_in[together.off], together.clock)
 
     def _positions(self, scans: Source, entries: Source) -> Array:
         """Return the position of each shift's first scan or entry, 0 for none."""

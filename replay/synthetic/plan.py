@@ -9,6 +9,7 @@ from replay.synthetic.members import Members, members
 from replay.synthetic.people import People, people
 from replay.synthetic.places import Places, places
 from replay.synthetic.posts import Assignment, assign
+from replay.synthetic.schemes import Schemes, schemes
 from replay.synthetic.served import Served, people_served
 from replay.synthetic.shifts import Shifts, shifts
 from replay.synthetic.times import Scans, scans
@@ -25,6 +26,7 @@ class Plan(NamedTuple):
     people: People
     shifts: Shifts
     assignment: Assignment
+    schemes: Schemes
     times: Scans
     amendments: Amendments
     members: Members
@@ -49,7 +51,8 @@ def make_plan(scale: float, seed: int) -> Plan:
     who = people(scale, seed, where)
     plan = shifts(scale, seed, who)
     assignment = assign(scale, seed, who, where, plan)
-    times = scans(seed, plan)
+    together = schemes(scale, seed, where, plan, assignment)
+    times = scans(seed, plan, together)
     return Plan(
         scale=scale,
         seed=seed,
@@ -57,8 +60,9 @@ def make_plan(scale: float, seed: int) -> Plan:
         people=who,
         shifts=plan,
         assignment=assignment,
+        schemes=together,
         times=times,
-        amendments=amendments(seed, where, plan, assignment, times),
+        amendments=amendments(seed, where, plan, assignment, times, together.too_long),
         members=members(seed, who, plan),
         served=people_served(scale, seed, where, plan, assignment),
     )

@@ -48,6 +48,8 @@ class Service:
         self.projects = ["", *(project.id for project in plan.places.projects)]
         crooked = generator(plan.seed, "clerks").choice(CLERKS, CROOKED_CLERKS, replace=False)
         self.crooked = [int(clerk) for clerk in crooked]
+        together = plan.schemes
+        self._evening = dict(zip(together.sold.tolist(), together.evening.tolist(), strict=True))
 
     def scan_sources(self) -> list[Source]:
         """Return check-ins, second check-ins, check-outs, second check-outs."""
@@ -108,10 +110,11 @@ class Service:
         """Return who amends a shift: the staff of the volunteer's federation."""
         return f"person:staff-{self.plan.people.home[self.plan.shifts.volunteer[row]] % FEDERATIONS + 1:02d}"
 
-    def _clerk(self, row: int) -> str:
+    def actor(self, row: int) -> str:
+        """Return who entered a shift afterwards."""
         clerk = row % CLERKS
         if self.plan.shifts.shape[row] == Shape.FORGED:
-            clerk = self.crooked[row % CROOKED_CLERKS]
+            clerk = self.crooked[self._evening.get(row, row) % CROOKED_CLERKS]
         return f"person:clerk-{clerk + 1:02d}"
 
     def _entry(self, entered: Array, *, check_in: bool) -> Make:
@@ -122,7 +125,7 @@ class Service:
             common = {
                 "occurred_at": int((times.check_in if check_in else times.check_out)[row]),
                 "recorded_at": at,
-                "by": self._clerk(row),
+                "by": self.actor(row),
                 "command": command,
                 "volunteer": self.volunteer(row),
                 "shift": shift_ids[number],

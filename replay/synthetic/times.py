@@ -13,6 +13,7 @@ import numpy as np
 
 from replay.synthetic.days import DAY, DAY_COUNT, FIRST_MIDNIGHT
 from replay.synthetic.randomness import Array, generator, pick, pick_apart
+from replay.synthetic.schemes import SOLD_SHIFTS, Schemes
 from replay.synthetic.shifts import Shape, Shifts
 
 MISSING_SHARE = 0.06
@@ -56,10 +57,11 @@ class Scans:
     skew: Array  # seconds, beside `skewed`
 
 
-def scans(seed: int, plan: Shifts) -> Scans:
+def scans(seed: int, plan: Shifts, together: Schemes) -> Scans:
     """Draw the instants of all shifts and the faults of their scans."""
     rng = generator(seed, "times")
     start, seconds = _true_times(rng, plan)
+    start[together.hurried] = start[together.hurried - 1] + seconds[together.hurried - 1] + together.hurry
     end = start + seconds
     sent_in, sent_out = start + rng.integers(0, 4, len(plan)), end + rng.integers(0, 4, len(plan))
 
@@ -84,8 +86,11 @@ def scans(seed: int, plan: Shifts) -> Scans:
     check_in, check_out = start, end
     check_in[skewed] += skew
     check_out[skewed] += skew
+    check_in[together.off] += together.clock
+    check_out[together.off] += together.clock
 
     _enter_afterwards(generator(seed, "entries"), plan, sent_in, sent_out)
+    _enter_together(generator(seed, "evenings"), plan, together, sent_in, sent_out)
     return Scans(
         check_in=check_in.astype(np.int32),
         check_out=check_out.astype(np.int32),
@@ -176,3 +181,12 @@ def _enter_afterwards(rng: np.random.Generator, plan: Shifts, sent_in: Array, se
         day = plan.day[rows].astype(np.int64) + rng.integers(1, days_max, len(rows), endpoint=True)
         sent_in[rows] = FIRST_MIDNIGHT + day * DAY + first_hour * HOUR + rng.integers(0, 3 * HOUR, len(rows))
         sent_out[rows] = sent_in[rows] + rng.integers(15, ENTRY_SECONDS_MAX, len(rows))
+
+
+def _enter_together(rng: np.random.Generator, plan: Shifts, together: Schemes, sent_in: Array, sent_out: Array) -> None:
+    """Date sold hours: all of one volunteer's in the evening after the last, one after the other."""
+    evenings = together.sold.reshape(-1, SOLD_SHIFTS)
+    day = plan.day[evenings].max(axis=1, initial=0).astype(np.int64) + 1
+    begin = FIRST_MIDNIGHT + day * DAY + 19 * HOUR + rng.integers(0, 2 * HOUR, len(evenings))
+    sent_in[evenings] = begin[:, None] + np.arange(SOLD_SHIFTS) * ENTRY_SECONDS_MAX
+    sent_out[evenings] = sent_in[evenings] + rng.integers(15, ENTRY_SECONDS_MAX, evenings.shape)

@@ -1,0 +1,225 @@
+"""Anomalies: how many of the faults of a synthetic history are found, and how many findings are faults.
+
+For each kind: `labelled` by the ground truth, `found`, `right` (both); precision is right / found, recall right /
+labelled; null where there is nothing to divide by. Counted are shifts, but of wrong clocks stations' days. Findings
+are computed from the archive to the last name, as an auditor's first question is answered; the runs are such.
+`seconds_by_part` says what reading takes of it: facts, when events were recorded, and by whom (from the log).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from bench.common import ROOT, Options, Result, machine, parse, peak_mib, publish, say
+from bench.data import SEED, BenchLedger, bench_ledger
+from ledger.names import Position
+from ledger.working_days import working_days_after
+from projections.anomalies.findings import FIGURES, Finding, Kind
+from projections.rules import RuleTimeline
+from projections.schema import NO_DAY
+from replay.anomalies import AnomalyReader, Found
+from replay.published import published_rules
+from replay.recorded_events import read_acts, read_records
+from replay.synthetic import History, simulate
+from replay.synthetic.days import FIRST_MIDNIGHT, date_of
+from replay.synthetic.identity import ShiftIds
+
+Things = set[tuple[str, ...]]
+
+
+class Row(NamedTuple):
+    """One kind held against one kind of ground truth."""
+
+    name: str
+    labelled: Things
+    found: Things
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Return counts and shares."""
+        right = len(self.labelled & self.found)
+        return {
+            "labelled": len(self.labelled),
+            "found": len(self.found),
+            "right": right,
+            "precision": round(right / len(self.found), 4) if self.found else None,
+            "recall": round(right / len(self.labelled), 4) if self.labelled else None,
+        }
+
+
+class Truth:
+    """The ground truth of a history, as names."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "labels.parquet"
+            history.write_labels(path)
+            self._labels: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+
+    def shifts(self, kind: str, least: int | None = None) -> Things:
+        """Return the shifts with a label, of so many seconds at least."""
+        return {
+            (one["volunteer"], one["shift"])
+            for one in self._labels
+            if one["kind"] == kind and (least is None or one["seconds"] >= least)
+        }
+
+    def check(self, ledger: BenchLedger) -> None:
+        """Stop where the ledger holds another history: one of an older generator, say."""
+        for label in [one for one in self._labels if one["kind"] in {"forged-entry", "correction"}][:1_000]:
+            (event,) = ledger.database.log.read(Position(label["position"] - 1), 1)
+            if label["shift"].encode() not in event.state:
+                raise SystemExit("this data directory holds another history; remove it, or name another one by --data")
+
+    def late_entries(self, working_days: int) -> Things:
+        """Return the shifts whose scans are labelled so, and the entries made too late by the plan's own days."""
+        plan = self._history.plan
+        entered = np.flatnonzero(plan.shifts.attested)
+        ended, sent = (
+            (column[entered] - FIRST_MIDNIGHT) // 86_400 for column in (plan.times.check_out, plan.times.sent_in)
+        )
+        late = [
+            row
+            for row, end, at in zip(entered.tolist(), ended.tolist(), sent.tolist(), strict=True)
+            if date_of(at) > working_days_after(date_of(end), working_days)
+        ]
+        return self.shifts("late-upload-over-10-working-days") | self._names(late)
+
+    def late_uploads(self, hours: int) -> Things:
+        """Return the shifts labelled so whose check-in took longer; labels count from the shift's last scan."""
+        times = self._history.plan.times
+        long = times.late[times.sent_in[times.late] - times.check_in[times.late] > hours * 3_600]
+        return self._names(long.tolist()) & self.shifts("late-upload")
+
+    def station_days(self) -> Things:
+        """Return the stations' days with a wrong clock."""
+        plan = self._history.plan
+        off = plan.schemes.off
+        stations = [station.id for station in plan.places.stations]
+        places = zip(plan.assignment.station[off].tolist(), plan.shifts.day[off].tolist(), strict=True)
+        return {(stations[station], date_of(day).isoformat()) for station, day in places}
+
+    def _names(self, rows: list[int]) -> Things:
+        plan = self._history.plan
+        numbers = plan.members.number_texts()
+        ids = ShiftIds(plan.seed, plan.shifts.volunteer, plan.times.check_in, numbers)
+        owners = (numbers[owner] for owner in plan.shifts.volunteer[rows].tolist())
+        return set(zip(owners, ids.texts(np.array(rows, np.int64)), strict=True)) if rows else set()
+
+
+class Findings:
+    """What was found, as names."""
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+
+    def of(self, kind: Kind) -> list[Finding]:
+        """Return the findings of a kind."""
+        return [finding for finding in self._found.findings if finding.kind == kind]
+
+    def shifts(self, findings: Iterable[Finding]) -> Things:
+        """Return all shifts behind findings."""
+        return self._names(shift for finding in findings for shift in finding.shifts)
+
+    def last_shifts(self, kind: Kind) -> Things:
+        """Return the later shift of each finding about two."""
+        return self._names(finding.shifts[-1] for finding in self.of(kind))
+
+    def clocks(self) -> tuple[list[Finding], list[Finding]]:
+        """Return the clocks that were off all day, and those of which single scans lay ahead."""
+        figures = FIGURES["wrong-clock"]
+        off, ahead = figures.index("scans_off"), figures.index("scans_ahead")
+        clocks = self.of("wrong-clock")
+        single = [clock for clock in clocks if clock.figures[ahead] and not clock.figures[off]]
+        return [clock for clock in clocks if clock.figures[off]], single
+
+    def station_days(self, findings: Iterable[Finding]) -> Things:
+        """Return the stations' days of findings."""
+        return {
+            (self._found.stations[finding.station], np.datetime64(finding.day, "D").astype(str)) for finding in findings
+        }
+
+    def _names(self, shifts: Iterable[int]) -> Things:
+        owned = (self._found.ids[shift] for shift in shifts)
+        return {(self._found.volunteers[owner], str(UUID(int=shift))) for owner, shift in owned}
+
+
+def rows(truth: Truth, findings: Findings, timeline: RuleTimeline) -> list[Row]:
+    """Hold each kind against the labels it should find."""
+    rules, off, ahead = timeline.anomalies, *findings.clocks()
+    days = timeline.rule_sets[-1].late_entry_working_days or 10
+    of_kind: dict[Kind, Things] = {
+        "long-shift": truth.shifts("longer-than-12-hours"),
+        "over-cap": truth.shifts("days-too-long"),
+        "entry-burst": truth.shifts("sold-hours"),
+        "same-person": truth.shifts("sold-hours"),
+        "round-numbers": truth.shifts("forged-entry"),
+        "late-upload": truth.late_uploads(rules.upload_hours_max),
+        "late-entry": truth.late_entries(days),
+    }
+    return [
+        Row("two-stations", truth.shifts("overlap"), findings.last_shifts("two-stations")),
+        Row("travel-time", truth.shifts("hurried"), findings.last_shifts("travel-time")),
+        *(Row(kind, labelled, findings.shifts(findings.of(kind))) for kind, labelled in of_kind.items()),
+        Row("wrong-clock, a station's day", truth.station_days(), findings.station_days(off)),
+        Row("wrong-clock, a scan ahead", truth.shifts("clock-skew", rules.clock_seconds + 4), findings.shifts(ahead)),
+    ]
+
+
+def find(ledger: BenchLedger, timeline: RuleTimeline) -> tuple[float, Found]:
+    """Find everything anew; return the seconds it took, too."""
+    begun = perf_counter()
+    found = AnomalyReader(ledger.database, ledger.archive).found(
+        Position(ledger.archive.position), timeline, "", NO_DAY
+    )
+    return perf_counter() - begun, found
+
+
+def parts(ledger: BenchLedger, timeline: RuleTimeline) -> dict[str, float]:
+    """Return the seconds of what is read, part by part: facts, who recorded what and when, and by whom."""
+    begun = perf_counter()
+    facts = ledger.archive.facts()
+    read = perf_counter()
+    off, zone = timeline.anomalies.clock_seconds, timeline.time_zone
+    records = read_records(ledger.archive, ledger.archive.position, len(facts.stations), off, zone)
+    recorded = perf_counter()
+    acts, _ = read_acts(ledger.database, records.events, records.raises, facts.shifts.volunteer, NO_DAY)
+    ended = perf_counter()
+    named = {"facts": read - begun, "recorded": recorded - read, "by_whom": ended - recorded}
+    return {name: round(seconds, 4) for name, seconds in named.items()} | {"acts": len(acts.code)}
+
+
+def measure(ledger: BenchLedger, options: Options) -> Result:
+    """Find, and hold what was found to the ground truth."""
+    timeline = published_rules(ledger.database.log).timeline()
+    say("the ground truth")
+    truth = Truth(simulate(options.scale, SEED, (ROOT / "rules" / "luohu.toml").read_text("utf-8")))
+    truth.check(ledger)
+    find(ledger, timeline)  # warms up
+    timed = [find(ledger, timeline) for _ in range(options.repeat)]
+    held = rows(truth, Findings(timed[0][1]), timeline)
+    more: dict[str, object] = {
+        "findings": len(timed[0][1].findings),
+        "kinds": {row.name: row.figures() for row in held},
+        "seconds_by_part": parts(ledger, timeline),
+    }
+    return Result("anomalies", ledger.archive.position, [seconds for seconds, _ in timed], peak_mib(), {}, more)
+
+
+def main() -> None:
+    """Measure and report."""
+    options = parse(__doc__)
+    with bench_ledger(options) as ledger:
+        publish(measure(ledger, options), options, machine(ledger.url))
+
+
+if __name__ == "__main__":
+    main()

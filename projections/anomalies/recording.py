@@ -1,0 +1,182 @@
+"""Recording: scans that arrive far too late, records that are late by the law, and clocks that run wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from projections.anomalies.findings import Finding, Recorded
+from projections.anomaly_rules import AnomalyRules
+from projections.late_entries import late, service_ended
+from projections.local_days import local_days
+from projections.rules import RuleTimeline
+from projections.schema import (
+    ATTESTED,
+    CHECK_OUT_BEFORE_CHECK_IN,
+    CHECKED_IN,
+    CHECKED_OUT,
+    DAYS,
+    IMPORTED,
+    MOVED,
+    NO_INSTANT,
+    REPLACES,
+    SCANNED_IN,
+    SCANNED_OUT,
+    VOID,
+    Array,
+    Ints,
+    Longs,
+    ResolvedShifts,
+)
+
+PROMPT_SECONDS: Final = 900
+"""A scan recorded so soon after its instant, or so long before it, was sent at once: what lies between is the clock."""
+
+
+def are_scans(events: Recorded) -> Array:
+    """Return bool[n]: the scans, which nobody typed or brought in."""
+    scans: Array = np.isin(events.code, (CHECKED_IN, CHECKED_OUT)) & (
+        events.marks & (ATTESTED | REPLACES | IMPORTED) == 0
+    )
+    return scans
+
+
+def delays(events: Recorded) -> Longs:
+    """Return the seconds from each instant to its recording; negative where the instant lay ahead."""
+    found: Longs = events.recorded_at.astype(np.int64) - events.occurred_at
+    return found
+
+
+def late_uploads(events: Recorded, shifts: ResolvedShifts, rules: AnomalyRules, zone: str) -> list[Finding]:
+    """Find shifts of which a scan arrived far too late; each is told once, with the latest of its scans."""
+    delay = delays(events)
+    rows = np.flatnonzero(are_scans(events) & (delay > rules.upload_hours_max * 3_600))
+    rows = rows[shifts.flags[events.shift[rows]] & VOID == 0]
+    found = []
+    for shift, of_shift in _groups(events.shift[rows], rows):
+        found.append(
+            Finding(
+                "late-upload",
+                int(local_days(events.occurred_at[of_shift], zone).max()),
+                (int(delay[of_shift].max()),),
+                (shift,),
+                tuple(events.position[of_shift].tolist()),
+                int(shifts.volunteer[shift]),
+                int(events.station[of_shift[0]]),
+            )
+        )
+    return found
+
+
+def late_entries(shifts: ResolvedShifts, timeline: RuleTimeline, until: Array) -> list[Finding]:
+    """Find shifts recorded too late (Order 67, Art. 11), among those of the mask `until`."""
+    rows = np.flatnonzero(late(shifts, timeline) & until & (shifts.flags & VOID == 0))
+    check_in, check_out = shifts.check_in[rows].astype(np.int64), shifts.check_out[rows].astype(np.int64)
+    whole = (check_in != NO_INSTANT) & (check_out > check_in)
+    ended_on = local_days(service_ended(shifts)[rows], timeline.time_zone)
+    columns = (
+        ended_on,
+        np.where(whole, check_out // 60 - check_in // 60, 0),
+        local_days(shifts.recorded_at[rows], timeline.time_zone) - ended_on,
+        scanned(shifts)[rows].astype(np.int64),
+        rows,
+        shifts.volunteer[rows],
+        shifts.station[rows],
+    )
+    return [
+        Finding("late-entry", day, (minutes, days, grade), (shift,), (), volunteer, station)
+        for day, minutes, days, grade, shift, volunteer, station in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
+    ]
+
+
+def scanned(shifts: ResolvedShifts) -> Array:
+    """Return bool[n]: whether both instants in force are scans of a shift that was not moved."""
+    both = SCANNED_IN | SCANNED_OUT
+    found: Array = (shifts.flags & both == both) & (shifts.flags & MOVED == 0)
+    return found
+
+
+# --- clocks ---------------------------------------------------------------------------------------------------------
+
+
+def count_scans(events: Recorded, zone: str, counts: Ints) -> None:
+    """Add to int32[stations, DAYS] the scans that arrived at once."""
+    prompt = np.flatnonzero(are_scans(events) & (np.abs(delays(events)) <= PROMPT_SECONDS))
+    place = events.station[prompt].astype(np.int64) * DAYS + local_days(events.occurred_at[prompt], zone)
+    places, number = np.unique(place, return_counts=True)
+    counts.reshape(-1)[places] += number.astype(np.int32)
+
+
+def wrong_clocks(
+    events: Recorded, prompt: Ints, shifts: ResolvedShifts, until: Array, rules: AnomalyRules, zone: str
+) -> list[Finding]:
+    """Find stations' days on which the clock was wrong: scans from the future, check-outs before their check-ins, or
+    most scans off in one direction.
+
+    Args:
+        events: those whose instants are off by more than `rules.clock_seconds`, at least.
+        prompt: int32[stations, DAYS]: how many scans of each station and day arrived at once (`count_scans`).
+        until: bool[shifts]: which shifts are looked at.
+    """
+    delay = delays(events)
+    off = np.flatnonzero(are_scans(events) & (delay <= PROMPT_SECONDS) & (np.abs(delay) > rules.clock_seconds))
+    off = off[events.station[off] >= 0]
+    backwards = np.flatnonzero(
+        until & (shifts.flags & CHECK_OUT_BEFORE_CHECK_IN != 0) & (shifts.flags & VOID == 0) & (shifts.station >= 0)
+    )
+    backwards = backwards[shifts.check_in[backwards] != NO_INSTANT]
+    places = np.concatenate(
+        [
+            _place(events.station[off], events.occurred_at[off], zone),
+            _place(shifts.station[backwards], shifts.check_in[backwards], zone),
+        ]
+    )
+    rows = np.concatenate([off, -1 - backwards])  # a shift's number as one less than zero
+    found = []
+    for place, here in _groups(places, rows):
+        scans, wrong = here[here >= 0], -1 - here[here < 0]
+        of = int(prompt.reshape(-1)[place])
+        if finding := _one_clock(events, delay, scans, wrong, of, place, rules):
+            found.append(finding)
+    return found
+
+
+def _one_clock(
+    events: Recorded, delay: Longs, scans: Array, backwards: Array, of: int, place: int, rules: AnomalyRules
+) -> Finding | None:
+    """Return what is wrong about one station's day, given the scans that are off and the shifts that run backwards."""
+    ahead, behind = scans[delay[scans] < 0], scans[delay[scans] > 0]
+    most = max(ahead, behind, key=len)
+    systematic = len(most) >= rules.clock_scans_min and len(most) * 100 >= rules.clock_percent_min * of
+    shown = np.sort(np.concatenate([ahead, most]) if systematic else ahead)
+    shown = np.unique(shown)
+    if not (len(shown) or len(backwards)):
+        return None
+    figures = (
+        len(ahead),
+        int(-delay[ahead].min(initial=0)),
+        len(backwards),
+        len(most) if systematic else 0,
+        of,
+        int(np.sort(np.abs(delay[most]))[len(most) // 2]) if systematic else 0,
+    )
+    shifts = dict.fromkeys([*events.shift[shown].tolist(), *sorted(backwards.tolist())])
+    positions = tuple(events.position[shown].tolist())
+    return Finding("wrong-clock", place % DAYS, figures, tuple(shifts), positions, station=place // DAYS)
+
+
+def _place(station: Array, instants: Array, zone: str) -> Array:
+    places: Array = station.astype(np.int64) * DAYS + local_days(instants, zone)
+    return places
+
+
+def _groups(keys: Array, values: Array) -> Iterator[tuple[int, Array]]:
+    """Yield each key with its values, in order."""
+    order = np.argsort(keys, kind="stable")
+    known, begins = np.unique(keys[order], return_index=True)
+    for key, of_key in zip(known.tolist(), np.split(order, begins[1:]), strict=False):  # of no keys there is one split
+        yield key, values[of_key]

@@ -1,0 +1,99 @@
+"""Stays: shifts longer than anybody serves, and volunteers over the cap of the day on one day after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from projections.anomalies.findings import Finding, Stays
+from projections.anomaly_rules import AnomalyRules
+from projections.local_days import local_minutes
+from projections.rules import RuleTimeline
+from projections.schema import CAPPED, DAY, NONE, ROW, Array, Ints, ShiftTable, VolunteerTable
+
+_CLOCKS = 60
+"""Minutes by which a day may be longer or shorter than it seems, where clocks are changed."""
+
+
+def long_shifts(stays: Stays, rules: AnomalyRules) -> list[Finding]:
+    """Find shifts that lasted longer than they should."""
+    minutes = stays.end - stays.start
+    rows = np.flatnonzero((stays.end != NONE) & (minutes > rules.long_shift_minutes))
+    columns = (stays.day, minutes, stays.shift, stays.volunteer, stays.station)
+    return [
+        Finding("long-shift", day, (length,), (shift,), (), volunteer, station)
+        for day, length, shift, volunteer, station in zip(*(column[rows].tolist() for column in columns), strict=True)
+    ]
+
+
+def over_cap(
+    stays: Stays,
+    table: ShiftTable,
+    raises: VolunteerTable,
+    timeline: RuleTimeline,
+    pieces_of: Callable[[int], Ints],
+    valid_until: int,
+) -> list[Finding]:
+    """Find volunteers who lost minutes to the cap of the day on many days in a row.
+
+    Crediting everybody anew takes a while, so it is done for those alone who may have been over the cap so often.
+
+    Args:
+        raises: raises of the cap; one of fewer minutes lowers it.
+        pieces_of: returns a volunteer's pieces under the timeline, as projections.read_models.pieces_of.
+    """
+    days_in_row = timeline.anomalies.cap_days_in_row
+    least = min(rules.day_minutes_max for rules in timeline.rule_sets) - _CLOCKS
+    missing = max(rules.missing_check_out_minutes for rules in timeline.rule_sets)
+    stays = stays._replace(end=np.where(stays.end == NONE, stays.start + missing, stays.end))
+    found = []
+    lowered = np.repeat(np.arange(len(raises.raises) - 1), np.diff(raises.raises))[raises.raise_minutes < least]
+    for volunteer in sorted({*_full_days_in_row(stays, timeline.time_zone, least, days_in_row), *lowered.tolist()}):
+        pieces = pieces_of(volunteer)
+        pieces = pieces[(pieces[:, CAPPED] > 0) & (pieces[:, DAY] <= valid_until)]
+        pieces = pieces[np.argsort(pieces[:, DAY], kind="stable")]
+        for run in runs(np.unique(pieces[:, DAY]).tolist(), days_in_row):
+            of_run = pieces[(pieces[:, DAY] >= run[0]) & (pieces[:, DAY] <= run[-1])]
+            shifts = dict.fromkeys(table.shift[of_run[:, ROW]].tolist())
+            figures = len(run), int(of_run[:, CAPPED].sum(dtype=np.int64))
+            found.append(Finding("over-cap", run[-1], figures, tuple(shifts), (), volunteer))
+    return found
+
+
+def runs(days: Sequence[int], least: int) -> Iterator[list[int]]:
+    """Yield the runs of days in a row that are so long at least; days ascend."""
+    run: list[int] = []
+    for day in days:
+        if run and day != run[-1] + 1:
+            if len(run) >= least:
+                yield run
+            run = []
+        run.append(day)
+    if len(run) >= least:
+        yield run
+
+
+def _full_days_in_row(stays: Stays, zone: str, minutes: int, days_in_row: int) -> list[int]:
+    """Return the volunteers with more than so many raw minutes on so many days in a row."""
+    kept = Stays._make(column[stays.end > stays.start] for column in stays)
+    begin, end = (local_minutes(column.astype(np.int64) * 60, zone) for column in (kept.start, kept.end))
+    parts = [(kept.volunteer, begin // 1440, np.minimum(end, (begin // 1440 + 1) * 1440) - begin)]
+    beyond = np.flatnonzero(end > (begin // 1440 + 1) * 1440)
+    while len(beyond):  # a shift of several days has a part in each
+        begin[beyond] = (begin[beyond] // 1440 + 1) * 1440
+        ends = np.minimum(end[beyond], begin[beyond] + 1440)
+        parts.append((kept.volunteer[beyond], begin[beyond] // 1440, ends - begin[beyond]))
+        beyond = beyond[end[beyond] > begin[beyond] + 1440]
+    volunteer, day, length = (np.concatenate(column) for column in zip(*parts, strict=True))
+    keys, place = np.unique(volunteer.astype(np.int64) << 20 | day, return_inverse=True)
+    full = keys[np.bincount(place, weights=length, minlength=len(keys)) > minutes]
+    return _in_row(full, days_in_row)
+
+
+def _in_row(keys: Array, count: int) -> list[int]:
+    """Return the volunteers of whom so many keys (volunteer, day) follow one another."""
+    last = keys[count - 1 :]
+    first = keys[: len(last)]
+    found: list[int] = np.unique(last[last - first == count - 1] >> 20).tolist()
+    return found

@@ -1,0 +1,49 @@
+"""Random samples of shifts that anybody can draw again: those with the smallest hashes of a seed and their names.
+
+    hash = SHA-256 of the text "SEED/VOLUNTEER/SHIFT", the shift's id as 36 characters
+
+Whether a shift is drawn depends on no order: neither of uploading nor of numbers within this program. Whoever knows
+the seed before drawing could choose it to his liking, so it should come from outside: a lottery, a newspaper, a die.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from heapq import nsmallest
+
+METHOD = "the smallest SHA-256 of SEED/VOLUNTEER/SHIFT, of each stratum"
+"""How a sample is drawn, for people."""
+
+
+def hash_of(seed: str, volunteer: str, shift: str) -> str:
+    """Return what decides whether a shift is drawn, 64 hex digits."""
+    return sha256(f"{seed}/{volunteer}/{shift}".encode()).hexdigest()
+
+
+def drawn(hashes: Sequence[str], count: int) -> list[int]:
+    """Return the places of the smallest hashes, the smallest first."""
+    return nsmallest(count, range(len(hashes)), key=hashes.__getitem__)
+
+
+def allotted(populations: Mapping[str, int], size: int) -> dict[str, int]:
+    """Share a sample out among strata by their populations: rounded down, then one more for the largest remainders,
+    by name where they are equal. No stratum is left out while the sample is large enough for all, and none gives more
+    than it has.
+    """
+    names = sorted(name for name, population in populations.items() if population)
+    size = min(size, sum(populations.values()))
+    least = 1 if size >= len(names) else 0
+    shares = dict.fromkeys(names, least)
+    rest = size - least * len(names)
+    spare = sum(populations[name] - least for name in names)
+    if not rest:
+        return shares if least else dict.fromkeys(names, 0)
+    remainders = {}
+    for name in names:
+        whole, remainders[name] = divmod(rest * (populations[name] - least), spare)
+        shares[name] += whole
+    left = size - sum(shares.values())
+    for name in sorted(names, key=lambda name: (-remainders[name], name))[:left]:
+        shares[name] += 1
+    return shares
