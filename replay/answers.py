@@ -9,7 +9,7 @@ Field names use the glossary; minutes are whole minutes, instants ISO 8601 with 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +25,11 @@ class Linked(Answer):
     """A part of an answer behind which there is more: asked over HTTP, `links` holds addresses by what they lead to."""
 
     links: Annotated[dict[str, str] | None, Field(exclude_if=lambda links: links is None)] = None
+
+
+def only_if_said() -> Any:
+    """Return a field that is left out where it is None, as it is for nearly all: of persons with a single number."""
+    return Field(default=None, exclude_if=lambda value: value is None)
 
 
 class RulesUsed(Answer):
@@ -44,6 +49,27 @@ class Basis(Answer):
     position: int
 
 
+class Merged(Linked):
+    """A merge that stands: this number goes on as `into`, because the event at the position says so."""
+
+    volunteer: str
+    into: str
+    position: int
+
+
+class OfPerson(Basis):
+    """An answer about a volunteer, which is always about the whole person.
+
+    `goes_on_as`: the number that goes on, where the one asked for was merged into another. `numbers`: all numbers of
+    the person, and `merges`: the events that make them one, where there are several.
+    """
+
+    volunteer: str
+    goes_on_as: str | None = only_if_said()
+    numbers: list[str] | None = only_if_said()
+    merges: list[Merged] | None = only_if_said()
+
+
 class HoursRow(Linked):
     """Service hours of a year, or of all years with the opening balance."""
 
@@ -57,10 +83,11 @@ class HoursRow(Linked):
 
 
 class OpeningBalance(Answer):
-    """Attested minutes of the paper era."""
+    """Attested minutes of the paper era. `volunteer`: whose number's, where the person has several."""
 
     as_of: date
     minutes: int
+    volunteer: str | None = only_if_said()
 
 
 class TrainingRecord(Linked):
@@ -84,12 +111,16 @@ class HonorReached(Linked):
     reached_on: date
 
 
-class VolunteerHours(Basis):
-    """A volunteer's hours per year and in all, and the honours reached."""
+class VolunteerHours(OfPerson):
+    """A volunteer's hours per year and in all, and the honours reached.
 
-    volunteer: str
+    `registered_on`: the earliest, `opening_balance`: the latest of all numbers; their other ones, if there are any,
+    stand in `more_opening_balances`.
+    """
+
     registered_on: date | None
     opening_balance: OpeningBalance | None
+    more_opening_balances: list[OpeningBalance] | None = only_if_said()
     total: HoursRow
     years: list[HoursRow]
     honors: list[HonorReached]
@@ -123,10 +154,12 @@ Grade = Literal["scanned", "attested"]
 class ShiftTrace(Linked):
     """A shift as all events known leave it, and what it is worth. `flags` name what is odd about it.
 
-    `positions`: the events behind it, in the order of the log.
+    `positions`: the events behind it, in the order of the log. `volunteer`: the number under which it was recorded,
+    where the person has several.
     """
 
     shift: UUID
+    volunteer: str | None = only_if_said()
     station: str | None
     project: str | None
     check_in: datetime | None
@@ -139,10 +172,9 @@ class ShiftTrace(Linked):
     pieces: list[PieceTrace]
 
 
-class VolunteerShifts(Basis):
+class VolunteerShifts(OfPerson):
     """A volunteer's shifts, the latest first; `next_after` continues the list."""
 
-    volunteer: str
     shifts: list[ShiftTrace]
     next_after: str | None
 
@@ -176,9 +208,13 @@ class StationActivity(Basis):
 
 
 class StationShift(Linked):
-    """A shift's part in a station's day: `begins` says whether the shift, and its volunteer, count on this day."""
+    """A shift's part in a station's day: `begins` says whether the shift, and its volunteer, count on this day.
+
+    `volunteer`: the number under which it was recorded. `goes_on_as`: the person's, where that is another.
+    """
 
     volunteer: str
+    goes_on_as: str | None = only_if_said()
     shift: UUID
     project: str | None
     check_in: datetime
@@ -190,9 +226,9 @@ class StationShift(Linked):
 
 
 class StationDayShifts(Basis):
-    """The shifts behind a station's day, by volunteer and time. Over all pages their parts sum to the day's row.
+    """The shifts behind a station's day, by person and time. Over all pages their parts sum to the day's row.
 
-    `next_after` continues the list: the last volunteer of this page.
+    `next_after` continues the list: the last person of this page, by the number that goes on.
     """
 
     station: str

@@ -99,18 +99,24 @@ def trace_sum(parts: Sequence[answers.Trace]) -> answers.Trace:
 
 
 def shift_trace(
-    shift: Shift, pieces: Sequence[Sequence[int]], timeline: RuleTimeline, positions: Sequence[int]
+    shift: Shift,
+    pieces: Sequence[Sequence[int]],
+    timeline: RuleTimeline,
+    positions: Sequence[int],
+    volunteer: str | None = None,
 ) -> answers.ShiftTrace:
     """Return what a shift is worth and why.
 
     Args:
         pieces: its rows of `projections.read_models.pieces_of`.
         positions: those of the events behind it.
+        volunteer: the number under which it was recorded, where that has to be said.
     """
     parts = [piece_trace(piece) for piece in pieces]
     whole = trace_sum(parts)
     return answers.ShiftTrace(
         shift=shift.shift,
+        volunteer=volunteer,
         station=shift.station,
         project=shift.project,
         check_in=_instant(shift.check_in),
