@@ -80,6 +80,7 @@ _CORRECTOR = {
     "register-volunteer",
     "withdraw-volunteer",
     "merge-volunteer",
+    "undo-merge",
     "record-training",
     "void-training",
     "join-organisation",

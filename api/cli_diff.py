@@ -150,7 +150,8 @@ def _three(change: Change) -> tuple[Hours, Hours, Hours]:
 def _volunteer_row(one: VolunteerChange) -> tuple[object, ...]:
     honors = [f"+{honor}" for honor in one.honors_gained] + [f"-{honor}" for honor in one.honors_lost]
     honors += [f"~{honor}" for honor in one.honors_moved]
-    return one.volunteer, *_three(one.credited), one.reason, " ".join(honors)
+    merged = f"goes on as {one.goes_on_as.after}, " if one.goes_on_as else ""
+    return one.volunteer, *_three(one.credited), merged + one.reason, " ".join(honors)
 
 
 def _station_rows(stations: list[StationChange]) -> list[tuple[object, ...]]:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from api.cli_read import AxisTexts, print_basis, reading
+from api.cli_read import AxisTexts, print_basis, print_person, reading
 from api.cli_show import Hours, day, out, print_json, print_table
 from replay.answers import Trace
 from replay.explanations import DayExplanation, EventBehind, ExplainedShift, ExplainedStretch, RuleCited, VolunteerDays
@@ -66,6 +66,7 @@ def _print_days(found: VolunteerDays) -> None:
         for one in found.days
     ]
     columns = ("day", "", "shifts", "raw", "counted", "factor", "rounded", "credited", "lost")
+    print_person(found)
     caption = f"earlier days: --before {found.next_before};  every minute of a day: --day DAY"
     print_table(
         f"Days of service of volunteer {found.volunteer}, the latest first",
@@ -89,6 +90,7 @@ def _print_day(found: DayExplanation) -> None:
     console.print(
         f"[bold]Volunteer {escape(found.volunteer)}, {found.day:%A} {found.day}[/bold]  [dim]{found.time_zone}[/dim]"
     )
+    print_person(found)
     if not found.shifts and not found.without_minutes:
         console.print("No service is known of this day.")
     if found.shifts:
@@ -98,16 +100,20 @@ def _print_day(found: DayExplanation) -> None:
     for shift in found.shifts:
         _print_shift(console, shift, found)
     for idle in found.without_minutes:
-        console.print(f"\n[bold]Shift {idle.shift}[/bold] holds no time: {idle.because}.")
+        console.print(f"\n[bold]Shift {idle.shift}[/bold]{_under(idle.volunteer)} holds no time: {idle.because}.")
         console.print(_events(idle.events, found.day))
     console.print()
-    if found.opening_balance:
-        balance = found.opening_balance
+    for balance in [*([found.opening_balance] if found.opening_balance else []), *(found.more_opening_balances or [])]:
         console.print(
-            f"Opening balance: {Hours(balance.minutes)} as of {balance.as_of}, position {balance.event.position}"
+            f"Opening balance{_under(balance.volunteer)}: {Hours(balance.minutes)} as of {balance.as_of}, "
+            f"position {balance.event.position}"
         )
     _print_rules(console, found)
     print_basis(found)
+
+
+def _under(number: str | None) -> str:
+    return f" of number {escape(number)}" if number else ""
 
 
 def _sum(trace: Trace) -> Text:
@@ -165,7 +171,7 @@ def _print_shift(console: Console, shift: ExplainedShift, found: DayExplanation)
     span = f"{_clock(shift.begin, found.day)} to {_clock(shift.end, found.day)}"
     console.print(
         f"\n[bold]{span}  at {escape(shift.station)}[/bold]{kind}{escape(project)}, {shift.grade}"
-        f"  [dim]shift {shift.shift}[/dim]"
+        f"  [dim]shift {shift.shift}{_under(shift.volunteer)}[/dim]"
     )
     if shift.end_rule:
         console.print(f"{_ENDED[shift.ended_by]} {_rule(shift.end_rule)}", style="yellow")

@@ -85,11 +85,15 @@ def volunteer(
 def _print_hours(hours: answers.VolunteerHours) -> None:
     rows: list[tuple[object, ...]] = [("all", *_hours_cells(hours.total))]
     rows += [(str(year.year), *_hours_cells(year)) for year in hours.years]
-    opening = hours.opening_balance
-    said = [f"{Hours(opening.minutes)} from before {opening.as_of} (opening balance)"] if opening else []
+    balances = [hours.opening_balance] if hours.opening_balance else []
+    balances += hours.more_opening_balances or []
+    said = [
+        f"{Hours(one.minutes)} from before {one.as_of} (opening balance{_under(one.volunteer)})" for one in balances
+    ]
     late = (("scanned", hours.total.late_scanned_minutes), ("attested", hours.total.late_attested_minutes))
     said += [f"{Hours(minutes)} {grade}, recorded late" for grade, minutes in late if minutes]
     caption = f"of which {'; '.join(said)}" if said else ""
+    print_person(hours)
     print_table(
         f"Volunteer {hours.volunteer}, registered {hours.registered_on}: hours:minutes",
         ("year", "shifts", "raw", "counted", "credited", "scanned", "attested"),
@@ -107,10 +111,23 @@ def _hours_cells(row: answers.HoursRow) -> tuple[object, ...]:
     return (row.shifts, *map(Hours, minutes))
 
 
+def _under(number: str | None) -> str:
+    return f" of number {number}" if number else ""
+
+
+def print_person(found: answers.OfPerson) -> None:
+    """Say that a number was merged into another, and which numbers the answer includes, where there are several."""
+    if found.numbers:
+        going_on = f"{found.volunteer} goes on as {found.goes_on_as}; " if found.goes_on_as else ""
+        positions = ", ".join(str(merge.position) for merge in found.merges or ())
+        out().print(f"{going_on}one person with the numbers {', '.join(found.numbers)}, by position {positions}")
+
+
 def _print_shifts(found: answers.VolunteerShifts, timeline: RuleTimeline) -> None:
     zone = ZoneInfo(timeline.time_zone)
     rows = [
         (
+            *([shift.volunteer] if found.numbers else []),
             local(shift.check_in, zone),
             local(shift.check_out, zone),
             shift.station,
@@ -121,7 +138,10 @@ def _print_shifts(found: answers.VolunteerShifts, timeline: RuleTimeline) -> Non
         )
         for shift in found.shifts
     ]
+    columns: tuple[str, ...]
     columns = ("check-in", "check-out", "station", "raw", "lost", "counted", "factor", "rounded", "credited", "grade")
+    print_person(found)
+    columns = ("number", *columns) if found.numbers else columns
     print_table(f"Shifts of volunteer {found.volunteer}", (*columns, "flags", "shift"), rows)
     print_basis(found)
 

@@ -42,6 +42,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "register-volunteer": {"volunteer": "V0000001", "registered_on": "2016-03-05", "organisation": "fed-01"},
     "withdraw-volunteer": {"volunteer": "V0000001", "withdrawn_on": "2018-12-01", "reason": "moved-away"},
     "merge-volunteer": {"volunteer": "V0000001", "into": "V0000002", "reason": "registered-twice"},
+    "undo-merge": {"volunteer": "V0000001", "into": "V0000002", "reason": "two-persons"},
     "record-training": {
         "volunteer": "V0000001",
         "tier": "basic",

@@ -66,9 +66,14 @@ SCHEMA = pa.schema(
         ("rounding_minutes", pa.int32()),
         ("credited_minutes", pa.int32()),
         ("grade", _NAME),
+        ("recorded_under", _NAME),
     ]
 )
-"""One row per shift and local day; raw = the sum of the six behind it, and credited = counted + factor - rounding."""
+"""One row per shift and local day; raw = the sum of the six behind it, and credited = counted + factor - rounding.
+
+`volunteer` is the number the person goes on as, as in the read models; `recorded_under` the one the shift was recorded
+under, which is another only where numbers were merged.
+"""
 
 
 class _Writer(Protocol):
@@ -139,7 +144,7 @@ def _plain(kind: Any) -> Any:
 def credit_tables(
     facts: Facts, timeline: RuleTimeline, valid_until: int, progress: Callable[[int, int], None]
 ) -> Iterator[Any]:
-    """Credit volunteer after volunteer; yield the pieces as Arrow tables of `SCHEMA`."""
+    """Credit person after person; yield the pieces as Arrow tables of `SCHEMA`."""
     table = facts.ordered(facts.resolved())
     volunteers, kinds = facts.volunteer_table(), facts.station_kinds()
     rules = rule_table(timeline, facts.projects.number)
@@ -195,6 +200,7 @@ class _Shown:
             *minutes,
             *map(_column, (share - counted, share - credited, credited)),
             pa.DictionaryArray.from_arrays(pa.array(table.scanned[rows].astype(np.int32)), self._grades),
+            pa.DictionaryArray.from_arrays(pa.array(table.number[rows]), self._names[0]),
         ]
         return pa.table(columns, schema=SCHEMA)
 

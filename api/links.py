@@ -14,6 +14,7 @@ from replay import answers, explanations
 from replay.queries import Axes
 
 L = TypeVar("L", bound=answers.Linked)
+P = TypeVar("P", bound=answers.OfPerson)
 
 
 def linked(part: L, **links: str) -> L:
@@ -69,7 +70,7 @@ class Addresses:
         honors = [linked(honor, explanation=self.explanation(name, honor.reached_on)) for honor in found.honors]
         total = linked(found.total, shifts=self.shifts(name), explanation=self.explanation(name))
         changes = {"total": total, "years": years, "honors": honors, "trainings": self.trained(found.trainings)}
-        return found.model_copy(update=changes)
+        return self._person(found).model_copy(update=changes)
 
     def trained(self, found: Iterable[answers.TrainingRecord]) -> list[answers.TrainingRecord]:
         """Let training records lead to the events that entered them."""
@@ -78,10 +79,15 @@ class Addresses:
     def traced(self, found: answers.VolunteerShifts) -> answers.VolunteerShifts:
         """Let shifts lead to their events, and to the explanation of the day they began on."""
         shifts = [self._traced(found.volunteer, shift) for shift in found.shifts]
-        return found.model_copy(update={"shifts": shifts})
+        return self._person(found).model_copy(update={"shifts": shifts})
+
+    def _person(self, found: P) -> P:
+        """Let what makes several numbers one person lead to its events."""
+        merges = [linked(merge, event=self.event(merge.position)) for merge in found.merges or ()]
+        return found.model_copy(update={"merges": merges}) if merges else found
 
     def _traced(self, volunteer: str, shift: answers.ShiftTrace) -> answers.ShiftTrace:
-        links = {"events": self.shift_events(volunteer, shift.shift)}
+        links = {"events": self.shift_events(shift.volunteer or volunteer, shift.shift)}
         if shift.pieces:
             links["explanation"] = self.explanation(volunteer, shift.pieces[0].day)
         return linked(shift, **links)
@@ -91,7 +97,7 @@ class Addresses:
         shifts = [
             linked(
                 shift.model_copy(update={"events": self._events(shift.events)}),
-                events=self.shift_events(found.volunteer, shift.shift),
+                events=self.shift_events(shift.volunteer or found.volunteer, shift.shift),
                 station_day=self.station_shifts(shift.station, found.day),
             )
             for shift in found.shifts
@@ -99,7 +105,7 @@ class Addresses:
         without = [
             linked(
                 shift.model_copy(update={"events": self._events(shift.events)}),
-                events=self.shift_events(found.volunteer, shift.shift),
+                events=self.shift_events(shift.volunteer or found.volunteer, shift.shift),
             )
             for shift in found.without_minutes
         ]
@@ -110,14 +116,19 @@ class Addresses:
             (raised_by,) = self._events([found.cap.raised_by])
             changes["cap"] = found.cap.model_copy(update={"raised_by": raised_by})
         if found.opening_balance:
-            (event,) = self._events([found.opening_balance.event])
-            changes["opening_balance"] = found.opening_balance.model_copy(update={"event": event})
-        return found.model_copy(update=changes)
+            changes["opening_balance"] = self._balance(found.opening_balance)
+        if found.more_opening_balances:
+            changes["more_opening_balances"] = [self._balance(each) for each in found.more_opening_balances]
+        return self._person(found).model_copy(update=changes)
+
+    def _balance(self, found: explanations.OpeningBehind) -> explanations.OpeningBehind:
+        (event,) = self._events([found.event])
+        return found.model_copy(update={"event": event})
 
     def days(self, found: explanations.VolunteerDays) -> explanations.VolunteerDays:
         """Let each day lead to its explanation."""
         days = [linked(day, explanation=self.explanation(found.volunteer, day.day)) for day in found.days]
-        return found.model_copy(update={"days": days})
+        return self._person(found).model_copy(update={"days": days})
 
     def activity(self, found: answers.StationActivity) -> answers.StationActivity:
         """Let each day of a station lead to its shifts."""

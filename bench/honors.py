@@ -27,6 +27,7 @@ from bench.honors_peers import HAS_DUCKDB, duckdb_seconds, plain_standings
 from projections.calendar import day_number
 from projections.honors import HonorWorkspace, honor_workspace, reach_honors
 from projections.order import balanced
+from projections.persons import by_person, empty_numbers
 from projections.projects import add_project_months, finished
 from projections.rankings import rank_projects, rank_volunteers, rankings_of
 from projections.read_models import Totals, _add_hours, _allocate, _closed_up
@@ -91,15 +92,10 @@ def credited(scale: float) -> Credited:
     pieces = np.zeros((len(order), PIECE_COLUMNS), np.int32)
     pieces[:, ROW], pieces[:, DAY], pieces[:, FIRST] = np.arange(len(order)), day, 1
     pieces[:, RAW] = pieces[:, COUNTED] = pieces[:, CREDITED] = minutes
-    people = VolunteerTable(
-        registered=(plan.members.registered + day_number(FIRST_DAY)).astype(np.int32),
-        opening_day=np.full(count, NO_DAY, np.int32),
-        opening_minutes=np.zeros(count, np.int32),
-        trained=np.full((count, 3), NO_DAY, np.int32),
-        raises=np.zeros(count + 1, np.int64),
-        raise_day=np.empty(0, np.int32),
-        raise_minutes=np.empty(0, np.int32),
+    numbers = empty_numbers(count)._replace(
+        registered=(plan.members.registered + day_number(FIRST_DAY)).astype(np.int32)
     )
+    people = by_person(numbers, None)
     projects = np.array([project.id for project in plan.places.projects], object)
     return Credited(ShiftTable(first, rows), people, pieces, np.array(plan.members.number_texts(), object), projects)
 

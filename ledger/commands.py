@@ -213,6 +213,15 @@ class MergeVolunteer(Act):
     reason: ReasonCode
 
 
+class UndoMerge(Act):
+    """Take back that `volunteer` goes on as `into`: this one step, not what else was merged into either."""
+
+    TYPE = "undo-merge"
+    volunteer: VolunteerNumber
+    into: VolunteerNumber
+    reason: ReasonCode
+
+
 class RecordTraining(Act):
     """A training record (Order 67, Art. 8). The provider may be an organisation the ledger does not know."""
 
@@ -453,6 +462,7 @@ _ALL: tuple[type[Command], ...] = (
     RegisterVolunteer,
     WithdrawVolunteer,
     MergeVolunteer,
+    UndoMerge,
     RecordTraining,
     VoidTraining,
     JoinOrganisation,

@@ -101,6 +101,14 @@ class VolunteerMerged(VolunteerEvent):
     reason: ReasonCode
 
 
+class VolunteerMergeUndone(VolunteerEvent):
+    """The two were not one person after all: this number goes on as itself again, with whatever was merged into it."""
+
+    TOPIC = "volunteer-merge-undone.v1"
+    into: VolunteerNumber
+    reason: ReasonCode
+
+
 class TrainingCompleted(VolunteerEvent):
     """A training record (Order 67, Art. 8): content, learning time, provider, date."""
 
@@ -437,6 +445,7 @@ EVENTS: tuple[type[Event], ...] = (
     VolunteerRegistered,
     VolunteerWithdrawn,
     VolunteerMerged,
+    VolunteerMergeUndone,
     TrainingCompleted,
     TrainingVoided,
     OrganisationJoined,

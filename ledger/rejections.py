@@ -52,6 +52,7 @@ class Rejection(Enum):
     ALREADY_REGISTERED = "already-registered", "the volunteer is registered; nothing is to be done", False
     ALREADY_WITHDRAWN = "already-withdrawn", "the volunteer has withdrawn; nothing is to be done", False
     ALREADY_MERGED = "already-merged", "this number was merged into another; name the number that goes on", False
+    NOT_MERGED = "not-merged", "the number is not merged into this one; there is nothing to undo", False
     ALREADY_MEMBER = "already-member", "the volunteer is a member of this organisation; nothing is to be done", False
     NOT_A_MEMBER = "not-a-member", "the volunteer is not a member of this organisation; check its id", False
     ALREADY_FOUNDED = "already-founded", "the organisation exists; choose another id", False

@@ -14,6 +14,7 @@ import numpy as np
 from ledger.compiled import inlined, kernel
 from projections.credit import Workspace, credit_volunteer
 from projections.honors import HonorWorkspace, reach_honors
+from projections.persons import last_balance
 from projections.projects import YEAR_SLOTS, add_project_months
 from projections.schema import (
     COUNTED,
@@ -108,13 +109,13 @@ def compare(  # noqa: PLR0912 - the way of one volunteer, from top to bottom
         if not same:
             other_factors = _add(volunteer, there, other_opening, other_table, others, other_count, first_day, sums)
         _no_honors(reached)
-        minutes = volunteers.opening_minutes[volunteer] + trace[here, CREDITED - FIRST]
+        minutes = _opening(volunteer, volunteers, NO_DAY) + trace[here, CREDITED - FIRST]
         if minutes >= shared.least[BEFORE]:
             reach_honors(volunteer, table, volunteers, rules, pieces, count, honors, own)
         if same and shared.honors:
             for honor in range(reached.shape[1]):
                 reached[AFTER, honor] = reached[BEFORE, honor]
-        elif other_volunteers.opening_minutes[volunteer] + trace[there, CREDITED - FIRST] >= shared.least[AFTER]:
+        elif _opening(volunteer, other_volunteers, NO_DAY) + trace[there, CREDITED - FIRST] >= shared.least[AFTER]:
             if shared.credit:
                 reach_honors(volunteer, table, volunteers, other_rules, pieces, count, honors, others_own)
             else:
@@ -172,9 +173,9 @@ def _keep_until(valid_until: int, pieces: Ints, count: int) -> int:
 
 @kernel
 def _opening(volunteer: int, volunteers: VolunteerTable, valid_until: int) -> int:
-    """Return the minutes of an opening balance that counts."""
-    day = volunteers.opening_day[volunteer]
-    return int(volunteers.opening_minutes[volunteer]) if day != NO_DAY and day <= valid_until else 0
+    """Return the minutes of the opening balances that count."""
+    balance = last_balance(volunteer, volunteers, valid_until)
+    return int(volunteers.balance_minutes[balance]) if balance >= 0 else 0
 
 
 @kernel

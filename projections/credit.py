@@ -30,6 +30,7 @@ from projections.schema import (
     FIRST,
     NO_DAY,
     NONE,
+    NUMBER,
     OVERLAPPED,
     PIECE_COLUMNS,
     PROJECT,
@@ -89,10 +90,10 @@ def credit_volunteer(
     work: Workspace,
     pieces: Ints,
 ) -> tuple[int, Ints]:
-    """Credit one volunteer's shifts.
+    """Credit one person's shifts.
 
     Args:
-        volunteer: surrogate.
+        volunteer: surrogate of the number the person goes on as.
         table, volunteers, station_kind (bits by station), rules: the facts and the rules.
         work: working memory; left clean.
         pieces: int32[capacity, PIECE_COLUMNS] to write to; a larger one is made where it does not suffice.
@@ -101,7 +102,11 @@ def credit_volunteer(
         The number of pieces, and the array that holds them: by shift in the order of the rules, then by day.
     """
     low, high = table.first[volunteer], table.first[volunteer + 1]
-    _settle_intervals(low, high, table, volunteers.opening_day[volunteer], rules, work)
+    several = volunteers.several[volunteer]
+    opening_day = NO_DAY if several else volunteers.superseded_until[volunteer]
+    _settle_intervals(low, high, table, opening_day, rules, work)
+    if several:
+        _supersede(low, high, table, volunteers, rules, work)
     count, pieces = _cut_into_days(low, high, table, rules, work, pieces)
     unions = _unite_scanned(low, high, table, work)
     for grade in (1, 0):  # the day's cap is filled by all scanned minutes before any attested one
@@ -155,6 +160,21 @@ def _settle_intervals(
         while at > 0 and _before(work, table, at, at - 1):
             _swap(work, at)
             at -= 1
+
+
+@kernel
+def _supersede(
+    low: int, high: int, table: ShiftTable, volunteers: VolunteerTable, rules: RuleTable, work: Workspace
+) -> None:
+    """Step 3 once more, for a person with several numbers: an opening balance takes in the shifts of its own number
+    alone. Such persons are few, so that looking at the number of every shift would cost all the others time.
+    """
+    starts, numbers, until = table.rows[:, START], table.rows[:, NUMBER], volunteers.superseded_until
+    for place in range(high - low):
+        row = work.order[place]
+        opening_day = until[numbers[row]]
+        if opening_day != NO_DAY and local_span(starts[row], rules.zone)[0] <= opening_day:
+            work.fate[place], work.stop[place] = SUPERSEDED, starts[row]
 
 
 @inlined

@@ -19,6 +19,7 @@ from ledger.compiled import kernel
 from ledger.events import Event
 from projections.calendar import day_number
 from projections.order import ShiftKeys, order_shifts
+from projections.persons import NumberTable, by_person, empty_numbers, going_on, pairs_of
 from projections.read_models import ReadModels, compute
 from projections.resolve import Resolver
 from projections.rule_table import rule_table
@@ -79,15 +80,28 @@ class Facts:
         return self.shifts
 
     def ordered(self, resolved: ResolvedShifts, *, threads: int = 1) -> ShiftTable:
-        """Order resolved shifts by volunteer."""
-        return order_shifts(resolved, len(self.volunteers), self.shift_keys, threads=threads)
+        """Order resolved shifts by person."""
+        return order_shifts(resolved, self.volunteers, self.shift_keys, goes_on=self.goes_on(), threads=threads)
 
-    def volunteer_table(self) -> VolunteerTable:
-        """Fold the other events into what is true of each volunteer."""
-        table = empty_volunteers(len(self.volunteers))
+    def merges(self) -> dict[tuple[int, int], bool]:
+        """Return every pair of numbers that was ever merged, the first into the second, and whether that stands."""
+        return pairs_of(self.other_events)
+
+    def goes_on(self) -> Ints | None:
+        """Return for each number the one it goes on as in the end; None if every number goes on as itself."""
+        return going_on((pair for pair, stands in self.merges().items() if stands), len(self.volunteers))
+
+    def number_table(self) -> NumberTable:
+        """Fold the other events into what is true of each volunteer number."""
+        table = empty_numbers(len(self.volunteers))
         _fold(self.other_events, table)
         _without_voided(self.other_events, table)
-        return with_raises(table, ((v, day, minutes) for (v, day, _), minutes in self.standing_raises().items()))
+        return table
+
+    def volunteer_table(self) -> VolunteerTable:
+        """Fold the other events into what is true of each person."""
+        raises = ((v, day, minutes) for (v, day, _), minutes in self.standing_raises().items())
+        return by_person(self.number_table(), self.goes_on(), raises)
 
     def station_kinds(self) -> Ints:
         """Return the kind of each station, as bits of `STATION_KINDS`."""
@@ -140,35 +154,8 @@ class Facts:
         )
 
 
-def empty_volunteers(count: int) -> VolunteerTable:
-    """Return a table of volunteers of whom nothing is known."""
-    return VolunteerTable(
-        registered=np.full(count, NO_DAY, np.int32),
-        opening_day=np.full(count, NO_DAY, np.int32),
-        opening_minutes=np.zeros(count, np.int32),
-        trained=np.full((count, len(TIERS)), NO_DAY, np.int32),
-        raises=np.zeros(count + 1, np.int64),
-        raise_day=np.empty(0, np.int32),
-        raise_minutes=np.empty(0, np.int32),
-    )
-
-
-def with_raises(table: VolunteerTable, raises: Iterable[tuple[int, int, int]]) -> VolunteerTable:
-    """Return the table with raises of the day's cap: volunteer, day, minutes; the greatest of a day stands."""
-    greatest: dict[tuple[int, int], int] = {}
-    for volunteer, day, minutes in raises:
-        greatest[volunteer, day] = max(minutes, greatest.get((volunteer, day), 0))
-    rows = sorted(greatest.items())
-    counts = np.bincount(np.array([volunteer for (volunteer, _), _ in rows], np.int64), minlength=len(table.registered))
-    return table._replace(
-        raises=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        raise_day=np.array([day for (_, day), _ in rows], np.int32),
-        raise_minutes=np.array([minutes for _, minutes in rows], np.int32),
-    )
-
-
 @kernel
-def _fold(events: OtherEvents, table: VolunteerTable) -> None:
+def _fold(events: OtherEvents, table: NumberTable) -> None:
     for row in range(len(events.code)):
         code = events.code[row]
         volunteer = events.volunteer[row]
@@ -186,7 +173,7 @@ def _fold(events: OtherEvents, table: VolunteerTable) -> None:
             table.opening_minutes[volunteer] = 0
 
 
-def _without_voided(events: OtherEvents, table: VolunteerTable) -> None:
+def _without_voided(events: OtherEvents, table: NumberTable) -> None:
     """Set right whose training records were voided: each void takes back one record of its tier and day."""
     for volunteer in np.unique(events.volunteer[events.code == TRAINING_VOIDED]):  # errors are rare
         of_training = (events.code == TRAINED) | (events.code == TRAINING_VOIDED)
@@ -285,6 +272,7 @@ class FactsBuilder:
             self.keys.add(said.get("raise_id")),
             day,
             amount,
+            self.volunteers.add(said.get("into")),
         )
 
     def facts(self) -> Facts:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ledger.compiled import inlined, kernel
 from projections.calendar import civil, months_later, number_of
+from projections.persons import last_balance
 from projections.rule_table import RuleTable
 from projections.schema import CREDITED, DAY, DAYS, NO_DAY, NONE, ROW, SCANNED, Ints, ShiftTable, VolunteerTable
 
@@ -44,7 +45,9 @@ def reach_honors(
     """Write to `reached` (int32[honours]) the day number on which each honour was reached, or `NO_DAY`."""
     days = _sum_by_day(table, pieces, count, work)
     asked, scanned_only, holds_from = rules.honors.minutes, rules.honors.scanned_only, rules.holds_from
-    total = volunteers.opening_minutes[volunteer] + (work.credited[days - 1] if days else 0)
+    balance = last_balance(volunteer, volunteers, NO_DAY)
+    total = volunteers.balance_minutes[balance] if balance >= 0 else 0
+    total += work.credited[days - 1] if days else 0
     sets = len(holds_from)
     for honor in range(len(reached)):
         reached[honor] = NO_DAY
@@ -139,11 +142,11 @@ def _first_day(
 ) -> int:
     """Return the first day from `earliest` on, before `until`, at whose end the minutes are met, or `NO_DAY`."""
     first = _day_of_total(minutes, days, work.days, work.scanned if scanned_only else work.credited)
-    if not scanned_only and volunteers.opening_day[volunteer] != NO_DAY:
-        others = minutes - volunteers.opening_minutes[volunteer]
-        first = min(
-            first, max(volunteers.opening_day[volunteer], _day_of_total(others, days, work.days, work.credited))
-        )
+    if not scanned_only:
+        for row in range(volunteers.balances[volunteer], volunteers.balances[volunteer + 1]):
+            others = minutes - volunteers.balance_minutes[row]
+            since = volunteers.balance_day[row]
+            first = min(first, max(since, _day_of_total(others, days, work.days, work.credited)))
     first = max(first, earliest)
     return first if first < until else NO_DAY
 

@@ -18,6 +18,7 @@ from projections.calendar import civil, number_of
 from projections.credit import Workspace, credit_volunteer, workspace
 from projections.honors import HonorWorkspace, honor_workspace, reach_honors
 from projections.order import balanced
+from projections.persons import last_balance
 from projections.projects import ProjectTotals, add_project_months, finished, first_year, project_totals
 from projections.rule_table import RuleTable
 from projections.schema import (
@@ -218,10 +219,9 @@ def _pass_over(
         count, pieces = credit_volunteer(volunteer, table, volunteers, station_kind, rules, memory, pieces)
         if valid_until != NO_DAY:
             count = _keep_until(valid_until, pieces, count)
-        opening_day = volunteers.opening_day[volunteer]
-        has_opening = opening_day != NO_DAY and opening_day <= valid_until
-        opening = volunteers.opening_minutes[volunteer] if has_opening else 0
-        if count or has_opening:
+        balance = last_balance(volunteer, volunteers, valid_until)
+        opening = volunteers.balance_minutes[balance] if balance >= 0 else 0
+        if count or balance >= 0:
             _add_hours(volunteer, opening, table, pieces, count, totals)
             _add_station_days(volunteer, table, pieces, count, first_day, totals)
             add_project_months(volunteer, table, pieces, count, first_day, totals.projects)

@@ -92,9 +92,10 @@ def widened(side: Side, other: Side) -> Side:
     return side._replace(
         table=side.table._replace(first=np.append(side.table.first, np.repeat(side.table.first[-1:], more))),
         volunteers=known._replace(
+            several=np.append(known.several, np.zeros(more, np.bool_)),
             registered=np.append(known.registered, never),
-            opening_day=np.append(known.opening_day, never),
-            opening_minutes=np.append(known.opening_minutes, np.zeros(more, np.int32)),
+            superseded_until=np.append(known.superseded_until, never),
+            balances=np.append(known.balances, np.repeat(known.balances[-1:], more)),
             trained=np.concatenate([known.trained, np.full((more, known.trained.shape[1]), NO_DAY, np.int32)]),
             raises=np.append(known.raises, np.repeat(known.raises[-1:], more)),
         ),

@@ -9,7 +9,7 @@ Field names use the glossary; minutes are whole minutes, instants ISO 8601 with 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +27,11 @@ class Linked(Answer):
     links: Annotated[dict[str, str] | None, Field(exclude_if=lambda links: links is None)] = None
 
 
+def only_if_said() -> Any:
+    """Return a field that is left out where it is None, as it is for nearly all: of persons with a single number."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
 class RulesUsed(Answer):
     """The rule timeline an answer was computed with; version 0 is a candidate that is not published."""
 
@@ -42,6 +47,27 @@ class Basis(Answer):
     known_at: int
     rules: RulesUsed
     position: int
+
+
+class Merged(Linked):
+    """A merge that stands: this number goes on as `into`, because the event at the position says so."""
+
+    volunteer: str
+    into: str
+    position: int
+
+
+class OfPerson(Basis):
+    """An answer about a volunteer, which is always about the whole person.
+
+    `goes_on_as`: the number that goes on, where the one asked for was merged into another. `numbers`: all numbers of
+    the person, and `merges`: the events that make them one, where there are several.
+    """
+
+    volunteer: str
+    goes_on_as: str | None = only_if_said()
+    numbers: list[str] | None = only_if_said()
+    merges: list[Merged] | None = only_if_said()
 
 
 class HoursRow(Linked):
@@ -63,10 +89,11 @@ class HoursRow(Linked):
 
 
 class OpeningBalance(Answer):
-    """Attested minutes of the paper era."""
+    """Attested minutes of the paper era. `volunteer`: whose number's, where the person has several."""
 
     as_of: date
     minutes: int
+    volunteer: str | None = only_if_said()
 
 
 class TrainingRecord(Linked):
@@ -90,12 +117,16 @@ class HonorReached(Linked):
     reached_on: date
 
 
-class VolunteerHours(Basis):
-    """A volunteer's hours per year and in all, and the honours reached."""
+class VolunteerHours(OfPerson):
+    """A volunteer's hours per year and in all, and the honours reached.
 
-    volunteer: str
+    `registered_on`: the earliest, `opening_balance`: the latest of all numbers; their other ones, if there are any,
+    stand in `more_opening_balances`.
+    """
+
     registered_on: date | None
     opening_balance: OpeningBalance | None
+    more_opening_balances: list[OpeningBalance] | None = only_if_said()
     total: HoursRow
     years: list[HoursRow]
     honors: list[HonorReached]
@@ -129,10 +160,12 @@ Grade = Literal["scanned", "attested"]
 class ShiftTrace(Linked):
     """A shift as all events known leave it, and what it is worth. `flags` name what is odd about it.
 
-    `positions`: the events behind it, in the order of the log.
+    `positions`: the events behind it, in the order of the log. `volunteer`: the number under which it was recorded,
+    where the person has several.
     """
 
     shift: UUID
+    volunteer: str | None = only_if_said()
     station: str | None
     project: str | None
     check_in: datetime | None
@@ -145,10 +178,9 @@ class ShiftTrace(Linked):
     pieces: list[PieceTrace]
 
 
-class VolunteerShifts(Basis):
+class VolunteerShifts(OfPerson):
     """A volunteer's shifts, the latest first; `next_after` continues the list."""
 
-    volunteer: str
     shifts: list[ShiftTrace]
     next_after: str | None
 
@@ -184,10 +216,12 @@ class StationActivity(Basis):
 class StationShift(Linked):
     """A shift's part in a station's day: `begins` says whether the shift, and its volunteer, count on this day.
 
+    `volunteer`: the number under which it was recorded. `goes_on_as`: the person's, where that is another.
     `late`: it was recorded too late (Order 67, Art. 11), which takes nothing away.
     """
 
     volunteer: str
+    goes_on_as: str | None = only_if_said()
     shift: UUID
     project: str | None
     check_in: datetime
@@ -200,9 +234,9 @@ class StationShift(Linked):
 
 
 class StationDayShifts(Basis):
-    """The shifts behind a station's day, by volunteer and time. Over all pages their parts sum to the day's row.
+    """The shifts behind a station's day, by person and time. Over all pages their parts sum to the day's row.
 
-    `next_after` continues the list: the last volunteer of this page.
+    `next_after` continues the list: the last person of this page, by the number that goes on.
     """
 
     station: str

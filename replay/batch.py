@@ -16,17 +16,24 @@ from uuid import UUID
 import numpy as np
 import psycopg
 
-from ledger.events import Event, ShiftEvent, StationOpened, TrainingVoided
+from ledger.events import Event, ShiftEvent, StationOpened, TrainingVoided, VolunteerMerged, VolunteerMergeUndone
 from ledger.log import Log, RecordedEvent
 from ledger.names import Position, stream
 from projections.read_models import ReadModels
 from projections.rule_table import honor_ids, rule_table
 from projections.rules import parse_timeline
-from projections.schema import NO_DAY, STATION_COLUMNS, Longs
+from projections.schema import STATION_COLUMNS, Longs
 from replay import store
-from replay.live_facts import count_people_served, extents, volunteers_of_changed_stations, write_facts
+from replay.live_facts import (
+    by_person,
+    count_people_served,
+    extents,
+    volunteers_of_changed_stations,
+    write_facts,
+)
 from replay.live_rows import Changes, add_hours, add_station_days
 from replay.live_standings import StandingRow, Touched, may_have_changed, replace_standings
+from replay.persons import ends, linked, read_merges, standing, told
 from replay.project_months import add_months, month_differences
 from replay.reach import reach_seconds, windows
 from replay.shift_columns import ShiftNames, Shifts, read_shifts
@@ -73,7 +80,7 @@ class Batch:
         self.events = events
         self.known, self.changed = _resolved(log, generation, recorded, events)
         self._find_touched()
-        volunteers = [*self.whole, *self.touched.volunteers]
+        volunteers = [*self.whole, *self.partly]
         persons, kinds = read_persons(connection, volunteers), read_kinds(connection)
         persons_after, kinds_after = _after(persons, kinds, events)
         for volunteer in {event.volunteer for event in events if isinstance(event, TrainingVoided)}:
@@ -82,26 +89,34 @@ class Batch:
                 whole.apply(event)
             persons_after[volunteer].trained = whole.trained
         names = ShiftNames.beginning(volunteers, kinds_after)
-        parts = [read_shifts(connection, self.whole), read_shifts(connection, self.touched.volunteers, self.windows)]
+        parts = [read_shifts(connection, self.whole), read_shifts(connection, self.partly, self.windows)]
         before = Shifts.joined(names, parts)
         after = Shifts.joined(names, [before.without(self.changed), self.changed])
-        self.before = Circle(persons, before, kinds, names)
-        self.after = Circle(persons_after, after, kinds_after, names)
+        self.before = Circle(persons, before, kinds, names, self.merges)
+        self.after = Circle(persons_after, after, kinds_after, names, self.merges_after)
 
     def _find_touched(self) -> None:
-        """Find the volunteers of whom something changed that holds for all their service, and for the others the
-        windows in which it changed.
+        """Find the numbers of whom something changed that holds for all their service, and for the others the windows
+        in which it changed. What holds for one number of a person holds for all; who is merged, or no longer, is read
+        whole, and so is whoever they were or are merged with.
         """
-        named = (person_of(event) for event in self.events if not isinstance(event, ShiftEvent))
+        said = [event for event in self.events if not isinstance(event, ShiftEvent)]
+        named = [volunteer for event in said if (volunteer := person_of(event))]
+        named += [event.into for event in said if isinstance(event, VolunteerMerged | VolunteerMergeUndone)]
         changed = volunteers_of_changed_stations(self.connection, self.events)
-        whole = dict.fromkeys([*(volunteer for volunteer in named if volunteer), *changed])
-        self.whole = list(whole)
+        whole = dict.fromkeys([*named, *changed])
         names = self.changed.names.volunteers.texts()
+        self.merges = read_merges(self.connection, {*whole, *names})
+        self.merges_after = told(self.merges, said)
+        pairs = {*standing(self.merges), *standing(self.merges_after)}
+        self.whole = linked(list(whole), pairs)
+        whole = dict.fromkeys(self.whole)
         others = [number for number, name in enumerate(names) if name not in whole]
         first, last = (edge[others] for edge in extents(self.known, self.changed))
-        self.windows = windows(first, last, self.timeline)
-        since = (first - reach_seconds(self.timeline)) // _DAY_SECONDS
-        self.touched = Touched([names[number] for number in others], since)
+        found = by_person([names[number] for number in others], first, last, self.merges_after)
+        self.touched = Touched(found.persons, (found.first - reach_seconds(self.timeline)) // _DAY_SECONDS)
+        self.partly = found.numbers
+        self.windows = windows(found.first[found.owner], found.last[found.owner], self.timeline)
 
     def apply(self) -> None:
         """Write the rows that differ, the facts they come from, and the position."""
@@ -129,10 +144,9 @@ class Batch:
 
     def _add_hours(self, old: ReadModels, new: ReadModels) -> int:
         keys, sums = _summed(_hours(old, -1), _hours(new, 1))
-        numbers = keys // _DAYS
+        persons = keys // _DAYS
         before, after = (
-            np.array([person.opening_day != NO_DAY for person in circle.persons.values()], bool)[numbers]
-            for circle in (self.before, self.after)
+            (np.diff(circle.tables.volunteers.balances) > 0)[persons] for circle in (self.before, self.after)
         )
         changed = sums.any(axis=1) | (before != after)
         changes = _named(list(self.after.persons), keys, sums).where(changed)
@@ -141,14 +155,19 @@ class Batch:
     def _replace_standings(self, new: ReadModels) -> int:
         """Replace the standings of those who were read whole, and of those who now have to be."""
         honors, rules = honor_ids(self.timeline), rule_table(self.timeline, {})
-        persons = self.after.persons
-        doubtful = may_have_changed(self.connection, self.generation, self.touched, persons, honors, rules)
+        persons, merges = self.after.persons, self.merges_after
+        numbers: dict[str, list[Person]] = {}
+        for end, person in zip(ends(persons, merges), persons.values(), strict=True):
+            numbers.setdefault(end, []).append(person)
+        doubtful = may_have_changed(self.connection, self.generation, self.touched, numbers, honors, rules)
         rows = self._standings(new, list(persons), set(self.whole))
         if doubtful:
+            read = dict.fromkeys(linked(list(doubtful), standing(merges)))
             circle = Circle(
-                {name: persons[name] for name in doubtful},
-                read_shifts(self.connection, list(doubtful)),
+                {name: persons[name] for name in read},
+                read_shifts(self.connection, list(read)),
                 self.after.kinds,
+                merges={pair: stands for pair, stands in merges.items() if stands and pair[0] in read},
             )
             rows += self._standings(circle.read_models(self.timeline), list(circle.persons), doubtful)
         volunteers = {*self.whole, *doubtful}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from ledger.codec import decode
@@ -28,6 +27,7 @@ from ledger.names import Position, shift_stream, stream
 from replay import sources
 from replay.explanations import EventBehind
 from replay.reading import Known
+from replay.stretches import ShiftKey
 from replay.touched import Shift
 
 
@@ -35,10 +35,11 @@ from replay.touched import Shift
 class Evidence:
     """Events by what they explain, each with what it decides."""
 
-    shifts: dict[UUID, list[EventBehind]] = field(default_factory=dict)
+    shifts: dict[ShiftKey, list[EventBehind]] = field(default_factory=dict)
     stations: dict[str, EventBehind] = field(default_factory=dict)  # by station: its last opening, which gives its kind
-    raises: dict[str, tuple[int, EventBehind]] = field(default_factory=dict)  # in force, by id: minutes and event
-    opening: EventBehind | None = None
+    raises: dict[tuple[str, str], tuple[int, EventBehind]] = field(default_factory=dict)
+    """In force, by number and id: minutes and event."""
+    openings: dict[str, EventBehind] = field(default_factory=dict)  # by number
     rules: EventBehind | None = None
 
     @property
@@ -46,7 +47,7 @@ class Evidence:
         """The raise of the day's cap that counts: the greatest, of equal ones the first."""
         return max(self.raises.values(), key=lambda each: (each[0], -each[1].position))[1] if self.raises else None
 
-    def deciding(self, shift: UUID, *names: str) -> list[int]:
+    def deciding(self, shift: ShiftKey, *names: str) -> list[int]:
         """Return the positions of the events that decide something of a shift."""
         return [event.position for event in self.shifts[shift] if not {*names}.isdisjoint(event.decides)]
 
@@ -58,10 +59,10 @@ def read_evidence(log: Log, known: Known, day: date, shifts: Sequence[Shift]) ->
         replay.stretches.ExplanationError: the events of a shift do not lead to what the read models say of it.
     """
     zone = ZoneInfo(known.timeline.time_zone)
-    by_stream = {shift_stream(known.volunteer, shift.shift): shift for shift in shifts}
+    by_stream = {shift_stream(shift.volunteer, shift.shift): shift for shift in shifts}
     streams = [
-        stream("opening-balance", known.volunteer),
-        stream("day-cap", known.volunteer, day.isoformat()),
+        *(stream("opening-balance", number) for number in known.circle.persons),
+        *(stream("day-cap", number, day.isoformat()) for number in known.circle.persons),
         stream("rules", "timeline"),
         *(stream("station", name) for name in {shift.station for shift in shifts if shift.station}),
     ]
@@ -74,7 +75,9 @@ def read_evidence(log: Log, known: Known, day: date, shifts: Sequence[Shift]) ->
         own = [(position, event) for position, event in decoded.pop(stream_id, []) if isinstance(event, ShiftEvent)]
         told = sources.sources(own)
         sources.check(shift, told)
-        evidence.shifts[shift.shift] = [_behind(one.position, one.event, zone, one.decides) for one in told]
+        evidence.shifts[shift.volunteer, shift.shift] = [
+            _behind(one.position, one.event, zone, one.decides) for one in told
+        ]
     for events in decoded.values():
         for position, event in events:
             _take(evidence, position, event, zone, known.rules.version)
@@ -87,13 +90,16 @@ def _take(evidence: Evidence, position: Position, event: Event, zone: ZoneInfo, 
         case StationOpened():
             evidence.stations[event.station] = _behind(position, event, zone, ("kind",))
         case OpeningBalanceRecorded():
-            evidence.opening = _behind(position, event, zone, ("opening_balance",))
+            evidence.openings[event.volunteer] = _behind(position, event, zone, ("opening_balance",))
         case OpeningBalanceVoided():
-            evidence.opening = None
+            evidence.openings.pop(event.volunteer, None)
         case DayCapRaised():
-            evidence.raises[event.raise_id] = event.minutes, _behind(position, event, zone, ("day_cap",))
+            evidence.raises[event.volunteer, event.raise_id] = (
+                event.minutes,
+                _behind(position, event, zone, ("day_cap",)),
+            )
         case DayCapRaiseWithdrawn():
-            evidence.raises.pop(event.raise_id, None)
+            evidence.raises.pop((event.volunteer, event.raise_id), None)
         case RulesPublished() if event.version == version:
             evidence.rules = _behind(position, event, zone, ("rules",))
         case _:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import groupby
-from uuid import UUID
 
 import numpy as np
 
@@ -40,7 +39,7 @@ from replay.evidence import read_evidence
 from replay.explanations import DayExplanation, DayInBrief, VolunteerDays
 from replay.reading import Axes, Known
 from replay.shift_columns import Shifts
-from replay.stretches import Day, Part, Stay
+from replay.stretches import Day, Part, ShiftKey, Stay
 from replay.touched import Shift
 from replay.traces import is_scanned, piece_trace, shift_day, trace_sum
 from replay.wording import Words
@@ -64,9 +63,9 @@ def explain_day(log: Log, known: Known, day: date, axes: Axes) -> DayExplanation
         parts = _parts(known, day)
         stretches.check(told, parts, day)
         without = [shift for shift in _without_time(shifts) if shift_day(shift, known.timeline) == day]
-    walked = {one.stay.shift for one in told}
-    evidence = read_evidence(log, known, day, [shift for shift in near if shift.shift in walked] + without)
-    return Words(known, frame, {one.stay.shift: one for one in told}, parts, evidence).explanation(without)
+    by_key = {one.stay.key: one for one in told}
+    shown_shifts = [shift for shift in near if (shift.volunteer, shift.shift) in by_key] + without
+    return Words(known, frame, by_key, parts, read_evidence(log, known, day, shown_shifts)).explanation(without)
 
 
 def _near(table: ShiftTable, frame: Day) -> Array:
@@ -80,7 +79,7 @@ def _without_time(shifts: Shifts) -> list[Shift]:
     columns = shifts.columns
     lost = (columns.check_in == NO_INSTANT) | (columns.station < 0) | (columns.flags & VOID > 0)
     found = [shifts.shift(int(number)) for number in np.flatnonzero(lost)]
-    return sorted(found, key=lambda shift: (shift.check_in or shift.recorded_at, shift.shift))
+    return sorted(found, key=lambda shift: (shift.check_in or shift.recorded_at, shift.shift, shift.volunteer))
 
 
 def volunteer_days(
@@ -100,8 +99,7 @@ def volunteer_days(
         traces = [piece_trace(part) for part in parts]
         found.append(DayInBrief(day=day_of_number(number), shifts=len(traces), **dict(trace_sum(traces))))
     return VolunteerDays(
-        **dict(known.basis),
-        volunteer=known.volunteer,
+        **known.told(),
         days=found,
         next_before=found[-1].day if len(days) > limit else None,
     )
@@ -112,21 +110,26 @@ def volunteer_days(
 
 def _stay(shift: Shift) -> Stay:
     return Stay(
-        shift.shift, shift.station or "", shift.project, shift.check_in or 0, shift.check_out, is_scanned(shift)
+        shift.volunteer,
+        shift.shift,
+        shift.station or "",
+        shift.project,
+        shift.check_in or 0,
+        shift.check_out,
+        is_scanned(shift),
     )
 
 
 def _frame(known: Known, day: date) -> Day:
     """Return what holds on a day."""
-    person, timeline = known.person, known.timeline
-    raised = [minutes for (number, _), minutes in person.raises.items() if number == day_number(day)]
-    cap = max(raised) if raised else stretches.rules_on(day, timeline).day_minutes_max
-    opening_day = None if person.opening_day == NO_DAY else day_of_number(person.opening_day)
+    timeline = known.timeline
+    cap = known.raised.get(day_number(day), stretches.rules_on(day, timeline).day_minutes_max)
+    opening_days = {name: day_of_number(one.opening_day) for name, one in known.balances}
     kinds = {station: _KIND_NAMES[kind] for station, kind in known.circle.kinds.items() if kind in _KIND_NAMES}
-    return Day(day, timeline, opening_day, cap, kinds)
+    return Day(day, timeline, opening_days, cap, kinds)
 
 
-def _parts(known: Known, day: date) -> dict[UUID, Part]:
+def _parts(known: Known, day: date) -> dict[ShiftKey, Part]:
     """Return the parts of shifts on a day as the kernel has them."""
     table, shifts, number = known.circle.tables.table, known.circle.tables.columns, day_number(day)
     pieces = known.circle.tables.pieces(known.volunteer, known.timeline)
@@ -134,7 +137,8 @@ def _parts(known: Known, day: date) -> dict[UUID, Part]:
     parts = {}
     for row in rows.tolist():
         before = pieces[(pieces[:, ROW] == row[ROW]) & (pieces[:, DAY] < number)]
-        parts[shifts.shift(int(table.shift[row[ROW]])).shift] = Part(
+        shift = shifts.shift(int(table.shift[row[ROW]]))
+        parts[shift.volunteer, shift.shift] = Part(
             raw=row[RAW],
             superseded=row[SUPERSEDED],
             too_short=row[TOO_SHORT],

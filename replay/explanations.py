@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from replay.answers import Answer, Basis, Grade, Linked, OpeningBalance, PieceTrace, Trace
+from replay.answers import Answer, Grade, Linked, OfPerson, OpeningBalance, PieceTrace, Trace, only_if_said
 
 Fate = Literal["superseded", "too-short", "clipped", "overlapped", "capped", "counted"]
 EndedBy = Literal["check-out", "missing-check-out", "next-check-in"]
@@ -47,7 +47,8 @@ class EventBehind(Linked):
 class ExplainedStretch(Answer):
     """Minutes [from, until) of a shift with one fate, the rule that took or gave them, and the events behind it.
 
-    `percent`: what each minute earns. `held_by`: the shift that holds overlapped minutes.
+    `percent`: what each minute earns. `held_by`: the shift that holds overlapped minutes, and `held_by_volunteer` under
+    which number it was recorded, where the person has several.
     """
 
     begin: datetime = Field(alias="from")
@@ -57,6 +58,7 @@ class ExplainedStretch(Answer):
     percent: int
     rule: RuleCited | None
     held_by: UUID | None
+    held_by_volunteer: str | None = only_if_said()
     positions: list[int]
     because: str
 
@@ -76,10 +78,13 @@ class Rounding(Answer):
 
 class ExplainedShift(Linked):
     """A shift's part on the day. `begin` and `end` are the whole shift's, to the minute, as the rules take it.
-    `late`: it was recorded too late (Order 67, Art. 11), which takes nothing away.
+
+    `volunteer`: the number under which it was recorded, where the person has several. `late`: it was recorded too late
+    (Order 67, Art. 11), which takes nothing away.
     """
 
     shift: UUID
+    volunteer: str | None = only_if_said()
     station: str
     station_kind: str | None
     project: str | None
@@ -101,6 +106,7 @@ class ShiftWithoutMinutes(Linked):
     """A shift of the day that holds no time at all, and why."""
 
     shift: UUID
+    volunteer: str | None = only_if_said()
     because: str
     events: list[EventBehind]
 
@@ -114,15 +120,17 @@ class DayCap(Answer):
 
 
 class OpeningBehind(OpeningBalance):
-    """The opening balance, which has taken in every shift up to its day."""
+    """An opening balance, which has taken in every shift of its number up to its day."""
 
     event: EventBehind
 
 
-class DayExplanation(Basis):
-    """Every minute of a volunteer's local day. The stretches of each shift sum to its trace, and those to the day's."""
+class DayExplanation(OfPerson):
+    """Every minute of a volunteer's local day. The stretches of each shift sum to its trace, and those to the day's.
 
-    volunteer: str
+    `opening_balance`: the latest of all numbers; their other ones stand in `more_opening_balances`.
+    """
+
     day: date
     time_zone: str
     begin: datetime = Field(alias="from")
@@ -130,6 +138,7 @@ class DayExplanation(Basis):
     rules_published: EventBehind | None
     cap: DayCap
     opening_balance: OpeningBehind | None
+    more_opening_balances: list[OpeningBehind] | None = only_if_said()
     trace: Trace
     shifts: list[ExplainedShift]
     without_minutes: list[ShiftWithoutMinutes]
@@ -142,9 +151,8 @@ class DayInBrief(Trace, Linked):
     shifts: int
 
 
-class VolunteerDays(Basis):
+class VolunteerDays(OfPerson):
     """A volunteer's days of service, the latest first; `next_before` continues the list."""
 
-    volunteer: str
     days: list[DayInBrief]
     next_before: date | None

@@ -21,7 +21,7 @@ from replay.store import Any_Connection, copy_table
 WRITING_FACTS = "writing the shifts"
 
 
-_FACT_TABLES = ("shifts", "volunteers", "cap_raises", "people_served", "stations")
+_FACT_TABLES = ("shifts", "volunteers", "merges", "cap_raises", "people_served", "stations")
 
 
 def load_facts(
@@ -84,7 +84,7 @@ def _fact_tables(facts: Facts, resolved: ResolvedShifts) -> Iterable[tuple[str, 
                 }
             ),
         )
-    table = facts.volunteer_table()
+    table = facts.number_table()
     days = {
         "registered": table.registered,
         "opening_day": table.opening_day,
@@ -95,9 +95,19 @@ def _fact_tables(facts: Facts, resolved: ResolvedShifts) -> Iterable[tuple[str, 
     columns = {name: pa.array(np.ascontiguousarray(column), mask=column == NO_DAY) for name, column in days.items()}
     columns |= {"volunteer": volunteers, "opening_minutes": pa.array(table.opening_minutes)}
     yield "volunteers", pa.table(columns)
+    names, merges = facts.volunteers.texts(), facts.merges()
+    yield (
+        "merges",
+        pa.table(
+            {
+                "volunteer": pa.array([names[volunteer] for volunteer, _ in merges], pa.string()),
+                "into_number": pa.array([names[into] for _, into in merges], pa.string()),
+                "stands": pa.array(list(merges.values()), pa.bool_()),
+            }
+        ),
+    )
     raises = facts.standing_raises()
     ids = facts.raise_ids.texts()
-    names = facts.volunteers.texts()
     yield (
         "cap_raises",
         pa.table(

@@ -6,6 +6,7 @@ Facts are at the current generation's position; a batch brings them to its own. 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from projections.calendar import day_number
 from projections.facts import UNKNOWN_KIND
 from projections.schema import NO_DAY, Longs
 from replay import store
+from replay.persons import Merges, ends, linked, standing, write_merges
 from replay.shift_columns import ShiftKey, Shifts, integer_array, text_array
 from replay.touched import Circle, Person, kind_of
 
@@ -92,6 +94,31 @@ def extents(known: Shifts, changed: Shifts) -> tuple[Longs, Longs]:
     return first, np.where(last > 0, last, BEHIND_ALL_TIME)
 
 
+class Extents(NamedTuple):
+    """Persons with the first and last check-in that changed of each, int64[persons]; and all their numbers, with the
+    place of each one's person.
+    """
+
+    persons: Sequence[str]
+    first: Longs
+    last: Longs
+    numbers: Sequence[str]
+    owner: Longs
+
+
+def by_person(names: Sequence[str], first: Longs, last: Longs, merges: Merges) -> Extents:
+    """Put extents of numbers together by person: what changed of one number may concern the shifts of all."""
+    pairs = standing(merges)
+    if not pairs:
+        return Extents(names, first, last, names, np.arange(len(names)))
+    numbers = linked(names, pairs)
+    persons, place = np.unique(ends(names, merges), return_inverse=True)
+    lowest, highest = np.full(len(persons), BEHIND_ALL_TIME, np.int64), np.zeros(len(persons), np.int64)
+    np.minimum.at(lowest, place, first)
+    np.maximum.at(highest, place, last)
+    return Extents(persons.tolist(), lowest, highest, numbers, np.searchsorted(persons, ends(numbers, merges)))
+
+
 def volunteers_of_changed_stations(connection: store.Any_Connection, events: Iterable[Event]) -> list[str]:
     """Return who ever served at a station that is now of another kind: kinds decide factors, since the first
     shift.
@@ -134,7 +161,9 @@ def write_facts(
     shifts: tuple[Shifts, Shifts],
     events: Sequence[Event],
 ) -> None:
-    """Bring the facts to a batch's end: persons, stations, and the shifts it changed, as they were and as they are."""
+    """Bring the facts to a batch's end: persons, merges, stations, and the shifts it changed, as they were and as they
+    are.
+    """
     known, changed = shifts
     moved = [key for key in known if known.check_in(key) != changed.check_in(key)]
     if moved:
@@ -154,6 +183,8 @@ def write_facts(
     }
     if stations:
         connection.execute(_PUT_STATIONS, (text_array(stations), _numbers(stations.values())))
+    merges = {pair: stands for pair, stands in after.merges.items() if before.merges.get(pair) is not stands}
+    write_merges(connection, merges)
 
 
 def _write_shifts(connection: store.Any_Connection, changed: Shifts) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from psycopg import sql
 
 from projections.rule_table import RuleTable
-from projections.schema import NO_DAY, NONE, Longs
+from projections.schema import NO_DAY, NONE, TIERS, Longs
 from replay import store
 from replay.rows import NO_ROWS, Rows
 from replay.shift_columns import integer_array, text_array
@@ -42,7 +42,7 @@ StandingRow = tuple[str, str, int]
 
 
 class Touched(NamedTuple):
-    """Volunteers whose service changed, each from a day number on."""
+    """Persons whose service changed, by the number they go on as, each from a day number on."""
 
     volunteers: Sequence[str]
     since: Longs
@@ -52,13 +52,14 @@ def may_have_changed(
     connection: store.Any_Connection,
     generation: store.Generation,
     touched: Touched,
-    persons: Mapping[str, Person],
+    persons: Mapping[str, Sequence[Person]],
     honors: Sequence[str],
     rules: RuleTable,
 ) -> set[str]:
     """Return whose standings may be others than the generation's rows, whose hours are those after the batch already.
 
     Args:
+        persons: what is true of all numbers of each.
         honors: the ids of the rules' thresholds, in the order of `rules.honors`.
     """
     asked = rules.honors.minutes
@@ -79,17 +80,17 @@ def may_have_changed(
 
 
 def _in_reach(
-    credited: int, scanned: int, years: Longs, person: Person, rules: RuleTable
+    credited: int, scanned: int, years: Longs, numbers: Sequence[Person], rules: RuleTable
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Return of each honour whether all the minutes there are could be enough for it, under any rule set.
 
     years: int64[n, 2], the credited and the scanned minutes of each year.
     """
     honors = rules.honors
-    if person.registered == NO_DAY:
+    if all(number.registered == NO_DAY for number in numbers):
         return np.zeros(len(honors.minutes), np.bool_)
     enough = np.where(honors.scanned_only != 0, scanned, credited) >= honors.minutes
-    never = [tier for tier, day in enumerate(person.trained, 1) if day == NO_DAY]
+    never = [tier for tier in TIERS.values() if all(number.trained[tier - 1] == NO_DAY for number in numbers)]
     of_years = np.where(honors.scanned_only[:, :, None] != 0, years[:, 1], years[:, 0])
     active = (of_years >= honors.active_minutes[:, :, None]).sum(axis=2) >= honors.active_years
     possible = (honors.minutes != NONE) & enough & active & ~np.isin(honors.tier, never)

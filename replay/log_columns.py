@@ -68,6 +68,7 @@ _SCHEMA = pa.schema(
         "minutes": _LONG,
         "people": _LONG,
         "reason": _TEXT,
+        "into": _TEXT,
     }
 )
 _CURRENT = {event.TOPIC for event in EVENTS}
@@ -150,7 +151,7 @@ def columns_of(lines: bytes, topics: list[str], first: int, names: Dictionaries)
         shift_more={"position": position[rows], "recorded_at": read.recorded_at[rows], "volunteer": volunteer[rows]},
         corrections=_corrections(table.take(pa.array(corrected)), shift_events, np.searchsorted(rows, rest[corrected])),
         correction_more={"position": position[rest[corrected]], "reason": table["reason"].take(pa.array(corrected))},
-        other_events=_other_events(table.take(pa.array(others)), topic.take(pa.array(others)), other_names, names.keys),
+        other_events=_other_events(table.take(pa.array(others)), topic.take(pa.array(others)), other_names, names),
         other_more={
             "position": position[other_rows],
             "recorded_at": read.recorded_at[other_rows],
@@ -243,7 +244,7 @@ def _corrections(table: Any, events: ShiftEvents, rows: Array) -> Corrections:
     )
 
 
-def _other_events(table: Any, topic: Any, names: list[Ints], keys: Names) -> OtherEvents:
+def _other_events(table: Any, topic: Any, columns: list[Ints], names: Dictionaries) -> OtherEvents:
     day = pc.coalesce(table["registered_on"], table["completed_on"], table["as_of"], table["day"])
     amount = pc.coalesce(table["minutes"], table["people"])
     code = _coded(topic.dictionary_encode(), OTHER_CODES, OTHER)
@@ -254,12 +255,13 @@ def _other_events(table: Any, topic: Any, names: list[Ints], keys: Names) -> Oth
     days = pc.fill_null(pc.cast(day, pa.date32()).cast(pa.int32()), NONE)
     return OtherEvents(
         code=code.astype(np.uint8),
-        volunteer=names[0],
-        station=names[1],
-        project=names[2],
-        key=_numbers(table["raise_id"].combine_chunks(), keys),
+        volunteer=columns[0],
+        station=columns[1],
+        project=columns[2],
+        key=_numbers(table["raise_id"].combine_chunks(), names.keys),
         day=_integers(days, np.int32),
         amount=amounts.astype(np.int32),
+        into=_numbers(table["into"].combine_chunks(), names.volunteers),
     )
 
 

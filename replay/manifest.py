@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST = "manifest.json"
 _NO_DIGEST = "0" * 64
 _ANEW = "`hours archive rebuild` makes a new one from the log"

@@ -35,7 +35,7 @@ from replay.answers import HonorReached, VolunteerHours
 from replay.belonging_events import read_places
 from replay.overview_answers import MembershipShown, Overview, Pending, PendingShift, PlaceHours, Progress
 from replay.reading import Axes, Known, history_of, read_volunteer
-from replay.touched import Shift
+from replay.touched import Shift, person_of
 from replay.traces import is_scanned
 from replay.volunteers import hours_of
 
@@ -58,11 +58,11 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
     rows = tables.table.rows[pieces[:, ROW]]
     reached = [one for one in hours.honors if one.reached_on <= day]
     return Overview(
-        **dict(known.basis),
+        **known.told(),
         day=day,
-        volunteer=volunteer,
         registered_on=hours.registered_on,
         opening_balance=hours.opening_balance,
+        more_opening_balances=hours.more_opening_balances,
         total=hours.total,
         years=hours.years,
         stations=_places(pieces, tables.table.station[pieces[:, ROW]], rows, tables.station_names.texts()),
@@ -74,7 +74,8 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
             MembershipShown(
                 organisation=one.organisation, since=one.since, until=None if one.until == date.max else one.until
             )
-            for one in memberships(tree, said_by(event for _, event in history))
+            for number in known.circle.persons
+            for one in memberships(tree, said_by(event for _, event in history if person_of(event) == number))
         ],
         trainings=hours.trainings,
     )
@@ -122,12 +123,11 @@ def _rules_on(timeline: RuleTimeline, day: date) -> RuleSet:
 
 
 def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, reached_on: date | None) -> Progress:
-    person = known.person
     minutes = hours.total.scanned_minutes if honor.grade == "scanned" else hours.total.credited_minutes
     tenure_on = None
-    if honor.tenure_months_min and person.registered != NO_DAY:
-        tenure_on = day_of_number(months_later(person.registered, honor.tenure_months_min))
-    trained = honor.training_tier_min is None or person.trained[TIERS[honor.training_tier_min] - 1] <= day_number(day)
+    if honor.tenure_months_min and known.registered != NO_DAY:
+        tenure_on = day_of_number(months_later(known.registered, honor.tenure_months_min))
+    trained = honor.training_tier_min is None or known.trained(TIERS[honor.training_tier_min]) <= day_number(day)
     return Progress(
         honor=honor.id,
         title=honor.title,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from replay.answers import Basis, Grade, HonorReached, HoursRow, Linked, OpeningBalance, TrainingRecord
+from replay.answers import Grade, HonorReached, HoursRow, Linked, OfPerson, OpeningBalance, TrainingRecord, only_if_said
 
 
 class PlaceHours(Linked):
@@ -66,13 +66,13 @@ class MembershipShown(Linked):
     until: date | None
 
 
-class Overview(Basis):
+class Overview(OfPerson):
     """A volunteer's own view, on a day."""
 
     day: date
-    volunteer: str
     registered_on: date | None
     opening_balance: OpeningBalance | None
+    more_opening_balances: list[OpeningBalance] | None = only_if_said()
     total: HoursRow
     years: list[HoursRow]
     stations: list[PlaceHours]

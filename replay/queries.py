@@ -172,6 +172,10 @@ class Queries:
         """Return the facts as known at a position, from the archive, which takes as long as reading it."""
         return self._replays.facts(known_at)
 
+    def going_on(self, volunteer: str, known_at: Position) -> str:
+        """Return the number under which the rows of a volunteer stand, as known at a position."""
+        return reading.number_going_on(self._database, volunteer, known_at)
+
     def basis(self, axes: Axes, rules: Rules, generation: store.Generation) -> answers.Basis:
         """Return what every answer repeats."""
         return basis_of(axes, rules, generation)

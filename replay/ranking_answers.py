@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from projections.ranking_rules import Score
-from replay.answers import Basis, Linked
+from replay.answers import Basis, Linked, only_if_said
 
 
 class _Answer(BaseModel):
@@ -66,9 +66,12 @@ class Place(RankingTerms):
 
 
 class Places(Basis):
-    """Where a volunteer or project stands in every ranking of a year."""
+    """Where a volunteer or project stands in every ranking of a year. `goes_on_as`: the number that is ranked, where
+    the volunteer's was merged into another.
+    """
 
     name: str
+    goes_on_as: str | None = only_if_said()
     year: int
     ranks: list[Place]
 

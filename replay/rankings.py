@@ -100,8 +100,10 @@ def places(
             raise UnknownNameError(kind, name)
         year = reading.year([one for one in all_rankings(reading.timeline).values() if one.of == of])
         asked = [one for one in rankings_of(reading.timeline, year).values() if one.of == of]
-        found = [_place(reading.of_year(one, year), one, year, name, around) for one in asked]
-        return Places(**dict(reading.basis), name=name, year=year, ranks=found)
+        ranked = queries.going_on(name, Position(reading.basis.known_at)) if of == "volunteers" else name
+        found = [_place(reading.of_year(one, year), one, year, ranked, around) for one in asked]
+        going_on = None if ranked == name else ranked
+        return Places(**dict(reading.basis), name=name, goes_on_as=going_on, year=year, ranks=found)
 
 
 def _place(of_year: YearRanking, ranking: Ranking, year: int, name: str, around: int) -> Place:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ from projections.calendar import day_number
 from projections.rules import RuleTimeline
 from projections.schema import DAY, NO_DAY
 from replay import answers, store
+from replay.persons import Pair, goes_on_as, merge_events, merges_known_at, read_merges, standing
 from replay.published import Rules, published_rules
 from replay.shift_columns import ShiftNames, Shifts
 from replay.touched import Circle, Person, decoded, in_log_order, kind_of, person_of, read_circle, resolve_streams
@@ -64,7 +65,10 @@ NOW = Axes()
 
 @dataclass(frozen=True)
 class Known:
-    """A volunteer as known at a position, and what the answer rests on."""
+    """A volunteer as known at a position, and what the answer rests on: the whole person who has the number asked for.
+
+    `circle` holds the person's numbers alone.
+    """
 
     volunteer: str
     circle: Circle
@@ -72,11 +76,58 @@ class Known:
     timeline: RuleTimeline
     position: Position  # the axis `known_at`, never beyond what the read models have seen
     basis: answers.Basis
+    merges: dict[Pair, Position] = field(default_factory=dict)
+    """What makes the numbers of `circle` one person: pairs, each with the position of its event."""
 
     @property
-    def person(self) -> Person:
-        """What is true of the volunteer beside shifts."""
-        return self.circle.persons[self.volunteer]
+    def goes_on_as(self) -> str | None:
+        """The number that goes on, if the one asked for was merged into another."""
+        person = goes_on_as(self.volunteer, self.circle.merges)
+        return None if person == self.volunteer else person
+
+    @property
+    def numbers(self) -> list[str] | None:
+        """All numbers of the person, in their order; None of one who has no other."""
+        return sorted(self.circle.persons) if len(self.circle.persons) > 1 else None
+
+    @property
+    def registered(self) -> int:
+        """The day on which the person was first registered."""
+        return min(person.registered for person in self.circle.persons.values())
+
+    def trained(self, tier: int) -> int:
+        """Return the first day on which any number had completed a tier of at least so much."""
+        return min(person.trained[tier - 1] for person in self.circle.persons.values())
+
+    @property
+    def balances(self) -> list[tuple[str, Person]]:
+        """The numbers that have an opening balance, that of the latest day first."""
+        found = [(name, one) for name, one in self.circle.persons.items() if one.opening_day != NO_DAY]
+        return sorted(found, key=lambda each: (-each[1].opening_day, each[0]))
+
+    @property
+    def raised(self) -> dict[int, int]:
+        """The greatest raise of the day's cap in force on a day, by day."""
+        found: dict[int, int] = {}
+        for person in self.circle.persons.values():
+            for (day, _), minutes in person.raises.items():
+                found[day] = max(minutes, found.get(day, 0))
+        return found
+
+    def told(self) -> dict[str, Any]:
+        """Return what every answer about a person says (`answers.OfPerson`)."""
+        merges = [answers.Merged(volunteer=one, into=into, position=at) for (one, into), at in self.merges.items()]
+        return {
+            **dict(self.basis),
+            "volunteer": self.volunteer,
+            "goes_on_as": self.goes_on_as,
+            "numbers": self.numbers,
+            "merges": sorted(merges, key=lambda merge: merge.position) or None,
+        }
+
+    def recorded_under(self, volunteer: str) -> str | None:
+        """Return the number of a shift or balance, where it has to be said: of a person who has several."""
+        return None if self.numbers is None else volunteer
 
 
 @contextmanager
@@ -129,7 +180,7 @@ def titles_of(timeline: RuleTimeline) -> dict[str, str]:
 
 
 def read_volunteer(database: Database, volunteer: str, axes: Axes) -> Known:
-    """Read one volunteer under any axes.
+    """Read the person who has a number, under any axes.
 
     Raises:
         UnknownNameError: nobody of this number was registered then. store.NoGenerationError
@@ -142,22 +193,33 @@ def read_volunteer(database: Database, volunteer: str, axes: Axes) -> Known:
         circle = circle_known_at(database.log, circle, known_at, timeline)
     if circle.persons[volunteer].registered == NO_DAY:
         raise UnknownNameError("volunteer", volunteer)
-    return Known(volunteer, circle, rules, timeline, known_at, basis_of(axes, rules, generation))
+    circle = circle.alone(volunteer)
+    merges = merge_events(database.log, dict.fromkeys(standing(circle.merges), True), known_at)
+    return Known(volunteer, circle, rules, timeline, known_at, basis_of(axes, rules, generation), merges)
+
+
+def number_going_on(database: Database, volunteer: str, known_at: Position) -> str:
+    """Return the number under which the rows of a volunteer stand, as known at a position that rows have reached."""
+    with snapshot(database) as (connection, _):
+        merges = read_merges(connection, [volunteer])
+    return goes_on_as(volunteer, merges_known_at(database.log, merges, known_at))
 
 
 def history_of(log: Log, known: Known) -> list[tuple[Position, Event]]:
-    """Return what happened to a volunteer beside shifts, as known then, in log order."""
-    return list(decoded(in_log_order(log, [stream("volunteer", known.volunteer)], known.position)))
+    """Return what happened to all numbers of a volunteer beside shifts, as known then, in log order."""
+    streams = [stream("volunteer", number) for number in known.circle.persons]
+    return list(decoded(in_log_order(log, streams, known.position)))
 
 
 # --- as known at a position -----------------------------------------------------------------------------------------
 
 
 def circle_known_at(log: Log, now: Circle, known_at: Position, timeline: RuleTimeline) -> Circle:
-    """Return volunteers as known at a position, given the same volunteers of now."""
+    """Return volunteers as known at a position, given the same of now, with all they were ever merged with."""
     shifts = _shifts_known_at(log, now, known_at)
     persons, kinds = _names_known_at(log, now.persons, shifts.names.stations.texts(), known_at)
-    circle = Circle(persons, shifts, kinds)
+    merges = merges_known_at(log, now.merges, known_at)
+    circle = Circle(persons, shifts, kinds, merges=merges)
     # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
     caps = [
         stream("day-cap", volunteer, day)
@@ -169,7 +231,7 @@ def circle_known_at(log: Log, now: Circle, known_at: Position, timeline: RuleTim
         return circle
     for recorded in raised:
         _apply(decode(recorded.topic, recorded.state), persons)
-    return Circle(persons, shifts, kinds)  # the tables of the first know of no raise
+    return Circle(persons, shifts, kinds, merges=merges)  # the tables of the first know of no raise
 
 
 def _shifts_known_at(log: Log, now: Circle, known_at: Position) -> Shifts:

@@ -70,7 +70,7 @@ SCHEMAS = {
     ),
     OTHER_EVENTS: _schema(
         {"position": _LONG, "recorded_at": _INSTANT, "topic": _TEXT, "code": _BYTE},
-        dict.fromkeys(("volunteer", "station", "project", "key", "day", "amount"), _NUMBER),
+        dict.fromkeys(("volunteer", "station", "project", "key", "day", "amount", "into"), _NUMBER),
     ),
     SHIFTS: _schema({"number": _NUMBER, "shift": pa.binary(16), "volunteer": _NUMBER, "recorded_at": _INSTANT}),
     NAMES: _schema({"kind": _TEXT, "number": _NUMBER, "name": _TEXT}),

@@ -19,6 +19,7 @@ from projections.calendar import day_of_number
 from projections.rule_table import honor_ids
 from projections.rules import RuleTimeline
 from projections.schema import DAY
+from replay.persons import told
 from replay.rows import Rows, rows_of
 from replay.touched import Circle, Person, in_log_order, kind_of, person_of, read_circle, resolve_streams
 
@@ -30,34 +31,38 @@ def rows_from_log(
     known_at: Position,
     timeline: RuleTimeline,
     valid_until: int,
-) -> Rows:
-    """Return the rows of these volunteers; rows of stations and projects, which others share, are left out."""
+) -> tuple[Rows, list[str]]:
+    """Return the rows of these volunteers and of all they were ever merged with, and whose they are; rows of stations
+    and projects, which others share, are left out.
+    """
     circle = circle_known_at(connection, log, volunteers, known_at, timeline)
     models = circle.read_models(timeline, valid_until)
     alone = models._replace(stations=models.stations[:0], projects=models.projects[:0])
-    return rows_of(alone, list(circle.persons), [], honor_ids(timeline), [])
+    return rows_of(alone, list(circle.persons), [], honor_ids(timeline), []), list(circle.persons)
 
 
 def circle_known_at(
     connection: Connection[Any], log: Log, volunteers: Sequence[str], known_at: Position, timeline: RuleTimeline
 ) -> Circle:
-    """Read volunteers from the log's streams, as known at a position."""
+    """Read volunteers, and all they were ever merged with, from the log's streams, as known at a position."""
     now = read_circle(connection, volunteers)
-    persons = {volunteer: Person() for volunteer in volunteers}
-    streams = [stream(kind, volunteer) for volunteer in volunteers for kind in ("volunteer", "opening-balance")]
+    persons = {volunteer: Person() for volunteer in now.persons}
+    streams = [stream(kind, volunteer) for volunteer in persons for kind in ("volunteer", "opening-balance")]
     stations = {shift.station for shift in now.shifts.values() if shift.station}
-    _tell(persons, _events(log, streams, known_at))
+    events = _events(log, streams, known_at)
+    _tell(persons, events)
+    merges = told({}, events)
     opened = _events(log, [stream("station", station) for station in stations], known_at)
     kinds = {event.station: kind_of(event) for event in opened if isinstance(event, StationOpened)}
-    circle = Circle(persons, resolve_streams(log, list(now.shifts), known_at), kinds)
+    circle = Circle(persons, resolve_streams(log, list(now.shifts), known_at), kinds, merges=merges)
     # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
     raises = [
         stream("day-cap", volunteer, day_of_number(day).isoformat())
-        for volunteer in volunteers
+        for volunteer in persons
         for day in sorted({int(day) for day in circle.tables.pieces(volunteer, timeline)[:, DAY]})
     ]
     _tell(persons, _events(log, raises, known_at))
-    return Circle(persons, circle.shifts, kinds)  # the tables of the first know of no raise
+    return Circle(persons, circle.shifts, kinds, merges=merges)  # the tables of the first know of no raise
 
 
 def _events(log: Log, streams: Sequence[Any], known_at: Position) -> list[Event]:

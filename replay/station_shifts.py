@@ -1,7 +1,7 @@
 """Station shifts: the shifts behind one day of a station, each with its part of the day's minutes.
 
-What a shift is worth depends on all shifts of its volunteer, so the volunteers who served there are read whole, a page
-of them at a time, and the kernel's pieces of that station and day are picked out. Who served there is found by reading
+What a shift is worth depends on all shifts of its person, so the persons who served there are read whole, a page of
+them at a time, and the kernel's pieces of that station and day are picked out. Who served there is found by reading
 the store's shifts through (half a second at six million: an index of stations and times would cost every check-in more
 than this seldom question is worth); under another `known_at` the archive says it. Nothing here writes.
 """
@@ -26,6 +26,7 @@ from projections.rules import RuleTimeline
 from projections.schema import DAY, FIRST, NO_INSTANT, NONE, ROW, Array
 from replay import answers
 from replay.district import check_station
+from replay.persons import ends, read_merges
 from replay.reading import Axes, basis_of, circle_known_at, position_known, rules_used, snapshot
 from replay.replays import Replays
 from replay.stretches import first_instant
@@ -68,11 +69,11 @@ class StationShifts:
             then, place = known_at < generation.position, (known_at, station, start, until)
             names = self._names.get(place)
             if names is None and not then:
-                names = _volunteers_at(connection, station, start, until)
+                names = _persons_at(connection, station, start, until)
             page = _page(names or [], limit, after)
             circle = read_circle(connection, page)
         if names is None:  # replaying takes seconds, for which no snapshot is held open
-            names = _volunteers_then(self._replays.facts(known_at), station, start, until)
+            names = _persons_then(self._replays.facts(known_at), station, start, until)
             page = _page(names, limit, after)
             with snapshot(self._database) as (connection, _):
                 circle = read_circle(connection, page)
@@ -81,18 +82,19 @@ class StationShifts:
         self._remember(place, names)
         shown, are_late = axes.valid_at is None or day <= axes.valid_at, late(circle.tables.columns.columns, timeline)
         parts = [
-            (volunteer, *part)
-            for volunteer in (page if shown else ())
-            for part in _parts(circle, volunteer, timeline, station, day, are_late)
+            (person, *part)
+            for person in (page if shown else ())
+            for part in _parts(circle, person, timeline, station, day, are_late)
         ]
-        positions = log.positions([shift_stream(name, shift.shift) for name, shift, *_ in parts], until=known_at)
+        streams = [shift_stream(shift.volunteer, shift.shift) for _, shift, *_ in parts]
+        positions = log.positions(streams, until=known_at)
         return answers.StationDayShifts(
             **dict(basis),
             station=station,
             day=day,
             shifts=[
-                _answer(shift, piece, positions[shift_stream(volunteer, shift.shift)], late=is_late)
-                for volunteer, shift, piece, is_late in parts
+                _answer(person, shift, piece, positions[stream], late=is_late)
+                for (person, shift, piece, is_late), stream in zip(parts, streams, strict=True)
             ],
             next_after=page[-1] if page and page[-1] != names[-1] else None,
         )
@@ -108,30 +110,32 @@ def _page(names: list[str], limit: int, after: str | None) -> list[str]:
     return names[begin : begin + limit]
 
 
-def _volunteers_at(connection: Connection[Any], station: str, start: int, until: int) -> list[str]:
-    """Return who may have served at a station between two instants, by number."""
+def _persons_at(connection: Connection[Any], station: str, start: int, until: int) -> list[str]:
+    """Return who may have served at a station between two instants, by the number they go on as."""
     values = {"station": station, "start": start, "begin": start - LONGEST_SECONDS, "until": until}
-    return [row[0] for row in connection.execute(_GET_VOLUNTEERS, values)]
+    numbers = [row[0] for row in connection.execute(_GET_VOLUNTEERS, values)]
+    return sorted({*ends(numbers, read_merges(connection, numbers))})
 
 
-def _volunteers_then(facts: Facts, station: str, start: int, until: int) -> list[str]:
+def _persons_then(facts: Facts, station: str, start: int, until: int) -> list[str]:
     """The same, as the archive knew it."""
     resolved, number = facts.resolved(), facts.stations.number.get(station, NONE)
     check_in, check_out = resolved.check_in.astype(np.int64), resolved.check_out.astype(np.int64)
     recent = (check_in >= start - LONGEST_SECONDS) | (check_out >= start)
     chosen = (resolved.station == number) & (check_in != NO_INSTANT) & (check_in < until) & recent
-    names = facts.volunteers.texts()
-    return sorted(names[volunteer] for volunteer in np.unique(resolved.volunteer[chosen]).tolist())
+    names, goes_on = facts.volunteers.texts(), facts.goes_on()
+    numbers = resolved.volunteer[chosen]
+    return sorted(names[person] for person in np.unique(numbers if goes_on is None else goes_on[numbers]).tolist())
 
 
 def _parts(
-    circle: Circle, volunteer: str, timeline: RuleTimeline, station: str, day: date, are_late: Array
+    circle: Circle, person: str, timeline: RuleTimeline, station: str, day: date, are_late: Array
 ) -> Iterator[tuple[Shift, list[int], bool]]:
-    """Yield a volunteer's shifts at a station that have a part in a day, with the kernel's pieces, and whether each
-    was recorded too late.
+    """Yield a person's shifts at a station that have a part in a day, with the kernel's pieces, and whether each was
+    recorded too late.
     """
     tables = circle.tables
-    pieces = tables.pieces(volunteer, timeline)
+    pieces = tables.pieces(person, timeline)
     pieces = pieces[pieces[:, DAY] == day_number(day)]
     for piece in pieces[
         tables.table.station[pieces[:, ROW]] == tables.station_names.number.get(station, NONE)
@@ -140,9 +144,12 @@ def _parts(
         yield tables.columns.shift(number), piece, bool(are_late[number])
 
 
-def _answer(shift: Shift, piece: list[int], positions: list[Position], *, late: bool) -> answers.StationShift:
+def _answer(
+    person: str, shift: Shift, piece: list[int], positions: list[Position], *, late: bool
+) -> answers.StationShift:
     return answers.StationShift(
         volunteer=shift.volunteer,
+        goes_on_as=None if person == shift.volunteer else person,
         shift=shift.shift,
         project=shift.project,
         check_in=datetime.fromtimestamp(shift.check_in or 0, UTC),

@@ -36,7 +36,7 @@ FOLLOWER_LOCK = 0x666F6C6C6F77
 FOLLOWER_LOCK_SECONDS_MAX = 300
 """A rebuild that makes all facts anew holds the lock from beginning to end: a minute or two at full scale."""
 
-PART = Part("replay", (_HERE / "schema.sql",))
+PART = Part("replay", (_HERE / "schema.sql", _HERE / "schema_2.sql"))
 COPY_ROWS = 1 << 16
 WRITING = "writing the new generation"
 

@@ -1,4 +1,4 @@
-"""Stretches: every minute of a volunteer's local day with its fate, as people would tell it.
+"""Stretches: every minute of a person's local day with its fate, as people would tell it.
 
 The rules of credit once more, in plain Python, minute by minute, for one day of one volunteer. The kernel
 (`projections/credit.py`) gives sums and is what counts; this walk says which minutes they are. `check` holds the two
@@ -20,6 +20,8 @@ from uuid import UUID
 from projections.calendar import day_number, day_of_number, local_span, zone_table
 from projections.rules import Factor, RuleSet, RuleTimeline
 
+ShiftKey = tuple[str, UUID]
+"""The number under which a shift was recorded, and its id."""
 SUPERSEDED, TOO_SHORT, CLIPPED = "superseded", "too-short", "clipped"
 OVERLAPPED, CAPPED, COUNTED = "overlapped", "capped", "counted"
 """What can become of a raw minute: each has exactly one fate."""
@@ -31,14 +33,23 @@ class ExplanationError(Exception):
 
 @dataclass(frozen=True)
 class Stay:
-    """A shift that can earn something: not void, with a check-in and a station in force; instants in epoch seconds."""
+    """A shift that can earn something: not void, with a check-in and a station in force; instants in epoch seconds.
 
+    `volunteer`: the number under which it was recorded.
+    """
+
+    volunteer: str
     shift: UUID
     station: str
     project: str | None
     check_in: int
     check_out: int | None
     scanned: bool
+
+    @property
+    def key(self) -> ShiftKey:
+        """What tells it apart: a person may have shifts of one id under two numbers."""
+        return self.volunteer, self.shift
 
 
 class Stretch(NamedTuple):
@@ -53,7 +64,7 @@ class Stretch(NamedTuple):
     fate: str
     percent: int
     factor: Factor | None
-    held_by: UUID | None
+    held_by: ShiftKey | None
 
     @property
     def minutes(self) -> int:
@@ -89,14 +100,15 @@ class Told:
 
 @dataclass(frozen=True)
 class Day:
-    """One volunteer's local day: what is known and which rules hold.
+    """One person's local day: what is known and which rules hold.
 
-    `opening_day`: the day of the opening balance, if there is one. `cap`: the minutes that may count on this day.
+    `opening_days`: the day of the opening balance of each number that has one. `cap`: the minutes that may count on
+    this day.
     """
 
     day: date
     timeline: RuleTimeline
-    opening_day: date | None
+    opening_days: Mapping[str, date]
     cap: int
     kinds: Mapping[str, str]  # of stations
 
@@ -165,8 +177,8 @@ def walk(stays: Sequence[Stay], starts: Sequence[int], day: Day) -> list[Told]:
         return []
     told = [_settle(stay, starts, day) for stay in stays if stay.check_in // 60 < day.until]
     told = [one for one in told if one.end > day.start or one.start >= day.start]
-    told.sort(key=lambda one: (one.start, one.end, one.stay.shift.int))
-    held: dict[int, UUID] = {}
+    told.sort(key=lambda one: (one.start, one.end, one.stay.shift.int, one.stay.volunteer))
+    held: dict[int, ShiftKey] = {}
     counted = 0
     stretches: dict[int, list[Stretch]] = {}
     for scanned in (True, False):  # the day's cap is filled by all scanned minutes before any attested one
@@ -189,7 +201,7 @@ def _settle(stay: Stay, starts: Sequence[int], day: Day) -> Told:
         later = bisect_right(starts, start)
         if later < len(starts) and starts[later] < end:
             end, ended_by = starts[later], "next-check-in"
-    if day.opening_day is not None and checked_in_on <= day.opening_day:
+    if checked_in_on <= day.opening_days.get(stay.volunteer, date.min):
         loss, stop = SUPERSEDED, start
     elif end - start < rules.shift_minutes_min:
         loss, stop = TOO_SHORT, start
@@ -198,9 +210,9 @@ def _settle(stay: Stay, starts: Sequence[int], day: Day) -> Told:
     return Told(stay, start, end, stop, rules, ended_by, loss)
 
 
-def _fates(one: Told, day: Day, held: dict[int, UUID], counted: int) -> Iterator[Stretch]:
+def _fates(one: Told, day: Day, held: dict[int, ShiftKey], counted: int) -> Iterator[Stretch]:
     """Steps 3 to 6, a minute at a time; notes in `held` whose each surviving minute is."""
-    shift, kind = one.stay.shift, day.kinds.get(one.stay.station)
+    shift, kind = one.stay.key, day.kinds.get(one.stay.station)
     for minute in range(max(one.start, day.start), min(one.end, day.until)):
         fate, percent, factor, held_by = one.loss, 0, None, None
         if minute < one.stop:
@@ -271,20 +283,18 @@ class Part(NamedTuple):
     credited_before: int
 
 
-def check(told: Sequence[Told], parts: Mapping[UUID, Part], day: date) -> None:
+def check(told: Sequence[Told], parts: Mapping[ShiftKey, Part], day: date) -> None:
     """Hold the walk to the kernel's result.
 
     Raises:
         ExplanationError: they differ in a shift or a minute.
     """
-    walked = {one.stay.shift: _part(one, parts.get(one.stay.shift)) for one in told}
+    walked = {one.stay.key: _part(one, parts.get(one.stay.key)) for one in told}
     if walked != dict(parts):
-        differing = sorted(
-            str(shift) for shift in walked.keys() | parts.keys() if walked.get(shift) != parts.get(shift)
-        )
+        first = min(key for key in walked.keys() | parts.keys() if walked.get(key) != parts.get(key))
         raise ExplanationError(
-            f"{day} cannot be explained: the minutes of shift {differing[0]} do not add up to its trace "
-            f"({walked.get(UUID(differing[0]))} and {parts.get(UUID(differing[0]))}); tell the program's makers"
+            f"{day} cannot be explained: the minutes of shift {first[1]} of {first[0]} do not add up to its trace "
+            f"({walked.get(first)} and {parts.get(first)}); tell the program's makers"
         )
 
 

@@ -23,12 +23,14 @@ from ledger.events import Event
 from ledger.log import Log, RecordedEvent
 from ledger.names import Position, shift_stream
 from projections.calendar import day_number
-from projections.facts import UNKNOWN_KIND, FactsBuilder, empty_volunteers, first_trained, with_raises
+from projections.facts import UNKNOWN_KIND, FactsBuilder, first_trained
 from projections.order import order_shifts
+from projections.persons import by_person, empty_numbers, going_on
 from projections.read_models import ReadModels, compute, pieces_of
 from projections.rule_table import rule_table
 from projections.rules import RuleTimeline
 from projections.schema import NO_DAY, STATION_KINDS, TIERS, Ints, ShiftTable, VolunteerTable
+from replay.persons import Merges, linked, read_merges, standing
 from replay.shift_columns import Shift, ShiftKey, ShiftNames, Shifts, read_shifts, text_array
 
 __all__ = [
@@ -51,7 +53,7 @@ __all__ = [
 
 @dataclass
 class Person:
-    """What is true of one volunteer beside shifts. Days are days since 1970-01-01, `NO_DAY` means never."""
+    """What is true of one volunteer number beside shifts. Days are days since 1970-01-01, `NO_DAY` means never."""
 
     registered: int = NO_DAY
     opening_day: int = NO_DAY
@@ -92,13 +94,28 @@ class Person:
 
 @dataclass
 class Circle:
-    """Some volunteers with all that decides their hours; not to be changed once its `tables` were asked for."""
+    """Some volunteers with all that decides their hours, by number; whole persons: with a number there are all it was
+    merged with. Not to be changed once its `tables` were asked for.
+    """
 
     persons: dict[str, Person]
     shifts: Mapping[ShiftKey, Shift]
     kinds: dict[str, int]  # of all stations
     names: ShiftNames | None = None
     """Numbers to use, shared with another circle of the same volunteers: the two can then be compared as columns."""
+    merges: Merges = field(default_factory=dict)
+
+    def alone(self, volunteer: str) -> Circle:
+        """Return the person alone who has this number: those numbers that stand together with it."""
+        mine = linked([volunteer], standing(self.merges))
+        if len(mine) == len(self.persons):
+            return self
+        return Circle(
+            {name: person for name, person in self.persons.items() if name in mine},
+            Shifts.of(shift for (volunteer, _), shift in self.shifts.items() if volunteer in mine),
+            self.kinds,
+            merges={pair: stands for pair, stands in self.merges.items() if stands and pair[0] in mine},
+        )
 
     @cached_property
     def tables(self) -> CircleTables:
@@ -127,11 +144,17 @@ class CircleTables:
         names = circle.names or ShiftNames.beginning(circle.persons, circle.kinds)
         self.volunteer_names, self.station_names, self.project_names = names
         resolved = columns.numbered(names)
-        self.volunteers = _volunteer_table(circle.persons)
+        number = self.volunteer_names.number
+        pairs = [(number[one], number[into]) for one, into in standing(circle.merges) if one in circle.persons]
+        self.goes_on = going_on(pairs, len(number))
+        self.volunteers = _volunteer_table(circle.persons, self.goes_on)
         kinds = [circle.kinds.get(name, UNKNOWN_KIND) for name in self.station_names.texts()]
         self.station_kinds: Ints = np.array(kinds, np.int32)
         self.table: ShiftTable = order_shifts(
-            resolved, len(self.volunteer_names), lambda numbers: (columns.high[numbers], columns.low[numbers])
+            resolved,
+            self.volunteer_names,
+            lambda numbers: (columns.high[numbers], columns.low[numbers]),
+            goes_on=self.goes_on,
         )
 
     @cached_property
@@ -139,15 +162,20 @@ class CircleTables:
         """All shifts as objects, by their numbers in `table.shift`."""
         return [self.columns.shift(row) for row in range(len(self.columns))]
 
-    def pieces(self, volunteer: str, timeline: RuleTimeline) -> Ints:
-        """Return the pieces of one volunteer, as `projections.read_models.pieces_of`."""
+    def person(self, volunteer: str) -> int:
+        """Return the number of the name that a volunteer goes on as."""
         number = self.volunteer_names.number[volunteer]
+        return number if self.goes_on is None else int(self.goes_on[number])
+
+    def pieces(self, volunteer: str, timeline: RuleTimeline) -> Ints:
+        """Return the pieces of the person who has this number, as `projections.read_models.pieces_of`."""
+        number = self.person(volunteer)
         rules = rule_table(timeline, self.project_names.number)
         return pieces_of(number, self.table, self.volunteers, self.station_kinds, rules)
 
 
-def _volunteer_table(persons: dict[str, Person]) -> VolunteerTable:
-    table = empty_volunteers(len(persons))
+def _volunteer_table(persons: dict[str, Person], goes_on: Ints | None) -> VolunteerTable:
+    table = empty_numbers(len(persons))
     for number, person in enumerate(persons.values()):
         table.registered[number] = person.registered
         table.opening_day[number] = person.opening_day
@@ -158,16 +186,21 @@ def _volunteer_table(persons: dict[str, Person]) -> VolunteerTable:
         for number, person in enumerate(persons.values())
         for (day, _), minutes in person.raises.items()
     )
-    return with_raises(table, raises)
+    return by_person(table, goes_on, raises)
 
 
 # --- from the store -------------------------------------------------------------------------------------------------
 
 
 def read_circle(connection: Connection[Any], volunteers: Iterable[str]) -> Circle:
-    """Read volunteers as the store knows them, that is at the current generation's position."""
-    wanted = list(volunteers)
-    return Circle(read_persons(connection, wanted), read_shifts(connection, wanted), read_kinds(connection))
+    """Read volunteers as the store knows them, that is at the current generation's position; with all numbers they
+    were ever merged with, so that the circle can be told as known earlier.
+    """
+    asked = list(volunteers)
+    merges = read_merges(connection, asked)
+    wanted = linked(asked, merges)
+    persons, shifts = read_persons(connection, wanted), read_shifts(connection, wanted)
+    return Circle(persons, shifts, read_kinds(connection), merges=merges)
 
 
 def read_persons(connection: Connection[Any], volunteers: Sequence[str]) -> dict[str, Person]:

@@ -99,19 +99,26 @@ def trace_sum(parts: Sequence[answers.Trace]) -> answers.Trace:
 
 
 def shift_trace(
-    shift: Shift, pieces: Sequence[Sequence[int]], positions: Sequence[int], *, late: bool
+    shift: Shift,
+    pieces: Sequence[Sequence[int]],
+    positions: Sequence[int],
+    volunteer: str | None = None,
+    *,
+    late: bool,
 ) -> answers.ShiftTrace:
     """Return what a shift is worth and why.
 
     Args:
         pieces: its rows of `projections.read_models.pieces_of`.
         positions: those of the events behind it.
+        volunteer: the number under which it was recorded, where that has to be said.
         late: whether it was recorded too late (projections/late_entries.py).
     """
     parts = [piece_trace(piece) for piece in pieces]
     whole = trace_sum(parts)
     return answers.ShiftTrace(
         shift=shift.shift,
+        volunteer=volunteer,
         station=shift.station,
         project=shift.project,
         check_in=_instant(shift.check_in),

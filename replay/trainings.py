@@ -15,13 +15,19 @@ from replay.answers import TrainingRecord
 def trainings_of(events: Iterable[tuple[Position, Event]]) -> list[TrainingRecord]:
     """Return the training records by date; a void takes back the earliest entered that says the same and stands."""
     found: list[TrainingRecord] = []
+    owners: list[str] = []  # a person may have several numbers
     for position, event in events:
         match event:
             case TrainingCompleted():
                 found.append(_record(position, event))
+                owners.append(event.volunteer)
             case TrainingVoided():
-                said = event.tier, event.content, event.provider, event.completed_on
-                place = next(number for number, one in enumerate(found) if one.voided is None and _said(one) == said)
+                said = event.volunteer, event.tier, event.content, event.provider, event.completed_on
+                place = next(
+                    number
+                    for number, one in enumerate(found)
+                    if one.voided is None and (owners[number], *_said(one)) == said
+                )
                 found[place] = found[place].model_copy(update={"voided": event.reason})
             case _:
                 pass

@@ -146,7 +146,7 @@ def _hold_sample(
     sample = [volunteers[number] for number in chosen]
     valid_until = NO_DAY if generation.valid_at is None else day_number(generation.valid_at)
     position = Position(generation.position)
-    expected = rows_from_log(connection, log, sample, position, generation.timeline(), valid_until)
+    expected, sample = rows_from_log(connection, log, sample, position, generation.timeline(), valid_until)
     for name, table in expected.tables().items():
         if "volunteer" not in table.column_names:
             continue

@@ -56,15 +56,19 @@ def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]
     models = known.circle.read_models(known.timeline, axes.valid_until)
     of_these_late = _late_minutes(known, axes)
     rows = [hours_row(row[1:], of_these_late[row[1]]) for row in models.hours.tolist()]
-    person, ids, titles = known.person, honor_ids(known.timeline), titles_of(known.timeline)
-    opening = person.opening_day <= axes.valid_until and person.opening_day != NO_DAY
+    ids, titles = honor_ids(known.timeline), titles_of(known.timeline)
+    balances = [
+        answers.OpeningBalance(
+            as_of=day_of_number(one.opening_day), minutes=one.opening_minutes, volunteer=known.recorded_under(name)
+        )
+        for name, one in known.balances
+        if one.opening_day <= axes.valid_until
+    ]
     return answers.VolunteerHours(
-        **dict(known.basis),
-        volunteer=known.volunteer,
-        registered_on=day_of_number(person.registered) if person.registered != NO_DAY else None,
-        opening_balance=answers.OpeningBalance(as_of=day_of_number(person.opening_day), minutes=person.opening_minutes)
-        if opening
-        else None,
+        **known.told(),
+        registered_on=day_of_number(known.registered) if known.registered != NO_DAY else None,
+        opening_balance=balances[0] if balances else None,
+        more_opening_balances=balances[1:] or None,
         total=rows[0] if rows else hours_row([0] * 7, (0, 0)),
         years=rows[1:],
         honors=[
@@ -122,14 +126,19 @@ def shifts_of(log: Log, known: Known, axes: Axes, period: Period) -> answers.Vol
     for number, piece in zip(of_shift[kept].tolist(), pieces[kept].tolist(), strict=True):
         by_shift.setdefault(number, []).append(piece)
     shifts = [tables.columns.shift(number) for number in numbers.tolist()]
-    streams = [shift_stream(known.volunteer, shift.shift) for shift in shifts]
+    streams = [shift_stream(shift.volunteer, shift.shift) for shift in shifts]
     positions = log.positions(streams, until=known.position)
     are_late = late(tables.columns.columns, timeline)
     return answers.VolunteerShifts(
-        **dict(known.basis),
-        volunteer=known.volunteer,
+        **known.told(),
         shifts=[
-            shift_trace(shift, by_shift.get(number, []), positions.get(stream_id, []), late=bool(are_late[number]))
+            shift_trace(
+                shift,
+                by_shift.get(number, []),
+                positions.get(stream_id, []),
+                known.recorded_under(shift.volunteer),
+                late=bool(are_late[number]),
+            )
             for number, shift, stream_id in zip(numbers.tolist(), shifts, streams, strict=True)
         ],
         next_after=_mark(known, int(numbers[-1])) if more else None,
@@ -139,21 +148,24 @@ def shifts_of(log: Log, known: Known, axes: Axes, period: Period) -> answers.Vol
 def _chosen(known: Known, axes: Axes, period: Period) -> tuple[Ints, bool]:
     """Return the numbers of the shifts of a period, the latest first, and whether there are more of them.
 
-    A shift begins at its check-in, or when it was first heard of where it has none.
+    A shift begins at its check-in, or when it was first heard of where it has none. Two numbers of a person may each
+    have a shift of one id, so the number decides in the end.
     """
     shifts, zone = known.circle.tables.columns, known.timeline.time_zone
-    began = _began(known)
-    order = np.lexsort((shifts.low, shifts.high, began))[::-1]
+    began, number = _began(known), shifts.names.volunteers.ranks()[shifts.columns.volunteer]
+    order = np.lexsort((number, shifts.low, shifts.high, began))[::-1]
     last = min(period.last or date.max, axes.valid_at or date.max)
     if last < date.max:
         order = order[began[order] < first_instant(last + timedelta(days=1), zone)]
     if period.first is not None:
         order = order[began[order] >= first_instant(period.first, zone)]
     if period.after is not None:
-        instant, shift = read_mark(period.after)
+        instant, shift, volunteer = read_mark(period.after)
         high, low = np.uint64(shift.int >> 64), np.uint64(shift.int & (1 << 64) - 1)
-        earlier = shifts.high < high, (shifts.high == high) & (shifts.low < low)
-        behind = (began < instant) | ((began == instant) & (earlier[0] | earlier[1]))
+        same = (shifts.high == high) & (shifts.low == low)
+        smaller = sum(name < volunteer for name in shifts.names.volunteers.texts())
+        earlier = (shifts.high < high) | ((shifts.high == high) & (shifts.low < low)) | (same & (number < smaller))
+        behind = (began < instant) | ((began == instant) & earlier)
         order = order[behind[order]]
     more = period.limit is not None and len(order) > period.limit
     return order[: period.limit].astype(np.int32), more
@@ -165,19 +177,25 @@ def _began(known: Known) -> Longs:
 
 
 def _mark(known: Known, number: int) -> str:
-    """Return where a page of shifts ends: "instant/shift"."""
-    shift = known.circle.tables.columns.shift(number).shift
-    return f"{instant_text(int(_began(known)[number]))}/{shift}"
+    """Return where a page of shifts ends: "instant/shift", and "/number" of a person who has several."""
+    shift = known.circle.tables.columns.shift(number)
+    under = known.recorded_under(shift.volunteer)
+    return f"{instant_text(int(_began(known)[number]))}/{shift.shift}" + (f"/{under}" if under else "")
 
 
-def read_mark(text: str) -> tuple[int, UUID]:
-    """Return the instant (epoch seconds) and the shift at which a page of shifts ended.
+def read_mark(text: str) -> tuple[int, UUID, str]:
+    """Return the instant (epoch seconds), the shift and, if it is told, the number at which a page of shifts ended.
 
     Raises:
         MarkError
     """
-    instant, _, shift = text.partition("/")
+    instant, _, rest = text.partition("/")
+    shift, _, volunteer = rest.partition("/")
     try:
-        return int(datetime.strptime(instant, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()), UUID(shift)
+        return (
+            int(datetime.strptime(instant, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()),
+            UUID(shift),
+            volunteer,
+        )
     except ValueError:
         raise MarkError(text) from None

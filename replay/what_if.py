@@ -111,6 +111,17 @@ class Comparison:
                 columns.append(((step, None), sign * change[step]))
         return Reasons([step for step, _ in columns], np.stack([minutes for _, minutes in columns], axis=1))
 
+    @cached_property
+    def going_on(self) -> tuple[Ints, Ints]:
+        """As which number each number goes on, before and after; int32[volunteers] each."""
+        found = []
+        for point in (self.before, self.after):
+            goes_on, everybody = point.facts.goes_on(), np.arange(len(self.volunteers), dtype=np.int32)
+            if goes_on is not None:
+                everybody[: len(goes_on)] = goes_on
+            found.append(everybody)
+        return found[BEFORE], found[AFTER]
+
     def thresholds_differ(self, honor: str) -> bool:
         """Tell whether the two timelines ask for different things for an honour."""
         return _conditions(self.before.rules.timeline(), honor) != _conditions(self.after.rules.timeline(), honor)

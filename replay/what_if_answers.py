@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from replay.answers import RulesUsed
+from replay.answers import RulesUsed, only_if_said
 
 WORDS = {
     "raw": "raw",
@@ -73,10 +73,21 @@ class YearChange(_Answer):
     credited: Change
 
 
+class GoesOnAs(_Answer):
+    """As which number a volunteer's goes on, on both sides."""
+
+    before: str
+    after: str
+
+
 class VolunteerChange(_Answer):
-    """A volunteer who differs. `trace` holds the columns that differ, with the opening balance in credited minutes."""
+    """A volunteer who differs. `trace` holds the columns that differ, with the opening balance in credited minutes.
+
+    `goes_on_as`: where the two sides differ in whether the number was merged into another, whose hours then hold its.
+    """
 
     volunteer: str
+    goes_on_as: GoesOnAs | None = only_if_said()
     credited: Change
     reasons: list[Reason]
     reason: str

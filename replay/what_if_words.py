@@ -15,6 +15,7 @@ from replay.rank_changes import RankChange
 from replay.what_if import Comparison, Point
 from replay.what_if_answers import (
     Change,
+    GoesOnAs,
     HonorChange,
     HonorSummary,
     Kind,
@@ -100,6 +101,7 @@ def volunteer_change(found: Comparison, row: int, honors: Honors) -> VolunteerCh
     gained, lost, moved = honors.of(number)
     return VolunteerChange(
         volunteer=found.volunteers[number],
+        goes_on_as=_goes_on_as(found, number),
         credited=Change(before=before, after=after, change=after - before),
         reasons=reasons,
         reason=in_words(reasons),
@@ -109,6 +111,11 @@ def volunteer_change(found: Comparison, row: int, honors: Honors) -> VolunteerCh
         honors_lost=lost,
         honors_moved=moved,
     )
+
+
+def _goes_on_as(found: Comparison, number: int) -> GoesOnAs | None:
+    before, after = (found.volunteers[going_on[number]] for going_on in found.going_on)
+    return None if before == after else GoesOnAs(before=before, after=after)
 
 
 def _years(found: Comparison, volunteer: int) -> list[YearChange]:
@@ -192,6 +199,8 @@ class Honors:
 
 def _why(found: Comparison, row: int, asks_anew: bool) -> str:  # noqa: FBT001 - private
     parts = ["the honour asks for something else"] if asks_anew else []
+    if other := _goes_on_as(found, int(found.found.volunteers[row])):
+        parts.append(f"the number goes on as {other.after}")
     minutes = in_words(reasons_of(found, row))
     if minutes:
         parts.append(minutes)

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -33,7 +32,7 @@ from replay.explanations import (
     ShiftWithoutMinutes,
 )
 from replay.reading import Known
-from replay.stretches import Day, Part, Stretch, Told
+from replay.stretches import Day, Part, ShiftKey, Stretch, Told
 from replay.touched import Shift
 from replay.traces import trace_sum
 
@@ -44,24 +43,24 @@ class Words:
 
     known: Known
     frame: Day
-    told: Mapping[UUID, Told]
-    parts: Mapping[UUID, Part]
+    told: Mapping[ShiftKey, Told]
+    parts: Mapping[ShiftKey, Part]
     evidence: Evidence
 
     @cached_property
-    def _late(self) -> set[UUID]:
-        """The volunteer's shifts that were recorded too late."""
+    def _late(self) -> set[ShiftKey]:
+        """The person's shifts that were recorded too late."""
         shifts = self.known.circle.tables.columns
-        rows = np.flatnonzero(late(shifts.columns, self.known.timeline)).tolist()
-        return {shifts.shift(row).shift for row in rows}
+        found = map(shifts.shift, np.flatnonzero(late(shifts.columns, self.known.timeline)).tolist())
+        return {(shift.volunteer, shift.shift) for shift in found}
 
     def explanation(self, without: Sequence[Shift]) -> DayExplanation:
         """Return the whole answer; `without` are the day's shifts that hold no time."""
         frame = self.frame
         shifts = [self._shift(one) for one in self.told.values()]
+        balances = self._balances()
         return DayExplanation(
-            **dict(self.known.basis),
-            volunteer=self.known.volunteer,
+            **self.known.told(),
             day=frame.day,
             time_zone=frame.timeline.time_zone,
             begin=self._at(frame.start * 60),
@@ -70,17 +69,23 @@ class Words:
             cap=DayCap(
                 minutes=frame.cap, rule=self._cite(frame.rules, "day_minutes_max"), raised_by=self.evidence.raised
             ),
-            opening_balance=self._opening(),
+            opening_balance=balances[0] if balances else None,
+            more_opening_balances=balances[1:] or None,
             trace=trace_sum([shift.trace for shift in shifts]),
             shifts=shifts,
             without_minutes=[self._without(shift) for shift in without],
         )
 
-    def _opening(self) -> OpeningBehind | None:
-        day, event = self.frame.opening_day, self.evidence.opening
-        if day is None or event is None:
-            return None
-        return OpeningBehind(as_of=day, minutes=self.known.person.opening_minutes, event=event)
+    def _balances(self) -> list[OpeningBehind]:
+        return [
+            OpeningBehind(
+                as_of=self.frame.opening_days[name],
+                minutes=one.opening_minutes,
+                volunteer=self.known.recorded_under(name),
+                event=self.evidence.openings[name],
+            )
+            for name, one in self.known.balances
+        ]
 
     def _without(self, shift: Shift) -> ShiftWithoutMinutes:
         if shift.flags & VOID:
@@ -89,18 +94,24 @@ class Words:
             because = "it has no check-in"
         else:
             because = "it has no station"
-        return ShiftWithoutMinutes(shift=shift.shift, because=because, events=self.evidence.shifts[shift.shift])
+        return ShiftWithoutMinutes(
+            shift=shift.shift,
+            volunteer=self.known.recorded_under(shift.volunteer),
+            because=because,
+            events=self.evidence.shifts[shift.volunteer, shift.shift],
+        )
 
     def _shift(self, one: Told) -> ExplainedShift:
-        stay, part = one.stay, self.parts[one.stay.shift]
+        stay, part = one.stay, self.parts[one.stay.key]
         unit = self._cite(one.rules, "credit_unit_minutes")
         return ExplainedShift(
             shift=stay.shift,
+            volunteer=self.known.recorded_under(stay.volunteer),
             station=stay.station,
             station_kind=self.frame.kinds.get(stay.station),
             project=stay.project,
             grade="scanned" if stay.scanned else "attested",
-            late=stay.shift in self._late,
+            late=stay.key in self._late,
             check_in=self._at(stay.check_in),
             check_out=None if stay.check_out is None else self._at(stay.check_out),
             begin=self._at(one.start * 60),
@@ -129,14 +140,14 @@ class Words:
                 unit=unit,
                 credited=part.credited,
             ),
-            events=self.evidence.shifts[stay.shift],
+            events=self.evidence.shifts[stay.key],
         )
 
     # --- stretches --------------------------------------------------------------------------------------------------
 
     def _stretch(self, one: Told, stretch: Stretch) -> ExplainedStretch:
         rule, because, more = self._reason(one, stretch)
-        positions = [*self.evidence.deciding(one.stay.shift, "check_in", "check_out"), *more]
+        positions = [*self.evidence.deciding(one.stay.key, "check_in", "check_out"), *more]
         return ExplainedStretch(
             begin=self._at(stretch.start * 60),
             until=self._at(stretch.until * 60),
@@ -144,7 +155,8 @@ class Words:
             fate=stretch.fate,
             percent=stretch.percent,
             rule=rule,
-            held_by=stretch.held_by,
+            held_by=stretch.held_by and stretch.held_by[1],
+            held_by_volunteer=stretch.held_by and self.known.recorded_under(stretch.held_by[0]),
             positions=sorted({*positions}),
             because=because,
         )
@@ -155,10 +167,10 @@ class Words:
         more: list[EventBehind | None] = []
         match stretch.fate:
             case stretches.SUPERSEDED:
-                because, more = (
-                    f"taken in by the opening balance as of {self.frame.opening_day}",
-                    [self.evidence.opening],
-                )
+                number = one.stay.volunteer
+                under = f" of number {number}" if self.known.recorded_under(number) else ""
+                because = f"taken in by the opening balance{under} as of {self.frame.opening_days[number]}"
+                more = [self.evidence.openings[number]]
             case stretches.TOO_SHORT:
                 rule = self._cite(one.rules, "shift_minutes_min")
                 because = f"the shift lasted {one.end - one.start} minutes, fewer than {rule.value}"
@@ -185,9 +197,10 @@ class Words:
         rule = self._cite(self.frame.rules, "factors.percent", factor.percent, factor.name)
         return rule, f"counted at {factor.percent} % (factor {factor.name})", [raised, opened]
 
-    def _named(self, shift: UUID) -> str:
+    def _named(self, shift: ShiftKey) -> str:
         one = self.told[shift]
-        return f"from {self._at(one.start * 60):%H:%M} at {one.stay.station}"
+        under = f", of number {shift[0]}" if self.known.recorded_under(shift[0]) else ""
+        return f"from {self._at(one.start * 60):%H:%M} at {one.stay.station}{under}"
 
     def _cite(self, rules: RuleSet, key: str, value: int | None = None, name: str | None = None) -> RuleCited:
         return RuleCited(

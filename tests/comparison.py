@@ -42,7 +42,7 @@ def kernel_results(
     facts = builder.facts()
     shifts = builder.shifts()
     volunteers, stations, projects = (names.texts() for names in (facts.volunteers, facts.stations, facts.projects))
-    table, people = facts.ordered(facts.resolved()), facts.volunteer_table()
+    table, people, goes_on = facts.ordered(facts.resolved()), facts.volunteer_table(), facts.goes_on()
     rules = rule_table(timeline, facts.projects.number)
     valid_until = NO_DAY if valid_at is None else day_number(valid_at)
     models = compute(
@@ -58,9 +58,12 @@ def kernel_results(
     def piece(row: Sequence[int]) -> Piece:
         at = row[ROW]
         volunteer, shift = shifts[table.shift[at]]
+        number = facts.volunteers.number[volunteer]
         assert isinstance(shift, UUID)
+        assert table.number[at] == number
         return Piece(
             volunteer=volunteer,
+            person=volunteer if goes_on is None else volunteers[goes_on[number]],
             shift=shift,
             station=stations[table.station[at]],
             project=projects[table.project[at]] if table.project[at] >= 0 else None,
@@ -89,7 +92,9 @@ def kernel_results(
         for row in models.hours.tolist()
     }
     for number, volunteer in enumerate(volunteers):
-        if people.opening_day[number] <= valid_until and people.opening_day[number] != NO_DAY:
+        mine = range(people.balances[number], people.balances[number + 1])
+        minutes = [int(people.balance_minutes[row]) for row in mine if people.balance_day[row] <= valid_until]
+        if minutes:
             whole = hours[volunteer, 0]
             hours[volunteer, 0] = Hours(
                 whole.shifts,
@@ -98,7 +103,7 @@ def kernel_results(
                 whole.credited,
                 whole.scanned,
                 whole.attested,
-                opening=int(people.opening_minutes[number]),
+                opening=minutes[-1],
             )
     honors = honor_ids(timeline)
     return OracleResult(

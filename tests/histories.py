@@ -50,6 +50,7 @@ from ledger.events import (
     TrainingCompleted,
     TrainingVoided,
     VolunteerMerged,
+    VolunteerMergeUndone,
     VolunteerRegistered,
     VolunteerWithdrawn,
 )
@@ -229,6 +230,7 @@ NOTATION: Mapping[str, tuple[type[Event], Sequence[str], Sequence[str]]] = {
     "register": (VolunteerRegistered, ("volunteer", "registered_on"), ()),
     "withdraw": (VolunteerWithdrawn, ("volunteer", "withdrawn_on"), ()),
     "merge": (VolunteerMerged, ("volunteer", "into"), ()),
+    "undo-merge": (VolunteerMergeUndone, ("volunteer", "into"), ()),
     "train": (TrainingCompleted, ("volunteer", "tier", "completed_on"), ()),
     "void-training": (TrainingVoided, ("volunteer", "tier", "completed_on"), ()),
     "open": (StationOpened, ("station", "kind"), ()),
@@ -429,7 +431,13 @@ class Case(NamedTuple):
 
 
 @st.composite
-def cases(draw: st.DrawFn, *, zones: Mapping[str, Sequence[str]] = ZONES, shifts_max: int = 9) -> Case:
+def cases(
+    draw: st.DrawFn,
+    *,
+    zones: Mapping[str, Sequence[str]] = ZONES,
+    shifts_max: int = 9,
+    volunteers: Sequence[int] = (1, 1, 2, 3),
+) -> Case:
     """A whole history, dense in trouble, and a rule timeline whose caps and thresholds bite."""
     zone = _pick(draw, sorted(zones))
     anchor = date.fromisoformat(_pick(draw, zones[zone]))
@@ -437,14 +445,15 @@ def cases(draw: st.DrawFn, *, zones: Mapping[str, Sequence[str]] = ZONES, shifts
     scene = _Scene(
         draw=draw,
         anchor=anchor,
-        volunteers=_names("V", _pick(draw, (1, 1, 2, 3))),
+        volunteers=_names("V", _pick(draw, volunteers)),
         stations=_names("U", _pick(draw, (1, 2, 3))),
         projects=_names("P", _pick(draw, (0, 1, 2))),
         moments=[midnight + 60 * _pick(draw, MOMENT_MINUTES) for _ in range(_pick(draw, (2, 3, 4, 6)))],
     )
     scripts = draw(st.lists(_shift_scripts(scene), min_size=1, max_size=shifts_max))
     scripts += draw(st.lists(_other_scripts(scene), max_size=6, unique_by=_occasion))
-    return Case(stamped(_prologue(scene) + _interleaved(draw, scripts)), _timeline(scene, zone))
+    scripts += draw(st.lists(_merge_scripts(scene), max_size=3 if len(scene.volunteers) > 1 else 0))
+    return Case(stamped(_prologue(scene) + _without_rings(_interleaved(draw, scripts))), _timeline(scene, zone))
 
 
 @st.composite
@@ -538,6 +547,30 @@ def _interleaved(draw: st.DrawFn, scripts: Sequence[Sequence[Event]]) -> list[Ev
     turns = draw(st.permutations([number for number, script in enumerate(scripts) for _ in script]))
     waiting = [iter(script) for script in scripts]
     return [next(waiting[turn]) for turn in turns]
+
+
+def _without_rings(events: Iterable[Event]) -> list[Event]:
+    """Leave out the merges that a ledger refuses: of a number that goes on as another already, or into one; and what
+    would take back a merge that does not stand.
+    """
+    goes_on: dict[str, str] = {}
+    kept = []
+    for event in events:
+        match event:
+            case VolunteerMerged() if event.volunteer == event.into or not goes_on.keys().isdisjoint(
+                (event.volunteer, event.into)
+            ):
+                continue
+            case VolunteerMerged():
+                goes_on[event.volunteer] = event.into
+            case VolunteerMergeUndone() if goes_on.get(event.volunteer) != event.into:
+                continue
+            case VolunteerMergeUndone():
+                del goes_on[event.volunteer]
+            case _:
+                pass
+        kept.append(event)
+    return kept
 
 
 # --- what happens to one shift ---
@@ -667,8 +700,16 @@ def _other_scripts(draw: st.DrawFn, scene: _Scene) -> list[Event]:
             closed = make(StationClosed, noon(day), station=station)
             return [closed, make(StationOpened, noon(day), station=station, kind=scene.pick(STATION_KINDS))]
         case _:
-            withdrawn = make(VolunteerWithdrawn, noon(day), volunteer=volunteer, withdrawn_on=day)
-            return [withdrawn, make(VolunteerMerged, noon(day), volunteer=volunteer, into=scene.pick(scene.volunteers))]
+            return [make(VolunteerWithdrawn, noon(day), volunteer=volunteer, withdrawn_on=day)]
+
+
+@st.composite
+def _merge_scripts(draw: st.DrawFn, scene: _Scene) -> list[Event]:
+    """A merge, perhaps taken back, perhaps made anew after that."""
+    scene = replace(scene, draw=draw)
+    volunteer, into = scene.pick(scene.volunteers), scene.pick(scene.volunteers)
+    kinds = (VolunteerMerged, VolunteerMergeUndone, VolunteerMerged)[: scene.pick((1, 1, 2, 3))]
+    return [make(kind, noon(scene.anchor), volunteer=volunteer, into=into) for kind in kinds]
 
 
 def _opening_script(scene: _Scene, volunteer: str) -> list[Event]:
@@ -720,7 +761,7 @@ def _rule_set(scene: _Scene, holds_from: date) -> RuleSet:
         shift_minutes_min=shift_minutes_min,
         shift_minutes_max=max(shift_minutes_min, scene.pick((10_080, 720, 720, 720, 240, 120, 61, 45))),
         missing_check_out_minutes=scene.pick((0, 15, 60, 240, 1440)),
-        credit_unit_minutes=scene.pick((1, 1, 5, 15, 30, 60)),
+        credit_unit_minutes=scene.pick((1, 5, 15, 30, 60)),
         factors=[_factor(scene) for _ in range(scene.pick((0, 0, 1, 2, 3)))],
         honors=list(honors.values()),
     )

@@ -12,6 +12,7 @@ from ledger.events import Event, ShiftEvent, StationOpened
 from ledger.log import END, Log, RecordedEvent
 from ledger.names import Position
 from replay import answers
+from replay.persons import linked, merge_events, standing, told
 from replay.published import Rules
 from replay.reading import Known
 from replay.touched import Circle, Person, kind_of, person_of, resolve_events
@@ -49,17 +50,18 @@ def listed(events: Sequence[Event]) -> Log:
 
 def known(events: Sequence[Event], volunteer: str, rules: Rules) -> Known:
     """Return a volunteer as these events know one."""
-    person, kinds = Person(), {}
+    merges = told({}, events)
+    persons, kinds = {number: Person() for number in linked([volunteer], standing(merges))}, {}
     for event in events:
-        if person_of(event) == volunteer:
-            person.apply(event)
+        if (number := person_of(event)) in persons:
+            persons[number].apply(event)
         if isinstance(event, StationOpened):
             kinds[event.station] = kind_of(event)
     numbered = [(Position(at), event) for at, event in enumerate(events, 1)]
-    shifts = resolve_events(
-        [one for one in numbered if isinstance(one[1], ShiftEvent) and one[1].volunteer == volunteer]
-    )
+    shifts = resolve_events([one for one in numbered if isinstance(one[1], ShiftEvent) and one[1].volunteer in persons])
     used = answers.RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest)
     position = Position(len(events))
     basis = answers.Basis(valid_at=None, known_at=position, rules=used, position=position)
-    return Known(volunteer, Circle({volunteer: person}, shifts, kinds), rules, rules.timeline(), position, basis)
+    circle = Circle(persons, shifts, kinds, merges={pair: True for pair in standing(merges) if pair[0] in persons})
+    said = merge_events(listed(events), circle.merges, position)
+    return Known(volunteer, circle, rules, rules.timeline(), position, basis, said)

@@ -4,6 +4,9 @@ Property tests hold the kernels to what this module says, so it must share no co
 the rules as data, and the standard library. Every local day and minute of the day comes from `zoneinfo`, asked for
 each single UTC minute. It must not become clever: where speed and clarity disagree, clarity wins.
 
+A person is all the volunteer numbers that go on as the same one. Everything is credited by person; a shift keeps the
+number under which it was recorded, and an opening balance takes in the shifts of its own number alone.
+
 It is one long file on purpose, so that all the rules can be read from top to bottom in one sitting: `resolve` folds
 each shift's events; `_spans` says from when to when a shift lasted and which of its minutes survive; `_holders` and
 `_share_out` give each minute its fate; `_pieces_of` adds up; hours, stations and honours are sums of pieces.
@@ -35,6 +38,8 @@ from ledger.events import (
     StationOpened,
     TrainingCompleted,
     TrainingVoided,
+    VolunteerMerged,
+    VolunteerMergeUndone,
     VolunteerRegistered,
 )
 from projections.rules import Factor, RuleSet, RuleTimeline, Threshold
@@ -60,7 +65,8 @@ class Resolved:
 class Piece:
     """A shift's part on one local day. Every raw minute is in exactly one of the six columns after `raw`."""
 
-    volunteer: str
+    volunteer: str  # the number under which the shift was recorded
+    person: str  # the number that goes on
     shift: UUID
     station: str
     project: str | None
@@ -80,7 +86,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Hours:
-    """A volunteer's minutes in one local year, or in all (year 0: only this one knows of the opening balance)."""
+    """A person's minutes in one local year, or in all (year 0: only this one knows of the opening balance)."""
 
     shifts: int
     raw: int
@@ -117,7 +123,7 @@ class ProjectMonth:
 
 @dataclass(frozen=True)
 class OracleResult:
-    """All the oracle knows: pieces in the order of volunteer, shift and day, and the tables that follow from them."""
+    """All the oracle knows: pieces in the order of person, shift and day, and the tables that follow from them."""
 
     pieces: list[Piece]
     hours: dict[tuple[str, int], Hours]
@@ -132,11 +138,11 @@ def credit(events: Sequence[Event], timeline: RuleTimeline, *, valid_at: date | 
     shifts: dict[str, list[Resolved]] = defaultdict(list)
     for shift in resolve(events):
         if shift.check_in is not None and shift.station is not None and not shift.void:
-            shifts[shift.volunteer].append(shift)
+            shifts[facts.person(shift.volunteer)].append(shift)
     pieces = [
         piece
-        for volunteer in sorted(shifts)
-        for piece in _pieces_of(shifts[volunteer], facts, timeline, ZoneInfo(timeline.time_zone))
+        for person in sorted(shifts)
+        for piece in _pieces_of(shifts[person], facts, timeline, ZoneInfo(timeline.time_zone))
     ]
     standings = _standings(pieces, facts, timeline)
     last = valid_at or date.max
@@ -144,7 +150,7 @@ def credit(events: Sequence[Event], timeline: RuleTimeline, *, valid_at: date | 
     served = {key: count for key, count in facts.served.items() if key[2] <= last}
     return OracleResult(
         pieces=shown,
-        hours=_hours(shown, {key: value for key, value in facts.openings.items() if value.as_of <= last}),
+        hours=_hours(shown, [each for each in facts.balances() if each[1].as_of <= last]),
         stations=_stations(shown, served),
         standings={key: day for key, day in standings.items() if day <= last},
         projects=_projects(shown, served),
@@ -216,6 +222,7 @@ def _check_in_rank(event: CheckedIn) -> tuple[int, bool, str, str]:
 
 @dataclass
 class _Facts:
+    goes_on: dict[str, str] = field(default_factory=dict)  # which number was merged into which, as it stands
     registered: dict[str, date] = field(default_factory=dict)
     training: dict[str, list[TrainingCompleted]] = field(default_factory=lambda: defaultdict(list))
     kinds: dict[str, str] = field(default_factory=dict)
@@ -223,11 +230,32 @@ class _Facts:
     raises: dict[tuple[str, date], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     served: dict[tuple[str, str | None, date], int] = field(default_factory=dict)
 
+    def person(self, volunteer: str) -> str:
+        """Return the number as which this one goes on in the end."""
+        while volunteer in self.goes_on:
+            volunteer = self.goes_on[volunteer]
+        return volunteer
 
-def _facts(events: Iterable[Event]) -> _Facts:
+    def balances(self) -> list[tuple[str, OpeningBalanceRecorded]]:
+        """Return every opening balance that stands, each with the person who has it."""
+        return [(self.person(volunteer), balance) for volunteer, balance in self.openings.items()]
+
+    def day_minutes_max(self, person: str, day: date) -> int | None:
+        """Return the greatest raise of the day's cap of any of a person's numbers."""
+        mine = [
+            raises for (volunteer, on), raises in self.raises.items() if (self.person(volunteer), on) == (person, day)
+        ]
+        return max((minutes for raises in mine for minutes in raises.values()), default=None)
+
+
+def _facts(events: Iterable[Event]) -> _Facts:  # noqa: PLR0912 - a branch for each kind of event
     facts = _Facts()
     for event in events:
         match event:
+            case VolunteerMerged():
+                facts.goes_on[event.volunteer] = event.into
+            case VolunteerMergeUndone():
+                del facts.goes_on[event.volunteer]
             case VolunteerRegistered():
                 facts.registered.setdefault(event.volunteer, event.registered_on)
             case TrainingCompleted():
@@ -247,7 +275,7 @@ def _facts(events: Iterable[Event]) -> _Facts:
             case PeopleServedCounted():
                 facts.served[event.station, event.project, event.day] = event.people
             case _:
-                pass  # withdrawals, mergers, organisations, awards: none of them changes what a minute earns
+                pass  # withdrawals, organisations, awards: none of them changes what a minute earns
     return facts
 
 
@@ -308,9 +336,9 @@ class _Span:
 
 
 def _spans(
-    shifts: Sequence[Resolved], opening: OpeningBalanceRecorded | None, timeline: RuleTimeline, zone: ZoneInfo
+    shifts: Sequence[Resolved], openings: dict[str, OpeningBalanceRecorded], timeline: RuleTimeline, zone: ZoneInfo
 ) -> list[_Span]:
-    """Return a volunteer's shifts in the order of the rules, with what superseded, too short and clip leave of each."""
+    """Return a person's shifts in the order of the rules, with what superseded, too short and clip leave of each."""
     starts = [shift.check_in // 60 for shift in shifts if shift.check_in is not None]
     spans = []
     for shift, start in zip(shifts, starts, strict=True):
@@ -321,11 +349,12 @@ def _spans(
         else:
             end = max(start, shift.check_out // 60)  # a check-out before the check-in is impossible and lasts 0 minutes
         spans.append(_Span(shift, start, end, day, rules))
-    spans.sort(key=lambda span: (span.start, span.end, span.shift.shift.int))
+    spans.sort(key=lambda span: (span.start, span.end, span.shift.shift.int, span.shift.volunteer))
 
     for span in spans:
         days = _days_of(span.start, span.end, zone)
         span.fates["raw"] = days
+        opening = openings.get(span.shift.volunteer)
         if opening is not None and span.day <= opening.as_of:
             span.fates["superseded"] = days
         elif span.end - span.start < span.rules.shift_minutes_min:
@@ -344,12 +373,12 @@ def _scanned_first(spans: Sequence[_Span]) -> list[_Span]:
     return [span for span in spans if span.shift.scanned] + [span for span in spans if not span.shift.scanned]
 
 
-def _holders(spans: Sequence[_Span]) -> dict[int, UUID]:
+def _holders(spans: Sequence[_Span]) -> dict[int, Resolved]:
     """Who holds each minute: the first scanned shift that was there, else the first attested one."""
-    holders: dict[int, UUID] = {}
+    holders: dict[int, Resolved] = {}
     for span in _scanned_first(spans):
         for minute in span.surviving:
-            holders.setdefault(minute, span.shift.shift)
+            holders.setdefault(minute, span.shift)
     return holders
 
 
@@ -362,9 +391,9 @@ def _share_out(spans: Sequence[_Span], facts: _Facts, timeline: RuleTimeline, zo
             now = _local(minute, zone)
             day = now.date()
             rules = _rules_on(day, timeline)
-            raises = facts.raises.get((span.shift.volunteer, day), {}).values()
-            day_minutes_max = max(raises) if raises else rules.day_minutes_max
-            if holders[minute] != span.shift.shift:
+            raised = facts.day_minutes_max(facts.person(span.shift.volunteer), day)
+            day_minutes_max = rules.day_minutes_max if raised is None else raised
+            if holders[minute] is not span.shift:
                 span.fates["overlapped"][day] += 1
             elif counted[day] >= day_minutes_max:
                 span.fates["capped"][day] += 1
@@ -399,13 +428,14 @@ def _matches(factor: Factor, now: datetime, kind: str | None, project: str | Non
 
 
 def _pieces_of(shifts: Sequence[Resolved], facts: _Facts, timeline: RuleTimeline, zone: ZoneInfo) -> list[Piece]:
-    """Return the pieces of one volunteer's shifts, all of which have a check-in and a station and are not void."""
-    spans = _spans(shifts, facts.openings.get(shifts[0].volunteer), timeline, zone)
+    """Return the pieces of one person's shifts, all of which have a check-in and a station and are not void."""
+    spans = _spans(shifts, facts.openings, timeline, zone)
     _share_out(spans, facts, timeline, zone)
-    return [piece for span in spans for piece in _pieces_of_span(span)]
+    person = facts.person(shifts[0].volunteer)
+    return [piece for span in spans for piece in _pieces_of_span(span, person)]
 
 
-def _pieces_of_span(span: _Span) -> list[Piece]:
+def _pieces_of_span(span: _Span, person: str) -> list[Piece]:
     pieces = []
     shares_so_far = credited_so_far = 0
     for day in sorted(span.fates["raw"]) or [span.day]:
@@ -417,6 +447,7 @@ def _pieces_of_span(span: _Span) -> list[Piece]:
         pieces.append(
             Piece(
                 volunteer=span.shift.volunteer,
+                person=person,
                 shift=span.shift.shift,
                 station=span.shift.station,
                 project=span.shift.project,
@@ -440,14 +471,16 @@ def _pieces_of_span(span: _Span) -> list[Piece]:
 # --- sums of pieces -------------------------------------------------------------------------------------------------
 
 
-def _hours(pieces: Sequence[Piece], openings: dict[str, OpeningBalanceRecorded]) -> dict[tuple[str, int], Hours]:
+def _hours(
+    pieces: Sequence[Piece], balances: Sequence[tuple[str, OpeningBalanceRecorded]]
+) -> dict[tuple[str, int], Hours]:
     hours = {}
-    keys = {(piece.volunteer, piece.day.year) for piece in pieces}
-    keys |= {(volunteer, 0) for volunteer in [piece.volunteer for piece in pieces] + list(openings)}
-    for volunteer, year in sorted(keys):
-        mine = [piece for piece in pieces if piece.volunteer == volunteer and year in {0, piece.day.year}]
-        opening = openings[volunteer].minutes if year == 0 and volunteer in openings else 0
-        hours[volunteer, year] = Hours(
+    keys = {(piece.person, piece.day.year) for piece in pieces}
+    keys |= {(person, 0) for person in [piece.person for piece in pieces] + [person for person, _ in balances]}
+    for person, year in sorted(keys):
+        mine = [piece for piece in pieces if piece.person == person and year in {0, piece.day.year}]
+        opening = sum(balance.minutes for owner, balance in balances if (owner, year) == (person, 0))
+        hours[person, year] = Hours(
             shifts=sum(piece.first for piece in mine),
             raw=sum(piece.raw for piece in mine),
             counted=sum(piece.counted for piece in mine),
@@ -468,7 +501,7 @@ def _stations(
         here = [piece for piece in pieces if (piece.station, piece.day) == key]
         row = StationDay(
             shifts=sum(piece.first for piece in here),
-            volunteers=len({piece.volunteer for piece in here if piece.first}),
+            volunteers=len({piece.person for piece in here if piece.first}),
             raw=sum(piece.raw for piece in here),
             counted=sum(piece.counted for piece in here),
             credited=sum(piece.credited for piece in here),
@@ -489,7 +522,7 @@ def _projects(
         here = [p for p in pieces if (p.project, p.day.year) == (name, year) and month in {0, p.day.month}]
         row = ProjectMonth(
             shifts=sum(piece.first for piece in here),
-            volunteers=len({piece.volunteer for piece in here if piece.first}),
+            volunteers=len({piece.person for piece in here if piece.first}),
             raw=sum(piece.raw for piece in here),
             counted=sum(piece.counted for piece in here),
             credited=sum(piece.credited for piece in here),
@@ -571,40 +604,47 @@ def _years_of_projects(result: OracleResult, year: int) -> dict[str, dict[str, i
 
 
 def _standings(pieces: Sequence[Piece], facts: _Facts, timeline: RuleTimeline) -> dict[tuple[str, str], date]:
-    """For each volunteer and honour the first day, at whose end the set in force finds its conditions met.
+    """For each person and honour the first day, at whose end the set in force finds its conditions met.
 
     A condition can begin to hold only on a day that some fact or rule names, so only those days are tried.
     """
     standings = {}
     thresholds = [honor for rule_set in timeline.rule_sets for honor in rule_set.honors]
-    for volunteer, registered_on in sorted(facts.registered.items()):
-        mine = [piece for piece in pieces if piece.volunteer == volunteer]
+    for person in sorted({facts.person(volunteer) for volunteer in facts.registered}):
+        mine = [piece for piece in pieces if piece.person == person]
+        balances = [balance for owner, balance in facts.balances() if owner == person]
+        trainings = [one for name in facts.training if facts.person(name) == person for one in facts.training[name]]
+        registered_on = min(day for name, day in facts.registered.items() if facts.person(name) == person)
         days = (
             {registered_on} | {piece.day for piece in mine} | {rule_set.holds_from for rule_set in timeline.rule_sets}
         )
         days |= {_months_later(registered_on, honor.tenure_months_min) for honor in thresholds}
-        days |= {training.completed_on for training in facts.training.get(volunteer, [])}
-        if volunteer in facts.openings:
-            days.add(facts.openings[volunteer].as_of)
+        days |= {training.completed_on for training in trainings} | {balance.as_of for balance in balances}
         for day in sorted(days, reverse=True):
             for honor in _rules_on(day, timeline).honors:
-                if _is_met(honor, volunteer, day, mine, facts):
-                    standings[volunteer, honor.id] = day  # days run backwards: the earliest is written last
+                if _is_met(honor, day, mine, balances, trainings, registered_on):
+                    standings[person, honor.id] = day  # days run backwards: the earliest is written last
     return standings
 
 
-def _is_met(honor: Threshold, volunteer: str, day: date, pieces: Sequence[Piece], facts: _Facts) -> bool:
+def _is_met(
+    honor: Threshold,
+    day: date,
+    pieces: Sequence[Piece],
+    balances: Sequence[OpeningBalanceRecorded],
+    trainings: Sequence[TrainingCompleted],
+    registered_on: date,
+) -> bool:
     good = [piece for piece in pieces if piece.day <= day and (piece.scanned or honor.grade == "any")]
     minutes = sum(piece.credited for piece in good)
-    opening = facts.openings.get(volunteer)
-    if opening is not None and opening.as_of <= day and honor.grade == "any":
-        minutes += opening.minutes
+    if honor.grade == "any":
+        minutes += sum(balance.minutes for balance in balances if balance.as_of <= day)
     trained = honor.training_tier_min is None or any(
         training.completed_on <= day and TIERS.index(training.tier) >= TIERS.index(honor.training_tier_min)
-        for training in facts.training.get(volunteer, [])
+        for training in trainings
     )
     # Where no months of tenure are asked for, this is the day of registration: nobody is honoured before it.
-    tenured = _months_later(facts.registered[volunteer], honor.tenure_months_min) <= day
+    tenured = _months_later(registered_on, honor.tenure_months_min) <= day
     active = 0
     for year in {piece.day.year for piece in good}:
         of_year = sum(piece.credited for piece in good if piece.day.year == year)

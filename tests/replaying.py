@@ -42,7 +42,8 @@ def empty(database: Database, folder: Path) -> Archive:
             connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(generation.schema)))
         connection.execute("TRUNCATE replay.generations, replay.pointer, ledger.stored_events, ledger.commands")
         connection.execute(
-            "TRUNCATE replay.shifts, replay.volunteers, replay.cap_raises, replay.people_served, replay.stations"
+            "TRUNCATE replay.shifts, replay.volunteers, replay.merges, replay.cap_raises, replay.people_served, "
+            "replay.stations"
         )
     shutil.rmtree(folder, ignore_errors=True)
     return Archive(folder, database.log.identity())

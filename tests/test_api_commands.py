@@ -81,6 +81,7 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
         ("award-honor", {**EXAMPLES["award-honor"], "award": f"old-{new}", "evidence_position": 1}),
         ("revoke-honor", {"award": new, "reason": "checked"}),
         ("merge-volunteer", {"volunteer": other, "into": volunteer, "reason": "checked"}),
+        ("undo-merge", {"volunteer": other, "into": volunteer, "reason": "checked"}),
         ("withdraw-volunteer", {"volunteer": volunteer, "withdrawn_on": "2018-12-01", "reason": "moved-away"}),
         ("end-project", {"project": new, "reason": "completed"}),
         ("close-station", {"station": new, "reason": "rebuilding"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -54,14 +55,19 @@ def test_every_day_is_told_to_the_minute_as_the_oracle_counts_it(case: Case) -> 
     edges = {(volunteer, day + timedelta(days=step)) for volunteer, day in days for step in (-1, 1)}
     for volunteer, day in sorted(days | edges)[:12]:
         found = explained(case.events, case.timeline, day, volunteer)
-        expected = {piece.shift: piece for piece in pieces if (piece.volunteer, piece.day) == (volunteer, day)}
-        assert {shift.shift for shift in found.shifts} == set(expected)
+        of_person = (found.goes_on_as or volunteer, day)
+        expected = {(piece.volunteer, piece.shift): piece for piece in pieces if (piece.person, piece.day) == of_person}
+        assert {_key(shift, found) for shift in found.shifts} == set(expected)
         for shift in found.shifts:
-            _agrees(shift, expected[shift.shift])
+            _agrees(shift, expected[_key(shift, found)])
             _covers(shift, found)
             _holders_hold(shift, found)
         assert found.trace.credited == sum(piece.credited for piece in expected.values())
         assert found.trace.raw == sum(piece.raw for piece in expected.values())
+
+
+def _key(shift: ExplainedShift, day: DayExplanation) -> tuple[str, UUID]:
+    return shift.volunteer or day.volunteer, shift.shift
 
 
 def _agrees(shift: ExplainedShift, piece: Piece) -> None:
@@ -92,14 +98,14 @@ def _covers(shift: ExplainedShift, day: DayExplanation) -> None:
 
 def _holders_hold(shift: ExplainedShift, day: DayExplanation) -> None:
     """Who is said to hold overlapped minutes does hold them: there they count, or were capped."""
-    by_id = {other.shift: other for other in day.shifts}
+    by_key = {_key(other, day): other for other in day.shifts}
     for stretch in shift.stretches:
         if stretch.fate == "overlapped":
             assert stretch.held_by is not None
             held = sum(
                 max(min(stretch.until, other.until) - max(stretch.begin, other.begin), timedelta())
                 // timedelta(minutes=1)
-                for other in by_id[stretch.held_by].stretches
+                for other in by_key[stretch.held_by_volunteer or day.volunteer, stretch.held_by].stretches
                 if other.fate in {"counted", "capped"}
             )
             assert held == stretch.minutes
@@ -109,10 +115,10 @@ def _holders_hold(shift: ExplainedShift, day: DayExplanation) -> None:
 @given(case=cases())
 def test_the_days_in_brief_are_the_days_of_the_pieces_the_latest_first(case: Case) -> None:
     pieces = credit(case.events, case.timeline).pieces
-    for volunteer in sorted({piece.volunteer for piece in pieces}):
+    for volunteer, person in sorted({(piece.volunteer, piece.person) for piece in pieces}):
         expected: dict[date, list[Piece]] = {}
         for piece in pieces:
-            if piece.volunteer == volunteer:
+            if piece.person == person:
                 expected.setdefault(piece.day, []).append(piece)
         whose = known(case.events, volunteer, as_rules(case.timeline))
         found = volunteer_days(whose, NOW, 4000).days

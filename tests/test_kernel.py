@@ -66,7 +66,7 @@ def test_traces_sum_to_the_whole_for_every_piece_volunteer_and_station(case: Cas
         lost = piece.superseded + piece.too_short + piece.clipped + piece.overlapped + piece.capped
         assert piece.raw == lost + piece.counted
     for (volunteer, year), hours in found.hours.items():
-        mine = [p for p in found.pieces if p.volunteer == volunteer and (year in {0, p.day.year})]
+        mine = [p for p in found.pieces if p.person == volunteer and (year in {0, p.day.year})]
         assert hours.credited == sum(piece.credited for piece in mine) + hours.opening
         assert hours.credited == hours.scanned + hours.attested
         assert hours.raw == sum(piece.raw for piece in mine)

@@ -21,6 +21,7 @@ TOPICS = {
     "VolunteerRegistered": "volunteer-registered.v1",
     "VolunteerWithdrawn": "volunteer-withdrawn.v1",
     "VolunteerMerged": "volunteer-merged.v1",
+    "VolunteerMergeUndone": "volunteer-merge-undone.v1",
     "TrainingCompleted": "training-completed.v1",
     "TrainingVoided": "training-voided.v1",
     "OrganisationJoined": "organisation-joined.v1",

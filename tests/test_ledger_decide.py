@@ -37,6 +37,7 @@ from ledger.commands import (
     RegisterVolunteer,
     ReinstateShift,
     SettleDispute,
+    UndoMerge,
     VoidOpeningBalance,
     VoidShift,
     VoidTraining,
@@ -78,7 +79,10 @@ MOVE = MoveShift(volunteer="V1", shift=SHIFT, to_volunteer="V2", reason="wrong-c
 DISPUTE = DisputeShift(volunteer="V1", shift=SHIFT, reason="too-short")
 SETTLE = SettleDispute(volunteer="V1", shift=SHIFT, outcome="upheld", reason="seen")
 WITHDRAW = WithdrawVolunteer(volunteer="V1", withdrawn_on=DAY, reason="moved-away")
+V3 = RegisterVolunteer(volunteer="V3", registered_on=DAY)
 MERGE = MergeVolunteer(volunteer="V1", into="V2", reason="two-cards")
+UNDO = UndoMerge(volunteer="V1", into="V2", reason="two-persons")
+FURTHER = MergeVolunteer(volunteer="V2", into="V3", reason="two-cards")
 TRAINING = RecordTraining(
     volunteer="V1", tier="basic", content="first-aid", learning_minutes=90, provider="red-cross", completed_on=DAY
 )
@@ -113,6 +117,8 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.UNKNOWN_VOLUNTEER, "volunteer", [], VOID),
     (R.UNKNOWN_VOLUNTEER, "to_volunteer", [V1, STATION, CHECK_IN], MOVE),
     (R.UNKNOWN_VOLUNTEER, "into", [V1], MERGE),
+    (R.UNKNOWN_VOLUNTEER, "volunteer", [], UNDO),
+    (R.UNKNOWN_VOLUNTEER, "into", [V1], UNDO),
     (R.UNKNOWN_VOLUNTEER, "in_charge", [], LaunchProject(project="P1", content="reading", in_charge="V1")),
     (R.UNKNOWN_VOLUNTEER, "volunteer", [], VOID_TRAINING),
     (R.UNKNOWN_STATION, "station", [V1], CHECK_IN),
@@ -139,6 +145,7 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.FUTURE, "occurred_at", WORLD, VOID.model_copy(update={"occurred_at": NOW + 301})),
     (R.FUTURE, "registered_on", [], V1.model_copy(update={"registered_on": FUTURE_DAY})),
     (R.FUTURE, "withdrawn_on", WORLD, WITHDRAW.model_copy(update={"withdrawn_on": FUTURE_DAY})),
+    (R.FUTURE, "occurred_at", [*WORLD, MERGE], UNDO.model_copy(update={"occurred_at": NOW + 301})),
     (R.FUTURE, "completed_on", WORLD, TRAINING.model_copy(update={"completed_on": FUTURE_DAY})),
     (R.FUTURE, "joined_on", WORLD, JOIN.model_copy(update={"joined_on": FUTURE_DAY})),
     (R.FUTURE, "left_on", WORLD, LEAVE.model_copy(update={"left_on": FUTURE_DAY})),
@@ -173,6 +180,16 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.ALREADY_WITHDRAWN, "volunteer", [V1, WITHDRAW], WITHDRAW),
     (R.ALREADY_MERGED, "volunteer", [*WORLD, MERGE], MERGE),
     (R.ALREADY_MERGED, "into", [*WORLD, MERGE], MergeVolunteer(volunteer="V2", into="V1", reason="two-cards")),
+    (
+        R.ALREADY_MERGED,
+        "into",
+        [*WORLD, V3, MERGE, FURTHER],
+        FURTHER.model_copy(update={"volunteer": "V3", "into": "V1"}),
+    ),
+    (R.NOT_MERGED, "volunteer", WORLD, UNDO),
+    (R.NOT_MERGED, "volunteer", [*WORLD, MERGE, UNDO], UNDO),
+    (R.NOT_MERGED, "volunteer", [*WORLD, MERGE], UndoMerge(volunteer="V2", into="V1", reason="other-way")),
+    (R.NOT_MERGED, "into", [*WORLD, V3, MERGE, FURTHER], UNDO.model_copy(update={"into": "V3"})),
     (R.ALREADY_MEMBER, "organisation", [*WORLD, JOIN], JOIN),
     (R.ALREADY_MEMBER, "organisation", [ORGANISATION, V1.model_copy(update={"organisation": "O1"})], JOIN),
     (R.NOT_A_MEMBER, "organisation", WORLD, LEAVE),
@@ -235,6 +252,10 @@ GRANTED: list[tuple[Sequence[Command], Command, list[str]]] = [
     ([V1, WITHDRAW], V1, ["volunteer-registered.v1"]),  # somebody comes back
     ([V1], WITHDRAW, ["volunteer-withdrawn.v1"]),
     (WORLD, MERGE, ["volunteer-merged.v1"]),
+    ([*WORLD, V3, MERGE], FURTHER, ["volunteer-merged.v1"]),  # a number that goes on may go on as another
+    ([*WORLD, V3, MERGE, FURTHER], UNDO, ["volunteer-merge-undone.v1"]),
+    ([*WORLD, MERGE, UNDO], MERGE, ["volunteer-merged.v1"]),
+    ([*WORLD, MERGE, UNDO], MERGE.model_copy(update={"volunteer": "V2", "into": "V1"}), ["volunteer-merged.v1"]),
     (WORLD, TRAINING, ["training-completed.v1"]),
     (WORLD, JOIN, ["organisation-joined.v1"]),
     ([*WORLD, JOIN], LEAVE, ["organisation-left.v1"]),

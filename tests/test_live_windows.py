@@ -22,7 +22,8 @@ from projections.rules import RuleTimeline
 from projections.schema import Longs
 from replay import store
 from replay.follower import Follower
-from replay.live_facts import extents
+from replay.live_facts import by_person, extents
+from replay.persons import Merges, told
 from replay.reach import near, windows
 from replay.rebuild import rebuild
 from replay.shift_columns import ShiftNames, Shifts
@@ -64,6 +65,7 @@ class World(NamedTuple):
     persons: dict[str, Person]
     shifts: Shifts
     kinds: dict[str, int]
+    merges: Merges
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> World:
@@ -74,13 +76,12 @@ class World(NamedTuple):
         shifts = resolve_events(
             (Position(position), event) for position, event in enumerate(events, 1) if _of_shift(event)
         )
-        return cls(
-            persons, shifts, {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
-        )
+        kinds = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
+        return cls(persons, shifts, kinds, told({}, events))
 
     def sums(self, shifts: Shifts, timeline: RuleTimeline) -> Counter[tuple[str, str, int, int]]:
         """Return every figure that adds up, by whose it is, day or year, and column."""
-        circle = Circle(self.persons, shifts, self.kinds)
+        circle = Circle(self.persons, shifts, self.kinds, merges=self.merges)
         models, tables = circle.read_models(timeline), circle.tables
         found: Counter[tuple[str, str, int, int]] = Counter()
         volunteers, stations, projects = (
@@ -111,12 +112,13 @@ def read(
     keys = {(event.volunteer, event.shift) for event in new if isinstance(event, ShiftEvent)}
     changed = after.shifts.where(np.array([key in keys for key in after.shifts], bool))
     known = before.shifts.where(np.array([key in keys for key in before.shifts], bool))
-    low, high = windows(*extents(known, changed), timeline)
-    numbers = [changed.names.volunteers.number.get(volunteer, -1) for volunteer, _ in before.shifts]
+    found = by_person(changed.names.volunteers.texts(), *extents(known, changed), after.merges)
+    low, high = windows(found.first[found.owner], found.last[found.owner], timeline)
+    place = {number: at for at, number in enumerate(found.numbers)}
     check_in = before.shifts.columns.check_in.astype(np.int64)
     within = [
-        number >= 0 and low[number] <= instant <= high[number]
-        for number, instant in zip(numbers, check_in, strict=True)
+        number in place and low[place[number]] <= instant <= high[place[number]]
+        for (number, _), instant in zip(before.shifts, check_in, strict=True)
     ]
     kept = before.shifts.where(np.array(within, bool))
     return kept, Shifts.joined(ShiftNames.beginning(), [kept.without(changed), changed])
@@ -131,7 +133,8 @@ def test_a_batch_makes_the_same_difference_to_a_window_of_shifts_as_to_all(case:
         data.draw(st.integers(1, 4)), len(shifts)
     )  # a few events: most shifts stay as they are
     events, timeline = [*others, *shifts], case.timeline
-    before, after = World.of(events[:cut])._replace(persons=World.of(events).persons), World.of(events)
+    after = World.of(events)
+    before = World.of(events[:cut])._replace(persons=after.persons, merges=after.merges)
     whole = after.sums(after.shifts, timeline)
     whole.subtract(before.sums(before.shifts, timeline))
     for bounds, kinds in ((near, {"hours", "station"}), (windows, {"hours", "station", "project"})):
@@ -152,6 +155,18 @@ def test_a_check_out_of_today_reads_no_shift_of_other_years() -> None:
     kept, then = read(before, after, events[-1:], rules(rule_set(shift_minutes_max=720)), windows)
     assert sorted(shift.int for _, shift in kept) == [2, 3]
     assert sorted((shift.shift.int, shift.check_out is not None) for shift in then.values()) == [(2, True), (3, True)]
+
+
+def test_a_check_out_of_one_number_reads_the_other_numbers_of_the_person() -> None:
+    events = history(
+        "2018-12-04 09:00 in V2 U1 #1\n2018-12-04 12:00 out V2 U1 #1\n"
+        "2015-12-04 09:00 in V2 U1 #2\n2015-12-04 12:00 out V2 U1 #2\n"
+        "2018-12-04 10:00 in V3 U1 #3\n2018-12-04 12:00 out V3 U1 #3\n"
+        "2018-12-04 11:00 in V1 U1 #4\n2018-12-05 10:00 merge V1 V2\n2018-12-04 13:00 out V1 U1 #4"
+    )
+    before, after = World.of(events[:-1]), World.of(events)
+    kept, _ = read(before, after, events[-1:], rules(rule_set(shift_minutes_max=720)), windows)
+    assert sorted(shift.int for _, shift in kept) == [1, 4]
 
 
 def test_a_volunteer_counts_once_in_a_project_s_year_however_far_apart_the_shifts_are() -> None:

@@ -1095,6 +1095,12 @@ def troubles_of(case: Case) -> set[str]:
         troubles |= {"partly overlapped"} if piece.overlapped and piece.counted else set()
         troubles |= {"partly capped"} if piece.capped and piece.counted else set()
     troubles |= {"standing"} if result.standings else set()
+    numbers = {(piece.person, piece.volunteer) for piece in result.pieces}
+    troubles |= {"two numbers of a person"} if len({person for person, _ in numbers}) < len(numbers) else set()
+    overlapped = {piece.person for piece in result.pieces if piece.overlapped}
+    troubles |= (
+        {"overlapped numbers"} if overlapped & {person for person, number in numbers if person != number} else set()
+    )
     troubles |= {"not credited"} if len(resolve(case.events)) > sum(piece.first for piece in result.pieces) else set()
     streams = Counter(event.stream_id for event in case.events if isinstance(event, ShiftEvent))
     troubles |= {"long stream"} if max(streams.values(), default=0) > 4 else set()
@@ -1112,6 +1118,7 @@ def test_the_histories_are_dense_in_trouble() -> None:
     look()
     wanted = [*LOSSES, "counted", "credited", "scanned", "attested", "factor", "rounding", "negative rounding"]
     wanted += ["continued", "partly overlapped", "partly capped", "standing", "not credited", "long stream"]
+    wanted += ["two numbers of a person", "overlapped numbers"]
     wanted += [f"zone {zone}" for zone in ZONES] + ["1 rule sets", "2 rule sets", "3 rule sets"]
     wanted += [kind.__name__ for kind, _, _ in NOTATION.values() if kind.__name__ != "ProjectEnded"]
     assert {trouble: seen[trouble] for trouble in wanted if seen[trouble] < 6} == {}

@@ -17,7 +17,7 @@ from ledger.database import Database
 from replay import store
 from replay.follower import Follower
 from replay.rebuild import rebuild
-from tests.histories import Case, as_text, cases, patiently
+from tests.histories import Case, as_text, cases, history, patiently, rule_set, rules
 from tests.replaying import append, as_rules, as_sets, empty, replayed
 
 
@@ -27,6 +27,54 @@ def ledger(new_database_url: object, tmp_path_factory: pytest.TempPathFactory) -
     assert callable(new_database_url)
     with Database.open(new_database_url()) as database:
         yield database, tmp_path_factory.mktemp("archive")
+
+
+STAR = {"id": "star", "title": "Star", "credited_minutes_min": 200}
+MERGES = """
+    2018-12-04 08:00 in V1 U1 #1 project=P1
+    2018-12-04 11:00 out V1 U1 #1
+    2018-12-04 10:00 in V2 U1 #2 project=P1
+    2018-12-04 13:00 out V2 U1 #2
+    2018-12-04 12:00 in V3 U1 #3
+    2018-12-04 14:00 out V3 U1 #3
+    2018-12-05 09:00 merge V1 V2
+    2018-12-05 09:01 merge V2 V3
+    2018-12-05 09:02 undo-merge V1 V2            ; V1 leaves those with whom it was
+    2018-12-05 10:00 in V1 U1 #4
+    2018-12-05 11:00 out V1 U1 #4                ; and is touched alone
+    2018-12-05 12:00 opening V2 60 2018-01-01    ; what holds for a number holds for the person
+    2018-12-05 13:00 raise V3 2018-12-04 90 R1
+    2018-12-05 14:00 in V2 U1 #5 project=P1
+    2018-12-05 15:00 undo-merge V2 V3
+    2018-12-05 16:00 merge V3 V1
+    2018-12-05 17:00 out V2 U1 #5
+"""
+"""Numbers that come together and part again, and events of each in between."""
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_numbers_that_are_merged_and_taken_apart_are_live_what_they_are_rebuilt(
+    ledger: tuple[Database, Path], step: int
+) -> None:
+    database, folder = ledger
+    archive, versions = empty(database, folder), Counter[UUID]()
+    ruled = as_rules(rules(rule_set(day_minutes_max=300, shift_minutes_max=720, honors=[STAR])))
+    events = history(MERGES)
+    begin = len(events) - 17  # registrations and openings are there when it begins
+    append(database, events[:begin], versions)
+    rebuild(database, archive, ruled)
+    for low in range(begin, len(events), step):
+        append(database, events[low : low + step], versions)
+        Follower(database).catch_up()
+        with database.pool.connection() as connection:
+            generation = store.current_generation(connection)
+            assert generation is not None
+            found = store.read_rows(connection, generation)
+        assert as_sets(found) == as_sets(replayed(events[: low + step], ruled)), low
+        live = generation.checksum
+        assert live == found.checksum()
+    # Rebuilding is held to the log's own streams, for every number there is.
+    assert rebuild(database, archive, ruled, facts_anew=True).generation.checksum == live
 
 
 @settings(patiently, max_examples=60)

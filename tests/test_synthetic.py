@@ -75,6 +75,7 @@ def test_the_history_has_all_kinds_of_service_event() -> None:
     assert absent <= {
         "volunteer-withdrawn.v1",
         "volunteer-merged.v1",
+        "volunteer-merge-undone.v1",
         "station-closed.v1",
         "project-ended.v1",
         "shift-reinstated.v1",  # of one forged entry in two hundred: none at this scale

@@ -27,9 +27,10 @@ from api.keys import digest
 from api.parts import PARTS
 from api.service import OpenLedger
 from ledger.answers import Accepted
-from ledger.codec import EVENT_BY_TOPIC, UPCASTERS
+from ledger.codec import EVENT_BY_TOPIC, UPCASTERS, encode
 from ledger.commands import COMMANDS, Order
 from ledger.database import Database
+from ledger.events import VolunteerMerged
 from ledger.persons import Person, Persons
 from ledger.upgrading import NewerDatabaseError, Part, bring_up, version_of
 from replay.backup import LOG, TABLES, Manifest, back_up, restore
@@ -171,6 +172,31 @@ def test_a_ledger_of_an_older_version_works_and_its_log_is_the_same_to_the_byte(
         assert ledger.current_generation().position == 19
 
 
+def test_numbers_that_an_older_version_merged_are_counted_as_one_person_from_now_on(
+    database_url: str, tmp_path: Path
+) -> None:
+    fill(database_url, OLDER[-1])
+    said = {"occurred_at": 1543971600, "recorded_at": 1543971600, "by": "person:anna", "command": "then#1"}
+    merged = VolunteerMerged(**said, volunteer="V0000001", into="V0000002", reason="two-cards")
+    with psycopg.connect(database_url) as connection:
+        columns = "originator_id, originator_version, topic, state, notification_id"
+        connection.execute(
+            f"INSERT INTO ledger.stored_events ({columns}) VALUES (%s, 2, %s, %s, 19)",
+            (merged.stream_id, *encode(merged)),
+        )
+        connection.execute("UPDATE replay.generations SET position = 19")  # that version took it in and changed nothing
+    with Database.open(database_url) as database:
+        ledger = OpenLedger(database, tmp_path)
+        assert not ledger.current_generation().readable
+        ledger.make_ready()
+        schema = ledger.current_generation().schema
+        with database.pool.connection() as connection:
+            hours = f"SELECT volunteer, credited_minutes FROM {schema}.volunteer_hours WHERE year = 0"
+            assert connection.execute(hours).fetchall() == [
+                ("V0000002", 6180 + 360 - 120)
+            ]  # two hours of a day were theirs twice
+
+
 def test_read_models_of_an_older_version_are_told_by_the_status(hours: CommandLine, database_url: str) -> None:
     fill(database_url, OLDER[0])
     for options in ([], ["--deep"]):
@@ -235,12 +261,12 @@ def test_a_backup_of_older_tables_is_restored_through_the_steps_that_came_since(
     with Database.open(url) as now:
         OpenLedger(now, tmp_path / "now")
         back_up(now, tmp_path / "backup")
-    (tmp_path / "2.sql").write_text(
+    (tmp_path / "later.sql").write_text(
         "ALTER TABLE ledger.persons ADD COLUMN initials text;"
         "UPDATE ledger.persons SET initials = left(name, 1);"
         "ALTER TABLE ledger.persons ALTER COLUMN initials SET NOT NULL"
     )
-    later = [Part(one.name, (*one.steps, tmp_path / "2.sql")) if one.name == "ledger" else one for one in PARTS]
+    later = [Part(one.name, (*one.steps, tmp_path / "later.sql")) if one.name == "ledger" else one for one in PARTS]
     OpenLedger(database, tmp_path / "data")
     with database.pool.connection() as connection:
         bring_up(connection, later[0])
@@ -392,13 +418,13 @@ def test_processes_that_begin_at_once_take_each_step_once(database: Database, tm
 
 
 RELEASED = {
-    "ledger": ["de1c50e169311594", "af1f04739cdc0a19"],
-    "replay": ["3b2d9a3459d4f9a7"],
+    "ledger": ["de1c50e169311594", "af1f04739cdc0a19", "fe22bbda301a3dad"],
+    "replay": ["3b2d9a3459d4f9a7", "d53170cd6866c22c"],
     "keys": ["746bb001aa4c1c1b"],
     "signatures": ["ea36223a696276bb"],
     "candidates": ["9378b89e3f25167d"],
 }
-TOPICS = {1: "88ad18a9c4e5fd87", 2: "08235e3628b1cd2c"}
+TOPICS = {1: "88ad18a9c4e5fd87", 2: "08235e3628b1cd2c", 3: "1722b08c6d3fe987"}
 """The topics that the ledger's tables of a version may hold."""
 
 

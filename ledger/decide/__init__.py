@@ -25,6 +25,7 @@ DECISIONS: dict[str, Callable[[Any, Case], Decision]] = {
     "register-volunteer": volunteers.register_volunteer,
     "withdraw-volunteer": volunteers.withdraw_volunteer,
     "merge-volunteer": volunteers.merge_volunteer,
+    "undo-merge": volunteers.undo_merge,
     "record-training": volunteers.record_training,
     "void-training": volunteers.void_training,
     "join-organisation": organisations.join_organisation,

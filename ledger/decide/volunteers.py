@@ -1,4 +1,4 @@
-"""Volunteers: registered, withdrawn, merged, trained."""
+"""Volunteers: registered, withdrawn, merged (and that taken back), trained."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ledger.commands import (
     MergeVolunteer,
     RecordTraining,
     RegisterVolunteer,
+    UndoMerge,
     VoidTraining,
     WithdrawVolunteer,
 )
@@ -18,6 +19,7 @@ from ledger.events import (
     TrainingCompleted,
     TrainingVoided,
     VolunteerMerged,
+    VolunteerMergeUndone,
     VolunteerRegistered,
     VolunteerWithdrawn,
 )
@@ -71,6 +73,12 @@ def withdraw_volunteer(command: WithdrawVolunteer, case: Case) -> Decision:
     ]
 
 
+def _merge_in_force(case: Case, volunteer: str) -> VolunteerMerged | None:
+    """Return the merge by which a number goes on as another, if it does."""
+    last = last_of(_history(case, volunteer), VolunteerMerged, VolunteerMergeUndone)
+    return last if isinstance(last, VolunteerMerged) else None
+
+
 def merge_volunteer(command: MergeVolunteer, case: Case) -> Decision:
     for field in ("volunteer", "into"):
         if not case.knows("volunteer", getattr(command, field)):
@@ -80,10 +88,31 @@ def merge_volunteer(command: MergeVolunteer, case: Case) -> Decision:
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
     for field in ("volunteer", "into"):  # a number that goes on is never itself merged, so merges make no ring
-        if last_of(_history(case, getattr(command, field)), VolunteerMerged):
+        if _merge_in_force(case, getattr(command, field)):
             return refuse(Rejection.ALREADY_MERGED, field, getattr(command, field))
     return [
         VolunteerMerged(
+            **case.said(command.occurred_at),
+            volunteer=command.volunteer,
+            into=command.into,
+            reason=command.reason,
+        )
+    ]
+
+
+def undo_merge(command: UndoMerge, case: Case) -> Decision:
+    for field in ("volunteer", "into"):
+        if not case.knows("volunteer", getattr(command, field)):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, field, getattr(command, field))
+    if case.is_future(command.occurred_at):
+        return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    merge = _merge_in_force(case, command.volunteer)
+    if merge is None:
+        return refuse(Rejection.NOT_MERGED, "volunteer", command.volunteer)
+    if merge.into != command.into:
+        return refuse(Rejection.NOT_MERGED, "into", command.into)
+    return [
+        VolunteerMergeUndone(
             **case.said(command.occurred_at),
             volunteer=command.volunteer,
             into=command.into,
