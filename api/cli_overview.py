@@ -64,6 +64,7 @@ def _missing(one: Progress) -> str:
     """Say what is missing, in the order in which somebody would see to it."""
     scanned = "scanned " if one.grade == "scanned" else ""
     missing = [f"{Hours(one.minutes_missing)} more {scanned}hours"] if one.minutes_missing else []
+    missing += [f"{one.active_years_missing} more active years"] if one.active_years_missing else []
     missing += [f"training: {one.training_tier_min}"] if one.training_missing else []
     missing += [f"time, until {one.tenure_on}"] if one.tenure_missing else []
     return ", ".join(missing) or "nothing"

@@ -128,6 +128,8 @@ def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, r
     if honor.tenure_months_min and known.registered != NO_DAY:
         tenure_on = day_of_number(months_later(known.registered, honor.tenure_months_min))
     trained = honor.training_tier_min is None or known.trained(TIERS[honor.training_tier_min]) <= day_number(day)
+    of_years = (one.scanned_minutes if honor.grade == "scanned" else one.credited_minutes for one in hours.years)
+    active = sum(each >= honor.active_year_minutes_min for each in of_years)
     return Progress(
         honor=honor.id,
         title=honor.title,
@@ -139,6 +141,7 @@ def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, r
         tenure_missing=tenure_on is not None and tenure_on > day,
         training_tier_min=honor.training_tier_min,
         training_missing=not trained,
+        active_years_missing=max(0, honor.active_years_min - active),
         reached_on=reached_on,
     )
 

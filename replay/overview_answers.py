@@ -23,7 +23,8 @@ class PlaceHours(Linked):
 class Progress(Linked):
     """The way to an honour that is not reached: its conditions as they hold on the day, and what is missing of each.
 
-    `minutes`: what counts towards it, scanned minutes alone where it asks for them. `tenure_on`: the day on which the
+    `minutes`: what counts towards it, scanned minutes alone where it asks for them; an active year is one with the
+    minutes that the honour asks of a year. `tenure_on`: the day on which the
     tenure is served, null where none is asked. `reached_on`: the day on which it will be reached, where time alone is
     missing.
     """
@@ -38,6 +39,7 @@ class Progress(Linked):
     tenure_missing: bool
     training_tier_min: str | None
     training_missing: bool
+    active_years_missing: int
     reached_on: date | None
 
 

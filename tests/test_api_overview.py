@@ -32,6 +32,8 @@ credited_minutes_min = 240
 grade = "scanned"
 tenure_months_min = 36
 training_tier_min = "professional"
+active_years_min = 2
+active_year_minutes_min = 120
 
 [[rule_sets.honors]]
 id = "star"
@@ -100,10 +102,13 @@ def test_the_way_to_an_honour_names_all_that_is_missing(served: Served, guide: s
     (way,) = early["progress"]
     assert (way["honor"], way["grade"], way["minutes"], way["minutes_missing"]) == ("guide", "scanned", 180, 60)
     assert (way["tenure_on"], way["tenure_missing"], way["training_missing"]) == ("2019-03-05", True, True)
+    assert way["active_years_missing"] == 1
+    served.served_shift(volunteer, "2017-11-01T09:00:00+08:00", "2017-11-01T11:00:00+08:00")
     served.command("record-training", **TRAINED | {"volunteer": volunteer})
     served.served_shift(volunteer, "2018-11-02T09:00:00+08:00", "2018-11-02T12:00:00+08:00")
     (way,) = view(served, volunteer, rules=guide, valid_at="2018-12-31")["progress"]
     assert (way["minutes_missing"], way["tenure_missing"], way["training_missing"]) == (0, True, False)
+    assert way["active_years_missing"] == 0
     later = view(served, volunteer, rules=guide, valid_at="2019-03-05")
     assert (later["progress"], later["honors"][0]["reached_on"]) == ([], "2019-03-05")
 
@@ -159,7 +164,7 @@ def test_a_training_entered_in_error_is_voided_and_both_are_shown(served: Served
 
 def test_an_honour_that_asks_for_training_comes_and_goes_with_the_record_live(fresh: OpenLedger) -> None:
     give(fresh, "register-volunteer", volunteer="V1", registered_on="2015-01-01")
-    for day in ("2018-11-01", "2018-11-02"):
+    for day in ("2017-11-03", "2018-11-01", "2018-11-02"):
         scan = {"volunteer": "V1", "station": STATION, "shift": f"01677760-3d00-7000-8000-0000000000{day[-2:]}"}
         give(fresh, "check-in", occurred_at=f"{day}T09:00:00+08:00", **scan)
         give(fresh, "check-out", occurred_at=f"{day}T12:00:00+08:00", **scan)
