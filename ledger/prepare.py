@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -43,14 +44,14 @@ Ready = Prepared | Block
 
 def prepare(orders: Iterable[Order]) -> list[Ready]:
     """Prepare orders; scans that follow one another become blocks."""
-    given = list(orders)
-    scans = [order for order in given if is_plain(order)]
+    given = [(is_plain(order), order) for order in orders]
+    scans = [order for plain, order in given if plain]
     block = prepare_block(block_of(scans)) if scans else None  # all at once: a block costs as much as ten rows
     ready: list[Ready] = []
     taken = 0
-    for plain, run in groupby(given, is_plain):
+    for plain, run in groupby(given, itemgetter(0)):
         if block is None or not plain:
-            ready += map(prepare_by_ladder, run)
+            ready += [prepare_by_ladder(order) for _, order in run]
             continue
         end = taken + len(list(run))
         ready += [block.part(at, min(at + BLOCK_SCANS_MAX, end)) for at in range(taken, end, BLOCK_SCANS_MAX)]
