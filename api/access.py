@@ -2,11 +2,12 @@
 
     station         scans and people served, of its own station, under names of its own
     corrector       the records of volunteers and shifts: late entries, corrections, disputes, balances, caps, training
+    approver        what others ask for: approved or declined; disputes, settled
     honors-officer  honours: announced, objected to, awarded, revoked
     analyst         trying out rules
     auditor         reading, and nothing else: the whole log, under any axes
     reader          the same; for programs that show hours
-    staff           what the first three may, and organisations, stations and projects
+    staff           what the first four may, and organisations, stations and projects
     admin           everything
 
 Every role may read. Nothing here speaks HTTP.
@@ -17,7 +18,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from ledger.commands import COMMANDS, CheckIn, CheckOut, Command, CountPeopleServed
+from ledger.commands import COMMANDS, CheckIn, CheckOut, Command, CountPeopleServed, RequestAct
 
 
 class Role(StrEnum):
@@ -25,6 +26,7 @@ class Role(StrEnum):
 
     STATION = "station"
     CORRECTOR = "corrector"
+    APPROVER = "approver"
     HONORS_OFFICER = "honors-officer"
     ANALYST = "analyst"
     AUDITOR = "auditor"
@@ -37,6 +39,7 @@ class Right(StrEnum):
     """What a key may be needed for beside commands."""
 
     READ = "read"
+    READ_TEXTS = "read what people wrote"
     TRY_RULES = "try out rules"
     CHANGE_GENERATIONS = "change what answers"
     STOP_ANY_JOB = "stop anybody's work"
@@ -54,6 +57,8 @@ class Caller(NamedTuple):
     public_key: bytes | None = None
     """Where requests are signed: the Ed25519 public key, 32 bytes."""
     must_sign: bool = False
+    volunteer: str | None = None
+    """Which volunteer this is, where the key's holder is one: nobody acts on their own hours."""
 
     @property
     def by(self) -> str:
@@ -69,6 +74,7 @@ _CORRECTOR = {
     "reinstate-shift",
     "move-shift",
     "dispute-shift",
+    "answer-dispute",
     "settle-dispute",
     "register-volunteer",
     "withdraw-volunteer",
@@ -81,8 +87,14 @@ _CORRECTOR = {
     "void-opening-balance",
     "raise-day-cap",
     "withdraw-day-cap-raise",
+    "request-act",
+    "withdraw-request",
 }
-_HONORS = {"announce-honor", "object-to-honor", "settle-honor-objection", "award-honor", "revoke-honor"}
+_APPROVER = {"approve-act", "decline-act", "answer-dispute", "settle-dispute"}
+_HONORS = {
+    *("announce-honor", "object-to-honor", "settle-honor-objection", "award-honor", "revoke-honor"),
+    *("request-act", "withdraw-request"),
+}
 _PLACES = {
     "found-organisation",
     "open-station",
@@ -97,11 +109,12 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
     for role, types in {
         Role.STATION: _STATION,
         Role.CORRECTOR: _CORRECTOR,
+        Role.APPROVER: _APPROVER,
         Role.HONORS_OFFICER: _HONORS,
         Role.ANALYST: _NONE,
         Role.AUDITOR: _NONE,
         Role.READER: _NONE,
-        Role.STAFF: _STATION | _CORRECTOR | _HONORS | _PLACES,
+        Role.STAFF: _STATION | _CORRECTOR | _APPROVER | _HONORS | _PLACES,
         Role.ADMIN: set(COMMANDS),
     }.items()
 }
@@ -109,6 +122,7 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
 
 ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
     Right.READ: frozenset(Role),
+    Right.READ_TEXTS: frozenset(Role) - {Role.STATION, Role.ANALYST, Role.READER},
     Right.TRY_RULES: frozenset(Role) - {Role.STATION},
     Right.CHANGE_GENERATIONS: frozenset({Role.ADMIN}),
     Right.STOP_ANY_JOB: frozenset({Role.ADMIN}),
@@ -129,6 +143,11 @@ def forbids(caller: Caller, command: Command) -> Forbidden | None:
     """Say why this caller may not give this command, if so."""
     if forbidden := forbids_type(caller, command.TYPE):
         return forbidden
+    if isinstance(command, RequestAct) and command.act not in COMMANDS_OF_ROLE[caller.role]:
+        others = [role for role in Role if {command.act, command.TYPE} <= COMMANDS_OF_ROLE[role]]
+        return Forbidden(
+            "act", f"a {caller.role} key may not ask to {_in_words(command.act)}", f"use {_one_of(others)}"
+        )
     if caller.role is not Role.STATION or not isinstance(command, CheckIn | CheckOut | CountPeopleServed):
         return None
     if command.station != caller.name:

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from api import (
     awards,
+    cases,
     commands,
     conferring,
     events,
@@ -93,7 +94,7 @@ def create_app(service: Service) -> FastAPI:
 
     for module in (events, volunteers, stations, honors, log, status, commands, generations, job_routes):
         app.include_router(module.router)
-    for more in (rankings, projects, rule_routes, what_ifs, awards, conferring):
+    for more in (cases, rankings, projects, rule_routes, what_ifs, awards, conferring):
         app.include_router(more.router)
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     return app
