@@ -2,12 +2,13 @@
 
     station         scans and people served, of its own station, under names of its own
     corrector       the records of volunteers and shifts: late entries, corrections, disputes, balances, caps, training
+    approver        what others ask for: approved or declined; disputes, settled
     honors-officer  honours: announced, objected to, awarded, revoked
     analyst         trying out rules
     auditor         reading, the whole log, under any axes; and looking for anomalies, which others are not shown
     reader          the same; for programs that show hours
     volunteer       what is about one volunteer, whose number is the key's name, and disputes of that one's shifts
-    staff           what the first three may, and organisations, stations and projects
+    staff           what the first four may, and organisations, stations and projects
     admin           everything
 
 Every other role may read everything. Nothing here speaks HTTP.
@@ -19,7 +20,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-from ledger.commands import COMMANDS, CheckIn, CheckOut, Command, CountPeopleServed, DisputeShift
+from ledger.commands import COMMANDS, CheckIn, CheckOut, Command, CountPeopleServed, DisputeShift, RequestAct
 
 
 class Role(StrEnum):
@@ -27,6 +28,7 @@ class Role(StrEnum):
 
     STATION = "station"
     CORRECTOR = "corrector"
+    APPROVER = "approver"
     HONORS_OFFICER = "honors-officer"
     ANALYST = "analyst"
     AUDITOR = "auditor"
@@ -41,6 +43,7 @@ class Right(StrEnum):
 
     READ = "read"
     READ_OWN = "read what is about oneself"
+    READ_TEXTS = "read what people wrote"
     TRY_RULES = "try out rules"
     AUDIT = "look for anomalies"
     CHANGE_GENERATIONS = "change what answers"
@@ -61,6 +64,8 @@ class Caller(NamedTuple):
     public_key: bytes | None = None
     """Where requests are signed: the Ed25519 public key, 32 bytes."""
     must_sign: bool = False
+    volunteer: str | None = None
+    """Which volunteer this is, where the key's holder is one: nobody acts on their own hours."""
 
     @property
     def by(self) -> str:
@@ -76,6 +81,7 @@ _CORRECTOR = {
     "reinstate-shift",
     "move-shift",
     "dispute-shift",
+    "answer-dispute",
     "settle-dispute",
     "register-volunteer",
     "withdraw-volunteer",
@@ -90,8 +96,14 @@ _CORRECTOR = {
     "void-opening-balance",
     "raise-day-cap",
     "withdraw-day-cap-raise",
+    "request-act",
+    "withdraw-request",
 }
-_HONORS = {"announce-honor", "object-to-honor", "settle-honor-objection", "award-honor", "revoke-honor"}
+_APPROVER = {"approve-act", "decline-act", "answer-dispute", "settle-dispute"}
+_HONORS = {
+    *("announce-honor", "object-to-honor", "settle-honor-objection", "award-honor", "revoke-honor"),
+    *("request-act", "withdraw-request"),
+}
 _PLACES = {
     "found-organisation",
     "move-organisation",
@@ -109,12 +121,13 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
     for role, types in {
         Role.STATION: _STATION,
         Role.CORRECTOR: _CORRECTOR,
+        Role.APPROVER: _APPROVER,
         Role.HONORS_OFFICER: _HONORS,
         Role.ANALYST: _NONE,
         Role.AUDITOR: _NONE,
         Role.READER: _NONE,
         Role.VOLUNTEER: _VOLUNTEER,
-        Role.STAFF: _STATION | _CORRECTOR | _HONORS | _PLACES,
+        Role.STAFF: _STATION | _CORRECTOR | _APPROVER | _HONORS | _PLACES,
         Role.ADMIN: set(COMMANDS),
     }.items()
 }
@@ -123,6 +136,7 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
 ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
     Right.READ: frozenset(Role) - {Role.VOLUNTEER},
     Right.READ_OWN: frozenset(Role),
+    Right.READ_TEXTS: frozenset(Role) - {Role.STATION, Role.ANALYST, Role.READER, Role.VOLUNTEER},
     Right.TRY_RULES: frozenset(Role) - {Role.STATION, Role.VOLUNTEER},
     Right.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     Right.CHANGE_GENERATIONS: frozenset({Role.ADMIN}),
@@ -147,6 +161,11 @@ def forbids(caller: Caller, command: Command) -> Forbidden | None:
     if caller.role is Role.VOLUNTEER and isinstance(command, DisputeShift) and command.volunteer != caller.name:
         rule = f"this key is volunteer {caller.name}'s, not {command.volunteer}'s"
         return Forbidden("volunteer", rule, "name the key's own volunteer")
+    if isinstance(command, RequestAct) and command.act not in COMMANDS_OF_ROLE[caller.role]:
+        others = [role for role in Role if {command.act, command.TYPE} <= COMMANDS_OF_ROLE[role]]
+        return Forbidden(
+            "act", f"a {caller.role} key may not ask to {_in_words(command.act)}", f"use {_one_of(others)}"
+        )
     if caller.role is not Role.STATION or not isinstance(command, CheckIn | CheckOut | CountPeopleServed):
         return None
     if command.station != caller.name:

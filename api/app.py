@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from api import (
     audits,
     awards,
+    cases,
     commands,
     conferring,
     events,
@@ -97,7 +98,7 @@ def create_app(service: Service) -> FastAPI:
 
     for module in (events, volunteers, overview, stations, organisations, projects, served, log, status):
         app.include_router(module.router)
-    for module in (honors, rankings, awards, conferring, audits, commands, rule_routes, what_ifs, generations):
+    for module in (honors, rankings, awards, conferring, audits, commands, cases, rule_routes, what_ifs, generations):
         app.include_router(module.router)
     app.include_router(job_routes.router)
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]

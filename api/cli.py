@@ -48,6 +48,7 @@ app.add_typer(organisation, name="organisation")
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 chooses a free one.")]
 Host = Annotated[str, typer.Option(help="The address to listen at.")]
+After = Annotated[int, typer.Option(min=0, help="Continue behind this position.")]
 
 
 @app.callback()
@@ -233,6 +234,62 @@ def volunteer(
 
     period = (first, last) if shifts else None
     volunteer(data_of(context), number, period, (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
+def history(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    *,
+    after: After = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Acts at most.")] = 50,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    rules: RulesUsed = None,
+    json: Json = False,
+) -> None:
+    """All that was done to a volunteer's record: who, when and why, before and after."""
+    from api.cli_cases import history
+
+    history(data_of(context), number, (after, limit), (valid_at, known_at, rules), as_json=json)
+
+
+@app.command()
+def disputes(
+    context: typer.Context,
+    *,
+    state: Annotated[str | None, typer.Option(help="open, answered or settled.")] = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only those that are late.")] = False,
+    station: Annotated[str | None, typer.Option(help="Only about shifts of this station.")] = None,
+    volunteer: Annotated[str | None, typer.Option(help="Only about this volunteer.")] = None,
+    after: After = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Disputes at most.")] = 50,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    json: Json = False,
+) -> None:
+    """Disputes with their due dates."""
+    from api.cli_cases import disputes
+
+    texts = (valid_at, known_at, None)
+    disputes(data_of(context), state, (station, volunteer), (after, limit), texts, overdue=overdue, as_json=json)
+
+
+@app.command()
+def requests(
+    context: typer.Context,
+    *,
+    state: Annotated[str | None, typer.Option(help="open, approved, declined or withdrawn.")] = None,
+    volunteer: Annotated[str | None, typer.Option(help="Only about this volunteer.")] = None,
+    after: After = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Requests at most.")] = 50,
+    known_at: KnownAt = None,
+    json: Json = False,
+) -> None:
+    """Acts that somebody asks for and another is to approve."""
+    from api.cli_cases import requests
+
+    requests(data_of(context), state, volunteer, (after, limit), (None, known_at, None), as_json=json)
 
 
 @app.command()
@@ -611,12 +668,15 @@ def keys_make(
     name: Annotated[str, typer.Option(help="The person's name, or for a station its id.")],
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="It ends after so many days.")] = None,
     per_second: Annotated[int | None, typer.Option(min=1, max=100_000, help="Requests a second it may make.")] = None,
+    volunteer: Annotated[
+        str | None, typer.Option(help="The person's volunteer number: nobody acts on their own hours.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a key. It is shown this once."""
     from api.cli_keys import make
 
-    make(data_of(context), role, name, days, per_second, as_json=json)
+    make(data_of(context), role, name, days, per_second, volunteer, as_json=json)
 
 
 @keys.command("list")

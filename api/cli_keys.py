@@ -17,7 +17,16 @@ from ledger.names import Actor
 _actor: TypeAdapter[str] = TypeAdapter(Actor)
 
 
-def make(data: Path, role_text: str, name: str, days: int | None, per_second: int | None, *, as_json: bool) -> None:
+def make(
+    data: Path,
+    role_text: str,
+    name: str,
+    days: int | None,
+    per_second: int | None,
+    volunteer: str | None = None,
+    *,
+    as_json: bool,
+) -> None:
     """Make a key and show it, once."""
     try:
         role = Role(role_text)
@@ -34,8 +43,12 @@ def make(data: Path, role_text: str, name: str, days: int | None, per_second: in
             raise Mistake(f"--name {name} is no station the ledger knows; open the station first")
         if role is Role.VOLUNTEER and not ledger.knows("volunteer", name):
             raise Mistake(f"--name {name} is no volunteer number the ledger knows; register the volunteer first")
+        if volunteer is not None and role is Role.STATION:
+            raise Mistake("--volunteer is for people's keys; a station is nobody")
+        if volunteer is not None and not ledger.knows("volunteer", volunteer):
+            raise Mistake(f"--volunteer {volunteer} is no volunteer the ledger knows; register the volunteer first")
         expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-        key, token = ledger.keys.make(role, name, expires_at, per_second)
+        key, token = ledger.keys.make(role, name, expires_at, per_second, volunteer)
     if as_json:
         print_json({**_shown(key), "key": token})
     else:
@@ -49,7 +62,7 @@ def show(data: Path, *, as_json: bool) -> None:
     if as_json:
         print_json([_shown(key) for key in found])
     else:
-        columns = ("id", "role", "name", "made", "expires", "revoked", "last used", "per second", "signs")
+        columns = ("id", "role", "name", "made", "expires", "revoked", "last used", "per second", "signs", "volunteer")
         print_table("Keys", columns, [tuple(_shown(key).values()) for key in found])
 
 
@@ -78,4 +91,5 @@ def _shown(key: Key) -> dict[str, object]:
         "used": _instant(key.used_at),
         "per_second": key.per_second,
         "signs": None if key.public_key is None else "always" if key.must_sign else "sometimes",
+        "volunteer": key.volunteer,
     }

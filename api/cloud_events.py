@@ -57,7 +57,7 @@ def event_type(command_type: str) -> str:
 COMMAND_OF_TYPE: dict[str, type[Command]] = {event_type(name): command for name, command in COMMANDS.items()}
 
 
-def read_order(element: object, by: str, key: int | None = None) -> Order | Fault:
+def read_order(element: object, by: str, key: int | None = None, by_volunteer: str | None = None) -> Order | Fault:
     """Read one event as an order of this person or station, given with this key, or say what is wrong with it."""
     if not isinstance(element, dict):
         return fault("invalid", "the event is not a JSON object; send a CloudEvent")
@@ -75,7 +75,15 @@ def read_order(element: object, by: str, key: int | None = None) -> Order | Faul
         command = command_type.model_validate(data)
     except ValidationError as error:
         return fault_of_validation(error.errors(), prefix="data.")
-    return Order(command=command, source=event.source, id=event.id, by=by, imported=event.imported, key=key)
+    return Order(
+        command=command,
+        source=event.source,
+        id=event.id,
+        by=by,
+        imported=event.imported,
+        key=key,
+        by_volunteer=by_volunteer,
+    )
 
 
 # --- answers --------------------------------------------------------------------------------------------------------

@@ -55,7 +55,14 @@ async def _give(
     except ValidationError as error:
         raise Problem(fault_of_validation(error.errors(), prefix="Idempotency-Key")) from None
     # A caller's names are its own: two callers that choose the same one do not meet.
-    order = Order(command=command, source=f"/callers/{caller.by}", id=checked, by=caller.by, key=caller.key)
+    order = Order(
+        command=command,
+        source=f"/callers/{caller.by}",
+        id=checked,
+        by=caller.by,
+        key=caller.key,
+        by_volunteer=caller.volunteer,
+    )
     if wrong := refused_for_role(caller, order, named_by_caller=False) or refused_for_content(command):
         raise Problem(wrong)
     (answer,) = await take(service, [order], asked)

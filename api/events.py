@@ -165,7 +165,7 @@ async def _answer_batch(content: list[Any], service: Service, caller: Caller, as
 
 
 def _read(element: object, caller: Caller) -> Order | Fault:
-    order = read_order(element, caller.by, caller.key)
+    order = read_order(element, caller.by, caller.key, caller.volunteer)
     if isinstance(order, Fault):
         return order
     return refused_for_role(caller, order, named_by_caller=True) or refused_for_content(order.command) or order

@@ -38,6 +38,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "reinstate-shift": {**_ABOUT, "reason": "voided-in-error"},
     "move-shift": {**_ABOUT, "to_volunteer": "V0000002", "reason": "wrong-card"},
     "dispute-shift": {**_ABOUT, "reason": "too-few-minutes", "text": "I stayed until noon."},
+    "answer-dispute": {
+        **_ABOUT,
+        "reason": "scans-looked-at",
+        "text": "The tablet shows 11:30; we ask the shift leader.",
+    },
     "settle-dispute": {**_ABOUT, "outcome": "upheld", "reason": "seen-by-others"},
     "register-volunteer": {"volunteer": "V0000001", "registered_on": "2016-03-05", "organisation": "fed-01"},
     "withdraw-volunteer": {"volunteer": "V0000001", "withdrawn_on": "2018-12-01", "reason": "moved-away"},
@@ -94,6 +99,21 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "raise_id": "spring-festival-7",
         "reason": "not-served",
     },
+    "request-act": {
+        "request": "typhoon-7",
+        "act": "raise-day-cap",
+        "fields": {
+            "volunteer": "V0000001",
+            "day": "2018-09-16",
+            "raise_id": "typhoon-7",
+            "minutes": 720,
+            "reason": "typhoon",
+        },
+        "text": "The shelter was open all night.",
+    },
+    "approve-act": {"request": "typhoon-7"},
+    "decline-act": {"request": "typhoon-7", "reason": "shelter-was-closed"},
+    "withdraw-request": {"request": "typhoon-7", "reason": "asked-twice"},
     "publish-rules": {
         "text": 'name = "luohu"\ntime_zone = "Asia/Shanghai"\n\n[[rule_sets]]\nholds_from = 2000-01-01\n'
         "day_minutes_max = 480\nshift_minutes_min = 10\nshift_minutes_max = 720\n"

@@ -21,7 +21,7 @@ from api.access import Caller, Role
 from ledger.log import Pool
 from ledger.upgrading import Part, bring_up
 
-PART = Part("keys", (Path(__file__).with_name("keys.sql"),))
+PART = Part("keys", tuple(Path(__file__).with_name(name) for name in ("keys.sql", "keys_volunteer.sql")))
 TOKEN_PREFIX = "hours_"  # noqa: S105 - it lets a leaked key be recognised, and is no secret
 CHANNEL = "api_keys"
 """Notified on every change of the table of keys."""
@@ -29,7 +29,7 @@ CHANNEL = "api_keys"
 
 class Key(NamedTuple):
     """A key without its token, which nobody knows but its holder. `per_second`: requests, where the key has a limit;
-    `used_at`: its last use, give or take a minute.
+    `volunteer`: which one its holder is, where that is a volunteer; `used_at`: its last use, give or take a minute.
     """
 
     id: int
@@ -41,6 +41,7 @@ class Key(NamedTuple):
     per_second: int | None
     public_key: bytes | None
     must_sign: bool
+    volunteer: str | None
     used_at: datetime | None
 
 
@@ -60,7 +61,7 @@ class SigningError(ValueError):
 
 
 _COLUMNS = (
-    "id, role, name, made_at, expires_at, revoked_at, per_second, public_key, must_sign, "
+    "id, role, name, made_at, expires_at, revoked_at, per_second, public_key, must_sign, volunteer, "
     "(SELECT used_at FROM api.key_uses WHERE key = id) AS used_at"
 )
 
@@ -77,15 +78,20 @@ class Keys:
             bring_up(connection, PART)
 
     def make(
-        self, role: Role, name: str, expires_at: datetime | None = None, per_second: int | None = None
+        self,
+        role: Role,
+        name: str,
+        expires_at: datetime | None = None,
+        per_second: int | None = None,
+        volunteer: str | None = None,
     ) -> tuple[Key, str]:
         """Make a key; return it and its token, which is told this once."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Key)) as cursor:
             key = cursor.execute(
-                "INSERT INTO api.keys (role, name, digest, expires_at, per_second) VALUES (%s, %s, %s, %s, %s) "
-                f"RETURNING {_COLUMNS}",
-                (role.value, name, digest(token), expires_at, per_second),
+                "INSERT INTO api.keys (role, name, digest, expires_at, per_second, volunteer) "
+                f"VALUES (%s, %s, %s, %s, %s, %s) RETURNING {_COLUMNS}",
+                (role.value, name, digest(token), expires_at, per_second, volunteer),
             ).fetchone()
         if key is None:
             raise RuntimeError("the key was not kept")
@@ -144,11 +150,12 @@ class Keys:
         """Return the key whose token has this digest, unless it is unknown or revoked."""
         with self._pool.connection() as connection:
             row = connection.execute(
-                "SELECT role, name, id, per_second, public_key, must_sign, extract(epoch FROM expires_at)::float8 "
+                "SELECT role, name, id, per_second, public_key, must_sign, volunteer, "
+                "extract(epoch FROM expires_at)::float8 "
                 "FROM api.keys WHERE digest = %s AND revoked_at IS NULL",
                 (token_digest,),
             ).fetchone()
-        return Found(Caller(Role(row[0]), *row[1:6]), row[6]) if row else None
+        return Found(Caller(Role(row[0]), *row[1:7]), row[7]) if row else None
 
 
 def digest(token: str) -> bytes:

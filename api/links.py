@@ -10,7 +10,7 @@ from datetime import date
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-from replay import answers, explanations
+from replay import answers, case_answers, explanations
 from replay.queries import Axes
 
 L = TypeVar("L", bound=answers.Linked)
@@ -158,6 +158,47 @@ class Addresses:
             for standing in found.standings
         ]
         return found.model_copy(update={"standings": standings})
+
+    def disputes(self, found: case_answers.Disputes) -> case_answers.Disputes:
+        """Let each step of a dispute lead to its event, and each dispute to the shift's events."""
+        disputes = [
+            linked(
+                one.model_copy(update=self._steps(one, "opened", "answered", "settled")),
+                events=self.shift_events(one.volunteer, one.shift),
+                history=self.record(one.volunteer),
+            )
+            for one in found.disputes
+        ]
+        return found.model_copy(update={"disputes": disputes})
+
+    def requests(self, found: case_answers.ActRequests) -> case_answers.ActRequests:
+        """Let each step of a request lead to its event, and each request to the volunteer's record."""
+        requests = [
+            linked(
+                one.model_copy(update=self._steps(one, "asked", "decided")),
+                **({"history": self.record(one.volunteer)} if one.volunteer else {}),
+            )
+            for one in found.requests
+        ]
+        return found.model_copy(update={"requests": requests})
+
+    def history(self, found: case_answers.VolunteerHistory) -> case_answers.VolunteerHistory:
+        """Let each act lead to its event, and what changed minutes to the day."""
+        acts = []
+        for act in found.acts:
+            links = {"event": self.event(act.position)}
+            if act.minutes:
+                links["explanation"] = self.explanation(found.volunteer, act.minutes.first_day)
+            acts.append(linked(act, **links))
+        return found.model_copy(update={"acts": acts})
+
+    def record(self, volunteer: str) -> str:
+        """Return where all that was done to a volunteer's record is."""
+        return self._address(f"{_of(volunteer)}/history")
+
+    def _steps(self, case: answers.Answer, *names: str) -> dict[str, object]:
+        steps = {name: getattr(case, name) for name in names}
+        return {name: linked(step, event=self.event(step.position)) for name, step in steps.items() if step}
 
     def _events(self, events: Iterable[explanations.EventBehind]) -> list[explanations.EventBehind]:
         return [linked(event, event=self.event(event.position)) for event in events]

@@ -210,8 +210,9 @@ class Batch:
         if isinstance(decision, Refused):
             self._refused.append(name)
             return decision
-        if text:
-            self._texts.append(text)
+        if text:  # it is erased with whom it is about, whom a decision about a request has found out
+            about = (getattr(event, "volunteer", None) for event in decision)
+            self._texts.append(text._replace(volunteer=text.volunteer or next(filter(None, about), None)))
         for event in decision:
             topic, state = encode(event)
             stream, version = self._streams.append(event, topic, state)

@@ -10,10 +10,20 @@ Errors: pydantic's `ValidationError`, which names the field.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ledger.events import CorrectedField, OrganisationKind, People, StationKind, TrainingTier
 from ledger.names import (
@@ -33,6 +43,7 @@ from ledger.names import (
     RaiseId,
     Rank,
     ReasonCode,
+    RequestId,
     RulesVersion,
     ServiceDay,
     Source,
@@ -78,6 +89,7 @@ class Order(BaseModel):
     by: CallingActor
     imported: bool = False
     key: KeyNumber | None = None
+    by_volunteer: VolunteerNumber | None = None  # whose key it is, where it is a volunteer's
 
     @property
     def name(self) -> str:
@@ -180,11 +192,43 @@ class DisputeShift(ShiftAct):
     TYPE = "dispute-shift"
 
 
+class AnswerDispute(ShiftAct):
+    """The organisation answers an open dispute (Order 67, Art. 13); it stays open."""
+
+    TYPE = "answer-dispute"
+
+
 class SettleDispute(ShiftAct):
-    """The dispute was looked into. What follows from it is said by other commands."""
+    """The dispute was looked into. Where it is upheld, `act` and `fields` say what is to be done about the shift, which
+    is done with it or not at all: a command on the shift, without its volunteer, shift and reason.
+    """
 
     TYPE = "settle-dispute"
     outcome: Literal["upheld", "rejected"]
+    act: Literal["correct-shift", "void-shift", "reinstate-shift", "move-shift"] | None = None
+    fields: dict[str, JsonValue] = {}
+
+    @model_validator(mode="after")
+    def _act_follows(self) -> Self:
+        if self.act is None:
+            if self.fields:
+                raise ValueError("fields are of no act; name the act, or leave them out")
+            return self
+        if self.outcome == "rejected":
+            raise ValueError("act follows from a dispute that is upheld; leave it out, or write upheld")
+        if said := sorted({"volunteer", "shift", "reason", "text", "occurred_at"} & set(self.fields)):
+            raise ValueError(f"fields.{said[0]} is the settlement's own; leave it out")
+        self.follows()
+        return self
+
+    def follows(self) -> ShiftAct | None:
+        """Return what is to be done about the shift, if anything."""
+        if self.act is None:
+            return None
+        own = {"volunteer": self.volunteer, "shift": str(self.shift), "reason": self.reason}
+        command = command_of(self.act, {**self.fields, **own, "occurred_at": self.occurred_at})
+        assert isinstance(command, ShiftAct)  # noqa: S101 - all four are
+        return command
 
 
 # --- volunteers and organisations -----------------------------------------------------------------------------------
@@ -321,8 +365,8 @@ class EndProject(Act):
 
 
 class CountPeopleServed(Act):
-    """People helped at a station on a day, and for a project: the last count for the same three stands. `reason` says
-    why an earlier one is corrected.
+    """People helped at a station on a day, and for a project: the last count for the same three stands. Whoever counts
+    anew what was counted, but for the station itself, gives a reason.
     """
 
     TYPE = "count-people-served"
@@ -368,6 +412,73 @@ class WithdrawDayCapRaise(Act):
     volunteer: VolunteerNumber
     day: ServiceDay
     raise_id: RaiseId
+    reason: ReasonCode
+
+
+# --- two pairs of eyes ----------------------------------------------------------------------------------------------
+
+ApprovableAct = Literal[
+    "attest-shift",
+    "correct-shift",
+    "void-shift",
+    "reinstate-shift",
+    "move-shift",
+    "settle-dispute",
+    "merge-volunteer",
+    "record-training",
+    "count-people-served",
+    "record-opening-balance",
+    "void-opening-balance",
+    "raise-day-cap",
+    "withdraw-day-cap-raise",
+    "award-honor",
+    "revoke-honor",
+]
+"""Types of commands that another may have to approve. Scans are facts, and never are among them."""
+
+
+class RequestAct(Act, Noted):
+    """Ask for an act under an id of your choice; another approves it. `fields` are those of the command, without
+    `text`: what you have to say about it is the text of the request, which goes with the act.
+    """
+
+    TYPE = "request-act"
+    request: RequestId
+    act: ApprovableAct
+    fields: dict[str, JsonValue]
+
+    @field_validator("fields")
+    @classmethod
+    def _are_a_command_s(cls, fields: dict[str, JsonValue], others: ValidationInfo) -> dict[str, JsonValue]:
+        if "text" in fields:
+            raise ValueError("text would be kept for ever; make it the text of the request")
+        if "act" in others.data:
+            command_of(others.data["act"], fields)
+        return fields
+
+    def asked(self) -> Command:
+        """Return the command that is asked for."""
+        return command_of(self.act, self.fields)
+
+
+class ApproveAct(Act, Noted):
+    """What was asked for is right: it is decided now, and recorded with the approval or not at all."""
+
+    TYPE = "approve-act"
+    request: RequestId
+
+
+class DeclineAct(Act, Noted):
+    TYPE = "decline-act"
+    request: RequestId
+    reason: ReasonCode
+
+
+class WithdrawRequest(Act, Noted):
+    """Who asked has thought better of it."""
+
+    TYPE = "withdraw-request"
+    request: RequestId
     reason: ReasonCode
 
 
@@ -458,6 +569,7 @@ _ALL: tuple[type[Command], ...] = (
     ReinstateShift,
     MoveShift,
     DisputeShift,
+    AnswerDispute,
     SettleDispute,
     RegisterVolunteer,
     WithdrawVolunteer,
@@ -479,6 +591,10 @@ _ALL: tuple[type[Command], ...] = (
     VoidOpeningBalance,
     RaiseDayCap,
     WithdrawDayCapRaise,
+    RequestAct,
+    ApproveAct,
+    DeclineAct,
+    WithdrawRequest,
     PublishRules,
     AnnounceHonor,
     ObjectToHonor,
@@ -488,3 +604,18 @@ _ALL: tuple[type[Command], ...] = (
 )
 COMMANDS: dict[str, type[Command]] = {command.TYPE: command for command in _ALL}
 """Every command by its type."""
+
+
+def command_of(command_type: str, fields: dict[str, Any]) -> Command:
+    """Return the command that a type and its fields say.
+
+    Raises:
+        ValueError: a sentence that names the field.
+    """
+    try:
+        return COMMANDS[command_type].model_validate(fields)
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        place = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"do not make a {command_type}: {place + ': ' if place else ''}{message}") from None

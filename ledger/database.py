@@ -24,7 +24,7 @@ from ledger.log import Log, Pool
 from ledger.upgrading import Part, bring_up
 from ledger.writing import configure
 
-PART = Part("ledger", tuple(Path(__file__).with_name(name) for name in ("schema.sql", "schema_2.sql", "schema_3.sql")))
+PART = Part("ledger", tuple(Path(__file__).with_name(name) for name in ("schema.sql", "schema_2.sql")))
 POOL_SIZE_MAX = 10
 RESERVED_SIZE_MAX = 6
 """One for the writer, two for the follower, and the rest for keys and signatures."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ledger.names import (
     AS_WRITTEN,
@@ -35,6 +35,7 @@ from ledger.names import (
     RaiseId,
     Rank,
     ReasonCode,
+    RequestId,
     RulesVersion,
     ServiceDay,
     StationId,
@@ -63,6 +64,8 @@ class Event(BaseModel):
     command: CommandName
     imported: bool = False  # an old record brought in: it is not "late"
     key: KeyNumber | None = None  # the API key that was used, where one was
+    approved_by: Actor | None = None  # who approved it, where another had to: `by` asked for it
+    by_volunteer: VolunteerNumber | None = None  # the volunteer whose key it was; scans never say it
 
     @property
     def stream_id(self) -> UUID:
@@ -281,12 +284,24 @@ class ShiftReinstated(ShiftEvent):
 
 
 class ShiftDisputed(ShiftEvent):
+    """A dispute is opened, or more is said in one that is open, which changes no due date."""
+
     TOPIC = "shift-disputed.v1"
+    reason: ReasonCode
+    note: Digest | None = None
+    answer_due: Day | None = None  # by the rules published when it was opened
+    settle_due: Day | None = None
+
+
+class DisputeAnswered(ShiftEvent):
+    TOPIC = "dispute-answered.v1"
     reason: ReasonCode
     note: Digest | None = None
 
 
 class DisputeSettled(ShiftEvent):
+    """The dispute has ended. What it led to was recorded with it: the events of the same command."""
+
     TOPIC = "dispute-settled.v1"
     outcome: Literal["upheld", "rejected"]
     reason: ReasonCode
@@ -352,11 +367,55 @@ class PeopleServedCounted(Event):
     project: ProjectId | None = None
     day: ServiceDay
     people: People
-    reason: ReasonCode | None = None
+    reason: ReasonCode | None = None  # of a recount
 
     @property
     def stream_id(self) -> UUID:
         return stream("people-served", self.station, self.project or "", self.day.isoformat())
+
+
+# --- requests -------------------------------------------------------------------------------------------------------
+
+
+class RequestEvent(Event):
+    """Each request has a stream of its own. `volunteer`: whose record it is about, where it is anybody's."""
+
+    request: RequestId
+    volunteer: VolunteerNumber | None = None
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("request", self.request)
+
+
+class ActRequested(RequestEvent):
+    """Somebody asks for an act that another is to approve: the type of the command, and its fields without texts."""
+
+    TOPIC = "act-requested.v1"
+    act: str
+    fields: dict[str, JsonValue]
+    note: Digest | None = None
+
+
+class ActApproved(RequestEvent):
+    """The events of the act stand behind it, by the same command."""
+
+    TOPIC = "act-approved.v1"
+    note: Digest | None = None
+
+
+class ActDeclined(RequestEvent):
+    TOPIC = "act-declined.v1"
+    reason: ReasonCode
+    note: Digest | None = None
+
+
+class ActWithdrawn(RequestEvent):
+    """Who asked has thought better of it."""
+
+    TOPIC = "act-withdrawn.v1"
+    reason: ReasonCode
+    note: Digest | None = None
 
 
 # --- rules and honours ----------------------------------------------------------------------------------------------
@@ -463,12 +522,17 @@ EVENTS: tuple[type[Event], ...] = (
     ShiftVoided,
     ShiftReinstated,
     ShiftDisputed,
+    DisputeAnswered,
     DisputeSettled,
     OpeningBalanceRecorded,
     OpeningBalanceVoided,
     DayCapRaised,
     DayCapRaiseWithdrawn,
     PeopleServedCounted,
+    ActRequested,
+    ActApproved,
+    ActDeclined,
+    ActWithdrawn,
     RulesPublished,
     HonorAnnounced,
     HonorObjected,

@@ -51,6 +51,20 @@ _READ_STREAMS = (
     f"{_COLUMNS} WHERE originator_id = ANY(%s::uuid[]) AND notification_id <= %s "
     "ORDER BY originator_id, originator_version"
 )
+# What the indexes of ledger/schema_2.sql hold: the conditions stand here as there, or they would not be used.
+_OPENINGS = f"""
+{_COLUMNS} AS opened WHERE topic IN ('shift-disputed.v1', 'act-requested.v1') AND topic = %(opens)s
+AND notification_id > %(after)s AND notification_id <= %(until)s AND (%(ends)s::text[] IS NULL OR NOT EXISTS (
+    SELECT FROM ledger.stored_events AS later
+    WHERE later.originator_id = opened.originator_id AND later.originator_version > opened.originator_version
+    AND later.notification_id <= %(until)s AND later.topic = ANY(%(ends)s::text[])
+)) ORDER BY notification_id LIMIT %(limit)s
+"""
+_ABOUT = """
+SELECT DISTINCT originator_id FROM ledger.stored_events
+WHERE topic IN ('act-requested.v1', 'day-cap-raised.v1', 'honor-announced.v1')
+AND substring(encode(state, 'escape') FROM '"volunteer":"([^"]*)"') = %s
+"""
 
 
 class Log:
@@ -92,6 +106,19 @@ class Log:
         """
         return dict(self._rows(_FIRST_BEYOND, (_array(ids), position)))
 
+    def openings(
+        self, opens: str, after: Position, until: Position, limit: int, ends: Collection[str] | None = None
+    ) -> list[RecordedEvent]:
+        """Return disputes or requests by the events that open them, in order of position; with `ends`, only those that
+        no event of these topics has followed.
+        """
+        values = {"opens": opens, "after": after, "until": until, "limit": limit, "ends": ends and list(ends)}
+        return self._events(_OPENINGS, values)
+
+    def streams_about(self, volunteer: str) -> list[UUID]:
+        """Return the streams of requests, raised caps and honours that are about a volunteer."""
+        return [stream for (stream,) in self._rows(_ABOUT, (volunteer,))]
+
     def position_at(self, instant: int) -> Position:
         """Return the last position recorded at or before the instant (epoch seconds); 0 when there was none.
 
@@ -112,7 +139,7 @@ class Log:
         identity: UUID = self._scalar("SELECT id FROM ledger.identity")
         return identity
 
-    def _events(self, query: str, values: tuple[object, ...]) -> list[RecordedEvent]:
+    def _events(self, query: str, values: tuple[object, ...] | dict[str, object]) -> list[RecordedEvent]:
         with (
             self._pool.connection() as connection,
             connection.cursor(binary=True, row_factory=_recorded_event) as cursor,

@@ -47,6 +47,7 @@ HonorId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 AWARD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"  # room for honour, year and recipient
 AwardId = Annotated[str, StringConstraints(pattern=AWARD_PATTERN)]
 RaiseId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+RequestId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Actor = Annotated[str, StringConstraints(pattern=r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")]
 CallingActor = Annotated[Actor, AfterValidator(_actor_not_personal)]

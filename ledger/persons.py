@@ -92,6 +92,14 @@ class Persons:
             row = connection.execute("SELECT text FROM ledger.texts WHERE digest = %s", (digest,)).fetchone()
         return row[0] if row else None
 
+    def texts(self, digests: Collection[str]) -> dict[str, str]:
+        """Return the texts that notes stand for, by their digests; those that were erased are not among them."""
+        if not digests:
+            return {}
+        with self._pool.connection() as connection:
+            query = "SELECT digest, text FROM ledger.texts WHERE digest = ANY(%s)"
+            return dict(connection.execute(query, (list(digests),)).fetchall())
+
     def erase(self, volunteer: str) -> int:
         """Erase a person and the texts about them, with their salts; return how many rows that were."""
         with self._pool.connection() as connection, connection.transaction():

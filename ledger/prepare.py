@@ -8,16 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import groupby
-from typing import NamedTuple
+from operator import itemgetter
+from typing import NamedTuple, get_args
 from uuid import UUID
 
 from ledger.codec import compact_json
-from ledger.commands import AttestShift, CheckIn, CheckOut, Command, Noted, Order, ShiftAct
+from ledger.commands import (
+    ApprovableAct,
+    AttestShift,
+    CheckIn,
+    CheckOut,
+    Command,
+    DisputeShift,
+    Noted,
+    Order,
+    PublishRules,
+    RequestAct,
+    ShiftAct,
+)
 from ledger.decide.scans import open_shift_days
 from ledger.names import shift_id_for, shift_stream, shift_stream_ranges, stream
 from ledger.persons import Text, salted
 from ledger.plain.block import BLOCK_SCANS_MAX, Block, block_of, is_plain
 from ledger.plain.digests import prepare_block
+from ledger.policies import TIMELINE
 
 Range = tuple[UUID, UUID]
 
@@ -43,14 +57,14 @@ Ready = Prepared | Block
 
 def prepare(orders: Iterable[Order]) -> list[Ready]:
     """Prepare orders; scans that follow one another become blocks."""
-    given = list(orders)
-    scans = [order for order in given if is_plain(order)]
+    given = [(is_plain(order), order) for order in orders]
+    scans = [order for plain, order in given if plain]
     block = prepare_block(block_of(scans)) if scans else None  # all at once: a block costs as much as ten rows
     ready: list[Ready] = []
     taken = 0
-    for plain, run in groupby(given, is_plain):
+    for plain, run in groupby(given, itemgetter(0)):
         if block is None or not plain:
-            ready += map(prepare_by_ladder, run)
+            ready += [prepare_by_ladder(order) for _, order in run]
             continue
         end = taken + len(list(run))
         ready += [block.part(at, min(at + BLOCK_SCANS_MAX, end)) for at in range(taken, end, BLOCK_SCANS_MAX)]
@@ -88,9 +102,10 @@ def prepare_by_ladder(order: Order) -> Prepared:
             return Prepared(order, *digests, _scanned(command), shift_stream_ranges(command.volunteer, *days))
         case AttestShift():
             shift = command.shift or shift_id_for(command.check_in, name)
-            return Prepared(order, *digests, _scanned(command, shift), text=_text(command))
+            lengths = (*_scanned(command, shift), *_actor(order))
+            return Prepared(order, *digests, lengths, histories=(TIMELINE,), text=_text(command))
         case _:
-            return Prepared(order, *digests, histories=_histories(command), text=_text(command))
+            return Prepared(order, *digests, _actor(order), histories=_histories(command), text=_text(command))
 
 
 def name_digest(name: str) -> str:
@@ -122,19 +137,34 @@ def _scanned(scan: CheckIn | CheckOut | AttestShift, shift: UUID | None = None) 
     return tuple(streams)
 
 
+def _actor(order: Order) -> tuple[UUID, ...]:
+    """Return the stream of the volunteer whom an order's giver may be: nobody acts on their own hours."""
+    kind, _, name = order.by.partition(":")
+    return tuple(stream("volunteer", number) for number in (kind == "person" and name, order.by_volunteer) if number)
+
+
 def _histories(command: Command) -> tuple[UUID, ...]:
     """Return the streams whose events the decision about any other command is sure to ask."""
-    keys = [(kind, getattr(command, kind, None)) for kind in ("volunteer", "station", "project", "organisation")]
-    streams = [stream(kind, key) for kind, key in keys if key]
+    if isinstance(command, RequestAct):
+        return (stream("request", command.request), *_histories(command.asked()))
+    kinds = ("volunteer", "station", "project", "organisation", "request")
+    streams = [stream(kind, key) for kind in kinds if (key := getattr(command, kind, None))]
     if award := getattr(command, "award", None):
-        streams += [stream("honor", award), stream("rules", "timeline")]
+        streams.append(stream("honor", award))
+    if command.TYPE in _BY_RULES:
+        streams.append(TIMELINE)
     if isinstance(command, ShiftAct):
         streams.append(shift_stream(command.volunteer, command.shift))
     return tuple(streams)
+
+
+_BY_RULES = frozenset(get_args(ApprovableAct)) | {DisputeShift.TYPE, PublishRules.TYPE}
+"""Types of commands whose decision asks what the published rules say about acts."""
 
 
 def _text(command: Command) -> Text | None:
     """Return a command's free text, salted, with whom it is about."""
     if not isinstance(command, Noted) or command.text is None:
         return None
-    return salted(command.text, getattr(command, "volunteer", None))
+    about = command.asked() if isinstance(command, RequestAct) else command
+    return salted(command.text, getattr(about, "volunteer", None))

@@ -22,6 +22,10 @@ class Rejection(Enum):
     # The command's name.
     NAME_TAKEN = "name-taken", "this name was used for a command of other content; choose another", False
 
+    # Two pairs of eyes.
+    OWN_HOURS = "own-hours", "nobody acts on their own hours; let somebody else do it", False
+    NEEDS_APPROVAL = "needs-approval", "the rules want another's approval for this; ask for it with request-act", False
+
     # Who and where: a fact is about volunteers, stations, projects and organisations that the ledger knows.
     UNKNOWN_VOLUNTEER = "unknown-volunteer", "no volunteer has this number; register the volunteer first", True
     UNKNOWN_STATION = "unknown-station", "no station has this id; open the station first", True
@@ -47,6 +51,12 @@ class Rejection(Enum):
     )
     NO_CHECK_IN = "no-check-in", "the shift has no check-in to move; correct it first", True
     NO_OPEN_DISPUTE = "no-open-dispute", "the shift is not disputed; there is nothing to settle", False
+    OWN_DISPUTE = "own-dispute", "who opened the dispute may not settle it; let somebody else settle it", False
+    OWN_ENTRY = (
+        "own-entry",
+        "who made the disputed entry may not settle the dispute; let somebody else settle it",
+        False,
+    )
 
     # Volunteers and organisations.
     ALREADY_REGISTERED = "already-registered", "the volunteer is registered; nothing is to be done", False
@@ -75,12 +85,25 @@ class Rejection(Enum):
     ALREADY_CLOSED = "already-closed", "the station is closed; nothing is to be done", False
     ALREADY_LAUNCHED = "already-launched", "the project is running; end it first to change it", False
     ALREADY_ENDED = "already-ended", "the project has ended; nothing is to be done", False
+    NO_REASON = "no-reason", "this was counted before; say why it is counted anew", False
 
     # Balances and caps.
     BALANCE_STANDS = "balance-stands", "an opening balance stands; void it first", False
     NO_BALANCE = "no-balance", "no opening balance stands; there is nothing to void", False
+    RAISE_TOO_HIGH = "raise-too-high", "lies beyond what the rules let anybody approve here; ask for less", False
     RAISE_EXISTS = "raise-exists", "this day has had a raise of this id; choose another id", False
     UNKNOWN_RAISE = "unknown-raise", "no raise of this id is in force on this day; check the day and the id", False
+
+    # Requests.
+    REQUEST_EXISTS = "request-exists", "something was asked for under this id; choose another", False
+    UNKNOWN_REQUEST = "unknown-request", "nothing was asked for under this id; check it", True
+    REQUEST_ENDED = (
+        "request-ended",
+        "the request was approved, declined or withdrawn; ask again under another id",
+        False,
+    )
+    OWN_REQUEST = "own-request", "who asked may not decide about it; let somebody else, or withdraw it", False
+    ANOTHERS_REQUEST = "anothers-request", "another asked for this; decline it instead", False
 
     # Rules and honours.
     ALREADY_PUBLISHED = "already-published", "this very text is the timeline in force; nothing is to be done", False

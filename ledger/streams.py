@@ -52,6 +52,7 @@ class BatchStreams:
         self._in_range: dict[str, set[str]] = {}  # by the range's lower end
         self._new_of: defaultdict[str, list[Stored]] = defaultdict(list)
         self._new_shifts_of: defaultdict[str, set[str]] = defaultdict(set)
+        self._decoded: defaultdict[str, list[Event]] = defaultdict(list)  # as far as it was asked for
         self.versions: dict[str, int] = {}
         """How many events the streams of this batch have, as far as it was asked."""
 
@@ -85,7 +86,11 @@ class BatchStreams:
         return self._events(stream_id.hex)
 
     def _events(self, key: str) -> Sequence[Event]:
-        return [decode(topic, state) for topic, state in (*self._stored[key], *self._new_of[key])]
+        """Decode what was not asked for before: the rules, say, are asked for by order after order."""
+        decoded, stored = self._decoded[key], self._stored[key]
+        for at in range(len(decoded), len(stored) + len(self._new_of[key])):
+            decoded.append(decode(*(stored[at] if at < len(stored) else self._new_of[key][at - len(stored)])))
+        return decoded.copy()
 
     def shifts(self, volunteer: str, first_day: int, last_day: int) -> Iterator[Sequence[Event]]:
         """Yield the volunteer's shifts whose ids were made on these days or hold no time."""

@@ -8,7 +8,7 @@ published once; but no candidate and no new version may say it. A warning hinder
     warning  windows that meet with different percentages (the first in the file wins), or that change nothing;
              honours and rankings that a later set drops or changes in title; ladders that do not rise; honours out
              of reach; sets that change nothing; projects nobody knows; late entries in two units; anomalies that
-             nearly everything would be
+             nearly everything would be; approvals that hinder nothing
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class _Check:
 
     def findings(self) -> Iterator[Finding]:
         sets = self.timeline.rule_sets
+        yield from self._approvals(sets[-1])
         for number, rule_set in enumerate(sets):
             following = sets[number + 1] if number + 1 < len(sets) else None
             yield from self._minutes(number, rule_set)
@@ -94,6 +95,18 @@ class _Check:
 
     def _line(self, *place: str | int) -> int:
         return line_of(self.lines, place)
+
+    # --- acts -------------------------------------------------------------------------------------------------------
+
+    def _approvals(self, last: RuleSet) -> Iterator[Finding]:
+        approvals = self.timeline.approvals
+        for number, kind in enumerate(approvals.kinds):
+            if kind in approvals.kinds[:number]:
+                yield self._warning(f"{kind} stands there twice", "remove one", "approvals", "kinds", number)
+        most, cap = approvals.raised_day_minutes_max, last.day_minutes_max
+        if most <= cap and ("approvals", "raised_day_minutes_max") in self.lines:
+            sentence = f"no raise to {most} minutes at most changes a day's cap of {cap}"
+            yield self._warning(sentence, f"write more than {cap}", "approvals", "raised_day_minutes_max")
 
     def _written(self, number: int, kind: str, name: str) -> Place:
         """Return where an honour or ranking that holds in a rule set was written: there, or in a set before."""

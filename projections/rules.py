@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ledger.events import StationKind, TrainingTier
 from ledger.names import HonorId, ProjectId
+from ledger.policies import Approvals, Disputes
 from projections.anomaly_rules import AnomalyRules
 from projections.calendar import date_goes_back
 from projections.ranking_rules import Ranking, check_ids
@@ -154,11 +155,17 @@ class RuleSet(_Rules):
 
 
 class RuleTimeline(_Rules):
-    """Rule sets in the order of the service dates they hold from; the first reaches back to the beginning."""
+    """Rule sets in the order of the service dates they hold from; the first reaches back to the beginning.
+
+    `approvals` and `disputes` are about acts: no kernel reads them, they hold from when they are published
+    (`ledger/policies.py`).
+    """
 
     name: str
     time_zone: str
     public_notice: PublicNotice = PublicNotice()
+    approvals: Approvals = Approvals()
+    disputes: Disputes | None = None
     rule_sets: Annotated[tuple[RuleSet, ...], Field(min_length=1)]
     anomalies: AnomalyRules = AnomalyRules()
 

@@ -35,6 +35,8 @@ VOIDED: Final = 4
 REINSTATED: Final = 5
 DISPUTED: Final = 6
 SETTLED: Final = 7
+ANSWERED: Final = 8
+"""No kernel reads it: an answer to a dispute changes no shift."""
 
 SHIFT_CODES: Final = {
     "checked-in.v1": CHECKED_IN,
@@ -44,6 +46,7 @@ SHIFT_CODES: Final = {
     "shift-reinstated.v1": REINSTATED,
     "shift-disputed.v1": DISPUTED,
     "dispute-settled.v1": SETTLED,
+    "dispute-answered.v1": ANSWERED,
 }
 
 # What a correction changes, as bits of `changes`; the order is that of ledger.events.CorrectedField.

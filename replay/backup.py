@@ -57,6 +57,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "per_second",
         "public_key",
         "must_sign",
+        "volunteer",
     ),
     "api.signatures": ("digest", "key", "public_key", "base", "signature", "body", "names", "kept_at"),
 }

@@ -3,6 +3,8 @@
     replay/reading.py     the axes, one snapshot per answer, a volunteer as known then
     replay/volunteers.py  hours and shifts of a volunteer
     replay/explain.py     a volunteer's day, minute by minute
+    replay/history.py     what was done to a volunteer's record
+    replay/cases.py       disputes and requests
     replay/district.py    stations and honours
     replay/station_shifts.py  the shifts behind a station's day
     replay/anomalies.py   what auditors should look at
@@ -25,13 +27,16 @@ from psycopg import Connection
 from ledger.database import Database
 from ledger.log import RecordedEvent
 from ledger.names import Position, shift_stream
+from ledger.persons import Persons
 from projections.facts import Facts
-from replay import answers, explanations, reading, store
+from replay import answers, case_answers, explanations, reading, store
 from replay.anomalies import AnomalyReader
 from replay.archive import Archive
 from replay.awards import AwardBook
+from replay.cases import CaseReader, DisputesAsked, RequestsAsked, read_disputes, read_requests
 from replay.district import District
 from replay.explain import explain_day, volunteer_days
+from replay.history import volunteer_acts
 from replay.organisation_sums import OrganisationSums
 from replay.published import Rules
 from replay.reading import NOW, Axes, UnknownNameError, basis_of, rules_used, snapshot, titles_of
@@ -95,6 +100,48 @@ class Queries:
         if not events:
             raise UnknownNameError("shift", str(shift))
         return [logged_event(event) for event in events]
+
+    def volunteer_history(
+        self, volunteer: str, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+    ) -> case_answers.VolunteerHistory:
+        """Return every act on a volunteer's record but scans, in log order.
+
+        Args:
+            texts: whether the reader may see what people wrote.
+        """
+        known = reading.read_volunteer(self._database, volunteer, axes)
+        reader = self._reader(known.position, known.timeline.time_zone, texts=texts)
+        acts, next_after = volunteer_acts(reader, known, axes, after, limit)
+        return case_answers.VolunteerHistory(**dict(known.basis), volunteer=volunteer, acts=acts, next_after=next_after)
+
+    # --- disputes and requests --------------------------------------------------------------------------------------
+
+    def disputes(
+        self, asked: DisputesAsked, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+    ) -> case_answers.Disputes:
+        """Return disputes in the order in which they were opened."""
+        basis, zone = self._basis_of_cases(axes)
+        reader = self._reader(Position(basis.known_at), zone, texts=texts)
+        found, next_after = read_disputes(reader, asked, after, limit)
+        return case_answers.Disputes(**dict(basis), today=asked.today, disputes=found, next_after=next_after)
+
+    def requests(
+        self, asked: RequestsAsked, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+    ) -> case_answers.ActRequests:
+        """Return requests for acts in the order in which they were made."""
+        basis, zone = self._basis_of_cases(axes)
+        found, next_after = read_requests(
+            self._reader(Position(basis.known_at), zone, texts=texts), asked, after, limit
+        )
+        return case_answers.ActRequests(**dict(basis), requests=found, next_after=next_after)
+
+    def _basis_of_cases(self, axes: Axes) -> tuple[answers.Basis, str]:
+        with self.snapshot() as (_, generation):
+            rules = reading.rules_used(self._database.log, axes, generation)
+            return basis_of(axes, rules, generation), rules.timeline().time_zone
+
+    def _reader(self, known_at: Position, zone: str, *, texts: bool) -> CaseReader:
+        return CaseReader(self._database.log, known_at, zone, Persons(self._database.pool) if texts else None)
 
     # --- stations and honours ---------------------------------------------------------------------------------------
 

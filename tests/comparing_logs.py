@@ -15,6 +15,7 @@ ABOUT = {
     "checked": ("volunteer", "shift"),
     "shift": ("volunteer", "shift"),
     "dispute": ("volunteer", "shift"),
+    "act": ("request",),
     "volunteer": ("volunteer",),
     "station": ("station",),
     "project": ("project",),
@@ -48,7 +49,10 @@ def recorded(database: Database) -> list[Event]:
         ends = connection.execute("SELECT position FROM ledger.commands ORDER BY position").fetchall()
         texts = connection.execute("SELECT digest FROM ledger.texts ORDER BY digest").fetchall()
     assert [place for (place,) in ends] == [place for _, place in last_of], "a command is answered with its last event"
-    notes = [event["note"] for event in events if "note" in event]
+    own_texts = [event for event in events if "note" in event and "approved_by" not in event]
+    notes = [event["note"] for event in own_texts]
+    asked = {event["note"] for event in own_texts if event["topic"] == "act-requested.v1"}
+    assert {event["note"] for event in events if "note" in event and "approved_by" in event} <= asked
     assert sorted(notes) == [digest for (digest,) in texts], "each note has its text, which no other has"
     return [{**event, "note": True} if "note" in event else event for event in events]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count
 from threading import Event as Flag
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -19,6 +20,15 @@ from ledger.rejections import Refused
 HEAD = 1_000
 """The last position there is, as decisions are told."""
 NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
+
+
+Given = Command | dict[str, Any]
+"""A command of person:p1, or what its order says."""
+
+
+def by(who: str, command: Command, **more: Any) -> dict[str, Any]:
+    """Return a command as another person's."""
+    return {"by": f"person:{who}", "command": command, **more}
 
 
 class Memory:
@@ -43,7 +53,7 @@ class Memory:
 
     def decide(
         self,
-        command: Command,
+        given: Given,
         now: int = NOW,
         note: str | None = None,
         by: str = "person:p1",
@@ -51,14 +61,16 @@ class Memory:
         imported: bool = False,
     ) -> Decision:
         """Decide a command, and keep what it comes to."""
-        order = Order(command=command, source="test", id=str(next(self._ids)), by=by, imported=imported)
+        said: dict[str, Any] = {"by": by, "imported": imported}
+        said |= {"command": given} if isinstance(given, Command) else given
+        order = Order(source="test", id=str(next(self._ids)), **said)
         decision = decide(Case(order, self, now, note, head=HEAD))
         if not isinstance(decision, Refused):
             for event in decision:
                 self.streams.setdefault(event.stream_id, []).append(event)
         return decision
 
-    def given(self, *commands: Command) -> Memory:
+    def given(self, *commands: Given) -> Memory:
         """Decide commands that must be granted."""
         for command in commands:
             decision = self.decide(command)

@@ -21,17 +21,26 @@ MADE_ELSEWHERE = tuple(UUID(int=number) for number in (1, 2))
 """Ids that hold no time, as some stations make them."""
 
 HOUR, DAY = 3600, 86_400
-ACTORS = (("station:S1", 1), ("person:li.wei", 2), ("person:anna", None))
+ACTORS: tuple[dict[str, Any], ...] = (
+    {"by": "station:S1", "key": 1},
+    {"by": "person:li.wei", "key": 2},
+    {"by": "person:anna"},
+    {"by": "person:chen", "key": 3, "by_volunteer": "V2"},
+    {"by": "person:V1", "key": 4},
+)
+"""A station, people, and people who are volunteers, whom the key or the name tells."""
 
 BEFORE = (60, HOUR, HOUR, 2 * HOUR, 3 * HOUR, 23 * HOUR, DAY, DAY + 1, 26 * HOUR, 3 * DAY)
 AHEAD = (0, 299, 300, 301, HOUR)
 REASONS = st.sampled_from(["left-early", "paper-list"])
+TEXTS = st.sampled_from([None, None, "her mother is ill"])
 TYPES = (
     *["check-in"] * 7,
     *["check-out"] * 7,
     *["move-shift", "correct-shift"] * 3,
     *["attest-shift", "void-shift", "reinstate-shift", "register-volunteer"] * 2,
-    *["dispute-shift", "settle-dispute", "withdraw-volunteer", "open-station", "close-station"],
+    *["dispute-shift", "settle-dispute", "request-act", "approve-act"] * 2,
+    *["answer-dispute", "decline-act", "withdraw-request", "withdraw-volunteer", "open-station", "close-station"],
     *["launch-project", "end-project", "count-people-served", "record-opening-balance", "void-opening-balance"],
     *["raise-day-cap", "withdraw-day-cap-raise"] * 2,
 )
@@ -42,11 +51,18 @@ SCRIPTS = (
     ("void-shift", "reinstate-shift", "void-shift"),
     ("correct-shift", "check-out"),
     ("dispute-shift", "settle-dispute"),
+    ("attest-shift", "dispute-shift", "answer-dispute", "settle-dispute"),
+    ("request-act", "approve-act"),
+    ("request-act", "approve-act", "approve-act"),
     ("raise-day-cap", "raise-day-cap", "withdraw-day-cap-raise"),
     ("record-opening-balance", "void-opening-balance"),
     ("close-station", "open-station"),
 )
 """Types of commands that follow one another."""
+
+ASKED = ("correct-shift", "void-shift", "move-shift", "settle-dispute", "raise-day-cap", "count-people-served")
+"""Types of commands that are asked for."""
+REQUESTS = ("r1", "r2", "r3", "r4")
 
 Seen = Sequence[tuple[str, UUID | None, int]]
 """Check-ins that were submitted or recorded: whose, of which shift, and when."""
@@ -73,6 +89,10 @@ def commands(draw: st.DrawFn, clock: int, seen: Seen, command_type: str | None =
     """A command of this type or any, about shifts that were recorded as a rule."""
     command_type = command_type or draw(st.sampled_from(TYPES))
     command_class = COMMANDS[command_type]
+    if command_type == "request-act":
+        asked = draw(commands(clock, seen, draw(st.sampled_from(ASKED))))
+        request = {"request": draw(st.sampled_from(REQUESTS)), "act": asked.TYPE, "text": draw(TEXTS)}
+        return command_class.model_validate(request | {"fields": _fields(asked)})
     body: dict[str, Any] = {
         "volunteer": draw(st.sampled_from(VOLUNTEERS)),
         "station": draw(st.sampled_from(STATIONS)),
@@ -98,7 +118,8 @@ def commands(draw: st.DrawFn, clock: int, seen: Seen, command_type: str | None =
         "evidence": REASONS,
         "reason": REASONS,
         "content": REASONS,
-        "text": st.sampled_from([None, None, "her mother is ill"]),
+        "text": TEXTS,
+        "request": st.sampled_from(REQUESTS),
         "outcome": st.sampled_from(["upheld", "rejected"]),
         "kind": st.just("city"),
         "raise_id": st.sampled_from(["r1", "r2"]),
@@ -110,6 +131,13 @@ def commands(draw: st.DrawFn, clock: int, seen: Seen, command_type: str | None =
     body |= {field: draw(values) for field, values in others.items() if field in fields and field not in body}
     if command_type in {"launch-project", "end-project"}:
         body["project"] = body["project"] or PROJECTS[0]
+    if command_type == "count-people-served":
+        body["reason"] = draw(st.none() | REASONS)
+    if command_type == "settle-dispute" and body["outcome"] == "upheld" and draw(st.booleans()):
+        follows = draw(commands(clock, seen, draw(st.sampled_from(["correct-shift", "void-shift", "move-shift"]))))
+        own = {"volunteer", "shift", "reason", "occurred_at"}
+        said = {name: value for name, value in _fields(follows).items() if name not in own}
+        body |= {"act": follows.TYPE, "fields": said}
     if command_type == "correct-shift":
         names = ("check_in", "check_out", "station", "project")
         body["changes"] = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
@@ -117,6 +145,11 @@ def commands(draw: st.DrawFn, clock: int, seen: Seen, command_type: str | None =
             if name not in body["changes"] or (name != "station" and not draw(st.integers(0, 3))):
                 body[name] = None
     return command_class.model_validate({field: value for field, value in body.items() if field in fields})
+
+
+def _fields(command: Command) -> dict[str, Any]:
+    """Return what a command says but its text, as JSON has it."""
+    return command.model_dump(mode="json", exclude_none=True, exclude={"text"})
 
 
 _OPTIONAL = COMMANDS["check-in"].model_fields["shift"]
@@ -133,12 +166,12 @@ def scripts(draw: st.DrawFn, clock: int, seen: Seen) -> list[Command]:
 def orders(draw: st.DrawFn, clock: int, seen: Seen, earlier: Sequence[Order], fresh: str) -> Order:
     """An order: a new one under the name `fresh`; or an earlier one, sent again or with other content."""
     old = draw(lately(earlier)) if earlier and not draw(st.integers(0, 3)) else None
-    by, key = draw(st.sampled_from(ACTORS))
+    who: dict[str, Any] = {"key": None, "by_volunteer": None, **draw(st.sampled_from(ACTORS))}
     if old and draw(st.integers(0, 2)):
-        return old.model_copy(update={"by": by, "key": key})
+        return old.model_copy(update=who)
     command = draw(commands(clock, seen))
     if old:
         return old.model_copy(update={"command": command})
     # A quotation mark in a name keeps a scan from its plain form.
     name = fresh + draw(st.sampled_from(["", "", "", '"']))
-    return Order(command=command, source="/stations/S1", id=name, by=by, key=key, imported=draw(st.booleans()))
+    return Order(command=command, source="/stations/S1", id=name, imported=draw(st.booleans()), **who)

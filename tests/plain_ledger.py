@@ -4,7 +4,7 @@ It is slow and obvious, and shares no code with the ledger it is compared with: 
 database, and goes through the whole log for every question. An answer is the first rung of a list that holds, or else
 events. Only how the ledger makes the id of a shift that came without one is given to it.
 
-Left out: organisations, training, merges, rules and honours.
+Left out: organisations, training, merges, rules (so nothing needs approval, and nothing is due) and honours.
 """
 
 from __future__ import annotations
@@ -13,8 +13,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from ledger.commands import Order
-from tests.plain_log import Event, No, PlainLog, Rung, Told, first_that_holds
+from ledger.commands import COMMANDS, Order
+from tests.plain_log import Event, No, PlainLog, Rung, Told, first_that_holds, is_scan_or_talk
+
+ON_HOURS = {
+    *("attest-shift", "correct-shift", "void-shift", "reinstate-shift", "move-shift"),
+    *("answer-dispute", "settle-dispute", "request-act", "approve-act", "decline-act"),
+    *("record-opening-balance", "void-opening-balance", "raise-day-cap", "withdraw-day-cap-raise"),
+}
+"""What nobody does to their own hours."""
 
 
 class PlainLedger(PlainLog):
@@ -44,14 +51,99 @@ class PlainLedger(PlainLog):
         if order.name in self.names:
             first_content, first = self.names[order.name]
             return first._replace(outcome="duplicate") if first_content == content else Told("name-taken", field="id")
-        self._order = order
-        decided: No | list[Event] = getattr(self, order.command.TYPE.replace("-", "_"))(order.command)
+        self._order, self._approver = order, None
+        decided = self._own_hours(order.command) or self._decided(order.command)
         if isinstance(decided, No):
             return Told(decided.rejection, field=decided.field, candidates=decided.candidates)
         self.log += decided
         answer = Told("accepted", len(self.log), UUID(decided[-1]["shift"]) if "shift" in decided[-1] else None)
         self.names[order.name] = content, answer
         return answer
+
+    def _decided(self, command: Any) -> No | list[Event]:
+        decided: No | list[Event] = getattr(self, command.TYPE.replace("-", "_"))(command)
+        return decided
+
+    # --- two pairs of eyes ------------------------------------------------------------------------------------------
+
+    def _own_hours(self, asked: Any) -> No | None:
+        if asked.TYPE not in ON_HOURS:
+            return None
+        if "request" in type(asked).model_fields:
+            about = self._fields_asked(asked)
+        else:
+            about = asked.model_dump() | getattr(asked, "fields", {})
+        concerned = [about.get(name) for name in ("volunteer", "to_volunteer")]
+        own = [one for one in concerned if one in self.mine(self._order) and not self.unknown("volunteer", one)[0]]
+        return No("own-hours", "volunteer") if own else None
+
+    def _fields_asked(self, asked: Any) -> Event:
+        """Return the fields of what is asked for, or was, with those of what follows from it."""
+        fields = asked.fields if asked.TYPE == "request-act" else self._asked(asked.request).get("fields", {})
+        return {**fields, **fields.get("fields", {})}
+
+    def _asked(self, request: str) -> Event:
+        requested = [one for one in self.log if one["topic"] == "act-requested.v1" and one["request"] == request]
+        return requested[0] if requested else {}
+
+    def _request(self, asked: Any) -> list[Event]:
+        return [one for one in self.log if one.get("request") == asked.request]
+
+    def _noted(self, asked: Any) -> bool | None:
+        """Whether an event has a text: the command's, or that of the request that asked for it."""
+        noted = "note" in self._asked(self._approver.command.request) if self._approver else asked.text  # type: ignore[attr-defined]
+        return bool(noted) or None
+
+    def request_act(self, asked: Any) -> No | list[Event]:
+        refused = first_that_holds(
+            self.future(asked.occurred_at), (bool(self._request(asked)), "request-exists", "request")
+        )
+        command = COMMANDS[asked.act].model_validate(asked.fields)
+        would_be = refused or self._decided(command)
+        if isinstance(would_be, No):
+            return would_be
+        fields = command.model_dump(mode="json", exclude_defaults=True)
+        about = {"request": asked.request, "volunteer": fields.get("volunteer"), "act": asked.act, "fields": fields}
+        return [self.event("act-requested.v1", asked.occurred_at, **about, note=self._noted(asked))]
+
+    def _on_request(self, asked: Any, *, own: bool) -> No | None:
+        request = self._request(asked)
+        mine = self.mine(self._order)
+        theirs = {request[0]["by"].removeprefix("person:"), request[0].get("by_volunteer")} if request else set()
+        own_rung = (
+            (not mine & theirs, "anothers-request", "request")
+            if own
+            else (bool(mine & theirs), "own-request", "request")
+        )
+        return first_that_holds(
+            self.future(asked.occurred_at),
+            (not request, "unknown-request", "request"),
+            (len(request) > 1, "request-ended", "request"),
+            own_rung,
+        )
+
+    def _ended(self, topic: str, asked: Any, **more: Any) -> Event:
+        about = {"request": asked.request, "volunteer": self._asked(asked.request).get("volunteer"), **more}
+        return self.event(topic, asked.occurred_at, **about, note=asked.text and True)
+
+    def approve_act(self, asked: Any) -> No | list[Event]:
+        if refused := self._on_request(asked, own=False):
+            return refused
+        request, approval = self._asked(asked.request), self._ended("act-approved.v1", asked)
+        who = {"imported": request.get("imported", False), "by": request["by"]}
+        who |= {name: request.get(name) for name in ("key", "by_volunteer")}
+        self._order, self._approver = self._order.model_copy(update=who), self._order
+        decided = self._decided(COMMANDS[request["act"]].model_validate(request["fields"]))
+        self._order, self._approver = self._approver, None
+        return decided if isinstance(decided, No) else [approval, *decided]
+
+    def decline_act(self, asked: Any) -> No | list[Event]:
+        ended = self._ended("act-declined.v1", asked, reason=asked.reason)
+        return self._on_request(asked, own=False) or [ended]
+
+    def withdraw_request(self, asked: Any) -> No | list[Event]:
+        ended = self._ended("act-withdrawn.v1", asked, reason=asked.reason)
+        return self._on_request(asked, own=True) or [ended]
 
     # --- scans ------------------------------------------------------------------------------------------------------
 
@@ -97,7 +189,7 @@ class PlainLedger(PlainLog):
             return refused
         who = {"volunteer": asked.volunteer, "shift": shift, "station": asked.station, "evidence": asked.evidence}
         return [
-            self._begun(asked, asked.check_in, shift, evidence=asked.evidence, note=asked.text and True),
+            self._begun(asked, asked.check_in, shift, evidence=asked.evidence, note=self._noted(asked)),
             self.event("checked-out.v1", asked.check_out, **who),
         ]
 
@@ -115,7 +207,7 @@ class PlainLedger(PlainLog):
 
     def _acted(self, topic: str, asked: Any, **more: Any) -> Event:
         who = {"volunteer": asked.volunteer, "shift": asked.shift, "reason": asked.reason}
-        return self.event(topic, asked.occurred_at, **who, note=asked.text and True, **more)
+        return self.event(topic, asked.occurred_at, **who, note=self._noted(asked), **more)
 
     def _act(self, topic: str, asked: Any, *rungs: Rung, **more: Any) -> No | list[Event]:
         return first_that_holds(
@@ -168,9 +260,30 @@ class PlainLedger(PlainLog):
     def dispute_shift(self, asked: Any) -> No | list[Event]:
         return self._act("shift-disputed.v1", asked)
 
-    def settle_dispute(self, asked: Any) -> No | list[Event]:
+    def answer_dispute(self, asked: Any) -> No | list[Event]:
         disputed = self.shift(asked.volunteer, asked.shift).disputed
-        return self._act("dispute-settled.v1", asked, (not disputed, "no-open-dispute", "shift"), outcome=asked.outcome)
+        return self._act("dispute-answered.v1", asked, (not disputed, "no-open-dispute", "shift"))
+
+    def settle_dispute(self, asked: Any) -> No | list[Event]:
+        opened = self.shift(asked.volunteer, asked.shift).disputed
+        events = self.events_of(asked.volunteer, asked.shift)
+        entry = [one for one in events[: events.index(opened)] if not is_scan_or_talk(one)] if opened else []
+        settled = self._act(
+            "dispute-settled.v1",
+            asked,
+            (not opened, "no-open-dispute", "shift"),
+            (opened is not None and self.did(opened), "own-dispute", "shift"),
+            (any(self.did(one) for one in entry), "own-entry", "shift"),
+            outcome=asked.outcome,
+        )
+        if isinstance(settled, No) or asked.act is None:
+            return settled
+        own = {name: getattr(asked, name) for name in ("volunteer", "shift", "reason", "occurred_at")}
+        follows = COMMANDS[asked.act].model_validate({**asked.fields, **own})
+        followed = self._decided(follows)  # without a text: that is the settlement's
+        if isinstance(followed, No):
+            return followed
+        return [*settled, *({name: said for name, said in one.items() if name != "note"} for one in followed)]
 
     # --- volunteers, places, balances, caps -------------------------------------------------------------------------
 
@@ -230,7 +343,16 @@ class PlainLedger(PlainLog):
             self.unknown("project", asked.project),
             self.future(asked.occurred_at),
             self.future_day(asked.day, "day"),
+            (self._counts_anew(asked), "no-reason", "reason"),
         ) or [self._said("people-served-counted.v1", asked, "station project day people reason")]
+
+    def _counts_anew(self, asked: Any) -> bool:
+        """Whether somebody counts again without a reason: not the station itself, and no old record."""
+        if asked.reason or self._order.imported or self._order.by == f"station:{asked.station}":
+            return False
+        same = (asked.station, asked.project, asked.day.isoformat())
+        counted = [one for one in self.log if one["topic"] == "people-served-counted.v1"]
+        return any((one["station"], one.get("project"), one["day"]) == same for one in counted)
 
     def record_opening_balance(self, asked: Any) -> No | list[Event]:
         standing = self.last("opening-balance-recorded.v1 opening-balance-voided.v1", volunteer=asked.volunteer)

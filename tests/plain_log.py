@@ -54,7 +54,7 @@ class ShiftInForce(NamedTuple):
     left_from: str | None
     project: str | None
     void: Event | None
-    disputed: bool
+    disputed: Event | None
 
 
 class PlainLog:
@@ -65,6 +65,8 @@ class PlainLog:
         self.clock = 0
         self._make_id = make_id
         self._order: Order
+        self._approver: Order | None = None
+        """Who gives the order, and who approves it, where it was asked for before."""
 
     @property
     def now(self) -> int:
@@ -81,6 +83,8 @@ class PlainLog:
             "command": order.name,
             "imported": order.imported or None,
             "key": order.key,
+            "approved_by": self._approver and self._approver.by,
+            "by_volunteer": None if order.command.TYPE in {"check-in", "check-out"} else order.by_volunteer,
             **fields,
         }
         return {name: _as_stored(value) for name, value in said.items() if value is not None}
@@ -93,6 +97,16 @@ class PlainLog:
             if event["topic"] in wanted and about.items() <= event.items():
                 return str(event["topic"])
         return None
+
+    def mine(self, *orders: Order | None) -> set[str]:
+        """Return the volunteers' numbers, or names that might be some, of whoever gives orders."""
+        given = [one for one in orders if one]
+        return {one.by.removeprefix("person:") for one in given} | {one.by_volunteer or "" for one in given} - {""}
+
+    def did(self, event: Event) -> bool:
+        """Whether whoever gives the order, or approves it, did or approved something."""
+        who = {str(event.get(name, "")).removeprefix("person:") for name in ("by", "by_volunteer", "approved_by")}
+        return bool(self.mine(self._order, self._approver) & (who - {""}))
 
     def unknown(self, kind: str, key: str | None, field: str = "") -> Rung:
         begins = {"volunteer": "volunteer-registered.v1", "station": "station-opened.v1"}
@@ -121,7 +135,8 @@ class PlainLog:
     def shift(self, volunteer: str, shift: UUID) -> ShiftInForce:
         """Resolve a shift: the earliest check-out after the check-in, then corrections; the last of each field wins."""
         corrected: Event = {}
-        void, disputed = None, False
+        void: Event | None = None
+        disputed: Event | None = None
         scanned: dict[str, list[Event]] = {"checked-in.v1": [], "checked-out.v1": []}
         for event in self.events_of(volunteer, shift):
             topic = event["topic"]
@@ -131,8 +146,8 @@ class PlainLog:
                 corrected.update({field: event.get(field) for field in event["changes"]})
             elif topic in {"shift-voided.v1", "shift-reinstated.v1"}:
                 void = event if topic == "shift-voided.v1" else None
-            else:
-                disputed = topic == "shift-disputed.v1"
+            elif topic != "dispute-answered.v1":
+                disputed = (disputed or event) if topic == "shift-disputed.v1" else None
         begun = _earliest(scanned["checked-in.v1"])
         force: Event = {field: begun.get(field) for field in ("station", "project")}
         force = {"check_in": begun.get("occurred_at"), **force, **corrected}
@@ -155,6 +170,12 @@ class PlainLog:
     def new_shift(self, asked: UUID | None, instant: int) -> UUID:
         """Return the id of a shift that begins: as asked for, or the one the ledger makes."""
         return self._make_id(instant, self._order.name) if asked is None else asked
+
+
+def is_scan_or_talk(event: Event) -> bool:
+    if event["topic"] in {"checked-in.v1", "checked-out.v1"}:
+        return "evidence" not in event
+    return event["topic"] in {"shift-disputed.v1", "dispute-answered.v1", "dispute-settled.v1"}
 
 
 def _earliest(scans: list[Event]) -> Event:

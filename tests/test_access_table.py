@@ -55,6 +55,7 @@ NEEDS: dict[str, str] = {
             "GET /v1/awards",
             "GET /v1/awards/{award}",
             "GET /v1/awards/{award}/as-given",
+            "GET /v1/disputes",
             "GET /v1/generations",
             "GET /v1/honors",
             "GET /v1/honors/{honor}/eligible",
@@ -76,6 +77,7 @@ NEEDS: dict[str, str] = {
             "GET /v1/public-notices",
             "GET /v1/rankings",
             "GET /v1/rankings/{ranking}",
+            "GET /v1/requests",
             "GET /v1/rules",
             "GET /v1/rules/{rules}",
             "GET /v1/stations",
@@ -83,6 +85,7 @@ NEEDS: dict[str, str] = {
             "GET /v1/stations/{station}/shifts",
             "GET /v1/status",
             "GET /v1/undercut-awards",
+            "GET /v1/volunteers/{number}/history",
             "GET /v1/volunteers/{number}/ranks",
         ),
         Right.READ,
@@ -177,7 +180,9 @@ def test_every_address_needs_a_key_of_the_right_role(served: Served, address: st
     need = NEEDS[address]
     for role in Role:
         if need == OF_COMMAND:
-            may = address.rpartition("/")[2] in COMMANDS_OF_ROLE[role]
+            command = address.rpartition("/")[2]
+            asked_for = EXAMPLES[command].get("act", command) if command == "request-act" else command
+            may = {command, asked_for} <= COMMANDS_OF_ROLE[role]
         elif need in {OF_ANNOUNCING, OF_AWARDING}:
             may = need.strip("`") in COMMANDS_OF_ROLE[role]
         else:

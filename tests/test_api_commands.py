@@ -34,6 +34,15 @@ def test_every_command_has_an_example_that_fits_and_is_described(served: Served,
     assert operation["summary"]
 
 
+def approved(act: str, fields: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return an act as one asks for it and another approves it."""
+    request = uuid4().hex
+    return [("request-act", {"request": request, "act": act, "fields": fields}), ("approve-act", {"request": request})]
+
+
+OF_APPROVER = {"answer-dispute", "settle-dispute", "approve-act", "decline-act"}
+
+
 def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
     """Return every command there is, in an order in which each can be granted."""
     volunteer, other = served.volunteer(), served.volunteer()
@@ -45,6 +54,7 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
     old = {"award": f"old-{new}", "honor": "star-1", "volunteer": other, "occurred_at": MORNING}
     event = served.event("announce-honor", source="/old-books", **old) | {"imported": True}
     assert served.send(event, Role.STAFF).status_code in {200, 201}
+    entry = {name: EXAMPLES["attest-shift"][name] for name in ("check_in", "check_out", "evidence")}
     return [
         ("found-organisation", {"organisation": new, "kind": "ngo", "parent": "luohu"}),
         ("open-station", {"station": new, "kind": "special", "theme": "health", "organisation": new}),
@@ -59,19 +69,24 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
         ("check-out", {**scan, "occurred_at": NOON}),
         ("correct-shift", {**about, "changes": ["station"], "station": OTHER_STATION}),
         ("dispute-shift", {**about, "text": "I stayed until noon."}),
+        ("answer-dispute", about),
         ("settle-dispute", {**about, "outcome": "rejected"}),
         ("void-shift", about),
-        ("reinstate-shift", about),
-        ("move-shift", {**about, "to_volunteer": other}),
-        ("attest-shift", {**EXAMPLES["attest-shift"], "volunteer": volunteer, "station": STATION, "shift": attested}),
+        *approved("reinstate-shift", about),
+        *approved("move-shift", {**about, "to_volunteer": other}),
+        *approved("attest-shift", {"volunteer": volunteer, "station": STATION, "shift": attested, **entry}),
         ("count-people-served", {"station": STATION, "day": "2018-12-04", "people": 12, "project": PROJECT}),
-        ("record-opening-balance", {**EXAMPLES["record-opening-balance"], "volunteer": volunteer}),
+        *approved("record-opening-balance", {**EXAMPLES["record-opening-balance"], "volunteer": volunteer}),
         ("void-opening-balance", {"volunteer": volunteer, "reason": "checked"}),
-        ("raise-day-cap", {**EXAMPLES["raise-day-cap"], "volunteer": volunteer, "raise_id": raise_id}),
+        *approved("raise-day-cap", {**EXAMPLES["raise-day-cap"], "volunteer": volunteer, "raise_id": raise_id}),
         (
             "withdraw-day-cap-raise",
             {**EXAMPLES["withdraw-day-cap-raise"], "volunteer": volunteer, "raise_id": raise_id},
         ),
+        ("request-act", {"request": f"{new}-1", "act": "void-shift", "fields": {**about, "shift": attested}}),
+        ("decline-act", {"request": f"{new}-1", "reason": "was-real"}),
+        ("request-act", {"request": f"{new}-2", "act": "void-shift", "fields": {**about, "shift": attested}}),
+        ("withdraw-request", {"request": f"{new}-2", "reason": "mistaken"}),
         (
             "announce-honor",
             {**EXAMPLES["announce-honor"], "award": new, "volunteer": volunteer, "evidence_position": 1},
@@ -91,17 +106,19 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
 
 def test_every_command_can_be_given_and_again_under_its_name(served: Served) -> None:
     given = a_year_in_the_life(served)
-    assert {command_type for command_type, _ in given} == set(COMMANDS) - {"publish-rules"}
+    asked = {body["request"]: body["act"] for command_type, body in given if command_type == "request-act"}
+    assert {command_type for command_type, _ in given} | set(asked.values()) == set(COMMANDS) - {"publish-rules"}
     for command_type, body in given:
         key = str(uuid4())
-        role = Role.ADMIN if command_type == "settle-honor-objection" else Role.STAFF  # who announced may not settle
-        first = served.command(command_type, role, key, **body)
+        role = Role.APPROVER if command_type in OF_APPROVER else Role.STAFF
+        role = Role.ADMIN if command_type == "settle-honor-objection" else role  # who announced may not settle
+        first = served.command(command_type, role, key=key, **body)
         assert first.status_code == 201, (command_type, first.text)
         assert (first.json()["id"], first.json()["source"]) == (key, f"/callers/person:{role}")
-        again = served.command(command_type, role, key, **body)
+        again = served.command(command_type, role, key=key, **body)
         assert (again.status_code, again.json()) == (200, {**first.json(), "duplicate": True}), command_type
-        about_a_shift = "shift" in COMMANDS[command_type].model_fields
-        assert (first.json()["shift"] is not None) == about_a_shift
+        act = asked[body["request"]] if command_type == "approve-act" else command_type
+        assert (first.json()["shift"] is not None) == ("shift" in COMMANDS[act].model_fields), command_type
 
 
 def test_only_an_admin_publishes_rules_and_the_same_ones_once(served: Served) -> None:
@@ -152,6 +169,24 @@ def test_a_name_that_cannot_be_kept_is_refused(served: Served) -> None:
         assert (refused.status_code, refused.json()["field"]) == (422, "Idempotency-Key")
 
 
+def test_a_request_for_what_cannot_be_is_refused_by_the_rule_of_its_act(served: Served) -> None:
+    fields: dict[str, Any] = {"volunteer": served.volunteer(), "station": STATION, "evidence": "paper-list"}
+    asked: dict[str, Any] = {
+        "request": "backwards",
+        "act": "attest-shift",
+        "fields": {**fields, "check_in": NOON, "check_out": MORNING},
+    }
+    told = served.command("request-act", Role.STAFF, **asked)
+    assert (told.status_code, told.json()["rejection"], told.json()["field"]) == (
+        422,
+        "ends-before-it-begins",
+        "check_out",
+    )
+    told = served.command("request-act", Role.STAFF, **(asked | {"fields": fields | {"check_in": "noon"}}))
+    assert (told.status_code, told.json()["rejection"], told.json()["field"]) == (422, "invalid", "fields")
+    assert "check_in: is not an ISO 8601 instant" in told.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("command_type", "change", "status", "rejection", "field"),
     [
@@ -166,7 +201,7 @@ def test_a_name_that_cannot_be_kept_is_refused(served: Served) -> None:
         ("check-in", {"shift": "x"}, 422, "invalid", "shift"),
         ("check-in", {"extra": 1}, 422, "invalid", "extra"),
         ("check-out", {"shift": None}, 409, "no-open-shift", "shift"),
-        ("attest-shift", {"check_out": MORNING, "check_in": NOON}, 422, "ends-before-it-begins", "check_out"),
+        ("attest-shift", {}, 409, "needs-approval", "command"),
         ("void-shift", {}, 404, "unknown-shift", "shift"),
         ("register-volunteer", {}, 409, "already-registered", "volunteer"),
         ("register-volunteer", {"registered_on": "2099-01-01"}, 422, "future", "registered_on"),

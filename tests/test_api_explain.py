@@ -149,7 +149,7 @@ def test_a_station_s_day_leads_to_its_shifts_and_these_to_their_volunteers_days(
 
 def test_a_standing_leads_to_the_day_it_was_reached_on(served: Served) -> None:
     volunteer = served.volunteer()
-    served.command(
+    served.approved(
         "record-opening-balance", volunteer=volunteer, minutes=5_990, as_of="2016-12-31", evidence="paper-list"
     )
     _, position = served.served_shift(volunteer, "2018-03-05T09:00:00+08:00", "2018-03-05T10:00:00+08:00")

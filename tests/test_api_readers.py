@@ -126,7 +126,7 @@ def test_honours_tell_their_conditions_and_who_reached_them(served: Served) -> N
     assert honors[0]["conditions"][0]["credited_minutes_min"] == 6000
     three = [served.volunteer() for _ in range(3)]
     for volunteer in three:
-        position = served.command(
+        position = served.approved(
             "record-opening-balance", volunteer=volunteer, minutes=240_000, as_of="2016-06-01", evidence="paper"
         ).json()["position"]
     address = "/v1/honors/gold/standings"  # which no other test reaches

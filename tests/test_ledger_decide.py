@@ -12,6 +12,8 @@ import pytest
 
 from ledger.commands import (
     COMMANDS,
+    AnswerDispute,
+    ApproveAct,
     AttestShift,
     CheckIn,
     CheckOut,
@@ -19,6 +21,7 @@ from ledger.commands import (
     Command,
     CorrectShift,
     CountPeopleServed,
+    DeclineAct,
     DisputeShift,
     EndOrganisation,
     EndProject,
@@ -36,19 +39,21 @@ from ledger.commands import (
     RecordTraining,
     RegisterVolunteer,
     ReinstateShift,
+    RequestAct,
     SettleDispute,
     UndoMerge,
     VoidOpeningBalance,
     VoidShift,
     VoidTraining,
     WithdrawDayCapRaise,
+    WithdrawRequest,
     WithdrawVolunteer,
 )
-from ledger.decide import DECISIONS, honors, shifts
+from ledger.decide import DECISIONS, honors, requests, shifts
 from ledger.events import CheckedIn, CheckedOut, RulesPublished, ShiftVoided
 from ledger.names import shift_id_for
 from ledger.rejections import Refused, Rejection
-from tests.ledger_helpers import NOW, Memory
+from tests.ledger_helpers import NOW, Given, Memory, by
 from tests.test_honor_decisions import HONOR_COMMANDS, OF_HONORS
 
 HOUR = 3600
@@ -62,7 +67,7 @@ V2 = RegisterVolunteer(volunteer="V2", registered_on=DAY)
 ORGANISATION = FoundOrganisation(organisation="O1", kind="ngo")
 STATION = OpenStation(station="S1", kind="city")
 PROJECT = LaunchProject(project="P1", content="reading")
-WORLD = (V1, V2, ORGANISATION, STATION, PROJECT)
+WORLD: tuple[Given, ...] = (V1, V2, ORGANISATION, STATION, PROJECT)
 
 CHECK_IN = CheckIn(volunteer="V1", station="S1", occurred_at=NOW - 3 * HOUR, shift=SHIFT)
 CHECK_OUT = CheckOut(volunteer="V1", station="S1", occurred_at=NOW - HOUR, shift=SHIFT)
@@ -77,6 +82,7 @@ VOID = VoidShift(volunteer="V1", shift=SHIFT, reason="test-scan")
 REINSTATE = ReinstateShift(volunteer="V1", shift=SHIFT, reason="was-real")
 MOVE = MoveShift(volunteer="V1", shift=SHIFT, to_volunteer="V2", reason="wrong-card")
 DISPUTE = DisputeShift(volunteer="V1", shift=SHIFT, reason="too-short")
+ANSWER = AnswerDispute(volunteer="V1", shift=SHIFT, reason="scans-seen")
 SETTLE = SettleDispute(volunteer="V1", shift=SHIFT, outcome="upheld", reason="seen")
 WITHDRAW = WithdrawVolunteer(volunteer="V1", withdrawn_on=DAY, reason="moved-away")
 V3 = RegisterVolunteer(volunteer="V3", registered_on=DAY)
@@ -107,9 +113,29 @@ CLOSE = CloseStation(station="S1", reason="rebuilt")
 END = EndProject(project="P1", reason="done")
 COUNT = CountPeopleServed(station="S1", day=DAY, people=300)
 PUBLISH = PublishRules(text="[[rules]]\nname = '义工'\n")
+RULES = """
+[approvals]
+kinds = ["void-shift"]
+raised_day_minutes_max = 700
+
+[disputes]
+answer_working_days = 5
+settle_working_days = 15
+"""
+POLICIES = PublishRules(text=RULES)
+P1 = V1.model_copy(update={"volunteer": "p1"})  # who gives the commands here is a volunteer as well
+REQUEST = RequestAct(request="R1", act="void-shift", fields=VOID.model_dump(mode="json", exclude_none=True))
+APPROVE = ApproveAct(request="R1")
+DECLINE = DeclineAct(request="R1", reason="was-real")
+WITHDRAW_REQUEST = WithdrawRequest(request="R1", reason="mistaken")
+DISPUTED: list[Given] = [*WORLD, CHECK_IN, by("p2", DISPUTE)]
+REQUESTED: list[Given] = [*WORLD, CHECK_IN, POLICIES, by("p2", REQUEST)]
 
 R = Rejection
-REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
+REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
+    (R.OWN_HOURS, "volunteer", [P1], VOID.model_copy(update={"volunteer": "p1"})),
+    (R.OWN_HOURS, "volunteer", [*WORLD, P1, CHECK_IN], MOVE.model_copy(update={"to_volunteer": "p1"})),
+    (R.NEEDS_APPROVAL, "command", [*WORLD, CHECK_IN, POLICIES], VOID),
     (R.UNKNOWN_VOLUNTEER, "volunteer", [STATION], CHECK_IN),
     (R.UNKNOWN_VOLUNTEER, "volunteer", [STATION], CHECK_OUT),
     (R.UNKNOWN_VOLUNTEER, "volunteer", [STATION], ATTEST),
@@ -175,7 +201,11 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.NO_CHECK_IN, "shift", [*WORLD, CHECK_OUT], MOVE),
     (R.NO_CHECK_IN, "shift", [*WORLD, CHECK_IN, CLEAR_CHECK_IN], MOVE),
     (R.NO_OPEN_DISPUTE, "shift", [*WORLD, CHECK_IN], SETTLE),
-    (R.NO_OPEN_DISPUTE, "shift", [*WORLD, CHECK_IN, DISPUTE, SETTLE], SETTLE),
+    (R.NO_OPEN_DISPUTE, "shift", [*DISPUTED, SETTLE], SETTLE),
+    (R.NO_OPEN_DISPUTE, "shift", [*DISPUTED, SETTLE], ANSWER),
+    (R.OWN_DISPUTE, "shift", [*WORLD, CHECK_IN, DISPUTE], SETTLE),
+    (R.OWN_ENTRY, "shift", [*WORLD, ATTEST, by("p2", DISPUTE)], SETTLE),
+    (R.OWN_ENTRY, "shift", [*WORLD, CHECK_IN, CORRECT, by("p2", DISPUTE)], SETTLE),
     (R.ALREADY_REGISTERED, "volunteer", [V1], V1),
     (R.ALREADY_WITHDRAWN, "volunteer", [V1, WITHDRAW], WITHDRAW),
     (R.ALREADY_MERGED, "volunteer", [*WORLD, MERGE], MERGE),
@@ -215,19 +245,31 @@ REFUSED: list[tuple[Rejection, str, Sequence[Command], Command]] = [
     (R.ALREADY_CLOSED, "station", [STATION, CLOSE], CLOSE),
     (R.ALREADY_LAUNCHED, "project", [PROJECT], PROJECT),
     (R.ALREADY_ENDED, "project", [PROJECT, END], END),
+    (R.NO_REASON, "reason", [STATION, COUNT], COUNT),
     (R.BALANCE_STANDS, "volunteer", [V1, BALANCE], BALANCE),
     (R.NO_BALANCE, "volunteer", [V1], VOID_BALANCE),
     (R.NO_BALANCE, "volunteer", [V1, BALANCE, VOID_BALANCE], VOID_BALANCE),
+    (R.RAISE_TOO_HIGH, "minutes", [V1, POLICIES], RAISE),
     (R.RAISE_EXISTS, "raise_id", [V1, RAISE], RAISE),
     (R.RAISE_EXISTS, "raise_id", [V1, RAISE, WITHDRAW_RAISE], RAISE),
     (R.UNKNOWN_RAISE, "raise_id", [V1], WITHDRAW_RAISE),
     (R.UNKNOWN_RAISE, "raise_id", [V1, RAISE, WITHDRAW_RAISE], WITHDRAW_RAISE),
+    (R.REQUEST_EXISTS, "request", REQUESTED, REQUEST),
+    (R.UNKNOWN_REQUEST, "request", WORLD, APPROVE),
+    (R.UNKNOWN_REQUEST, "request", WORLD, DECLINE),
+    (R.UNKNOWN_REQUEST, "request", WORLD, WITHDRAW_REQUEST),
+    (R.REQUEST_ENDED, "request", [*REQUESTED, APPROVE], APPROVE),
+    (R.REQUEST_ENDED, "request", [*REQUESTED, DECLINE], APPROVE),
+    (R.REQUEST_ENDED, "request", [*REQUESTED, by("p2", WITHDRAW_REQUEST)], APPROVE),
+    (R.OWN_REQUEST, "request", [*WORLD, CHECK_IN, REQUEST], APPROVE),
+    (R.OWN_REQUEST, "request", [*WORLD, CHECK_IN, REQUEST], DECLINE),
+    (R.ANOTHERS_REQUEST, "request", REQUESTED, WITHDRAW_REQUEST),
     (R.ALREADY_PUBLISHED, "text", [PUBLISH], PUBLISH),
 ]
 BY_INTAKE = {R.NOT_ALONE, R.NAME_TAKEN, R.FAILED}
 """Rejections that no decision makes: tests/test_ledger_intake.py has them."""
 
-GRANTED: list[tuple[Sequence[Command], Command, list[str]]] = [
+GRANTED: list[tuple[Sequence[Given], Command, list[str]]] = [
     (WORLD, CHECK_IN, ["checked-in.v1"]),
     ([*WORLD, CHECK_IN], CHECK_IN, ["checked-in.v1"]),  # a second check-in is a fact
     (WORLD, CHECK_OUT, ["checked-out.v1"]),  # and so is a check-out that comes before its check-in
@@ -247,7 +289,8 @@ GRANTED: list[tuple[Sequence[Command], Command, list[str]]] = [
     ([*WORLD, CHECK_IN, CHECK_OUT], MOVE, ["shift-voided.v1", "checked-in.v1", "checked-out.v1"]),
     ([*WORLD, CHECK_IN], MOVE, ["shift-voided.v1", "checked-in.v1"]),
     ([*WORLD, CHECK_IN, DISPUTE], DISPUTE, ["shift-disputed.v1"]),
-    ([*WORLD, CHECK_IN, DISPUTE], SETTLE, ["dispute-settled.v1"]),
+    (DISPUTED, ANSWER, ["dispute-answered.v1"]),
+    (DISPUTED, SETTLE, ["dispute-settled.v1"]),
     ([], V1, ["volunteer-registered.v1"]),
     ([V1, WITHDRAW], V1, ["volunteer-registered.v1"]),  # somebody comes back
     ([V1], WITHDRAW, ["volunteer-withdrawn.v1"]),
@@ -275,12 +318,16 @@ GRANTED: list[tuple[Sequence[Command], Command, list[str]]] = [
     ([], PROJECT, ["project-launched.v1"]),
     ([PROJECT], END, ["project-ended.v1"]),
     ([STATION], COUNT, ["people-served-counted.v1"]),
-    ([STATION, COUNT], COUNT, ["people-served-counted.v1"]),
+    ([STATION, COUNT], COUNT.model_copy(update={"reason": "miscounted"}), ["people-served-counted.v1"]),
     ([V1], BALANCE, ["opening-balance-recorded.v1"]),
     ([V1, BALANCE, VOID_BALANCE], BALANCE, ["opening-balance-recorded.v1"]),
     ([V1, BALANCE], VOID_BALANCE, ["opening-balance-voided.v1"]),
     ([V1], RAISE.model_copy(update={"day": FUTURE_DAY}), ["day-cap-raised.v1"]),  # approved beforehand
     ([V1, RAISE], WITHDRAW_RAISE, ["day-cap-raise-withdrawn.v1"]),
+    ([*WORLD, CHECK_IN], REQUEST, ["act-requested.v1"]),
+    (REQUESTED, APPROVE, ["act-approved.v1", "shift-voided.v1"]),
+    (REQUESTED, DECLINE, ["act-declined.v1"]),
+    ([*WORLD, CHECK_IN, REQUEST], WITHDRAW_REQUEST, ["act-withdrawn.v1"]),
     ([], PUBLISH, ["rules-published.v1"]),
 ]
 
@@ -289,7 +336,7 @@ GRANTED: list[tuple[Sequence[Command], Command, list[str]]] = [
     ("rejection", "field", "given", "command"), REFUSED, ids=lambda value: getattr(value, "code", "")
 )
 def test_a_command_is_refused_under_the_name_of_the_rule(
-    rejection: Rejection, field: str, given: Sequence[Command], command: Command
+    rejection: Rejection, field: str, given: Sequence[Given], command: Command
 ) -> None:
     answer = Memory().given(*given).decide(command)
     assert isinstance(answer, Refused), answer
@@ -304,11 +351,12 @@ def test_the_table_has_every_rejection_in_the_order_of_precedence() -> None:
 
 
 @pytest.mark.parametrize(("given", "command", "topics"), GRANTED, ids=lambda value: getattr(value, "TYPE", ""))
-def test_a_command_is_granted(given: Sequence[Command], command: Command, topics: list[str]) -> None:
+def test_a_command_is_granted(given: Sequence[Given], command: Command, topics: list[str]) -> None:
     decision = Memory().given(*given).decide(command)
     assert not isinstance(decision, Refused), decision
     assert [event.TOPIC for event in decision] == topics
-    assert {(event.by, event.recorded_at) for event in decision} == {("person:p1", NOW)}
+    assert {event.recorded_at for event in decision} == {NOW}
+    assert all("person:p1" in {event.by, event.approved_by} for event in decision)
 
 
 def test_every_command_has_a_decision_and_a_row_that_grants_it() -> None:
@@ -317,6 +365,7 @@ def test_every_command_has_a_decision_and_a_row_that_grants_it() -> None:
 
 SHARED: dict[str, Callable[..., object]] = {
     "_not_recorded": shifts._not_recorded,
+    "_asked": requests._asked,
     "_unsound_evidence": honors._unsound_evidence,
 }
 
@@ -325,7 +374,9 @@ def _rungs(decision: Callable[..., object]) -> list[str]:
     """Return the rejections that a function names, top to bottom, with those of the rungs that acts on shifts share."""
     rungs: list[str] = []
     for shared, rejection in re.findall(
-        r"(_not_recorded|_unsound_evidence)\(.*case\):|Rejection\.([A-Z_]+)", inspect.getsource(decision)
+        r"\b(_not_recorded|_asked|_unsound_evidence)\(.*case\)(?:$|:)|Rejection\.([A-Z_]+)",
+        inspect.getsource(decision),
+        re.MULTILINE,
     ):
         rungs += _rungs(SHARED[shared]) if shared else [rejection]
     return rungs

@@ -11,6 +11,7 @@ import pytest
 
 from ledger.answers import Accepted, Answer
 from ledger.commands import (
+    ApproveAct,
     AttestShift,
     CheckIn,
     CloseStation,
@@ -22,6 +23,7 @@ from ledger.commands import (
     Order,
     RecordOpeningBalance,
     RegisterVolunteer,
+    RequestAct,
     WithdrawVolunteer,
 )
 from ledger.database import Database
@@ -113,6 +115,25 @@ def test_a_rehearsal_keeps_no_text_and_holds_up_no_writer(database: Database) ->
     assert database.log.read(Position(2), 1)[0].topic == "station-opened.v1"
     with psycopg.connect(database.url) as connection:
         assert connection.execute("SELECT count(*) FROM ledger.texts").fetchone() == (0,)
+
+
+def test_a_request_and_its_approval_are_rehearsed_one_after_the_other(database: Database) -> None:
+    fields = {"volunteer": "V1", "minutes": 60, "as_of": "2018-12-01", "evidence": "list"}
+    asked = RequestAct.model_validate({"request": "r1", "act": "record-opening-balance", "fields": fields})
+    orders = [
+        order(RegisterVolunteer(volunteer="V1", registered_on=DAY), "v"),
+        order(asked, "ask").model_copy(update={"by": "person:li"}),
+        order(ApproveAct(request="r1"), "mine").model_copy(update={"by": "person:li"}),
+        order(ApproveAct(request="r1"), "yes"),
+        order(ApproveAct(request="r1"), "again"),
+        order(RecordOpeningBalance.model_validate(fields), "twice"),
+    ]
+    rehearsal = Rehearsal(database, clock=lambda: NOW)
+    rehearsed = [answer for one in orders for answer in rehearsal.execute([one])]
+    assert database.log.head() == 0
+    assert told(rehearsed) == told(Intake(database, clock=lambda: NOW).execute(orders))
+    refused = [answer.rejection.code for answer in rehearsed if not isinstance(answer, Accepted)]
+    assert refused == ["own-request", "request-ended", "balance-stands"]
 
 
 def test_scans_are_not_rehearsed(database: Database) -> None:

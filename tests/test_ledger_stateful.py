@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import chain, count
+from itertools import chain, count, cycle
 from queue import SimpleQueue
 from random import Random
 from threading import Semaphore
@@ -213,9 +213,61 @@ class Stations(RuleBasedStateMachine):
         seen = self.plain.check_ins() + check_ins_of(self.given[-8:])
         self._give(process, data.draw(scripts(self.processes[process].clock, seen)))
 
+    @rule(
+        data=st.data(),
+        process=st.integers(0, 1),
+        volunteer=st.sampled_from(VOLUNTEERS),
+        act=st.sampled_from(["void-shift", "correct-shift", "raise-day-cap", "settle-dispute", "settle-dispute"]),
+    )
+    def ask_and_decide(self, data: st.DataObject, process: int, volunteer: str, act: str) -> None:
+        """A shift is entered, perhaps disputed, and an act on it asked for; then whoever decides about that, twice."""
+        begun = self.processes[process].clock - HOUR
+        request, shift = f"ask{len(self.given)}", str(shift_id_for(begun, f"ask{len(self.given)}"))
+        about: dict[str, object] = {"volunteer": volunteer, "shift": shift, "reason": "paper-list"}
+        correction: dict[str, object] = {"changes": ["station"], "station": "S1"}
+        fields: dict[str, dict[str, object]] = {
+            "void-shift": about,
+            "correct-shift": about | correction,
+            "raise-day-cap": {
+                "volunteer": volunteer,
+                "day": "2018-12-01",
+                "raise_id": request,
+                "minutes": 600,
+                "reason": "typhoon",
+            },
+            "settle-dispute": about | {"outcome": "upheld", "act": "correct-shift", "fields": correction},
+        }
+        text = data.draw(st.sampled_from([None, "her mother is ill"]))
+        entry = {"volunteer": volunteer, "shift": shift, "station": "S1", "check_in": begun, "check_out": begun + 60}
+        bodies: list[tuple[str, dict[str, object]]] = [
+            ("attest-shift", {**entry, "evidence": "paper-list"}),
+            ("dispute-shift", about),
+            ("request-act", {"request": request, "act": act, "fields": fields[act], "text": text}),
+        ]
+        decided = st.sampled_from(["approve-act", "approve-act", "decline-act", "withdraw-request"])
+        for command_type in data.draw(st.lists(decided, min_size=2, max_size=2)):
+            reason: dict[str, object] = {} if command_type == "approve-act" else {"reason": "paper-list"}
+            bodies.append((command_type, {"request": request, "text": text, **reason}))
+        if act == "settle-dispute" and data.draw(st.booleans()):
+            bodies.append(("settle-dispute", fields[act] | {"text": text}))
+        orders = [
+            Order(
+                command=COMMANDS[command_type].model_validate(body),
+                source="/stations/S1",
+                id=f"{next(self.names)}",
+                **data.draw(st.sampled_from(ACTORS)),
+            )
+            for command_type, body in bodies
+        ]
+        self._submit(process, orders)
+
     def _give(self, process: int, commands: list[Command]) -> None:
-        said = {"source": "/stations/S1", "by": "person:anna"}
-        self._submit(process, [Order(command=command, id=f"{next(self.names)}", **said) for command in commands])
+        """Two people take turns: one asks or disputes, another approves or settles."""
+        who = cycle(["person:anna", "person:li.wei"])
+        self._submit(
+            process,
+            [Order(command=one, source="/stations/S1", id=f"{next(self.names)}", by=next(who)) for one in commands],
+        )
 
     def _submit(self, process: int, submitted: list[Order], terms: Terms = Terms()) -> None:  # noqa: B008 - it is frozen
         self.given += submitted
@@ -339,7 +391,10 @@ def _orders_of_a_day(chance: Random) -> list[Order]:
         bodies += [("void-shift", act), ("reinstate-shift", act), ("move-shift", act | {"to_volunteer": "V1"})]
     return [
         Order(
-            command=COMMANDS[command_type].model_validate(body), source="/stations/S1", id=f"{number}", by=ACTORS[0][0]
+            command=COMMANDS[command_type].model_validate(body),
+            source="/stations/S1",
+            id=f"{number}",
+            by=ACTORS[0]["by"],
         )
         for number, (command_type, body) in enumerate(bodies)
     ]

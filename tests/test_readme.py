@@ -108,6 +108,10 @@ def test_an_auditor_looks_for_anomalies_and_draws_a_sample(shell: Shell, port: i
     assert run_page(shell, (ROOT / "docs" / "auditors.md").read_text("utf-8"), port) == 6
 
 
+def test_a_corrector_asks_and_another_approves(shell: Shell, port: int) -> None:
+    assert run_page(shell, (ROOT / "docs" / "corrections.md").read_text("utf-8"), port) > 12
+
+
 def test_make_run_prints_what_is_shown(shell: Shell, port: int) -> None:
     (shown,) = [step.output for step in steps(README) if step.command == "make run"]
     printed = shell.run("cat run.log").replace(str(port), "8000")

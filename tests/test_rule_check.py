@@ -145,6 +145,18 @@ NIGHT: dict[str, Any] = {"minute_from": "22:00", "minute_until": "06:00"}
         ('id = "star-1"', 'id = "sun"', 12, "warning", "sun is not in the set from 2018-01-01 on"),
         ('title = "one"', 'title = "eins"', 19, "warning", "star-1 is called one, but eins in the set before"),
         ("6_000", "99_000_000", 11, "warning", "nobody can ever reach 99000000 minutes for star-1"),
+        ("\n", '\napprovals = { kinds = ["void-shift", "void-shift"] }\n', 2, "warning", "twice; remove one"),
+        ("\n", '\napprovals = { kinds = ["check-in"] }\n', 2, "error", "Input should be 'attest-shift'"),
+        ("\n", "\napprovals = { raised_day_minutes_max = 360 }\n", 2, "warning", "a day's cap of 360; write more than"),
+        ("\n", "\ndisputes = { answer_working_days = 5 }\n", 2, "error", "is missing; write it down"),
+        ("\n", "\ndisputes = { answer_working_days = 5, settle_working_days = 0 }\n", 2, "error", "write more"),
+        (
+            "\n",
+            "\ndisputes = { answer_working_days = 5, settle_working_days = 4 }\n",
+            2,
+            "error",
+            "settle_working_days lies before answer_working_days: a dispute is answered first; raise it",
+        ),
     ],
 )
 def test_a_finding_names_its_line_and_the_way_out(old: str, new: str, line: int, severity: str, words: str) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ledger.decide import balances, honors, organisations, places, scans, shifts, volunteers
+from ledger.decide import balances, honors, organisations, places, requests, scans, shifts, volunteers
 from ledger.decide.case import Case, Decision
+from ledger.decide.permission import forbids
 
 DECISIONS: dict[str, Callable[[Any, Case], Decision]] = {
     "check-in": scans.check_in,
@@ -21,6 +22,7 @@ DECISIONS: dict[str, Callable[[Any, Case], Decision]] = {
     "reinstate-shift": shifts.reinstate_shift,
     "move-shift": shifts.move_shift,
     "dispute-shift": shifts.dispute_shift,
+    "answer-dispute": shifts.answer_dispute,
     "settle-dispute": shifts.settle_dispute,
     "register-volunteer": volunteers.register_volunteer,
     "withdraw-volunteer": volunteers.withdraw_volunteer,
@@ -42,6 +44,10 @@ DECISIONS: dict[str, Callable[[Any, Case], Decision]] = {
     "void-opening-balance": balances.void_opening_balance,
     "raise-day-cap": balances.raise_day_cap,
     "withdraw-day-cap-raise": balances.withdraw_day_cap_raise,
+    "request-act": requests.request_act,
+    "approve-act": requests.approve_act,
+    "decline-act": requests.decline_act,
+    "withdraw-request": requests.withdraw_request,
     "publish-rules": honors.publish_rules,
     "announce-honor": honors.announce_honor,
     "object-to-honor": honors.object_to_honor,
@@ -54,4 +60,6 @@ DECISIONS: dict[str, Callable[[Any, Case], Decision]] = {
 
 def decide(case: Case) -> Decision:
     """Return the events that grant the order, or why it is refused."""
+    if refused := forbids(case):
+        return refused
     return DECISIONS[case.order.command.TYPE](case.order.command, case)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.commands import RaiseDayCap, RecordOpeningBalance, VoidOpeningBalance, WithdrawDayCapRaise
 from ledger.decide.case import Case, Decision, last_of
+from ledger.decide.permission import policies
 from ledger.events import (
     DayCapEvent,
     DayCapRaised,
@@ -62,6 +63,8 @@ def raise_day_cap(command: RaiseDayCap, case: Case) -> Decision:
         return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", command.volunteer)
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    if command.minutes > policies(case).approvals.raised_day_minutes_max:
+        return refuse(Rejection.RAISE_TOO_HIGH, "minutes", command.minutes)
     if _last_of_raise(command, case):
         return refuse(Rejection.RAISE_EXISTS, "raise_id", command.raise_id)
     return [

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
-from ledger.commands import Order
+from ledger.commands import CheckIn, CheckOut, Order
 from ledger.events import Event
 from ledger.rejections import Refused
 
@@ -51,6 +51,8 @@ class Said(TypedDict):
     command: str
     imported: bool
     key: int | None
+    approved_by: str | None
+    by_volunteer: str | None
 
 
 class Case(NamedTuple):
@@ -66,6 +68,8 @@ class Case(NamedTuple):
     """
     head: int | None = None
     """The last position of the log, where it is known: evidence cannot rest on what is not there."""
+    approval: Order | None = None
+    """The order that approves this one, where `order.by` asked for it before."""
 
     def knows(self, kind: str, key: str) -> bool:
         """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""
@@ -90,6 +94,7 @@ class Case(NamedTuple):
     def said(self, occurred_at: int | None = None) -> Said:
         """Return what every event of this order says; it occurs now unless an instant is given."""
         order = self.order
+        is_scan = isinstance(order.command, CheckIn | CheckOut)  # whoever holds the scanner, a scan is the volunteer's
         return {
             "occurred_at": self.now if occurred_at is None else occurred_at,
             "recorded_at": self.now,
@@ -97,6 +102,8 @@ class Case(NamedTuple):
             "command": order.name,
             "imported": order.imported,
             "key": order.key,
+            "approved_by": self.approval.by if self.approval else None,
+            "by_volunteer": None if is_scan else order.by_volunteer,
         }
 
 

@@ -35,9 +35,8 @@ from ledger.events import (
 )
 from ledger.honor_policies import NO_POLICIES, HonorPolicies, honor_policies
 from ledger.names import stream
+from ledger.policies import TIMELINE
 from ledger.rejections import Refused, Rejection, refuse
-
-TIMELINE = stream("rules", "timeline")
 
 
 def publish_rules(command: PublishRules, case: Case) -> Decision:

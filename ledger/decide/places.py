@@ -91,6 +91,8 @@ def count_people_served(command: CountPeopleServed, case: Case) -> Decision:
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
     if case.is_future_day(command.day):
         return refuse(Rejection.FUTURE, "day", command.day)
+    if command.reason is None and not _counts_for_itself(command, case) and _was_counted(command, case):
+        return refuse(Rejection.NO_REASON, "reason", "left out")
     return [
         PeopleServedCounted(
             **case.said(command.occurred_at),
@@ -101,3 +103,13 @@ def count_people_served(command: CountPeopleServed, case: Case) -> Decision:
             reason=command.reason,
         )
     ]
+
+
+def _counts_for_itself(command: CountPeopleServed, case: Case) -> bool:
+    """A station counts as the day goes on, and old records may hold several counts of a day."""
+    return case.order.imported or case.order.by == f"station:{command.station}"
+
+
+def _was_counted(command: CountPeopleServed, case: Case) -> bool:
+    same = stream("people-served", command.station, command.project or "", command.day.isoformat())
+    return case.streams.version(same) > 0

@@ -30,14 +30,15 @@ class Shift(NamedTuple):
     check_out_station: str | None
     project: str | None
     void: ShiftVoided | None
-    disputed: bool
+    disputed: ShiftDisputed | None
+    """What opened the dispute that is open."""
 
 
 def resolve(events: Sequence[Event]) -> Shift:
     """Return the shift that a stream's events make."""
     corrected: dict[str, Any] = {}
     void: ShiftVoided | None = None
-    disputed = False
+    disputed: ShiftDisputed | None = None
     for event in events:
         match event:
             case ShiftCorrected():
@@ -47,9 +48,9 @@ def resolve(events: Sequence[Event]) -> Shift:
             case ShiftReinstated():
                 void = None
             case ShiftDisputed():
-                disputed = True
+                disputed = disputed or event  # what is said meanwhile opens none of its own
             case DisputeSettled():
-                disputed = False
+                disputed = None
             case _:
                 pass
     begun = min((event for event in events if isinstance(event, CheckedIn)), key=_by_instant, default=None)

@@ -1,10 +1,13 @@
-"""Late entries, and acts on recorded shifts: correct, void, reinstate, move, dispute, settle."""
+"""Late entries, and acts on recorded shifts: correct, void, reinstate, move, dispute, answer, settle."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 from ledger.commands import (
+    AnswerDispute,
     AttestShift,
     CorrectShift,
     DisputeShift,
@@ -15,10 +18,12 @@ from ledger.commands import (
     VoidShift,
 )
 from ledger.decide.case import Case, Decision, Said
+from ledger.decide.permission import policies, same_person
 from ledger.decide.shift import Shift, resolve
 from ledger.events import (
     CheckedIn,
     CheckedOut,
+    DisputeAnswered,
     DisputeSettled,
     Event,
     ShiftCorrected,
@@ -202,14 +207,60 @@ def move_shift(command: MoveShift, case: Case) -> Decision:
 
 
 def dispute_shift(command: DisputeShift, case: Case) -> Decision:
+    """A dispute that is open can be gone on with, which moves no due date."""
     if refused := _not_recorded(command, case):
         return refused
-    return [ShiftDisputed(**_act(command, case))]
+    act = _act(command, case)
+    opened = _shift(case, command.volunteer, command.shift).disputed
+    due = (opened.answer_due, opened.settle_due) if opened else policies(case).due(act["occurred_at"])
+    answer_due, settle_due = due or (None, None)
+    return [ShiftDisputed(**act, answer_due=answer_due, settle_due=settle_due)]
 
 
-def settle_dispute(command: SettleDispute, case: Case) -> Decision:
+def answer_dispute(command: AnswerDispute, case: Case) -> Decision:
     if refused := _not_recorded(command, case):
         return refused
     if not _shift(case, command.volunteer, command.shift).disputed:
         return refuse(Rejection.NO_OPEN_DISPUTE, "shift", command.shift)
-    return [DisputeSettled(**_act(command, case), outcome=command.outcome)]
+    return [DisputeAnswered(**_act(command, case))]
+
+
+def settle_dispute(command: SettleDispute, case: Case) -> Decision:
+    """What follows from a dispute that is upheld goes up the ladder of its own command, and is recorded with it."""
+    if refused := _not_recorded(command, case):
+        return refused
+    events = case.streams.events(shift_stream(command.volunteer, command.shift))
+    opened = resolve(events).disputed
+    if opened is None:
+        return refuse(Rejection.NO_OPEN_DISPUTE, "shift", command.shift)
+    if same_person(case, [opened]):
+        return refuse(Rejection.OWN_DISPUTE, "shift", command.shift)
+    if same_person(case, _disputed_entry(events, opened)):
+        return refuse(Rejection.OWN_ENTRY, "shift", command.shift)
+    settled = DisputeSettled(**_act(command, case), outcome=command.outcome)
+    follows = command.follows()
+    if follows is None:
+        return [settled]
+    decided = _FOLLOWS[follows.TYPE](follows, case._replace(note=None))  # the text is the settlement's
+    return decided if isinstance(decided, Refused) else [settled, *decided]
+
+
+_FOLLOWS: dict[str, Callable[[Any, Case], Decision]] = {
+    "correct-shift": correct_shift,
+    "void-shift": void_shift,
+    "reinstate-shift": reinstate_shift,
+    "move-shift": move_shift,
+}
+"""What can follow from a dispute."""
+
+
+def _disputed_entry(events: Sequence[Event], opened: ShiftDisputed) -> list[Event]:
+    """Return what people had made of the shift when it was disputed: its entry by hand, and every act on it."""
+    before = events[: list(events).index(opened)]
+    scans = (CheckedIn, CheckedOut)
+    talk = (ShiftDisputed, DisputeAnswered, DisputeSettled)
+    return [
+        event
+        for event in before
+        if not isinstance(event, talk) and not (isinstance(event, scans) and event.evidence is None)
+    ]

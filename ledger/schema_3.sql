@@ -1,1 +1,0 @@
--- Version 3: no table changes; the log may hold volunteer-merge-undone.v1, which an older program does not know.
