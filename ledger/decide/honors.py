@@ -23,6 +23,7 @@ from ledger.commands import (
     SettleHonorObjection,
 )
 from ledger.decide.case import Case, Decision, last_of
+from ledger.decide.permission import own_numbers, same_person
 from ledger.events import (
     Event,
     HonorAnnounced,
@@ -85,7 +86,7 @@ def _is_own(case: Case, volunteer: str | None, project: str | None) -> bool:
     if project is not None:
         launched = last_of(case.streams.events(stream("project", project)), ProjectLaunched)
         volunteer = launched.in_charge if launched else None
-    return volunteer is not None and case.order.by == f"person:{volunteer}"
+    return volunteer is not None and any(own_numbers(case, lambda: [volunteer]))
 
 
 def _unsound_evidence(claim: _Claim, case: Case) -> Refused | None:
@@ -171,7 +172,7 @@ def settle_honor_objection(command: SettleHonorObjection, case: Case) -> Decisio
         return refuse(Rejection.UNKNOWN_OBJECTION, "objection", command.objection)
     if _is_own(case, announced.volunteer, announced.project):
         return refuse(Rejection.OWN_HONOR, "award", command.award)
-    if case.order.by in {announced.by, objections[command.objection - 1].by}:
+    if same_person(case, [announced, objections[command.objection - 1]]):
         return refuse(Rejection.SAME_HANDS, "objection", command.objection)
     if command.objection in _settled(history):
         return refuse(Rejection.OBJECTION_SETTLED, "objection", command.objection)

@@ -7,7 +7,7 @@ is bound to it; numbers that were merged are one person's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import get_args
 
 from ledger.commands import (
@@ -22,7 +22,8 @@ from ledger.commands import (
     command_of,
 )
 from ledger.decide.case import Case, last_of
-from ledger.events import ActRequested, Event, HonorAnnounced, VolunteerMerged
+from ledger.decide.merges import goes_on_as
+from ledger.events import ActRequested, Event, HonorAnnounced
 from ledger.names import stream
 from ledger.policies import TIMELINE, Policies, policies_in_force
 from ledger.rejections import Refused, Rejection, refuse
@@ -62,10 +63,14 @@ def needs_approval(order: Order, policies: Policies) -> bool:
 
 def own_number(case: Case, command: Command) -> str | None:
     """Return the volunteer whose hours a command is about, if that is whoever gives it."""
+    return next(own_numbers(case, lambda: concerned(case, command)), None)
+
+
+def own_numbers(case: Case, volunteers: Callable[[], Iterable[str]]) -> Iterator[str]:
+    """Yield those of the volunteers who are whoever gives this order."""
     mine = _persons(case, case.order.by, case.order.by_volunteer)
-    if not any(case.knows("volunteer", one.removeprefix("person:")) for one in mine):  # as a rule: nothing more is read
-        return None
-    return next((one for one in concerned(case, command) if f"person:{_goes_on_as(case, one)}" in mine), None)
+    if any(case.knows("volunteer", one.removeprefix("person:")) for one in mine):  # as a rule nothing more is read
+        yield from (one for one in volunteers() if f"person:{goes_on_as(case, one)}" in mine)
 
 
 def same_person(case: Case, events: Iterable[Event]) -> bool:
@@ -83,7 +88,7 @@ def _persons(case: Case, by: str | None, by_volunteer: str | None = None) -> set
     names = {by} | ({f"person:{by_volunteer}"} if by_volunteer else set())
     kinds = [(name, *name.partition(":")[::2]) for name in names if name]
     return {
-        f"person:{_goes_on_as(case, number)}" if kind == "person" and case.knows("volunteer", number) else name
+        f"person:{goes_on_as(case, number)}" if kind == "person" and case.knows("volunteer", number) else name
         for name, kind, number in kinds
     }
 
@@ -114,12 +119,3 @@ def _honored(case: Case, act: Command) -> list[str]:
 def asked_command(asked: ActRequested) -> Command:
     """Return the command that was asked for."""
     return command_of(asked.act, asked.fields)
-
-
-def _goes_on_as(case: Case, volunteer: str) -> str:
-    """Return the number that a volunteer's hours count under: another, where it was merged."""
-    while isinstance(
-        merged := last_of(case.streams.events(stream("volunteer", volunteer)), VolunteerMerged), VolunteerMerged
-    ):
-        volunteer = merged.into
-    return volunteer

@@ -13,6 +13,7 @@ from ledger.commands import (
     WithdrawVolunteer,
 )
 from ledger.decide.case import Case, Decision, last_of
+from ledger.decide.merges import merge_in_force
 from ledger.decide.organisations import has_ended
 from ledger.events import (
     Event,
@@ -73,12 +74,6 @@ def withdraw_volunteer(command: WithdrawVolunteer, case: Case) -> Decision:
     ]
 
 
-def _merge_in_force(case: Case, volunteer: str) -> VolunteerMerged | None:
-    """Return the merge by which a number goes on as another, if it does."""
-    last = last_of(_history(case, volunteer), VolunteerMerged, VolunteerMergeUndone)
-    return last if isinstance(last, VolunteerMerged) else None
-
-
 def merge_volunteer(command: MergeVolunteer, case: Case) -> Decision:
     for field in ("volunteer", "into"):
         if not case.knows("volunteer", getattr(command, field)):
@@ -88,7 +83,7 @@ def merge_volunteer(command: MergeVolunteer, case: Case) -> Decision:
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
     for field in ("volunteer", "into"):  # a number that goes on is never itself merged, so merges make no ring
-        if _merge_in_force(case, getattr(command, field)):
+        if merge_in_force(case, getattr(command, field)):
             return refuse(Rejection.ALREADY_MERGED, field, getattr(command, field))
     return [
         VolunteerMerged(
@@ -106,7 +101,7 @@ def undo_merge(command: UndoMerge, case: Case) -> Decision:
             return refuse(Rejection.UNKNOWN_VOLUNTEER, field, getattr(command, field))
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
-    merge = _merge_in_force(case, command.volunteer)
+    merge = merge_in_force(case, command.volunteer)
     if merge is None:
         return refuse(Rejection.NOT_MERGED, "volunteer", command.volunteer)
     if merge.into != command.into:
