@@ -216,7 +216,9 @@ def _is_below(own: str, source: str) -> bool:
     return source == own or source.startswith(own + "/")
 
 
-_OWN_PATHS = re.compile(r"/v1/volunteers/(?P<volunteer>[^/]+)(/overview|/explanation|/shifts(/[^/]+/events)?)?")
+_OWN_PATHS = re.compile(
+    r"/v1/volunteers/(?P<volunteer>[^/]+)(/overview|/explanation|/history|/shifts(/[^/]+/events)?)?"
+)
 """What a volunteer may read. Ranks are not among it: they name others."""
 
 

@@ -43,8 +43,8 @@ def make(
             raise Mistake(f"--name {name} is no station the ledger knows; open the station first")
         if role is Role.VOLUNTEER and not ledger.knows("volunteer", name):
             raise Mistake(f"--name {name} is no volunteer number the ledger knows; register the volunteer first")
-        if volunteer is not None and role is Role.STATION:
-            raise Mistake("--volunteer is for people's keys; a station is nobody")
+        if volunteer is not None and role in {Role.STATION, Role.VOLUNTEER}:
+            raise Mistake("--volunteer is for staff; a station is nobody, and a volunteer's key is named by the number")
         if volunteer is not None and not ledger.knows("volunteer", volunteer):
             raise Mistake(f"--volunteer {volunteer} is no volunteer the ledger knows; register the volunteer first")
         expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)

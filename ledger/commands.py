@@ -425,6 +425,7 @@ ApprovableAct = Literal[
     "move-shift",
     "settle-dispute",
     "merge-volunteer",
+    "undo-merge",
     "record-training",
     "count-people-served",
     "record-opening-balance",

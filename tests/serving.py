@@ -59,7 +59,8 @@ class Served:
     def approved(self, command_type: str, **body: Any) -> Response:
         """Have a command asked for by one and approved by another; return the answer to the approval."""
         request = f"r{next(self._names)}"
-        asked = self.command("request-act", request=request, act=command_type, fields=body)
+        text = body.pop("text", None)  # it goes with the request
+        asked = self.command("request-act", request=request, act=command_type, fields=body, text=text)
         assert asked.status_code == 201, asked.text
         return self.command("approve-act", role=Role.APPROVER, request=request)
 
@@ -99,14 +100,22 @@ class Served:
 
 def give(ledger: OpenLedger, command_type: str, **body: Any) -> int:
     """Give a command past HTTP, with another's approval where the rules want it; return its position."""
-    answer = _order(ledger, command_type, body, "person:test")
+    answer = take(ledger, command_type, body)
+    assert isinstance(answer, Accepted), answer
+    return answer.position or 0
+
+
+def take(
+    ledger: OpenLedger, command_type: str, body: dict[str, Any], by: str = "person:test", *, imported: bool = False
+) -> Answer:
+    """Give a command past HTTP; where the rules want another's approval, ask for it and have somebody approve it."""
+    answer = _order(ledger, command_type, body, by, imported=imported)
     if isinstance(answer, Refused) and answer.rejection is Rejection.NEEDS_APPROVAL:
         request = uuid4().hex
         asked = {"request": request, "act": command_type, "fields": {key: _as_json(body[key]) for key in body}}
-        _order(ledger, "request-act", asked, "person:test")
-        answer = _order(ledger, "approve-act", {"request": request}, "person:approver")
-    assert isinstance(answer, Accepted), answer
-    return answer.position or 0
+        _order(ledger, "request-act", asked, by)
+        answer = _order(ledger, "approve-act", {"request": request}, f"person:{request}")
+    return answer
 
 
 def _order(ledger: OpenLedger, command_type: str, body: dict[str, Any], by: str, *, imported: bool = False) -> Answer:
@@ -133,7 +142,7 @@ def stock(ledger: OpenLedger) -> None:
     for number in ("V0000001", "V0000002"):
         give(ledger, "register-volunteer", volunteer=number, registered_on="2016-03-05")
     balance = {"volunteer": "V0000002", "minutes": 6000, "as_of": "2016-06-01", "evidence": "paper-list"}
-    assert isinstance(_order(ledger, "record-opening-balance", balance, "person:test", imported=True), Accepted)
+    assert isinstance(take(ledger, "record-opening-balance", balance, imported=True), Accepted)
     for place, (volunteer, day, project) in enumerate(
         (("V0000001", "2018-12-01", None), ("V0000001", "2018-12-02", PROJECT), ("V0000002", "2018-12-02", None)), 1
     ):

@@ -85,7 +85,6 @@ NEEDS: dict[str, str] = {
             "GET /v1/stations/{station}/shifts",
             "GET /v1/status",
             "GET /v1/undercut-awards",
-            "GET /v1/volunteers/{number}/history",
             "GET /v1/volunteers/{number}/ranks",
         ),
         Right.READ,
@@ -94,6 +93,7 @@ NEEDS: dict[str, str] = {
         (
             "GET /v1/volunteers/{number}",
             "GET /v1/volunteers/{number}/explanation",
+            "GET /v1/volunteers/{number}/history",
             "GET /v1/volunteers/{number}/overview",
             "GET /v1/volunteers/{number}/shifts",
             "GET /v1/volunteers/{number}/shifts/{shift}/events",

@@ -167,6 +167,9 @@ def test_what_people_wrote_is_for_those_who_may_read_it_and_gone_when_it_is_eras
     volunteer, last = record
     for role in (Role.READER, Role.ANALYST, Role.STATION):
         assert {act["text"] for act in history(served, volunteer, role, at_least=last)} == {None}
+    _, token = served.ledger.keys.make(Role.VOLUNTEER, volunteer)
+    own = served.client.get(f"/v1/volunteers/{volunteer}/history", headers={"Authorization": f"Bearer {token}"})
+    assert "She locked up." in own.text
     of_other = served.volunteer()
     shift, _ = served.served_shift(of_other, MORNING, NOON)
     fields = about(of_other, shift)

@@ -242,10 +242,10 @@ def test_people_served_are_people_helped_as_the_article_tells_them(town: Served)
 
 
 def give_all(town: Served, command_type: str, bodies: list[dict[str, Any]]) -> None:
-    """Give many commands in one transaction."""
+    """Give many commands in one transaction, as old records."""
     orders = [
-        Order(command=COMMANDS[command_type].model_validate(body), source="/test", id=str(uuid4()), by="person:test")
-        for body in bodies
+        Order(command=one, source="/test", id=str(uuid4()), by="person:test", imported=True)
+        for one in map(COMMANDS[command_type].model_validate, bodies)
     ]
     answers = town.ledger.intake.execute(orders)
     assert all(isinstance(answer, Accepted) for answer in answers), answers

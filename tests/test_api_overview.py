@@ -69,7 +69,7 @@ def test_hours_are_told_by_year_station_and_project_and_sum_to_the_whole(served:
     served.served_shift(volunteer, "2018-12-01T09:00:00+08:00", "2018-12-01T11:00:00+08:00", OTHER_STATION)
     attested = {**EXAMPLES["attest-shift"], "volunteer": volunteer, "station": STATION, "project": PROJECT}
     assert (
-        served.command(
+        served.approved(
             "attest-shift",
             **attested | {"check_in": "2018-12-02T09:00:00+08:00", "check_out": "2018-12-02T10:00:00+08:00"},
         ).status_code
@@ -125,7 +125,7 @@ def test_what_is_pending_is_an_open_shift_and_an_open_dispute(served: Served) ->
     assert [one["shift"] for one in pending["disputes"]] == [str(doubted)]
     events = served.get(pending["disputes"][0]["links"]["events"]).json()["events"]
     assert events[-1]["topic"] == "shift-disputed.v1"
-    served.command("settle-dispute", **about | {"outcome": "rejected"})
+    served.command("settle-dispute", Role.APPROVER, **about | {"outcome": "rejected"})
     served.command("check-out", **arrived | {"occurred_at": "2018-12-03T10:00:00+08:00"})
     settled = view(served, volunteer)["pending"]
     assert (settled["open_shifts"], settled["disputes"]) == ([], [])

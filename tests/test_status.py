@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.access import Role
+from api.access import ROLES_OF_RIGHT, Right, Role
 from api.service import OpenLedger
 from ledger.database import Database
 from tests.command_line import CommandLine
@@ -126,7 +126,7 @@ def test_every_metric_is_named_as_prometheus_wants_it(served: Served) -> None:
 
 def test_metrics_are_told_to_whoever_has_a_key(served: Served) -> None:
     for role in Role:
-        assert served.get("/metrics", role=role).status_code == 200
+        assert served.get("/metrics", role=role).status_code == (200 if role in ROLES_OF_RIGHT[Right.READ] else 403)
     assert served.get("/metrics", role=None).status_code == 401
     assert served.get("/v1/status", role=None).status_code == 401
 

@@ -34,6 +34,7 @@ ACTS: dict[str, Callable[[Any, Case], Decision]] = {
     "move-shift": shifts.move_shift,
     "settle-dispute": shifts.settle_dispute,
     "merge-volunteer": volunteers.merge_volunteer,
+    "undo-merge": volunteers.undo_merge,
     "record-training": volunteers.record_training,
     "count-people-served": places.count_people_served,
     "record-opening-balance": balances.record_opening_balance,
