@@ -120,7 +120,7 @@ def _take(  # noqa: C901, PLR0912, PLR0915 - one ladder, read from top to bottom
         shift = numbers[row]
         code = codes[row]
         mark = marks[row]
-        if mark & IMPORTED:
+        if mark & IMPORTED and code <= CHECKED_OUT:  # an act that is brought in makes no old record of a late one
             flags[shift] |= FROM_IMPORT
         if code == CHECKED_OUT:
             scanned = 0 if mark & ATTESTED else SCANNED_OUT
