@@ -77,6 +77,14 @@ class Award(NamedTuple):
         """Whom it is for: a volunteer number, or a project's id."""
         return self.volunteer or self.project or ""
 
+    def holder(self, merged: Mapping[str, str]) -> str:
+        """Who it is for today: a project's id, or the number that a volunteer goes on as.
+
+        Args:
+            merged: as which number each merged one goes on.
+        """
+        return merged.get(self.volunteer, self.volunteer) if self.volunteer else self.recipient
+
     @property
     def open_objections(self) -> list[Objection]:
         """Those nobody has settled."""
