@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from ledger.commands import AnnounceHonor, AwardHonor
 from replay.answers import Basis
-from replay.award_reports import last_awards, notice_runs
+from replay.award_reports import last_awards
 from replay.award_standings import HonorsHeld, Kind, Reached, honors_held
 from replay.awards import Award
 from replay.queries import NOW, Queries
@@ -116,7 +116,7 @@ def plan_awards(queries: Queries, wish: Wish, today: date, awarded_on: date | No
             raise PlanError("not-eligible", "honor", sentence)
         _the_one([*reached.values()], wanted, wish)
     else:
-        announced = [one for one in announced if one.state == "announced" and not notice_runs(one, today)]
+        announced = [one for one in announced if one.state == "announced" and not one.notice_runs(today)]
     passed, due = [], []
     for one in announced:
         holder = one.holder(merged)

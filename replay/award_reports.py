@@ -127,13 +127,8 @@ def public_notices(queries: Queries, axes: Axes, today: date, page: Page) -> Pub
     )
 
 
-def notice_runs(award: Award, on: date) -> bool:
-    """Tell whether an award's notice still runs on a day."""
-    return award.notice_until is not None and on <= award.notice_until
-
-
 def _notice(award: Award, merged: Mapping[str, str], on: date) -> Notice:
-    running = notice_runs(award, on)
+    running = award.notice_runs(on)
     return Notice(**dict(told(award, merged)), running=running, awardable=not running and not award.open_objections)
 
 

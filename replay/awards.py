@@ -85,6 +85,10 @@ class Award(NamedTuple):
         """
         return merged.get(self.volunteer, self.volunteer) if self.volunteer else self.recipient
 
+    def notice_runs(self, on: date) -> bool:
+        """Tell whether its notice still runs on a day."""
+        return self.notice_until is not None and on <= self.notice_until
+
     @property
     def open_objections(self) -> list[Objection]:
         """Those nobody has settled."""

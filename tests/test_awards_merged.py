@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from api.access import Role
-from tests.conferring import BUSY, FAR, GIVEN, IDLE, NEAR, Clock, caught_up, conferring, post
-from tests.serving import Served
+from tests.conferring import BUSY, FAR, GIVEN, IDLE, NEAR, NOTICE_UNTIL, Clock, caught_up, conferring, post
+from tests.serving import STATION, Served
 
 STAR = "/v1/honors/star-1"
 RANKING = "top-hundred"
@@ -109,3 +109,41 @@ def test_a_ranking_s_honour_is_held_by_the_person(ledger: tuple[Served, Clock]) 
     merge(served, BUSY, IDLE)
     assert get(served, "/v1/undercut-awards")["undercut"] == []
     assert get(served, f"/v1/honors/{RANKING}/eligible", year=2018)["eligible"] == []
+
+
+def test_what_waits_for_approval_and_what_is_announced_is_pending_for_the_person(
+    ledger: tuple[Served, Clock],
+) -> None:
+    served, clock = ledger
+    fields = {"volunteer": NEAR, "station": STATION, "check_in": "2018-12-01T09:00:00+08:00"}
+    fields |= {"check_out": "2018-12-01T12:00:00+08:00", "evidence": "sign-in-sheet"}
+    asked = served.command("request-act", request="r-1", act="attest-shift", fields=fields)
+    assert asked.status_code == 201, asked.text
+    served.command("request-act", request="r-2", act="attest-shift", fields=fields | {"volunteer": FAR})
+    scan = {"volunteer": NEAR, "station": STATION, "occurred_at": "2018-12-03T09:00:00+08:00"}
+    open_shift = served.command("check-in", **scan).json()["shift"]
+    (announced,) = post(served, f"{STAR}/announcements", volunteer=NEAR)["outcomes"]
+    before = served.ledger.log.head()
+    merge(served, NEAR, IDLE)
+
+    pending = get(served, f"/v1/volunteers/{IDLE}/overview")["pending"]
+    (request,), (honor,), (shift,) = (pending[part] for part in ("requests", "honors", "open_shifts"))
+    assert (request["request"], request["volunteer"], request["act"]) == ("r-1", NEAR, "attest-shift")
+    assert request["position"] == asked.json()["position"]
+    assert (honor["award"], honor["volunteer"]) == (announced["award"], NEAR)
+    assert (honor["running"], honor["notice_until"], honor["open_objections"]) == (True, str(NOTICE_UNTIL), 0)
+    assert (shift["shift"], shift["volunteer"]) == (open_shift, NEAR)
+    for one in (request, honor, shift):
+        (link,) = one["links"].values()
+        assert served.get(link).status_code == 200
+    then = get(served, f"/v1/volunteers/{IDLE}/overview", known_at=before)["pending"]
+    assert (then["requests"], then["honors"], then["open_shifts"]) == ([], [], [])
+
+    clock.move_to(GIVEN)
+    assert not get(served, f"/v1/volunteers/{IDLE}/overview")["pending"]["honors"][0]["running"]
+    assert served.command("approve-act", Role.APPROVER, request="r-1").status_code == 201
+    assert post(served, f"{STAR}/awards", volunteer=IDLE)["accepted"] == 1
+    pending = get(served, f"/v1/volunteers/{IDLE}/overview")["pending"]
+    assert (pending["requests"], pending["honors"]) == ([], [])
+    then = get(served, f"/v1/volunteers/{NEAR}/overview", known_at=before)["pending"]
+    assert (len(then["requests"]), len(then["honors"])) == (1, 1)
