@@ -120,7 +120,7 @@ def test_what_waits_for_approval_and_what_is_announced_is_pending_for_the_person
     asked = served.command("request-act", request="r-1", act="attest-shift", fields=fields)
     assert asked.status_code == 201, asked.text
     served.command("request-act", request="r-2", act="attest-shift", fields=fields | {"volunteer": FAR})
-    scan = {"volunteer": NEAR, "station": STATION, "occurred_at": "2018-12-03T09:00:00+08:00"}
+    scan: dict[str, Any] = {"volunteer": NEAR, "station": STATION, "occurred_at": "2018-12-03T09:00:00+08:00"}
     open_shift = served.command("check-in", **scan).json()["shift"]
     (announced,) = post(served, f"{STAR}/announcements", volunteer=NEAR)["outcomes"]
     before = served.ledger.log.head()
