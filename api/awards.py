@@ -178,7 +178,7 @@ class AwardAddresses(Addresses):
         shifts = [
             linked(
                 shift,
-                events=self.shift_events(one.volunteer or "", shift.shift),
+                events=self.shift_events(shift.volunteer or one.volunteer or "", shift.shift),
                 explanation=self.explanation(one.volunteer or "", shift.day),
             )
             for shift in one.causes.shifts

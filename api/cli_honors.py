@@ -157,7 +157,12 @@ def show_awards(
 
 
 def _award_cells(award: AwardTold) -> tuple[object, ...]:
-    return award.award, award.honor, award.volunteer or award.project, str(award.year or "")
+    return award.award, award.honor, _recipient(award), str(award.year or "")
+
+
+def _recipient(award: AwardTold) -> str | None:
+    named = award.volunteer or award.project
+    return f"{named}, now {award.goes_on_as}" if award.goes_on_as else named
 
 
 def _more(after: str | None) -> str:
@@ -221,7 +226,7 @@ def show_undercut(
     rows = [
         (
             *_award_cells(one)[:1],
-            one.volunteer or one.project,
+            _recipient(one),
             one.awarded_on,
             Hours(one.awarded.credited_minutes) if one.awarded else None,
             Hours(one.credited_minutes_now),
@@ -273,7 +278,7 @@ def show_life(data: Path, name: str, texts: AxisTexts, *, as_json: bool) -> None
         about = [f"{field}={value}" for field, value in said.items() if field not in _EVERY_EVENT]
         rows.append((event.position, event.topic, recorded, by, " ".join(about)))
     award = found.award
-    title = f"{award.award}: {award.honor} for {award.volunteer or award.project}, {award.state}"
+    title = f"{award.award}: {award.honor} for {_recipient(award)}, {award.state}"
     print_table(title, ("position", "event", "recorded", "by", ""), rows)
     print_basis(found)
 
@@ -292,7 +297,7 @@ def show_as_given(data: Path, name: str, texts: AxisTexts, *, as_json: bool) -> 
     rows = [(label, *_evidence_cells(one)) for label, one in sides if one is not None]
     columns = ("", "rules", "position", "credited", "reached on", "rank")
     agrees = {True: "they agree", False: "they do not agree", None: "the record names no evidence"}
-    title = f"{found.award.award}: {found.award.honor} for {found.award.volunteer or found.award.project}, as given"
+    title = f"{found.award.award}: {found.award.honor} for {_recipient(found.award)}, as given"
     print_table(title, columns, rows, agrees[found.agrees])
     _print_then(found)
     print_basis(found)

@@ -44,6 +44,15 @@ def _print_rest(found: Overview, zone: ZoneInfo) -> None:
     if pending:
         shown = [(what, local(one.check_in, zone), one.station, one.shift) for what, one in pending]
         print_table("Pending", ("", "check-in", "station", "shift"), shown)
+    if found.pending.requests:
+        asked = [(one.act, local(one.asked_at, zone), one.request) for one in found.pending.requests]
+        print_table("Waiting for approval", ("act", "asked for", "request"), asked)
+    if found.pending.honors:
+        announced = [
+            (one.honor, str(one.year or ""), one.notice_until, one.open_objections, one.award)
+            for one in found.pending.honors
+        ]
+        print_table("Announced", ("honour", "year", "notice until", "open objections", "award"), announced)
     if found.memberships:
         rows = [(one.organisation, one.since, one.until) for one in found.memberships]
         print_table("Member of", ("organisation", "since", "until"), rows)

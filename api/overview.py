@@ -25,9 +25,9 @@ async def volunteer_overview(
     service: ServiceHere,
     reading: ReadingHere,
 ) -> Overview:
-    """Hours by year, station and project; honours reached, and of the others what is missing; open shifts and disputes;
-    memberships and trainings, on `valid_at` (by default today). Every number leads to the shifts behind it, and a shift
-    to the explanation of its minutes.
+    """Hours by year, station and project; honours reached, and of the others what is missing; open shifts, disputes,
+    requests that wait for approval and honours that are announced; memberships and trainings, on `valid_at` (by default
+    today). Every number leads to the shifts behind it, and a shift to the explanation of its minutes.
     """
     database, today = service.ledger.database, local_day(service.ledger.clock(), reading.rules.timeline())
     found = await run_sync(lambda: overview(database, number, today, reading.axes))
@@ -59,6 +59,10 @@ class OverviewAddresses(Addresses):
                     update={
                         "open_shifts": [self._shift(name, one) for one in pending.open_shifts],
                         "disputes": [self._shift(name, one) for one in pending.disputes],
+                        "requests": [linked(one, event=self.event(one.position)) for one in pending.requests],
+                        "honors": [
+                            linked(one, life=self._address(f"/v1/awards/{quote(one.award)}")) for one in pending.honors
+                        ],
                     }
                 ),
                 "memberships": [
@@ -75,4 +79,4 @@ class OverviewAddresses(Addresses):
         )
 
     def _shift(self, volunteer: str, one: PendingShift) -> PendingShift:
-        return linked(one, events=self.shift_events(volunteer, one.shift))
+        return linked(one, events=self.shift_events(one.volunteer or volunteer, one.shift))

@@ -14,7 +14,7 @@ Pure: events in, spans out.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from itertools import pairwise
@@ -154,6 +154,32 @@ def memberships(tree: Tree, said: Iterable[Said]) -> list[Membership]:
         for span in _without(gone, _within(tree.stood[organisation], _spans(of_one)))
     ]
     return sorted(found, key=lambda each: (each.since, each.organisation))
+
+
+def of_persons(members: Mapping[str, Sequence[Membership]], merged: Mapping[str, str]) -> dict[str, list[Membership]]:
+    """Return memberships by person: those of one organisation under several numbers are one while they overlap or meet.
+
+    Args:
+        members: by volunteer number, in order of time.
+        merged: as which number each merged one goes on.
+    """
+    found: dict[str, list[Membership]] = {}
+    for number, of_number in members.items():
+        found.setdefault(merged.get(number, number), []).extend(of_number)
+    for person in {merged[number] for number in members.keys() & merged.keys()}:
+        found[person] = _joined(found[person])
+    return found
+
+
+def _joined(several: Iterable[Membership]) -> list[Membership]:
+    joined: list[Membership] = []
+    for each in sorted(several):
+        last = joined[-1] if joined else None
+        if last is not None and last.organisation == each.organisation and each.since <= last.until:
+            joined[-1] = last._replace(until=max(last.until, each.until))
+        else:
+            joined.append(each)
+    return sorted(joined, key=lambda each: (each.since, each.organisation))
 
 
 _Span = tuple[date, date]

@@ -82,6 +82,7 @@ class Found:
     stations: list[str]
     actors: list[str]
     ids: dict[int, tuple[int, int]]  # of each shift behind any finding: volunteer, and the id as a number
+    goes_on: Ints | None = None  # as which volunteer each goes on, where any was merged; findings name persons
 
     def name(self, finding: Finding, field: str) -> str | None:
         """Return whom or what a field of a finding names."""
@@ -93,7 +94,7 @@ class Found:
         """Return which findings are asked for, whatever their kind."""
         first = day_number(asked.first) if asked.first else 0
         last = day_number(asked.last) if asked.last else NO_DAY
-        volunteer, station, actor = (
+        wanted, station, actor = (
             None if wanted is None else names.index(wanted) if wanted in names else _MISSING - 1
             for wanted, names in (
                 (asked.volunteer, self.volunteers),
@@ -101,6 +102,7 @@ class Found:
                 (asked.actor, self.actors),
             )
         )
+        volunteer = None if wanted is None else self.person(wanted)
         return [
             row
             for row, finding in enumerate(self.findings)
@@ -110,9 +112,13 @@ class Found:
             and (volunteer is None or volunteer == finding.volunteer or self._concerns(finding, volunteer))
         ]
 
-    def _concerns(self, finding: Finding, volunteer: int) -> bool:
-        """Tell whether a finding rests on a shift of this volunteer."""
-        return any(self.ids[shift][0] == volunteer for shift in finding.shifts)
+    def person(self, volunteer: int) -> int:
+        """Return the volunteer that one goes on as."""
+        return volunteer if self.goes_on is None or volunteer < 0 else int(self.goes_on[volunteer])
+
+    def _concerns(self, finding: Finding, person: int) -> bool:
+        """Tell whether a finding rests on a shift of this person."""
+        return any(self.person(self.ids[shift][0]) == person for shift in finding.shifts)
 
 
 class AnomalyReader:
@@ -186,11 +192,15 @@ class AnomalyReader:
 
     def _find(self, known_at: Position, timeline: RuleTimeline, valid_until: int) -> Found:
         facts = self._archive.facts_from(self._database, known_at)
-        rules, zone, shifts = timeline.anomalies, timeline.time_zone, facts.shifts
+        rules, zone, shifts, goes_on = timeline.anomalies, timeline.time_zone, facts.shifts, facts.goes_on()
+        if goes_on is not None:  # whose a shift is, is whose it is as a person
+            shifts = shifts._replace(volunteer=goes_on[shifts.volunteer])
         records = read_records(self._archive, known_at, len(facts.stations), rules.clock_seconds, zone)
         until = beginning_until(shifts, zone, valid_until)
-        events = records.events.where(until[records.events.shift])
-        acts, names = read_acts(self._database, events, records.raises, shifts.volunteer, valid_until)
+        events, raises = records.events.where(until[records.events.shift]), records.raises
+        if goes_on is not None:
+            raises = raises._replace(volunteer=goes_on[raises.volunteer])
+        acts, names = read_acts(self._database, events, raises, shifts.volunteer, valid_until)
         late = self._entered_by(recording.late_entries(shifts, timeline, until), events, names)
         findings = [
             *_of_stays(facts, timeline, valid_until),
@@ -267,7 +277,7 @@ def _ordered(findings: Iterable[Finding], facts: Facts, people: list[str]) -> Fo
     high, low = (half.tolist() for half in facts.shift_keys(behind)) if len(behind) else ([], [])
     keys = zip(behind.tolist(), owners, high, low, strict=True)
     ids = {shift: (owner, upper << 64 | lower) for shift, owner, upper, lower in keys}
-    found = Found([], [], facts.volunteers.texts(), facts.stations.texts(), people, ids)
+    found = Found([], [], facts.volunteers.texts(), facts.stations.texts(), people, ids, facts.goes_on())
     marked = sorted((_mark(found, finding), number) for number, finding in enumerate(findings))
     found.findings.extend(findings[number] for _, number in marked)
     found.marks.extend(mark for mark, _ in marked)

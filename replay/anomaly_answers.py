@@ -11,7 +11,7 @@ from replay.answers import Basis, Grade, Linked
 
 
 class ShiftBehind(Linked):
-    """A shift that a finding rests on."""
+    """A shift that a finding rests on. `volunteer`: the number under which it was recorded."""
 
     volunteer: str
     shift: UUID
@@ -26,9 +26,10 @@ class EventBehind(Linked):
 class Anomaly(Linked):
     """A finding: what is odd, in a sentence, and what is behind it.
 
-    `anomaly` names it: equal as long as what is behind it is. `day` is the local day of the last thing behind it.
-    `figures` are what the reason says, as numbers. At most a hundred shifts and events are listed, of as many as
-    `shift_count` and `event_count` say; of a finding about shifts as such, the events are all of theirs.
+    `anomaly` names it: equal as long as what is behind it is. `volunteer`: whom it is about, by the number that goes
+    on. `day` is the local day of the last thing behind it. `figures` are what the reason says, as numbers. At most a
+    hundred shifts and events are listed, of as many as `shift_count` and `event_count` say; of a finding about shifts
+    as such, the events are all of theirs.
     """
 
     anomaly: str

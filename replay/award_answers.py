@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from replay.answers import Answer, Basis, Linked, LoggedEvent, VolunteerHours
+from replay.answers import Answer, Basis, Linked, LoggedEvent, VolunteerHours, only_if_said
 from replay.awards import State
 from replay.ranking_answers import Place, Ranked
 
@@ -35,11 +35,15 @@ class ObjectionTold(Answer):
 
 
 class AwardTold(Linked):
-    """An honour that was announced for a volunteer or a project, and how far it is. `year`: of a ranking."""
+    """An honour that was announced for a volunteer or a project, and how far it is. `year`: of a ranking.
+
+    `volunteer`: the number that the announcement names. `goes_on_as`: the person's, where that is another.
+    """
 
     award: str
     honor: str
     volunteer: str | None
+    goes_on_as: str | None = only_if_said()
     project: str | None
     year: int | None
     state: State
@@ -111,9 +115,13 @@ class EligibleForHonor(Basis):
 
 
 class ShiftChange(Linked):
-    """A shift whose credited minutes differ from those of the evidence, and the later events behind it."""
+    """A shift whose credited minutes differ from those of the evidence, and the later events behind it.
+
+    `volunteer`: the number under which it was recorded, of a person who has or had several.
+    """
 
     shift: str
+    volunteer: str | None = only_if_said()
     day: date
     minutes_then: int
     minutes_now: int

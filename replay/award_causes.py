@@ -50,7 +50,7 @@ def causes(queries: Queries, log: Log, award: Award, now: Now) -> Causes:
         by_rules=today - since,
         minutes_now=today,
         shifts=shifts,
-        positions=_beside(log, award, position, now.position, [one.day for one in shifts]),
+        positions=_beside(queries, log, award, position, now.position, [one.day for one in shifts]),
         rules_differ=rules.digest != now.rules.digest,
         overtaken_by=_overtaken_by(queries, award, axes[2]),
     )
@@ -88,7 +88,7 @@ def _minutes(queries: Queries, award: Award, axes: Axes) -> int:
 
 
 def _changes(queries: Queries, award: Award, then: Axes, since: Axes) -> list[ShiftChange]:
-    """Return the volunteer's shifts whose minutes differ, and those that later events are about: one that keeps its own
+    """Return the person's shifts whose minutes differ, and those that later events are about: one that keeps its own
     minutes may have taken those of another, which it overlaps.
     """
     try:
@@ -98,8 +98,8 @@ def _changes(queries: Queries, award: Award, then: Axes, since: Axes) -> list[Sh
     after = _by_shift(queries.volunteer_shifts(award.recipient, since), award)
     position = then.known_at or 0
     found = []
-    for shift in dict.fromkeys([*before, *after]):
-        old, new = before.get(shift), after.get(shift)
+    for key in dict.fromkeys([*before, *after]):
+        old, new = before.get(key), after.get(key)
         known = new or old
         if known is None or known.day > (_last_day(award) or date.max):
             continue
@@ -107,7 +107,8 @@ def _changes(queries: Queries, award: Award, then: Axes, since: Axes) -> list[Sh
         if later or (old.minutes if old else 0) != (new.minutes if new else 0):
             found.append(
                 ShiftChange(
-                    shift=str(shift),
+                    shift=str(key.shift),
+                    volunteer=known.recorded_under,
                     day=known.day,
                     minutes_then=old.minutes if old else 0,
                     minutes_now=new.minutes if new else 0,
@@ -117,13 +118,21 @@ def _changes(queries: Queries, award: Award, then: Axes, since: Axes) -> list[Sh
     return sorted(found, key=lambda one: (one.day, one.shift))
 
 
+class _Key(NamedTuple):
+    """A shift's id is one's own: two numbers of a person may have the same."""
+
+    volunteer: str
+    shift: UUID
+
+
 class _Worth(NamedTuple):
+    recorded_under: str | None
     day: date
     minutes: int
     positions: list[int]
 
 
-def _by_shift(shifts: VolunteerShifts, award: Award) -> dict[UUID, _Worth]:
+def _by_shift(shifts: VolunteerShifts, award: Award) -> dict[_Key, _Worth]:
     """Return what each shift was worth for the award, and the events behind it."""
     last = _last_day(award) or date.max
     found = {}
@@ -131,16 +140,26 @@ def _by_shift(shifts: VolunteerShifts, award: Award) -> dict[UUID, _Worth]:
         counted = [piece for piece in shift.pieces if piece.day <= last and award.year in {None, piece.day.year}]
         begun = shift.check_in or shift.first_recorded_at
         day = shift.pieces[0].day if shift.pieces else begun.date()
-        found[shift.shift] = _Worth(day, sum(piece.credited for piece in counted), shift.positions)
+        minutes = sum(piece.credited for piece in counted)
+        key = _Key(shift.volunteer or award.recipient, shift.shift)
+        found[key] = _Worth(shift.volunteer, day, minutes, shift.positions)
     return found
 
 
-def _beside(log: Log, award: Award, since: Position, until: Position, days: Iterable[date]) -> list[int]:
-    """Return later events about the volunteer beside shifts: registration, training, balances, raises of those days."""
+def _beside(
+    queries: Queries, log: Log, award: Award, since: Position, until: Position, days: Iterable[date]
+) -> list[int]:
+    """Return later events beside shifts, about any number that was the person's then or is so now: registration,
+    merges, training, balances, raises of those days.
+    """
     if award.volunteer is None:
         return []
-    streams = [stream(kind, award.volunteer) for kind in ("volunteer", "opening-balance")]
-    streams += [stream("day-cap", award.volunteer, day.isoformat()) for day in dict.fromkeys(days)]
+    numbers = {award.volunteer}
+    for position in (since, until):
+        merged = queries.merged(position)
+        numbers |= {number for number in merged if merged[number] == award.holder(merged)} | {award.holder(merged)}
+    streams = [stream(kind, number) for number in numbers for kind in ("volunteer", "opening-balance")]
+    streams += [stream("day-cap", number, day.isoformat()) for number in numbers for day in dict.fromkeys(days)]
     found = log.positions(streams, until=until)
     return sorted(position for positions in found.values() for position in positions if position > since)
 
@@ -152,6 +171,8 @@ def _overtaken_by(queries: Queries, award: Award, axes: Axes) -> list[Ranked]:
     with honors_held(queries, axes, award.year) as held:
         known = queries.awards.at(held.position).values()
         holders = {
-            one.recipient for one in known if (one.honor, one.year, one.state) == (award.honor, award.year, "awarded")
+            one.holder(held.merged)
+            for one in known
+            if (one.honor, one.year, one.state) == (award.honor, award.year, "awarded")
         }
         return [one for one in held.placed(award.honor, award.year) or () if one.name not in holders]

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from ledger.commands import AnnounceHonor, AwardHonor
 from replay.answers import Basis
-from replay.award_reports import last_awards, notice_runs
+from replay.award_reports import last_awards
 from replay.award_standings import HonorsHeld, Kind, Reached, honors_held
 from replay.awards import Award
 from replay.queries import NOW, Queries
@@ -70,12 +70,13 @@ def plan_announcements(queries: Queries, wish: Wish, today: date) -> Plan:
     with honors_held(queries, NOW, wish.year) as held:
         kind = _kind(held, wish)
         known = queries.awards.now()
-        last = last_awards(known.values(), wish.honor, kind.year)
+        last = last_awards(known.values(), wish.honor, kind.year, held.merged)
+        wanted = _wanted(wish, kind, held.merged)
         reached = held.reached(wish.honor, kind.year, today)
         basis = held.opened.basis
-    if wish.recipient is not None:
-        reached = [_the_one(reached, wish)]
-        if (standing := last.get(wish.recipient)) and standing.stands:
+    if wanted is not None:
+        reached = [_the_one(reached, wanted, wish)]
+        if (standing := last.get(wanted)) and standing.stands:
             sentence = f"{wish.honor} stands for {wish.recipient} already: award {standing.award} is {standing.state}"
             raise PlanError("not-eligible", "honor", sentence)
         last = {}
@@ -100,27 +101,35 @@ def plan_awards(queries: Queries, wish: Wish, today: date, awarded_on: date | No
     with honors_held(queries, NOW, wish.year) as held:
         kind = _kind(held, wish)
         known = queries.awards.now().values()
+        merged = held.merged
         reached = {one.name: one for one in held.reached(wish.honor, kind.year, today)}
         basis = held.opened.basis
-    announced = [one for one in known if (one.honor, one.year) == (wish.honor, kind.year)]
-    announced = [one for one in announced if one.state in {"announced", "objected", "rejected"}]
-    if wish.recipient is not None:
+    of_honor = [one for one in known if (one.honor, one.year) == (wish.honor, kind.year)]
+    held_by = {one.holder(merged): one.award for one in of_honor if one.state == "awarded"}
+    announced = [one for one in of_honor if one.state in {"announced", "objected", "rejected"}]
+    wanted = _wanted(wish, kind, merged)
+    if wanted is not None:
         # Whatever is in the way of the one who is named, the ledger says under its own name.
-        announced = [one for one in announced if one.recipient == wish.recipient]
+        announced = [one for one in announced if one.holder(merged) == wanted]
         if not announced:
             sentence = f"{wish.honor} is not announced for {wish.recipient}; announce it first"
             raise PlanError("not-eligible", "honor", sentence)
-        _the_one([*reached.values()], wish)
+        _the_one([*reached.values()], wanted, wish)
     else:
-        announced = [one for one in announced if one.state == "announced" and not notice_runs(one, today)]
-    passed = [
-        PassedBy(one.recipient, one.award, "has not reached it any more; revoke it")
-        for one in announced
-        if one.recipient not in reached
-    ]
-    due = [one for one in announced if one.recipient in reached]
+        announced = [one for one in announced if one.state == "announced" and not one.notice_runs(today)]
+    passed, due = [], []
+    for one in announced:
+        holder = one.holder(merged)
+        if holder not in reached:
+            passed.append(PassedBy(one.recipient, one.award, "has not reached it any more; revoke it"))
+        elif holder in held_by:  # two numbers of one person, for each of which it was announced
+            why = f"is for the same person as {held_by[holder]}; revoke it"
+            passed.append(PassedBy(one.recipient, one.award, why))
+        else:
+            held_by[holder] = one.award
+            due.append((one, reached[holder]))
     day = awarded_on or today
-    steps = [Step(one.recipient, _award(one, reached[one.recipient], basis, day)) for one in due[: wish.limit]]
+    steps = [Step(one.recipient, _award(one, found, basis, day)) for one, found in due[: wish.limit]]
     return Plan(basis, steps, passed, max(len(due) - wish.limit, 0))
 
 
@@ -133,8 +142,15 @@ def _kind(held: HonorsHeld, wish: Wish) -> Kind:
     return kind
 
 
-def _the_one(reached: Sequence[Reached], wish: Wish) -> Reached:
-    found = next((one for one in reached if one.name == wish.recipient), None)
+def _wanted(wish: Wish, kind: Kind, merged: Mapping[str, str]) -> str | None:
+    """Return under which name rows hold the one who is named: of a volunteer, the number that goes on."""
+    if wish.recipient is None or kind.of == "projects":
+        return wish.recipient
+    return merged.get(wish.recipient, wish.recipient)
+
+
+def _the_one(reached: Sequence[Reached], wanted: str, wish: Wish) -> Reached:
+    found = next((one for one in reached if one.name == wanted), None)
     if found is None:
         of_year = f" of {wish.year}" if wish.year is not None else ""
         sentence = f"{wish.recipient} has not reached {wish.honor}{of_year}; see who is eligible"

@@ -27,6 +27,7 @@ from replay.award_answers import (
     AwardLife,
     Awards,
     AwardTold,
+    Causes,
     Eligible,
     EligibleForHonor,
     EvidenceNamed,
@@ -69,14 +70,19 @@ class Wanted(NamedTuple):
     recipient: str | None = None
     state: State | None = None
 
-    def has(self, award: Award) -> bool:
-        """Whether an award is one of them."""
+    def has(self, award: Award, merged: Mapping[str, str]) -> bool:
+        """Whether an award is one of them. `merged`: as which number each merged one goes on."""
         return (
             self.honor in {None, award.honor}
             and self.year in {None, award.year}
-            and self.recipient in {None, award.recipient}
             and self.state in {None, award.state}
+            and (self.recipient in {None, award.recipient} or self._is_person(award, merged))
         )
+
+    def _is_person(self, award: Award, merged: Mapping[str, str]) -> bool:
+        """Whether the number asked for and that of the award are one person's."""
+        wanted = self.recipient or ""
+        return award.volunteer is not None and merged.get(wanted, wanted) == award.holder(merged)
 
 
 # --- awards as they are ---------------------------------------------------------------------------------------------
@@ -84,10 +90,11 @@ class Wanted(NamedTuple):
 
 def awards(queries: Queries, axes: Axes, wanted: Wanted, page: Page) -> Awards:
     """Return awards in the order in which they were announced."""
-    basis, known = _known(queries, axes)
-    found = [award for award in known.values() if wanted.has(award) and _given_by(award, axes.valid_at)]
+    basis, known, merged = _known(queries, axes)
+    found = [award for award in known.values() if wanted.has(award, merged) and _given_by(award, axes.valid_at)]
     chosen, following = page.of(found, lambda award: award.award)
-    return Awards(**dict(basis), count=len(found), awards=[told(award) for award in chosen], next_after=following)
+    entries = [told(award, merged) for award in chosen]
+    return Awards(**dict(basis), count=len(found), awards=entries, next_after=following)
 
 
 def award_life(queries: Queries, log: Log, name: str, axes: Axes) -> AwardLife:
@@ -96,16 +103,16 @@ def award_life(queries: Queries, log: Log, name: str, axes: Axes) -> AwardLife:
     Raises:
         UnknownNameError: no such award was announced then.
     """
-    basis, known = _known(queries, axes)
+    basis, known, merged = _known(queries, axes)
     award = _one(known, name)
     stream_id = stream("honor", name)
     events = log.read_streams([stream_id], until=Position(basis.known_at))[stream_id]
-    return AwardLife(**dict(basis), award=told(award), events=[logged_event(event) for event in events])
+    return AwardLife(**dict(basis), award=told(award, merged), events=[logged_event(event) for event in events])
 
 
 def public_notices(queries: Queries, axes: Axes, today: date, page: Page) -> PublicNotices:
     """Return what is announced and neither awarded nor ended, by the day on which its notice ends."""
-    basis, known = _known(queries, axes)
+    basis, known, merged = _known(queries, axes)
     on = axes.valid_at or today
     found = [award for award in known.values() if award.state in {"announced", "objected"}]
     found.sort(key=lambda award: (award.notice_until or date.min, award.award))
@@ -115,19 +122,14 @@ def public_notices(queries: Queries, axes: Axes, today: date, page: Page) -> Pub
         on=on,
         count=len(found),
         open_objections=sum(len(award.open_objections) for award in found),
-        notices=[_notice(award, on) for award in chosen],
+        notices=[_notice(award, merged, on) for award in chosen],
         next_after=following,
     )
 
 
-def notice_runs(award: Award, on: date) -> bool:
-    """Tell whether an award's notice still runs on a day."""
-    return award.notice_until is not None and on <= award.notice_until
-
-
-def _notice(award: Award, on: date) -> Notice:
-    running = notice_runs(award, on)
-    return Notice(**dict(told(award)), running=running, awardable=not running and not award.open_objections)
+def _notice(award: Award, merged: Mapping[str, str], on: date) -> Notice:
+    running = award.notice_runs(on)
+    return Notice(**dict(told(award, merged)), running=running, awardable=not running and not award.open_objections)
 
 
 # --- eligible and not awarded ---------------------------------------------------------------------------------------
@@ -146,7 +148,7 @@ def eligible(
     """
     with _held(queries, honor, year, axes) as held:
         kind, upto = held.kind(honor, year), axes.valid_at or today
-        last = last_awards(queries.awards.at(held.position).values(), honor, kind.year)
+        last = last_awards(queries.awards.at(held.position).values(), honor, kind.year, held.merged)
         reached = held.reached(honor, kind.year, upto)
         found = [one for one in reached if not (one.name in last and last[one.name].state == "awarded")]
         chosen, following = (page or Page()).of(found, lambda one: one.name)
@@ -171,14 +173,16 @@ def _held(queries: Queries, honor: str, year: int | None, axes: Axes) -> Iterato
         yield held
 
 
-def last_awards(known: Iterable[Award], honor: str, year: int | None) -> dict[str, Award]:
-    """Return the award of an honour by recipient: the one that stands, else the last that was announced."""
+def last_awards(known: Iterable[Award], honor: str, year: int | None, merged: Mapping[str, str]) -> dict[str, Award]:
+    """Return the award of an honour by who holds it: the one conferred, else the one on its way, else the last that was
+    announced. One person may have several that stand, announced for numbers that were merged later.
+    """
     found: dict[str, Award] = {}
     for award in known:
         if (award.honor, award.year) == (honor, year):
-            before = found.get(award.recipient)
-            if before is None or award.stands or not before.stands:
-                found[award.recipient] = award
+            before = found.get(award.holder(merged), award)
+            if (award.state == "awarded", award.stands) >= (before.state == "awarded", before.stands):
+                found[award.holder(merged)] = award
     return found
 
 
@@ -203,13 +207,14 @@ def undercut(queries: Queries, log: Log, axes: Axes, wanted: Wanted, page: Page)
     with honors_held(queries, replace(axes, valid_at=None)) as held:
         known = queries.awards.at(held.position).values()
         given = [award for award in known if award.state == "awarded" and _given_by(award, axes.valid_at)]
-        given = [award for award in given if wanted.has(award)]
+        given = [award for award in given if wanted.has(award, held.merged)]
         found = findings(held, given)
         chosen, following = page.of(found, lambda one: one.award.award)
-        used = held.opened.rules
+        used, merged = held.opened.rules, held.merged
         basis = _dated(held.opened.basis, axes)
     # Why is told one by one, from the log's streams, at the position of the list: for that no snapshot is held open.
-    told_why = [_undercut(queries, log, one, Now(Position(basis.known_at), used)) for one in chosen]
+    now = Now(Position(basis.known_at), used)
+    told_why = [_undercut(told(one.award, merged), one, causes(queries, log, one.award, now)) for one in chosen]
     return UndercutAwards(
         **dict(basis), awards_in_all=len(given), count=len(found), undercut=told_why, next_after=following
     )
@@ -224,7 +229,7 @@ def findings(held: HonorsHeld, given: Sequence[Award]) -> list[Finding]:
 def _undercut_thresholds(held: HonorsHeld, given: Sequence[Award]) -> Iterable[Finding]:
     """Yield awards of thresholds that were not reached on the day they were given on, by what holds now."""
     judged = [award for award in given if award.year is None and _can_be_judged(held, award)]
-    days = held.days([(award.recipient, award.honor) for award in judged])
+    days = held.days([(award.holder(held.merged), award.honor) for award in judged])
     for award, day in zip(judged, days, strict=True):
         if day is None or (award.awarded_on and day > award.awarded_on):
             yield Finding(award, "lost" if day is None else "later", day, None)
@@ -250,16 +255,15 @@ def _undercut_rankings(held: HonorsHeld, given: Sequence[Award]) -> Iterable[Fin
     for (honor, year), of_year in of_years.items():
         placed = {one.name for one in held.placed(honor, year) or ()}
         for award in of_year:
-            if award.recipient not in placed:
-                rank, _ = held.standing(honor, year, award.recipient)
+            if (holder := award.holder(held.merged)) not in placed:
+                rank, _ = held.standing(honor, year, holder)
                 yield Finding(award, "lost" if rank is None else "behind", None, rank)
 
 
-def _undercut(queries: Queries, log: Log, one: Finding, now: Now) -> Undercut:
-    why = causes(queries, log, one.award, now)
+def _undercut(award: AwardTold, one: Finding, why: Causes) -> Undercut:
     evidence = one.award.awarded
     return Undercut(
-        **dict(told(one.award)),
+        **dict(award),
         kind=one.kind,
         reached_on_now=one.reached_on,
         rank_now=one.rank,
@@ -291,7 +295,7 @@ def as_given(queries: Queries, log: Log, name: str, axes: Axes) -> AsGiven:
     Raises:
         UnknownNameError: no such award was announced, or nobody knew the recipient then. NoRulesError
     """
-    _, known = _known(queries, axes)
+    _, known, merged = _known(queries, axes)
     award = _one(known, name)
     then = axes_of_evidence(log, award)
     hours, place = None, None
@@ -311,7 +315,7 @@ def as_given(queries: Queries, log: Log, name: str, axes: Axes) -> AsGiven:
     found = Evidence(rules_version, basis.known_at, minutes, reached_on, rank)
     return AsGiven(
         **{field: getattr(basis, field) for field in Basis.model_fields},
-        award=told(award),
+        award=told(award, merged),
         evidence=_evidence(evidence),
         found=_evidence(found),
         agrees=None if evidence is None else _agree(evidence, found),
@@ -329,12 +333,14 @@ def _agree(named: Evidence, found: Evidence) -> bool:
 # --- parts ----------------------------------------------------------------------------------------------------------
 
 
-def told(award: Award) -> AwardTold:
-    """Return an award as readers get it."""
+def told(award: Award, merged: Mapping[str, str]) -> AwardTold:
+    """Return an award as readers get it. `merged`: as which number each merged one goes on."""
+    holder = award.holder(merged)
     return AwardTold(
         award=award.award,
         honor=award.honor,
         volunteer=award.volunteer,
+        goes_on_as=None if holder == award.recipient else holder,
         project=award.project,
         year=award.year,
         state=award.state,
@@ -370,10 +376,11 @@ def _one(known: Mapping[str, Award], name: str) -> Award:
     return known[name]
 
 
-def _known(queries: Queries, axes: Axes) -> tuple[Basis, Mapping[str, Award]]:
-    """Return the basis of an answer that no rule decides, and the awards known then."""
+def _known(queries: Queries, axes: Axes) -> tuple[Basis, Mapping[str, Award], Mapping[str, str]]:
+    """Return the basis of an answer that no rule decides, the awards known then, and as what merged numbers went on."""
     basis, _ = queries.used(axes)
-    return basis, queries.awards.at(Position(basis.known_at))
+    known_at = Position(basis.known_at)
+    return basis, queries.awards.at(known_at), queries.merged(known_at)
 
 
 def _given_by(award: Award, valid_at: date | None) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
@@ -61,9 +61,13 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class HonorsHeld:
-    """What holds of honours in one snapshot. `position`: what is known, at most what the read models have seen."""
+    """What holds of honours in one snapshot. `position`: what is known, at most what the read models have seen.
+
+    All names are those under which rows stand: of a volunteer, the number that goes on. `merged` leads there.
+    """
 
     opened: Opened
+    merged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def timeline(self) -> RuleTimeline:
@@ -122,11 +126,10 @@ class HonorsHeld:
                 for place, day in connection.execute(_query(_DAYS, schema), columns):
                     found[place - 1] = day
             case Rows() as rows:
-                wanted = {pair: place for place, pair in enumerate(asked)}
+                wanted = set(asked)
                 pairs = zip(rows.standing_volunteer, rows.standing_honor, rows.standings[:, 0].tolist(), strict=True)
-                for name, honor, number in pairs:
-                    if (name, honor) in wanted:
-                        found[wanted[name, honor]] = day_of_number(number)
+                days = {(name, honor): number for name, honor, number in pairs if (name, honor) in wanted}
+                found = [day_of_number(days[pair]) if pair in days else None for pair in asked]
         return found
 
     def placed(self, honor: str, year: int) -> list[Ranked] | None:
@@ -151,7 +154,7 @@ class HonorsHeld:
 def honors_held(queries: Queries, axes: Axes, year: int | None = None) -> Iterator[HonorsHeld]:
     """Open one snapshot for reports about honours; replay where rows cannot answer."""
     with opened(queries, axes, year) as reading:
-        yield HonorsHeld(reading)
+        yield HonorsHeld(reading, queries.merged(Position(reading.basis.known_at)))
 
 
 def _reached_rows(rows: Rows, honor: str, upto: date) -> list[tuple[str, date, int]]:

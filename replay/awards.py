@@ -77,6 +77,18 @@ class Award(NamedTuple):
         """Whom it is for: a volunteer number, or a project's id."""
         return self.volunteer or self.project or ""
 
+    def holder(self, merged: Mapping[str, str]) -> str:
+        """Who it is for today: a project's id, or the number that a volunteer goes on as.
+
+        Args:
+            merged: as which number each merged one goes on.
+        """
+        return merged.get(self.volunteer, self.volunteer) if self.volunteer else self.recipient
+
+    def notice_runs(self, on: date) -> bool:
+        """Tell whether its notice still runs on a day."""
+        return self.notice_until is not None and on <= self.notice_until
+
     @property
     def open_objections(self) -> list[Objection]:
         """Those nobody has settled."""

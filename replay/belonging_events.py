@@ -121,7 +121,7 @@ def places_of(recorded: Iterable[Recorded]) -> Places:
 
 
 def read_members(connection: Connection[Any], tree: Tree, until: Position) -> dict[str, list[Membership]]:
-    """Read everybody's memberships as known at a position."""
+    """Read the memberships of every volunteer number as known at a position."""
     histories: defaultdict[str, list[Said]] = defaultdict(list)
     for volunteer, topic, organisation, day in connection.execute(_statement(_GET_MEMBERS, _OF_MEMBERS), (until,)):
         histories[volunteer].append(Said(_OF_MEMBERS[topic], date.fromisoformat(day), organisation))

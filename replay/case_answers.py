@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from replay.answers import Answer, Basis, Linked
+from replay.answers import Answer, Basis, Linked, only_if_said
 
 DisputeState = Literal["open", "answered", "settled"]
 RequestState = Literal["open", "approved", "declined", "withdrawn"]
@@ -89,7 +89,7 @@ class MinutesChange(Answer):
 class RecordAct(Linked):
     """An act on a volunteer's record. `before` and `after` hold the fields it changed, or what it says alone.
 
-    `minutes` is told of acts that can change hours.
+    `minutes` is told of acts that can change hours. `volunteer`: the number it is about, of a person who has several.
     """
 
     position: int
@@ -99,6 +99,7 @@ class RecordAct(Linked):
     by: str
     approved_by: str | None
     imported: bool
+    volunteer: str | None = only_if_said()
     shift: UUID | None
     reason: str | None
     text: str | None

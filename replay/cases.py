@@ -167,6 +167,12 @@ def read_requests(
     return _pages(reader, ActRequested.TOPIC, ends, after, limit, request_of)
 
 
+def requests_of(reader: CaseReader, histories: Iterable[History]) -> list[ActRequest]:
+    """Return the requests among some streams, in the order in which they were made; without what people wrote."""
+    found = [_request(reader, history, {}) for history in histories if isinstance(history[0][1], ActRequested)]
+    return sorted(found, key=lambda request: request.asked.position)
+
+
 def _request(reader: CaseReader, history: History, texts: Mapping[str, str]) -> ActRequest:
     (position, asked), *rest = history
     if not isinstance(asked, ActRequested):

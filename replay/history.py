@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 from typing import NamedTuple
-from uuid import UUID
 
 import numpy as np
 from pydantic import JsonValue
@@ -71,11 +70,10 @@ def volunteer_acts(
 
 def _steps(reader: CaseReader, known: Known) -> Iterator[_Step]:
     """Yield all acts; streams that hold nothing but scans are not even decoded."""
-    shifts = known.circle.tables.columns
-    ids = [UUID(int=high << 64 | low) for high, low in zip(shifts.high.tolist(), shifts.low.tolist(), strict=True)]
-    streams = [shift_stream(known.volunteer, shift) for shift in ids]
-    streams += [stream(kind, known.volunteer) for kind in ("volunteer", "opening-balance")]
-    streams += reader.log.streams_about(known.volunteer)
+    streams = [shift_stream(one.volunteer, one.shift) for one in known.circle.tables.shifts]
+    for volunteer in known.circle.persons:
+        streams += [stream(kind, volunteer) for kind in ("volunteer", "opening-balance")]
+        streams += reader.log.streams_about(volunteer)
     for recorded in reader.log.read_streams(streams, until=reader.known_at).values():
         if all(map(_is_plain_scan, recorded)):
             continue
@@ -100,6 +98,7 @@ def _told(reader: CaseReader, step: _Step, texts: Mapping[str, str], minutes: _M
         by=event.by,
         approved_by=event.approved_by,
         imported=event.imported,
+        volunteer=minutes.known.recorded_under(getattr(event, "volunteer", None) or minutes.known.volunteer),
         shift=event.shift if isinstance(event, ShiftEvent) else None,
         reason=getattr(event, "reason", None) or getattr(event, "evidence", None),
         text=texts.get(getattr(event, "note", None) or ""),
@@ -184,7 +183,7 @@ class _Minutes:
 
     def __init__(self, reader: CaseReader, known: Known, axes: Axes) -> None:
         self._reader = reader
-        self._known = known
+        self.known = known
         self._axes = axes
         columns = known.circle.tables.columns.columns
         self._check_in = columns.check_in.astype(np.int64)
@@ -201,20 +200,22 @@ class _Minutes:
             case ShiftEvent():
                 instants = [resolve(events).check_in for events in (step.before, [*step.before, event])]
                 found = [one for one in instants if one is not None]
-                return self._change(step.position, self._around(found), {self._day(one) for one in found})
+                return self._change(
+                    step.position, event.volunteer, self._around(found), {self._day(one) for one in found}
+                )
             case DayCapEvent():
                 noon = int(datetime.combine(event.day, time(12), UTC).timestamp())
-                return self._change(step.position, self._around([noon]), {day_number(event.day)})
+                return self._change(step.position, event.volunteer, self._around([noon]), {day_number(event.day)})
             case OpeningBalanceEvent():
-                return self._change(step.position, self._known.circle, set())
+                return self._change(step.position, event.volunteer, self.known.circle, set())
             case _:
                 return None
 
     def _day(self, instant: int) -> int:
         return day_number(self._reader.local(instant).date())
 
-    def _change(self, position: Position, circle: Circle, about: set[int]) -> MinutesChange | None:
-        before, after = (self._credited(circle, Position(position - ago)) for ago in (1, 0))
+    def _change(self, position: Position, number: str, circle: Circle, about: set[int]) -> MinutesChange | None:
+        before, after = (self._credited(circle, Position(position - ago), number) for ago in (1, 0))
         days = {day for day in before | after if before[day] != after[day]} | about
         if not days:  # a check-out whose check-in is not known, for one
             return None
@@ -229,22 +230,22 @@ class _Minutes:
 
     def _around(self, instants: Sequence[int]) -> Circle:
         """Return the volunteer with the shifts that have to do with these instants."""
-        reach = reach_seconds(self._known.timeline)
+        reach = reach_seconds(self.known.timeline)
         near = self._anywhere.copy()
         for instant in instants:
             near |= np.abs(self._check_in - instant) <= reach
-        now = self._known.circle
-        return Circle(now.persons, now.tables.columns.where(near), now.kinds)
+        now = self.known.circle
+        return Circle(now.persons, now.tables.columns.where(near), now.kinds, merges=now.merges)
 
-    def _credited(self, now: Circle, position: Position) -> Counter[int]:
-        """Return the credited minutes of each day, and on its own day an opening balance."""
-        known, until = self._known, self._axes.valid_until
+    def _credited(self, now: Circle, position: Position, number: str) -> Counter[int]:
+        """Return the credited minutes of each day of who had a number then, and opening balances on their own days."""
+        known, until = self.known, self._axes.valid_until
         circle = circle_known_at(self._reader.log, now, position, known.timeline)
-        pieces = circle.tables.pieces(known.volunteer, known.timeline)
+        pieces = circle.tables.pieces(number, known.timeline)
         credited: Counter[int] = Counter()
         for day, minutes in pieces[pieces[:, DAY] <= until][:, [DAY, CREDITED]].tolist():
             credited[day] += minutes
-        person = circle.persons[known.volunteer]
-        if person.opening_day <= until and person.opening_day != NO_DAY:
-            credited[person.opening_day] += person.opening_minutes
+        for person in circle.alone(number).persons.values():
+            if person.opening_day <= until and person.opening_day != NO_DAY:
+                credited[person.opening_day] += person.opening_minutes
         return credited

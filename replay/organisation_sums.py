@@ -18,7 +18,7 @@ from ledger.database import Database
 from ledger.names import Position
 from projections.belonging import Placed, add_up, spans_of
 from projections.facts import Facts
-from projections.organisations import Book, Group, Led, Membership, belonging_of
+from projections.organisations import Book, Group, Led, Membership, belonging_of, of_persons
 from projections.rule_table import rule_table
 from projections.rules import RuleTimeline
 from projections.schema import Longs
@@ -88,7 +88,7 @@ def sums_of(
     *,
     threads: int = 1,
 ) -> Sums:
-    """Add up what belongs to organisations; `members`: everybody's memberships, where it is about them."""
+    """Add up what belongs to organisations; `members`: the memberships of every number, where it is about them."""
     book = Book(places.tree)
     if what == "members":
         placed = _members(book, facts, members)
@@ -124,5 +124,8 @@ def _belonging(led: Led) -> list[tuple[date, frozenset[str]]]:
 
 
 def _members(book: Book, facts: Facts, members: dict[str, list[Membership]]) -> Placed:
-    spans = book.spans(facts.volunteers.texts(), {name: belonging_of(found) for name, found in members.items()})
+    names, goes_on = facts.volunteers.texts(), facts.goes_on()
+    merged = {} if goes_on is None else {names[one]: names[into] for one, into in enumerate(goes_on) if one != into}
+    of_each = of_persons(members, merged).items()
+    spans = book.spans(names, {name: belonging_of(found) for name, found in of_each})
     return Placed(_NOWHERE, _NOWHERE, spans, book.routes(), book.no_route, members=True)

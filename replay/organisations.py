@@ -22,6 +22,7 @@ from projections.organisations import (
     Membership,
     Tree,
     leader_on,
+    of_persons,
 )
 from projections.rules import RuleTimeline
 from projections.schema import COUNTED, CREDITED, DAY, FIRST, RAW, ROW
@@ -87,6 +88,7 @@ def organisation(queries: Queries, database: Database, name: str, today: date, a
         tree = _known(places, name)
         members = read_members(connection, tree, known_at)
         basis = queries.basis(axes, rules, generation)
+    members = of_persons(members, queries.merged(known_at))
     stations, projects = places.leaders(rules.timeline())
     below = {other for other in tree.histories if name in tree.path(other, day)}
     of = [{each.organisation for each in found if each.since <= day < each.until} for found in members.values()]
@@ -268,7 +270,8 @@ def members(
     with queries.snapshot() as (connection, generation):
         known_at, rules = position_known(axes, generation), rules_used(database.log, axes, generation)
         tree = _known(read_places(connection, known_at), name)
-        found = _memberships(tree, name, read_members(connection, tree, known_at), wanted.year)
+        everybody = of_persons(read_members(connection, tree, known_at), queries.merged(known_at))
+        found = _memberships(tree, name, everybody, wanted.year)
         names = sorted(found)
         begin = bisect_right(names, after) if after is not None else 0
         page = names[begin : begin + limit]

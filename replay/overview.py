@@ -1,12 +1,11 @@
 """A volunteer's own view, under any axes: made of the same kernels and events as every other answer.
 
-What else may be pending (requests that wait for approval, honours that were announced) belongs into `_pending`. Nothing
-here writes.
+Nothing here writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -32,8 +31,20 @@ from projections.schema import (
     Ints,
 )
 from replay.answers import HonorReached, VolunteerHours
+from replay.awards import Award, fold
 from replay.belonging_events import read_places
-from replay.overview_answers import MembershipShown, Overview, Pending, PendingShift, PlaceHours, Progress
+from replay.case_answers import ActRequest
+from replay.cases import CaseReader, requests_of
+from replay.overview_answers import (
+    MembershipShown,
+    Overview,
+    Pending,
+    PendingHonor,
+    PendingRequest,
+    PendingShift,
+    PlaceHours,
+    Progress,
+)
 from replay.reading import Axes, Known, history_of, read_volunteer
 from replay.touched import Shift, person_of
 from replay.traces import is_scanned
@@ -53,6 +64,7 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
     with database.pool.connection() as connection:
         tree = read_places(connection, Position(known.position)).tree
     tables = known.circle.tables
+    reader = CaseReader(database.log, known.position, known.timeline.time_zone)
     pieces = tables.pieces(volunteer, known.timeline)
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
     rows = tables.table.rows[pieces[:, ROW]]
@@ -69,7 +81,7 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
         projects=_places(pieces, tables.table.project[pieces[:, ROW]], rows, tables.project_names.texts()),
         honors=reached,
         progress=list(_progress(known, hours, reached, day)),
-        pending=_pending(tables.shifts),
+        pending=_pending(known, reader, day),
         memberships=[
             MembershipShown(
                 organisation=one.organisation, since=one.since, until=None if one.until == date.max else one.until
@@ -149,19 +161,50 @@ def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, r
 # --- what is pending ------------------------------------------------------------------------------------------------
 
 
-def _pending(shifts: Iterable[Shift]) -> Pending:
-    """Return the shifts that wait for something, the latest first."""
-    standing = [shift for shift in shifts if not shift.flags & VOID]
+def _pending(known: Known, reader: CaseReader, day: date) -> Pending:
+    """Return what waits for something: shifts, the latest first; requests and honours in order of their positions."""
+    standing = [shift for shift in known.circle.tables.shifts if not shift.flags & VOID]
     standing.sort(key=lambda shift: (shift.check_in or 0, shift.shift.int), reverse=True)
+    about = {stream for number in known.circle.persons for stream in reader.log.streams_about(number)}
+    histories = sorted((one for one in reader.histories(about).values() if one), key=lambda one: one[0][0])
     return Pending(
-        open_shifts=[_shift(shift) for shift in standing if shift.check_in and not shift.check_out],
-        disputes=[_shift(shift) for shift in standing if shift.flags & IN_DISPUTE],
+        open_shifts=[_shift(known, shift) for shift in standing if shift.check_in and not shift.check_out],
+        disputes=[_shift(known, shift) for shift in standing if shift.flags & IN_DISPUTE],
+        requests=[_request(one) for one in requests_of(reader, histories) if one.state == "open"],
+        honors=[
+            _honor(award, day)
+            for award in fold({}, (event for history in histories for _, event in history)).values()
+            if award.state in {"announced", "objected"}
+        ],
     )
 
 
-def _shift(shift: Shift) -> PendingShift:
+def _request(one: ActRequest) -> PendingRequest:
+    return PendingRequest(
+        request=one.request,
+        volunteer=one.volunteer or "",
+        act=one.act,
+        asked_at=one.asked.at,
+        position=one.asked.position,
+    )
+
+
+def _honor(award: Award, day: date) -> PendingHonor:
+    return PendingHonor(
+        award=award.award,
+        honor=award.honor,
+        volunteer=award.recipient,
+        year=award.year,
+        notice_until=award.notice_until,
+        running=award.notice_runs(day),
+        open_objections=len(award.open_objections),
+    )
+
+
+def _shift(known: Known, shift: Shift) -> PendingShift:
     return PendingShift(
         shift=shift.shift,
+        volunteer=known.recorded_under(shift.volunteer),
         station=shift.station,
         check_in=_instant(shift.check_in),
         check_out=_instant(shift.check_out),

@@ -44,13 +44,42 @@ class Progress(Linked):
 
 
 class PendingShift(Linked):
-    """A shift that waits for something: its check-out, or the settling of a dispute."""
+    """A shift that waits for something: its check-out, or the settling of a dispute.
+
+    `volunteer`: the number under which it was recorded, of a person who has several.
+    """
 
     shift: UUID
+    volunteer: str | None = only_if_said()
     station: str | None
     check_in: datetime | None
     check_out: datetime | None
     grade: Grade
+
+
+class PendingRequest(Linked):
+    """An act about the person that waits for another's approval; `volunteer`: the number that it names."""
+
+    request: str
+    volunteer: str
+    act: str
+    asked_at: datetime
+    position: int
+
+
+class PendingHonor(Linked):
+    """An honour that was announced, and is neither awarded nor ended; `volunteer`: the number that it names.
+
+    `running`: whether its notice runs on the day. `open_objections`: how many are in its way.
+    """
+
+    award: str
+    honor: str
+    volunteer: str
+    year: int | None
+    notice_until: date | None
+    running: bool
+    open_objections: int
 
 
 class Pending(Linked):
@@ -58,6 +87,8 @@ class Pending(Linked):
 
     open_shifts: list[PendingShift]
     disputes: list[PendingShift]
+    requests: list[PendingRequest]
+    honors: list[PendingHonor]
 
 
 class MembershipShown(Linked):

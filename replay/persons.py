@@ -47,6 +47,12 @@ def read_merges(connection: Connection[Any], numbers: Iterable[str]) -> dict[Pai
     return merges
 
 
+def read_all_merges(connection: Connection[Any]) -> dict[Pair, bool]:
+    """Read every pair that was ever merged."""
+    found = connection.execute("SELECT volunteer, into_number, stands FROM replay.merges").fetchall()
+    return {(volunteer, into): stands for volunteer, into, stands in found}
+
+
 def write_merges(connection: Connection[Any], merges: Merges) -> None:
     """Record pairs, in the caller's transaction."""
     if merges:
@@ -101,6 +107,12 @@ def ends(numbers: Iterable[str], merges: Merges) -> list[str]:
 def goes_on_as(number: str, merges: Merges) -> str:
     """Return the number that this one goes on as in the end."""
     return ends([number], merges)[0]
+
+
+def merged_numbers(merges: Merges) -> dict[str, str]:
+    """Return every number that does not go on as itself, and the one it goes on as in the end."""
+    numbers = [volunteer for volunteer, _ in standing(merges)]
+    return dict(zip(numbers, ends(numbers, merges), strict=True))
 
 
 def merges_known_at(log: Log, merges: Merges, known_at: Position) -> dict[Pair, bool]:

@@ -223,6 +223,10 @@ class Queries:
         """Return the number under which the rows of a volunteer stand, as known at a position."""
         return reading.number_going_on(self._database, volunteer, known_at)
 
+    def merged(self, known_at: Position) -> dict[str, str]:
+        """Return every number that did not go on as itself at a position, and the one it went on as in the end."""
+        return reading.merged_known_at(self._database, known_at)
+
     def basis(self, axes: Axes, rules: Rules, generation: store.Generation) -> answers.Basis:
         """Return what every answer repeats."""
         return basis_of(axes, rules, generation)

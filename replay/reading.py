@@ -26,7 +26,16 @@ from projections.calendar import day_number
 from projections.rules import RuleTimeline
 from projections.schema import DAY, NO_DAY
 from replay import answers, store
-from replay.persons import Pair, goes_on_as, merge_events, merges_known_at, read_merges, standing
+from replay.persons import (
+    Pair,
+    goes_on_as,
+    merge_events,
+    merged_numbers,
+    merges_known_at,
+    read_all_merges,
+    read_merges,
+    standing,
+)
 from replay.published import Rules, published_rules
 from replay.shift_columns import ShiftNames, Shifts
 from replay.touched import Circle, Person, decoded, in_log_order, kind_of, person_of, read_circle, resolve_streams
@@ -203,6 +212,15 @@ def number_going_on(database: Database, volunteer: str, known_at: Position) -> s
     with snapshot(database) as (connection, _):
         merges = read_merges(connection, [volunteer])
     return goes_on_as(volunteer, merges_known_at(database.log, merges, known_at))
+
+
+def merged_known_at(database: Database, known_at: Position) -> dict[str, str]:
+    """Return every number that did not go on as itself at a position that rows have reached, and as which it did."""
+    with snapshot(database) as (connection, generation):
+        merges = read_all_merges(connection)
+    if known_at < generation.position:
+        merges = merges_known_at(database.log, merges, known_at)
+    return merged_numbers(merges)
 
 
 def history_of(log: Log, known: Known) -> list[tuple[Position, Event]]:

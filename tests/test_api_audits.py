@@ -87,6 +87,22 @@ def test_hours_typed_in_one_go_are_found_in_four_ways(served: Served, sold: dict
     assert told["thresholds"]["burst_entries_min"] == 5
 
 
+def test_who_enters_most_of_a_person_s_shifts_is_found_whatever_numbers_they_name(served: Served) -> None:
+    old, new = served.volunteer(), served.volunteer()
+    for number, volunteer in enumerate((old, new) * 5):
+        enter(served.ledger, volunteer, date(YEAR, 6, 1) + timedelta(days=number), "person:clerk-8")
+    before = served.ledger.log.head()
+    said: dict[str, Any] = {"volunteer": old, "into": new, "reason": "two-cards"}
+    assert served.command("merge-volunteer", Role.CORRECTOR, **said).status_code == 201
+    for volunteer in (old, new):
+        (one,) = found(served, volunteer=volunteer, kind="same-person")["anomalies"]
+        assert (one["volunteer"], one["actor"], one["shift_count"]) == (new, "person:clerk-8", 10)
+        assert {shift["volunteer"] for shift in one["shifts"]} == {old, new}
+        assert found(served, volunteer=volunteer)["counts"]["late-entry"] == 10
+        then = found(served, volunteer=volunteer, known_at=before)["counts"]
+        assert (then["same-person"], then["late-entry"]) == (0, 5)
+
+
 def test_what_was_imported_is_nobody_s_burst_and_never_late(served: Served) -> None:
     volunteer = served.volunteer()
     for day in range(10):

@@ -157,6 +157,27 @@ def test_members_who_move_in_the_middle_of_a_year_keep_the_past_where_it_was(tow
     assert shifts["trace"]["credited"] == 60
 
 
+def test_a_membership_is_the_person_s_whatever_number_served(town: Served) -> None:
+    assert town.command("register-volunteer", volunteer="V3", registered_on="2017-06-01").status_code == 201
+    serve(town, "V2", "2018-02-01", "S-none", 2)
+    serve(town, "V3", "2018-03-01", "S-none", 3)
+    before = town.ledger.log.head()
+    for number in ("V1", "V2"):
+        said: dict[str, Any] = {"volunteer": number, "into": "V3", "reason": "two-cards"}
+        assert town.command("merge-volunteer", **said).status_code == 201
+    north = ask(town, "/v1/organisations/north/members")
+    (row,) = north["rows"]
+    assert (row["credited_minutes"], row["shifts"], row["volunteers"]) == (300, 2, 1)
+    (member,) = north["members"]
+    assert (member["volunteer"], member["since"], member["credited_minutes"]) == ("V3", "2017-01-01", 300)
+    assert ask(town, "/v1/organisations/north")["members"] == 1
+    assert minutes(ask(town, "/v1/organisations/luohu/members")["rows"]) == {"2018": 300}
+    then = ask(town, "/v1/organisations/north/members", known_at=before)
+    assert [(one["volunteer"], one["credited_minutes"]) for one in then["members"]] == [("V1", 0), ("V2", 120)]
+    assert (then["rows"][0]["volunteers"], minutes(then["rows"])) == (1, {"2018": 120})
+    assert ask(town, "/v1/organisations/north", known_at=before)["members"] == 2
+
+
 def test_the_tree_is_told_as_it_stood_on_a_day(town: Served) -> None:
     move(town, "street", "south")
     ended = town.command("end-organisation", organisation="choir", ended_on="2018-09-01", reason="dissolved")

@@ -196,3 +196,18 @@ def test_two_moments_around_a_merge_are_told_apart_by_person(hours: CommandLine,
     assert rows == [("V2", "V1", "180"), ("V2", "V2", "120")]
     assert hours("rebuild").code == 0  # which is held to the log's own streams
     assert hours("status", "--deep").code == 0
+
+
+def test_the_history_of_a_record_holds_what_was_done_under_every_number(served: Served, pair: Pair) -> None:
+    about: dict[str, Any] = {"volunteer": pair.new, "shift": pair.new_shift, "reason": "checked"}
+    before = served.command("void-shift", Role.CORRECTOR, **about).json()["position"]
+    merged(served, pair)
+    about = {"volunteer": pair.old, "shift": pair.old_shift, "reason": "checked"}
+    last = served.command("void-shift", Role.CORRECTOR, **about).json()["position"]
+    for number in (pair.old, pair.new):
+        acts = served.get(f"/v1/volunteers/{number}/history", role=Role.AUDITOR, at_least=last).json()["acts"]
+        voids = [act for act in acts if act["topic"] == "shift-voided.v1"]
+        assert [(act["volunteer"], act["minutes"]["change"]) for act in voids] == [(pair.new, -180), (pair.old, -180)]
+        assert "volunteer-merged.v1" in {act["topic"] for act in acts}
+    then = served.get(f"/v1/volunteers/{pair.old}/history", role=Role.AUDITOR, known_at=before).json()["acts"]
+    assert [act["topic"] for act in then] == ["volunteer-registered.v1"]

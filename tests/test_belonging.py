@@ -46,6 +46,7 @@ from replay.belonging_events import Recorded, places_of
 from replay.organisation_sums import WHAT, Sums, What, sums_of
 from tests import oracle
 from tests.histories import Case, as_text, cases, make, noon, patiently, stamped
+from tests.test_persons import persons_of
 
 ORGANISATIONS = ("O1", "O2", "O3", "O4")
 Cells = dict[tuple[Group, int, int], tuple[int, ...]]
@@ -129,6 +130,7 @@ class Walker:
     def __init__(self, events: Sequence[Event], zone: str) -> None:
         self.events = events
         self.zone = ZoneInfo(zone)
+        self.merged = persons_of(events)
 
     def parent(self, organisation: str, day: date) -> str | None:
         best: tuple[date, str | None] | None = None
@@ -179,7 +181,11 @@ class Walker:
         owner = of_station or self.owner(ProjectLaunched, project, day)
         return [owner] if owner else []
 
-    def is_member(self, volunteer: str, organisation: str, day: date) -> bool:
+    def is_member(self, person: str, organisation: str, day: date) -> bool:
+        numbers = {person, *(number for number, into in self.merged.items() if into == person)}
+        return any(self.is_member_as(number, organisation, day) for number in numbers)
+
+    def is_member_as(self, volunteer: str, organisation: str, day: date) -> bool:
         """Play the days up to this one: on each, what was said of it, in log order."""
         said = [event for event in self.events if isinstance(event, VolunteerEvent) and event.volunteer == volunteer]
         member = away = False
@@ -217,15 +223,15 @@ class Walker:
 def walked(walker: Walker, pieces: Sequence[oracle.Piece], last: date, what: What) -> Cells:
     sums: defaultdict[tuple[Group, int, int], Counter[str]] = defaultdict(Counter)
     people: defaultdict[tuple[Group, int, int], set[str]] = defaultdict(set)
-    began = {piece.shift: piece.day for piece in pieces if piece.first}
+    began = {(piece.volunteer, piece.shift): piece.day for piece in pieces if piece.first}
     for piece in pieces:
         if piece.day > last:
             continue
         if what == "members":
-            owners = [name for name in ORGANISATIONS if walker.is_member(piece.volunteer, name, piece.day)]
+            owners = [name for name in ORGANISATIONS if walker.is_member(piece.person, name, piece.day)]
             groups = walker.groups(owners, piece.day)
         else:
-            day = began[piece.shift]
+            day = began[piece.volunteer, piece.shift]
             groups = walker.groups(walker.owners(piece.station, piece.project, day, what), day)
         for group in groups:
             for month in (0, piece.day.month):
@@ -233,7 +239,7 @@ def walked(walker: Walker, pieces: Sequence[oracle.Piece], last: date, what: Wha
                 sums[cell] += Counter(raw=piece.raw, counted=piece.counted, credited=piece.credited)
                 sums[cell] += Counter(scanned=piece.credited * piece.scanned, shifts=piece.first)
                 if piece.first:
-                    people[cell].add(piece.volunteer)
+                    people[cell].add(piece.person)
     if what != "members":
         counts = {
             (event.station, event.project, event.day): event.people

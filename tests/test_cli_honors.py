@@ -46,6 +46,15 @@ def test_an_award_s_life_at_the_command_line(conferring: CommandLine, clock: Clo
     assert told.code == 0, told.err
     assert "star-1: 3 announced, 0 refused, 0 passed by" in told.out
     assert hours("honors", "notices").out.count("2018-12-11") == 3
+    asked = hours.data / "request.jsonl"
+    asked.write_text(
+        '{"specversion": "1.0", "id": "0", "source": "/desk", "type": "org.service-hours.request-act.v1", "data": '
+        f'{{"request": "r-1", "act": "void-shift", "fields": {{"volunteer": "{NEAR}", "shift": "{shift_id(1)}", '
+        '"reason": "spot-check"}}}'
+    )
+    assert hours("post", asked).code == 0
+    pending = hours("overview", NEAR).out
+    assert [said in pending for said in ("Waiting for approval", "r-1", "Announced", AWARD, "2018-12-11")] == [True] * 5
     assert "recorded at position" in hours("honors", "object", AWARD, "--reason", "hours-doubted", *OTHER).out
     assert "1: hours-doubted" in hours("honors", "notices").out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from hypothesis import given, settings
@@ -20,14 +20,15 @@ from replay.rankings import Opened
 from tests import oracle
 from tests.histories import Case, cases, patiently, ranked_timelines, register, rules, stamped, void
 from tests.replaying import as_rules, replayed
+from tests.test_persons import persons_of
 
 
 def held(events: Sequence[Event], timeline: RuleTimeline) -> HonorsHeld:
-    """Return what holds by the kernels."""
+    """Return what holds by the kernels, of persons by the merges that stand."""
     rules = as_rules(timeline)
     used = RulesUsed(name=timeline.name, version=rules.version, digest=rules.digest)
     basis = Basis(valid_at=None, known_at=len(events), rules=used, position=len(events))
-    return HonorsHeld(Opened(basis, rules, None, replayed(events, rules)))
+    return HonorsHeld(Opened(basis, rules, None, replayed(events, rules)), persons_of(events))
 
 
 def award(honor: str, name: str, awarded_on: date, year: int | None = None, *, of: str = "volunteers") -> Award:
@@ -95,13 +96,14 @@ def test_old_records_that_rest_on_no_rules_are_not_undercut_but_a_threshold_that
     assert [(one.award.honor, one.kind) for one in undercut] == [("dropped", "lost"), ("star", "lost")]
 
 
-def most_minutes(found: oracle.OracleResult, given_to: Award) -> int:
-    """Return all credited minutes of a volunteer dated up to the day of an award, however they were earned."""
-    opening = found.hours.get((given_to.recipient, 0))
+def most_minutes(found: oracle.OracleResult, given_to: Award, persons: Mapping[str, str]) -> int:
+    """Return all credited minutes of a person dated up to the day of an award, however they were earned."""
+    holder = given_to.holder(persons)
+    opening = found.hours.get((holder, 0))
     pieces = sum(
         piece.credited
         for piece in found.pieces
-        if piece.volunteer == given_to.recipient and piece.day <= (given_to.awarded_on or date.max)
+        if persons.get(piece.volunteer, piece.volunteer) == holder and piece.day <= (given_to.awarded_on or date.max)
     )
     return pieces + (opening.opening if opening else 0)
 
@@ -116,11 +118,11 @@ def test_an_award_is_undercut_exactly_when_the_oracle_finds_it_was_not_reached_o
     days = data.draw(st.integers(0, 40))
     standings = oracle.credit(before, timeline).standings
     given_then = [award(honor, name, day + timedelta(days=days)) for (name, honor), day in standings.items()]
-    found = oracle.credit(after, timeline)
+    found, persons = oracle.credit(after, timeline), persons_of(after)
     expected = {
-        one.award: (one.recipient, one.honor) in found.standings
+        one.award: (one.holder(persons), one.honor) in found.standings
         for one in given_then
-        if found.standings.get((one.recipient, one.honor), date.max) > (one.awarded_on or date.max)
+        if found.standings.get((one.holder(persons), one.honor), date.max) > (one.awarded_on or date.max)
     }
     undercut = findings(held(after, timeline), given_then)
     assert {one.award.award: one.kind == "later" for one in undercut} == expected
@@ -128,7 +130,7 @@ def test_an_award_is_undercut_exactly_when_the_oracle_finds_it_was_not_reached_o
     for honor in (honor for rule_set in timeline.rule_sets for honor in rule_set.honors):
         least[honor.id] = min(honor.credited_minutes_min, least.get(honor.id, honor.credited_minutes_min))
     for one in given_then:  # whatever the conditions: with fewer minutes than any rule set asks for it must show
-        if most_minutes(found, one) < least[one.honor]:
+        if most_minutes(found, one, persons) < least[one.honor]:
             assert one.award in expected
 
 
@@ -139,7 +141,7 @@ def test_a_ranking_s_award_is_undercut_exactly_when_the_oracle_finds_it_behind_t
 ) -> None:
     timeline = data.draw(ranked_timelines(case.timeline))
     before, after = data.draw(amended(case))
-    then, now = oracle.credit(before, timeline), oracle.credit(after, timeline)
+    then, now, persons = oracle.credit(before, timeline), oracle.credit(after, timeline), persons_of(after)
     given_then, expected = [], {}
     for year in sorted({year for _, year in then.hours if year} | {year for _, year, _ in then.projects}):
         for name, ranking in rankings_of(timeline, year).items():
@@ -149,7 +151,7 @@ def test_a_ranking_s_award_is_undercut_exactly_when_the_oracle_finds_it_behind_t
                     continue
                 one = award(name, who, date(year + 1, 1, 31), year, of=ranking.of)
                 given_then.append(one)
-                rank_now = ranks_now.get(who)
+                rank_now = ranks_now.get(one.holder(persons))
                 if rank_now is None or rank_now > ranking.places:
                     expected[one.award] = rank_now
     undercut = findings(held(after, timeline), given_then)
