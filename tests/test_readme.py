@@ -112,6 +112,10 @@ def test_a_corrector_asks_and_another_approves(shell: Shell, port: int) -> None:
     assert run_page(shell, (ROOT / "docs" / "corrections.md").read_text("utf-8"), port) > 12
 
 
+def test_a_year_in_luohu_can_be_walked_through(shell: Shell, port: int) -> None:
+    assert run_page(shell, (ROOT / "docs" / "luohu.md").read_text("utf-8"), port) > 40
+
+
 def test_make_run_prints_what_is_shown(shell: Shell, port: int) -> None:
     (shown,) = [step.output for step in steps(README) if step.command == "make run"]
     printed = shell.run("cat run.log").replace(str(port), "8000")
