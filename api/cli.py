@@ -634,6 +634,19 @@ def archive_copy(
 
 
 @app.command()
+def erase(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Erase a volunteer's personal data: the entry in the directory and what people wrote. The hours stay."""
+    from api.cli_erase import erase
+
+    erase(data_of(context), number, as_json=json)
+
+
+@app.command()
 def backup(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Where to: a folder that is not there yet.")],
