@@ -156,7 +156,7 @@ def test_honours_can_accept_scanned_minutes_alone_and_say_so(served: Served) -> 
         text = text.replace(old, new)
     headers = served.headers(Role.ANALYST) | {"Content-Type": "application/toml"}
     rules = served.client.post("/v1/rules/candidates", content=text.encode(), headers=headers).json()["digest"]
-    year, scanned, typed = 2013, served.volunteer(), served.volunteer()
+    year, scanned, typed = 2004, served.volunteer(), served.volunteer()
     for volunteer, hours in ((scanned, 6), (typed, 1)):
         served.served_shift(volunteer, f"{year}-03-01T09:00:00+08:00", f"{year}-03-01T{9 + hours:02d}:00:00+08:00")
     for day in range(2, 5):

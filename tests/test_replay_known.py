@@ -67,7 +67,7 @@ def test_a_volunteer_known_at_a_position_is_told_as_by_a_ledger_that_stopped_the
         history = [
             (Position(number), event)
             for number, event in enumerate(stopped, 1)
-            if isinstance(event, VolunteerEvent) and event.volunteer == volunteer
+            if isinstance(event, VolunteerEvent) and event.volunteer in then.circle.persons
         ]
         assert queries.volunteer_hours(volunteer, axes) == hours_of(then, axes, history).model_copy(update=whole)
         log = listed(stopped)
