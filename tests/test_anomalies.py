@@ -94,7 +94,7 @@ def test_over_the_cap_in_a_row_is_what_the_oracle_caps_day_after_day(case: Case,
     capped: dict[tuple[str, date], int] = defaultdict(int)
     for piece in credit(case.events, timeline).pieces:
         if piece.capped:
-            capped[piece.volunteer, piece.day] += piece.capped
+            capped[piece.person, piece.day] += piece.capped
     expected = set()
     for who, day in capped:
         if (who, day - timedelta(days=1)) not in capped:
