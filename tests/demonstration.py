@@ -1,4 +1,4 @@
-"""A running demonstration, a shell beside it, and pages whose commands are run there: fixtures of a module."""
+"""A running demonstration and a shell beside it: fixtures of a module (tests/test_readme.py, tests/test_pages.py)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme import Shell, agrees, steps
-
-ROOT = Path(__file__).parent.parent
+from tests.readme import ROOT, Shell
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +57,3 @@ def shell(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Shell
     finally:
         demonstration.send_signal(signal.SIGINT)
         demonstration.wait(60)
-
-
-def run_page(shell: Shell, page: str, port: int) -> int:
-    """Run the commands of a page; return how many there are."""
-    commands = [step for step in steps(page) if step.command != "make run"]
-    for command, shown in commands:
-        printed = shell.run(command.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
-        assert agrees(shown, printed), f"$ {command}\n{printed}\n--- shown:\n{shown}"
-    return len(commands)

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+ROOT = Path(__file__).parent.parent
 END = "-- end of output --"
 
 
@@ -71,3 +72,12 @@ class Shell:
     def close(self) -> None:
         """End the shell."""
         self._bash.communicate("exit\n")
+
+
+def run_page(shell: Shell, page: str, port: int) -> int:
+    """Run the commands of a page; return how many there are."""
+    commands = [step for step in steps(page) if step.command != "make run"]
+    for command, shown in commands:
+        printed = shell.run(command.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
+        assert agrees(shown, printed), f"$ {command}\n{printed}\n--- shown:\n{shown}"
+    return len(commands)

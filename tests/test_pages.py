@@ -6,8 +6,7 @@ They share one demonstration, in this order; the README and the pages about the 
 
 from __future__ import annotations
 
-from tests.demonstration import ROOT, run_page
-from tests.readme import Shell
+from tests.readme import ROOT, Shell, run_page
 
 pytest_plugins = ["tests.demonstration"]
 

@@ -7,8 +7,7 @@ import shutil
 
 import pytest
 
-from tests.demonstration import ROOT, run_page
-from tests.readme import Shell, agrees, steps
+from tests.readme import ROOT, Shell, agrees, run_page, steps
 
 pytest_plugins = ["tests.demonstration"]
 
