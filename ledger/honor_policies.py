@@ -6,13 +6,12 @@ a few keys and trusts the rest: a text was checked before it was published. It c
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
+from ledger.policies import content_of, local_day, zone_of
 from ledger.working_days import working_days_after
 
 NOTICE_WORKING_DAYS = 5
@@ -36,7 +35,7 @@ class HonorPolicies(NamedTuple):
 
     def day_of(self, instant: int) -> date:
         """Return the local day of an instant, in epoch seconds."""
-        return datetime.fromtimestamp(instant, ZoneInfo(self.zone) if self.zone else UTC).date()
+        return local_day(instant, self.zone)
 
     def notice_until(self, announced_at: int) -> date:
         """Return the last day of the public notice of an honour announced at an instant."""
@@ -49,10 +48,7 @@ NO_POLICIES = HonorPolicies(None, NOTICE_WORKING_DAYS, {})
 @lru_cache(maxsize=16)
 def honor_policies(text: str) -> HonorPolicies:
     """Read the policies of a timeline's text; one that is no TOML, which nobody could have replayed, has none."""
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return NO_POLICIES
+    content = content_of(text)
     honors: dict[str, NamedHonor] = {}
     for rule_set in content.get("rule_sets", ()):
         for threshold in rule_set.get("honors", ()):
@@ -60,7 +56,7 @@ def honor_policies(text: str) -> HonorPolicies:
         for ranking in rule_set.get("rankings", ()):
             _take(honors, ranking["id"], ranking["of"], ranking["credited_minutes_min"], ranking["places"])
     days: Any = content.get("public_notice", {}).get("working_days", NOTICE_WORKING_DAYS)
-    return HonorPolicies(content.get("time_zone"), days, honors)
+    return HonorPolicies(zone_of(content), days, honors)
 
 
 def _take(honors: dict[str, NamedHonor], name: str, of: str, least: int, places: int | None) -> None:

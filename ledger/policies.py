@@ -10,8 +10,8 @@ This module reads text that it is given, never the log, a clock or a file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -61,18 +61,17 @@ class Disputes(_Table):
 
 
 class Policies(NamedTuple):
-    """What the rules in force say about acts. `time_zone`: in which a dispute's day is told."""
+    """What the rules in force say about acts. `zone`: in which a dispute's day is told; None is UTC."""
 
     approvals: Approvals = Approvals()
     disputes: Disputes | None = None
-    time_zone: str = "UTC"
+    zone: str | None = None
 
     def due(self, opened_at: int) -> tuple[date, date] | None:
         """Return by which days a dispute opened at an instant is to be answered and settled, if the rules say."""
         if self.disputes is None:
             return None
-        opened = datetime.fromtimestamp(opened_at, UTC).astimezone(ZoneInfo(self.time_zone)).date()
-        terms = self.disputes
+        opened, terms = local_day(opened_at, self.zone), self.disputes
         return (
             working_days_after(opened, terms.answer_working_days),
             working_days_after(opened, terms.settle_working_days),
@@ -95,15 +94,34 @@ def policies_of(text: str) -> Policies:
     Whoever publishes rules checks them; of a text that could not be published by this version a table that cannot be
     read says nothing.
     """
-    try:
-        content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return NO_POLICIES
+    content = content_of(text)
     return Policies(
         _table(Approvals, content.get("approvals", {})) or Approvals(),
         _table(Disputes, content.get("disputes", {})),
-        _zone(content.get("time_zone")),
+        zone_of(content),
     )
+
+
+def content_of(text: str) -> dict[str, Any]:
+    """Return what a rule timeline's text says; nothing of one that is no TOML, which nobody could have replayed."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
+
+
+def zone_of(content: Mapping[str, Any]) -> str | None:
+    """Return the time zone that a rule timeline names, if there is such a zone."""
+    name = content.get("time_zone")
+    try:
+        return ZoneInfo(name).key if isinstance(name, str) else None
+    except (ZoneInfoNotFoundError, ValueError):
+        return None
+
+
+def local_day(instant: int, zone: str | None) -> date:
+    """Return the day of an instant, in epoch seconds, in a time zone; without one, in UTC."""
+    return datetime.fromtimestamp(instant, ZoneInfo(zone or "UTC")).date()
 
 
 T = TypeVar("T", bound=_Table)
@@ -114,10 +132,3 @@ def _table(model: type[T], content: Any) -> T | None:
         return model.model_validate(content)
     except ValidationError:
         return None
-
-
-def _zone(name: Any) -> str:
-    try:
-        return ZoneInfo(name).key if isinstance(name, str) else NO_POLICIES.time_zone
-    except (ZoneInfoNotFoundError, ValueError):
-        return NO_POLICIES.time_zone
