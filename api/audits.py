@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.access import Caller, Right
-from api.dependencies import ReadingHere, ServiceHere, alone, who_may
+from api.dependencies import ReadingHere, ServiceHere, replaying, who_may
 from api.links import Addresses, linked
 from api.periods import check_period
 from api.problems import problem
 from api.spot_check_files import as_csv
 from ledger.names import NAME_PATTERN, WrittenDay
 from projections.anomalies.findings import Kind
-from replay.anomalies import MARK_FORM, Asked, MarkError
+from replay.anomalies import MARK_FORM, Asked
 from replay.anomaly_answers import Anomalies, Anomaly
 from replay.answers import Grade
+from replay.reading import MarkError
 from replay.spot_checks import SEED_FORM, Draw, SampledShift, SpotCheck, Strata
 
 router = APIRouter(prefix="/v1", tags=["auditors"])
@@ -56,7 +56,7 @@ async def anomalies(
     reader, axes = service.ledger.queries.anomalies, reading.axes
     asked = Asked(kind, station, volunteer, actor, first, last)
     try:
-        found = await _replaying(request, lambda: reader.anomalies(axes, asked, limit, after))
+        found = await replaying(request, lambda: reader.anomalies(axes, asked, limit, after))
     except MarkError as error:
         raise problem("invalid", str(error), field="after") from None
     return AuditAddresses(axes).anomalies(found)
@@ -91,19 +91,13 @@ async def spot_check(
     """
     check_period(first, last)
     spot_checks, axes = service.ledger.queries.spot_checks, reading.axes
-    found = await _replaying(
+    found = await replaying(
         request, lambda: spot_checks.draw(Draw(seed, size, station, first, last, grade, strata), axes)
     )
     if CSV in request.headers.get("accept", ""):
         headers = {"Content-Disposition": f'attachment; filename="spot-check-{seed}.csv"'}
         return Response(as_csv(found, reading.rules.timeline().time_zone), media_type=CSV, headers=headers)
     return AuditAddresses(axes).sample(found)
-
-
-async def _replaying(request: Request, work: Callable[[], T]) -> T:
-    """Do what reads the whole archive: one at a time, and keeping no other reader waiting."""
-    request.state.turn.end()
-    return await alone(request, work)
 
 
 class AuditAddresses(Addresses):

@@ -9,9 +9,8 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
 
-from api.dependencies import ReadingHere, ServiceHere, alone, in_turn
+from api.dependencies import ReadingHere, ServiceHere, in_turn, replaying, today_of
 from api.links import Addresses, linked
-from api.periods import local_day
 from api.rankings import Year, of_year
 from ledger.names import AWARD_PATTERN, NAME_PATTERN, Position
 from replay import award_reports
@@ -82,8 +81,7 @@ async def as_given(request: Request, award: AwardName, service: ServiceHere, rea
     def read() -> AsGiven:
         return award_reports.as_given(queries, log, award, reading.axes)
 
-    request.state.turn.end()
-    found = await alone(request, read)
+    found = await replaying(request, read)
     then = Axes(None, Position(found.known_at), published_rules(log, version=found.rules.version))
     addresses = AwardAddresses(then)
     changes: dict[str, object] = {"award": addresses.award(found.award)}
@@ -99,7 +97,7 @@ def public_notices(
     """What is announced and neither awarded nor ended: until when, and which objections are open; as of today, or
     `valid_at`.
     """
-    today = local_day(service.ledger.clock(), reading.rules.timeline())
+    today = today_of(service, reading)
     found = award_reports.public_notices(service.ledger.queries, reading.axes, today, Page(limit, after))
     addresses = AwardAddresses(reading.axes)
     return found.model_copy(update={"notices": [addresses.award(one) for one in found.notices]})
@@ -144,7 +142,7 @@ async def eligible(
     Where it was announced, `award` and `state` say how far that is.
     """
     queries, axes = service.ledger.queries, reading.axes
-    today = local_day(service.ledger.clock(), reading.rules.timeline())
+    today = today_of(service, reading)
 
     def read() -> EligibleForHonor:
         return award_reports.eligible(queries, honor, year, today, axes, Page(limit, after))

@@ -10,9 +10,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from api.access import Caller, Right, Role, forbids_right
-from api.dependencies import CallerHere, ReadingHere, ServiceHere
+from api.dependencies import CallerHere, ReadingHere, ServiceHere, today_of
 from api.links import Addresses
-from api.periods import local_day
 from ledger.commands import ApprovableAct
 from ledger.names import NAME_PATTERN
 from replay.case_answers import ActRequests, Disputes, DisputeState, RequestState, VolunteerHistory
@@ -42,7 +41,7 @@ def disputes(
     """In the order in which they were opened. A dispute is overdue when it was not answered, or not settled, by the
     working day on which that was due: as of `valid_at`, by default today.
     """
-    today = reading.axes.valid_at or local_day(service.ledger.clock(), reading.rules.timeline())
+    today = reading.axes.valid_at or today_of(service, reading)
     asked = DisputesAsked(today, state, overdue, station, volunteer)
     found = service.ledger.queries.disputes(asked, reading.axes, after, limit, texts=may_read_texts(caller))
     return Addresses(reading.axes).disputes(found)

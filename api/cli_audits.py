@@ -7,15 +7,12 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from api.cli_read import AxisTexts, print_basis, reading
-from api.cli_show import Hours, day, out, print_json, print_table
+from api.cli_read import AxisTexts, print_basis, reading, timeline_used
+from api.cli_show import Hours, day, more, out, print_json, print_table
 from api.mistakes import Mistake
-from api.service import OpenLedger
 from api.spot_check_files import as_csv, how_drawn
 from projections.anomalies.findings import KINDS
-from projections.rules import RuleTimeline
 from replay.anomalies import Asked
-from replay.queries import Axes
 from replay.spot_checks import SEED_FORM, Draw
 
 Span = tuple[str | None, str | None]
@@ -50,7 +47,7 @@ def anomalies(
     late = ", ".join(f"{Hours(minutes)} {grade}" for grade, minutes in found.late_minutes.items())
     caption = f"all: {', '.join(told)}\nrecorded late: {late}"
     if found.next_after:
-        caption += f"\nmore: --after {found.next_after} --known-at {found.known_at}"
+        caption += f"\n{more(found.next_after)} --known-at {found.known_at}"
     print_table("Anomalies", ("day", "kind", "volunteer", "station", "by", "reason", "anomaly"), rows, caption)
     print_basis(found)
 
@@ -75,7 +72,7 @@ def spot_check(
     first, last = _days(span)
     draw = Draw(seed, size, station, first, last, grade, strata)  # type: ignore[arg-type] # both were looked at
     with reading(data, texts) as (ledger, axes):
-        found, timeline = ledger.queries.spot_checks.draw(draw, axes), _timeline(ledger, axes)
+        found, timeline = ledger.queries.spot_checks.draw(draw, axes), timeline_used(ledger, axes)
     if output is not None:
         output.write_text(as_csv(found, timeline.time_zone), "utf-8", newline="")
     if as_json:
@@ -109,7 +106,3 @@ def _days(span: Span) -> tuple[date | None, date | None]:
     if first and last and last < first:
         raise Mistake(f"--from {first} lies after --to {last}; swap them")
     return first, last
-
-
-def _timeline(ledger: OpenLedger, axes: Axes) -> RuleTimeline:
-    return axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()

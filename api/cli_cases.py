@@ -10,10 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
-from api.cli_read import AxisTexts, print_basis, reading
-from api.cli_show import Hours, print_json, print_table
+from api.cli_read import AxisTexts, print_basis, reading, today
+from api.cli_show import Hours, more, print_json, print_table
 from api.mistakes import Mistake
-from api.periods import local_day
 from replay.case_answers import DisputeState, RecordAct, RequestState, Said
 from replay.cases import DisputesAsked, RequestsAsked
 
@@ -36,9 +35,7 @@ def disputes(
     if state is not None and chosen is None:
         raise Mistake(f"--state {state} is no state of a dispute; write one of {', '.join(get_args(DisputeState))}")
     with reading(data, texts) as (ledger, axes):
-        timeline = axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
-        today = axes.valid_at or local_day(ledger.clock(), timeline)
-        asked = DisputesAsked(today, chosen, overdue or None, *about)
+        asked = DisputesAsked(axes.valid_at or today(ledger, axes), chosen, overdue or None, *about)
         found = ledger.queries.disputes(asked, axes, *page)
     if as_json:
         print_json(found)
@@ -69,7 +66,7 @@ def disputes(
         "outcome",
         "shift",
     )
-    print_table(f"Disputes on {found.today}", columns, rows, _more(found.next_after))
+    print_table(f"Disputes on {found.today}", columns, rows, more(found.next_after))
     print_basis(found)
 
 
@@ -97,7 +94,7 @@ def requests(
         for one in found.requests
     ]
     columns = ("request", "asked", "by", "text", "act", "what", "state", "decided by")
-    print_table("Requests", columns, rows, _more(found.next_after))
+    print_table("Requests", columns, rows, more(found.next_after))
     print_basis(found)
 
 
@@ -121,7 +118,7 @@ def history(data: Path, number: str, page: Page, texts: AxisTexts, *, as_json: b
         for act in found.acts
     ]
     columns = ("position", "recorded", "act", "by", "why", "what", "credited")
-    print_table(f"The record of volunteer {number}", columns, rows, _more(found.next_after))
+    print_table(f"The record of volunteer {number}", columns, rows, more(found.next_after))
     print_basis(found)
 
 
@@ -163,7 +160,3 @@ def _value(value: object) -> str:
 
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")
-
-
-def _more(next_after: int | None) -> str:
-    return f"more: --after {next_after}" if next_after else ""

@@ -14,11 +14,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
-from api.cli_read import AxisTexts, print_basis, reading
-from api.cli_show import Hours, day, out, print_json, print_table
+from api.cli_read import AxisTexts, print_basis, reading, today
+from api.cli_show import Hours, day, more, out, print_json, print_table
 from api.conferring import Conferred, conferred, orders_of
 from api.mistakes import Mistake
-from api.periods import local_day
 from api.problems import fault_of_refusal, fault_of_validation
 from api.service import OpenLedger, open_ledger
 from ledger.answers import Accepted, Terms
@@ -63,8 +62,7 @@ def announce(data: Path, recipients: Recipients, by: str, *, dry_run: bool, as_j
     wish = recipients.wish("--all-eligible")
     with open_ledger(data) as ledger:
         ledger.catch_up()
-        today = local_day(ledger.clock(), ledger.current_generation().timeline())
-        plan = plan_announcements(ledger.queries, wish, today)
+        plan = plan_announcements(ledger.queries, wish, today(ledger))
         return _give(ledger, plan, wish.honor, by, "announced", dry_run=dry_run, as_json=as_json)
 
 
@@ -73,8 +71,7 @@ def award(data: Path, recipients: Recipients, awarded_on: str | None, by: str, *
     wish, on = recipients.wish("--all-due"), day(awarded_on, "--awarded-on")
     with open_ledger(data) as ledger:
         ledger.catch_up()
-        today = local_day(ledger.clock(), ledger.current_generation().timeline())
-        plan = plan_awards(ledger.queries, wish, today, on)
+        plan = plan_awards(ledger.queries, wish, today(ledger), on)
         return _give(ledger, plan, wish.honor, by, "awarded", dry_run=dry_run, as_json=as_json)
 
 
@@ -152,7 +149,7 @@ def show_awards(
         return
     rows = [(*_award_cells(one), one.state, one.notice_until, one.awarded_on) for one in found.awards]
     columns = ("award", "honour", "for", "year", "state", "notice until", "awarded on")
-    print_table(f"{found.count} awards", columns, rows, _more(found.next_after))
+    print_table(f"{found.count} awards", columns, rows, more(found.next_after))
     print_basis(found)
 
 
@@ -165,15 +162,10 @@ def _recipient(award: AwardTold) -> str | None:
     return f"{named}, now {award.goes_on_as}" if award.goes_on_as else named
 
 
-def _more(after: str | None) -> str:
-    return f"more: --after {after}" if after else ""
-
-
 def show_notices(data: Path, page: tuple[int, str | None], texts: AxisTexts, *, as_json: bool) -> None:
     """Show the public notice list."""
     with reading(data, texts) as (ledger, axes):
-        today = local_day(ledger.clock(), ledger.current_generation().timeline())
-        found = award_reports.public_notices(ledger.queries, axes, today, Page(*page))
+        found = award_reports.public_notices(ledger.queries, axes, today(ledger), Page(*page))
     if as_json:
         print_json(found)
         return
@@ -187,7 +179,7 @@ def show_notices(data: Path, page: tuple[int, str | None], texts: AxisTexts, *, 
         for one in found.notices
     ]
     columns = ("award", "honour", "for", "year", "notice until", "notice", "open objections")
-    print_table(f"Public notices on {found.on}: {found.count}", columns, rows, _more(found.next_after))
+    print_table(f"Public notices on {found.on}: {found.count}", columns, rows, more(found.next_after))
     print_basis(found)
 
 
@@ -196,8 +188,7 @@ def show_eligible(
 ) -> None:
     """Show who has reached an honour and was not awarded it."""
     with reading(data, texts) as (ledger, axes):
-        today = local_day(ledger.clock(), ledger.current_generation().timeline())
-        found = award_reports.eligible(ledger.queries, honor, year, today, axes, Page(*page))
+        found = award_reports.eligible(ledger.queries, honor, year, today(ledger), axes, Page(*page))
     if as_json:
         print_json(found)
         return
@@ -209,7 +200,7 @@ def show_eligible(
     when = f"up to {found.reached_up_to}" if found.year is None else f"of {found.year}"
     title = f"{found.title} ({honor}) {when}: {found.count} eligible and not awarded"
     columns = (found.of.removesuffix("s"), reached, "credited", "state", "award")
-    print_table(title, columns, rows, _more(found.next_after))
+    print_table(title, columns, rows, more(found.next_after))
     print_basis(found)
 
 
@@ -237,7 +228,7 @@ def show_undercut(
     ]
     columns = ("award", "for", "awarded on", "evidence", "holds now", "finding", "because of")
     title = f"{found.count} of {found.awards_in_all} awards are undercut"
-    print_table(title, columns, rows, _more(found.next_after))
+    print_table(title, columns, rows, more(found.next_after))
     print_basis(found)
 
 

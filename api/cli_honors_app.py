@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from api.cli_options import Json, KnownAt, RulesUsed, ValidAt, data_of
+
 app = typer.Typer(help="Announce, object, settle, award and revoke honours; reports about them.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 By = Annotated[str, typer.Option(help="Who acts: person:NAME or system:NAME.")]
 Honor = Annotated[str, typer.Argument(help="A threshold's or a ranking's id.")]
 Award = Annotated[str, typer.Argument(help="The award's id.", metavar="AWARD")]
@@ -25,17 +25,7 @@ Text = Annotated[str | None, typer.Option(help="More about it; kept apart from t
 After = Annotated[str | None, typer.Option(help="Go on behind this one.")]
 OfHonor = Annotated[str | None, typer.Option(help="Only of this honour.")]
 For = Annotated[str | None, typer.Option("--for", help="Only for this volunteer or project.")]
-ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
-KnownAt = Annotated[str | None, typer.Option(help="Only what was known then: a position, or an instant with a zone.")]
-RulesUsed = Annotated[
-    str | None, typer.Option("--rules", help="A published version, a digest, or a TOML file to try out.")
-]
 KEEPER = "person:keeper"
-
-
-def _data(context: typer.Context) -> Path:
-    data: Path = context.obj
-    return data
 
 
 # --- acts -----------------------------------------------------------------------------------------------------------
@@ -61,7 +51,7 @@ def announce(
     from api.cli_honors import Recipients, announce
 
     recipients = Recipients(honor, volunteer, project, all_eligible, year, limit)
-    return announce(_data(context), recipients, by, dry_run=dry_run, as_json=json)
+    return announce(data_of(context), recipients, by, dry_run=dry_run, as_json=json)
 
 
 @app.command()
@@ -83,7 +73,7 @@ def award(
     from api.cli_honors import Recipients, award
 
     recipients = Recipients(honor, volunteer, project, all_due, year, limit)
-    return award(_data(context), recipients, awarded_on, by, dry_run=dry_run, as_json=json)
+    return award(data_of(context), recipients, awarded_on, by, dry_run=dry_run, as_json=json)
 
 
 @app.command("object")
@@ -94,7 +84,7 @@ def object_(
     from api.cli_honors import act
 
     body = {"award": award, "reason": reason, "text": text}
-    act(_data(context), "object-to-honor", body, by, as_json=json)
+    act(data_of(context), "object-to-honor", body, by, as_json=json)
 
 
 @app.command()
@@ -113,7 +103,7 @@ def settle(
     from api.cli_honors import act
 
     body = {"award": award, "objection": objection, "outcome": outcome, "reason": reason, "text": text}
-    act(_data(context), "settle-honor-objection", body, by, as_json=json)
+    act(data_of(context), "settle-honor-objection", body, by, as_json=json)
 
 
 @app.command()
@@ -121,7 +111,7 @@ def revoke(context: typer.Context, award: Award, *, reason: Reason, by: By = KEE
     """Take an honour back, whether it was awarded or only announced."""
     from api.cli_honors import act
 
-    act(_data(context), "revoke-honor", {"award": award, "reason": reason}, by, as_json=json)
+    act(data_of(context), "revoke-honor", {"award": award, "reason": reason}, by, as_json=json)
 
 
 # --- reports --------------------------------------------------------------------------------------------------------
@@ -148,7 +138,7 @@ def list_(
     from api.cli_honors import show_awards
 
     texts = (valid_at, known_at, rules)
-    show_awards(_data(context), (honor, year, recipient, state), (limit, after), texts, as_json=json)
+    show_awards(data_of(context), (honor, year, recipient, state), (limit, after), texts, as_json=json)
 
 
 @app.command()
@@ -166,7 +156,7 @@ def show(
     from api.cli_honors import show_as_given, show_life
 
     shown = show_as_given if as_given else show_life
-    shown(_data(context), award, (None, known_at, None), as_json=json)
+    shown(data_of(context), award, (None, known_at, None), as_json=json)
 
 
 @app.command()
@@ -182,7 +172,7 @@ def notices(
     """Show the public notice list: what is announced, until when, and open objections."""
     from api.cli_honors import show_notices
 
-    show_notices(_data(context), (limit, after), (valid_at, known_at, None), as_json=json)
+    show_notices(data_of(context), (limit, after), (valid_at, known_at, None), as_json=json)
 
 
 @app.command()
@@ -201,7 +191,7 @@ def eligible(
     """Show who has reached an honour and was not awarded it."""
     from api.cli_honors import show_eligible
 
-    show_eligible(_data(context), honor, year, (limit, after), (valid_at, known_at, rules), as_json=json)
+    show_eligible(data_of(context), honor, year, (limit, after), (valid_at, known_at, rules), as_json=json)
 
 
 @app.command()
@@ -222,4 +212,4 @@ def undercut(
     from api.cli_honors import show_undercut
 
     texts = (valid_at, known_at, rules)
-    show_undercut(_data(context), (honor, year, recipient, None), (limit, after), texts, as_json=json)
+    show_undercut(data_of(context), (honor, year, recipient, None), (limit, after), texts, as_json=json)

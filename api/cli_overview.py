@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from api.cli_read import AxisTexts, local, print_basis, reading, today
+from api.cli_read import AxisTexts, local, print_basis, reading, timeline_used, today
 from api.cli_show import Hours, print_json, print_table
 from replay.answers import HoursRow
 from replay.overview import overview as overview_of
@@ -19,7 +19,7 @@ def overview(data: Path, number: str, texts: AxisTexts, *, as_json: bool) -> Non
     """Show a volunteer's own view."""
     with reading(data, texts) as (ledger, axes):
         found = overview_of(ledger.database, number, today(ledger, axes), axes)
-        zone = ZoneInfo((axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()).time_zone)
+        zone = ZoneInfo(timeline_used(ledger, axes).time_zone)
     if as_json:
         print_json(found)
         return

@@ -12,14 +12,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from api.axes import candidate, names_rules, position_of, read_axes
-from api.cli_show import Hours, day, out, print_json, print_line, print_table
+from api.cli_show import Hours, day, more, out, print_json, print_line, print_table
 from api.log import events_of
 from api.mistakes import Mistake
 from api.periods import DAYS_BY_DEFAULT, local_day
 from api.service import OpenLedger, open_ledger
 from projections.rules import RuleTimeline
 from replay import answers
-from replay.queries import Axes, Period
+from replay.queries import NOW, Axes, Period
 
 AxisTexts = tuple[str | None, str | None, str | None]
 """`--valid-at`, `--known-at` and `--rules` as they were written."""
@@ -44,10 +44,14 @@ def axes_of(ledger: OpenLedger, texts: AxisTexts) -> Axes:
     return Axes(valid_at, known_at, candidate(read_rules(Path(rules_text))))
 
 
-def today(ledger: OpenLedger, axes: Axes) -> date:
+def timeline_used(ledger: OpenLedger, axes: Axes) -> RuleTimeline:
+    """Return the rules that are asked for, or else those that answer."""
+    return axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
+
+
+def today(ledger: OpenLedger, axes: Axes = NOW) -> date:
     """Return the day it is in the time zone of the rules used."""
-    timeline = axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
-    return local_day(ledger.clock(), timeline)
+    return local_day(ledger.clock(), timeline_used(ledger, axes))
 
 
 def read_rules(path: Path) -> str:
@@ -73,7 +77,7 @@ def volunteer(
             found = ledger.queries.volunteer_shifts(number, axes, chosen)
         else:
             hours = ledger.queries.volunteer_hours(number, axes)
-        timeline = axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
+        timeline = timeline_used(ledger, axes)
     if as_json:
         print_json(found if period else hours)
     elif period:
@@ -188,8 +192,7 @@ def _minutes(row: answers.StationDay | answers.StationActivity) -> tuple[Hours, 
 def _last_day(ledger: OpenLedger, station: str) -> date:
     """Return the last day on which anything went on at a station, or today."""
     whole = ledger.queries.station_activity(station, date(2000, 1, 1), date(2100, 1, 1))
-    today = local_day(ledger.clock(), ledger.current_generation().timeline())
-    return whole.days[-1].day if whole.days else today
+    return whole.days[-1].day if whole.days else today(ledger)
 
 
 def standings(data: Path, honor: str, limit: int, after: str | None, texts: AxisTexts, *, as_json: bool) -> None:
@@ -197,16 +200,13 @@ def standings(data: Path, honor: str, limit: int, after: str | None, texts: Axis
     if after is not None:
         day(after.partition("/")[0], "--after")
     with reading(data, texts) as (ledger, axes):
-        timeline = axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
-        found = ledger.queries.standings(honor, local_day(ledger.clock(), timeline), axes, limit, after)
+        found = ledger.queries.standings(honor, today(ledger, axes), axes, limit, after)
     if as_json:
         print_json(found)
         return
     title = f"{found.title} ({honor}): {found.count} up to {found.reached_up_to}"
-    caption = f"more: --after {found.next_after}" if found.next_after else ""
-    print_table(
-        title, ("volunteer", "reached on"), [(one.volunteer, one.reached_on) for one in found.standings], caption
-    )
+    rows = [(one.volunteer, one.reached_on) for one in found.standings]
+    print_table(title, ("volunteer", "reached on"), rows, more(found.next_after))
     print_basis(found)
 
 

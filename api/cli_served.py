@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from api.cli_read import AxisTexts, print_basis, reading, today
-from api.cli_show import day, print_json, print_table
+from api.cli_show import day, more, print_json, print_table
 from api.mistakes import Mistake
 from api.periods import DAYS_BY_DEFAULT
 from replay.served import Asked, people_served
@@ -41,9 +41,8 @@ def served(
         return
     rows: list[tuple[object, ...]] = [(one.day, one.station, one.project, one.people, _said(one)) for one in found.days]
     rows.append(("all", None, None, found.people, ""))
-    caption = f"more: --after {found.next_after}" if found.next_after else ""
     title = f"People served, {found.first_day} to {found.last_day}"
-    print_table(title, ("day", "station", "project", "people", "counted"), rows, caption)
+    print_table(title, ("day", "station", "project", "people", "counted"), rows, more(found.next_after))
     print_basis(found)
 
 

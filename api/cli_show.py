@@ -64,6 +64,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         console.print(caption, markup=False)
 
 
+def more(next_after: object) -> str:
+    """Return how to go on behind a page; nothing behind the last one."""
+    return f"more: --after {next_after}" if next_after else ""
+
+
 class Hours(int):
     """Minutes, shown as hours and minutes."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from api.cli_read import AxisTexts, print_basis, reading, today
-from api.cli_show import Hours, print_json, print_table
+from api.cli_show import Hours, more, print_json, print_table
 from replay import organisations
 from replay.organisation_answers import (
     ActivityPart,
@@ -140,5 +140,5 @@ def members(
         for one in found.members
     ]
     columns = ("volunteer", "organisation", "since", "until", "shifts", "credited", "scanned", "attested")
-    print_table("Members", columns, listed, f"more: --after {found.next_after}" if found.next_after else "")
+    print_table("Members", columns, listed, more(found.next_after))
     print_basis(found)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from anyio import CapacityLimiter, fail_after
@@ -21,6 +22,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.access import Caller, Right, forbids_address, forbids_type
 from api.axes import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
 from api.limits import is_stream
+from api.periods import local_day
 from api.problems import Problem, fault, fault_of_role, problem, require
 from api.request_log import CALLER
 from api.service import OpenLedger, Service
@@ -111,8 +113,11 @@ async def reading_turn(request: Request) -> AsyncIterator[None]:
 
 async def in_turn(request: Request, axes: Axes, work: Callable[[], T]) -> T:
     """Do what may need a replay, in a thread; replays wait for one another, and keep no other reader waiting."""
-    if axes.current:
-        return await run_sync(work)
+    return await (run_sync(work) if axes.current else replaying(request, work))
+
+
+async def replaying(request: Request, work: Callable[[], T]) -> T:
+    """Do what takes a replay under any axes: these wait for one another, and keep no other reader waiting."""
     request.state.turn.end()
     return await alone(request, work)
 
@@ -223,6 +228,11 @@ class Reading(NamedTuple):
             ),
             position=self.generation.position,
         )
+
+
+def today_of(service: Service, reading: Reading) -> date:
+    """Return the day it is in the time zone of the rules that an answer rests on."""
+    return local_day(service.ledger.clock(), reading.rules.timeline())
 
 
 async def the_reading(

@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.dependencies import ReadingHere, ServiceHere, in_turn
+from api.dependencies import ReadingHere, ServiceHere, in_turn, today_of
 from api.links import Addresses
-from api.periods import local_day
 from api.problems import problem
 from ledger.events import TrainingTier
 from ledger.names import NAME_PATTERN
@@ -81,7 +80,7 @@ async def standings(
     ] = None,
 ) -> answers.Standings:
     """By the date on which it was reached, up to `valid_at` (by default today), and by volunteer number."""
-    today = local_day(service.ledger.clock(), reading.rules.timeline())
+    today = today_of(service, reading)
     queries, axes, start = service.ledger.queries, reading.axes, _checked(after)
     found = await in_turn(request, axes, lambda: queries.standings(honor, today, axes, limit, start))
     return Addresses(axes).standings(found)

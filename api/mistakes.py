@@ -24,7 +24,6 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from ledger.postgres import OtherPostgresError
     from ledger.upgrading import NewerDatabaseError
     from projections.rules import RulesError
-    from replay.anomalies import MarkError
     from replay.award_plans import PlanError
     from replay.backup import BackupError
     from replay.continuity import ContinuityError
@@ -33,6 +32,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
     from replay.manifest import ArchiveError
     from replay.published import NoRulesError
     from replay.queries import UnknownNameError
+    from replay.reading import MarkError
     from replay.rebuild import NotPublishedError, OvertakenError, VerificationError
     from replay.store import NoGenerationError
     from replay.stretches import ExplanationError

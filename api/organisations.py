@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request
 
-from api.dependencies import Reading, ReadingHere, ServiceHere, alone
+from api.dependencies import ReadingHere, ServiceHere, replaying, today_of
 from api.links import Addresses, linked
-from api.periods import local_day
-from api.service import Service
 from ledger.names import NAME_PATTERN
 from replay import organisations
 from replay.organisation_answers import (
@@ -45,7 +43,7 @@ Rows = Annotated[By, Query(description="A row for each year, or for each month."
 @router.get("/v1/organisations", summary="The organisation tree")
 async def all_organisations(service: ServiceHere, reading: ReadingHere) -> Organisations:
     """Districts, subdistricts, communities, group members and NGOs, as they stand on `valid_at`, by default today."""
-    queries, database, today = service.ledger.queries, service.ledger.database, _today(service, reading)
+    queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
     found = await run_sync(lambda: organisations.organisations(queries, database, today, reading.axes))
     addresses = OrganisationAddresses(reading.axes)
     return found.model_copy(update={"organisations": [addresses.linked(one) for one in found.organisations]})
@@ -54,7 +52,7 @@ async def all_organisations(service: ServiceHere, reading: ReadingHere) -> Organ
 @router.get("/v1/organisations/{organisation}", summary="An organisation, and what belongs to it")
 async def one_organisation(organisation: Name, service: ServiceHere, reading: ReadingHere) -> OrganisationAnswer:
     """Its place in the tree, its stations, projects and members on `valid_at` (by default today), and its history."""
-    queries, database, today = service.ledger.queries, service.ledger.database, _today(service, reading)
+    queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
     found = await run_sync(lambda: organisations.organisation(queries, database, organisation, today, reading.axes))
     return OrganisationAddresses(reading.axes).answer(found)
 
@@ -76,7 +74,7 @@ async def organisation_activity(
     """
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
     wanted = Wanted(year, by, of)
-    found = await _replaying(request, lambda: organisations.activity(queries, database, organisation, wanted, axes))
+    found = await replaying(request, lambda: organisations.activity(queries, database, organisation, wanted, axes))
     return OrganisationAddresses(axes).done(found)
 
 
@@ -96,7 +94,7 @@ async def organisation_members(
     """
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
     wanted = Wanted(year, by)
-    found = await _replaying(
+    found = await replaying(
         request,
         lambda: organisations.members(queries, database, organisation, wanted, axes, limit=limit, after=after),
     )
@@ -114,18 +112,8 @@ async def district_activity(
 ) -> DistrictActivity:
     """All shifts and all people served: the parts of the organisations at the top of the tree, and of none."""
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    found = await _replaying(request, lambda: organisations.district(queries, database, Wanted(year, by, of), axes))
+    found = await replaying(request, lambda: organisations.district(queries, database, Wanted(year, by, of), axes))
     return OrganisationAddresses(axes).district(found)
-
-
-def _today(service: Service, reading: Reading) -> date:
-    return local_day(service.ledger.clock(), reading.rules.timeline())
-
-
-async def _replaying(request: Request, work: Callable[[], T]) -> T:
-    """Do what takes a replay under any axes: these wait for one another, and keep no other reader waiting."""
-    request.state.turn.end()
-    return await alone(request, work)
 
 
 class OrganisationAddresses(Addresses):

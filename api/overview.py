@@ -9,9 +9,8 @@ from urllib.parse import quote
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path
 
-from api.dependencies import ReadingHere, ServiceHere
+from api.dependencies import ReadingHere, ServiceHere, today_of
 from api.links import Addresses, linked
-from api.periods import local_day
 from ledger.names import NAME_PATTERN
 from replay.overview import overview
 from replay.overview_answers import Overview, PendingShift, PlaceHours
@@ -29,7 +28,7 @@ async def volunteer_overview(
     requests that wait for approval and honours that are announced; memberships and trainings, on `valid_at` (by default
     today). Every number leads to the shifts behind it, and a shift to the explanation of its minutes.
     """
-    database, today = service.ledger.database, local_day(service.ledger.clock(), reading.rules.timeline())
+    database, today = service.ledger.database, today_of(service, reading)
     found = await run_sync(lambda: overview(database, number, today, reading.axes))
     return OverviewAddresses(reading.axes).overview(found)
 

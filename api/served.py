@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 
-from api.dependencies import ReadingHere, ServiceHere, in_turn
+from api.dependencies import ReadingHere, ServiceHere, in_turn, today_of
 from api.links import Addresses, linked
-from api.periods import local_day, period
+from api.periods import period
 from api.problems import problem
 from ledger.names import NAME_PATTERN, WrittenDay
 from replay.served import Asked, people_served
@@ -45,7 +45,7 @@ async def served(
         raise problem(
             "invalid", f"after {after!r} is not the next_after of a page; leave it out to begin", field="after"
         )
-    begin, end = period(first, last, local_day(service.ledger.clock(), reading.rules.timeline()))
+    begin, end = period(first, last, today_of(service, reading))
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
     asked = Asked(begin, end, station, project, organisation)
     found = await in_turn(

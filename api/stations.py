@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.dependencies import ReadingHere, ServiceHere, in_turn
+from api.dependencies import ReadingHere, ServiceHere, in_turn, today_of
 from api.links import Addresses
-from api.periods import local_day, period
+from api.periods import period
 from api.service import OpenLedger
 from ledger.codec import decode
 from ledger.events import StationClosed, StationKind, StationOpened
@@ -74,7 +74,7 @@ async def station_activity(
     last: Annotated[WrittenDay | None, Query(alias="to", description="The last day; by default today.")] = None,
 ) -> answers.StationActivity:
     """Shifts, volunteers, minutes and people served of each day, and their sums. A day with shifts is a day open."""
-    begin, end = period(first, last, local_day(service.ledger.clock(), reading.rules.timeline()))
+    begin, end = period(first, last, today_of(service, reading))
     queries, axes = service.ledger.queries, reading.axes
     found = await in_turn(request, axes, lambda: queries.station_activity(station, begin, end, axes))
     return Addresses(axes).activity(found)

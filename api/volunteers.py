@@ -15,7 +15,7 @@ from ledger.names import NAME_PATTERN, WrittenDay
 from replay import answers
 from replay.explanations import DayExplanation, VolunteerDays
 from replay.queries import Period, UnknownNameError
-from replay.volunteers import MarkError
+from replay.reading import MarkError
 
 router = APIRouter(prefix="/v1/volunteers", tags=["readers"])
 

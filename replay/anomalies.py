@@ -8,9 +8,7 @@ found last is kept for the next page: positions never change what they mean. Not
 from __future__ import annotations
 
 import re
-import threading
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -36,7 +34,8 @@ from replay.anomaly_answers import Anomalies, Anomaly, EventBehind, ShiftBehind
 from replay.anomaly_words import figures_of, reason
 from replay.answers import Grade
 from replay.archive import Archive
-from replay.reading import Axes, UnknownNameError, basis_of, position_known, rules_used, snapshot
+from replay.kept import Kept
+from replay.reading import Axes, MarkError, UnknownNameError, basis_of, position_known, rules_used, snapshot
 from replay.recorded_events import actors, first_positions, read_acts, read_records
 
 LISTED_MAX = 100
@@ -63,13 +62,6 @@ class Asked(NamedTuple):
 
 
 EVERYTHING = Asked()
-
-
-class MarkError(ValueError):
-    """A page is to go on behind something that is no end of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(f"after {text!r} is not the next_after of a page; leave it out to begin")
 
 
 @dataclass(frozen=True)
@@ -127,8 +119,7 @@ class AnomalyReader:
     def __init__(self, database: Database, archive: Archive) -> None:
         self._database = database
         self._archive = archive
-        self._kept: OrderedDict[_Key, Found] = OrderedDict()
-        self._one_at_a_time = threading.Lock()
+        self._kept: Kept[_Key, Found] = Kept(lambda kept: len(kept) > FOUND_KEPT)
 
     def anomalies(
         self,
@@ -182,13 +173,7 @@ class AnomalyReader:
             replay.archive.ArchiveError: the archive cannot be read.
         """
         key = int(known_at), valid_until, digest
-        with self._one_at_a_time:
-            if key not in self._kept:
-                self._kept[key] = self._find(known_at, timeline, valid_until)
-            self._kept.move_to_end(key)
-            while len(self._kept) > FOUND_KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[key]
+        return self._kept.of(key, lambda: self._find(known_at, timeline, valid_until))
 
     def _find(self, known_at: Position, timeline: RuleTimeline, valid_until: int) -> Found:
         facts = self._archive.facts_from(self._database, known_at)

@@ -9,8 +9,6 @@ change what they mean, and rules are named by their digest. Nothing here writes.
 from __future__ import annotations
 
 import os
-import threading
-from collections import OrderedDict
 from datetime import date
 from typing import Literal, NamedTuple, get_args
 
@@ -23,6 +21,7 @@ from projections.rule_table import rule_table
 from projections.rules import RuleTimeline
 from projections.schema import Longs
 from replay.belonging_events import Places, read_members, read_places
+from replay.kept import Kept
 from replay.published import Rules
 from replay.replays import Replays
 
@@ -51,8 +50,7 @@ class OrganisationSums:
     def __init__(self, database: Database, replays: Replays) -> None:
         self._database = database
         self._replays = replays
-        self._kept: OrderedDict[tuple[int, str, int, What], Sums] = OrderedDict()
-        self._one_at_a_time = threading.Lock()
+        self._kept: Kept[tuple[int, str, int, What], Sums] = Kept(lambda kept: len(kept) > KEPT)
 
     def of(self, known_at: Position, rules: Rules, valid_until: int, what: What) -> Sums:
         """Return sums of results dated up to the day `valid_until`.
@@ -61,14 +59,7 @@ class OrganisationSums:
             replay.archive.ArchiveError: the archive cannot be read.
         """
         key = int(known_at), rules.digest, valid_until, what
-        with self._one_at_a_time:
-            if key not in self._kept:
-                self._kept[key] = self._added_up(known_at, rules.timeline(), valid_until, what)
-            self._kept.move_to_end(key)
-            found = self._kept[key]
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        return found
+        return self._kept.of(key, lambda: self._added_up(known_at, rules.timeline(), valid_until, what))
 
     def _added_up(self, known_at: Position, timeline: RuleTimeline, valid_until: int, what: What) -> Sums:
         facts = self._replays.facts(known_at)

@@ -14,7 +14,7 @@ from ledger.database import Database
 from ledger.names import Position
 from projections.calendar import day_number, day_of_number, months_later
 from projections.organisations import memberships, said_by
-from projections.rules import RuleSet, RuleTimeline, Threshold
+from projections.rules import Threshold
 from projections.schema import (
     COUNTED,
     CREDITED,
@@ -46,6 +46,7 @@ from replay.overview_answers import (
     Progress,
 )
 from replay.reading import Axes, Known, history_of, read_volunteer
+from replay.stretches import rules_on
 from replay.touched import Shift, person_of
 from replay.traces import is_scanned
 from replay.volunteers import hours_of
@@ -124,14 +125,9 @@ def _progress(known: Known, hours: VolunteerHours, reached: list[HonorReached], 
     """Yield the honours of the rules in force on a day that are not reached on it, in the order of the rules."""
     done = {one.honor for one in reached}
     ahead = {one.honor: one.reached_on for one in hours.honors}
-    for honor in _rules_on(known.timeline, day).honors:
+    for honor in rules_on(day, known.timeline).honors:
         if honor.id not in done:
             yield _missing(known, hours, honor, day, ahead.get(honor.id))
-
-
-def _rules_on(timeline: RuleTimeline, day: date) -> RuleSet:
-    in_force = [rules for rules in timeline.rule_sets if rules.holds_from <= day]
-    return in_force[-1] if in_force else timeline.rule_sets[0]
 
 
 def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, reached_on: date | None) -> Progress:

@@ -41,6 +41,13 @@ from replay.shift_columns import ShiftNames, Shifts
 from replay.touched import Circle, Person, decoded, in_log_order, kind_of, person_of, read_circle, resolve_streams
 
 
+class MarkError(ValueError):
+    """A page is to go on behind something that is no end of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"after {text!r} is not the next_after of a page; leave it out to begin")
+
+
 class UnknownNameError(LookupError):
     """A volunteer, station, honour or shift the ledger does not know (as of the position asked for)."""
 

@@ -7,15 +7,13 @@ Positions never change what they mean, and rules are named by their digest: what
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-
 import numpy as np
 
 from ledger.database import Database
 from ledger.names import Position
 from projections.facts import Facts
 from replay.archive import Archive
+from replay.kept import Kept
 from replay.published import Rules
 from replay.rebuild import replay
 from replay.rows import Rows
@@ -32,9 +30,7 @@ class Replays:
     def __init__(self, database: Database, archive: Archive, kept_bytes_max: int = KEPT_BYTES_MAX) -> None:
         self._database = database
         self._archive = archive
-        self._kept_bytes_max = kept_bytes_max
-        self._kept: OrderedDict[_Key, Rows] = OrderedDict()
-        self._one_at_a_time = threading.Lock()
+        self._kept: Kept[_Key, Rows] = Kept(lambda kept: sum(map(_bytes, kept)) > kept_bytes_max)
 
     def rows(self, known_at: Position, rules: Rules, valid_until: int) -> Rows:
         """Return the rows of all read models, of results dated up to the day `valid_until`.
@@ -43,14 +39,7 @@ class Replays:
             replay.archive.ArchiveError: the archive cannot be read.
         """
         key = int(known_at), valid_until, rules.digest
-        with self._one_at_a_time:
-            if key not in self._kept:
-                self._kept[key] = replay(self.facts(known_at), rules, valid_until=valid_until)
-            self._kept.move_to_end(key)
-            rows = self._kept[key]
-            while self._kept and sum(map(_bytes, self._kept.values())) > self._kept_bytes_max:
-                self._kept.popitem(last=False)
-        return rows
+        return self._kept.of(key, lambda: replay(self.facts(known_at), rules, valid_until=valid_until))
 
     def facts(self, known_at: Position) -> Facts:
         """Return the facts as known at a position, from the archive, which is brought up to it."""

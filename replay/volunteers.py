@@ -22,7 +22,7 @@ from projections.late_entries import late
 from projections.rule_table import honor_ids
 from projections.schema import CREDITED, DAY, NO_DAY, ROW, Ints, Longs
 from replay import answers
-from replay.reading import Axes, Known, titles_of
+from replay.reading import Axes, Known, MarkError, titles_of
 from replay.stretches import first_instant
 from replay.traces import shift_trace
 from replay.trainings import trainings_of
@@ -38,13 +38,6 @@ class Period(NamedTuple):
 
 
 WHOLE = Period()
-
-
-class MarkError(ValueError):
-    """A page is to go on behind something that is no end of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(f"after {text!r} is not the next_after of a page; leave it out to begin")
 
 
 def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]) -> answers.VolunteerHours:
