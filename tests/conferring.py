@@ -78,6 +78,13 @@ def post(served: Served, address: str, role: Role = Role.HONORS_OFFICER, **body:
     return answer.json() | {"status_code": answer.status_code}
 
 
+def get(served: Served, address: str, **parameters: Any) -> Any:
+    """Return what is answered once the read models hold everything."""
+    answer = served.get(address, at_least=served.ledger.log.head(), **parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 def caught_up(served: Served) -> None:
     """Wait until the read models hold everything."""
     assert served.get("/v1/status", at_least=served.ledger.log.head()).status_code == 200

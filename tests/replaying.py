@@ -22,6 +22,17 @@ from replay.published import Rules
 from replay.rebuild import replay
 from replay.rows import Rows
 
+SMALL_RULES = """\
+name = "small"
+time_zone = "Asia/Shanghai"
+[[rule_sets]]
+holds_from = 2000-01-01
+day_minutes_max = 480
+shift_minutes_min = 10
+shift_minutes_max = 720
+"""
+"""The least that a timeline says; tests add honours, rankings and more rule sets."""
+
 
 def append(database: Database, events: Iterable[Event], versions: Counter[UUID]) -> None:
     """Write events to the log as they are, in one transaction; `versions` counts the streams."""

@@ -25,6 +25,7 @@ from tests.conferring import (
     Clock,
     caught_up,
     conferring,
+    get,
     post,
     shift_id,
 )
@@ -39,12 +40,6 @@ def ledger(database_url: str, tmp_path: Path) -> Iterator[tuple[Served, Clock]]:
     with conferring(database_url, tmp_path) as found:
         caught_up(found[0])
         yield found
-
-
-def get(served: Served, address: str, **parameters: Any) -> Any:
-    answer = served.get(address, at_least=served.ledger.log.head(), **parameters)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def names(entries: list[dict[str, Any]], key: str = "award") -> list[str]:

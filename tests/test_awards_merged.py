@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.access import Role
-from tests.conferring import BUSY, FAR, GIVEN, IDLE, NEAR, NOTICE_UNTIL, Clock, caught_up, conferring, post
+from tests.conferring import BUSY, FAR, GIVEN, IDLE, NEAR, NOTICE_UNTIL, Clock, caught_up, conferring, get, post
 from tests.serving import STATION, Served
 
 STAR = "/v1/honors/star-1"
@@ -22,12 +22,6 @@ def ledger(database_url: str, tmp_path: Path) -> Iterator[tuple[Served, Clock]]:
     with conferring(database_url, tmp_path) as found:
         caught_up(found[0])
         yield found
-
-
-def get(served: Served, address: str, **parameters: Any) -> Any:
-    answer = served.get(address, at_least=served.ledger.log.head(), **parameters)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def merge(served: Served, volunteer: str, into: str, command_type: str = "merge-volunteer") -> int:

@@ -15,19 +15,13 @@ from projections.rules import RulesError, RuleTimeline, parse_timeline
 from tests import histories
 from tests.comparison import kernel_results
 from tests.oracle import credit
+from tests.replaying import SMALL_RULES
 
 LUOHU = (Path(__file__).parent.parent / "rules" / "luohu.toml").read_text("utf-8")
 
-BASE = """
-name = "small"
-time_zone = "Asia/Shanghai"
-
-[[rule_sets]]
-holds_from = 2000-01-01
-day_minutes_max = 480
-shift_minutes_min = 10
-shift_minutes_max = 720
-
+BASE = (
+    SMALL_RULES
+    + """
 [[rule_sets.honors]]
 id = "star-1"
 title = "one"
@@ -46,6 +40,7 @@ places = 3
 order = ["credited_minutes"]
 credited_minutes_min = 60
 """
+)
 LATER = """
 [[rule_sets]]
 holds_from = 2017-01-01

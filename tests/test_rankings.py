@@ -24,16 +24,11 @@ from replay.ranking_sources import latest_replayed, latest_stored, ranks, replay
 from replay.rows import NO_ROWS, Rows, rows_of
 from tests.histories import Case, as_text, cases, patiently, ranked_timelines
 from tests.oracle import credit, ranked
-from tests.replaying import as_rules
+from tests.replaying import SMALL_RULES, as_rules
 
-RULES = """
-name = "small"
-time_zone = "Asia/Shanghai"
-[[rule_sets]]
-holds_from = 2000-01-01
-day_minutes_max = 480
-shift_minutes_min = 10
-shift_minutes_max = 720
+RULES = (
+    f"\n{SMALL_RULES}"
+    """\
 [[rule_sets.honors]]
 id = "star"
 title = "star"
@@ -46,6 +41,7 @@ places = 2
 order = ["credited_minutes", "shifts"]
 credited_minutes_min = 60
 """
+)
 PROJECTS = """
 [[rule_sets.rankings]]
 id = "best"

@@ -15,17 +15,12 @@ from projections.rules import Factor, RulesError
 from projections.toml_places import Place, line_of, places
 from projections.window_overlaps import reaches
 from tests.histories import Case, cases, patiently
-from tests.replaying import to_toml
+from tests.replaying import SMALL_RULES, to_toml
 
 LUOHU = (Path(__file__).parent.parent / "rules" / "luohu.toml").read_text("utf-8")
-SOUND = """\
-name = "small"
-time_zone = "Asia/Shanghai"
-[[rule_sets]]
-holds_from = 2000-01-01
-day_minutes_max = 480
-shift_minutes_min = 10
-shift_minutes_max = 720
+SOUND = (
+    SMALL_RULES
+    + """\
 [[rule_sets.honors]]
 id = "star-1"
 title = "one"
@@ -40,6 +35,7 @@ id = "star-1"
 title = "one"
 credited_minutes_min = 6_000
 """
+)
 
 
 def window(percent: int = 150, name: str = "w", **more: Any) -> str:

@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 
 from projections.rules import RulesError, parse_timeline, rules_digest
+from tests.replaying import SMALL_RULES
 
 LUOHU = (Path(__file__).parent.parent / "rules" / "luohu.toml").read_text()
-SMALL = """
-name = "small"
-time_zone = "Asia/Shanghai"
-[[rule_sets]]
-holds_from = 2000-01-01
-day_minutes_max = 480
-shift_minutes_min = 10
-shift_minutes_max = 720
-"""
+SMALL = f"\n{SMALL_RULES}"
 
 
 def test_luohu_s_file_holds_the_sources_figures() -> None:
