@@ -14,6 +14,7 @@ from ledger.commands import (
     AttestShift,
     CheckIn,
     Command,
+    LaunchProject,
     MergeVolunteer,
     OpenStation,
     PublishRules,
@@ -81,6 +82,15 @@ def test_nobody_approves_an_act_on_their_own_hours() -> None:
 def test_nobody_approves_what_becomes_of_their_own_honour() -> None:
     announced = by("li", AnnounceHonor(award="A1", honor="star-1", volunteer="V1"), imported=True)
     ledger = Memory().given(*WORLD, announced, by("li", request(RevokeHonor(award="A1", reason="in-error"))))
+    assert refused(ledger, by("V1", ApproveAct(request="R1"))) is Rejection.OWN_HOURS
+    ledger.given(by("anna", ApproveAct(request="R1")))
+
+
+def test_who_is_in_charge_of_a_project_does_not_approve_what_becomes_of_its_honour() -> None:
+    project = LaunchProject(project="P1", content="reading", in_charge="V1")
+    announced = by("li", AnnounceHonor(award="A1", honor="ten-best", project="P1", year=2018, rank=1), imported=True)
+    revoke = request(RevokeHonor(award="A1", reason="in-error"))
+    ledger = Memory().given(*WORLD, project, announced, by("li", revoke))
     assert refused(ledger, by("V1", ApproveAct(request="R1"))) is Rejection.OWN_HOURS
     ledger.given(by("anna", ApproveAct(request="R1")))
 

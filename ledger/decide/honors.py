@@ -23,7 +23,7 @@ from ledger.commands import (
     SettleHonorObjection,
 )
 from ledger.decide.case import Case, Decision, last_of
-from ledger.decide.permission import own_numbers, same_person
+from ledger.decide.permission import own_numbers, recipient, same_person
 from ledger.events import (
     Event,
     HonorAnnounced,
@@ -31,7 +31,6 @@ from ledger.events import (
     HonorObjected,
     HonorObjectionSettled,
     HonorRevoked,
-    ProjectLaunched,
     RulesPublished,
 )
 from ledger.honor_policies import NO_POLICIES, HonorPolicies, honor_policies
@@ -82,11 +81,9 @@ class _Claim(NamedTuple):
 
 
 def _is_own(case: Case, volunteer: str | None, project: str | None) -> bool:
-    """Whether whoever acts is whom the honour is for: the volunteer, or who is in charge of the project."""
-    if project is not None:
-        launched = last_of(case.streams.events(stream("project", project)), ProjectLaunched)
-        volunteer = launched.in_charge if launched else None
-    return volunteer is not None and any(own_numbers(case, lambda: [volunteer]))
+    """Whether whoever acts is whom the honour is for."""
+    honored = recipient(case, volunteer, project)
+    return honored is not None and any(own_numbers(case, lambda: [honored]))
 
 
 def _unsound_evidence(claim: _Claim, case: Case) -> Refused | None:

@@ -23,7 +23,7 @@ from ledger.commands import (
 )
 from ledger.decide.case import Case, last_of
 from ledger.decide.merges import goes_on_as
-from ledger.events import ActRequested, Event, HonorAnnounced
+from ledger.events import ActRequested, Event, HonorAnnounced, ProjectLaunched
 from ledger.names import stream
 from ledger.policies import TIMELINE, Policies, policies_in_force
 from ledger.rejections import Refused, Rejection, refuse
@@ -113,7 +113,16 @@ def _honored(case: Case, act: Command) -> list[str]:
     """Return who would be honoured by an act; whoever gives it directly is asked by the ladder of honours."""
     award = getattr(act, "award", None)
     announced = last_of(case.streams.events(stream("honor", award)), HonorAnnounced) if award else None
-    return [announced.volunteer] if announced and announced.volunteer else []
+    honored = recipient(case, announced.volunteer, announced.project) if announced else None
+    return [honored] if honored else []
+
+
+def recipient(case: Case, volunteer: str | None, project: str | None) -> str | None:
+    """Return the volunteer an honour goes to: of a project's, who is in charge of it, if anybody is."""
+    if project is None:
+        return volunteer
+    launched = last_of(case.streams.events(stream("project", project)), ProjectLaunched)
+    return launched.in_charge if launched else None
 
 
 def asked_command(asked: ActRequested) -> Command:
