@@ -48,11 +48,14 @@ class MarkError(ValueError):
         super().__init__(f"after {text!r} is not the next_after of a page; leave it out to begin")
 
 
+_NAMED_BY = {"volunteer": "number", "event": "position", "ranking": "name"}
+
+
 class UnknownNameError(LookupError):
     """A volunteer, station, honour or shift the ledger does not know (as of the position asked for)."""
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"{kind} {name} is not known to the ledger; check the number")
+        super().__init__(f"{kind} {name} is not known to the ledger; check the {_NAMED_BY.get(kind, 'id')}")
         self.kind = kind
         self.name = name
 

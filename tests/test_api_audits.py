@@ -368,7 +368,7 @@ def test_the_command_line_draws_and_writes_samples(reads: CommandLine, tmp_path:
     ("words", "sentence"),
     [
         (("anomalies", "--kind", "murder"), "--kind murder is not known; use one of two-stations,"),
-        (("anomalies", "--station", "C99"), "station C99 is not known to the ledger; check the number"),
+        (("anomalies", "--station", "C99"), "station C99 is not known to the ledger; check the id"),
         (("anomalies", "--after", "x"), "after 'x' is not the next_after of a page; leave it out to begin"),
         (("anomalies", "--from", "2018-12-05", "--to", "2018-12-04"), "lies after --to 2018-12-04; swap them"),
         (("spot-check", "--seed", "a b", "--size", "3"), "--seed 'a b' cannot be a seed; use up to 64 letters"),

@@ -96,7 +96,7 @@ def test_an_award_s_life_at_the_command_line(conferring: CommandLine, clock: Clo
     [
         (("announce", "star-1"), "name --volunteer, --project or --all-eligible: one of them, and not several"),
         (("award", "star-1", "--all-due", "--volunteer", "V1"), "name --volunteer, --project or --all-due"),
-        (("announce", "star-9", "--all-eligible"), "honor star-9 is not known to the ledger; check the number"),
+        (("announce", "star-9", "--all-eligible"), "honor star-9 is not known to the ledger; check the id"),
         (("announce", "star-1", "--volunteer", "V0000001"), "V0000001 has not reached star-1; see who is eligible"),
         (("announce", "top-hundred", "--all-eligible"), "top-hundred is of a year; name the year"),
         (("announce", "star-1", "--volunteer", "V0000002", "--by", "li"), "--by li is nobody; write person:NAME"),
@@ -104,7 +104,7 @@ def test_an_award_s_life_at_the_command_line(conferring: CommandLine, clock: Clo
         (("award", "star-1", "--all-due", "--awarded-on", "soon"), "--awarded-on soon is not a day"),
         (("object", "A1", "--reason", "x"), "award A1: no honour was announced under this award id; announce it first"),
         (("settle", "A1", "--outcome", "so-so", "--reason", "x"), "outcome should be 'upheld' or 'rejected'"),
-        (("show", "A1"), "award A1 is not known to the ledger; check the number"),
+        (("show", "A1"), "award A1 is not known to the ledger; check the id"),
         (("list", "--state", "lost"), "--state lost is none; write announced, objected, rejected, awarded or revoked"),
     ],
 )

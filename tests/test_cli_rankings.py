@@ -57,8 +57,8 @@ def test_a_project_is_shown_by_year_and_by_month(reads: CommandLine, lenient: Pa
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("ranking", "top-ten"), "ranking top-ten is not known to the ledger; check the number"),
-        (("project", "nothing"), "project nothing is not known to the ledger; check the number"),
+        (("ranking", "top-ten"), "ranking top-ten is not known to the ledger; check the name"),
+        (("project", "nothing"), "project nothing is not known to the ledger; check the id"),
         (("ranking", "top-hundred", "--year", "1999"), "Invalid value for '--year'"),
     ],
 )
