@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from api.cli_read import AxisTexts, local, print_basis, reading, timeline_used, today
+from api.cli_read import AxisTexts, local, opening_balances, print_basis, reading, timeline_used, today
 from api.cli_show import Hours, print_json, print_table
 from replay.answers import HoursRow
 from replay.overview import overview as overview_of
@@ -27,8 +27,8 @@ def overview(data: Path, number: str, texts: AxisTexts, *, as_json: bool) -> Non
     rows += [("year", str(row.year), *_cells(row)) for row in found.years]
     rows += [("station", one.name, *_cells(one)) for one in found.stations]
     rows += [("project", one.name or "none", *_cells(one)) for one in found.projects]
-    opening = found.opening_balance
-    caption = f"of which {Hours(opening.minutes)} from before {opening.as_of} (opening balance)" if opening else ""
+    balances = opening_balances(found)
+    caption = f"of which {'; '.join(balances)}" if balances else ""
     title = f"Volunteer {number} on {found.day}, registered {found.registered_on}: hours:minutes"
     print_table(title, ("", "", *_MINUTES), rows, caption)
     honors = [(one.title, f"reached on {one.reached_on}") for one in found.honors]

@@ -19,6 +19,7 @@ from api.periods import DAYS_BY_DEFAULT, local_day
 from api.service import OpenLedger, open_ledger
 from projections.rules import RuleTimeline
 from replay import answers
+from replay.overview_answers import Overview
 from replay.queries import NOW, Axes, Period
 
 AxisTexts = tuple[str | None, str | None, str | None]
@@ -89,11 +90,7 @@ def volunteer(
 def _print_hours(hours: answers.VolunteerHours) -> None:
     rows: list[tuple[object, ...]] = [("all", *_hours_cells(hours.total))]
     rows += [(str(year.year), *_hours_cells(year)) for year in hours.years]
-    balances = [hours.opening_balance] if hours.opening_balance else []
-    balances += hours.more_opening_balances or []
-    said = [
-        f"{Hours(one.minutes)} from before {one.as_of} (opening balance{_under(one.volunteer)})" for one in balances
-    ]
+    said = opening_balances(hours)
     late = (("scanned", hours.total.late_scanned_minutes), ("attested", hours.total.late_attested_minutes))
     said += [f"{Hours(minutes)} {grade}, recorded late" for grade, minutes in late if minutes]
     caption = f"of which {'; '.join(said)}" if said else ""
@@ -113,6 +110,14 @@ def _print_hours(hours: answers.VolunteerHours) -> None:
 def _hours_cells(row: answers.HoursRow) -> tuple[object, ...]:
     minutes = (row.raw_minutes, row.counted_minutes, row.credited_minutes, row.scanned_minutes, row.attested_minutes)
     return (row.shifts, *map(Hours, minutes))
+
+
+def opening_balances(found: answers.VolunteerHours | Overview) -> list[str]:
+    """Say how much of a person's hours comes from before there were events."""
+    balances = [one for one in (found.opening_balance, *(found.more_opening_balances or ())) if one]
+    return [
+        f"{Hours(one.minutes)} from before {one.as_of} (opening balance{_under(one.volunteer)})" for one in balances
+    ]
 
 
 def _under(number: str | None) -> str:

@@ -176,6 +176,9 @@ def test_two_moments_around_a_merge_are_told_apart_by_person(hours: CommandLine,
     told = hours("volunteer", "V1").out
     assert "V1 goes on as V2; one person with the numbers V1, V2" in told
     assert "of which 100:00 from before 2012-01-01 (opening balance of number V1)" in " ".join(told.split())
+    seen = " ".join(hours("overview", "V1").out.split())
+    assert "100:00 from before 2012-01-01 (opening balance of number V1)" in seen
+    assert "1:00 from before 2011-01-01 (opening balance of number V2)" in seen
     assert "number" in hours("volunteer", "V2", "--shifts").out
     explained = hours("explain", "V1", "--day", DAY).out
     assert "of number V1" in explained
