@@ -17,11 +17,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from api.cli_honors_app import app as honors_app
+from api.cli_groups import archive, generations, keys, rules, signatures
+from api.cli_honors_app import app as honors
 from api.cli_options import First, Json, KnownAt, Last, RulesUsed, ValidAt, data_of
 from api.cli_organisation import organisation
 from api.interrupts import remember_interrupts
 from api.logs import LogFormat, LogLevel, LogSettings
+from api.memory import give_back_what_is_let_go
 from api.mistakes import explain as explain_mistake
 
 app = typer.Typer(
@@ -31,20 +33,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 export = typer.Typer(help="Write what was computed to a file.", no_args_is_help=True)
-generations = typer.Typer(help="List generations of the read models; switch to another one; drop one.")
-app.add_typer(keys, name="keys")
-app.add_typer(export, name="export")
-app.add_typer(generations, name="generations")
-archive_app = typer.Typer(help="The log as Parquet: look at it, check it, make it anew, copy it.", no_args_is_help=True)
-app.add_typer(archive_app, name="archive")
-rules_app = typer.Typer(help="Check a file of rules; list and show those that are known.", no_args_is_help=True)
-app.add_typer(rules_app, name="rules")
-signatures_app = typer.Typer(help="Check who signed an event.", no_args_is_help=True)
-app.add_typer(signatures_app, name="signatures")
-app.add_typer(honors_app, name="honors")
-app.add_typer(organisation, name="organisation")
+for name, group in {
+    "keys": keys,
+    "export": export,
+    "generations": generations,
+    "archive": archive,
+    "rules": rules,
+    "signatures": signatures,
+    "honors": honors,
+    "organisation": organisation,
+}.items():
+    app.add_typer(group, name=name)
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 chooses a free one.")]
 Host = Annotated[str, typer.Option(help="The address to listen at.")]
@@ -64,6 +64,7 @@ def _globals(
 @app.command()
 def run(context: typer.Context, *, port: Port = 8000, host: Host = "127.0.0.1", json: Json = False) -> None:
     """Serve a demonstration: a synthetic history at a hundredth of Luohu, made at the first start."""
+    give_back_what_is_let_go()
     from api.cli_serve import demonstrate
 
     demonstrate(data_of(context), host, port, as_json=json)
@@ -94,6 +95,7 @@ def serve(
     json: Json = False,
 ) -> None:
     """Serve the ledger over HTTP, until Ctrl-C; its log goes to standard error."""
+    give_back_what_is_let_go()
     from api.cli_serve import serve
 
     log = LogSettings(log_format, log_level, log_requests)
@@ -515,34 +517,6 @@ def export_credits(
     export_credits(data_of(context), output, format, (valid_at, known_at, rules), as_json=json)
 
 
-Generation = Annotated[int, typer.Argument(min=1, help="The generation's id.")]
-
-
-@generations.callback(invoke_without_command=True)
-def generations_list(context: typer.Context, *, json: Json = False) -> None:
-    """All generations, which of them answers, and which are kept."""
-    if context.invoked_subcommand is None:
-        from api.cli_generations import show
-
-        show(data_of(context), as_json=json)
-
-
-@generations.command("switch")
-def generations_switch(context: typer.Context, generation: Generation, *, json: Json = False) -> None:
-    """Let another generation answer: it catches up with the one that does, and is verified, first."""
-    from api.cli_generations import switch_to
-
-    switch_to(data_of(context), generation, as_json=json)
-
-
-@generations.command("drop")
-def generations_drop(context: typer.Context, generation: Generation, *, json: Json = False) -> None:
-    """Drop a generation that does not answer."""
-    from api.cli_generations import drop
-
-    drop(data_of(context), generation, as_json=json)
-
-
 @app.command()
 def diff(
     context: typer.Context,
@@ -558,79 +532,6 @@ def diff(
     from api.cli_diff import diff
 
     diff(data_of(context), before, after, valid_at, limit, to, as_json=json)
-
-
-@rules_app.command("check")
-def rules_check(
-    context: typer.Context, file: Annotated[Path, typer.Argument(help="The TOML file.")], *, json: Json = False
-) -> int:
-    """Check a file of rules: each finding with its line and what to do. Exit code 2 if it cannot be used."""
-    from api.cli_rules import check
-
-    return check(data_of(context), file, as_json=json)
-
-
-@rules_app.command("list")
-def rules_list(context: typer.Context, *, json: Json = False) -> None:
-    """What was published, and candidates."""
-    from api.cli_rules import show_list
-
-    show_list(data_of(context), as_json=json)
-
-
-@rules_app.command("show")
-def rules_show(
-    context: typer.Context,
-    rules: Annotated[str, typer.Argument(help="A version, a digest, or current.")],
-    *,
-    json: Json = False,
-) -> None:
-    """The text of some rules."""
-    from api.cli_rules import show_one
-
-    show_one(data_of(context), rules, as_json=json)
-
-
-ArchiveFolder = Annotated[
-    Path | None, typer.Argument(help="A copied archive, which needs no database; by default the ledger's own.")
-]
-
-
-@archive_app.command("status")
-def archive_status(context: typer.Context, folder: ArchiveFolder = None, *, json: Json = False) -> None:
-    """What the archive holds, and how far behind the log it is."""
-    from api.cli_archive import show
-
-    show(data_of(context), folder, as_json=json)
-
-
-@archive_app.command("verify")
-def archive_verify(context: typer.Context, folder: ArchiveFolder = None, *, json: Json = False) -> int:
-    """Compare every part with the log, and every file with its checksum; exit code 1 if anything differs."""
-    from api.cli_archive import verify
-
-    return verify(data_of(context), folder, as_json=json)
-
-
-@archive_app.command("rebuild")
-def archive_rebuild(context: typer.Context, *, json: Json = False) -> None:
-    """Make the archive anew from the log; the old one serves until the new one takes its place."""
-    from api.cli_archive import make_anew
-
-    make_anew(data_of(context), as_json=json)
-
-
-@archive_app.command("copy")
-def archive_copy(
-    context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Where to: a folder that is empty, not there yet, or an older copy.")],
-    *,
-    json: Json = False,
-) -> None:
-    """Copy the archive, enough for `hours replay --archive FOLDER` without the database; the archive may grow."""
-    from api.cli_archive import copy
-
-    copy(data_of(context), folder, as_json=json)
 
 
 @app.command()
@@ -671,71 +572,6 @@ def restore(
     from api.cli_backup import restore
 
     restore(data_of(context), folder, as_json=json)
-
-
-@keys.command("make")
-def keys_make(
-    context: typer.Context,
-    *,
-    role: Annotated[str, typer.Option(help="What it is for: see docs/access.md.")],
-    name: Annotated[str, typer.Option(help="The person's name, or for a station its id.")],
-    days: Annotated[int | None, typer.Option(min=1, max=3650, help="It ends after so many days.")] = None,
-    per_second: Annotated[int | None, typer.Option(min=1, max=100_000, help="Requests a second it may make.")] = None,
-    volunteer: Annotated[
-        str | None, typer.Option(help="The person's volunteer number: nobody acts on their own hours.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Make a key. It is shown this once."""
-    from api.cli_keys import make
-
-    make(data_of(context), role, name, days, per_second, volunteer, as_json=json)
-
-
-@keys.command("list")
-def keys_list(context: typer.Context, *, json: Json = False) -> None:
-    """All keys, without their tokens."""
-    from api.cli_keys import show
-
-    show(data_of(context), as_json=json)
-
-
-@keys.command("revoke")
-def keys_revoke(
-    context: typer.Context, key: Annotated[int, typer.Argument(help="The key's id.")], *, json: Json = False
-) -> None:
-    """Refuse a key from now on."""
-    from api.cli_keys import revoke
-
-    revoke(data_of(context), key, as_json=json)
-
-
-@keys.command("sign-with")
-def keys_sign_with(
-    context: typer.Context,
-    key: Annotated[int, typer.Argument(help="The id of a station's key.")],
-    public_key: Annotated[Path, typer.Argument(help="The station's Ed25519 public key, a PEM file.")],
-    *,
-    required: Annotated[bool, typer.Option("--required", help="Refuse what is not signed.")] = False,
-    json: Json = False,
-) -> None:
-    """Let a station sign its requests with a key of its own."""
-    from api.cli_signatures import sign_with
-
-    sign_with(data_of(context), key, public_key, required=required, as_json=json)
-
-
-@signatures_app.command("check")
-def signatures_check(
-    context: typer.Context,
-    position: Annotated[int, typer.Argument(min=1, help="The event's position in the log.")],
-    *,
-    json: Json = False,
-) -> int:
-    """Whether the station signed the event: computed again from what is kept. If not, the exit code is 1."""
-    from api.cli_signatures import check
-
-    return check(data_of(context), position, as_json=json)
 
 
 # --- running --------------------------------------------------------------------------------------------------------

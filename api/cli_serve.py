@@ -14,7 +14,6 @@ from api.cli_show import out, print_json
 from api.demo import KEYS, demo_keys, things_to_try
 from api.kernels import warm
 from api.logs import LogFormat, LogLevel, LogSettings, logging_to
-from api.memory import give_back_what_is_let_go
 from api.rate_limits import PER_SECOND, RateLimits
 from api.server import DRAIN_SECONDS_MAX, address_of, bind, serve_until_stopped
 from api.service import OpenLedger, open_ledger, running
@@ -45,7 +44,6 @@ def serve(
         signed_within: how many seconds old the signature of a request may be.
         drain_seconds: how long requests under way may take to end when the server is stopped.
     """
-    give_back_what_is_let_go()
     with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, kept=True) as ledger:
         warm(logger.info)
         address = address_of(listening)
@@ -67,7 +65,6 @@ def serve(
 def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
     """Serve a synthetic history, made where there is none yet, and say what to try."""
     log = LogSettings(LogFormat.TEXT, LogLevel.WARNING)
-    give_back_what_is_let_go()
     with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, kept=True) as ledger:
         warm(say)
         if _to_be_filled(ledger):

@@ -9,9 +9,8 @@ second left 145 MiB behind that nobody used (`python -m bench.soak`).
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
-
-import pyarrow as pa
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Names of glibc's settings: mallopt(3)."""
@@ -22,7 +21,11 @@ PIECE_BYTES = 1 << 20
 
 
 def give_back_what_is_let_go() -> None:
-    """Set the allocators of this process up for long life; where they are not glibc's they stay as they are."""
+    """Set the allocators of this process up for long life; where they are not glibc's they stay as they are.
+
+    To be called before anybody imports Arrow. A pool that is set later serves what Python asks of it; Arrow's readers
+    and writers of Parquet go on with the one that it chose first, which keeps what it once had.
+    """
     if not sys.platform.startswith("linux"):
         return
     set_up = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -31,4 +34,4 @@ def give_back_what_is_let_go() -> None:
     set_up(_M_ARENA_MAX, ARENAS_MAX)
     set_up(_M_MMAP_THRESHOLD, PIECE_BYTES)
     set_up(_M_TRIM_THRESHOLD, PIECE_BYTES)
-    pa.set_memory_pool(pa.system_memory_pool())
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
