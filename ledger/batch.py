@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby
 
+import numpy as np
 from psycopg import Cursor
 from psycopg.rows import TupleRow
 
@@ -27,12 +28,22 @@ from ledger.events import Event, ShiftEvent
 from ledger.names import Position
 from ledger.persons import Text, keep_texts
 from ledger.plain.block import PENDING, SMALL_BLOCK_SCANS_MAX, Block, Joined
-from ledger.plain.deciding import Deciding, Learned, entries_of, learn, learned_for, remember, remembered, wanted
-from ledger.plain.tables import Memory, Table, entry_of
+from ledger.plain.deciding import (
+    Deciding,
+    Learned,
+    entries_of,
+    learn,
+    learned_for,
+    remember,
+    remembered,
+    rows_of_names,
+    wanted,
+)
+from ledger.plain.tables import ENTRY, Memory, Table, entry_of
 from ledger.prepare import Prepared, Ready
 from ledger.rejections import Refused, Rejection, refuse
 from ledger.streams import BatchStreams
-from ledger.writing import copy_commands, copy_events, copy_line, notify, take_lock
+from ledger.writing import copied_rows, copy_commands, copy_events, copy_row, notify, take_lock
 
 EVENTS_MAX = 8
 """More events than any one order comes to."""
@@ -79,9 +90,8 @@ class Batch:
         self._clock = clock()
         self._now = max(self._clock, last_recorded_at)  # recorded_at never goes back, even when the clock does
         self._streams = BatchStreams(cursor, memory)
-        self._events: list[bytes | str] = []
-        self._commands: list[bytes | str] = []
-        self._new_names: list[Table] = []
+        self._events: list[bytes] = []
+        self._new_names: Table = np.empty(0, ENTRY)
         self._new_versions: list[Table] = []
         self._shift_at: dict[int, int | None] = {}
         self._texts: list[Text] = []
@@ -96,16 +106,17 @@ class Batch:
         with self._memory.lock:
             self._read()
             if not self._others and self._deciding.takes_as_they_stand(self._blocks):
-                copy_events(self._cursor, self._lines_of_blocks())
+                copy_events(self._cursor, self._rows_of_blocks())
                 told: list[Told] = list(self._blocks)
             else:  # a decision may have to read, which it cannot do in the middle of a COPY
                 told = self._decide_all()
                 if self._refused and not self._careful and self._answers_of(self._refused):
                     raise ForgottenError  # no unique index would object: nothing is written under these names
                 if self._events:
-                    copy_events(self._cursor, [_joined_lines(self._events)])
-        if self._commands:
-            copy_commands(self._cursor, [_joined_lines(self._commands)])
+                    copy_events(self._cursor, [b"".join(self._events)])
+        if self._deciding.position > self._head:
+            self._new_names = self._deciding.answered_behind(self._head)
+            copy_commands(self._cursor, rows_of_names(self._new_names))
             keep_texts(self._cursor, self._texts)
             notify(self._cursor, self._deciding.position)
         return [each for one in told for each in (one.hand_back() if isinstance(one, Joined) else (one,))]
@@ -114,8 +125,7 @@ class Batch:
         """Remember what this transaction learned, once it has been committed."""
         with self._memory.lock:
             remember(self._memory, self._blocks, self._learned)
-            for name in self._new_names:
-                self._memory.names.put(name)
+            self._memory.names.put(self._new_names)
             for version in self._new_versions:
                 self._memory.versions.put(version)
 
@@ -132,11 +142,11 @@ class Batch:
         latest = self._clock + CLOCK_SKEW_SECONDS_MAX
         self._deciding = Deciding(known, self._learned, int(self._head), self._now, latest)
 
-    def _lines_of_blocks(self) -> Iterator[bytes]:
-        """Yield the lines of each block: the server stores one block's while the next is decided."""
+    def _rows_of_blocks(self) -> Iterator[bytes]:
+        """Yield the rows of each block: the server stores one block's while the next is decided."""
         for block in self._blocks:
             self._take_block(block)
-            yield _joined_lines(self._events)
+            yield b"".join(self._events)
             self._events.clear()
 
     def _decide_all(self) -> list[Told]:
@@ -175,22 +185,20 @@ class Batch:
         row = 0
         while row < len(block):
             begun = row
-            row, lines = self._deciding.decide(block, begun)
-            if len(lines.events):
-                self._events.append(lines.events.tobytes())
-                self._commands.append(lines.names.tobytes())
+            row, events = self._deciding.decide(block, begun)
+            if events:
+                self._events.append(events)
                 if self._others:
-                    self._keep(lines.events.tobytes())
+                    self._keep(events)
             if row < len(block):
                 block.answer_row(row, self._answer_otherwise(block, row))
                 row += 1
         return block
 
-    def _keep(self, lines: bytes) -> None:
+    def _keep(self, events: bytes) -> None:
         """Keep the events of a block, which a later order of the batch may ask for."""
-        for line in lines.decode().splitlines():
-            stream, version, topic, state, _ = line.split("\t")
-            self._streams.keep(stream, int(version), json.loads(state)["volunteer"], topic, state.encode())
+        for stream, version, topic, state in copied_rows(events):
+            self._streams.keep(stream.hex(), version, json.loads(state)["volunteer"], topic, state)
 
     def _answer_otherwise(self, block: Block, row: int) -> Answer:
         if block.rows["outcome"][row] == PENDING:
@@ -217,7 +225,7 @@ class Batch:
             topic, state = encode(event)
             stream, version = self._streams.append(event, topic, state)
             self._deciding.position += 1
-            self._events.append(copy_line(stream, version, topic, state, self._deciding.position))
+            self._events.append(copy_row(bytes.fromhex(stream), version, topic, state, self._deciding.position))
             length = entry_of(stream, version)
             if isinstance(event, ShiftEvent):
                 learn(self._learned.versions, length)
@@ -225,10 +233,7 @@ class Batch:
             else:  # whoever it registers, and whatever it opens, is known from now on
                 learn(self._learned.known, length)
         position = self._deciding.position
-        entry = entry_of(name, position, content)
-        learn(self._learned.names, entry)
-        self._new_names.append(entry)
-        self._commands.append(f"{name}\t{content}\t{position}\n")
+        learn(self._learned.names, entry_of(name, position, content))
         last = decision[-1]
         self._shift_at[position] = _shift_number(last)
         return Accepted(Position(position), False, self._shift_at[position])  # noqa: FBT003 - by position
@@ -263,11 +268,6 @@ class Batch:
 
     def _is_new(self, answer: Answer) -> bool:
         return isinstance(answer, Accepted) and answer.position is not None and answer.position > self._head
-
-
-def _joined_lines(lines: Sequence[bytes | str]) -> bytes:
-    """Return lines as one piece: a piece costs the driver a turn of its own."""
-    return b"".join([one if isinstance(one, bytes) else one.encode() for one in lines])
 
 
 def _joined(items: Sequence[Ready]) -> list[Ready]:

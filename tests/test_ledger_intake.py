@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from struct import pack
 from typing import Any
 from uuid import UUID
 
@@ -40,12 +41,12 @@ from ledger.intake import Intake
 from ledger.names import Position, shift_id_for, shift_stream, stream
 from ledger.persons import Text
 from ledger.plain.block import Block
-from ledger.plain.deciding import Deciding, entries_of, learned_for, remembered
+from ledger.plain.deciding import Deciding, entries_of, learned_for, remembered, rows_of_names
 from ledger.plain.tables import Memory as Remembering
 from ledger.plain.tables import Recent, locate
 from ledger.prepare import name_digest, prepare, prepare_by_ladder
 from ledger.rejections import Refused, Rejection
-from ledger.writing import copy_line
+from ledger.writing import copy_row
 from tests import test_ledger_decide as given
 from tests.ledger_helpers import NOW, Memory
 
@@ -455,11 +456,13 @@ def test_a_plain_scan_is_stored_as_the_ladder_would_store_it(one: Order) -> None
     assert ids[:2] == [stream("volunteer", command.volunteer).hex, stream("station", command.station).hex]
     remembering.learn(entries_of(ids, [1] * len(ids)))
     deciding = Deciding(remembered(remembering, careful=False), learned_for(1, 0), 41, NOW, NOW)
-    done, lines = deciding.decide(ready, 0)
+    done, rows = deciding.decide(ready, 0)
     topic, state = encode(event)
     assert done == 1
-    assert lines.events.tobytes().decode() == copy_line(event.stream_id.hex, 1, topic, state, 42)
-    assert lines.names.tobytes().decode() == f"{by_ladder.name}\t{by_ladder.content}\t42\n"
+    assert rows == copy_row(event.stream_id.bytes, 1, topic, state, 42)
+    name, content = (bytes.fromhex(digest) for digest in (by_ladder.name, by_ladder.content))
+    names = rows_of_names(deciding.answered_behind(41))
+    assert names == pack(">hi16si16siq", 3, 16, name, 16, content, 8, 42)
     assert ready.order(0) == one
     assert isinstance(event, ShiftEvent)
     assert list(ready) == [Accepted(Position(42), duplicate=False, shift_number=event.shift.int)]

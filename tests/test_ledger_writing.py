@@ -23,7 +23,9 @@ from ledger.writing import (
     CHUNK_ROWS,
     Row,
     append_history,
+    copied_rows,
     copy_lines,
+    copy_rows,
     head_position,
     take_lock,
     write_events,
@@ -43,31 +45,50 @@ def write(database: Database, *rows: Row) -> None:
         write_events(cursor, rows, head_position(cursor) + 1)
 
 
+def append_lines(database: Database, *rows: Row) -> None:
+    append_history(database.pool, [copy_lines(rows, int(database.log.head()) + 1).encode()])
+
+
+BOTH_FORMATS = pytest.mark.parametrize("put", [write, append_lines], ids=["binary", "text"])
+Put = Callable[[Database, Row], None]
+
+
 # --- what is copied comes back --------------------------------------------------------------------------------------
 
 
+@BOTH_FORMATS
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     state=st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.binary()),
     topic=st.sampled_from(["a.v1", "a\\b\t\n\r"]),
 )
-def test_any_state_comes_back_as_it_was_copied(database: Database, state: str | bytes, topic: str) -> None:
+def test_any_state_comes_back_as_it_was_copied(database: Database, put: Put, state: str | bytes, topic: str) -> None:
     stream_id = uuid4()
-    write(database, (stream_id, 1, topic, state))
+    put(database, (stream_id, 1, topic, state))
     (stored,) = database.log.read_streams([stream_id])[stream_id]
     assert (stored.topic, stored.state) == (topic, state.encode() if isinstance(state, str) else state)
 
 
+@BOTH_FORMATS
 @pytest.mark.parametrize(
     "state", ['{"a":"\\\\\\""}', "\\x41", "\\N", "\\.", "\\\\.", "", "义工", "\x00", "\x7f", b"\xff\\", "'\";--"]
 )
-def test_awkward_states_come_back_as_they_were_copied(database: Database, state: str | bytes) -> None:
-    write(database, (UUID(int=1), 1, "a.v1", state))
+def test_awkward_states_come_back_as_they_were_copied(database: Database, put: Put, state: str | bytes) -> None:
+    put(database, (UUID(int=1), 1, "a.v1", state))
     assert database.log.read(Position(0), 1)[0].state == (state.encode() if isinstance(state, str) else state)
 
 
-def test_plain_json_is_copied_as_it_is() -> None:
+def test_plain_json_is_copied_as_it_is_in_lines() -> None:
     assert copy_lines([row(10)], 7) == f"{UUID(int=10).hex}\t1\tchecked-in.v1\t{STATE}\t7\n"
+
+
+STATES = st.binary(max_size=70_000)
+
+
+@given(rows=st.lists(st.tuples(st.uuids(), st.integers(0, 1 << 40), st.text(max_size=40), STATES), max_size=5))
+def test_rows_can_be_read_back_from_what_is_copied(rows: list[tuple[UUID, int, str, bytes]]) -> None:
+    said = [(stream_id.bytes, version, topic, state) for stream_id, version, topic, state in rows]
+    assert list(copied_rows(copy_rows(rows, 7))) == said
 
 
 def test_rows_of_many_chunks_get_consecutive_positions(database: Database) -> None:

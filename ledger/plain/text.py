@@ -19,6 +19,7 @@ NUMBER_MAX = (1 << 32) - 1
 DIGITS_MAX = 10
 _ZERO, _TEN = np.uint64(0), np.uint64(10)
 _NIBBLE, _FOUR, _TOP = np.uint64(15), np.uint64(4), np.uint64(60)
+_BYTE, _HALF = np.uint64(255), np.uint64(32)
 
 
 def literal(text: str) -> Bytes:
@@ -132,12 +133,17 @@ def put_number(out: Bytes, at: int, value: int) -> int:
 
 
 @inlined
-def put_hex(out: Bytes, at: int, word: np.uint64) -> int:
-    """Write a word as sixteen hexadecimal digits."""
-    for digit in range(16):
-        out[at + digit] = _HEX[(word >> _TOP) & _NIBBLE]
-        word = word << _FOUR
-    return at + 16
+def put_word(out: Bytes, at: int, word: np.uint64) -> int:
+    """Write a word as eight bytes, the highest first."""
+    return put_half_word(out, put_half_word(out, at, word >> _HALF), word)
+
+
+@inlined
+def put_half_word(out: Bytes, at: int, word: np.uint64) -> int:
+    """Write the lower half of a word as four bytes, the highest first."""
+    for byte in range(4):
+        out[at + byte] = (word >> np.uint64(24 - 8 * byte)) & _BYTE
+    return at + 4
 
 
 @inlined
