@@ -3,7 +3,7 @@
 The server is `hours serve`, a process of its own, on a fresh and temporary ledger. Half of the commands come singly,
 over 16 connections, half in batches of 50; each connection sends when its time has come and the request before is
 answered. Every ten seconds: the memory of the server (RSS) and of PostgreSQL (PSS: what its processes share counts
-once), and how long it takes until what is in the log can be read.
+once). At moments chosen at random, about one a second: how long it takes until what is in the log can be read.
 
     python -m bench.soak --minutes 30 --json
 
@@ -18,6 +18,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -40,20 +41,18 @@ from replay.store import current_generation
 SINGLE_CONNECTIONS = 16
 BATCH_EVENTS = 50
 SAMPLE_SECONDS = 10.0
+LAG_SECONDS = 1.0
 MIB = 1 << 20
 AHEAD_SECONDS = 10.0
 """Requests are made so far ahead, so that making them disturbs nobody for long."""
 
 
 class Sample(NamedTuple):
-    """What was seen at an instant, in seconds since the beginning. `lag`: seconds until what was in the log then could
-    be read.
-    """
+    """What was seen at an instant, in seconds since the beginning."""
 
     at: float
     server_mib: float
     postgres_mib: float
-    lag: float
 
 
 class Soak:
@@ -63,6 +62,8 @@ class Soak:
         self._served, self._server, self._postgres = served, server, postgres
         self._rate = rate
         self.samples: list[Sample] = []
+        self.lags: list[tuple[float, float]] = []
+        """When it was looked, and how long it took until what was in the log could be read, in seconds."""
         self.latencies: list[tuple[float, float]] = []
         """When each request was sent, and how long its answer took, in seconds."""
         self.accepted = 0
@@ -72,7 +73,7 @@ class Soak:
         """Send for so long, and look at what becomes of it."""
         ahead = await asyncio.to_thread(self._make, min(AHEAD_SECONDS, seconds))
         self._begun = time.perf_counter()
-        sampling = asyncio.create_task(self._sample(seconds))
+        looking = [asyncio.create_task(look(seconds)) for look in (self._sample, self._look_at_lag)]
         begin = 0.0
         while begin < seconds:
             length = min(AHEAD_SECONDS, seconds - begin)
@@ -81,7 +82,7 @@ class Soak:
             await asyncio.gather(*(self._send(lane, begin, length) for lane in ahead))
             begin += length
             ahead = await making
-        await sampling
+        await asyncio.gather(*looking)
 
     def _now(self) -> float:
         return time.perf_counter() - self._begun
@@ -116,22 +117,30 @@ class Soak:
 
     async def _sample(self, seconds: float) -> None:
         while (at := self._now()) < seconds:
-            sample = await asyncio.to_thread(self._seen, at)
-            self.samples.append(sample)
+            server, postgres = await asyncio.to_thread(self._memory)
+            self.samples.append(Sample(at, server, postgres))
+            lag = 1000 * median(lag for _, lag in self.lags[-10:]) if self.lags else 0
             say(
                 f"{at / 60:5.1f} min  {self.accepted:9,} accepted, {self.refused} not  "
-                f"server {sample.server_mib:6.1f} MiB  PostgreSQL {sample.postgres_mib:6.1f} MiB  "
-                f"lag {1000 * sample.lag:4.0f} ms"
+                f"server {server:6.1f} MiB  PostgreSQL {postgres:6.1f} MiB  lag {lag:4.0f} ms"
             )
             await asyncio.sleep(max(0.0, at + SAMPLE_SECONDS - self._now()))
 
-    def _seen(self, at: float) -> Sample:
-        server, postgres = self._server.memory_info().rss / MIB, _pss(self._postgres) / MIB
+    async def _look_at_lag(self, seconds: float) -> None:
+        """At random, as both the load and the follower's batches have a rhythm of their own."""
+        while (at := self._now()) < seconds:
+            self.lags.append((at, await asyncio.to_thread(self._lag)))
+            await asyncio.sleep(random.uniform(0, 2 * LAG_SECONDS))
+
+    def _memory(self) -> tuple[float, float]:
+        return self._server.memory_info().rss / MIB, _pss(self._postgres) / MIB
+
+    def _lag(self) -> float:
         head, begun = self._served.head, time.perf_counter()
         with self._served.database.pool.connection() as connection:
             while (generation := current_generation(connection)) is None or generation.position < head:
                 time.sleep(0.005)
-        return Sample(at, server, postgres, time.perf_counter() - begun)
+        return time.perf_counter() - begun
 
 
 def _pss(postmaster: psutil.Process) -> int:
@@ -201,7 +210,7 @@ def main() -> None:
         "losses": soak.accepted - recorded,
         "per_second": round(soak.accepted / seconds, 1),
         **_memory(soak.samples),
-        "lag_ms": _thirds([(one.at, one.lag) for one in soak.samples], seconds),
+        "lag_ms": _thirds(soak.lags, seconds),
         "latency_ms": _thirds(soak.latencies, seconds),
         "machine": where,
     }
