@@ -13,6 +13,7 @@ from ledger.commands import (
     AwardHonor,
     Command,
     LaunchProject,
+    MergeVolunteer,
     ObjectToHonor,
     PublishRules,
     RegisterVolunteer,
@@ -64,6 +65,7 @@ credited_minutes_min = 60
 """
 PUBLISH = Act(PublishRules(text=RULES))
 V1 = Act(RegisterVolunteer(volunteer="V1", registered_on=date(2018, 1, 1)))
+V2 = Act(RegisterVolunteer(volunteer="V2", registered_on=date(2018, 1, 1)))
 PROJECT = Act(LaunchProject(project="P1", content="reading", in_charge="V1"))
 WORLD = (PUBLISH, V1, PROJECT)
 
@@ -84,6 +86,7 @@ AWARD = Act(
 )
 REVOKE = Act(RevokeHonor(award="A1", reason="in-error"))
 ANNOUNCED = (*WORLD, ANNOUNCE)
+MERGED = (*WORLD, V2, Act(MergeVolunteer(volunteer="V1", into="V2", reason="two-cards")))
 OBJECTED = (*ANNOUNCED, OBJECT)
 BY_V1 = "person:V1"
 BARE = Act(AnnounceHonor(award="A1", honor="star-1", volunteer="V1"))
@@ -97,6 +100,7 @@ REFUSED: list[tuple[Rejection, str, Sequence[Act], Act]] = [
     (R.FUTURE, "occurred_at", ANNOUNCED, AWARD.but(occurred_at=LATER + 301)),
     (R.FUTURE, "awarded_on", ANNOUNCED, AWARD.but(awarded_on=date(2018, 12, 14))),
     (R.FUTURE, "occurred_at", ANNOUNCED, REVOKE.but(occurred_at=NOW + 301)),
+    (R.ALREADY_MERGED, "volunteer", MERGED, ANNOUNCE),
     (R.UNKNOWN_RULES, "rules_version", WORLD, ANNOUNCE.but(rules_version=2)),
     (R.UNKNOWN_RULES, "rules_version", ANNOUNCED, AWARD.but(rules_version=2)),
     (R.AWARD_EXISTS, "award", ANNOUNCED, ANNOUNCE),

@@ -23,6 +23,7 @@ from ledger.commands import (
     SettleHonorObjection,
 )
 from ledger.decide.case import Case, Decision, last_of
+from ledger.decide.merges import merge_in_force
 from ledger.decide.permission import own_numbers, recipient, same_person
 from ledger.events import (
     Event,
@@ -120,6 +121,8 @@ def announce_honor(command: AnnounceHonor, case: Case) -> Decision:
         return refuse(Rejection.UNKNOWN_PROJECT, "project", command.project)
     if case.is_future(command.occurred_at):
         return refuse(Rejection.FUTURE, "occurred_at", command.occurred_at)
+    if command.volunteer is not None and not case.order.imported and merge_in_force(case, command.volunteer):
+        return refuse(Rejection.ALREADY_MERGED, "volunteer", command.volunteer)
     if command.rules_version is not None and case.streams.version(TIMELINE) < command.rules_version:
         return refuse(Rejection.UNKNOWN_RULES, "rules_version", command.rules_version)
     if _history(case, command.award):
