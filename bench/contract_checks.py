@@ -16,6 +16,7 @@ from schemathesis import Case, CheckContext, HookContext, Response
 from api.cloud_events import event_type
 from api.event_schemas import event_examples
 from api.problems import RULES
+from ledger.commands import COMMANDS
 from ledger.rejections import Rejection
 
 EVENTS = "POST /v1/events"
@@ -47,8 +48,12 @@ REASONS: dict[tuple[str, str | None], str] = {
 }
 """Operation ("" for any) and field: why a request that fits the schema may be answered 422 `invalid`."""
 
-DATED = {"occurred_at", "check_in", "check_out", "time", "registered_on", "withdrawn_on", "completed_on", "joined_on"}
-DATED |= {"left_on", "awarded_on", "reached_on", "day", "as_of"}
+DATED = {"time"} | {
+    name
+    for command in COMMANDS.values()
+    for name, schema in command.model_json_schema()["properties"].items()
+    if '"format": "date' in json.dumps(schema)
+}
 """Instants and days: JSON Schema knows their form, and not the years the ledger takes."""
 
 
