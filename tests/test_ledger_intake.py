@@ -13,6 +13,7 @@ from uuid import UUID
 import numpy as np
 import psycopg
 import pytest
+from hypothesis import example
 from hypothesis import given as holding
 from hypothesis import strategies as st
 from psycopg import Cursor
@@ -41,9 +42,17 @@ from ledger.intake import Intake
 from ledger.names import Position, shift_id_for, shift_stream, stream
 from ledger.persons import Text
 from ledger.plain.block import Block
-from ledger.plain.deciding import Deciding, entries_of, learned_for, remembered, rows_of_names
+from ledger.plain.deciding import (
+    ROW_BYTES_MAX,
+    Deciding,
+    entries_of,
+    learn,
+    learned_for,
+    remembered,
+    rows_of_names,
+)
 from ledger.plain.tables import Memory as Remembering
-from ledger.plain.tables import Recent, locate
+from ledger.plain.tables import Recent, entry_of, locate
 from ledger.prepare import name_digest, prepare, prepare_by_ladder
 from ledger.rejections import Refused, Rejection
 from ledger.writing import copy_row
@@ -436,7 +445,19 @@ SCANS = st.builds(
 )
 
 
+LONG = "a" * 32
+LONGEST = Order(
+    command=CheckIn(volunteer=LONG, station=LONG, occurred_at=NOW, shift=UUID(int=1), project=LONG),
+    source="s" * 120,
+    id="i" * 120,
+    by=f"station:{'b' * 48}",
+    imported=True,
+    key=(1 << 31) - 1,
+)
+
+
 @holding(one=SCANS)
+@example(LONGEST)
 def test_a_plain_scan_is_stored_as_the_ladder_would_store_it(one: Order) -> None:
     memory = Memory()
     command = one.command
@@ -455,10 +476,12 @@ def test_a_plain_scan_is_stored_as_the_ladder_would_store_it(one: Order) -> None
     ids = [f"{row[f'{kind}_stream_high']:016x}{row[f'{kind}_stream_low']:016x}" for kind in KINDS]
     assert ids[:2] == [stream("volunteer", command.volunteer).hex, stream("station", command.station).hex]
     remembering.learn(entries_of(ids, [1] * len(ids)))
-    deciding = Deciding(remembered(remembering, careful=False), learned_for(1, 0), 41, NOW, NOW)
+    deciding = Deciding(remembered(remembering, careful=False), learned_for(2, 0), 41, NOW, NOW)
+    learn(deciding.learned.names, entry_of("0f" * 16, 41))  # answered before: what is noted is not noted again
     done, rows = deciding.decide(ready, 0)
     topic, state = encode(event)
     assert done == 1
+    assert len(rows) <= ROW_BYTES_MAX
     assert rows == copy_row(event.stream_id.bytes, 1, topic, state, 42)
     name, content = (bytes.fromhex(digest) for digest in (by_ladder.name, by_ladder.content))
     names = rows_of_names(deciding.answered_behind(41))
@@ -531,8 +554,10 @@ def test_old_orders_that_would_now_be_refused_are_answered_as_the_first_time_by_
 def test_an_atomic_submission_sent_again_to_a_new_process_is_no_refusal(database: Database, intake: Intake) -> None:
     orders = [order(given.V2, "v2"), order(CHECK_IN, "in")]
     told = accepted(intake.execute(orders, Terms(atomic=True)))
-    again = Intake(database, clock=lambda: NOW).execute(orders, Terms(atomic=True))
+    more = [*orders, order(OpenStation(station="S2", kind="city"), "s2")]
+    *again, new = accepted(Intake(database, clock=lambda: NOW).execute(more, Terms(atomic=True)))
     assert again == [answer._replace(duplicate=True) for answer in told]
+    assert not new.duplicate
 
 
 def test_what_was_rolled_back_is_not_remembered(database: Database, intake: Intake) -> None:

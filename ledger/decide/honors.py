@@ -211,9 +211,9 @@ def award_honor(command: AwardHonor, case: Case) -> Decision:
     if _is_own(case, announced.volunteer, announced.project):
         return refuse(Rejection.OWN_HONOR, "award", command.award)
     rank = command.rank or announced.rank
-    recipient = announced.volunteer, announced.project
+    honored = announced.volunteer, announced.project
     evidence = command.rules_version, command.evidence_position, command.credited_minutes
-    if refused := _unsound_evidence(_Claim(announced.honor, *recipient, announced.year, rank, *evidence), case):
+    if refused := _unsound_evidence(_Claim(announced.honor, *honored, announced.year, rank, *evidence), case):
         return refused
     today = _policies(case).day_of(case.now)
     if announced.notice_until is not None and min(today, command.awarded_on) <= announced.notice_until:

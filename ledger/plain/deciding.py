@@ -1,4 +1,4 @@
-"""Blocks of scans under the writers' lock: which are old, which have to go up the ladder, and the lines of the others.
+"""Blocks of scans under the writers' lock: which are old, which have to go up the ladder, and the rows of the others.
 
     wanted  -> what the log has to be asked, as far as it is not remembered
     decide  -> rows for COPY, one by one, until one has to go up the ladder of its command
@@ -33,6 +33,7 @@ from ledger.plain.text import (
 )
 
 ROW_BYTES_MAX = 1024
+"""More than the longest event takes, which is 653: compiled loops do not look for the end of an array."""
 
 _OCCURRED = literal('{"occurred_at":')
 _RECORDED = literal(',"recorded_at":')
