@@ -9,17 +9,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test clean warm
+.PHONY: run test checks warm clean
 
 run: $(READY)
 	@$(BIN)/hours run
 
-test: warm
+test: $(READY)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target warm checks
+	$(BIN)/pytest -n 2
+
+checks: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2
 
 # The kernels are compiled here, once, and never while a request waits.
 warm: $(READY)
