@@ -137,6 +137,8 @@ class _Writer(logging.Handler):
                     self._stream.flush()
             except (OSError, ValueError):  # nobody is there to read; that ends no service
                 continue
+        with suppress(OSError, ValueError):  # the last line was not the last in the queue: the end stood behind it
+            self._stream.flush()
 
 
 class JsonLines(logging.Formatter):

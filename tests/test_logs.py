@@ -226,6 +226,13 @@ def test_a_log_that_nobody_reads_holds_up_nobody() -> None:
     assert not any(one.is_alive() for one in writers)
 
 
+def test_the_end_of_a_log_is_there_when_it_has_ended(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as stream:  # which has a buffer of its own
+        with logging_to(stream, LogSettings(LogFormat.TEXT)):
+            logging.getLogger("api.test").warning("the last line")
+        assert "the last line" in (tmp_path / "log").read_text()
+
+
 def test_a_terminal_gets_text_and_libraries_are_quiet(tmp_path: Path) -> None:
     log = Log()
     with logging_to(log, LogSettings(LogFormat.TEXT, LogLevel.DEBUG)):
