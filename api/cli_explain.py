@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from api.cli_read import AxisTexts, print_basis, print_person, reading
+from api.cli_read import AxisTexts, balances_of, print_basis, print_person, reading
 from api.cli_show import Hours, day, out, print_json, print_table
 from replay.answers import Trace
 from replay.explanations import DayExplanation, EventBehind, ExplainedShift, ExplainedStretch, RuleCited, VolunteerDays
@@ -103,7 +103,7 @@ def _print_day(found: DayExplanation) -> None:
         console.print(f"\n[bold]Shift {idle.shift}[/bold]{_under(idle.volunteer)} holds no time: {idle.because}.")
         console.print(_events(idle.events, found.day))
     console.print()
-    for balance in [*([found.opening_balance] if found.opening_balance else []), *(found.more_opening_balances or [])]:
+    for balance in balances_of(found.opening_balance, found.more_opening_balances):
         console.print(
             f"Opening balance{_under(balance.volunteer)}: {Hours(balance.minutes)} as of {balance.as_of}, "
             f"position {balance.event.position}"

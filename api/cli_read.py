@@ -5,10 +5,11 @@ Where no server follows the log, they first bring the read models up to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from api.axes import candidate, names_rules, position_of, read_axes
@@ -21,6 +22,8 @@ from projections.rules import RuleTimeline
 from replay import answers
 from replay.overview_answers import Overview
 from replay.queries import NOW, Axes, Period
+
+B = TypeVar("B", bound=answers.OpeningBalance)
 
 AxisTexts = tuple[str | None, str | None, str | None]
 """`--valid-at`, `--known-at` and `--rules` as they were written."""
@@ -114,10 +117,15 @@ def _hours_cells(row: answers.HoursRow) -> tuple[object, ...]:
 
 def opening_balances(found: answers.VolunteerHours | Overview) -> list[str]:
     """Say how much of a person's hours comes from before there were events."""
-    balances = [one for one in (found.opening_balance, *(found.more_opening_balances or ())) if one]
     return [
-        f"{Hours(one.minutes)} from before {one.as_of} (opening balance{_under(one.volunteer)})" for one in balances
+        f"{Hours(one.minutes)} from before {one.as_of} (opening balance{_under(one.volunteer)})"
+        for one in balances_of(found.opening_balance, found.more_opening_balances)
     ]
+
+
+def balances_of(first: B | None, more: Sequence[B] | None) -> list[B]:
+    """Return the opening balances that an answer tells: as a rule one or none, and more where numbers were merged."""
+    return [*([first] if first else []), *(more or [])]
 
 
 def _under(number: str | None) -> str:

@@ -13,6 +13,7 @@ from api.app import create_app
 from api.service import OpenLedger, running
 from ledger.database import Database
 from tests.command_line import CommandLine
+from tests.conferring import Clock, caught_up, conferring
 from tests.serving import KEY_NAMES, Served, found, stock
 
 
@@ -34,6 +35,14 @@ def fresh(database: Database, tmp_path: Path) -> OpenLedger:
     found(ledger)
     ledger.make_ready()
     return ledger
+
+
+@pytest.fixture
+def conferred(database_url: str, tmp_path: Path) -> Iterator[tuple[Served, Clock]]:
+    """A served ledger of its own, and its clock, on the day on which honours are to be announced."""
+    with conferring(database_url, tmp_path) as made:
+        caught_up(made[0])
+        yield made
 
 
 @pytest.fixture

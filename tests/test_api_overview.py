@@ -11,20 +11,12 @@ from api.examples import EXAMPLES
 from api.service import OpenLedger
 from replay.rebuild import rebuild
 from tests.command_line import CommandLine
+from tests.replaying import SMALL_RULES
 from tests.serving import OTHER_STATION, PROJECT, STATION, Served, give
 
 pytest_plugins = ["tests.api_fixtures"]
 
-GUIDE = """
-name = "luohu"
-time_zone = "Asia/Shanghai"
-
-[[rule_sets]]
-holds_from = 2000-01-01
-day_minutes_max = 480
-shift_minutes_min = 10
-shift_minutes_max = 720
-
+GUIDE = f"""{SMALL_RULES}
 [[rule_sets.honors]]
 id = "guide"
 title = "Guide"

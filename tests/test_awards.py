@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,23 +30,17 @@ from tests.conferring import (
 )
 from tests.serving import PROJECT, Served
 
+pytest_plugins = ["tests.api_fixtures"]
+
 STAR = "/v1/honors/star-1"
-
-
-@pytest.fixture
-def ledger(database_url: str, tmp_path: Path) -> Iterator[tuple[Served, Clock]]:
-    """A served ledger of its own, on the day on which honours are to be announced."""
-    with conferring(database_url, tmp_path) as found:
-        caught_up(found[0])
-        yield found
 
 
 def names(entries: list[dict[str, Any]], key: str = "award") -> list[str]:
     return [entry[key] for entry in entries]
 
 
-def test_an_honour_is_announced_objected_to_awarded_undercut_and_revoked(ledger: tuple[Served, Clock]) -> None:
-    served, clock = ledger
+def test_an_honour_is_announced_objected_to_awarded_undercut_and_revoked(conferred: tuple[Served, Clock]) -> None:
+    served, clock = conferred
     eligible = get(served, f"{STAR}/eligible")
     assert [(one["name"], one["credited_minutes"], one["award"]) for one in eligible["eligible"]] == [
         (FAR, 20_180, None),
@@ -143,9 +136,9 @@ def test_an_honour_is_announced_objected_to_awarded_undercut_and_revoked(ledger:
 
 
 def test_a_ranking_s_honour_has_its_year_and_rank_and_is_undercut_when_it_falls_out(
-    ledger: tuple[Served, Clock],
+    conferred: tuple[Served, Clock],
 ) -> None:
-    served, clock = ledger
+    served, clock = conferred
     said = post(served, "/v1/honors/top-hundred/announcements", all_eligible=True, year=2018)
     assert [(one["award"], one["recipient"]) for one in said["outcomes"]] == [(f"top-hundred-2018-{BUSY}", BUSY)]
     best = post(served, "/v1/honors/ten-best/announcements", project=PROJECT, year=2018)
@@ -179,8 +172,8 @@ def test_a_ranking_s_honour_has_its_year_and_rank_and_is_undercut_when_it_falls_
         assert len(one["causes"]["shifts"]) == (7 if one["volunteer"] else 0)
 
 
-def test_other_rules_undercut_as_corrections_do_and_say_so(ledger: tuple[Served, Clock]) -> None:
-    served, clock = ledger
+def test_other_rules_undercut_as_corrections_do_and_say_so(conferred: tuple[Served, Clock]) -> None:
+    served, clock = conferred
     post(served, f"{STAR}/announcements", volunteer=BUSY)
     clock.move_to(GIVEN)
     assert post(served, f"{STAR}/awards", volunteer=BUSY)["accepted"] == 1
@@ -197,8 +190,8 @@ def test_other_rules_undercut_as_corrections_do_and_say_so(ledger: tuple[Served,
     assert names(eligible["eligible"], "name") == [FAR, NEAR]
 
 
-def test_who_was_rejected_or_revoked_is_announced_anew_only_by_name(ledger: tuple[Served, Clock]) -> None:
-    served, clock = ledger
+def test_who_was_rejected_or_revoked_is_announced_anew_only_by_name(conferred: tuple[Served, Clock]) -> None:
+    served, clock = conferred
     post(served, f"{STAR}/announcements", all_eligible=True)
     caught_up(served)
     standing = post(served, f"{STAR}/announcements", volunteer=NEAR)
@@ -222,8 +215,8 @@ def test_who_was_rejected_or_revoked_is_announced_anew_only_by_name(ledger: tupl
     assert get(served, "/v1/public-notices")["count"] == 3
 
 
-def test_who_has_not_reached_it_any_more_is_passed_by_at_the_award(ledger: tuple[Served, Clock]) -> None:
-    served, clock = ledger
+def test_who_has_not_reached_it_any_more_is_passed_by_at_the_award(conferred: tuple[Served, Clock]) -> None:
+    served, clock = conferred
     post(served, f"{STAR}/announcements", all_eligible=True)
     served.command("void-shift", volunteer=NEAR, shift=shift_id(1), reason="spot-check")
     caught_up(served)
@@ -237,8 +230,8 @@ def test_who_has_not_reached_it_any_more_is_passed_by_at_the_award(ledger: tuple
     assert (told["status_code"], told["rejection"]) == (409, "not-eligible")
 
 
-def test_lists_are_read_by_the_page_and_as_of_a_day(ledger: tuple[Served, Clock]) -> None:
-    served, clock = ledger
+def test_lists_are_read_by_the_page_and_as_of_a_day(conferred: tuple[Served, Clock]) -> None:
+    served, clock = conferred
     post(served, f"{STAR}/announcements", all_eligible=True)
     for address, key in (("/v1/awards", "awards"), ("/v1/public-notices", "notices"), (f"{STAR}/eligible", "eligible")):
         whole = get(served, address)
@@ -257,8 +250,8 @@ def test_lists_are_read_by_the_page_and_as_of_a_day(ledger: tuple[Served, Clock]
     assert names(before["eligible"], "name") == [FAR, BUSY]
 
 
-def test_awards_are_known_as_of_every_position(ledger: tuple[Served, Clock]) -> None:
-    served, clock = ledger
+def test_awards_are_known_as_of_every_position(conferred: tuple[Served, Clock]) -> None:
+    served, clock = conferred
     post(served, f"{STAR}/announcements", all_eligible=True)
     served.command("object-to-honor", Role.STAFF, award=f"star-1-{FAR}", reason="hours-doubted")
     clock.move_to(GIVEN)

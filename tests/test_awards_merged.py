@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from api.access import Role
-from tests.conferring import BUSY, FAR, GIVEN, IDLE, NEAR, NOTICE_UNTIL, Clock, caught_up, conferring, get, post
+from tests.conferring import BUSY, FAR, GIVEN, IDLE, NEAR, NOTICE_UNTIL, Clock, caught_up, get, post
 from tests.serving import STATION, Served
+
+pytest_plugins = ["tests.api_fixtures"]
 
 STAR = "/v1/honors/star-1"
 RANKING = "top-hundred"
-
-
-@pytest.fixture
-def ledger(database_url: str, tmp_path: Path) -> Iterator[tuple[Served, Clock]]:
-    """A served ledger of its own, on the day on which honours are to be announced."""
-    with conferring(database_url, tmp_path) as found:
-        caught_up(found[0])
-        yield found
 
 
 def merge(served: Served, volunteer: str, into: str, command_type: str = "merge-volunteer") -> int:
@@ -34,8 +24,8 @@ def recipients(entries: list[dict[str, Any]], key: str = "volunteer") -> list[st
     return sorted(entry[key] for entry in entries)
 
 
-def test_an_award_to_a_number_that_was_merged_later_is_the_person_s(ledger: tuple[Served, Clock]) -> None:
-    served, clock = ledger
+def test_an_award_to_a_number_that_was_merged_later_is_the_person_s(conferred: tuple[Served, Clock]) -> None:
+    served, clock = conferred
     post(served, f"{STAR}/announcements", all_eligible=True)
     clock.move_to(GIVEN)
     given = post(served, f"{STAR}/awards", all_due=True)
@@ -63,8 +53,8 @@ def test_an_award_to_a_number_that_was_merged_later_is_the_person_s(ledger: tupl
     assert "goes_on_as" not in as_given["hours"]
 
 
-def test_of_two_announcements_for_one_person_one_is_awarded(ledger: tuple[Served, Clock]) -> None:
-    served, clock = ledger
+def test_of_two_announcements_for_one_person_one_is_awarded(conferred: tuple[Served, Clock]) -> None:
+    served, clock = conferred
     post(served, f"{STAR}/announcements", all_eligible=True)
     merge(served, NEAR, FAR)
     clock.move_to(GIVEN)
@@ -76,8 +66,8 @@ def test_of_two_announcements_for_one_person_one_is_awarded(ledger: tuple[Served
     assert get(served, f"{STAR}/eligible")["eligible"] == []
 
 
-def test_what_a_merge_that_was_taken_back_took_from_an_award_is_told(ledger: tuple[Served, Clock]) -> None:
-    served, clock = ledger
+def test_what_a_merge_that_was_taken_back_took_from_an_award_is_told(conferred: tuple[Served, Clock]) -> None:
+    served, clock = conferred
     merge(served, BUSY, IDLE)
     caught_up(served)
     post(served, f"{STAR}/announcements", volunteer=BUSY)  # goes to the number that goes on
@@ -93,8 +83,8 @@ def test_what_a_merge_that_was_taken_back_took_from_an_award_is_told(ledger: tup
     assert served.get(causes["shifts"][0]["links"]["events"]).json()["events"]
 
 
-def test_a_ranking_s_honour_is_held_by_the_person(ledger: tuple[Served, Clock]) -> None:
-    served, clock = ledger
+def test_a_ranking_s_honour_is_held_by_the_person(conferred: tuple[Served, Clock]) -> None:
+    served, clock = conferred
     announced = post(served, f"/v1/honors/{RANKING}/announcements", year=2018, all_eligible=True)
     assert recipients(announced["outcomes"], "recipient") == [BUSY]
     clock.move_to(GIVEN)
@@ -106,9 +96,9 @@ def test_a_ranking_s_honour_is_held_by_the_person(ledger: tuple[Served, Clock]) 
 
 
 def test_what_waits_for_approval_and_what_is_announced_is_pending_for_the_person(
-    ledger: tuple[Served, Clock],
+    conferred: tuple[Served, Clock],
 ) -> None:
-    served, clock = ledger
+    served, clock = conferred
     fields = {"volunteer": NEAR, "station": STATION, "check_in": "2018-12-01T09:00:00+08:00"}
     fields |= {"check_out": "2018-12-01T12:00:00+08:00", "evidence": "sign-in-sheet"}
     asked = served.command("request-act", request="r-1", act="attest-shift", fields=fields)
