@@ -117,7 +117,7 @@ class Soak:
 
     async def _sample(self, seconds: float) -> None:
         while (at := self._now()) < seconds:
-            server, postgres = await asyncio.to_thread(self._memory)
+            server, postgres = await asyncio.to_thread(self._held)
             self.samples.append(Sample(at, server, postgres))
             lag = 1000 * median(lag for _, lag in self.lags[-10:]) if self.lags else 0
             say(
@@ -132,7 +132,8 @@ class Soak:
             self.lags.append((at, await asyncio.to_thread(self._lag)))
             await asyncio.sleep(random.uniform(0, 2 * LAG_SECONDS))
 
-    def _memory(self) -> tuple[float, float]:
+    def _held(self) -> tuple[float, float]:
+        """Return the MiB that the server and PostgreSQL hold."""
         return self._server.memory_info().rss / MIB, _pss(self._postgres) / MIB
 
     def _lag(self) -> float:
