@@ -20,7 +20,11 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-from ledger.commands import COMMANDS, CheckIn, CheckOut, Command, CountPeopleServed, DisputeShift, RequestAct
+from ledger.aggregates import COMMANDS, Command, Order
+from ledger.aggregates.dispute import DisputeShift
+from ledger.aggregates.people_served import CountPeopleServed
+from ledger.aggregates.request import RequestAct
+from ledger.aggregates.shift import CheckIn, CheckOut
 
 
 class Role(StrEnum):
@@ -154,24 +158,59 @@ class Forbidden(NamedTuple):
     remedy: str
 
 
-def forbids(caller: Caller, command: Command) -> Forbidden | None:
-    """Say why this caller may not give this command, if so."""
-    if forbidden := forbids_type(caller, command.TYPE):
-        return forbidden
-    if caller.role is Role.VOLUNTEER and isinstance(command, DisputeShift) and command.volunteer != caller.name:
-        rule = f"this key is volunteer {caller.name}'s, not {command.volunteer}'s"
-        return Forbidden("volunteer", rule, "name the key's own volunteer")
-    if isinstance(command, RequestAct) and command.act not in COMMANDS_OF_ROLE[caller.role]:
-        others = [role for role in Role if {command.act, command.TYPE} <= COMMANDS_OF_ROLE[role]]
-        return Forbidden(
-            "act", f"a {caller.role} key may not ask to {_in_words(command.act)}", f"use {_one_of(others)}"
+class Permission:
+    """What one caller may give, looked up once for many orders."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._types = COMMANDS_OF_ROLE[caller.role]
+        self._station = caller.name if caller.role is Role.STATION else None
+        self._volunteer = caller.name if caller.role is Role.VOLUNTEER else None
+        self._own_source = _own_source(caller)
+
+    def forbids(self, order: Order, *, named_by_caller: bool) -> Forbidden | None:
+        """Say why the caller may not give this order, if so."""
+        return (
+            self._forbids_command(order.command)
+            or (forbids_right(self._caller, Right.IMPORT) if order.imported else None)
+            or (self._forbids_name(order.source) if named_by_caller and self._own_source else None)
         )
-    if caller.role is not Role.STATION or not isinstance(command, CheckIn | CheckOut | CountPeopleServed):
+
+    def _forbids_command(self, command: Command) -> Forbidden | None:
+        if command.TYPE not in self._types:
+            return forbids_type(self._caller, command.TYPE)
+        if self._station and isinstance(command, CheckIn | CheckOut | CountPeopleServed):
+            if command.station != self._station:
+                rule = f"this key is station {self._station}'s, not {command.station}'s"
+                return Forbidden("station", rule, "name the key's own station")
+        elif self._volunteer and isinstance(command, DisputeShift):
+            if command.volunteer != self._volunteer:
+                rule = f"this key is volunteer {self._volunteer}'s, not {command.volunteer}'s"
+                return Forbidden("volunteer", rule, "name the key's own volunteer")
+        elif isinstance(command, RequestAct) and command.act not in self._types:
+            others = [role for role in Role if {command.act, command.TYPE} <= COMMANDS_OF_ROLE[role]]
+            rule = f"a {self._caller.role} key may not ask to {_in_words(command.act)}"
+            return Forbidden("act", rule, f"use {_one_of(others)}")
         return None
-    if command.station != caller.name:
-        rule = f"this key is station {caller.name}'s, not {command.station}'s"
-        return Forbidden("station", rule, "name the key's own station")
-    return None
+
+    def _forbids_name(self, source: str) -> Forbidden | None:
+        """A name is used once, and a station must not use up another's, nor must a volunteer."""
+        own = self._own_source
+        if own is None or source == own or source.startswith(own + "/"):
+            return None
+        who = self._caller.role.value
+        return Forbidden("source", f"a {who} names events under {own}", f"use {own}, or a path below it, as source")
+
+
+def _own_source(caller: Caller) -> str | None:
+    """Return under what a caller has to name its events, where that is not free."""
+    match caller.role:
+        case Role.STATION:
+            return f"/stations/{caller.name}"
+        case Role.VOLUNTEER:
+            return f"/volunteers/{caller.name}"
+        case _:
+            return None
 
 
 def forbids_type(caller: Caller, command_type: str) -> Forbidden | None:
@@ -190,30 +229,6 @@ def forbids_right(caller: Caller, right: Right) -> Forbidden | None:
     field = "imported" if right is Right.IMPORT else "role"
     remedy = f"use {_one_of([role for role in Role if role in roles])}"
     return Forbidden(field, f"a {caller.role} key may not {right}", remedy)
-
-
-def forbids_name(caller: Caller, source: str) -> Forbidden | None:
-    """Say why this caller may not name a command so: a name is used once, and a station must not use up another's, nor
-    must a volunteer.
-    """
-    if caller.role is Role.STATION:
-        who, own = "station", f"/stations/{caller.name}"
-    elif caller.role is Role.VOLUNTEER:
-        who, own = "volunteer", f"/volunteers/{caller.name}"
-    else:
-        return None
-    if _is_below(own, source):
-        return None
-    return Forbidden("source", f"a {who} names events under {own}", f"use {own}, or a path below it, as source")
-
-
-def owns(station: str, source: str) -> bool:
-    """Whether a source is one under which a station names its events."""
-    return _is_below(f"/stations/{station}", source)
-
-
-def _is_below(own: str, source: str) -> bool:
-    return source == own or source.startswith(own + "/")
 
 
 _OWN_PATHS = re.compile(

@@ -12,8 +12,8 @@ from typing import Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from api.candidates import Candidates
-from ledger.log import Log
 from ledger.names import Instant, Position
+from ledger.store.log_queries import LogQueries
 from projections.rule_check import require_sound
 from projections.rules import rules_digest
 from replay.published import NoRulesError, Rules, published_rules
@@ -38,7 +38,7 @@ class AxisError(ValueError):
 
 
 def read_axes(
-    log: Log,
+    log: LogQueries,
     valid_at: date | None,
     known_at: Position | None,
     rules: str | int | None,
@@ -72,7 +72,7 @@ def _is_version(text: str) -> bool:
     return text.isdecimal() and len(text) < DIGITS
 
 
-def find_rules(log: Log, name: str, candidates: Candidates | None = None) -> Rules:
+def find_rules(log: LogQueries, name: str, candidates: Candidates | None = None) -> Rules:
     """Return rules by their version or digest.
 
     Raises:

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from psycopg.rows import class_row
 
-from ledger.log import Pool
-from ledger.upgrading import Part, bring_up
+from ledger.store.pool import Pool
+from ledger.store.upgrading import Part, bring_up
 from projections.rule_check import require_sound
 from projections.rules import rules_digest
 from replay.published import Rules

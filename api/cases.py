@@ -12,8 +12,8 @@ from fastapi import APIRouter, Path, Query
 from api.access import Caller, Right, Role, forbids_right
 from api.dependencies import CallerHere, ReadingHere, ServiceHere, today_of
 from api.links import Addresses
-from ledger.commands import ApprovableAct
 from ledger.names import NAME_PATTERN
+from ledger.policies import ApprovableAct
 from replay.case_answers import ActRequests, Disputes, DisputeState, RequestState, VolunteerHistory
 from replay.cases import DisputesAsked, RequestsAsked
 

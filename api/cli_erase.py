@@ -7,7 +7,7 @@ from pathlib import Path
 from api.cli_show import out, print_json
 from api.mistakes import Mistake
 from api.service import open_ledger
-from ledger.persons import Persons
+from ledger.store.persons import Persons
 
 
 def erase(data: Path, volunteer: str, *, as_json: bool) -> None:

@@ -20,8 +20,8 @@ from api.conferring import Conferred, conferred, orders_of
 from api.mistakes import Mistake
 from api.problems import fault_of_refusal, fault_of_validation
 from api.service import OpenLedger, open_ledger
-from ledger.answers import Accepted, Terms
-from ledger.commands import COMMANDS, Order
+from ledger.aggregates import COMMANDS, Order
+from ledger.intake.answers import Accepted, Terms
 from ledger.names import Actor
 from ledger.rejections import Refused
 from replay import award_reports
@@ -106,7 +106,7 @@ def act(data: Path, command_type: str, body: dict[str, Any], by: str, *, as_json
         command = COMMANDS[command_type].model_validate(said)
     except ValidationError as error:
         raise Mistake(fault_of_validation(error.errors()).detail) from None
-    order = Order(command=command, source="/honors", id=str(uuid4()), by=_checked(by))
+    order = Order.checked(command=command, source="/honors", id=str(uuid4()), by=_checked(by))
     with open_ledger(data) as ledger:
         (answer,) = ledger.intake.execute([order])
         if isinstance(answer, Refused):

@@ -25,8 +25,8 @@ from api.importing.running import Execute, Outcome, Tally, outcomes, recording, 
 from api.importing.tables import BrokenTableError, MistakenTableError, Table, is_excel, open_table
 from api.mistakes import Mistake
 from api.service import OpenLedger, open_ledger
-from ledger.answers import Accepted, Answer
-from ledger.commands import Order
+from ledger.aggregates import Order
+from ledger.intake.answers import Accepted, Answer
 from ledger.names import Actor
 from replay.follower import Follower
 from replay.progress import Progress
@@ -242,7 +242,7 @@ def _writing(file: IO[str]) -> Execute:
     def execute(lines: Sequence[Line]) -> list[Answer]:
         orders = [line.order for line in lines if isinstance(line.order, Order)]
         file.writelines(json.dumps(_event(order), ensure_ascii=False) + "\n" for order in orders)
-        return [Accepted(None, duplicate=False, shift_number=None) for _ in orders]
+        return [Accepted(None, duplicate=False, shift=None) for _ in orders]
 
     return execute
 

@@ -6,7 +6,6 @@ the same file can be posted again: what is there is answered as a duplicate.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
@@ -14,18 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from pydantic import TypeAdapter, ValidationError
 
 from api.cli_show import Advance, out, print_json, print_table, progress
-from api.cloud_events import read_order
+from api.cloud_events import Giver, read_event
 from api.mistakes import Mistake
 from api.problems import Fault, fault_of_refusal
 from api.service import OpenLedger, open_ledger
 from api.taking import refused_for_content
-from ledger.answers import Accepted
-from ledger.commands import Order
+from ledger.aggregates import Order
+from ledger.intake.answers import Accepted
 from ledger.names import Actor
 
 CHUNK_LINES = 2000
@@ -64,8 +63,8 @@ def post(data: Path, file: str, by: str, *, imported: bool, as_json: bool) -> in
     posted = Posted()
     with _opened(file) as (stream, size), open_ledger(data) as ledger, progress(f"Posting {file}") as advance:
         try:
-            for chunk in _chunks(stream, size, advance):
-                _record(ledger, [(line, _order(element, by, imported=imported)) for line, element in chunk], posted)
+            for chunk in _chunks(stream, Giver(by), size, advance):
+                _record(ledger, [(number, _allowed(order, imported=imported)) for number, order in chunk], posted)
         except _BrokenLineError as error:
             raise Mistake(
                 f"{file} {error}; mend it and post the file again, nothing is entered twice (before it: {posted})"
@@ -88,21 +87,23 @@ def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
         yield stream, os.fstat(stream.fileno()).st_size
 
 
-def _chunks(stream: IO[bytes], size: int | None, advance: Advance) -> Iterator[list[tuple[int, Any]]]:
-    """Yield numbered lines as JSON, a chunk at a time; those before a broken line are yielded first."""
-    chunk: list[tuple[int, Any]] = []
+def _chunks(
+    stream: IO[bytes], giver: Giver, size: int | None, advance: Advance
+) -> Iterator[list[tuple[int, Order | Fault]]]:
+    """Yield numbered lines as orders, a chunk at a time; those before a broken line are yielded first."""
+    chunk: list[tuple[int, Order | Fault]] = []
     done = 0
     for number, line in enumerate(stream, 1):
         done += len(line)
         if line.isspace():
             continue
-        try:
-            chunk.append((number, json.loads(line)))
-        except (ValueError, RecursionError) as error:
+        order = read_event(line, giver)
+        if isinstance(order, Fault) and order.rejection == "malformed":
             yield chunk
             if not line.endswith(b"\n"):
-                raise _BrokenLineError(f"is cut off in line {number}") from None
-            raise _BrokenLineError(f"line {number} is not JSON: {error}") from None
+                raise _BrokenLineError(f"is cut off in line {number}")
+            raise _BrokenLineError(f"line {number} is not JSON: {order.detail}")
+        chunk.append((number, order))
         if len(chunk) == CHUNK_LINES:
             yield chunk
             chunk = []
@@ -111,11 +112,10 @@ def _chunks(stream: IO[bytes], size: int | None, advance: Advance) -> Iterator[l
     yield chunk
 
 
-def _order(element: object, by: str, *, imported: bool) -> Order | Fault:
-    if imported and isinstance(element, dict):
-        element = {**element, "imported": True}
-    order = read_order(element, by)
-    return order if isinstance(order, Fault) else refused_for_content(order.command) or order
+def _allowed(order: Order | Fault, *, imported: bool) -> Order | Fault:
+    if isinstance(order, Fault):
+        return order
+    return refused_for_content(order.command) or order._replace(imported=order.imported or imported)
 
 
 def _record(ledger: OpenLedger, read: list[tuple[int, Order | Fault]], posted: Posted) -> None:

@@ -13,14 +13,15 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from api.access import Caller
+from api.access import Caller, Permission
 from api.dependencies import CallerHere, ServiceHere
 from api.examples import EXAMPLES
-from api.problems import Problem, fault_of_refusal, fault_of_validation
+from api.problems import Problem, fault_of_refusal, fault_of_role, fault_of_validation
 from api.service import Service
-from api.taking import Asked, AskedHere, projected, refused_for_content, refused_for_role, take
-from ledger.answers import Accepted
-from ledger.commands import COMMANDS, Command, Order
+from api.taking import Asked, AskedHere, projected, refused_for_content, take
+from ledger.aggregates import COMMANDS, Command, Order
+from ledger.intake.answers import Accepted
+from ledger.intake.prepare import prepare
 from ledger.names import COMMAND_ID_FORM, CommandId
 
 router = APIRouter(tags=["commands"])
@@ -55,7 +56,7 @@ async def _give(
     except ValidationError as error:
         raise Problem(fault_of_validation(error.errors(), prefix="Idempotency-Key")) from None
     # A caller's names are its own: two callers that choose the same one do not meet.
-    order = Order(
+    order = Order.checked(
         command=command,
         source=f"/callers/{caller.by}",
         id=checked,
@@ -63,9 +64,11 @@ async def _give(
         key=caller.key,
         by_volunteer=caller.volunteer,
     )
-    if wrong := refused_for_role(caller, order, named_by_caller=False) or refused_for_content(command):
+    if forbidden := Permission(caller).forbids(order, named_by_caller=False):
+        raise Problem(fault_of_role(forbidden))
+    if wrong := refused_for_content(command):
         raise Problem(wrong)
-    (answer,) = await take(service, [order], asked)
+    (answer,) = await take(service, [prepare(order)], asked)
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
     recorded = answer.position is not None

@@ -20,8 +20,9 @@ from api.periods import local_day
 from api.problems import ProblemDetails, details_of, fault_of_refusal, problem
 from api.service import Service
 from api.taking import Asked, AskedHere, take
-from ledger.answers import Accepted, Answer
-from ledger.commands import Order
+from ledger.aggregates import Order
+from ledger.intake.answers import Accepted, Answer
+from ledger.intake.prepare import prepare_all
 from ledger.names import AS_WRITTEN, NAME_PATTERN, Day, HonorId, HonorYear
 from ledger.rejections import Refused
 from replay.answers import Answer as Told
@@ -152,13 +153,16 @@ async def _planned(work: Callable[[], Plan]) -> Plan:
 
 async def _given(plan: Plan, honor: str, service: Service, caller: Caller, taking: Asked) -> Conferred:
     orders = orders_of(plan, caller.by, caller.key)
-    answers = await take(service, orders, taking) if orders else []
+    answers = await take(service, prepare_all(orders), taking)
     return conferred(plan, honor, answers)
 
 
 def orders_of(plan: Plan, by: str, key: int | None = None) -> list[Order]:
     """Return a plan's commands as orders of somebody."""
-    return [Order(command=step.command, source=f"/honors/{by}", id=str(uuid4()), by=by, key=key) for step in plan.steps]
+    return [
+        Order.checked(command=step.command, source=f"/honors/{by}", id=str(uuid4()), by=by, key=key)
+        for step in plan.steps
+    ]
 
 
 def conferred(plan: Plan, honor: str, answers: Sequence[Answer]) -> Conferred:

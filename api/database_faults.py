@@ -10,8 +10,7 @@ from psycopg import errors
 from psycopg_pool import PoolTimeout
 
 from api.problems import Fault, fault
-from ledger.intake import ConnectionLostError, ReadOnlyError
-from ledger.writing import LockHeldError
+from ledger.store.append import ConnectionLostError, LockHeldError, ReadOnlyError
 
 NO_CONNECTION_FREE = "all connections for reading are in use; ask again in a moment"
 _TOLD: tuple[tuple[type[Exception], str, str | None], ...] = (

@@ -11,9 +11,10 @@ from contextlib import suppress
 
 from api.periods import local_day
 from api.service import OpenLedger
-from ledger.answers import Accepted
-from ledger.commands import Command, ObjectToHonor, Order, SettleHonorObjection
-from ledger.intake import Intake
+from ledger.aggregates import Command, Order
+from ledger.aggregates.honor import ObjectToHonor, SettleHonorObjection
+from ledger.intake.answers import Accepted
+from ledger.intake.intake import Intake
 from replay.award_plans import Plan, Wish, plan_announcements, plan_awards
 from replay.queries import UnknownNameError
 from replay.synthetic.days import DAY, END_INSTANT, LAST_DAY
@@ -61,7 +62,7 @@ def _carry_out(ledger: OpenLedger, plan: Plan, days_later: int) -> None:
 def _give(ledger: OpenLedger, commands: Sequence[Command], by: str, days_later: int) -> None:
     head = ledger.log.head()  # a name is used once, and the same history has the same head here
     orders = [
-        Order(command=command, source="/simulation/honors", id=f"{head}-{number}", by=by)
+        Order.checked(command=command, source="/simulation/honors", id=f"{head}-{number}", by=by)
         for number, command in enumerate(commands, 1)
     ]
     answers = Intake(ledger.database, lambda: _instant(days_later)).execute(orders)

@@ -132,16 +132,23 @@ async def alone(request: Request, work: Callable[[], T]) -> T:
 async def the_caller(
     request: Request,
     service: ServiceHere,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    _described: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Caller:
     """Return whose key the request carries; without a valid one it ends here."""
-    if credentials is None:
+    return await authenticated(request, service)
+
+
+async def authenticated(request: Request, service: Service) -> Caller:
+    """Return whose key the request carries, once its limits and its signature have been looked at.
+
+    Raises:
+        Problem: it carries no valid key, or may not ask this now.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
         raise problem("no-key")
     threads: Threads = request.app.state.threads
-    token = credentials.credentials
-    caller = service.keys.remembered(token, signing=True) or await run_sync(
-        service.keys.caller, token, limiter=threads.keys
-    )
+    caller = service.keys.remembered(token) or await run_sync(service.keys.caller, token, limiter=threads.keys)
     if caller is None:
         raise problem("no-key")
     request.scope[CALLER] = caller

@@ -8,35 +8,26 @@ came, and what was sent twice is recorded once. Only the length of a line is lim
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator
 
 import psycopg
 from fastapi.concurrency import run_in_threadpool
-from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.access import Caller
-from api.cloud_events import batch_answer
+from api.answers import as_json, element_answers, last_position
 from api.database_faults import fault_of_database
 from api.problems import Fault, Problem, details_of, fault
-from api.scan_answers import answers_text, last_position
-from api.scan_reader import LINES, read_scans
 from api.service import Service
-from api.taking import Asked, projected, take, take_block
-from ledger.answers import Accepted
-from ledger.commands import Order
-from ledger.plain.block import Block
+from api.taking import Asked, Reader, projected, take
+from ledger.intake.answers import Answer
+from ledger.intake.prepare import Prepared
 
 NDJSON = "application/x-ndjson"
 CHUNK_LINES = 500
 LINE_BYTES_MAX = 1 << 20
 FULL_WAIT_SECONDS = 0.2
-
-Read = Callable[[object], Order | Fault]
-T = TypeVar("T")
 
 
 class Lines(Response):
@@ -61,15 +52,12 @@ class Lines(Response):
 
 
 async def answer_lines(
-    body: AsyncIterator[bytes], service: Service, asked: Asked, caller: Caller, read: Read
+    body: AsyncIterator[bytes], service: Service, asked: Asked, reader: Reader
 ) -> AsyncIterator[bytes]:
     """Yield an answer for each line of a body, chunk by chunk; a problem that ends the stream is its last line."""
     try:
         async for lines in _chunks(body):
-            if not asked.dry_run and (scans := await run_in_threadpool(read_scans, b"\n".join(lines), LINES, caller)):
-                yield await _scans_answered(scans, service, asked)
-            else:
-                yield await _answered(lines, service, asked, read)
+            yield await _answered(lines, service, asked, reader)
     except Problem as problem:
         yield _line(problem.fault)
     except psycopg.OperationalError as error:
@@ -78,34 +66,22 @@ async def answer_lines(
         return  # nobody is there to be answered; what came before is recorded
 
 
-async def _answered(lines: list[bytes], service: Service, asked: Asked, read: Read) -> bytes:
-    elements = [_parsed(line) for line in lines]
-    orders_read = await run_in_threadpool(
-        lambda: [element if isinstance(element, Fault) else read(element) for element in elements]
-    )
+async def _answered(lines: list[bytes], service: Service, asked: Asked, reader: Reader) -> bytes:
+    orders_read = await run_in_threadpool(lambda: list(map(reader.read, lines)))
     orders = [one for one in orders_read if not isinstance(one, Fault)]
     if len(orders) < len(orders_read):
         service.counted.refusals([one.rejection for one in orders_read if isinstance(one, Fault)])
-    answers = await _patiently(lambda: take(service, orders, asked)) if orders else []
-    last = max((one.position for one in answers if isinstance(one, Accepted) and one.position), default=None)
-    known = await projected(service, asked, last)
-    told = batch_answer(elements, orders_read, answers).answers
-    for one in told:
-        if one.outcome == "accepted":
-            one.projected = known
-    return b"".join(one.model_dump_json().encode() + b"\n" for one in told)
+    answers = await _patiently(service, orders, asked)
+    known = await projected(service, asked, last_position(answers))
+    told = element_answers(lines, orders_read, answers, projected=known)
+    return b"".join(as_json(one) + b"\n" for one in told)
 
 
-async def _scans_answered(scans: Block, service: Service, asked: Asked) -> bytes:
-    await _patiently(lambda: take_block(service, scans))
-    return answers_text(scans, "\n", projected=await projected(service, asked, last_position(scans)))
-
-
-async def _patiently(took: Callable[[], Awaitable[T]]) -> T:
+async def _patiently(service: Service, orders: list[Prepared], asked: Asked) -> list[Answer]:
     """Take orders; while the queue is full, wait: it is the sender who is to be slowed."""
     while True:
         try:
-            return await took()
+            return await take(service, orders, asked)
         except Problem as problem:
             if problem.fault.rejection != "busy":
                 raise
@@ -124,13 +100,6 @@ async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
             yield lines[start : start + CHUNK_LINES]
     if rest.strip():
         yield [rest]
-
-
-def _parsed(line: bytes) -> object:
-    try:
-        return from_json(line, allow_inf_nan=False)
-    except ValueError as error:
-        return fault("malformed", f"the line is not JSON: {error}; send an event a line, as UTF-8")
 
 
 def _line(found: Fault) -> bytes:

@@ -4,33 +4,33 @@ structured   one event as JSON
 binary       one event, its attributes as headers `ce-…`, its data as the body
 batch        a JSON array of events, answered together
 stream       an event a line (NDJSON), of any length, answered line by line (`api/event_stream.py`)
+
+Every way reads elements (`api/cloud_events.py`), takes the orders they are (`api/taking.py`) and answers each element
+(`api/answers.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
 
+import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic_core import from_json
+from pydantic import ValidationError
 
-from api.access import Caller
-from api.cloud_events import BATCH, EVENT, BatchAnswer, EventAccepted, accepted, batch_answer, read_order
-from api.dependencies import CallerHere, ServiceHere
+from api.answers import BatchAnswer, EventAccepted, accepted, as_json, batch_answer, last_position
+from api.cloud_events import BATCH, EVENT, attributes_of, elements_of
+from api.dependencies import authenticated
 from api.event_schemas import SCHEMA as _SCHEMA
 from api.event_schemas import event_examples
 from api.event_stream import NDJSON, Lines, answer_lines
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
-from api.problems import Fault, Problem, fault_of_refusal, problem
-from api.scan_answers import answers_text, batch_text, last_position
-from api.scan_reader import ARRAY, ONE, read_scans
+from api.problems import Fault, Problem, fault_of_refusal, fault_of_validation, problem
 from api.service import Service
-from api.taking import Asked, AskedHere, projected, refused_for_content, refused_for_role, take, take_block
-from ledger.answers import Accepted, Answer
-from ledger.commands import Order
-from ledger.plain.block import RECORDED, Block
+from api.taking import SMALL_BYTES_MAX, Asked, Reader, projected, take
+from ledger.intake.answers import Accepted, Answer
+from ledger.intake.prepare import Prepared
 from ledger.rejections import Rejection, refuse
 
 BATCH_EVENTS_MAX = 1000
@@ -59,7 +59,12 @@ _BODY = {
                 "example": EVENT_EXAMPLE["data"],
             },
         },
-    }
+    },
+    "parameters": [
+        {"name": name, "in": "query", "required": False, "schema": schema, "description": schema.get("description", "")}
+        for name, schema in Asked.model_json_schema()["properties"].items()
+    ],
+    "security": [{"HTTPBearer": []}],
 }
 
 
@@ -77,7 +82,7 @@ _BODY = {
     },
     openapi_extra=_BODY,
 )
-async def post_events(request: Request, service: ServiceHere, caller: CallerHere, asked: AskedHere) -> Response:
+async def post_events(request: Request) -> Response:
     """Record CloudEvents 1.0. `source` and `id` name the command: it is recorded once.
 
     One event (`application/cloudevents+json`, or `application/json` with headers `ce-…`) is answered 201, or 200 if it
@@ -86,56 +91,39 @@ async def post_events(request: Request, service: ServiceHere, caller: CallerHere
     no other, unless `atomic` is asked. A stream (`application/x-ndjson`) may have any length; each line is answered by
     a line.
     """
+    # What other routes declare as dependencies is called here: the framework took half of a post for that (measured).
+    service: Service = request.app.state.service
+    reader, asked = Reader(await authenticated(request, service)), _asked(request)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == NDJSON:
         if asked.atomic:
             raise problem("invalid", "atomic: a stream is not taken as a whole; send a batch", field="atomic")
-        answers = answer_lines(request.stream(), service, asked, caller, lambda element: _read(element, caller))
-        return Lines(answers)
+        return Lines(answer_lines(request.stream(), service, asked, reader))
+    body = await request.body()
     if "ce-specversion" in request.headers:
-        return await _answer_one(
-            _from_headers(request.headers, media_type, await request.body()), service, caller, asked
-        )
-    if media_type not in {EVENT, BATCH}:
-        remedy = f"set the header Content-Type to {EVENT} for one event, or to {BATCH} for a list of them"
-        raise problem("wrong-media-type", f"{media_type or 'no media type'} is not taken here; {remedy}", remedy=remedy)
-    answer = answer_event if media_type == EVENT else answer_events
-    return await answer(await request.body(), service, caller, asked)
+        attributes = _attributes(request.headers, media_type)
+        return await _answer_one(reader.read_binary(attributes, body), service, asked)
+    if media_type == EVENT:
+        return await _answer_one(reader.read(body), service, asked)
+    if media_type == BATCH:
+        return await _answer_batch(body, service, reader, asked)
+    remedy = f"set the header Content-Type to {EVENT} for one event, or to {BATCH} for a list of them"
+    raise problem("wrong-media-type", f"{media_type or 'no media type'} is not taken here; {remedy}", remedy=remedy)
 
 
-async def answer_event(body: bytes, service: Service, caller: Caller, asked: Asked) -> Response:
-    """Take the one event that a body is; return the answer, or raise the problem."""
-    if not asked.dry_run and (scan := read_scans(body, ONE, caller)):
-        return await _answer_scan(scan, service, asked)
-    return await _answer_one(_parsed(body), service, caller, asked)
+_AS_USUAL = Asked()
 
 
-async def answer_events(body: bytes, service: Service, caller: Caller, asked: Asked) -> Response:
-    """Take the batch that a body is; return the answer, or raise the problem that it has as a whole."""
-    if not (asked.dry_run or asked.atomic) and (scans := await run_in_threadpool(read_scans, body, ARRAY, caller)):
-        await take_block(service, scans)
-        known = await projected(service, asked, last_position(scans))
-        return Response(batch_text(scans, projected=known), 200, media_type=JSON)
-    content = _parsed(body)
-    if not isinstance(content, list):
-        raise problem("invalid", f"a batch is a JSON array; send one event as {EVENT}")
-    if len(content) > BATCH_EVENTS_MAX:
-        detail = f"{len(content)} events are more than the {BATCH_EVENTS_MAX} a batch may have; send fewer at a time"
-        raise problem("too-large", detail)
-    return await _answer_batch(content, service, caller, asked)
+def _asked(request: Request) -> Asked:
+    if not request.scope["query_string"]:
+        return _AS_USUAL
+    try:
+        return Asked.model_validate(dict(request.query_params))
+    except ValidationError as error:
+        raise Problem(fault_of_validation(error.errors())) from None
 
 
-async def _answer_scan(scan: Block, service: Service, asked: Asked) -> Response:
-    await take_block(service, scan)
-    if scan.answers:
-        raise Problem(fault_of_refusal(scan.answers[0]))
-    known = await projected(service, asked, last_position(scan))
-    status = 201 if scan.rows["outcome"][0] == RECORDED else 200
-    return Response(answers_text(scan, "", projected=known), status, media_type=JSON)
-
-
-async def _answer_one(content: object, service: Service, caller: Caller, asked: Asked) -> Response:
-    order = _read(content, caller)
+async def _answer_one(order: Prepared | Fault, service: Service, asked: Asked) -> Response:
     if isinstance(order, Fault):
         raise Problem(order)
     (answer,) = await take(service, [order], asked)
@@ -143,62 +131,56 @@ async def _answer_one(content: object, service: Service, caller: Caller, asked: 
         raise Problem(fault_of_refusal(answer))
     known = await projected(service, asked, answer.position)
     is_new = answer.position is not None and not answer.duplicate
-    told = accepted(order, answer)
-    told.projected = known
-    return Response(told.model_dump_json(), 201 if is_new else 200, media_type=JSON)
+    told = accepted(order.order, answer, projected=known)
+    return Response(as_json(told), 201 if is_new else 200, media_type=JSON)
 
 
-async def _answer_batch(content: list[Any], service: Service, caller: Caller, asked: Asked) -> Response:
-    read = await run_in_threadpool(lambda: [_read(element, caller) for element in content])
+async def _answer_batch(body: bytes, service: Service, reader: Reader, asked: Asked) -> Response:
+    if len(body) > SMALL_BYTES_MAX:
+        elements, read = await run_in_threadpool(read_batch, body, reader)
+    else:
+        elements, read = read_batch(body, reader)
     orders = [one for one in read if not isinstance(one, Fault)]
     if len(orders) < len(read):
         service.counted.refusals([one.rejection for one in read if isinstance(one, Fault)])
-    if asked.atomic and len(orders) < len(read):
-        answers = await take(service, orders, Asked(dry_run=True)) if orders else []
-        return Response(_not_alone(content, read, answers).model_dump_json(), 200, media_type=JSON)
-    answers = await take(service, orders, asked) if orders else []
-    last = max((one.position for one in answers if isinstance(one, Accepted) and one.position), default=None)
-    known = await projected(service, asked, last)
-    answer = batch_answer(content, read, answers)
-    answer.projected = known
-    return Response(answer.model_dump_json(), 200, media_type=JSON)
+    if asked.atomic and len(orders) < len(read):  # some element is no order at all, so none is recorded
+        foreseen = await take(service, orders, Asked(dry_run=True))
+        answers: Sequence[Answer] = [_not_alone(*each) for each in zip(orders, foreseen, strict=True)]
+    else:
+        answers = await take(service, orders, asked)
+    known = await projected(service, asked, last_position(answers))
+    return Response(as_json(batch_answer(elements, read, answers, projected=known)), 200, media_type=JSON)
 
 
-def _read(element: object, caller: Caller) -> Order | Fault:
-    order = read_order(element, caller.by, caller.key, caller.volunteer)
-    if isinstance(order, Fault):
-        return order
-    return refused_for_role(caller, order, named_by_caller=True) or refused_for_content(order.command) or order
+def read_batch(body: bytes, reader: Reader) -> tuple[list[msgspec.Raw], list[Prepared | Fault]]:
+    """Return the elements of a batch, and each as an order or what is wrong with it.
+
+    Raises:
+        Problem: the body is no batch.
+    """
+    try:
+        elements = elements_of(body)
+    except msgspec.ValidationError:
+        raise problem("invalid", f"a batch is a JSON array; send one event as {EVENT}") from None
+    except (ValueError, RecursionError) as error:
+        raise problem("malformed", f"the body is not JSON: {error}; send JSON as UTF-8") from None
+    if len(elements) > BATCH_EVENTS_MAX:
+        detail = f"{len(elements)} events are more than the {BATCH_EVENTS_MAX} a batch may have; send fewer at a time"
+        raise problem("too-large", detail)
+    return elements, list(map(reader.read, elements))
 
 
-def _not_alone(content: list[Any], read: Sequence[Order | Fault], foreseen: Sequence[Answer]) -> BatchAnswer:
-    """Answer an atomic batch of which some element is no order at all: none is recorded."""
-    answers = [
-        refuse(Rejection.NOT_ALONE, "command", f"{order.source}#{order.id}")
-        if isinstance(answer, Accepted) and answer.position is None
-        else answer
-        for order, answer in zip((one for one in read if not isinstance(one, Fault)), foreseen, strict=True)
-    ]
-    return batch_answer(content, list(read), answers)
+def _not_alone(order: Prepared, foreseen: Answer) -> Answer:
+    if isinstance(foreseen, Accepted) and foreseen.position is None:
+        return refuse(Rejection.NOT_ALONE, "command", order.order.name)
+    return foreseen
 
 
-def _from_headers(headers: Mapping[str, str], media_type: str, body: bytes) -> dict[str, Any]:
-    """Return the event whose attributes are headers, as the binary mode has it."""
+def _attributes(headers: Mapping[str, str], media_type: str) -> dict[str, Any]:
+    """Return the attributes of an event that are headers, as the binary mode has them."""
     if media_type != JSON:
         remedy = f"set the header Content-Type to {JSON}"
         raise problem(
             "wrong-media-type", f"{media_type or 'no media type'} is not taken as data; {remedy}", remedy=remedy
         )
-    attributes: dict[str, Any] = {
-        name.removeprefix("ce-"): unquote(value) for name, value in headers.items() if name.startswith("ce-")
-    }
-    if attributes.get("imported") in {"true", "false"}:  # headers have no types
-        attributes["imported"] = attributes["imported"] == "true"
-    return {**attributes, "data": _parsed(body)}
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise problem("malformed", f"the body is not JSON: {error}; send JSON as UTF-8") from None
+    return attributes_of(headers)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from api.dependencies import ReadingHere, ServiceHere, in_turn, today_of
 from api.links import Addresses
 from api.problems import problem
-from ledger.events import TrainingTier
+from ledger.aggregates.volunteer import TrainingTier
 from ledger.names import NAME_PATTERN
 from projections.rules import RuleTimeline
 from replay import answers

@@ -6,26 +6,24 @@ and kept on disk. A mark beside them says that this was done.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from api.access import Caller, Role
-from api.examples import EVENT_EXAMPLE
-from api.scan_answers import answers_text
-from api.scan_reader import ONE, read_scans
 from api.service import DEFAULT_RULES
-from ledger.codec import encode
-from ledger.compiled import cache_directory
-from ledger.events import CheckedIn, CheckedOut, Event, OpeningBalanceRecorded, StationOpened, VolunteerRegistered
-from ledger.names import LATEST_INSTANT, Position, shift_id_for
-from ledger.plain.deciding import Deciding, entries_of, learn, learned_for, remember, remembered, wanted
-from ledger.plain.tables import Memory
+from ledger.aggregates import Event
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded
+from ledger.aggregates.shift import CheckedIn, CheckedOut
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import VolunteerRegistered
+from ledger.names import Position, shift_id_for
+from ledger.store.mapper import encode
+from projections.compiled import cache_directory
 from projections.facts import Facts, facts_of
 from projections.rules import RuleTimeline, parse_timeline, rules_digest
 from projections.schema import NO_DAY
@@ -68,24 +66,6 @@ def compile_all(timeline: RuleTimeline) -> None:
     circle = _circle()
     circle.read_models(timeline)  # the follower
     circle.tables.pieces(_VOLUNTEER, timeline)  # the trace of a shift
-    _take_scans()
-
-
-def _take_scans() -> None:
-    """Read, decide and answer an event as it is posted."""
-    block = read_scans(json.dumps(EVENT_EXAMPLE).encode(), ONE, Caller(Role.STAFF, "warm", 1))
-    if block is None:
-        raise AssertionError("the example is a plain scan")
-    memory, learned = Memory(), learned_for(1, 0)
-    known = remembered(memory, careful=False)
-    wanted_ids = wanted([block], known, careful=False).known
-    learn(learned.known, entries_of(wanted_ids, [1] * len(wanted_ids)))
-    deciding = Deciding(known, learned, 0, LATEST_INSTANT, LATEST_INSTANT)
-    deciding.decide(block, 0)
-    deciding.answered(block.names()[0])
-    remember(memory, [block], learned)
-    memory.knows(int(wanted_ids[0], 16))
-    answers_text(block, "", projected=None)
 
 
 def _compare(facts: Facts) -> None:
@@ -107,11 +87,12 @@ def _history() -> Sequence[Event]:
     shift = shift_id_for(_MORNING, "/warm#1")
     scan = {**said, "volunteer": _VOLUNTEER, "station": _STATION, "shift": shift}
     return [
-        StationOpened.model_validate({**said, "occurred_at": _MORNING, "station": _STATION, "kind": "city"}),
-        VolunteerRegistered.model_validate(
-            {**said, "occurred_at": _MORNING, "volunteer": _VOLUNTEER, "registered_on": date(2016, 3, 5)}
+        msgspec.convert({**said, "occurred_at": _MORNING, "station": _STATION, "kind": "city"}, StationOpened),
+        msgspec.convert(
+            {**said, "occurred_at": _MORNING, "volunteer": _VOLUNTEER, "registered_on": date(2016, 3, 5)},
+            VolunteerRegistered,
         ),
-        OpeningBalanceRecorded.model_validate(
+        msgspec.convert(
             {
                 **said,
                 "occurred_at": _MORNING,
@@ -119,11 +100,12 @@ def _history() -> Sequence[Event]:
                 "minutes": 60,
                 "as_of": date(2010, 12, 31),
                 "evidence": "paper-record",
-            }
+            },
+            OpeningBalanceRecorded,
         ),
-        CheckedIn.model_validate({**scan, "occurred_at": _MORNING}),
-        CheckedOut.model_validate({**scan, "occurred_at": _MORNING + 3 * 3600}),
-        CheckedOut.model_validate({**scan, "occurred_at": _MORNING + 4 * 3600, "evidence": "forgotten"}),
+        msgspec.convert({**scan, "occurred_at": _MORNING}, CheckedIn),
+        msgspec.convert({**scan, "occurred_at": _MORNING + 3 * 3600}, CheckedOut),
+        msgspec.convert({**scan, "occurred_at": _MORNING + 4 * 3600, "evidence": "forgotten"}, CheckedOut),
     ]
 
 

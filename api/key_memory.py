@@ -65,17 +65,9 @@ class KeyMemory:
         """Whether the database answered lately, so that changes of keys are heard of."""
         return self._hears and time.monotonic() - self._heard_at <= HEARD_SECONDS_MAX
 
-    def remembered(self, token: str, *, signing: bool = False) -> Caller | None:
-        """Return whose key a token is, if that is certain without asking.
-
-        Keys whose requests may be signed are told only to whoever says that it looks at signatures.
-        """
-        if not self.hears:
-            return None
-        found = self._found.get(digest(token))
-        if found is not None and found.caller.public_key is not None and not signing:
-            return None
-        return self._valid(found)
+    def remembered(self, token: str) -> Caller | None:
+        """Return whose key a token is, if that is certain without asking."""
+        return self._valid(self._found.get(digest(token))) if self.hears else None
 
     def caller(self, token: str) -> Caller | None:
         """Return whose key a token is; nobody's when it is unknown, revoked or has ended. It may ask the database."""

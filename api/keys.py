@@ -18,8 +18,8 @@ from typing import NamedTuple
 from psycopg.rows import class_row
 
 from api.access import Caller, Role
-from ledger.log import Pool
-from ledger.upgrading import Part, bring_up
+from ledger.store.pool import Pool
+from ledger.store.upgrading import Part, bring_up
 
 PART = Part("keys", tuple(Path(__file__).with_name(name) for name in ("keys.sql", "keys_volunteer.sql")))
 TOKEN_PREFIX = "hours_"  # noqa: S105 - it lets a leaked key be recognised, and is no secret

@@ -21,8 +21,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
 
     from api.axes import AxisError
     from api.keys import SigningError, UnknownKeyError
-    from ledger.postgres import OtherPostgresError
-    from ledger.upgrading import NewerDatabaseError
+    from ledger.store.embedded import OtherPostgresError
+    from ledger.store.upgrading import NewerDatabaseError
     from projections.rules import RulesError
     from replay.award_plans import PlanError
     from replay.backup import BackupError

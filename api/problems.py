@@ -230,6 +230,7 @@ _SENTENCES = {
     "int": ("is not a whole number", "write one such as 42"),
     "json_invalid": ("is not JSON: {error}", "send JSON as UTF-8"),
     "model_attributes_type": ("is not a JSON object", "send the fields as one"),
+    "model_type": ("is not a JSON object", "send the fields as one"),
 }
 """What pydantic's error types mean, and the way out; a type that is not listed is looked up by its first word."""
 

@@ -11,9 +11,9 @@ from api.dependencies import ReadingHere, ServiceHere
 from api.links import linked
 from api.rankings import Around, RankedAddresses, Year, of_year
 from api.service import OpenLedger
-from ledger.codec import decode
-from ledger.events import ProjectEnded, ProjectLaunched
+from ledger.aggregates.project import ProjectEnded, ProjectLaunched
 from ledger.names import NAME_PATTERN, Position, stream
+from ledger.store.mapper import decode
 from replay import answers, projects, rankings
 from replay.ranking_answers import Places, ProjectActivity
 

@@ -21,7 +21,6 @@ import uvicorn
 from api.app import create_app
 from api.interrupts import stop_if_interrupted
 from api.mistakes import Mistake
-from api.quick_protocol import quick_protocol
 from api.service import Service
 
 DRAIN_SECONDS_MAX = 10
@@ -106,7 +105,7 @@ def serve_until_stopped(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=quick_protocol(service, app.state.requests),
+        http="httptools",
         proxy_headers=False,
         ws="none",
         lifespan="on",

@@ -23,15 +23,16 @@ from api.metrics import Counted
 from api.rate_limits import RateLimits
 from api.signatures import Signatures
 from api.signed_requests import CREATED_SECONDS_MAX
-from ledger.answers import Accepted
-from ledger.batch import Clock
-from ledger.commands import Order, PublishRules
-from ledger.database import Database
-from ledger.group_commit import GroupCommit
-from ledger.intake import Intake, system_clock
+from ledger.aggregates import Order
+from ledger.aggregates.rules import PublishRules
+from ledger.intake.answers import Accepted
+from ledger.intake.batch import Clock
+from ledger.intake.group_commit import GroupCommit
+from ledger.intake.intake import Intake, system_clock
 from ledger.names import stream
-from ledger.postgres import serving
 from ledger.rejections import Refused, Rejection
+from ledger.store.database import Database
+from ledger.store.embedded import serving
 from projections.rule_check import require_sound
 from replay import store
 from replay.archive import Archive
@@ -106,7 +107,7 @@ class OpenLedger:
             projections.rules.RulesError: the text is no rule timeline, or says what no new one may say.
         """
         require_sound(text)
-        order = Order(command=PublishRules(text=text), source="/rules", id=str(uuid4()), by=by)
+        order = Order.checked(command=PublishRules(text=text), source="/rules", id=str(uuid4()), by=by)
         (answer,) = self.intake.execute([order])
         match answer:
             case Accepted():

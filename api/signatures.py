@@ -14,16 +14,19 @@ from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from psycopg.rows import class_row
 
 from api.access import Caller
 from api.signed_requests import Signed, names_signed, orders_signed, still_holds
-from ledger.codec import decode
-from ledger.commands import CheckIn, CheckOut, Command, CountPeopleServed, Order
-from ledger.events import CheckedIn, CheckedOut, Event, PeopleServedCounted
-from ledger.log import Log, Pool
+from ledger.aggregates import Command, Event, Order
+from ledger.aggregates.people_served import CountPeopleServed, PeopleServedCounted
+from ledger.aggregates.shift import CheckedIn, CheckedOut, CheckIn, CheckOut
 from ledger.names import Position
-from ledger.upgrading import Part, bring_up
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
+from ledger.store.pool import Pool
+from ledger.store.upgrading import Part, bring_up
 from replay.queries import UnknownNameError
 
 PART = Part("signatures", (Path(__file__).with_name("signatures.sql"),))
@@ -95,7 +98,7 @@ def _digest(name: str) -> str:
 # --- checking -------------------------------------------------------------------------------------------------------
 
 
-def check(log: Log, signatures: Signatures, position: int) -> Checked:
+def check(log: LogQueries, signatures: Signatures, position: int) -> Checked:
     """Compute again whether the event at a position was signed by the key it names, from what is stored.
 
     Raises:
@@ -140,7 +143,11 @@ _FILLED_IN = {"shift", "occurred_at"}
 def _says(order: Order, event: Event) -> bool:
     """Whether an event says what an order does; what the order left open the ledger may have filled in."""
     said = dict(order.command)
-    told = {name: value for name, value in dict(event).items() if name not in Event.model_fields or name in said}
+    told = {
+        name: value
+        for name, value in msgspec.structs.asdict(event).items()
+        if name not in Event.__struct_fields__ or name in said
+    }
     return (
         order.name == event.command
         and order.by == event.by

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import http_sf
 from cryptography.exceptions import InvalidSignature as DoesNotFit
@@ -29,9 +29,9 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import Headers
 
-from api.cloud_events import read_order
+from api.cloud_events import Giver, attributes_of, elements_of, read_binary, read_event
 from api.problems import Fault
-from ledger.commands import COMMANDS, Order
+from ledger.aggregates import COMMANDS, Order
 from ledger.names import command_name
 
 CREATED_SECONDS_MAX = 300
@@ -138,29 +138,31 @@ def orders_signed(signed: Signed, by: str, key: int) -> Iterator[Order]:
     """Yield the orders that a signed request gives."""
     said = covered(signed.base)
     if not said["@path"].startswith(COMMANDS_PATH):
-        for element in _elements(said, signed.body):
-            order = read_order(element, by, key)
-            if not isinstance(order, Fault):
-                yield order
+        yield from (one for one in _events(said, signed.body, Giver(by, key)) if isinstance(one, Order))
         return
     command_type = COMMANDS.get(said["@path"].removeprefix(COMMANDS_PATH))
     try:
         if command_type is not None:
             command = command_type.model_validate_json(signed.body)
-            yield Order(command=command, source=f"/callers/{by}", id=said["idempotency-key"], by=by, key=key)
+            yield Order.checked(command=command, source=f"/callers/{by}", id=said["idempotency-key"], by=by, key=key)
     except ValidationError:
         return
 
 
 def _elements(said: Mapping[str, str], body: bytes) -> list[Any]:
+    if any(name.startswith("ce-") for name in said):
+        return [attributes_of(said)]
     try:
         content = from_json(body, allow_inf_nan=False)
     except ValueError:
         return []
-    attributes = {name.removeprefix("ce-"): unquote(value) for name, value in said.items() if name.startswith("ce-")}
-    if attributes:
-        told: dict[str, Any] = {**attributes, "data": content}
-        if attributes.get("imported") in {"true", "false"}:  # headers have no types
-            told["imported"] = attributes["imported"] == "true"
-        return [told]
     return content if isinstance(content, list) else [content]
+
+
+def _events(said: Mapping[str, str], body: bytes, giver: Giver) -> list[Order | Fault]:
+    if attributes := attributes_of(said):
+        return [read_binary(attributes, body, giver)]
+    try:
+        return [read_event(element, giver) for element in elements_of(body)]
+    except ValueError:  # it is one event
+        return [read_event(body, giver)]

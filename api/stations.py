@@ -11,9 +11,9 @@ from api.dependencies import ReadingHere, ServiceHere, in_turn, today_of
 from api.links import Addresses
 from api.periods import period
 from api.service import OpenLedger
-from ledger.codec import decode
-from ledger.events import StationClosed, StationKind, StationOpened
+from ledger.aggregates.station import StationClosed, StationKind, StationOpened
 from ledger.names import NAME_PATTERN, Position, WrittenDay, stream
+from ledger.store.mapper import decode
 from replay import answers
 
 router = APIRouter(prefix="/v1/stations", tags=["readers"])

@@ -1,4 +1,4 @@
-"""Taking commands from requests: from what a caller sent to orders, and from the ledger's answers to the caller's.
+"""Taking commands from requests: from orders to the ledger's answers.
 
 A batch is taken element by element: one that is no command, or is not allowed, is answered so and holds up no other.
 """
@@ -7,33 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from typing import Annotated, Literal, TypeVar
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary
 
+import msgspec
 import psycopg
 from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.access import Caller, Forbidden, Right, forbids, forbids_name, forbids_right
+from api.access import Caller, Permission
+from api.cloud_events import Giver, read_binary, read_event
 from api.problems import Fault, fault, fault_of_role, problem
 from api.service import Service
-from ledger.answers import TERMS_ORDERS_MAX, Answer, Terms
-from ledger.commands import Command, Order, PublishRules
-from ledger.group_commit import QueueFull
-from ledger.plain.block import Block
+from ledger.aggregates import Command, Order
+from ledger.aggregates.rules import PublishRules
+from ledger.intake.answers import TERMS_ORDERS_MAX, Answer, Terms
+from ledger.intake.group_commit import QueueFull
+from ledger.intake.prepare import Prepared, prepare
 from projections.rule_check import require_sound
 from projections.rules import RulesError
 
-T = TypeVar("T")
-
 PROJECTED_SECONDS_MAX = 2.0
 _POLL_SECONDS = 0.01
-_FEW = 16
-"""So many orders are prepared at once on the event loop: a thread would cost more than they do."""
+SMALL_BYTES_MAX = 8192
+"""A body up to this size is read on the event loop: a thread would cost more than that does."""
 
 
 class Asked(BaseModel):
@@ -56,14 +57,27 @@ class Asked(BaseModel):
 AskedHere = Annotated[Asked, Query()]
 
 
-def refused_for_role(caller: Caller, order: Order, *, named_by_caller: bool) -> Fault | None:
-    """Return why this caller may not give this order, if so."""
-    reasons: tuple[Forbidden | None, ...] = (
-        forbids(caller, order.command),
-        forbids_right(caller, Right.IMPORT) if order.imported else None,
-        forbids_name(caller, order.source) if named_by_caller else None,
-    )
-    return next((fault_of_role(reason) for reason in reasons if reason), None)
+class Reader:
+    """Reads a caller's events: from bytes to orders that are ready for the ledger, or to what is wrong with them."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._giver = Giver(caller.by, caller.key, caller.volunteer)
+        self._permission = Permission(caller)
+
+    def read(self, event: bytes | msgspec.Raw) -> Prepared | Fault:
+        """Read an event."""
+        return self._allowed(read_event(event, self._giver))
+
+    def read_binary(self, attributes: Mapping[str, Any], data: bytes) -> Prepared | Fault:
+        """Read an event whose attributes came apart from its data."""
+        return self._allowed(read_binary(attributes, data, self._giver))
+
+    def _allowed(self, read: Order | Fault) -> Prepared | Fault:
+        if isinstance(read, Fault):
+            return read
+        if forbidden := self._permission.forbids(read, named_by_caller=True):
+            return fault_of_role(forbidden)
+        return refused_for_content(read.command) or prepare(read)
 
 
 def refused_for_content(command: Command) -> Fault | None:
@@ -76,47 +90,32 @@ def refused_for_content(command: Command) -> Fault | None:
     return None
 
 
-async def take(service: Service, orders: Sequence[Order], asked: Asked) -> list[Answer]:
+async def take(service: Service, orders: Sequence[Prepared], asked: Asked) -> list[Answer]:
     """Record orders together with those of other requests; return their answers in the same order."""
+    if not orders:
+        return []
     if (asked.atomic or asked.dry_run) and len(orders) > TERMS_ORDERS_MAX:
         detail = f"{len(orders)} events are more than the {TERMS_ORDERS_MAX} that are taken together; send fewer"
         raise problem("too-large", detail)
-    with turned_away():
-        if len(orders) > _FEW:
-            future = await run_in_threadpool(service.commits.submit, orders, asked.terms)
-        else:
-            future = service.commits.submit(orders, asked.terms)
-    return await _answers_of(future)
-
-
-async def take_block(service: Service, block: Block) -> None:
-    """Record scans together with the orders of other requests; their rows say what became of them."""
-    with turned_away():
-        future = service.commits.submit_block(block)
-    await _answers_of(future)
-
-
-@contextmanager
-def turned_away() -> Iterator[None]:
-    """Turn the ledger's saying that it takes nothing now into a problem."""
     try:
-        yield
+        future = service.commits.submit(orders, asked.terms)
     except QueueFull:
         raise problem("busy") from None
     except RuntimeError:  # it is closing
         raise problem("unavailable", "the service is stopping; send it again in a moment") from None
+    return await _answers_of(future)
 
 
-def _answers_of(future: Future[list[T]]) -> asyncio.Future[list[T]]:
+def _answers_of(future: Future[list[Answer]]) -> asyncio.Future[list[Answer]]:
     """Return a future of this event loop that is done when the ledger's is.
 
     A caller that goes away cancels its own alone: the order may be in mid-commit. (asyncio's `wrap_future` would cancel
     both, and shielding it takes a third future and another turn of the loop.)
     """
     loop = asyncio.get_running_loop()
-    own: asyncio.Future[list[T]] = loop.create_future()
+    own: asyncio.Future[list[Answer]] = loop.create_future()
 
-    def tell(done: Future[list[T]]) -> None:
+    def tell(done: Future[list[Answer]]) -> None:
         with suppress(RuntimeError):  # the loop is closed, and nobody waits
             loop.call_soon_threadsafe(_settle, own, done)
 
@@ -124,7 +123,7 @@ def _answers_of(future: Future[list[T]]) -> asyncio.Future[list[T]]:
     return own
 
 
-def _settle(own: asyncio.Future[list[T]], done: Future[list[T]]) -> None:
+def _settle(own: asyncio.Future[list[Answer]], done: Future[list[Answer]]) -> None:
     if own.done():  # its caller went away
         return
     if error := done.exception():

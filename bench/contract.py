@@ -26,8 +26,8 @@ from api.access import Role
 from api.service import OpenLedger
 from bench.common import BENCH_DATA, ROOT, say
 from bench.served import program
-from ledger.database import Database
-from ledger.postgres import serving
+from ledger.store.database import Database
+from ledger.store.embedded import serving
 from tests.serving import stock
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")

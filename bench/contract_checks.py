@@ -16,7 +16,7 @@ from schemathesis import Case, CheckContext, HookContext, Response
 from api.cloud_events import event_type
 from api.event_schemas import event_examples
 from api.problems import RULES
-from ledger.commands import COMMANDS
+from ledger.aggregates import COMMANDS
 from ledger.rejections import Rejection
 
 EVENTS = "POST /v1/events"

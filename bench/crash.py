@@ -46,8 +46,10 @@ from bench.crash_network import STATION, VOLUNTEERS, Client, Proxy, Seen
 from bench.crash_reader import LISTENING, POLLING
 from bench.crash_server import ServerOrder
 from bench.crash_steps import BOTH, DATABASE, REBUILD, SABOTAGES, SERVER, STEPS, SWITCH, kill
-from ledger.commands import OpenStation, Order, RegisterVolunteer
-from ledger.postgres import serving
+from ledger.aggregates import Order
+from ledger.aggregates.station import OpenStation
+from ledger.aggregates.volunteer import RegisterVolunteer
+from ledger.store.embedded import serving
 
 CLIENTS = 6
 SERVED_SECONDS = (0.2, 1.5)

@@ -14,7 +14,7 @@ from api.service import OpenLedger
 from bench.common import say
 from bench.crash_network import Seen
 from bench.crash_reader import digest, events_behind
-from ledger.database import Database
+from ledger.store.database import Database
 from replay import store
 from replay.archive_check import check
 from replay.rebuild import rebuild

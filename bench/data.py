@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.common import BENCH_DATA, ROOT, Options, say
-from ledger.database import Database
-from ledger.postgres import serving
+from ledger.store.database import Database
+from ledger.store.embedded import serving
 from projections.schema import HOURS_COLUMNS
 from replay import store
 from replay.archive import Archive

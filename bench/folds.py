@@ -18,10 +18,11 @@ from time import perf_counter
 from uuid import UUID
 
 from bench.common import ROOT
-from ledger.codec import decode
-from ledger.events import CheckedIn, CheckedOut, Event
-from ledger.log import Log
+from ledger.aggregates import Event
+from ledger.aggregates.shift import CheckedIn, CheckedOut
 from ledger.names import Position
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
 from projections.calendar import day_of_number
 
 PAGE_EVENTS = 10_000
@@ -93,7 +94,7 @@ def year_of(day: int) -> int:
     return day_of_number(day).year
 
 
-def fold_from_log(log: Log, after: int, seconds: float) -> float:
+def fold_from_log(log: LogQueries, after: int, seconds: float) -> float:
     """Read, decode and fold the log behind a position in pages; return events per second."""
     replay, position, begun = PlainReplay(), Position(after), perf_counter()
     while perf_counter() - begun < seconds:
@@ -106,7 +107,7 @@ def fold_from_log(log: Log, after: int, seconds: float) -> float:
     return (position - after) / (perf_counter() - begun)
 
 
-def fold_in_memory(log: Log, after: int, seconds: float) -> float:
+def fold_in_memory(log: LogQueries, after: int, seconds: float) -> float:
     """Fold events that have been decoded before the clock starts; return events per second."""
     events = [decode(event.topic, event.state) for event in log.read(Position(after), IN_MEMORY_EVENTS)]
     folded, begun = 0, perf_counter()

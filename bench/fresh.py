@@ -14,10 +14,12 @@ from psycopg.conninfo import make_conninfo
 
 from bench.common import BENCH_DATA, Options
 from bench.scans import Scans, check, in_batches
-from ledger.commands import OpenStation, Order, RegisterVolunteer
-from ledger.database import Database
-from ledger.intake import Intake
-from ledger.postgres import serving
+from ledger.aggregates import Order
+from ledger.aggregates.station import OpenStation
+from ledger.aggregates.volunteer import RegisterVolunteer
+from ledger.intake.intake import Intake
+from ledger.store.database import Database
+from ledger.store.embedded import serving
 
 BATCH = 1_000
 BEGINS = 1_735_693_200  # 2025-01-01T09:00+08:00

@@ -1,18 +1,19 @@
 """Intake: check-ins and check-outs, 1,000 to a batch, until each batch is on disk (fsync and synchronous_commit on).
 
 `per_second` (quoted): in process. Eight callers hand over batches of CloudEvents as JSON, each when its last one is
-answered, through the parts that a server uses: reading, group commit, the ledger. `http_per_second`: the same batches
-posted to `hours serve`, a process of its own, over eight connections, by a load generator on the same machine, while
-the read models fall behind; every answer is held to the log afterwards. In both, stations make the ids of shifts.
+answered, through the parts that a server uses: reading, group commit, the ledger, answers. `http_per_second`: the same
+batches posted to `hours serve`, a process of its own, over eight connections, by a load generator on the same machine,
+while the read models fall behind; every answer is held to the log afterwards. In both, stations make the ids of shifts.
 
 Variants, in process, one caller, one batch at a time: `orders`: validated orders; `seven in ten`: stations make the ids
 of seven shifts in ten, and for the others the ledger finds the open shift when the check-out comes; `ledger ids`: it
 does so for all; `prepared`: orders whose digests are made before the clock starts.
 
-Peers, in databases of their own on the same server: the eventsourcing library's recorder with the very same states,
-1,000 to a transaction and one to a transaction; its `Application.save` of aggregates; and the ledger's own COPY of the
-same events without deciding anything, the upper bound. Only the intake decides: the recorder writes what it is given,
-and `Application.save` checks no more than that a stream goes on where it ended.
+Peers, with the very same states. In databases of their own on the same server: the eventsourcing library's recorder,
+1,000 to a transaction and one to a transaction, which writes what it is given; its `Application.save` of aggregates,
+which checks no more than that a stream goes on where it ended; Emmett (bench/emmett_peer.py), which checks a stream's
+version; and the ledger's own COPY of the same events without deciding anything, the upper bound. UmaDB
+(bench/umadb_peer.py) is a server of its own and checks its append condition. Only the intake decides.
 """
 
 from __future__ import annotations
@@ -26,24 +27,26 @@ from threading import Lock, Thread
 from time import perf_counter
 from typing import NamedTuple
 
+from eventsourcing.persistence import StoredEvent
+
 from api.access import Caller, Role
-from api.scan_reader import ARRAY, read_scans
-from bench.common import Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
+from api.answers import as_json, batch_answer
+from api.events import read_batch
+from api.taking import Reader
+from bench import emmett_peer, umadb_peer
+from bench.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
 from bench.fresh import BATCH, BenchIntake, new_database, temporary_server
-from bench.http_client import as_json
 from bench.scans import check, in_batches
 from bench.served import as_events, in_whole_batches, serving
 from bench.stock_writing import insert_events, save_each, save_together
-from ledger.answers import Answer
-from ledger.batch import Told
-from ledger.commands import Order
-from ledger.database import Database
-from ledger.group_commit import GroupCommit
-from ledger.intake import Intake, flat
-from ledger.log import RecordedEvent
+from ledger.aggregates import Order
+from ledger.intake.answers import Answer
+from ledger.intake.group_commit import GroupCommit
+from ledger.intake.intake import Intake
+from ledger.intake.prepare import Prepared, prepare_all
 from ledger.names import Position
-from ledger.prepare import prepare
-from ledger.writing import head_position, take_lock, write_events
+from ledger.store.database import Database
+from ledger.store.log_queries import RecordedEvent
 
 CALLERS = 8
 BATCHES_AHEAD = 20
@@ -63,9 +66,9 @@ def take_orders(intake: Intake, batches: Sequence[list[Order]], watch: Stopwatch
 
 def take_prepared(intake: Intake, batches: Sequence[list[Order]], watch: Stopwatch) -> list[Answer]:
     """Orders that were prepared by other threads."""
-    prepared = [prepare(batch) for batch in batches]
+    prepared = [prepare_all(batch) for batch in batches]
     watch.lap("making orders")
-    answers = [answer for batch in prepared for answer in flat(intake.execute_prepared(batch))]
+    answers = [answer for batch in prepared for answer in intake.execute_prepared(batch)]
     watch.lap("intake")
     return answers
 
@@ -104,7 +107,7 @@ def run_callers(bench: BenchIntake, commits: GroupCommit, commands: int) -> floa
     batches = in_batches(bench.plan(commands // 2, id_share=10).orders(), BATCH)
     bodies = iter([as_json(as_events(batch)) for batch in batches])
     caller, lock = Caller(Role.STAFF, "bench", 1), Lock()
-    told: list[Told] = []
+    answers: list[Answer] = []
 
     def next_body() -> bytes | None:
         with lock:
@@ -112,10 +115,12 @@ def run_callers(bench: BenchIntake, commits: GroupCommit, commands: int) -> floa
 
     def hand_over() -> None:
         while body := next_body():
-            block = read_scans(body, ARRAY, caller)
-            assert block is not None
-            commits.submit_block(block).result()
-            told.append(block)
+            elements, read = read_batch(body, Reader(caller))
+            orders = [one for one in read if isinstance(one, Prepared)]
+            assert len(orders) == len(read)
+            answered = commits.submit(orders).result()
+            as_json(batch_answer(elements, read, answered, projected=None))
+            answers.extend(answered)
 
     threads = [Thread(target=hand_over) for _ in range(CALLERS)]
     begun = perf_counter()
@@ -124,7 +129,6 @@ def run_callers(bench: BenchIntake, commits: GroupCommit, commands: int) -> floa
     for thread in threads:
         thread.join()
     seconds = perf_counter() - begun
-    answers = flat(told)
     check(answers)
     assert len(answers) == commands
     return seconds
@@ -134,16 +138,17 @@ def copy_alone(database: Database, events: Sequence[RecordedEvent]) -> float:
     """Write events with the ledger's COPY, decided long ago; return events per second."""
     begun = perf_counter()
     for start in range(0, len(events), BATCH):
-        rows = [(said.stream_id, said.version, said.topic, said.state) for said in events[start : start + BATCH]]
-        with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-            take_lock(cursor)
-            write_events(cursor, rows, head_position(cursor) + 1)
+        stored = [
+            StoredEvent(one.stream_id, one.version, one.topic, one.state) for one in events[start : start + BATCH]
+        ]
+        database.recorder.insert_events(stored)
     return len(events) / (perf_counter() - begun)
 
 
-def peers(bench: BenchIntake, url: str, first: int, last: int, seconds: float) -> dict[str, float]:
+def peers(bench: BenchIntake, url: str, first: int, last: int, options: Options) -> dict[str, float]:
     """Return events per second of each peer, over the events behind position `first` up to `last`."""
     say("peers")
+    seconds, folder = options.peer_seconds, options.data or BENCH_DATA
     events = bench.database.log.read(Position(first), PEER_EVENTS_MAX, Position(last))
     assert {said.topic for said in events} == {f"checked-{way}.v1" for way in ("in", "out")}
     stock = new_database(url, "stock")
@@ -155,6 +160,14 @@ def peers(bench: BenchIntake, url: str, first: int, last: int, seconds: float) -
         "eventsourcing Application.save, 500 aggregates": save_together(stock, bench.stations, BATCH, seconds),
         "eventsourcing Application.save, each command": save_each(stock, bench.stations, seconds),
         "COPY without deciding (upper bound)": rate,
+        "UmaDB, 1,000 events to a call": umadb_peer.append_events(events, BATCH, seconds, folder),
+        f"UmaDB, 1,000 events to a call, {CALLERS} callers": umadb_peer.append_events(
+            events, BATCH, seconds, folder, CALLERS
+        ),
+        f"UmaDB without deciding, 1,000 events to a call, {CALLERS} callers": umadb_peer.append_events(
+            events, BATCH, seconds, folder, CALLERS, conditional=False
+        ),
+        **emmett_peer.append_events(url, events, seconds),
     }
 
 
@@ -194,7 +207,7 @@ def measure(url: str, database: Database, options: Options) -> Result:
         "callers": CALLERS,
         "events_in_ledger": int(database.log.head()),
     }
-    return Result("intake", commands, runs, peak, peers(bench, database.url, first, last, options.peer_seconds), more)
+    return Result("intake", commands, runs, peak, peers(bench, database.url, first, last, options), more)
 
 
 def main() -> None:

@@ -24,8 +24,9 @@ from bench.common import Options, Result, machine, parse, peak_mib, publish, say
 from bench.data import BenchLedger, bench_ledger
 from bench.scans import Scans, check, in_batches
 from bench.stock import postgres_projection
-from ledger.commands import CheckOut, Order
-from ledger.intake import Intake
+from ledger.aggregates import Order
+from ledger.aggregates.shift import CheckOut
+from ledger.intake.intake import Intake
 from ledger.names import Position
 from projections.schema import REGISTERED
 from replay import store

@@ -23,7 +23,7 @@ from bench.fresh import BenchIntake, new_database, temporary_server
 from bench.http_client import Answer, as_json, request, send_all
 from bench.pgbench import pgbench
 from bench.served import BATCH_EVENTS, Served, held_to_log, in_whole_batches, program, serving
-from ledger.database import Database
+from ledger.store.database import Database
 
 CONNECTIONS = 64
 

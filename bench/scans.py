@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from ledger.answers import Accepted, Answer
-from ledger.commands import CheckIn, CheckOut, Command, Order
+from ledger.aggregates import Command, Order
+from ledger.aggregates.shift import CheckIn, CheckOut
+from ledger.intake.answers import Accepted, Answer
 from ledger.names import Position, shift_id_for
 
 DAY_SECONDS = 86_400

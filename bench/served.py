@@ -19,9 +19,9 @@ from bench.common import ROOT
 from bench.fresh import BenchIntake
 from bench.http_client import as_json, request, send_all
 from bench.scans import in_batches
-from ledger.commands import Order
-from ledger.database import Database
+from ledger.aggregates import Order
 from ledger.names import Position, command_name
+from ledger.store.database import Database
 from replay import store
 
 BATCH_EVENTS = 1_000

@@ -35,7 +35,7 @@ import psutil
 from bench.common import Options, machine, say
 from bench.fresh import BenchIntake, temporary_server
 from bench.served import Served, serving
-from ledger.database import Database
+from ledger.store.database import Database
 from replay.store import current_generation
 
 SINGLE_CONNECTIONS = 16

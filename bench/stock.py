@@ -25,8 +25,8 @@ from eventsourcing.utils import Environment, register_topic
 from psycopg import connect, sql
 from psycopg.sql import SQL, Identifier
 
-from ledger.events import EVENTS
-from ledger.recorder import library_environment
+from ledger.aggregates import EVENTS
+from ledger.store.application import library_environment
 
 BENCH_SCHEMA = "bench_stock"
 PAGE_EVENTS = 1_000
@@ -63,8 +63,8 @@ class CheckedOut(Said):
 
 _KINDS: dict[str, type[Said]] = {"checked-in.v1": CheckedIn, "checked-out.v1": CheckedOut}
 
-for _event in EVENTS:
-    register_topic(_event.TOPIC, _KINDS.get(_event.TOPIC, Said))
+for _topic in EVENTS:
+    register_topic(_topic, _KINDS.get(_topic, Said))
 
 
 def stock_environment(url: str) -> dict[str, str]:

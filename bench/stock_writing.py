@@ -16,8 +16,8 @@ from eventsourcing.persistence import InfrastructureFactory, StoredEvent
 from eventsourcing.postgres import PostgresTrackingRecorder
 from eventsourcing.utils import Environment
 
-from ledger.log import RecordedEvent
-from ledger.recorder import library_environment
+from ledger.store.application import library_environment
+from ledger.store.log_queries import RecordedEvent
 
 
 def stock_environment(url: str) -> dict[str, str]:

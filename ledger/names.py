@@ -13,7 +13,7 @@ import re
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Annotated, NewType
+from typing import Annotated, Literal, NewType
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
@@ -52,7 +52,8 @@ ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")
 Actor = Annotated[str, StringConstraints(pattern=r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")]
 CallingActor = Annotated[Actor, AfterValidator(_actor_not_personal)]
 """An actor as an order names it: checked there once, as people do log in with their phone numbers."""
-Source = Annotated[str, StringConstraints(pattern=r"^[!-\"$-\[\]-~]{1,120}$")]  # printable, no space, no '#', no '\'
+SOURCE_FORM = r"^[!-\"$-\[\]-~]{1,120}$"  # printable, no space, no '#', no '\'
+Source = Annotated[str, StringConstraints(pattern=SOURCE_FORM)]
 COMMAND_ID_FORM = r"^[!-\[\]-~]{1,120}$"  # printable, no space, no '\'
 CommandId = Annotated[str, StringConstraints(pattern=COMMAND_ID_FORM)]
 CommandName = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]{1,241}$")]
@@ -123,6 +124,11 @@ AS_WRITTEN = BeforeValidator(_whole)
 Minutes = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]
 
 
+CorrectedField = Literal["check_in", "check_out", "station", "project"]
+Upheld = Literal["upheld", "rejected"]
+"""How a dispute or an objection ended."""
+People = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]
+"""People served: people helped, not volunteers."""
 Rank = Annotated[int, Field(strict=True, ge=1, le=10_000), AS_WRITTEN]
 HonorYear = Annotated[int, Field(strict=True, ge=2000, le=2099), AS_WRITTEN]
 """The year of a ranking."""
@@ -144,22 +150,17 @@ def instant_text(instant: int) -> str:
 _TIMELESS = b"\xff\xff"
 
 
-def _day_prefix(shift: int) -> str:
-    """Return two bytes in hexadecimal: the day a UUIDv7 was made on, or ffff for an id that holds no time."""
+def _day_prefix(shift: int) -> bytes:
+    """Return two bytes: the day a UUIDv7 was made on, or 0xffff for an id that holds no time."""
     if shift >> 76 & 0xF != 7 or shift >> 62 & 0x3 != 2:
-        return "ffff"
-    return f"{min((shift >> 80) // 86_400_000, 0xFFFE):04x}"
+        return _TIMELESS
+    return min((shift >> 80) // 86_400_000, 0xFFFE).to_bytes(2, "big")
 
 
 @lru_cache(maxsize=1 << 17)
 def volunteer_prefix(volunteer: str) -> bytes:
     """Return the six bytes that stand for a volunteer in the stream ids of the volunteer's shifts."""
     return blake2b(volunteer.encode(), digest_size=6).digest()
-
-
-@lru_cache(maxsize=1 << 17)
-def _volunteer_prefix(volunteer: str) -> str:
-    return volunteer_prefix(volunteer).hex()
 
 
 def shift_stream(volunteer: str, shift: UUID) -> UUID:
@@ -169,19 +170,14 @@ def shift_stream(volunteer: str, shift: UUID) -> UUID:
     ids), and goes on with the volunteer so that a volunteer's shifts of one day are one range of that index: a
     check-out without a shift id finds the open shift there, with no table of open shifts to keep.
     """
-    return UUID(shift_stream_text(volunteer, shift.int))
+    return UUID(bytes=shift_stream_key(volunteer, shift))
 
 
-def shift_stream_text(volunteer: str, shift: int) -> str:
-    """Return `shift_stream` as 32 hexadecimal digits, which takes a fifth of the time of making UUIDs."""
-    tail = blake2b(volunteer.encode() + b"|" + shift.to_bytes(16, "big"), digest_size=8).hexdigest()
-    return _day_prefix(shift) + _volunteer_prefix(volunteer) + tail
-
-
-def uuid_text(number: int) -> str:
-    """Return a UUID, given as an integer, as it is written in events."""
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def shift_stream_key(volunteer: str, shift: UUID) -> bytes:
+    """Return `shift_stream` as 16 bytes."""
+    number = shift.int
+    tail = blake2b(volunteer.encode() + b"|" + number.to_bytes(16, "big"), digest_size=8).digest()
+    return _day_prefix(number) + volunteer_prefix(volunteer) + tail
 
 
 @lru_cache(maxsize=1 << 12)
@@ -195,24 +191,24 @@ def shift_stream_ranges(volunteer: str, first_day: int, last_day: int) -> tuple[
     return tuple((UUID(bytes=day + middle + bytes(8)), UUID(bytes=day + middle + b"\xff" * 8)) for day in prefixes)
 
 
-@lru_cache(maxsize=1 << 17)
 def stream(kind: str, *key: str) -> UUID:
     """Return the id of any other stream, made of its kind and its key: `stream("volunteer", "V0000001")`."""
-    return UUID(bytes=blake2b("|".join((kind, *key)).encode(), digest_size=16).digest())
+    return UUID(bytes=stream_key(kind, *key))
 
 
+@lru_cache(maxsize=1 << 17)
+def stream_key(kind: str, *key: str) -> bytes:
+    """Return `stream` as 16 bytes."""
+    return blake2b("|".join((kind, *key)).encode(), digest_size=16).digest()
+
+
+@lru_cache(maxsize=1 << 14)
 def shift_id_for(occurred_at: int, name: str) -> UUID:
     """Return the UUIDv7 for a check-in that came without a shift id: made of its instant and its command's name.
 
     The same command always gets the same id, so a repeated upload stays the same shift.
     """
-    return UUID(int=shift_number_for(occurred_at, name))
-
-
-@lru_cache(maxsize=1 << 14)
-def shift_number_for(occurred_at: int, name: str) -> int:
-    """Return `shift_id_for` as an integer."""
     random_bits = int.from_bytes(blake2b(name.encode(), digest_size=10).digest(), "big")
     value = (occurred_at * 1000) << 80 | random_bits
     value = value & ~(0xF << 76) | 7 << 76
-    return value & ~(0x3 << 62) | 2 << 62
+    return UUID(int=value & ~(0x3 << 62) | 2 << 62)

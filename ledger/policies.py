@@ -10,21 +10,35 @@ This module reads text that it is given, never the log, a clock or a file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ledger.commands import ApprovableAct
-from ledger.events import Event, RulesPublished
-from ledger.names import stream
 from ledger.working_days import working_days_after
 
-TIMELINE = stream("rules", "timeline")
-"""The stream of the published rules."""
+ApprovableAct = Literal[
+    "attest-shift",
+    "correct-shift",
+    "void-shift",
+    "reinstate-shift",
+    "move-shift",
+    "settle-dispute",
+    "merge-volunteer",
+    "undo-merge",
+    "record-training",
+    "count-people-served",
+    "record-opening-balance",
+    "void-opening-balance",
+    "raise-day-cap",
+    "withdraw-day-cap-raise",
+    "award-honor",
+    "revoke-honor",
+]
+"""Types of commands that another may have to approve. Scans are facts, and never are among them."""
 
 WorkingDays = Annotated[int, Field(strict=True, ge=1, le=250)]
 
@@ -79,12 +93,6 @@ class Policies(NamedTuple):
 
 
 NO_POLICIES = Policies()
-
-
-def policies_in_force(timeline: Sequence[Event]) -> Policies:
-    """Return the policies of the rules that were published last; `timeline` is the stream of the rules."""
-    last = timeline[-1] if timeline else None
-    return policies_of(last.text) if isinstance(last, RulesPublished) else NO_POLICIES
 
 
 @lru_cache(maxsize=8)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.compiled import inlined, kernel
+from projections.compiled import inlined, kernel
 from projections.credit import Workspace, credit_volunteer, workspace
 from projections.order import balanced
 from projections.projects import YEAR_SLOTS, first_year, slots_of

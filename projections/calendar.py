@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ledger.compiled import inlined, kernel
+from projections.compiled import inlined, kernel
 from projections.schema import DAYS, Ints
 
 EPOCH = date(1970, 1, 1)

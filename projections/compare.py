@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.compiled import inlined, kernel
+from projections.compiled import inlined, kernel
 from projections.credit import Workspace, credit_volunteer
 from projections.honors import HonorWorkspace, reach_honors
 from projections.persons import last_balance

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.compiled import inlined, kernel
 from projections.calendar import local_span
+from projections.compiled import inlined, kernel
 from projections.rule_table import RuleTable
 from projections.schema import (
     CAPPED,

@@ -7,17 +7,22 @@ objects, for the live follower, for a single volunteer, and for tests.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 
-from ledger import events as ledger_events
-from ledger.compiled import kernel
-from ledger.events import Event
+from ledger.aggregates import Event
+from ledger.aggregates.day_cap import DayCapRaised, DayCapRaiseWithdrawn
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded
+from ledger.aggregates.people_served import PeopleServedCounted
+from ledger.aggregates.shift import ShiftCorrected, ShiftEvent
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided, VolunteerRegistered
 from projections.calendar import day_number
+from projections.compiled import kernel
 from projections.order import ShiftKeys, order_shifts
 from projections.persons import NumberTable, by_person, empty_numbers, going_on, pairs_of
 from projections.read_models import ReadModels, compute
@@ -207,12 +212,12 @@ class FactsBuilder:
 
     def add(self, _position: int, event: Event) -> None:
         """Take one more event."""
-        if not isinstance(event, ledger_events.ShiftEvent):
+        if not isinstance(event, ShiftEvent):
             self._other_rows.append(self._other_row(event))
             return
         row = self._shift_row(event)
         self._shift_rows.append(row)
-        if isinstance(event, ledger_events.ShiftCorrected):
+        if isinstance(event, ShiftCorrected):
             _, shift, station, project, *_ = row
             changes = sum(CHANGE_BITS[name] for name in set(event.changes))
             self._corrections.append((shift, changes, station, project, event.check_in or 0, event.check_out or 0))
@@ -229,50 +234,50 @@ class FactsBuilder:
         """Return volunteer and shift id of each shift, in the order of their surrogates."""
         return list(self._shifts)
 
-    def _shift_row(self, event: ledger_events.ShiftEvent) -> tuple[int, ...]:
-        said: Mapping[str, Any] = event.__dict__
-        marks = (ATTESTED if said.get("evidence") else 0) | (REPLACES if said.get("replaces") else 0)
+    def _shift_row(self, event: ShiftEvent) -> tuple[int, ...]:
+        marks = (ATTESTED if getattr(event, "evidence", None) else 0) | (
+            REPLACES if getattr(event, "replaces", None) else 0
+        )
         number = self.shift_number(event.volunteer, event.shift)
         self._shift_recorded_at[number] = self._shift_recorded_at[number] or event.recorded_at
         return (
             SHIFT_CODES[event.TOPIC],
             number,
-            self.stations.add(said.get("station")),
-            self.projects.add(said.get("project")),
+            self.stations.add(getattr(event, "station", None)),
+            self.projects.add(getattr(event, "project", None)),
             event.occurred_at,
             marks | (IMPORTED if event.imported else 0),
         )
 
     def _other_row(self, event: Event) -> tuple[int, ...]:
-        said: Mapping[str, Any] = event.__dict__
         code = OTHER_CODES.get(event.TOPIC, OTHER)
         day, amount = NONE, NONE
         match event:
-            case ledger_events.VolunteerRegistered():
+            case VolunteerRegistered():
                 day = day_number(event.registered_on)
-            case ledger_events.TrainingCompleted() | ledger_events.TrainingVoided():
+            case TrainingCompleted() | TrainingVoided():
                 day, amount = day_number(event.completed_on), TIERS[event.tier]
-            case ledger_events.OpeningBalanceRecorded():
+            case OpeningBalanceRecorded():
                 day, amount = day_number(event.as_of), event.minutes
-            case ledger_events.DayCapRaised():
+            case DayCapRaised():
                 day, amount = day_number(event.day), event.minutes
-            case ledger_events.DayCapRaiseWithdrawn():
+            case DayCapRaiseWithdrawn():
                 day = day_number(event.day)
-            case ledger_events.PeopleServedCounted():
+            case PeopleServedCounted():
                 day, amount = day_number(event.day), event.people
-            case ledger_events.StationOpened():
+            case StationOpened():
                 amount = STATION_KINDS[event.kind]
             case _:
                 pass
         return (
             code,
-            self.volunteers.add(said.get("volunteer")),
-            self.stations.add(said.get("station")),
-            self.projects.add(said.get("project")),
-            self.keys.add(said.get("raise_id")),
+            self.volunteers.add(getattr(event, "volunteer", None)),
+            self.stations.add(getattr(event, "station", None)),
+            self.projects.add(getattr(event, "project", None)),
+            self.keys.add(getattr(event, "raise_id", None)),
             day,
             amount,
-            self.volunteers.add(said.get("into")),
+            self.volunteers.add(getattr(event, "into", None)),
         )
 
     def facts(self) -> Facts:

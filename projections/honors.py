@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.compiled import inlined, kernel
 from projections.calendar import civil, months_later, number_of
+from projections.compiled import inlined, kernel
 from projections.persons import last_balance
 from projections.rule_table import RuleTable
 from projections.schema import CREDITED, DAY, DAYS, NO_DAY, NONE, ROW, SCANNED, Ints, ShiftTable, VolunteerTable

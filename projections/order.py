@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ledger.compiled import inlined, kernel
+from projections.compiled import inlined, kernel
 from projections.schema import (
     END,
     MOVED,

@@ -20,18 +20,11 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from ledger.events import (
-    Event,
-    OrganisationEvent,
-    OrganisationFounded,
-    OrganisationJoined,
-    OrganisationLeft,
-    ProjectLaunched,
-    StationOpened,
-    VolunteerRegistered,
-    VolunteerWithdrawn,
-)
-from ledger.placings import parent_on, placings, standing
+from ledger.aggregates import Event
+from ledger.aggregates.organisation import Organisation, OrganisationEvent, OrganisationFounded
+from ledger.aggregates.project import ProjectLaunched
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import OrganisationJoined, OrganisationLeft, VolunteerRegistered, VolunteerWithdrawn
 from projections.belonging import ALWAYS, Routes, Spans, routes_of, spans_of
 from projections.calendar import day_number
 
@@ -59,6 +52,10 @@ class Tree:
         for event in events:
             self.histories.setdefault(event.organisation, []).append(event)
 
+    @cached_property
+    def _organisations(self) -> dict[str, Organisation]:
+        return {name: Organisation.of(history) for name, history in self.histories.items()}
+
     def kind(self, organisation: str) -> str:
         """Return the kind it was last founded as."""
         founded = [each for each in self.histories[organisation] if isinstance(each, OrganisationFounded)]
@@ -66,7 +63,7 @@ class Tree:
 
     def parent(self, organisation: str, day: date) -> str | None:
         """Return what it stands under on a day."""
-        return parent_on(self.histories[organisation], day)
+        return self._organisations[organisation].parent_on(day)
 
     def path(self, organisation: str, day: date) -> list[str]:
         """Return it and all that it stands under on a day, itself first. Decisions see to it that this ends."""
@@ -76,14 +73,14 @@ class Tree:
         return found
 
     @cached_property
-    def stood(self) -> dict[str, list[tuple[date, date]]]:
+    def stood(self) -> dict[str, tuple[tuple[date, date], ...]]:
         """The days on which each stood, from the first to before the second."""
-        return {organisation: standing(history) for organisation, history in self.histories.items()}
+        return {name: organisation.spans for name, organisation in self._organisations.items()}
 
     @cached_property
     def changes(self) -> list[date]:
-        """The days on which anything in the tree is placed anew."""
-        days = {day for history in self.histories.values() for day, _ in placings(history)}
+        """The days on which anything in the tree changes its place."""
+        days = {day for organisation in self._organisations.values() for day, _ in organisation.placings}
         return sorted(days - {date.min})
 
     def below(self, organisation: str, other: str) -> list[tuple[date, date]]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.compiled import kernel
+from projections.compiled import kernel
 from projections.schema import (
     MERGE_UNDONE,
     MERGED,

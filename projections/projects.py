@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.compiled import inlined
 from projections.calendar import civil, day_of_number
+from projections.compiled import inlined
 from projections.schema import (
     COUNTED,
     CREDITED,

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.compiled import inlined, kernel
 from projections.calendar import civil, number_of
+from projections.compiled import inlined, kernel
 from projections.credit import Workspace, credit_volunteer, workspace
 from projections.honors import HonorWorkspace, honor_workspace, reach_honors
 from projections.order import balanced

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ledger.compiled import inlined, kernel
+from projections.compiled import inlined, kernel
 from projections.schema import (
     ATTESTED,
     CHANGES_CHECK_IN,

@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ledger.events import StationKind, TrainingTier
+from ledger.aggregates.station import StationKind
+from ledger.aggregates.volunteer import TrainingTier
 from ledger.names import HonorId, ProjectId
 from ledger.policies import Approvals, Disputes
 from projections.anomaly_rules import AnomalyRules

@@ -11,7 +11,7 @@ from itertools import islice
 
 import numpy as np
 
-from ledger.compiled import inlined, kernel
+from projections.compiled import inlined, kernel
 from projections.schema import NONE, Ints, Words
 
 

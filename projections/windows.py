@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ledger.compiled import inlined, kernel
 from projections.calendar import local_span
+from projections.compiled import inlined, kernel
 from projections.credit import _percentages, rule_set_of
 from projections.rule_table import FactorTable, RuleTable
 from projections.rules import RuleTimeline

@@ -19,8 +19,8 @@ from uuid import UUID
 
 import numpy as np
 
-from ledger.database import Database
 from ledger.names import Position, shift_stream
+from ledger.store.database import Database
 from projections.anomalies import entries, meetings, recording, stays
 from projections.anomalies.findings import KINDS, Finding, Kind, Recorded, beginning_until, stays_of
 from projections.calendar import day_number, day_of_number

@@ -23,7 +23,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ledger.database import Database
+from ledger.store.database import Database
 from projections.facts import Facts
 from replay.archive_folder import UNFINISHED, finish, locked, not_written, sweep
 from replay.archive_growth import Growth, merge

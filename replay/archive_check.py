@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ledger.database import Database
+from ledger.store.database import Database
 from replay.archive_folder import digest_of
 from replay.archive_growth import span_of, spans
 from replay.archive_reader import guarded

@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from ledger.database import Database
+from ledger.store.database import Database
 from replay.archive_folder import digests_of, unfinished
 from replay.archive_reader import guarded
 from replay.log_columns import Dictionaries

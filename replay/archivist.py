@@ -19,7 +19,7 @@ from typing import IO
 
 import psycopg
 
-from ledger.database import Database
+from ledger.store.database import Database
 from replay.archive import Archive
 from replay.archive_check import check_span
 from replay.archive_folder import ARCHIVIST

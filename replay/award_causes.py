@@ -18,8 +18,8 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
-from ledger.log import Log
 from ledger.names import Position, stream
+from ledger.store.log_queries import LogQueries
 from replay.answers import VolunteerShifts
 from replay.award_answers import Causes, ShiftChange
 from replay.award_standings import honors_held
@@ -36,7 +36,7 @@ class Now(NamedTuple):
     rules: Rules
 
 
-def causes(queries: Queries, log: Log, award: Award, now: Now) -> Causes:
+def causes(queries: Queries, log: LogQueries, award: Award, now: Now) -> Causes:
     """Return why an award's minutes differ, and who stands within the places of a ranking without its honour."""
     evidence = award.awarded
     position = Position(evidence.position) if evidence else now.position
@@ -56,7 +56,7 @@ def causes(queries: Queries, log: Log, award: Award, now: Now) -> Causes:
     )
 
 
-def _rules_then(log: Log, award: Award, now: Now) -> Rules:
+def _rules_then(log: LogQueries, award: Award, now: Now) -> Rules:
     evidence = award.awarded
     try:
         if evidence is not None and evidence.rules_version:
@@ -147,7 +147,7 @@ def _by_shift(shifts: VolunteerShifts, award: Award) -> dict[_Key, _Worth]:
 
 
 def _beside(
-    queries: Queries, log: Log, award: Award, since: Position, until: Position, days: Iterable[date]
+    queries: Queries, log: LogQueries, award: Award, since: Position, until: Position, days: Iterable[date]
 ) -> list[int]:
     """Return later events beside shifts, about any number that was the person's then or is so now: registration,
     merges, training, balances, raises of those days.

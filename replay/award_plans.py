@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
-from ledger.commands import AnnounceHonor, AwardHonor
+from ledger.aggregates.honor import AnnounceHonor, AwardHonor
 from replay.answers import Basis
 from replay.award_reports import last_awards
 from replay.award_standings import HonorsHeld, Kind, Reached, honors_held

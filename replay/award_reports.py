@@ -17,8 +17,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Literal, NamedTuple, TypeVar
 
-from ledger.log import Log
 from ledger.names import Position, stream
+from ledger.store.log_queries import LogQueries
 from projections.rankings import all_rankings
 from replay import rankings
 from replay.answers import Basis
@@ -97,7 +97,7 @@ def awards(queries: Queries, axes: Axes, wanted: Wanted, page: Page) -> Awards:
     return Awards(**dict(basis), count=len(found), awards=entries, next_after=following)
 
 
-def award_life(queries: Queries, log: Log, name: str, axes: Axes) -> AwardLife:
+def award_life(queries: Queries, log: LogQueries, name: str, axes: Axes) -> AwardLife:
     """Return one award with every event of its life.
 
     Raises:
@@ -202,7 +202,7 @@ class Finding(NamedTuple):
     rank: int | None
 
 
-def undercut(queries: Queries, log: Log, axes: Axes, wanted: Wanted, page: Page) -> UndercutAwards:
+def undercut(queries: Queries, log: LogQueries, axes: Axes, wanted: Wanted, page: Page) -> UndercutAwards:
     """Return the awards that no longer have what they rest on, each with what holds now, and why."""
     with honors_held(queries, replace(axes, valid_at=None)) as held:
         known = queries.awards.at(held.position).values()
@@ -276,7 +276,7 @@ def _undercut(award: AwardTold, one: Finding, why: Causes) -> Undercut:
 # --- as it was given ------------------------------------------------------------------------------------------------
 
 
-def axes_of_evidence(log: Log, award: Award) -> Axes:
+def axes_of_evidence(log: LogQueries, award: Award) -> Axes:
     """Return the axes of an award's evidence; those of the announcement, where it was not given.
 
     Raises:
@@ -289,7 +289,7 @@ def axes_of_evidence(log: Log, award: Award) -> Axes:
     return Axes(None, Position(evidence.position), published_rules(log, version=evidence.rules_version))
 
 
-def as_given(queries: Queries, log: Log, name: str, axes: Axes) -> AsGiven:
+def as_given(queries: Queries, log: LogQueries, name: str, axes: Axes) -> AsGiven:
     """Return what an honour looked like by its evidence: known at its position, under its rules.
 
     Raises:

@@ -15,9 +15,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Literal, NamedTuple
 
-from ledger.codec import decode
-from ledger.events import (
-    Event,
+from ledger.aggregates import Event
+from ledger.aggregates.honor import (
     HonorAnnounced,
     HonorAwarded,
     HonorEvent,
@@ -25,8 +24,9 @@ from ledger.events import (
     HonorObjectionSettled,
     HonorRevoked,
 )
-from ledger.log import Log
 from ledger.names import Position
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
 
 State = Literal["announced", "objected", "rejected", "awarded", "revoked"]
 """How far an award is: its notice runs or has ended; an objection is open; one was upheld; conferred; taken back."""
@@ -170,7 +170,7 @@ def fold(awards: Mapping[str, Award], events: Iterable[Event]) -> dict[str, Awar
 class AwardBook:
     """The awards of one log, as known at any position."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: LogQueries) -> None:
         self._log = log
         self._lock = threading.Lock()
         self._position = Position(0)

@@ -30,9 +30,10 @@ from psycopg import Connection, Cursor, IsolationLevel
 from psycopg.rows import TupleRow
 from pydantic import BaseModel, ConfigDict
 
-from ledger.database import Database
-from ledger.upgrading import Part, bring_up, take_steps
-from ledger.writing import take_lock
+from ledger.store.append import take_lock
+from ledger.store.database import Database
+from ledger.store.log_queries import LOG_TABLE, LogReader
+from ledger.store.upgrading import Part, bring_up, take_steps
 from replay.progress import Progress, ignore
 
 FORMAT = 2
@@ -40,7 +41,7 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 CHUNK_BYTES = 1 << 20
 
-LOG = "ledger.stored_events"
+LOG = LOG_TABLE
 TABLES: dict[str, tuple[str, ...]] = {
     LOG: ("originator_id", "originator_version", "topic", "state", "notification_id"),
     "ledger.commands": ("name", "content", "position"),
@@ -178,7 +179,8 @@ def restore(folder: Path, database: Database, parts: Sequence[Part], progress: P
             with cursor.copy(f"COPY {name} ({', '.join(table.columns)}) FROM STDIN") as copy:
                 for chunk in _chunks(_path(folder, name)):
                     copy.write(chunk)
-        head, count = cursor.execute(f"SELECT coalesce(max(notification_id), 0), count(*) FROM {LOG}").fetchall()[0]
+        log = LogReader(connection)
+        head, count = log.head(), log.count(0, manifest.head)
         if (head, count) != (manifest.head, manifest.head):
             raise BackupError(f"the restored log holds {count} events up to position {head}, not {manifest.head}")
         for part, version in then.items():
@@ -217,8 +219,8 @@ def _write(database: Database, folder: Path, progress: Progress) -> Manifest:
         try:
             with connection.transaction(), connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION READ ONLY")
-                head = int(cursor.execute(f"SELECT coalesce(max(notification_id), 0) FROM {LOG}").fetchall()[0][0])
-                ledger = cursor.execute("SELECT id FROM ledger.identity").fetchall()[0][0]
+                log = LogReader(connection)
+                head, ledger = int(log.head()), log.identity()
                 versions = cursor.execute("SELECT part, version FROM ledger.parts ORDER BY part").fetchall()
                 tables = {name: _copy(connection, name, folder, head, progress) for name in TABLES}
         finally:

@@ -16,9 +16,12 @@ from uuid import UUID
 import numpy as np
 import psycopg
 
-from ledger.events import Event, ShiftEvent, StationOpened, TrainingVoided, VolunteerMerged, VolunteerMergeUndone
-from ledger.log import Log, RecordedEvent
+from ledger.aggregates import Event
+from ledger.aggregates.shift import ShiftEvent
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import TrainingVoided, VolunteerMerged, VolunteerMergeUndone
 from ledger.names import Position, stream
+from ledger.store.log_queries import LogQueries, RecordedEvent
 from projections.read_models import ReadModels
 from projections.rule_table import honor_ids, rule_table
 from projections.rules import parse_timeline
@@ -62,7 +65,7 @@ class Batch:
 
     def __init__(
         self,
-        log: Log,
+        log: LogQueries,
         connection: psycopg.Connection[Any],
         generation: store.Generation,
         recorded: Sequence[RecordedEvent],
@@ -180,7 +183,7 @@ class Batch:
 
 
 def _resolved(
-    log: Log, generation: store.Generation, recorded: Sequence[RecordedEvent], events: Sequence[Event]
+    log: LogQueries, generation: store.Generation, recorded: Sequence[RecordedEvent], events: Sequence[Event]
 ) -> tuple[Shifts, Shifts]:
     """Resolve the shifts of a batch, as they were if they were known before it, and as they are at its end.
 

@@ -8,28 +8,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
-from typing import Any, Literal, LiteralString, NamedTuple
+from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from psycopg import Connection, sql
+from psycopg import Connection
 
-from ledger.codec import decode
-from ledger.events import (
-    Event,
-    OrganisationEnded,
-    OrganisationEvent,
-    OrganisationFounded,
-    OrganisationJoined,
-    OrganisationLeft,
-    OrganisationMoved,
-    ProjectEnded,
-    ProjectLaunched,
-    StationClosed,
-    StationOpened,
-    VolunteerRegistered,
-    VolunteerWithdrawn,
-)
+from ledger.aggregates import Event
+from ledger.aggregates.organisation import OrganisationEnded, OrganisationEvent, OrganisationFounded, OrganisationMoved
+from ledger.aggregates.project import ProjectEnded, ProjectLaunched
+from ledger.aggregates.station import StationClosed, StationOpened
+from ledger.aggregates.volunteer import OrganisationJoined, OrganisationLeft, VolunteerRegistered, VolunteerWithdrawn
 from ledger.names import Position
+from ledger.store.log_queries import LogReader
+from ledger.store.mapper import decode
 from projections.organisations import Led, Membership, Said, Tree, led_since, memberships
 from projections.rules import RuleTimeline
 
@@ -41,19 +32,6 @@ _OF_MEMBERS: dict[str, Literal["registered", "withdrawn", "joined", "left"]] = {
     OrganisationJoined.TOPIC: "joined",
     OrganisationLeft.TOPIC: "left",
 }
-# The topics stand in the statement itself, or the planner does not see that the index holds them all.
-_GET = (
-    "SELECT notification_id, topic, state FROM ledger.stored_events "
-    "WHERE topic IN ({topics}) AND notification_id <= %s ORDER BY notification_id"
-)
-# Members are many: PostgreSQL takes their events apart several times as fast as models are made of them.
-_GET_MEMBERS = """
-SELECT said ->> 'volunteer', topic, said ->> 'organisation',
-       coalesce(said ->> 'registered_on', said ->> 'withdrawn_on', said ->> 'joined_on', said ->> 'left_on')
-FROM (SELECT notification_id, topic, convert_from(state, 'UTF8')::json AS said FROM ledger.stored_events
-      WHERE topic IN ({topics}) AND notification_id <= %s) AS events
-ORDER BY notification_id
-"""
 
 
 class Recorded(NamedTuple):
@@ -95,9 +73,8 @@ def local_days(timeline: RuleTimeline) -> Callable[[int], date]:
 
 def read_places(connection: Connection[Any], until: Position) -> Places:
     """Read the tree, stations and projects as known at a position."""
-    topics = [kind.TOPIC for kind in (*_OF_TREE, *_OF_PLACES)]
-    rows = connection.execute(_statement(_GET, topics), (until,))
-    return places_of(Recorded(position, decode(topic, state)) for position, topic, state in rows)
+    found = LogReader(connection).of_topics([kind.TOPIC for kind in (*_OF_TREE, *_OF_PLACES)], until)
+    return places_of(Recorded(one.position, decode(one.topic, one.state)) for one in found)
 
 
 def places_of(recorded: Iterable[Recorded]) -> Places:
@@ -123,10 +100,6 @@ def places_of(recorded: Iterable[Recorded]) -> Places:
 def read_members(connection: Connection[Any], tree: Tree, until: Position) -> dict[str, list[Membership]]:
     """Read the memberships of every volunteer number as known at a position."""
     histories: defaultdict[str, list[Said]] = defaultdict(list)
-    for volunteer, topic, organisation, day in connection.execute(_statement(_GET_MEMBERS, _OF_MEMBERS), (until,)):
+    for volunteer, topic, organisation, day in LogReader(connection).memberships(_OF_MEMBERS, until):
         histories[volunteer].append(Said(_OF_MEMBERS[topic], date.fromisoformat(day), organisation))
     return {volunteer: memberships(tree, said) for volunteer, said in histories.items()}
-
-
-def _statement(text: LiteralString, topics: Iterable[str]) -> sql.Composed:
-    return sql.SQL(text).format(topics=sql.SQL(", ").join(map(sql.Literal, topics)))

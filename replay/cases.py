@@ -13,22 +13,13 @@ from typing import NamedTuple, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from ledger.codec import decode
-from ledger.decide.shift import resolve
-from ledger.events import (
-    ActApproved,
-    ActDeclined,
-    ActRequested,
-    ActWithdrawn,
-    DisputeAnswered,
-    DisputeSettled,
-    Event,
-    RequestEvent,
-    ShiftDisputed,
-)
-from ledger.log import Log, RecordedEvent
+from ledger.aggregates import Event
+from ledger.aggregates.request import ActApproved, ActDeclined, ActRequested, ActWithdrawn, RequestEvent
+from ledger.aggregates.shift import DisputeAnswered, DisputeSettled, Shift, ShiftDisputed
 from ledger.names import Position
-from ledger.persons import Persons
+from ledger.store.log_queries import LogQueries, RecordedEvent
+from ledger.store.mapper import decode
+from ledger.store.persons import Persons
 from replay.case_answers import ActRequest, Dispute, DisputeState, RequestState, Said
 
 PAGE = 500
@@ -48,7 +39,7 @@ History = list[tuple[Position, Event]]
 class CaseReader:
     """Reads cases as known at a position. `zone`: the ledger's; `persons`: where texts are, for who may see them."""
 
-    log: Log
+    log: LogQueries
     known_at: Position
     zone: str
     persons: Persons | None = None
@@ -122,7 +113,7 @@ def _dispute(
     """Return the dispute that an event opened; none if it goes on with one that was open."""
     before = [event for at, event in history if at < position]
     opened = next(event for at, event in history if at == position)
-    if not isinstance(opened, ShiftDisputed) or resolve(before).disputed:
+    if not isinstance(opened, ShiftDisputed) or Shift.of(before).disputed:
         return None
     answered: Said | None = None
     settled: tuple[Said, DisputeSettled] | None = None
@@ -135,7 +126,7 @@ def _dispute(
     return Dispute(
         volunteer=opened.volunteer,
         shift=opened.shift,
-        station=resolve([event for _, event in history]).station,
+        station=Shift.of(event for _, event in history).station,
         state="settled" if settled else "answered" if answered else "open",
         opened=reader.said(position, opened, texts),
         answer_due=opened.answer_due,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.log import RecordedEvent
+from ledger.store.log_queries import RecordedEvent
 
 _REMEDY = "restore the log from a backup, then run `hours rebuild --facts-anew`"
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from psycopg import Connection, sql
 
-from ledger.database import Database
+from ledger.store.database import Database
 from projections.calendar import day_number, day_of_number
 from projections.schema import NO_DAY
 from replay import answers, store

@@ -11,19 +11,15 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from zoneinfo import ZoneInfo
 
-from ledger.codec import decode
-from ledger.events import (
-    DayCapRaised,
-    DayCapRaiseWithdrawn,
-    Event,
-    OpeningBalanceRecorded,
-    OpeningBalanceVoided,
-    RulesPublished,
-    ShiftEvent,
-    StationOpened,
-)
-from ledger.log import Log
+from ledger.aggregates import Event
+from ledger.aggregates.day_cap import DayCapRaised, DayCapRaiseWithdrawn
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded, OpeningBalanceVoided
+from ledger.aggregates.rules import RulesPublished
+from ledger.aggregates.shift import ShiftEvent
+from ledger.aggregates.station import StationOpened
 from ledger.names import Position, shift_stream, stream
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
 from replay import sources
 from replay.explanations import EventBehind
 from replay.reading import Known
@@ -52,7 +48,7 @@ class Evidence:
         return [event.position for event in self.shifts[shift] if not {*names}.isdisjoint(event.decides)]
 
 
-def read_evidence(log: Log, known: Known, day: date, shifts: Sequence[Shift]) -> Evidence:
+def read_evidence(log: LogQueries, known: Known, day: date, shifts: Sequence[Shift]) -> Evidence:
     """Read the events behind a day and its shifts.
 
     Raises:

@@ -12,7 +12,7 @@ from itertools import groupby
 
 import numpy as np
 
-from ledger.log import Log
+from ledger.store.log_queries import LogQueries
 from projections.calendar import day_number, day_of_number
 from projections.schema import (
     CAPPED,
@@ -47,7 +47,7 @@ from replay.wording import Words
 _KIND_NAMES = {number: name for name, number in STATION_KINDS.items()}
 
 
-def explain_day(log: Log, known: Known, day: date, axes: Axes) -> DayExplanation:
+def explain_day(log: LogQueries, known: Known, day: date, axes: Axes) -> DayExplanation:
     """Explain one local day of a volunteer.
 
     Raises:

@@ -20,11 +20,11 @@ import psycopg
 from psycopg import sql
 from psycopg.errors import ReadOnlySqlTransaction
 
-from ledger.codec import decode
-from ledger.database import Database
-from ledger.log import Log
 from ledger.names import Position
-from ledger.writing import CHANNEL, LockHeldError
+from ledger.store.append import CHANNEL, LockHeldError
+from ledger.store.database import Database
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
 from replay import store
 from replay.batch import Batch
 from replay.continuity import dense, hold_length
@@ -63,7 +63,7 @@ class Follower:
     def __init__(self, database: Database, others_are_busy: Callable[[], bool] = lambda: False) -> None:
         self._database = database
         self._others_are_busy = others_are_busy
-        self._log = Log(database.reserved)
+        self._log: LogQueries = database.recorder
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.alert: str | None = None

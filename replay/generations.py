@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from psycopg import errors, sql
 
-from ledger.database import Database
+from ledger.store.database import Database
 from replay import store
 
 PREVIOUS_MAX = 2

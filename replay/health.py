@@ -13,9 +13,10 @@ from typing import Any
 
 from psycopg import Connection
 
-from ledger.codec import decode
-from ledger.database import Database
 from ledger.names import Position
+from ledger.store.database import Database
+from ledger.store.log_queries import LogReader
+from ledger.store.mapper import decode
 from replay import store
 from replay.answers import Answer, RulesUsed
 from replay.archive import Archive
@@ -97,7 +98,7 @@ def measure(
     now = now or datetime.now(UTC)
     kept = _archive(archive)  # before the log: it never holds more than that
     with snapshot(database) as (connection, generation):
-        head = int(connection.execute(_HEAD).fetchall()[0][0])
+        head = int(LogReader(connection).head())
         kept = _beside(kept, head)
         holes = _missing(connection, max(min(kept.position, head), head - HOLES_EVENTS_MAX), head)
         found = _recount(connection, generation, head) if deep and generation.readable else None
@@ -140,23 +141,17 @@ def measure(
 _SHORTER = "read models hold {} events, the log only {}: was an older backup restored? run `hours rebuild --facts-anew`"
 _OUTDATED = "generation {} was made by another version of this program: run `hours rebuild`, or start the server"
 _DIFFERS = "the generation's rows have checksum {1}, it says {0:016x}: run `hours rebuild --facts-anew`"
-_HEAD = "SELECT coalesce(max(notification_id), 0) FROM ledger.stored_events"
-_COUNT = "SELECT count(*) FROM ledger.stored_events WHERE notification_id > %s AND notification_id <= %s"
 
 
 def _missing(connection: Connection[Any], after: int, until: int) -> int:
     """Return how many positions behind one and up to another hold no event."""
-    return until - after - _counted(connection, after, until)
-
-
-def _counted(connection: Connection[Any], after: int, until: int) -> int:
-    return int(connection.execute(_COUNT, (after, until)).fetchall()[0][0])
+    return until - after - LogReader(connection).count(after, until)
 
 
 def _recount(connection: Connection[Any], generation: store.Generation, head: int) -> Deep:
     checksum = store.read_rows(connection, generation).checksum()
     return Deep(
-        counted_events=_counted(connection, 0, head),
+        counted_events=LogReader(connection).count(0, head),
         checksum=f"{checksum:016x}",
         checksum_holds=checksum == generation.checksum,
     )

@@ -12,27 +12,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from pydantic import JsonValue
 
-from ledger.codec import decode
-from ledger.decide.shift import resolve
-from ledger.events import (
+from ledger.aggregates import Event
+from ledger.aggregates.day_cap import DayCapEvent, DayCapRaised
+from ledger.aggregates.opening_balance import OpeningBalanceEvent, OpeningBalanceRecorded
+from ledger.aggregates.shift import (
     CheckedIn,
     CheckedOut,
-    DayCapEvent,
-    DayCapRaised,
     DisputeAnswered,
     DisputeSettled,
-    Event,
-    OpeningBalanceEvent,
-    OpeningBalanceRecorded,
+    Shift,
     ShiftDisputed,
     ShiftEvent,
     ShiftVoided,
 )
-from ledger.log import RecordedEvent
 from ledger.names import Position, shift_stream, stream
+from ledger.store.log_queries import RecordedEvent
+from ledger.store.mapper import decode
 from projections.calendar import day_number, day_of_number
 from projections.schema import CHECK_OUT_ALONE, CORRECTED_IN, CREDITED, DAY, NO_DAY, NO_INSTANT, TWO_CHECK_INS
 from replay.case_answers import MinutesChange, RecordAct
@@ -131,7 +130,7 @@ def _changes(reader: CaseReader, step: _Step) -> tuple[Fields, Fields]:
 
 
 def _shift_fields(reader: CaseReader, events: Sequence[Event]) -> Fields:
-    shift = resolve(events)
+    shift = Shift.of(events)
     return {
         "check_in": reader.local(shift.check_in).isoformat() if shift.check_in is not None else None,
         "check_out": reader.local(shift.check_out).isoformat() if shift.check_out is not None else None,
@@ -168,11 +167,12 @@ def _raised(events: Iterable[Event]) -> int | None:
     return max(standing.values(), default=None)
 
 
-_COMMON = {*Event.model_fields, "volunteer", "reason", "evidence", "note"}
+_COMMON = {*Event.__struct_fields__, "volunteer", "reason", "evidence", "note"}
 
 
 def _own_fields(event: Event) -> Fields:
-    return event.model_dump(mode="json", exclude=_COMMON, exclude_none=True)
+    fields: dict[str, JsonValue] = msgspec.to_builtins(event)
+    return {name: value for name, value in fields.items() if name not in _COMMON}
 
 
 # --- minutes --------------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class _Minutes:
             return None
         match event:
             case ShiftEvent():
-                instants = [resolve(events).check_in for events in (step.before, [*step.before, event])]
+                instants = [Shift.of(events).check_in for events in (step.before, [*step.before, event])]
                 found = [one for one in instants if one is not None]
                 return self._change(
                     step.position, event.volunteer, self._around(found), {self._day(one) for one in found}

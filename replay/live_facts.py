@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.events import Event, PeopleServedCounted, StationOpened
+from ledger.aggregates import Event
+from ledger.aggregates.people_served import PeopleServedCounted
+from ledger.aggregates.station import StationOpened
 from ledger.names import LATEST_INSTANT
-from ledger.writing import uuid_array
+from ledger.store.log_queries import uuid_array
 from projections.calendar import day_number
 from projections.facts import UNKNOWN_KIND
 from projections.schema import NO_DAY, Longs

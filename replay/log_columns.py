@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from ledger.codec import decode
-from ledger.compiled import kernel
-from ledger.events import EVENTS, RulesPublished
+from ledger.aggregates import EVENTS
+from ledger.aggregates.rules import RulesPublished
+from ledger.store.mapper import decode, encode
+from projections.compiled import kernel
 from projections.schema import (
     ATTESTED,
     CHANGE_BITS,
@@ -71,7 +72,7 @@ _SCHEMA = pa.schema(
         "into": _TEXT,
     }
 )
-_CURRENT = {event.TOPIC for event in EVENTS}
+_CURRENT = set(EVENTS)
 
 
 @dataclass
@@ -177,7 +178,7 @@ def _upcast(states: list[bytes], topics: list[str]) -> None:
     for row, topic in enumerate(topics):
         if topic not in _CURRENT:
             event = decode(topic, states[row])
-            states[row], topics[row] = event.model_dump_json(exclude_defaults=True).encode(), event.TOPIC
+            topics[row], states[row] = encode(event)
 
 
 def _rules(states: list[bytes], topics: list[str], positions: Longs) -> list[RulesRow]:

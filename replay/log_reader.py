@@ -11,18 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from typing import NamedTuple
 
-from ledger.database import Database
+from ledger.store.database import Database
+from ledger.store.log_queries import LogReader
 from replay.log_columns import Dictionaries, columns_of
 from replay.segments import Part
-
-_READ_RANGE = r"""
-SELECT string_agg(state, '\x0a'::bytea ORDER BY notification_id),
-       string_agg(topic, ',' ORDER BY notification_id),
-       count(*)
-FROM ledger.stored_events
-WHERE notification_id > %(after)s AND notification_id <= %(until)s
-"""
-"""States as bytes, unconverted: measured, twice as fast as text with positions and topics in it."""
 
 
 class HoleError(Exception):
@@ -71,12 +63,11 @@ def read_range(database: Database, after: int, until: int) -> LogRange:
     Raises:
         HoleError: positions are missing.
     """
-    with database.connection() as connection, connection.cursor(binary=True) as cursor:
-        row = cursor.execute(_READ_RANGE, {"after": after, "until": until}).fetchone()
-    lines, topics, count = row or (None, None, 0)
-    if count != until - after:
-        raise HoleError(after, until, count)
-    return LogRange(after, until, lines or b"", topics or "")
+    with database.connection() as connection:
+        found = LogReader(connection).joined(after, until)
+    if found.events != until - after:
+        raise HoleError(after, until, found.events)
+    return LogRange(after, until, found.states, found.topics)
 
 
 def read_ahead(

@@ -12,8 +12,8 @@ import os
 from datetime import date
 from typing import Literal, NamedTuple, get_args
 
-from ledger.database import Database
 from ledger.names import Position
+from ledger.store.database import Database
 from projections.belonging import Placed, add_up, spans_of
 from projections.facts import Facts
 from projections.organisations import Book, Group, Led, Membership, belonging_of, of_persons

@@ -9,8 +9,10 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ledger.database import Database
-from ledger.events import OrganisationEnded, OrganisationFounded, OrganisationMoved, ProjectLaunched, StationOpened
+from ledger.aggregates.organisation import OrganisationEnded, OrganisationFounded, OrganisationMoved
+from ledger.aggregates.project import ProjectLaunched
+from ledger.aggregates.station import StationOpened
+from ledger.store.database import Database
 from projections.calendar import day_number
 from projections.organisations import (
     EVERYTHING,

@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-from ledger.database import Database
 from ledger.names import Position
+from ledger.store.database import Database
 from projections.calendar import day_number, day_of_number, months_later
 from projections.organisations import memberships, said_by
 from projections.rules import Threshold

@@ -12,10 +12,11 @@ from typing import Any
 
 from psycopg import Connection
 
-from ledger.codec import decode
-from ledger.events import Event, VolunteerMerged, VolunteerMergeUndone
-from ledger.log import Log
+from ledger.aggregates import Event
+from ledger.aggregates.volunteer import VolunteerMerged, VolunteerMergeUndone
 from ledger.names import Position, stream
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
 from replay.shift_columns import text_array
 
 Pair = tuple[str, str]
@@ -115,12 +116,12 @@ def merged_numbers(merges: Merges) -> dict[str, str]:
     return dict(zip(numbers, ends(numbers, merges), strict=True))
 
 
-def merges_known_at(log: Log, merges: Merges, known_at: Position) -> dict[Pair, bool]:
+def merges_known_at(log: LogQueries, merges: Merges, known_at: Position) -> dict[Pair, bool]:
     """Return which of the pairs stood at a position, by the log."""
     return dict.fromkeys(merge_events(log, merges, known_at), True)
 
 
-def merge_events(log: Log, merges: Merges, known_at: Position) -> dict[Pair, Position]:
+def merge_events(log: LogQueries, merges: Merges, known_at: Position) -> dict[Pair, Position]:
     """Return which of the pairs stood at a position, by the log, each with the position of the merge that says so."""
     streams = {stream("volunteer", volunteer) for volunteer, _ in merges}
     if not streams:

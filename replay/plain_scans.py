@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from ledger.compiled import kernel
-from ledger.plain.text import LINE_FEED, after, closing, half_uuid, literal, number
+from projections.compiled import kernel
 from projections.schema import CHECKED_IN, CHECKED_OUT, Array, Bytes, Instants, Ints, Longs, Words
+from replay.scan_text import LINE_FEED, after, closing, half_uuid, literal, number
 
 
 class Slices(NamedTuple):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from ledger.log import Log
 from ledger.names import Position, stream
+from ledger.store.log_queries import LogQueries
 from replay.queries import NOW, Axes, Queries, UnknownNameError
 from replay.ranking_answers import ProjectActivity, ProjectMonth
 from replay.rankings import Year, opened
@@ -26,7 +26,9 @@ def projects(queries: Queries) -> list[str]:
         return [row[0] for row in connection.execute(sql.SQL(_GET_NAMES).format(place))]
 
 
-def project_activity(queries: Queries, log: Log, project: str, year: Year = None, axes: Axes = NOW) -> ProjectActivity:
+def project_activity(
+    queries: Queries, log: LogQueries, project: str, year: Year = None, axes: Axes = NOW
+) -> ProjectActivity:
     """Return a project's years and months, or one year and its months.
 
     Raises:

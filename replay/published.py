@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from ledger.codec import decode
-from ledger.events import RulesPublished
-from ledger.log import Log
+from ledger.aggregates.rules import RulesPublished
 from ledger.names import Position, stream
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
 from projections.rules import RuleTimeline, parse_timeline
 
 
@@ -37,7 +37,7 @@ class NoRulesError(Exception):
         super().__init__("no rules have been published: run `hours rebuild --rules rules/luohu.toml`")
 
 
-def published_rules(log: Log, *, version: int | None = None, known_at: Position | None = None) -> Rules:
+def published_rules(log: LogQueries, *, version: int | None = None, known_at: Position | None = None) -> Rules:
     """Return a published version, by default the last one known at a position.
 
     Raises:

@@ -24,10 +24,10 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from ledger.database import Database
-from ledger.log import RecordedEvent
 from ledger.names import Position, shift_stream
-from ledger.persons import Persons
+from ledger.store.database import Database
+from ledger.store.log_queries import RecordedEvent
+from ledger.store.persons import Persons
 from projections.facts import Facts
 from replay import answers, case_answers, explanations, reading, store
 from replay.anomalies import AnomalyReader

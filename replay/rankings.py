@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from psycopg import Connection, sql
 
-from ledger.log import Log
 from ledger.names import Position, stream
+from ledger.store.log_queries import LogQueries
 from projections.ranking_rules import Ranking
 from projections.rankings import all_rankings, rankings_of
 from projections.rules import RuleTimeline
@@ -84,7 +84,7 @@ def ranking(
 
 
 def places(
-    queries: Queries, log: Log, of: Of, name: str, year: Year = None, axes: Axes = NOW, *, around: int = 1
+    queries: Queries, log: LogQueries, of: Of, name: str, year: Year = None, axes: Axes = NOW, *, around: int = 1
 ) -> Places:
     """Return where a volunteer or project stands in every ranking of a year.
 

@@ -17,11 +17,12 @@ from uuid import UUID
 import numpy as np
 from psycopg import Connection
 
-from ledger.codec import decode
-from ledger.database import Database
-from ledger.events import Event, StationOpened
-from ledger.log import Log
+from ledger.aggregates import Event
+from ledger.aggregates.station import StationOpened
 from ledger.names import Position, shift_stream, stream
+from ledger.store.database import Database
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
 from projections.calendar import day_number
 from projections.rules import RuleTimeline
 from projections.schema import DAY, NO_DAY
@@ -174,7 +175,7 @@ def rules_of(generation: store.Generation) -> Rules:
     return Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
 
 
-def rules_used(log: Log, axes: Axes, generation: store.Generation) -> Rules:
+def rules_used(log: LogQueries, axes: Axes, generation: store.Generation) -> Rules:
     """Return the rules the axes name: by default those known at `known_at`."""
     if axes.rules is not None:
         return axes.rules
@@ -233,7 +234,7 @@ def merged_known_at(database: Database, known_at: Position) -> dict[str, str]:
     return merged_numbers(merges)
 
 
-def history_of(log: Log, known: Known) -> list[tuple[Position, Event]]:
+def history_of(log: LogQueries, known: Known) -> list[tuple[Position, Event]]:
     """Return what happened to all numbers of a volunteer beside shifts, as known then, in log order."""
     streams = [stream("volunteer", number) for number in known.circle.persons]
     return list(decoded(in_log_order(log, streams, known.position)))
@@ -242,7 +243,7 @@ def history_of(log: Log, known: Known) -> list[tuple[Position, Event]]:
 # --- as known at a position -----------------------------------------------------------------------------------------
 
 
-def circle_known_at(log: Log, now: Circle, known_at: Position, timeline: RuleTimeline) -> Circle:
+def circle_known_at(log: LogQueries, now: Circle, known_at: Position, timeline: RuleTimeline) -> Circle:
     """Return volunteers as known at a position, given the same of now, with all they were ever merged with."""
     shifts = _shifts_known_at(log, now, known_at)
     persons, kinds = _names_known_at(log, now.persons, shifts.names.stations.texts(), known_at)
@@ -262,7 +263,7 @@ def circle_known_at(log: Log, now: Circle, known_at: Position, timeline: RuleTim
     return Circle(persons, shifts, kinds, merges=merges)  # the tables of the first know of no raise
 
 
-def _shifts_known_at(log: Log, now: Circle, known_at: Position) -> Shifts:
+def _shifts_known_at(log: LogQueries, now: Circle, known_at: Position) -> Shifts:
     """Return the shifts known then: most are as they are now, and only those that changed since are read."""
     shifts = now.tables.columns
     names = shifts.names.volunteers.texts()
@@ -276,7 +277,7 @@ def _shifts_known_at(log: Log, now: Circle, known_at: Position) -> Shifts:
 
 
 def _names_known_at(
-    log: Log, volunteers: Iterable[str], stations: Iterable[str], known_at: Position
+    log: LogQueries, volunteers: Iterable[str], stations: Iterable[str], known_at: Position
 ) -> tuple[dict[str, Person], dict[str, int]]:
     """Return what was known of volunteers beside shifts, and the kinds of stations."""
     persons, kinds = {volunteer: Person() for volunteer in volunteers}, {}

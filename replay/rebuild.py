@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from datetime import date
 
-from ledger.database import Database
+from ledger.store.database import Database
 from projections.calendar import day_number
 from projections.facts import Facts
 from projections.rule_table import honor_ids
@@ -101,7 +101,7 @@ def rebuild(
     if rules.version == 0:
         raise NotPublishedError
     store.create_tables(database)
-    store.know_the_log(database)
+    database.log.analyze_if_needed()
     with database.pool.connection() as connection, connection.transaction():
         began = live = store.current_generation(connection)
         anew = facts_anew or live is None or not live.readable

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.database import Database
+from ledger.store.database import Database
 from projections.anomalies.findings import APPROVED, CORRECTED, ENTERED, RAISED, REINSTATED, SETTLED, Acts, Recorded
 from projections.anomalies.recording import are_scans, count_scans, delays
 from projections.schema import (
@@ -44,14 +44,6 @@ from replay.segments import OTHER_EVENTS, SHIFT_EVENTS, read_columns, row_groups
 
 _ACTS = {CORRECTION: CORRECTED, REINSTATEMENT: REINSTATED, SETTLEMENT: SETTLED}
 _DTYPES = {**DTYPES, "position": np.int64}
-_GET_ACTORS = r"""
-SELECT string_agg(CASE WHEN said.text LIKE '%%"imported":true%%' THEN ''
-                       ELSE substring(said.text FROM '"by":"([^"]*)"') END, ',' ORDER BY notification_id),
-       string_agg(coalesce(substring(said.text FROM '"approved_by":"([^"]*)"'), ''), ',' ORDER BY notification_id)
-FROM ledger.stored_events, LATERAL (SELECT convert_from(state, 'UTF8') AS text) AS said
-WHERE notification_id = ANY(%s::bigint[])
-"""
-"""Names hold neither commas nor quotation marks (ledger/names.py)."""
 
 
 class Raises(NamedTuple):
@@ -183,10 +175,9 @@ class Actors(NamedTuple):
 
 def actors(database: Database, positions: Longs, names: Names) -> Actors:
     """Return who is behind each of these events, whose positions ascend. `names` grows."""
-    with database.pool.connection() as connection:
-        found = connection.execute(_GET_ACTORS, ("{" + ",".join(map(str, positions.tolist())) + "}",)).fetchone()
-    told = [column.split(",") if column is not None else [] for column in found or (None, None)]
-    for said in told:
-        if len(said) != len(positions):
-            raise LookupError(f"the log holds {len(said)} of {len(positions)} events that the archive names; check it")
-    return Actors(*(np.array([names.add(name) if name else NONE for name in said], np.int32) for said in told))
+    columns = database.log.actors(positions.tolist())
+    for column in columns:
+        if len(column) != len(positions):
+            found = len(column)
+            raise LookupError(f"the log holds {found} of {len(positions)} events that the archive names; check it")
+    return Actors(*(np.array([names.add(name) if name else NONE for name in column], np.int32) for column in columns))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ledger.database import Database
 from ledger.names import Position
+from ledger.store.database import Database
 from projections.facts import Facts
 from replay.archive import Archive
 from replay.kept import Kept

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ledger.codec import decode
-from ledger.events import RulesPublished
-from ledger.log import Log
+from ledger.aggregates.rules import RulesPublished
 from ledger.names import Position, stream
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
 from replay.published import Rules
 
 
@@ -20,7 +20,7 @@ class Publication(NamedTuple):
     by: str
 
 
-def publications(log: Log, known_at: Position | None = None) -> list[Publication]:
+def publications(log: LogQueries, known_at: Position | None = None) -> list[Publication]:
     """Return what was published up to a position, version 1 first."""
     stream_id = stream("rules", "timeline")
     found = []
@@ -32,6 +32,6 @@ def publications(log: Log, known_at: Position | None = None) -> list[Publication
     return found
 
 
-def all_published(log: Log) -> list[Rules]:
+def all_published(log: LogQueries) -> list[Rules]:
     """Return all published rules, version 1 first."""
     return [publication.rules for publication in publications(log)]

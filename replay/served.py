@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from ledger.codec import decode
-from ledger.database import Database
-from ledger.events import PeopleServedCounted
-from ledger.log import RecordedEvent
+from ledger.aggregates.people_served import PeopleServedCounted
 from ledger.names import Position, stream
+from ledger.store.database import Database
+from ledger.store.log_queries import RecordedEvent
+from ledger.store.mapper import decode
 from projections.calendar import day_number, day_of_number
 from projections.facts import Facts
 from projections.organisations import leader_on

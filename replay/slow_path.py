@@ -11,10 +11,11 @@ from typing import Any
 
 from psycopg import Connection
 
-from ledger.codec import decode
-from ledger.events import Event, StationOpened
-from ledger.log import Log
+from ledger.aggregates import Event
+from ledger.aggregates.station import StationOpened
 from ledger.names import Position, stream
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
 from projections.calendar import day_of_number
 from projections.rule_table import honor_ids
 from projections.rules import RuleTimeline
@@ -26,7 +27,7 @@ from replay.touched import Circle, Person, in_log_order, kind_of, person_of, rea
 
 def rows_from_log(
     connection: Connection[Any],
-    log: Log,
+    log: LogQueries,
     volunteers: Sequence[str],
     known_at: Position,
     timeline: RuleTimeline,
@@ -42,7 +43,7 @@ def rows_from_log(
 
 
 def circle_known_at(
-    connection: Connection[Any], log: Log, volunteers: Sequence[str], known_at: Position, timeline: RuleTimeline
+    connection: Connection[Any], log: LogQueries, volunteers: Sequence[str], known_at: Position, timeline: RuleTimeline
 ) -> Circle:
     """Read volunteers, and all they were ever merged with, from the log's streams, as known at a position."""
     now = read_circle(connection, volunteers)
@@ -65,7 +66,7 @@ def circle_known_at(
     return Circle(persons, circle.shifts, kinds, merges=merges)  # the tables of the first know of no raise
 
 
-def _events(log: Log, streams: Sequence[Any], known_at: Position) -> list[Event]:
+def _events(log: LogQueries, streams: Sequence[Any], known_at: Position) -> list[Event]:
     return [decode(one.topic, one.state) for one in in_log_order(log, streams, known_at)]
 
 

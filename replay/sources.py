@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from ledger.events import (
+from ledger.aggregates.shift import (
     CheckedIn,
     CheckedOut,
     DisputeSettled,

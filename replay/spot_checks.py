@@ -14,8 +14,8 @@ from uuid import UUID
 import numpy as np
 from pydantic import Field
 
-from ledger.database import Database
 from ledger.names import Position, shift_stream
+from ledger.store.database import Database
 from projections.anomalies.recording import scanned
 from projections.calendar import day_number
 from projections.facts import Facts

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from ledger.database import Database
 from ledger.names import Position, shift_stream
+from ledger.store.database import Database
 from projections.calendar import day_number
 from projections.facts import Facts
 from projections.late_entries import late

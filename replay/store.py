@@ -20,9 +20,9 @@ import pyarrow.csv as pa_csv
 from psycopg import Connection, sql
 from psycopg.errors import LockNotAvailable
 
-from ledger.database import Database
-from ledger.upgrading import Part, bring_up
-from ledger.writing import LockHeldError
+from ledger.store.append import LockHeldError
+from ledger.store.database import Database
+from ledger.store.upgrading import Part, bring_up
 from projections.rules import RuleTimeline, parse_timeline
 from projections.schema import Array
 from replay.progress import Progress, ignore
@@ -136,16 +136,6 @@ def lock_generation(
     except LockNotAvailable:
         raise LockHeldError(f"another session has held generation {generation} for {seconds} s") from None
     return _generation(row) if row else None
-
-
-def know_the_log(database: Database) -> None:
-    """Let the server count a log that was loaded in one go: without statistics it reads the whole of it for a few
-    streams, and its own turn comes only after a minute.
-    """
-    with database.pool.connection() as connection:
-        known = connection.execute("SELECT reltuples FROM pg_class WHERE oid = 'ledger.stored_events'::regclass")
-        if known.fetchall()[0][0] < 0:
-            connection.execute("ANALYZE ledger.stored_events")
 
 
 _LOCK = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"

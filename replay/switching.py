@@ -7,7 +7,7 @@ a rebuild it is one transaction: stopped or killed, it leaves everything as it w
 
 from __future__ import annotations
 
-from ledger.database import Database
+from ledger.store.database import Database
 from replay import generations, store
 from replay.archive import Archive
 from replay.progress import Progress, ignore

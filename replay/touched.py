@@ -17,11 +17,15 @@ from uuid import UUID
 import numpy as np
 from psycopg import Connection
 
-from ledger import events as ledger_events
-from ledger.codec import decode
-from ledger.events import Event
-from ledger.log import Log, RecordedEvent
+from ledger.aggregates import Event
+from ledger.aggregates.day_cap import DayCapEvent, DayCapRaised, DayCapRaiseWithdrawn
+from ledger.aggregates.opening_balance import OpeningBalanceEvent, OpeningBalanceRecorded, OpeningBalanceVoided
+from ledger.aggregates.shift import ShiftEvent
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided, VolunteerEvent, VolunteerRegistered
 from ledger.names import Position, shift_stream
+from ledger.store.log_queries import LogQueries, RecordedEvent
+from ledger.store.mapper import decode
 from projections.calendar import day_number
 from projections.facts import UNKNOWN_KIND, FactsBuilder, first_trained
 from projections.order import order_shifts
@@ -70,23 +74,23 @@ class Person:
     def apply(self, event: Event) -> None:
         """Fold one more event of this volunteer. A void of training needs all events of trainings to be folded here."""
         match event:
-            case ledger_events.VolunteerRegistered():
+            case VolunteerRegistered():
                 if self.registered == NO_DAY:
                     self.registered = day_number(event.registered_on)
-            case ledger_events.TrainingCompleted():
+            case TrainingCompleted():
                 self.trainings[TIERS[event.tier], day_number(event.completed_on)] += 1
                 for tier in range(TIERS[event.tier]):
                     self.trained[tier] = min(self.trained[tier], day_number(event.completed_on))
-            case ledger_events.TrainingVoided():
+            case TrainingVoided():
                 self.trainings[TIERS[event.tier], day_number(event.completed_on)] -= 1
                 self.trained = first_trained(+self.trainings)
-            case ledger_events.OpeningBalanceRecorded():
+            case OpeningBalanceRecorded():
                 self.opening_day, self.opening_minutes = day_number(event.as_of), event.minutes
-            case ledger_events.OpeningBalanceVoided():
+            case OpeningBalanceVoided():
                 self.opening_day, self.opening_minutes = NO_DAY, 0
-            case ledger_events.DayCapRaised():
+            case DayCapRaised():
                 self.raises[day_number(event.day), event.raise_id] = event.minutes
-            case ledger_events.DayCapRaiseWithdrawn():
+            case DayCapRaiseWithdrawn():
                 self.raises.pop((day_number(event.day), event.raise_id), None)
             case _:
                 pass
@@ -232,7 +236,7 @@ def _day(value: int | None) -> int:
 # --- from the log ---------------------------------------------------------------------------------------------------
 
 
-def resolve_streams(log: Log, keys: Iterable[ShiftKey], until: Position) -> Shifts:
+def resolve_streams(log: LogQueries, keys: Iterable[ShiftKey], until: Position) -> Shifts:
     """Resolve shifts from their streams in the log, as known at a position. A shift without events has no entry."""
     return resolve_events(decoded(in_log_order(log, [shift_stream(*key) for key in keys], until)))
 
@@ -253,7 +257,7 @@ def resolve_events(*events: Iterable[tuple[Position, Event]]) -> Shifts:
     return Shifts(names, resolved, *facts.shift_keys(np.arange(len(resolved.flags), dtype=np.int32)))
 
 
-def in_log_order(log: Log, streams: Iterable[UUID], until: Position) -> list[RecordedEvent]:
+def in_log_order(log: LogQueries, streams: Iterable[UUID], until: Position) -> list[RecordedEvent]:
     """Return the events of several streams by position."""
     found = log.read_streams(list(streams), until=until)
     return sorted((event for events in found.values() for event in events), key=lambda event: event.position)
@@ -262,14 +266,14 @@ def in_log_order(log: Log, streams: Iterable[UUID], until: Position) -> list[Rec
 def person_of(event: Event) -> str | None:
     """Return the volunteer whose hours an event may change, if any."""
     relevant = (
-        ledger_events.ShiftEvent,
-        ledger_events.VolunteerEvent,
-        ledger_events.OpeningBalanceEvent,
-        ledger_events.DayCapEvent,
+        ShiftEvent,
+        VolunteerEvent,
+        OpeningBalanceEvent,
+        DayCapEvent,
     )
     return event.volunteer if isinstance(event, relevant) else None
 
 
-def kind_of(event: ledger_events.StationOpened) -> int:
+def kind_of(event: StationOpened) -> int:
     """Return a station's kind as the kernels know it."""
     return STATION_KINDS[event.kind]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ledger.events import Event, TrainingCompleted, TrainingVoided
+from ledger.aggregates import Event
+from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided
 from ledger.names import Position
 from replay.answers import TrainingRecord
 

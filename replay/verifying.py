@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from ledger.log import Log
 from ledger.names import Position
+from ledger.store.log_queries import LogQueries
 from projections.calendar import day_number
 from projections.schema import NO_DAY
 from replay import store
@@ -44,7 +44,7 @@ class VerificationError(Exception):
 
 def verify(
     connection: store.Any_Connection,
-    log: Log,
+    log: LogQueries,
     archive: Archive,
     generation: store.Generation,
     rows: Rows,
@@ -136,7 +136,7 @@ def hold_checksum(generation: store.Generation, live: store.Generation | None) -
 
 
 def _hold_sample(
-    connection: store.Any_Connection, log: Log, generation: store.Generation, volunteers: Sequence[str]
+    connection: store.Any_Connection, log: LogQueries, generation: store.Generation, volunteers: Sequence[str]
 ) -> None:
     """Compare the stored rows of some volunteers, also of such as have none, with those their streams make."""
     chance = np.random.default_rng(

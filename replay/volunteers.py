@@ -14,9 +14,9 @@ from uuid import UUID
 
 import numpy as np
 
-from ledger.events import Event
-from ledger.log import Log
+from ledger.aggregates import Event
 from ledger.names import Position, instant_text, shift_stream
+from ledger.store.log_queries import LogQueries
 from projections.calendar import day_of_number
 from projections.late_entries import late
 from projections.rule_table import honor_ids
@@ -107,7 +107,7 @@ def hours_row(row: Sequence[int], late_minutes: tuple[int, int]) -> answers.Hour
 # --- shifts ---------------------------------------------------------------------------------------------------------
 
 
-def shifts_of(log: Log, known: Known, axes: Axes, period: Period) -> answers.VolunteerShifts:
+def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answers.VolunteerShifts:
     """Return shifts with the trace of each and the positions of its events, the latest first."""
     tables, timeline = known.circle.tables, known.timeline
     numbers, more = _chosen(known, axes, period)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.database import Database
 from ledger.names import Position
+from ledger.store.database import Database
 from projections.calendar import day_number
 from projections.differences import Differences, differences
 from projections.facts import Facts

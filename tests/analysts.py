@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from api.cli import execute
-from ledger.postgres import serving
+from ledger.store.embedded import serving
 from tests.readme import steps
 
 PAGE = Path(__file__).parent.parent / "docs" / "analysts.md"

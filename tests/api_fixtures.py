@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from api.access import Role
 from api.app import create_app
 from api.service import OpenLedger, running
-from ledger.database import Database
+from ledger.store.database import Database
 from tests.command_line import CommandLine
 from tests.conferring import Clock, caught_up, conferring
 from tests.serving import KEY_NAMES, Served, found, stock

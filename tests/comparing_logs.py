@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from uuid import UUID
 
-from ledger.database import Database
+from ledger.store.database import Database
 from ledger.names import Position
 from tests.plain_log import Event
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import numpy as np
 
-from ledger.events import Event
+from ledger.aggregates import Event
 from projections.calendar import day_number, day_of_number
 from projections.facts import FactsBuilder
 from projections.read_models import compute, pieces_of

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from api.access import Role
 from api.app import create_app
 from api.service import OpenLedger, running
-from ledger.database import Database
+from ledger.store.database import Database
 from tests.serving import PROJECT, STATION, Served, found, give
 
 ANNOUNCED = date(2018, 12, 4)

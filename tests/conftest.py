@@ -18,8 +18,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from ledger.database import Database
-from ledger.postgres import serving
+from ledger.store.database import Database
+from ledger.store.embedded import serving
 
 
 @contextmanager

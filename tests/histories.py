@@ -29,31 +29,14 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from ledger.events import (
-    CheckedIn,
-    CheckedOut,
-    DayCapRaised,
-    DayCapRaiseWithdrawn,
-    DisputeSettled,
-    Event,
-    OpeningBalanceRecorded,
-    OpeningBalanceVoided,
-    PeopleServedCounted,
-    ProjectEnded,
-    ProjectLaunched,
-    ShiftCorrected,
-    ShiftDisputed,
-    ShiftReinstated,
-    ShiftVoided,
-    StationClosed,
-    StationOpened,
-    TrainingCompleted,
-    TrainingVoided,
-    VolunteerMerged,
-    VolunteerMergeUndone,
-    VolunteerRegistered,
-    VolunteerWithdrawn,
-)
+from ledger.aggregates import Event
+from ledger.aggregates.day_cap import DayCapRaiseWithdrawn, DayCapRaised
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded, OpeningBalanceVoided
+from ledger.aggregates.people_served import PeopleServedCounted
+from ledger.aggregates.project import ProjectEnded, ProjectLaunched
+from ledger.aggregates.shift import CheckedIn, CheckedOut, DisputeSettled, ShiftCorrected, ShiftDisputed, ShiftReinstated, ShiftVoided
+from ledger.aggregates.station import StationClosed, StationOpened
+from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided, VolunteerMergeUndone, VolunteerMerged, VolunteerRegistered, VolunteerWithdrawn
 from projections.ranking_rules import PROJECT_KEYS, VOLUNTEER_KEYS, Ranking
 from projections.rules import RuleSet, RuleTimeline
 

@@ -13,7 +13,7 @@ from api.importing.columns import Columns
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import parse_mapping
 from api.importing.tables import Row
-from ledger.commands import Order
+from ledger.aggregates import Order
 
 SHIFT_COLUMNS = ("No.", "Number", "Station", "Date", "From", "To", "Remarks")
 SHIFTS = """\

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from unittest.mock import patch
 
-from ledger.database import Database
+from ledger.store.database import Database
 from projections.facts import facts_of
 from replay import generations
 from replay.archive import Archive

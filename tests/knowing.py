@@ -7,9 +7,11 @@ from collections.abc import Collection, Sequence
 from typing import cast
 from uuid import UUID
 
-from ledger.codec import encode
-from ledger.events import Event, ShiftEvent, StationOpened
-from ledger.log import END, Log, RecordedEvent
+from ledger.store.mapper import encode
+from ledger.aggregates import Event
+from ledger.aggregates.shift import ShiftEvent
+from ledger.aggregates.station import StationOpened
+from ledger.store.log_queries import END, LogQueries, RecordedEvent
 from ledger.names import Position
 from replay import answers
 from replay.persons import linked, merge_events, standing, told
@@ -43,7 +45,7 @@ class _ListedLog:
         return {stream_id: [event.position for event in events] for stream_id, events in found.items()}
 
 
-def listed(events: Sequence[Event]) -> Log:
+def listed(events: Sequence[Event]) -> LogQueries:
     """Return a log of these events, of which streams can be read."""
     return cast("Log", _ListedLog(events))
 

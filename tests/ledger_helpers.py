@@ -10,10 +10,11 @@ from uuid import UUID
 
 import psycopg
 
-from ledger.commands import Command, Order
-from ledger.decide import decide
-from ledger.decide.case import Case, Decision
-from ledger.events import Event, ShiftEvent
+from ledger.aggregates import Command, Order
+from ledger.aggregates import decide
+from ledger.aggregates.case import Case, Decision
+from ledger.aggregates import Event
+from ledger.aggregates.shift import ShiftEvent
 from ledger.names import shift_stream_ranges, stream
 from ledger.rejections import Refused
 

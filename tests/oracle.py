@@ -22,26 +22,13 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from ledger.events import (
-    CheckedIn,
-    CheckedOut,
-    DayCapRaised,
-    DayCapRaiseWithdrawn,
-    Event,
-    OpeningBalanceRecorded,
-    OpeningBalanceVoided,
-    PeopleServedCounted,
-    ShiftCorrected,
-    ShiftEvent,
-    ShiftReinstated,
-    ShiftVoided,
-    StationOpened,
-    TrainingCompleted,
-    TrainingVoided,
-    VolunteerMerged,
-    VolunteerMergeUndone,
-    VolunteerRegistered,
-)
+from ledger.aggregates import Event
+from ledger.aggregates.day_cap import DayCapRaiseWithdrawn, DayCapRaised
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded, OpeningBalanceVoided
+from ledger.aggregates.people_served import PeopleServedCounted
+from ledger.aggregates.shift import CheckedIn, CheckedOut, ShiftCorrected, ShiftEvent, ShiftReinstated, ShiftVoided
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided, VolunteerMergeUndone, VolunteerMerged, VolunteerRegistered
 from projections.rules import Factor, RuleSet, RuleTimeline, Threshold
 
 TIERS = ("basic", "professional", "leader")

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from ledger.commands import COMMANDS, Command, Order
+from ledger.aggregates import COMMANDS, Command, Order
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from ledger.commands import COMMANDS, Order
+from ledger.aggregates import COMMANDS, Order
 from tests.plain_log import Event, No, PlainLog, Rung, Told, first_that_holds, is_scan_or_talk
 
 ON_HOURS = {

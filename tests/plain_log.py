@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ledger.commands import Order
+from ledger.aggregates import Order
 
 Event = dict[str, Any]
 """An event as it is stored: the fields that say something, and the topic. `note` says that there is a text."""

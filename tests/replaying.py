@@ -10,10 +10,11 @@ from uuid import UUID
 
 from psycopg import sql
 
-from ledger.codec import encode
-from ledger.database import Database
-from ledger.events import Event
-from ledger.writing import head_position, take_lock, write_events
+from ledger.store.mapper import encode
+from ledger.store.database import Database
+from ledger.aggregates import Event
+from ledger.store.append import take_lock
+from ledger.writing import head_position, write_events
 from projections.facts import facts_of
 from projections.rules import RuleTimeline
 from replay import store

@@ -14,8 +14,8 @@ from httpx2 import Response
 from api.access import Role
 from api.cloud_events import BATCH, EVENT, event_type
 from api.service import OpenLedger, Service
-from ledger.answers import Accepted, Answer
-from ledger.commands import COMMANDS, Order
+from ledger.intake.answers import Accepted, Answer
+from ledger.aggregates import COMMANDS, Order
 from ledger.rejections import Refused, Rejection
 
 STATION, OTHER_STATION = "C01", "C02"

@@ -20,7 +20,7 @@ from api.key_memory import KeyMemory
 from api.keys import CHANNEL, Keys
 from api.rate_limits import BURST_SECONDS, RateLimits
 from api.service import OpenLedger, running
-from ledger.database import Database
+from ledger.store.database import Database
 from tests.serving import STATION, Served
 
 pytest_plugins = ["tests.api_fixtures"]

@@ -18,7 +18,7 @@ from api.access import COMMANDS_OF_ROLE, ROLES_OF_RIGHT, Right, Role
 from api.cloud_events import EVENT
 from api.examples import EXAMPLES
 from api.rate_limits import BURST_SECONDS
-from ledger.commands import COMMANDS
+from ledger.aggregates import COMMANDS
 from tests.serving import STATION, Served
 
 pytest_plugins = ["tests.api_fixtures"]

@@ -13,8 +13,9 @@ import pytest
 
 from api.axes import candidate
 from api.service import OpenLedger, open_ledger
-from ledger.codec import decode
-from ledger.events import CheckedIn, CheckedOut, Event, ShiftCorrected
+from ledger.store.mapper import decode
+from ledger.aggregates import Event
+from ledger.aggregates.shift import CheckedIn, CheckedOut, ShiftCorrected
 from ledger.names import Position
 from projections.schema import OTHER_CODES, SHIFT_CODES
 from replay.queries import NOW, Axes

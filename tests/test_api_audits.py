@@ -17,8 +17,8 @@ import pytest
 from api.access import Role
 from api.service import DEFAULT_RULES, OpenLedger
 from api.spot_check_files import COLUMNS, TO_FILL_IN
-from ledger.answers import Accepted
-from ledger.database import Database
+from ledger.intake.answers import Accepted
+from ledger.store.database import Database
 from replay.anomalies import Asked
 from replay.queries import NOW
 from replay.spot_checks import Draw

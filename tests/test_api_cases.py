@@ -9,7 +9,7 @@ import pytest
 
 from api.access import Role
 from api.examples import EXAMPLES
-from ledger.persons import Persons
+from ledger.store.persons import Persons
 from tests.serving import OTHER_STATION, STATION, Served
 
 pytest_plugins = ["tests.api_fixtures"]

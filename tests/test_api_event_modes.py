@@ -24,8 +24,8 @@ from api.problems import Fault
 from api.scan_answers import answers_text, batch_text
 from api.scan_reader import ARRAY, LINES, ONE, read_scans
 from api.taking import refused_for_role
-from ledger.commands import Order
-from ledger.group_commit import QueueFull
+from ledger.aggregates import Order
+from ledger.intake.group_commit import QueueFull
 from ledger.names import Position
 from ledger.plain.block import RECORDED, REPEATED
 from ledger.rejections import Rejection, refuse

@@ -13,7 +13,8 @@ from api.events import BATCH_EVENTS_MAX
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.limits import BODY_BYTES_MAX
 from api.problems import Fault
-from ledger.commands import COMMANDS, CheckIn, Order
+from ledger.aggregates import COMMANDS, Order
+from ledger.aggregates.shift import CheckIn
 from tests.serving import STATION, Served
 
 pytest_plugins = ["tests.api_fixtures"]

@@ -17,7 +17,7 @@ from api import generations as routes
 from api.access import Role
 from api.app import create_app
 from api.service import DEFAULT_RULES, OpenLedger, running
-from ledger.database import Database
+from ledger.store.database import Database
 from replay.progress import Progress
 from replay.rebuild import rebuild
 from tests.serving import Served, found

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from shutil import copy2
 
-from ledger.compiled import cache_directory
+from projections.compiled import cache_directory
 
 PROGRAM = """
 import sys

@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from api.access import Role
 from api.app import create_app
 from api.service import OpenLedger, running
-from ledger.answers import Accepted
-from ledger.commands import COMMANDS, Order
+from ledger.intake.answers import Accepted
+from ledger.aggregates import COMMANDS, Order
 from tests.serving import Served, give
 
 pytest_plugins = ["tests.api_fixtures"]

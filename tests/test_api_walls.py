@@ -13,7 +13,7 @@ from api.cloud_events import BATCH, EVENT
 from api.examples import EXAMPLES
 from api.keys import UnknownKeyError
 from api.problems import MEDIA_TYPE
-from ledger.commands import COMMANDS
+from ledger.aggregates import COMMANDS
 from ledger.names import Position
 from tests.serving import OTHER_STATION, STATION, Served
 from tests.test_access import becomes

@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import pytest
 
-from ledger.database import Database
+from ledger.store.database import Database
 from projections.facts import Facts, facts_of
 from replay import archive_growth, open_archive
 from replay.archive import Archive

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from ledger.database import Database
+from ledger.store.database import Database
 from projections.facts import facts_of
 from replay import archive_growth
 from replay.archive import Archive

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from api.access import Role
-from ledger.codec import decode
-from ledger.events import HonorEvent
+from ledger.store.mapper import decode
+from ledger.aggregates.honor import HonorEvent
 from ledger.names import Position
 from replay.awards import AwardBook, fold
 from tests.conferring import (

@@ -14,11 +14,12 @@ import pytest
 from api.access import Role
 from api.parts import PARTS
 from api.service import OpenLedger
-from ledger.answers import Accepted
-from ledger.commands import CheckIn, CheckOut, Order
-from ledger.database import Database
-from ledger.group_commit import GroupCommit
-from ledger.persons import Person, Persons
+from ledger.intake.answers import Accepted
+from ledger.aggregates import Order
+from ledger.aggregates.shift import CheckIn, CheckOut
+from ledger.store.database import Database
+from ledger.intake.group_commit import GroupCommit
+from ledger.store.persons import Person, Persons
 from replay import backup
 from replay.backup import LOG, BackupError, Manifest, back_up, restore, verify
 from replay.progress import StoppedError

@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 
 from api.parts import PARTS
 from api.service import OpenLedger
-from ledger.database import Database
+from ledger.store.database import Database
 from replay.backup import LOG, BackupError, back_up, restore, verify
 from tests.serving import stock
 

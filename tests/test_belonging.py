@@ -11,20 +11,12 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.events import (
-    Event,
-    OrganisationEnded,
-    OrganisationFounded,
-    OrganisationJoined,
-    OrganisationLeft,
-    OrganisationMoved,
-    PeopleServedCounted,
-    ProjectLaunched,
-    StationOpened,
-    VolunteerEvent,
-    VolunteerRegistered,
-    VolunteerWithdrawn,
-)
+from ledger.aggregates import Event
+from ledger.aggregates.organisation import OrganisationEnded, OrganisationFounded, OrganisationMoved
+from ledger.aggregates.people_served import PeopleServedCounted
+from ledger.aggregates.project import ProjectLaunched
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import OrganisationJoined, OrganisationLeft, VolunteerEvent, VolunteerRegistered, VolunteerWithdrawn
 from ledger.names import Position
 from projections.belonging import GROUP_COLUMNS
 from projections.calendar import day_number

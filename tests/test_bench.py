@@ -19,8 +19,8 @@ from bench.data import bench_ledger
 from bench.folds import HAS_DUCKDB, PlainReplay, pieces
 from bench.live import in_milliseconds
 from bench.scans import Scans, in_batches
-from ledger.codec import decode
-from ledger.commands import CheckIn, CheckOut
+from ledger.store.mapper import decode
+from ledger.aggregates.shift import CheckIn, CheckOut
 from ledger.names import Position
 from projections.anomalies.findings import KINDS
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from api.service import OpenLedger
-from ledger.database import Database
+from ledger.store.database import Database
 from tests.command_line import CommandLine
 from tests.serving import give, stock
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from api import service
-from ledger.database import Database
+from ledger.store.database import Database
 from tests.command_line import CommandLine
 from tests.conferring import ANNOUNCED, BUSY, FAR, GIVEN, NEAR, Clock, shift_id, stock
 

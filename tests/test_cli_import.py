@@ -18,10 +18,10 @@ import pytest
 
 from api.importing import running
 from api.service import OpenLedger, open_ledger
-from ledger.codec import decode
-from ledger.events import CheckedIn
+from ledger.store.mapper import decode
+from ledger.aggregates.shift import CheckedIn
 from ledger.names import Position
-from ledger.persons import Persons
+from ledger.store.persons import Persons
 from tests.command_line import CommandLine, Told
 from tests.importing import (
     KEYLESS,

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.database import Database
+from ledger.store.database import Database
 from replay.progress import StoppedError
 from replay.rebuild import replay
 from replay.replay_files import Replayed, TargetError, write_replay

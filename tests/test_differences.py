@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.events import Event
+from ledger.aggregates import Event
 from ledger.names import Position
 from projections.calendar import day_number, day_of_number
 from projections.facts import facts_of

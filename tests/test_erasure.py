@@ -11,8 +11,8 @@ import pytest
 from psycopg import sql
 
 from api.service import OpenLedger
-from ledger.database import Database
-from ledger.persons import Person, Persons
+from ledger.store.database import Database
+from ledger.store.persons import Person, Persons
 from tests.command_line import CommandLine
 from tests.serving import STATION, stock
 

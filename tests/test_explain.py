@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 
-from ledger.events import Event
+from ledger.aggregates import Event
 from projections.rules import RuleTimeline
 from replay.explain import explain_day, volunteer_days
 from replay.explanations import DayExplanation, ExplainedShift

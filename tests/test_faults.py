@@ -26,8 +26,8 @@ from api.mistakes import explain
 from api.problems import MEDIA_TYPE
 from api.service import DEFAULT_RULES, OpenLedger, running
 from ledger import batch, writing
-from ledger.database import POOL_SIZE_MAX, Database
-from ledger.writing import WRITERS_LOCK, LockHeldError
+from ledger.store.database import Database, POOL_SIZE_MAX
+from ledger.store.append import LockHeldError, WRITERS_LOCK
 from replay import archive_growth, follower, store
 from replay.archivist import Archivist, Policy
 from replay.store import FOLLOWER_LOCK

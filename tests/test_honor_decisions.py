@@ -8,19 +8,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ledger.commands import (
-    AnnounceHonor,
-    AwardHonor,
-    Command,
-    LaunchProject,
-    MergeVolunteer,
-    ObjectToHonor,
-    PublishRules,
-    RegisterVolunteer,
-    RevokeHonor,
-    SettleHonorObjection,
-)
-from ledger.events import HonorAnnounced, HonorAwarded
+from ledger.aggregates import Command
+from ledger.aggregates.honor import AnnounceHonor, AwardHonor, ObjectToHonor, RevokeHonor, SettleHonorObjection
+from ledger.aggregates.project import LaunchProject
+from ledger.aggregates.rules import PublishRules
+from ledger.aggregates.volunteer import MergeVolunteer, RegisterVolunteer
+from ledger.aggregates.honor import HonorAnnounced, HonorAwarded
 from ledger.honor_policies import honor_policies
 from ledger.rejections import Refused, Rejection
 from tests.ledger_helpers import HEAD, NOW, Memory

@@ -12,8 +12,8 @@ from api.importing.columns import Columns
 from api.importing.kinds import IMPORTED_COMMANDS, KINDS, Kind
 from api.importing.mapping import Encoding, FieldSource, FileForm, Mapping, MappingError, Person, parse_mapping
 from api.importing.reports import REPORT_COLUMNS
-from ledger.commands import COMMANDS
-from ledger.events import People
+from ledger.aggregates import COMMANDS
+from ledger.names import People
 from ledger.names import Day, Instant, Minutes, ServiceDay
 
 SHIFTS = """\

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ledger.codec import EVENT_BY_TOPIC, UPCASTERS, UnknownTopicError, decode, encode
-from ledger.events import EVENTS, CheckedIn, Event
+from ledger.store.mapper import EVENT_BY_TOPIC, UPCASTERS, UnknownTopicError, decode, encode
+from ledger.aggregates import EVENTS, Event
+from ledger.aggregates.shift import CheckedIn
 from ledger.names import EARLIEST_INSTANT, LATEST_INSTANT
 
 FIXTURES = Path(__file__).with_name("fixtures")

@@ -10,47 +10,22 @@ from uuid import UUID
 
 import pytest
 
-from ledger.commands import (
-    COMMANDS,
-    AnswerDispute,
-    ApproveAct,
-    AttestShift,
-    CheckIn,
-    CheckOut,
-    CloseStation,
-    Command,
-    CorrectShift,
-    CountPeopleServed,
-    DeclineAct,
-    DisputeShift,
-    EndOrganisation,
-    EndProject,
-    FoundOrganisation,
-    JoinOrganisation,
-    LaunchProject,
-    LeaveOrganisation,
-    MergeVolunteer,
-    MoveOrganisation,
-    MoveShift,
-    OpenStation,
-    PublishRules,
-    RaiseDayCap,
-    RecordOpeningBalance,
-    RecordTraining,
-    RegisterVolunteer,
-    ReinstateShift,
-    RequestAct,
-    SettleDispute,
-    UndoMerge,
-    VoidOpeningBalance,
-    VoidShift,
-    VoidTraining,
-    WithdrawDayCapRaise,
-    WithdrawRequest,
-    WithdrawVolunteer,
-)
-from ledger.decide import DECISIONS, honors, requests, shifts
-from ledger.events import CheckedIn, CheckedOut, RulesPublished, ShiftVoided
+from ledger.aggregates import COMMANDS, Command
+from ledger.aggregates.day_cap import RaiseDayCap, WithdrawDayCapRaise
+from ledger.aggregates.dispute import AnswerDispute, DisputeShift, SettleDispute
+from ledger.aggregates.opening_balance import RecordOpeningBalance, VoidOpeningBalance
+from ledger.aggregates.organisation import EndOrganisation, FoundOrganisation, MoveOrganisation
+from ledger.aggregates.people_served import CountPeopleServed
+from ledger.aggregates.project import EndProject, LaunchProject
+from ledger.aggregates.request import ApproveAct, DeclineAct, RequestAct, WithdrawRequest
+from ledger.aggregates.rules import PublishRules
+from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut
+from ledger.aggregates.shift_acts import CorrectShift, MoveShift, ReinstateShift, VoidShift
+from ledger.aggregates.station import CloseStation, OpenStation
+from ledger.aggregates.volunteer import JoinOrganisation, LeaveOrganisation, MergeVolunteer, RecordTraining, RegisterVolunteer, UndoMerge, VoidTraining, WithdrawVolunteer
+from ledger.aggregates import DECISIONS, honors, requests, shifts
+from ledger.aggregates.rules import RulesPublished
+from ledger.aggregates.shift import CheckedIn, CheckedOut, ShiftVoided
 from ledger.names import shift_id_for
 from ledger.rejections import Refused, Rejection
 from tests.ledger_helpers import NOW, Given, Memory, by

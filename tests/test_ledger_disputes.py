@@ -8,22 +8,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ledger.commands import (
-    AnswerDispute,
-    ApproveAct,
-    AttestShift,
-    CheckIn,
-    CorrectShift,
-    DisputeShift,
-    OpenStation,
-    PublishRules,
-    RegisterVolunteer,
-    RequestAct,
-    SettleDispute,
-    VoidShift,
-)
-from ledger.decide.shift import resolve
-from ledger.events import DisputeSettled, ShiftCorrected, ShiftDisputed
+from ledger.aggregates.dispute import AnswerDispute, DisputeShift, SettleDispute
+from ledger.aggregates.request import ApproveAct, RequestAct
+from ledger.aggregates.rules import PublishRules
+from ledger.aggregates.shift import AttestShift, CheckIn
+from ledger.aggregates.shift_acts import CorrectShift, VoidShift
+from ledger.aggregates.station import OpenStation
+from ledger.aggregates.volunteer import RegisterVolunteer
+from ledger.aggregates.shift import resolve
+from ledger.aggregates.shift import DisputeSettled, ShiftCorrected, ShiftDisputed
 from ledger.names import shift_id_for, shift_stream
 from ledger.rejections import Refused, Rejection
 from tests.ledger_helpers import NOW, Given, Memory, by

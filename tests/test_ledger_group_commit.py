@@ -9,13 +9,13 @@ from typing import cast
 import pytest
 
 from ledger import group_commit
-from ledger.answers import ONE_BY_ONE, Accepted, Answer, Terms
-from ledger.commands import Order
-from ledger.database import Database
-from ledger.group_commit import GroupCommit, QueueFull
-from ledger.intake import Intake
+from ledger.intake.answers import Accepted, Answer, ONE_BY_ONE, Terms
+from ledger.aggregates import Order
+from ledger.store.database import Database
+from ledger.intake.group_commit import GroupCommit, QueueFull
+from ledger.intake.intake import Intake
 from ledger.names import Position
-from ledger.prepare import Prepared
+from ledger.intake.prepare import Prepared
 from tests import test_ledger_decide as given
 from tests.ledger_helpers import NOW
 

@@ -21,26 +21,21 @@ from psycopg import Cursor
 from ledger import batch as batch_module
 from ledger import intake as intake_module
 from ledger import persons
-from ledger.answers import Accepted, Answer, Terms
-from ledger.codec import decode, encode
-from ledger.commands import (
-    AttestShift,
-    CheckIn,
-    CheckOut,
-    Command,
-    LaunchProject,
-    OpenStation,
-    Order,
-    RegisterVolunteer,
-    VoidShift,
-)
-from ledger.database import Database
-from ledger.decide import DECISIONS, decide
-from ledger.decide.case import Case
-from ledger.events import ShiftEvent
-from ledger.intake import Intake
+from ledger.intake.answers import Accepted, Answer, Terms
+from ledger.store.mapper import decode, encode
+from ledger.aggregates import Command, Order
+from ledger.aggregates.project import LaunchProject
+from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut
+from ledger.aggregates.shift_acts import VoidShift
+from ledger.aggregates.station import OpenStation
+from ledger.aggregates.volunteer import RegisterVolunteer
+from ledger.store.database import Database
+from ledger.aggregates import DECISIONS, decide
+from ledger.aggregates.case import Case
+from ledger.aggregates.shift import ShiftEvent
+from ledger.intake.intake import Intake
 from ledger.names import Position, shift_id_for, shift_stream, stream
-from ledger.persons import Text
+from ledger.store.persons import Text
 from ledger.plain.block import Block
 from ledger.plain.deciding import (
     ROW_BYTES_MAX,
@@ -53,7 +48,7 @@ from ledger.plain.deciding import (
 )
 from ledger.plain.tables import Memory as Remembering
 from ledger.plain.tables import Recent, entry_of, locate
-from ledger.prepare import name_digest, prepare, prepare_by_ladder
+from ledger.intake.prepare import name_digest, prepare, prepare_by_ladder
 from ledger.rejections import Refused, Rejection
 from ledger.writing import copy_row
 from tests import test_ledger_decide as given

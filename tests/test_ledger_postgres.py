@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ledger.postgres import SETTINGS, serving
+from ledger.store.embedded import SETTINGS, serving
 
 HOLD = """
 import sys

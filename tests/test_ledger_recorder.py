@@ -15,10 +15,12 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import IntegrityError, ProgrammingError, StoredEvent
 
-from ledger.database import Database
+from ledger.store.database import Database
 from ledger.names import Position
-from ledger.recorder import LogFactory, LogRecorder, library_environment
-from ledger.writing import take_lock, write_events
+from ledger.store.application import LedgerFactory, library_environment
+from ledger.store.recorder import LedgerRecorder
+from ledger.store.append import take_lock
+from ledger.writing import write_events
 from tests.ledger_helpers import wait_until_somebody_is_held_up
 
 # The library's tests import its cipher, and that a package which the ledger has no use for.
@@ -33,15 +35,15 @@ class RecorderOfOneTest:
 
     @pytest.fixture(autouse=True)
     def _recorder(self, database_url: str) -> Iterator[None]:
-        with LogFactory(library_environment(database_url)) as factory:
+        with LedgerFactory(library_environment(database_url)) as factory:
             self.recorder = factory.application_recorder()
             yield
 
-    def create_recorder(self) -> LogRecorder:
+    def create_recorder(self) -> LedgerRecorder:
         return self.recorder
 
 
-class TestLibraryContract(RecorderOfOneTest, ApplicationRecorderTestCase[LogRecorder]):
+class TestLibraryContract(RecorderOfOneTest, ApplicationRecorderTestCase[LedgerRecorder]):
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
 
@@ -51,12 +53,12 @@ class TestLibraryOrder(RecorderOfOneTest, NonInterleavingNotificationIDsBaseCase
 
 
 @pytest.fixture
-def recorder(database_url: str) -> Iterator[LogRecorder]:
-    with LogFactory(library_environment(database_url)) as factory:
+def recorder(database_url: str) -> Iterator[LedgerRecorder]:
+    with LedgerFactory(library_environment(database_url)) as factory:
         yield factory.application_recorder()
 
 
-def test_ids_stay_dense_when_a_writer_fails(recorder: LogRecorder) -> None:
+def test_ids_stay_dense_when_a_writer_fails(recorder: LedgerRecorder) -> None:
     first = StoredEvent(UUID(int=1), 1, "a", b"{}")
     assert list(recorder.insert_events([first])) == [1]
     with pytest.raises(IntegrityError):
@@ -66,11 +68,11 @@ def test_ids_stay_dense_when_a_writer_fails(recorder: LogRecorder) -> None:
 
 def test_the_database_functions_of_the_library_are_refused(database_url: str) -> None:
     environment = {**library_environment(database_url), "POSTGRES_ENABLE_DB_FUNCTIONS": "y"}
-    with LogFactory(environment) as factory, pytest.raises(ProgrammingError, match="ENABLE_DB_FUNCTIONS"):
+    with LedgerFactory(environment) as factory, pytest.raises(ProgrammingError, match="ENABLE_DB_FUNCTIONS"):
         factory.application_recorder()
 
 
-def test_streams_that_are_no_uuid_are_refused(recorder: LogRecorder) -> None:
+def test_streams_that_are_no_uuid_are_refused(recorder: LedgerRecorder) -> None:
     with pytest.raises(ProgrammingError, match="names streams by UUID"):
         recorder.insert_events([StoredEvent("V1", 1, "a", b"{}")])
 
@@ -105,7 +107,7 @@ def test_the_library_waits_for_the_same_lock(database: Database) -> None:
     finished = Flag()
 
     def write() -> None:
-        with LogFactory(library_environment(database.url)) as factory:
+        with LedgerFactory(library_environment(database.url)) as factory:
             written.extend(factory.application_recorder().insert_events([StoredEvent(UUID(int=2), 1, "a", b"{}")]))
         finished.set()
 

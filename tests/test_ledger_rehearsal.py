@@ -9,27 +9,18 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ledger.answers import Accepted, Answer
-from ledger.commands import (
-    ApproveAct,
-    AttestShift,
-    CheckIn,
-    CloseStation,
-    Command,
-    FoundOrganisation,
-    JoinOrganisation,
-    LeaveOrganisation,
-    OpenStation,
-    Order,
-    RecordOpeningBalance,
-    RegisterVolunteer,
-    RequestAct,
-    WithdrawVolunteer,
-)
-from ledger.database import Database
-from ledger.intake import Intake
+from ledger.intake.answers import Accepted, Answer
+from ledger.aggregates import Command, Order
+from ledger.aggregates.opening_balance import RecordOpeningBalance
+from ledger.aggregates.organisation import FoundOrganisation
+from ledger.aggregates.request import ApproveAct, RequestAct
+from ledger.aggregates.shift import AttestShift, CheckIn
+from ledger.aggregates.station import CloseStation, OpenStation
+from ledger.aggregates.volunteer import JoinOrganisation, LeaveOrganisation, RegisterVolunteer, WithdrawVolunteer
+from ledger.store.database import Database
+from ledger.intake.intake import Intake
 from ledger.names import Position
-from ledger.rehearsal import Rehearsal
+from ledger.intake.rehearsal import Rehearsal
 from tests.ledger_helpers import NOW
 
 DAY = date(2018, 12, 1)

@@ -8,23 +8,19 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ledger.commands import (
-    AnnounceHonor,
-    ApproveAct,
-    AttestShift,
-    CheckIn,
-    Command,
-    LaunchProject,
-    MergeVolunteer,
-    OpenStation,
-    PublishRules,
-    RaiseDayCap,
-    RegisterVolunteer,
-    RequestAct,
-    RevokeHonor,
-    VoidShift,
-)
-from ledger.events import ActRequested, CheckedIn, Event, ShiftVoided
+from ledger.aggregates import Command
+from ledger.aggregates.day_cap import RaiseDayCap
+from ledger.aggregates.honor import AnnounceHonor, RevokeHonor
+from ledger.aggregates.project import LaunchProject
+from ledger.aggregates.request import ApproveAct, RequestAct
+from ledger.aggregates.rules import PublishRules
+from ledger.aggregates.shift import AttestShift, CheckIn
+from ledger.aggregates.shift_acts import VoidShift
+from ledger.aggregates.station import OpenStation
+from ledger.aggregates.volunteer import MergeVolunteer, RegisterVolunteer
+from ledger.aggregates import Event
+from ledger.aggregates.request import ActRequested
+from ledger.aggregates.shift import CheckedIn, ShiftVoided
 from ledger.names import shift_id_for, stream
 from ledger.policies import Policies, policies_of
 from ledger.rejections import Refused, Rejection

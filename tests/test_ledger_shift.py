@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.decide.shift import resolve
-from ledger.events import CheckedIn, CheckedOut, Event, ShiftCorrected, ShiftReinstated, ShiftVoided
+from ledger.aggregates.shift import resolve
+from ledger.aggregates import Event
+from ledger.aggregates.shift import CheckedIn, CheckedOut, ShiftCorrected, ShiftReinstated, ShiftVoided
 
 T = 1_543_888_800
 SHIFT = UUID(int=7)

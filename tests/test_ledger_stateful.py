@@ -26,14 +26,15 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from ledger.answers import Accepted, Answer, Terms
-from ledger.batch import Told as LedgerTold
-from ledger.commands import COMMANDS, CheckIn, Command, Order
-from ledger.database import Database
-from ledger.group_commit import GroupCommit, QueueFull
-from ledger.intake import Intake, flat
+from ledger.intake.answers import Accepted, Answer, Terms
+from ledger.intake.batch import Told as LedgerTold
+from ledger.aggregates import COMMANDS, Command, Order
+from ledger.aggregates.shift import CheckIn
+from ledger.store.database import Database
+from ledger.intake.group_commit import GroupCommit, QueueFull
+from ledger.intake.intake import Intake, flat
 from ledger.names import shift_id_for
-from ledger.prepare import Ready, orders_of
+from ledger.intake.prepare import Ready, orders_of
 from tests.comparing_logs import assert_same, recorded
 from tests.ordering import ACTORS, DAY, HOUR, VOLUNTEERS, orders, scripts
 from tests.plain_ledger import PlainLedger

@@ -16,20 +16,11 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import LockNotAvailable, UniqueViolation
 from psycopg.rows import TupleRow
 
-from ledger.database import Database
+from ledger.store.database import Database
 from ledger.names import Position
-from ledger.writing import (
-    CHANNEL,
-    CHUNK_ROWS,
-    Row,
-    append_history,
-    copied_rows,
-    copy_lines,
-    copy_rows,
-    head_position,
-    take_lock,
-    write_events,
-)
+from ledger.store.append import CHANNEL, take_lock
+from ledger.store.copy_format import text_rows
+from ledger.writing import CHUNK_ROWS, Row, append_history, copied_rows, copy_rows, head_position, write_events
 from tests.ledger_helpers import wait_until_somebody_is_held_up
 
 STATE = '{"recorded_at":1543888800}'
@@ -46,7 +37,7 @@ def write(database: Database, *rows: Row) -> None:
 
 
 def append_lines(database: Database, *rows: Row) -> None:
-    append_history(database.pool, [copy_lines(rows, int(database.log.head()) + 1).encode()])
+    append_history(database.pool, [text_rows(rows, int(database.log.head()) + 1).encode()])
 
 
 BOTH_FORMATS = pytest.mark.parametrize("put", [write, append_lines], ids=["binary", "text"])
@@ -79,7 +70,7 @@ def test_awkward_states_come_back_as_they_were_copied(database: Database, put: P
 
 
 def test_plain_json_is_copied_as_it_is_in_lines() -> None:
-    assert copy_lines([row(10)], 7) == f"{UUID(int=10).hex}\t1\tchecked-in.v1\t{STATE}\t7\n"
+    assert text_rows([row(10)], 7) == f"{UUID(int=10).hex}\t1\tchecked-in.v1\t{STATE}\t7\n"
 
 
 STATES = st.binary(max_size=70_000)
@@ -126,7 +117,7 @@ def test_followers_are_told_the_new_head_on_commit(database: Database) -> None:
 
 def test_history_is_appended_chunk_by_chunk(database: Database) -> None:
     write(database, row(1))
-    chunks = [copy_lines([row(2), row(3)], 2).encode(), copy_lines([row(4)], 4).encode()]
+    chunks = [text_rows([row(2), row(3)], 2).encode(), text_rows([row(4)], 4).encode()]
     assert append_history(database.pool, chunks) == 4
     assert [event.stream_id.int for event in database.log.read(Position(0), 9)] == [1, 2, 3, 4]
 
@@ -135,12 +126,12 @@ def test_history_is_appended_chunk_by_chunk(database: Database) -> None:
 def test_history_that_does_not_go_on_from_the_head_is_refused(database: Database, first: int) -> None:
     write(database, row(1))
     with pytest.raises((ValueError, UniqueViolation)):
-        append_history(database.pool, [copy_lines([row(2), row(3)], first).encode()])
+        append_history(database.pool, [text_rows([row(2), row(3)], first).encode()])
     assert database.log.head() == 1
 
 
 def test_history_with_a_gap_inside_a_chunk_is_refused(database: Database) -> None:
-    chunk = copy_lines([row(1)], 1) + copy_lines([row(2)], 3)
+    chunk = text_rows([row(1)], 1) + text_rows([row(2)], 3)
     with pytest.raises(ValueError, match="position 1, without a gap"):
         append_history(database.pool, [chunk.encode()])
     assert database.log.head() == 0

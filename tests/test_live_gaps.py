@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from ledger.database import Database
+from ledger.store.database import Database
 from ledger.names import Position
 from replay import store
 from replay.continuity import LogHoleError, LogShortError

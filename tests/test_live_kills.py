@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from ledger.database import Database
+from ledger.store.database import Database
 from replay import follower as follower_module
 from replay import store
 from replay.archive import Archive

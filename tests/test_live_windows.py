@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.database import Database
-from ledger.events import Event, ShiftCorrected, ShiftEvent, StationOpened
+from ledger.store.database import Database
+from ledger.aggregates import Event
+from ledger.aggregates.shift import ShiftCorrected, ShiftEvent
+from ledger.aggregates.station import StationOpened
 from ledger.names import Position
 from projections.rules import RuleTimeline
 from projections.schema import Longs

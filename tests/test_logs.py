@@ -26,7 +26,7 @@ from api.logs import LINES_WAITING_MAX, LogFormat, LogLevel, LogSettings, loggin
 from api.metrics import Counted
 from api.request_log import LINES_PER_SECOND_MAX, RequestLog
 from api.service import OpenLedger, running
-from ledger.persons import Person, Persons
+from ledger.store.persons import Person, Persons
 from tests.serving import STATION, Served, give
 
 pytest_plugins = ["tests.api_fixtures"]

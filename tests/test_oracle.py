@@ -19,7 +19,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ledger.events import ShiftEvent
+from ledger.aggregates.shift import ShiftEvent
 from projections.rules import RuleTimeline
 from tests.histories import (
     NOTATION,

@@ -11,17 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.events import (
-    DayCapRaised,
-    DayCapRaiseWithdrawn,
-    Event,
-    OpeningBalanceRecorded,
-    OpeningBalanceVoided,
-    ShiftEvent,
-    VolunteerMerged,
-    VolunteerMergeUndone,
-    VolunteerRegistered,
-)
+from ledger.aggregates import Event
+from ledger.aggregates.day_cap import DayCapRaiseWithdrawn, DayCapRaised
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded, OpeningBalanceVoided
+from ledger.aggregates.shift import ShiftEvent
+from ledger.aggregates.volunteer import VolunteerMergeUndone, VolunteerMerged, VolunteerRegistered
 from projections.rules import RuleTimeline
 from tests.comparison import kernel_results
 from tests.histories import Case, as_text, cases, history, make, patiently, rule_set, rules

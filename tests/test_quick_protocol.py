@@ -20,8 +20,8 @@ from api.access import Role
 from api.app import create_app
 from api.cloud_events import BATCH, EVENT
 from api.quick_protocol import BODY_BYTES_MAX, Answered, Cycle, quick_protocol
-from ledger.answers import Answer
-from ledger.group_commit import QueueFull
+from ledger.intake.answers import Answer
+from ledger.intake.group_commit import QueueFull
 from tests.serving import STATION, Served
 from tests.test_access import becomes
 

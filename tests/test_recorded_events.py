@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ledger.codec import encode
-from ledger.database import Database
-from ledger.writing import head_position, take_lock, write_events
+from ledger.store.mapper import encode
+from ledger.store.database import Database
+from ledger.store.append import take_lock
+from ledger.writing import head_position, write_events
 from projections.anomalies.findings import APPROVED, CORRECTED, ENTERED, RAISED, REINSTATED, SETTLED
 from projections.anomalies.recording import delays
 from projections.schema import NO_DAY, NONE

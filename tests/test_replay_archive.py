@@ -20,10 +20,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.database import Database
-from ledger.events import Event
+from ledger.store.database import Database
+from ledger.aggregates import Event
 from ledger.names import shift_stream
-from ledger.writing import head_position, take_lock, write_events
+from ledger.store.append import take_lock
+from ledger.writing import head_position, write_events
 from projections.facts import facts_of
 from replay import archive_folder, archive_growth, segments
 from replay.archive import Archive

@@ -12,9 +12,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ledger.database import Database
+from ledger.store.database import Database
 from ledger.names import Position
-from ledger.writing import head_position, take_lock, write_events
+from ledger.store.append import take_lock
+from ledger.writing import head_position, write_events
 from replay import reading, store
 from replay.archive import Archive
 from replay.follower import Follower, OutdatedGenerationError

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from psycopg import sql
 
-from ledger.database import Database
+from ledger.store.database import Database
 from replay import generations, store
 from replay import rebuild as rebuild_module
 from replay.archive import Archive

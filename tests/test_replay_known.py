@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.database import Database
-from ledger.events import VolunteerEvent
+from ledger.store.database import Database
+from ledger.aggregates.volunteer import VolunteerEvent
 from ledger.names import Position
 from projections.schema import NO_DAY
 from replay.explain import explain_day, volunteer_days

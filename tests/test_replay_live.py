@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.database import Database
+from ledger.store.database import Database
 from replay import store
 from replay.follower import Follower
 from replay.rebuild import rebuild

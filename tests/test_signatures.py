@@ -31,7 +31,7 @@ from api.parts import PARTS
 from api.service import open_ledger
 from api.signatures import Signatures, check
 from api.signed_requests import BadSignatureError, Sent, verify
-from ledger.database import Database
+from ledger.store.database import Database
 from replay.backup import back_up, restore
 from tests.command_line import CommandLine
 from tests.serving import STATION, Served, found

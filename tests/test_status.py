@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.access import ROLES_OF_RIGHT, Right, Role
 from api.service import OpenLedger
-from ledger.database import Database
+from ledger.store.database import Database
 from tests.command_line import CommandLine
 from tests.serving import Served, give, stock
 

@@ -10,9 +10,16 @@ from hashlib import sha256
 
 import pytest
 
-from ledger import events as e
-from ledger.codec import encode
-from ledger.writing import bytea_text, copy_lines
+from ledger.aggregates.shift import CheckedIn
+from ledger.aggregates import EVENTS
+from ledger.aggregates.organisation import OrganisationFounded
+from ledger.aggregates.project import ProjectLaunched
+from ledger.aggregates.rules import RulesPublished
+from ledger.aggregates.shift import ShiftReinstated
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import VolunteerRegistered
+from ledger.store.mapper import encode
+from ledger.store.copy_format import bytea_text, text_rows
 from replay.synthetic import simulate
 from replay.synthetic.days import END_INSTANT, FIRST_MIDNIGHT
 from tests.simulating import RULES, SMALL, broad, lines_of, local_day, read_rows, small, small_rows
@@ -64,14 +71,14 @@ def test_every_event_is_in_the_bytes_and_the_stream_of_the_codec() -> None:
     for row in rows:
         assert encode(row.event) == (row.topic, row.state)
         assert row.event.stream_id.hex == row.stream
-    line = copy_lines([(rows[0].event.stream_id, 1, rows[0].topic, rows[0].state)], 1)
+    line = text_rows([(rows[0].event.stream_id, 1, rows[0].topic, rows[0].state)], 1)
     assert line == simulate(SMALL, 3, RULES).line(1).decode()
     assert bytea_text(rows[0].state).startswith("\\\\x"), "the rules are not ASCII, so this shows both forms"
 
 
 def test_the_history_has_all_kinds_of_service_event() -> None:
     rows = small_rows()
-    absent = {event.TOPIC for event in e.EVENTS} - {row.topic for row in rows}
+    absent = {event.TOPIC for event in EVENTS} - {row.topic for row in rows}
     assert absent <= {
         "volunteer-withdrawn.v1",
         "volunteer-merged.v1",
@@ -104,7 +111,7 @@ def test_a_voided_forgery_may_be_reinstated() -> None:
     assert len(reinstated)
     first = history._timeline.positions(history._others[6])
     (row,) = read_rows(history.line(int(first[0])))
-    assert isinstance(row.event, e.ShiftReinstated)
+    assert isinstance(row.event, ShiftReinstated)
     assert row.version == 4, "entered, checked out, voided, reinstated"
 
 
@@ -128,7 +135,7 @@ def test_recorded_at_never_goes_back_and_ends_with_the_history() -> None:
     recorded = [row.event.recorded_at for row in rows]
     assert recorded == sorted(recorded)
     assert recorded[-1] <= END_INSTANT
-    assert isinstance(rows[0].event, e.RulesPublished)
+    assert isinstance(rows[0].event, RulesPublished)
     assert rows[0].event.text == RULES
 
 
@@ -146,10 +153,10 @@ def test_everything_is_known_before_it_is_used() -> None:
     fields = ("volunteer", "station", "project", "organisation", "parent", "provider", "in_charge")
     kinds = {"parent": "organisation", "provider": "organisation", "in_charge": "volunteer"}
     founding = {
-        e.VolunteerRegistered: "volunteer",
-        e.StationOpened: "station",
-        e.ProjectLaunched: "project",
-        e.OrganisationFounded: "organisation",
+        VolunteerRegistered: "volunteer",
+        StationOpened: "station",
+        ProjectLaunched: "project",
+        OrganisationFounded: "organisation",
     }
     for row in rows:
         said = row.event.__dict__
@@ -163,11 +170,11 @@ def test_everything_is_known_before_it_is_used() -> None:
 
 def test_volunteers_register_on_a_day_before_their_first_shift() -> None:
     rows = small_rows()
-    registered = {r.event.volunteer: r.event.registered_on for r in rows if isinstance(r.event, e.VolunteerRegistered)}
+    registered = {r.event.volunteer: r.event.registered_on for r in rows if isinstance(r.event, VolunteerRegistered)}
     numbers = sorted(registered)
     assert numbers == [f"V{i:07d}" for i in range(1, 1_201)]
     assert [registered[number] for number in numbers] == sorted(registered.values()), "numbers follow registration"
-    check_ins = [row.event for row in rows if isinstance(row.event, e.CheckedIn)]
+    check_ins = [row.event for row in rows if isinstance(row.event, CheckedIn)]
     assert all(registered[event.volunteer] < local_day(event.occurred_at) for event in check_ins)
     assert len({event.volunteer for event in check_ins}) == 720
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ledger.codec import encode
+from ledger.store.mapper import encode
 from projections.facts import facts_of
 from projections.rules import parse_timeline
 from projections.schema import HOURS_COLUMNS

@@ -12,7 +12,10 @@ from uuid import UUID
 import pyarrow.parquet as pq
 import pytest
 
-from ledger import events as e
+from ledger.aggregates.shift import CheckedIn
+from ledger.aggregates.shift import CheckedOut
+from ledger.aggregates.shift import ShiftCorrected
+from ledger.aggregates.shift import ShiftEvent
 from replay.synthetic import simulate
 from replay.synthetic.labels import KINDS, SCHEMES
 from tests.simulating import RULES, Row, local_day, small, small_rows
@@ -70,12 +73,12 @@ def truth() -> Truth:
     rows = small_rows()
     by_shift: dict[UUID, list[Row]] = defaultdict(list)
     for row in rows:
-        if isinstance(row.event, e.ShiftEvent):
+        if isinstance(row.event, ShiftEvent):
             by_shift[row.event.shift].append(row)
     check_in, check_out = {}, {}
     for shift, events in by_shift.items():
-        ins = [row for row in events if isinstance(row.event, e.CheckedIn)]
-        outs = [row for row in events if isinstance(row.event, e.CheckedOut)]
+        ins = [row for row in events if isinstance(row.event, CheckedIn)]
+        outs = [row for row in events if isinstance(row.event, CheckedOut)]
         check_in[shift] = min(ins, key=lambda row: row.event.occurred_at)
         if outs:
             check_out[shift] = min(outs, key=lambda row: row.event.occurred_at)
@@ -87,7 +90,7 @@ def test_labels_point_to_the_scans_of_their_shift(labels: list[dict[str, Any]], 
     for label in labels:
         shift = UUID(label["shift"])
         first, last = truth.check_in[shift], truth.check_out.get(shift)
-        assert isinstance(first.event, e.CheckedIn)
+        assert isinstance(first.event, CheckedIn)
         assert first.event.volunteer == label["volunteer"]
         assert label["check_in_position"] == first.position
         assert label["check_out_position"] == (last and last.position)
@@ -114,7 +117,7 @@ def test_labels_name_all_second_scans(labels: list[dict[str, Any]], truth: Truth
     assert max(kinds.values()) == 2
     for shift, label in found.items():
         second = rows[label["position"] - 1]
-        first = (truth.check_in if isinstance(second.event, e.CheckedIn) else truth.check_out)[shift]
+        first = (truth.check_in if isinstance(second.event, CheckedIn) else truth.check_out)[shift]
         assert second.event.occurred_at - first.event.occurred_at == label["seconds"] > 0
         assert second.topic == first.topic
 
@@ -151,7 +154,7 @@ def test_labels_name_all_overlaps(labels: list[dict[str, Any]], truth: Truth) ->
     by_volunteer: dict[str, list[tuple[int, int, UUID]]] = defaultdict(list)
     for shift, last in truth.check_out.items():
         first = truth.check_in[shift].event
-        assert isinstance(first, e.CheckedIn)
+        assert isinstance(first, CheckedIn)
         by_volunteer[first.volunteer].append((first.occurred_at, last.event.occurred_at, shift))
     pairs = {}
     for stays in by_volunteer.values():
@@ -194,14 +197,14 @@ def test_labels_tell_forged_entries_from_honest_ones(labels: list[dict[str, Any]
 
 def test_labels_name_all_corrections(labels: list[dict[str, Any]], truth: Truth) -> None:
     rows = small_rows()
-    corrections = [row for row in rows if isinstance(row.event, e.ShiftCorrected)]
+    corrections = [row for row in rows if isinstance(row.event, ShiftCorrected)]
     found = labelled(labels, "correction")
     assert {(shift, label["position"]) for shift, label in found.items()} == {
-        (row.event.shift, row.position) for row in corrections if isinstance(row.event, e.ShiftCorrected)
+        (row.event.shift, row.position) for row in corrections if isinstance(row.event, ShiftCorrected)
     }
     for row in corrections:
         event = row.event
-        assert isinstance(event, e.ShiftCorrected)
+        assert isinstance(event, ShiftCorrected)
         assert len(event.changes) == 1
         assert event.__dict__[event.changes[0]] is not None
         earlier = [other for other in truth.by_shift[event.shift] if other.position < row.position]

@@ -7,11 +7,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ledger import events as e
-from ledger.codec import encode
-from ledger.database import Database
+from ledger.aggregates.station import StationClosed
+from ledger.store.mapper import encode
+from ledger.store.database import Database
 from ledger.names import Position
-from ledger.writing import append_history, copy_lines
+from ledger.store.copy_format import text_rows
+from ledger.writing import append_history
 from replay.synthetic import HistoryConflictError, HistoryWriterError, loading, simulate, write_history
 from replay.synthetic.days import END_INSTANT
 from tests.simulating import RULES, lines_of, read_rows
@@ -22,7 +23,7 @@ CREDITED = round(18_000_000 * 60 * TINY)
 
 def stored(database: Database) -> bytes:
     events = database.log.read(Position(0), 100_000)
-    return copy_lines([(row.stream_id, row.version, row.topic, row.state) for row in events], 1).encode()
+    return text_rows([(row.stream_id, row.version, row.topic, row.state) for row in events], 1).encode()
 
 
 def test_a_load_holds_the_history_and_then_the_opening_balances(database: Database, tmp_path: Path) -> None:
@@ -81,11 +82,11 @@ def test_a_ledger_that_holds_another_history_is_refused(database: Database, othe
 def test_a_ledger_that_went_on_by_itself_is_refused(database: Database) -> None:
     history = simulate(TINY, 1, RULES)
     append_history(database.pool, [lines_of(history)])
-    event = e.StationClosed.model_construct(
+    event = StationClosed.model_construct(
         occurred_at=1, recorded_at=2, by="person:x", command="a#1", station="C01", reason="x"
     )
     topic, state = encode(event.model_copy(update={"occurred_at": END_INSTANT, "recorded_at": END_INSTANT}))
-    line = copy_lines([(event.stream_id, 2, topic, state)], history.electronic_events + 1)
+    line = text_rows([(event.stream_id, 2, topic, state)], history.electronic_events + 1)
     append_history(database.pool, [line.encode()])
     with pytest.raises(HistoryConflictError, match="other events than the opening balances"):
         write_history(database, history, lambda: CREDITED)
@@ -95,7 +96,7 @@ def test_a_ledger_that_holds_the_whole_history_and_more_is_left_alone(database: 
     history = simulate(TINY, 1, RULES)
     write_history(database, history, lambda: CREDITED)
     (first,) = read_rows(history.line(1))
-    line = copy_lines([(first.event.stream_id, 2, first.topic, first.state)], history.events + 1)
+    line = text_rows([(first.event.stream_id, 2, first.topic, first.state)], history.events + 1)
     append_history(database.pool, [line.encode()])
     assert write_history(database, history, lambda: pytest.fail("all is there")) == (history.events + 1, 0, True)
 
@@ -105,7 +106,7 @@ def test_another_writer_during_a_load_stops_it(database: Database) -> None:
     (first,) = read_rows(history.line(1))
 
     def interfere(done: int, _: int) -> None:
-        line = copy_lines([(first.event.stream_id, 2, first.topic, first.state)], done + 1)
+        line = text_rows([(first.event.stream_id, 2, first.topic, first.state)], done + 1)
         append_history(database.pool, [line.encode()])
 
     with pytest.raises(HistoryConflictError, match="a ledger of its own"):

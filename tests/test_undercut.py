@@ -8,7 +8,8 @@ from datetime import date, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.events import Event, ShiftEvent
+from ledger.aggregates import Event
+from ledger.aggregates.shift import ShiftEvent
 from ledger.names import EARLIEST_INSTANT
 from projections.rankings import rankings_of
 from projections.rules import RuleTimeline, Threshold

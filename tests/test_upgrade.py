@@ -26,13 +26,13 @@ from api.access import Role
 from api.keys import digest
 from api.parts import PARTS
 from api.service import OpenLedger
-from ledger.answers import Accepted
-from ledger.codec import EVENT_BY_TOPIC, UPCASTERS, encode
-from ledger.commands import COMMANDS, Order
-from ledger.database import Database
-from ledger.events import VolunteerMerged
-from ledger.persons import Person, Persons
-from ledger.upgrading import NewerDatabaseError, Part, bring_up, version_of
+from ledger.intake.answers import Accepted
+from ledger.store.mapper import EVENT_BY_TOPIC, UPCASTERS, encode
+from ledger.aggregates import COMMANDS, Order
+from ledger.store.database import Database
+from ledger.aggregates.volunteer import VolunteerMerged
+from ledger.store.persons import Person, Persons
+from ledger.store.upgrading import NewerDatabaseError, Part, bring_up, version_of
 from replay.backup import LOG, TABLES, Manifest, back_up, restore
 from replay.published import published_rules
 from replay.rebuild import rebuild

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.service import OpenLedger
-from ledger.database import Database
-from ledger.events import Event
+from ledger.store.database import Database
+from ledger.aggregates import Event
 from ledger.names import Position
 from projections.facts import facts_of
 from projections.ranking_rules import Ranking

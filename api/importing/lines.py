@@ -34,10 +34,10 @@ from api.importing.kinds import KINDS
 from api.importing.mapping import FieldSource, Mapping
 from api.importing.tables import Row
 from api.problems import Fault, fault, fault_of_validation
-from ledger.commands import Order
+from ledger.aggregates import Order
+from ledger.intake.prepare import content_digest
 from ledger.names import EARLIEST_INSTANT, not_personal
-from ledger.persons import Person
-from ledger.prepare import content_digest
+from ledger.store.persons import Person
 
 ID_LENGTH_MAX = 120
 
@@ -105,10 +105,10 @@ class LineReader:
         except ValidationError as error:
             return self._fault_of(error)
         try:
-            record = self._record(cells) if self._key else content_digest(command)
+            record = self._record(cells) if self._key else content_digest(command).hex()
         except CellError as error:
             return fault("invalid", f"key {error}", field="key", remedy=error.remedy)
-        return Order(command=command, source=self._mapping.source, id=record, by=self._by, imported=True)
+        return Order.checked(command=command, source=self._mapping.source, id=record, by=self._by, imported=True)
 
     def _fault_of(self, error: ValidationError) -> Fault:
         found = fault_of_validation(error.errors())

@@ -30,7 +30,7 @@ from pydantic import (
 
 from api.importing.cells import CellError, day_of
 from api.importing.kinds import IMPORTED_COMMANDS, KINDS, Kind
-from ledger.commands import COMMANDS, Command
+from ledger.aggregates import COMMANDS, Command
 from projections.rule_errors import Finding, findings_of, mistake_at, not_toml
 from projections.toml_places import Place, places
 

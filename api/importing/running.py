@@ -17,12 +17,12 @@ from typing import NamedTuple
 from api.importing.lines import Line
 from api.problems import Fault, fault, fault_of_refusal
 from api.service import OpenLedger
-from ledger.answers import Accepted, Answer
-from ledger.commands import Order
+from ledger.aggregates import Order
+from ledger.intake.answers import Accepted, Answer
+from ledger.intake.rehearsal import Rehearsal
 from ledger.names import stream
-from ledger.persons import Person, Persons
-from ledger.rehearsal import Rehearsal
 from ledger.rejections import Rejection
+from ledger.store.persons import Person, Persons
 
 SLICE_LINES = 1000
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ledger.events import (
-    Event,
-    OrganisationFounded,
+from ledger.aggregates import Event
+from ledger.aggregates.organisation import OrganisationFounded
+from ledger.aggregates.project import ProjectLaunched
+from ledger.aggregates.rules import RulesPublished
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import (
     OrganisationJoined,
     OrganisationLeft,
-    ProjectLaunched,
-    RulesPublished,
-    StationOpened,
     TrainingCompleted,
     TrainingTier,
     VolunteerRegistered,

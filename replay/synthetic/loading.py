@@ -21,10 +21,11 @@ from typing import NamedTuple, TypeVar
 
 from psycopg.errors import UniqueViolation
 
-from ledger.database import Database
-from ledger.events import OpeningBalanceRecorded
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded
 from ledger.names import Position
-from ledger.writing import append_history, copy_lines
+from ledger.store.copy_format import text_rows
+from ledger.store.database import Database
+from ledger.store.mapper import decode
 from replay.synthetic.history import CHUNK_EVENTS, History
 from replay.synthetic.opening import Openings
 from replay.synthetic.sources import Chunk
@@ -119,7 +120,7 @@ def write_history(
 
 def _append(database: Database, chunk: Chunk) -> int:
     try:
-        return append_history(database.pool, [chunk.lines])
+        return database.recorder.append_history([chunk.lines])
     except (UniqueViolation, ValueError) as error:
         raise HistoryConflictError(
             f"another writer appended events while the history was being loaded ({error}); "
@@ -149,15 +150,14 @@ def _check_contents(database: Database, contents: _Contents, head: int) -> None:
 def _line_at(database: Database, position: int) -> bytes:
     (event,) = database.log.read(Position(position - 1), 1)
     row = (event.stream_id, event.version, event.topic, event.state)
-    return copy_lines([row], position).encode()
+    return text_rows([row], position).encode()
 
 
 def _openings_stand(database: Database, openings: Openings) -> bool:
     """Tell whether the last opening balance is where it belongs; they were written all together or not at all."""
     found = database.log.read(Position(openings.after + len(openings) - 1), 1)
-    if not found or found[0].topic != OpeningBalanceRecorded.TOPIC:
-        return False
-    return OpeningBalanceRecorded.model_validate_json(found[0].state).volunteer == openings.last_volunteer()
+    last = decode(found[0].topic, found[0].state) if found else None
+    return isinstance(last, OpeningBalanceRecorded) and last.volunteer == openings.last_volunteer()
 
 
 # --- the writing process ----------------------------------------------------------------------------------------------

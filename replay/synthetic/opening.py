@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.events import Event, OpeningBalanceRecorded
+from ledger.aggregates import Event
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded
 from replay.synthetic.days import END_INSTANT, FIRST_MIDNIGHT
 from replay.synthetic.people import minutes_in_all
 from replay.synthetic.plan import Plan

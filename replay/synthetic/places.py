@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from ledger.events import OrganisationKind, StationKind
+from ledger.aggregates.organisation import OrganisationKind
+from ledger.aggregates.station import StationKind
 from replay.synthetic.days import day_index
 
 FEDERATIONS = 13

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
-from ledger.events import (
+from ledger.aggregates import Event
+from ledger.aggregates.day_cap import DayCapRaised
+from ledger.aggregates.people_served import PeopleServedCounted
+from ledger.aggregates.shift import (
     CheckedIn,
     CheckedOut,
-    DayCapRaised,
     DisputeSettled,
-    Event,
-    PeopleServedCounted,
     ShiftCorrected,
     ShiftDisputed,
     ShiftReinstated,
@@ -134,8 +135,8 @@ class Service:
             }
             if check_in:
                 common["project"] = self.projects[assignment.project[row]] or None
-                return CheckedIn.model_validate(common)
-            return CheckedOut.model_validate(common)
+                return msgspec.convert(common, CheckedIn)
+            return msgspec.convert(common, CheckedOut)
 
         return make
 
@@ -157,7 +158,7 @@ class Service:
                     changed = {"changes": ("project",), "project": self.projects[value]}
                 case Change.STATION:
                     changed = {"changes": ("station",), "station": self.stations[value]}
-            return ShiftCorrected.model_validate(about(number, at, command) | changed | {"reason": REASONS[change]})
+            return msgspec.convert(about(number, at, command) | changed | {"reason": REASONS[change]}, ShiftCorrected)
 
         return make
 
@@ -167,7 +168,7 @@ class Service:
         def make(number: int, at: int, command: str) -> Event:
             fields = about(number, at, command)
             by = f"person:{fields['volunteer']}"
-            return ShiftDisputed.model_validate(fields | {"by": by, "reason": "forgotten-check-out"})
+            return msgspec.convert(fields | {"by": by, "reason": "forgotten-check-out"}, ShiftDisputed)
 
         return make
 
@@ -177,7 +178,7 @@ class Service:
         def make(number: int, at: int, command: str) -> Event:
             outcome = ("upheld", "witness") if upheld[number] else ("rejected", "no-witness")
             fields = about(number, at, command)
-            return DisputeSettled.model_validate(fields | {"outcome": outcome[0], "reason": outcome[1]})
+            return msgspec.convert(fields | {"outcome": outcome[0], "reason": outcome[1]}, DisputeSettled)
 
         return make
 
@@ -185,7 +186,7 @@ class Service:
         about = self._about(self.plan.amendments.voided)
 
         def make(number: int, at: int, command: str) -> Event:
-            return ShiftVoided.model_validate(about(number, at, command) | {"reason": "spot-check"})
+            return msgspec.convert(about(number, at, command) | {"reason": "spot-check"}, ShiftVoided)
 
         return make
 
@@ -193,7 +194,7 @@ class Service:
         about = self._about(self.plan.amendments.reinstated)
 
         def make(number: int, at: int, command: str) -> Event:
-            return ShiftReinstated.model_validate(about(number, at, command) | {"reason": "evidence-found"})
+            return msgspec.convert(about(number, at, command) | {"reason": "evidence-found"}, ShiftReinstated)
 
         return make
 

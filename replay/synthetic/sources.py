@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ledger.codec import encode
-from ledger.events import Event
-from ledger.writing import bytea_text
+from ledger.aggregates import Event
+from ledger.store.copy_format import bytea_text
+from ledger.store.mapper import encode
 from replay.synthetic.identity import ShiftIds
 from replay.synthetic.randomness import Array
 

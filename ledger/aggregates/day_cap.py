@@ -1,0 +1,109 @@
+"""Raises of a day's cap: more than the cap is approved for a volunteer and a day, and withdrawn again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from ledger.aggregates.base import Act, Aggregate, Event
+from ledger.aggregates.case import Case, Decision
+from ledger.aggregates.permission import policies
+from ledger.names import AS_WRITTEN, RaiseId, ReasonCode, ServiceDay, VolunteerNumber, stream
+from ledger.rejections import Rejection, refuse
+
+
+@dataclass(frozen=True, slots=True)
+class DayCap(Aggregate):
+    """The last event of each raise of a volunteer's day, by the raise's id."""
+
+    raises: Mapping[str, DayCapEvent] = field(default_factory=dict)
+
+    def after(self, event: Event) -> DayCap:
+        raises = {**self.raises, event.raise_id: event} if isinstance(event, DayCapEvent) else self.raises
+        return replace(self, version=self.version + 1, raises=raises)
+
+
+class DayCapEvent(Event):
+    AGGREGATE = DayCap
+    volunteer: VolunteerNumber
+    day: ServiceDay
+    raise_id: RaiseId
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("day-cap", self.volunteer, self.day.isoformat())
+
+
+class DayCapRaised(DayCapEvent):
+    """More than the day's cap was approved; the greatest raise in force replaces the cap for this volunteer and day."""
+
+    TOPIC = "day-cap-raised.v1"
+    minutes: Annotated[int, Field(strict=True, ge=1, le=1440)]
+    reason: ReasonCode
+
+
+class DayCapRaiseWithdrawn(DayCapEvent):
+    TOPIC = "day-cap-raise-withdrawn.v1"
+    reason: ReasonCode
+
+
+class RaiseDayCap(Act):
+    """More than the day's cap is approved for this volunteer and day, under an id of the approver's choice."""
+
+    TYPE = "raise-day-cap"
+    volunteer: VolunteerNumber
+    day: ServiceDay
+    raise_id: RaiseId
+    minutes: Annotated[int, Field(strict=True, ge=1, le=1440), AS_WRITTEN]
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if self.minutes > policies(case).approvals.raised_day_minutes_max:
+            return refuse(Rejection.RAISE_TOO_HIGH, "minutes", self.minutes)
+        cap = case.stream(DayCap, "day-cap", self.volunteer, self.day.isoformat())
+        if self.raise_id in cap.raises:
+            return refuse(Rejection.RAISE_EXISTS, "raise_id", self.raise_id)
+        return [
+            DayCapRaised(
+                **case.said(self.occurred_at),
+                volunteer=self.volunteer,
+                day=self.day,
+                raise_id=self.raise_id,
+                minutes=self.minutes,
+                reason=self.reason,
+            )
+        ]
+
+
+class WithdrawDayCapRaise(Act):
+    TYPE = "withdraw-day-cap-raise"
+    volunteer: VolunteerNumber
+    day: ServiceDay
+    raise_id: RaiseId
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        cap = case.stream(DayCap, "day-cap", self.volunteer, self.day.isoformat())
+        if not isinstance(cap.raises.get(self.raise_id), DayCapRaised):
+            return refuse(Rejection.UNKNOWN_RAISE, "raise_id", self.raise_id)
+        return [
+            DayCapRaiseWithdrawn(
+                **case.said(self.occurred_at),
+                volunteer=self.volunteer,
+                day=self.day,
+                raise_id=self.raise_id,
+                reason=self.reason,
+            )
+        ]

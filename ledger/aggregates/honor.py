@@ -1,0 +1,405 @@
+"""Honours: announced, objected to, awarded, revoked.
+
+    announced -> notice runs -> awarded -> revoked
+                 objections, each settled: rejected, or upheld, which ends it
+
+An honour is awarded once its notice has ended, with no objection open and none upheld. Its evidence is held to what the
+log and the text of the rules say; whether the minutes are those the read models find is for reports
+(replay/award_reports.py). Old records that are imported say what they say, and are marked so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, NamedTuple, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from ledger.aggregates.base import Act, Aggregate, Event, Noted
+from ledger.aggregates.case import Case, Decision
+from ledger.aggregates.permission import own_numbers, recipient, same_person
+from ledger.aggregates.rules import TIMELINE, published_rules
+from ledger.aggregates.volunteer import volunteer_of
+from ledger.honor_policies import NO_POLICIES, HonorPolicies, honor_policies
+from ledger.names import (
+    AS_WRITTEN,
+    AwardId,
+    Day,
+    Digest,
+    HonorId,
+    HonorYear,
+    LogPosition,
+    Minutes,
+    ProjectId,
+    Rank,
+    ReasonCode,
+    RulesVersion,
+    Upheld,
+    VolunteerNumber,
+    stream,
+)
+from ledger.rejections import Refused, Rejection, refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Award(Aggregate):
+    """The life of an award."""
+
+    announced: HonorAnnounced | None = None
+    objections: tuple[HonorObjected, ...] = ()
+    settled: Mapping[int, str] = field(default_factory=dict)
+    """The outcomes of the objections that were settled, by number from 1."""
+    awarded: HonorAwarded | None = None
+    revoked: HonorRevoked | None = None
+
+    def after(self, event: Event) -> Award:
+        award = replace(self, version=self.version + 1)
+        match event:
+            case HonorAnnounced():
+                return replace(award, announced=event)
+            case HonorObjected():
+                return replace(award, objections=(*self.objections, event))
+            case HonorObjectionSettled():
+                return replace(award, settled={**self.settled, event.objection: event.outcome})
+            case HonorAwarded():
+                return replace(award, awarded=event)
+            case HonorRevoked():
+                return replace(award, revoked=event)
+            case _:
+                return award
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class HonorEvent(Event):
+    AGGREGATE = Award
+    award: AwardId
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("honor", self.award)
+
+
+class HonorAnnounced(HonorEvent):
+    """Public notice that an honour is to be conferred on a volunteer (or a project), with its evidence: the rules'
+    version and the log position it rests on, the minutes found then, and the day on which a threshold was reached or
+    the year and rank of a ranking.
+
+    The notice runs to the end of the local day `notice_until`; old announcements have no such day, and no evidence.
+    """
+
+    TOPIC = "honor-announced.v1"
+    honor: HonorId
+    volunteer: VolunteerNumber | None = None
+    project: ProjectId | None = None
+    rules_version: RulesVersion | None = None
+    evidence_position: LogPosition | None = None
+    credited_minutes: Minutes | None = None
+    reached_on: Day | None = None
+    year: HonorYear | None = None
+    rank: Rank | None = None
+    notice_until: Day | None = None
+
+
+class HonorObjected(HonorEvent):
+    TOPIC = "honor-objected.v1"
+    reason: ReasonCode
+    note: Digest | None = None
+
+
+class HonorObjectionSettled(HonorEvent):
+    """The answer to an objection, which is named by its number within the award, from 1. Upheld, it ends the matter."""
+
+    TOPIC = "honor-objection-settled.v1"
+    objection: Annotated[int, Field(strict=True, ge=1)]
+    outcome: Upheld
+    reason: ReasonCode
+    note: Digest | None = None
+
+
+class HonorAwarded(HonorEvent):
+    """The award with its evidence, as it stood on the day of the award; see `HonorAnnounced`."""
+
+    TOPIC = "honor-awarded.v1"
+    honor: HonorId
+    volunteer: VolunteerNumber | None = None
+    project: ProjectId | None = None
+    awarded_on: Day
+    rules_version: Annotated[int, Field(strict=True, ge=0)]
+    evidence_position: Annotated[int, Field(strict=True, ge=0)]
+    credited_minutes: Minutes
+    reached_on: Day | None = None
+    year: HonorYear | None = None
+    rank: Rank | None = None
+
+
+class HonorRevoked(HonorEvent):
+    TOPIC = "honor-revoked.v1"
+    reason: ReasonCode
+
+
+# --- what commands share ---------------------------------------------------------------------------------------------
+
+
+def award_of(case: Case, award: str) -> Award:
+    """Return an award as its events leave it."""
+    return case.stream(Award, "honor", award)
+
+
+def honored(case: Case, award: str) -> str | None:
+    """Return the volunteer who is honoured by an award, if it was announced for one."""
+    announced = award_of(case, award).announced
+    return recipient(case, announced.volunteer, announced.project) if announced else None
+
+
+def _policies(case: Case, version: int | None = None) -> HonorPolicies:
+    """Return what the rules of a version, or those in force, say of honours."""
+    rules = published_rules(case)
+    found = rules.in_force if version is None else rules.of_version(version)
+    return honor_policies(found.text) if found else NO_POLICIES
+
+
+class _Claim(NamedTuple):
+    """An honour, for whom, and the evidence that is named for it."""
+
+    honor: str
+    volunteer: str | None
+    project: str | None
+    year: int | None
+    rank: int | None
+    rules_version: int | None
+    evidence_position: int | None
+    credited_minutes: int | None
+
+
+def _is_own(case: Case, volunteer: str | None, project: str | None) -> bool:
+    """Whether whoever acts is whom the honour is for."""
+    honored = recipient(case, volunteer, project)
+    return honored is not None and any(own_numbers(case, lambda: [honored]))
+
+
+def _unsound_evidence(claim: _Claim, case: Case) -> Refused | None:
+    """The rungs that hold evidence to what the ledger knows. Old records name what they have."""
+    if case.order.imported:
+        return None
+    if claim.rules_version is None or claim.evidence_position is None or claim.credited_minutes is None:
+        missing = next(name for name in _EVIDENCE if getattr(claim, name) is None)
+        return refuse(Rejection.NO_EVIDENCE, missing, "is missing")
+    honor = _policies(case, claim.rules_version).honors.get(claim.honor)
+    if honor is None:
+        return refuse(Rejection.UNKNOWN_HONOR, "honor", claim.honor)
+    if (claim.project is not None) != (honor.of == "projects"):
+        named = "volunteer" if claim.project is None else "project"
+        return refuse(Rejection.WRONG_RECIPIENT, named, claim.volunteer or claim.project)
+    if (claim.year is None) != (honor.places is None):
+        return refuse(Rejection.WRONG_YEAR, "year", claim.year or "is missing")
+    if case.head is not None and claim.evidence_position > case.head:
+        return refuse(Rejection.EVIDENCE_AHEAD, "evidence_position", claim.evidence_position)
+    if claim.credited_minutes < honor.minutes_min:
+        return refuse(Rejection.BELOW_MINIMUM, "credited_minutes", claim.credited_minutes)
+    if honor.places is not None and claim.rank is not None and claim.rank > honor.places:
+        return refuse(Rejection.BEHIND_LAST_PLACE, "rank", claim.rank)
+    return None
+
+
+_EVIDENCE = ("rules_version", "evidence_position", "credited_minutes")
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+class AnnounceHonor(Act):
+    """Public notice that an honour is to be conferred, on a volunteer or on a project, with its evidence.
+
+    The evidence is the rules' version and the log position it rests on, the minutes found then, and of a ranking the
+    year and the rank. `POST /v1/honors/{honor}/announcements` finds it; posted here, it is held to what the ledger
+    knows. The ledger says until when the notice runs.
+    """
+
+    TYPE = "announce-honor"
+    award: AwardId
+    honor: HonorId
+    volunteer: VolunteerNumber | None = None
+    project: ProjectId | None = None
+    rules_version: RulesVersion | None = None
+    evidence_position: LogPosition | None = None
+    credited_minutes: Minutes | None = None
+    reached_on: Day | None = None
+    year: HonorYear | None = None
+    rank: Rank | None = None
+
+    @model_validator(mode="after")
+    def _one_recipient(self) -> Self:
+        if (self.volunteer is None) == (self.project is None):
+            raise ValueError("volunteer and project: name one of them, not both")
+        if (self.year is None) != (self.rank is None):
+            raise ValueError("year and rank: name both, or neither")
+        return self
+
+    def decide(self, case: Case) -> Decision:
+        if self.volunteer is not None and not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if self.project is not None and not case.knows("project", self.project):
+            return refuse(Rejection.UNKNOWN_PROJECT, "project", self.project)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if self.volunteer is not None and not case.order.imported and volunteer_of(case, self.volunteer).merge:
+            return refuse(Rejection.ALREADY_MERGED, "volunteer", self.volunteer)
+        if self.rules_version is not None and case.streams.version(TIMELINE) < self.rules_version:
+            return refuse(Rejection.UNKNOWN_RULES, "rules_version", self.rules_version)
+        if award_of(case, self.award).version:
+            return refuse(Rejection.AWARD_EXISTS, "award", self.award)
+        if _is_own(case, self.volunteer, self.project):
+            return refuse(Rejection.OWN_HONOR, "award", self.award)
+        said = self.model_dump(include={"award", *_Claim._fields})
+        claim = _Claim(**{name: said[name] for name in _Claim._fields})
+        if refused := _unsound_evidence(claim, case):
+            return refused
+        # A notice is public from the moment it is recorded; only that of an old record ran when it says.
+        begins = self.occurred_at if case.order.imported and self.occurred_at is not None else case.now
+        return [
+            HonorAnnounced(
+                **case.said(self.occurred_at),
+                **said,
+                reached_on=self.reached_on,
+                notice_until=_policies(case).notice_until(begins),
+            )
+        ]
+
+
+class ObjectToHonor(Act, Noted):
+    """Object to an announced honour: it cannot be awarded while the objection is open, nor once it was upheld."""
+
+    TYPE = "object-to-honor"
+    award: AwardId
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        award = award_of(case, self.award)
+        if not award.version:
+            return refuse(Rejection.UNKNOWN_AWARD, "award", self.award)
+        if award.awarded:
+            return refuse(Rejection.ALREADY_AWARDED, "award", self.award)
+        if award.revoked:
+            return refuse(Rejection.ALREADY_REVOKED, "award", self.award)
+        return [HonorObjected(**case.said(self.occurred_at), award=self.award, reason=self.reason, note=case.note)]
+
+
+class SettleHonorObjection(Act, Noted):
+    """Answer an objection, named by its number within the award, from 1. Neither who announced the honour may do so nor
+    who objected.
+    """
+
+    TYPE = "settle-honor-objection"
+    award: AwardId
+    objection: Annotated[int, Field(strict=True, ge=1, le=10_000), AS_WRITTEN]
+    outcome: Upheld
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        award = award_of(case, self.award)
+        if not award.announced:
+            return refuse(Rejection.UNKNOWN_AWARD, "award", self.award)
+        if award.revoked:
+            return refuse(Rejection.ALREADY_REVOKED, "award", self.award)
+        if self.objection > len(award.objections):
+            return refuse(Rejection.UNKNOWN_OBJECTION, "objection", self.objection)
+        if _is_own(case, award.announced.volunteer, award.announced.project):
+            return refuse(Rejection.OWN_HONOR, "award", self.award)
+        if same_person(case, [award.announced, award.objections[self.objection - 1]]):
+            return refuse(Rejection.SAME_HANDS, "objection", self.objection)
+        if self.objection in award.settled:
+            return refuse(Rejection.OBJECTION_SETTLED, "objection", self.objection)
+        return [
+            HonorObjectionSettled(
+                **case.said(self.occurred_at),
+                award=self.award,
+                objection=self.objection,
+                outcome=self.outcome,
+                reason=self.reason,
+                note=case.note,
+            )
+        ]
+
+
+class AwardHonor(Act):
+    """Confer an announced honour on the evidence named, once its notice has ended and no objection is open."""
+
+    TYPE = "award-honor"
+    award: AwardId
+    awarded_on: Day
+    rules_version: RulesVersion
+    evidence_position: LogPosition
+    credited_minutes: Minutes
+    reached_on: Day | None = None
+    rank: Rank | None = None
+
+    def decide(self, case: Case) -> Decision:
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if case.is_future_day(self.awarded_on):
+            return refuse(Rejection.FUTURE, "awarded_on", self.awarded_on)
+        if case.streams.version(TIMELINE) < self.rules_version:
+            return refuse(Rejection.UNKNOWN_RULES, "rules_version", self.rules_version)
+        award = award_of(case, self.award)
+        announced = award.announced
+        if not announced:
+            return refuse(Rejection.UNKNOWN_AWARD, "award", self.award)
+        if award.awarded:
+            return refuse(Rejection.ALREADY_AWARDED, "award", self.award)
+        if award.revoked:
+            return refuse(Rejection.ALREADY_REVOKED, "award", self.award)
+        if _is_own(case, announced.volunteer, announced.project):
+            return refuse(Rejection.OWN_HONOR, "award", self.award)
+        rank = self.rank or announced.rank
+        recipients = announced.volunteer, announced.project
+        evidence = self.rules_version, self.evidence_position, self.credited_minutes
+        if refused := _unsound_evidence(_Claim(announced.honor, *recipients, announced.year, rank, *evidence), case):
+            return refused
+        today = _policies(case).day_of(case.now)
+        if announced.notice_until is not None and min(today, self.awarded_on) <= announced.notice_until:
+            return refuse(Rejection.NOTICE_RUNS, "award", f"{self.award} (until {announced.notice_until})")
+        if len(award.settled) < len(award.objections):
+            return refuse(Rejection.OBJECTION_OPEN, "award", self.award)
+        if "upheld" in award.settled.values():
+            return refuse(Rejection.OBJECTION_UPHELD, "award", self.award)
+        return [
+            HonorAwarded(
+                **case.said(self.occurred_at),
+                award=self.award,
+                honor=announced.honor,
+                volunteer=announced.volunteer,
+                project=announced.project,
+                awarded_on=self.awarded_on,
+                rules_version=self.rules_version,
+                evidence_position=self.evidence_position,
+                credited_minutes=self.credited_minutes,
+                reached_on=self.reached_on or announced.reached_on,
+                year=announced.year,
+                rank=rank,
+            )
+        ]
+
+
+class RevokeHonor(Act):
+    TYPE = "revoke-honor"
+    award: AwardId
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        """An announced honour can be taken back as well as a conferred one."""
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        award = award_of(case, self.award)
+        if not award.version:
+            return refuse(Rejection.UNKNOWN_AWARD, "award", self.award)
+        if award.revoked:
+            return refuse(Rejection.ALREADY_REVOKED, "award", self.award)
+        return [HonorRevoked(**case.said(self.occurred_at), award=self.award, reason=self.reason)]

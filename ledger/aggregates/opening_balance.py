@@ -1,0 +1,89 @@
+"""Opening balances: attested minutes of the paper era. One stands at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from ledger.aggregates.base import Act, Aggregate, Event
+from ledger.aggregates.case import Case, Decision
+from ledger.names import Day, Minutes, ReasonCode, VolunteerNumber, stream
+from ledger.rejections import Rejection, refuse
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningBalance(Aggregate):
+    """The balance that stands, if one does."""
+
+    recorded: OpeningBalanceRecorded | None = None
+
+    def after(self, event: Event) -> OpeningBalance:
+        recorded = event if isinstance(event, OpeningBalanceRecorded) else None
+        return replace(self, version=self.version + 1, recorded=recorded)
+
+
+class OpeningBalanceEvent(Event):
+    AGGREGATE = OpeningBalance
+    volunteer: VolunteerNumber
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("opening-balance", self.volunteer)
+
+
+class OpeningBalanceRecorded(OpeningBalanceEvent):
+    """Attested minutes of the paper era up to and including the day `as_of`. One stands at a time."""
+
+    TOPIC = "opening-balance-recorded.v1"
+    minutes: Minutes
+    as_of: Day
+    evidence: ReasonCode
+
+
+class OpeningBalanceVoided(OpeningBalanceEvent):
+    TOPIC = "opening-balance-voided.v1"
+    reason: ReasonCode
+
+
+class RecordOpeningBalance(Act):
+    """Minutes of the paper era, up to and including the day `as_of`."""
+
+    TYPE = "record-opening-balance"
+    volunteer: VolunteerNumber
+    minutes: Minutes
+    as_of: Day
+    evidence: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if case.is_future_day(self.as_of):
+            return refuse(Rejection.FUTURE, "as_of", self.as_of)
+        if case.stream(OpeningBalance, "opening-balance", self.volunteer).recorded:
+            return refuse(Rejection.BALANCE_STANDS, "volunteer", self.volunteer)
+        return [
+            OpeningBalanceRecorded(
+                **case.said(self.occurred_at),
+                volunteer=self.volunteer,
+                minutes=self.minutes,
+                as_of=self.as_of,
+                evidence=self.evidence,
+            )
+        ]
+
+
+class VoidOpeningBalance(Act):
+    TYPE = "void-opening-balance"
+    volunteer: VolunteerNumber
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if not case.stream(OpeningBalance, "opening-balance", self.volunteer).recorded:
+            return refuse(Rejection.NO_BALANCE, "volunteer", self.volunteer)
+        return [OpeningBalanceVoided(**case.said(self.occurred_at), volunteer=self.volunteer, reason=self.reason)]

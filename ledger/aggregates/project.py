@@ -1,0 +1,95 @@
+"""Projects: launched and ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from ledger.aggregates.base import Act, Aggregate, Event
+from ledger.aggregates.case import Case, Decision
+from ledger.aggregates.organisation import has_ended
+from ledger.names import OrganisationId, ProjectId, ReasonCode, VolunteerNumber, stream
+from ledger.rejections import Rejection, refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Project(Aggregate):
+    """A project: as it was last launched, and whether it runs."""
+
+    launched: ProjectLaunched | None = None
+    is_running: bool = False
+
+    def after(self, event: Event) -> Project:
+        project = replace(self, version=self.version + 1)
+        match event:
+            case ProjectLaunched():
+                return replace(project, launched=event, is_running=True)
+            case ProjectEnded():
+                return replace(project, is_running=False)
+            case _:
+                return project
+
+
+class ProjectEvent(Event):
+    AGGREGATE = Project
+    project: ProjectId
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("project", self.project)
+
+
+class ProjectLaunched(ProjectEvent):
+    TOPIC = "project-launched.v1"
+    content: ReasonCode
+    in_charge: VolunteerNumber | None = None
+    organisation: OrganisationId | None = None
+
+
+class ProjectEnded(ProjectEvent):
+    TOPIC = "project-ended.v1"
+    reason: ReasonCode
+
+
+class LaunchProject(Act):
+    TYPE = "launch-project"
+    project: ProjectId
+    content: ReasonCode
+    in_charge: VolunteerNumber | None = None
+    organisation: OrganisationId | None = None
+
+    def decide(self, case: Case) -> Decision:
+        if self.in_charge is not None and not case.knows("volunteer", self.in_charge):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "in_charge", self.in_charge)
+        if self.organisation is not None and not case.knows("organisation", self.organisation):
+            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if self.organisation is not None and has_ended(case, self.organisation, case.day_of(self.occurred_at)):
+            return refuse(Rejection.ORGANISATION_ENDED, "organisation", self.organisation)
+        if case.stream(Project, "project", self.project).is_running:
+            return refuse(Rejection.ALREADY_LAUNCHED, "project", self.project)
+        return [
+            ProjectLaunched(
+                **case.said(self.occurred_at),
+                project=self.project,
+                content=self.content,
+                in_charge=self.in_charge,
+                organisation=self.organisation,
+            )
+        ]
+
+
+class EndProject(Act):
+    TYPE = "end-project"
+    project: ProjectId
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("project", self.project):
+            return refuse(Rejection.UNKNOWN_PROJECT, "project", self.project)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if not case.stream(Project, "project", self.project).is_running:
+            return refuse(Rejection.ALREADY_ENDED, "project", self.project)
+        return [ProjectEnded(**case.said(self.occurred_at), project=self.project, reason=self.reason)]

@@ -1,0 +1,84 @@
+"""Rule timelines: published as TOML text, whole. Their content is checked by whoever publishes them.
+
+Which acts need approval and the terms of disputes are read from the text by `ledger/policies.py`, what an honour asks
+for at the least by `ledger/honor_policies.py`; the rules of credit are for `projections/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from ledger.aggregates.base import Act, Aggregate, Event
+from ledger.aggregates.case import Case, Decision
+from ledger.names import Digest, stream
+from ledger.rejections import Rejection, refuse
+
+TIMELINE = stream("rules", "timeline")
+"""The stream of the published rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules(Aggregate):
+    """The rule timelines that were published, in order."""
+
+    published: tuple[RulesPublished, ...] = ()
+
+    def after(self, event: Event) -> Rules:
+        published = (*self.published, event) if isinstance(event, RulesPublished) else self.published
+        return replace(self, version=self.version + 1, published=published)
+
+    @property
+    def in_force(self) -> RulesPublished | None:
+        """The rules that were published last."""
+        return self.published[-1] if self.published else None
+
+    def of_version(self, version: int) -> RulesPublished | None:
+        """Return the rules of a version."""
+        return next((one for one in self.published if one.version == version), None)
+
+
+class RulesPublished(Event):
+    """A rule timeline as TOML text, whole; `version` counts from 1."""
+
+    AGGREGATE = Rules
+    TOPIC = "rules-published.v1"
+    version: Annotated[int, Field(strict=True, ge=1)]
+    digest: Digest
+    text: str
+
+    @property
+    def stream_id(self) -> UUID:
+        return TIMELINE
+
+
+def published_rules(case: Case) -> Rules:
+    """Return the rule timelines that were published."""
+    return Rules.of(case.streams.events(TIMELINE))
+
+
+def rules_in_force(case: Case) -> RulesPublished | None:
+    """Return the rules that were published last: every entry of an import asks for them."""
+    events = case.streams.events(TIMELINE)
+    return events[-1] if events and isinstance(events[-1], RulesPublished) else None
+
+
+class PublishRules(Act):
+    """A rule timeline as TOML text. Its content is checked by the caller: the ledger reads a few keys of it alone."""
+
+    TYPE = "publish-rules"
+    text: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
+
+    def decide(self, case: Case) -> Decision:
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        last = published_rules(case).in_force
+        digest = sha256(self.text.encode()).hexdigest()
+        if last and last.digest == digest:
+            return refuse(Rejection.ALREADY_PUBLISHED, "text", f"of version {last.version}")
+        said, version = case.said(self.occurred_at), last.version + 1 if last else 1
+        return [RulesPublished(**said, version=version, digest=digest, text=self.text)]

@@ -1,0 +1,197 @@
+"""Acts on recorded shifts: correct, void, reinstate, move."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from ledger.aggregates.base import Act, Event, Noted
+from ledger.aggregates.case import Case, Decision, Said
+from ledger.aggregates.shift import CheckedIn, CheckedOut, Shift, ShiftCorrected, ShiftReinstated, ShiftVoided
+from ledger.names import CorrectedField, Instant, ProjectId, ReasonCode, StationId, VolunteerNumber, shift_stream
+from ledger.rejections import Refused, Rejection, refuse
+
+
+class ActSaid(Said):
+    """What every event of an act on a shift says."""
+
+    volunteer: str
+    shift: UUID
+    reason: str
+    note: str | None
+
+
+class ShiftAct(Act, Noted):
+    """An act on a recorded shift, with its reason."""
+
+    volunteer: VolunteerNumber
+    shift: UUID
+    reason: ReasonCode
+
+    def said(self, case: Case) -> ActSaid:
+        """Return what every event of the act says."""
+        return {
+            **case.said(self.occurred_at),
+            "volunteer": self.volunteer,
+            "shift": self.shift,
+            "reason": self.reason,
+            "note": case.note,
+        }
+
+    def not_recorded(self, case: Case) -> Refused | None:
+        """Return the refusal of an act whose shift does not exist: the rungs that most acts begin with."""
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if not exists(case, self.volunteer, self.shift):
+            return refuse(Rejection.UNKNOWN_SHIFT, "shift", self.shift)
+        return None
+
+
+def exists(case: Case, volunteer: str, shift: UUID) -> bool:
+    """Return whether the volunteer has a shift of this id."""
+    return case.streams.version(shift_stream(volunteer, shift)) > 0
+
+
+def shift_of(case: Case, volunteer: str, shift: UUID) -> Shift:
+    """Return a shift as its events leave it."""
+    return Shift.of(case.streams.events(shift_stream(volunteer, shift)))
+
+
+class CorrectShift(ShiftAct):
+    """`changes` names what is corrected; a name in it without a value clears that field (but never the station)."""
+
+    TYPE = "correct-shift"
+    changes: Annotated[tuple[CorrectedField, ...], Field(min_length=1)]
+    check_in: Instant | None = None
+    check_out: Instant | None = None
+    station: StationId | None = None
+    project: ProjectId | None = None
+
+    @model_validator(mode="after")
+    def _changes_match(self) -> Self:
+        if len(set(self.changes)) < len(self.changes):
+            raise ValueError("changes names a field twice; name each field once")
+        for field in ("check_in", "check_out", "station", "project"):
+            if getattr(self, field) is not None and field not in self.changes:
+                raise ValueError(f"{field} has a value but changes does not name it; add it to changes")
+        if "station" in self.changes and self.station is None:
+            raise ValueError("station cannot be cleared; name the station")
+        return self
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if self.station is not None and not case.knows("station", self.station):
+            return refuse(Rejection.UNKNOWN_STATION, "station", self.station)
+        if self.project is not None and not case.knows("project", self.project):
+            return refuse(Rejection.UNKNOWN_PROJECT, "project", self.project)
+        for field in ("occurred_at", "check_in", "check_out"):
+            if case.is_future(getattr(self, field)):
+                return refuse(Rejection.FUTURE, field, getattr(self, field))
+        if not exists(case, self.volunteer, self.shift):
+            return refuse(Rejection.UNKNOWN_SHIFT, "shift", self.shift)
+        return [
+            ShiftCorrected(
+                **self.said(case),
+                changes=self.changes,
+                check_in=self.check_in,
+                check_out=self.check_out,
+                station=self.station,
+                project=self.project,
+            )
+        ]
+
+
+class VoidShift(ShiftAct):
+    """The shift was entered in error: it earns nothing from now on."""
+
+    TYPE = "void-shift"
+
+    def decide(self, case: Case) -> Decision:
+        if refused := self.not_recorded(case):
+            return refused
+        if shift_of(case, self.volunteer, self.shift).void:
+            return refuse(Rejection.ALREADY_VOID, "shift", self.shift)
+        return [ShiftVoided(**self.said(case))]
+
+
+class ReinstateShift(ShiftAct):
+    """The void was an error."""
+
+    TYPE = "reinstate-shift"
+
+    def decide(self, case: Case) -> Decision:
+        if refused := self.not_recorded(case):
+            return refused
+        void = shift_of(case, self.volunteer, self.shift).void
+        if not void:
+            return refuse(Rejection.NOT_VOID, "shift", self.shift)
+        if holder := _holder(case, void):
+            return refuse(Rejection.REPLACEMENT_STANDS, "volunteer", holder)
+        return [ShiftReinstated(**self.said(case))]
+
+
+def _holder(case: Case, void: ShiftVoided | None) -> str | None:
+    """Return the volunteer for whom a shift that moved away counts now; it may have moved on from there.
+
+    A shift never moves to a volunteer who has or had it, so this walk ends.
+    """
+    while void and void.replaced_by:
+        holder = void.replaced_by
+        void = shift_of(case, holder, void.shift).void
+        if not void:
+            return holder
+    return None
+
+
+class MoveShift(ShiftAct):
+    """The shift is another volunteer's: it is voided here and entered there, under the same id."""
+
+    TYPE = "move-shift"
+    to_volunteer: VolunteerNumber
+
+    def decide(self, case: Case) -> Decision:
+        for field in ("volunteer", "to_volunteer"):
+            if not case.knows("volunteer", getattr(self, field)):
+                return refuse(Rejection.UNKNOWN_VOLUNTEER, field, getattr(self, field))
+        if self.to_volunteer == self.volunteer:
+            return refuse(Rejection.SAME_VOLUNTEER, "to_volunteer", self.to_volunteer)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if not exists(case, self.volunteer, self.shift):
+            return refuse(Rejection.UNKNOWN_SHIFT, "shift", self.shift)
+        if exists(case, self.to_volunteer, self.shift):
+            return refuse(Rejection.SHIFT_EXISTS, "to_volunteer", self.to_volunteer)
+        shift = shift_of(case, self.volunteer, self.shift)
+        if shift.void:
+            return refuse(Rejection.ALREADY_VOID, "shift", self.shift)
+        if shift.check_in is None or shift.station is None:
+            return refuse(Rejection.NO_CHECK_IN, "shift", self.shift)
+        # Void here, attested there, with the instants and places in force.
+        events: list[Event] = [
+            ShiftVoided(**self.said(case), replaced_by=self.to_volunteer),
+            CheckedIn(
+                **case.said(shift.check_in),
+                volunteer=self.to_volunteer,
+                shift=self.shift,
+                station=shift.station,
+                project=shift.project,
+                evidence=self.reason,
+                replaces=self.volunteer,
+            ),
+        ]
+        if shift.check_out is not None:
+            events.append(
+                CheckedOut(
+                    **case.said(shift.check_out),
+                    volunteer=self.to_volunteer,
+                    shift=self.shift,
+                    station=shift.check_out_station or shift.station,
+                    evidence=self.reason,
+                )
+            )
+        return events

@@ -1,0 +1,96 @@
+"""Stations: opened and closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+from uuid import UUID
+
+from ledger.aggregates.base import Act, Aggregate, Event
+from ledger.aggregates.case import Case, Decision
+from ledger.aggregates.organisation import has_ended
+from ledger.names import OrganisationId, ReasonCode, StationId, stream
+from ledger.rejections import Rejection, refuse
+
+StationKind = Literal["city", "community", "special"]
+
+
+@dataclass(frozen=True, slots=True)
+class Station(Aggregate):
+    """A station: as it was last opened, and whether it is open."""
+
+    opened: StationOpened | None = None
+    is_open: bool = False
+
+    def after(self, event: Event) -> Station:
+        station = replace(self, version=self.version + 1)
+        match event:
+            case StationOpened():
+                return replace(station, opened=event, is_open=True)
+            case StationClosed():
+                return replace(station, is_open=False)
+            case _:
+                return station
+
+
+class StationEvent(Event):
+    AGGREGATE = Station
+    station: StationId
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("station", self.station)
+
+
+class StationOpened(StationEvent):
+    TOPIC = "station-opened.v1"
+    kind: StationKind
+    theme: ReasonCode | None = None
+    organisation: OrganisationId | None = None
+
+
+class StationClosed(StationEvent):
+    TOPIC = "station-closed.v1"
+    reason: ReasonCode
+
+
+class OpenStation(Act):
+    TYPE = "open-station"
+    station: StationId
+    kind: StationKind
+    theme: ReasonCode | None = None
+    organisation: OrganisationId | None = None
+
+    def decide(self, case: Case) -> Decision:
+        if self.organisation is not None and not case.knows("organisation", self.organisation):
+            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if self.organisation is not None and has_ended(case, self.organisation, case.day_of(self.occurred_at)):
+            return refuse(Rejection.ORGANISATION_ENDED, "organisation", self.organisation)
+        if case.stream(Station, "station", self.station).is_open:
+            return refuse(Rejection.ALREADY_OPEN, "station", self.station)
+        return [
+            StationOpened(
+                **case.said(self.occurred_at),
+                station=self.station,
+                kind=self.kind,
+                theme=self.theme,
+                organisation=self.organisation,
+            )
+        ]
+
+
+class CloseStation(Act):
+    TYPE = "close-station"
+    station: StationId
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("station", self.station):
+            return refuse(Rejection.UNKNOWN_STATION, "station", self.station)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if not case.stream(Station, "station", self.station).is_open:
+            return refuse(Rejection.ALREADY_CLOSED, "station", self.station)
+        return [StationClosed(**case.said(self.occurred_at), station=self.station, reason=self.reason)]

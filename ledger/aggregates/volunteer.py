@@ -1,0 +1,368 @@
+"""Volunteers: registered, withdrawn, merged (and that taken back), trained; members of organisations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from ledger.aggregates.base import Act, Aggregate, Event
+from ledger.aggregates.case import Case, Decision
+from ledger.aggregates.organisation import has_ended
+from ledger.names import Day, Minutes, OrganisationId, ReasonCode, VolunteerNumber, stream
+from ledger.rejections import Rejection, refuse
+
+TrainingTier = Literal["basic", "professional", "leader"]
+
+
+@dataclass(frozen=True, slots=True)
+class Volunteer(Aggregate):
+    """What stands of a volunteer number."""
+
+    registered: VolunteerRegistered | None = None
+    """The registration in force; none once the volunteer has withdrawn."""
+    withdrawn: VolunteerWithdrawn | None = None
+    merge: VolunteerMerged | None = None
+    """The merge in force, by which the number goes on as another."""
+    organisations: frozenset[str] = frozenset()
+    trainings: Counter[tuple[str, str, str, date]] = field(default_factory=Counter)
+    """How many records stand by tier, content, provider and date."""
+
+    def after(self, event: Event) -> Volunteer:
+        volunteer = replace(self, version=self.version + 1)
+        match event:
+            case VolunteerRegistered():
+                joined = self.organisations | ({event.organisation} if event.organisation else set())
+                return replace(volunteer, registered=event, withdrawn=None, organisations=joined)
+            case VolunteerWithdrawn():
+                return replace(volunteer, registered=None, withdrawn=event)
+            case VolunteerMerged():
+                return replace(volunteer, merge=event)
+            case VolunteerMergeUndone():
+                return replace(volunteer, merge=None)
+            case OrganisationJoined():
+                return replace(volunteer, organisations=self.organisations | {event.organisation})
+            case OrganisationLeft():
+                return replace(volunteer, organisations=self.organisations - {event.organisation})
+            case TrainingCompleted():
+                return replace(volunteer, trainings=self.trainings + Counter([event.record]))
+            case TrainingVoided():
+                return replace(volunteer, trainings=self.trainings - Counter([event.record]))
+            case _:
+                return volunteer
+
+
+class VolunteerEvent(Event):
+    AGGREGATE = Volunteer
+    volunteer: VolunteerNumber
+
+    @property
+    def stream_id(self) -> UUID:
+        return stream("volunteer", self.volunteer)
+
+
+class VolunteerRegistered(VolunteerEvent):
+    TOPIC = "volunteer-registered.v1"
+    registered_on: Day
+    organisation: OrganisationId | None = None
+
+
+class VolunteerWithdrawn(VolunteerEvent):
+    TOPIC = "volunteer-withdrawn.v1"
+    withdrawn_on: Day
+    reason: ReasonCode
+
+
+class VolunteerMerged(VolunteerEvent):
+    """Two numbers of one person: this one goes on as `into`."""
+
+    TOPIC = "volunteer-merged.v1"
+    into: VolunteerNumber
+    reason: ReasonCode
+
+
+class VolunteerMergeUndone(VolunteerEvent):
+    """The two were not one person after all: this number goes on as itself again, with whatever was merged into it."""
+
+    TOPIC = "volunteer-merge-undone.v1"
+    into: VolunteerNumber
+    reason: ReasonCode
+
+
+class TrainingCompleted(VolunteerEvent):
+    """A training record (Order 67, Art. 8): content, learning time, provider, date."""
+
+    TOPIC = "training-completed.v1"
+    tier: TrainingTier
+    content: ReasonCode
+    learning_minutes: Minutes
+    provider: OrganisationId
+    completed_on: Day
+
+    @property
+    def record(self) -> tuple[str, str, str, date]:
+        """What names a training record."""
+        return self.tier, self.content, self.provider, self.completed_on
+
+
+class TrainingVoided(VolunteerEvent):
+    """A training record entered in error, named by what it says; of several that say the same it takes back one."""
+
+    TOPIC = "training-voided.v1"
+    tier: TrainingTier
+    content: ReasonCode
+    provider: OrganisationId
+    completed_on: Day
+    reason: ReasonCode
+
+    @property
+    def record(self) -> tuple[str, str, str, date]:
+        """What names a training record."""
+        return self.tier, self.content, self.provider, self.completed_on
+
+
+class OrganisationJoined(VolunteerEvent):
+    TOPIC = "organisation-joined.v1"
+    organisation: OrganisationId
+    joined_on: Day
+
+
+class OrganisationLeft(VolunteerEvent):
+    TOPIC = "organisation-left.v1"
+    organisation: OrganisationId
+    left_on: Day
+
+
+def volunteer_of(case: Case, volunteer: str) -> Volunteer:
+    """Return a volunteer number as its events leave it."""
+    return case.stream(Volunteer, "volunteer", volunteer)
+
+
+def goes_on_as(case: Case, volunteer: str) -> str:
+    """Return the number that a volunteer's hours count under in the end: another, where it was merged.
+
+    Merges in force make no ring (`MergeVolunteer` refuses what would), so this walk ends.
+    """
+    while merge := volunteer_of(case, volunteer).merge:
+        volunteer = merge.into
+    return volunteer
+
+
+# --- registered, withdrawn, merged -----------------------------------------------------------------------------------
+
+
+class RegisterVolunteer(Act):
+    TYPE = "register-volunteer"
+    volunteer: VolunteerNumber
+    registered_on: Day
+    organisation: OrganisationId | None = None
+
+    def decide(self, case: Case) -> Decision:
+        if self.organisation is not None and not case.knows("organisation", self.organisation):
+            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if case.is_future_day(self.registered_on):
+            return refuse(Rejection.FUTURE, "registered_on", self.registered_on)
+        if volunteer_of(case, self.volunteer).registered:
+            return refuse(Rejection.ALREADY_REGISTERED, "volunteer", self.volunteer)
+        if self.organisation is not None and has_ended(case, self.organisation, self.registered_on):
+            return refuse(Rejection.ORGANISATION_ENDED, "organisation", self.organisation)
+        return [
+            VolunteerRegistered(
+                **case.said(self.occurred_at),
+                volunteer=self.volunteer,
+                registered_on=self.registered_on,
+                organisation=self.organisation,
+            )
+        ]
+
+
+class WithdrawVolunteer(Act):
+    TYPE = "withdraw-volunteer"
+    volunteer: VolunteerNumber
+    withdrawn_on: Day
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if case.is_future_day(self.withdrawn_on):
+            return refuse(Rejection.FUTURE, "withdrawn_on", self.withdrawn_on)
+        if volunteer_of(case, self.volunteer).withdrawn:
+            return refuse(Rejection.ALREADY_WITHDRAWN, "volunteer", self.volunteer)
+        return [
+            VolunteerWithdrawn(
+                **case.said(self.occurred_at),
+                volunteer=self.volunteer,
+                withdrawn_on=self.withdrawn_on,
+                reason=self.reason,
+            )
+        ]
+
+
+class MergeVolunteer(Act):
+    """Two numbers of one person: `volunteer` goes on as `into`."""
+
+    TYPE = "merge-volunteer"
+    volunteer: VolunteerNumber
+    into: VolunteerNumber
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        for name in ("volunteer", "into"):
+            if not case.knows("volunteer", getattr(self, name)):
+                return refuse(Rejection.UNKNOWN_VOLUNTEER, name, getattr(self, name))
+        if self.into == self.volunteer:
+            return refuse(Rejection.SAME_VOLUNTEER, "into", self.into)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        for name in ("volunteer", "into"):  # a number that goes on is never itself merged, so merges make no ring
+            if volunteer_of(case, getattr(self, name)).merge:
+                return refuse(Rejection.ALREADY_MERGED, name, getattr(self, name))
+        said = case.said(self.occurred_at)
+        return [VolunteerMerged(**said, volunteer=self.volunteer, into=self.into, reason=self.reason)]
+
+
+class UndoMerge(Act):
+    """Take back that `volunteer` goes on as `into`: this one step, not what else was merged into either."""
+
+    TYPE = "undo-merge"
+    volunteer: VolunteerNumber
+    into: VolunteerNumber
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        for name in ("volunteer", "into"):
+            if not case.knows("volunteer", getattr(self, name)):
+                return refuse(Rejection.UNKNOWN_VOLUNTEER, name, getattr(self, name))
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        merge = volunteer_of(case, self.volunteer).merge
+        if merge is None:
+            return refuse(Rejection.NOT_MERGED, "volunteer", self.volunteer)
+        if merge.into != self.into:
+            return refuse(Rejection.NOT_MERGED, "into", self.into)
+        said = case.said(self.occurred_at)
+        return [VolunteerMergeUndone(**said, volunteer=self.volunteer, into=self.into, reason=self.reason)]
+
+
+# --- trained ---------------------------------------------------------------------------------------------------------
+
+
+class RecordTraining(Act):
+    """A training record (Order 67, Art. 8). The provider may be an organisation the ledger does not know."""
+
+    TYPE = "record-training"
+    volunteer: VolunteerNumber
+    tier: TrainingTier
+    content: ReasonCode
+    learning_minutes: Minutes
+    provider: OrganisationId
+    completed_on: Day
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if case.is_future_day(self.completed_on):
+            return refuse(Rejection.FUTURE, "completed_on", self.completed_on)
+        return [
+            TrainingCompleted(
+                **case.said(self.occurred_at),
+                volunteer=self.volunteer,
+                tier=self.tier,
+                content=self.content,
+                learning_minutes=self.learning_minutes,
+                provider=self.provider,
+                completed_on=self.completed_on,
+            )
+        ]
+
+
+class VoidTraining(Act):
+    """The training record that says this was entered in error."""
+
+    TYPE = "void-training"
+    volunteer: VolunteerNumber
+    tier: TrainingTier
+    content: ReasonCode
+    provider: OrganisationId
+    completed_on: Day
+    reason: ReasonCode
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        voided = TrainingVoided(
+            **case.said(self.occurred_at),
+            volunteer=self.volunteer,
+            tier=self.tier,
+            content=self.content,
+            provider=self.provider,
+            completed_on=self.completed_on,
+            reason=self.reason,
+        )
+        if not volunteer_of(case, self.volunteer).trainings[voided.record]:
+            return refuse(Rejection.UNKNOWN_TRAINING, "content", self.content)
+        return [voided]
+
+
+# --- members of organisations ----------------------------------------------------------------------------------------
+
+
+class JoinOrganisation(Act):
+    TYPE = "join-organisation"
+    volunteer: VolunteerNumber
+    organisation: OrganisationId
+    joined_on: Day
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if not case.knows("organisation", self.organisation):
+            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if case.is_future_day(self.joined_on):
+            return refuse(Rejection.FUTURE, "joined_on", self.joined_on)
+        if self.organisation in volunteer_of(case, self.volunteer).organisations:
+            return refuse(Rejection.ALREADY_MEMBER, "organisation", self.organisation)
+        if has_ended(case, self.organisation, self.joined_on):
+            return refuse(Rejection.ORGANISATION_ENDED, "organisation", self.organisation)
+        said = case.said(self.occurred_at)
+        return [
+            OrganisationJoined(
+                **said, volunteer=self.volunteer, organisation=self.organisation, joined_on=self.joined_on
+            )
+        ]
+
+
+class LeaveOrganisation(Act):
+    TYPE = "leave-organisation"
+    volunteer: VolunteerNumber
+    organisation: OrganisationId
+    left_on: Day
+
+    def decide(self, case: Case) -> Decision:
+        if not case.knows("volunteer", self.volunteer):
+            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
+        if not case.knows("organisation", self.organisation):
+            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
+        if case.is_future(self.occurred_at):
+            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if case.is_future_day(self.left_on):
+            return refuse(Rejection.FUTURE, "left_on", self.left_on)
+        if self.organisation not in volunteer_of(case, self.volunteer).organisations:
+            return refuse(Rejection.NOT_A_MEMBER, "organisation", self.organisation)
+        said = case.said(self.occurred_at)
+        return [
+            OrganisationLeft(**said, volunteer=self.volunteer, organisation=self.organisation, left_on=self.left_on)
+        ]

@@ -1,0 +1,114 @@
+"""The ledger as users of the eventsourcing library know it.
+
+    application = ServiceHours(library_environment(url))
+    shift = application.repository.get(shift_stream("V0000001", shift_id))
+
+A stock `ProjectionRunner` follows it (docs/projections.md); its `recorder` is the one the intake appends through. There
+is no `save`: commands are given to `ledger.intake.intake.Intake`, which decides them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.application import Application
+from eventsourcing.persistence import Transcoder
+from eventsourcing.postgres import PostgresDatastore, PostgresFactory
+from eventsourcing.utils import Environment, EnvType
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import DictRow, dict_row, tuple_row
+
+from ledger.store.mapper import CompactJson, EventMapper
+from ledger.store.pool import Pool, patient_pool
+from ledger.store.recorder import SCHEMA, LedgerRecorder
+
+RESERVED_SIZE_MAX = 6
+"""One for the writer, one for what a decision reads meanwhile, two for the follower, the rest for keys."""
+
+_URL = "LEDGER_URL"
+"""Where the library's settings, which have no place for most parameters of a URL, keep the URL itself."""
+_PARTS = ("dbname", "host", "port", "user", "password")
+
+
+def library_environment(url: str) -> dict[str, str]:
+    """Return the environment with which the library's applications keep their events in the ledger at a libpq URL."""
+    parts = conninfo_to_dict(url)
+    return {
+        "PERSISTENCE_MODULE": "ledger.store.application:LedgerFactory",
+        "POSTGRES_SCHEMA": SCHEMA,
+        _URL: url,
+        **{f"POSTGRES_{name.upper()}": str(parts.get(name) or "") for name in _PARTS},
+    }
+
+
+class ServiceHours(Application[UUID]):
+    """The ledger of service hours."""
+
+    def construct_transcoder(self) -> Transcoder:
+        """Return what writes events as the ledger does."""
+        return CompactJson()
+
+    def construct_mapper(self) -> EventMapper:
+        """Return what leads from events to what is stored, and back."""
+        return EventMapper(self.construct_transcoder())
+
+    @property
+    def datastore(self) -> LedgerDatastore:
+        """The connections of the recorder."""
+        assert isinstance(self.factory, LedgerFactory)  # noqa: S101 - `library_environment` says so
+        return self.factory.datastore
+
+    @property
+    def ledger(self) -> LedgerRecorder:
+        """The recorder, with all that the ledger's has."""
+        assert isinstance(self.recorder, LedgerRecorder)  # noqa: S101 - the factory makes no other
+        return self.recorder
+
+
+class LedgerDatastore(PostgresDatastore):
+    """The library's datastore on a pool of ours, which keeps every parameter of the URL."""
+
+    pool: Pool  # type: ignore[assignment]
+
+    def __init__(self, url: str, name: str, size_max: int, schema: str = SCHEMA, **settings: Any) -> None:
+        super().__init__("", "", "", "", "", schema=schema, **settings)
+        self.pool = patient_pool(url, name, size_max)
+
+    @contextmanager
+    def get_connection(self) -> Iterator[Connection[DictRow]]:
+        """Yield a connection to the library's own methods, which want rows as dictionaries."""
+        with super().get_connection() as connection:
+            connection.row_factory = dict_row
+            try:
+                yield connection
+            finally:
+                connection.row_factory = tuple_row  # type: ignore[assignment]
+
+
+class LedgerFactory(PostgresFactory):
+    """Makes the library's applications use the log; every application shares the one log of its database."""
+
+    datastore: LedgerDatastore
+
+    def __init__(self, env: Environment | EnvType | None) -> None:
+        super().__init__(env)
+        made = self.datastore
+        parts: dict[str, Any] = {name: self.env.get(f"POSTGRES_{name.upper()}") or None for name in _PARTS}
+        self.datastore = LedgerDatastore(
+            self.env.get(_URL) or make_conninfo(**parts),
+            "reserved",
+            RESERVED_SIZE_MAX,
+            made.schema,
+            enable_db_functions=made.enable_db_functions,
+        )
+
+    def application_recorder(self) -> LedgerRecorder:
+        """Return the recorder of the log, its tables made."""
+        recorder = LedgerRecorder(self.datastore)
+        if self.env_create_table():
+            recorder.create_table()
+        return recorder

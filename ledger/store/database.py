@@ -1,0 +1,71 @@
+"""One ledger's database: its pools of connections, its tables, its log.
+
+There are two pools, so that readers, however many and slow, never keep waiting whoever takes commands, knows keys or
+follows the log: those have connections of their own. Nothing here decides or derives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from ledger.store.application import LedgerDatastore, ServiceHours, library_environment
+from ledger.store.pool import CONNECT_SECONDS_MAX, Pool, configure
+from ledger.store.recorder import LedgerRecorder
+from ledger.store.tables import create_tables
+
+POOL_SIZE_MAX = 10
+
+
+class Database:
+    """A ledger's database. Use it as a context manager, or close it."""
+
+    def __init__(self, url: str, application: ServiceHours, readers: LedgerDatastore) -> None:
+        self.url = url
+        self.application = application
+        self.recorder = application.ledger
+        """The log, for the writer and the follower."""
+        self.log = LedgerRecorder(readers)
+        """The log, for readers."""
+        self.pool: Pool = readers.pool
+        self.reserved: Pool = application.datastore.pool
+        """For the writer, the follower and keys; for nothing that a reader can ask for."""
+
+    @classmethod
+    def open(cls, url: str) -> Database:
+        """Open the database at a libpq URL; make the ledger's tables, or bring older ones up to this version.
+
+        Raises:
+            ledger.store.upgrading.NewerDatabaseError: a newer version of this program has used it.
+        """
+        with psycopg.connect(url) as connection:
+            configure(connection)
+            create_tables(connection)
+        application = ServiceHours({**library_environment(url), "CREATE_TABLE": "no"})
+        return cls(url, application, LedgerDatastore(url, "readers", POOL_SIZE_MAX))
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection[TupleRow]]:
+        """Open a connection outside the pools, for one large or long piece of work."""
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=CONNECT_SECONDS_MAX) as connection:
+            configure(connection)
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.pool.close()
+        self.application.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

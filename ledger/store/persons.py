@@ -1,0 +1,108 @@
+"""Personal data, apart from the log and erasable: the directory of persons, and free texts.
+
+An event names a volunteer by number and a text by a digest. The digest is keyed with a salt that is kept beside the
+text alone, so when the row is erased nobody can test a guess against the log (DOMAIN.md, "Personal data").
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from hashlib import blake2b
+from typing import NamedTuple
+
+from psycopg import Cursor
+from psycopg.rows import TupleRow, class_row
+
+from ledger.store.pool import Pool
+
+_REMEMBER = """
+INSERT INTO ledger.persons (volunteer, name, phone, email) VALUES (%s, %s, %s, %s)
+ON CONFLICT (volunteer) DO UPDATE SET (name, phone, email) = (excluded.name, excluded.phone, excluded.email)
+"""
+
+
+class Person(NamedTuple):
+    """What the federation knows of a volunteer beside the number."""
+
+    volunteer: str
+    name: str
+    phone: str | None = None
+    email: str | None = None
+
+
+class Text(NamedTuple):
+    """A free text, its salt, and whom it is about. Its digest is what the event holds."""
+
+    text: str
+    salt: bytes
+    volunteer: str | None
+
+    @property
+    def digest(self) -> str:
+        """The salted digest."""
+        return blake2b(self.text.encode(), key=self.salt, digest_size=32).hexdigest()
+
+
+def salted(text: str, volunteer: str | None) -> Text:
+    """Return a text with a salt of its own."""
+    return Text(text, secrets.token_bytes(32), volunteer)
+
+
+def keep_texts(cursor: Cursor[TupleRow], texts: list[Text]) -> None:
+    """Keep texts, in the transaction that records the events which hold their digests."""
+    if not texts:  # no round trip for nothing
+        return
+    cursor.executemany(
+        "INSERT INTO ledger.texts (digest, salt, text, volunteer) VALUES (%s, %s, %s, %s)",
+        [(text.digest, text.salt, text.text, text.volunteer) for text in texts],
+    )
+
+
+class Persons:
+    """The directory of persons of one ledger, and its texts."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def remember(self, person: Person) -> None:
+        """Keep what is known of a volunteer; what was known before is replaced."""
+        with self._pool.connection() as connection:
+            connection.execute(_REMEMBER, person)
+
+    def remember_all(self, persons: Collection[Person]) -> None:
+        """Remember many, all or none."""
+        with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+            cursor.executemany(_REMEMBER, persons)
+
+    def forget(self, volunteers: Collection[str]) -> None:
+        """Take persons out of the directory again, whose registration came to nothing."""
+        with self._pool.connection() as connection:
+            connection.execute("DELETE FROM ledger.persons WHERE volunteer = ANY(%s)", (list(volunteers),))
+
+    def find(self, volunteer: str) -> Person | None:
+        """Return what is known of a volunteer."""
+        with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Person)) as cursor:
+            query = "SELECT volunteer, name, phone, email FROM ledger.persons WHERE volunteer = %s"
+            return cursor.execute(query, (volunteer,)).fetchone()
+
+    def text(self, digest: str) -> str | None:
+        """Return the text an event's note stands for; nothing when it was erased."""
+        with self._pool.connection() as connection:
+            row = connection.execute("SELECT text FROM ledger.texts WHERE digest = %s", (digest,)).fetchone()
+        return row[0] if row else None
+
+    def texts(self, digests: Collection[str]) -> dict[str, str]:
+        """Return the texts that notes stand for, by their digests; those that were erased are not among them."""
+        if not digests:
+            return {}
+        with self._pool.connection() as connection:
+            query = "SELECT digest, text FROM ledger.texts WHERE digest = ANY(%s)"
+            return dict(connection.execute(query, (list(digests),)).fetchall())
+
+    def erase(self, volunteer: str) -> int:
+        """Erase a person and the texts about them, with their salts; return how many rows that were."""
+        with self._pool.connection() as connection, connection.transaction():
+            persons = connection.execute("DELETE FROM ledger.persons WHERE volunteer = %s", (volunteer,))
+            texts = connection.execute("DELETE FROM ledger.texts WHERE volunteer = %s", (volunteer,))
+            return persons.rowcount + texts.rowcount

@@ -1,0 +1,81 @@
+"""Pieces of text in arrays of bytes, read by compiled loops.
+
+A reader takes where it is to read and returns where the text goes on, or -1 if the piece does not stand there; -1 stays
+-1, so that readers can be called one after the other and asked once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from projections.compiled import inlined
+from projections.schema import Bytes
+
+QUOTE, BACKSLASH, DASH, LINE_FEED = 34, 92, 45, 10
+NUMBER_MAX = (1 << 32) - 1
+DIGITS_MAX = 10
+
+
+def literal(text: str) -> Bytes:
+    """Return a text as compiled loops know it."""
+    return np.frombuffer(text.encode(), np.uint8).copy()
+
+
+@inlined
+def after(text: Bytes, at: int, piece: Bytes) -> int:
+    """Return where the text goes on behind a piece."""
+    if at < 0 or at + len(piece) > len(text):
+        return -1
+    for offset in range(len(piece)):
+        if text[at + offset] != piece[offset]:
+            return -1
+    return at + len(piece)
+
+
+@inlined
+def closing(text: Bytes, at: int) -> int:
+    """Return where the string that goes on at a place is closed, -1 if it holds anything but plain characters."""
+    if at < 0:
+        return -1
+    while at < len(text):
+        character = text[at]
+        if character == QUOTE:
+            return at
+        if character == BACKSLASH or character < 32:
+            return -1
+        at += 1
+    return -1
+
+
+@inlined
+def number(text: Bytes, at: int) -> tuple[int, int]:
+    """Return a number of 32 bits and where the text goes on."""
+    value = digits = 0
+    while 0 <= at < len(text) and 48 <= text[at] < 58 and digits < DIGITS_MAX:
+        value = 10 * value + text[at] - 48
+        at += 1
+        digits += 1
+    return (value, at) if digits and value <= NUMBER_MAX else (0, -1)
+
+
+@inlined
+def half_uuid(text: Bytes, at: int, dashes: tuple[int, int]) -> tuple[np.uint64, int]:
+    """Return half a UUID, sixteen digits with two dashes before given ones, and where the text goes on."""
+    half = np.uint64(0)
+    if at < 0 or at + 18 > len(text):
+        return half, -1
+    for digit in range(16):
+        if digit in dashes:
+            if text[at] != DASH:
+                return half, -1
+            at += 1
+        character = text[at]
+        if 48 <= character < 58:
+            value = character - 48
+        elif 97 <= character < 103:
+            value = character - 87
+        else:
+            return half, -1
+        half = (half << np.uint64(4)) | np.uint64(value)
+        at += 1
+    return half, at
