@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import fault, problem, response
@@ -18,14 +17,12 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["type"] != "http":
+        # A stream is read line by line, and never kept.
+        if scope["type"] != "http" or is_stream(scope):
             await self._app(scope, receive, send)
             return
-        if is_stream(scope):
-            await self._app(scope, receive, send)  # read line by line, and never kept
-            return
-        told = Headers(scope=scope).get("content-length", "0")
-        if told.isdecimal() and int(told) > BODY_BYTES_MAX:
+        length = _header(scope, b"content-length")
+        if length.isdigit() and int(length) > BODY_BYTES_MAX:
             await response(fault("too-large", _DETAIL))(scope, receive, send)
             return
         received = 0
@@ -43,8 +40,14 @@ class BodyLimit:
 
 def is_stream(scope: Scope) -> bool:
     """Whether a request is a stream of events."""
-    media_type = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
-    return bool(scope["path"] == "/v1/events" and media_type == "application/x-ndjson")
+    if scope["path"] != "/v1/events":
+        return False
+    return _header(scope, b"content-type").partition(b";")[0].strip().lower() == b"application/x-ndjson"
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    value: bytes = next((value for key, value in scope["headers"] if key == name), b"")
+    return value
 
 
 _DETAIL = f"the body is larger than {BODY_BYTES_MAX >> 20} MiB; send fewer events at a time"

@@ -37,7 +37,6 @@ from ledger.names import (
     KeyNumber,
     Source,
     VolunteerNumber,
-    command_name,
 )
 
 if TYPE_CHECKING:
@@ -217,7 +216,7 @@ class Order(NamedTuple):
     @property
     def name(self) -> str:
         """The name of the command, unique for ever: source and id."""
-        return command_name(self.source, self.id)
+        return f"{self.source}#{self.id}"
 
 
 class _Envelope(BaseModel):

@@ -105,6 +105,6 @@ class Case(NamedTuple):
             "command": order.name,
             "imported": order.imported,
             "key": order.key,
-            "approved_by": self.approval.by if self.approval else None,
+            "approved_by": None if self.approval is None else self.approval.by,
             "by_volunteer": order.by_volunteer,
         }

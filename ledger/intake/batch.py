@@ -59,7 +59,7 @@ class Batch:
         self._memory = memory
         self._careful = careful
         self._head, last_recorded_at = read_head(append.log)
-        self._position = self._head
+        self._position = int(self._head)
         self._clock = clock()
         self._now = max(self._clock, last_recorded_at)  # recorded_at never goes back, even when the clock does
         self._streams = BatchStreams(append.log, memory, careful=careful)
@@ -81,7 +81,8 @@ class Batch:
             self._streams.log = self._log
             for start in range(0, len(self._items), CHUNK_ORDERS):
                 rows: list[bytes] = []
-                answers += [self._answer(one, rows) for one in self._items[start : start + CHUNK_ORDERS]]
+                chunk = self._items[start : start + CHUNK_ORDERS]
+                answers += [self._answer_again(one) or self._decide(one, rows) for one in chunk]
                 write(b"".join(rows))
         if self._refused and not self._careful and self._append.log.answered(self._refused):
             raise ForgottenError  # no unique index would object: nothing is written under these names
@@ -90,7 +91,7 @@ class Batch:
             rows = [command_row(name, one.content, one.position) for name, one in sorted(self._new_names.items())]
             self._append.commands(b"".join(rows))
             self._append.texts(self._texts)
-            self._append.notify(self._position)
+            self._append.notify(Position(self._position))
         return answers
 
     def remember(self) -> None:
@@ -106,32 +107,37 @@ class Batch:
             self.repeats = bool(self._answered)
         self._streams.read_for([one for one in self._items if one.name not in self._answered])
 
-    def _answer(self, one: Prepared, rows: list[bytes]) -> Answer:
-        """Decide an order, or answer it as the first time; add the rows of its events."""
-        name = one.name
-        before = self._answered.get(name) or (None if self._careful else self._memory.names.get(name))
-        if before is not None:
-            if before.content != one.content:
-                return refuse(Rejection.NAME_TAKEN, "id", one.order.name)
-            return Accepted(Position(before.position), True, before.shift)  # noqa: FBT003 - by position
-        text = one.text
+    def _answer_again(self, one: Prepared) -> Answer | None:
+        """Answer an order whose name was answered before."""
+        before = self._answered.get(one.name)
+        if before is None:
+            before = None if self._careful else self._memory.names.get(one.name)
+            if before is None:
+                return None
+        if before.content != one.content:
+            return refuse(Rejection.NAME_TAKEN, "id", one.order.name)
+        return Accepted(Position(before.position), True, before.shift)  # noqa: FBT003 - by position
+
+    def _decide(self, one: Prepared, rows: list[bytes]) -> Answer:
+        """Decide an order, and add the rows of its events."""
+        order, text = one.order, one.text
         note = text.digest if text else None
-        decision = decide(Case(one.order, self._streams, self._now, note, self._clock, self._head))
+        decision = decide(Case(order, self._streams, self._now, note, self._clock, self._head))
         if isinstance(decision, Refused):
-            self._refused.append(name)
+            self._refused.append(one.name)
             return decision
         if text:  # it is erased with whom it is about, whom a decision about a request has found out
             about = (getattr(event, "volunteer", None) for event in decision)
             self._texts.append(text._replace(volunteer=text.volunteer or next(filter(None, about), None)))
-        position = int(self._position)
+        position = self._position
         for event in decision:
             topic, state = encode(event)
             stream, version = self._streams.append(event, topic, state, one.shift)
             position += 1
             rows.append(event_row(stream, version, topic, state, position))
-        self._position = Position(position)
+        self._position = position
         shift = _shift_of(decision[-1])
-        self._answered[name] = self._new_names[name] = Answered(one.content, position, shift)
+        self._answered[one.name] = self._new_names[one.name] = Answered(one.content, position, shift)
         return Accepted(Position(position), False, shift)  # noqa: FBT003 - by position
 
     def not_alone(self, answers: Sequence[Answer]) -> list[Answer]:

@@ -61,27 +61,30 @@ def prepare_all(orders: Iterable[Order]) -> list[Prepared]:
 def prepare(order: Order) -> Prepared:
     """Prepare an order."""
     command, name = order.command, order.name
-    digests = name_digest(name), content_digest(command)
+    digest, content = name_digest(name), content_digest(command)
     match command:
         case CheckIn():
             shift = command.shift or shift_id_for(command.occurred_at, name)
-            return Prepared(order, *digests, _places(command), shift_stream_key(command.volunteer, shift), begins=True)
-        case CheckOut() if command.shift:
-            return Prepared(order, *digests, _places(command), shift_stream_key(command.volunteer, command.shift))
+            key = shift_stream_key(command.volunteer, shift)
+            return Prepared(order, digest, content, _places(command), key, True)  # noqa: FBT003 - by position
         case CheckOut():
+            if command.shift:
+                key = shift_stream_key(command.volunteer, command.shift)
+                return Prepared(order, digest, content, _places(command), key)
             ranges = shift_stream_ranges(command.volunteer, *open_shift_days(command.occurred_at))
-            return Prepared(order, *digests, _places(command), ranges=ranges)
+            return Prepared(order, digest, content, _places(command), ranges=ranges)
         case AttestShift():
             shift = command.shift or shift_id_for(command.check_in, name)
             known, key = (*_places(command), *_actor(order)), shift_stream_key(command.volunteer, shift)
-            return Prepared(order, *digests, known, key, histories=(TIMELINE,), text=_text(command))
+            return Prepared(order, digest, content, known, key, histories=(TIMELINE,), text=_text(command))
         case _:
-            return Prepared(order, *digests, _actor(order), histories=_histories(command), text=_text(command))
+            histories = _histories(command)
+            return Prepared(order, digest, content, _actor(order), histories=histories, text=_text(command))
 
 
 def name_digest(name: str) -> bytes:
     """Return the digest of a command's name, as ledger.commands has it."""
-    return _digest(name.encode())
+    return blake2b(name.encode(), digest_size=16).digest()
 
 
 def content_digest(command: Command) -> bytes:
@@ -91,17 +94,13 @@ def content_digest(command: Command) -> bytes:
     it is erasable, and a digest without a salt would outlive it.
     """
     begins, exclude = _CONTENT[command.TYPE]
-    return _digest(begins + compact_json(command, exclude))
+    return blake2b(begins + compact_json(command, exclude), digest_size=16).digest()
 
 
 _CONTENT = {
     name: (name.encode() + b" ", {"text"} if issubclass(command, Noted) else None) for name, command in COMMANDS.items()
 }
 """By type of command, what its content begins with and what is left out of it."""
-
-
-def _digest(content: bytes) -> bytes:
-    return blake2b(content, digest_size=16).digest()
 
 
 def _places(scan: CheckIn | CheckOut | AttestShift) -> tuple[Name, ...]:
