@@ -19,7 +19,7 @@ import typer
 
 from api.cli_groups import archive, generations, keys, rules, signatures
 from api.cli_honors_app import app as honors
-from api.cli_options import First, Json, KnownAt, Last, RulesUsed, ValidAt, data_of
+from api.cli_options import AxesTexts, First, Json, KnownAt, Last, ValidAt, data_of, with_axes
 from api.cli_organisation import organisation
 from api.interrupts import remember_interrupts
 from api.logs import LogFormat, LogLevel, LogSettings
@@ -195,6 +195,7 @@ def publish(
 
 
 @app.command()
+@with_axes
 def replay(
     context: typer.Context,
     *,
@@ -206,19 +207,17 @@ def replay(
         Path | None, typer.Option(help="Replay this archive, a copy for example; no database is needed.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the replay that is in the folder.")] = False,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """Replay the whole history under any axes, to Parquet or to a new generation."""
     from api.cli_replay import replay_history
 
-    texts = (valid_at, known_at, rules)
-    replay_history(data_of(context), to, archive, texts, overwrite=overwrite, generation=generation, as_json=json)
+    replay_history(data_of(context), to, archive, axes, overwrite=overwrite, generation=generation, as_json=json)
 
 
 @app.command()
+@with_axes
 def volunteer(
     context: typer.Context,
     number: Annotated[str, typer.Argument(help="The volunteer number.")],
@@ -226,34 +225,31 @@ def volunteer(
     shifts: Annotated[bool, typer.Option("--shifts", help="Each shift with its trace, instead.")] = False,
     first: First = None,
     last: Last = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """A volunteer's hours and honours."""
     from api.cli_read import volunteer
 
     period = (first, last) if shifts else None
-    volunteer(data_of(context), number, period, (valid_at, known_at, rules), as_json=json)
+    volunteer(data_of(context), number, period, axes, as_json=json)
 
 
 @app.command()
+@with_axes
 def history(
     context: typer.Context,
     number: Annotated[str, typer.Argument(help="The volunteer number.")],
     *,
     after: After = 0,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Acts at most.")] = 50,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """All that was done to a volunteer's record: who, when and why, before and after."""
     from api.cli_cases import history
 
-    history(data_of(context), number, (after, limit), (valid_at, known_at, rules), as_json=json)
+    history(data_of(context), number, (after, limit), axes, as_json=json)
 
 
 @app.command()
@@ -295,6 +291,7 @@ def requests(
 
 
 @app.command()
+@with_axes
 def explain(
     context: typer.Context,
     number: Annotated[str, typer.Argument(help="The volunteer number.")],
@@ -302,54 +299,51 @@ def explain(
     day: Annotated[str | None, typer.Option(help="The day to explain; without it, the days in brief.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Days in brief at most.")] = 30,
     before: Annotated[str | None, typer.Option(help="Days in brief before this one.")] = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """Every minute of a volunteer's day: which rule took or gave it, and the events behind it."""
     from api.cli_explain import explain
 
-    explain(data_of(context), number, day, limit, before, (valid_at, known_at, rules), as_json=json)
+    explain(data_of(context), number, day, limit, before, axes, as_json=json)
 
 
 @app.command()
+@with_axes
 def station(
     context: typer.Context,
     station: Annotated[str, typer.Argument(help="The station's id.")],
     *,
     first: First = None,
     last: Last = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """What went on at a station, day by day; by default in the last thirty days of its service."""
     from api.cli_read import station as show
 
-    show(data_of(context), station, (first, last), (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), station, (first, last), axes, as_json=json)
 
 
 @app.command()
+@with_axes
 def standings(
     context: typer.Context,
     honor: Annotated[str, typer.Argument(help="The honour's id.")],
     *,
     limit: Annotated[int, typer.Option(min=1, max=100_000)] = 20,
     after: Annotated[str | None, typer.Option(help="Continue behind this: DATE/VOLUNTEER.")] = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """Who has reached an honour."""
     from api.cli_read import standings
 
-    standings(data_of(context), honor, limit, after, (valid_at, known_at, rules), as_json=json)
+    standings(data_of(context), honor, limit, after, axes, as_json=json)
 
 
 @app.command()
+@with_axes
 def ranking(
     context: typer.Context,
     ranking: Annotated[str, typer.Argument(help="The ranking's id.")],
@@ -357,35 +351,33 @@ def ranking(
     year: Annotated[int | None, typer.Option(min=2000, max=2100, help="By default the latest.")] = None,
     place: Annotated[int, typer.Option(min=1, help="The rank to begin with.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, max=100_000, help="By default as many as places.")] = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """The first of a year: volunteers or projects, by rank."""
     from api.cli_rankings import ranking as show
 
-    show(data_of(context), ranking, year, (place, limit), (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), ranking, year, (place, limit), axes, as_json=json)
 
 
 @app.command()
+@with_axes
 def project(
     context: typer.Context,
     project: Annotated[str, typer.Argument(help="The project's id.")],
     *,
     year: Annotated[int | None, typer.Option(min=2000, max=2100, help="The months of this year.")] = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """What went on at a project, by year or by month."""
     from api.cli_rankings import project as show
 
-    show(data_of(context), project, year, (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), project, year, axes, as_json=json)
 
 
 @app.command()
+@with_axes
 def served(
     context: typer.Context,
     *,
@@ -396,32 +388,29 @@ def served(
     last: Last = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Days at most.")] = 20,
     after: Annotated[str | None, typer.Option(help="Go on behind this mark.")] = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """People served (people helped, not volunteers), by station, project and day; by default of thirty days."""
     from api.cli_served import served as show
 
     whose = (station, project, organisation)
-    show(data_of(context), whose, (first, last), (limit, after), (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), whose, (first, last), (limit, after), axes, as_json=json)
 
 
 @app.command()
+@with_axes
 def overview(
     context: typer.Context,
     number: Annotated[str, typer.Argument(help="The volunteer number.")],
     *,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """A volunteer's own view: hours, the way to the next honours, what is pending, memberships, trainings."""
     from api.cli_overview import overview as show
 
-    show(data_of(context), number, (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), number, axes, as_json=json)
 
 
 @app.command()
@@ -453,6 +442,7 @@ def log(
 
 
 @app.command()
+@with_axes
 def anomalies(
     context: typer.Context,
     *,
@@ -464,19 +454,18 @@ def anomalies(
     last: Last = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Findings at most.")] = 20,
     after: Annotated[str | None, typer.Option(help="Continue behind this: DAY/KIND/ANOMALY.")] = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """Odd records for auditors, the latest first: each with its reason and what is behind it."""
     from api.cli_audits import anomalies as show
 
-    about, axes = (station, volunteer, actor), (valid_at, known_at, rules)
+    about = station, volunteer, actor
     show(data_of(context), kind, about, (first, last), (limit, after), axes, as_json=json)
 
 
 @app.command("spot-check")
+@with_axes
 def spot_check(
     context: typer.Context,
     *,
@@ -488,33 +477,30 @@ def spot_check(
     first: First = None,
     last: Last = None,
     output: Annotated[Path | None, typer.Option(help="Write a table for field work: FILE.csv.")] = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """A random sample of shifts to be checked in the field, which anybody can draw again."""
     from api.cli_audits import spot_check as draw
 
-    asked, axes = (seed, size, station, grade, strata), (valid_at, known_at, rules)
+    asked = seed, size, station, grade, strata
     draw(data_of(context), asked, (first, last), output, axes, as_json=json)
 
 
 @export.command("credits")
+@with_axes
 def export_credits(
     context: typer.Context,
     *,
     output: Annotated[Path, typer.Option(help="The file to write.")],
     format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",  # noqa: A002 - the option's name
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """Every piece of every shift, with where its minutes went: one line per shift and local day."""
     from api.cli_data import export_credits
 
-    export_credits(data_of(context), output, format, (valid_at, known_at, rules), as_json=json)
+    export_credits(data_of(context), output, format, axes, as_json=json)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli_options import Json, KnownAt, RulesUsed, ValidAt, data_of
+from api.cli_options import AxesTexts, Json, KnownAt, ValidAt, data_of, with_axes
 
 app = typer.Typer(help="Announce, object, settle, award and revoke honours; reports about them.", no_args_is_help=True)
 
@@ -118,6 +118,7 @@ def revoke(context: typer.Context, award: Award, *, reason: Reason, by: By = KEE
 
 
 @app.command("list")
+@with_axes
 def list_(
     context: typer.Context,
     *,
@@ -129,16 +130,13 @@ def list_(
     ] = None,
     limit: Limit = 100,
     after: After = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """List awards, and how far each is."""
     from api.cli_honors import show_awards
 
-    texts = (valid_at, known_at, rules)
-    show_awards(data_of(context), (honor, year, recipient, state), (limit, after), texts, as_json=json)
+    show_awards(data_of(context), (honor, year, recipient, state), (limit, after), axes, as_json=json)
 
 
 @app.command()
@@ -176,6 +174,7 @@ def notices(
 
 
 @app.command()
+@with_axes
 def eligible(
     context: typer.Context,
     honor: Honor,
@@ -183,18 +182,17 @@ def eligible(
     year: Year = None,
     limit: Limit = 100,
     after: After = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """Show who has reached an honour and was not awarded it."""
     from api.cli_honors import show_eligible
 
-    show_eligible(data_of(context), honor, year, (limit, after), (valid_at, known_at, rules), as_json=json)
+    show_eligible(data_of(context), honor, year, (limit, after), axes, as_json=json)
 
 
 @app.command()
+@with_axes
 def undercut(
     context: typer.Context,
     *,
@@ -203,13 +201,10 @@ def undercut(
     recipient: For = None,
     limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
     after: After = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """Show awards that a later correction or rule has undercut, and why."""
     from api.cli_honors import show_undercut
 
-    texts = (valid_at, known_at, rules)
-    show_undercut(data_of(context), (honor, year, recipient, None), (limit, after), texts, as_json=json)
+    show_undercut(data_of(context), (honor, year, recipient, None), (limit, after), axes, as_json=json)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +19,31 @@ RulesUsed = Annotated[
 First = Annotated[str | None, typer.Option("--from", help="The first day.")]
 Last = Annotated[str | None, typer.Option("--to", help="The last day.")]
 Year = Annotated[int | None, typer.Option(min=2000, max=2100, help="Only this year, by month.")]
+
+
+AxesTexts = tuple[str | None, str | None, str | None]
+"""What was given for `--valid-at`, `--known-at` and `--rules`."""
+
+
+def with_axes(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of the three axes, which it takes together as `axes`."""
+
+    @wraps(command)
+    def taking(
+        *arguments: Any, valid_at: str | None = None, known_at: str | None = None, rules: str | None = None, **more: Any
+    ) -> Any:
+        return command(*arguments, axes=(valid_at, known_at, rules), **more)
+
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in (("valid_at", ValidAt), ("known_at", KnownAt), ("rules", RulesUsed))
+    ]
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        parameters += options if parameter.name == "axes" else [parameter]
+    taking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    taking.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return taking
 
 
 def data_of(context: typer.Context) -> Path:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli_options import Json, KnownAt, RulesUsed, ValidAt, Year, data_of
+from api.cli_options import AxesTexts, Json, Year, data_of, with_axes
 
 organisation = typer.Typer(
     help="The organisation tree: what belongs where, and what is done there.", no_args_is_help=True
@@ -18,37 +18,36 @@ Name = Annotated[str, typer.Argument(help="The organisation's id.")]
 
 
 @organisation.command("list")
+@with_axes
 def all_of_them(
     context: typer.Context,
     *,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """The tree, on `--valid-at` or today."""
     from api.cli_tree import tree
 
-    tree(data_of(context), (valid_at, known_at, rules), as_json=json)
+    tree(data_of(context), axes, as_json=json)
 
 
 @organisation.command()
+@with_axes
 def show(
     context: typer.Context,
     name: Name,
     *,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """One organisation: its place, what belongs to it, and its history."""
     from api.cli_tree import show
 
-    show(data_of(context), name, (valid_at, known_at, rules), as_json=json)
+    show(data_of(context), name, axes, as_json=json)
 
 
 @organisation.command()
+@with_axes
 def activity(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="The organisation's id; without it, the whole district.")] = None,
@@ -57,18 +56,17 @@ def activity(
     projects: Annotated[
         bool, typer.Option("--projects", help="What is done in the projects it leads, wherever that is, instead.")
     ] = False,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """What is done in an organisation and in each part of it, by year or by month."""
     from api.cli_tree import activity
 
-    activity(data_of(context), name, year, (valid_at, known_at, rules), by_projects=projects, as_json=json)
+    activity(data_of(context), name, year, axes, by_projects=projects, as_json=json)
 
 
 @organisation.command()
+@with_axes
 def members(
     context: typer.Context,
     name: Name,
@@ -76,12 +74,10 @@ def members(
     year: Year = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Volunteers at most.")] = 20,
     after: Annotated[str | None, typer.Option(help="Go on behind this volunteer number.")] = None,
-    valid_at: ValidAt = None,
-    known_at: KnownAt = None,
-    rules: RulesUsed = None,
+    axes: AxesTexts,
     json: Json = False,
 ) -> None:
     """What its members did on the days of their membership, by year or by month."""
     from api.cli_tree import members
 
-    members(data_of(context), name, year, (limit, after), (valid_at, known_at, rules), as_json=json)
+    members(data_of(context), name, year, (limit, after), axes, as_json=json)

@@ -102,7 +102,8 @@ def _chunks(
             yield chunk
             if not line.endswith(b"\n"):
                 raise _BrokenLineError(f"is cut off in line {number}")
-            raise _BrokenLineError(f"line {number} is not JSON: {order.detail}")
+            why = order.detail.partition(" is not JSON: ")[2].partition(";")[0]
+            raise _BrokenLineError(f"line {number} is not JSON: {why}")
         chunk.append((number, order))
         if len(chunk) == CHUNK_LINES:
             yield chunk
