@@ -12,8 +12,8 @@ from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel
-from pydantic_core import from_json
 
+from api.cloud_events import name_of
 from api.problems import Fault, fault_of_refusal
 from ledger.aggregates import Order
 from ledger.intake.answers import Accepted, Answer
@@ -115,7 +115,7 @@ def element_answers(
     told: list[_Accepted | _Refused] = []
     for element, one in zip(elements, read, strict=True):
         if isinstance(one, Fault):
-            told.append(_refused(*_name_of(element), one))
+            told.append(_refused(*name_of(element), one))
             continue
         answer = next(following)
         if isinstance(answer, Accepted):
@@ -137,17 +137,6 @@ def _refused(source: str | None, name: str | None, fault: Fault) -> _Refused:
         fault.retry,
         fault.candidates,
     )
-
-
-def _name_of(element: bytes | msgspec.Raw) -> tuple[str | None, str | None]:
-    """Return the source and the id of an event that cannot be read, as far as it has any."""
-    try:
-        content = from_json(bytes(element))
-    except ValueError:
-        return None, None
-    named = content if isinstance(content, dict) else {}
-    source, name = (value if isinstance(value := named.get(key), str) else None for key in ("source", "id"))
-    return source, name
 
 
 def batch_answer(

@@ -81,8 +81,18 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw = msgspec.Raw()
 
 
+class _Named(msgspec.Struct):
+    """What an event is called, whatever else it says."""
+
+    source: Any = None
+    id: Any = None
+
+
 _envelopes = msgspec.json.Decoder(Envelope)
 _arrays = msgspec.json.Decoder(list[msgspec.Raw])
+_any_json = msgspec.json.Decoder(msgspec.Raw)
+_names = msgspec.json.Decoder(_Named)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Giver(NamedTuple):
@@ -109,25 +119,53 @@ def elements_of(body: bytes) -> list[msgspec.Raw]:
     Raises:
         ValueError: the body is no JSON array; the message says what it is.
     """
-    return _arrays.decode(body.removeprefix(BYTE_ORDER_MARK))
+    body = body.removeprefix(BYTE_ORDER_MARK)
+    try:
+        return _arrays.decode(body)
+    except msgspec.ValidationError:
+        _any_json.decode(body)  # what is no JSON at all is told as that
+        raise
+
+
+def _text(body: bytes | msgspec.Raw) -> str:
+    """Return JSON as text: what msgspec skips in bytes, it does not hold to be UTF-8."""
+    return str(body, "utf-8").removeprefix("\ufeff")
+
+
+def name_of(body: bytes | msgspec.Raw) -> tuple[str | None, str | None]:
+    """Return the source and the id of an event, also of one that is not right, as far as it has any."""
+    try:
+        named = _names.decode(_text(body))
+    except _UNREADABLE:
+        return None, None
+    source, name = (value if isinstance(value, str) else None for value in (named.source, named.id))
+    return source, name
 
 
 def read_event(body: bytes | msgspec.Raw, giver: Giver) -> Order | Fault:
     """Read an event as an order of somebody, or say what is wrong with it."""
     try:
-        envelope = _envelopes.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return _fault_of_envelope(error)
+        text = _text(body)
+        envelope = _envelopes.decode(text)
+    except msgspec.ValidationError as error:
+        return _fault_of_json(text) or _fault_of_envelope(error)
+    except _UNREADABLE as error:
+        return _malformed(error)
     return _order(envelope, bytes(envelope.data), giver)
 
 
 def read_binary(attributes: Mapping[str, Any], data: bytes, giver: Giver) -> Order | Fault:
     """Read an event whose attributes came apart from its data."""
     try:
-        envelope = msgspec.convert(attributes, Envelope)
-    except msgspec.MsgspecError as error:
+        whole = {**attributes, "data": _any_json.decode(_text(data))}
+        if "data_base64" in whole:
+            whole["data_base64"] = whole["data"]  # whatever it is, it is not taken
+        envelope = msgspec.convert(whole, Envelope)
+    except msgspec.ValidationError as error:
         return _fault_of_envelope(error)
-    return _order(envelope, data, giver)
+    except _UNREADABLE as error:
+        return _malformed(error)
+    return _order(envelope, bytes(envelope.data), giver)
 
 
 def _order(envelope: Envelope, data: bytes, giver: Giver) -> Order | Fault:
@@ -163,19 +201,25 @@ def _with_instant(data: bytes, time: str) -> object:
 
 _PATH = re.compile(r" - at `\$\.(\w+)`$")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
+_FORMS = {"id": COMMAND_ID_FORM, "source": SOURCE_FORM}
 _SENTENCES = {
-    ("id", "matching"): f"does not have the form {COMMAND_ID_FORM}; correct it",
-    ("source", "matching"): f"does not have the form {SOURCE_FORM}; correct it",
-    ("specversion", "enum"): "should be '1.0'",
-    ("datacontenttype", "enum"): "should be 'application/json'",
+    "specversion": "should be '1.0'",
+    "datacontenttype": "should be 'application/json'",
+    "imported": "should be a valid boolean",
 }
-_KINDS = {"str": "should be a valid string", "bool": "should be a valid boolean"}
 
 
-def _fault_of_envelope(error: Exception) -> Fault:
-    """Return what msgspec found wrong with an envelope, in one sentence that names the attribute."""
-    if not isinstance(error, msgspec.ValidationError):
+def _fault_of_json(text: str) -> Fault | None:
+    """Say where a text is not JSON, if so: an attribute may be found wrong before the reading came so far."""
+    try:
+        _any_json.decode(text)
+    except _UNREADABLE as error:
         return _malformed(error)
+    return None
+
+
+def _fault_of_envelope(error: msgspec.ValidationError) -> Fault:
+    """Return what msgspec found wrong with an envelope, in one sentence that names the attribute."""
     message = str(error)
     if missing := _MISSING.match(message):
         return fault("invalid", f"{missing[1]} is missing; add it", field=missing[1], remedy="add it")
@@ -183,8 +227,10 @@ def _fault_of_envelope(error: Exception) -> Fault:
     if place is None:
         return fault("invalid", "the event is not a JSON object; send a CloudEvent")
     field = place[1]
-    sentence = next((said for (name, word), said in _SENTENCES.items() if name == field and word in message), None)
-    sentence = sentence or next((said for kind, said in _KINDS.items() if f"`{kind}" in message), message)
+    if field in _FORMS and "matching" in message:
+        sentence = f"does not have the form {_FORMS[field]}; correct it"
+    else:
+        sentence = _SENTENCES.get(field, "should be a valid string")
     return fault("invalid", f"{field} {sentence}", field=field, remedy=sentence.partition("; ")[2] or None)
 
 

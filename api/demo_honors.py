@@ -1,7 +1,8 @@
 """The synthetic district's honours: announced on the last day of its history, and most of them awarded ten days later.
 
-They are planned and decided like any others (replay/award_plans.py, ledger/decide/honors.py), by a clock that stands at
-the end of the history: the same history gives the same awards, with the same instants. What is written adds no minute.
+They are planned and decided like any others (replay/award_plans.py, ledger/aggregates/honor.py), by a clock that
+stands at the end of the history: the same history gives the same awards, with the same instants. What is written adds
+no minute.
 """
 
 from __future__ import annotations

@@ -12,12 +12,13 @@ Nothing here is stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import http_sf
+import msgspec
 from cryptography.exceptions import InvalidSignature as DoesNotFit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from http_message_signatures import HTTPMessageVerifier, InvalidSignature
@@ -26,10 +27,9 @@ from http_message_signatures.digests import ContentDigest
 from http_message_signatures.exceptions import HTTPMessageSignaturesException
 from http_message_signatures.resolvers import MappingKeyResolver
 from pydantic import ValidationError
-from pydantic_core import from_json
 from starlette.datastructures import Headers
 
-from api.cloud_events import Giver, attributes_of, elements_of, read_binary, read_event
+from api.cloud_events import Giver, attributes_of, elements_of, name_of, read_binary, read_event
 from api.problems import Fault
 from ledger.aggregates import COMMANDS, Order
 from ledger.names import command_name
@@ -127,11 +127,9 @@ def names_signed(signed: Signed, by: str) -> list[str]:
     said = covered(signed.base)
     if said["@path"].startswith(COMMANDS_PATH):
         return [command_name(f"/callers/{by}", said["idempotency-key"])]
-    return [
-        command_name(element["source"], element["id"])
-        for element in _elements(said, signed.body)
-        if isinstance(element, dict) and isinstance(element.get("source"), str) and isinstance(element.get("id"), str)
-    ]
+    attributes = attributes_of(said)
+    named = [(attributes.get("source"), attributes.get("id"))] if attributes else map(name_of, _elements(signed.body))
+    return [command_name(source, name) for source, name in named if source is not None and name is not None]
 
 
 def orders_signed(signed: Signed, by: str, key: int) -> Iterator[Order]:
@@ -149,20 +147,15 @@ def orders_signed(signed: Signed, by: str, key: int) -> Iterator[Order]:
         return
 
 
-def _elements(said: Mapping[str, str], body: bytes) -> list[Any]:
-    if any(name.startswith("ce-") for name in said):
-        return [attributes_of(said)]
-    try:
-        content = from_json(body, allow_inf_nan=False)
-    except ValueError:
-        return []
-    return content if isinstance(content, list) else [content]
-
-
 def _events(said: Mapping[str, str], body: bytes, giver: Giver) -> list[Order | Fault]:
     if attributes := attributes_of(said):
         return [read_binary(attributes, body, giver)]
+    return [read_event(element, giver) for element in _elements(body)]
+
+
+def _elements(body: bytes) -> Sequence[bytes | msgspec.Raw]:
+    """Return the events of a body, unread: of a batch, or else the one that it is."""
     try:
-        return [read_event(element, giver) for element in elements_of(body)]
-    except ValueError:  # it is one event
-        return [read_event(body, giver)]
+        return elements_of(body)
+    except (ValueError, RecursionError):
+        return [body]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple, Protocol, TypedDict, TypeVar
+from typing import Any, NamedTuple, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
-from ledger.aggregates.base import Aggregate, Event, Order
+from ledger.aggregates.base import Aggregate, Command, Event, Order
 from ledger.names import stream
-from ledger.rejections import Refused
+from ledger.rejections import Refused, Rejection, refuse
 
 CLOCK_SKEW_SECONDS_MAX = 300
 """How far ahead of the ledger's clock a station's may run: an instant beyond it cannot be a fact."""
@@ -24,6 +24,14 @@ Decision = list[Event] | Refused
 """The events to append, or why not."""
 
 A = TypeVar("A", bound=Aggregate)
+E = TypeVar("E", bound=Event)
+
+_UNKNOWN = {
+    "volunteer": Rejection.UNKNOWN_VOLUNTEER,
+    "station": Rejection.UNKNOWN_STATION,
+    "project": Rejection.UNKNOWN_PROJECT,
+    "organisation": Rejection.UNKNOWN_ORGANISATION,
+}
 
 
 class Streams(Protocol):
@@ -91,6 +99,26 @@ class Case(NamedTuple):
         """Return whether a day cannot have begun yet, anywhere."""
         return day > (datetime.fromtimestamp(self._clock, UTC) + EARLIEST_ZONE).date()
 
+    def unknown(self, command: Command, **kinds: str) -> Refused | None:
+        """Return the refusal of a command that names somebody or something the ledger has never heard of.
+
+        Args:
+            kinds: by field of the command, what it names; a field that is left out names nothing.
+        """
+        for field, kind in kinds.items():
+            name = getattr(command, field)
+            if name is not None and not self.knows(kind, name):
+                return refuse(_UNKNOWN[kind], field, name)
+        return None
+
+    def future(self, command: Command, *fields: str) -> Refused | None:
+        """Return the refusal of a command one of whose instants or days cannot have come yet."""
+        for field in fields:
+            value = getattr(command, field)
+            if self.is_future_day(value) if isinstance(value, date) else self.is_future(value):
+                return refuse(Rejection.FUTURE, field, value)
+        return None
+
     def day_of(self, instant: int | None) -> date:
         """Return the day of an act at an instant, or now; of the two that it may be on earth, the earlier one."""
         return (datetime.fromtimestamp(self.now if instant is None else instant, UTC) - LATEST_ZONE).date()
@@ -108,3 +136,17 @@ class Case(NamedTuple):
             "approved_by": None if self.approval is None else self.approval.by,
             "by_volunteer": order.by_volunteer,
         }
+
+    def event(self, kind: type[E], command: Command, **more: Any) -> E:
+        """Return an event of this order: what every event says, the command's fields of the same names, and `more`.
+
+        The note is this case's, where such an event has one.
+        """
+        fields: dict[str, Any] = {**self.said(getattr(command, "occurred_at", None))}
+        said = type(command).model_fields
+        fields |= {
+            name: getattr(command, name) for name in kind.__struct_fields__ if name in said and name not in fields
+        }
+        if "note" in kind.__struct_fields__:
+            fields["note"] = self.note
+        return kind(**(fields | more))

@@ -62,25 +62,14 @@ class RaiseDayCap(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at"):
+            return refused
         if self.minutes > policies(case).approvals.raised_day_minutes_max:
             return refuse(Rejection.RAISE_TOO_HIGH, "minutes", self.minutes)
         cap = case.stream(DayCap, "day-cap", self.volunteer, self.day.isoformat())
         if self.raise_id in cap.raises:
             return refuse(Rejection.RAISE_EXISTS, "raise_id", self.raise_id)
-        return [
-            DayCapRaised(
-                **case.said(self.occurred_at),
-                volunteer=self.volunteer,
-                day=self.day,
-                raise_id=self.raise_id,
-                minutes=self.minutes,
-                reason=self.reason,
-            )
-        ]
+        return [case.event(DayCapRaised, self)]
 
 
 class WithdrawDayCapRaise(Act):
@@ -91,19 +80,9 @@ class WithdrawDayCapRaise(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at"):
+            return refused
         cap = case.stream(DayCap, "day-cap", self.volunteer, self.day.isoformat())
         if not isinstance(cap.raises.get(self.raise_id), DayCapRaised):
             return refuse(Rejection.UNKNOWN_RAISE, "raise_id", self.raise_id)
-        return [
-            DayCapRaiseWithdrawn(
-                **case.said(self.occurred_at),
-                volunteer=self.volunteer,
-                day=self.day,
-                raise_id=self.raise_id,
-                reason=self.reason,
-            )
-        ]
+        return [case.event(DayCapRaiseWithdrawn, self)]

@@ -25,11 +25,10 @@ class DisputeShift(ShiftAct):
         """A dispute that is open can be gone on with, which moves no due date."""
         if refused := self.not_recorded(case):
             return refused
-        said = self.said(case)
         opened = shift_of(case, self.volunteer, self.shift).disputed
-        due = (opened.answer_due, opened.settle_due) if opened else policies(case).due(said["occurred_at"])
+        due = (opened.answer_due, opened.settle_due) if opened else policies(case).due(self.occurred_at or case.now)
         answer_due, settle_due = due or (None, None)
-        return [ShiftDisputed(**said, answer_due=answer_due, settle_due=settle_due)]
+        return [case.event(ShiftDisputed, self, answer_due=answer_due, settle_due=settle_due)]
 
 
 class AnswerDispute(ShiftAct):
@@ -42,7 +41,7 @@ class AnswerDispute(ShiftAct):
             return refused
         if not shift_of(case, self.volunteer, self.shift).disputed:
             return refuse(Rejection.NO_OPEN_DISPUTE, "shift", self.shift)
-        return [DisputeAnswered(**self.said(case))]
+        return [case.event(DisputeAnswered, self)]
 
 
 class SettleDispute(ShiftAct):
@@ -97,7 +96,7 @@ class SettleDispute(ShiftAct):
             return refuse(Rejection.OWN_DISPUTE, "shift", self.shift)
         if same_person(case, _disputed_entry(events, opened)):
             return refuse(Rejection.OWN_ENTRY, "shift", self.shift)
-        settled = DisputeSettled(**self.said(case), outcome=self.outcome)
+        settled = case.event(DisputeSettled, self)
         follows = self.follows()
         if follows is None:
             return [settled]

@@ -240,12 +240,8 @@ class AnnounceHonor(Act):
         return self
 
     def decide(self, case: Case) -> Decision:
-        if self.volunteer is not None and not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if self.project is not None and not case.knows("project", self.project):
-            return refuse(Rejection.UNKNOWN_PROJECT, "project", self.project)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.unknown(self, volunteer="volunteer", project="project") or case.future(self, "occurred_at"):
+            return refused
         if self.volunteer is not None and not case.order.imported and volunteer_of(case, self.volunteer).merge:
             return refuse(Rejection.ALREADY_MERGED, "volunteer", self.volunteer)
         if self.rules_version is not None and case.streams.version(TIMELINE) < self.rules_version:
@@ -254,20 +250,12 @@ class AnnounceHonor(Act):
             return refuse(Rejection.AWARD_EXISTS, "award", self.award)
         if _is_own(case, self.volunteer, self.project):
             return refuse(Rejection.OWN_HONOR, "award", self.award)
-        said = self.model_dump(include={"award", *_Claim._fields})
-        claim = _Claim(**{name: said[name] for name in _Claim._fields})
+        claim = _Claim(**{name: getattr(self, name) for name in _Claim._fields})
         if refused := _unsound_evidence(claim, case):
             return refused
         # A notice is public from the moment it is recorded; only that of an old record ran when it says.
         begins = self.occurred_at if case.order.imported and self.occurred_at is not None else case.now
-        return [
-            HonorAnnounced(
-                **case.said(self.occurred_at),
-                **said,
-                reached_on=self.reached_on,
-                notice_until=_policies(case).notice_until(begins),
-            )
-        ]
+        return [case.event(HonorAnnounced, self, notice_until=_policies(case).notice_until(begins))]
 
 
 class ObjectToHonor(Act, Noted):
@@ -287,7 +275,7 @@ class ObjectToHonor(Act, Noted):
             return refuse(Rejection.ALREADY_AWARDED, "award", self.award)
         if award.revoked:
             return refuse(Rejection.ALREADY_REVOKED, "award", self.award)
-        return [HonorObjected(**case.said(self.occurred_at), award=self.award, reason=self.reason, note=case.note)]
+        return [case.event(HonorObjected, self)]
 
 
 class SettleHonorObjection(Act, Noted):
@@ -317,16 +305,7 @@ class SettleHonorObjection(Act, Noted):
             return refuse(Rejection.SAME_HANDS, "objection", self.objection)
         if self.objection in award.settled:
             return refuse(Rejection.OBJECTION_SETTLED, "objection", self.objection)
-        return [
-            HonorObjectionSettled(
-                **case.said(self.occurred_at),
-                award=self.award,
-                objection=self.objection,
-                outcome=self.outcome,
-                reason=self.reason,
-                note=case.note,
-            )
-        ]
+        return [case.event(HonorObjectionSettled, self)]
 
 
 class AwardHonor(Act):
@@ -342,10 +321,8 @@ class AwardHonor(Act):
     rank: Rank | None = None
 
     def decide(self, case: Case) -> Decision:
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if case.is_future_day(self.awarded_on):
-            return refuse(Rejection.FUTURE, "awarded_on", self.awarded_on)
+        if refused := case.future(self, "occurred_at", "awarded_on"):
+            return refused
         if case.streams.version(TIMELINE) < self.rules_version:
             return refuse(Rejection.UNKNOWN_RULES, "rules_version", self.rules_version)
         award = award_of(case, self.award)
@@ -371,16 +348,12 @@ class AwardHonor(Act):
         if "upheld" in award.settled.values():
             return refuse(Rejection.OBJECTION_UPHELD, "award", self.award)
         return [
-            HonorAwarded(
-                **case.said(self.occurred_at),
-                award=self.award,
+            case.event(
+                HonorAwarded,
+                self,
                 honor=announced.honor,
                 volunteer=announced.volunteer,
                 project=announced.project,
-                awarded_on=self.awarded_on,
-                rules_version=self.rules_version,
-                evidence_position=self.evidence_position,
-                credited_minutes=self.credited_minutes,
                 reached_on=self.reached_on or announced.reached_on,
                 year=announced.year,
                 rank=rank,
@@ -402,4 +375,4 @@ class RevokeHonor(Act):
             return refuse(Rejection.UNKNOWN_AWARD, "award", self.award)
         if award.revoked:
             return refuse(Rejection.ALREADY_REVOKED, "award", self.award)
-        return [HonorRevoked(**case.said(self.occurred_at), award=self.award, reason=self.reason)]
+        return [case.event(HonorRevoked, self)]

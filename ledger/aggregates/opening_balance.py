@@ -55,23 +55,11 @@ class RecordOpeningBalance(Act):
     evidence: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if case.is_future_day(self.as_of):
-            return refuse(Rejection.FUTURE, "as_of", self.as_of)
+        if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at", "as_of"):
+            return refused
         if case.stream(OpeningBalance, "opening-balance", self.volunteer).recorded:
             return refuse(Rejection.BALANCE_STANDS, "volunteer", self.volunteer)
-        return [
-            OpeningBalanceRecorded(
-                **case.said(self.occurred_at),
-                volunteer=self.volunteer,
-                minutes=self.minutes,
-                as_of=self.as_of,
-                evidence=self.evidence,
-            )
-        ]
+        return [case.event(OpeningBalanceRecorded, self)]
 
 
 class VoidOpeningBalance(Act):
@@ -80,10 +68,8 @@ class VoidOpeningBalance(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at"):
+            return refused
         if not case.stream(OpeningBalance, "opening-balance", self.volunteer).recorded:
             return refuse(Rejection.NO_BALANCE, "volunteer", self.volunteer)
-        return [OpeningBalanceVoided(**case.said(self.occurred_at), volunteer=self.volunteer, reason=self.reason)]
+        return [case.event(OpeningBalanceVoided, self)]

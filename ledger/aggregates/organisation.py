@@ -115,12 +115,8 @@ class FoundOrganisation(Act):
     founded_on: Day | None = None
 
     def decide(self, case: Case) -> Decision:
-        if self.parent is not None and not case.knows("organisation", self.parent):
-            return refuse(Rejection.UNKNOWN_ORGANISATION, "parent", self.parent)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if self.founded_on is not None and case.is_future_day(self.founded_on):
-            return refuse(Rejection.FUTURE, "founded_on", self.founded_on)
+        if refused := case.unknown(self, parent="organisation") or case.future(self, "occurred_at", "founded_on"):
+            return refused
         known = organisation_of(case, self.organisation)
         if known.version and known.end is None:
             return refuse(Rejection.ALREADY_FOUNDED, "organisation", self.organisation)
@@ -129,15 +125,7 @@ class FoundOrganisation(Act):
             return refuse(Rejection.ORGANISATION_ENDED, "parent", self.parent)
         if known.end is not None and _leads_back(case, self.organisation, self.parent, day):
             return refuse(Rejection.BELOW_ITSELF, "parent", self.parent)
-        return [
-            OrganisationFounded(
-                **case.said(self.occurred_at),
-                organisation=self.organisation,
-                kind=self.kind,
-                parent=self.parent,
-                founded_on=self.founded_on,
-            )
-        ]
+        return [case.event(OrganisationFounded, self)]
 
 
 class MoveOrganisation(Act):
@@ -150,14 +138,10 @@ class MoveOrganisation(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("organisation", self.organisation):
-            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
-        if self.parent is not None and not case.knows("organisation", self.parent):
-            return refuse(Rejection.UNKNOWN_ORGANISATION, "parent", self.parent)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if case.is_future_day(self.moved_on):
-            return refuse(Rejection.FUTURE, "moved_on", self.moved_on)
+        if refused := case.unknown(self, organisation="organisation", parent="organisation") or case.future(
+            self, "occurred_at", "moved_on"
+        ):
+            return refused
         for field, organisation in (("organisation", self.organisation), ("parent", self.parent)):
             if organisation is not None and has_ended(case, organisation, self.moved_on):
                 return refuse(Rejection.ORGANISATION_ENDED, field, organisation)
@@ -165,15 +149,7 @@ class MoveOrganisation(Act):
             return refuse(Rejection.STANDS_THERE, "parent", self.parent)
         if _leads_back(case, self.organisation, self.parent, self.moved_on):
             return refuse(Rejection.BELOW_ITSELF, "parent", self.parent)
-        return [
-            OrganisationMoved(
-                **case.said(self.occurred_at),
-                organisation=self.organisation,
-                parent=self.parent,
-                moved_on=self.moved_on,
-                reason=self.reason,
-            )
-        ]
+        return [case.event(OrganisationMoved, self)]
 
 
 class EndOrganisation(Act):
@@ -185,22 +161,11 @@ class EndOrganisation(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("organisation", self.organisation):
-            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if case.is_future_day(self.ended_on):
-            return refuse(Rejection.FUTURE, "ended_on", self.ended_on)
+        if refused := case.unknown(self, organisation="organisation") or case.future(self, "occurred_at", "ended_on"):
+            return refused
         if organisation_of(case, self.organisation).end is not None:
             return refuse(Rejection.ENDED_ALREADY, "organisation", self.organisation)
-        return [
-            OrganisationEnded(
-                **case.said(self.occurred_at),
-                organisation=self.organisation,
-                ended_on=self.ended_on,
-                reason=self.reason,
-            )
-        ]
+        return [case.event(OrganisationEnded, self)]
 
 
 def _leads_back(case: Case, organisation: str, parent: str | None, since: date) -> bool:

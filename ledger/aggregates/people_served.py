@@ -54,22 +54,11 @@ class CountPeopleServed(Act):
     reason: ReasonCode | None = None
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("station", self.station):
-            return refuse(Rejection.UNKNOWN_STATION, "station", self.station)
-        if self.project is not None and not case.knows("project", self.project):
-            return refuse(Rejection.UNKNOWN_PROJECT, "project", self.project)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if case.is_future_day(self.day):
-            return refuse(Rejection.FUTURE, "day", self.day)
-        counted = PeopleServedCounted(
-            **case.said(self.occurred_at),
-            station=self.station,
-            project=self.project,
-            day=self.day,
-            people=self.people,
-            reason=self.reason,
-        )
+        if refused := case.unknown(self, station="station", project="project") or case.future(
+            self, "occurred_at", "day"
+        ):
+            return refused
+        counted = case.event(PeopleServedCounted, self)
         if self.reason is None and not self._counts_for_itself(case) and case.streams.version(counted.stream_id):
             return refuse(Rejection.NO_REASON, "reason", "left out")
         return [counted]

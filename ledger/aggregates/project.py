@@ -59,25 +59,15 @@ class LaunchProject(Act):
     organisation: OrganisationId | None = None
 
     def decide(self, case: Case) -> Decision:
-        if self.in_charge is not None and not case.knows("volunteer", self.in_charge):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "in_charge", self.in_charge)
-        if self.organisation is not None and not case.knows("organisation", self.organisation):
-            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.unknown(self, in_charge="volunteer", organisation="organisation") or case.future(
+            self, "occurred_at"
+        ):
+            return refused
         if self.organisation is not None and has_ended(case, self.organisation, case.day_of(self.occurred_at)):
             return refuse(Rejection.ORGANISATION_ENDED, "organisation", self.organisation)
         if case.stream(Project, "project", self.project).is_running:
             return refuse(Rejection.ALREADY_LAUNCHED, "project", self.project)
-        return [
-            ProjectLaunched(
-                **case.said(self.occurred_at),
-                project=self.project,
-                content=self.content,
-                in_charge=self.in_charge,
-                organisation=self.organisation,
-            )
-        ]
+        return [case.event(ProjectLaunched, self)]
 
 
 class EndProject(Act):
@@ -86,10 +76,8 @@ class EndProject(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("project", self.project):
-            return refuse(Rejection.UNKNOWN_PROJECT, "project", self.project)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.unknown(self, project="project") or case.future(self, "occurred_at"):
+            return refused
         if not case.stream(Project, "project", self.project).is_running:
             return refuse(Rejection.ALREADY_ENDED, "project", self.project)
-        return [ProjectEnded(**case.said(self.occurred_at), project=self.project, reason=self.reason)]
+        return [case.event(ProjectEnded, self)]

@@ -126,13 +126,11 @@ class RequestAct(Act, Noted):
             return would_be
         about = asked.concerned(case)
         return [
-            ActRequested(
-                **case.said(self.occurred_at),
-                request=self.request,
-                act=self.act,
+            case.event(
+                ActRequested,
+                self,
                 fields=asked.model_dump(mode="json", exclude_defaults=True),
                 volunteer=about[0] if about else None,
-                note=case.note,
             )
         ]
 
@@ -185,8 +183,7 @@ class ApproveAct(RequestDecision):
         decided = command.decide(case._replace(order=order, note=asked.note, approval=case.order))
         if isinstance(decided, Refused):
             return decided
-        said = case.said(self.occurred_at)
-        return [ActApproved(**said, request=self.request, volunteer=asked.volunteer, note=case.note), *decided]
+        return [case.event(ActApproved, self, volunteer=asked.volunteer), *decided]
 
 
 class DeclineAct(RequestDecision):
@@ -199,15 +196,7 @@ class DeclineAct(RequestDecision):
             return asked
         if same_person(case, [asked]):
             return refuse(Rejection.OWN_REQUEST, "request", self.request)
-        return [
-            ActDeclined(
-                **case.said(self.occurred_at),
-                request=self.request,
-                volunteer=asked.volunteer,
-                reason=self.reason,
-                note=case.note,
-            )
-        ]
+        return [case.event(ActDeclined, self, volunteer=asked.volunteer)]
 
 
 class WithdrawRequest(RequestDecision):
@@ -222,12 +211,4 @@ class WithdrawRequest(RequestDecision):
             return asked
         if not same_person(case, [asked]):
             return refuse(Rejection.ANOTHERS_REQUEST, "request", self.request)
-        return [
-            ActWithdrawn(
-                **case.said(self.occurred_at),
-                request=self.request,
-                volunteer=asked.volunteer,
-                reason=self.reason,
-                note=case.note,
-            )
-        ]
+        return [case.event(ActWithdrawn, self, volunteer=asked.volunteer)]

@@ -80,5 +80,5 @@ class PublishRules(Act):
         digest = sha256(self.text.encode()).hexdigest()
         if last and last.digest == digest:
             return refuse(Rejection.ALREADY_PUBLISHED, "text", f"of version {last.version}")
-        said, version = case.said(self.occurred_at), last.version + 1 if last else 1
-        return [RulesPublished(**said, version=version, digest=digest, text=self.text)]
+        version = last.version + 1 if last else 1
+        return [case.event(RulesPublished, self, version=version, digest=digest)]

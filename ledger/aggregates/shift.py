@@ -92,7 +92,7 @@ class Shift(Aggregate):
     def ended(self) -> CheckedOut | None:
         """The scanned or attested check-out that counts, unless it is corrected: the earliest after the check-in."""
         begun = self.check_in
-        later = [event for event in self.ends if begun is None or event.occurred_at > begun]
+        later = [event for event in self.ends if begun is not None and event.occurred_at > begun]
         return min(later, key=_rank) if later else None
 
     @property
@@ -126,11 +126,9 @@ class Shift(Aggregate):
     @property
     def deciding(self) -> dict[str, ShiftEvent]:
         """Which event decides each thing that is decided: check_in, check_out, station, project, void, in_dispute."""
-        found: dict[str, ShiftEvent | None] = {"check_in": self.begun, "station": self.begun}
+        found: dict[str, ShiftEvent | None] = {"check_in": self.begun, "station": self.begun, "check_out": self.ended}
         if self.begun and self.begun.project is not None:
             found["project"] = self.begun
-        if self.check_in is not None:
-            found["check_out"] = self.ended
         found |= self.corrected
         found |= {"void": self.voided_or_reinstated, "in_dispute": self.disputed_or_settled}
         return {name: event for name, event in found.items() if event is not None}
@@ -349,14 +347,10 @@ class AttestShift(Noted):
     project: ProjectId | None = None
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if not case.knows("station", self.station):
-            return refuse(Rejection.UNKNOWN_STATION, "station", self.station)
-        if self.project is not None and not case.knows("project", self.project):
-            return refuse(Rejection.UNKNOWN_PROJECT, "project", self.project)
-        if case.is_future(self.check_out):
-            return refuse(Rejection.FUTURE, "check_out", self.check_out)
+        if refused := case.unknown(self, volunteer="volunteer", station="station", project="project") or case.future(
+            self, "check_out"
+        ):
+            return refused
         if self.check_out <= self.check_in:
             return refuse(Rejection.ENDS_BEFORE_IT_BEGINS, "check_out", self.check_out)
         shift = self.shift or shift_id_for(self.check_in, case.order.name)

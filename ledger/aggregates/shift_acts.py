@@ -8,19 +8,10 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from ledger.aggregates.base import Act, Event, Noted
-from ledger.aggregates.case import Case, Decision, Said
+from ledger.aggregates.case import Case, Decision
 from ledger.aggregates.shift import CheckedIn, CheckedOut, Shift, ShiftCorrected, ShiftReinstated, ShiftVoided
 from ledger.names import CorrectedField, Instant, ProjectId, ReasonCode, StationId, VolunteerNumber, shift_stream
 from ledger.rejections import Refused, Rejection, refuse
-
-
-class ActSaid(Said):
-    """What every event of an act on a shift says."""
-
-    volunteer: str
-    shift: UUID
-    reason: str
-    note: str | None
 
 
 class ShiftAct(Act, Noted):
@@ -30,22 +21,10 @@ class ShiftAct(Act, Noted):
     shift: UUID
     reason: ReasonCode
 
-    def said(self, case: Case) -> ActSaid:
-        """Return what every event of the act says."""
-        return {
-            **case.said(self.occurred_at),
-            "volunteer": self.volunteer,
-            "shift": self.shift,
-            "reason": self.reason,
-            "note": case.note,
-        }
-
     def not_recorded(self, case: Case) -> Refused | None:
         """Return the refusal of an act whose shift does not exist: the rungs that most acts begin with."""
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at"):
+            return refused
         if not exists(case, self.volunteer, self.shift):
             return refuse(Rejection.UNKNOWN_SHIFT, "shift", self.shift)
         return None
@@ -83,27 +62,14 @@ class CorrectShift(ShiftAct):
         return self
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if self.station is not None and not case.knows("station", self.station):
-            return refuse(Rejection.UNKNOWN_STATION, "station", self.station)
-        if self.project is not None and not case.knows("project", self.project):
-            return refuse(Rejection.UNKNOWN_PROJECT, "project", self.project)
+        if refused := case.unknown(self, volunteer="volunteer", station="station", project="project"):
+            return refused
         for field in ("occurred_at", "check_in", "check_out"):
             if case.is_future(getattr(self, field)):
                 return refuse(Rejection.FUTURE, field, getattr(self, field))
         if not exists(case, self.volunteer, self.shift):
             return refuse(Rejection.UNKNOWN_SHIFT, "shift", self.shift)
-        return [
-            ShiftCorrected(
-                **self.said(case),
-                changes=self.changes,
-                check_in=self.check_in,
-                check_out=self.check_out,
-                station=self.station,
-                project=self.project,
-            )
-        ]
+        return [case.event(ShiftCorrected, self)]
 
 
 class VoidShift(ShiftAct):
@@ -116,7 +82,7 @@ class VoidShift(ShiftAct):
             return refused
         if shift_of(case, self.volunteer, self.shift).void:
             return refuse(Rejection.ALREADY_VOID, "shift", self.shift)
-        return [ShiftVoided(**self.said(case))]
+        return [case.event(ShiftVoided, self)]
 
 
 class ReinstateShift(ShiftAct):
@@ -132,7 +98,7 @@ class ReinstateShift(ShiftAct):
             return refuse(Rejection.NOT_VOID, "shift", self.shift)
         if holder := _holder(case, void):
             return refuse(Rejection.REPLACEMENT_STANDS, "volunteer", holder)
-        return [ShiftReinstated(**self.said(case))]
+        return [case.event(ShiftReinstated, self)]
 
 
 def _holder(case: Case, void: ShiftVoided | None) -> str | None:
@@ -173,7 +139,7 @@ class MoveShift(ShiftAct):
             return refuse(Rejection.NO_CHECK_IN, "shift", self.shift)
         # Void here, attested there, with the instants and places in force.
         events: list[Event] = [
-            ShiftVoided(**self.said(case), replaced_by=self.to_volunteer),
+            case.event(ShiftVoided, self, replaced_by=self.to_volunteer),
             CheckedIn(
                 **case.said(shift.check_in),
                 volunteer=self.to_volunteer,

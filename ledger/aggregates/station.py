@@ -62,23 +62,13 @@ class OpenStation(Act):
     organisation: OrganisationId | None = None
 
     def decide(self, case: Case) -> Decision:
-        if self.organisation is not None and not case.knows("organisation", self.organisation):
-            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.unknown(self, organisation="organisation") or case.future(self, "occurred_at"):
+            return refused
         if self.organisation is not None and has_ended(case, self.organisation, case.day_of(self.occurred_at)):
             return refuse(Rejection.ORGANISATION_ENDED, "organisation", self.organisation)
         if case.stream(Station, "station", self.station).is_open:
             return refuse(Rejection.ALREADY_OPEN, "station", self.station)
-        return [
-            StationOpened(
-                **case.said(self.occurred_at),
-                station=self.station,
-                kind=self.kind,
-                theme=self.theme,
-                organisation=self.organisation,
-            )
-        ]
+        return [case.event(StationOpened, self)]
 
 
 class CloseStation(Act):
@@ -87,10 +77,8 @@ class CloseStation(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("station", self.station):
-            return refuse(Rejection.UNKNOWN_STATION, "station", self.station)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.unknown(self, station="station") or case.future(self, "occurred_at"):
+            return refused
         if not case.stream(Station, "station", self.station).is_open:
             return refuse(Rejection.ALREADY_CLOSED, "station", self.station)
-        return [StationClosed(**case.said(self.occurred_at), station=self.station, reason=self.reason)]
+        return [case.event(StationClosed, self)]

@@ -160,24 +160,15 @@ class RegisterVolunteer(Act):
     organisation: OrganisationId | None = None
 
     def decide(self, case: Case) -> Decision:
-        if self.organisation is not None and not case.knows("organisation", self.organisation):
-            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if case.is_future_day(self.registered_on):
-            return refuse(Rejection.FUTURE, "registered_on", self.registered_on)
+        if refused := case.unknown(self, organisation="organisation") or case.future(
+            self, "occurred_at", "registered_on"
+        ):
+            return refused
         if volunteer_of(case, self.volunteer).registered:
             return refuse(Rejection.ALREADY_REGISTERED, "volunteer", self.volunteer)
         if self.organisation is not None and has_ended(case, self.organisation, self.registered_on):
             return refuse(Rejection.ORGANISATION_ENDED, "organisation", self.organisation)
-        return [
-            VolunteerRegistered(
-                **case.said(self.occurred_at),
-                volunteer=self.volunteer,
-                registered_on=self.registered_on,
-                organisation=self.organisation,
-            )
-        ]
+        return [case.event(VolunteerRegistered, self)]
 
 
 class WithdrawVolunteer(Act):
@@ -187,22 +178,11 @@ class WithdrawVolunteer(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if case.is_future_day(self.withdrawn_on):
-            return refuse(Rejection.FUTURE, "withdrawn_on", self.withdrawn_on)
+        if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at", "withdrawn_on"):
+            return refused
         if volunteer_of(case, self.volunteer).withdrawn:
             return refuse(Rejection.ALREADY_WITHDRAWN, "volunteer", self.volunteer)
-        return [
-            VolunteerWithdrawn(
-                **case.said(self.occurred_at),
-                volunteer=self.volunteer,
-                withdrawn_on=self.withdrawn_on,
-                reason=self.reason,
-            )
-        ]
+        return [case.event(VolunteerWithdrawn, self)]
 
 
 class MergeVolunteer(Act):
@@ -224,8 +204,7 @@ class MergeVolunteer(Act):
         for name in ("volunteer", "into"):  # a number that goes on is never itself merged, so merges make no ring
             if volunteer_of(case, getattr(self, name)).merge:
                 return refuse(Rejection.ALREADY_MERGED, name, getattr(self, name))
-        said = case.said(self.occurred_at)
-        return [VolunteerMerged(**said, volunteer=self.volunteer, into=self.into, reason=self.reason)]
+        return [case.event(VolunteerMerged, self)]
 
 
 class UndoMerge(Act):
@@ -247,8 +226,7 @@ class UndoMerge(Act):
             return refuse(Rejection.NOT_MERGED, "volunteer", self.volunteer)
         if merge.into != self.into:
             return refuse(Rejection.NOT_MERGED, "into", self.into)
-        said = case.said(self.occurred_at)
-        return [VolunteerMergeUndone(**said, volunteer=self.volunteer, into=self.into, reason=self.reason)]
+        return [case.event(VolunteerMergeUndone, self)]
 
 
 # --- trained ---------------------------------------------------------------------------------------------------------
@@ -266,23 +244,9 @@ class RecordTraining(Act):
     completed_on: Day
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if case.is_future_day(self.completed_on):
-            return refuse(Rejection.FUTURE, "completed_on", self.completed_on)
-        return [
-            TrainingCompleted(
-                **case.said(self.occurred_at),
-                volunteer=self.volunteer,
-                tier=self.tier,
-                content=self.content,
-                learning_minutes=self.learning_minutes,
-                provider=self.provider,
-                completed_on=self.completed_on,
-            )
-        ]
+        if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at", "completed_on"):
+            return refused
+        return [case.event(TrainingCompleted, self)]
 
 
 class VoidTraining(Act):
@@ -297,19 +261,9 @@ class VoidTraining(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        voided = TrainingVoided(
-            **case.said(self.occurred_at),
-            volunteer=self.volunteer,
-            tier=self.tier,
-            content=self.content,
-            provider=self.provider,
-            completed_on=self.completed_on,
-            reason=self.reason,
-        )
+        if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at"):
+            return refused
+        voided = case.event(TrainingVoided, self)
         if not volunteer_of(case, self.volunteer).trainings[voided.record]:
             return refuse(Rejection.UNKNOWN_TRAINING, "content", self.content)
         return [voided]
@@ -325,24 +279,15 @@ class JoinOrganisation(Act):
     joined_on: Day
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if not case.knows("organisation", self.organisation):
-            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if case.is_future_day(self.joined_on):
-            return refuse(Rejection.FUTURE, "joined_on", self.joined_on)
+        if refused := case.unknown(self, volunteer="volunteer", organisation="organisation") or case.future(
+            self, "occurred_at", "joined_on"
+        ):
+            return refused
         if self.organisation in volunteer_of(case, self.volunteer).organisations:
             return refuse(Rejection.ALREADY_MEMBER, "organisation", self.organisation)
         if has_ended(case, self.organisation, self.joined_on):
             return refuse(Rejection.ORGANISATION_ENDED, "organisation", self.organisation)
-        said = case.said(self.occurred_at)
-        return [
-            OrganisationJoined(
-                **said, volunteer=self.volunteer, organisation=self.organisation, joined_on=self.joined_on
-            )
-        ]
+        return [case.event(OrganisationJoined, self)]
 
 
 class LeaveOrganisation(Act):
@@ -352,17 +297,10 @@ class LeaveOrganisation(Act):
     left_on: Day
 
     def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if not case.knows("organisation", self.organisation):
-            return refuse(Rejection.UNKNOWN_ORGANISATION, "organisation", self.organisation)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        if case.is_future_day(self.left_on):
-            return refuse(Rejection.FUTURE, "left_on", self.left_on)
+        if refused := case.unknown(self, volunteer="volunteer", organisation="organisation") or case.future(
+            self, "occurred_at", "left_on"
+        ):
+            return refused
         if self.organisation not in volunteer_of(case, self.volunteer).organisations:
             return refuse(Rejection.NOT_A_MEMBER, "organisation", self.organisation)
-        said = case.said(self.occurred_at)
-        return [
-            OrganisationLeft(**said, volunteer=self.volunteer, organisation=self.organisation, left_on=self.left_on)
-        ]
+        return [case.event(OrganisationLeft, self)]
