@@ -50,6 +50,19 @@ __all__ = [
 ]
 
 
+_KINDS = (
+    *(shift, shift_acts, dispute, volunteer, organisation, station, project, people_served),
+    *(opening_balance, day_cap, request, rules, honor),
+)
+"""In the order in which descriptions list what they hold."""
+
+_order = {kind.__name__: number for number, kind in enumerate(_KINDS)}
+for _registry in (COMMANDS, EVENTS):
+    _sorted = sorted(_registry.items(), key=lambda each: _order[each[1].__module__])
+    _registry.clear()
+    _registry.update(_sorted)  # type: ignore[arg-type]
+
+
 def decide(case: Case) -> Decision:
     """Return the events that grant an order, or why it is refused."""
     return forbids(case) or case.order.command.decide(case)

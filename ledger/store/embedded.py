@@ -6,7 +6,7 @@ The wheel's own count of users is not used (`cleanup_mode=None`), because a kill
 is freed by the kernel. A service also has the server kept running: one that crashed, or found its disk full, is started
 again as soon as it can be.
 
-This module knows nothing of tables; `ledger/database.py` makes them.
+This module knows nothing of tables; `ledger/store/database.py` makes them.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ The bytes are what proofs are made over, so they are written once and never rewr
 for ever; methods `upcast_v0_v1` and so on of its class lead the stored fields to the next version when the event is
 read, as the eventsourcing library has it.
 
-Errors: `UnknownTopicError` for a topic this program does not know (a newer ledger, perhaps); msgspec's
-`ValidationError`, a `ValueError`, for bytes that do not fit their topic.
+Errors: `UnknownTopicError` for a topic this program does not know (a newer ledger, perhaps); msgspec's `DecodeError`, a
+`ValueError`, for bytes that are no JSON, and its subclass `ValidationError` for those that do not fit their topic.
 """
 
 from __future__ import annotations
