@@ -82,7 +82,7 @@ class Table(BaseModel):
 
 class Manifest(BaseModel):
     """What a backup holds. `head`: the position of the log's last event; `made_at`: an ISO 8601 instant; `parts`: the
-    versions of the tables it was made of (`ledger/upgrading.py`), 1 where it does not say.
+    versions of the tables it was made of (`ledger/store/upgrading.py`), 1 where it does not say.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,7 +1,7 @@
 """Cases: disputes and requests, read from the log's own streams as known at any position.
 
-They are few beside scans, so no table is kept of them: an index of the log finds their openings (`ledger/log.py`), and
-the stream of each tells the rest. Nothing here writes.
+They are few beside scans, so no table is kept of them: an index of the log finds their openings
+(`ledger/store/log_queries.py`), and the stream of each tells the rest. Nothing here writes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The history of a volunteer's record: every act but scans in log order, who and why, with before and after.
 
-An act on a shift is shown by the fields in force before and after it (`ledger/decide/shift.py` resolves them as
+An act on a shift is shown by the fields in force before and after it (`ledger/aggregates/shift.py` resolves them as
 decisions do); and by the volunteer's credited minutes before and after its position, computed by the kernels from the
 shifts that it can concern (`replay/reach.py`). Nothing here writes.
 """

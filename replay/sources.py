@@ -9,26 +9,14 @@ Pure: it takes events in log order and reads nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from uuid import UUID
 
-from ledger.aggregates.shift import (
-    CheckedIn,
-    CheckedOut,
-    DisputeSettled,
-    ShiftCorrected,
-    ShiftDisputed,
-    ShiftEvent,
-    ShiftReinstated,
-    ShiftVoided,
-)
+from ledger.aggregates.shift import CheckedIn, Shift, ShiftCorrected, ShiftEvent, ShiftVoided
 from ledger.names import Position
 from projections.schema import VOID
 from replay.stretches import ExplanationError
-from replay.touched import Shift
-
-E = TypeVar("E", bound=ShiftEvent)
-
+from replay.touched import Shift as ResolvedShift
 
 DECIDED = ("check_in", "check_out", "station", "project", "void", "in_dispute")
 """What events decide of a shift."""
@@ -42,56 +30,20 @@ class Source(NamedTuple):
     decides: tuple[str, ...]
 
 
-class _Known(NamedTuple):
-    position: Position
-    event: ShiftEvent
-
-
 def sources(events: Iterable[tuple[Position, ShiftEvent]]) -> list[Source]:
     """Return the events of one shift, given in log order, with what each decides."""
-    known = [_Known(*each) for each in events]
-    deciding = _deciding(known)
+    known = list(events)
+    deciding = Shift.of(event for _, event in known).deciding
     return [
-        Source(position, event, tuple(name for name in DECIDED if deciding.get(name) == position))
+        Source(position, event, tuple(name for name in DECIDED if deciding.get(name) is event))
         for position, event in known
     ]
-
-
-def _deciding(known: Sequence[_Known]) -> dict[str, Position]:
-    """Return the position of the event that decides each thing that is decided."""
-    deciding: dict[str, Position] = {}
-    if entered := min(_of(CheckedIn, known), key=_check_in_rank, default=None):
-        deciding |= dict.fromkeys(("check_in", "station"), entered[0])
-        if entered[1].project is not None:
-            deciding["project"] = entered[0]
-    corrected: dict[str, tuple[Position, ShiftCorrected]] = {}  # by field: the last in the log that names it
-    for position, event in _of(ShiftCorrected, known):
-        corrected |= dict.fromkeys(event.changes, (position, event))
-    deciding |= {name: position for name, (position, _) in corrected.items()}
-    check_in = corrected["check_in"][1].check_in if "check_in" in corrected else entered and entered[1].occurred_at
-    later = [each for each in _of(CheckedOut, known) if check_in is not None and each[1].occurred_at > check_in]
-    if later and "check_out" not in corrected:
-        deciding["check_out"] = min(later, key=lambda each: (each[1].occurred_at, each[1].evidence is not None))[0]
-    for name, kinds in (("void", (ShiftVoided, ShiftReinstated)), ("in_dispute", (ShiftDisputed, DisputeSettled))):
-        if said := [each.position for each in known if isinstance(each.event, kinds)]:
-            deciding[name] = said[-1]
-    return deciding
-
-
-def _of(kind: type[E], known: Iterable[_Known]) -> list[tuple[Position, E]]:
-    return [(position, event) for position, event in known if isinstance(event, kind)]
-
-
-def _check_in_rank(each: tuple[Position, CheckedIn]) -> tuple[int, bool, str, str]:
-    """Earliest first, a scan before an attested entry; the names only decide between equals, in any upload order."""
-    event = each[1]
-    return event.occurred_at, event.evidence is not None, event.station, event.project or ""
 
 
 # --- held against the kernel ----------------------------------------------------------------------------------------
 
 
-def check(shift: Shift, found: Sequence[Source]) -> None:
+def check(shift: ResolvedShift, found: Sequence[Source]) -> None:
     """Hold what the sources say to what the kernel made of the same events.
 
     Raises:

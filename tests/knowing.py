@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from typing import cast
 from uuid import UUID
 
-from ledger.store.mapper import encode
 from ledger.aggregates import Event
 from ledger.aggregates.shift import ShiftEvent
 from ledger.aggregates.station import StationOpened
-from ledger.store.log_queries import END, LogQueries, RecordedEvent
 from ledger.names import Position
+from ledger.store.log_queries import END, LogQueries, RecordedEvent
+from ledger.store.mapper import encode
 from replay import answers
 from replay.persons import linked, merge_events, standing, told
 from replay.published import Rules
@@ -47,7 +47,7 @@ class _ListedLog:
 
 def listed(events: Sequence[Event]) -> LogQueries:
     """Return a log of these events, of which streams can be read."""
-    return cast("Log", _ListedLog(events))
+    return cast("LogQueries", _ListedLog(events))
 
 
 def known(events: Sequence[Event], volunteer: str, rules: Rules) -> Known:

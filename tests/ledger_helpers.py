@@ -1,22 +1,22 @@
-"""Helpers of the ledger's tests: a ledger in memory, and a way to wait for a writer that is held up."""
+"""Helpers of the ledger's tests: a ledger in memory, rows for the log, and a way to wait for a writer held up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from threading import Event as Flag
 from typing import Any
 from uuid import UUID
 
 import psycopg
+from eventsourcing.persistence import StoredEvent
 
-from ledger.aggregates import Command, Order
-from ledger.aggregates import decide
-from ledger.aggregates.case import Case, Decision
-from ledger.aggregates import Event
+from ledger.aggregates import EVENTS, Case, Command, Decision, Event, Order, decide
 from ledger.aggregates.shift import ShiftEvent
 from ledger.names import shift_stream_ranges, stream
 from ledger.rejections import Refused
+from ledger.store.copy_format import Row
+from ledger.store.database import Database
 
 HEAD = 1_000
 """The last position there is, as decisions are told."""
@@ -33,7 +33,7 @@ def by(who: str, command: Command, **more: Any) -> dict[str, Any]:
 
 
 class Memory:
-    """Decides commands and keeps their events: `ledger.decide.case.Streams` over a dictionary."""
+    """Decides commands and keeps their events: `ledger.aggregates.case.Streams` over a dictionary."""
 
     def __init__(self) -> None:
         self.streams: dict[UUID, list[Event]] = {}
@@ -48,9 +48,11 @@ class Memory:
     def events(self, stream_id: UUID) -> Sequence[Event]:
         return self.streams.get(stream_id, [])
 
-    def shifts(self, volunteer: str, first_day: int, last_day: int) -> Iterator[Sequence[Event]]:
-        for low, high in shift_stream_ranges(volunteer, first_day, last_day):
-            yield from (events for stream_id, events in self.streams.items() if low <= stream_id <= high)
+    def shifts(self, volunteer: str, first_day: int, last_day: int) -> Sequence[Sequence[Event]]:
+        ranges = shift_stream_ranges(volunteer, first_day, last_day)
+        return [
+            events for low, high in ranges for stream_id, events in self.streams.items() if low <= stream_id <= high
+        ]
 
     def decide(
         self,
@@ -86,6 +88,30 @@ class Memory:
             for event in events
             if isinstance(event, ShiftEvent) and event.volunteer == volunteer
         ]
+
+
+def older_topics() -> dict[str, type[Event]]:
+    """Return the topics of older shapes of events, which nobody writes any more, and the classes they are read as."""
+    return {
+        f"{kind.TOPIC.rpartition('.v')[0]}.v{name.split('_')[1].removeprefix('v')}": kind
+        for kind in EVENTS.values()
+        for name in dir(kind)
+        if name.startswith("upcast_v")
+    }
+
+
+def append_rows(database: Database, rows: Iterable[Row]) -> None:
+    """Append rows to the log as they are, in one transaction: stream, version, topic and state of each.
+
+    Raises:
+        eventsourcing.persistence.IntegrityError: a stream has that version already.
+    """
+    database.recorder.insert_events(
+        [
+            StoredEvent(stream_id, version, topic, state.encode() if isinstance(state, str) else state)
+            for stream_id, version, topic, state in rows
+        ]
+    )
 
 
 def wait_until_somebody_is_held_up(url: str, unless: Flag) -> None:

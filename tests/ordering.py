@@ -168,10 +168,10 @@ def orders(draw: st.DrawFn, clock: int, seen: Seen, earlier: Sequence[Order], fr
     old = draw(lately(earlier)) if earlier and not draw(st.integers(0, 3)) else None
     who: dict[str, Any] = {"key": None, "by_volunteer": None, **draw(st.sampled_from(ACTORS))}
     if old and draw(st.integers(0, 2)):
-        return old.model_copy(update=who)
+        return old._replace(**who)
     command = draw(commands(clock, seen))
     if old:
-        return old.model_copy(update={"command": command})
-    # A quotation mark in a name keeps a scan from its plain form.
+        return old._replace(command=command)
+    # A quotation mark in a name is escaped where it is stored.
     name = fresh + draw(st.sampled_from(["", "", "", '"']))
     return Order(command=command, source="/stations/S1", id=name, imported=draw(st.booleans()), **who)

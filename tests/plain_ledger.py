@@ -132,7 +132,7 @@ class PlainLedger(PlainLog):
         request, approval = self._asked(asked.request), self._ended("act-approved.v1", asked)
         who = {"imported": request.get("imported", False), "by": request["by"]}
         who |= {name: request.get(name) for name in ("key", "by_volunteer")}
-        self._order, self._approver = self._order.model_copy(update=who), self._order
+        self._order, self._approver = self._order._replace(**who), self._order
         decided = self._decided(COMMANDS[request["act"]].model_validate(request["fields"]))
         self._order, self._approver = self._approver, None
         return decided if isinstance(decided, No) else [approval, *decided]

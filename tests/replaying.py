@@ -10,11 +10,9 @@ from uuid import UUID
 
 from psycopg import sql
 
-from ledger.store.mapper import encode
-from ledger.store.database import Database
 from ledger.aggregates import Event
-from ledger.store.append import take_lock
-from ledger.writing import head_position, write_events
+from ledger.store.database import Database
+from ledger.store.mapper import encode
 from projections.facts import facts_of
 from projections.rules import RuleTimeline
 from replay import store
@@ -22,6 +20,7 @@ from replay.archive import Archive
 from replay.published import Rules
 from replay.rebuild import replay
 from replay.rows import Rows
+from tests.ledger_helpers import append_rows
 
 SMALL_RULES = """\
 name = "small"
@@ -41,9 +40,7 @@ def append(database: Database, events: Iterable[Event], versions: Counter[UUID])
     for event in events:
         versions[event.stream_id] += 1
         rows.append((event.stream_id, versions[event.stream_id], *encode(event)))
-    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-        take_lock(cursor)
-        write_events(cursor, rows, head_position(cursor) + 1)
+    append_rows(database, rows)
 
 
 def empty(database: Database, folder: Path) -> Archive:

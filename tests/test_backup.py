@@ -14,11 +14,12 @@ import pytest
 from api.access import Role
 from api.parts import PARTS
 from api.service import OpenLedger
-from ledger.intake.answers import Accepted
 from ledger.aggregates import Order
 from ledger.aggregates.shift import CheckIn, CheckOut
-from ledger.store.database import Database
+from ledger.intake.answers import Accepted
 from ledger.intake.group_commit import GroupCommit
+from ledger.intake.prepare import prepare
+from ledger.store.database import Database
 from ledger.store.persons import Person, Persons
 from replay import backup
 from replay.backup import LOG, BackupError, Manifest, back_up, restore, verify
@@ -144,7 +145,7 @@ class Load:
         for number in range(1_000_000):
             if self._stop.is_set():
                 return
-            (answer,) = self._commits.submit([self.order(f"{client}-{number}")]).result(30)
+            (answer,) = self._commits.submit([prepare(self.order(f"{client}-{number}"))]).result(30)
             assert isinstance(answer, Accepted), answer
             self.told[f"{client}-{number}"] = answer.position or 0
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,13 @@ from ledger.aggregates.organisation import OrganisationEnded, OrganisationFounde
 from ledger.aggregates.people_served import PeopleServedCounted
 from ledger.aggregates.project import ProjectLaunched
 from ledger.aggregates.station import StationOpened
-from ledger.aggregates.volunteer import OrganisationJoined, OrganisationLeft, VolunteerEvent, VolunteerRegistered, VolunteerWithdrawn
+from ledger.aggregates.volunteer import (
+    OrganisationJoined,
+    OrganisationLeft,
+    VolunteerEvent,
+    VolunteerRegistered,
+    VolunteerWithdrawn,
+)
 from ledger.names import Position
 from projections.belonging import GROUP_COLUMNS
 from projections.calendar import day_number
@@ -105,7 +112,7 @@ def trees(draw: st.DrawFn) -> tuple[Case, list[Event]]:
             case _:
                 pass
     first = [
-        event.model_copy(update={"organisation": pick([None, "O3", "O4"])})
+        msgspec.structs.replace(event, organisation=pick([None, "O3", "O4"]))
         if isinstance(event, StationOpened | ProjectLaunched | VolunteerRegistered)
         else event
         for event in case.events

@@ -11,12 +11,10 @@ from pydantic import ValidationError
 from ledger.aggregates.dispute import AnswerDispute, DisputeShift, SettleDispute
 from ledger.aggregates.request import ApproveAct, RequestAct
 from ledger.aggregates.rules import PublishRules
-from ledger.aggregates.shift import AttestShift, CheckIn
+from ledger.aggregates.shift import AttestShift, CheckIn, DisputeSettled, Shift, ShiftCorrected, ShiftDisputed
 from ledger.aggregates.shift_acts import CorrectShift, VoidShift
 from ledger.aggregates.station import OpenStation
 from ledger.aggregates.volunteer import RegisterVolunteer
-from ledger.aggregates.shift import resolve
-from ledger.aggregates.shift import DisputeSettled, ShiftCorrected, ShiftDisputed
 from ledger.names import shift_id_for, shift_stream
 from ledger.rejections import Refused, Rejection
 from tests.ledger_helpers import NOW, Given, Memory, by
@@ -93,7 +91,7 @@ def test_going_on_with_an_open_dispute_moves_no_due_date_and_a_new_one_has_its_o
     first = disputed(ledger, DISPUTE.model_copy(update={"occurred_at": NOW - 86_400 * 30}))
     again = disputed(ledger, DISPUTE)
     assert (again.answer_due, again.settle_due) == (first.answer_due, first.settle_due)
-    assert resolve(ledger.events(shift_stream("V1", SHIFT))).disputed == first
+    assert Shift.of(ledger.events(shift_stream("V1", SHIFT))).disputed == first
     ledger.given(settle("rejected"))
     new = disputed(ledger, DISPUTE)
     assert new.answer_due is not None
@@ -151,7 +149,7 @@ def test_an_upheld_dispute_is_settled_with_its_correction() -> None:
 def test_a_correction_that_cannot_be_leaves_the_dispute_open() -> None:
     ledger = Memory().given(*WORLD, by("V1", DISPUTE))
     assert refused(ledger, settle(act="reinstate-shift")) is Rejection.NOT_VOID
-    assert resolve(ledger.events(shift_stream("V1", SHIFT))).disputed
+    assert Shift.of(ledger.events(shift_stream("V1", SHIFT))).disputed
 
 
 def test_a_correction_that_needs_approval_is_approved_with_the_settlement() -> None:
@@ -177,7 +175,7 @@ def test_who_opened_a_dispute_may_not_approve_its_settlement_either() -> None:
 def test_a_shift_can_follow_to_its_volunteer_or_be_voided() -> None:
     for more in ({"act": "move-shift", "fields": {"to_volunteer": "V2"}}, {"act": "void-shift"}):
         ledger = Memory().given(*WORLD, by("V1", DISPUTE), settle(**more))
-        assert resolve(ledger.events(shift_stream("V1", SHIFT))).void
+        assert Shift.of(ledger.events(shift_stream("V1", SHIFT))).void
         assert refused(ledger, VoidShift(volunteer="V1", shift=SHIFT, reason="seen")) is Rejection.ALREADY_VOID
 
 

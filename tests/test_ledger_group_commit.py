@@ -8,14 +8,14 @@ from typing import cast
 
 import pytest
 
-from ledger import group_commit
-from ledger.intake.answers import Accepted, Answer, ONE_BY_ONE, Terms
 from ledger.aggregates import Order
-from ledger.store.database import Database
+from ledger.intake import group_commit
+from ledger.intake.answers import ONE_BY_ONE, Accepted, Answer, Terms
 from ledger.intake.group_commit import GroupCommit, QueueFull
 from ledger.intake.intake import Intake
+from ledger.intake.prepare import Prepared, prepare, prepare_all
 from ledger.names import Position
-from ledger.intake.prepare import Prepared
+from ledger.store.database import Database
 from tests import test_ledger_decide as given
 from tests.ledger_helpers import NOW
 
@@ -36,7 +36,7 @@ class Recorder:
         assert self.go.wait(timeout=30)
         if self.error:
             raise self.error
-        return [Accepted(Position(int(one.order.id)), duplicate=False, shift_number=None) for one in orders]
+        return [Accepted(Position(int(one.order.id)), duplicate=False, shift=None) for one in orders]
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def recorder() -> Iterator[Recorder]:
     recorder.go.set()
 
 
-def orders(*numbers: int) -> list[Order]:
-    return [Order(command=given.V1, source="t", id=str(number), by="person:p") for number in numbers]
+def orders(*numbers: int) -> list[Prepared]:
+    return prepare_all(Order(command=given.V1, source="t", id=str(number), by="person:p") for number in numbers)
 
 
 def committing(recorder: Recorder, queue_orders_max: int = 100) -> GroupCommit:
@@ -146,7 +146,7 @@ def test_orders_reach_the_log(database: Database) -> None:
     commands = (given.V1, given.STATION, given.CHECK_IN)
     with GroupCommit(Intake(database, clock=lambda: NOW)) as commit:
         futures = [
-            commit.submit([Order(command=command, source="t", id=str(number), by="person:p")])
+            commit.submit([prepare(Order(command=command, source="t", id=str(number), by="person:p"))])
             for number, command in enumerate(commands)
         ]
         assert [positions(future.result()) for future in futures] == [[1], [2], [3]]

@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from hashlib import blake2b
 from struct import pack
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 import psycopg
 import pytest
 from hypothesis import example
 from hypothesis import given as holding
 from hypothesis import strategies as st
-from psycopg import Cursor
+from psycopg import Connection
+from pydantic import ValidationError
 
-from ledger import batch as batch_module
-from ledger import intake as intake_module
-from ledger import persons
-from ledger.intake.answers import Accepted, Answer, Terms
-from ledger.store.mapper import decode, encode
-from ledger.aggregates import Command, Order
+from ledger.aggregates import Case, Command, Decision, Order, decide
 from ledger.aggregates.project import LaunchProject
-from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut
+from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut, ShiftEvent
 from ledger.aggregates.shift_acts import VoidShift
 from ledger.aggregates.station import OpenStation
 from ledger.aggregates.volunteer import RegisterVolunteer
-from ledger.store.database import Database
-from ledger.aggregates import DECISIONS, decide
-from ledger.aggregates.case import Case
-from ledger.aggregates.shift import ShiftEvent
+from ledger.intake import intake as intake_module
+from ledger.intake import memory
+from ledger.intake.answers import Accepted, Answer, Terms
 from ledger.intake.intake import Intake
-from ledger.names import Position, shift_id_for, shift_stream, stream
-from ledger.store.persons import Text
-from ledger.plain.block import Block
-from ledger.plain.deciding import (
-    ROW_BYTES_MAX,
-    Deciding,
-    entries_of,
-    learn,
-    learned_for,
-    remembered,
-    rows_of_names,
-)
-from ledger.plain.tables import Memory as Remembering
-from ledger.plain.tables import Recent, entry_of, locate
-from ledger.intake.prepare import name_digest, prepare, prepare_by_ladder
+from ledger.intake.memory import Recent
+from ledger.intake.prepare import name_digest, prepare
+from ledger.names import Position, shift_id_for, shift_stream
 from ledger.rejections import Refused, Rejection
-from ledger.writing import copy_row
+from ledger.store.append import Append
+from ledger.store.copy_format import command_row, event_row
+from ledger.store.database import Database
+from ledger.store.mapper import decode, encode
 from tests import test_ledger_decide as given
 from tests.ledger_helpers import NOW, Memory
 
@@ -94,7 +81,8 @@ def test_an_order_is_recorded_and_answered_with_its_position_and_shift(database:
     (stored,) = database.log.read(Position((answer.position or 0) - 1), 1)
     event = decode(stored.topic, stored.state)
     assert (stored.position, stored.version, event.by, event.command) == (3, 1, "station:S1", "test#1")
-    assert answer.shift == event.model_dump()["shift"]
+    assert isinstance(event, ShiftEvent)
+    assert answer.shift == event.shift
 
 
 def test_the_same_order_again_is_answered_as_the_first_time_and_appends_nothing(
@@ -251,29 +239,28 @@ def test_recorded_at_never_goes_back_when_the_clock_does(database: Database) -> 
 # --- what goes wrong ------------------------------------------------------------------------------------------------
 
 
-def _failing_on(bad: set[str], decision: Callable[[Any, Case], Any]) -> Callable[[Any, Case], Any]:
-    def decide(command: Command, case: Case) -> object:
+Decide = Callable[[CheckIn, Case], Decision]
+
+
+def _failing_on(bad: set[str], decide: Decide) -> Decide:
+    def patched(command: CheckIn, case: Case) -> Decision:
         if case.order.id in bad:
             raise ZeroDivisionError(case.order.id)
-        return decision(command, case)
+        return decide(command, case)
 
-    return decide
+    return patched
 
 
-@pytest.mark.parametrize("ladder", [True, False])
 @pytest.mark.parametrize("bad", ["0", "4", "9", "237"])
 def test_one_bad_order_of_a_batch_fails_alone(
     database: Database,
     intake: Intake,
     bad: str,
-    ladder: bool,  # noqa: FBT001
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    if ladder:
-        monkeypatch.setattr(intake_module, "prepare", lambda orders: list(map(prepare_by_ladder, orders)))
-    monkeypatch.setitem(DECISIONS, "check-in", _failing_on(set(bad), DECISIONS["check-in"]))
-    late = CHECK_IN.model_copy(update={"occurred_at": NOW + 7200})  # a scan of the future goes up the ladder
+    monkeypatch.setattr(CheckIn, "decide", _failing_on(set(bad), CheckIn.decide))
+    late = CHECK_IN.model_copy(update={"occurred_at": NOW + 7200})
     orders = [order(late if str(number) in bad else CHECK_IN, str(number)) for number in range(10)]
     answers = intake.execute(orders)
     failed = [one for one, answer in zip(orders, answers, strict=True) if isinstance(answer, Refused)]
@@ -281,50 +268,54 @@ def test_one_bad_order_of_a_batch_fails_alone(
     assert refused([answer for answer in answers if isinstance(answer, Refused)]) == [Rejection.FAILED] * len(bad)
     assert database.log.head() == 2 + 10 - len(bad)
     told = {vars(record)["fields"]["command"] for record in caplog.records}
-    assert told == {name_digest(f"test#{name}") for name in bad}
+    assert told == {name_digest(f"test#{name}").hex() for name in bad}
     monkeypatch.undo()
     assert refused([answer for answer in intake.execute(orders) if isinstance(answer, Refused)]) == (
         [Rejection.FUTURE] * len(bad)
     )
 
 
+Last = Callable[[Connection[Any]], None]
+
+
 @pytest.fixture
-def at_the_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Cursor[Any]], None]], None]:
+def at_the_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[Last], None]:
     """Do something, once, when a transaction has written all it has to write and is about to commit."""
 
-    def arrange(act: Callable[[Cursor[Any]], None]) -> None:
+    def arrange(act: Last) -> None:
         acts = iter([act])
 
-        def patched(cursor: Cursor[Any], texts: list[Text]) -> None:
-            persons.keep_texts(cursor, texts)
+        def notify(append: Append, head: Position) -> None:
+            usual(append, head)
             for one in acts:
-                one(cursor)
+                one(append.connection)
 
-        monkeypatch.setattr(batch_module, "keep_texts", patched)
+        usual = Append.notify
+        monkeypatch.setattr(Append, "notify", notify)
 
     return arrange
 
 
-def _terminate(cursor: Cursor[Any], database: Database) -> None:
+def _terminate(connection: Connection[Any], database: Database) -> None:
     with psycopg.connect(database.url, autocommit=True) as other:
-        other.execute("SELECT pg_terminate_backend(%s, 5000)", (cursor.connection.info.backend_pid,))
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (connection.info.backend_pid,))
 
 
 def test_a_connection_lost_before_the_commit_costs_nothing(
-    database: Database, intake: Intake, at_the_end: Callable[[Callable[[Cursor[Any]], None]], None]
+    database: Database, intake: Intake, at_the_end: Callable[[Last], None]
 ) -> None:
-    at_the_end(lambda cursor: _terminate(cursor, database))
+    at_the_end(lambda connection: _terminate(connection, database))
     answers = accepted(intake.execute([order(CHECK_IN, "1"), order(CHECK_OUT, "2")]))
     assert [(answer.position, answer.duplicate) for answer in answers] == [(3, False), (4, False)]
     assert topics(database)[2:] == ["checked-in.v1", "checked-out.v1"]
 
 
 def test_a_connection_lost_after_the_commit_is_answered_from_the_log(
-    database: Database, intake: Intake, at_the_end: Callable[[Callable[[Cursor[Any]], None]], None]
+    database: Database, intake: Intake, at_the_end: Callable[[Last], None]
 ) -> None:
-    def commit_then_die(cursor: Cursor[Any]) -> None:
-        cursor.execute("COMMIT")
-        _terminate(cursor, database)
+    def commit_then_die(connection: Connection[Any]) -> None:
+        connection.execute("COMMIT")
+        _terminate(connection, database)
 
     at_the_end(commit_then_die)
     answers = accepted(intake.execute([order(CHECK_IN, "1"), order(CHECK_OUT, "2")]))
@@ -336,11 +327,10 @@ def test_a_connection_lost_after_the_commit_is_answered_from_the_log(
 def test_a_database_that_stays_away_is_an_error_and_not_an_answer(
     database: Database, intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def always_die(cursor: Cursor[Any], texts: list[Text]) -> None:
-        persons.keep_texts(cursor, texts)
-        _terminate(cursor, database)
+    def die(append: Append, _: Position) -> None:
+        _terminate(append.connection, database)
 
-    monkeypatch.setattr(batch_module, "keep_texts", always_die)
+    monkeypatch.setattr(Append, "notify", die)
     with pytest.raises(psycopg.OperationalError):
         intake.execute([order(CHECK_IN, "1"), order(CHECK_OUT, "2")])
     assert database.log.head() == 2
@@ -403,7 +393,7 @@ def test_what_goes_wrong_on_terms_writes_nothing(
     def bug(*_: object) -> None:
         raise AssertionError("a bug")
 
-    monkeypatch.setitem(DECISIONS, "check-out", bug)
+    monkeypatch.setattr(CheckOut, "decide", bug)
     answers = intake.execute([order(CHECK_IN, "1"), order(CHECK_OUT, "2")], terms)
     assert refused(answers) == [Rejection.FAILED] * 2
     assert database.log.head() == 2
@@ -414,9 +404,8 @@ def test_terms_are_for_what_is_executed_together(intake: Intake) -> None:
         intake.execute([order(CHECK_IN, str(number)) for number in range(1001)], ATOMIC)
 
 
-# --- plain scans, and what is remembered ----------------------------------------------------------------------------
+# --- what is stored of a scan ---------------------------------------------------------------------------------------
 
-KINDS = ("volunteer", "station", "project")
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,31}", fullmatch=True)
 SHIFTS = st.one_of(st.uuids(), st.integers(NOW - 10**8, NOW).map(lambda at: shift_id_for(at, str(at))))
 SCANS = st.builds(
@@ -451,45 +440,104 @@ LONGEST = Order(
 )
 
 
+def json_of(fields: dict[str, object]) -> bytes:
+    """Return fields as JSON without spaces; those that say nothing are left out."""
+    said = {name: str(value) if isinstance(value, UUID) else value for name, value in fields.items() if value}
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def digest_of(said: bytes) -> bytes:
+    return blake2b(said, digest_size=16).digest()
+
+
 @holding(one=SCANS)
 @example(LONGEST)
-def test_a_plain_scan_is_stored_as_the_ladder_would_store_it(one: Order) -> None:
-    memory = Memory()
+def test_a_scan_is_stored_as_json_of_its_fields_in_order_without_defaults(one: Order) -> None:
+    streams = Memory()
     command = one.command
     assert isinstance(command, CheckIn | CheckOut)
-    memory.given(RegisterVolunteer(volunteer=command.volunteer, registered_on=date(2018, 1, 1)))
-    memory.given(OpenStation(station=command.station, kind="city"))
-    if isinstance(command, CheckIn) and command.project:
-        memory.given(LaunchProject(project=command.project, content="x"))
-    decision = decide(Case(one, memory, NOW))
+    streams.given(RegisterVolunteer(volunteer=command.volunteer, registered_on=date(2018, 1, 1)))
+    streams.given(OpenStation(station=command.station, kind="city"))
+    project = command.project if isinstance(command, CheckIn) else None
+    if project:
+        streams.given(LaunchProject(project=project, content="x"))
+    decision = decide(Case(one, streams, NOW))
     assert not isinstance(decision, Refused)
     (event,) = decision
-    (ready,), by_ladder = prepare([one]), prepare_by_ladder(one)
-    assert isinstance(ready, Block)
-    remembering = Remembering()
-    row = ready.rows[0]
-    ids = [f"{row[f'{kind}_stream_high']:016x}{row[f'{kind}_stream_low']:016x}" for kind in KINDS]
-    assert ids[:2] == [stream("volunteer", command.volunteer).hex, stream("station", command.station).hex]
-    remembering.learn(entries_of(ids, [1] * len(ids)))
-    deciding = Deciding(remembered(remembering, careful=False), learned_for(2, 0), 41, NOW, NOW)
-    learn(deciding.learned.names, entry_of("0f" * 16, 41))  # answered before: what is noted is not noted again
-    done, rows = deciding.decide(ready, 0)
-    topic, state = encode(event)
-    assert done == 1
-    assert len(rows) <= ROW_BYTES_MAX
-    assert rows == copy_row(event.stream_id.bytes, 1, topic, state, 42)
-    name, content = (bytes.fromhex(digest) for digest in (by_ladder.name, by_ladder.content))
-    names = rows_of_names(deciding.answered_behind(41))
-    assert names == pack(">hi16si16siq", 3, 16, name, 16, content, 8, 42)
-    assert ready.order(0) == one
     assert isinstance(event, ShiftEvent)
-    assert list(ready) == [Accepted(Position(42), duplicate=False, shift_number=event.shift.int)]
+    shift = command.shift or shift_id_for(command.occurred_at, f"{one.source}#{one.id}")
+    state = json_of(
+        {
+            "occurred_at": command.occurred_at,
+            "recorded_at": NOW,
+            "by": one.by,
+            "command": f"{one.source}#{one.id}",
+            "imported": one.imported,
+            "key": one.key,
+            "volunteer": command.volunteer,
+            "shift": shift,
+            "station": command.station,
+            "project": project,
+        }
+    )
+    topic = "checked-in.v1" if isinstance(command, CheckIn) else "checked-out.v1"
+    assert encode(event) == (topic, state)
+    prepared = prepare(one)
+    stream = shift_stream(command.volunteer, shift)
+    assert event.stream_id == stream
+    assert event.stream_key == prepared.shift == stream.bytes
+    assert event_row(stream.bytes, 1, topic, state, 42) == b"".join(
+        (
+            pack(">hi16siq", 5, 16, stream.bytes, 8, 1),
+            pack(">i", len(topic)) + topic.encode(),
+            pack(">i", len(state)) + state,
+            pack(">iq", 8, 42),
+        )
+    )
+    said = {
+        "volunteer": command.volunteer,
+        "station": command.station,
+        "occurred_at": command.occurred_at,
+        "shift": command.shift,
+        "project": project,
+    }
+    assert prepared.name == digest_of(f"{one.source}#{one.id}".encode())
+    assert prepared.content == digest_of(command.TYPE.encode() + b" " + json_of(said))
+    names = pack(">hi16si16siq", 3, 16, prepared.name, 16, prepared.content, 8, 42)
+    assert command_row(prepared.name, prepared.content, 42) == names
 
 
-@pytest.mark.parametrize("name", ['say "when"', "plain"])
-def test_a_name_that_json_would_escape_goes_up_the_ladder(name: str) -> None:
-    quoted = Order(command=CHECK_IN, source=name.replace(" ", "-"), id="1", by="station:S1")
-    assert isinstance(prepare([quoted])[0], Block) == ('"' not in name)
+QUOTED = 'say-"when"'
+
+
+def test_a_name_that_json_escapes_is_one_name(database: Database, intake: Intake) -> None:
+    """Whoever gives it is answered as others are, and it is stored as JSON writes it."""
+    one = Order.checked(CHECK_IN, source=QUOTED, id='"1"', by="station:S1")
+    (first,) = accepted(intake.execute([one]))
+    assert accepted(intake.execute([one])) == [first._replace(duplicate=True)]
+    (stored,) = database.log.read(Position(2), 1)
+    assert b'"command":"say-\\"when\\"#\\"1\\""' in stored.state
+    assert decode(stored.topic, stored.state).command == f'{QUOTED}#"1"'
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("source", "a#b"),
+        ("source", ""),
+        ("id", "a b"),
+        ("id", "x" * 121),
+        ("by", "nobody"),
+        ("by", "person:13800138000"),
+    ],
+)
+def test_an_envelope_from_outside_is_checked(field: str, value: str) -> None:
+    envelope = {"source": "s", "id": "1", "by": "person:p", field: value}
+    with pytest.raises(ValidationError, match=field):
+        Order.checked(CHECK_IN, **envelope)
+
+
+# --- what is remembered ---------------------------------------------------------------------------------------------
 
 
 def test_another_process_that_wrote_meanwhile_is_noticed(database: Database, intake: Intake) -> None:
@@ -563,15 +611,10 @@ def test_what_was_rolled_back_is_not_remembered(database: Database, intake: Inta
 
 
 def test_memory_forgets_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.plain.tables.YOUNG_MAX", 2)
-    recent = Recent()
-
-    def holds(number: int) -> bool:
-        key = np.uint64(number << 32), np.uint64(7)
-        return any(locate(table, *key) >= 0 for table in (recent.young, recent.old))
-
+    monkeypatch.setattr(memory, "YOUNG_MAX", 2)
+    recent: Recent[int] = Recent()
     for number in range(1, 6):
-        recent.put(entries_of([f"{number << 32:016x}{7:016x}"], [number]))
-    assert [holds(number) for number in range(1, 6)] == [False, False, True, True, True]
+        recent.update({bytes([number]): number})
+    assert [recent.get(bytes([number])) for number in range(1, 6)] == [None, None, 3, 4, 5]
     recent.clear()
-    assert not holds(5)
+    assert recent.get(bytes([5])) is None

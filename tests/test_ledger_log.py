@@ -8,17 +8,16 @@ from uuid import UUID
 
 import pytest
 
-from ledger.store.database import Database
 from ledger.names import Position
 from ledger.store.copy_format import text_rows
-from ledger.writing import append_history
+from ledger.store.database import Database
 
 
 @pytest.fixture
 def log(database: Database) -> Database:
     """Nine events: three streams in turn, recorded at the instants 100, 100, 100, 200, 200, 200, 300, 300, 300."""
     rows = [(UUID(int=n % 3), n // 3 + 1, "a.v1", f'{{"recorded_at":{(n // 3 + 1) * 100}}}') for n in range(9)]
-    append_history(database.pool, [text_rows(rows, 1).encode()])
+    database.recorder.append_history([text_rows(rows, 1).encode()])
     return database
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from ledger.store.mapper import decode
 from ledger.aggregates import Order
-from ledger.store.database import Database
 from ledger.aggregates.shift import ShiftVoided
 from ledger.intake.intake import Intake
 from ledger.names import Position
+from ledger.store.database import Database
+from ledger.store.mapper import decode
 from ledger.store.persons import Person, Persons, salted
 from tests import test_ledger_decide as given
 from tests.ledger_helpers import NOW

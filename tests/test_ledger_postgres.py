@@ -20,7 +20,7 @@ from ledger.store.embedded import SETTINGS, serving
 HOLD = """
 import sys
 from pathlib import Path
-from ledger.postgres import serving
+from ledger.store.embedded import serving
 with serving(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.read()

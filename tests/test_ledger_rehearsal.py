@@ -9,7 +9,6 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ledger.intake.answers import Accepted, Answer
 from ledger.aggregates import Command, Order
 from ledger.aggregates.opening_balance import RecordOpeningBalance
 from ledger.aggregates.organisation import FoundOrganisation
@@ -17,10 +16,11 @@ from ledger.aggregates.request import ApproveAct, RequestAct
 from ledger.aggregates.shift import AttestShift, CheckIn
 from ledger.aggregates.station import CloseStation, OpenStation
 from ledger.aggregates.volunteer import JoinOrganisation, LeaveOrganisation, RegisterVolunteer, WithdrawVolunteer
-from ledger.store.database import Database
+from ledger.intake.answers import Accepted, Answer
 from ledger.intake.intake import Intake
-from ledger.names import Position
 from ledger.intake.rehearsal import Rehearsal
+from ledger.names import Position
+from ledger.store.database import Database
 from tests.ledger_helpers import NOW
 
 DAY = date(2018, 12, 1)
@@ -113,8 +113,8 @@ def test_a_request_and_its_approval_are_rehearsed_one_after_the_other(database: 
     asked = RequestAct.model_validate({"request": "r1", "act": "record-opening-balance", "fields": fields})
     orders = [
         order(RegisterVolunteer(volunteer="V1", registered_on=DAY), "v"),
-        order(asked, "ask").model_copy(update={"by": "person:li"}),
-        order(ApproveAct(request="r1"), "mine").model_copy(update={"by": "person:li"}),
+        order(asked, "ask")._replace(by="person:li"),
+        order(ApproveAct(request="r1"), "mine")._replace(by="person:li"),
         order(ApproveAct(request="r1"), "yes"),
         order(ApproveAct(request="r1"), "again"),
         order(RecordOpeningBalance.model_validate(fields), "twice"),

@@ -8,19 +8,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ledger.aggregates import Command
+from ledger.aggregates import Command, Event
 from ledger.aggregates.day_cap import RaiseDayCap
 from ledger.aggregates.honor import AnnounceHonor, RevokeHonor
 from ledger.aggregates.project import LaunchProject
-from ledger.aggregates.request import ApproveAct, RequestAct
+from ledger.aggregates.request import ActRequested, ApproveAct, RequestAct
 from ledger.aggregates.rules import PublishRules
-from ledger.aggregates.shift import AttestShift, CheckIn
+from ledger.aggregates.shift import AttestShift, CheckedIn, CheckIn, ShiftVoided
 from ledger.aggregates.shift_acts import VoidShift
 from ledger.aggregates.station import OpenStation
 from ledger.aggregates.volunteer import MergeVolunteer, RegisterVolunteer
-from ledger.aggregates import Event
-from ledger.aggregates.request import ActRequested
-from ledger.aggregates.shift import CheckedIn, ShiftVoided
 from ledger.names import shift_id_for, stream
 from ledger.policies import Policies, policies_of
 from ledger.rejections import Refused, Rejection

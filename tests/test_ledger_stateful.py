@@ -26,15 +26,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from ledger.intake.answers import Accepted, Answer, Terms
-from ledger.intake.batch import Told as LedgerTold
 from ledger.aggregates import COMMANDS, Command, Order
 from ledger.aggregates.shift import CheckIn
-from ledger.store.database import Database
+from ledger.intake.answers import Accepted, Answer, Terms
 from ledger.intake.group_commit import GroupCommit, QueueFull
-from ledger.intake.intake import Intake, flat
+from ledger.intake.intake import Intake
+from ledger.intake.prepare import Prepared, prepare_all
 from ledger.names import shift_id_for
-from ledger.intake.prepare import Ready, orders_of
+from ledger.store.database import Database
 from tests.comparing_logs import assert_same, recorded
 from tests.ordering import ACTORS, DAY, HOUR, VOLUNTEERS, orders, scripts
 from tests.plain_ledger import PlainLedger
@@ -59,10 +58,10 @@ class Gate:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._let_through = Semaphore(0)
-        self.came: SimpleQueue[tuple[Sequence[Ready], Terms]] = SimpleQueue()
+        self.came: SimpleQueue[tuple[Sequence[Prepared], Terms]] = SimpleQueue()
         self.gave: SimpleQueue[list[Answer] | Exception] = SimpleQueue()
 
-    def execute_prepared(self, prepared: Sequence[Ready], terms: Terms) -> list[LedgerTold]:
+    def execute_prepared(self, prepared: Sequence[Prepared], terms: Terms) -> list[Answer]:
         self.came.put((prepared, terms))
         assert self._let_through.acquire(timeout=WAIT_SECONDS)
         try:
@@ -70,7 +69,7 @@ class Gate:
         except Exception as error:
             self.gave.put(error)
             raise
-        self.gave.put(flat(answers))
+        self.gave.put(answers)
         return answers
 
     def give_up(self) -> None:
@@ -107,9 +106,9 @@ class Process:
     def submit(self, submitted: list[Order], terms: Terms) -> None:
         if sum(len(one.orders) for one in self.queue) + len(submitted) > QUEUE:
             with pytest.raises(QueueFull):
-                self.group.submit(submitted, terms)
+                self.group.submit(prepare_all(submitted), terms)
             return
-        self.queue.append(Submission(submitted, terms, self.group.submit(submitted, terms)))
+        self.queue.append(Submission(submitted, terms, self.group.submit(prepare_all(submitted), terms)))
         if not self.under_way:
             self._begin()
 
@@ -120,9 +119,7 @@ class Process:
         if self.under_way:
             prepared, terms = self.gate.came.get(timeout=WAIT_SECONDS)
             expected = [order for one in self.under_way for order in one.orders]
-            assert [(one.name, one.command) for one in orders_of(prepared)] == [
-                (one.name, one.command) for one in expected
-            ]
+            assert [one.order for one in prepared] == expected
             assert terms == self.under_way[0].terms
 
     def _is_alone(self) -> bool:
@@ -343,7 +340,9 @@ def test_whatever_threads_do_the_log_is_one_that_the_plain_ledger_would_write(da
         waiting = deque(clients[client])
         while waiting:
             some = [waiting.popleft() for _ in range(min(7, len(waiting)))]
-            answered += zip(some, groups[client % 2].submit(some).result(timeout=WAIT_SECONDS), strict=True)
+            answered += zip(
+                some, groups[client % 2].submit(prepare_all(some)).result(timeout=WAIT_SECONDS), strict=True
+            )
         return answered
 
     try:

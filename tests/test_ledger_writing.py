@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from struct import pack, unpack_from
 from threading import Event, Thread
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from eventsourcing.persistence import IntegrityError
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,12 +18,12 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import LockNotAvailable, UniqueViolation
 from psycopg.rows import TupleRow
 
-from ledger.store.database import Database
 from ledger.names import Position
-from ledger.store.append import CHANNEL, take_lock
-from ledger.store.copy_format import text_rows
-from ledger.writing import CHUNK_ROWS, Row, append_history, copied_rows, copy_rows, head_position, write_events
-from tests.ledger_helpers import wait_until_somebody_is_held_up
+from ledger.store.append import CHANNEL, Append, take_lock
+from ledger.store.copy_format import Row, command_row, event_row, text_rows
+from ledger.store.database import Database
+from ledger.store.log_queries import LogReader
+from tests.ledger_helpers import append_rows, wait_until_somebody_is_held_up
 
 STATE = '{"recorded_at":1543888800}'
 
@@ -31,13 +33,11 @@ def row(number: int = 1) -> Row:
 
 
 def write(database: Database, *rows: Row) -> None:
-    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-        take_lock(cursor)
-        write_events(cursor, rows, head_position(cursor) + 1)
+    append_rows(database, rows)
 
 
 def append_lines(database: Database, *rows: Row) -> None:
-    append_history(database.pool, [text_rows(rows, int(database.log.head()) + 1).encode()])
+    database.recorder.append_history([text_rows(rows, int(database.log.head()) + 1).encode()])
 
 
 BOTH_FORMATS = pytest.mark.parametrize("put", [write, append_lines], ids=["binary", "text"])
@@ -76,29 +76,65 @@ def test_plain_json_is_copied_as_it_is_in_lines() -> None:
 STATES = st.binary(max_size=70_000)
 
 
+def fields_of(rows: bytes) -> Iterator[tuple[bytes, ...]]:
+    """Yield the fields of rows in COPY's binary format, as PostgreSQL's manual has it."""
+    place = 0
+    while place < len(rows):
+        (count,) = unpack_from(">h", rows, place)
+        place += 2
+        fields = []
+        for _ in range(count):
+            (length,) = unpack_from(">i", rows, place)
+            fields.append(rows[place + 4 : place + 4 + length])
+            place += 4 + length
+        yield tuple(fields)
+
+
 @given(rows=st.lists(st.tuples(st.uuids(), st.integers(0, 1 << 40), st.text(max_size=40), STATES), max_size=5))
 def test_rows_can_be_read_back_from_what_is_copied(rows: list[tuple[UUID, int, str, bytes]]) -> None:
-    said = [(stream_id.bytes, version, topic, state) for stream_id, version, topic, state in rows]
-    assert list(copied_rows(copy_rows(rows, 7))) == said
+    copied = b"".join(
+        event_row(stream_id.bytes, version, topic, state, position)
+        for position, (stream_id, version, topic, state) in enumerate(rows, 7)
+    )
+    assert list(fields_of(copied)) == [
+        (stream_id.bytes, pack(">q", version), topic.encode(), state, pack(">q", position))
+        for position, (stream_id, version, topic, state) in enumerate(rows, 7)
+    ]
 
 
-def test_rows_of_many_chunks_get_consecutive_positions(database: Database) -> None:
-    count = 3 * CHUNK_ROWS + 1
+@given(st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16), st.integers(1, (1 << 63) - 1))
+def test_an_answered_command_can_be_read_back_from_what_is_copied(name: bytes, content: bytes, position: int) -> None:
+    assert list(fields_of(command_row(name, content, position))) == [(name, content, pack(">q", position))]
+
+
+def test_many_rows_get_consecutive_positions(database: Database) -> None:
+    count = 10_001
     write(database, *(row(number) for number in range(count)))
     events = database.log.read(Position(0), count)
     assert [(event.position, event.stream_id.int) for event in events] == [(n + 1, n) for n in range(count)]
 
 
+def test_a_transaction_that_is_cancelled_leaves_nothing_and_no_gap(database: Database) -> None:
+    with database.recorder.append() as append, append.events() as rows:
+        rows(event_row(UUID(int=1).bytes, 1, "a.v1", STATE.encode(), 1))
+        append.cancel()
+    assert database.log.head() == 0
+    write(database, row())
+    assert database.log.head() == 1
+
+
 def test_a_version_is_written_once(database: Database) -> None:
     write(database, row())
-    with pytest.raises(UniqueViolation):
+    with pytest.raises(IntegrityError):
         write(database, row())
+    with pytest.raises(UniqueViolation):
+        append_lines(database, row())
     assert database.log.head() == 1
 
 
 def test_a_writer_that_fails_leaves_no_gap(database: Database) -> None:
     write(database, row(1))
-    with pytest.raises(UniqueViolation):
+    with pytest.raises(IntegrityError):
         write(database, row(2), row(1))
     write(database, row(3))
     assert [event.position for event in database.log.read(Position(0), 9)] == [1, 2]
@@ -118,7 +154,7 @@ def test_followers_are_told_the_new_head_on_commit(database: Database) -> None:
 def test_history_is_appended_chunk_by_chunk(database: Database) -> None:
     write(database, row(1))
     chunks = [text_rows([row(2), row(3)], 2).encode(), text_rows([row(4)], 4).encode()]
-    assert append_history(database.pool, chunks) == 4
+    assert database.recorder.append_history(chunks) == 4
     assert [event.stream_id.int for event in database.log.read(Position(0), 9)] == [1, 2, 3, 4]
 
 
@@ -126,14 +162,14 @@ def test_history_is_appended_chunk_by_chunk(database: Database) -> None:
 def test_history_that_does_not_go_on_from_the_head_is_refused(database: Database, first: int) -> None:
     write(database, row(1))
     with pytest.raises((ValueError, UniqueViolation)):
-        append_history(database.pool, [text_rows([row(2), row(3)], first).encode()])
+        database.recorder.append_history([text_rows([row(2), row(3)], first).encode()])
     assert database.log.head() == 1
 
 
 def test_history_with_a_gap_inside_a_chunk_is_refused(database: Database) -> None:
     chunk = text_rows([row(1)], 1) + text_rows([row(2)], 3)
     with pytest.raises(ValueError, match="position 1, without a gap"):
-        append_history(database.pool, [chunk.encode()])
+        database.recorder.append_history([chunk.encode()])
     assert database.log.head() == 0
 
 
@@ -143,15 +179,26 @@ Insert = Callable[[Connection[TupleRow], UUID], object]
 """Adds one event within the connection's transaction, with whatever lock the writer takes."""
 
 
+class Unlocked(Append):
+    """An append that takes no lock."""
+
+    def __init__(self, connection: Connection[TupleRow]) -> None:
+        self.connection = connection
+        self.log = LogReader(connection)
+
+
+def insert_by(append: Append, stream_id: UUID) -> None:
+    position = append.log.head() + 1
+    with append.events() as rows:
+        rows(event_row(stream_id.bytes, 1, "a.v1", STATE.encode(), position))
+
+
 def ledger_insert(connection: Connection[TupleRow], stream_id: UUID) -> None:
-    with connection.cursor() as cursor:
-        take_lock(cursor)
-        write_events(cursor, [(stream_id, 1, "a.v1", STATE)], head_position(cursor) + 1)
+    insert_by(Append(connection), stream_id)
 
 
 def ledger_insert_without_lock(connection: Connection[TupleRow], stream_id: UUID) -> None:
-    with connection.cursor() as cursor:
-        write_events(cursor, [(stream_id, 1, "a.v1", STATE)], head_position(cursor) + 1)
+    insert_by(Unlocked(connection), stream_id)
 
 
 def sequence_insert_without_lock(connection: Connection[TupleRow], stream_id: UUID) -> None:
@@ -242,25 +289,22 @@ def test_a_writer_sees_what_the_last_one_left_whatever_the_default_isolation(dat
         finished = Event()
 
         def second() -> None:
-            with strict.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-                take_lock(cursor)
-                heads.append(head_position(cursor))
+            with strict.recorder.append() as append:
+                heads.append(append.log.head())
             finished.set()
 
         thread = Thread(target=second)
-        with strict.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-            take_lock(cursor)
+        with strict.recorder.append() as append:
             thread.start()
             wait_until_somebody_is_held_up(database.url, unless=finished)
-            write_events(cursor, [row()], 1)
+            insert_by(append, UUID(int=1))
         thread.join()
     assert heads == [1]
 
 
 def test_vacuum_is_not_kept_out_by_a_writer(database: Database) -> None:
-    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-        take_lock(cursor)
-        write_events(cursor, [row()], 1)
+    with database.recorder.append() as append:
+        insert_by(append, UUID(int=1))
         with psycopg.connect(database.url, autocommit=True) as other:
             other.execute("SET lock_timeout = '2s'")
             other.execute("VACUUM (SKIP_LOCKED false) ledger.stored_events")

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.store.database import Database
 from ledger.aggregates import Event
 from ledger.aggregates.shift import ShiftCorrected, ShiftEvent
 from ledger.aggregates.station import StationOpened
 from ledger.names import Position
+from ledger.store.database import Database
 from projections.rules import RuleTimeline
 from projections.schema import Longs
 from replay import store
@@ -58,7 +59,7 @@ def _moved(event: Event, offsets: dict[UUID, int]) -> Event:
     later = offsets[event.shift]
     names = ["occurred_at", *(("check_in", "check_out") if isinstance(event, ShiftCorrected) else ())]
     said = {name: getattr(event, name) for name in names}
-    return event.model_copy(update={name: instant and instant + later for name, instant in said.items()})
+    return msgspec.structs.replace(event, **{name: instant and instant + later for name, instant in said.items()})
 
 
 class World(NamedTuple):

@@ -7,15 +7,16 @@ from dataclasses import replace
 from datetime import date
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.aggregates import Event
-from ledger.aggregates.day_cap import DayCapRaiseWithdrawn, DayCapRaised
+from ledger.aggregates.day_cap import DayCapRaised, DayCapRaiseWithdrawn
 from ledger.aggregates.opening_balance import OpeningBalanceRecorded, OpeningBalanceVoided
 from ledger.aggregates.shift import ShiftEvent
-from ledger.aggregates.volunteer import VolunteerMergeUndone, VolunteerMerged, VolunteerRegistered
+from ledger.aggregates.volunteer import VolunteerMerged, VolunteerMergeUndone, VolunteerRegistered
 from projections.rules import RuleTimeline
 from tests.comparison import kernel_results
 from tests.histories import Case, as_text, cases, history, make, patiently, rule_set, rules
@@ -67,7 +68,7 @@ def under_one_number(events: Sequence[Event]) -> list[Event]:
             changes["shift"] = UUID(int=shifts.index((event.shift, number)))
         if isinstance(event, DayCapRaised | DayCapRaiseWithdrawn):
             changes["raise_id"] = f"{event.raise_id}-{number}"
-        said.append(event.model_copy(update=changes))
+        said.append(msgspec.structs.replace(event, **changes))
     return said
 
 

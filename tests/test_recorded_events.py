@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ledger.store.mapper import encode
 from ledger.store.database import Database
-from ledger.store.append import take_lock
-from ledger.writing import head_position, write_events
+from ledger.store.mapper import encode
 from projections.anomalies.findings import APPROVED, CORRECTED, ENTERED, RAISED, REINSTATED, SETTLED
 from projections.anomalies.recording import delays
 from projections.schema import NO_DAY, NONE
 from projections.surrogates import Names
 from replay.recorded_events import Raises, Records, actors, first_positions, read_acts, read_records
 from tests.histories import SHANGHAI, history, raise_cap
+from tests.ledger_helpers import append_rows
 from tests.replaying import append, empty
 
 HISTORY = """\
@@ -64,10 +63,8 @@ def test_what_people_did_is_told_with_who_did_it(database: Database, records: Re
 def test_whoever_approved_it_did_it_as_well(database: Database, records: Records) -> None:
     settled = history(HISTORY)[-1]
     state = encode(settled)[1].decode()[:-1] + ',"approved_by":"person:second"}'
-    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-        take_lock(cursor)
-        head = head_position(cursor)
-        write_events(cursor, [(settled.stream_id, 99, settled.TOPIC, state)], head + 1)
+    head = database.log.head()
+    append_rows(database, [(settled.stream_id, 99, settled.TOPIC, state)])
     names = Names()
     who = actors(database, np.array([head, head + 1], np.int64), names)
     assert [names.texts()[number] for number in who.by.tolist()] == ["person:tester"] * 2

@@ -20,11 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.store.database import Database
 from ledger.aggregates import Event
 from ledger.names import shift_stream
-from ledger.store.append import take_lock
-from ledger.writing import head_position, write_events
+from ledger.store.database import Database
 from projections.facts import facts_of
 from replay import archive_folder, archive_growth, segments
 from replay.archive import Archive
@@ -42,6 +40,7 @@ from replay.rebuild import replay
 from replay.segments import SHIFT_EVENTS
 from tests.archives import assert_same_facts
 from tests.histories import Case, cases, history, patiently
+from tests.ledger_helpers import append_rows
 from tests.replaying import append, as_rules, as_sets, empty, replayed
 
 HISTORY = """
@@ -112,9 +111,7 @@ def test_an_event_of_an_older_version_is_upcast_on_its_way_to_columns(database: 
     state = old.read_bytes().strip()
     said = json.loads(state)
     stream_id = shift_stream(said["user"], UUID(said["shift"]))
-    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-        take_lock(cursor)
-        write_events(cursor, [(stream_id, 1, "checked-in.v0", state)], head_position(cursor) + 1)
+    append_rows(database, [(stream_id, 1, "checked-in.v0", state)])
     archive.catch_up(database)
     facts = archive.facts()
     assert said["user"] in facts.volunteers.number

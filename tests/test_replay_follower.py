@@ -12,10 +12,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ledger.store.database import Database
 from ledger.names import Position
-from ledger.store.append import take_lock
-from ledger.writing import head_position, write_events
+from ledger.store.database import Database
 from replay import reading, store
 from replay.archive import Archive
 from replay.follower import Follower, OutdatedGenerationError
@@ -24,6 +22,7 @@ from replay.queries import Axes, Queries, UnknownNameError
 from replay.rebuild import CATCHING_UP, VerificationError, rebuild
 from replay.touched import Circle, read_circle
 from tests.histories import history, rule_set, rules
+from tests.ledger_helpers import append_rows
 from tests.replaying import append, as_rules, as_sets, empty, replayed
 
 TIMELINE = rules(rule_set(day_minutes_max=480))
@@ -96,9 +95,7 @@ def test_a_poison_event_stops_the_follower_with_an_alert_and_is_never_skipped(
     started: tuple[Database, Archive, Counter[UUID]],
 ) -> None:
     database, _, versions = started
-    with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-        take_lock(cursor)
-        write_events(cursor, [(UUID(int=7), 1, "checked-in.v9", b"{}")], head_position(cursor) + 1)
+    append_rows(database, [(UUID(int=7), 1, "checked-in.v9", b"{}")])
     append(database, AFTER[len(BEFORE) :], versions)
     follower = Follower(database)
     follower.start()

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.store.database import Database
 from ledger.aggregates.volunteer import VolunteerEvent
 from ledger.names import Position
+from ledger.store.database import Database
 from projections.schema import NO_DAY
 from replay.explain import explain_day, volunteer_days
 from replay.queries import Axes, Queries, UnknownNameError

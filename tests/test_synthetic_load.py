@@ -8,11 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ledger.aggregates.station import StationClosed
-from ledger.store.mapper import encode
-from ledger.store.database import Database
 from ledger.names import Position
 from ledger.store.copy_format import text_rows
-from ledger.writing import append_history
+from ledger.store.database import Database
+from ledger.store.mapper import encode
 from replay.synthetic import HistoryConflictError, HistoryWriterError, loading, simulate, write_history
 from replay.synthetic.days import END_INSTANT
 from tests.simulating import RULES, lines_of, read_rows
@@ -73,7 +72,7 @@ def test_a_load_stopped_before_the_opening_balances_goes_on_with_them(database: 
 
 @pytest.mark.parametrize("other", [(TINY, 2, RULES), (0.0011, 1, RULES), (TINY, 1, RULES + "\n# edited")])
 def test_a_ledger_that_holds_another_history_is_refused(database: Database, other: tuple[float, int, str]) -> None:
-    append_history(database.pool, [next(simulate(*other).chunks(size=2_000)).lines])
+    database.recorder.append_history([next(simulate(*other).chunks(size=2_000)).lines])
     with pytest.raises(HistoryConflictError, match="choose an empty data directory"):
         write_history(database, simulate(TINY, 1, RULES), lambda: CREDITED)
     assert database.log.head() == 2_000
@@ -81,13 +80,13 @@ def test_a_ledger_that_holds_another_history_is_refused(database: Database, othe
 
 def test_a_ledger_that_went_on_by_itself_is_refused(database: Database) -> None:
     history = simulate(TINY, 1, RULES)
-    append_history(database.pool, [lines_of(history)])
-    event = StationClosed.model_construct(
-        occurred_at=1, recorded_at=2, by="person:x", command="a#1", station="C01", reason="x"
+    database.recorder.append_history([lines_of(history)])
+    event = StationClosed(
+        occurred_at=END_INSTANT, recorded_at=END_INSTANT, by="person:x", command="a#1", station="C01", reason="x"
     )
-    topic, state = encode(event.model_copy(update={"occurred_at": END_INSTANT, "recorded_at": END_INSTANT}))
+    topic, state = encode(event)
     line = text_rows([(event.stream_id, 2, topic, state)], history.electronic_events + 1)
-    append_history(database.pool, [line.encode()])
+    database.recorder.append_history([line.encode()])
     with pytest.raises(HistoryConflictError, match="other events than the opening balances"):
         write_history(database, history, lambda: CREDITED)
 
@@ -97,7 +96,7 @@ def test_a_ledger_that_holds_the_whole_history_and_more_is_left_alone(database: 
     write_history(database, history, lambda: CREDITED)
     (first,) = read_rows(history.line(1))
     line = text_rows([(first.event.stream_id, 2, first.topic, first.state)], history.events + 1)
-    append_history(database.pool, [line.encode()])
+    database.recorder.append_history([line.encode()])
     assert write_history(database, history, lambda: pytest.fail("all is there")) == (history.events + 1, 0, True)
 
 
@@ -107,7 +106,7 @@ def test_another_writer_during_a_load_stops_it(database: Database) -> None:
 
     def interfere(done: int, _: int) -> None:
         line = text_rows([(first.event.stream_id, 2, first.topic, first.state)], done + 1)
-        append_history(database.pool, [line.encode()])
+        database.recorder.append_history([line.encode()])
 
     with pytest.raises(HistoryConflictError, match="a ledger of its own"):
         write_history(database, history, lambda: CREDITED, chunk_events=3_000, progress=interfere)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +59,7 @@ def amended(draw: st.DrawFn, case: Case) -> tuple[list[Event], list[Event]]:
     shifts = sorted({(event.volunteer, event.shift) for event in case.events if isinstance(event, ShiftEvent)})
     last = max(event.recorded_at for event in case.events)
     voided = draw(st.lists(st.sampled_from(shifts), max_size=3, unique=True)) if shifts else []
-    voids = [void(volunteer, last).model_copy(update={"shift": shift}) for volunteer, shift in voided]
+    voids = [msgspec.structs.replace(void(volunteer, last), shift=shift) for volunteer, shift in voided]
     return list(case.events[:known]), stamped([*case.events, *voids])
 
 
