@@ -89,7 +89,6 @@ def create_app(service: Service) -> FastAPI:
     requests = RequestLog(service.counted, all_requests=service.logs_all_requests)
     app.add_middleware(BodyLimit)
     app.add_middleware(Watched, requests=requests)
-    app.state.requests = requests
     _add_error_handlers(app)
 
     @app.get("/", include_in_schema=False)

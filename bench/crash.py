@@ -50,6 +50,7 @@ from ledger.aggregates import Order
 from ledger.aggregates.station import OpenStation
 from ledger.aggregates.volunteer import RegisterVolunteer
 from ledger.store.embedded import serving
+from replay.rebuild import rebuild
 
 CLIENTS = 6
 SERVED_SECONDS = (0.2, 1.5)
@@ -116,6 +117,7 @@ class Drill:
         """Make the ledger; let followers follow, and have a process at hand from which servers are forked."""
         with serving(self.data) as url, open_ledger(self.data) as ledger:
             found(ledger)
+            rebuild(ledger.database, ledger.archive, ledger.current_generation().rules)  # to switch back from
             self._token = ledger.keys.make(Role.STATION, STATION)[1]
             self._admin = ledger.keys.make(Role.ADMIN, "admin")[1]
         with serving(self.data):  # between rounds, too: so followers need not wait for the next one

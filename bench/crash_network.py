@@ -165,7 +165,7 @@ class Client(Thread):
     def _post(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         try:
-            path = "/v1/events" if random.random() < 0.7 else "/v1/events?wait=projected"  # which goes another way
+            path = "/v1/events" if random.random() < 0.7 else "/v1/events?wait=projected"  # which asks the follower
             connection.request("POST", path, json.dumps(batch), self._headers)
             response = connection.getresponse()
             told = json.loads(response.read())

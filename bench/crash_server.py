@@ -22,7 +22,7 @@ from api import cli_serve, kernels, service
 from api.logs import LogSettings
 from api.service import DEFAULT_RULES
 from bench.crash_steps import SABOTAGES, STEPS, kill, replaced, watch
-from ledger import database
+from ledger.store import pool
 from projections.rules import parse_timeline
 from replay.archivist import Archivist, Policy
 
@@ -54,7 +54,7 @@ def serve(data: Path, order: ServerOrder) -> None:
         SABOTAGES[order.sabotage]()
     replaced(service, "Archivist", partial(Archivist, policy=EAGER))
     if order.wait_seconds:
-        replaced(database, "WAIT_SECONDS_MAX", order.wait_seconds)
+        replaced(pool, "WAIT_SECONDS_MAX", order.wait_seconds)
     if order.step:
 
         def reached() -> None:

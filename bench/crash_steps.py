@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from api import quick_protocol, taking
-from ledger import batch
+from api import taking
+from ledger.intake import batch
+from ledger.store import append
 from replay import archive, archive_growth, follower, generations, store, switching
 from replay import batch as follower_batch
 
@@ -39,11 +40,10 @@ class Step(NamedTuple):
 
 
 STEPS: dict[str, Step] = {
-    "before the lock": Step(batch, "take_lock", BEFORE, 30),
-    "after the COPY": Step(batch, "copy_events", AFTER, 30),
+    "before the lock": Step(append, "take_lock", BEFORE, 30),
+    "after the COPY of events": Step(append.Append, "commands", BEFORE, 30),
     "before the commit": Step(batch.Batch, "execute", AFTER, 30),
-    "before the answer": Step(quick_protocol.Cycle, "answer", BEFORE, 30),
-    "before the answer through the framework": Step(taking, "_settle", BEFORE, 10),
+    "before the answer": Step(taking, "_settle", BEFORE, 30),
     "in the follower, before its rows": Step(follower_batch.Batch, "apply", BEFORE, 6),
     "in the follower, among its rows": Step(follower_batch, "add_hours", AFTER, 6),
     "in the follower, before its commit": Step(follower_batch.Batch, "apply", AFTER, 6),
@@ -108,22 +108,16 @@ def kill(victim: str, server: int, data: Path) -> None:
 def answer_before_it_is_on_disk() -> None:
     """Let the server answer what a power cut would take away again."""
 
-    def careless(cursor: Any) -> None:
-        take_lock(cursor)
+    def careless(cursor: Any, timeout_seconds: int | None = None) -> None:
+        take_lock(cursor, timeout_seconds)
         cursor.execute("SET LOCAL synchronous_commit = off")
 
-    take_lock = replaced(batch, "take_lock", careless)
+    take_lock = replaced(append, "take_lock", careless)
 
 
 def forget_names() -> None:
     """Let the server record commands without their names."""
-
-    def forgetful(self: Any) -> Any:
-        answers = execute(self)
-        self._cursor.execute("DELETE FROM ledger.commands WHERE position > %s", (self._head,))
-        return answers
-
-    execute = replaced(batch.Batch, "execute", forgetful)
+    replaced(append.Append, "commands", lambda *_: None)
 
 
 def skip_in_the_follower() -> None:

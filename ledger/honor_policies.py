@@ -15,7 +15,7 @@ from ledger.policies import content_of, local_day, zone_of
 from ledger.working_days import working_days_after
 
 NOTICE_WORKING_DAYS = 5
-"""Where a timeline says nothing, as those of before honours had a life: the least of what is usual (DOMAIN.md)."""
+"""Where a timeline names no number of days, as old ones do not: the least that is usual (docs/glossary.md, "Stars")."""
 
 
 class NamedHonor(NamedTuple):

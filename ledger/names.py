@@ -1,7 +1,7 @@
 """The words of the ledger as types: who, where, when, how long.
 
 Every name that enters an event is checked here, once. The patterns keep names short, printable ASCII and
-free of personal data (DOMAIN.md, "Personal data"): a mobile number or an identity number is refused as a
+free of personal data (docs/glossary.md): a mobile number or an identity number is refused as a
 volunteer number, because an event can never be erased.
 
 Errors: a value that does not fit raises `ValueError` (pydantic turns it into a `ValidationError` that names the field).

@@ -1,4 +1,4 @@
-"""Belonging: what was done in each organisation, added up over the tree, by month and year (DESIGN.md, "Read models").
+"""Belonging: what was done in each organisation, added up over the tree, by month and year (docs/organisations.md).
 
 Whoever belongs somewhere does so by days: a station under an organisation, a volunteer as its member, an organisation
 under its parent. So a *route* stands for one state of affairs: the *groups* to which a piece is added. An organisation

@@ -1,4 +1,4 @@
-"""Credit: what each shift of one volunteer is worth, as pieces (DESIGN.md, "The rules of credit", steps 2 to 7).
+"""Credit: what each shift of one volunteer is worth, as pieces (docs/rules-of-credit.md, steps 2 to 7).
 
 One plain loop over one volunteer's shifts. It explains a single minute, updates the live numbers after a check-out and
 replays the whole history: there is no second implementation, but for the oracle in the tests.

@@ -1,4 +1,4 @@
-"""Honours that are thresholds: the first date on which the rules in force on that date are met (DESIGN.md, "Honours").
+"""Honours that are thresholds: the first date on which the rules of that date are met (docs/rules-of-credit.md).
 
 Dates may lie in the future, where only time is still missing (tenure): a kernel reads no clock, whoever asks compares.
 """

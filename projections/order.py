@@ -1,8 +1,8 @@
 """Order: the shifts that can earn something, volunteer by volunteer, in the order in which the rules take them.
 
-The order is that of check-in minute, end minute and shift id, never that of the log (DESIGN.md). The end may depend
-on rules (a missing check-out), so the table is ordered by check-in minute, and equal ones carry the rank of their
-shift ids (`tie`) from which the credit kernel finishes the order.
+They are sorted by check-in minute, end minute and shift id, never by the log (docs/rules-of-credit.md). The end may
+depend on rules (a missing check-out), so the table is ordered by check-in minute, and equal ones carry the rank of
+their shift ids (`tie`) from which the credit kernel finishes the order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Resolve: what is true of a shift, by all events known of it (DESIGN.md, "The rules of credit", step 1).
+"""Resolve: what is true of a shift, by all events known of it (docs/rules-of-credit.md, step 1).
 
 Scans may arrive in any order and more than once, so of them only the earliest counts; corrections are decisions, so of
 them the last in the log counts. Nothing here depends on rules: the result serves every timeline.

@@ -1,6 +1,6 @@
 """Rule timelines: what a minute of service is worth, from which service date on.
 
-A timeline is TOML text read into the models below. Everything that DOMAIN.md marks [config] is a field here and a
+A timeline is TOML text read into the models below. Everything that no source fixes ([config]) is a field here and a
 line in `rules/luohu.toml`; no kernel holds a number of its own. Minutes are whole, days are days of the timeline's
 time zone.
 
@@ -75,7 +75,7 @@ class Factor(_Rules):
 
 
 class Threshold(_Rules):
-    """An honour reached on the first date on which all of its conditions hold (stars: DOMAIN.md, "Stars").
+    """An honour reached on the first date on which all of its conditions hold (docs/glossary.md, "Stars").
 
     A year is active once it has `active_year_minutes_min` credited minutes, of the grade asked for; `active_years_min`
     such years need not follow one another. An opening balance belongs to no year, and makes none active.
@@ -111,7 +111,7 @@ class Threshold(_Rules):
 
 
 class PublicNotice(_Rules):
-    """公示: how long an honour is announced before it may be awarded (DOMAIN.md: 5 to 7 working days). The day of the
+    """公示: how long an honour is announced before it may be awarded (docs/glossary.md, "Stars"). The day of the
     announcement is not one of them.
     """
 

@@ -1,4 +1,4 @@
-"""Sources: which event decides what of a shift, by all events known of it (DESIGN.md, "The rules of credit", step 1).
+"""Sources: which event decides what of a shift, by all events known of it (docs/rules-of-credit.md, step 1).
 
 The kernel (`projections/resolve.py`) says what is true of a shift; this says why, event by event, for people. `check`
 holds the two against one another: a source that does not lead to the kernel's result is an error, never a story.

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import numpy as np
 
-from ledger.store.database import Database
 from ledger.aggregates import Event
 from ledger.aggregates.rules import RulesPublished
+from ledger.store.database import Database
 from projections.facts import Facts
 from projections.rules import rules_digest
 from replay.archive import Archive

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from uuid import UUID
 
-from ledger.store.database import Database
 from ledger.names import Position
+from ledger.store.database import Database
 from tests.plain_log import Event
 
 ABOUT = {

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
-from ledger.store.database import Database
 from ledger.aggregates import Event
+from ledger.store.database import Database
 from projections.facts import facts_of
 from replay import batch, follower
 from replay.follower import Follower

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from uuid import UUID
 
-from ledger.store.database import Database
 from ledger.aggregates import Event
+from ledger.store.database import Database
 from projections.rules import RuleTimeline, rules_digest
 from replay import store
 from replay.follower import Follower

@@ -23,12 +23,18 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from ledger.aggregates import Event
-from ledger.aggregates.day_cap import DayCapRaiseWithdrawn, DayCapRaised
+from ledger.aggregates.day_cap import DayCapRaised, DayCapRaiseWithdrawn
 from ledger.aggregates.opening_balance import OpeningBalanceRecorded, OpeningBalanceVoided
 from ledger.aggregates.people_served import PeopleServedCounted
 from ledger.aggregates.shift import CheckedIn, CheckedOut, ShiftCorrected, ShiftEvent, ShiftReinstated, ShiftVoided
 from ledger.aggregates.station import StationOpened
-from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided, VolunteerMergeUndone, VolunteerMerged, VolunteerRegistered
+from ledger.aggregates.volunteer import (
+    TrainingCompleted,
+    TrainingVoided,
+    VolunteerMerged,
+    VolunteerMergeUndone,
+    VolunteerRegistered,
+)
 from projections.rules import Factor, RuleSet, RuleTimeline, Threshold
 
 TIERS = ("basic", "professional", "leader")

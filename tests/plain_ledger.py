@@ -1,4 +1,4 @@
-"""A plain ledger: what DESIGN.md and the rejections' order of precedence say, as a list of events and questions to it.
+"""A plain ledger: what the rejections' order of precedence says, as a list of events and questions to it.
 
 It is slow and obvious, and shares no code with the ledger it is compared with: it knows no streams, batches, memory or
 database, and goes through the whole log for every question. An answer is the first rung of a list that holds, or else

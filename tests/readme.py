@@ -1,7 +1,7 @@
-"""The README's commands: find them, run them, and hold their output to what the README shows.
+"""Commands shown on pages: find them, run them, and compare what they print with what the page shows.
 
-A block of `console` holds commands behind `$ ` and what they print. An ellipsis (…) stands for any text within a
-line, and alone on a line for any lines. All commands run in one shell, in a directory of their own.
+A block of `console` holds commands after `$ ` and what they print. An ellipsis (…) stands for any text within a line;
+alone on a line it stands for any lines. All commands run in one shell, in a directory of their own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def steps(text: str) -> list[Step]:
 
 
 def agrees(shown: str, printed: str) -> bool:
-    """Tell whether what was printed is what is shown, with ellipses for what may differ."""
+    """Return whether the output is what the page shows, with ellipses for what may differ."""
     pattern = "".join(
         "(.*\n)*?" if line == "…" else re.escape(line).replace("…", ".*") + "\n" for line in shown.splitlines()
     )

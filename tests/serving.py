@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+import uvicorn
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from api.access import Role
+from api.app import create_app
 from api.cloud_events import BATCH, EVENT, event_type
 from api.service import OpenLedger, Service
-from ledger.intake.answers import Accepted, Answer
 from ledger.aggregates import COMMANDS, Order
+from ledger.intake.answers import Accepted, Answer
 from ledger.rejections import Refused, Rejection
 
 STATION, OTHER_STATION = "C01", "C02"
@@ -96,6 +101,54 @@ class Served:
             assert answer.status_code == 201, answer.text
             position = answer.json()["position"]
         return shift, position
+
+
+class Listening(NamedTuple):
+    """A server and its port."""
+
+    port: int
+    server: uvicorn.Server
+
+    def connected(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is there."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.there = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.there.set()
+
+
+@contextmanager
+def listening(served: Served) -> Iterator[Listening]:
+    """Serve a ledger on a port of its own, with what `hours serve` serves it with, until the block ends."""
+    config = uvicorn.Config(
+        create_app(served.service),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        server = _Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            assert server.there.wait(20)
+            yield Listening(listener.getsockname()[1], server)
+        finally:
+            server.should_exit = True
+            thread.join(20)
 
 
 def give(ledger: OpenLedger, command_type: str, **body: Any) -> int:

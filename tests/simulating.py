@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ledger.store.mapper import decode
 from ledger.aggregates import Event
+from ledger.store.mapper import decode
 from replay.synthetic import History, simulate
 from replay.synthetic.days import FIRST_MIDNIGHT, date_of
 

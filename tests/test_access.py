@@ -225,16 +225,15 @@ def test_a_key_that_was_refused_was_not_used(keys: Keys, database: Database) -> 
     assert keys.list()[0].used_at is None
 
 
-def test_a_key_that_signs_is_told_only_to_who_looks_at_signatures(keys: Keys, memory: KeyMemory) -> None:
+def test_a_key_that_is_to_sign_is_remembered_as_one(keys: Keys, memory: KeyMemory) -> None:
     key, token = keys.make(Role.STATION, "C01")
     learned(memory, token)
     keys.sign_with(key.id, bytes(32), required=True)
     assert becomes(lambda: memory.remembered(token), None)
-    caller = memory.caller(token)
-    assert caller is not None
-    assert caller.must_sign
-    assert becomes(lambda: memory.caller(token) and memory.remembered(token, signing=True) is not None)
-    assert memory.remembered(token) is None
+    learned(memory, token)
+    for caller in (memory.caller(token), memory.remembered(token)):
+        assert caller is not None
+        assert (caller.must_sign, caller.public_key) == (True, bytes(32))
 
 
 # --- how often ------------------------------------------------------------------------------------------------------

@@ -13,10 +13,10 @@ import pytest
 
 from api.axes import candidate
 from api.service import OpenLedger, open_ledger
-from ledger.store.mapper import decode
 from ledger.aggregates import Event
 from ledger.aggregates.shift import CheckedIn, CheckedOut, ShiftCorrected
 from ledger.names import Position
+from ledger.store.mapper import decode
 from projections.schema import OTHER_CODES, SHIFT_CODES
 from replay.queries import NOW, Axes
 from replay.segments import SCHEMAS

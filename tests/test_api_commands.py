@@ -12,8 +12,8 @@ import pytest
 from api.access import Role
 from api.examples import EXAMPLES
 from api.problems import MEDIA_TYPE, RULES
-from ledger.intake.answers import Answer
 from ledger.aggregates import COMMANDS
+from ledger.intake.answers import Answer
 from ledger.intake.group_commit import QueueFull
 from ledger.rejections import Rejection
 from tests.serving import OTHER_STATION, PROJECT, STATION, Served

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_structured_event
 from cloudevents.core.formats.json import JSONFormat
-from cloudevents.core.v1.event import CloudEvent
+from cloudevents.core.v1.event import CloudEvent as SdkEvent
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from api import taking
-from api.access import Caller, Role
-from api.cloud_events import BATCH, EVENT, BatchAnswer, batch_answer, event_type, read_order
+from api.access import Caller, Permission, Role
+from api.answers import BatchAnswer, EventAccepted, accepted, as_json, batch_answer
+from api.cloud_events import (
+    BATCH,
+    BYTE_ORDER_MARK,
+    COMMAND_OF_TYPE,
+    EVENT,
+    CloudEvent,
+    Giver,
+    event_type,
+    read_binary,
+    read_event,
+)
 from api.event_stream import NDJSON
-from api.problems import Fault
-from api.scan_answers import answers_text, batch_text
-from api.scan_reader import ARRAY, LINES, ONE, read_scans
-from api.taking import refused_for_role
+from api.events import read_batch
+from api.examples import EXAMPLES
+from api.problems import Fault, Problem
+from api.taking import Reader, refused_for_content
 from ledger.aggregates import Order
+from ledger.intake.answers import Accepted, Answer
 from ledger.intake.group_commit import QueueFull
+from ledger.intake.prepare import Prepared
 from ledger.names import Position
-from ledger.plain.block import RECORDED, REPEATED
 from ledger.rejections import Rejection, refuse
 from replay import store
 from tests.histories import patiently
@@ -51,9 +64,9 @@ def post(served: Served, message: HTTPMessage, **asked: Any) -> Any:
 
 
 @pytest.mark.parametrize("written", [to_binary_event, to_structured_event])
-def test_the_official_sdk_is_understood(served: Served, written: Callable[[CloudEvent], HTTPMessage]) -> None:
+def test_the_official_sdk_is_understood(served: Served, written: Callable[[SdkEvent], HTTPMessage]) -> None:
     shift = uuid4()
-    event = CloudEvent(
+    event = SdkEvent(
         {
             "id": f"sdk {uuid4()}".replace(" ", "-"),
             "source": f"/stations/{STATION}",
@@ -73,7 +86,7 @@ def test_the_official_sdk_is_understood(served: Served, written: Callable[[Cloud
 
 
 def test_a_batch_of_the_official_sdk_is_understood(served: Served) -> None:
-    events = [json.loads(JSONFormat().write(CloudEvent(*_sdk(check_in(served))))) for _ in range(3)]
+    events = [json.loads(JSONFormat().write(SdkEvent(*_sdk(check_in(served))))) for _ in range(3)]
     assert served.send(events).json()["accepted"] == 3
 
 
@@ -91,6 +104,8 @@ def test_binary_attributes_are_percent_decoded_and_typed(served: Served) -> None
     assert answer.json()["id"] == 'a"b-1' + event["id"]
     (stored,) = served.ledger.log.read(Position(answer.json()["position"] - 1), 1)
     assert b'"imported":true' in stored.state
+    headers |= {"ce-id": "again", "ce-data": "an extension, as any other"}
+    assert served.client.post("/v1/events", json=data, headers=served.headers(Role.STAFF) | headers).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -100,6 +115,12 @@ def test_binary_attributes_are_percent_decoded_and_typed(served: Served) -> None
         ({}, b"{", 400, "malformed"),
         ({"ce-type": "nothing"}, b"{}", 422, "invalid"),
         ({}, b"[]", 422, "invalid"),
+        ({}, b"", 400, "malformed"),
+        ({}, b'{"volunteer": NaN}', 400, "malformed"),
+        ({"ce-id": "a b"}, b"{", 400, "malformed"),
+        ({"ce-imported": "perhaps"}, b"{}", 422, "invalid"),
+        ({"ce-data": "x"}, b"[]", 422, "invalid"),
+        ({"ce-data_base64": "e30="}, b"{}", 422, "invalid"),
     ],
 )
 def test_binary_events_that_are_not_right_are_refused(
@@ -132,6 +153,7 @@ def test_a_stream_is_answered_line_by_line_and_may_be_longer_than_a_batch(served
     assert [answer["outcome"] for answer in answers] == ["accepted"] * 2500 + ["refused", "accepted", "refused"]
     assert [answer["id"] for answer in answers[:2500]] == [event["id"] for event in events]
     assert answers[2500]["rejection"] == "malformed"
+    assert answers[2500]["detail"].startswith("the event is not JSON: ")
     assert (answers[2501]["duplicate"], answers[2501]["position"]) == (True, answers[0]["position"])
     assert [answer["position"] for answer in answers[:2500]] == list(
         range(answers[0]["position"], answers[0]["position"] + 2500)
@@ -269,7 +291,7 @@ def test_what_is_asked_wrongly_is_named(served: Served, asked: dict[str, str]) -
     assert answer.json()["field"] in asked
 
 
-# --- plain scans ----------------------------------------------------------------------------------------------------
+# --- what is read -----------------------------------------------------------------------------------------------------
 
 USUAL: dict[str, Any] = {
     "specversion": "1.0",
@@ -280,7 +302,12 @@ USUAL: dict[str, Any] = {
 }
 
 ODD: st.SearchStrategy[Any] = (
-    st.none() | st.booleans() | st.integers(-5, 1 << 33) | st.text(max_size=5) | st.just([]) | st.just({})
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 1 << 33)
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from([[], {}, 1 << 70, {"a": [1, {"b": None}]}])
 )
 TEXTS = st.sampled_from(["V0000001", "C01", "C02", "13800138000", "x y", "", "a" * 33, "1_2.3-4", "a\n", 'a"b', "a\\b"])
 INSTANTS = st.sampled_from(
@@ -331,97 +358,257 @@ def elements(draw: st.DrawFn) -> dict[str, Any]:
     return element
 
 
-def closer_look(element: object, caller: Caller) -> Order | Fault:
-    order = read_order(element, caller.by, caller.key)
-    return order if isinstance(order, Fault) else refused_for_role(caller, order, named_by_caller=True) or order
+@st.composite
+def commands(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw an event of any type, at times with odd data."""
+    kind = draw(st.sampled_from(sorted(EXAMPLES)))
+    data: dict[str, Any] = dict(EXAMPLES[kind])
+    for key in draw(st.lists(st.sampled_from([*data, "occurred_at", "text"]), max_size=2)):
+        data[key] = draw(ODD | TEXTS | INSTANTS)
+    return {**USUAL, "type": event_type(kind), "time": AT, "data": data}
 
 
-WRITTEN = st.sampled_from([{}, {"separators": (",", ":")}, {"indent": 1}, {"ensure_ascii": False}])
+WRITTEN: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [{}, {"separators": (",", ":")}, {"indent": 1}, {"ensure_ascii": False}]
+)
+GIVER = Giver("station:C01", 3)
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    """Draw what a sender may send, as JSON."""
+    return json.dumps(draw(elements() | commands()), **draw(WRITTEN)).encode()
+
+
+@st.composite
+def repetitive(draw: st.DrawFn) -> bytes:
+    """Draw an event of which some attributes, or fields of its data, stand twice."""
+    element = draw(elements())
+    data = twice(draw, json.dumps(element.pop("data")), list(USUAL["data"]))
+    whole = twice(draw, json.dumps(element), list(USUAL))
+    return f'{whole[:-1]},"data":{data}}}'.encode()
+
+
+def twice(draw: st.DrawFn, text: str, names: list[str]) -> str:
+    """Write something before or behind all that an object says."""
+    more = f"{json.dumps(draw(st.sampled_from(names)))}:{json.dumps(draw(ODD | TEXTS))}"
+    return draw(st.sampled_from([text, f"{{{more},{text[1:]}", f"{text[:-1]},{more}}}"]))
+
+
+def no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def parsed(body: bytes) -> Any:
+    """Return what the standard library's parser reads, less the constants that JSON does not have."""
+    return json.loads(body.decode("utf-8-sig"), parse_constant=no_constant)
+
+
+def closer_look(element: Any, giver: Giver = GIVER) -> Order | None:
+    """Return the order that the models find in an element, as slowly as they please."""
+    try:
+        event = CloudEvent.model_validate(element)
+        command_type = COMMAND_OF_TYPE[event.type]
+        data = event.data
+        if event.time is not None and "occurred_at" in command_type.model_fields and data.get("occurred_at") is None:
+            data = {**data, "occurred_at": event.time}
+        command = command_type.model_validate(data)
+    except (ValidationError, LookupError):
+        return None
+    return None if "data_base64" in element else Order(command, event.source, event.id, giver.by, event.imported, 3)
+
+
+def found(body: bytes) -> Order | None:
+    """Return the order that a body is; whatever else it is must be told as a fault."""
+    read = read_event(body, GIVER)
+    assert isinstance(read, Order | Fault)
+    return read if isinstance(read, Order) else None
+
+
+def parsed_order(body: bytes) -> Order | None:
+    try:
+        return closer_look(parsed(body))
+    except (ValueError, RecursionError):
+        return None
 
 
 @patiently
-@given(element=elements(), role=st.sampled_from(list(Role)), written=WRITTEN)
-def test_a_plain_scan_is_the_order_that_a_closer_look_finds(
-    element: dict[str, Any], role: Role, written: dict[str, Any]
-) -> None:
+@given(body=bodies(), mark=st.sampled_from([b"", BYTE_ORDER_MARK]))
+def test_an_event_is_the_order_that_a_parser_and_the_models_find(body: bytes, mark: bytes) -> None:
+    assert found(mark + body) == parsed_order(body)
+
+
+@patiently
+@given(body=bodies(), role=st.sampled_from(list(Role)))
+def test_an_event_is_taken_from_those_alone_who_may_give_it(body: bytes, role: Role) -> None:
     caller = Caller(role, "C01", 3)
-    scan = read_scans(json.dumps(element, **written).encode(), ONE, caller)
-    if scan is not None:
-        assert [scan.order(0)] == [closer_look(element, caller)]
+    read = Reader(caller).read(body)
+    assert isinstance(read, Prepared | Fault)
+    order = parsed_order(body)
+    if order is not None:
+        order = order._replace(by=caller.by)
+        forbidden = Permission(caller).forbids(order, named_by_caller=True) or refused_for_content(order.command)
+        order = None if forbidden else order
+    assert (read.order if isinstance(read, Prepared) else None) == order
+
+
+@patiently
+@given(body=repetitive())
+def test_of_what_is_said_twice_the_last_counts_or_it_is_refused(body: bytes) -> None:
+    assert found(body) in (None, parsed_order(body))
+
+
+CUT = st.none() | st.integers(0, 2000)
+CHANGED = st.none() | st.tuples(st.integers(0, 2000), st.integers(0, 255))
+
+
+def spoilt(body: bytes, cut: int | None, changed: tuple[int, int] | None) -> bytes:
+    """Cut a body off, change one of its bytes, or both."""
+    body = body[:cut]
+    if changed is not None and changed[0] < len(body):
+        body = body[: changed[0]] + bytes([changed[1]]) + body[changed[0] + 1 :]
+    return body
+
+
+@patiently
+@given(body=bodies() | repetitive(), cut=CUT, changed=CHANGED)
+def test_an_event_that_was_cut_or_changed_is_another_or_none(
+    body: bytes, cut: int | None, changed: tuple[int, int] | None
+) -> None:
+    """Never one that was not sent: whatever is read, a parser of JSON reads as well."""
+    body = spoilt(body, cut, changed)
+    assert found(body) in (None, parsed_order(body))
 
 
 @patiently
 @given(
-    drawn=st.lists(elements() | st.just(USUAL), min_size=1, max_size=4),
-    shape=st.sampled_from([ARRAY, LINES]),
-    written=WRITTEN,
-    cut=st.none() | st.integers(0, 2000),
-    changed=st.none() | st.tuples(st.integers(0, 2000), st.integers(0, 255)),
+    drawn=st.lists(bodies() | repetitive() | st.just(json.dumps(USUAL).encode()), min_size=1, max_size=4),
+    cut=CUT,
+    changed=CHANGED,
+    mark=st.sampled_from([b"", BYTE_ORDER_MARK]),
 )
-def test_a_body_is_read_as_a_parser_of_json_reads_it_or_not_at_all(
-    drawn: list[dict[str, Any]],
-    shape: int,
-    written: dict[str, Any],
-    cut: int | None,
-    changed: tuple[int, int] | None,
+def test_a_batch_that_was_cut_or_changed_is_another_or_none(
+    drawn: list[bytes], cut: int | None, changed: tuple[int, int] | None, mark: bytes
 ) -> None:
-    """A body that was cut, or one of whose bytes was changed, is another body or none; never one that was not sent."""
-    caller = Caller(Role.STAFF, "li.wei", 3)
-    if shape == LINES:
-        body = b"\n".join(json.dumps(element).encode() for element in drawn)
-    else:
-        body = json.dumps(drawn, **written).encode()
-    body = body[:cut]
-    if changed is not None and changed[0] < len(body):
-        body = body[: changed[0]] + bytes([changed[1]]) + body[changed[0] + 1 :]
-    block = read_scans(body, shape, caller)
-    if block is None:
+    body = spoilt(mark + b"[" + b", ".join(drawn) + b"]", cut, changed)
+    try:
+        _, read = read_batch(body, Reader(Caller(Role.STAFF, "li.wei", 3)))
+    except Problem:
         return
-    parsed = json.loads(body) if shape == ARRAY else [json.loads(line) for line in body.split(b"\n") if line.strip()]
-    assert [block.order(row) for row in range(len(block))] == [closer_look(element, caller) for element in parsed]
+    orders = [one.order._replace(by=GIVER.by) if isinstance(one, Prepared) else None for one in read]
+    if orders != [None] * len(orders):
+        text = body.decode("utf-8-sig", errors="replace")  # what is not UTF-8 spoils its own element alone
+        expected = [closer_look(element) for element in json.loads(text)]
+        assert len(orders) == len(expected)
+        assert all(order in (None, other) for order, other in zip(orders, expected, strict=True))
 
 
-def test_the_scans_of_a_usual_batch_are_plain() -> None:
-    caller = Caller(Role.STATION, "C01", 3)
-    data = {"volunteer": "V0000001", "station": "C01", "shift": str(UUID(int=7))}
-    envelope = {"specversion": "1.0", "id": "1", "source": "/stations/C01"}
-    for kind in ("check-in", "check-out"):
-        for more in ({"data": {**data, "occurred_at": AT}}, {"data": data, "time": AT}):
-            element = {**envelope, "type": event_type(kind), **more}
-            for body, shape, count in (
-                (json.dumps(element), ONE, 1),
-                (json.dumps([element] * 3, indent=2), ARRAY, 3),
-                (f"{json.dumps(element)}\r\n\n{json.dumps(element)}\n", LINES, 2),
-            ):
-                block = read_scans(body.encode(), shape, caller)
-                assert block is not None, body
-                assert [block.order(row) for row in range(len(block))] == [closer_look(element, caller)] * count
-    assert read_scans(b"[]", ARRAY, caller) is None
+@patiently
+@given(body=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_whatever_else_comes_is_a_fault(body: bytes) -> None:
+    assert isinstance(read_event(body, GIVER), Fault)
+    assert isinstance(read_binary({}, body, GIVER), Fault)
+    try:
+        elements, read = read_batch(body, Reader(Caller(Role.STATION, "C01", 3)))
+    except Problem:
+        return
+    assert len(elements) == len(read)
+    assert all(isinstance(one, Fault) for one in read)
 
 
-@pytest.mark.parametrize("instant", ["2018-12-04T09:00:00+08:00", "2000-02-29T23:59:59Z", "2099-12-31T00:00:00-11:30"])
-def test_instants_are_read_as_the_calendar_has_them(instant: str) -> None:
-    caller = Caller(Role.STAFF, "li.wei", 3)
-    begin = datetime.fromisoformat(instant)
-    for days in range(0, 800, 7):
-        moved = begin + timedelta(days=days, hours=days % 24)
-        element = {**USUAL, "data": {**USUAL["data"], "occurred_at": moved.isoformat()}}
-        block = read_scans(json.dumps(element).encode(), ONE, caller)
-        if moved.year < 2100:
-            assert block is not None
-            assert block.rows["occurred_at"][0] == moved.timestamp()
+def usual(**more: Any) -> str:
+    return json.dumps({**USUAL, **more})
 
 
-def test_an_answer_written_by_hand_is_the_model_s(served: Served) -> None:
-    caller = Caller(Role.STATION, "C01", 3)
-    events = [served.event("check-in", volunteer="V1", station="C01", occurred_at=AT) for _ in range(3)]
-    block = read_scans(json.dumps(events).encode(), ARRAY, caller)
-    assert block is not None
-    block.rows["outcome"], block.rows["position"] = [RECORDED, REPEATED, RECORDED], [9, 10, 11]
-    for refused_row in (None, 0, 1, 2):
-        if refused_row is not None:
-            block.answer_row(refused_row, refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", "V1"))
-        expected = batch_answer(events, [block.order(row) for row in range(3)], list(block)).model_dump(mode="json")
-        assert json.loads(batch_text(block, projected=None)) == expected
-        lines = answers_text(block, "\n", projected=None).decode().splitlines()
-        assert [json.loads(line) for line in lines] == expected["answers"]
+DEEP = "[" * 100_000 + "]" * 100_000
+UNREADABLE = [
+    b"",
+    b"\xef\xbb\xbf",
+    BYTE_ORDER_MARK * 2 + usual().encode(),
+    usual().encode("utf-16"),
+    usual(subject="\u00e9").encode().replace(b"\\u00e9", b"\xe9"),
+    usual().encode()[:-1] + b',"more":"\xff"}',
+    usual().encode()[:-1] + b',"more":{"\xed\xa0\x80":1}}',
+    usual(subject="\ud800").encode(),
+    usual(more="\udc00").encode(),
+    usual(more=["\ud800"]).encode(),
+    usual(more=float("nan")).encode(),
+    usual(more=float("-inf")).encode(),
+    usual(data={**USUAL["data"], "more": float("nan")}).encode(),
+    f"{usual()[:-1]},}}".encode(),
+    f"{usual()} x".encode(),
+    f"{usual()}{usual()}".encode(),
+    f'{usual()[:-1]},"more":{DEEP}}}'.encode(),
+    f'{usual()[:-1]},"data":{DEEP}}}'.encode(),
+    f'{usual()[:-1]},"data":{{"volunteer":{"[" * 500 + "]" * 500}}}}}'.encode(),
+    f'{usual()[:-1]},"more":01}}'.encode(),
+    f'{usual()[:-1]},"more":"\t"}}'.encode(),
+    b'{"specversion": 1, "id"',
+]
+"""What no parser of JSON reads, or none but those that put up with more than JSON."""
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+def test_what_is_no_json_is_a_malformed_event(body: bytes) -> None:
+    attributes = {name: value for name, value in USUAL.items() if name != "data"}
+    for read in (read_event(body, GIVER), read_binary(attributes, body, GIVER)):
+        assert isinstance(read, Fault)
+        assert read.rejection == "malformed"
+        assert " is not JSON: " in read.detail
+
+
+@pytest.mark.parametrize(
+    "more", ["1e999", "-0.0", "9" * 5000, '"\\ud83d\\ude00"', '"\\u0000"', "[" * 300 + "]" * 300, '{"a":1,"a":2}']
+)
+def test_extensions_may_say_whatever_is_json(more: str) -> None:
+    expected = closer_look(USUAL)
+    assert expected is not None
+    assert found(f'{usual()[:-1]},"more":{more}}}'.encode()) == expected
+    assert found(f'{{"more":{more},{usual()[1:]}'.encode()) == expected
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5000, "1" + "0" * 400, "1e-999"])
+@pytest.mark.parametrize("field", ["occurred_at", "volunteer", "more"])
+def test_a_number_that_is_too_large_is_refused_by_its_field(field: str, number: str) -> None:
+    text = usual(data={**USUAL["data"], field: "here"}).replace('"here"', number)
+    read = read_event(text.encode(), GIVER)
+    assert isinstance(read, Fault)
+    assert (read.rejection, read.field) in {("invalid", f"data.{field}"), ("malformed", "data")}
+
+
+# --- what is answered -------------------------------------------------------------------------------------------------
+
+
+def test_answers_are_what_their_models_say(served: Served) -> None:
+    events = [served.event("check-in", volunteer="V1", station=STATION, occurred_at=AT) for _ in range(5)]
+    body = json.dumps([*events, {"id": "x", "source": 1}, 7]).encode()
+    elements, read = read_batch(body, Reader(Caller(Role.STATION, STATION, 3)))
+    shifts = (UUID(int=1), UUID(int=2))
+    answers: list[Answer] = [
+        Accepted(Position(9), duplicate=False, shift=shifts[0]),
+        Accepted(Position(4), duplicate=True, shift=None),
+        Accepted(None, duplicate=False, shift=None),
+        refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", "V1"),
+        refuse(Rejection.SEVERAL_OPEN_SHIFTS, "shift", None, shifts),
+    ]
+    for projected in (None, True, False):
+        told = json.loads(as_json(batch_answer(elements, read, answers, projected=projected)))
+        assert BatchAnswer.model_validate(told).model_dump(mode="json") == told
+        assert {key: told[key] for key in ("accepted", "duplicates", "refused", "position", "projected")} == {
+            "accepted": 2,
+            "duplicates": 1,
+            "refused": 4,
+            "position": 9,
+            "projected": projected,
+        }
+    outcomes = ["accepted", "accepted", "would-be-accepted", *["refused"] * 4]
+    assert [one["outcome"] for one in told["answers"]] == outcomes
+    assert told["answers"][4]["candidates"] == [str(one) for one in shifts]
+    assert [(one["source"], one["id"]) for one in told["answers"][5:]] == [(None, "x"), (None, None)]
+    order = read[0]
+    assert isinstance(order, Prepared)
+    for answer in answers:
+        if not isinstance(answer, Accepted):
+            continue
+        single = json.loads(as_json(accepted(order.order, answer, projected=True)))
+        assert EventAccepted.model_validate(single).model_dump(mode="json") == single

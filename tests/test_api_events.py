@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from api.access import Role
-from api.cloud_events import BATCH, COMMAND_OF_TYPE, EVENT, read_order
+from api.cloud_events import BATCH, BYTE_ORDER_MARK, COMMAND_OF_TYPE, EVENT, Giver, read_event
+from api.event_stream import NDJSON
 from api.events import BATCH_EVENTS_MAX
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.limits import BODY_BYTES_MAX
 from api.problems import Fault
 from ledger.aggregates import COMMANDS, Order
 from ledger.aggregates.shift import CheckIn
+from ledger.names import COMMAND_ID_FORM, SOURCE_FORM
 from tests.serving import STATION, Served
 
 pytest_plugins = ["tests.api_fixtures"]
 
 MORNING, NOON = "2018-12-04T09:00:00+08:00", "2018-12-04T12:00:00+08:00"
+
+
+def read(event: dict[str, Any], by: str = f"station:{STATION}") -> Order | Fault:
+    """Read an event from JSON."""
+    return read_event(json.dumps(event).encode(), Giver(by))
 
 
 def post(served: Served, content: bytes | str, media_type: str | None) -> dict[str, Any]:
@@ -105,10 +113,52 @@ def test_other_media_types_are_refused_by_name(served: Served, media_type: str |
     assert BATCH in told["remedy"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"id": ', b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"id": ', b'{"id": 1, ', b"[" * 100_000])
 def test_what_is_no_json_is_malformed(served: Served, content: bytes) -> None:
     told = post(served, content, EVENT)
+    assert (told["status"], told["rejection"], told["field"]) == (400, "malformed", None)
+    assert told["detail"].startswith("the event is not JSON: ")
+    told = post(served, content, BATCH)
     assert (told["status"], told["rejection"]) == (400, "malformed")
+    assert told["detail"].startswith("the body is not JSON: ")
+
+
+@pytest.mark.parametrize("broken", [b'{"source": "/y", "more": "\xff"}', b'"\xff"', b'{"id": "\xc3\x28"}'])
+def test_a_broken_element_of_a_batch_is_refused_alone(served: Served, broken: bytes) -> None:
+    volunteer = served.volunteer()
+    good = [
+        json.dumps(served.event("check-in", volunteer=volunteer, station=STATION, occurred_at=at)).encode()
+        for at in (MORNING, NOON)
+    ]
+    told = post(served, b"[" + good[0] + b"," + broken + b"," + good[1] + b"]", BATCH)
+    assert [one["outcome"] for one in told["answers"]] == ["accepted", "refused", "accepted"]
+    assert told["answers"][1]["rejection"] == "malformed"
+    assert told["answers"][1]["detail"].startswith("the event is not JSON: ")
+
+
+@pytest.mark.parametrize("media_type", [EVENT, BATCH, NDJSON])
+@pytest.mark.parametrize("gap", [b"", b"\r\n  "])
+def test_a_byte_order_mark_is_no_part_of_a_body(served: Served, media_type: str, gap: bytes) -> None:
+    event = json.dumps(served.event("check-in", volunteer=served.volunteer(), station=STATION, occurred_at=MORNING))
+    body = f"[{event}]" if media_type == BATCH else event
+    gap = b"" if media_type == NDJSON else gap
+    told = post(served, BYTE_ORDER_MARK + gap + body.encode(), media_type)
+    answer = told["answers"][0] if media_type == BATCH else told
+    assert (answer["outcome"], answer["id"]) == ("accepted", json.loads(event)["id"])
+    refused = post(served, BYTE_ORDER_MARK + body.replace(STATION, "C99").encode(), media_type)
+    refused = refused["answers"][0] if media_type == BATCH else refused
+    assert refused["rejection"] == "forbidden"
+    assert refused.get("id", json.loads(event)["id"]) == json.loads(event)["id"]
+
+
+def test_a_byte_order_mark_is_no_part_of_data(served: Served) -> None:
+    event = served.event("check-in", volunteer=served.volunteer(), station=STATION, occurred_at=MORNING)
+    data = json.dumps(event.pop("data")).encode()
+    headers = {f"ce-{name}": value for name, value in event.items()} | {"Content-Type": "application/json"}
+    answer = served.client.post(
+        "/v1/events", content=BYTE_ORDER_MARK + data, headers=served.headers(Role.STATION) | headers
+    )
+    assert answer.status_code == 201, answer.text
 
 
 def test_a_media_type_may_carry_parameters(served: Served) -> None:
@@ -145,32 +195,72 @@ def test_a_batch_is_a_list_and_an_event_is_not(served: Served) -> None:
     ],
 )
 def test_an_event_that_is_not_right_is_refused_by_its_field(change: dict[str, Any], field: str) -> None:
-    fault = read_order({**EVENT_EXAMPLE, **change}, "station:C01")
+    fault = read({**EVENT_EXAMPLE, **change})
     assert isinstance(fault, Fault)
     assert fault.rejection == "invalid"
     assert fault.field == field
     assert fault.detail.startswith(field)
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"specversion": "0.3"}, "specversion should be '1.0'"),
+        ({"specversion": None}, "specversion should be '1.0'"),
+        ({"id": "a b"}, f"id does not have the form {COMMAND_ID_FORM}; correct it"),
+        ({"id": "a\n"}, f"id does not have the form {COMMAND_ID_FORM}; correct it"),
+        ({"id": 7}, "id should be a valid string"),
+        ({"id": 1e300}, "id should be a valid string"),
+        ({"source": "/a#b"}, f"source does not have the form {SOURCE_FORM}; correct it"),
+        ({"source": None}, "source should be a valid string"),
+        ({"type": []}, "type should be a valid string"),
+        ({"time": 1543885200}, "time should be a valid string"),
+        ({"subject": {}}, "subject should be a valid string"),
+        ({"datacontenttype": "text/xml"}, "datacontenttype should be 'application/json'"),
+        ({"dataschema": False}, "dataschema should be a valid string"),
+        ({"imported": "yes"}, "imported should be a valid boolean"),
+        ({"imported": None}, "imported should be a valid boolean"),
+        ({"imported": 1}, "imported should be a valid boolean"),
+        ({"data": None}, "data is not a JSON object; send the fields as one"),
+        ({"data": "{}"}, "data is not a JSON object; send the fields as one"),
+        ({"data": [EVENT_EXAMPLE["data"]]}, "data is not a JSON object; send the fields as one"),
+        ({"data_base64": None}, "data_base64 is not taken here; send the fields as JSON in data"),
+        ({"id": 7, "source": 7, "type": "x", "data": 7}, "id should be a valid string"),
+    ],
+)
+def test_the_first_fault_of_an_event_is_told_in_a_sentence(change: dict[str, Any], sentence: str) -> None:
+    fault = read({**EVENT_EXAMPLE, **change})
+    assert isinstance(fault, Fault)
+    assert (fault.rejection, fault.detail) == ("invalid", sentence)
+
+
+@pytest.mark.parametrize("field", ["specversion", "id", "source", "type", "data"])
+def test_an_attribute_that_is_missing_is_named(field: str) -> None:
+    fault = read({name: value for name, value in EVENT_EXAMPLE.items() if name != field})
+    assert isinstance(fault, Fault)
+    assert (fault.rejection, fault.field) == ("invalid", field)
+    assert (fault.detail, fault.remedy) == (f"{field} is missing; add it", "add it")
+
+
 def test_the_time_of_an_event_stands_for_the_instant_it_leaves_out() -> None:
     data = {name: value for name, value in EVENT_EXAMPLE["data"].items() if name != "occurred_at"}
-    order = read_order({**EVENT_EXAMPLE, "time": "2018-12-04T01:00:00Z", "data": data}, "station:C01")
+    order = read({**EVENT_EXAMPLE, "time": "2018-12-04T01:00:00Z", "data": data})
     assert isinstance(order, Order)
     assert isinstance(order.command, CheckIn)
     assert order.command.occurred_at == 1543885200
-    given = read_order({**EVENT_EXAMPLE, "time": "2018-12-04T03:00:00Z"}, "station:C01")
+    given = read({**EVENT_EXAMPLE, "time": "2018-12-04T03:00:00Z"})
     assert isinstance(given, Order)
     assert given.command == order.command  # what data says comes first
 
 
 def test_extension_attributes_are_accepted() -> None:
     event = {**EVENT_EXAMPLE, "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "subject": "x"}
-    assert isinstance(read_order(event, "station:C01"), Order)
+    assert isinstance(read(event), Order)
 
 
 def test_every_command_has_a_type_of_event_and_the_examples_are_events() -> None:
     assert set(COMMAND_OF_TYPE.values()) == set(COMMANDS.values())
-    orders = [read_order(event, "station:C01") for event in EVENTS_EXAMPLE]
+    orders = [read(event) for event in EVENTS_EXAMPLE]
     assert [order.command.TYPE for order in orders if isinstance(order, Order)] == ["check-in", "check-out"]
 
 
@@ -201,4 +291,4 @@ def test_every_type_of_event_is_described_with_its_data_and_an_example(served: S
         assert schema["properties"]["type"]["const"] == kind
         assert schema["properties"]["data"]["$ref"].rpartition("/")[2] == command.__name__
         assert command.__name__ in schemas
-        assert isinstance(read_order(examples[command.TYPE]["value"], "person:staff"), Order)
+        assert isinstance(read(examples[command.TYPE]["value"], "person:staff"), Order)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import uvicorn
 
 from api.access import Role
 from api.cloud_events import EVENT
 from api.event_stream import NDJSON
 from ledger.names import Position
-from tests.serving import STATION, Served
+from tests.serving import STATION, Served, listening
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -25,15 +23,9 @@ AT = "2018-12-04T09:00:00+08:00"
 
 @pytest.fixture(scope="module")
 def port(served: Served) -> Iterator[int]:
-    """The served application behind uvicorn, on a port of its own."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(served.client.app, loop="uvloop", http="httptools", lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield listening.getsockname()[1]
-    server.should_exit = True
-    thread.join(10)
+    """Where the ledger is served."""
+    with listening(served) as one:
+        yield one.port
 
 
 def begin(served: Served, port: int, media_type: str, length: str) -> socket.socket:

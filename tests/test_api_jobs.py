@@ -6,6 +6,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from api.jobs import Job, Jobs, TooManyJobsError, UnknownJobError, Work
 from api.problems import problem
 from replay.progress import Meter, Progress
 from replay.rebuild import VerificationError
-from tests.serving import Served
+from tests.serving import Listening, Served, listening
 
 pytest_plugins = ["tests.api_fixtures"]
 
@@ -172,21 +174,47 @@ def served_job(served: Served, work: Work, by: str = "person:reader") -> tuple[J
     return job, f"/v1/jobs/{job.id}"
 
 
+def heard(served: Served, server: Listening, address: str) -> Iterator[tuple[str, Any]]:
+    """Listen to server-sent events over a connection; yield each as it comes."""
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=20)) as connection:
+        connection.request("GET", address, headers=served.headers(Role.READER))
+        with connection.getresponse() as answer:
+            fields: dict[str, str] = {}
+            while line := answer.readline().decode():
+                name, _, value = line.strip().partition(": ")
+                if name:
+                    fields[name] = value
+                elif not line.startswith(":") and fields:
+                    yield fields["event"], json.loads(fields["data"])
+                    fields = {}
+
+
 def test_a_job_s_events_are_streamed_until_its_result(served: Served) -> None:
+    """The work goes on to its next step when the listener has heard of the one before."""
+    known = [threading.Event() for _ in range(4)]
+
     def work(progress: Progress) -> dict[str, Any]:
-        for done in range(4):
+        for done, step in enumerate(known):
             progress("counting", done, 3)
-            time.sleep(0.12)
+            assert step.wait(20)
         return {"answer": 42}
 
-    job, address = served_job(served, work)
-    told = stream(served.get(f"{address}/events"))
-    assert told[-1] == ("result", {"answer": 42})
-    steps = [data for name, data in told[:-1] if name == "progress"]
-    assert len(steps) == len(told) - 1 >= 3
-    assert steps[-1]["stage"] == "counting"
-    assert (steps[-1]["done"], steps[-1]["in_all"], steps[-1]["remaining_seconds"]) == (3, 3, 0)
-    assert steps[-1]["rate"] > 0
+    with listening(served) as server:
+        job, address = served_job(served, work)
+        steps: list[dict[str, Any]] = []
+        told = heard(served, server, f"{address}/events")
+        for name, data in told:
+            if name != "progress":
+                break
+            if data["stage"]:
+                steps.append(data)
+                known[data["done"]].set()
+        assert (name, data) == ("result", {"answer": 42})
+        assert list(told) == []
+    assert {step["stage"] for step in steps} == {"counting"}
+    assert [(step["done"], step["in_all"]) for step in steps] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert (steps[0]["rate"], steps[-1]["remaining_seconds"]) == (None, 0)
+    assert all(step["rate"] > 0 for step in steps[1:])
     found = served.get(address).json()
     assert (found["state"], found["result"], found["id"]) == ("done", {"answer": 42}, str(job.id))
     listed = served.get("/v1/jobs").json()["jobs"]

@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from api.access import Role
 from api.app import create_app
 from api.service import OpenLedger, running
-from ledger.intake.answers import Accepted
 from ledger.aggregates import COMMANDS, Order
+from ledger.intake.answers import Accepted
 from tests.serving import Served, give
 
 pytest_plugins = ["tests.api_fixtures"]
@@ -216,7 +216,7 @@ def test_the_tree_is_told_as_it_stood_on_a_day(town: Served) -> None:
 
 
 def test_people_served_are_people_helped_as_the_article_tells_them(town: Served) -> None:
-    """DOMAIN.md, "The scale": people helped stand beside the volunteers who helped and their hours, and are neither."""
+    """docs/glossary.md: people helped stand beside the volunteers who helped and their hours, and are neither."""
     more = {"city": range(2, 11), "special": range(11), "community": range(80)}  # C01, S-none; C02, S-street, S-south
     opened = [
         {"station": f"{kind}-{number}", "kind": kind, "organisation": "luohu"}

@@ -120,7 +120,7 @@ def folders(folder: Path) -> list[str]:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ledger.database import Database
+from ledger.store.database import Database
 from replay import archive
 from replay.archive import Archive
 archive.write_manifest = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

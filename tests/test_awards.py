@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from api.access import Role
-from ledger.store.mapper import decode
 from ledger.aggregates.honor import HonorEvent
 from ledger.names import Position
+from ledger.store.mapper import decode
 from replay.awards import AwardBook, fold
 from tests.conferring import (
     ANNOUNCED,

@@ -30,7 +30,7 @@ HARMED = """
 import os, resource, signal, sys
 from pathlib import Path
 from api.parts import PARTS
-from ledger.database import Database
+from ledger.store.database import Database
 from replay.backup import back_up, restore
 
 work, url, folder, harm, when = sys.argv[1:]

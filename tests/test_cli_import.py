@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from api.importing import running
 from api.service import OpenLedger, open_ledger
-from ledger.store.mapper import decode
 from ledger.aggregates.shift import CheckedIn
 from ledger.names import Position
+from ledger.store.mapper import decode
 from ledger.store.persons import Persons
 from tests.command_line import CommandLine, Told
 from tests.importing import (
@@ -102,7 +103,7 @@ def imported(importing: Importing) -> list[Any]:
     """Return the events of imports, in order, but for when they were recorded."""
     with open_ledger(importing.hours.data) as ledger:
         events = [decode(each.topic, each.state) for each in ledger.log.read(Position(0), 100_000)]
-        return [event.model_copy(update={"recorded_at": 0}) for event in events if event.imported]
+        return [structs.replace(event, recorded_at=0) for event in events if event.imported]
 
 
 # --- once, and what it was ------------------------------------------------------------------------------------------
@@ -374,7 +375,7 @@ _KILLED = """
 import os, signal, sys
 from api.importing import running
 from api.cli import execute
-from ledger.intake import Intake
+from ledger.intake.intake import Intake
 
 running.SLICE_LINES = 50
 calls, performed = 0, Intake.execute

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api import cli_post
-from api.cloud_events import event_type
+from api.cloud_events import BYTE_ORDER_MARK, event_type
 from api.service import open_ledger
 from tests.command_line import CommandLine
 from tests.serving import STATION, found, give
@@ -93,12 +93,25 @@ def test_a_last_line_without_its_newline_is_whole(posting: CommandLine, file: Pa
     assert posting("post", file, "--json").answer["accepted"] == 2 * SHIFTS
 
 
-def test_a_broken_line_is_named_and_what_stands_before_it_is_kept(posting: CommandLine, file: Path) -> None:
+@pytest.mark.parametrize(
+    "broken",
+    [b"{broken", b'{"specversion": 1, ', b'{"id": "\xff"}', b'{"id": NaN}', b"[" * 100_000, b'{"id": "\\ud800"}'],
+)
+def test_a_broken_line_is_named_and_what_stands_before_it_is_kept(
+    posting: CommandLine, file: Path, broken: bytes
+) -> None:
     events = history()
-    file.write_text(lines(events[:4]) + "{broken\n" + lines(events[4:]))
+    file.write_bytes(lines(events[:4]).encode() + broken + b"\n" + lines(events[4:]).encode())
     told = posting("post", file).sentence
-    assert "line 5 is not JSON" in told
+    assert told.startswith(f"{file} line 5 is not JSON: ")
+    assert told.count("not JSON") == 1
+    assert "; mend it and post the file again" in told
     assert "4 accepted" in told
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(posting: CommandLine, file: Path) -> None:
+    file.write_bytes(BYTE_ORDER_MARK + lines(history()).encode())
+    assert posting("post", file, "--json").answer["accepted"] == 2 * SHIFTS
 
 
 def test_refused_events_are_told_by_line_and_the_rest_is_taken(posting: CommandLine, file: Path) -> None:

@@ -25,9 +25,9 @@ from api.database_faults import NO_CONNECTION_FREE
 from api.mistakes import explain
 from api.problems import MEDIA_TYPE
 from api.service import DEFAULT_RULES, OpenLedger, running
-from ledger import batch, writing
-from ledger.store.database import Database, POOL_SIZE_MAX
-from ledger.store.append import LockHeldError, WRITERS_LOCK
+from ledger.store import append
+from ledger.store.append import WRITERS_LOCK, LockHeldError
+from ledger.store.database import POOL_SIZE_MAX, Database
 from replay import archive_growth, follower, store
 from replay.archivist import Archivist, Policy
 from replay.store import FOLLOWER_LOCK
@@ -200,7 +200,7 @@ def test_a_writers_lock_that_is_held_is_told_and_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     in_batch: bool,  # noqa: FBT001 - a case of the table above
 ) -> None:
-    monkeypatch.setattr(writing, "LOCK_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(append, "LOCK_TIMEOUT_SECONDS", 1)
     event = scan(served)
     with another_session(served, f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})"):
         answer = served.send([event] if in_batch else event)
@@ -316,7 +316,7 @@ def test_a_full_disk_is_told_and_nothing_is_recorded_until_there_is_room(
         raise errors.DiskFull('could not extend file "base/5/16384": No space left on device')
 
     with monkeypatch.context() as context:
-        context.setattr(batch, "copy_events", full)
+        context.setattr(append.Append, "events", full)
         answer = served.send(events)
         told(answer, "disk-full", "disk is full; nothing was recorded")
         assert answer.headers["retry-after"] == "10"

@@ -9,11 +9,18 @@ from typing import Any, NamedTuple
 import pytest
 
 from ledger.aggregates import Command
-from ledger.aggregates.honor import AnnounceHonor, AwardHonor, ObjectToHonor, RevokeHonor, SettleHonorObjection
+from ledger.aggregates.honor import (
+    AnnounceHonor,
+    AwardHonor,
+    HonorAnnounced,
+    HonorAwarded,
+    ObjectToHonor,
+    RevokeHonor,
+    SettleHonorObjection,
+)
 from ledger.aggregates.project import LaunchProject
 from ledger.aggregates.rules import PublishRules
 from ledger.aggregates.volunteer import MergeVolunteer, RegisterVolunteer
-from ledger.aggregates.honor import HonorAnnounced, HonorAwarded
 from ledger.honor_policies import honor_policies
 from ledger.rejections import Refused, Rejection
 from tests.ledger_helpers import HEAD, NOW, Memory

@@ -13,8 +13,7 @@ from api.importing.kinds import IMPORTED_COMMANDS, KINDS, Kind
 from api.importing.mapping import Encoding, FieldSource, FileForm, Mapping, MappingError, Person, parse_mapping
 from api.importing.reports import REPORT_COLUMNS
 from ledger.aggregates import COMMANDS
-from ledger.names import People
-from ledger.names import Day, Instant, Minutes, ServiceDay
+from ledger.names import Day, Instant, Minutes, People, ServiceDay
 
 SHIFTS = """\
 command = "attest-shift"

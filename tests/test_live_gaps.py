@@ -10,8 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from ledger.store.database import Database
 from ledger.names import Position
+from ledger.store.database import Database
 from replay import store
 from replay.continuity import LogHoleError, LogShortError
 from replay.follower import Follower

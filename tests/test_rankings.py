@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.store.database import Database
 from ledger.aggregates import Event
+from ledger.store.database import Database
 from projections.calendar import day_number
 from projections.facts import facts_of
 from projections.rankings import all_rankings, rankings_of

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from api.access import Role
-from api.cloud_events import BATCH, EVENT
+from api.cloud_events import BATCH, BYTE_ORDER_MARK, EVENT
 from api.event_stream import NDJSON
 from api.keys import SigningError
 from api.parts import PARTS
@@ -74,7 +74,7 @@ class Station(NamedTuple):
         return self.served.client.build_request(
             "POST",
             path,
-            content=json.dumps(content),
+            content=content if isinstance(content, bytes) else json.dumps(content),
             headers={"Authorization": f"Bearer {self.token}", "Content-Type": media_type, **told},
         )
 
@@ -124,6 +124,42 @@ def test_each_event_of_a_signed_batch_can_be_checked(station: Station) -> None:
     events = [station.event() for _ in range(3)]
     answers = station.send(station.sign(station.request(events, BATCH))).json()["answers"]
     assert all(station.holds(answer["position"]) for answer in answers)
+
+
+NESTED = b'{"more":' + b"[" * 500 + b"]" * 500 + b"}"
+
+
+@pytest.mark.parametrize("beside", [b"7", b'{"id":"\xff"}', b'{"id":1e999}', NESTED])
+@pytest.mark.parametrize("mark", [b"", BYTE_ORDER_MARK])
+def test_a_signed_event_can_be_checked_whatever_else_its_batch_holds(
+    station: Station, beside: bytes, mark: bytes
+) -> None:
+    body = mark + b"[" + json.dumps(station.event()).encode() + b"," + beside + b"]"
+    taken, refused = station.send(station.sign(station.request(body, BATCH))).json()["answers"]
+    assert (taken["outcome"], refused["outcome"]) == ("accepted", "refused")
+    assert station.holds(taken["position"])
+
+
+@pytest.mark.parametrize("mark", [b"", BYTE_ORDER_MARK])
+def test_a_signed_event_with_odd_attributes_can_be_checked(station: Station, mark: bytes) -> None:
+    event = json.dumps(station.event()).encode()
+    body = mark + event[:-1] + b',"odd":' + NESTED + b',"number":1e999}'
+    answer = station.send(station.sign(station.request(body)))
+    assert answer.status_code == 201, answer.text
+    assert station.holds(answer.json()["position"])
+
+
+@pytest.mark.parametrize("media_type", [EVENT, BATCH])
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"\xff", b"7", b"[7]", b"null"])
+def test_a_signed_body_that_holds_no_event_is_answered_as_any_other(
+    station: Station, body: bytes, media_type: str
+) -> None:
+    answer = station.send(station.sign(station.request(body, media_type)))
+    unsigned = station.served.client.post(
+        "/v1/events", content=body, headers=station.served.headers(Role.STATION) | {"Content-Type": media_type}
+    )
+    assert (answer.status_code, answer.json()) == (unsigned.status_code, unsigned.json())
+    assert answer.status_code < 500
 
 
 def test_signatures_can_be_checked_in_a_restored_ledger(
@@ -397,13 +433,13 @@ def test_tampering_is_found(station: Station, what: str) -> None:
 def test_the_signature_is_kept_before_the_event_is_recorded(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
     event = station.event()
-    submit = station.served.service.commits.submit_block
+    submit = station.served.service.commits.submit
 
     def watched(*given: Any) -> Any:
         kept.append(len(station.served.ledger.signatures.of(f"{event['source']}#{event['id']}")))
         return submit(*given)
 
-    monkeypatch.setattr(station.served.service.commits, "submit_block", watched)
+    monkeypatch.setattr(station.served.service.commits, "submit", watched)
     assert station.send(station.sign(station.request(event))).status_code == 201
     assert kept == [1]
 

@@ -1,4 +1,4 @@
-"""The synthetic history is faithful to the figures of DOMAIN.md."""
+"""The synthetic history is faithful to the figures of docs/glossary.md."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ FAULT_PERCENT = {
     "forged-entry": 0.05,
     "correction": 1,
 }
-"""Of all shifts: DOMAIN.md, "A synthetic history that looks like Luohu"."""
+"""Of all shifts: docs/glossary.md, "A synthetic history that looks like Luohu"."""
 
 
 @pytest.fixture(scope="module")

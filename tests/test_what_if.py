@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.service import OpenLedger
-from ledger.store.database import Database
 from ledger.aggregates import Event
 from ledger.names import Position
+from ledger.store.database import Database
 from projections.facts import facts_of
 from projections.ranking_rules import Ranking
 from projections.rankings import rank_projects, rank_volunteers, rankings_of

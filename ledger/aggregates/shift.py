@@ -37,7 +37,7 @@ from ledger.rejections import Rejection, refuse
 
 OPEN_SHIFT_SECONDS_MAX = 24 * 3600
 """A check-out without a shift id ends a shift of the last 24 hours: no approval in the provincial system reaches beyond
-a day (DOMAIN.md, "Caps"), so what has been open for longer is a forgotten check-out, not the shift that is meant."""
+a day (docs/glossary.md, "Caps"), so a shift open for longer is a forgotten check-out, not the shift that is meant."""
 
 C = TypeVar("C", bound="CheckedIn | CheckedOut")
 

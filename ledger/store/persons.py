@@ -1,7 +1,7 @@
 """Personal data, apart from the log and erasable: the directory of persons, and free texts.
 
 An event names a volunteer by number and a text by a digest. The digest is keyed with a salt that is kept beside the
-text alone, so when the row is erased nobody can test a guess against the log (DOMAIN.md, "Personal data").
+text alone, so when the row is erased nobody can test a guess against the log (docs/glossary.md, "Personal data").
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A synthetic history that looks like Luohu (DOMAIN.md): real records are private.
+"""A synthetic history that looks like Luohu (docs/glossary.md): real records are private.
 
 `simulate` names a history, `write_history` loads one into a ledger. The same scale and seed give the same bytes.
 """

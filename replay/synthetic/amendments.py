@@ -1,6 +1,6 @@
 """What is amended days later: corrections, disputes and their settlement, voided forgeries, raised day caps.
 
-Corrections make 1 % of the shifts (DOMAIN.md); about half of them give a forgotten check-out back. How they are
+Corrections make 1 % of the shifts (docs/glossary.md); about half of them give a forgotten check-out back. How they are
 divided, and all the rest, is [config]: no source says. No amendment moves a shift to another day or away from a
 station's post.
 """

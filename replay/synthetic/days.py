@@ -2,8 +2,8 @@
 holidays.
 
 A *day index* counts days from 2011-01-01; it is negative in the paper era. The zone is Asia/Shanghai, which has had
-no daylight saving since 1991, so a local midnight is plain arithmetic. The numbers come from DOMAIN.md, "A synthetic
-history".
+no daylight saving since 1991, so a local midnight is plain arithmetic. The numbers are those of docs/glossary.md, "A
+synthetic history that looks like Luohu".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from replay.synthetic.randomness import Array
 
 FIRST_DAY = date(2011, 1, 1)
-LAST_DAY = date(2018, 12, 4)  # the day of the figures in DOMAIN.md
+LAST_DAY = date(2018, 12, 4)  # the day of the figures in docs/glossary.md
 DAY_COUNT = (LAST_DAY - FIRST_DAY).days + 1
 YEARS = range(2011, 2019)
 YEAR_SHARES = (4, 6, 8, 10, 13, 16, 20, 23)

@@ -1,6 +1,6 @@
 """The opening balances: the paper era before 2011, typed in last, in one batch.
 
-They absorb what is left to the total of DOMAIN.md, so they can be written only when the electronic hours have been
+They absorb the rest of the total (docs/glossary.md), so they can be written only when the electronic hours have been
 credited. They come last in the log, but are dated 2010-12-31; no shift lies on or before that day, so none is
 superseded.
 """

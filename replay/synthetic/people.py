@@ -1,6 +1,6 @@
 """The volunteers: who serves, how much, in which years, where at home, in which group.
 
-Hours are lognormal (DOMAIN.md): targets hold paper and electronic hours together. How a volunteer's electronic hours
+Hours are lognormal (docs/glossary.md), with paper and electronic hours together. How a volunteer's electronic hours
 fall on the years is fitted so that every volunteer's and every year's sum come out (iterative proportional fitting).
 
 Served volunteers come first in every array (`served` of them), then those who never served.

@@ -1,6 +1,6 @@
 """Where service happens: organisations, stations and projects of the synthetic history.
 
-The figures are those of the table in DOMAIN.md; ids are invented, ASCII, and name no person. Marked [config] is what
+The figures are those of docs/glossary.md; ids are invented, ASCII, and name no person. Marked [config] is what
 no source names. Organisations and projects are the same at every scale. Stations are 105 from scale 0.1 up; below,
 there are only as many as the shifts of a lean day can fill, or "never an empty day" would be a lie.
 """

@@ -1,6 +1,6 @@
 """People served: person-times a station counts at the end of its day, and what the great services count by the year.
 
-Three figures of DOMAIN.md come out exactly (at other scales rounded): 2,000,000 travellers a year at the transport
+Three figures of docs/glossary.md come out (at other scales rounded): 2,000,000 travellers a year at the transport
 hubs, 200,000 visitors of the botanical garden each Spring Festival, 3,100,000 travellers at the border since 2017-04.
 So do 1,741 person-times of the mental-health volunteers in schools, and 2,060 pupils who cross the border.
 """

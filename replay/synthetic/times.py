@@ -2,7 +2,7 @@
 
 True instants never overlap for one volunteer, but for the shifts that are meant to. Faults of scanning (no check-out,
 a second scan, a late upload, a wrong clock) are drawn here; a shift may suffer from several. Shares are those of
-DOMAIN.md, exact but for rounding.
+docs/glossary.md, exact but for rounding.
 """
 
 from __future__ import annotations
