@@ -49,7 +49,7 @@ SHIFT_CODES: Final = {
     "dispute-answered.v1": ANSWERED,
 }
 
-# What a correction changes, as bits of `changes`; the order is that of ledger.events.CorrectedField.
+# What a correction changes, as bits of `changes`; the order is that of ledger.names.CorrectedField.
 CHANGES_CHECK_IN: Final = 1
 CHANGES_CHECK_OUT: Final = 2
 CHANGES_STATION: Final = 4

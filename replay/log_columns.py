@@ -100,7 +100,7 @@ def columns_of(lines: bytes, topics: list[str], first: int, names: Dictionaries)
         names: the dictionaries, which grow.
 
     Raises:
-        ledger.codec errors: an event that this version cannot read; nothing is skipped.
+        ledger.store.mapper errors: an event that this version cannot read; nothing is skipped.
     """
     known, before = names.shifts.count, {kind: len(held) for kind, held in names_by_kind(names).items()}
     text = np.frombuffer(lines, np.uint8)

@@ -1,7 +1,7 @@
 """Where events come from: each source holds events of one kind and writes them as lines of the log.
 
-A line is PostgreSQL's COPY text: stream, version, topic, state, position (`ledger.writing`). Scans are nearly all of
-the history and are written by template; every other event is made as a model and encoded by the codec. That both give
+A line is PostgreSQL's COPY text: stream, version, topic, state, position (`ledger.store.copy_format`). Scans are nearly
+all, and are written by template; every other event is made as a model and encoded by the codec. That both give
 the same bytes is tested.
 """
 
