@@ -14,7 +14,7 @@ from api.problems import problem
 from api.spot_check_files import as_csv
 from ledger.names import NAME_PATTERN, WrittenDay
 from projections.anomalies.findings import Kind
-from replay.anomalies import MARK_FORM, Asked
+from replay.anomalies import MARK_FORM, AnomalyFilter
 from replay.anomaly_answers import Anomalies, Anomaly
 from replay.answers import Grade
 from replay.reading import MarkError
@@ -54,7 +54,7 @@ async def anomalies(
     """
     check_period(first, last)
     reader, axes = service.ledger.queries.anomalies, reading.axes
-    asked = Asked(kind, station, volunteer, actor, first, last)
+    asked = AnomalyFilter(kind, station, volunteer, actor, first, last)
     try:
         found = await replaying(request, lambda: reader.anomalies(axes, asked, limit, after))
     except MarkError as error:

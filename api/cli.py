@@ -158,9 +158,9 @@ def import_(
     json: Json = False,
 ) -> int:
     """Import a table of old records by a mapping. It can be stopped and run again: nothing is entered twice."""
-    from api.cli_import import Asked, import_table
+    from api.cli_import import ImportOptions, import_table
 
-    asked = Asked(file, mapping, by, sheet, dry_run, report, refused, stop_after, to_events)
+    asked = ImportOptions(file, mapping, by, sheet, dry_run, report, refused, stop_after, to_events)
     return import_table(data_of(context), asked, as_json=json)
 
 

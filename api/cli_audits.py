@@ -12,7 +12,7 @@ from api.cli_show import Hours, day, more, out, print_json, print_table
 from api.mistakes import Mistake
 from api.spot_check_files import as_csv, how_drawn
 from projections.anomalies.findings import KINDS
-from replay.anomalies import Asked
+from replay.anomalies import AnomalyFilter
 from replay.spot_checks import SEED_FORM, Draw
 
 Span = tuple[str | None, str | None]
@@ -35,7 +35,7 @@ def anomalies(
         raise Mistake(f"--kind {kind} is not known; use one of {', '.join(KINDS)}")
     first, last = _days(span)
     with reading(data, texts) as (ledger, axes):
-        found = ledger.queries.anomalies.anomalies(axes, Asked(named, *about, first, last), *page)
+        found = ledger.queries.anomalies.anomalies(axes, AnomalyFilter(named, *about, first, last), *page)
     if as_json:
         print_json(found)
         return

@@ -13,7 +13,7 @@ from typing import get_args
 from api.cli_read import AxisTexts, print_basis, reading, today
 from api.cli_show import Hours, more, print_json, print_table
 from api.mistakes import Mistake
-from replay.case_answers import DisputeState, RecordAct, RequestState, Said
+from replay.case_answers import CaseStep, DisputeState, RecordAct, RequestState
 from replay.cases import DisputesAsked, RequestsAsked
 
 Page = tuple[int, int]
@@ -122,7 +122,7 @@ def history(data: Path, number: str, page: Page, texts: AxisTexts, *, as_json: b
     print_basis(found)
 
 
-def _step(step: Said) -> tuple[object, ...]:
+def _step(step: CaseStep) -> tuple[object, ...]:
     return step.position, _minute(step.at), step.by, _why(step.reason, step.text)
 
 

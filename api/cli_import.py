@@ -40,7 +40,7 @@ _actor: TypeAdapter[str] = TypeAdapter(Actor)
 
 
 @dataclass(frozen=True)
-class Asked:
+class ImportOptions:
     """What the person at the command line asked for."""
 
     file: Path
@@ -87,7 +87,7 @@ class _Told:
                 )
 
 
-def import_table(data: Path, asked: Asked, *, as_json: bool) -> int:
+def import_table(data: Path, asked: ImportOptions, *, as_json: bool) -> int:
     """Import a table; return the exit code: 1 when lines were refused."""
     _check(asked)
     told = _Told()
@@ -115,7 +115,7 @@ def import_table(data: Path, asked: Asked, *, as_json: bool) -> int:
     return 1 if told.tally.refused else 0
 
 
-def _check(asked: Asked) -> None:
+def _check(asked: ImportOptions) -> None:
     """Refuse what would end badly, before anything is opened."""
     try:
         _actor.validate_python(asked.by)
@@ -144,7 +144,7 @@ def _check(asked: Asked) -> None:
         raise Mistake(f"--refused {asked.refused} is imported as {asked.file} is, so it must end in {kind}")
 
 
-def _mapping(asked: Asked) -> Mapping:
+def _mapping(asked: ImportOptions) -> Mapping:
     if asked.mapping is None:
         with open_table(asked.file, FileForm(), asked.sheet) as table:
             columns = ", ".join(Columns(table.columns).names)
@@ -162,7 +162,7 @@ def _mapping(asked: Asked) -> Mapping:
         raise Mistake(f"{asked.mapping} cannot be used: {error}") from None
 
 
-def _run(data: Path, asked: Asked, mapping: Mapping, table: Table, reader: LineReader, told: _Told) -> None:
+def _run(data: Path, asked: ImportOptions, mapping: Mapping, table: Table, reader: LineReader, told: _Told) -> None:
     title = f"{'Checking' if asked.dry_run else 'Importing'} {asked.file.name}"
     lines = (reader.read(row) for row in table.rows)
     with ExitStack() as stack:
@@ -180,7 +180,7 @@ def _run(data: Path, asked: Asked, mapping: Mapping, table: Table, reader: LineR
 
 
 def _take_all(
-    asked: Asked,
+    asked: ImportOptions,
     mapping: Mapping,
     table: Table,
     reader: LineReader,
@@ -258,7 +258,7 @@ def _event(order: Order) -> dict[str, object]:
     }
 
 
-def _tell(asked: Asked, told: _Told, seconds: float, *, as_json: bool) -> None:
+def _tell(asked: ImportOptions, told: _Told, seconds: float, *, as_json: bool) -> None:
     tally = told.tally
     written = {
         "report": asked.report,

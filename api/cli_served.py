@@ -9,7 +9,7 @@ from api.cli_read import AxisTexts, print_basis, reading, today
 from api.cli_show import day, more, print_json, print_table
 from api.mistakes import Mistake
 from api.periods import DAYS_BY_DEFAULT
-from replay.served import Asked, people_served
+from replay.served import PeopleServedQuery, people_served
 from replay.served_answers import ServedDay
 
 
@@ -34,7 +34,7 @@ def served(
         begin = first or end - timedelta(days=DAYS_BY_DEFAULT - 1)
         if end < begin:
             raise Mistake(f"--from {begin} lies after --to {end}; swap them")
-        asked = Asked(begin, end, *whose)
+        asked = PeopleServedQuery(begin, end, *whose)
         found = people_served(ledger.queries, ledger.database, asked, axes, limit=limit, after=after)
     if as_json:
         print_json(found)

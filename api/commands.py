@@ -18,7 +18,7 @@ from api.dependencies import CallerHere, ServiceHere
 from api.examples import EXAMPLES
 from api.problems import Problem, fault_of_refusal, fault_of_role, fault_of_validation
 from api.service import Service
-from api.taking import Asked, AskedHere, projected, refused_for_content, take
+from api.taking import IntakeOptions, IntakeQuery, projected, refused_for_content, take
 from ledger.aggregates import COMMANDS, Command, Order
 from ledger.intake.answers import Accepted
 from ledger.intake.prepare import prepare
@@ -49,7 +49,7 @@ Endpoint = Callable[..., Coroutine[Any, Any, CommandAccepted]]
 
 
 async def _give(
-    command: Command, response: Response, service: Service, caller: Caller, name: str | None, asked: Asked
+    command: Command, response: Response, service: Service, caller: Caller, name: str | None, asked: IntakeOptions
 ) -> CommandAccepted:
     try:
         checked = _command_id.validate_python(str(uuid4()) if name is None else name)
@@ -114,7 +114,7 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
         "response": Response,
         "service": ServiceHere,
         "caller": CallerHere,
-        "asked": AskedHere,
+        "asked": IntakeQuery,
         "idempotency_key": _idempotency_key(command_type),
     }
     give.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

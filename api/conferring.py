@@ -19,13 +19,13 @@ from api.dependencies import ServiceHere, who_may_give
 from api.periods import local_day
 from api.problems import ProblemDetails, details_of, fault_of_refusal, problem
 from api.service import Service
-from api.taking import Asked, AskedHere, take
+from api.taking import IntakeOptions, IntakeQuery, take
 from ledger.aggregates import Order
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.prepare import prepare_all
 from ledger.names import AS_WRITTEN, NAME_PATTERN, Day, HonorId, HonorYear
 from ledger.rejections import Refused
-from replay.answers import Answer as Told
+from replay.answers import Answer as QueryAnswer
 from replay.answers import Basis
 from replay.award_plans import Plan, PlanError, Step, Wish, plan_announcements, plan_awards
 
@@ -80,7 +80,7 @@ class AwardsAsked(_Recipients):
         return self
 
 
-class Outcome(Told):
+class Outcome(QueryAnswer):
     """What became of one command: its position (none after a dry run), or the problem it met."""
 
     award: str
@@ -89,7 +89,7 @@ class Outcome(Told):
     problem: ProblemDetails | None
 
 
-class Passed(Told):
+class Passed(QueryAnswer):
     """Somebody for whom nothing was done, and why."""
 
     recipient: str
@@ -116,7 +116,7 @@ async def announce(
     asked: AnnouncementsAsked,
     service: ServiceHere,
     caller: Annotated[Caller, Depends(who_may_give("announce-honor"))],
-    taking: AskedHere,
+    taking: IntakeQuery,
 ) -> Conferred:
     """Public notice for one who has reached the honour, or for all who have: those for whom it was rejected or revoked
     before are passed by, and have to be named.
@@ -132,7 +132,7 @@ async def award(
     asked: AwardsAsked,
     service: ServiceHere,
     caller: Annotated[Caller, Depends(who_may_give("award-honor"))],
-    taking: AskedHere,
+    taking: IntakeQuery,
 ) -> Conferred:
     """The evidence is found anew: who has not reached the honour any more is passed by."""
     wish, today = asked.wish(honor), _today(service)
@@ -151,7 +151,7 @@ async def _planned(work: Callable[[], Plan]) -> Plan:
         raise problem(error.rejection, str(error), field=error.field) from None
 
 
-async def _given(plan: Plan, honor: str, service: Service, caller: Caller, taking: Asked) -> Conferred:
+async def _given(plan: Plan, honor: str, service: Service, caller: Caller, taking: IntakeOptions) -> Conferred:
     orders = orders_of(plan, caller.by, caller.key)
     answers = await take(service, prepare_all(orders), taking)
     return conferred(plan, honor, answers)

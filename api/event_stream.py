@@ -20,7 +20,7 @@ from api.answers import as_json, element_answers, last_position
 from api.database_faults import fault_of_database
 from api.problems import Fault, Problem, details_of, fault
 from api.service import Service
-from api.taking import Asked, Reader, projected, take
+from api.taking import IntakeOptions, Reader, projected, take
 from ledger.intake.answers import Answer
 from ledger.intake.prepare import Prepared
 
@@ -52,7 +52,7 @@ class Lines(Response):
 
 
 async def answer_lines(
-    body: AsyncIterator[bytes], service: Service, asked: Asked, reader: Reader
+    body: AsyncIterator[bytes], service: Service, asked: IntakeOptions, reader: Reader
 ) -> AsyncIterator[bytes]:
     """Yield an answer for each line of a body, chunk by chunk; a problem that ends the stream is its last line."""
     try:
@@ -66,7 +66,7 @@ async def answer_lines(
         return  # nobody is there to be answered; what came before is recorded
 
 
-async def _answered(lines: list[bytes], service: Service, asked: Asked, reader: Reader) -> bytes:
+async def _answered(lines: list[bytes], service: Service, asked: IntakeOptions, reader: Reader) -> bytes:
     orders_read = await run_in_threadpool(lambda: list(map(reader.read, lines)))
     orders = [one for one in orders_read if not isinstance(one, Fault)]
     if len(orders) < len(orders_read):
@@ -77,7 +77,7 @@ async def _answered(lines: list[bytes], service: Service, asked: Asked, reader: 
     return b"".join(as_json(one) + b"\n" for one in told)
 
 
-async def _patiently(service: Service, orders: list[Prepared], asked: Asked) -> list[Answer]:
+async def _patiently(service: Service, orders: list[Prepared], asked: IntakeOptions) -> list[Answer]:
     """Take orders; while the queue is full, wait: it is the sender who is to be slowed."""
     while True:
         try:

@@ -28,7 +28,7 @@ from api.event_stream import NDJSON, Lines, answer_lines
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.problems import Fault, Problem, fault_of_refusal, fault_of_validation, problem
 from api.service import Service
-from api.taking import SMALL_BYTES_MAX, Asked, Reader, projected, take
+from api.taking import SMALL_BYTES_MAX, IntakeOptions, Reader, projected, take
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.prepare import Prepared
 from ledger.rejections import Rejection, refuse
@@ -62,7 +62,7 @@ _BODY = {
     },
     "parameters": [
         {"name": name, "in": "query", "required": False, "schema": schema, "description": schema.get("description", "")}
-        for name, schema in Asked.model_json_schema()["properties"].items()
+        for name, schema in IntakeOptions.model_json_schema()["properties"].items()
     ],
     "security": [{"HTTPBearer": []}],
 }
@@ -111,19 +111,19 @@ async def post_events(request: Request) -> Response:
     raise problem("wrong-media-type", f"{media_type or 'no media type'} is not taken here; {remedy}", remedy=remedy)
 
 
-_AS_USUAL = Asked()
+_AS_USUAL = IntakeOptions()
 
 
-def _asked(request: Request) -> Asked:
+def _asked(request: Request) -> IntakeOptions:
     if not request.scope["query_string"]:
         return _AS_USUAL
     try:
-        return Asked.model_validate(dict(request.query_params))
+        return IntakeOptions.model_validate(dict(request.query_params))
     except ValidationError as error:
         raise Problem(fault_of_validation(error.errors())) from None
 
 
-async def _answer_one(order: Prepared | Fault, service: Service, asked: Asked) -> Response:
+async def _answer_one(order: Prepared | Fault, service: Service, asked: IntakeOptions) -> Response:
     if isinstance(order, Fault):
         raise Problem(order)
     (answer,) = await take(service, [order], asked)
@@ -135,7 +135,7 @@ async def _answer_one(order: Prepared | Fault, service: Service, asked: Asked) -
     return Response(as_json(told), 201 if is_new else 200, media_type=JSON)
 
 
-async def _answer_batch(body: bytes, service: Service, reader: Reader, asked: Asked) -> Response:
+async def _answer_batch(body: bytes, service: Service, reader: Reader, asked: IntakeOptions) -> Response:
     if len(body) > SMALL_BYTES_MAX:
         elements, read = await run_in_threadpool(read_batch, body, reader)
     else:
@@ -144,7 +144,7 @@ async def _answer_batch(body: bytes, service: Service, reader: Reader, asked: As
     if len(orders) < len(read):
         service.counted.refusals([one.rejection for one in read if isinstance(one, Fault)])
     if asked.atomic and len(orders) < len(read):  # some element is no order at all, so none is recorded
-        foreseen = await take(service, orders, Asked(dry_run=True))
+        foreseen = await take(service, orders, IntakeOptions(dry_run=True))
         answers: Sequence[Answer] = [_not_alone(*each) for each in zip(orders, foreseen, strict=True)]
     else:
         answers = await take(service, orders, asked)

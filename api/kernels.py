@@ -32,7 +32,7 @@ from replay.belonging_events import places_of
 from replay.log_columns import Dictionaries, columns_of
 from replay.organisation_sums import WHAT, sums_of
 from replay.published import Rules
-from replay.touched import Circle, Person, Shift
+from replay.touched import Cohort, Person, Shift
 from replay.what_if import Point, what_if
 
 _MARK = "warm"
@@ -114,7 +114,7 @@ def _lines(events: Sequence[Event]) -> bytes:
     return b"\n".join(encode(event)[1] for event in events)
 
 
-def _circle() -> Circle:
+def _circle() -> Cohort:
     shift = Shift(
         volunteer=_VOLUNTEER,
         shift=shift_id_for(_MORNING, "/warm#1"),
@@ -125,7 +125,7 @@ def _circle() -> Circle:
         recorded_at=_MORNING,
         flags=3,
     )
-    return Circle({_VOLUNTEER: Person(registered=17_000)}, {(_VOLUNTEER, shift.shift): shift}, {_STATION: 1})
+    return Cohort({_VOLUNTEER: Person(registered=17_000)}, {(_VOLUNTEER, shift.shift): shift}, {_STATION: 1})
 
 
 if __name__ == "__main__":

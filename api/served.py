@@ -13,7 +13,7 @@ from api.links import Addresses, linked
 from api.periods import period
 from api.problems import problem
 from ledger.names import NAME_PATTERN, WrittenDay
-from replay.served import Asked, people_served
+from replay.served import PeopleServedQuery, people_served
 from replay.served_answers import PeopleServed, ServedDay
 
 router = APIRouter(tags=["readers"])
@@ -47,7 +47,7 @@ async def served(
         )
     begin, end = period(first, last, today_of(service, reading))
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    asked = Asked(begin, end, station, project, organisation)
+    asked = PeopleServedQuery(begin, end, station, project, organisation)
     found = await in_turn(
         request, axes, lambda: people_served(queries, database, asked, axes, limit=limit, after=after)
     )

@@ -32,7 +32,7 @@ from replay.queries import UnknownNameError
 PART = Part("signatures", (Path(__file__).with_name("signatures.sql"),))
 
 
-class Kept(NamedTuple):
+class StoredSignature(NamedTuple):
     """A signature as it is stored."""
 
     key: int
@@ -81,9 +81,9 @@ class Signatures:
                 values,
             )
 
-    def of(self, command: str) -> list[Kept]:
+    def of(self, command: str) -> list[StoredSignature]:
         """Return the signatures of requests that gave a command of this name, the oldest first."""
-        with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Kept)) as cursor:
+        with self._pool.connection() as connection, connection.cursor(row_factory=class_row(StoredSignature)) as cursor:
             return cursor.execute(
                 "SELECT key, public_key, base, signature, body, kept_at FROM api.signatures "
                 "WHERE names @> ARRAY[%s::uuid] ORDER BY kept_at, digest",
@@ -115,7 +115,7 @@ def check(log: LogQueries, signatures: Signatures, position: int) -> Checked:
     return next((one for one in checked if one.holds), checked[0])
 
 
-def _check_one(position: int, event: Event, kept: Kept) -> Checked:
+def _check_one(position: int, event: Event, kept: StoredSignature) -> Checked:
     why = still_holds(kept.signed, kept.public_key)
     if why is None and event.key != kept.key:
         why = f"the event says it came with key {event.key}, and key {kept.key} signed"

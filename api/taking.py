@@ -37,7 +37,7 @@ SMALL_BYTES_MAX = 8192
 """A body up to this size is read on the event loop: a thread would cost more than that does."""
 
 
-class Asked(BaseModel):
+class IntakeOptions(BaseModel):
     """How a caller wants its events taken."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,7 +54,7 @@ class Asked(BaseModel):
         return Terms(atomic=self.atomic, dry_run=self.dry_run)
 
 
-AskedHere = Annotated[Asked, Query()]
+IntakeQuery = Annotated[IntakeOptions, Query()]
 
 
 class Reader:
@@ -90,7 +90,7 @@ def refused_for_content(command: Command) -> Fault | None:
     return None
 
 
-async def take(service: Service, orders: Sequence[Prepared], asked: Asked) -> list[Answer]:
+async def take(service: Service, orders: Sequence[Prepared], asked: IntakeOptions) -> list[Answer]:
     """Record orders together with those of other requests; return their answers in the same order."""
     if not orders:
         return []
@@ -132,7 +132,7 @@ def _settle(own: asyncio.Future[list[Answer]], done: Future[list[Answer]]) -> No
         own.set_result(done.result())
 
 
-async def projected(service: Service, asked: Asked, position: int | None) -> bool | None:
+async def projected(service: Service, asked: IntakeOptions, position: int | None) -> bool | None:
     """Wait, where that was asked, until the read models include a position; say whether they do.
 
     What is recorded is answered as recorded, also when the read models cannot be asked.

@@ -43,7 +43,7 @@ class StoredLog(Application[UUID]):
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
-class Said:
+class StockEvent:
     """An event as the library's mapper makes it: a plain object with the stored fields."""
 
     originator_id: UUID
@@ -53,18 +53,18 @@ class Said:
     shift: str
 
 
-class CheckedIn(Said):
+class CheckedIn(StockEvent):
     """A check-in."""
 
 
-class CheckedOut(Said):
+class CheckedOut(StockEvent):
     """A check-out."""
 
 
-_KINDS: dict[str, type[Said]] = {"checked-in.v1": CheckedIn, "checked-out.v1": CheckedOut}
+_KINDS: dict[str, type[StockEvent]] = {"checked-in.v1": CheckedIn, "checked-out.v1": CheckedOut}
 
 for _topic in EVENTS:
-    register_topic(_topic, _KINDS.get(_topic, Said))
+    register_topic(_topic, _KINDS.get(_topic, StockEvent))
 
 
 def stock_environment(url: str) -> dict[str, str]:

@@ -106,7 +106,7 @@ def leader_on(led: Led, day: date) -> str | None:
     return next((organisation for since, organisation in reversed(led) if since <= day), None)
 
 
-class Said(NamedTuple):
+class MembershipChange(NamedTuple):
     """What an event says of a volunteer's memberships; `organisation` where it names one."""
 
     what: Literal["registered", "withdrawn", "joined", "left"]
@@ -114,25 +114,25 @@ class Said(NamedTuple):
     organisation: str | None = None
 
 
-def said_by(events: Iterable[Event]) -> list[Said]:
+def said_by(events: Iterable[Event]) -> list[MembershipChange]:
     """Return what the events of a volunteer's stream say of memberships."""
-    found: list[Said] = []
+    found: list[MembershipChange] = []
     for event in events:
         match event:
             case VolunteerRegistered():
-                found.append(Said("registered", event.registered_on, event.organisation))
+                found.append(MembershipChange("registered", event.registered_on, event.organisation))
             case VolunteerWithdrawn():
-                found.append(Said("withdrawn", event.withdrawn_on))
+                found.append(MembershipChange("withdrawn", event.withdrawn_on))
             case OrganisationJoined():
-                found.append(Said("joined", event.joined_on, event.organisation))
+                found.append(MembershipChange("joined", event.joined_on, event.organisation))
             case OrganisationLeft():
-                found.append(Said("left", event.left_on, event.organisation))
+                found.append(MembershipChange("left", event.left_on, event.organisation))
             case _:
                 pass
     return found
 
 
-def memberships(tree: Tree, said: Iterable[Said]) -> list[Membership]:
+def memberships(tree: Tree, said: Iterable[MembershipChange]) -> list[Membership]:
     """Return a volunteer's memberships by what was said, in log order; they come in order of time.
 
     Nobody is a member while withdrawn, nor of an organisation that has ended.

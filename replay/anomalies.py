@@ -34,7 +34,7 @@ from replay.anomaly_answers import Anomalies, Anomaly, EventBehind, ShiftBehind
 from replay.anomaly_words import figures_of, reason
 from replay.answers import Grade
 from replay.archive import Archive
-from replay.kept import Kept
+from replay.kept import ResultCache
 from replay.reading import Axes, MarkError, UnknownNameError, basis_of, position_known, rules_used, snapshot
 from replay.recorded_events import actors, first_positions, read_acts, read_records
 
@@ -50,7 +50,7 @@ _Key = tuple[int, int, str]
 _Mark = tuple[int, int, str]
 
 
-class Asked(NamedTuple):
+class AnomalyFilter(NamedTuple):
     """Which findings are asked for: None is all. Days are local days, both inside."""
 
     kind: Kind | None = None
@@ -61,7 +61,7 @@ class Asked(NamedTuple):
     last: date | None = None
 
 
-EVERYTHING = Asked()
+EVERYTHING = AnomalyFilter()
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Found:
         names = {"volunteer": self.volunteers, "actor": self.actors}.get(field, self.stations)
         return names[number] if number >= 0 else None
 
-    def chosen(self, asked: Asked) -> list[int]:
+    def chosen(self, asked: AnomalyFilter) -> list[int]:
         """Return which findings are asked for, whatever their kind."""
         first = day_number(asked.first) if asked.first else 0
         last = day_number(asked.last) if asked.last else NO_DAY
@@ -119,12 +119,12 @@ class AnomalyReader:
     def __init__(self, database: Database, archive: Archive) -> None:
         self._database = database
         self._archive = archive
-        self._kept: Kept[_Key, Found] = Kept(lambda kept: len(kept) > FOUND_KEPT)
+        self._kept: ResultCache[_Key, Found] = ResultCache(lambda kept: len(kept) > FOUND_KEPT)
 
     def anomalies(
         self,
         axes: Axes,
-        asked: Asked = EVERYTHING,
+        asked: AnomalyFilter = EVERYTHING,
         limit: int = 100,
         after: str | None = None,
     ) -> Anomalies:

@@ -41,7 +41,7 @@ from replay.project_months import add_months, month_differences
 from replay.reach import reach_seconds, windows
 from replay.shift_columns import ShiftNames, Shifts, read_shifts
 from replay.touched import (
-    Circle,
+    Cohort,
     Person,
     decoded,
     in_log_order,
@@ -95,8 +95,8 @@ class Batch:
         parts = [read_shifts(connection, self.whole), read_shifts(connection, self.partly, self.windows)]
         before = Shifts.joined(names, parts)
         after = Shifts.joined(names, [before.without(self.changed), self.changed])
-        self.before = Circle(persons, before, kinds, names, self.merges)
-        self.after = Circle(persons_after, after, kinds_after, names, self.merges_after)
+        self.before = Cohort(persons, before, kinds, names, self.merges)
+        self.after = Cohort(persons_after, after, kinds_after, names, self.merges_after)
 
     def _find_touched(self) -> None:
         """Find the numbers of whom something changed that holds for all their service, and for the others the windows
@@ -166,7 +166,7 @@ class Batch:
         rows = self._standings(new, list(persons), set(self.whole))
         if doubtful:
             read = dict.fromkeys(linked(list(doubtful), standing(merges)))
-            circle = Circle(
+            circle = Cohort(
                 {name: persons[name] for name in read},
                 read_shifts(self.connection, list(read)),
                 self.after.kinds,

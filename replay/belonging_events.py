@@ -21,7 +21,7 @@ from ledger.aggregates.volunteer import OrganisationJoined, OrganisationLeft, Vo
 from ledger.names import Position
 from ledger.store.log_queries import LogReader
 from ledger.store.mapper import decode
-from projections.organisations import Led, Membership, Said, Tree, led_since, memberships
+from projections.organisations import Led, Membership, MembershipChange, Tree, led_since, memberships
 from projections.rules import RuleTimeline
 
 _OF_TREE = (OrganisationFounded, OrganisationMoved, OrganisationEnded)
@@ -99,7 +99,7 @@ def places_of(recorded: Iterable[Recorded]) -> Places:
 
 def read_members(connection: Connection[Any], tree: Tree, until: Position) -> dict[str, list[Membership]]:
     """Read the memberships of every volunteer number as known at a position."""
-    histories: defaultdict[str, list[Said]] = defaultdict(list)
+    histories: defaultdict[str, list[MembershipChange]] = defaultdict(list)
     for volunteer, topic, organisation, day in LogReader(connection).memberships(_OF_MEMBERS, until):
-        histories[volunteer].append(Said(_OF_MEMBERS[topic], date.fromisoformat(day), organisation))
+        histories[volunteer].append(MembershipChange(_OF_MEMBERS[topic], date.fromisoformat(day), organisation))
     return {volunteer: memberships(tree, said) for volunteer, said in histories.items()}

@@ -18,7 +18,7 @@ DisputeState = Literal["open", "answered", "settled"]
 RequestState = Literal["open", "approved", "declined", "withdrawn"]
 
 
-class Said(Linked):
+class CaseStep(Linked):
     """A step: by which event, who and when; why, as a code and in words."""
 
     position: int
@@ -35,12 +35,12 @@ class Dispute(Linked):
     shift: UUID
     station: str | None
     state: DisputeState
-    opened: Said
+    opened: CaseStep
     answer_due: date | None
     settle_due: date | None
     overdue: Literal["answer", "settlement"] | None
-    answered: Said | None
-    settled: Said | None
+    answered: CaseStep | None
+    settled: CaseStep | None
     outcome: Literal["upheld", "rejected"] | None
 
 
@@ -62,8 +62,8 @@ class ActRequest(Linked):
     act: str
     fields: dict[str, JsonValue]
     state: RequestState
-    asked: Said
-    decided: Said | None
+    asked: CaseStep
+    decided: CaseStep | None
 
 
 class ActRequests(Basis):

@@ -20,7 +20,7 @@ from ledger.names import Position
 from ledger.store.log_queries import LogQueries, RecordedEvent
 from ledger.store.mapper import decode
 from ledger.store.persons import Persons
-from replay.case_answers import ActRequest, Dispute, DisputeState, RequestState, Said
+from replay.case_answers import ActRequest, CaseStep, Dispute, DisputeState, RequestState
 
 PAGE = 500
 """So many openings are looked at together."""
@@ -44,9 +44,9 @@ class CaseReader:
     zone: str
     persons: Persons | None = None
 
-    def said(self, position: Position, event: Event, texts: Mapping[str, str]) -> Said:
+    def said(self, position: Position, event: Event, texts: Mapping[str, str]) -> CaseStep:
         """Return a step for people."""
-        return Said(
+        return CaseStep(
             position=position,
             at=self.local(event.occurred_at),
             by=event.by,
@@ -115,8 +115,8 @@ def _dispute(
     opened = next(event for at, event in history if at == position)
     if not isinstance(opened, ShiftDisputed) or Shift.of(before).disputed:
         return None
-    answered: Said | None = None
-    settled: tuple[Said, DisputeSettled] | None = None
+    answered: CaseStep | None = None
+    settled: tuple[CaseStep, DisputeSettled] | None = None
     for at, event in history:
         if at > position and settled is None:
             if isinstance(event, DisputeAnswered) and answered is None:

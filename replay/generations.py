@@ -40,7 +40,7 @@ class GenerationInUseError(Exception):
     """A generation that answers, or that somebody reads or switches to, is not dropped."""
 
 
-class Kept(StrEnum):
+class Retention(StrEnum):
     """Why a generation is kept, if it is."""
 
     CURRENT = "answers"
@@ -53,20 +53,20 @@ class Overview(NamedTuple):
     """A generation with why it is kept, the number of rows in each table, and its size on disk in bytes."""
 
     generation: store.Generation
-    kept: Kept
+    kept: Retention
     rows: dict[str, int]
     size_bytes: int
 
 
-def reasons(generations: Sequence[store.Generation], current: int | None) -> dict[int, Kept]:
+def reasons(generations: Sequence[store.Generation], current: int | None) -> dict[int, Retention]:
     """Return why each generation is kept, by id."""
     answered = [one for one in generations if one.switched_at is not None and one.id != current]
     beside = [one.id for one in generations if one.switched_at is None and one.id != current]
     previous = [one.id for one in sorted(answered, key=_switched)]
-    kept = dict.fromkeys((one.id for one in generations), Kept.SURPLUS)
-    kept |= dict.fromkeys(previous[-PREVIOUS_MAX:], Kept.PREVIOUS)
-    kept |= dict.fromkeys(sorted(beside)[-BESIDE_MAX:], Kept.BESIDE)
-    return kept | ({} if current is None else {current: Kept.CURRENT})
+    kept = dict.fromkeys((one.id for one in generations), Retention.SURPLUS)
+    kept |= dict.fromkeys(previous[-PREVIOUS_MAX:], Retention.PREVIOUS)
+    kept |= dict.fromkeys(sorted(beside)[-BESIDE_MAX:], Retention.BESIDE)
+    return kept | ({} if current is None else {current: Retention.CURRENT})
 
 
 def _switched(generation: store.Generation) -> tuple[datetime, int]:
@@ -134,6 +134,6 @@ def drop_surplus(database: Database) -> None:
         current = store.current_generation(connection)
         kept = reasons(store.list_generations(connection), current.id if current else None)
     for generation, reason in kept.items():
-        if reason is Kept.SURPLUS:
+        if reason is Retention.SURPLUS:
             with suppress(UnknownGenerationError, GenerationInUseError):
                 drop(database, generation)

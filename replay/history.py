@@ -38,7 +38,7 @@ from replay.case_answers import MinutesChange, RecordAct
 from replay.cases import CaseReader
 from replay.reach import reach_seconds
 from replay.reading import Axes, Known, circle_known_at
-from replay.touched import Circle
+from replay.touched import Cohort
 
 _TALK = (ShiftDisputed, DisputeAnswered, DisputeSettled)
 """What is said about a shift and changes no minute of it."""
@@ -214,7 +214,7 @@ class _Minutes:
     def _day(self, instant: int) -> int:
         return day_number(self._reader.local(instant).date())
 
-    def _change(self, position: Position, number: str, circle: Circle, about: set[int]) -> MinutesChange | None:
+    def _change(self, position: Position, number: str, circle: Cohort, about: set[int]) -> MinutesChange | None:
         before, after = (self._credited(circle, Position(position - ago), number) for ago in (1, 0))
         days = {day for day in before | after if before[day] != after[day]} | about
         if not days:  # a check-out whose check-in is not known, for one
@@ -228,16 +228,16 @@ class _Minutes:
             change=is_now - was,
         )
 
-    def _around(self, instants: Sequence[int]) -> Circle:
+    def _around(self, instants: Sequence[int]) -> Cohort:
         """Return the volunteer with the shifts that have to do with these instants."""
         reach = reach_seconds(self.known.timeline)
         near = self._anywhere.copy()
         for instant in instants:
             near |= np.abs(self._check_in - instant) <= reach
         now = self.known.circle
-        return Circle(now.persons, now.tables.columns.where(near), now.kinds, merges=now.merges)
+        return Cohort(now.persons, now.tables.columns.where(near), now.kinds, merges=now.merges)
 
-    def _credited(self, now: Circle, position: Position, number: str) -> Counter[int]:
+    def _credited(self, now: Cohort, position: Position, number: str) -> Counter[int]:
         """Return the credited minutes of each day of who had a number then, and opening balances on their own days."""
         known, until = self.known, self._axes.valid_until
         circle = circle_known_at(self._reader.log, now, position, known.timeline)

@@ -14,7 +14,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Kept(Generic[K, V]):
+class ResultCache(Generic[K, V]):
     """Results by key; those longest unused are let go first. Any thread may use it."""
 
     def __init__(self, is_too_much: Callable[[Collection[V]], bool]) -> None:

@@ -21,7 +21,7 @@ from projections.schema import NO_DAY, Longs
 from replay import store
 from replay.persons import Merges, ends, linked, standing, write_merges
 from replay.shift_columns import ShiftKey, Shifts, integer_array, text_array
-from replay.touched import Circle, Person, kind_of
+from replay.touched import Cohort, Person, kind_of
 
 BEHIND_ALL_TIME = LATEST_INSTANT + 10 * 366 * 86_400
 """An instant around which there are no shifts."""
@@ -158,8 +158,8 @@ def count_people_served(connection: store.Any_Connection, events: Iterable[Event
 
 def write_facts(
     connection: store.Any_Connection,
-    before: Circle,
-    after: Circle,
+    before: Cohort,
+    after: Cohort,
     shifts: tuple[Shifts, Shifts],
     events: Sequence[Event],
 ) -> None:

@@ -21,7 +21,7 @@ from projections.rule_table import rule_table
 from projections.rules import RuleTimeline
 from projections.schema import Longs
 from replay.belonging_events import Places, read_members, read_places
-from replay.kept import Kept
+from replay.kept import ResultCache
 from replay.published import Rules
 from replay.replays import Replays
 
@@ -50,7 +50,7 @@ class OrganisationSums:
     def __init__(self, database: Database, replays: Replays) -> None:
         self._database = database
         self._replays = replays
-        self._kept: Kept[tuple[int, str, int, What], Sums] = Kept(lambda kept: len(kept) > KEPT)
+        self._kept: ResultCache[tuple[int, str, int, What], Sums] = ResultCache(lambda kept: len(kept) > KEPT)
 
     def of(self, known_at: Position, rules: Rules, valid_until: int, what: What) -> Sums:
         """Return sums of results dated up to the day `valid_until`.

@@ -49,7 +49,7 @@ from replay.organisation_answers import (
 from replay.organisation_sums import Sums
 from replay.queries import Axes, Queries, UnknownNameError
 from replay.reading import circle_known_at, position_known, rules_used
-from replay.touched import Circle, read_circle
+from replay.touched import Cohort, read_circle
 
 R = TypeVar("R", bound=ServiceRow)
 
@@ -331,7 +331,7 @@ def _joined(spans: Iterable[tuple[date, date]]) -> list[tuple[date, date]]:
 
 
 def _member(
-    circle: Circle, volunteer: str, one: Membership, timeline: RuleTimeline, year: int | None, valid_until: int
+    circle: Cohort, volunteer: str, one: Membership, timeline: RuleTimeline, year: int | None, valid_until: int
 ) -> Member:
     """Return a membership with what was done on its days, within the year that is wanted."""
     since, until = one.since, one.until

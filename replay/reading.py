@@ -39,7 +39,7 @@ from replay.persons import (
 )
 from replay.published import Rules, published_rules
 from replay.shift_columns import ShiftNames, Shifts
-from replay.touched import Circle, Person, decoded, in_log_order, kind_of, person_of, read_circle, resolve_streams
+from replay.touched import Cohort, Person, decoded, in_log_order, kind_of, person_of, read_circle, resolve_streams
 
 
 class MarkError(ValueError):
@@ -91,7 +91,7 @@ class Known:
     """
 
     volunteer: str
-    circle: Circle
+    circle: Cohort
     rules: Rules
     timeline: RuleTimeline
     position: Position  # the axis `known_at`, never beyond what the read models have seen
@@ -243,12 +243,12 @@ def history_of(log: LogQueries, known: Known) -> list[tuple[Position, Event]]:
 # --- as known at a position -----------------------------------------------------------------------------------------
 
 
-def circle_known_at(log: LogQueries, now: Circle, known_at: Position, timeline: RuleTimeline) -> Circle:
+def circle_known_at(log: LogQueries, now: Cohort, known_at: Position, timeline: RuleTimeline) -> Cohort:
     """Return volunteers as known at a position, given the same of now, with all they were ever merged with."""
     shifts = _shifts_known_at(log, now, known_at)
     persons, kinds = _names_known_at(log, now.persons, shifts.names.stations.texts(), known_at)
     merges = merges_known_at(log, now.merges, known_at)
-    circle = Circle(persons, shifts, kinds, merges=merges)
+    circle = Cohort(persons, shifts, kinds, merges=merges)
     # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
     caps = [
         stream("day-cap", volunteer, day)
@@ -260,10 +260,10 @@ def circle_known_at(log: LogQueries, now: Circle, known_at: Position, timeline: 
         return circle
     for recorded in raised:
         _apply(decode(recorded.topic, recorded.state), persons)
-    return Circle(persons, shifts, kinds, merges=merges)  # the tables of the first know of no raise
+    return Cohort(persons, shifts, kinds, merges=merges)  # the tables of the first know of no raise
 
 
-def _shifts_known_at(log: LogQueries, now: Circle, known_at: Position) -> Shifts:
+def _shifts_known_at(log: LogQueries, now: Cohort, known_at: Position) -> Shifts:
     """Return the shifts known then: most are as they are now, and only those that changed since are read."""
     shifts = now.tables.columns
     names = shifts.names.volunteers.texts()

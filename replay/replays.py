@@ -13,7 +13,7 @@ from ledger.names import Position
 from ledger.store.database import Database
 from projections.facts import Facts
 from replay.archive import Archive
-from replay.kept import Kept
+from replay.kept import ResultCache
 from replay.published import Rules
 from replay.rebuild import replay
 from replay.rows import Rows
@@ -30,7 +30,7 @@ class Replays:
     def __init__(self, database: Database, archive: Archive, kept_bytes_max: int = KEPT_BYTES_MAX) -> None:
         self._database = database
         self._archive = archive
-        self._kept: Kept[_Key, Rows] = Kept(lambda kept: sum(map(_bytes, kept)) > kept_bytes_max)
+        self._kept: ResultCache[_Key, Rows] = ResultCache(lambda kept: sum(map(_bytes, kept)) > kept_bytes_max)
 
     def rows(self, known_at: Position, rules: Rules, valid_until: int) -> Rows:
         """Return the rows of all read models, of results dated up to the day `valid_until`.

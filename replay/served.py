@@ -29,7 +29,7 @@ _GET = (
 )
 
 
-class Asked(NamedTuple):
+class PeopleServedQuery(NamedTuple):
     """What is asked for: a period, both ends inside, and whose."""
 
     first: date
@@ -51,7 +51,13 @@ class _Row(NamedTuple):
 
 
 def people_served(
-    queries: Queries, database: Database, asked: Asked, axes: Axes, *, limit: int = 100, after: str | None = None
+    queries: Queries,
+    database: Database,
+    asked: PeopleServedQuery,
+    axes: Axes,
+    *,
+    limit: int = 100,
+    after: str | None = None,
 ) -> PeopleServed:
     """Return the people served in a period; with an organisation, those that belong to it or to one below it.
 
@@ -99,7 +105,7 @@ def people_served(
     )
 
 
-def _check(asked: Asked, places: Places) -> None:
+def _check(asked: PeopleServedQuery, places: Places) -> None:
     named = (
         ("station", asked.station, places.stations),
         ("project", asked.project, places.projects),
@@ -110,7 +116,7 @@ def _check(asked: Asked, places: Places) -> None:
             raise UnknownNameError(kind, name)
 
 
-def _stored(connection: Connection[Any], asked: Asked, last: date) -> list[_Row]:
+def _stored(connection: Connection[Any], asked: PeopleServedQuery, last: date) -> list[_Row]:
     values = (day_number(asked.first), day_number(last), *(asked.station,) * 2, *(asked.project,) * 2)
     return [
         _Row(day_of_number(day), station, project, people)
@@ -118,7 +124,7 @@ def _stored(connection: Connection[Any], asked: Asked, last: date) -> list[_Row]
     ]
 
 
-def _known(facts: Facts, asked: Asked, last: date) -> list[_Row]:
+def _known(facts: Facts, asked: PeopleServedQuery, last: date) -> list[_Row]:
     """The same as the archive knew it."""
     stations, projects = facts.stations.texts(), [*facts.projects.texts(), None]
     first, until = day_number(asked.first), day_number(last)

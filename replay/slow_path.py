@@ -22,7 +22,7 @@ from projections.rules import RuleTimeline
 from projections.schema import DAY
 from replay.persons import told
 from replay.rows import Rows, rows_of
-from replay.touched import Circle, Person, in_log_order, kind_of, person_of, read_circle, resolve_streams
+from replay.touched import Cohort, Person, in_log_order, kind_of, person_of, read_circle, resolve_streams
 
 
 def rows_from_log(
@@ -44,7 +44,7 @@ def rows_from_log(
 
 def circle_known_at(
     connection: Connection[Any], log: LogQueries, volunteers: Sequence[str], known_at: Position, timeline: RuleTimeline
-) -> Circle:
+) -> Cohort:
     """Read volunteers, and all they were ever merged with, from the log's streams, as known at a position."""
     now = read_circle(connection, volunteers)
     persons = {volunteer: Person() for volunteer in now.persons}
@@ -55,7 +55,7 @@ def circle_known_at(
     merges = told({}, events)
     opened = _events(log, [stream("station", station) for station in stations], known_at)
     kinds = {event.station: kind_of(event) for event in opened if isinstance(event, StationOpened)}
-    circle = Circle(persons, resolve_streams(log, list(now.shifts), known_at), kinds, merges=merges)
+    circle = Cohort(persons, resolve_streams(log, list(now.shifts), known_at), kinds, merges=merges)
     # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
     raises = [
         stream("day-cap", volunteer, day_of_number(day).isoformat())
@@ -63,7 +63,7 @@ def circle_known_at(
         for day in sorted({int(day) for day in circle.tables.pieces(volunteer, timeline)[:, DAY]})
     ]
     _tell(persons, _events(log, raises, known_at))
-    return Circle(persons, circle.shifts, kinds, merges=merges)  # the tables of the first know of no raise
+    return Cohort(persons, circle.shifts, kinds, merges=merges)  # the tables of the first know of no raise
 
 
 def _events(log: LogQueries, streams: Sequence[Any], known_at: Position) -> list[Event]:

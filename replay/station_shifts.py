@@ -30,7 +30,7 @@ from replay.persons import ends, read_merges
 from replay.reading import Axes, basis_of, circle_known_at, position_known, rules_used, snapshot
 from replay.replays import Replays
 from replay.stretches import first_instant
-from replay.touched import Circle, Shift, read_circle
+from replay.touched import Cohort, Shift, read_circle
 from replay.traces import is_scanned, piece_trace, trace_sum
 
 LONGEST_SECONDS = 86_460
@@ -129,7 +129,7 @@ def _persons_then(facts: Facts, station: str, start: int, until: int) -> list[st
 
 
 def _parts(
-    circle: Circle, person: str, timeline: RuleTimeline, station: str, day: date, are_late: Array
+    circle: Cohort, person: str, timeline: RuleTimeline, station: str, day: date, are_late: Array
 ) -> Iterator[tuple[Shift, list[int], bool]]:
     """Yield a person's shifts at a station that have a part in a day, with the kernel's pieces, and whether each was
     recorded too late.

@@ -73,7 +73,7 @@ class Stretch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Told:
+class ShiftPart:
     """A shift's part on the day: its stretches in order of time, and the whole shift's bounds and rules.
 
     `stop`: from there on minutes are clipped (at `start`, nothing survives). `ended_by`: what set `end`.
@@ -166,7 +166,7 @@ def _spans_of(day: date, zone_name: str) -> Iterator[tuple[int, int, int]]:
 # --- the walk -------------------------------------------------------------------------------------------------------
 
 
-def walk(stays: Sequence[Stay], starts: Sequence[int], day: Day) -> list[Told]:
+def walk(stays: Sequence[Stay], starts: Sequence[int], day: Day) -> list[ShiftPart]:
     """Tell the day's minutes of each shift that has a part in it, in the order in which the rules take them.
 
     Args:
@@ -189,7 +189,7 @@ def walk(stays: Sequence[Stay], starts: Sequence[int], day: Day) -> list[Told]:
     return [replace(one, stretches=tuple(stretches[number])) for number, one in enumerate(told)]
 
 
-def _settle(stay: Stay, starts: Sequence[int], day: Day) -> Told:
+def _settle(stay: Stay, starts: Sequence[int], day: Day) -> ShiftPart:
     """Steps 2 and 3: from when to when a shift lasted, and which of its minutes survive."""
     start = stay.check_in // 60
     checked_in_on = day_of_number(int(local_span(start, zone_table(day.timeline.time_zone))[0]))
@@ -207,10 +207,10 @@ def _settle(stay: Stay, starts: Sequence[int], day: Day) -> Told:
         loss, stop = TOO_SHORT, start
     else:
         loss, stop = CLIPPED, min(end, start + rules.shift_minutes_max)
-    return Told(stay, start, end, stop, rules, ended_by, loss)
+    return ShiftPart(stay, start, end, stop, rules, ended_by, loss)
 
 
-def _fates(one: Told, day: Day, held: dict[int, ShiftKey], counted: int) -> Iterator[Stretch]:
+def _fates(one: ShiftPart, day: Day, held: dict[int, ShiftKey], counted: int) -> Iterator[Stretch]:
     """Steps 3 to 6, a minute at a time; notes in `held` whose each surviving minute is."""
     shift, kind = one.stay.key, day.kinds.get(one.stay.station)
     for minute in range(max(one.start, day.start), min(one.end, day.until)):
@@ -283,7 +283,7 @@ class Part(NamedTuple):
     credited_before: int
 
 
-def check(told: Sequence[Told], parts: Mapping[ShiftKey, Part], day: date) -> None:
+def check(told: Sequence[ShiftPart], parts: Mapping[ShiftKey, Part], day: date) -> None:
     """Hold the walk to the kernel's result.
 
     Raises:
@@ -298,7 +298,7 @@ def check(told: Sequence[Told], parts: Mapping[ShiftKey, Part], day: date) -> No
         )
 
 
-def _part(one: Told, known: Part | None) -> Part:
+def _part(one: ShiftPart, known: Part | None) -> Part:
     """Return what the walk makes of a part; of earlier days it only knows what the kernel says."""
     shares_before, credited_before = (known.shares_before, known.credited_before) if known else (0, 0)
     share, unit = one.percentages // 100, one.rules.credit_unit_minutes

@@ -38,7 +38,7 @@ from replay.persons import Merges, linked, read_merges, standing
 from replay.shift_columns import Shift, ShiftKey, ShiftNames, Shifts, read_shifts, text_array
 
 __all__ = [
-    "Circle",
+    "Cohort",
     "Person",
     "Shift",
     "ShiftKey",
@@ -97,7 +97,7 @@ class Person:
 
 
 @dataclass
-class Circle:
+class Cohort:
     """Some volunteers with all that decides their hours, by number; whole persons: with a number there are all it was
     merged with. Not to be changed once its `tables` were asked for.
     """
@@ -109,12 +109,12 @@ class Circle:
     """Numbers to use, shared with another circle of the same volunteers: the two can then be compared as columns."""
     merges: Merges = field(default_factory=dict)
 
-    def alone(self, volunteer: str) -> Circle:
+    def alone(self, volunteer: str) -> Cohort:
         """Return the person alone who has this number: those numbers that stand together with it."""
         mine = linked([volunteer], standing(self.merges))
         if len(mine) == len(self.persons):
             return self
-        return Circle(
+        return Cohort(
             {name: person for name, person in self.persons.items() if name in mine},
             Shifts.of(shift for (volunteer, _), shift in self.shifts.items() if volunteer in mine),
             self.kinds,
@@ -142,7 +142,7 @@ class Circle:
 class CircleTables:
     """A circle in the kernels' form, with the names behind the numbers."""
 
-    def __init__(self, circle: Circle) -> None:
+    def __init__(self, circle: Cohort) -> None:
         columns = circle.shifts if isinstance(circle.shifts, Shifts) else Shifts.of(circle.shifts.values())
         self.columns = columns
         names = circle.names or ShiftNames.beginning(circle.persons, circle.kinds)
@@ -196,7 +196,7 @@ def _volunteer_table(persons: dict[str, Person], goes_on: Ints | None) -> Volunt
 # --- from the store -------------------------------------------------------------------------------------------------
 
 
-def read_circle(connection: Connection[Any], volunteers: Iterable[str]) -> Circle:
+def read_circle(connection: Connection[Any], volunteers: Iterable[str]) -> Cohort:
     """Read volunteers as the store knows them, that is at the current generation's position; with all numbers they
     were ever merged with, so that the circle can be told as known earlier.
     """
@@ -204,7 +204,7 @@ def read_circle(connection: Connection[Any], volunteers: Iterable[str]) -> Circl
     merges = read_merges(connection, asked)
     wanted = linked(asked, merges)
     persons, shifts = read_persons(connection, wanted), read_shifts(connection, wanted)
-    return Circle(persons, shifts, read_kinds(connection), merges=merges)
+    return Cohort(persons, shifts, read_kinds(connection), merges=merges)
 
 
 def read_persons(connection: Connection[Any], volunteers: Sequence[str]) -> dict[str, Person]:

@@ -32,7 +32,7 @@ from replay.explanations import (
     ShiftWithoutMinutes,
 )
 from replay.reading import Known
-from replay.stretches import Day, Part, ShiftKey, Stretch, Told
+from replay.stretches import Day, Part, ShiftKey, ShiftPart, Stretch
 from replay.touched import Shift
 from replay.traces import trace_sum
 
@@ -43,7 +43,7 @@ class Words:
 
     known: Known
     frame: Day
-    told: Mapping[ShiftKey, Told]
+    told: Mapping[ShiftKey, ShiftPart]
     parts: Mapping[ShiftKey, Part]
     evidence: Evidence
 
@@ -101,7 +101,7 @@ class Words:
             events=self.evidence.shifts[shift.volunteer, shift.shift],
         )
 
-    def _shift(self, one: Told) -> ExplainedShift:
+    def _shift(self, one: ShiftPart) -> ExplainedShift:
         stay, part = one.stay, self.parts[one.stay.key]
         unit = self._cite(one.rules, "credit_unit_minutes")
         return ExplainedShift(
@@ -145,7 +145,7 @@ class Words:
 
     # --- stretches --------------------------------------------------------------------------------------------------
 
-    def _stretch(self, one: Told, stretch: Stretch) -> ExplainedStretch:
+    def _stretch(self, one: ShiftPart, stretch: Stretch) -> ExplainedStretch:
         rule, because, more = self._reason(one, stretch)
         positions = [*self.evidence.deciding(one.stay.key, "check_in", "check_out"), *more]
         return ExplainedStretch(
@@ -161,7 +161,7 @@ class Words:
             because=because,
         )
 
-    def _reason(self, one: Told, stretch: Stretch) -> tuple[RuleCited | None, str, list[int]]:
+    def _reason(self, one: ShiftPart, stretch: Stretch) -> tuple[RuleCited | None, str, list[int]]:
         """Return the rule behind a stretch, why in words, and the events that matter beside the shift's own."""
         rule: RuleCited | None = None
         more: list[EventBehind | None] = []
@@ -189,7 +189,7 @@ class Words:
                 rule, because, more = self._counted(one, stretch)
         return rule, because, [event.position for event in more if event]
 
-    def _counted(self, one: Told, stretch: Stretch) -> tuple[RuleCited | None, str, list[EventBehind | None]]:
+    def _counted(self, one: ShiftPart, stretch: Stretch) -> tuple[RuleCited | None, str, list[EventBehind | None]]:
         factor, raised = stretch.factor, self.evidence.raised
         if factor is None:
             return None, "counted in full", [raised]

@@ -11,7 +11,7 @@ import pytest
 from api.cli import execute
 
 
-class Told(NamedTuple):
+class CommandResult(NamedTuple):
     """What a command answered."""
 
     code: int
@@ -42,8 +42,8 @@ class CommandLine:
         self.data = data
         self._capture = capture
 
-    def __call__(self, *arguments: object) -> Told:
+    def __call__(self, *arguments: object) -> CommandResult:
         self._capture.readouterr()
         code = execute(["--data", str(self.data), *map(str, arguments)])
         out, err = self._capture.readouterr()
-        return Told(code, out, err)
+        return CommandResult(code, out, err)

@@ -17,7 +17,7 @@ from replay import answers
 from replay.persons import linked, merge_events, standing, told
 from replay.published import Rules
 from replay.reading import Known
-from replay.touched import Circle, Person, kind_of, person_of, resolve_events
+from replay.touched import Cohort, Person, kind_of, person_of, resolve_events
 
 
 class _ListedLog:
@@ -64,6 +64,6 @@ def known(events: Sequence[Event], volunteer: str, rules: Rules) -> Known:
     used = answers.RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest)
     position = Position(len(events))
     basis = answers.Basis(valid_at=None, known_at=position, rules=used, position=position)
-    circle = Circle(persons, shifts, kinds, merges={pair: True for pair in standing(merges) if pair[0] in persons})
+    circle = Cohort(persons, shifts, kinds, merges={pair: True for pair in standing(merges) if pair[0] in persons})
     said = merge_events(listed(events), circle.merges, position)
     return Known(volunteer, circle, rules, rules.timeline(), position, basis, said)

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from ledger.aggregates import COMMANDS, Order
-from tests.plain_log import Event, No, PlainLog, Rung, Told, first_that_holds, is_scan_or_talk
+from tests.plain_log import Event, No, PlainAnswer, PlainLog, Rung, first_that_holds, is_scan_or_talk
 
 ON_HOURS = {
     *("attest-shift", "correct-shift", "void-shift", "reinstate-shift", "move-shift"),
@@ -29,9 +29,11 @@ class PlainLedger(PlainLog):
 
     def __init__(self, make_id: Callable[[int, str], UUID]) -> None:
         super().__init__(make_id)
-        self.names: dict[str, tuple[object, Told]] = {}
+        self.names: dict[str, tuple[object, PlainAnswer]] = {}
 
-    def take(self, orders: Sequence[Order], clock: int, *, atomic: bool = False, dry_run: bool = False) -> list[Told]:
+    def take(
+        self, orders: Sequence[Order], clock: int, *, atomic: bool = False, dry_run: bool = False
+    ) -> list[PlainAnswer]:
         """Take orders, one after the other, when the clock says so."""
         self.clock = clock
         head, names = len(self.log), dict(self.names)
@@ -41,22 +43,26 @@ class PlainLedger(PlainLog):
             del self.log[head:]
             self.names = names
         if failed:
-            return [Told("not-alone", field="command") if (one.position or 0) > head else one for one in answers]
+            return [PlainAnswer("not-alone", field="command") if (one.position or 0) > head else one for one in answers]
         if dry_run:
             return [one._replace(position=None) if (one.position or 0) > head else one for one in answers]
         return answers
 
-    def _answer(self, order: Order) -> Told:
+    def _answer(self, order: Order) -> PlainAnswer:
         content = order.command.TYPE, order.command.model_dump(exclude={"text"})
         if order.name in self.names:
             first_content, first = self.names[order.name]
-            return first._replace(outcome="duplicate") if first_content == content else Told("name-taken", field="id")
+            return (
+                first._replace(outcome="duplicate")
+                if first_content == content
+                else PlainAnswer("name-taken", field="id")
+            )
         self._order, self._approver = order, None
         decided = self._own_hours(order.command) or self._decided(order.command)
         if isinstance(decided, No):
-            return Told(decided.rejection, field=decided.field, candidates=decided.candidates)
+            return PlainAnswer(decided.rejection, field=decided.field, candidates=decided.candidates)
         self.log += decided
-        answer = Told("accepted", len(self.log), UUID(decided[-1]["shift"]) if "shift" in decided[-1] else None)
+        answer = PlainAnswer("accepted", len(self.log), UUID(decided[-1]["shift"]) if "shift" in decided[-1] else None)
         self.names[order.name] = content, answer
         return answer
 

@@ -19,7 +19,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 SKEW = 5 * MINUTE
 
 
-class Told(NamedTuple):
+class PlainAnswer(NamedTuple):
     """What a caller is told: accepted, duplicate, or the rejection's code with the field at fault."""
 
     outcome: str

@@ -19,7 +19,7 @@ from api.service import DEFAULT_RULES, OpenLedger
 from api.spot_check_files import COLUMNS, TO_FILL_IN
 from ledger.intake.answers import Accepted
 from ledger.store.database import Database
-from replay.anomalies import Asked
+from replay.anomalies import AnomalyFilter
 from replay.queries import NOW
 from replay.spot_checks import Draw
 from tests.command_line import CommandLine
@@ -325,7 +325,7 @@ def test_the_order_of_uploading_changes_no_sample_and_no_shift_of_a_finding(
             ledger.make_ready()
             ledger.catch_up()
             drawn = ledger.queries.spot_checks.draw(Draw("x", 4), NOW)
-            odd = ledger.queries.anomalies.anomalies(NOW, Asked(kind="two-stations"))
+            odd = ledger.queries.anomalies.anomalies(NOW, AnomalyFilter(kind="two-stations"))
             told.append(
                 (
                     [one.shift for one in drawn.shifts],

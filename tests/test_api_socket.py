@@ -34,7 +34,7 @@ def server(served: Served) -> Iterator[Listening]:
         yield one
 
 
-class Told(NamedTuple):
+class SocketAnswer(NamedTuple):
     """An answer as it came."""
 
     status: int
@@ -49,7 +49,7 @@ def talking(server: Listening) -> Iterator[tuple[socket.socket, IO[bytes]]]:
         yield connection, answers
 
 
-def told(answers: IO[bytes]) -> Told:
+def told(answers: IO[bytes]) -> SocketAnswer:
     """Read the next answer of a connection."""
     status = int(answers.readline().split()[1])
     headers: dict[str, str] = {}
@@ -57,7 +57,7 @@ def told(answers: IO[bytes]) -> Told:
         name, _, value = line.decode().partition(": ")
         headers[name.lower()] = value
     content = answers.read(int(headers.get("content-length", 0)))
-    return Told(status, headers, json.loads(content) if content else None)
+    return SocketAnswer(status, headers, json.loads(content) if content else None)
 
 
 def check_in(served: Served, volunteer: str | None = None) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def post(served: Served, content: Any, *more: str, version: str = "1.1", role: R
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def asked(server: Listening, request: bytes) -> Told:
+def asked(server: Listening, request: bytes) -> SocketAnswer:
     """Send a request on a connection of its own; return the answer."""
     with talking(server) as (connection, answers):
         connection.sendall(request)
@@ -124,7 +124,7 @@ def test_a_connection_serves_on_whatever_was_answered(
     event, other = check_in(served), check_in(served)
     with talking(server) as (connection, answers):
 
-        def answer(content: Any, role: Role = Role.STATION) -> Told:
+        def answer(content: Any, role: Role = Role.STATION) -> SocketAnswer:
             connection.sendall(post(served, content, role=role))
             return told(answers)
 

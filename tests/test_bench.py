@@ -154,7 +154,7 @@ def test_the_library_s_view_adds_up_minutes() -> None:
             (stock.CheckedIn, 0),
             (stock.CheckedIn, 60),
             (stock.CheckedOut, 600),
-            (stock.Said, 700),
+            (stock.StockEvent, 700),
             (stock.CheckedOut, 900),
         ],
         start=1,

@@ -23,7 +23,7 @@ from ledger.aggregates.shift import CheckedIn
 from ledger.names import Position
 from ledger.store.mapper import decode
 from ledger.store.persons import Persons
-from tests.command_line import CommandLine, Told
+from tests.command_line import CommandLine, CommandResult
 from tests.importing import (
     KEYLESS,
     SHIFT_COLUMNS,
@@ -66,7 +66,7 @@ class Importing:
     def csv(self, *lines: Sequence[Any], name: str = "shifts.csv", columns: Sequence[str] = SHIFT_COLUMNS) -> Path:
         return write_csv(self.folder / name, columns, *lines)
 
-    def __call__(self, file: Path, *options: object) -> Told:
+    def __call__(self, file: Path, *options: object) -> CommandResult:
         return self.hours("import", file, "--mapping", self.folder / "mapping.toml", *options)
 
     def answer(self, file: Path, *options: object) -> Any:

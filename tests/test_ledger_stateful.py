@@ -37,7 +37,7 @@ from ledger.store.database import Database
 from tests.comparing_logs import assert_same, recorded
 from tests.ordering import ACTORS, DAY, HOUR, VOLUNTEERS, orders, scripts
 from tests.plain_ledger import PlainLedger
-from tests.plain_log import Told
+from tests.plain_log import PlainAnswer
 
 NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
 EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "100"))
@@ -138,12 +138,12 @@ class Process:
         self._begin()
 
 
-def told(answer: Answer) -> Told:
+def told(answer: Answer) -> PlainAnswer:
     """Return an answer of the ledger as the plain ledger gives it."""
     if isinstance(answer, Accepted):
-        return Told("duplicate" if answer.duplicate else "accepted", answer.position, answer.shift)
+        return PlainAnswer("duplicate" if answer.duplicate else "accepted", answer.position, answer.shift)
     assert answer.detail.startswith(f"{answer.field} ")
-    return Told(answer.rejection.code, field=answer.field, candidates=answer.candidates)
+    return PlainAnswer(answer.rejection.code, field=answer.field, candidates=answer.candidates)
 
 
 def check_ins_of(given: Sequence[Order]) -> list[tuple[str, UUID | None, int]]:

@@ -30,7 +30,7 @@ from replay.persons import Merges, told
 from replay.reach import near, windows
 from replay.rebuild import rebuild
 from replay.shift_columns import ShiftNames, Shifts
-from replay.touched import Circle, Person, kind_of, person_of, resolve_events
+from replay.touched import Cohort, Person, kind_of, person_of, resolve_events
 from tests.histories import Case, as_text, cases, history, patiently, rule_set, rules, stamped
 from tests.replaying import append, as_rules, as_sets, empty, replayed
 
@@ -84,7 +84,7 @@ class World(NamedTuple):
 
     def sums(self, shifts: Shifts, timeline: RuleTimeline) -> Counter[tuple[str, str, int, int]]:
         """Return every figure that adds up, by whose it is, day or year, and column."""
-        circle = Circle(self.persons, shifts, self.kinds, merges=self.merges)
+        circle = Cohort(self.persons, shifts, self.kinds, merges=self.merges)
         models, tables = circle.read_models(timeline), circle.tables
         found: Counter[tuple[str, str, int, int]] = Counter()
         volunteers, stations, projects = (

@@ -20,7 +20,7 @@ from replay.follower import Follower, OutdatedGenerationError
 from replay.manifest import ArchiveError
 from replay.queries import Axes, Queries, UnknownNameError
 from replay.rebuild import CATCHING_UP, VerificationError, rebuild
-from replay.touched import Circle, read_circle
+from replay.touched import Cohort, read_circle
 from tests.histories import history, rule_set, rules
 from tests.ledger_helpers import append_rows
 from tests.replaying import append, as_rules, as_sets, empty, replayed
@@ -249,7 +249,7 @@ def test_an_answer_rests_on_one_position_whatever_is_committed_meanwhile(
     database, archive, versions = started
     append(database, AFTER[len(BEFORE) :], versions)
 
-    def late(connection: psycopg.Connection[tuple[object, ...]], volunteers: list[str]) -> Circle:
+    def late(connection: psycopg.Connection[tuple[object, ...]], volunteers: list[str]) -> Cohort:
         Follower(database).catch_up()  # commits between the generation's row and the volunteer's
         return read_circle(connection, volunteers)
 

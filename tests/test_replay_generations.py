@@ -21,7 +21,14 @@ from replay import generations, store
 from replay import rebuild as rebuild_module
 from replay.archive import Archive
 from replay.follower import Follower
-from replay.generations import BESIDE_MAX, PREVIOUS_MAX, GenerationInUseError, Kept, UnknownGenerationError, reasons
+from replay.generations import (
+    BESIDE_MAX,
+    PREVIOUS_MAX,
+    GenerationInUseError,
+    Retention,
+    UnknownGenerationError,
+    reasons,
+)
 from replay.progress import Progress, StoppedError
 from replay.published import Rules
 from replay.rebuild import (
@@ -311,14 +318,14 @@ def test_the_policy_keeps_the_current_one_those_before_it_and_the_latest_beside(
     assert (PREVIOUS_MAX, BESIDE_MAX) == (2, 3)
     found = [_made(1, 9), _made(2, 2), _made(3, 5), *(_made(n, None) for n in range(4, 8)), _made(8, 7)]
     assert reasons(found, 8) == {
-        1: Kept.PREVIOUS,  # made first, but answered last before the current one
-        2: Kept.SURPLUS,
-        3: Kept.PREVIOUS,
-        4: Kept.SURPLUS,
-        5: Kept.BESIDE,
-        6: Kept.BESIDE,
-        7: Kept.BESIDE,
-        8: Kept.CURRENT,
+        1: Retention.PREVIOUS,  # made first, but answered last before the current one
+        2: Retention.SURPLUS,
+        3: Retention.PREVIOUS,
+        4: Retention.SURPLUS,
+        5: Retention.BESIDE,
+        6: Retention.BESIDE,
+        7: Retention.BESIDE,
+        8: Retention.CURRENT,
     }
     assert reasons([], None) == {}
 
@@ -335,10 +342,10 @@ def test_each_build_drops_what_the_policy_does_not_keep_unless_somebody_reads_it
         rebuild(*ledger, OLD_RULES)
         assert "generation_1" in schemas(ledger.database)
         found = {one.generation.id: one for one in generations.overview(ledger.database)}
-        assert found[1].kept is Kept.SURPLUS
+        assert found[1].kept is Retention.SURPLUS
         with pytest.raises(GenerationInUseError, match="somebody reads generation 1"):
             generations.drop(ledger.database, 1)
-    assert found[4].kept is Kept.CURRENT
+    assert found[4].kept is Retention.CURRENT
     assert found[4].rows["volunteer_hours"] == len(stored(ledger.database, current(ledger.database)).hours)
     assert found[4].size_bytes > 8192
     rebuild(*ledger, OLD_RULES)

@@ -50,7 +50,7 @@ class Streams(Protocol):
         """Return the volunteer's shifts whose ids were made on these days since 1970, or hold no time."""
 
 
-class Said(TypedDict):
+class EventFields(TypedDict):
     """What every event says."""
 
     occurred_at: int
@@ -123,7 +123,7 @@ class Case(NamedTuple):
         """Return the day of an act at an instant, or now; of the two that it may be on earth, the earlier one."""
         return (datetime.fromtimestamp(self.now if instant is None else instant, UTC) - LATEST_ZONE).date()
 
-    def said(self, occurred_at: int | None = None) -> Said:
+    def said(self, occurred_at: int | None = None) -> EventFields:
         """Return what every event of this order says; it occurs now unless an instant is given."""
         order = self.order
         return {

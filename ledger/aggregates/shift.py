@@ -17,7 +17,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from ledger.aggregates.base import Aggregate, Command, Event, Noted
-from ledger.aggregates.case import CLOCK_SKEW_SECONDS_MAX, Case, Decision, Said
+from ledger.aggregates.case import CLOCK_SKEW_SECONDS_MAX, Case, Decision, EventFields
 from ledger.names import (
     CorrectedField,
     Day,
@@ -301,7 +301,7 @@ class CheckOut(Command):
         return [CheckedOut(**said, volunteer=self.volunteer, shift=shifts[0], station=self.station)]
 
 
-def _scanned(case: Case, occurred_at: int) -> Said:
+def _scanned(case: Case, occurred_at: int) -> EventFields:
     """Return what the event of a scan says: whoever holds the scanner, it is the volunteer's."""
     said = case.said(occurred_at)
     said["by_volunteer"] = None
