@@ -20,7 +20,7 @@ from api.answers import as_json, element_answers, last_position
 from api.database_faults import fault_of_database
 from api.problems import Fault, Problem, details_of, fault
 from api.service import Service
-from api.taking import IntakeOptions, Reader, projected, take
+from api.taking import IntakeOptions, Reader, orders_among, projected, take
 from ledger.intake.answers import Answer
 from ledger.intake.prepare import Prepared
 
@@ -68,10 +68,7 @@ async def answer_lines(
 
 async def _answered(lines: list[bytes], service: Service, asked: IntakeOptions, reader: Reader) -> bytes:
     orders_read = await run_in_threadpool(lambda: list(map(reader.read, lines)))
-    orders = [one for one in orders_read if not isinstance(one, Fault)]
-    if len(orders) < len(orders_read):
-        service.counted.refusals([one.rejection for one in orders_read if isinstance(one, Fault)])
-    answers = await _patiently(service, orders, asked)
+    answers = await _patiently(service, orders_among(orders_read, service), asked)
     known = await projected(service, asked, last_position(answers))
     told = element_answers(lines, orders_read, answers, projected=known)
     return b"".join(as_json(one) + b"\n" for one in told)

@@ -28,7 +28,7 @@ from api.event_stream import NDJSON, Lines, answer_lines
 from api.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.problems import Fault, Problem, fault_of_refusal, fault_of_validation, problem
 from api.service import Service
-from api.taking import SMALL_BYTES_MAX, IntakeOptions, Reader, projected, take
+from api.taking import SMALL_BYTES_MAX, IntakeOptions, Reader, orders_among, projected, take
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.prepare import Prepared
 from ledger.rejections import Rejection, refuse
@@ -140,9 +140,7 @@ async def _answer_batch(body: bytes, service: Service, reader: Reader, asked: In
         elements, read = await run_in_threadpool(read_batch, body, reader)
     else:
         elements, read = read_batch(body, reader)
-    orders = [one for one in read if not isinstance(one, Fault)]
-    if len(orders) < len(read):
-        service.counted.refusals([one.rejection for one in read if isinstance(one, Fault)])
+    orders = orders_among(read, service)
     if asked.atomic and len(orders) < len(read):  # some element is no order at all, so none is recorded
         foreseen = await take(service, orders, IntakeOptions(dry_run=True))
         answers: Sequence[Answer] = [_not_alone(*each) for each in zip(orders, foreseen, strict=True)]

@@ -90,6 +90,14 @@ def refused_for_content(command: Command) -> Fault | None:
     return None
 
 
+def orders_among(read: Sequence[Prepared | Fault], service: Service) -> list[Prepared]:
+    """Return the elements that are orders, and count the others as refused."""
+    faults = [one.rejection for one in read if isinstance(one, Fault)]
+    if faults:
+        service.counted.refusals(faults)
+    return [one for one in read if not isinstance(one, Fault)]
+
+
 async def take(service: Service, orders: Sequence[Prepared], asked: IntakeOptions) -> list[Answer]:
     """Record orders together with those of other requests; return their answers in the same order."""
     if not orders:

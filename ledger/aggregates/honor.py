@@ -266,8 +266,8 @@ class ObjectToHonor(Act, Noted):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.future(self, "occurred_at"):
+            return refused
         award = award_of(case, self.award)
         if not award.version:
             return refuse(Rejection.UNKNOWN_AWARD, "award", self.award)
@@ -290,8 +290,8 @@ class SettleHonorObjection(Act, Noted):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.future(self, "occurred_at"):
+            return refused
         award = award_of(case, self.award)
         if not award.announced:
             return refuse(Rejection.UNKNOWN_AWARD, "award", self.award)
@@ -368,8 +368,8 @@ class RevokeHonor(Act):
 
     def decide(self, case: Case) -> Decision:
         """An announced honour can be taken back as well as a conferred one."""
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.future(self, "occurred_at"):
+            return refused
         award = award_of(case, self.award)
         if not award.version:
             return refuse(Rejection.UNKNOWN_AWARD, "award", self.award)

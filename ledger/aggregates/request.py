@@ -114,8 +114,8 @@ class RequestAct(Act, Noted):
         return self.asked().concerned(case)
 
     def decide(self, case: Case) -> Decision:
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.future(self, "occurred_at"):
+            return refused
         if case.streams.version(stream("request", self.request)):
             return refuse(Rejection.REQUEST_EXISTS, "request", self.request)
         asked = self.asked()
@@ -142,8 +142,8 @@ class RequestDecision(Act, Noted):
 
     def open_request(self, case: Case) -> ActRequested | Refused:
         """Return what was asked for and is still open: the rungs that all decisions about a request begin with."""
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.future(self, "occurred_at"):
+            return refused
         request = case.stream(Request, "request", self.request)
         if request.asked is None:
             return refuse(Rejection.UNKNOWN_REQUEST, "request", self.request)

@@ -74,8 +74,8 @@ class PublishRules(Act):
     text: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
 
     def decide(self, case: Case) -> Decision:
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.future(self, "occurred_at"):
+            return refused
         last = published_rules(case).in_force
         digest = sha256(self.text.encode()).hexdigest()
         if last and last.digest == digest:

@@ -126,8 +126,8 @@ class MoveShift(ShiftAct):
                 return refuse(Rejection.UNKNOWN_VOLUNTEER, field, getattr(self, field))
         if self.to_volunteer == self.volunteer:
             return refuse(Rejection.SAME_VOLUNTEER, "to_volunteer", self.to_volunteer)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.future(self, "occurred_at"):
+            return refused
         if not exists(case, self.volunteer, self.shift):
             return refuse(Rejection.UNKNOWN_SHIFT, "shift", self.shift)
         if exists(case, self.to_volunteer, self.shift):

@@ -194,13 +194,12 @@ class MergeVolunteer(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        for name in ("volunteer", "into"):
-            if not case.knows("volunteer", getattr(self, name)):
-                return refuse(Rejection.UNKNOWN_VOLUNTEER, name, getattr(self, name))
+        if refused := case.unknown(self, volunteer="volunteer", into="volunteer"):
+            return refused
         if self.into == self.volunteer:
             return refuse(Rejection.SAME_VOLUNTEER, "into", self.into)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.future(self, "occurred_at"):
+            return refused
         for name in ("volunteer", "into"):  # a number that goes on is never itself merged, so merges make no ring
             if volunteer_of(case, getattr(self, name)).merge:
                 return refuse(Rejection.ALREADY_MERGED, name, getattr(self, name))
@@ -216,11 +215,8 @@ class UndoMerge(Act):
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        for name in ("volunteer", "into"):
-            if not case.knows("volunteer", getattr(self, name)):
-                return refuse(Rejection.UNKNOWN_VOLUNTEER, name, getattr(self, name))
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+        if refused := case.unknown(self, volunteer="volunteer", into="volunteer") or case.future(self, "occurred_at"):
+            return refused
         merge = volunteer_of(case, self.volunteer).merge
         if merge is None:
             return refuse(Rejection.NOT_MERGED, "volunteer", self.volunteer)

@@ -110,13 +110,9 @@ class Batch:
     def _answer_again(self, one: Prepared) -> Answer | None:
         """Answer an order whose name was answered before."""
         before = self._answered.get(one.name)
-        if before is None:
-            before = None if self._careful else self._memory.names.get(one.name)
-            if before is None:
-                return None
-        if before.content != one.content:
-            return refuse(Rejection.NAME_TAKEN, "id", one.order.name)
-        return Accepted(Position(before.position), True, before.shift)  # noqa: FBT003 - by position
+        if before is None and not self._careful:
+            before = self._memory.names.get(one.name)
+        return None if before is None else answer_again(one, before)
 
     def _decide(self, one: Prepared, rows: list[bytes]) -> Answer:
         """Decide an order, and add the rows of its events."""
@@ -166,6 +162,13 @@ def answered_before(log: LogQueries, names: Collection[bytes]) -> dict[bytes, An
         name.bytes: Answered(content.bytes, position, _shift_of(decode(topic, state)))
         for name, content, position, topic, state in log.answered(names)
     }
+
+
+def answer_again(one: Prepared, before: Answered) -> Answer:
+    """Answer a name that was answered before; position 0 is that of an order which is not recorded."""
+    if before.content != one.content:
+        return refuse(Rejection.NAME_TAKEN, "id", one.order.name)
+    return Accepted(Position(before.position) if before.position else None, duplicate=True, shift=before.shift)
 
 
 def _shift_of(event: Event) -> UUID | None:

@@ -19,13 +19,13 @@ from psycopg.rows import TupleRow
 from ledger.aggregates import Case, Event, Order, decide
 from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut
 from ledger.intake.answers import Accepted, Answer
-from ledger.intake.batch import Clock, answered_before, read_head
+from ledger.intake.batch import Clock, answer_again, answered_before, read_head
 from ledger.intake.intake import system_clock
 from ledger.intake.memory import Answered, Memory
 from ledger.intake.prepare import Prepared, prepare_all
 from ledger.intake.streams import BatchStreams
-from ledger.names import Position, stream_key
-from ledger.rejections import Refused, Rejection, refuse
+from ledger.names import stream_key
+from ledger.rejections import Refused
 from ledger.store.database import Database
 from ledger.store.log_queries import LogReader, Stored
 from ledger.store.mapper import decode, encode
@@ -70,7 +70,7 @@ class Rehearsal:
         answers: list[Answer] = []
         for one in prepared:
             if before := recorded.get(one.name) or self._answered(one.name):
-                answers.append(_answer_again(one, before))
+                answers.append(answer_again(one, before))
                 continue
             note = one.text.digest if one.text else None
             decision = decide(Case(one.order, streams, now, note, clock))
@@ -114,10 +114,3 @@ class _AsIf:
     def shifts(self, volunteer: str, first_day: int, last_day: int) -> list[Sequence[Event]]:
         """Only a check-out without a shift id looks for shifts, and scans are not rehearsed."""
         raise NotImplementedError
-
-
-def _answer_again(prepared: Prepared, before: Answered) -> Answer:
-    """Answer a name that was answered before."""
-    if before.content != prepared.content:
-        return refuse(Rejection.NAME_TAKEN, "id", prepared.order.name)
-    return Accepted(Position(before.position) if before.position else None, duplicate=True, shift=before.shift)
