@@ -26,7 +26,7 @@ checks: $(READY)
 
 # The kernels are compiled here, once, and never while a request waits.
 warm: $(READY)
-	@$(BIN)/python -m api.kernels
+	@$(BIN)/python -m api.operations.warming
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -18,19 +18,19 @@ from uuid import UUID
 import numpy as np
 import pyarrow.parquet as pq
 
-from bench.common import ROOT, Options, Result, machine, parse, peak_mib, publish, say
-from bench.data import SEED, BenchLedger, bench_ledger
+from bench.support.common import ROOT, Options, Result, machine, parse, peak_mib, publish, say
+from bench.support.data import SEED, BenchLedger, bench_ledger
+from ledger.deciding.working_days import working_days_after
 from ledger.names import Position
-from ledger.working_days import working_days_after
 from projections.anomalies.findings import FIGURES, Finding, Kind
-from projections.rules import RuleTimeline
+from projections.rules.timeline import RuleTimeline
 from projections.schema import NO_DAY
-from replay.anomalies import AnomalyReader, Found
+from replay.audit.anomalies import AnomalyReader, Found
+from replay.audit.recorded_events import read_acts, read_records
 from replay.published import published_rules
-from replay.recorded_events import read_acts, read_records
 from replay.synthetic import History, simulate
-from replay.synthetic.days import FIRST_MIDNIGHT, date_of
-from replay.synthetic.identity import ShiftIds
+from replay.synthetic.events.identity import ShiftIds
+from replay.synthetic.planning.days import FIRST_MIDNIGHT, date_of
 
 Things = set[tuple[str, ...]]
 

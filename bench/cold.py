@@ -12,10 +12,10 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from bench.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
-from bench.data import BenchLedger, bench_ledger
-from bench.stock import read_and_decode
-from replay.archive import Archive
+from bench.peers.stock import read_and_decode
+from bench.support.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
+from bench.support.data import BenchLedger, bench_ledger
+from replay.archive.archive import Archive
 
 COPY_LOG = "COPY ledger.stored_events TO STDOUT (FORMAT binary)"
 

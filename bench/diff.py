@@ -13,32 +13,22 @@ from __future__ import annotations
 import os
 from statistics import median
 
-from bench.common import (
-    Options,
-    Result,
-    Stopwatch,
-    machine,
-    median_stages,
-    parse,
-    peak_mib,
-    publish,
-    say,
-)
-from bench.data import BenchLedger, bench_ledger
-from bench.folds import HAS_DUCKDB
+from bench.peers.folds import HAS_DUCKDB
 from bench.rebuild import WEEKENDS, candidate
+from bench.support.common import Options, Result, Stopwatch, machine, median_stages, parse, peak_mib, publish, say
+from bench.support.data import BenchLedger, bench_ledger
 from ledger.names import Position
-from projections.facts import Facts
-from projections.read_models import compute
-from projections.rule_table import honor_ids, rule_table
-from projections.rules import rules_digest
+from projections.kernels.facts import Facts
+from projections.kernels.read_models import compute
+from projections.rules.table import honor_ids, rule_table
+from projections.rules.timeline import rules_digest
 from projections.schema import HOURS_COLUMNS
+from replay.generations.named_rows import Rows, rows_of
 from replay.progress import ignore
 from replay.published import Rules, published_rules
-from replay.queries import NOW, Axes
-from replay.rows import Rows, rows_of
-from replay.what_if import Comparison, Point, points, what_if
-from replay.what_if_files import volunteers_table
+from replay.queries.queries import NOW, Axes
+from replay.what_if.comparison import Comparison, Point, points, what_if
+from replay.what_if.files import volunteers_table
 
 STAGES = {"ordering shifts": "order", "comparing volunteers": "compare", "ranking": "rank"}
 JOIN = """

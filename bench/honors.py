@@ -16,23 +16,33 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from time import perf_counter
-from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from bench.common import ROOT, Options, Result, Stopwatch, median_stages, parse, peak_mib, publish, say, this_machine
-from bench.data import SEED
-from bench.honors_peers import HAS_DUCKDB, duckdb_seconds, plain_standings
-from projections.calendar import day_number
-from projections.honors import HonorWorkspace, honor_workspace, reach_honors
-from projections.order import balanced
-from projections.persons import by_person, empty_numbers
-from projections.projects import add_project_months, finished
-from projections.rankings import rank_projects, rank_volunteers, rankings_of
-from projections.read_models import Totals, _add_hours, _allocate, _closed_up
-from projections.rule_table import RuleTable, honor_ids, rule_table
-from projections.rules import RuleTimeline, parse_timeline
+from bench.peers.honors import HAS_DUCKDB, Credited, Found, duckdb_seconds, plain_standings
+from bench.support.common import (
+    ROOT,
+    Options,
+    Result,
+    Stopwatch,
+    median_stages,
+    parse,
+    peak_mib,
+    publish,
+    say,
+    this_machine,
+)
+from bench.support.data import SEED
+from projections.kernels.honors import HonorWorkspace, honor_workspace, reach_honors
+from projections.kernels.order import balanced
+from projections.kernels.persons import by_person, empty_numbers
+from projections.kernels.projects import add_project_months, finished
+from projections.kernels.rankings import rank_projects, rank_volunteers, rankings_of
+from projections.kernels.read_models import Totals, _add_hours, _allocate, _closed_up
+from projections.local_time import day_number
+from projections.rules.table import RuleTable, honor_ids, rule_table
+from projections.rules.timeline import RuleTimeline, parse_timeline
 from projections.schema import (
     COUNTED,
     CREDITED,
@@ -53,28 +63,11 @@ from projections.schema import (
     ShiftTable,
     VolunteerTable,
 )
-from replay.synthetic.days import DAY_COUNT, FIRST_DAY
-from replay.synthetic.plan import make_plan
+from replay.synthetic.planning.days import DAY_COUNT, FIRST_DAY
+from replay.synthetic.planning.plan import make_plan
 
 DAY_MINUTES_MAX = 480
 """What a shift is worth at the most; the few that are longer, or two on a day, make no difference to the work."""
-
-
-class Credited(NamedTuple):
-    """Credited pieces by volunteer, in the order of their days, as the kernels have them; and the names."""
-
-    table: ShiftTable
-    volunteers: VolunteerTable
-    pieces: Ints
-    names: Array
-    projects: Array
-
-
-class Found(NamedTuple):
-    """Standings (volunteer, honour, day), and by ranking and year the names in the order of their ranks."""
-
-    standings: Ints
-    ranks: dict[tuple[str, int], Array]
 
 
 def credited(scale: float) -> Credited:

@@ -11,9 +11,9 @@ does so for all; `prepared`: orders whose digests are made before the clock star
 
 Peers, with the very same states. In databases of their own on the same server: the eventsourcing library's recorder,
 1,000 to a transaction and one to a transaction, which writes what it is given; its `Application.save` of aggregates,
-which checks no more than that a stream goes on where it ended; Emmett (bench/emmett_peer.py), which checks a stream's
-version; and the ledger's own COPY of the same events without deciding anything, the upper bound. UmaDB
-(bench/umadb_peer.py) is a server of its own and checks its append condition. Only the intake decides.
+which checks no more than that a stream goes on where it ended; Emmett (bench/peers/emmett_store.py), which checks a
+stream's version; and the ledger's own COPY of the same events without deciding anything, the upper bound. UmaDB
+(bench/peers/umadb_store.py) is a server of its own and checks its append condition. Only the intake decides.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from typing import NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from api.access import Caller, Role
-from api.answers import as_json, batch_answer
-from api.events import read_batch
-from api.taking import Reader
-from bench import emmett_peer, umadb_peer
-from bench.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
-from bench.fresh import BATCH, BenchIntake, new_database, temporary_server
-from bench.scans import check, in_batches
-from bench.served import as_events, in_whole_batches, serving
-from bench.stock_writing import insert_events, save_each, save_together
+from api.access.roles import Caller, Role
+from api.http.requests.taking import Reader
+from api.http.routes.writes.events import read_batch
+from api.messages.answers import as_json, batch_answer
+from bench.peers import emmett_store, umadb_store
+from bench.peers.stock_writing import insert_events, save_each, save_together
+from bench.support.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
+from bench.support.fresh import BATCH, BenchIntake, new_database, temporary_server
+from bench.support.loaded_server import as_events, in_whole_batches, serving
+from bench.support.scans import check, in_batches
 from ledger.aggregates import Order
 from ledger.intake.answers import Answer
 from ledger.intake.group_commit import GroupCommit
@@ -160,14 +160,14 @@ def peers(bench: BenchIntake, url: str, first: int, last: int, options: Options)
         "eventsourcing Application.save, 500 aggregates": save_together(stock, bench.stations, BATCH, seconds),
         "eventsourcing Application.save, each command": save_each(stock, bench.stations, seconds),
         "COPY without deciding (upper bound)": rate,
-        "UmaDB, 1,000 events to a call": umadb_peer.append_events(events, BATCH, seconds, folder),
-        f"UmaDB, 1,000 events to a call, {CALLERS} callers": umadb_peer.append_events(
+        "UmaDB, 1,000 events to a call": umadb_store.append_events(events, BATCH, seconds, folder),
+        f"UmaDB, 1,000 events to a call, {CALLERS} callers": umadb_store.append_events(
             events, BATCH, seconds, folder, CALLERS
         ),
-        f"UmaDB without deciding, 1,000 events to a call, {CALLERS} callers": umadb_peer.append_events(
+        f"UmaDB without deciding, 1,000 events to a call, {CALLERS} callers": umadb_store.append_events(
             events, BATCH, seconds, folder, CALLERS, conditional=False
         ),
-        **emmett_peer.append_events(url, events, seconds),
+        **emmett_store.append_events(url, events, seconds),
     }
 
 

@@ -6,7 +6,7 @@ sees the follower's commit, which is asked for every millisecond. `sustained`: c
 in this process beside a running follower, as the service does it; `lag_seconds` is what each commit took to show in the
 read models, the most of it the follower's greatest lag. Then the follower stops, commands are recorded, and what is
 timed is its catching up with them (`runs`). Peer: the eventsourcing library's projection runner with its view in
-PostgreSQL, on the very same commands; it adds up less (bench/stock.py).
+PostgreSQL, on the very same commands; it adds up less (bench/peers/stock.py).
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from typing import Self
 
 import psycopg
 
-from bench.common import Options, Result, machine, parse, peak_mib, publish, say
-from bench.data import BenchLedger, bench_ledger
-from bench.scans import Scans, check, in_batches
-from bench.stock import postgres_projection
+from bench.peers.stock import postgres_projection
+from bench.support.common import Options, Result, machine, parse, peak_mib, publish, say
+from bench.support.data import BenchLedger, bench_ledger
+from bench.support.scans import Scans, check, in_batches
 from ledger.aggregates import Order
 from ledger.aggregates.shift import CheckOut
 from ledger.intake.intake import Intake
 from ledger.names import Position
 from projections.schema import REGISTERED
-from replay import store
-from replay.follower import Follower
+from replay.generations import store
+from replay.live.follower import Follower
 
 CHECK_OUTS = 200
 CATCH_UP_COMMANDS = 20_000

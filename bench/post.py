@@ -4,9 +4,9 @@ The server is `hours serve`, a process of its own, on a fresh and temporary ledg
 load generator sends requests that were made before the clock started, and shares the machine with it. Quoted are events
 over 64 connections, each of which waits for its answer; `single` tells milliseconds, also of one connection alone.
 Every answer is held to the log afterwards: the event is at the position it told, and nothing else is there. Peers, over
-as many connections, one event a transaction: a FastAPI service as one writes it in an afternoon (bench/naive_app.py),
-which decides nothing; and pgbench inserting rows of the same size into a table with the same keys: no HTTP, no key, no
-decision. (Batches over HTTP are in bench/intake.py.)
+as many connections, one event a transaction: a FastAPI service as one writes it in an afternoon
+(bench/peers/naive_app.py), which decides nothing; and pgbench inserting rows of the same size into a table with the
+same keys: no HTTP, no key, no decision. (Batches over HTTP are in bench/intake.py.)
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median, quantiles
 
-from bench.common import Options, Result, machine, parse, peak_mib, publish, say
-from bench.fresh import BenchIntake, new_database, temporary_server
-from bench.http_client import Answer, as_json, request, send_all
-from bench.pgbench import pgbench
-from bench.served import BATCH_EVENTS, Served, held_to_log, in_whole_batches, program, serving
+from bench.peers.pgbench import pgbench
+from bench.support.common import Options, Result, machine, parse, peak_mib, publish, say
+from bench.support.fresh import BenchIntake, new_database, temporary_server
+from bench.support.http_client import Answer, as_json, request, send_all
+from bench.support.loaded_server import BATCH_EVENTS, Served, held_to_log, in_whole_batches, program, serving
 from ledger.store.database import Database
 
 CONNECTIONS = 64
@@ -48,7 +48,7 @@ def _figures(answers: Sequence[Answer], seconds: float) -> dict[str, float]:
 
 def naive(served: Served, url: str, events: int) -> dict[str, float]:
     """Send single check-ins to a service that decides nothing; return events per second and milliseconds."""
-    command = [sys.executable, "-m", "bench.naive_app", new_database(url, "naive_peer")]
+    command = [sys.executable, "-m", "bench.peers.naive_app", new_database(url, "naive_peer")]
     with program(command, {}) as address:
         bodies = [as_json(data) for data in served.scans(events)]
         answers, seconds = send_all(

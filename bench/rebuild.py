@@ -4,7 +4,7 @@ The rules change in two places: the day's cap, and a new factor for weekends. Ev
 archive, replaying, writing, indexing, verifying, the commit, dropping an old generation. `copy_alone` is what COPY of
 the same rows costs without indexes. Peer: the eventsourcing library's projection runner with its view in PostgreSQL,
 one transaction per event as it recommends; once more without waiting for the disk at each commit. It computes less
-(bench/stock.py). The published rules are put back before the peers.
+(bench/peers/stock.py). The published rules are put back before the peers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from time import perf_counter
 
 from psycopg import sql
 
-from bench.common import (
+from bench.peers.stock import postgres_projection
+from bench.support.common import (
     Options,
     Result,
     Stopwatch,
@@ -25,13 +26,12 @@ from bench.common import (
     publish,
     say,
 )
-from bench.data import BenchLedger, bench_ledger
-from bench.stock import postgres_projection
-from projections.rules import rules_digest
-from replay import store
+from bench.support.data import BenchLedger, bench_ledger
+from projections.rules.timeline import rules_digest
+from replay.generations import store
+from replay.generations.named_rows import Rows
+from replay.generations.rebuild import Rebuilt, rebuild, replay
 from replay.published import Rules, published_rules
-from replay.rebuild import Rebuilt, rebuild, replay
-from replay.rows import Rows
 
 COPY_SCHEMA = "bench_copy"
 

@@ -4,8 +4,8 @@ Stages: read (Parquet to columns, and meanwhile events to shifts), order (shifts
 (credit, hours, station days, projects, honours). `memory` says how fast the machine copies memory, how many bytes the
 replay moves at least, and how long that alone would take. Peers, over the same log in the same run: the eventsourcing
 library's projection runner with its view in memory; a plain fold over event objects, with and without reading and
-decoding them; DuckDB over the same Parquet. All peers but DuckDB use one core, and all compute less (bench/stock.py,
-bench/folds.py).
+decoding them; DuckDB over the same Parquet. All peers but DuckDB use one core, and all compute less
+(bench/peers/stock.py, bench/peers/folds.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from time import perf_counter, sleep
 
 import numpy as np
 
-from bench.common import (
+from bench.peers.folds import HAS_DUCKDB, duckdb_seconds, fold_from_log, fold_in_memory
+from bench.peers.stock import memory_projection
+from bench.support.common import (
     Options,
     Result,
     Stopwatch,
@@ -29,17 +31,15 @@ from bench.common import (
     publish,
     say,
 )
-from bench.data import BenchLedger, bench_ledger
-from bench.folds import HAS_DUCKDB, duckdb_seconds, fold_from_log, fold_in_memory
-from bench.stock import memory_projection
-from projections.read_models import ReadModels, compute
-from projections.rule_table import honor_ids, rule_table
-from projections.rules import RuleTimeline
+from bench.support.data import BenchLedger, bench_ledger
+from projections.kernels.read_models import ReadModels, compute
+from projections.rules.table import honor_ids, rule_table
+from projections.rules.timeline import RuleTimeline
 from projections.schema import DTYPES, Array, ShiftEvents
-from replay import store
-from replay.archive import Archive
+from replay.archive.archive import Archive
+from replay.generations import store
+from replay.generations.named_rows import rows_of
 from replay.published import published_rules
-from replay.rows import rows_of
 
 EVENT_BYTES = sum(np.dtype(DTYPES.get(name, np.int32)).itemsize for name in ShiftEvents._fields)
 COPIED_BYTES = 1 << 29

@@ -32,11 +32,11 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from bench.common import Options, machine, say
-from bench.fresh import BenchIntake, temporary_server
-from bench.served import Served, serving
+from bench.support.common import Options, machine, say
+from bench.support.fresh import BenchIntake, temporary_server
+from bench.support.loaded_server import Served, serving
 from ledger.store.database import Database
-from replay.store import current_generation
+from replay.generations.store import current_generation
 
 SINGLE_CONNECTIONS = 16
 BATCH_EVENTS = 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from projections.calendar import zone_table
+from projections.local_time import zone_table
 from projections.schema import Array, Ints, Longs
 
 

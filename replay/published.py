@@ -9,7 +9,7 @@ from ledger.aggregates.rules import RulesPublished
 from ledger.names import Position, stream
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
-from projections.rules import RuleTimeline, parse_timeline
+from projections.rules.timeline import RuleTimeline, parse_timeline
 
 
 class Rules(NamedTuple):

@@ -11,8 +11,8 @@ from difflib import get_close_matches
 
 from api.importing.cells import printable
 from api.importing.mapping import Mapping, MappingError
-from projections.rule_errors import Finding
-from projections.toml_places import Place, line_of
+from projections.rules.errors import Finding
+from projections.rules.toml_places import Place, line_of
 
 
 class Columns:

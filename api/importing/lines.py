@@ -33,7 +33,7 @@ from api.importing.columns import Columns
 from api.importing.kinds import KINDS
 from api.importing.mapping import FieldSource, Mapping
 from api.importing.tables import Row
-from api.problems import Fault, fault, fault_of_validation
+from api.messages.problems import Fault, fault, fault_of_validation
 from ledger.aggregates import Order
 from ledger.intake.prepare import content_digest
 from ledger.names import EARLIEST_INSTANT, not_personal

@@ -31,8 +31,8 @@ from pydantic import (
 from api.importing.cells import CellError, day_of
 from api.importing.kinds import IMPORTED_COMMANDS, KINDS, Kind
 from ledger.aggregates import COMMANDS, Command
-from projections.rule_errors import Finding, findings_of, mistake_at, not_toml
-from projections.toml_places import Place, places
+from projections.rules.errors import Finding, findings_of, mistake_at, not_toml
+from projections.rules.toml_places import Place, places
 
 SOURCE_PATTERN = r"^/imports/[A-Za-z0-9._-]{1,60}$"
 

@@ -15,13 +15,13 @@ from typing import Protocol
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
-from api.export import whole_or_not
+from api.files.credits import whole_or_not
 from api.importing.cells import Cell
 from api.importing.lines import LineReader
 from api.importing.mapping import FileForm
 from api.importing.running import Outcome
 from api.importing.tables import CODECS, Table, is_excel
-from api.problems import Fault
+from api.messages.problems import Fault
 
 REPORT_COLUMNS = (
     "line",

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from api.importing.lines import Line
-from api.problems import Fault, fault, fault_of_refusal
-from api.service import OpenLedger
+from api.messages.problems import Fault, fault, fault_of_refusal
+from api.operations.service import OpenLedger
 from ledger.aggregates import Order
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.rehearsal import Rehearsal

@@ -19,9 +19,9 @@ from ledger.aggregates import (
     station,
     volunteer,
 )
-from ledger.aggregates.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, command_of
-from ledger.aggregates.case import Case, Decision
 from ledger.aggregates.permission import forbids
+from ledger.deciding.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, command_of
+from ledger.deciding.case import Case, Decision
 
 __all__ = [
     "COMMANDS",

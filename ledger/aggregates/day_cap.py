@@ -9,9 +9,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from ledger.aggregates.base import Act, Aggregate, Event
-from ledger.aggregates.case import Case, Decision
 from ledger.aggregates.permission import policies
+from ledger.deciding.base import Act, Aggregate, Event
+from ledger.deciding.case import Case, Decision
 from ledger.names import AS_WRITTEN, RaiseId, ReasonCode, ServiceDay, VolunteerNumber, stream
 from ledger.rejections import Rejection, refuse
 

@@ -7,11 +7,11 @@ from typing import Literal, Self
 
 from pydantic import JsonValue, model_validator
 
-from ledger.aggregates.base import Event, command_of
-from ledger.aggregates.case import Case, Decision
 from ledger.aggregates.permission import policies, same_person
 from ledger.aggregates.shift import CheckedIn, CheckedOut, DisputeAnswered, DisputeSettled, Shift, ShiftDisputed
 from ledger.aggregates.shift_acts import ShiftAct, shift_of
+from ledger.deciding.base import Event, command_of
+from ledger.deciding.case import Case, Decision
 from ledger.names import Upheld, shift_stream
 from ledger.rejections import Refused, Rejection, refuse
 

@@ -5,7 +5,7 @@
 
 An honour is awarded once its notice has ended, with no objection open and none upheld. Its evidence is held to what the
 log and the text of the rules say; whether the minutes are those the read models find is for reports
-(replay/award_reports.py). Old records that are imported say what they say, and are marked so.
+(replay/awards/reports.py). Old records that are imported say what they say, and are marked so.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from ledger.aggregates.base import Act, Aggregate, Event, Noted
-from ledger.aggregates.case import Case, Decision
 from ledger.aggregates.permission import own_numbers, recipient, same_person
 from ledger.aggregates.rules import TIMELINE, published_rules
 from ledger.aggregates.volunteer import volunteer_of
-from ledger.honor_policies import NO_POLICIES, HonorPolicies, honor_policies
+from ledger.deciding.base import Act, Aggregate, Event, Noted
+from ledger.deciding.case import Case, Decision
+from ledger.deciding.honor_policies import NO_POLICIES, HonorPolicies, honor_policies
 from ledger.names import (
     AS_WRITTEN,
     AwardId,

@@ -11,8 +11,8 @@ from datetime import date
 from typing import Literal
 from uuid import UUID
 
-from ledger.aggregates.base import Act, Aggregate, Event
-from ledger.aggregates.case import Case, Decision
+from ledger.deciding.base import Act, Aggregate, Event
+from ledger.deciding.case import Case, Decision
 from ledger.names import Day, OrganisationId, ReasonCode, stream
 from ledger.rejections import Rejection, refuse
 

@@ -1,8 +1,8 @@
 """Four-eyes approval: who may act at all, asked before the decision of any command but a scan.
 
 Nobody acts on their own hours, whatever the rules say; and the published rules name the commands that another has to
-approve (`ledger/policies.py`). Somebody is the volunteer concerned if named by that volunteer's number, or if the key
-is bound to it; numbers that were merged are one person's.
+approve (`ledger/deciding/policies.py`). Somebody is the volunteer concerned if named by that volunteer's number, or if
+the key is bound to it; numbers that were merged are one person's.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import get_args
 
-from ledger.aggregates.base import Command, Event, Order
-from ledger.aggregates.case import Case
 from ledger.aggregates.project import Project
 from ledger.aggregates.rules import rules_in_force
 from ledger.aggregates.volunteer import goes_on_as
-from ledger.policies import NO_POLICIES, ApprovableAct, Policies, policies_of
+from ledger.deciding.base import Command, Event, Order
+from ledger.deciding.case import Case
+from ledger.deciding.policies import NO_POLICIES, ApprovableAct, Policies, policies_of
 from ledger.rejections import Refused, Rejection, refuse
 
 _ASKED_ABOUT = frozenset(get_args(ApprovableAct)) | {"request-act", "approve-act", "decline-act", "answer-dispute"}

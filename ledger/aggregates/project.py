@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from ledger.aggregates.base import Act, Aggregate, Event
-from ledger.aggregates.case import Case, Decision
 from ledger.aggregates.organisation import has_ended
+from ledger.deciding.base import Act, Aggregate, Event
+from ledger.deciding.case import Case, Decision
 from ledger.names import OrganisationId, ProjectId, ReasonCode, VolunteerNumber, stream
 from ledger.rejections import Rejection, refuse
 

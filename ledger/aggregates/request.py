@@ -13,13 +13,13 @@ from uuid import UUID
 
 from pydantic import JsonValue, ValidationInfo, field_validator
 
-from ledger.aggregates.base import Act, Aggregate, Command, Event, Noted, command_of
-from ledger.aggregates.case import Case, Decision
 from ledger.aggregates.honor import honored
 from ledger.aggregates.permission import same_person
 from ledger.aggregates.shift import AttestShift
+from ledger.deciding.base import Act, Aggregate, Command, Event, Noted, command_of
+from ledger.deciding.case import Case, Decision
+from ledger.deciding.policies import ApprovableAct
 from ledger.names import Digest, ReasonCode, RequestId, VolunteerNumber, shift_id_for, stream
-from ledger.policies import ApprovableAct
 from ledger.rejections import Refused, Rejection, refuse
 
 

@@ -1,7 +1,7 @@
 """Rule timelines: published as TOML text, whole. Their content is checked by whoever publishes them.
 
-Which acts need approval and the terms of disputes are read from the text by `ledger/policies.py`, what an honour asks
-for at the least by `ledger/honor_policies.py`; the rules of credit are for `projections/`.
+Which acts need approval and the terms of disputes are read from the text by `ledger/deciding/policies.py`, what an
+honour asks for at the least by `ledger/deciding/honor_policies.py`; the rules of credit are for `projections/`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from ledger.aggregates.base import Act, Aggregate, Event
-from ledger.aggregates.case import Case, Decision
+from ledger.deciding.base import Act, Aggregate, Event
+from ledger.deciding.case import Case, Decision
 from ledger.names import Digest, stream
 from ledger.rejections import Rejection, refuse
 

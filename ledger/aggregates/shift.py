@@ -16,8 +16,8 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from ledger.aggregates.base import Aggregate, Command, Event, Noted
-from ledger.aggregates.case import CLOCK_SKEW_SECONDS_MAX, Case, Decision, EventFields
+from ledger.deciding.base import Aggregate, Command, Event, Noted
+from ledger.deciding.case import CLOCK_SKEW_SECONDS_MAX, Case, Decision, EventFields
 from ledger.names import (
     CorrectedField,
     Day,

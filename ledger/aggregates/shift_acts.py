@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from ledger.aggregates.base import Act, Event, Noted
-from ledger.aggregates.case import Case, Decision
 from ledger.aggregates.shift import CheckedIn, CheckedOut, Shift, ShiftCorrected, ShiftReinstated, ShiftVoided
+from ledger.deciding.base import Act, Event, Noted
+from ledger.deciding.case import Case, Decision
 from ledger.names import CorrectedField, Instant, ProjectId, ReasonCode, StationId, VolunteerNumber, shift_stream
 from ledger.rejections import Refused, Rejection, refuse
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
-from ledger.aggregates.base import Act, Aggregate, Event
-from ledger.aggregates.case import Case, Decision
 from ledger.aggregates.organisation import has_ended
+from ledger.deciding.base import Act, Aggregate, Event
+from ledger.deciding.case import Case, Decision
 from ledger.names import OrganisationId, ReasonCode, StationId, stream
 from ledger.rejections import Rejection, refuse
 

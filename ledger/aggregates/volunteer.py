@@ -8,9 +8,9 @@ from datetime import date
 from typing import Literal
 from uuid import UUID
 
-from ledger.aggregates.base import Act, Aggregate, Event
-from ledger.aggregates.case import Case, Decision
 from ledger.aggregates.organisation import has_ended
+from ledger.deciding.base import Act, Aggregate, Event
+from ledger.deciding.case import Case, Decision
 from ledger.names import Day, Minutes, OrganisationId, ReasonCode, VolunteerNumber, stream
 from ledger.rejections import Rejection, refuse
 

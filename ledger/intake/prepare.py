@@ -11,14 +11,14 @@ from typing import NamedTuple, get_args
 from uuid import UUID
 
 from ledger.aggregates import COMMANDS, Command, Order
-from ledger.aggregates.base import Noted
 from ledger.aggregates.dispute import DisputeShift
 from ledger.aggregates.request import RequestAct
 from ledger.aggregates.rules import TIMELINE, PublishRules
 from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut, open_shift_days
 from ledger.aggregates.shift_acts import ShiftAct
+from ledger.deciding.base import Noted
+from ledger.deciding.policies import ApprovableAct
 from ledger.names import shift_id_for, shift_stream, shift_stream_key, shift_stream_ranges, stream
-from ledger.policies import ApprovableAct
 from ledger.store.log_queries import Range
 from ledger.store.mapper import compact_json
 from ledger.store.persons import Text, salted

@@ -95,7 +95,7 @@ class Rehearsal:
 
 
 class _AsIf:
-    """Implements `ledger.aggregates.case.Streams` with the log and the events there would be."""
+    """Implements `ledger.deciding.case.Streams` with the log and the events there would be."""
 
     def __init__(self, stored: BatchStreams, new: dict[bytes, list[Stored]]) -> None:
         self._stored = stored

@@ -21,7 +21,7 @@ from ledger.store.mapper import decode
 
 
 class BatchStreams:
-    """Implements `ledger.aggregates.case.Streams` with the log, what is remembered of it, and one batch's events.
+    """Implements `ledger.deciding.case.Streams` with the log, what is remembered of it, and one batch's events.
 
     `careful`: nothing that may have changed is taken from memory.
     """

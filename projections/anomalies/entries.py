@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from projections.anomalies.findings import ENTERED, Acts, Finding, Stays
-from projections.anomaly_rules import AnomalyRules
 from projections.local_days import local_days, local_minutes
+from projections.rules.anomalies import AnomalyRules
 from projections.schema import NO_INSTANT, NONE, SCANNED_IN, SCANNED_OUT, Array, Ints, Longs, ResolvedShifts
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from projections.anomalies.findings import Finding, Kind, Stays
-from projections.anomaly_rules import AnomalyRules
+from projections.rules.anomalies import AnomalyRules
 from projections.schema import Array, Longs
 
 STEPS_MAX: Final = 200

@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 
 from projections.anomalies.findings import Finding, Recorded
-from projections.anomaly_rules import AnomalyRules
-from projections.late_entries import late, service_ended
 from projections.local_days import local_days
-from projections.rules import RuleTimeline
+from projections.rules.anomalies import AnomalyRules
+from projections.rules.late_entries import late, service_ended
+from projections.rules.timeline import RuleTimeline
 from projections.schema import (
     ATTESTED,
     CHECK_OUT_BEFORE_CHECK_IN,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from projections.anomalies.findings import Finding, Stays
-from projections.anomaly_rules import AnomalyRules
 from projections.local_days import local_minutes
-from projections.rules import RuleTimeline
+from projections.rules.anomalies import AnomalyRules
+from projections.rules.timeline import RuleTimeline
 from projections.schema import CAPPED, DAY, NONE, ROW, Array, Ints, ShiftTable, VolunteerTable
 
 _CLOCKS = 60
@@ -41,7 +41,7 @@ def over_cap(
 
     Args:
         raises: raises of the cap; one of fewer minutes lowers it.
-        pieces_of: returns a volunteer's pieces under the timeline, as projections.read_models.pieces_of.
+        pieces_of: returns a volunteer's pieces under the timeline, as projections.kernels.read_models.pieces_of.
     """
     days_in_row = timeline.anomalies.cap_days_in_row
     least = min(rules.day_minutes_max for rules in timeline.rule_sets) - _CLOCKS

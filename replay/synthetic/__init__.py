@@ -1,12 +1,13 @@
-"""A synthetic history that looks like Luohu (docs/glossary.md): real records are private.
+"""A synthetic history that looks like Luohu (docs/luohu.md), because real records are private.
 
-`simulate` names a history, `write_history` loads one into a ledger. The same scale and seed give the same bytes.
+`planning/` decides what happened, as columns; `events/` writes it as events; `labels.py` keeps the ground truth about
+every fault. Nothing here goes through commands, and nothing else in the program depends on it.
 """
 
+from replay.synthetic.events.opening import OpeningError, Openings
+from replay.synthetic.events.sources import Chunk
 from replay.synthetic.history import History, simulate
 from replay.synthetic.loading import HistoryConflictError, HistoryWriterError, Loaded, write_history
-from replay.synthetic.opening import OpeningError, Openings
-from replay.synthetic.sources import Chunk
 
 __all__ = [
     "Chunk",

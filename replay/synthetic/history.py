@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from replay.synthetic.founding import founding_sources
+from replay.synthetic.events.founding import founding_sources
+from replay.synthetic.events.opening import Openings, openings
+from replay.synthetic.events.service import Service
+from replay.synthetic.events.sources import Chunk, Models, Source
+from replay.synthetic.events.timeline import Timeline
 from replay.synthetic.labels import Labels
-from replay.synthetic.opening import Openings, openings
-from replay.synthetic.people import minutes_in_all
-from replay.synthetic.plan import Plan, check_scale, make_plan
-from replay.synthetic.service import Service
-from replay.synthetic.sources import Chunk, Models, Source
-from replay.synthetic.timeline import Timeline
+from replay.synthetic.planning.people import minutes_in_all
+from replay.synthetic.planning.plan import Plan, check_scale, make_plan
 
 CHUNK_EVENTS = 50_000
 

@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from replay.synthetic.plan import Plan
-from replay.synthetic.randomness import Array
-from replay.synthetic.service import Service
-from replay.synthetic.shifts import Shape
-from replay.synthetic.sources import Source
-from replay.synthetic.timeline import Timeline
+from replay.synthetic.events.service import Service
+from replay.synthetic.events.sources import Source
+from replay.synthetic.events.timeline import Timeline
+from replay.synthetic.planning.plan import Plan
+from replay.synthetic.planning.randomness import Array
+from replay.synthetic.planning.shifts import Shape
 
 SCHEMA = pa.schema(
     [
@@ -55,7 +55,7 @@ with sold hours, which are forged entries, and with days too long. A `late-entry
 which a hunt for forged ones must leave alone.
 """
 SCHEMES = KINDS[-4:]
-"""Kinds of several shifts together, too rare for a small history (replay/synthetic/schemes.py)."""
+"""Kinds of several shifts together, too rare for a small history (replay/synthetic/planning/schemes.py)."""
 
 
 class Faults(NamedTuple):

@@ -26,9 +26,9 @@ from ledger.names import Position
 from ledger.store.copy_format import text_rows
 from ledger.store.database import Database
 from ledger.store.mapper import decode
+from replay.synthetic.events.opening import Openings
+from replay.synthetic.events.sources import Chunk
 from replay.synthetic.history import CHUNK_EVENTS, History
-from replay.synthetic.opening import Openings
-from replay.synthetic.sources import Chunk
 
 _T = TypeVar("_T")
 
@@ -95,7 +95,7 @@ def write_history(
 
     Raises:
         HistoryConflictError: the ledger holds something else.
-        replay.synthetic.opening.OpeningError: more is credited than the whole history holds.
+        replay.synthetic.events.opening.OpeningError: more is credited than the whole history holds.
     """
     head = found = int(database.log.head())
     order = _Order(history.scale, history.seed, history.rules_text, head, chunk_events, labels)

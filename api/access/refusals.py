@@ -1,0 +1,17 @@
+"""Refusals: what a caller is told when `api/access/roles.py` does not allow a request."""
+
+from __future__ import annotations
+
+from api.access.roles import Caller, Forbidden, Right, forbids_right
+from api.messages.problems import Fault, Problem, fault
+
+
+def fault_of_role(forbidden: Forbidden) -> Fault:
+    """Return why a key may not do this."""
+    return fault("forbidden", f"{forbidden.rule}; {forbidden.remedy}", field=forbidden.field, remedy=forbidden.remedy)
+
+
+def require(caller: Caller, right: Right) -> None:
+    """End the request here unless the key's role has this right."""
+    if forbidden := forbids_right(caller, right):
+        raise Problem(fault_of_role(forbidden))

@@ -1,0 +1,106 @@
+"""The demonstration's keys, and three things to try with them."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from api.access.keys import digest
+from api.access.roles import Role
+from api.messages.periods import local_day
+from api.operations.service import OpenLedger
+
+KEYS = "demo-keys.json"
+
+
+def demo_keys(ledger: OpenLedger) -> dict[str, str]:
+    """Return the demonstration's station and staff key, made at the first start and kept in the data directory.
+
+    The file is readable by its owner alone. Keys that were revoked, or are another ledger's, are made anew.
+    """
+    path = ledger.data / KEYS
+    known = _read(path)
+    if known and all(ledger.keys.find(digest(known.get(name, ""))) for name in ("station", "staff")):
+        return known
+    station = ledger.queries.stations()[0]
+    made = {
+        "station_id": station,
+        "station": ledger.keys.make(Role.STATION, station)[1],
+        "staff": ledger.keys.make(Role.STAFF, "demo")[1],
+    }
+    temporary = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(made, file, indent=2)
+    temporary.replace(path)
+    return made
+
+
+def _read(path: Path) -> dict[str, str] | None:
+    try:
+        found: dict[str, str] = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found
+
+
+def things_to_try(ledger: OpenLedger, address: str, keys: dict[str, str], shift: UUID) -> list[tuple[str, str]]:
+    """Return what to do, and the command for it: check in and out, see the minutes, correct them."""
+    volunteer = _volunteer(ledger, shift.int)
+    now = datetime.now(UTC).replace(microsecond=0, second=0)
+    source, name = f"/stations/{keys['station_id']}", str(shift)[-12:]
+    events = [
+        {
+            "specversion": "1.0",
+            "id": f"{kind}-{name}",
+            "source": source,
+            "type": f"org.service-hours.check-{kind}.v1",
+            "data": {
+                "volunteer": volunteer,
+                "station": keys["station_id"],
+                "shift": str(shift),
+                "occurred_at": (now - timedelta(hours=hours)).isoformat(),
+            },
+        }
+        for kind, hours in (("in", 3), ("out", 1))
+    ]
+    correction = {
+        "volunteer": volunteer,
+        "shift": str(shift),
+        "changes": ["check_out"],
+        "check_out": (now - timedelta(minutes=90)).isoformat(),
+        "reason": "left-early",
+    }
+    station, staff = (f"-H 'Authorization: Bearer {keys[role]}'" for role in ("station", "staff"))
+    plain = "-H 'Content-Type: application/json'"
+    batch = "-H 'Content-Type: application/cloudevents-batch+json'"
+    day = (now - timedelta(days=1)).date()
+    return [
+        (
+            "Check a volunteer in three hours ago, and out an hour ago",
+            f"curl -s {address}/v1/events {station} {batch} -d '{json.dumps(events)}'",
+        ),
+        (
+            "See the minutes, and where each went",
+            f"curl -s '{address}/v1/volunteers/{volunteer}/shifts?from={day}' {station}",
+        ),
+        (
+            "Correct the check-out to an hour and a half ago, and look again",
+            f"curl -s {address}/v1/commands/correct-shift {staff} {plain} -d '{json.dumps(correction)}'",
+        ),
+    ]
+
+
+def _volunteer(ledger: OpenLedger, draw: int) -> str:
+    """Return one of the volunteers who have served much, another one each time."""
+    timeline = ledger.current_generation().timeline()
+    first = next((honor.id for rule_set in timeline.rule_sets for honor in rule_set.honors), None)
+    today = local_day(ledger.clock(), timeline)
+    reached = ledger.queries.standings(first, today).standings if first else []
+    if reached:
+        return reached[draw % len(reached)].volunteer
+    with ledger.database.pool.connection() as connection:
+        row = connection.execute("SELECT min(volunteer) FROM replay.volunteers").fetchone()
+    return (row and row[0]) or "V0000001"

@@ -1,0 +1,82 @@
+"""`hours status`: how far the read models are, what they rest on, and whether anything about them is wrong.
+
+It looks and changes nothing; it does not bring read models up to the log first. Exit code 1 says that something is
+wrong.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from api.cli.output import err, out, print_json
+from api.operations.service import open_ledger
+from replay.queries.health import LedgerHealth, measure
+
+
+def show_status(data: Path, *, deep: bool, as_json: bool) -> int:
+    """Show how a ledger is; return the exit code."""
+    with open_ledger(data) as ledger:
+        if deep:
+            err().print("counting the log and the generation's rows")
+        health = measure(ledger.database, lambda: ledger.archive, deep=deep)
+    if as_json:
+        print_json(health)
+    else:
+        _print(health)
+    return 1 if health.problems else 0
+
+
+def _print(health: LedgerHealth) -> None:
+    generation, archive, deep = health.generation, health.archive, health.deep
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
+    lag = "up to the log" if not health.lag else f"{health.lag:,} behind, for {_span(health.lag_seconds)}"
+    version = f"version {generation.rules.version}" if generation.rules.version else "not published"
+    rows = [
+        ("log", f"{health.head:,} events", "no holes" if not health.holes else f"[red]{health.holes:,} holes[/]"),
+        ("read models", f"position {health.seen:,}", lag),
+        (
+            "generation",
+            str(generation.generation),
+            f"built {_when(generation.made_at)}, {_span(generation.age_seconds)} ago",
+        ),
+        ("rules", f"{escape(generation.rules.name)}, {version}", f"[dim]{generation.rules.digest[:16]}[/]"),
+        ("checksum", generation.checksum, "" if deep is None else _held(holds=deep.checksum_holds)),
+        (
+            "archive",
+            f"position {archive.position:,}",
+            f"{archive.lag:,} behind; {archive.segments} segments, {archive.size_bytes / 2**20:,.1f} MiB",
+        ),
+    ]
+    if deep:
+        rows.insert(1, ("counted", f"{deep.counted_events:,} events", _held(holds=deep.counted_events == health.head)))
+    for row in rows:
+        table.add_row(f"[bold]{row[0]}[/]", *row[1:])
+    console = out()
+    console.print(table)
+    for problem in health.problems:
+        console.print(f"[red]wrong:[/] {escape(problem)}")
+    if not health.problems:
+        console.print("[green]nothing is wrong[/]")
+
+
+def _held(*, holds: bool) -> str:
+    return "[green]holds[/]" if holds else "[red]does not hold[/]"
+
+
+def _when(instant: datetime | None) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S %Z}" if instant else "long ago"
+
+
+def _span(seconds: float) -> str:
+    """Return a length of time in its greatest two units."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    days, rest = divmod(round(timedelta(seconds=seconds).total_seconds()), 86_400)
+    hours, rest = divmod(rest, 3_600)
+    parts = [(days, "d"), (hours, "h"), (rest // 60, "min"), (rest % 60, "s")]
+    first = next(place for place, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)

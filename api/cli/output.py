@@ -1,0 +1,137 @@
+"""How the command line shows things: JSON for machines, tables for people, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from api.operations.interrupts import stop_if_interrupted
+from api.operations.usage_errors import Mistake
+from replay.progress import Progress
+
+Advance = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
+
+
+def print_json(answer: BaseModel | dict[str, Any] | list[Any]) -> None:
+    """Print an answer as JSON."""
+    if isinstance(answer, BaseModel):
+        sys.stdout.write(answer.model_dump_json(indent=2) + "\n")
+    else:
+        sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def print_line(answer: BaseModel) -> None:
+    """Print an answer as one line of JSON."""
+    sys.stdout.write(answer.model_dump_json() + "\n")
+
+
+def out() -> Console:
+    """Return where answers go; as wide as it takes when that is not a terminal."""
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+
+
+def err() -> Console:
+    """Return where progress goes."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> None:
+    """Print a table. Numbers stand at the right, other things at the left."""
+    shown = [[("" if cell is None else cell) for cell in row] for row in rows]
+    table = Table()
+    for number, column in enumerate(columns):
+        numeric = bool(shown) and all(isinstance(row[number], int | float) for row in shown)
+        table.add_column(column, justify="right" if numeric else "left")
+    for row in shown:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    console = out()
+    console.print(f"[bold]{escape(title)}[/bold]")
+    console.print(table)
+    if caption:
+        console.print(caption, markup=False)
+
+
+def more(next_after: object) -> str:
+    """Return how to go on behind a page; nothing behind the last one."""
+    return f"more: --after {next_after}" if next_after else ""
+
+
+class Hours(int):
+    """Minutes, shown as hours and minutes."""
+
+    def __str__(self) -> str:
+        """Return hours:minutes."""
+        sign, minutes = ("-" if self < 0 else ""), abs(int(self))
+        return f"{sign}{minutes // 60}:{minutes % 60:02d}"
+
+
+class _Rate(ProgressColumn):
+    """How much is done in a second, once that can be told."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
+
+
+@contextmanager
+def stages(title: str) -> Iterator[Progress]:
+    """Show the stages of long work, each with a bar, its rate and the time it still takes, on standard error.
+
+    Nothing moves where that is not a terminal. What is yielded raises KeyboardInterrupt if there was one.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        _Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    console = err()
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        shown: list[tuple[str, Any]] = []
+
+        def tell(stage: str, done: int, in_all: int) -> None:
+            stop_if_interrupted()
+            if not shown or shown[-1][0] != stage:
+                if shown:
+                    _finish(bars, shown[-1][1])
+                shown.append((stage, bars.add_task(f"{title}: {stage}" if stage else title, total=None)))
+            bars.update(shown[-1][1], completed=done, total=in_all or None)
+
+        yield tell
+
+
+def _finish(bars: Bars, task: Any) -> None:
+    """Show a stage as done, also one that never told of how much."""
+    completed = bars.tasks[task].completed or 1
+    bars.update(task, completed=completed, total=completed)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Advance]:
+    """Show how far something of one stage is; as `stages`."""
+    with stages(title) as tell:
+        yield lambda done, of: tell("", done, of)
+
+
+def day(text: str | None, option: str) -> date | None:
+    """Read a day that was given as an option."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Mistake(f"{option} {text} is not a day; write one such as 2018-12-04") from None

@@ -1,0 +1,167 @@
+"""`hours diff A B`: who gains and who loses between two sides, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+from api.cli.output import Hours, day, err, out, print_json, print_table, stages
+from api.cli.readers.queries import read_rules
+from api.operations.service import OpenLedger, open_ledger
+from api.operations.sides import side_axes, split_side
+from api.operations.usage_errors import Mistake
+from api.operations.warming import warm
+from replay.queries.queries import Axes
+from replay.what_if.answers import Change, HonorChange, RankChanged, SideUsed, StationChange, VolunteerChange, WhatIf
+from replay.what_if.comparison import Comparison, points, what_if
+from replay.what_if.files import Format, as_bytes
+from replay.what_if.sentences import what_if_answer
+
+FILES: dict[str, Format | None] = {".csv": "csv", ".parquet": "parquet", ".json": None}
+"""What a comparison is written to; None is the whole answer, the others hold the volunteers."""
+
+
+def diff(
+    data: Path, before: str, after: str, valid_at: str | None, limit: int, to: Path | None, *, as_json: bool
+) -> None:
+    """Compare two sides; show the weightiest changes, or write all of them to a file."""
+    valid = day(valid_at, "--valid-at")
+    _check_target(to)
+    with open_ledger(data) as ledger:
+        ledger.catch_up()
+        sides = _side(ledger, before, valid), _side(ledger, after, valid)
+        warm(lambda message: err().print(message))
+        with stages("Comparing") as progress:
+            found = what_if(
+                *points(ledger.database, ledger.archive, sides, progress), valid_at=valid, progress=progress
+            )
+    if to is not None:
+        _write(found, to)
+    answer = what_if_answer(found, limit)
+    if as_json:
+        print_json(answer)
+        return
+    _print(answer, limit)
+    if to is not None:
+        out().print(f"{answer.volunteers_differing:,} volunteers who differ are in {to}")
+
+
+def _side(ledger: OpenLedger, text: str, valid_at: date | None) -> Axes:
+    rules, known_at = split_side(text, lambda name: Path(name).is_file())
+    if rules is not None and (Path(rules).is_file() or rules.endswith(".toml") or "/" in rules):
+        rules = read_rules(Path(rules))
+    return side_axes(ledger, rules, known_at, valid_at)
+
+
+def _check_target(to: Path | None) -> None:
+    """Refuse a file that cannot be written before anything is computed."""
+    if to is None:
+        return
+    if to.suffix not in FILES:
+        raise Mistake(f"--to {to} is no file that can be written; let it end in {', '.join(FILES)}")
+    if not to.parent.is_dir():
+        raise Mistake(f"--to {to} lies in no directory that is there; make it first")
+
+
+def _write(found: Comparison, to: Path) -> None:
+    kind = FILES[to.suffix]
+    content = what_if_answer(found).model_dump_json(indent=1).encode() if kind is None else as_bytes(found, kind)
+    new = to.with_name(f".{to.name}.new")  # the file appears when it is whole
+    try:
+        new.write_bytes(content)
+        new.replace(to)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+# --- as tables ------------------------------------------------------------------------------------------------------
+
+
+def _print(answer: WhatIf, limit: int) -> None:
+    print_table(
+        f"{_side_words(answer.before)} → {_side_words(answer.after)}: hours:minutes"
+        + (f", valid at {answer.valid_at}" if answer.valid_at else ""),
+        ("in all", "before", "after", "change"),
+        [
+            (name.replace("_", " "), *(_shown(name, part) for part in (change.before, change.after, change.change)))
+            for name, change in answer.totals.items()
+        ],
+    )
+    if not _differs(answer):
+        out().print("Nothing differs.")
+        return
+    out().print(f"{answer.volunteers_gaining:,} volunteers gain, {answer.volunteers_losing:,} lose.\n")
+    _table(
+        "Volunteers",
+        ("volunteer", "before", "after", "change", "reason", "honours"),
+        map(_volunteer_row, answer.volunteers),
+        answer.volunteers_differing,
+    )
+    stations = _station_rows(answer.stations)
+    _table("Stations", ("station", "before", "after", "change"), stations[:limit], len(stations))
+    _table(
+        "Honours",
+        ("honour", "title", "gained", "lost", "moved"),
+        [(one.honor, one.title, one.gained, one.lost, one.moved) for one in answer.honors],
+        0,
+    )
+    _table(
+        "Who",
+        ("volunteer", "honour", "", "before", "after", "reason"),
+        map(_honor_row, answer.honor_changes),
+        answer.honor_changes_in_all,
+    )
+    _table(
+        "Ranks",
+        ("ranking", "year", "who", "", "before", "after"),
+        map(_rank_row, answer.rank_changes),
+        answer.rank_changes_in_all,
+    )
+
+
+def _table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[object, ...]], in_all: int) -> None:
+    shown = list(rows)
+    if not shown:
+        return
+    more = in_all - len(shown)
+    print_table(
+        title, columns, shown, f"{more:,} more: --limit shows more, --to FILE.json writes all" if more > 0 else ""
+    )
+
+
+def _differs(answer: WhatIf) -> bool:
+    return bool(answer.volunteers_differing or answer.stations or answer.rank_changes_in_all)
+
+
+def _side_words(side: SideUsed) -> str:
+    version = f"version {side.rules.version}" if side.rules.version else f"candidate {side.rules.digest[:8]}"
+    return f"{side.rules.name} ({version}) at position {side.known_at}"
+
+
+def _shown(name: str, value: int) -> object:
+    return value if name in {"shifts", "volunteers", "people_served"} else Hours(value)
+
+
+def _three(change: Change) -> tuple[Hours, Hours, Hours]:
+    return Hours(change.before), Hours(change.after), Hours(change.change)
+
+
+def _volunteer_row(one: VolunteerChange) -> tuple[object, ...]:
+    honors = [f"+{honor}" for honor in one.honors_gained] + [f"-{honor}" for honor in one.honors_lost]
+    honors += [f"~{honor}" for honor in one.honors_moved]
+    merged = f"goes on as {one.goes_on_as.after}, " if one.goes_on_as else ""
+    return one.volunteer, *_three(one.credited), merged + one.reason, " ".join(honors)
+
+
+def _station_rows(stations: list[StationChange]) -> list[tuple[object, ...]]:
+    changed = [(one.station, one.activity["credited"]) for one in stations if "credited" in one.activity]
+    return [(name, *_three(change)) for name, change in sorted(changed, key=lambda one: -abs(one[1].change))]
+
+
+def _honor_row(one: HonorChange) -> tuple[object, ...]:
+    return one.volunteer, one.honor, one.kind, one.before, one.after, one.reason
+
+
+def _rank_row(one: RankChanged) -> tuple[object, ...]:
+    return one.ranking, str(one.year), one.name, one.kind, one.before, one.after

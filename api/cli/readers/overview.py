@@ -1,0 +1,79 @@
+"""What `hours overview` shows: a volunteer's own view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from api.cli.output import Hours, print_json, print_table
+from api.cli.readers.queries import AxisTexts, local, opening_balances, print_basis, reading, timeline_used, today
+from replay.axes.answers import HoursRow
+from replay.queries.overview import overview as overview_of
+from replay.queries.overview_answers import Overview, PlaceHours, Progress
+
+_MINUTES = ("shifts", "raw", "counted", "credited", "scanned", "attested")
+
+
+def overview(data: Path, number: str, texts: AxisTexts, *, as_json: bool) -> None:
+    """Show a volunteer's own view."""
+    with reading(data, texts) as (ledger, axes):
+        found = overview_of(ledger.database, number, today(ledger, axes), axes)
+        zone = ZoneInfo(timeline_used(ledger, axes).time_zone)
+    if as_json:
+        print_json(found)
+        return
+    rows: list[Sequence[object]] = [("all", "", *_cells(found.total))]
+    rows += [("year", str(row.year), *_cells(row)) for row in found.years]
+    rows += [("station", one.name, *_cells(one)) for one in found.stations]
+    rows += [("project", one.name or "none", *_cells(one)) for one in found.projects]
+    balances = opening_balances(found)
+    caption = f"of which {'; '.join(balances)}" if balances else ""
+    title = f"Volunteer {number} on {found.day}, registered {found.registered_on}: hours:minutes"
+    print_table(title, ("", "", *_MINUTES), rows, caption)
+    honors = [(one.title, f"reached on {one.reached_on}") for one in found.honors]
+    honors += [(one.title, _missing(one)) for one in found.progress]
+    print_table("Honours", ("honour", ""), honors)
+    _print_rest(found, zone)
+    print_basis(found)
+
+
+def _print_rest(found: Overview, zone: ZoneInfo) -> None:
+    pending = [("no check-out", one) for one in found.pending.open_shifts]
+    pending += [("in dispute", one) for one in found.pending.disputes]
+    if pending:
+        shown = [(what, local(one.check_in, zone), one.station, one.shift) for what, one in pending]
+        print_table("Pending", ("", "check-in", "station", "shift"), shown)
+    if found.pending.requests:
+        asked = [(one.act, local(one.asked_at, zone), one.request) for one in found.pending.requests]
+        print_table("Waiting for approval", ("act", "asked for", "request"), asked)
+    if found.pending.honors:
+        announced = [
+            (one.honor, str(one.year or ""), one.notice_until, one.open_objections, one.award)
+            for one in found.pending.honors
+        ]
+        print_table("Announced", ("honour", "year", "notice until", "open objections", "award"), announced)
+    if found.memberships:
+        rows = [(one.organisation, one.since, one.until) for one in found.memberships]
+        print_table("Member of", ("organisation", "since", "until"), rows)
+    if found.trainings:
+        trainings = [
+            (one.completed_on, one.tier, one.content, Hours(one.learning_minutes), one.provider, one.voided)
+            for one in found.trainings
+        ]
+        print_table("Trainings", ("day", "tier", "content", "learning", "provider", "voided"), trainings)
+
+
+def _cells(row: HoursRow | PlaceHours) -> tuple[object, ...]:
+    minutes = (row.raw_minutes, row.counted_minutes, row.credited_minutes, row.scanned_minutes, row.attested_minutes)
+    return (row.shifts, *map(Hours, minutes))
+
+
+def _missing(one: Progress) -> str:
+    """Say what is missing, in the order in which somebody would see to it."""
+    scanned = "scanned " if one.grade == "scanned" else ""
+    missing = [f"{Hours(one.minutes_missing)} more {scanned}hours"] if one.minutes_missing else []
+    missing += [f"{one.active_years_missing} more active years"] if one.active_years_missing else []
+    missing += [f"training: {one.training_tier_min}"] if one.training_missing else []
+    missing += [f"time, until {one.tenure_on}"] if one.tenure_missing else []
+    return ", ".join(missing) or "nothing"

@@ -1,0 +1,157 @@
+"""`hours post`: a file of CloudEvents, one a line, through the intake of this process.
+
+A chunk of lines is one transaction; what has been recorded stays, whatever comes behind it. As every event has a name,
+the same file can be posted again: what is there is answered as a duplicate.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from pydantic import TypeAdapter, ValidationError
+
+from api.cli.output import Advance, out, print_json, print_table, progress
+from api.http.requests.taking import refused_for_content
+from api.messages.cloud_events import Giver, read_event
+from api.messages.problems import Fault, fault_of_refusal
+from api.operations.service import OpenLedger, open_ledger
+from api.operations.usage_errors import Mistake
+from ledger.aggregates import Order
+from ledger.intake.answers import Accepted
+from ledger.names import Actor
+
+CHUNK_LINES = 2000
+REFUSALS_TOLD = 1000
+"""All refusals are counted; so many are told one by one."""
+
+_actor: TypeAdapter[str] = TypeAdapter(Actor)
+
+
+@dataclass
+class Posted:
+    """What became of the lines so far."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    position: int | None = None
+    by_rule: Counter[str] = field(default_factory=Counter)
+    refusals: list[dict[str, object]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Return the counts."""
+        return f"{self.accepted} accepted, {self.duplicates} duplicates, {self.refused} refused"
+
+
+class _BrokenLineError(Exception):
+    """A line that is no JSON; the lines before it are sound."""
+
+
+def post(data: Path, file: str, by: str, *, imported: bool, as_json: bool) -> int:
+    """Post a file; return the exit code: 1 when events were refused."""
+    try:
+        _actor.validate_python(by)
+    except ValidationError:
+        raise Mistake(f"--by {by} is nobody; write person:NAME, station:ID or system:NAME") from None
+    posted = Posted()
+    with _opened(file) as (stream, size), open_ledger(data) as ledger, progress(f"Posting {file}") as advance:
+        try:
+            for chunk in _chunks(stream, Giver(by), size, advance):
+                _record(ledger, [(number, _allowed(order, imported=imported)) for number, order in chunk], posted)
+        except _BrokenLineError as error:
+            raise Mistake(
+                f"{file} {error}; mend it and post the file again, nothing is entered twice (before it: {posted})"
+            ) from None
+        ledger.catch_up()
+    _tell(posted, file, as_json=as_json)
+    return 1 if posted.refused else 0
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
+    """Open the file, and tell its size if it has one."""
+    if file == "-":
+        yield sys.stdin.buffer, None
+        return
+    path = Path(file)
+    if not path.is_file():
+        raise Mistake(f"{file} is no file that is there; check the path")
+    with path.open("rb") as stream:
+        yield stream, os.fstat(stream.fileno()).st_size
+
+
+def _chunks(
+    stream: IO[bytes], giver: Giver, size: int | None, advance: Advance
+) -> Iterator[list[tuple[int, Order | Fault]]]:
+    """Yield numbered lines as orders, a chunk at a time; those before a broken line are yielded first."""
+    chunk: list[tuple[int, Order | Fault]] = []
+    done = 0
+    for number, line in enumerate(stream, 1):
+        done += len(line)
+        if line.isspace():
+            continue
+        order = read_event(line, giver)
+        if isinstance(order, Fault) and order.rejection == "malformed":
+            yield chunk
+            if not line.endswith(b"\n"):
+                raise _BrokenLineError(f"is cut off in line {number}")
+            why = order.detail.partition(" is not JSON: ")[2].partition(";")[0]
+            raise _BrokenLineError(f"line {number} is not JSON: {why}")
+        chunk.append((number, order))
+        if len(chunk) == CHUNK_LINES:
+            yield chunk
+            chunk = []
+            if size:
+                advance(done, size)
+    yield chunk
+
+
+def _allowed(order: Order | Fault, *, imported: bool) -> Order | Fault:
+    if isinstance(order, Fault):
+        return order
+    return refused_for_content(order.command) or order._replace(imported=order.imported or imported)
+
+
+def _record(ledger: OpenLedger, read: list[tuple[int, Order | Fault]], posted: Posted) -> None:
+    """Record a chunk and count its answers."""
+    answers = iter(ledger.intake.execute([order for _, order in read if isinstance(order, Order)]))
+    for line, order in read:
+        answer = next(answers) if isinstance(order, Order) else order
+        if isinstance(answer, Accepted):
+            posted.duplicates += answer.duplicate
+            posted.accepted += not answer.duplicate
+            posted.position = max(answer.position or 0, posted.position or 0)
+            continue
+        fault = answer if isinstance(answer, Fault) else fault_of_refusal(answer)
+        posted.refused += 1
+        posted.by_rule[fault.rejection] += 1
+        if len(posted.refusals) < REFUSALS_TOLD:
+            posted.refusals.append(
+                {
+                    "line": line,
+                    "rejection": fault.rejection,
+                    "field": fault.field,
+                    "detail": fault.detail,
+                    "retry": fault.retry,
+                    "candidates": [str(shift) for shift in fault.candidates],
+                }
+            )
+
+
+def _tell(posted: Posted, file: str, *, as_json: bool) -> None:
+    if as_json:
+        told = {name: value for name, value in vars(posted).items() if name != "by_rule"}
+        print_json({**told, "refused_by_rule": dict(posted.by_rule)})
+        return
+    out().print(f"{file}: {posted}" + (f"; the last position is {posted.position}" if posted.position else ""))
+    if posted.refusals:
+        rows = [(told["line"], told["rejection"], told["detail"]) for told in posted.refusals[:20]]
+        more = f"and {posted.refused - 20} more: --json tells them" if posted.refused > 20 else ""
+        print_table("Refused", ("line", "rule", "why"), rows, more)

@@ -1,0 +1,223 @@
+"""Export: every piece of every shift as a file, from the same kernels that credit them.
+
+Pieces are not stored, so the whole history is credited once more and written as it comes, some thousands of volunteers
+at a time. The file appears when it is whole: until then it has another name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from projections.kernels.credit import credit_volunteer, workspace
+from projections.kernels.facts import Facts
+from projections.rules.table import rule_table
+from projections.rules.timeline import RuleTimeline
+from projections.schema import (
+    CAPPED,
+    CLIPPED,
+    COUNTED,
+    CREDITED,
+    DAY,
+    NO_DAY,
+    OVERLAPPED,
+    PIECE_COLUMNS,
+    RAW,
+    ROW,
+    SHARE,
+    SUPERSEDED,
+    TOO_SHORT,
+    Array,
+    Ints,
+    ShiftTable,
+    Words,
+)
+
+Format = Literal["csv", "parquet"]
+CHUNK_PIECES = 1 << 16
+
+_MINUTES = {
+    "raw_minutes": RAW,
+    "superseded_minutes": SUPERSEDED,
+    "too_short_minutes": TOO_SHORT,
+    "clipped_minutes": CLIPPED,
+    "overlapped_minutes": OVERLAPPED,
+    "capped_minutes": CAPPED,
+    "counted_minutes": COUNTED,
+}
+_NAME = pa.dictionary(pa.int32(), pa.string())
+SCHEMA = pa.schema(
+    [
+        ("volunteer", _NAME),
+        ("shift", pa.string()),
+        ("station", _NAME),
+        ("project", _NAME),
+        ("day", pa.date32()),
+        *((name, pa.int32()) for name in _MINUTES),
+        ("factor_change_minutes", pa.int32()),
+        ("rounding_minutes", pa.int32()),
+        ("credited_minutes", pa.int32()),
+        ("grade", _NAME),
+        ("recorded_under", _NAME),
+    ]
+)
+"""One row per shift and local day; raw = the sum of the six behind it, and credited = counted + factor - rounding.
+
+`volunteer` is the number the person goes on as, as in the read models; `recorded_under` the one the shift was recorded
+under, which is another only where numbers were merged.
+"""
+
+
+class _Writer(Protocol):
+    def write_table(self, table: Any) -> None: ...
+
+
+def write_credits(
+    path: Path,
+    format: Format,  # noqa: A002 - the option's name
+    facts: Facts,
+    timeline: RuleTimeline,
+    *,
+    valid_until: int = NO_DAY,
+    metadata: dict[str, str] | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> int:
+    """Write the pieces of all volunteers dated up to a day; return how many.
+
+    Raises:
+        OSError: the file cannot be written; what was there before stays.
+    """
+    written = 0
+    with whole_or_not(path) as temporary, _writer(temporary, format, metadata or {}) as writer:
+        for table in credit_tables(facts, timeline, valid_until, progress):
+            writer.write_table(table)
+            written += len(table)
+    return written
+
+
+@contextmanager
+def whole_or_not(path: Path) -> Iterator[Path]:
+    """Yield the name under which a file is written; it takes its own when it is whole and safe on the disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writer(path: Path, format: Format, metadata: dict[str, str]) -> Iterator[_Writer]:  # noqa: A002 - as above
+    if format == "parquet":
+        with pq.ParquetWriter(path, SCHEMA.with_metadata(metadata), compression="zstd") as writer:
+            yield writer
+    else:
+        plain = pa.schema([(field.name, _plain(field.type)) for field in SCHEMA])
+        with pa_csv.CSVWriter(path, plain, write_options=pa_csv.WriteOptions(quoting_style="none")) as writer:
+            yield _PlainWriter(writer, plain)
+
+
+class _PlainWriter:
+    """Writes tables whose dictionaries a format does not know."""
+
+    def __init__(self, writer: Any, schema: Any) -> None:
+        self._writer, self._schema = writer, schema
+
+    def write_table(self, table: Any) -> None:
+        self._writer.write_table(table.cast(self._schema))
+
+
+def _plain(kind: Any) -> Any:
+    return pa.string() if kind == _NAME else kind
+
+
+def credit_tables(
+    facts: Facts, timeline: RuleTimeline, valid_until: int, progress: Callable[[int, int], None]
+) -> Iterator[Any]:
+    """Credit person after person; yield the pieces as Arrow tables of `SCHEMA`."""
+    table = facts.ordered(facts.resolved())
+    volunteers, kinds = facts.volunteer_table(), facts.station_kinds()
+    rules = rule_table(timeline, facts.projects.number)
+    shown = _Shown(facts, table)
+    memory = workspace(int(np.diff(table.first).max(initial=0)))
+    space = np.empty((CHUNK_PIECES, PIECE_COLUMNS), np.int32)
+    waiting: list[tuple[int, Ints]] = []
+    count = 0
+    last = len(facts.volunteers) - 1
+    for volunteer in np.flatnonzero(np.diff(table.first)).tolist():
+        found, space = credit_volunteer(volunteer, table, volunteers, kinds, rules, memory, space)
+        pieces = space[:found]
+        pieces = pieces[pieces[:, DAY] <= valid_until]
+        waiting.append((volunteer, pieces.copy()))
+        count += len(pieces)
+        if count >= CHUNK_PIECES:
+            yield shown.table(waiting)
+            progress(volunteer, last)
+            waiting, count = [], 0
+    if count:
+        yield shown.table(waiting)
+
+
+class _Shown:
+    """Pieces with the names behind their numbers."""
+
+    def __init__(self, facts: Facts, table: ShiftTable) -> None:
+        self._table = table
+        self._names = [
+            pa.array(known.texts(), pa.string()) for known in (facts.volunteers, facts.stations, facts.projects)
+        ]
+        self._grades = pa.array(["attested", "scanned"])
+        high, low = facts.shift_keys(np.arange(len(facts.shifts.flags), dtype=np.int32))
+        self._ids = np.stack([high, low], axis=1)
+
+    def table(self, chunks: list[tuple[int, Ints]]) -> Any:
+        pieces = np.concatenate([pieces for _, pieces in chunks])
+        volunteer = np.repeat([number for number, _ in chunks], [len(pieces) for _, pieces in chunks]).astype(np.int32)
+        rows = pieces[:, ROW]
+        table = self._table
+        station, project = table.station[rows], table.project[rows]
+        names = [
+            pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers < 0), known)
+            for numbers, known in zip((volunteer, station, project), self._names, strict=True)
+        ]
+        minutes = [_column(pieces[:, column]) for column in _MINUTES.values()]
+        share, counted, credited = pieces[:, SHARE], pieces[:, COUNTED], pieces[:, CREDITED]
+        columns = [
+            names[0],
+            uuid_texts(self._ids[table.shift[rows]]),
+            *names[1:],
+            pa.array(np.ascontiguousarray(pieces[:, DAY]), pa.int32()).cast(pa.date32()),
+            *minutes,
+            *map(_column, (share - counted, share - credited, credited)),
+            pa.DictionaryArray.from_arrays(pa.array(table.scanned[rows].astype(np.int32)), self._grades),
+            pa.DictionaryArray.from_arrays(pa.array(table.number[rows]), self._names[0]),
+        ]
+        return pa.table(columns, schema=SCHEMA)
+
+
+def _column(values: Array) -> Any:
+    return pa.array(np.ascontiguousarray(values), pa.int32())
+
+
+def uuid_texts(halves: Words) -> Any:
+    """Return ids, uint64[n, 2], as text: 8-4-4-4-12 hex digits."""
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    octets = halves.astype(">u8").view(np.uint8).reshape(len(halves), 16)
+    hexadecimal = np.empty((len(halves), 32), np.uint8)
+    hexadecimal[:, 0::2], hexadecimal[:, 1::2] = digits[octets >> 4], digits[octets & 15]
+    text = np.full((len(halves), 36), ord("-"), np.uint8)
+    for start, at in ((0, 0), (8, 9), (12, 14), (16, 19)):
+        text[:, at : at + (8 if start == 0 else 4)] = hexadecimal[:, start : start + (8 if start == 0 else 4)]
+    text[:, 24:] = hexadecimal[:, 20:]
+    offsets = np.arange(0, 36 * len(halves) + 1, 36, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(halves), pa.py_buffer(offsets), pa.py_buffer(text.tobytes()))

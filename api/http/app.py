@@ -1,0 +1,178 @@
+"""The HTTP service: its routes, its errors, its description. Everything it needs is handed to it.
+
+Whatever goes wrong is told as a problem (`api/messages/problems.py`), also what the framework itself refuses.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from api.axes.written import AxisError
+from api.http.descriptions import ANY_PROBLEM, description_of, methods_of
+from api.http.requests.dependencies import Threads
+from api.http.requests.limits import BodyLimit
+from api.http.requests.request_log import RequestLog, Watched
+from api.http.routes.operations import generations, jobs, status, what_ifs
+from api.http.routes.operations import rules as rule_routes
+from api.http.routes.reads import (
+    audits,
+    awards,
+    cases,
+    honors,
+    log,
+    organisations,
+    overview,
+    people_served,
+    projects,
+    rankings,
+    stations,
+    volunteers,
+)
+from api.http.routes.writes import commands, conferring, events
+from api.messages.database_faults import fault_of_database
+from api.messages.problems import Problem, fault, fault_of_validation, response
+from api.operations.ledger_metrics import LedgerCollector
+from api.operations.logs import request_id
+from api.operations.readiness import Looker
+from api.operations.service import Service
+from replay.archive.manifest import ArchiveError
+from replay.generations.store import NoGenerationError
+from replay.published import NoRulesError
+from replay.queries.queries import UnknownNameError
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = """
+Every check-in, check-out, correction and award is an event in a log; hours, activity and honours are derived from it.
+
+* **Stations** post events to `/v1/events`; every other command has an address under `/v1/commands`.
+* **Readers** ask under three axes of time: `valid_at` (results up to a day), `known_at` (what the ledger knew then) and
+  `rules` (a published version, or a candidate's digest). Every answer repeats them with the log position it rests on.
+  `at_least` waits until a position just written is included.
+* **Errors** are `application/problem+json`: the rule broken, the field, the way out, and whether to try again.
+
+Send `Authorization: Bearer <key>`; `hours keys make` makes keys.
+"""
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the application that serves a ledger."""
+    app = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        title="Service-hours ledger",
+        version="1",
+        swagger_ui_parameters={"persistAuthorization": True},
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        responses={"default": ANY_PROBLEM},
+    )
+    app.state.service = service
+    app.state.looker = Looker(service)
+    app.state.measured = LedgerCollector.registry(service)
+    requests = RequestLog(service.counted, all_requests=service.logs_all_requests)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Watched, requests=requests)
+    _add_error_handlers(app)
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    for module in (events, volunteers, overview, stations, organisations, projects, people_served, log, status):
+        app.include_router(module.router)
+    for module in (honors, rankings, awards, conferring, audits, commands, cases, rule_routes, what_ifs, generations):
+        app.include_router(module.router)
+    app.include_router(jobs.router)
+    app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.threads = Threads()
+    yield
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+_OF_FRAMEWORK = {400: "malformed", 404: "no-such-address", 405: "wrong-method", 413: "too-large"}
+
+
+async def _on_problem(_request: Request, error: Problem) -> Response:
+    return response(error.fault, error.headers)
+
+
+async def _on_http(request: Request, error: HTTPException) -> Response:
+    name = _OF_FRAMEWORK.get(error.status_code, "failed")
+    if name == "no-such-address":
+        return response(fault(name, f"there is nothing at {request.url.path}; see /docs for what there is"))
+    if name == "wrong-method":
+        allowed = ", ".join(methods_of(request.app, request.url.path)) or (error.headers or {}).get("Allow", "GET")
+        detail = f"{request.url.path} does not take {request.method}; use {allowed}"
+        return response(fault(name, detail, remedy=f"use {allowed}"), {"Allow": allowed})
+    return response(fault(name, error.detail), error.headers)
+
+
+async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
+    media_type = request.headers.get("content-type", "no media type")
+    if isinstance(error.body, bytes) and error.body and not media_type.startswith("application/json"):
+        remedy = "set the header Content-Type to application/json"
+        return response(fault("wrong-media-type", f"{media_type} is not taken here; {remedy}", remedy=remedy))
+    return response(fault_of_validation(error.errors()))
+
+
+async def _on_axis(_request: Request, error: AxisError) -> Response:
+    return response(fault("invalid", str(error), field=error.axis))
+
+
+async def _on_unknown(_request: Request, error: UnknownNameError) -> Response:
+    return response(fault(f"unknown-{error.kind}", str(error), field=error.kind))
+
+
+async def _on_no_read_models(_request: Request, error: Exception) -> Response:
+    return response(fault("no-read-models", str(error)))
+
+
+async def _on_database(request: Request, error: Exception) -> Response:
+    logger.error("the database failed a request: %s", error)
+    service: Service = request.app.state.service
+    return response(fault_of_database(error, reachable=service.keys.hears))
+
+
+async def _on_hang_up(_request: Request, _error: Exception) -> Response:
+    return response(fault("malformed", "the body ended before its length"))  # for whoever counts: nobody is there
+
+
+async def _on_failure(_request: Request, _error: Exception) -> Response:
+    # The framework logs it with its traceback, and answers from further out than whoever adds the request's id.
+    return response(fault("failed"), {"X-Request-Id": request_id.get() or ""})
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    handlers: dict[type[Exception], Any] = {  # each handler takes its own kind of error
+        Problem: _on_problem,
+        HTTPException: _on_http,
+        RequestValidationError: _on_invalid,
+        AxisError: _on_axis,
+        UnknownNameError: _on_unknown,
+        NoGenerationError: _on_no_read_models,
+        NoRulesError: _on_no_read_models,
+        ArchiveError: _on_failure,
+        psycopg.OperationalError: _on_database,
+        ClientDisconnect: _on_hang_up,
+        Exception: _on_failure,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)

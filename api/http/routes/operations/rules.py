@@ -1,0 +1,247 @@
+"""Rules over HTTP: what was published, and candidates to try out.
+
+A candidate is posted once, as TOML or as JSON; it is checked, kept under the SHA-256 of its text, and then named by
+that digest as `rules` on every read. It decides nothing until an admin publishes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from api.access.refusals import require
+from api.access.roles import Caller, Right
+from api.axes.written import RULES_FORM, find_rules
+from api.http.requests.dependencies import CallerHere, ServiceHere
+from api.messages.problems import MEDIA_TYPE, Problem, details_of, fault, fault_of_validation, problem
+from api.operations.service import OpenLedger
+from api.operations.sides import CURRENT
+from ledger.names import stream
+from projections.rules.checking import check_rules
+from projections.rules.errors import Finding
+from projections.rules.timeline import RulesError
+from replay.published import Rules
+from replay.queries.rule_history import publications
+
+router = APIRouter(prefix="/v1/rules", tags=["rules"])
+
+TOML = "application/toml"
+_AS_TEXT = {TOML, "text/plain", "text/x-toml"}
+
+
+class RulesFinding(BaseModel):
+    """Something about a rule timeline: an error makes it unusable, a warning is something hardly meant."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    line: int
+    key: str
+    severity: Literal["error", "warning"]
+    sentence: str
+    remedy: str
+
+
+class PublishedRules(BaseModel):
+    """A version of the rules, and the event that published it. `in_force`: the read models rest on it."""
+
+    version: int
+    digest: str
+    name: str
+    holds_from: list[date]
+    position: int
+    published_at: datetime
+    by: str
+    in_force: bool
+
+
+class KeptCandidate(BaseModel):
+    """A candidate that can be named by its digest."""
+
+    digest: str
+    by: str
+    kept_at: datetime
+
+
+class RulesKnown(BaseModel):
+    """All rules that can be named, the latest first."""
+
+    published: list[PublishedRules]
+    candidates: list[KeptCandidate]
+
+
+class RulesShown(BaseModel):
+    """A rule timeline; version 0 is a candidate."""
+
+    version: int
+    digest: str
+    name: str
+    text: str
+
+
+class CandidateChecked(BaseModel):
+    """A candidate that was checked and kept. Its findings are warnings: with errors it would have been refused."""
+
+    digest: str
+    name: str
+    findings: list[RulesFinding]
+
+
+CANDIDATES = "candidates"
+"""An address of its own among those of rules, to which candidates are posted."""
+
+
+class _Posted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+
+
+def rules_known(ledger: OpenLedger) -> RulesKnown:
+    """Return all rules that can be named."""
+    in_force = ledger.current_generation().rules_digest
+    return RulesKnown(
+        published=[
+            PublishedRules(
+                version=one.rules.version,
+                digest=one.rules.digest,
+                name=one.rules.timeline().name,
+                holds_from=[rule_set.holds_from for rule_set in one.rules.timeline().rule_sets],
+                position=one.position,
+                published_at=datetime.fromtimestamp(one.recorded_at, UTC),
+                by=one.by,
+                in_force=one.rules.digest == in_force,
+            )
+            for one in reversed(publications(ledger.log))
+        ],
+        candidates=[KeptCandidate(**one._asdict()) for one in ledger.candidates.list()],
+    )
+
+
+def rules_named(ledger: OpenLedger, name: str) -> Rules:
+    """Return the rules of a version, a digest, or those in force ("current").
+
+    Raises:
+        api.axes.written.AxisError, replay.generations.store.NoGenerationError
+    """
+    if name != CURRENT:
+        return find_rules(ledger.log, name, ledger.candidates)
+    found = ledger.current_generation()
+    return Rules(found.rules_version, found.rules_digest, found.rules_text)
+
+
+def findings_told(findings: list[Finding]) -> list[RulesFinding]:
+    """Return findings as they are answered."""
+    return [RulesFinding.model_validate(finding) for finding in findings]
+
+
+@router.get("", summary="The rules that were published, and candidates")
+def rules(service: ServiceHere, _caller: CallerHere) -> RulesKnown:
+    """The latest first; each can be named as `rules` on every read, by version or by digest."""
+    return rules_known(service.ledger)
+
+
+@router.get(
+    "/{rules}",
+    summary="One rule timeline",
+    response_model=RulesShown,
+    responses={200: {"content": {TOML: {"schema": {"type": "string"}}}}},
+)
+def one(
+    request: Request,
+    service: ServiceHere,
+    _caller: CallerHere,
+    rules: Annotated[
+        str,
+        Path(
+            description='A version, a digest, or "current".',
+            max_length=64,
+            examples=["current"],
+            json_schema_extra={"pattern": f"^current$|{RULES_FORM}"},
+        ),
+    ],
+) -> RulesShown | PlainTextResponse:
+    """Its text; with `Accept: application/toml` nothing else."""
+    if rules == CANDIDATES:
+        raise Problem(fault("wrong-method", "candidates are posted here; /v1/rules lists them"), {"Allow": "POST"})
+    found = rules_named(service.ledger, rules)
+    if TOML in request.headers.get("accept", ""):
+        return PlainTextResponse(found.text, media_type=TOML)
+    return RulesShown(version=found.version, digest=found.digest, name=found.timeline().name, text=found.text)
+
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            TOML: {"schema": {"type": "string"}},
+            "application/json": {"schema": _Posted.model_json_schema()},
+        },
+    }
+}
+
+
+@router.post(
+    f"/{CANDIDATES}",
+    summary="Check a candidate, and keep it to try it out",
+    status_code=201,
+    response_model=CandidateChecked,
+    openapi_extra=_BODY,
+)
+async def post_candidate(request: Request, service: ServiceHere, caller: CallerHere) -> Response | CandidateChecked:
+    """The TOML itself, or JSON with it as `text`. What cannot be used is refused with all findings, each with its
+    line and remedy; what is kept is named by `digest` as `rules` on every read.
+    """
+    _may_post(caller)
+    text = await _text_of(request)
+    findings = await run_in_threadpool(check_against, service.ledger, text)
+    try:
+        kept = await run_in_threadpool(service.ledger.candidates.keep, text, caller.by)
+    except RulesError:
+        return _refused(findings)
+    return CandidateChecked(digest=kept.digest, name=kept.timeline().name, findings=findings_told(findings))
+
+
+def check_against(ledger: OpenLedger, text: str) -> list[Finding]:
+    """Check rules with the ledger at hand, which knows the projects."""
+
+    def known(names: Collection[str]) -> Collection[str]:
+        streams = {stream("project", name): name for name in names}
+        return {streams[found] for found, events in ledger.log.read_streams(list(streams)).items() if events}
+
+    return check_rules(text, known_projects=known)
+
+
+def _may_post(caller: Caller) -> None:
+    require(caller, Right.TRY_RULES)
+
+
+async def _text_of(request: Request) -> str:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await request.body()
+    try:
+        if media_type == "application/json":
+            return _Posted.model_validate_json(body).text
+        if media_type in _AS_TEXT:
+            return body.decode()
+    except UnicodeDecodeError:
+        raise problem("malformed", "the body is not text in UTF-8; send it so") from None
+    except ValidationError as error:
+        raise Problem(fault_of_validation(error.errors())) from None
+    remedy = f"set the header Content-Type to {TOML} or application/json"
+    raise problem("wrong-media-type", f"{media_type or 'no media type'} is not taken here; {remedy}", remedy=remedy)
+
+
+def _refused(findings: list[Finding]) -> JSONResponse:
+    """Return a problem that lists its findings."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    found = fault("unsound-rules", f"{errors[0]}{more}", field="text", remedy=errors[0].remedy)
+    told: dict[str, Any] = details_of(found).model_dump(mode="json")
+    told["findings"] = [finding.model_dump() for finding in findings_told(findings)]
+    return JSONResponse(told, found.rule.status, media_type=MEDIA_TYPE)

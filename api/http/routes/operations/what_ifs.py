@@ -1,0 +1,122 @@
+"""What-ifs over HTTP: two sides held against one another, before anything is published.
+
+Answered at once, which takes seconds at full scale, or with `Prefer: respond-async` as a job that can be watched and
+stopped. Everybody who differs as CSV or Parquet: by the header `Accept`.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.access.roles import Caller, Right
+from api.http.requests.dependencies import ServiceHere, alone, who_may
+from api.http.routes.operations.jobs import start
+from api.messages.problems import problem
+from api.operations.jobs import JobStatus
+from api.operations.service import OpenLedger
+from api.operations.sides import side_axes
+from ledger.names import AS_WRITTEN, WrittenDay
+from projections.rules.timeline import RulesError
+from replay.progress import Progress, ignore
+from replay.queries.queries import Axes
+from replay.what_if.answers import WhatIf
+from replay.what_if.comparison import Comparison, points, what_if
+from replay.what_if.files import Format, as_bytes
+from replay.what_if.sentences import what_if_answer
+
+router = APIRouter(prefix="/v1/what-ifs", tags=["readers"])
+T = TypeVar("T")
+
+LIMIT_MAX = 10_000
+MEDIA_TYPES: dict[str, Format] = {"text/csv": "csv", "application/vnd.apache.parquet": "parquet"}
+Number = Annotated[int, Field(strict=True), AS_WRITTEN]
+_KNOWN_AT = "A log position, or an ISO 8601 instant with a zone; by default all that is known."
+
+
+class SideAsked(BaseModel):
+    """A side: some rules, what was known then, or both. Nothing at all is what is in force and known now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rules: Annotated[
+        Number | str | None,
+        Field(description='A version, a digest, "current", or a candidate\'s TOML; by default those known then.'),
+    ] = None
+    known_at: Annotated[Number | str | None, Field(description=_KNOWN_AT)] = None
+
+
+class WhatIfAsked(BaseModel):
+    """Two sides to compare. `limit` cuts the lists of volunteers, honours and ranks; the counts are of all."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"before": {"rules": 1}, "after": {"rules": "current"}, "limit": 20}]},
+    )
+
+    before: SideAsked = SideAsked()
+    after: SideAsked = SideAsked()
+    valid_at: Annotated[WrittenDay | None, Field(description="Only results dated up to this day.")] = None
+    limit: Annotated[int, Field(strict=True, ge=0, le=LIMIT_MAX), AS_WRITTEN] = 100
+
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {name: {"schema": {"type": "string", "format": "binary"}} for name in MEDIA_TYPES}},
+    202: {"model": JobStatus, "description": "With `Prefer: respond-async`: `Location` names the job."},
+}
+
+
+@router.post("", summary="Hold two sides against one another", response_model=WhatIf, responses=_RESPONSES)
+async def compare(
+    request: Request,
+    asked: WhatIfAsked,
+    service: ServiceHere,
+    caller: Annotated[Caller, Depends(who_may(Right.TRY_RULES))],
+    prefer: Annotated[str | None, Header(description="`respond-async` answers with a job at once.")] = None,
+) -> Response | WhatIf:
+    """Who gains and who loses by which step of the rules; stations, honours gained, lost and moved, and ranks.
+
+    Sides may differ in rules, in what was known, or in both. With `Accept: text/csv` or
+    `application/vnd.apache.parquet` the answer is a table of all volunteers who differ.
+    """
+    ledger = service.ledger
+    sides = await run_in_threadpool(lambda: (_axes(ledger, asked, "before"), _axes(ledger, asked, "after")))
+
+    def work(progress: Progress) -> WhatIf:
+        return what_if_answer(compared(ledger, sides, asked.valid_at, progress), asked.limit)
+
+    if "respond-async" in (prefer or "").lower():
+        answer = start(service, caller, "what-if", work)
+        answer.headers["Preference-Applied"] = "respond-async"
+        return answer
+    kind = next((kind for name, kind in MEDIA_TYPES.items() if name in request.headers.get("accept", "")), None)
+    if kind is None:
+        return await alone(request, lambda: work(ignore))
+    content = await alone(request, lambda: as_bytes(compared(ledger, sides, asked.valid_at), kind))
+    return Response(
+        content,
+        media_type=next(name for name, known in MEDIA_TYPES.items() if known == kind),
+        headers={"Content-Disposition": f'attachment; filename="what-if.{kind}"'},
+    )
+
+
+def compared(
+    ledger: OpenLedger, sides: tuple[Axes, Axes], valid_at: date | None, progress: Progress = ignore
+) -> Comparison:
+    """Compare two sides of a ledger."""
+    before, after = points(ledger.database, ledger.archive, sides, progress)
+    return what_if(before, after, valid_at=valid_at, progress=progress)
+
+
+def _axes(ledger: OpenLedger, asked: WhatIfAsked, name: str) -> Axes:
+    side: SideAsked = getattr(asked, name)
+    rules, known_at = (None if part is None else str(part) for part in (side.rules, side.known_at))
+    try:
+        return side_axes(ledger, rules, known_at, asked.valid_at)
+    except RulesError as error:
+        first = error.findings[0]
+        raise problem("unsound-rules", str(error), field=f"{name}.rules", remedy=first.remedy) from None

@@ -1,0 +1,127 @@
+"""What auditors ask: which records are odd, and a random sample of shifts to be checked in the field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from api.access.roles import Caller, Right
+from api.files.spot_checks import as_csv
+from api.http.requests.dependencies import ReadingHere, ServiceHere, replaying, who_may
+from api.http.requests.links import Addresses, linked
+from api.messages.periods import check_period
+from api.messages.problems import problem
+from ledger.names import NAME_PATTERN, WrittenDay
+from projections.anomalies.findings import Kind
+from replay.audit.anomalies import MARK_FORM, AnomalyFilter
+from replay.audit.answers import Anomalies, Anomaly
+from replay.audit.spot_checks import SEED_FORM, Draw, SampledShift, SpotCheck, Strata
+from replay.axes.answers import Grade
+from replay.axes.as_known import MarkError
+
+router = APIRouter(prefix="/v1", tags=["auditors"])
+T = TypeVar("T")
+
+ACTOR_FORM = r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$"
+CSV = "text/csv"
+Auditor = Annotated[Caller, Depends(who_may(Right.AUDIT))]
+Station = Annotated[str | None, Query(description="Only of this station.", pattern=NAME_PATTERN)]
+
+
+@router.get("/anomalies", summary="Odd records, the latest first")
+async def anomalies(
+    request: Request,
+    _caller: Auditor,
+    service: ServiceHere,
+    reading: ReadingHere,
+    kind: Annotated[Kind | None, Query(description="Only this kind; the counts are of all.")] = None,
+    station: Station = None,
+    volunteer: Annotated[str | None, Query(description="Only about this volunteer.", pattern=NAME_PATTERN)] = None,
+    actor: Annotated[str | None, Query(description="Only what this person or station did.", pattern=ACTOR_FORM)] = None,
+    first: Annotated[WrittenDay | None, Query(alias="from", description="Only dated on this day or later.")] = None,
+    last: Annotated[WrittenDay | None, Query(alias="to", description="Only dated on this day or earlier.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[
+        str | None,
+        Query(description="`next_after` of the page before.", json_schema_extra={"pattern": f"^{MARK_FORM.pattern}$"}),
+    ] = None,
+) -> Anomalies:
+    """Each with its reason and what is behind it. A finding is no verdict: nothing is taken from anybody by it.
+
+    Found by the rules' table `[anomalies]` in what is known now, or under other axes; it takes a replay, of seconds for
+    a whole district. `late-entry` lists what was recorded more than ten working days after the service ended.
+    """
+    check_period(first, last)
+    reader, axes = service.ledger.queries.anomalies, reading.axes
+    asked = AnomalyFilter(kind, station, volunteer, actor, first, last)
+    try:
+        found = await replaying(request, lambda: reader.anomalies(axes, asked, limit, after))
+    except MarkError as error:
+        raise problem("invalid", str(error), field="after") from None
+    return AuditAddresses(axes).anomalies(found)
+
+
+@router.get(
+    "/spot-check",
+    summary="A random sample of shifts",
+    response_model=SpotCheck,
+    responses={
+        200: {"content": {CSV: {"schema": {"type": "string"}}}},
+    },
+)
+async def spot_check(
+    request: Request,
+    _caller: Auditor,
+    service: ServiceHere,
+    reading: ReadingHere,
+    seed: Annotated[str, Query(description="From outside: a lottery, a die.", pattern=SEED_FORM, examples=["2018-12"])],
+    size: Annotated[int, Query(ge=1, le=10_000, description="Shifts to draw.", examples=[30])],
+    station: Station = None,
+    first: Annotated[
+        WrittenDay | None, Query(alias="from", description="Only checked in on this day or later.")
+    ] = None,
+    last: Annotated[WrittenDay | None, Query(alias="to", description="Only checked in on this day or earlier.")] = None,
+    grade: Annotated[Grade | None, Query(description="Only of this grade.")] = None,
+    strata: Annotated[Strata, Query(description="Draw from each kind of station, or each grade, its share.")] = "none",
+) -> Response | SpotCheck:
+    """The same seed draws the same shifts from what was known at the same position, in whatever order it was uploaded.
+
+    With `Accept: text/csv` the answer is a table for field work, with columns to be filled in.
+    """
+    check_period(first, last)
+    spot_checks, axes = service.ledger.queries.spot_checks, reading.axes
+    found = await replaying(
+        request, lambda: spot_checks.draw(Draw(seed, size, station, first, last, grade, strata), axes)
+    )
+    if CSV in request.headers.get("accept", ""):
+        headers = {"Content-Disposition": f'attachment; filename="spot-check-{seed}.csv"'}
+        return Response(as_csv(found, reading.rules.timeline().time_zone), media_type=CSV, headers=headers)
+    return AuditAddresses(axes).sample(found)
+
+
+class AuditAddresses(Addresses):
+    """Where what is behind findings and samples can be looked at."""
+
+    def anomalies(self, found: Anomalies) -> Anomalies:
+        """Let findings lead to their shifts and events, to their volunteer and to their station's day."""
+        return found.model_copy(update={"anomalies": [self._anomaly(one) for one in found.anomalies]})
+
+    def _anomaly(self, found: Anomaly) -> Anomaly:
+        links: dict[str, str] = {}
+        if found.volunteer:
+            links["explanation"] = self.explanation(found.volunteer, found.day)
+        if found.station:
+            links["station_day"] = self.station_shifts(found.station, found.day)
+        changes: dict[str, Any] = {
+            "shifts": [linked(one, events=self.shift_events(one.volunteer, one.shift)) for one in found.shifts],
+            "events": [linked(one, event=self.event(one.position)) for one in found.events],
+        }
+        return linked(found.model_copy(update=changes), **links)
+
+    def sample(self, found: SpotCheck) -> SpotCheck:
+        """Let sampled shifts lead to their events."""
+        return found.model_copy(update={"shifts": [self._sampled(one) for one in found.shifts]})
+
+    def _sampled(self, one: SampledShift) -> SampledShift:
+        return linked(one, events=self.shift_events(one.volunteer, one.shift))

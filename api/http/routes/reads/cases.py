@@ -1,0 +1,86 @@
+"""What readers ask about disputes, about requests, and about all that was done to a volunteer's record.
+
+What people wrote is told to those alone whose role may read it (docs/access.md).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from api.access.roles import Caller, Right, Role, forbids_right
+from api.http.requests.dependencies import CallerHere, ReadingHere, ServiceHere, today_of
+from api.http.requests.links import Addresses
+from ledger.deciding.policies import ApprovableAct
+from ledger.names import NAME_PATTERN
+from replay.records.case_answers import ActRequests, Disputes, DisputeState, RequestState, VolunteerHistory
+from replay.records.cases import DisputesAsked, RequestsAsked
+
+router = APIRouter(prefix="/v1", tags=["readers"])
+
+After = Annotated[int, Query(ge=0, description="`next_after` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+OfVolunteer = Annotated[str | None, Query(description="Only about this volunteer.", pattern=NAME_PATTERN)]
+
+
+@router.get("/disputes", summary="Disputes")
+def disputes(
+    service: ServiceHere,
+    reading: ReadingHere,
+    caller: CallerHere,
+    state: Annotated[DisputeState | None, Query(description="Only those in this state.")] = None,
+    overdue: Annotated[bool | None, Query(description="Only those that are late, or only those that are not.")] = None,
+    station: Annotated[
+        str | None, Query(description="Only about shifts of this station.", pattern=NAME_PATTERN)
+    ] = None,
+    volunteer: OfVolunteer = None,
+    after: After = 0,
+    limit: Limit = 100,
+) -> Disputes:
+    """In the order in which they were opened. A dispute is overdue when it was not answered, or not settled, by the
+    working day on which that was due: as of `valid_at`, by default today.
+    """
+    today = reading.axes.valid_at or today_of(service, reading)
+    asked = DisputesAsked(today, state, overdue, station, volunteer)
+    found = service.ledger.queries.disputes(asked, reading.axes, after, limit, texts=may_read_texts(caller))
+    return Addresses(reading.axes).disputes(found)
+
+
+@router.get("/requests", summary="Requests for acts that another approves")
+def requests(
+    service: ServiceHere,
+    reading: ReadingHere,
+    caller: CallerHere,
+    state: Annotated[RequestState | None, Query(description="Only those in this state.")] = None,
+    act: Annotated[ApprovableAct | None, Query(description="Only for this type of command.")] = None,
+    volunteer: OfVolunteer = None,
+    after: After = 0,
+    limit: Limit = 100,
+) -> ActRequests:
+    """In the order in which they were made; `state=open` asks for those that wait for somebody."""
+    asked = RequestsAsked(state, act, volunteer)
+    found = service.ledger.queries.requests(asked, reading.axes, after, limit, texts=may_read_texts(caller))
+    return Addresses(reading.axes).requests(found)
+
+
+@router.get("/volunteers/{number}/history", summary="All that was done to a volunteer's record")
+def history(
+    number: Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])],
+    service: ServiceHere,
+    reading: ReadingHere,
+    caller: CallerHere,
+    after: After = 0,
+    limit: Annotated[int, Query(ge=1, le=200, description="Acts at most.")] = 50,
+) -> VolunteerHistory:
+    """Every act but scans, in log order: who, when and why, the fields before and after it, and what it made of the
+    volunteer's credited minutes under the rules of this answer.
+    """
+    may = may_read_texts(caller) or caller.role is Role.VOLUNTEER  # whose record it is, or it would not be told
+    found = service.ledger.queries.volunteer_history(number, reading.axes, after, limit, texts=may)
+    return Addresses(reading.axes).history(found)
+
+
+def may_read_texts(caller: Caller) -> bool:
+    """Whether this caller is told what people wrote."""
+    return forbids_right(caller, Right.READ_TEXTS) is None

@@ -1,0 +1,84 @@
+"""The log for readers: page by page, or as one stream of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import StreamingResponse
+
+from api.http.requests.dependencies import ReadingHere, ServiceHere
+from api.operations.service import OpenLedger
+from ledger.names import Position
+from replay.axes import answers
+from replay.queries.queries import UnknownNameError, logged_event
+
+PAGE_EVENTS_MAX = 1000
+NDJSON = "application/x-ndjson"
+
+router = APIRouter(prefix="/v1/log", tags=["readers"])
+
+
+class LogPage(answers.Basis):
+    """Events in the order of their positions; `next_after` continues the log, if there is more of it."""
+
+    events: list[answers.LoggedEvent]
+    next_after: int | None
+
+
+class LogEntry(answers.Basis):
+    """One event of the log."""
+
+    event: answers.LoggedEvent
+
+
+@router.get(
+    "",
+    summary="The log",
+    response_model=LogPage,
+    responses={200: {"content": {NDJSON: {"schema": {"type": "string", "description": "A `LoggedEvent` a line."}}}}},
+)
+def log(
+    request: Request,
+    service: ServiceHere,
+    reading: ReadingHere,
+    after: Annotated[int, Query(ge=0, description="The position to begin behind.")] = 0,
+    limit: Annotated[
+        int | None, Query(ge=1, description="Events at most: 100 and up to 1,000 a page; a stream: all.")
+    ] = None,
+) -> LogPage | StreamingResponse:
+    """Events as they are stored. With `Accept: application/x-ndjson` one event a line, up to `known_at`.
+
+    A stream that breaks off is continued with `after` = the last position received.
+    """
+    ledger = service.ledger
+    until = ledger.log.head() if reading.axes.known_at is None else reading.axes.known_at
+    if NDJSON in request.headers.get("accept", ""):
+        lines = (event.model_dump_json() + "\n" for event in events_of(ledger, after, until, limit))
+        return StreamingResponse(lines, media_type=NDJSON)
+    events = list(events_of(ledger, after, until, min(limit or 100, PAGE_EVENTS_MAX)))
+    more = bool(events) and events[-1].position < until
+    return LogPage(**dict(reading.basis()), events=events, next_after=events[-1].position if more else None)
+
+
+@router.get("/{position}", summary="One event")
+def event(
+    position: Annotated[int, Path(ge=1, description="Its position in the log.")],
+    service: ServiceHere,
+    reading: ReadingHere,
+) -> LogEntry:
+    """The event at a position, as it is stored: what numbers lead back to. `known_at` cuts it."""
+    known_at = reading.axes.known_at
+    if known_at is not None and position > known_at:
+        raise UnknownNameError("event", str(position))
+    return LogEntry(**dict(reading.basis()), event=service.ledger.queries.event(position))
+
+
+def events_of(ledger: OpenLedger, after: int, until: Position, limit: int | None) -> Iterator[answers.LoggedEvent]:
+    """Yield events behind a position, up to and including another, a page at a time."""
+    left = until - after if limit is None else limit
+    while left > 0 and after < until:
+        for event in ledger.log.read(Position(after), min(left, PAGE_EVENTS_MAX), until):
+            yield logged_event(event)
+            after, left = event.position, left - 1

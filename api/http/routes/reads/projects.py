@@ -1,0 +1,100 @@
+"""What readers ask about projects: which there are, what went on at one, and where it stands in a year's rankings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel
+
+from api.http.requests.dependencies import ReadingHere, ServiceHere
+from api.http.requests.links import linked
+from api.http.routes.reads.rankings import Around, RankedAddresses, Year, of_year
+from api.operations.service import OpenLedger
+from ledger.aggregates.project import ProjectEnded, ProjectLaunched
+from ledger.names import NAME_PATTERN, Position, stream
+from ledger.store.mapper import decode
+from replay.axes import answers
+from replay.rankings import projects, rankings
+from replay.rankings.answers import Places, ProjectActivity
+
+router = APIRouter(prefix="/v1/projects", tags=["readers"])
+
+ProjectHere = Annotated[
+    str, Path(description="The project's id.", pattern=NAME_PATTERN, examples=["star-school"], max_length=32)
+]
+
+
+class Project(BaseModel):
+    """A project as it was last launched, and whether it has ended."""
+
+    project: str
+    content: str
+    organisation: str | None
+    in_charge: str | None
+    ended: bool
+
+
+class Projects(answers.Basis):
+    """The projects at which anything went on, by id."""
+
+    projects: list[Project]
+
+
+@router.get("", summary="The projects")
+def all_projects(service: ServiceHere, reading: ReadingHere) -> Projects:
+    """Those at which anything went on, as known at `known_at`; the other axes change nothing here."""
+    return Projects(**dict(reading.basis()), projects=projects_known(service.ledger, reading.known_at))
+
+
+def projects_known(ledger: OpenLedger, known_at: Position) -> list[Project]:
+    """Return the projects as the log knew them at a position."""
+    streams = {stream("project", name): name for name in projects.projects(ledger.queries)}
+    found = []
+    for stream_id, events in ledger.log.read_streams(list(streams), until=known_at).items():
+        history = [decode(event.topic, event.state) for event in events]
+        launched = [event for event in history if isinstance(event, ProjectLaunched)]
+        if launched:
+            last = launched[-1]
+            found.append(
+                Project(
+                    project=streams[stream_id],
+                    content=last.content,
+                    organisation=last.organisation,
+                    in_charge=last.in_charge,
+                    ended=isinstance(history[-1], ProjectEnded),
+                )
+            )
+    return sorted(found, key=lambda project: project.project)
+
+
+@router.get("/{project}/activity", summary="A project, by year and month")
+async def project_activity(
+    request: Request, project: ProjectHere, service: ServiceHere, reading: ReadingHere, year: Year = None
+) -> ProjectActivity:
+    """Shifts, volunteers, minutes and people served; of one year, or without `year` of all."""
+    queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
+    found = await of_year(request, reading, year, lambda: projects.project_activity(queries, log, project, year, axes))
+    addresses = RankedAddresses(axes)
+    years = [linked(one, months=addresses.project(project, one.year)) for one in found.years]
+    return found.model_copy(update={"years": years})
+
+
+@router.get("/{project}/ranks", summary="Where a project stands in a year's rankings")
+async def project_ranks(
+    request: Request,
+    project: ProjectHere,
+    service: ServiceHere,
+    reading: ReadingHere,
+    year: Year = None,
+    around: Around = 1,
+) -> Places:
+    """The rank, which projects stand next to it, and its figures; or what is lacking to be ranked."""
+    queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
+    found = await of_year(
+        request,
+        reading,
+        year,
+        lambda: rankings.places(queries, log, "projects", project, year, axes, around=around),
+    )
+    return RankedAddresses(axes).places(found)

@@ -1,0 +1,96 @@
+"""What readers ask about stations: which there are, and what goes on at one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel
+
+from api.http.requests.dependencies import ReadingHere, ServiceHere, in_turn, today_of
+from api.http.requests.links import Addresses
+from api.messages.periods import period
+from api.operations.service import OpenLedger
+from ledger.aggregates.station import StationClosed, StationKind, StationOpened
+from ledger.names import NAME_PATTERN, Position, WrittenDay, stream
+from ledger.store.mapper import decode
+from replay.axes import answers
+
+router = APIRouter(prefix="/v1/stations", tags=["readers"])
+
+
+class Station(BaseModel):
+    """A station as it was last opened, and whether it still is."""
+
+    station: str
+    kind: StationKind
+    theme: str | None
+    organisation: str | None
+    open: bool
+
+
+class Stations(answers.Basis):
+    """All stations, by id."""
+
+    stations: list[Station]
+
+
+@router.get("", summary="The stations")
+def stations(service: ServiceHere, reading: ReadingHere) -> Stations:
+    """City, community and special stations as known at `known_at`; the other axes change nothing here."""
+    return Stations(**dict(reading.basis()), stations=stations_known(service.ledger, reading.known_at))
+
+
+def stations_known(ledger: OpenLedger, known_at: Position) -> list[Station]:
+    """Return the stations as the log knew them at a position."""
+    streams = {stream("station", name): name for name in ledger.queries.stations()}
+    found = []
+    for stream_id, events in ledger.log.read_streams(list(streams), until=known_at).items():
+        history = [decode(event.topic, event.state) for event in events]
+        opened = [event for event in history if isinstance(event, StationOpened)]
+        if opened:
+            last = opened[-1]
+            found.append(
+                Station(
+                    station=streams[stream_id],
+                    kind=last.kind,
+                    theme=last.theme,
+                    organisation=last.organisation,
+                    open=not isinstance(history[-1], StationClosed),
+                )
+            )
+    return sorted(found, key=lambda station: station.station)
+
+
+@router.get("/{station}/activity", summary="A station, day by day")
+async def station_activity(
+    request: Request,
+    station: Annotated[str, Path(description="The station's id.", pattern=NAME_PATTERN, examples=["C01"])],
+    service: ServiceHere,
+    reading: ReadingHere,
+    first: Annotated[
+        WrittenDay | None, Query(alias="from", description="The first day; by default a month ago.")
+    ] = None,
+    last: Annotated[WrittenDay | None, Query(alias="to", description="The last day; by default today.")] = None,
+) -> answers.StationActivity:
+    """Shifts, volunteers, minutes and people served of each day, and their sums. A day with shifts is a day open."""
+    begin, end = period(first, last, today_of(service, reading))
+    queries, axes = service.ledger.queries, reading.axes
+    found = await in_turn(request, axes, lambda: queries.station_activity(station, begin, end, axes))
+    return Addresses(axes).activity(found)
+
+
+@router.get("/{station}/shifts", summary="The shifts behind a station's day")
+async def station_shifts(
+    request: Request,
+    station: Annotated[str, Path(description="The station's id.", pattern=NAME_PATTERN, examples=["C01"])],
+    day: Annotated[WrittenDay, Query(description="The local day.", examples=["2018-12-04"])],
+    service: ServiceHere,
+    reading: ReadingHere,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Volunteers at most.")] = 100,
+    after: Annotated[str | None, Query(description="`next_after` of the page before.", pattern=NAME_PATTERN)] = None,
+) -> answers.StationDayShifts:
+    """Each shift's part in the day, by volunteer; over all pages the parts sum to the day's row of the activity."""
+    queries, axes = service.ledger.queries, reading.axes
+    found = await in_turn(request, axes, lambda: queries.station_shifts(station, day, axes, limit, after))
+    return Addresses(axes).station_day(found)

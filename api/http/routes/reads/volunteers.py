@@ -1,0 +1,95 @@
+"""What readers ask about a volunteer: hours, shifts, the events behind a shift, and every minute of a day."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query
+
+from api.http.requests.dependencies import ReadingHere, ServiceHere
+from api.http.requests.links import Addresses
+from api.messages.periods import check_period
+from api.messages.problems import problem
+from ledger.names import NAME_PATTERN, WrittenDay
+from replay.axes import answers
+from replay.axes.as_known import MarkError
+from replay.explain.explanations import DayExplanation, VolunteerDays
+from replay.queries.queries import Period, UnknownNameError
+
+router = APIRouter(prefix="/v1/volunteers", tags=["readers"])
+
+Number = Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])]
+First = Annotated[WrittenDay | None, Query(alias="from", description="Only shifts that begin on this day or later.")]
+Last = Annotated[WrittenDay | None, Query(alias="to", description="Only shifts that begin on this day or earlier.")]
+
+
+class ShiftEvents(answers.Basis):
+    """The events behind a shift, in log order."""
+
+    volunteer: str
+    shift: UUID
+    events: list[answers.LoggedEvent]
+
+
+@router.get("/{number}", summary="A volunteer's hours, per year and in all")
+def volunteer_hours(number: Number, service: ServiceHere, reading: ReadingHere) -> answers.VolunteerHours:
+    """Raw, counted and credited minutes side by side, scanned and attested apart, and the honours reached."""
+    found = service.ledger.queries.volunteer_hours(number, reading.axes)
+    return Addresses(reading.axes).hours(found)
+
+
+@router.get("/{number}/shifts", summary="A volunteer's shifts, each with its trace")
+def volunteer_shifts(
+    number: Number,
+    service: ServiceHere,
+    reading: ReadingHere,
+    first: First = None,
+    last: Last = None,
+    limit: Annotated[int | None, Query(ge=1, le=10_000, description="Shifts at most; by default all.")] = None,
+    after: Annotated[str | None, Query(description="`next_after` of the page before.")] = None,
+) -> answers.VolunteerShifts:
+    """Where each minute went, the latest shift first; what is odd about a shift is named in its `flags`.
+
+    raw = counted + superseded + too short + clipped + overlapped + capped;
+    credited = counted + factor change - rounding. `positions` are those of the events behind a shift.
+    """
+    check_period(first, last)
+    try:
+        period = Period(first, last, limit, after)
+        found = service.ledger.queries.volunteer_shifts(number, reading.axes, period)
+    except MarkError as error:
+        raise problem("invalid", str(error), field="after") from None
+    return Addresses(reading.axes).traced(found)
+
+
+@router.get("/{number}/shifts/{shift}/events", summary="The events behind a shift")
+def shift_events(number: Number, shift: UUID, service: ServiceHere, reading: ReadingHere) -> ShiftEvents:
+    """Who said what, when, and by which command; `known_at` cuts it."""
+    events = service.ledger.queries.shift_events(number, shift)
+    known = [event for event in events if event.position <= reading.known_at]
+    if not known:
+        raise UnknownNameError("shift", str(shift))
+    return ShiftEvents(**dict(reading.basis()), volunteer=number, shift=shift, events=known)
+
+
+@router.get("/{number}/explanation", summary="Every minute of a day, or the days in brief")
+def explanation(
+    number: Number,
+    service: ServiceHere,
+    reading: ReadingHere,
+    day: Annotated[
+        WrittenDay | None, Query(description="The local day to explain; without it, the days in brief.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=4000, description="Days in brief at most.")] = 100,
+    before: Annotated[WrittenDay | None, Query(description="Days in brief before this one: `next_before`.")] = None,
+) -> DayExplanation | VolunteerDays:
+    """With `day`: each stretch of minutes with its fate, the rule that took or gave it, and the events behind it; how
+    shares and rounding make credited minutes of counted ones. The parts sum to the trace of the day.
+
+    Without: the volunteer's days of service, the latest first.
+    """
+    queries, addresses = service.ledger.queries, Addresses(reading.axes)
+    if day is None:
+        return addresses.days(queries.volunteer_days(number, reading.axes, limit, before))
+    return addresses.explained(queries.explanation(number, day, reading.axes))

@@ -1,0 +1,255 @@
+"""Problems: every error a caller sees, as `application/problem+json` (RFC 9457).
+
+Each names the rule that was broken (`rejection`), the `field` at fault where there is one, what to do about it
+(`remedy`), and whether the same request may succeed later (`retry`). `type` is an address of this service that explains
+the rule. Nothing of the program's insides is told: those go to the error log.
+
+    Problem (a Starlette HTTPException, so that it passes through the framework)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from ledger.rejections import Refused, Rejection
+
+MEDIA_TYPE = "application/problem+json"
+REJECTION = "hours.rejection"
+"""Where the scope of a request that was answered with a problem holds the problem's name, for the log."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What can be wrong with a request: the HTTP status, what it says, the way out, and whether a retry can help."""
+
+    status: int
+    title: str
+    remedy: str
+    retry: bool = False
+
+
+def _of_rejection(rejection: Rejection) -> Rule:
+    title, _, remedy = rejection.sentence.partition("; ")
+    return Rule(_status(rejection), title, remedy or title, rejection.retry)
+
+
+def _status(rejection: Rejection) -> int:
+    if rejection is Rejection.FAILED:
+        return 500
+    if rejection.code.startswith("unknown-"):
+        return 404
+    wrong_in_itself = {
+        Rejection.NAME_TAKEN,
+        Rejection.FUTURE,
+        Rejection.ENDS_BEFORE_IT_BEGINS,
+        Rejection.SAME_VOLUNTEER,
+        Rejection.NO_EVIDENCE,
+        Rejection.WRONG_RECIPIENT,
+        Rejection.WRONG_YEAR,
+        Rejection.BELOW_MINIMUM,
+        Rejection.BEHIND_LAST_PLACE,
+    }
+    if rejection in {Rejection.OWN_HONOR, Rejection.SAME_HANDS}:
+        return 403
+    return 422 if rejection in wrong_in_itself else 409
+
+
+_REQUESTS = {
+    "malformed": Rule(400, "the body is not JSON", "send JSON as UTF-8"),
+    "no-key": Rule(401, "no API key was sent, or it is unknown or revoked", "send `Authorization: Bearer <key>`"),
+    "not-signed": Rule(401, "requests with this key are to be signed", "sign it; see docs/access.md"),
+    "bad-signature": Rule(401, "the signature of the request does not hold", "sign it again; see docs/access.md"),
+    "too-often": Rule(
+        429, "the key makes more requests than it may", "send fewer, or several events in one", retry=True
+    ),
+    "forbidden": Rule(403, "the key's role does not allow this", "use a key of another role"),
+    "no-such-address": Rule(404, "there is nothing at this address", "see /docs for what there is"),
+    "unknown-job": Rule(404, "no job has this id", "see /v1/jobs for those that are known"),
+    "unknown-generation": Rule(404, "no generation has this id", "see /v1/generations for those there are"),
+    "unknown-event": Rule(404, "the log does not reach to this position", "see /v1/status for its head"),
+    "unknown-ranking": Rule(404, "the rules have no ranking of this id for that year", "see /v1/rankings"),
+    "not-eligible": Rule(409, "the honour is not reached, or stands already", "see who is eligible for the honour"),
+    "wrong-method": Rule(405, "this address does not take this method", "use a method that the header Allow names"),
+    "stopped": Rule(409, "the work was stopped; nothing was changed", "start it again"),
+    "not-switchable": Rule(409, "this generation can never answer", "build another one"),
+    "overtaken": Rule(
+        409, "newer rules were switched to meanwhile", "build again if the older are still wanted", retry=True
+    ),
+    "generation-in-use": Rule(409, "this generation cannot be dropped", "switch to another one first"),
+    "too-large": Rule(413, "the request is too large", "send fewer elements at a time"),
+    "wrong-media-type": Rule(415, "the body is of a media type that is not taken here", "set the header Content-Type"),
+    "invalid": Rule(422, "the request says something that cannot be", "correct the field"),
+    "unsound-rules": Rule(422, "the rules cannot be used", "correct the lines that the findings name"),
+    "failed": Rule(500, "the ledger failed at this; its error log says why", "tell the ledger's keeper", retry=True),
+    "not-verified": Rule(500, "what was built does not agree with what it was made from", "tell the ledger's keeper"),
+    "too-many-jobs": Rule(503, "more long work is waiting than the service takes", "start it later", retry=True),
+    "busy": Rule(503, "more is asked of the ledger at once than it takes", "send it again", retry=True),
+    "behind": Rule(503, "the read models have not reached that position", "ask again", retry=True),
+    "no-read-models": Rule(503, "there are no read models yet", "run `hours rebuild`", retry=True),
+    "locked": Rule(503, "another session holds a lock of the ledger", "send it again", retry=True),
+    "disk-full": Rule(
+        503, "the database's disk is full; nothing was recorded", "send it again when there is room", retry=True
+    ),
+    "unavailable": Rule(503, "the database cannot be reached", "send it again", retry=True),
+}
+RULES: dict[str, Rule] = {**{rejection.code: _of_rejection(rejection) for rejection in Rejection}, **_REQUESTS}
+"""Every problem by its name: the rejections of commands, and what else can be wrong with a request."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one command: the same whether it fills a response or is one answer of a batch."""
+
+    rejection: str
+    field: str | None
+    detail: str
+    remedy: str
+    retry: bool = False
+    candidates: tuple[UUID, ...] = ()
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that was broken."""
+        return RULES[self.rejection]
+
+
+def fault(rejection: str, detail: str | None = None, *, field: str | None = None, remedy: str | None = None) -> Fault:
+    """Return a fault; what is not given is what the rule says."""
+    rule = RULES[rejection]
+    return Fault(rejection, field, detail or rule.title, remedy or rule.remedy, rule.retry)
+
+
+def fault_of_refusal(refused: Refused) -> Fault:
+    """Return why the ledger refused a command."""
+    code = refused.rejection.code
+    return Fault(code, refused.field, refused.detail, RULES[code].remedy, refused.retry, refused.candidates)
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457, with the members this service adds."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    rejection: str
+    field: str | None
+    remedy: str
+    retry: bool
+    candidates: list[UUID]
+
+
+class Problem(HTTPException):
+    """The request ends here, with this fault."""
+
+    def __init__(self, fault: Fault, headers: Mapping[str, str] | None = None) -> None:
+        self.fault = fault
+        super().__init__(fault.rule.status, fault.detail, _headers(fault, headers))
+
+
+def problem(
+    rejection: str, detail: str | None = None, *, field: str | None = None, remedy: str | None = None
+) -> Problem:
+    """Return a problem to raise; what is not given is what the rule says."""
+    return Problem(fault(rejection, detail, field=field, remedy=remedy))
+
+
+def details_of(fault: Fault) -> ProblemDetails:
+    """Return a fault as callers see it."""
+    return ProblemDetails(
+        type=f"/problems/{fault.rejection}",
+        title=fault.rule.title,
+        status=fault.rule.status,
+        **{**asdict(fault), "candidates": list(fault.candidates)},
+    )
+
+
+class ProblemResponse(JSONResponse):
+    """A problem as a response, which leaves its name in the request's scope."""
+
+    rejection: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        scope[REJECTION] = self.rejection
+        await super().__call__(scope, receive, send)
+
+
+def response(fault: Fault, headers: Mapping[str, str] | None = None) -> ProblemResponse:
+    """Return a fault as a response."""
+    made = ProblemResponse(
+        details_of(fault).model_dump(mode="json"),
+        fault.rule.status,
+        headers=_headers(fault, headers),
+        media_type=MEDIA_TYPE,
+    )
+    made.rejection = fault.rejection
+    return made
+
+
+_RETRY_AFTER_SECONDS = {"disk-full": "10"}  # somebody has to make room
+
+
+def _headers(fault: Fault, headers: Mapping[str, str] | None) -> dict[str, str]:
+    found = dict(headers or {})
+    if fault.rule.status == 401:
+        found.setdefault("WWW-Authenticate", "Bearer")
+    if fault.rule.status == 503:
+        found.setdefault("Retry-After", _RETRY_AFTER_SECONDS.get(fault.rejection, "1"))
+    return found
+
+
+# --- what pydantic found --------------------------------------------------------------------------------------------
+
+_SENTENCES = {
+    "missing": ("is missing", "add it"),
+    "extra_forbidden": ("is not a field of this", "check its spelling or remove it"),
+    "string_pattern_mismatch": ("does not have the form {pattern}", "correct it"),
+    "uuid_parsing": ("is not a UUID", "write one such as 01890c5e-7a00-7000-8000-000000000001"),
+    "date": ("is not a day", "write one such as 2018-12-04"),
+    "int": ("is not a whole number", "write one such as 42"),
+    "json_invalid": ("is not JSON: {error}", "send JSON as UTF-8"),
+    "model_attributes_type": ("is not a JSON object", "send the fields as one"),
+    "model_type": ("is not a JSON object", "send the fields as one"),
+}
+"""What pydantic's error types mean, and the way out; a type that is not listed is looked up by its first word."""
+
+
+def fault_of_validation(errors: Sequence[Any], *, prefix: str = "") -> Fault:
+    """Return the first of pydantic's errors as a fault, in one sentence that names the field.
+
+    Args:
+        errors: as `ValidationError.errors()` lists them.
+        prefix: the field that holds what was validated, with a dot.
+    """
+    error = errors[0]
+    kind = error["type"]
+    malformed = kind == "json_invalid"
+    places = () if malformed else tuple(str(part) for part in error["loc"] if part not in _PLACES)
+    field = (prefix + ".".join(places)).rstrip(".")
+    said, remedy = _SENTENCES.get(kind) or _SENTENCES.get(kind.partition("_")[0]) or (_plain(error["msg"]), "")
+    said = said.format_map(error.get("ctx", {})) if "{" in said else said
+    sentence = f"{field or 'the body'} {said}" + (f"; {remedy}" if remedy else "")
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return fault(
+        "malformed" if malformed else "invalid",
+        sentence + more,
+        field=field or None,
+        remedy=remedy or said.partition("; ")[2] or None,
+    )
+
+
+_PLACES = {"body", "query", "path", "header", "cookie"}
+"""Where a value stood: FastAPI puts it before the name of the field."""
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ").removeprefix("Input ")

@@ -1,0 +1,10 @@
+"""All parts of a ledger's tables: what an upgrade brings up and a restore makes (`ledger/store/upgrading.py`)."""
+
+from __future__ import annotations
+
+from api.access import keys, signatures
+from api.axes import candidates
+from ledger.store import tables
+from replay.generations import store
+
+PARTS = (tables.PART, store.PART, keys.PART, signatures.PART, candidates.PART)

@@ -1,0 +1,53 @@
+"""The two sides of a what-if as people name them: some rules, what was known at a position or an instant, or both.
+
+    current              the rules in force, and all that is known
+    2, DIGEST, FILE      published rules, or a candidate, and all that is known
+    @1000, @INSTANT      what was known then, under the rules known then
+    current@1000, 2@...  both
+
+Errors: `AxisError` and `RulesError`, as for every other read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+from api.axes.written import candidate, position_of, read_axes
+from api.operations.service import OpenLedger
+from replay.published import Rules
+from replay.queries.queries import Axes
+
+CURRENT = "current"
+
+
+def side_axes(ledger: OpenLedger, rules: str | None, known_at: str | None, valid_at: date | None = None) -> Axes:
+    """Return the axes of a side.
+
+    Args:
+        rules: "current", a version, a digest, or the text of a candidate; None is what was known at `known_at`.
+
+    Raises:
+        api.axes.written.AxisError, projections.rules.timeline.RulesError, replay.generations.store.NoGenerationError
+    """
+    position = None if known_at is None else position_of(ledger.log, known_at)
+    if rules is None or (rules == CURRENT and position is None):
+        return read_axes(ledger.log, valid_at, position, None)
+    if rules == CURRENT:
+        found = ledger.current_generation()
+        return Axes(valid_at, position, Rules(found.rules_version, found.rules_digest, found.rules_text))
+    if "\n" in rules or "=" in rules:
+        return Axes(valid_at, position, candidate(rules))
+    return read_axes(ledger.log, valid_at, position, rules, ledger.candidates)
+
+
+def split_side(text: str, is_file: Callable[[str], bool]) -> tuple[str | None, str | None]:
+    """Take a side apart that was written as one word: rules, and what follows the last @.
+
+    Args:
+        is_file: whether a name is that of a file: file names may hold an @, too.
+    """
+    if "@" not in text or is_file(text):
+        return text, None
+    rules, _, known_at = text.rpartition("@")
+    return rules or None, known_at

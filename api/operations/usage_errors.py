@@ -1,0 +1,83 @@
+"""What a person at the command line did, or met, that ends a command: one sentence and an exit code.
+
+2    the command cannot be done as it was given: a name, a date, a file, rules; the sentence says what to change
+1    something outside failed: the database, the disk; or `post` met events that were refused
+130  it was interrupted
+"""
+
+from __future__ import annotations
+
+
+class Mistake(Exception):  # noqa: N818 - it is the caller's, not the program's
+    """The command cannot be done as it was given."""
+
+
+def explain(error: Exception) -> tuple[str, int] | None:
+    """Return the sentence and the exit code for an error that is no fault of the program; else nothing."""
+    # ruff: noqa: PLC0415 - imported when something has gone wrong, not by every command
+    if isinstance(error, Mistake):
+        return str(error), 2
+    import psycopg
+
+    from api.access.keys import SigningError, UnknownKeyError
+    from api.axes.written import AxisError
+    from ledger.store.embedded import OtherPostgresError
+    from ledger.store.upgrading import NewerDatabaseError
+    from projections.rules.timeline import RulesError
+    from replay.archive.manifest import ArchiveError
+    from replay.awards.plans import PlanError
+    from replay.axes.as_known import MarkError
+    from replay.backup.backup import BackupError
+    from replay.explain.stretches import ExplanationError
+    from replay.generations.rebuild import NotPublishedError, OvertakenError, VerificationError
+    from replay.generations.retention import GenerationInUseError, UnknownGenerationError
+    from replay.generations.store import NoGenerationError
+    from replay.generations.switching import NotSwitchableError
+    from replay.live.continuity import ContinuityError
+    from replay.live.follower import OutdatedGenerationError
+    from replay.published import NoRulesError
+    from replay.queries.queries import UnknownNameError
+    from replay.synthetic.loading import HistoryConflictError
+
+    given = (
+        BackupError,
+        NewerDatabaseError,
+        OtherPostgresError,
+        AxisError,
+        SigningError,
+        UnknownKeyError,
+        RulesError,
+        MarkError,
+        UnknownNameError,
+        NoRulesError,
+        NoGenerationError,
+        PlanError,
+    )
+    generation = (
+        OutdatedGenerationError,
+        UnknownGenerationError,
+        GenerationInUseError,
+        NotSwitchableError,
+        NotPublishedError,
+    )
+    if isinstance(error, (*given, *generation, HistoryConflictError)):
+        return str(error), 2
+    if isinstance(error, psycopg.OperationalError):
+        return _of_database(error, str(error).splitlines()[0]), 1
+    if isinstance(error, ArchiveError | ContinuityError | VerificationError | OvertakenError | ExplanationError):
+        return str(error), 1
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'} cannot be used: {error.strerror}", 1
+    return None
+
+
+def _of_database(error: Exception, said: str) -> str:
+    from psycopg import errors
+
+    match error:
+        case errors.LockNotAvailable():
+            return f"{said}; try again in a moment"
+        case errors.DiskFull():
+            return "the database's disk is full, and nothing was changed; make room, and try again"
+        case _:
+            return f"the database cannot be reached: {said}; check DATABASE_URL"

@@ -1,0 +1,133 @@
+"""Compile the kernels before they are needed: half a minute, once for each version of them.
+
+A tiny history goes the ways that requests and replays go, so that every kernel is compiled for the arrays it will meet,
+and kept on disk. A mark beside them says that this was done.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from api.operations.service import DEFAULT_RULES
+from ledger.aggregates import Event
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded
+from ledger.aggregates.shift import CheckedIn, CheckedOut
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import VolunteerRegistered
+from ledger.names import Position, shift_id_for
+from ledger.store.mapper import encode
+from projections.compiled import cache_directory
+from projections.kernels.facts import Facts, facts_of
+from projections.rules.timeline import RuleTimeline, parse_timeline, rules_digest
+from projections.schema import NO_DAY
+from projections.surrogates import ShiftNumbers
+from replay.archive.log_columns import Dictionaries, columns_of
+from replay.cohorts.cohort import Cohort, Person, Shift
+from replay.on_demand.organisation_sums import WHAT, sums_of
+from replay.published import Rules
+from replay.records.belonging import places_of
+from replay.what_if.comparison import Point, what_if
+
+_MARK = "warm"
+_MESSAGE = "compiling the kernels, once: this takes about half a minute"
+_MORNING = 1543885200  # 2018-12-04T09:00+08:00
+_VOLUNTEER, _STATION = "V0000001", "C01"
+
+
+def warm(step: Callable[[str], None] = lambda _: None) -> bool:
+    """Compile what is not compiled yet; return whether there was anything to do."""
+    mark = cache_directory() / _MARK
+    if mark.exists():
+        return False
+    step(_MESSAGE)
+    compile_all(parse_timeline(DEFAULT_RULES.read_text("utf-8")))
+    with suppress(OSError):  # a read-only installation compiles in each process
+        mark.touch()
+    return True
+
+
+def compile_all(timeline: RuleTimeline) -> None:
+    """Run every kernel once."""
+    events = _history()
+    facts = facts_of(events)
+    facts.read_models(timeline)  # a rebuild
+    _compare(facts)
+    for what in WHAT:  # organisations
+        sums_of(facts, places_of(()), {}, timeline, NO_DAY, what)
+    columns_of(_lines(events), [event.TOPIC for event in events], 1, Dictionaries.empty())  # the archive
+    _grow(ShiftNumbers())
+    circle = _circle()
+    circle.read_models(timeline)  # the follower
+    circle.tables.pieces(_VOLUNTEER, timeline)  # the trace of a shift
+
+
+def _compare(facts: Facts) -> None:
+    """Compare two timelines."""
+    text = DEFAULT_RULES.read_text("utf-8")
+    one, other = (Rules(0, rules_digest(each), each) for each in (text, text.replace("= 150", "= 151")))
+    what_if(Point(facts, one, Position(1)), Point(facts, other, Position(1)), threads=1)
+
+
+def _grow(numbers: ShiftNumbers) -> None:
+    """Number more shifts than there is room for at first."""
+    shifts = 1 << 14
+    words = np.arange(shifts, dtype=np.uint64)
+    numbers.add(np.zeros(shifts, np.int32), words, words)
+
+
+def _history() -> Sequence[Event]:
+    said = {"recorded_at": _MORNING, "by": "person:keeper", "command": "/warm#1"}
+    shift = shift_id_for(_MORNING, "/warm#1")
+    scan = {**said, "volunteer": _VOLUNTEER, "station": _STATION, "shift": shift}
+    return [
+        msgspec.convert({**said, "occurred_at": _MORNING, "station": _STATION, "kind": "city"}, StationOpened),
+        msgspec.convert(
+            {**said, "occurred_at": _MORNING, "volunteer": _VOLUNTEER, "registered_on": date(2016, 3, 5)},
+            VolunteerRegistered,
+        ),
+        msgspec.convert(
+            {
+                **said,
+                "occurred_at": _MORNING,
+                "volunteer": _VOLUNTEER,
+                "minutes": 60,
+                "as_of": date(2010, 12, 31),
+                "evidence": "paper-record",
+            },
+            OpeningBalanceRecorded,
+        ),
+        msgspec.convert({**scan, "occurred_at": _MORNING}, CheckedIn),
+        msgspec.convert({**scan, "occurred_at": _MORNING + 3 * 3600}, CheckedOut),
+        msgspec.convert({**scan, "occurred_at": _MORNING + 4 * 3600, "evidence": "forgotten"}, CheckedOut),
+    ]
+
+
+def _lines(events: Sequence[Event]) -> bytes:
+    """Return events as PostgreSQL joins them for the archive."""
+    return b"\n".join(encode(event)[1] for event in events)
+
+
+def _circle() -> Cohort:
+    shift = Shift(
+        volunteer=_VOLUNTEER,
+        shift=shift_id_for(_MORNING, "/warm#1"),
+        station=_STATION,
+        project=None,
+        check_in=_MORNING,
+        check_out=_MORNING + 3 * 3600,
+        recorded_at=_MORNING,
+        flags=3,
+    )
+    return Cohort({_VOLUNTEER: Person(registered=17_000)}, {(_VOLUNTEER, shift.shift): shift}, {_STATION: 1})
+
+
+if __name__ == "__main__":
+    if warm(lambda message: print(message, file=sys.stderr, flush=True)):
+        print(f"compiled into {Path(cache_directory())}", file=sys.stderr)

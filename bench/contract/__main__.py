@@ -1,0 +1,5 @@
+"""Run the bench: `python -m bench.contract`."""
+
+from bench.contract.run import main
+
+main()

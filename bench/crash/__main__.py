@@ -1,0 +1,5 @@
+"""Run the bench: `python -m bench.crash`."""
+
+from bench.crash.run import main
+
+main()

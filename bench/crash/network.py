@@ -1,0 +1,197 @@
+"""A bad network between stations and servers, and the stations: what the crash test puts a ledger under.
+
+The proxy cuts connections before and after the answer, delays, and sends requests twice. A station uploads in any
+order, uploads again what was not answered, and sometimes what was.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from api.messages.cloud_events import BATCH, event_type
+
+VOLUNTEERS = [f"V{number:07d}" for number in range(1, 201)]
+STATION = "C01"
+EVENTS_MAX = 24
+
+Fact = tuple[str, str, int]
+"""What a scan says: volunteer, shift, when."""
+
+
+@dataclass
+class Seen:
+    """What clients sent, and what they were told, over all rounds."""
+
+    sent: dict[str, Fact] = field(default_factory=dict)
+    accepted: dict[str, int] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    repeated: int = 0
+    unanswered: int = 0
+    contradictions: int = 0
+    new_at: float = 0.0
+    """When something new was last accepted."""
+    _lock: Lock = field(default_factory=Lock)
+
+    def send(self, events: Sequence[dict[str, Any]]) -> None:
+        """Note what is about to be sent."""
+        with self._lock:
+            for event in events:
+                said = event["data"]
+                self.sent[name_of(event)] = said["volunteer"], said["shift"], said["occurred_at"]
+
+    def take(self, answers: Sequence[dict[str, Any]], asked_at: float) -> None:
+        """Note the answers to a batch; an event must be answered the same each time."""
+        with self._lock:
+            for answer in answers:
+                name = name_of(answer)
+                if answer["outcome"] == "refused":
+                    self.refused.add(name)
+                    continue
+                before = self.accepted.setdefault(name, answer["position"])
+                self.contradictions += before != answer["position"]
+                self.repeated += answer["duplicate"]
+                if not answer["duplicate"]:
+                    self.new_at = max(self.new_at, asked_at)
+
+    def miss(self) -> None:
+        """Note a request that was not answered, or told to come again."""
+        with self._lock:
+            self.unanswered += 1
+
+
+def name_of(event: dict[str, Any]) -> str:
+    """Return the name of an event as the log has it."""
+    return f"{event['source']}#{event['id']}"
+
+
+class Proxy:
+    """A network as stations have it, between a port of its own and the servers'."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._upstreams = [urlsplit(address) for address in addresses]
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        """Carry one request and its answer, more or less."""
+        with suppress(OSError), client:
+            client.settimeout(20)
+            request = _whole(client)
+            chance = random.random()
+            if chance < 0.1:
+                self._ask(request[: random.randrange(len(request))], wait=False)  # cut before it was whole
+                return
+            if chance < 0.2:
+                self._ask(request, wait=True)  # sent twice, the first answer lost
+            time.sleep(random.random() * 0.02)
+            answer = self._ask(request, wait=True)
+            if chance < 0.3:
+                answer = answer[: random.randrange(len(answer) + 1)]  # cut before the answer was whole
+            client.sendall(answer)
+
+    def _ask(self, request: bytes, *, wait: bool) -> bytes:
+        upstream = random.choice(self._upstreams)  # what is sent twice may go to two servers
+        with socket.create_connection((upstream.hostname, upstream.port or 80), timeout=20) as connection:
+            connection.sendall(request)
+            return _whole(connection) if wait else b""
+
+
+def _whole(connection: socket.socket) -> bytes:
+    """Read a request or an answer of HTTP/1.1 to its end."""
+    held = b""
+    while b"\r\n\r\n" not in held:
+        part = connection.recv(65536)
+        if not part:
+            raise ConnectionError
+        held += part
+    head, _, body = held.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+    while len(body) < length:
+        part = connection.recv(65536)
+        if not part:
+            raise ConnectionError
+        body += part
+    return head + b"\r\n\r\n" + body
+
+
+class Client(Thread):
+    """A tablet: scans, uploads, and uploads again what was not answered, out of order."""
+
+    def __init__(self, port: int, token: str, seen: Seen, stop: Event) -> None:
+        super().__init__(daemon=True)
+        self._port, self._seen, self._halt = port, seen, stop
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": BATCH, "Connection": "close"}
+        self._waiting: list[dict[str, Any]] = []
+
+    def run(self) -> None:
+        """Upload until told to stop."""
+        while not self._halt.is_set():
+            self._waiting += shifts(random.randrange(1, EVENTS_MAX // 2))
+            random.shuffle(self._waiting)
+            batch = self._waiting[:EVENTS_MAX]
+            self._seen.send(batch)
+            asked_at = time.monotonic()
+            answers = self._post(batch)
+            if answers is None:
+                self._seen.miss()
+                self._halt.wait(0.01)
+                continue
+            self._seen.take(answers, asked_at)
+            keep = batch if random.random() < 0.1 else []  # forgets that it was answered
+            self._waiting = keep + self._waiting[EVENTS_MAX:]
+
+    def _post(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        try:
+            path = "/v1/events" if random.random() < 0.7 else "/v1/events?wait=projected"  # which asks the follower
+            connection.request("POST", path, json.dumps(batch), self._headers)
+            response = connection.getresponse()
+            told = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return None
+        finally:
+            connection.close()
+        return list(told["answers"]) if response.status == 200 else None
+
+
+def shifts(number: int) -> list[dict[str, Any]]:
+    """Return the events of new shifts; one in twenty is of a volunteer whom nobody knows."""
+    events = []
+    for _ in range(number):
+        volunteer = random.choice(VOLUNTEERS) if random.random() > 0.05 else "V9999999"
+        begins = 1_543_885_200 + random.randrange(300) * 86_400 + random.randrange(8 * 3600)
+        shift = str(uuid4())
+        for kind, instant in (("check-in", begins), ("check-out", begins + random.randrange(1800, 14_400))):
+            data = {"volunteer": volunteer, "station": STATION, "shift": shift, "occurred_at": instant}
+            events.append(
+                {
+                    "specversion": "1.0",
+                    "id": str(uuid4()),
+                    "source": f"/stations/{STATION}",
+                    "type": event_type(kind),
+                    "data": data,
+                }
+            )
+    return events

@@ -1,0 +1,84 @@
+"""Tallies: what a comparison adds up and keeps, as arrays: sums for each thread, rows for each range of volunteers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from projections.compare.sides import Side
+from projections.kernels.projects import YEAR_SLOTS, ProjectTotals, project_totals
+from projections.schema import CREDITED, FIRST, HOURS_COLUMNS, Ints, Longs
+
+PIECE_SUMS = CREDITED - FIRST + 1
+"""Sums keep the columns of pieces from FIRST to CREDITED side by side, to add them as they lie; behind them come:"""
+SCANNED_SUM = PIECE_SUMS
+OPENING_SUM = PIECE_SUMS + 1  # of a volunteer
+VOLUNTEERS_SUM = PIECE_SUMS + 1  # of a station
+SUMS = PIECE_SUMS + 2
+_HOURS = len(HOURS_COLUMNS)
+
+
+class Sums(NamedTuple):
+    """What one thread adds up, and its working memory; the first index of three is before, after, the same on both."""
+
+    stations: Longs  # [3, stations, SUMS]
+    totals: Longs  # [3, SUMS]
+    projects: tuple[ProjectTotals, ProjectTotals, ProjectTotals]
+    stamps: Longs  # [3, stations]: the volunteer and day last counted there
+    trace: Longs  # [3, SUMS]: of one volunteer
+    by_year: Longs  # [3, years, HOURS_COLUMNS]: of one volunteer; zero between volunteers
+    reached: Ints  # [2, the most honours of a side]
+
+
+class Rows(NamedTuple):
+    """What is kept of one range of volunteers. Rows are written from the front; `used` says how many of each."""
+
+    volunteers: Ints
+    traces: Longs  # [n, 2, SUMS]
+    windows: Longs
+    years: Longs
+    honors: Ints
+    used: Longs
+
+
+def sums_of(before: Side, after: Side, projects: int, first_day: int, last_day: int) -> Sums:
+    """Allocate a thread's sums."""
+    stations = len(before.station_kind)
+    of_projects = [project_totals(projects, first_day, last_day) for _ in range(3)]
+    years = of_projects[0].sums.shape[1] // YEAR_SLOTS
+    honors = max(len(side.rules.honors.minutes) for side in (before, after))
+    return Sums(
+        stations=np.zeros((3, stations, SUMS), np.int64),
+        totals=np.zeros((3, SUMS), np.int64),
+        projects=(of_projects[0], of_projects[1], of_projects[2]),
+        stamps=np.full((3, stations), -1, np.int64),
+        trace=np.zeros((3, SUMS), np.int64),
+        by_year=np.zeros((3, years, _HOURS), np.int64),
+        reached=np.empty((2, honors), np.int32),
+    )
+
+
+def room_for(volunteers: int, names: int, honors: int, years: int) -> Rows:
+    """Make room for all of a range to differ; memory that no row is written to is never touched."""
+    return Rows(
+        volunteers=np.empty(volunteers, np.int32),
+        traces=np.empty((volunteers, 2, SUMS), np.int64),
+        windows=np.zeros((volunteers, names), np.int64),
+        years=np.empty((volunteers * years, 2 + 2 * _HOURS), np.int64),
+        honors=np.empty((volunteers * honors, 4), np.int32),
+        used=np.zeros(5, np.int64),
+    )
+
+
+def written(rows: Rows) -> Rows:
+    """Keep the rows that were written, in memory of their own: the room for them is larger."""
+    one, two, three, four, five = rows.used.tolist()
+    return Rows(
+        volunteers=rows.volunteers[:one].copy(),
+        traces=rows.traces[:two].copy(),
+        windows=rows.windows[:three].copy(),
+        years=rows.years[:four].copy(),
+        honors=rows.honors[:five].copy(),
+        used=rows.used,
+    )

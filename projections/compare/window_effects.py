@@ -1,0 +1,269 @@
+"""Windows: how much of a factor change each factor window gave or took, told from the one loop that credits.
+
+A piece knows its share, not which windows it comes from. Nearly always only one can have held in it: then the whole
+change is that one's. Where a piece leaves the choice, the volunteer is credited once more under the same rules with
+other percentages: 100 in the windows asked for and 0 everywhere else make the share the minutes counted in these
+windows. Two numbers fit into one share, and windows that never hold on the same day share a number, so one more credit
+mostly tells all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from projections.compiled import inlined, kernel
+from projections.kernels.credit import _percentages, rule_set_of
+from projections.local_time import local_span
+from projections.rules.table import FactorTable, RuleTable
+from projections.rules.timeline import RuleTimeline
+from projections.schema import (
+    COUNTED,
+    DAY,
+    DAYS,
+    FIRST,
+    NONE,
+    PROJECT,
+    RAW,
+    ROW,
+    SHARE,
+    START,
+    STATION,
+    Ints,
+    Longs,
+    ShiftTable,
+)
+
+_DAY_MINUTES: Final = 2048
+"""More than any local day has, so that two counts of a day's minutes fit into one share."""
+
+
+class Windows(NamedTuple):
+    """The factor windows of a timeline, one a row, and behind those of each rule set one that always holds.
+
+    rules: the timeline's, with these windows; `weigh` writes its percentages. group: which windows are told by one
+    number, int32[rows]; `NONE` for those that change nothing. at: int32[groups, DAYS]: the row that holds on a day,
+    or `NONE`. effect: by how much a minute in the window is worth more than itself, in hundredths. name: the window's
+    number among the names of both sides. facts: int32[n, 7], of those that change anything: first and last day within
+    the rule set, weekdays, kinds of station, minutes from and until, row. told: int64[names], working memory.
+    """
+
+    rules: RuleTable
+    group: Ints
+    at: Ints
+    effect: Ints
+    name: Ints
+    facts: Ints
+    told: Longs
+
+
+def window_names(timelines: Sequence[RuleTimeline]) -> list[str]:
+    """Return the names of all factor windows, in order of first appearance."""
+    sets = [rule_set for timeline in timelines for rule_set in timeline.rule_sets]
+    return list(dict.fromkeys(factor.name for rule_set in sets for factor in rule_set.factors))
+
+
+def window_numbers(timeline: RuleTimeline, names: Sequence[str]) -> Ints:
+    """Return the number of each window's name, in the order of the rows of a `FactorTable`."""
+    factors = [factor for rule_set in timeline.rule_sets for factor in rule_set.factors]
+    return np.array([names.index(factor.name) for factor in factors], np.int32)
+
+
+def windows_of(rules: RuleTable, numbers: Ints) -> Windows:
+    """Compile the windows of a timeline; each thread needs its own.
+
+    Args:
+        numbers: of each window's name, as `window_numbers`.
+    """
+    table = rules.factors
+    sets = len(rules.holds_from)
+    rows = [row for number in range(sets) for row in [*range(table.first[number], table.first[number + 1]), NONE]]
+    count = len(numbers)
+    always = FactorTable(
+        first=table.first,
+        percent=_one(100),
+        first_day=_one(0),
+        last_day=_one(DAYS),
+        weekdays=_one(127),
+        minute_from=_one(0),
+        minute_until=_one(1440),
+        station_kinds=_one(-1),
+        project=np.ones((1, table.project.shape[1]), np.uint8),
+    )
+    order = np.array([count if row == NONE else row for row in rows], np.int64)
+    columns = {
+        name: np.concatenate([getattr(table, name), getattr(always, name)])[order] for name in FactorTable._fields[1:]
+    }
+    factors = FactorTable(first=(table.first + np.arange(sets + 1)).astype(np.int32), **columns)
+    effect = (factors.percent - 100).astype(np.int32)
+    group, at = _groups(rules.holds_from, factors, effect)
+    return Windows(
+        rules=rules._replace(factors=factors),
+        group=group,
+        at=at,
+        effect=effect,
+        name=np.append(numbers, np.int32(NONE))[order].astype(np.int32),
+        facts=_facts(rules.holds_from, factors, group),
+        told=np.zeros(int(numbers.max(initial=NONE)) + 1, np.int64),
+    )
+
+
+def _facts(holds_from: Ints, factors: FactorTable, group: Ints) -> Ints:
+    sets = np.repeat(np.arange(len(holds_from)), np.diff(factors.first))
+    ends = np.append(holds_from[1:] - 1, DAYS)
+    columns = (
+        np.maximum(factors.first_day, holds_from[sets]),
+        np.minimum(factors.last_day, ends[sets]),
+        factors.weekdays,
+        factors.station_kinds,
+        factors.minute_from,
+        factors.minute_until,
+        np.arange(len(group)),
+    )
+    facts: Ints = np.stack(columns, axis=1).astype(np.int32)[group != NONE]
+    return facts
+
+
+def _one(value: int) -> Ints:
+    return np.array([value], np.int32)
+
+
+def _groups(holds_from: Ints, factors: FactorTable, effect: Ints) -> tuple[Ints, Ints]:
+    """Give each window that changes anything the first group in which no other holds on one of its days."""
+    group = np.full(len(effect), NONE, np.int32)
+    at: list[Ints] = []
+    for number in range(len(holds_from)):
+        until = holds_from[number + 1] if number + 1 < len(holds_from) else DAYS
+        for row in range(factors.first[number], factors.first[number + 1]):
+            low, high = max(factors.first_day[row], holds_from[number], 0), min(factors.last_day[row] + 1, until, DAYS)
+            if effect[row] == 0 or low >= high:
+                continue
+            group[row] = next((place for place, days in enumerate(at) if (days[low:high] == NONE).all()), len(at))
+            if group[row] == len(at):
+                at.append(np.full(DAYS, NONE, np.int32))
+            at[group[row]][low:high] = row
+    return group, np.array(at, np.int32).reshape(-1, DAYS)
+
+
+@kernel
+def add_plain_effects(
+    sign: int,
+    windows: Windows,
+    table: ShiftTable,
+    station_kind: Ints,
+    pieces: Ints,
+    count: int,
+    effects: Longs,
+    place: int,
+) -> bool:
+    """Add the factor changes of a volunteer's pieces, in hundredths of minutes, to `effects[place]`, by the names'
+    numbers. Where some piece leaves open which minutes of it lie in which window, add nothing and return False.
+    """
+    names, told, shifts, zone = windows.name, windows.told, table.rows, windows.rules.zone
+    for name in range(len(told)):
+        told[name] = 0
+    for number in range(count):
+        change = pieces[number, SHARE] - pieces[number, COUNTED]
+        if change == 0:
+            continue
+        begin, end = 0, 1440  # what the piece may cover of its day
+        if pieces[number, FIRST]:
+            start = shifts[pieces[number, ROW], START]
+            _, within, until = local_span(start, zone)
+            if until - start == 1440 - within:  # clocks do not change on the rest of the day
+                begin, end = within, within + pieces[number, RAW]
+        window = _only_window(windows, shifts, station_kind, pieces, number, begin, end)
+        if window != NONE:
+            told[names[window]] += change * 100
+        elif end - begin == pieces[number, COUNTED]:
+            _add_minutes(windows, shifts, station_kind, pieces, number, begin, end, told)
+        else:
+            return False
+    for name in range(len(told)):
+        effects[place, name] += sign * told[name]
+    return True
+
+
+@inlined
+def _only_window(
+    windows: Windows, shifts: Ints, station_kind: Ints, pieces: Ints, number: int, begin: int, end: int
+) -> int:
+    """Return the one window that can have held in the minutes of a piece, or `NONE` if there may be two."""
+    facts, projects = windows.facts, windows.rules.factors.project
+    day, row = pieces[number, DAY], pieces[number, ROW]
+    kind, project = station_kind[shifts[row, STATION]], shifts[row, PROJECT]
+    weekday = 1 << ((day + 3) % 7)
+    found = NONE
+    for at in range(len(facts)):
+        if (
+            day < facts[at, 0]
+            or day > facts[at, 1]
+            or not facts[at, 2] & weekday
+            or not facts[at, 3] & kind
+            or not projects[facts[at, 6], project + 1]
+        ):
+            continue
+        first, last = facts[at, 4], facts[at, 5]
+        if last <= first:  # through midnight: all but the minutes between
+            meets, covers = begin < last or end > first, end <= last or begin >= first or first == last
+        else:
+            meets, covers = begin < last and end > first, first <= begin and end <= last
+        if meets and found != NONE:
+            return NONE
+        if meets:
+            found = facts[at, 6]
+        if covers:  # it comes first, so no later one holds
+            return found
+    return found
+
+
+@inlined
+def _add_minutes(
+    windows: Windows, shifts: Ints, station_kind: Ints, pieces: Ints, number: int, begin: int, end: int, told: Longs
+) -> None:
+    """Add what the windows gave to a piece of which every minute counted."""
+    day, row = pieces[number, DAY], pieces[number, ROW]
+    rule_set = rule_set_of(day, windows.rules)
+    kind, project = station_kind[shifts[row, STATION]], shifts[row, PROJECT]
+    for group in range(0, len(windows.at), 2):
+        weigh(windows, group)
+        share = _percentages(begin, end, day, rule_set, kind, project, windows.rules) // 100
+        _add_share(group, windows, share, day, told)
+
+
+@kernel
+def weigh(windows: Windows, group: int) -> None:
+    """Make shares tell the minutes counted in a group of windows and, above them, in the next."""
+    percent, groups = windows.rules.factors.percent, windows.group
+    for row in range(len(percent)):
+        percent[row] = 0
+        if groups[row] != NONE:
+            if groups[row] == group:
+                percent[row] = 100
+            elif groups[row] == group + 1:
+                percent[row] = 100 * _DAY_MINUTES
+
+
+@kernel
+def add_effects(sign: int, group: int, windows: Windows, pieces: Ints, count: int, effects: Longs, place: int) -> None:
+    """Add what the windows weighed gave, in hundredths of minutes, to `effects[place]`, by the names' numbers."""
+    told = windows.told
+    for name in range(len(told)):
+        told[name] = 0
+    for number in range(count):
+        if pieces[number, SHARE] > 0:
+            _add_share(group, windows, pieces[number, SHARE], pieces[number, DAY], told)
+    for name in range(len(told)):
+        effects[place, name] += sign * told[name]
+
+
+@inlined
+def _add_share(group: int, windows: Windows, share: int, day: int, told: Longs) -> None:
+    """Add what the windows of a group and the next gave on a day, from a share that `weigh` made tell their minutes."""
+    for half in range(2):
+        minutes = share % _DAY_MINUTES if half == 0 else share // _DAY_MINUTES
+        if minutes > 0:
+            row = windows.at[group + half, day]
+            told[windows.name[row]] += minutes * windows.effect[row]

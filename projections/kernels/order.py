@@ -1,0 +1,140 @@
+"""Order: the shifts that can earn something, volunteer by volunteer, in the order in which the rules take them.
+
+They are sorted by check-in minute, end minute and shift id, never by the log (docs/rules-of-credit.md). The end may
+depend on rules (a missing check-out), so the table is ordered by check-in minute, and equal ones carry the rank of
+their shift ids (`tie`) from which the credit kernel finishes the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+
+from projections.compiled import inlined, kernel
+from projections.schema import (
+    END,
+    MOVED,
+    NO_INSTANT,
+    NONE,
+    NUMBER,
+    PROJECT,
+    SCANNED,
+    SCANNED_IN,
+    SCANNED_OUT,
+    SHIFT,
+    SHIFT_COLUMNS,
+    START,
+    STATION,
+    TIE,
+    VOID,
+    Ints,
+    Longs,
+    ResolvedShifts,
+    ShiftTable,
+    Words,
+)
+from projections.surrogates import Names
+
+ShiftKeys = Callable[[Ints], tuple[Words, Words]]
+"""Given surrogates of shifts, their ids as two uint64 halves, high and low."""
+
+
+def order_shifts(
+    shifts: ResolvedShifts,
+    volunteers: Names,
+    shift_keys: ShiftKeys,
+    *,
+    goes_on: Ints | None = None,
+    threads: int = 1,
+) -> ShiftTable:
+    """Build the table the credit kernel reads, from resolved shifts in any order.
+
+    Shifts that are void, or have no check-in or no station in force, are left out: they hold no time and earn nothing.
+    `goes_on`: as which number each number goes on (`projections.kernels.persons.going_on`).
+    """
+    persons = shifts.volunteer if goes_on is None else goes_on[shifts.volunteer]
+    first = np.zeros(len(volunteers) + 1, np.int64)
+    _count(persons, shifts, first)
+    rows = np.empty((int(first[-1]), SHIFT_COLUMNS), np.int32)
+    ranges, free = balanced(first, threads), first[:-1].copy()
+    with ThreadPoolExecutor(len(ranges)) as pool:
+        tied = list(pool.map(lambda cut: _place(cut[0], cut[1], persons, shifts, first, free, rows), ranges))
+    table = ShiftTable(first, rows)
+    if any(tied):
+        _rank_ties(table, shift_keys, None if goes_on is None else volunteers.texts())
+    return table
+
+
+def balanced(first: Longs, parts: int) -> list[tuple[int, int]]:
+    """Cut the persons into ranges with about equal numbers of shifts."""
+    marks = np.searchsorted(first, np.linspace(0, first[-1], max(parts, 1) + 1)[1:-1])
+    edges = [0, *(int(mark) for mark in marks), len(first) - 1]
+    return [(low, max(low, high)) for low, high in pairwise(edges)]
+
+
+@inlined
+def _can_earn(check_in: int, station: int, flags: int) -> bool:
+    return bool(check_in != NO_INSTANT and station >= 0 and not flags & VOID)
+
+
+@kernel
+def _count(persons: Ints, shifts: ResolvedShifts, first: Longs) -> None:
+    stations, check_ins, flags = shifts.station, shifts.check_in, shifts.flags
+    for shift in range(len(flags)):
+        if _can_earn(check_ins[shift], stations[shift], flags[shift]):
+            first[persons[shift] + 1] += 1
+    for person in range(1, len(first)):
+        first[person] += first[person - 1]
+
+
+@kernel
+def _place(low: int, high: int, persons: Ints, shifts: ResolvedShifts, first: Longs, free: Longs, rows: Ints) -> bool:
+    """Put each shift of the persons from `low` to `high` among its person's, in order of check-in minute; tell whether
+    any two are equal.
+
+    Shifts come nearly in order of time, so that an insertion moves little.
+    """
+    owners, check_ins, check_outs, flags = shifts.volunteer, shifts.check_in, shifts.check_out, shifts.flags
+    stations, projects = shifts.station, shifts.project
+    scanned = SCANNED_IN | SCANNED_OUT
+    tied = False
+    for shift in range(len(flags)):
+        person = persons[shift]
+        if person < low or person >= high or not _can_earn(check_ins[shift], stations[shift], flags[shift]):
+            continue
+        row = free[person]
+        free[person] += 1
+        start = np.int32(check_ins[shift] // 60)
+        begin = first[person]
+        while row > begin and rows[row - 1, START] > start:
+            for column in range(SHIFT_COLUMNS):
+                rows[row, column] = rows[row - 1, column]
+            row -= 1
+        if row > begin and rows[row - 1, START] == start:
+            tied = True
+        rows[row, SHIFT] = shift
+        rows[row, START] = start
+        rows[row, END] = NONE if check_outs[shift] == NO_INSTANT else np.int32(check_outs[shift] // 60)
+        rows[row, STATION] = stations[shift]
+        rows[row, PROJECT] = projects[shift]
+        rows[row, SCANNED] = 1 if flags[shift] & scanned == scanned and not flags[shift] & MOVED else 0
+        rows[row, TIE] = 0
+        rows[row, NUMBER] = owners[shift]
+    return tied
+
+
+def _rank_ties(table: ShiftTable, shift_keys: ShiftKeys, names: Sequence[str] | None) -> None:
+    """Give shifts of one person that begin in one minute the rank of their ids. They are few, so only their ids are
+    read. Two numbers of a person may each have a shift of one id: given their `names`, the smaller one comes first.
+    """
+    person = np.repeat(np.arange(len(table.first) - 1, dtype=np.int32), np.diff(table.first))
+    same = (table.start[1:] == table.start[:-1]) & (person[1:] == person[:-1])
+    rows = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+    high, low = shift_keys(table.shift[rows])
+    numbers, place = np.unique(table.number[rows], return_inverse=True)
+    texts = [] if names is None else [names[number] for number in numbers.tolist()]
+    rank = np.argsort(np.argsort(np.array(texts, object))) if texts else np.zeros(len(numbers), np.int64)
+    table.rows[rows[np.lexsort((rank[place], low, high))], TIE] = np.arange(len(rows), dtype=np.int32)

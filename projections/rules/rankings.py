@@ -1,0 +1,142 @@
+"""Rankings as rules: who is among the first of a year, by which keys, among whom.
+
+"Top hundred volunteers" and "ten best projects" are data, not code: each is a table `[[rule_sets.rankings]]` of a rule
+set, and the set in force on the last day of a year decides that year's ranking. How ranks follow from rows stands in
+`projections.kernels.rankings`; this module only says what a ranking may look like.
+
+Errors: `ValueError` within pydantic's validation; `projections.rules.timeline` turns it into a sentence with the key's
+name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ledger.names import HonorId
+
+VOLUNTEER_KEYS: Final = (
+    "credited_minutes",
+    "scanned_minutes",
+    "attested_minutes",
+    "counted_minutes",
+    "raw_minutes",
+    "shifts",
+)
+PROJECT_KEYS: Final = (
+    "score",
+    "credited_minutes",
+    "counted_minutes",
+    "raw_minutes",
+    "shifts",
+    "volunteers",
+    "people_served",
+    "months_active",
+)
+
+Key = Literal[
+    "score",
+    "credited_minutes",
+    "scanned_minutes",
+    "attested_minutes",
+    "counted_minutes",
+    "raw_minutes",
+    "shifts",
+    "volunteers",
+    "people_served",
+    "months_active",
+]
+Weight = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+Least = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
+
+
+class _Rules(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Score(_Rules):
+    """Points of a project's year: each figure times its weight, added up. `credited_hours` are whole hours, rounded
+    down; `months_active` are the months in which a shift began.
+    """
+
+    credited_hours: Weight = 0
+    credited_minutes: Weight = 0
+    shifts: Weight = 0
+    volunteers: Weight = 0
+    people_served: Weight = 0
+    months_active: Weight = 0
+
+
+class Ranking(_Rules):
+    """The first `places` of a local year, among those who reach every minimum.
+
+    `order` names the keys, the weightiest first; of each the greater stands before. Whoever is equal in all of them is
+    told apart by number (volunteers) or id (projects), the smaller first: so no two share a place. A minimum of 0 asks
+    for nothing. Opening balances belong to no year and count in no ranking.
+    """
+
+    id: HonorId
+    title: str
+    of: Literal["volunteers", "projects"]
+    period: Literal["year"] = "year"
+    places: Annotated[int, Field(strict=True, ge=1, le=10_000)]
+    order: tuple[Key, ...]
+    score: Score | None = None
+    credited_minutes_min: Least
+    scanned_minutes_min: Least = 0
+    shifts_min: Least = 0
+    volunteers_min: Least = 0
+    people_served_min: Least = 0
+    months_active_min: Annotated[int, Field(strict=True, ge=0, le=12)] = 0
+
+    @property
+    def minimums(self) -> dict[str, int]:
+        """What is asked for, by key; only what asks for anything."""
+        found = {key: getattr(self, f"{key}_min", 0) for key in self.keys}
+        return {key: least for key, least in found.items() if least}
+
+    def of_everybody(self) -> Ranking:
+        """Return the same ranking without minimums: in its order stands who is ranked and who is not."""
+        return self.model_copy(update=dict.fromkeys((f"{key}_min" for key in self.minimums), 0))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that this kind of ranking knows."""
+        return VOLUNTEER_KEYS if self.of == "volunteers" else PROJECT_KEYS
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Ranking:
+        if not self.order:
+            raise ValueError(f"order is empty; name at least one of {', '.join(self.keys)}")
+        for place, key in enumerate(self.order):
+            if key not in self.keys:
+                raise ValueError(f"order names {key}, which {self.of} do not have; they have {', '.join(self.keys)}")
+            if key in self.order[:place]:
+                raise ValueError(f"order names {key} twice: the second could decide nothing; remove it")
+        named = {name.removesuffix("_min") for name in self.model_fields_set if name.endswith("_min")}
+        for unknown in sorted(named - set(self.keys)):
+            if getattr(self, f"{unknown}_min"):
+                raise ValueError(f"{unknown}_min cannot be asked of {self.of}; remove it")
+        if "score" in self.order and not (self.score and any(self.score.model_dump().values())):
+            raise ValueError("order names score, but nothing has a weight: add [rule_sets.rankings.score]")
+        if self.score is not None and "score" not in self.order:
+            raise ValueError(
+                'score has weights, but order does not name it: add "score" to order or remove the weights'
+            )
+        return self
+
+
+def check_ids(thresholds: Iterable[str], rankings: Iterable[Ranking]) -> None:
+    """Hold the kinds of honour of a whole timeline apart: awards name them all by id.
+
+    Raises:
+        ValueError
+    """
+    kinds = {(name, "a threshold") for name in thresholds}
+    kinds |= {(ranking.id, f"a ranking of {ranking.of}") for ranking in rankings}
+    for (name, kind), (other_name, other) in pairwise(sorted(kinds)):
+        if name == other_name:
+            raise ValueError(f"{name} is the id of {kind} and of {other}: give each its own")

@@ -1,0 +1,215 @@
+"""Holding an archive to the log and to its own checksums. What is wrong is returned, not raised.
+
+    check         both, or the files alone where there is no log
+    check_files   every byte of every file against the SHA-256 in the manifest; needs no log
+    check_log     every part against the log by digest, and every column against what the log's bytes say today
+
+Columns are derived again and compared cell by cell, so an archive that a faulty program wrote is found as well as a
+flipped bit. Both go span by span (a million events), and may go on while the archive grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ledger.store.database import Database
+from replay.archive.folder import digest_of
+from replay.archive.growth import span_of, spans
+from replay.archive.log_columns import Dictionaries
+from replay.archive.log_reader import HoleError, LogRange, read_ahead, read_range
+from replay.archive.manifest import ArchiveDamagedError, PartDigest, Segment
+from replay.archive.open_archive import OpenArchive
+from replay.archive.reader import guarded
+from replay.archive.segments import NAME_KINDS, NAMES, SCHEMAS, Part, read_table, tables_of
+from replay.progress import Progress, ignore
+
+COMPARING, CHECKING = "comparing with the log", "reading files"
+
+
+class Finding(NamedTuple):
+    """What is wrong with the archive, and with which positions."""
+
+    first: int
+    last: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"positions {self.first} to {self.last}: {self.what}"
+
+
+def check(archive: OpenArchive, database: Database | None, progress: Progress = ignore) -> list[Finding]:
+    """Check all of an archive; a copy, where there is no log, by its files alone."""
+    findings = check_files(archive, progress)
+    return findings + (check_log(archive, database, progress) if database else [])
+
+
+def check_span(
+    archive: OpenArchive, database: Database, number: int, progress: Progress = ignore
+) -> list[Finding] | None:
+    """Check the files of one span, numbered from 0, and its parts by digest; None where the archive ends before it."""
+    checked = spans(archive.segments)
+    if number >= len(checked):
+        return None
+    span = checked[number]
+    return [*_check_span_files(archive, span[0].first), *_differing(database, span, progress, archive.position)]
+
+
+def check_files(archive: OpenArchive, progress: Progress = ignore) -> list[Finding]:
+    """Read every file, and compare its SHA-256 with the manifest's. Progress tells bytes.
+
+    Raises:
+        ArchiveError: the manifest cannot be read.
+    """
+    archive.refresh()
+    findings: list[Finding] = []
+    done, in_all = 0, archive.bytes_on_disk()
+    for span in spans(archive.segments):
+        findings += _check_span_files(archive, span[0].first)
+        done += sum(digest.bytes for segment in span for digest in segment.files.values())
+        progress(CHECKING, min(done, in_all), in_all)
+    return findings
+
+
+def _check_span_files(archive: OpenArchive, first: int) -> list[Finding]:
+    """Check the files of a span as it is now; once more if it was merged meanwhile."""
+
+    def differing(segments: Sequence[Segment]) -> list[Finding]:
+        found = []
+        for segment in segments:
+            for name, digest in segment.files.items():
+                path = archive.folder / segment.folder / name
+                try:
+                    what = "" if digest_of(path) == digest else f"{path} is not as it was written: SHA-256 differs"
+                except OSError as error:
+                    what = f"{path} cannot be read: {error.strerror}"
+                if what:
+                    found.append(Finding(segment.first, segment.last, what))
+        return found
+
+    while True:
+        segments = _span(archive, first)
+        findings = differing(segments)
+        archive.refresh()
+        if not findings or _span(archive, first) == segments:
+            return findings
+
+
+def _span(archive: OpenArchive, first: int) -> list[Segment]:
+    return [segment for segment in archive.segments if span_of(segment.first) == span_of(first)]
+
+
+def check_log(archive: OpenArchive, database: Database, progress: Progress = ignore) -> list[Finding]:
+    """Compare every part of the archive with the log. Progress tells positions.
+
+    Raises:
+        ArchiveError: the manifest cannot be read.
+    """
+    archive.refresh()
+    checked = spans(archive.segments)
+    ranges = [(low, part) for span in checked for segment in span for low, part in segment.ranges()]
+    findings: list[Finding] = []
+    names, position = Dictionaries.empty(), archive.position
+    derived = read_ahead(database, [(low, part.last) for low, part in ranges], names)
+    for span in checked:
+        if findings:  # numbers of names may differ from here on: what the log says is compared by digest alone
+            findings += _differing(database, span, progress, position)
+            continue
+        parts: list[Part] = []
+        try:
+            for low, digest in (each for segment in span for each in segment.ranges()):
+                taken, part = next(derived)
+                parts.append(part)
+                findings += _compared(taken, low, digest)
+                progress(COMPARING, digest.last, position)
+        except (HoleError, ValueError, LookupError) as error:
+            unread = Finding(span[0].first, span[-1].last, f"the log cannot be read: {error}")
+            findings += list(_differing(database, span, progress, position)) or [unread]
+        if not findings:
+            findings += _check_columns(archive, parts, span[0].first, span[-1].last)
+    return findings
+
+
+def _differing(database: Database, span: Sequence[Segment], progress: Progress, position: int) -> Iterator[Finding]:
+    """Yield the parts of a span that the log does not hold as they were."""
+    for low, part in (each for segment in span for each in segment.ranges()):
+        try:
+            yield from _compared(read_range(database, low, part.last), low, part)
+        except HoleError as error:
+            yield Finding(low + 1, part.last, str(error))
+        progress(COMPARING, part.last, position)
+
+
+def _compared(taken: LogRange, low: int, part: PartDigest) -> list[Finding]:
+    same = taken.digest == part.digest
+    return [] if same else [Finding(low + 1, part.last, "these events are not what the log holds")]
+
+
+# --- columns --------------------------------------------------------------------------------------------------------
+
+
+def _check_columns(archive: OpenArchive, parts: Sequence[Part], first: int, last: int) -> list[Finding]:
+    """Compare the files of a span with what its parts become today."""
+    derived = [tables_of(part) for part in parts]
+    findings = []
+    for file in SCHEMAS:
+        expected = pa.concat_tables([tables[file] for tables in derived])
+        try:
+            found, end = archive.retried(partial(_read_span, archive, first, file))
+        except ArchiveDamagedError as error:
+            findings.append(Finding(first, last, str(error)))
+            continue
+        for kind, rows in _split(file, expected).items():
+            there = _split(file, found).get(kind, found.slice(0, 0))
+            if end > last:  # it has grown meanwhile
+                there = _until(there, last, len(rows))
+            differences = _differences(file, there, rows)
+            findings += [Finding(*_where(rows, row, first, last), what) for what, row in differences]
+    return findings
+
+
+def _read_span(archive: OpenArchive, first: int, file: str) -> tuple[Any, int]:
+    """Read one file of all segments of a span as it is now, and return where the span ends."""
+    segments = _span(archive, first)
+    paths = [archive.folder / segment.folder / file for segment in segments]
+    return pa.concat_tables([guarded(path, read_table).cast(SCHEMAS[file]) for path in paths]), segments[-1].last
+
+
+def _split(file: str, table: Any) -> dict[str, Any]:
+    """Split names by kind: each kind is in order, but how they alternate depends on the steps of growing."""
+    if file != NAMES:
+        return {"": table}
+    return {kind: table.filter(pc.equal(table["kind"], kind)) for kind in NAME_KINDS}
+
+
+def _until(table: Any, last: int, rows: int) -> Any:
+    """Leave out what was added behind a position."""
+    if "position" in table.schema.names:
+        return table.filter(pc.less_equal(table["position"], last))
+    return table.slice(0, rows)
+
+
+def _differences(file: str, found: Any, expected: Any) -> Iterator[tuple[str, int | None]]:
+    """Yield what differs in a file, by column, and the first row that does; None if rows are missing."""
+    if len(found) != len(expected):
+        yield f"{file} has {len(found)} rows where the log makes {len(expected)}", None
+        return
+    for name in expected.schema.names:
+        if not found[name].equals(expected[name]):
+            neither = pc.and_(found[name].is_null(), expected[name].is_null())
+            same = pc.fill_null(pc.equal(found[name], expected[name]), neither)
+            row = int(np.flatnonzero(~same.to_numpy())[0])
+            yield f"{file} says {found[name][row]} as {name}, the log {expected[name][row]}", row
+
+
+def _where(expected: Any, row: int | None, first: int, last: int) -> tuple[int, int]:
+    """Return the positions a row is about: its own, where it tells it."""
+    if row is None or "position" not in expected.schema.names:
+        return first, last
+    position = int(expected["position"][row].as_py())
+    return position, position

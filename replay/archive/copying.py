@@ -1,0 +1,118 @@
+"""Copying an archive elsewhere: a consistent copy while the archive may grow, and enough for a replay without a ledger.
+
+Each file is held to the SHA-256 in the manifest while it is copied, so no copy is worse than what was written. What is
+there already from an earlier copy, and is sound, stays; the copy's manifest comes last.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from replay.archive.folder import UNFINISHED, copy_file, digest_of, finish, locked, not_written, sweep, unfinished
+from replay.archive.manifest import ArchiveDamagedError, ArchiveError, Manifest, Segment, read_manifest, write_manifest
+from replay.archive.open_archive import OpenArchive
+from replay.progress import Progress, ignore
+
+COPYING = "copying"
+
+
+class TargetError(ArchiveError):
+    """The folder to copy to cannot be used; the message says what to do."""
+
+
+def copy_archive(archive: OpenArchive, target: Path, progress: Progress = ignore) -> OpenArchive:
+    """Copy an archive into a folder, and return the copy. Progress tells bytes.
+
+    Raises:
+        TargetError: the folder holds other things, or another ledger's archive.
+        ArchiveDamagedError: a file is not as it was written. ArchiveError: there is nothing to copy, or the folder
+        could not be written; it then holds what it held.
+    """
+    archive.refresh()
+    if not archive.segments:
+        raise ArchiveError(
+            f"the archive in {archive.folder} is empty: there is nothing to copy; bring it up to date first"
+        )
+    _refuse_others(archive, target)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(target, error) from error
+    with locked(target, progress):
+        try:
+            while not (manifest := _copied(archive, target, progress)):
+                pass  # segments were merged meanwhile; those that are there already are not copied again
+            _publish(target, manifest)
+        finally:
+            shutil.rmtree(target / UNFINISHED, ignore_errors=True)
+        sweep(target, {segment.folder for segment in manifest.segments})
+    return OpenArchive.open_copy(target)
+
+
+def _refuse_others(archive: OpenArchive, target: Path) -> None:
+    """Never write among other things, nor over another ledger's archive, nor onto itself."""
+    if target.resolve() == archive.folder.resolve():
+        raise TargetError(f"{target} is the archive itself; name another folder to copy it to")
+    if target.exists() and not target.is_dir():
+        raise TargetError(f"{target} is a file; name a folder to copy the archive to")
+    found = read_manifest(target)
+    if found and found.ledger != archive.manifest.ledger:
+        raise TargetError(f"{target} holds another ledger's archive; name another folder")
+    if found is None and target.exists() and any(path.name not in {"lock", UNFINISHED} for path in target.iterdir()):
+        raise TargetError(f"{target} holds other things than an archive; name an empty folder, or one not there yet")
+
+
+def _copied(archive: OpenArchive, target: Path, progress: Progress) -> Manifest | None:
+    """Copy what the archive holds now; nothing, if it changed so that a file is gone."""
+    archive.refresh()
+    manifest, done, in_all = archive.manifest, 0, archive.bytes_on_disk()
+    for segment in manifest.segments:
+        size = sum(digest.bytes for digest in segment.files.values())
+        if not _is_sound(target / segment.folder, segment) and not _is_sound(
+            target / UNFINISHED / segment.folder, segment
+        ):
+            progress(COPYING, done, in_all)
+            try:
+                _copy_segment(archive, segment, target)
+            except ArchiveDamagedError:
+                archive.refresh()
+                if segment in archive.segments:
+                    raise
+                return None
+        done += size
+        progress(COPYING, done, in_all)
+    return manifest
+
+
+def _copy_segment(archive: OpenArchive, segment: Segment, target: Path) -> None:
+    with unfinished(target, segment.folder) as folder:
+        for name, digest in segment.files.items():
+            source = archive.folder / segment.folder / name
+            if not source.exists():
+                raise ArchiveDamagedError(
+                    f"{source} is missing; `hours archive rebuild` makes a new archive from the log"
+                )
+            if copy_file(source, folder / name) != digest:
+                raise ArchiveDamagedError(
+                    f"{source} is not as it was written: its SHA-256 differs; "
+                    "`hours archive rebuild` makes a new archive from the log"
+                )
+
+
+def _is_sound(folder: Path, segment: Segment) -> bool:
+    """Return whether a segment is there already, byte for byte."""
+    try:
+        return all(digest_of(folder / name) == digest for name, digest in segment.files.items())
+    except OSError:
+        return False
+
+
+def _publish(target: Path, manifest: Manifest) -> None:
+    for segment in manifest.segments:
+        if (target / UNFINISHED / segment.folder).exists():
+            finish(target, segment.folder)
+    try:
+        write_manifest(target, manifest)
+    except OSError as error:
+        raise not_written(target, error) from error

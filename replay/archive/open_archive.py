@@ -1,0 +1,149 @@
+"""An archive open for reading: facts, rules and positions from the files its manifest names.
+
+Segments may be merged and the archive may be made anew by others while we read: whoever finds a file gone reads the
+manifest again, and begins again. Nothing here writes, so a copied archive is opened by this as well.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self, TypeVar
+from uuid import UUID
+
+from ledger.names import Position
+from projections.kernels.facts import Facts
+from projections.schema import Ints, Words
+from replay.archive.manifest import (
+    MANIFEST,
+    ArchiveDamagedError,
+    ArchiveError,
+    ForeignArchiveError,
+    Manifest,
+    Segment,
+    read_manifest,
+)
+from replay.archive.reader import count_recorded, read_facts, read_published, read_shift_keys
+from replay.archive.segments import RulesRow
+from replay.published import NoRulesError, Rules
+
+_T = TypeVar("_T")
+
+
+class OpenArchive:
+    """The archive of one ledger in one folder. Any thread may use it."""
+
+    def __init__(self, folder: Path, ledger: UUID) -> None:
+        """Open an archive, which may be missing. One that is damaged, or another ledger's, is told of when it is first
+        used.
+        """
+        self.folder = folder
+        self.manifest = Manifest(ledger)
+        self._unread = True
+        with suppress(ArchiveError):
+            self.refresh()
+
+    @classmethod
+    def open_copy(cls, folder: Path) -> Self:
+        """Open a copied archive, where there is no ledger.
+
+        Raises:
+            ArchiveError: there is none, or it is damaged.
+        """
+        found = read_manifest(folder)
+        if found is None:
+            raise ArchiveError(f"there is no archive in {folder}: it has no {MANIFEST}; check the path")
+        return cls(folder, found.ledger)
+
+    @property
+    def position(self) -> int:
+        """The last position the archive holds; 0 if none."""
+        return self.manifest.position
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments that count."""
+        return self.manifest.segments
+
+    def bytes_on_disk(self) -> int:
+        """Return the size of all segments."""
+        return sum(digest.bytes for segment in self.segments for digest in segment.files.values())
+
+    def refresh(self) -> None:
+        """Read the manifest as it is now: another process may have replaced it.
+
+        Raises:
+            ForeignArchiveError, ArchiveDamagedError: it is another ledger's, or cannot be read.
+        """
+        found = read_manifest(self.folder)
+        if found is not None and found.ledger != self.manifest.ledger:
+            raise ForeignArchiveError(self.folder)
+        self.manifest = found or Manifest(self.manifest.ledger)
+        self._unread = False
+
+    def facts(self, until: int | None = None, threads: int = 2) -> Facts:
+        """Read the events up to a position (the axis `known_at`), all if it is None.
+
+        Raises:
+            ArchiveDamagedError: a file is missing or damaged. ArchiveError: the archive ends before that position.
+        """
+        return self.retried(lambda: self._facts(until, threads))
+
+    def _facts(self, until: int | None, threads: int) -> Facts:
+        manifest = self.manifest
+        known = manifest.position if until is None else until
+        if known > manifest.position:
+            raise ArchiveError(
+                f"the archive in {self.folder} ends at position {manifest.position}, before {known}: "
+                "bring it up to date (`hours archive status`), or ask for what was known then"
+            )
+        segments = [segment for segment in manifest.segments if segment.first <= known]
+        return read_facts(self.folder, segments, known, threads, self._shift_keys)
+
+    def _shift_keys(self, shifts: Ints) -> tuple[Words, Words]:
+        """Return the ids of shifts as uint64 halves, high and low. A shift's number never changes."""
+        return self.retried(lambda: read_shift_keys(self.folder, self.segments, shifts))
+
+    def rules(self, version: int | None = None, known_at: int | None = None) -> Rules:
+        """Return a published version of the rules, by default the last one known at a position.
+
+        Raises:
+            NoRulesError: nothing (or not that version) had been published then.
+        """
+        for found in reversed(self.published()):
+            if version in {None, found.version} and (known_at is None or found.position <= known_at):
+                return Rules(found.version, found.digest, found.text)
+        raise NoRulesError
+
+    def published(self) -> list[RulesRow]:
+        """Return all rule timelines that were published, in log order."""
+        return self.retried(lambda: read_published(self.folder, self.segments))
+
+    def position_at(self, instant: int) -> Position:
+        """Return the last position recorded at or before the instant (epoch seconds); 0 when there was none."""
+        return self.retried(lambda: self._position_at(instant))
+
+    def _position_at(self, instant: int) -> Position:
+        segments = self.segments
+        begun = bisect_right([segment.first_recorded_at for segment in segments], instant)
+        if begun == 0:
+            return Position(0)
+        last = segments[begun - 1]  # `recorded_at` never goes back, so all before it were recorded earlier
+        if last.last_recorded_at <= instant:
+            return Position(last.last)
+        return Position(last.first - 1 + count_recorded(self.folder, last, instant))
+
+    def retried(self, read: Callable[[], _T]) -> _T:
+        """Read; once more, if segments were merged while we read."""
+        while True:
+            if self._unread:
+                self.refresh()
+            seen = self.segments
+            try:
+                return read()
+            except ArchiveDamagedError:
+                self.refresh()
+                if self.segments == seen:
+                    raise

@@ -1,0 +1,175 @@
+"""Reading an archive: from segments on disk to facts in memory. The first half of every replay.
+
+Row groups are decoded on all cores and folded into shifts one after the other, while the next ones are decoded: the
+events of a whole history never lie in memory together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from projections.kernels.facts import Facts
+from projections.kernels.order import ShiftKeys
+from projections.kernels.resolve import Resolver
+from projections.schema import DTYPES, Array, Corrections, Ints, OtherEvents, ShiftEvents, Words
+from replay.archive.log_columns import Dictionaries, names_by_kind
+from replay.archive.manifest import Segment, damaged
+from replay.archive.segments import (
+    CORRECTIONS,
+    NAMES,
+    OTHER_EVENTS,
+    RULES,
+    SHIFT_EVENTS,
+    SHIFTS,
+    RulesRow,
+    read_columns,
+    read_names,
+    read_part,
+    read_rules,
+    read_shifts,
+    row_groups,
+)
+
+_T = TypeVar("_T")
+_Events = TypeVar("_Events", ShiftEvents, Corrections, OtherEvents)
+
+
+def read_facts(folder: Path, segments: Sequence[Segment], known: int, threads: int, shift_keys: ShiftKeys) -> Facts:
+    """Read the events of segments up to a position. `shift_keys` finds the ids of shifts when they are wanted.
+
+    Raises:
+        replay.archive.manifest.ArchiveDamagedError: a file is missing or damaged.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        chunks, corrections, others, shifts = [], [], [], []
+        for segment in segments:
+            place = folder / segment.folder
+            cut = known if segment.last > known else None
+            groups = range(guarded(place / SHIFT_EVENTS, row_groups))
+            chunks += [pool.submit(_read_chunk, place / SHIFT_EVENTS, group, cut) for group in groups]
+            corrections.append(pool.submit(_read_events, place / CORRECTIONS, Corrections, cut))
+            others.append(pool.submit(_read_events, place / OTHER_EVENTS, OtherEvents, cut))
+            shifts.append(pool.submit(_read_shift_columns, place))
+        try:
+            names = read_all_names(folder, segments)
+            volunteer, recorded_at = _joined([found.result() for found in shifts], (np.int32, np.uint32))
+            resolver = Resolver(volunteer, recorded_at, names.stations.ranks(), names.projects.ranks())
+            for events in _results(chunks):
+                resolver.take(events)
+            resolved = resolver.finish(_joined_events([found.result() for found in corrections], Corrections))
+            other_events = _joined_events([found.result() for found in others], OtherEvents)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return Facts(
+        shifts=resolved,
+        other_events=other_events,
+        volunteers=names.volunteers,
+        stations=names.stations,
+        projects=names.projects,
+        raise_ids=names.keys,
+        shift_keys=shift_keys,
+    )
+
+
+def _joined(parts: Sequence[Sequence[Array]], dtypes: Sequence[Any]) -> list[Array]:
+    """Join the columns of all segments; there may be no segment."""
+    none = [np.empty(0, dtype) for dtype in dtypes]
+    return [np.concatenate(columns) for columns in zip(*(parts or [none]), strict=True)]
+
+
+def _joined_events(parts: Sequence[_Events], table: type[_Events]) -> _Events:
+    return table._make(_joined(parts, [DTYPES.get(name, np.int32) for name in table._fields]))
+
+
+def _results(futures: list[Future[_T]]) -> Iterator[_T]:
+    """Yield results in order, and let go of each."""
+    futures.reverse()
+    while futures:
+        yield futures.pop().result()
+
+
+def _read_chunk(path: Path, group: int, known: int | None) -> ShiftEvents:
+    """Read one row group of events of shifts, up to a position if one is given."""
+    events = guarded(path, lambda path: read_part(path, group, ShiftEvents))
+    return events if known is None else _first(events, _rows_known(path, group, known))
+
+
+def _read_events(path: Path, table: type[_Events], known: int | None) -> _Events:
+    """Read a whole file, which holds few events."""
+    columns = guarded(path, lambda path: read_columns(path, list(table._fields)))
+    events = table._make(columns[name] for name in table._fields)
+    return events if known is None else _first(events, _rows_known(path, None, known))
+
+
+def _read_shift_columns(folder: Path) -> tuple[Array, Array]:
+    found = guarded(folder / SHIFTS, lambda path: read_columns(path, ["volunteer", "recorded_at"]))
+    return found["volunteer"], found["recorded_at"]
+
+
+def _rows_known(path: Path, group: int | None, known: int) -> int:
+    """Return how many of the rows, which stand in log order, are known at a position."""
+    columns = guarded(path, lambda path: read_columns(path, ["position"], group))
+    return int(np.searchsorted(columns["position"], known, side="right"))
+
+
+def _first(events: _Events, rows: int) -> _Events:
+    return type(events)._make(column[:rows] for column in events)
+
+
+def read_all_names(folder: Path, segments: Sequence[Segment]) -> Dictionaries:
+    """Read the dictionaries of names, all but those of shifts."""
+    names = Dictionaries.empty()
+    by_kind = names_by_kind(names)
+    for segment in segments:
+        for kind, texts in guarded(folder / segment.folder / NAMES, read_names).items():
+            by_kind[kind].extend(texts)
+    return names
+
+
+def read_dictionaries(folder: Path, segments: Sequence[Segment]) -> Dictionaries:
+    """Read all dictionaries, so that the archive can grow."""
+    names = read_all_names(folder, segments)
+    for segment in segments:
+        names.shifts.add(*guarded(folder / segment.folder / SHIFTS, read_shifts))
+    return names
+
+
+def read_shift_keys(folder: Path, segments: Sequence[Segment], shifts: Ints) -> tuple[Words, Words]:
+    """Return the ids of shifts as uint64 halves, high and low."""
+    parts = [guarded(folder / segment.folder / SHIFTS, read_shifts)[1:] for segment in segments]
+    high = np.concatenate([part[0] for part in parts])
+    low = np.concatenate([part[1] for part in parts])
+    return high[shifts], low[shifts]
+
+
+def read_published(folder: Path, segments: Sequence[Segment]) -> list[RulesRow]:
+    """Read the rule timelines published in segments, in log order."""
+    return [rules for segment in segments for rules in guarded(folder / segment.folder / RULES, read_rules)]
+
+
+def count_recorded(folder: Path, segment: Segment, instant: int) -> int:
+    """Return how many events of a segment were recorded at or before an instant (epoch seconds)."""
+    columns = [
+        guarded(folder / segment.folder / file, lambda path: read_columns(path, ["recorded_at"]))["recorded_at"]
+        for file in (SHIFT_EVENTS, OTHER_EVENTS)
+    ]
+    return sum(int(np.searchsorted(column, instant, side="right")) for column in columns)
+
+
+def guarded(path: Path, read: Callable[[Path], _T]) -> _T:
+    """Read a file of the archive.
+
+    Raises:
+        replay.archive.manifest.ArchiveDamagedError: it is missing or damaged.
+    """
+    try:
+        return read(path)
+    except (OSError, ValueError, pa.ArrowException) as error:  # also what a damaged footer makes a reader stumble on
+        raise damaged(path, error) from error

@@ -1,0 +1,169 @@
+"""Plain scans: check-ins and check-outs read from the log's bytes without a parser of JSON.
+
+Nineteen events in twenty are scans, and our own codec wrote them: their bytes are known to the comma. A line that
+differs from that in any byte (evidence, a note, an escaped character) is not plain and is left to Arrow's parser, so
+nothing but time depends on this module (measured: 1.5 µs an event with Arrow alone, 0.2 µs so); tests hold both equal.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from projections.compiled import kernel
+from projections.schema import CHECKED_IN, CHECKED_OUT, Array, Bytes, Instants, Ints, Longs, Words
+from replay.archive.scan_text import LINE_FEED, after, closing, half_uuid, literal, number
+
+
+class Slices(NamedTuple):
+    """Pieces of a text: where each begins, and how long it is."""
+
+    at: Longs
+    length: Ints
+
+
+class Lines(NamedTuple):
+    """The lines of a text and what the plain scans among them say; all columns by line. `line` leaves out the line
+    feed. A scan without a project has one of length 0.
+    """
+
+    line: Slices
+    plain: Bytes
+    occurred_at: Instants
+    recorded_at: Instants
+    imported: Bytes
+    volunteer: Slices
+    high: Words  # of the shift's id
+    low: Words
+    station: Slices
+    project: Slices
+
+
+def read_lines(text: Bytes, codes: Bytes) -> Lines:
+    """Find the lines of a text and read the plain scans among them.
+
+    Args:
+        text: states of events, joined by line feeds.
+        codes: the code of each event, 0 if it is none of a shift.
+
+    Raises:
+        ValueError: there are not as many lines as events.
+    """
+    count = len(codes)
+    lines = Lines(
+        line=_slices(count),
+        plain=np.zeros(count, np.uint8),
+        occurred_at=np.zeros(count, np.uint32),
+        recorded_at=np.zeros(count, np.uint32),
+        imported=np.zeros(count, np.uint8),
+        volunteer=_slices(count),
+        high=np.zeros(count, np.uint64),
+        low=np.zeros(count, np.uint64),
+        station=_slices(count),
+        project=_slices(count),
+    )
+    found = _read(text, codes, lines)
+    if found != count:
+        raise ValueError(f"{count} events of the log are {found} lines of JSON")
+    return lines
+
+
+def strings(text: Bytes, slices: Slices, rows: Array, *, empty_is_null: bool = False) -> Any:
+    """Return the slices of some rows as an Arrow array of strings."""
+    chosen = Slices(slices.at[rows], slices.length[rows])
+    offsets = np.concatenate([[0], np.cumsum(chosen.length, dtype=np.int32)]).astype(np.int32)
+    data = copied(text, chosen)
+    if not empty_is_null:
+        return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(data))
+    valid = np.packbits(chosen.length > 0, bitorder="little")
+    return pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(data), pa.py_buffer(valid))
+
+
+def copied(text: Bytes, slices: Slices) -> Bytes:
+    """Return slices of a text, one behind the other."""
+    data = np.empty(int(slices.length.sum(dtype=np.int64)), np.uint8)
+    _copy(text, slices.at, slices.length, data)
+    return data
+
+
+def _slices(count: int) -> Slices:
+    return Slices(np.zeros(count, np.int64), np.zeros(count, np.int32))
+
+
+_OCCURRED = literal('{"occurred_at":')
+_RECORDED = literal(',"recorded_at":')
+_BY = literal(',"by":"')
+_COMMAND = literal('","command":"')
+_IMPORTED = literal('","imported":true')
+_CLOSED = literal('"')
+_KEY = literal(',"key":')
+_VOLUNTEER = literal(',"volunteer":"')
+_SHIFT = literal('","shift":"')
+_STATION = literal('","station":"')
+_PROJECT = literal('","project":"')
+_END = literal('"}')
+
+
+@kernel
+def _copy(text: Bytes, at: Longs, length: Ints, data: Bytes) -> None:
+    free = 0
+    for row in range(len(at)):
+        begin = at[row]
+        for offset in range(length[row]):
+            data[free + offset] = text[begin + offset]
+        free += length[row]
+
+
+@kernel
+def _read(text: Bytes, codes: Bytes, lines: Lines) -> int:
+    """Read line after line; return how many there are."""
+    at, row = 0, 0
+    line_at, line_length = lines.line.at, lines.line.length
+    plain, imported, highs, lows = lines.plain, lines.imported, lines.high, lines.low
+    occurred_ats, recorded_ats = lines.occurred_at, lines.recorded_at
+    volunteer_at, volunteer_length = lines.volunteer.at, lines.volunteer.length
+    station_at, station_length = lines.station.at, lines.station.length
+    project_at, project_length = lines.project.at, lines.project.length
+    while at < len(text):
+        if row == len(codes):
+            return row + 1
+        begin = at
+        if codes[row] == CHECKED_IN or codes[row] == CHECKED_OUT:
+            occurred_at, at = number(text, after(text, at, _OCCURRED))
+            recorded_at, at = number(text, after(text, at, _RECORDED))
+            at = closing(text, after(text, at, _BY))
+            at = closing(text, after(text, at, _COMMAND))
+            old = after(text, at, _IMPORTED)
+            at = old if old >= 0 else after(text, at, _CLOSED)
+            key = after(text, at, _KEY)
+            if key >= 0:
+                _, at = number(text, key)
+            volunteer = after(text, at, _VOLUNTEER)
+            at = volunteer_end = closing(text, volunteer)
+            high, at = half_uuid(text, after(text, at, _SHIFT), (8, 12))
+            low, at = half_uuid(text, at, (0, 4))
+            station = after(text, at, _STATION)
+            at = station_end = closing(text, station)
+            project = after(text, at, _PROJECT) if codes[row] == CHECKED_IN else -1
+            project_end = project
+            if project >= 0:
+                at = project_end = closing(text, project)
+            at = after(text, at, _END)
+            if at >= 0 and (at == len(text) or text[at] == LINE_FEED):
+                plain[row] = 1
+                occurred_ats[row], recorded_ats[row] = occurred_at, recorded_at
+                imported[row] = 1 if old >= 0 else 0
+                volunteer_at[row], volunteer_length[row] = volunteer, volunteer_end - volunteer
+                highs[row], lows[row] = high, low
+                station_at[row], station_length[row] = station, station_end - station
+                project_at[row], project_length[row] = project, project_end - project
+        if not plain[row]:
+            at = begin
+            while at < len(text) and text[at] != LINE_FEED:
+                at += 1
+        line_at[row], line_length[row] = begin, at - begin
+        at += 1
+        row += 1
+    return row

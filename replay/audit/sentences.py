@@ -1,0 +1,139 @@
+"""The reason of a finding in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from projections.anomalies.findings import FIGURES, Finding, Kind
+from projections.local_time import day_of_number
+from projections.rules.late_entries import rules_of
+from projections.rules.timeline import RuleTimeline
+
+Named = Callable[[str], str | None]
+"""The name of who or what a field of the finding is about: volunteer, station, other_station, actor."""
+
+
+def figures_of(finding: Finding) -> dict[str, int]:
+    """Return what a finding counts, by name."""
+    return dict(zip(FIGURES[finding.kind], finding.figures, strict=True))
+
+
+def reason(finding: Finding, name: Named, timeline: RuleTimeline) -> str:
+    """Return why a finding is one, as a sentence that names the rule's threshold."""
+    return _REASONS[finding.kind](finding, figures_of(finding), name, timeline)
+
+
+_Reason = Callable[[Finding, Mapping[str, int], Named, RuleTimeline], str]
+
+
+def _two_stations(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
+    return f"at {name('station')} and at {name('other_station')} at once for {_length(figures['minutes'])}"
+
+
+def _travel_time(_: Finding, figures: Mapping[str, int], name: Named, timeline: RuleTimeline) -> str:
+    least = timeline.anomalies.travel_minutes_min
+    return (
+        f"checked in at {name('other_station')} {figures['minutes']} min after leaving {name('station')}; "
+        f"the way takes {least} min at least"
+    )
+
+
+def _long_shift(_: Finding, figures: Mapping[str, int], name: Named, timeline: RuleTimeline) -> str:
+    most = timeline.anomalies.long_shift_minutes
+    return f"a shift of {_length(figures['minutes'])} at {name('station')}, longer than {_length(most)}"
+
+
+def _over_cap(finding: Finding, figures: Mapping[str, int], _: Named, __: RuleTimeline) -> str:
+    first = day_of_number(finding.day) - timedelta(days=figures["days"] - 1)
+    return (
+        f"over the cap of the day on {figures['days']} days in a row from {first} on: "
+        f"{_length(figures['minutes'])} did not count"
+    )
+
+
+def _entry_burst(_: Finding, figures: Mapping[str, int], name: Named, timeline: RuleTimeline) -> str:
+    rules = timeline.anomalies
+    return (
+        f"{name('actor')} entered {figures['entries']} shifts of {_many(figures['volunteers'], 'volunteer')} within "
+        f"{_span(figures['seconds'])}; {rules.burst_entries_min} within {rules.burst_minutes} min are told"
+    )
+
+
+def _same_person(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
+    did, done = ("entered", "were entered") if figures["entered"] else ("decided on", "were decided on")
+    return (
+        f"{name('actor')} {did} {figures['shifts']} of {name('volunteer')}'s {figures['of']} shifts that {done} in "
+        "the year"
+    )
+
+
+def _round_numbers(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
+    which = "that were typed for" if figures["typed_only"] else "of"
+    return (
+        f"{figures['instants']} of the {figures['of']} check-ins and check-outs {which} {name('volunteer')} in the "
+        "year are on full hours"
+    )
+
+
+def _late_upload(_: Finding, figures: Mapping[str, int], name: Named, timeline: RuleTimeline) -> str:
+    most = timeline.anomalies.upload_hours_max
+    return f"a scan at {name('station')} arrived {_span(figures['seconds'])} later; {most} h are allowed"
+
+
+def _late_entry(finding: Finding, figures: Mapping[str, int], _: Named, timeline: RuleTimeline) -> str:
+    ended = day_of_number(finding.day)
+    recorded, rules = ended + timedelta(days=figures["days"]), rules_of(ended, timeline)
+    allowed = (
+        f"{rules.late_entry_days} days"
+        if rules.late_entry_working_days is None
+        else f"{rules.late_entry_working_days} working days"
+    )
+    grade = "scanned" if figures["scanned"] else "attested"
+    return (
+        f"{_length(figures['minutes'])} of service ({grade}) that ended on {ended} were recorded on {recorded}, "
+        f"{figures['days']} days later; {allowed} are allowed"
+    )
+
+
+def _wrong_clock(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
+    said = []
+    if ahead := figures["scans_ahead"]:
+        said.append(f"{_many(ahead, 'scan')} from the future, by up to {_span(figures['seconds_ahead'])}")
+    if off := figures["scans_off"]:
+        said.append(
+            f"{off} of {figures['of']} scans off in one direction, by {_span(figures['seconds_off'])} at median"
+        )
+    if first := figures["check_outs_first"]:
+        said.append(f"{_many(first, 'check-out')} before the check-in")
+    return f"the clock of {name('station')} seems wrong: {', '.join(said)}"
+
+
+_REASONS: dict[Kind, _Reason] = {
+    "two-stations": _two_stations,
+    "travel-time": _travel_time,
+    "long-shift": _long_shift,
+    "over-cap": _over_cap,
+    "entry-burst": _entry_burst,
+    "same-person": _same_person,
+    "round-numbers": _round_numbers,
+    "late-upload": _late_upload,
+    "late-entry": _late_entry,
+    "wrong-clock": _wrong_clock,
+}
+
+
+def _length(minutes: int) -> str:
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _span(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} s"
+    if seconds < 48 * 3_600:
+        return _length(seconds // 60)
+    return f"{seconds // 86_400} days"
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -1,0 +1,225 @@
+"""Spot checks (Order 67, Art. 21): random samples of shifts for field work, that anybody can draw again.
+
+The population is all shifts, as known at a position, that stand and were checked in at a station: of a station, a
+period, a grade. What is drawn follows from a seed (replay/audit/samples.py); the answer says from how many, and how.
+Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal, NamedTuple
+from uuid import UUID
+
+import numpy as np
+from pydantic import Field
+
+from ledger.names import Position, shift_stream
+from ledger.store.database import Database
+from projections.anomalies.recording import scanned
+from projections.kernels.facts import Facts
+from projections.local_days import local_days
+from projections.local_time import day_number
+from projections.rules.late_entries import late
+from projections.rules.timeline import RuleTimeline
+from projections.schema import NO_DAY, NO_INSTANT, STATION_KINDS, VOID, Array
+from replay.archive.archive import Archive
+from replay.audit.samples import METHOD, allotted, drawn, hash_of
+from replay.axes.answers import Answer, Basis, Grade, Linked
+from replay.axes.as_known import Axes, UnknownNameError, basis_of, position_known, rules_used, snapshot
+
+Strata = Literal["none", "station-kind", "grade"]
+SEED_FORM = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""What a seed may be: it is typed again by whoever draws again."""
+_KINDS = {bit: kind for kind, bit in STATION_KINDS.items()}
+_GRADES: tuple[Grade, Grade] = ("attested", "scanned")
+_WHOLE = "all"
+
+
+class Draw(NamedTuple):
+    """What is to be drawn: so many shifts with a seed; of a station, of check-ins on some local days, of a grade."""
+
+    seed: str
+    size: int
+    station: str | None = None
+    first: date | None = None
+    last: date | None = None
+    grade: Grade | None = None
+    strata: Strata = "none"
+
+
+class Stratum(Answer):
+    """A part of the population, of which its share was drawn."""
+
+    stratum: str
+    population: int
+    drawn: int
+
+
+class SampledShift(Linked):
+    """A shift to be checked. `minutes` are raw: what was recorded, before any rule; null while the check-out lacks."""
+
+    number: int
+    stratum: str
+    volunteer: str
+    shift: UUID
+    station: str
+    station_kind: str | None
+    project: str | None
+    check_in: datetime
+    check_out: datetime | None
+    minutes: int | None
+    grade: Grade
+    late: bool
+    hash: str
+    positions: list[int]
+
+
+class SpotCheck(Basis):
+    """A sample, and all that is needed to draw it again: `seed`, the population as described, and `known_at`."""
+
+    seed: str
+    size: int
+    method: str
+    station: str | None
+    first_day: Annotated[date | None, Field(description="Check-ins from this local day on.")]
+    last_day: Annotated[date | None, Field(description="Check-ins up to this local day.")]
+    grade: Grade | None
+    strata: Strata
+    population: int
+    parts: list[Stratum]
+    shifts: list[SampledShift]
+
+
+class SpotChecks:
+    """Draws samples from one ledger."""
+
+    def __init__(self, database: Database, archive: Archive) -> None:
+        self._database = database
+        self._archive = archive
+
+    def draw(self, asked: Draw, axes: Axes) -> SpotCheck:
+        """Return a sample, by stratum and hash.
+
+        Raises:
+            UnknownNameError: nobody has heard of the station. store.NoGenerationError.
+            replay.archive.archive.ArchiveError
+        """
+        with snapshot(self._database) as (_, generation):
+            rules, known_at = rules_used(self._database.log, axes, generation), position_known(axes, generation)
+            basis = basis_of(axes, rules, generation)
+        facts, timeline = self._archive.facts_from(self._database, known_at), rules.timeline()
+        if asked.station is not None and asked.station not in facts.stations.number:
+            raise UnknownNameError("station", asked.station)
+        rows = np.flatnonzero(_population(facts, timeline, asked, axes.valid_until))
+        ids = _ids(facts, rows)
+        volunteers = facts.volunteers.texts()
+        owners = facts.shifts.volunteer[rows].tolist()
+        hashes = [hash_of(asked.seed, volunteers[owner], shift) for owner, shift in zip(owners, ids, strict=True)]
+        strata = _strata(facts, rows, asked.strata)
+        populations = {name: strata.count(name) for name in sorted(set(strata))}
+        shares = allotted(populations, asked.size)
+        chosen: list[int] = []
+        for name, share in shares.items():
+            members = [place for place, stratum in enumerate(strata) if stratum == name]
+            chosen += [members[place] for place in drawn([hashes[member] for member in members], share)]
+        sampled = _Sampled(facts, timeline, rows, ids, hashes, strata)
+        return SpotCheck(
+            **dict(basis),
+            seed=asked.seed,
+            size=asked.size,
+            method=METHOD,
+            station=asked.station,
+            first_day=asked.first,
+            last_day=asked.last,
+            grade=asked.grade,
+            strata=asked.strata,
+            population=len(rows),
+            parts=[Stratum(stratum=name, population=populations[name], drawn=share) for name, share in shares.items()],
+            shifts=self._with_positions(sampled.answers(chosen), known_at),
+        )
+
+    def _with_positions(self, shifts: list[SampledShift], known_at: Position) -> list[SampledShift]:
+        streams = [shift_stream(one.volunteer, one.shift) for one in shifts]
+        positions = self._database.log.positions(streams, until=known_at)
+        return [
+            one.model_copy(update={"positions": positions[stream]}) for one, stream in zip(shifts, streams, strict=True)
+        ]
+
+
+def _population(facts: Facts, timeline: RuleTimeline, asked: Draw, valid_until: int) -> Array:
+    """Return bool[shifts]: those that may be drawn."""
+    shifts = facts.shifts
+    found: Array = (shifts.flags & VOID == 0) & (shifts.check_in != NO_INSTANT) & (shifts.station >= 0)
+    if asked.station is not None:
+        found &= shifts.station == facts.stations.number[asked.station]
+    if asked.grade is not None:
+        found &= scanned(shifts) == (asked.grade == "scanned")
+    last = min(day_number(asked.last) if asked.last else NO_DAY, valid_until)
+    if asked.first is not None or last != NO_DAY:
+        day = local_days(shifts.check_in, timeline.time_zone)
+        found &= (day >= (day_number(asked.first) if asked.first else 0)) & (day <= last)
+    return found
+
+
+def _ids(facts: Facts, rows: Array) -> list[str]:
+    """Return the ids of shifts as texts."""
+    if not len(rows):
+        return []
+    high, low = facts.shift_keys(rows.astype(np.int32))
+    digits = np.stack([high, low], axis=1).astype(">u8").tobytes().hex()
+    texts = (digits[at : at + 32] for at in range(0, len(digits), 32))
+    return [f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}" for text in texts]
+
+
+def _strata(facts: Facts, rows: Array, by: Strata) -> list[str]:
+    """Return the stratum of each shift."""
+    if by == "grade":
+        return [_GRADES[grade] for grade in scanned(facts.shifts)[rows].astype(int).tolist()]
+    if by == "station-kind":
+        kinds = facts.station_kinds()[facts.shifts.station[rows]].tolist()
+        return [_KINDS.get(kind, "unknown") for kind in kinds]
+    return [_WHOLE] * len(rows)
+
+
+class _Sampled:
+    """Makes answers of drawn shifts; `rows` are the population, the other columns stand beside it."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        timeline: RuleTimeline,
+        rows: Array,
+        ids: list[str],
+        hashes: list[str],
+        strata: list[str],
+    ) -> None:
+        self._facts, self._rows, self._ids, self._hashes, self._strata = facts, rows, ids, hashes, strata
+        self._volunteers, self._stations = facts.volunteers.texts(), facts.stations.texts()
+        self._projects, self._kinds = facts.projects.texts(), facts.station_kinds()
+        self._late, self._scanned = late(facts.shifts, timeline), scanned(facts.shifts)
+
+    def answers(self, places: list[int]) -> list[SampledShift]:
+        """Return the drawn shifts, numbered from one; their positions are still to be read."""
+        return [self._answer(number, place) for number, place in enumerate(places, 1)]
+
+    def _answer(self, number: int, place: int) -> SampledShift:
+        shifts, row = self._facts.shifts, int(self._rows[place])
+        check_in, check_out = int(shifts.check_in[row]), int(shifts.check_out[row])
+        station, project = int(shifts.station[row]), int(shifts.project[row])
+        return SampledShift(
+            number=number,
+            stratum=self._strata[place],
+            volunteer=self._volunteers[shifts.volunteer[row]],
+            shift=UUID(self._ids[place]),
+            station=self._stations[station],
+            station_kind=_KINDS.get(int(self._kinds[station])),
+            project=self._projects[project] if project >= 0 else None,
+            check_in=datetime.fromtimestamp(check_in, UTC),
+            check_out=datetime.fromtimestamp(check_out, UTC) if check_out != NO_INSTANT else None,
+            minutes=check_out // 60 - check_in // 60 if check_out != NO_INSTANT else None,
+            grade=_GRADES[int(self._scanned[row])],
+            late=bool(self._late[row]),
+            hash=self._hashes[place],
+            positions=[],
+        )

@@ -1,0 +1,154 @@
+"""Explain: every minute of a volunteer's day, with the rule that took or gave it and the events behind it.
+
+The kernel's pieces are what counts; `replay/explain/stretches.py` says which minutes they are and
+`replay/explain/sources.py` which events decide a shift. Both are held against the kernel each time, so that an
+explanation never differs from a number it explains.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from itertools import groupby
+
+import numpy as np
+
+from ledger.store.log_queries import LogQueries
+from projections.local_time import day_number, day_of_number
+from projections.schema import (
+    CAPPED,
+    CLIPPED,
+    COUNTED,
+    CREDITED,
+    DAY,
+    NO_DAY,
+    NO_INSTANT,
+    NONE,
+    OVERLAPPED,
+    RAW,
+    ROW,
+    SHARE,
+    STATION_KINDS,
+    SUPERSEDED,
+    TOO_SHORT,
+    VOID,
+    Array,
+    ShiftTable,
+)
+from replay.axes.as_known import Axes, Known
+from replay.cohorts.cohort import Shift
+from replay.cohorts.shift_columns import Shifts
+from replay.explain import stretches
+from replay.explain.evidence import read_evidence
+from replay.explain.explanations import DayExplanation, DayInBrief, VolunteerDays
+from replay.explain.sentences import Words
+from replay.explain.stretches import Day, Part, ShiftKey, Stay
+from replay.explain.traces import is_scanned, piece_trace, shift_day, trace_sum
+
+_KIND_NAMES = {number: name for name, number in STATION_KINDS.items()}
+
+
+def explain_day(log: LogQueries, known: Known, day: date, axes: Axes) -> DayExplanation:
+    """Explain one local day of a volunteer.
+
+    Raises:
+        replay.explain.stretches.ExplanationError: the explanation would differ from the numbers; nothing is explained.
+    """
+    frame, table, shifts = _frame(known, day), known.circle.tables.table, known.circle.tables.columns
+    shown = axes.valid_at is None or day <= axes.valid_at
+    near: list[Shift] = []
+    told, parts, without = [], {}, []
+    if shown:
+        near = [shifts.shift(number) for number in table.shift[_near(table, frame)].tolist()]
+        told = stretches.walk([_stay(shift) for shift in near], table.start.tolist(), frame)
+        parts = _parts(known, day)
+        stretches.check(told, parts, day)
+        without = [shift for shift in _without_time(shifts) if shift_day(shift, known.timeline) == day]
+    by_key = {one.stay.key: one for one in told}
+    shown_shifts = [shift for shift in near if (shift.volunteer, shift.shift) in by_key] + without
+    return Words(known, frame, by_key, parts, read_evidence(log, known, day, shown_shifts)).explanation(without)
+
+
+def _near(table: ShiftTable, frame: Day) -> Array:
+    """Return which rows may have minutes on a day; a missing check-out may credit up to a day after the check-in."""
+    ends = np.where(table.end == NONE, table.start + 1440, np.maximum(table.end, table.start))
+    return (table.start < frame.until) & (ends >= frame.start)
+
+
+def _without_time(shifts: Shifts) -> list[Shift]:
+    """Return the shifts that hold no time under any rules, in order of time."""
+    columns = shifts.columns
+    lost = (columns.check_in == NO_INSTANT) | (columns.station < 0) | (columns.flags & VOID > 0)
+    found = [shifts.shift(int(number)) for number in np.flatnonzero(lost)]
+    return sorted(found, key=lambda shift: (shift.check_in or shift.recorded_at, shift.shift, shift.volunteer))
+
+
+def volunteer_days(
+    known: Known, axes: Axes, limit: int, before: date | None = None, first: date | None = None
+) -> VolunteerDays:
+    """Return a volunteer's days of service in brief, the latest first; those before a day and from a day on."""
+    pieces = known.circle.tables.pieces(known.volunteer, known.timeline)
+    upto = min(axes.valid_until, NO_DAY if before is None else day_number(before) - 1)
+    pieces = pieces[(pieces[:, DAY] <= upto) & (pieces[:, DAY] >= (day_number(first) if first else -NO_DAY))]
+    days = sorted({*pieces[:, DAY].tolist()}, reverse=True)
+    shown = days[:limit]
+    if shown:
+        pieces = pieces[pieces[:, DAY] >= shown[-1]]
+    rows = sorted(pieces.tolist(), key=lambda piece: -piece[DAY])
+    found = []
+    for number, parts in groupby(rows, key=lambda piece: int(piece[DAY])):
+        traces = [piece_trace(part) for part in parts]
+        found.append(DayInBrief(day=day_of_number(number), shifts=len(traces), **dict(trace_sum(traces))))
+    return VolunteerDays(
+        **known.told(),
+        days=found,
+        next_before=found[-1].day if len(days) > limit else None,
+    )
+
+
+# --- from the kernel's form -----------------------------------------------------------------------------------------
+
+
+def _stay(shift: Shift) -> Stay:
+    return Stay(
+        shift.volunteer,
+        shift.shift,
+        shift.station or "",
+        shift.project,
+        shift.check_in or 0,
+        shift.check_out,
+        is_scanned(shift),
+    )
+
+
+def _frame(known: Known, day: date) -> Day:
+    """Return what holds on a day."""
+    timeline = known.timeline
+    cap = known.raised.get(day_number(day), stretches.rules_on(day, timeline).day_minutes_max)
+    opening_days = {name: day_of_number(one.opening_day) for name, one in known.balances}
+    kinds = {station: _KIND_NAMES[kind] for station, kind in known.circle.kinds.items() if kind in _KIND_NAMES}
+    return Day(day, timeline, opening_days, cap, kinds)
+
+
+def _parts(known: Known, day: date) -> dict[ShiftKey, Part]:
+    """Return the parts of shifts on a day as the kernel has them."""
+    table, shifts, number = known.circle.tables.table, known.circle.tables.columns, day_number(day)
+    pieces = known.circle.tables.pieces(known.volunteer, known.timeline)
+    rows = pieces[pieces[:, DAY] == number]
+    parts = {}
+    for row in rows.tolist():
+        before = pieces[(pieces[:, ROW] == row[ROW]) & (pieces[:, DAY] < number)]
+        shift = shifts.shift(int(table.shift[row[ROW]]))
+        parts[shift.volunteer, shift.shift] = Part(
+            raw=row[RAW],
+            superseded=row[SUPERSEDED],
+            too_short=row[TOO_SHORT],
+            clipped=row[CLIPPED],
+            overlapped=row[OVERLAPPED],
+            capped=row[CAPPED],
+            counted=row[COUNTED],
+            share=row[SHARE],
+            credited=row[CREDITED],
+            shares_before=int(before[:, SHARE].sum()),
+            credited_before=int(before[:, CREDITED].sum()),
+        )
+    return parts

@@ -1,0 +1,122 @@
+"""Evidence: the events behind one day of a volunteer, read from the log as known at a position.
+
+It reads streams, tells which event decides what (`replay/explain/sources.py`), and describes them for people. It
+computes no minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
+from zoneinfo import ZoneInfo
+
+from ledger.aggregates import Event
+from ledger.aggregates.day_cap import DayCapRaised, DayCapRaiseWithdrawn
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded, OpeningBalanceVoided
+from ledger.aggregates.rules import RulesPublished
+from ledger.aggregates.shift import ShiftEvent
+from ledger.aggregates.station import StationOpened
+from ledger.names import Position, shift_stream, stream
+from ledger.store.log_queries import LogQueries
+from ledger.store.mapper import decode
+from replay.axes.as_known import Known
+from replay.cohorts.cohort import Shift
+from replay.explain import sources
+from replay.explain.explanations import EventBehind
+from replay.explain.stretches import ShiftKey
+
+
+@dataclass
+class Evidence:
+    """Events by what they explain, each with what it decides."""
+
+    shifts: dict[ShiftKey, list[EventBehind]] = field(default_factory=dict)
+    stations: dict[str, EventBehind] = field(default_factory=dict)  # by station: its last opening, which gives its kind
+    raises: dict[tuple[str, str], tuple[int, EventBehind]] = field(default_factory=dict)
+    """In force, by number and id: minutes and event."""
+    openings: dict[str, EventBehind] = field(default_factory=dict)  # by number
+    rules: EventBehind | None = None
+
+    @property
+    def raised(self) -> EventBehind | None:
+        """The raise of the day's cap that counts: the greatest, of equal ones the first."""
+        return max(self.raises.values(), key=lambda each: (each[0], -each[1].position))[1] if self.raises else None
+
+    def deciding(self, shift: ShiftKey, *names: str) -> list[int]:
+        """Return the positions of the events that decide something of a shift."""
+        return [event.position for event in self.shifts[shift] if not {*names}.isdisjoint(event.decides)]
+
+
+def read_evidence(log: LogQueries, known: Known, day: date, shifts: Sequence[Shift]) -> Evidence:
+    """Read the events behind a day and its shifts.
+
+    Raises:
+        replay.explain.stretches.ExplanationError: the events of a shift do not lead to what the read models say of it.
+    """
+    zone = ZoneInfo(known.timeline.time_zone)
+    by_stream = {shift_stream(shift.volunteer, shift.shift): shift for shift in shifts}
+    streams = [
+        *(stream("opening-balance", number) for number in known.circle.persons),
+        *(stream("day-cap", number, day.isoformat()) for number in known.circle.persons),
+        stream("rules", "timeline"),
+        *(stream("station", name) for name in {shift.station for shift in shifts if shift.station}),
+    ]
+    evidence = Evidence()
+    found = log.read_streams([*by_stream, *streams], until=known.position)
+    decoded = {
+        key: [(one.position, decode(one.topic, one.state)) for one in recorded] for key, recorded in found.items()
+    }
+    for stream_id, shift in by_stream.items():
+        own = [(position, event) for position, event in decoded.pop(stream_id, []) if isinstance(event, ShiftEvent)]
+        told = sources.sources(own)
+        sources.check(shift, told)
+        evidence.shifts[shift.volunteer, shift.shift] = [
+            _behind(one.position, one.event, zone, one.decides) for one in told
+        ]
+    for events in decoded.values():
+        for position, event in events:
+            _take(evidence, position, event, zone, known.rules.version)
+    return evidence
+
+
+def _take(evidence: Evidence, position: Position, event: Event, zone: ZoneInfo, version: int) -> None:
+    """Note an event that is about no shift, in the order of its stream."""
+    match event:
+        case StationOpened():
+            evidence.stations[event.station] = _behind(position, event, zone, ("kind",))
+        case OpeningBalanceRecorded():
+            evidence.openings[event.volunteer] = _behind(position, event, zone, ("opening_balance",))
+        case OpeningBalanceVoided():
+            evidence.openings.pop(event.volunteer, None)
+        case DayCapRaised():
+            evidence.raises[event.volunteer, event.raise_id] = (
+                event.minutes,
+                _behind(position, event, zone, ("day_cap",)),
+            )
+        case DayCapRaiseWithdrawn():
+            evidence.raises.pop((event.volunteer, event.raise_id), None)
+        case RulesPublished() if event.version == version:
+            evidence.rules = _behind(position, event, zone, ("rules",))
+        case _:
+            pass
+
+
+def _behind(position: Position, event: Event, zone: ZoneInfo, decides: Sequence[str]) -> EventBehind:
+    return EventBehind(
+        position=position,
+        topic=event.TOPIC,
+        occurred_at=local(event.occurred_at, zone),
+        recorded_at=local(event.recorded_at, zone),
+        by=event.by,
+        decides=list(decides),
+        reason=getattr(event, "reason", None),
+        evidence=getattr(event, "evidence", None),
+    )
+
+
+def local(instant: int, zone: ZoneInfo) -> datetime:
+    """Return epoch seconds as a clock on the wall shows them, with the offset of that moment."""
+    shown = datetime.fromtimestamp(instant, zone)
+    offset = shown.utcoffset()
+    return shown.replace(tzinfo=None if offset is None else timezone(offset), fold=0)

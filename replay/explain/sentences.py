@@ -1,0 +1,215 @@
+"""Wording: the stretches of a day and the events behind them as an answer, each with the rule it rests on.
+
+What is said here is looked up, never computed: minutes come from the walk, which was held to the kernel's pieces, and
+shares and credits from those pieces themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from projections.rules.late_entries import late
+from projections.rules.timeline import RuleSet
+from projections.schema import VOID
+from replay.axes.answers import PieceTrace
+from replay.axes.as_known import Known
+from replay.cohorts.cohort import Shift
+from replay.explain import stretches
+from replay.explain.evidence import Evidence, local
+from replay.explain.explanations import (
+    DayCap,
+    DayExplanation,
+    EventBehind,
+    ExplainedShift,
+    ExplainedStretch,
+    OpeningBehind,
+    Rounding,
+    RuleCited,
+    ShiftWithoutMinutes,
+)
+from replay.explain.stretches import Day, Part, ShiftKey, ShiftPart, Stretch
+from replay.explain.traces import trace_sum
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is known of a day, to put what was walked into words."""
+
+    known: Known
+    frame: Day
+    told: Mapping[ShiftKey, ShiftPart]
+    parts: Mapping[ShiftKey, Part]
+    evidence: Evidence
+
+    @cached_property
+    def _late(self) -> set[ShiftKey]:
+        """The person's shifts that were recorded too late."""
+        shifts = self.known.circle.tables.columns
+        found = map(shifts.shift, np.flatnonzero(late(shifts.columns, self.known.timeline)).tolist())
+        return {(shift.volunteer, shift.shift) for shift in found}
+
+    def explanation(self, without: Sequence[Shift]) -> DayExplanation:
+        """Return the whole answer; `without` are the day's shifts that hold no time."""
+        frame = self.frame
+        shifts = [self._shift(one) for one in self.told.values()]
+        balances = self._balances()
+        return DayExplanation(
+            **self.known.told(),
+            day=frame.day,
+            time_zone=frame.timeline.time_zone,
+            begin=self._at(frame.start * 60),
+            until=self._at(frame.until * 60),
+            rules_published=self.evidence.rules,
+            cap=DayCap(
+                minutes=frame.cap, rule=self._cite(frame.rules, "day_minutes_max"), raised_by=self.evidence.raised
+            ),
+            opening_balance=balances[0] if balances else None,
+            more_opening_balances=balances[1:] or None,
+            trace=trace_sum([shift.trace for shift in shifts]),
+            shifts=shifts,
+            without_minutes=[self._without(shift) for shift in without],
+        )
+
+    def _balances(self) -> list[OpeningBehind]:
+        return [
+            OpeningBehind(
+                as_of=self.frame.opening_days[name],
+                minutes=one.opening_minutes,
+                volunteer=self.known.recorded_under(name),
+                event=self.evidence.openings[name],
+            )
+            for name, one in self.known.balances
+        ]
+
+    def _without(self, shift: Shift) -> ShiftWithoutMinutes:
+        if shift.flags & VOID:
+            because = "it is void"
+        elif shift.check_in is None:
+            because = "it has no check-in"
+        else:
+            because = "it has no station"
+        return ShiftWithoutMinutes(
+            shift=shift.shift,
+            volunteer=self.known.recorded_under(shift.volunteer),
+            because=because,
+            events=self.evidence.shifts[shift.volunteer, shift.shift],
+        )
+
+    def _shift(self, one: ShiftPart) -> ExplainedShift:
+        stay, part = one.stay, self.parts[one.stay.key]
+        unit = self._cite(one.rules, "credit_unit_minutes")
+        return ExplainedShift(
+            shift=stay.shift,
+            volunteer=self.known.recorded_under(stay.volunteer),
+            station=stay.station,
+            station_kind=self.frame.kinds.get(stay.station),
+            project=stay.project,
+            grade="scanned" if stay.scanned else "attested",
+            late=stay.key in self._late,
+            check_in=self._at(stay.check_in),
+            check_out=None if stay.check_out is None else self._at(stay.check_out),
+            begin=self._at(one.start * 60),
+            end=self._at(one.end * 60),
+            ended_by=one.ended_by,
+            end_rule=None if one.ended_by == "check-out" else self._cite(one.rules, "missing_check_out_minutes"),
+            trace=PieceTrace(
+                day=self.frame.day,
+                raw=part.raw,
+                superseded=part.superseded,
+                too_short=part.too_short,
+                clipped=part.clipped,
+                overlapped=part.overlapped,
+                capped=part.capped,
+                counted=part.counted,
+                factor_change=part.share - part.counted,
+                rounding=part.share - part.credited,
+                credited=part.credited,
+            ),
+            stretches=[self._stretch(one, stretch) for stretch in one.stretches],
+            rounding=Rounding(
+                percentages=one.percentages,
+                share=part.share,
+                shares_before=part.shares_before,
+                credited_before=part.credited_before,
+                unit=unit,
+                credited=part.credited,
+            ),
+            events=self.evidence.shifts[stay.key],
+        )
+
+    # --- stretches --------------------------------------------------------------------------------------------------
+
+    def _stretch(self, one: ShiftPart, stretch: Stretch) -> ExplainedStretch:
+        rule, because, more = self._reason(one, stretch)
+        positions = [*self.evidence.deciding(one.stay.key, "check_in", "check_out"), *more]
+        return ExplainedStretch(
+            begin=self._at(stretch.start * 60),
+            until=self._at(stretch.until * 60),
+            minutes=stretch.minutes,
+            fate=stretch.fate,
+            percent=stretch.percent,
+            rule=rule,
+            held_by=stretch.held_by and stretch.held_by[1],
+            held_by_volunteer=stretch.held_by and self.known.recorded_under(stretch.held_by[0]),
+            positions=sorted({*positions}),
+            because=because,
+        )
+
+    def _reason(self, one: ShiftPart, stretch: Stretch) -> tuple[RuleCited | None, str, list[int]]:
+        """Return the rule behind a stretch, why in words, and the events that matter beside the shift's own."""
+        rule: RuleCited | None = None
+        more: list[EventBehind | None] = []
+        match stretch.fate:
+            case stretches.SUPERSEDED:
+                number = one.stay.volunteer
+                under = f" of number {number}" if self.known.recorded_under(number) else ""
+                because = f"taken in by the opening balance{under} as of {self.frame.opening_days[number]}"
+                more = [self.evidence.openings[number]]
+            case stretches.TOO_SHORT:
+                rule = self._cite(one.rules, "shift_minutes_min")
+                because = f"the shift lasted {one.end - one.start} minutes, fewer than {rule.value}"
+            case stretches.CLIPPED:
+                rule = self._cite(one.rules, "shift_minutes_max")
+                because = f"beyond the shift's first {rule.value} minutes"
+            case stretches.OVERLAPPED:
+                because = "held already by another shift, which comes first"
+                if stretch.held_by:
+                    because = f"held already by the shift {self._named(stretch.held_by)}, which comes first"
+                    return rule, because, self.evidence.deciding(stretch.held_by, "check_in", "check_out")
+            case stretches.CAPPED:
+                rule, more = self._cite(self.frame.rules, "day_minutes_max"), [self.evidence.raised]
+                because = f"the day's {self.frame.cap} minutes{' (its cap was raised)' if any(more) else ''} were full"
+            case _:
+                rule, because, more = self._counted(one, stretch)
+        return rule, because, [event.position for event in more if event]
+
+    def _counted(self, one: ShiftPart, stretch: Stretch) -> tuple[RuleCited | None, str, list[EventBehind | None]]:
+        factor, raised = stretch.factor, self.evidence.raised
+        if factor is None:
+            return None, "counted in full", [raised]
+        opened = self.evidence.stations.get(one.stay.station) if factor.station_kinds else None
+        rule = self._cite(self.frame.rules, "factors.percent", factor.percent, factor.name)
+        return rule, f"counted at {factor.percent} % (factor {factor.name})", [raised, opened]
+
+    def _named(self, shift: ShiftKey) -> str:
+        one = self.told[shift]
+        under = f", of number {shift[0]}" if self.known.recorded_under(shift[0]) else ""
+        return f"from {self._at(one.start * 60):%H:%M} at {one.stay.station}{under}"
+
+    def _cite(self, rules: RuleSet, key: str, value: int | None = None, name: str | None = None) -> RuleCited:
+        return RuleCited(
+            version=self.known.rules.version,
+            holds_from=rules.holds_from,
+            key=key,
+            value=getattr(rules, key) if value is None else value,
+            name=name,
+        )
+
+    def _at(self, instant: int) -> datetime:
+        return local(instant, ZoneInfo(self.frame.timeline.time_zone))

@@ -1,0 +1,318 @@
+"""Stretches: every minute of a person's local day with its fate, as people would tell it.
+
+The rules of credit once more, in plain Python, minute by minute, for one day of one volunteer. The kernel
+(`projections/kernels/credit.py`) gives sums and is what counts; this walk says which minutes they are. `check` holds
+the two against one another to the minute, so an explanation is either the kernel's own result or an error, never a
+story.
+
+Pure: it takes facts and rules and reads nothing. Minutes are UTC minutes since 1970, intervals half-open.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from typing import NamedTuple
+from uuid import UUID
+
+from projections.local_time import day_number, day_of_number, local_span, zone_table
+from projections.rules.timeline import Factor, RuleSet, RuleTimeline
+
+ShiftKey = tuple[str, UUID]
+"""The number under which a shift was recorded, and its id."""
+SUPERSEDED, TOO_SHORT, CLIPPED = "superseded", "too-short", "clipped"
+OVERLAPPED, CAPPED, COUNTED = "overlapped", "capped", "counted"
+"""What can become of a raw minute: each has exactly one fate."""
+
+
+class ExplanationError(Exception):
+    """The walk and the kernel disagree about a day: there is a fault in one of them, and nothing is explained."""
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A shift that can earn something: not void, with a check-in and a station in force; instants in epoch seconds.
+
+    `volunteer`: the number under which it was recorded.
+    """
+
+    volunteer: str
+    shift: UUID
+    station: str
+    project: str | None
+    check_in: int
+    check_out: int | None
+    scanned: bool
+
+    @property
+    def key(self) -> ShiftKey:
+        """What tells it apart: a person may have shifts of one id under two numbers."""
+        return self.volunteer, self.shift
+
+
+class Stretch(NamedTuple):
+    """Minutes [start, until) of a shift with one fate.
+
+    `percent`: what each earns, 0 unless counted. `factor`: the window of the day's rule set that says so, if one does.
+    `held_by`: the shift that holds overlapped minutes.
+    """
+
+    start: int
+    until: int
+    fate: str
+    percent: int
+    factor: Factor | None
+    held_by: ShiftKey | None
+
+    @property
+    def minutes(self) -> int:
+        """How many minutes it has."""
+        return self.until - self.start
+
+
+@dataclass(frozen=True)
+class ShiftPart:
+    """A shift's part on the day: its stretches in order of time, and the whole shift's bounds and rules.
+
+    `stop`: from there on minutes are clipped (at `start`, nothing survives). `ended_by`: what set `end`.
+    """
+
+    stay: Stay
+    start: int
+    end: int
+    stop: int
+    rules: RuleSet
+    ended_by: str
+    loss: str
+    stretches: tuple[Stretch, ...] = ()
+
+    def minutes(self, fate: str) -> int:
+        """Return the part's minutes of one fate."""
+        return sum(stretch.minutes for stretch in self.stretches if stretch.fate == fate)
+
+    @property
+    def percentages(self) -> int:
+        """The sum of percentages of the part's counted minutes; a hundredth of it, rounded down, is its share."""
+        return sum(stretch.minutes * stretch.percent for stretch in self.stretches)
+
+
+@dataclass(frozen=True)
+class Day:
+    """One person's local day: what is known and which rules hold.
+
+    `opening_days`: the day of the opening balance of each number that has one. `cap`: the minutes that may count on
+    this day.
+    """
+
+    day: date
+    timeline: RuleTimeline
+    opening_days: Mapping[str, date]
+    cap: int
+    kinds: Mapping[str, str]  # of stations
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int, int], ...]:
+        """From, until (UTC minutes) and the minute of the day it begins with; more than one where the clock changes."""
+        return tuple(_spans_of(self.day, self.timeline.time_zone))
+
+    @property
+    def start(self) -> int:
+        """The day's first minute."""
+        return self.spans[0][0]
+
+    @property
+    def until(self) -> int:
+        """The first minute behind the day."""
+        return self.spans[-1][1]
+
+    @cached_property
+    def rules(self) -> RuleSet:
+        """The rule set in force on this day."""
+        return rules_on(self.day, self.timeline)
+
+    def within(self, minute: int) -> int:
+        """Return the minute of the day a clock on the wall shows."""
+        return next(first + minute - start for start, until, first in self.spans if start <= minute < until)
+
+
+def rules_on(day: date, timeline: RuleTimeline) -> RuleSet:
+    """Return the rule set in force on a day; the first reaches back to the beginning."""
+    return [known for known in timeline.rule_sets if known.holds_from <= day or known is timeline.rule_sets[0]][-1]
+
+
+def first_instant(day: date, zone: str) -> int:
+    """Return the epoch second at which a local day begins."""
+    return next(_spans_of(day, zone))[0] * 60
+
+
+def _spans_of(day: date, zone_name: str) -> Iterator[tuple[int, int, int]]:
+    zone, number = zone_table(zone_name), day_number(day)
+    minute = (number - 1) * 1440  # no zone is a day ahead of UTC
+    found = False
+    while True:
+        local_day, within, until = local_span(minute, zone)
+        if local_day == number:
+            found = True
+            yield int(minute), int(until), int(within)
+        elif local_day > number:
+            if not found:  # a date that never came: Samoa's 30 December 2011
+                yield int(minute), int(minute), 0
+            return
+        minute = until
+
+
+# --- the walk -------------------------------------------------------------------------------------------------------
+
+
+def walk(stays: Sequence[Stay], starts: Sequence[int], day: Day) -> list[ShiftPart]:
+    """Tell the day's minutes of each shift that has a part in it, in the order in which the rules take them.
+
+    Args:
+        stays: shifts of the volunteer that can earn, in any order; at least those that may have a part in the day.
+        starts: the check-in minutes of all of them, ascending.
+    """
+    if day.start == day.until:
+        return []
+    told = [_settle(stay, starts, day) for stay in stays if stay.check_in // 60 < day.until]
+    told = [one for one in told if one.end > day.start or one.start >= day.start]
+    told.sort(key=lambda one: (one.start, one.end, one.stay.shift.int, one.stay.volunteer))
+    held: dict[int, ShiftKey] = {}
+    counted = 0
+    stretches: dict[int, list[Stretch]] = {}
+    for scanned in (True, False):  # the day's cap is filled by all scanned minutes before any attested one
+        for number, one in enumerate(told):
+            if one.stay.scanned is scanned:
+                stretches[number] = list(_joined(_fates(one, day, held, counted)))
+                counted += sum(stretch.minutes for stretch in stretches[number] if stretch.fate == COUNTED)
+    return [replace(one, stretches=tuple(stretches[number])) for number, one in enumerate(told)]
+
+
+def _settle(stay: Stay, starts: Sequence[int], day: Day) -> ShiftPart:
+    """Steps 2 and 3: from when to when a shift lasted, and which of its minutes survive."""
+    start = stay.check_in // 60
+    checked_in_on = day_of_number(int(local_span(start, zone_table(day.timeline.time_zone))[0]))
+    rules = rules_on(checked_in_on, day.timeline)
+    if stay.check_out is not None:
+        end, ended_by = max(start, stay.check_out // 60), "check-out"
+    else:
+        end, ended_by = start + rules.missing_check_out_minutes, "missing-check-out"
+        later = bisect_right(starts, start)
+        if later < len(starts) and starts[later] < end:
+            end, ended_by = starts[later], "next-check-in"
+    if checked_in_on <= day.opening_days.get(stay.volunteer, date.min):
+        loss, stop = SUPERSEDED, start
+    elif end - start < rules.shift_minutes_min:
+        loss, stop = TOO_SHORT, start
+    else:
+        loss, stop = CLIPPED, min(end, start + rules.shift_minutes_max)
+    return ShiftPart(stay, start, end, stop, rules, ended_by, loss)
+
+
+def _fates(one: ShiftPart, day: Day, held: dict[int, ShiftKey], counted: int) -> Iterator[Stretch]:
+    """Steps 3 to 6, a minute at a time; notes in `held` whose each surviving minute is."""
+    shift, kind = one.stay.key, day.kinds.get(one.stay.station)
+    for minute in range(max(one.start, day.start), min(one.end, day.until)):
+        fate, percent, factor, held_by = one.loss, 0, None, None
+        if minute < one.stop:
+            held_by = held.get(minute)
+            if held_by is not None:
+                fate = OVERLAPPED
+            else:
+                held[minute] = shift
+                if counted >= day.cap:
+                    fate = CAPPED
+                else:
+                    counted += 1
+                    fate, factor = COUNTED, _factor(day, day.within(minute), kind, one.stay.project)
+                    percent = 100 if factor is None else factor.percent
+        yield Stretch(minute, minute + 1, fate, percent, factor, held_by)
+
+
+def _factor(day: Day, minute: int, kind: str | None, project: str | None) -> Factor | None:
+    """Return the first window that holds at a minute of the day, if any."""
+    return next((factor for factor in day.rules.factors if _holds(factor, day.day, minute, kind, project)), None)
+
+
+def _holds(factor: Factor, day: date, minute: int, kind: str | None, project: str | None) -> bool:
+    begin, finish = factor.minute_from, factor.minute_until
+    in_window = begin <= minute < finish if begin < finish else minute >= begin or minute < finish
+    return (
+        in_window
+        and (factor.first_day or date.min) <= day <= (factor.last_day or date.max)
+        and (not factor.weekdays or day.isoweekday() in factor.weekdays)
+        and (not factor.station_kinds or kind in factor.station_kinds)
+        and (not factor.projects or project in factor.projects)
+    )
+
+
+def _joined(minutes: Iterator[Stretch]) -> Iterator[Stretch]:
+    """Join neighbours that say the same."""
+    last: Stretch | None = None
+    for minute in minutes:
+        if last is not None and last[2:] == minute[2:]:
+            last = last._replace(until=minute.until)
+            continue
+        if last is not None:
+            yield last
+        last = minute
+    if last is not None:
+        yield last
+
+
+# --- held against the kernel ----------------------------------------------------------------------------------------
+
+
+class Part(NamedTuple):
+    """A shift's part on a day as the kernel has it: minutes by fate, then its share and what is credited.
+
+    `shares_before`, `credited_before`: sums over the shift's parts on earlier days, from which rounding goes on.
+    """
+
+    raw: int
+    superseded: int
+    too_short: int
+    clipped: int
+    overlapped: int
+    capped: int
+    counted: int
+    share: int
+    credited: int
+    shares_before: int
+    credited_before: int
+
+
+def check(told: Sequence[ShiftPart], parts: Mapping[ShiftKey, Part], day: date) -> None:
+    """Hold the walk to the kernel's result.
+
+    Raises:
+        ExplanationError: they differ in a shift or a minute.
+    """
+    walked = {one.stay.key: _part(one, parts.get(one.stay.key)) for one in told}
+    if walked != dict(parts):
+        first = min(key for key in walked.keys() | parts.keys() if walked.get(key) != parts.get(key))
+        raise ExplanationError(
+            f"{day} cannot be explained: the minutes of shift {first[1]} of {first[0]} do not add up to its trace "
+            f"({walked.get(first)} and {parts.get(first)}); tell the program's makers"
+        )
+
+
+def _part(one: ShiftPart, known: Part | None) -> Part:
+    """Return what the walk makes of a part; of earlier days it only knows what the kernel says."""
+    shares_before, credited_before = (known.shares_before, known.credited_before) if known else (0, 0)
+    share, unit = one.percentages // 100, one.rules.credit_unit_minutes
+    return Part(
+        raw=sum(stretch.minutes for stretch in one.stretches),
+        superseded=one.minutes(SUPERSEDED),
+        too_short=one.minutes(TOO_SHORT),
+        clipped=one.minutes(CLIPPED),
+        overlapped=one.minutes(OVERLAPPED),
+        capped=one.minutes(CAPPED),
+        counted=one.minutes(COUNTED),
+        share=share,
+        credited=(shares_before + share) // unit * unit - credited_before,
+        shares_before=shares_before,
+        credited_before=credited_before,
+    )

@@ -1,0 +1,90 @@
+"""Switching to a generation that is there already: back to an older one, or to one that was built beside.
+
+It stopped where it stopped answering, or was built. So it is first held against its rules at its own position, as a new
+one would be, then catches up with the live one, and the pointer moves under the follower's lock at equal positions. As
+a rebuild it is one transaction: stopped or killed, it leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+from ledger.store.database import Database
+from replay.archive.archive import Archive
+from replay.generations import retention, store
+from replay.generations.rebuild import (
+    CATCHING_UP,
+    REPLAYING,
+    SWITCHING,
+    NotPublishedError,
+    catch_up,
+    read_facts,
+    replay,
+)
+from replay.generations.verification import VerificationError, hold_checksum, verify
+from replay.progress import Progress, ignore
+
+
+class NotSwitchableError(ValueError):
+    """This generation can never answer, or not with this program; the message says why."""
+
+
+def switch(
+    database: Database, archive: Archive, generation_id: int, *, progress: Progress = ignore
+) -> store.Generation:
+    """Let a generation answer; return it as it is then. One that answers already stays as it is.
+
+    Raises:
+        generations.UnknownGenerationError: there is none of this id.
+        rebuild.NotPublishedError, NotSwitchableError: it cannot answer.
+        VerificationError: its rows are not what its rules make of the log.
+        replay.archive.archive.ArchiveError, replay.progress.StoppedError: as `rebuild`.
+    """
+    with database.pool.connection() as connection, connection.transaction():
+        generation = store.lock_generation(connection, generation_id)
+        if generation is None:
+            raise retention.UnknownGenerationError(generation_id)
+        live = store.current_generation(connection)
+        if live is None or live.id == generation.id:
+            return generation
+        _refuse(generation, live)
+        facts, _ = read_facts(database, archive, generation.position, progress)
+        progress(REPLAYING, 0, 0)
+        rows = replay(facts, generation.rules)
+        if rows.checksum() != generation.checksum:
+            raise VerificationError(
+                f"generation {generation.id} has checksum {generation.checksum:x}, its rules give {rows.checksum():x} "
+                f"at position {generation.position}: drop it, and build a new one under version "
+                f"{generation.rules_version} of the rules"
+            )
+        verify(connection, database.log, archive, generation, rows, facts.volunteers.texts(), progress)
+        if live.position > generation.position:  # most of the way before the follower is held back
+            generation, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
+        progress(CATCHING_UP, 0, 0)
+        store.take_follower_lock(connection)
+        live = store.current_generation(connection)
+        if live is not None and live.position > generation.position:
+            generation, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
+        hold_checksum(generation, live)
+        progress(SWITCHING, 0, 0)
+        generation = store.point_to(connection, generation)
+    retention.drop_surplus(database)
+    return generation
+
+
+def _refuse(generation: store.Generation, live: store.Generation) -> None:
+    if generation.rules_version == 0:
+        raise NotPublishedError
+    if generation.valid_at is not None:
+        raise NotSwitchableError(
+            f"generation {generation.id} holds results up to {generation.valid_at} only, so it cannot answer; "
+            "build one without valid_at"
+        )
+    if not generation.readable:
+        raise NotSwitchableError(
+            f"generation {generation.id} was made by another version of this program, with other tables; "
+            f"build a new one under version {generation.rules_version} of the rules"
+        )
+    if generation.position > live.position:
+        raise NotSwitchableError(
+            f"generation {generation.id} is at position {generation.position}, beyond the live one's {live.position}: "
+            "the log was restored; drop it and build a new one"
+        )

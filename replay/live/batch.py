@@ -1,0 +1,236 @@
+"""A batch of new events: what was before, what is after, and the rows that differ.
+
+The heart of the live follower. For the touched volunteers the kernels run twice, on their shifts before and after the
+batch; the exact difference is added to their hours, to station days and to project months. Only shifts that the batch
+can concern are read (replay/cohorts/change_windows.py); whoever may have gained or lost an honour is read whole
+(replay/live/standings.py). The caller's transaction holds it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import psycopg
+
+from ledger.aggregates import Event
+from ledger.aggregates.shift import ShiftEvent
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import TrainingVoided, VolunteerMerged, VolunteerMergeUndone
+from ledger.names import Position, stream
+from ledger.store.log_queries import LogQueries, RecordedEvent
+from projections.kernels.read_models import ReadModels
+from projections.rules.table import honor_ids, rule_table
+from projections.rules.timeline import parse_timeline
+from projections.schema import STATION_COLUMNS, Longs
+from replay.cohorts.change_windows import reach_seconds, windows
+from replay.cohorts.cohort import (
+    Cohort,
+    Person,
+    decoded,
+    in_log_order,
+    kind_of,
+    person_of,
+    read_kinds,
+    read_persons,
+    resolve_events,
+)
+from replay.cohorts.merges import ends, linked, read_merges, standing, told
+from replay.cohorts.shift_columns import ShiftNames, Shifts, read_shifts
+from replay.generations import store
+from replay.live.facts import by_person, count_people_served, extents, volunteers_of_changed_stations, write_facts
+from replay.live.hours import Changes, add_hours, add_station_days
+from replay.live.project_months import add_months, month_differences
+from replay.live.standings import StandingRow, Touched, may_have_changed, replace_standings
+
+_PEOPLE_SERVED = STATION_COLUMNS.index("people_served")
+_WORD = 1 << 64
+_DAY_SECONDS = 86_400
+_DAYS = 1 << 20
+"""More than there are days or years: number times `_DAYS` plus day is a key."""
+_timeline = lru_cache(maxsize=4)(parse_timeline)
+
+
+class Batch:
+    """One batch: what was before, what is after, and the rows that differ."""
+
+    def __init__(
+        self,
+        log: LogQueries,
+        connection: psycopg.Connection[Any],
+        generation: store.Generation,
+        recorded: Sequence[RecordedEvent],
+        events: Sequence[Event],
+    ) -> None:
+        """Read what the events concern.
+
+        Args:
+            recorded, events: what follows the generation's position, without a gap, as stored and decoded.
+        """
+        self.connection = connection
+        self.generation = generation
+        self.timeline = _timeline(generation.rules_text)
+        self.position = recorded[-1].position
+        self.events = events
+        self.known, self.changed = _resolved(log, generation, recorded, events)
+        self._find_touched()
+        volunteers = [*self.whole, *self.partly]
+        persons, kinds = read_persons(connection, volunteers), read_kinds(connection)
+        persons_after, kinds_after = _after(persons, kinds, events)
+        for volunteer in {event.volunteer for event in events if isinstance(event, TrainingVoided)}:
+            whole = Person()  # what a void leaves is told by the whole history alone
+            for _, event in decoded(in_log_order(log, [stream("volunteer", volunteer)], self.position)):
+                whole.apply(event)
+            persons_after[volunteer].trained = whole.trained
+        names = ShiftNames.beginning(volunteers, kinds_after)
+        parts = [read_shifts(connection, self.whole), read_shifts(connection, self.partly, self.windows)]
+        before = Shifts.joined(names, parts)
+        after = Shifts.joined(names, [before.without(self.changed), self.changed])
+        self.before = Cohort(persons, before, kinds, names, self.merges)
+        self.after = Cohort(persons_after, after, kinds_after, names, self.merges_after)
+
+    def _find_touched(self) -> None:
+        """Find the numbers of whom something changed that holds for all their service, and for the others the windows
+        in which it changed. What holds for one number of a person holds for all; who is merged, or no longer, is read
+        whole, and so is whoever they were or are merged with.
+        """
+        said = [event for event in self.events if not isinstance(event, ShiftEvent)]
+        named = [volunteer for event in said if (volunteer := person_of(event))]
+        named += [event.into for event in said if isinstance(event, VolunteerMerged | VolunteerMergeUndone)]
+        changed = volunteers_of_changed_stations(self.connection, self.events)
+        whole = dict.fromkeys([*named, *changed])
+        names = self.changed.names.volunteers.texts()
+        self.merges = read_merges(self.connection, {*whole, *names})
+        self.merges_after = told(self.merges, said)
+        pairs = {*standing(self.merges), *standing(self.merges_after)}
+        self.whole = linked(list(whole), pairs)
+        whole = dict.fromkeys(self.whole)
+        others = [number for number, name in enumerate(names) if name not in whole]
+        first, last = (edge[others] for edge in extents(self.known, self.changed))
+        found = by_person([names[number] for number in others], first, last, self.merges_after)
+        self.touched = Touched(found.persons, (found.first - reach_seconds(self.timeline)) // _DAY_SECONDS)
+        self.partly = found.numbers
+        self.windows = windows(found.first[found.owner], found.last[found.owner], self.timeline)
+
+    def apply(self) -> None:
+        """Write the rows that differ, the facts they come from, and the position."""
+        old, new = self.before.read_models(self.timeline), self.after.read_models(self.timeline)
+        served = count_people_served(self.connection, self.events)
+        projects = self.after.tables.project_names.texts()
+        months = month_differences((old, projects), (new, projects), served)
+        checksum = self.generation.checksum
+        checksum += self._add_station_days(old, new, served)
+        checksum += add_months(self.connection, self.generation, months)
+        checksum += self._add_hours(old, new)
+        write_facts(self.connection, self.before, self.after, (self.known, self.changed), self.events)
+        checksum += self._replace_standings(new)
+        store.move_to(self.connection, self.generation, self.position, checksum % _WORD)
+
+    def _add_station_days(self, old: ReadModels, new: ReadModels, served: Mapping[tuple[str, str, int], int]) -> int:
+        stations = self.after.tables.station_names
+        people = np.zeros((len(served), len(STATION_COLUMNS)), np.int64)
+        people[:, _PEOPLE_SERVED] = list(served.values())
+        keys = [stations.add(station) * _DAYS + day for station, _, day in served]
+        counted = np.array(keys, np.int64), people
+        keys_and_sums = _summed(_station_days(old, -1), _station_days(new, 1), counted)
+        changes = _named(stations.texts(), *keys_and_sums)
+        return add_station_days(self.connection, self.generation, changes.where(np.asarray(changes.sums.any(axis=1))))
+
+    def _add_hours(self, old: ReadModels, new: ReadModels) -> int:
+        keys, sums = _summed(_hours(old, -1), _hours(new, 1))
+        persons = keys // _DAYS
+        before, after = (
+            (np.diff(circle.tables.volunteers.balances) > 0)[persons] for circle in (self.before, self.after)
+        )
+        changed = sums.any(axis=1) | (before != after)
+        changes = _named(list(self.after.persons), keys, sums).where(changed)
+        return add_hours(self.connection, self.generation, changes, (before[changed], after[changed]))
+
+    def _replace_standings(self, new: ReadModels) -> int:
+        """Replace the standings of those who were read whole, and of those who now have to be."""
+        honors, rules = honor_ids(self.timeline), rule_table(self.timeline, {})
+        persons, merges = self.after.persons, self.merges_after
+        numbers: dict[str, list[Person]] = {}
+        for end, person in zip(ends(persons, merges), persons.values(), strict=True):
+            numbers.setdefault(end, []).append(person)
+        doubtful = may_have_changed(self.connection, self.generation, self.touched, numbers, honors, rules)
+        rows = self._standings(new, list(persons), set(self.whole))
+        if doubtful:
+            read = dict.fromkeys(linked(list(doubtful), standing(merges)))
+            circle = Cohort(
+                {name: persons[name] for name in read},
+                read_shifts(self.connection, list(read)),
+                self.after.kinds,
+                merges={pair: stands for pair, stands in merges.items() if stands and pair[0] in read},
+            )
+            rows += self._standings(circle.read_models(self.timeline), list(circle.persons), doubtful)
+        volunteers = {*self.whole, *doubtful}
+        return replace_standings(self.connection, self.generation, volunteers, rows) if volunteers else 0
+
+    def _standings(self, models: ReadModels, names: Sequence[str], wanted: Collection[str]) -> list[StandingRow]:
+        honors = honor_ids(self.timeline)
+        rows = ((names[volunteer], honors[honor], day) for volunteer, honor, day in models.standings.tolist())
+        return [row for row in rows if row[0] in wanted]
+
+
+def _resolved(
+    log: LogQueries, generation: store.Generation, recorded: Sequence[RecordedEvent], events: Sequence[Event]
+) -> tuple[Shifts, Shifts]:
+    """Resolve the shifts of a batch, as they were if they were known before it, and as they are at its end.
+
+    A stream whose first event is in the batch is all there; only the others are read from the log.
+    """
+    new = [(one, event) for one, event in zip(recorded, events, strict=True) if isinstance(event, ShiftEvent)]
+    begun: set[UUID] = set()
+    known: set[UUID] = set()
+    for one, _ in new:
+        if one.stream_id not in begun:
+            (begun if one.version == 1 else known).add(one.stream_id)
+    found = in_log_order(log, known, Position(generation.position)) if known else []
+    earlier = list(decoded(found))
+    return resolve_events(earlier), resolve_events(earlier, ((one.position, event) for one, event in new))
+
+
+def _after(
+    persons: Mapping[str, Person], kinds: Mapping[str, int], events: Iterable[Event]
+) -> tuple[dict[str, Person], dict[str, int]]:
+    """Return persons and kinds as they are when the batch has been taken in."""
+    persons_after, kinds_after = dict(persons), dict(kinds)
+    for event in events:
+        if isinstance(event, StationOpened):
+            kinds_after[event.station] = kind_of(event)
+        elif not isinstance(event, ShiftEvent) and (volunteer := person_of(event)) is not None:
+            if persons_after[volunteer] is persons[volunteer]:
+                persons_after[volunteer] = persons[volunteer].copy()
+            persons_after[volunteer].apply(event)
+    return persons_after, kinds_after
+
+
+# --- sums, by number and day or year --------------------------------------------------------------------------------
+
+_Sums = tuple[Longs, Longs]
+"""Keys, int64[n], of numbers and days (or years); and the sums of each, int64[n, columns]."""
+
+
+def _hours(models: ReadModels, sign: int) -> _Sums:
+    return models.hours[:, 0] * _DAYS + models.hours[:, 1], sign * models.hours[:, 2:]
+
+
+def _station_days(models: ReadModels, sign: int) -> _Sums:
+    _, days, columns = models.stations.shape
+    rows = np.unique(np.flatnonzero(models.stations) // columns)  # of a few days, most of the table is empty
+    return rows // days * _DAYS + rows % days + models.first_day, sign * models.stations.reshape(-1, columns)[rows]
+
+
+def _summed(*parts: _Sums) -> _Sums:
+    keys, places = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
+    sums = np.zeros((len(keys), parts[0][1].shape[1]), np.int64)
+    np.add.at(sums, places, np.concatenate([part for _, part in parts]))
+    return keys, sums
+
+
+def _named(names: Sequence[str], keys: Longs, sums: Longs) -> Changes:
+    return Changes(np.array([*names], object)[keys // _DAYS], keys % _DAYS, sums)

@@ -1,0 +1,236 @@
+"""Live facts: what the follower reads and writes of the facts that depend on no rule (replay/generations/schema.sql).
+
+Facts are at the current generation's position; a batch brings them to its own. The caller's transaction holds it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ledger.aggregates import Event
+from ledger.aggregates.people_served import PeopleServedCounted
+from ledger.aggregates.station import StationOpened
+from ledger.names import LATEST_INSTANT
+from ledger.store.log_queries import uuid_array
+from projections.kernels.facts import UNKNOWN_KIND
+from projections.local_time import day_number
+from projections.schema import NO_DAY, Longs
+from replay.cohorts.cohort import Cohort, Person, kind_of
+from replay.cohorts.merges import Merges, ends, linked, standing, write_merges
+from replay.cohorts.shift_columns import ShiftKey, Shifts, integer_array, text_array
+from replay.generations import store
+
+BEHIND_ALL_TIME = LATEST_INSTANT + 10 * 366 * 86_400
+"""An instant around which there are no shifts."""
+
+_DROP_SHIFTS = """
+DELETE FROM replay.shifts AS known USING unnest(%s::text[], %s::uuid[], %s::bigint[])
+  AS gone(volunteer, shift, check_in)
+WHERE known.volunteer = gone.volunteer AND known.shift = gone.shift
+  AND known.check_in IS NOT DISTINCT FROM nullif(gone.check_in, 0)
+"""
+_GET_KINDS = "SELECT station, kind FROM replay.stations WHERE station = ANY(%s::text[])"
+_GET_VOLUNTEERS_AT = "SELECT DISTINCT volunteer FROM replay.shifts WHERE station = ANY(%s::text[])"
+_GET_PEOPLE_SERVED = """
+SELECT station, project, day, people FROM replay.people_served
+WHERE (station, project, day) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::int[]))
+"""
+_PUT_PEOPLE_SERVED = """
+INSERT INTO replay.people_served (station, project, day, people)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::int[], %s::int[])
+ON CONFLICT (station, project, day) DO UPDATE SET people = EXCLUDED.people
+"""
+_PUT_SHIFTS = """
+INSERT INTO replay.shifts (volunteer, shift, station, project, check_in, check_out, recorded_at, flags)
+SELECT volunteer, shift, nullif(station, ''), nullif(project, ''), nullif(check_in, 0), nullif(check_out, 0),
+       recorded_at, flags
+FROM unnest(%s::text[], %s::uuid[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[])
+  AS new(volunteer, shift, station, project, check_in, check_out, recorded_at, flags)
+ON CONFLICT (volunteer, check_in, shift) DO UPDATE SET
+  station = EXCLUDED.station, project = EXCLUDED.project, check_out = EXCLUDED.check_out,
+  recorded_at = EXCLUDED.recorded_at, flags = EXCLUDED.flags
+"""
+_PUT_VOLUNTEERS = """
+INSERT INTO replay.volunteers (volunteer, registered, opening_day, opening_minutes, trained_1, trained_2, trained_3)
+SELECT * FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[])
+ON CONFLICT (volunteer) DO UPDATE SET
+  registered = EXCLUDED.registered, opening_day = EXCLUDED.opening_day, opening_minutes = EXCLUDED.opening_minutes,
+  trained_1 = EXCLUDED.trained_1, trained_2 = EXCLUDED.trained_2, trained_3 = EXCLUDED.trained_3
+"""
+_DROP_RAISES = "DELETE FROM replay.cap_raises WHERE volunteer = ANY(%s::text[])"
+_PUT_RAISES = """
+INSERT INTO replay.cap_raises (volunteer, day, raise_id, minutes)
+SELECT * FROM unnest(%s::text[], %s::int[], %s::text[], %s::int[])
+"""
+_PUT_STATIONS = """
+INSERT INTO replay.stations (station, kind) SELECT * FROM unnest(%s::text[], %s::int[])
+ON CONFLICT (station) DO UPDATE SET kind = EXCLUDED.kind
+"""
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def extents(known: Shifts, changed: Shifts) -> tuple[Longs, Longs]:
+    """Return the first and last check-in of each volunteer's changed shifts, as they were and as they are; both
+    `BEHIND_ALL_TIME` where there is none.
+
+    Args:
+        known: those of the shifts that were known before, as they were.
+        changed: all of them, as they are.
+
+    Returns:
+        int64[n] each, by the volunteers of `changed.names`.
+    """
+    columns = [known.numbered(changed.names), changed.columns]
+    owner = np.concatenate([column.volunteer for column in columns])
+    check_in = np.concatenate([column.check_in for column in columns]).astype(np.int64)
+    owner, check_in = owner[check_in > 0], check_in[check_in > 0]
+    volunteers = len(changed.names.volunteers)
+    first, last = np.full(volunteers, BEHIND_ALL_TIME, np.int64), np.zeros(volunteers, np.int64)
+    np.minimum.at(first, owner, check_in)
+    np.maximum.at(last, owner, check_in)
+    return first, np.where(last > 0, last, BEHIND_ALL_TIME)
+
+
+class Extents(NamedTuple):
+    """Persons with the first and last check-in that changed of each, int64[persons]; and all their numbers, with the
+    place of each one's person.
+    """
+
+    persons: Sequence[str]
+    first: Longs
+    last: Longs
+    numbers: Sequence[str]
+    owner: Longs
+
+
+def by_person(names: Sequence[str], first: Longs, last: Longs, merges: Merges) -> Extents:
+    """Put extents of numbers together by person: what changed of one number may concern the shifts of all."""
+    pairs = standing(merges)
+    if not pairs:
+        return Extents(names, first, last, names, np.arange(len(names)))
+    numbers = linked(names, pairs)
+    persons, place = np.unique(ends(names, merges), return_inverse=True)
+    lowest, highest = np.full(len(persons), BEHIND_ALL_TIME, np.int64), np.zeros(len(persons), np.int64)
+    np.minimum.at(lowest, place, first)
+    np.maximum.at(highest, place, last)
+    return Extents(persons.tolist(), lowest, highest, numbers, np.searchsorted(persons, ends(numbers, merges)))
+
+
+def volunteers_of_changed_stations(connection: store.Any_Connection, events: Iterable[Event]) -> list[str]:
+    """Return who ever served at a station that is now of another kind: kinds decide factors, since the first
+    shift.
+    """
+    opened = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
+    if not opened:
+        return []
+    known = dict(connection.execute(_GET_KINDS, (text_array(opened),)).fetchall())
+    changed = [station for station, kind in known.items() if opened[station] != kind]
+    if not changed:
+        return []
+    return [row[0] for row in connection.execute(_GET_VOLUNTEERS_AT, (text_array(changed),)).fetchall()]
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def count_people_served(connection: store.Any_Connection, events: Iterable[Event]) -> dict[tuple[str, str, int], int]:
+    """Record counts of people served, the last of which stands; return by how much they change, by station, project
+    ("" for none) and day.
+    """
+    counted = {
+        (event.station, event.project or "", day_number(event.day)): event.people
+        for event in events
+        if isinstance(event, PeopleServedCounted)
+    }
+    if not counted:
+        return {}
+    stations, projects, days = zip(*counted, strict=True)
+    keys = text_array(stations), text_array(projects), _numbers(days)
+    known = {tuple(key): people for *key, people in connection.execute(_GET_PEOPLE_SERVED, keys).fetchall()}
+    connection.execute(_PUT_PEOPLE_SERVED, (*keys, _numbers(counted.values())))
+    return {key: people - known.get(key, 0) for key, people in counted.items()}
+
+
+def write_facts(
+    connection: store.Any_Connection,
+    before: Cohort,
+    after: Cohort,
+    shifts: tuple[Shifts, Shifts],
+    events: Sequence[Event],
+) -> None:
+    """Bring the facts to a batch's end: persons, merges, stations, and the shifts it changed, as they were and as they
+    are.
+    """
+    known, changed = shifts
+    moved = [key for key in known if known.check_in(key) != changed.check_in(key)]
+    if moved:
+        connection.execute(_DROP_SHIFTS, (*_shift_keys(moved), _numbers(map(known.check_in, moved))))
+    _write_shifts(connection, changed)
+    persons = {name: person for name, person in after.persons.items() if person != before.persons[name]}
+    _write_persons(connection, persons)
+    _write_raises(
+        connection, {name: person for name, person in persons.items() if person.raises != before.persons[name].raises}
+    )
+    stations = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
+    # A station that only shifts have named so far: when it is opened, its kind will be another.
+    stations |= {
+        name: UNKNOWN_KIND
+        for name in changed.names.stations.texts()
+        if name not in after.kinds and name not in stations
+    }
+    if stations:
+        connection.execute(_PUT_STATIONS, (text_array(stations), _numbers(stations.values())))
+    merges = {pair: stands for pair, stands in after.merges.items() if before.merges.get(pair) is not stands}
+    write_merges(connection, merges)
+
+
+def _write_shifts(connection: store.Any_Connection, changed: Shifts) -> None:
+    if not len(changed):
+        return
+    volunteers, stations, projects = (
+        text_array([texts[number] for number in column.tolist()])
+        for texts, column in zip(([*names.texts(), ""] for names in changed.names), changed.columns[:3], strict=True)
+    )
+    pairs = zip(changed.high.tolist(), changed.low.tolist(), strict=True)
+    ids = "{" + ",".join(f"{high:016x}{low:016x}" for high, low in pairs) + "}"
+    numbers = [integer_array(column) for column in changed.columns[3:]]
+    connection.execute(_PUT_SHIFTS, (volunteers, ids, stations, projects, *numbers))
+
+
+def _write_persons(connection: store.Any_Connection, persons: Mapping[str, Person]) -> None:
+    if not persons:
+        return
+    rows = [(one.registered, one.opening_day, one.opening_minutes, *one.trained) for one in persons.values()]
+    columns = [
+        _numbers(None if number == NO_DAY else number for number in column) for column in zip(*rows, strict=True)
+    ]
+    connection.execute(_PUT_VOLUNTEERS, (text_array(persons), *columns))
+
+
+def _write_raises(connection: store.Any_Connection, persons: Mapping[str, Person]) -> None:
+    if not persons:
+        return
+    connection.execute(_DROP_RAISES, (text_array(persons),))
+    rows = [
+        (name, day, raise_id, minutes)
+        for name, person in persons.items()
+        for (day, raise_id), minutes in person.raises.items()
+    ]
+    if rows:
+        names, days, ids, minutes = zip(*rows, strict=True)
+        connection.execute(_PUT_RAISES, (text_array(names), _numbers(days), text_array(ids), _numbers(minutes)))
+
+
+def _shift_keys(keys: Collection[ShiftKey]) -> tuple[str, str]:
+    """Return keys as parameters for `unnest(%s::text[], %s::uuid[])`."""
+    return text_array(volunteer for volunteer, _ in keys), uuid_array(shift for _, shift in keys)
+
+
+def _numbers(numbers: Iterable[int | None]) -> str:
+    """Return integers, some of which may be unknown, as a parameter for `%s::int[]`."""
+    return "{" + ",".join("NULL" if number is None else str(number) for number in numbers) + "}"

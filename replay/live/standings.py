@@ -1,0 +1,130 @@
+"""Live standings: whose honours a batch may have changed, and their rows replaced.
+
+A standing is the first date on which its conditions were met, by all that is dated up to it. So it stays as it is when
+it was reached before the first day on which anything changed; and one that was never reached needs at least its
+minutes now. Everybody else's service is read whole and computed anew: those are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from psycopg import sql
+
+from projections.rules.table import RuleTable
+from projections.schema import NO_DAY, NONE, TIERS, Longs
+from replay.cohorts.cohort import Person
+from replay.cohorts.shift_columns import integer_array, text_array
+from replay.generations import store
+from replay.generations.named_rows import NO_ROWS, Rows
+
+_REACHED_SINCE = """
+SELECT DISTINCT known.volunteer FROM unnest(%s::text[], %s::int[]) AS asked(volunteer, day)
+JOIN {standings} AS known ON known.volunteer = asked.volunteer AND known.reached_on >= date '1970-01-01' + asked.day
+"""
+_TOTALS = """
+SELECT volunteer, credited_minutes, scanned_minutes,
+       ARRAY(SELECT honor FROM {standings} AS reached WHERE reached.volunteer = known.volunteer),
+       ARRAY(SELECT ARRAY[credited_minutes, scanned_minutes] FROM {hours} AS years
+             WHERE years.volunteer = known.volunteer AND year > 0)
+FROM {hours} AS known WHERE volunteer = ANY(%s::text[]) AND year = 0 AND credited_minutes >= %s
+"""
+_ROWS = """
+SELECT volunteer, honor, reached_on - date '1970-01-01' FROM {standings} WHERE volunteer = ANY(%s::text[])
+"""
+_DROP = "DELETE FROM {standings} WHERE volunteer = ANY(%s::text[])"
+
+
+StandingRow = tuple[str, str, int]
+"""Volunteer, honour, and the number of the day on which it was reached."""
+
+
+class Touched(NamedTuple):
+    """Persons whose service changed, by the number they go on as, each from a day number on."""
+
+    volunteers: Sequence[str]
+    since: Longs
+
+
+def may_have_changed(
+    connection: store.Any_Connection,
+    generation: store.Generation,
+    touched: Touched,
+    persons: Mapping[str, Sequence[Person]],
+    honors: Sequence[str],
+    rules: RuleTable,
+) -> set[str]:
+    """Return whose standings may be others than the generation's rows, whose hours are those after the batch already.
+
+    Args:
+        persons: what is true of all numbers of each.
+        honors: the ids of the rules' thresholds, in the order of `rules.honors`.
+    """
+    asked = rules.honors.minutes
+    if not touched.volunteers or not (asked != NONE).any():
+        return set()
+    names = text_array(touched.volunteers)
+    found = connection.execute(_query(_REACHED_SINCE, generation), (names, integer_array(touched.since))).fetchall()
+    changed = {row[0] for row in found}
+    lowest = int(asked[asked != NONE].min())
+    for name, credited, scanned, reached, years in connection.execute(
+        _query(_TOTALS, generation), (names, lowest)
+    ).fetchall():
+        missing = np.array([honor not in reached for honor in honors])
+        of_years = np.array(years, np.int64).reshape(-1, 2)
+        if name not in changed and (_in_reach(credited, scanned, of_years, persons[name], rules) & missing).any():
+            changed.add(name)
+    return changed
+
+
+def _in_reach(
+    credited: int, scanned: int, years: Longs, numbers: Sequence[Person], rules: RuleTable
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return of each honour whether all the minutes there are could be enough for it, under any rule set.
+
+    years: int64[n, 2], the credited and the scanned minutes of each year.
+    """
+    honors = rules.honors
+    if all(number.registered == NO_DAY for number in numbers):
+        return np.zeros(len(honors.minutes), np.bool_)
+    enough = np.where(honors.scanned_only != 0, scanned, credited) >= honors.minutes
+    never = [tier for tier in TIERS.values() if all(number.trained[tier - 1] == NO_DAY for number in numbers)]
+    of_years = np.where(honors.scanned_only[:, :, None] != 0, years[:, 1], years[:, 0])
+    active = (of_years >= honors.active_minutes[:, :, None]).sum(axis=2) >= honors.active_years
+    possible = (honors.minutes != NONE) & enough & active & ~np.isin(honors.tier, never)
+    return np.asarray(possible.any(axis=1))
+
+
+def replace_standings(
+    connection: store.Any_Connection,
+    generation: store.Generation,
+    volunteers: Collection[str],
+    standings: Collection[StandingRow],
+) -> int:
+    """Replace the standings of volunteers; return the change of the checksum."""
+    names = text_array(volunteers)
+    known = {tuple(row) for row in connection.execute(_query(_ROWS, generation), (names,)).fetchall()}
+    if known == set(standings):
+        return 0
+    old, new = _rows(known), _rows(standings)
+    connection.execute(_query(_DROP, generation), (names,))
+    place = sql.Identifier(generation.schema, "honor_standings")
+    store.copy_table(connection, place, new.tables()["honor_standings"])
+    return new.checksum() - old.checksum()
+
+
+def _rows(standings: Collection[StandingRow]) -> Rows:
+    return NO_ROWS._replace(
+        standing_volunteer=[volunteer for volunteer, _, _ in standings],
+        standing_honor=[honor for _, honor, _ in standings],
+        standings=np.array([day for *_, day in standings], np.int64).reshape(-1, 1),
+    )
+
+
+def _query(template: str, generation: store.Generation) -> sql.Composed:
+    return sql.SQL(template).format(
+        standings=sql.Identifier(generation.schema, "honor_standings"),
+        hours=sql.Identifier(generation.schema, "volunteer_hours"),
+    )

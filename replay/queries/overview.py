@@ -1,0 +1,212 @@
+"""A volunteer's own view, under any axes: made of the same kernels and events as every other answer.
+
+Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from ledger.names import Position
+from ledger.store.database import Database
+from projections.kernels.organisations import memberships, said_by
+from projections.local_time import day_number, day_of_number, months_later
+from projections.rules.timeline import Threshold
+from projections.schema import (
+    COUNTED,
+    CREDITED,
+    DAY,
+    FIRST,
+    IN_DISPUTE,
+    NO_DAY,
+    RAW,
+    ROW,
+    SCANNED,
+    TIERS,
+    VOID,
+    Array,
+    Ints,
+)
+from replay.axes.answers import HonorReached, VolunteerHours
+from replay.axes.as_known import Axes, Known, history_of, read_volunteer
+from replay.cohorts.cohort import Shift, person_of
+from replay.explain.stretches import rules_on
+from replay.explain.traces import is_scanned
+from replay.queries.overview_answers import (
+    MembershipShown,
+    Overview,
+    Pending,
+    PendingHonor,
+    PendingRequest,
+    PendingShift,
+    PlaceHours,
+    Progress,
+)
+from replay.queries.volunteers import hours_of
+from replay.records.awards import Award, fold
+from replay.records.belonging import read_places
+from replay.records.case_answers import ActRequest
+from replay.records.cases import CaseReader, requests_of
+
+
+def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Overview:
+    """Return a volunteer's own view on `valid_at`, by default `today`.
+
+    Raises:
+        replay.axes.as_known.UnknownNameError: nobody of this number was registered then. store.NoGenerationError
+    """
+    day = axes.valid_at or today
+    known = read_volunteer(database, volunteer, axes)
+    history = history_of(database.log, known)
+    hours = hours_of(known, axes, history)
+    with database.pool.connection() as connection:
+        tree = read_places(connection, Position(known.position)).tree
+    tables = known.circle.tables
+    reader = CaseReader(database.log, known.position, known.timeline.time_zone)
+    pieces = tables.pieces(volunteer, known.timeline)
+    pieces = pieces[pieces[:, DAY] <= axes.valid_until]
+    rows = tables.table.rows[pieces[:, ROW]]
+    reached = [one for one in hours.honors if one.reached_on <= day]
+    return Overview(
+        **known.told(),
+        day=day,
+        registered_on=hours.registered_on,
+        opening_balance=hours.opening_balance,
+        more_opening_balances=hours.more_opening_balances,
+        total=hours.total,
+        years=hours.years,
+        stations=_places(pieces, tables.table.station[pieces[:, ROW]], rows, tables.station_names.texts()),
+        projects=_places(pieces, tables.table.project[pieces[:, ROW]], rows, tables.project_names.texts()),
+        honors=reached,
+        progress=list(_progress(known, hours, reached, day)),
+        pending=_pending(known, reader, day),
+        memberships=[
+            MembershipShown(
+                organisation=one.organisation, since=one.since, until=None if one.until == date.max else one.until
+            )
+            for number in known.circle.persons
+            for one in memberships(tree, said_by(event for _, event in history if person_of(event) == number))
+        ],
+        trainings=hours.trainings,
+    )
+
+
+def _places(pieces: Ints, numbers: Ints, rows: Ints, names: list[str]) -> list[PlaceHours]:
+    """Add pieces up by station or project, the most hours first."""
+    found = [
+        _place(names[number] if number >= 0 else None, pieces, rows, np.asarray(numbers == number))
+        for number in set(numbers.tolist())
+    ]
+    return sorted(found, key=lambda one: (-one.credited_minutes, one.name or ""))
+
+
+def _place(name: str | None, pieces: Ints, rows: Ints, chosen: Array) -> PlaceHours:
+    here = pieces[chosen]
+    shifts, raw, counted, credited = (int(here[:, column].sum()) for column in (FIRST, RAW, COUNTED, CREDITED))
+    scanned = int(here[rows[chosen, SCANNED] == 1, CREDITED].sum())
+    return PlaceHours(
+        name=name,
+        shifts=shifts,
+        raw_minutes=raw,
+        counted_minutes=counted,
+        credited_minutes=credited,
+        scanned_minutes=scanned,
+        attested_minutes=credited - scanned,
+    )
+
+
+# --- the way to what is not reached ---------------------------------------------------------------------------------
+
+
+def _progress(known: Known, hours: VolunteerHours, reached: list[HonorReached], day: date) -> Iterator[Progress]:
+    """Yield the honours of the rules in force on a day that are not reached on it, in the order of the rules."""
+    done = {one.honor for one in reached}
+    ahead = {one.honor: one.reached_on for one in hours.honors}
+    for honor in rules_on(day, known.timeline).honors:
+        if honor.id not in done:
+            yield _missing(known, hours, honor, day, ahead.get(honor.id))
+
+
+def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, reached_on: date | None) -> Progress:
+    minutes = hours.total.scanned_minutes if honor.grade == "scanned" else hours.total.credited_minutes
+    tenure_on = None
+    if honor.tenure_months_min and known.registered != NO_DAY:
+        tenure_on = day_of_number(months_later(known.registered, honor.tenure_months_min))
+    trained = honor.training_tier_min is None or known.trained(TIERS[honor.training_tier_min]) <= day_number(day)
+    of_years = (one.scanned_minutes if honor.grade == "scanned" else one.credited_minutes for one in hours.years)
+    active = sum(each >= honor.active_year_minutes_min for each in of_years)
+    return Progress(
+        honor=honor.id,
+        title=honor.title,
+        grade=honor.grade,
+        credited_minutes_min=honor.credited_minutes_min,
+        minutes=minutes,
+        minutes_missing=max(0, honor.credited_minutes_min - minutes),
+        tenure_on=tenure_on,
+        tenure_missing=tenure_on is not None and tenure_on > day,
+        training_tier_min=honor.training_tier_min,
+        training_missing=not trained,
+        active_years_missing=max(0, honor.active_years_min - active),
+        reached_on=reached_on,
+    )
+
+
+# --- what is pending ------------------------------------------------------------------------------------------------
+
+
+def _pending(known: Known, reader: CaseReader, day: date) -> Pending:
+    """Return what waits for something: shifts, the latest first; requests and honours in order of their positions."""
+    standing = [shift for shift in known.circle.tables.shifts if not shift.flags & VOID]
+    standing.sort(key=lambda shift: (shift.check_in or 0, shift.shift.int), reverse=True)
+    about = {stream for number in known.circle.persons for stream in reader.log.streams_about(number)}
+    histories = sorted((one for one in reader.histories(about).values() if one), key=lambda one: one[0][0])
+    return Pending(
+        open_shifts=[_shift(known, shift) for shift in standing if shift.check_in and not shift.check_out],
+        disputes=[_shift(known, shift) for shift in standing if shift.flags & IN_DISPUTE],
+        requests=[_request(one) for one in requests_of(reader, histories) if one.state == "open"],
+        honors=[
+            _honor(award, day)
+            for award in fold({}, (event for history in histories for _, event in history)).values()
+            if award.state in {"announced", "objected"}
+        ],
+    )
+
+
+def _request(one: ActRequest) -> PendingRequest:
+    return PendingRequest(
+        request=one.request,
+        volunteer=one.volunteer or "",
+        act=one.act,
+        asked_at=one.asked.at,
+        position=one.asked.position,
+    )
+
+
+def _honor(award: Award, day: date) -> PendingHonor:
+    return PendingHonor(
+        award=award.award,
+        honor=award.honor,
+        volunteer=award.recipient,
+        year=award.year,
+        notice_until=award.notice_until,
+        running=award.notice_runs(day),
+        open_objections=len(award.open_objections),
+    )
+
+
+def _shift(known: Known, shift: Shift) -> PendingShift:
+    return PendingShift(
+        shift=shift.shift,
+        volunteer=known.recorded_under(shift.volunteer),
+        station=shift.station,
+        check_in=_instant(shift.check_in),
+        check_out=_instant(shift.check_out),
+        grade="scanned" if is_scanned(shift) else "attested",
+    )
+
+
+def _instant(instant: int | None) -> datetime | None:
+    return datetime.fromtimestamp(instant, UTC) if instant else None

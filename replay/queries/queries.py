@@ -1,0 +1,246 @@
+"""Queries: the answers to readers, under any three axes of time.
+
+    replay/axes/as_known.py           the axes, one snapshot per answer, a volunteer as known then
+    replay/queries/volunteers.py      hours and shifts of a volunteer
+    replay/explain/day.py             a volunteer's day, minute by minute
+    replay/records/history.py         what was done to a volunteer's record
+    replay/records/cases.py           disputes and requests
+    replay/queries/district.py        stations and honours
+    replay/queries/station_shifts.py  the shifts behind a station's day
+    replay/audit/anomalies.py         what auditors should look at
+    replay/audit/spot_checks.py       random samples for auditors
+
+The same kernels answer under all axes, so the numbers agree. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+
+from ledger.names import Position, shift_stream
+from ledger.store.database import Database
+from ledger.store.log_queries import RecordedEvent
+from ledger.store.persons import Persons
+from projections.kernels.facts import Facts
+from replay.archive.archive import Archive
+from replay.audit.anomalies import AnomalyReader
+from replay.audit.spot_checks import SpotChecks
+from replay.axes import answers, as_known
+from replay.axes.as_known import NOW, Axes, UnknownNameError, basis_of, rules_used, snapshot, titles_of
+from replay.cohorts.cohort import in_log_order
+from replay.explain import explanations
+from replay.explain.day import explain_day, volunteer_days
+from replay.generations import store
+from replay.generations.named_rows import Rows
+from replay.on_demand.organisation_sums import OrganisationSums
+from replay.on_demand.replays import Replays
+from replay.published import Rules
+from replay.queries.district import District
+from replay.queries.station_shifts import StationShifts
+from replay.queries.volunteers import WHOLE, Period, hours_of, shifts_of
+from replay.records import case_answers
+from replay.records.awards import AwardBook
+from replay.records.cases import CaseReader, DisputesAsked, RequestsAsked, read_disputes, read_requests
+from replay.records.history import volunteer_acts
+
+__all__ = ["NOW", "WHOLE", "Axes", "Period", "Queries", "UnknownNameError", "logged_event"]
+
+
+class Queries:
+    """Answers from one ledger. `archive` serves what no row can answer."""
+
+    def __init__(self, database: Database, archive: Archive) -> None:
+        self._database = database
+        self._replays = Replays(database, archive)
+        self._district = District(database, self._replays)
+        self._station_shifts = StationShifts(database, self._replays)
+        self.awards = AwardBook(database.log)
+        """What has become of each announced honour (replay/awards/reports.py)."""
+        self.organisation_sums = OrganisationSums(database, self._replays)
+        self.anomalies = AnomalyReader(database, archive)
+        self.spot_checks = SpotChecks(database, archive)
+
+    # --- volunteers -------------------------------------------------------------------------------------------------
+
+    def volunteer_hours(self, volunteer: str, axes: Axes = NOW) -> answers.VolunteerHours:
+        """Return a volunteer's hours per year and in all.
+
+        Raises:
+            UnknownNameError, store.NoGenerationError
+        """
+        known = as_known.read_volunteer(self._database, volunteer, axes)
+        return hours_of(known, axes, as_known.history_of(self._database.log, known))
+
+    def volunteer_shifts(self, volunteer: str, axes: Axes = NOW, period: Period = WHOLE) -> answers.VolunteerShifts:
+        """Return a volunteer's shifts with the trace of each, the latest first; those that begin in the period."""
+        return shifts_of(self._database.log, as_known.read_volunteer(self._database, volunteer, axes), axes, period)
+
+    def explanation(self, volunteer: str, day: date, axes: Axes = NOW) -> explanations.DayExplanation:
+        """Explain every minute of a volunteer's local day.
+
+        Raises:
+            replay.explain.stretches.ExplanationError: the explanation would differ from the numbers it explains.
+        """
+        known = as_known.read_volunteer(self._database, volunteer, axes)
+        return explain_day(self._database.log, known, day, axes)
+
+    def volunteer_days(
+        self, volunteer: str, axes: Axes = NOW, limit: int = 100, before: date | None = None
+    ) -> explanations.VolunteerDays:
+        """Return a volunteer's days of service in brief, the latest first."""
+        return volunteer_days(as_known.read_volunteer(self._database, volunteer, axes), axes, limit, before)
+
+    def shift_events(self, volunteer: str, shift: UUID) -> list[answers.LoggedEvent]:
+        """Return the events behind a shift, in log order."""
+        events = in_log_order(self._database.log, [shift_stream(volunteer, shift)], Position(2**62))
+        if not events:
+            raise UnknownNameError("shift", str(shift))
+        return [logged_event(event) for event in events]
+
+    def volunteer_history(
+        self, volunteer: str, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+    ) -> case_answers.VolunteerHistory:
+        """Return every act on a volunteer's record but scans, in log order.
+
+        Args:
+            texts: whether the reader may see what people wrote.
+        """
+        known = as_known.read_volunteer(self._database, volunteer, axes)
+        reader = self._reader(known.position, known.timeline.time_zone, texts=texts)
+        acts, next_after = volunteer_acts(reader, known, axes, after, limit)
+        return case_answers.VolunteerHistory(**dict(known.basis), volunteer=volunteer, acts=acts, next_after=next_after)
+
+    # --- disputes and requests --------------------------------------------------------------------------------------
+
+    def disputes(
+        self, asked: DisputesAsked, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+    ) -> case_answers.Disputes:
+        """Return disputes in the order in which they were opened."""
+        basis, zone = self._basis_of_cases(axes)
+        reader = self._reader(Position(basis.known_at), zone, texts=texts)
+        found, next_after = read_disputes(reader, asked, after, limit)
+        return case_answers.Disputes(**dict(basis), today=asked.today, disputes=found, next_after=next_after)
+
+    def requests(
+        self, asked: RequestsAsked, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+    ) -> case_answers.ActRequests:
+        """Return requests for acts in the order in which they were made."""
+        basis, zone = self._basis_of_cases(axes)
+        found, next_after = read_requests(
+            self._reader(Position(basis.known_at), zone, texts=texts), asked, after, limit
+        )
+        return case_answers.ActRequests(**dict(basis), requests=found, next_after=next_after)
+
+    def _basis_of_cases(self, axes: Axes) -> tuple[answers.Basis, str]:
+        with self.snapshot() as (_, generation):
+            rules = as_known.rules_used(self._database.log, axes, generation)
+            return basis_of(axes, rules, generation), rules.timeline().time_zone
+
+    def _reader(self, known_at: Position, zone: str, *, texts: bool) -> CaseReader:
+        return CaseReader(self._database.log, known_at, zone, Persons(self._database.pool) if texts else None)
+
+    # --- stations and honours ---------------------------------------------------------------------------------------
+
+    def stations(self) -> list[str]:
+        """Return the stations known, by name."""
+        return self._district.stations()
+
+    def station_activity(
+        self, station: str, first_day: date, last_day: date, axes: Axes = NOW
+    ) -> answers.StationActivity:
+        """Return a station's days in a period, both ends included, and their sums."""
+        return self._district.station_activity(station, first_day, last_day, axes)
+
+    def station_shifts(
+        self, station: str, day: date, axes: Axes = NOW, limit: int = 100, after: str | None = None
+    ) -> answers.StationDayShifts:
+        """Return the shifts behind a station's day, by volunteer number; a page ends with a whole volunteer."""
+        return self._station_shifts.of_day(station, day, axes, limit, after)
+
+    def standings(
+        self, honor: str, today: date, axes: Axes = NOW, limit: int = 100, after: str | None = None
+    ) -> answers.Standings:
+        """Return who has reached an honour up to `valid_at` (by default `today`), by date and volunteer number.
+
+        Args:
+            after: `next_after` of the page before: "date/volunteer".
+        """
+        return self._district.standings(honor, today, axes, limit, after)
+
+    def honors(self) -> dict[str, str]:
+        """Return ids and titles of the honours of the current rules."""
+        with self.snapshot() as (_, generation):
+            return titles_of(generation.timeline())
+
+    # --- the log ----------------------------------------------------------------------------------------------------
+
+    def log(self, after: int, limit: int) -> list[answers.LoggedEvent]:
+        """Return a page of the log."""
+        return [logged_event(event) for event in self._database.log.read(Position(after), limit)]
+
+    def event(self, position: int) -> answers.LoggedEvent:
+        """Return the event at a position.
+
+        Raises:
+            UnknownNameError: the log does not reach so far.
+        """
+        for event in self._database.log.read(Position(position - 1), 1, Position(position)):
+            return logged_event(event)
+        raise UnknownNameError("event", str(position))
+
+    def position(self) -> int:
+        """Return the position of the read models."""
+        with self.snapshot() as (_, generation):
+            return generation.position
+
+    # --- for readers in modules of their own (replay/rankings/rankings.py) --------------------------------------------
+
+    @contextmanager
+    def snapshot(self) -> Iterator[tuple[Connection[Any], store.Generation]]:
+        """Open one snapshot of the store, with the generation that answers in it."""
+        with snapshot(self._database) as found:
+            yield found
+
+    def used(self, axes: Axes) -> tuple[answers.Basis, Rules]:
+        """Return what an answer rests on that needs no read models, and the rules that the axes name."""
+        with self.snapshot() as (_, generation):
+            rules = rules_used(self._database.log, axes, generation)
+            return basis_of(axes, rules, generation), rules
+
+    def replayed(self, generation: store.Generation, axes: Axes) -> tuple[Rules, Rows]:
+        """Replay the archive in memory: the rules used, and the rows of all read models."""
+        return self._district.replayed(generation, axes)
+
+    def facts(self, known_at: Position) -> Facts:
+        """Return the facts as known at a position, from the archive, which takes as long as reading it."""
+        return self._replays.facts(known_at)
+
+    def going_on(self, volunteer: str, known_at: Position) -> str:
+        """Return the number under which the rows of a volunteer stand, as known at a position."""
+        return as_known.number_going_on(self._database, volunteer, known_at)
+
+    def merged(self, known_at: Position) -> dict[str, str]:
+        """Return every number that did not go on as itself at a position, and the one it went on as in the end."""
+        return as_known.merged_known_at(self._database, known_at)
+
+    def basis(self, axes: Axes, rules: Rules, generation: store.Generation) -> answers.Basis:
+        """Return what every answer repeats."""
+        return basis_of(axes, rules, generation)
+
+
+def logged_event(event: RecordedEvent) -> answers.LoggedEvent:
+    """Return an event of the log for people: its bytes as JSON."""
+    return answers.LoggedEvent(
+        position=event.position,
+        stream=event.stream_id,
+        version=event.version,
+        topic=event.topic,
+        event=json.loads(event.state),
+    )

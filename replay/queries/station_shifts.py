@@ -1,0 +1,162 @@
+"""Station shifts: the shifts behind one day of a station, each with its part of the day's minutes.
+
+What a shift is worth depends on all shifts of its person, so the persons who served there are read whole, a page of
+them at a time, and the kernel's pieces of that station and day are picked out. Who served there is found by reading
+the store's shifts through (half a second at six million: an index of stations and times would cost every check-in more
+than this seldom question is worth); under another `known_at` the archive says it. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from psycopg import Connection
+
+from ledger.names import Position, shift_stream
+from ledger.store.database import Database
+from projections.kernels.facts import Facts
+from projections.local_time import day_number
+from projections.rules.late_entries import late
+from projections.rules.timeline import RuleTimeline
+from projections.schema import DAY, FIRST, NO_INSTANT, NONE, ROW, Array
+from replay.axes import answers
+from replay.axes.as_known import Axes, basis_of, circle_known_at, position_known, rules_used, snapshot
+from replay.cohorts.cohort import Cohort, Shift, read_circle
+from replay.cohorts.merges import ends, read_merges
+from replay.explain.stretches import first_instant
+from replay.explain.traces import is_scanned, piece_trace, trace_sum
+from replay.on_demand.replays import Replays
+from replay.queries.district import check_station
+
+LONGEST_SECONDS = 86_460
+"""A shift of less than a day, or without a check-out, that has a part in a day began at most so long before it."""
+NAMES_KEPT = 64
+"""Days of which it is remembered who served, for the next page: finding them reads all shifts once."""
+_GET_VOLUNTEERS = """
+SELECT DISTINCT volunteer FROM replay.shifts
+WHERE station = %(station)s
+  AND (check_in >= %(begin)s AND check_in < %(until)s
+       OR check_out - check_in >= 86400 AND check_in < %(until)s AND check_out >= %(start)s)
+ORDER BY volunteer
+"""
+
+
+class StationShifts:
+    """Answers about the shifts of a station's days, of one ledger."""
+
+    def __init__(self, database: Database, replays: Replays) -> None:
+        self._database = database
+        self._replays = replays
+        self._names: OrderedDict[tuple[Position, str, int, int], list[str]] = OrderedDict()
+
+    def of_day(self, station: str, day: date, axes: Axes, limit: int, after: str | None) -> answers.StationDayShifts:
+        """Return the shifts that have a part in a station's day, of at most `limit` volunteers behind `after`.
+
+        Raises:
+            replay.axes.as_known.UnknownNameError: nobody has heard of the station.
+        """
+        log = self._database.log
+        with snapshot(self._database) as (connection, generation):
+            check_station(connection, station)
+            rules, known_at = rules_used(log, axes, generation), position_known(axes, generation)
+            basis, timeline = basis_of(axes, rules, generation), rules.timeline()
+            start, until = (first_instant(each, timeline.time_zone) for each in (day, day + timedelta(days=1)))
+            then, place = known_at < generation.position, (known_at, station, start, until)
+            names = self._names.get(place)
+            if names is None and not then:
+                names = _persons_at(connection, station, start, until)
+            page = _page(names or [], limit, after)
+            circle = read_circle(connection, page)
+        if names is None:  # replaying takes seconds, for which no snapshot is held open
+            names = _persons_then(self._replays.facts(known_at), station, start, until)
+            page = _page(names, limit, after)
+            with snapshot(self._database) as (connection, _):
+                circle = read_circle(connection, page)
+        if then:
+            circle = circle_known_at(log, circle, known_at, timeline)
+        self._remember(place, names)
+        shown, are_late = axes.valid_at is None or day <= axes.valid_at, late(circle.tables.columns.columns, timeline)
+        parts = [
+            (person, *part)
+            for person in (page if shown else ())
+            for part in _parts(circle, person, timeline, station, day, are_late)
+        ]
+        streams = [shift_stream(shift.volunteer, shift.shift) for _, shift, *_ in parts]
+        positions = log.positions(streams, until=known_at)
+        return answers.StationDayShifts(
+            **dict(basis),
+            station=station,
+            day=day,
+            shifts=[
+                _answer(person, shift, piece, positions[stream], late=is_late)
+                for (person, shift, piece, is_late), stream in zip(parts, streams, strict=True)
+            ],
+            next_after=page[-1] if page and page[-1] != names[-1] else None,
+        )
+
+    def _remember(self, place: tuple[Position, str, int, int], names: list[str]) -> None:
+        self._names[place] = names
+        while len(self._names) > NAMES_KEPT:
+            self._names.popitem(last=False)
+
+
+def _page(names: list[str], limit: int, after: str | None) -> list[str]:
+    begin = bisect_right(names, after) if after is not None else 0
+    return names[begin : begin + limit]
+
+
+def _persons_at(connection: Connection[Any], station: str, start: int, until: int) -> list[str]:
+    """Return who may have served at a station between two instants, by the number they go on as."""
+    values = {"station": station, "start": start, "begin": start - LONGEST_SECONDS, "until": until}
+    numbers = [row[0] for row in connection.execute(_GET_VOLUNTEERS, values)]
+    return sorted({*ends(numbers, read_merges(connection, numbers))})
+
+
+def _persons_then(facts: Facts, station: str, start: int, until: int) -> list[str]:
+    """The same, as the archive knew it."""
+    resolved, number = facts.resolved(), facts.stations.number.get(station, NONE)
+    check_in, check_out = resolved.check_in.astype(np.int64), resolved.check_out.astype(np.int64)
+    recent = (check_in >= start - LONGEST_SECONDS) | (check_out >= start)
+    chosen = (resolved.station == number) & (check_in != NO_INSTANT) & (check_in < until) & recent
+    names, goes_on = facts.volunteers.texts(), facts.goes_on()
+    numbers = resolved.volunteer[chosen]
+    return sorted(names[person] for person in np.unique(numbers if goes_on is None else goes_on[numbers]).tolist())
+
+
+def _parts(
+    circle: Cohort, person: str, timeline: RuleTimeline, station: str, day: date, are_late: Array
+) -> Iterator[tuple[Shift, list[int], bool]]:
+    """Yield a person's shifts at a station that have a part in a day, with the kernel's pieces, and whether each was
+    recorded too late.
+    """
+    tables = circle.tables
+    pieces = tables.pieces(person, timeline)
+    pieces = pieces[pieces[:, DAY] == day_number(day)]
+    for piece in pieces[
+        tables.table.station[pieces[:, ROW]] == tables.station_names.number.get(station, NONE)
+    ].tolist():
+        number = int(tables.table.shift[piece[ROW]])
+        yield tables.columns.shift(number), piece, bool(are_late[number])
+
+
+def _answer(
+    person: str, shift: Shift, piece: list[int], positions: list[Position], *, late: bool
+) -> answers.StationShift:
+    return answers.StationShift(
+        volunteer=shift.volunteer,
+        goes_on_as=None if person == shift.volunteer else person,
+        shift=shift.shift,
+        project=shift.project,
+        check_in=datetime.fromtimestamp(shift.check_in or 0, UTC),
+        check_out=None if shift.check_out is None else datetime.fromtimestamp(shift.check_out, UTC),
+        grade="scanned" if is_scanned(shift) else "attested",
+        late=late,
+        begins=bool(piece[FIRST]),
+        trace=trace_sum([piece_trace(piece)]),
+        positions=positions,
+    )

@@ -1,0 +1,105 @@
+"""The events that say who belongs where, read from the log: they are few, and an index holds them by their topics.
+
+What they say of a position never changes, so no snapshot is needed. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from psycopg import Connection
+
+from ledger.aggregates import Event
+from ledger.aggregates.organisation import OrganisationEnded, OrganisationEvent, OrganisationFounded, OrganisationMoved
+from ledger.aggregates.project import ProjectEnded, ProjectLaunched
+from ledger.aggregates.station import StationClosed, StationOpened
+from ledger.aggregates.volunteer import OrganisationJoined, OrganisationLeft, VolunteerRegistered, VolunteerWithdrawn
+from ledger.names import Position
+from ledger.store.log_queries import LogReader
+from ledger.store.mapper import decode
+from projections.kernels.organisations import Led, Membership, MembershipChange, Tree, led_since, memberships
+from projections.rules.timeline import RuleTimeline
+
+_OF_TREE = (OrganisationFounded, OrganisationMoved, OrganisationEnded)
+_OF_PLACES = (StationOpened, StationClosed, ProjectLaunched, ProjectEnded)
+_OF_MEMBERS: dict[str, Literal["registered", "withdrawn", "joined", "left"]] = {
+    VolunteerRegistered.TOPIC: "registered",
+    VolunteerWithdrawn.TOPIC: "withdrawn",
+    OrganisationJoined.TOPIC: "joined",
+    OrganisationLeft.TOPIC: "left",
+}
+
+
+class Recorded(NamedTuple):
+    """An event with its position."""
+
+    position: Position
+    event: Event
+
+
+class Places(NamedTuple):
+    """The tree, and the histories of stations and projects, as known at a position."""
+
+    tree: Tree
+    changes: dict[str, list[Recorded]]
+    """What happened to each organisation, in log order."""
+    stations: dict[str, list[StationOpened | StationClosed]]
+    projects: dict[str, list[ProjectLaunched | ProjectEnded]]
+
+    def leaders(self, timeline: RuleTimeline) -> tuple[dict[str, Led], dict[str, Led]]:
+        """Return since when each station, and each project, has been whose."""
+        day_of = local_days(timeline)
+        return (
+            {
+                name: led_since((one for one in events if isinstance(one, StationOpened)), day_of)
+                for name, events in self.stations.items()
+            },
+            {
+                name: led_since((one for one in events if isinstance(one, ProjectLaunched)), day_of)
+                for name, events in self.projects.items()
+            },
+        )
+
+
+def local_days(timeline: RuleTimeline) -> Callable[[int], date]:
+    """Return what tells the local day of an instant."""
+    zone = ZoneInfo(timeline.time_zone)
+    return lambda instant: datetime.fromtimestamp(instant, UTC).astimezone(zone).date()
+
+
+def read_places(connection: Connection[Any], until: Position) -> Places:
+    """Read the tree, stations and projects as known at a position."""
+    found = LogReader(connection).of_topics([kind.TOPIC for kind in (*_OF_TREE, *_OF_PLACES)], until)
+    return places_of(Recorded(one.position, decode(one.topic, one.state)) for one in found)
+
+
+def places_of(recorded: Iterable[Recorded]) -> Places:
+    """Sort events, given in log order, by what they are about."""
+    changes: defaultdict[str, list[Recorded]] = defaultdict(list)
+    stations: defaultdict[str, list[StationOpened | StationClosed]] = defaultdict(list)
+    projects: defaultdict[str, list[ProjectLaunched | ProjectEnded]] = defaultdict(list)
+    for one in recorded:
+        match one.event:
+            case OrganisationEvent() as event:
+                changes[event.organisation].append(one)
+            case StationOpened() | StationClosed() as event:
+                stations[event.station].append(event)
+            case ProjectLaunched() | ProjectEnded() as event:
+                projects[event.project].append(event)
+            case _:
+                pass
+    of_tree = (one.event for history in changes.values() for one in history)
+    tree = Tree(event for event in of_tree if isinstance(event, OrganisationEvent))
+    return Places(tree, dict(changes), dict(stations), dict(projects))
+
+
+def read_members(connection: Connection[Any], tree: Tree, until: Position) -> dict[str, list[Membership]]:
+    """Read the memberships of every volunteer number as known at a position."""
+    histories: defaultdict[str, list[MembershipChange]] = defaultdict(list)
+    for volunteer, topic, organisation, day in LogReader(connection).memberships(_OF_MEMBERS, until):
+        histories[volunteer].append(MembershipChange(_OF_MEMBERS[topic], date.fromisoformat(day), organisation))
+    return {volunteer: memberships(tree, said) for volunteer, said in histories.items()}

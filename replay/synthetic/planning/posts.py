@@ -1,0 +1,200 @@
+"""Which station and which project a shift belongs to.
+
+In this order: services planned by the day (transport hubs, botanical garden, pupils), one shift for every station
+that must never be empty, the other posts of the stations (volunteers whose home it is first), and what is left goes
+to projects: of the volunteer's group, or a brand project, scanned at the volunteer's home station.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from replay.synthetic.planning.days import DAY_COUNT, days
+from replay.synthetic.planning.people import People
+from replay.synthetic.planning.places import (
+    BORDER_OPENING,
+    BOTANICAL_GARDEN,
+    BRAND_PROJECTS,
+    CROSS_BORDER_PUPILS,
+    HOLIDAY_TRANSPORT,
+    MEDICAL_TEAM,
+    SCHOOL_MENTAL_HEALTH,
+    SCHOOL_MENTAL_HEALTH_LAUNCH,
+    SERVICES_APART,
+    Places,
+)
+from replay.synthetic.planning.randomness import Array, apportion, generator, ranks_within
+from replay.synthetic.planning.shifts import Shape, Shifts, fill_days, hub_shifts_of_day, stations_never_empty
+
+POSTS_A_DAY = 12  # of a city or special station
+COMMUNITY_POSTS_A_DAY = 2
+GARDEN_SHIFTS_A_DAY = 60  # [config]
+PUPIL_SHIFTS_A_DAY = 4  # [config]
+SCHOOL_SHIFTS = 231  # 717 hours at the mean length of a shift
+MEDICAL_SHIFTS_A_DAY = 2
+GROUP_PROJECT_SHARE = 0.75  # [config] of a group member's project shifts
+
+
+class Assignment(NamedTuple):
+    """By shift: index of the station, index of the project (0 is none)."""
+
+    station: Array
+    project: Array
+
+
+class Planned(NamedTuple):
+    """Shifts that are planned by the day, one row each, ordered by day."""
+
+    day: Array
+    station: Array
+    project: Array
+
+
+def assign(scale: float, seed: int, people: People, places: Places, plan: Shifts) -> Assignment:
+    """Give every shift its station and project; moves a few shifts to other days where a station would stand empty."""
+    rng = generator(seed, "posts")
+    planned = _planned_by_day(scale, places)
+    fill_days(seed, plan, np.bincount(planned.day, minlength=DAY_COUNT))
+    station = _home_stations(people, places, plan)
+    project = np.zeros(len(plan), np.uint16)
+    at_post = np.zeros(len(plan), bool)
+
+    ordinary = np.flatnonzero(~plan.attested & (plan.shape != Shape.OVERLAPPING))
+    rows, matched = _match_days(rng, plan, ordinary, planned.day)
+    if places.never_empty and len(rows) < len(planned.day):
+        raise ArithmeticError("there are days with fewer shifts than stations to be kept open: choose a larger scale")
+    station[rows], project[rows] = planned.station[matched], planned.project[matched]
+    at_post[rows] = True
+
+    posts = _posts(rng, scale, places)
+    free = ordinary[~at_post[ordinary]]
+    rows = _posts_at_home(rng, plan, free, station, posts)
+    at_post[rows] = True
+    posts -= np.bincount(_cell(plan.day[rows], station[rows], posts), minlength=posts.size).reshape(posts.shape)
+
+    free = ordinary[~at_post[ordinary]]
+    day, open_station = np.nonzero(posts)
+    times = posts[day, open_station]
+    day, open_station = np.repeat(day, times), np.repeat(open_station, times)
+    shuffled = np.lexsort((rng.random(len(day)), day))
+    rows, matched = _match_days(rng, plan, free, day[shuffled])
+    station[rows] = open_station[shuffled][matched]
+    at_post[rows] = True
+
+    _medical_team(places, plan, station, project, at_post)
+    _projects(rng, people, places, plan, project, at_post)
+    _elsewhere(rng, places, plan, station)
+    return Assignment(station, project)
+
+
+def _planned_by_day(scale: float, places: Places) -> Planned:
+    """List the services planned by the day, then one shift for each station that would otherwise be empty."""
+    table = days()
+    counts: list[tuple[Array, int, int]] = []  # by day, station, project
+    hubs = places.hubs
+    for i, hub in enumerate(hubs):
+        share = (hub_shifts_of_day(scale) + len(hubs) - 1 - i) // len(hubs)
+        counts.append((share, hub, places.project(HOLIDAY_TRANSPORT)))
+    garden = min(4, len(places.always_open) - 1)
+    counts.append(
+        (table.festival * max(1, round(GARDEN_SHIFTS_A_DAY * scale)), garden, places.project(BOTANICAL_GARDEN))
+    )
+    weekday, index = table.weekday <= 5, np.arange(DAY_COUNT)
+    border, school = places.station("border-inspection"), places.station("mental-health")
+    if border is not None:
+        pupils = (weekday & (index >= BORDER_OPENING)) * round(PUPIL_SHIFTS_A_DAY * scale)
+        counts.append((pupils, border, places.project(CROSS_BORDER_PUPILS)))
+    if school is not None:
+        in_school = weekday & (index >= SCHOOL_MENTAL_HEALTH_LAUNCH)
+        visits = apportion(round(SCHOOL_SHIFTS * scale), in_school.astype(float))
+        counts.append((visits, school, places.project(SCHOOL_MENTAL_HEALTH)))
+    present = np.zeros((DAY_COUNT, len(places.stations)), bool)
+    for by_day, station, _ in counts:
+        present[:, station] |= by_day > 0
+    for station in stations_never_empty(places):
+        opened = index >= places.stations[station].opens
+        counts.append(((opened & ~present[:, station]).astype(np.int64), station, 0))
+    day = np.concatenate([np.repeat(index, by_day) for by_day, _, _ in counts])
+    sizes = [int(by_day.sum()) for by_day, _, _ in counts]
+    stations = np.repeat([station for _, station, _ in counts], sizes)
+    projects = np.repeat([project for _, _, project in counts], sizes)
+    order = np.argsort(day, kind="stable")
+    return Planned(day[order], stations[order], projects[order])
+
+
+def _match_days(rng: np.random.Generator, plan: Shifts, rows: Array, wanted_day: Array) -> tuple[Array, Array]:
+    """Match wanted places (ordered by day) with random `rows` of the same day; return the rows and their places."""
+    keys = (plan.day[rows].astype(np.int64) << 32) | rng.integers(0, 1 << 32, len(rows))
+    order = rows[np.argsort(keys, kind="stable")]
+    day = plan.day[order]
+    available = np.bincount(day, minlength=DAY_COUNT)
+    begins = np.concatenate(([0], np.cumsum(available)[:-1]))
+    rank = ranks_within(wanted_day)
+    served = np.flatnonzero(rank < available[wanted_day])
+    return order[begins[wanted_day[served]] + rank[served]], served
+
+
+def _home_stations(people: People, places: Places, plan: Shifts) -> Array:
+    """Return each shift's home station; before a station opened, its volunteers serve at the first one."""
+    station = people.home[plan.volunteer]
+    opens = np.array([station.opens for station in places.stations])
+    station[plan.day < opens[station]] = 0
+    return station
+
+
+def _posts(rng: np.random.Generator, scale: float, places: Places) -> Array:
+    """Return int64[days, stations]: posts of the day beyond the one that is filled already."""
+    index = np.arange(DAY_COUNT)
+    posts = np.zeros((DAY_COUNT, len(places.stations)), np.int64)
+    for i, station in enumerate(places.stations):
+        mean = COMMUNITY_POSTS_A_DAY * scale
+        if station.kind != "community":
+            mean = max(POSTS_A_DAY * scale - places.never_empty, 0)
+        posts[:, i] = rng.poisson(mean, DAY_COUNT) * (index >= station.opens)
+    return posts
+
+
+def _cell(day: Array, station: Array, posts: Array) -> Array:
+    cells: Array = day.astype(np.int64) * posts.shape[1] + station
+    return cells
+
+
+def _posts_at_home(rng: np.random.Generator, plan: Shifts, free: Array, station: Array, posts: Array) -> Array:
+    """Return the rows that fill posts of their own home station."""
+    cell = _cell(plan.day[free], station[free], posts)
+    order = np.argsort((cell << 32) | rng.integers(0, 1 << 32, len(free)), kind="stable")
+    chosen: Array = order[ranks_within(cell[order]) < posts.ravel()[cell[order]]]
+    rows: Array = free[np.sort(chosen, kind="stable")]
+    return rows
+
+
+def _medical_team(places: Places, plan: Shifts, station: Array, project: Array, at_post: Array) -> None:
+    """Give the first posts of the health station's day to the medical team: two shifts every day."""
+    health = places.station("health")
+    rows = np.flatnonzero(at_post & (station == health) & (project == 0))
+    rows = rows[np.argsort(plan.day[rows], kind="stable")]
+    project[rows[ranks_within(plan.day[rows]) < MEDICAL_SHIFTS_A_DAY]] = places.project(MEDICAL_TEAM)
+
+
+def _projects(
+    rng: np.random.Generator, people: People, places: Places, plan: Shifts, project: Array, at_post: Array
+) -> None:
+    rows = np.flatnonzero(~at_post)
+    open_brands = np.array([places.project(name) for name in BRAND_PROJECTS if name not in SERVICES_APART])
+    weights = np.cumsum(1 / np.arange(1, len(open_brands) + 1))
+    brand = open_brands[np.searchsorted(weights, rng.uniform(0, weights[-1], len(rows)), side="right")]
+    group = people.group[plan.volunteer[rows]]
+    for_group = (group >= 0) & (rng.random(len(rows)) < GROUP_PROJECT_SHARE)
+    project[rows] = np.where(for_group, len(BRAND_PROJECTS) + 1 + group, brand)
+
+
+def _elsewhere(rng: np.random.Generator, places: Places, plan: Shifts, station: Array) -> None:
+    """Let every overlapping shift be at another station than the shift it overlaps: nobody is at two places at once."""
+    extra = np.flatnonzero(plan.shape == Shape.OVERLAPPING)
+    candidates = np.array([i for i, place in enumerate(places.stations) if place.opens == 0])
+    other = candidates[rng.integers(0, len(candidates), len(extra))]
+    same = other == station[plan.overlapped]
+    other[same] = candidates[(np.searchsorted(candidates, other[same]) + 1) % len(candidates)]
+    station[extra] = other

@@ -1,0 +1,252 @@
+"""What-if: two timelines, or two moments of knowledge, side by side, before anything is published.
+
+Facts are read and shifts ordered once where both sides know the same. The comparison itself is one pass of
+`projections.compare.differences`; this module gives it names: who gains and who loses by which step of the rules, and
+what that means for stations, honours and ranks. Nothing here writes. Answers: replay/what_if/sentences.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from ledger.names import Position
+from ledger.store.database import Database
+from projections.compare.differences import Differences, differences
+from projections.compare.sides import AFTER, BEFORE, TRACE_COLUMNS, Side
+from projections.compare.window_effects import window_names, window_numbers
+from projections.kernels.facts import Facts
+from projections.local_time import day_number
+from projections.rules.table import honor_ids, rule_table
+from projections.rules.timeline import RuleTimeline, Threshold
+from projections.schema import NO_DAY, NONE, Ints, Longs, ShiftTable, VolunteerTable
+from replay.archive.archive import Archive
+from replay.generations import store
+from replay.progress import Progress, ignore
+from replay.published import Rules, published_rules
+from replay.queries.queries import Axes
+from replay.what_if.rank_changes import RankChange, rank_changes
+
+STEPS = {
+    "raw": 1,
+    "superseded": -1,
+    "too_short": -1,
+    "clipped": -1,
+    "overlapped": -1,
+    "capped": -1,
+    "factor_change": 1,
+    "rounding": -1,
+    "opening_balance": 1,
+}
+"""The steps of the rules that give (1) or take (-1) credited minutes: columns of the trace that sum to them."""
+_CREDITED = TRACE_COLUMNS.index("credited")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One side: what was known at a position, under some rules."""
+
+    facts: Facts
+    rules: Rules
+    known_at: Position
+
+
+class Reasons(NamedTuple):
+    """Which steps changed credited minutes, by rows of `Differences.volunteers`; a row sums to the change.
+
+    steps: of each column the step of the rules, and which factor where the step is one. minutes: int64[n, steps].
+    """
+
+    steps: list[tuple[str, str | None]]
+    minutes: Longs
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two replays compared, with the names behind the numbers."""
+
+    before: Point
+    after: Point
+    valid_at: date | None
+    found: Differences
+    volunteers: Sequence[str]
+    stations: Sequence[str]
+    projects: Sequence[str]
+    honors: Sequence[str]
+    windows: Sequence[str]
+    ranks: Sequence[RankChange]
+
+    @cached_property
+    def changes(self) -> Longs:
+        """By how much credited minutes change, int64[n], of the volunteers in `found.volunteers`."""
+        traces = self.found.traces[:, :, _CREDITED]
+        return np.asarray(traces[:, AFTER] - traces[:, BEFORE])
+
+    @cached_property
+    def by_change(self) -> Ints:
+        """Rows of `found.volunteers`, the greatest change first, then by number."""
+        names = np.array([self.volunteers[number] for number in self.found.volunteers.tolist()], "S")
+        return np.lexsort((names, -np.abs(self.changes))).astype(np.int32)
+
+    @cached_property
+    def reasons(self) -> Reasons:
+        """Which step gave or took the minutes, of each volunteer who differs, in the order of the rules."""
+        traces = self.found.traces
+        change = dict(zip(TRACE_COLUMNS, (traces[:, AFTER] - traces[:, BEFORE]).T, strict=True))
+        # Windows are told in hundredths; what whole minutes leave of a factor change was rounded away.
+        windows = np.fix(self.found.windows / 100).astype(np.int64)
+        columns: list[tuple[tuple[str, str | None], Longs]] = []
+        for step, sign in STEPS.items():
+            if step == "factor_change":
+                columns += [((step, name), windows[:, at]) for at, name in enumerate(self.windows)]
+            elif step == "rounding":
+                columns.append(((step, None), change["factor_change"] - windows.sum(axis=1) - change[step]))
+            else:
+                columns.append(((step, None), sign * change[step]))
+        return Reasons([step for step, _ in columns], np.stack([minutes for _, minutes in columns], axis=1))
+
+    @cached_property
+    def going_on(self) -> tuple[Ints, Ints]:
+        """As which number each number goes on, before and after; int32[volunteers] each."""
+        found = []
+        for point in (self.before, self.after):
+            goes_on, everybody = point.facts.goes_on(), np.arange(len(self.volunteers), dtype=np.int32)
+            if goes_on is not None:
+                everybody[: len(goes_on)] = goes_on
+            found.append(everybody)
+        return found[BEFORE], found[AFTER]
+
+    def thresholds_differ(self, honor: str) -> bool:
+        """Tell whether the two timelines ask for different things for an honour."""
+        return _conditions(self.before.rules.timeline(), honor) != _conditions(self.after.rules.timeline(), honor)
+
+
+def what_if(
+    before: Point,
+    after: Point,
+    *,
+    valid_at: date | None = None,
+    threads: int | None = None,
+    progress: Progress = ignore,
+) -> Comparison:
+    """Compare two replays of results dated up to `valid_at`.
+
+    The facts of both sides come from one log, so that surrogates mean the same where both know them.
+    """
+    timelines = before.rules.timeline(), after.rules.timeline()
+    honors = list(dict.fromkeys(honor for timeline in timelines for honor in honor_ids(timeline)))
+    windows = window_names(timelines)
+    threads = threads or os.cpu_count() or 1
+    names = _names(before.facts, after.facts)
+    progress("ordering shifts", 0, 0)
+    tables = [_tables(before.facts, threads)]
+    tables.append(tables[0] if after.facts is before.facts else _tables(after.facts, threads))
+    sides = [
+        Side(
+            *tables[number],
+            rule_table(timeline, names.projects),
+            honors=_places(honors, timeline),
+            window_names=window_numbers(timeline, windows),
+        )
+        for number, timeline in enumerate(timelines)
+    ]
+    found = differences(
+        sides[BEFORE],
+        sides[AFTER],
+        (before.facts.served_counts(), after.facts.served_counts()),
+        len(names.projects),
+        threads=threads,
+        valid_until=NO_DAY if valid_at is None else day_number(valid_at),
+        advance=lambda done, in_all: progress("comparing volunteers", done, in_all),
+    )
+    progress("ranking", 0, 0)
+    ranks = rank_changes(found, timelines, [*names.volunteers], [*names.projects])
+    return Comparison(
+        before=before,
+        after=after,
+        valid_at=valid_at,
+        found=found,
+        volunteers=[*names.volunteers],
+        stations=[*names.stations],
+        projects=[*names.projects],
+        honors=honors,
+        windows=windows,
+        ranks=ranks,
+    )
+
+
+class _Names(NamedTuple):
+    """The names that either side knows, and their surrogates."""
+
+    volunteers: Mapping[str, int]
+    stations: Mapping[str, int]
+    projects: Mapping[str, int]
+
+
+def _names(before: Facts, after: Facts) -> _Names:
+    found = []
+    for kind in _Names._fields:
+        fewer, more = sorted((getattr(facts, kind).number for facts in (before, after)), key=len)
+        if fewer is not more and any(more.get(name) != number for name, number in fewer.items()):
+            raise ValueError(f"the two sides number {kind} differently: they are not facts of one log")
+        found.append(more)
+    return _Names(*found)
+
+
+def _tables(facts: Facts, threads: int) -> tuple[ShiftTable, VolunteerTable, Ints]:
+    return facts.ordered(facts.resolved(), threads=threads), facts.volunteer_table(), facts.station_kinds()
+
+
+def _places(honors: Sequence[str], timeline: RuleTimeline) -> Ints:
+    """Return the row of each honour in a timeline's HonorTable, or `NONE`."""
+    known = honor_ids(timeline)
+    return np.array([known.index(honor) if honor in known else NONE for honor in honors], np.int32)
+
+
+def _conditions(timeline: RuleTimeline, honor: str) -> list[tuple[date, Threshold]]:
+    return [
+        (rule_set.holds_from, threshold)
+        for rule_set in timeline.rule_sets
+        for threshold in rule_set.honors
+        if threshold.id == honor
+    ]
+
+
+# --- from the archive -----------------------------------------------------------------------------------------------
+
+
+def points(
+    database: Database, archive: Archive, sides: tuple[Axes, Axes], progress: Progress = ignore
+) -> tuple[Point, Point]:
+    """Read what two sides rest on. Without `known_at` a side knows what the read models know; without `rules` it takes
+    those in force, or with `known_at` those known then.
+
+    Raises:
+        NoGenerationError, NoRulesError; ArchiveError: the archive cannot be read.
+    """
+    with database.pool.connection() as connection:
+        generation = store.current_generation(connection)
+    if generation is None:
+        raise store.NoGenerationError
+    progress("bringing the archive up to date", 0, 0)
+    archive.bring_up_to_date(database)
+    known: dict[int, Facts] = {}
+    found = []
+    for axes in sides:
+        position = Position(generation.position) if axes.known_at is None else axes.known_at
+        rules = axes.rules
+        if rules is None and axes.known_at is None:
+            rules = Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
+        elif rules is None:
+            rules = published_rules(database.log, known_at=position)
+        if position not in known:
+            progress("reading the archive", 0, 0)
+            known[position] = archive.facts_from(database, position)
+        found.append(Point(known[position], rules, position))
+    return found[BEFORE], found[AFTER]

@@ -1,0 +1,220 @@
+"""What-if words: a comparison of two replays put into the words of its answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from projections.compare.sides import AFTER, BEFORE, STATION_CHANGE_COLUMNS, TRACE_COLUMNS
+from projections.local_time import day_of_number
+from projections.schema import HOURS_COLUMNS, NO_DAY, Longs
+from replay.axes.answers import RulesUsed
+from replay.what_if.answers import (
+    Change,
+    GoesOnAs,
+    HonorChange,
+    HonorSummary,
+    Kind,
+    RankChanged,
+    Reason,
+    SideUsed,
+    StationChange,
+    VolunteerChange,
+    WhatIf,
+    YearChange,
+)
+from replay.what_if.comparison import Comparison, Point
+from replay.what_if.rank_changes import RankChange
+
+_CREDITED_OF_YEAR = HOURS_COLUMNS.index("credited")
+_KINDS: tuple[Kind, ...] = ("gained", "lost", "moved")
+
+
+def what_if_answer(found: Comparison, limit: int | None = None) -> WhatIf:
+    """Put a comparison into words; lists hold `limit` entries at most, all if it is None."""
+    changes, order, honors = found.changes, found.by_change.tolist(), Honors(found)
+    return WhatIf(
+        before=_side(found.before),
+        after=_side(found.after),
+        valid_at=found.valid_at,
+        totals=_changes(TRACE_COLUMNS, found.found.totals, everything=True),
+        volunteers_differing=len(changes),
+        volunteers_gaining=int((changes > 0).sum()),
+        volunteers_losing=int((changes < 0).sum()),
+        volunteers=[volunteer_change(found, row, honors) for row in order[:limit]],
+        stations=[
+            StationChange(station=found.stations[number], activity=activity)
+            for number in range(len(found.found.stations))
+            if (activity := _changes(STATION_CHANGE_COLUMNS, found.found.stations[number]))
+        ],
+        honors=honors.summaries(),
+        honor_changes_in_all=len(found.found.honors),
+        honor_changes=honors.listed(limit),
+        rank_changes_in_all=len(found.ranks),
+        rank_changes=[_rank(change) for change in found.ranks[:limit]],
+    )
+
+
+def _side(point: Point) -> SideUsed:
+    rules = point.rules
+    return SideUsed(
+        rules=RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest), known_at=point.known_at
+    )
+
+
+def _changes(names: tuple[str, ...], pair: Longs, *, everything: bool = False) -> dict[str, Change]:
+    """Return the columns of int64[2, names] that differ, or all."""
+    before, after = pair[BEFORE].tolist(), pair[AFTER].tolist()
+    return {
+        name: Change(before=one, after=other, change=other - one)
+        for name, one, other in zip(names, before, after, strict=True)
+        if everything or one != other
+    }
+
+
+# --- volunteers -----------------------------------------------------------------------------------------------------
+
+
+def reasons_of(found: Comparison, row: int) -> list[Reason]:
+    """Return why a volunteer's credited minutes change, in the order of the rules."""
+    steps, minutes = found.reasons
+    return [
+        Reason(step=step, factor=factor, minutes=part)
+        for (step, factor), part in zip(steps, minutes[row].tolist(), strict=True)
+        if part
+    ]
+
+
+def in_words(reasons: list[Reason]) -> str:
+    """Return reasons as one text, the weightiest first: "night factor +120, day cap -60"."""
+    return ", ".join(reason.words() for reason in sorted(reasons, key=lambda reason: -abs(reason.minutes)))
+
+
+def volunteer_change(found: Comparison, row: int, honors: Honors) -> VolunteerChange:
+    """Put one volunteer who differs into words."""
+    number = int(found.found.volunteers[row])
+    trace = found.found.traces[row]
+    before, after = trace[:, TRACE_COLUMNS.index("credited")].tolist()
+    reasons = reasons_of(found, row)
+    gained, lost, moved = honors.of(number)
+    return VolunteerChange(
+        volunteer=found.volunteers[number],
+        goes_on_as=_goes_on_as(found, number),
+        credited=Change(before=before, after=after, change=after - before),
+        reasons=reasons,
+        reason=in_words(reasons),
+        trace=_changes(TRACE_COLUMNS, trace),
+        years=_years(found, number),
+        honors_gained=gained,
+        honors_lost=lost,
+        honors_moved=moved,
+    )
+
+
+def _goes_on_as(found: Comparison, number: int) -> GoesOnAs | None:
+    before, after = (found.volunteers[going_on[number]] for going_on in found.going_on)
+    return None if before == after else GoesOnAs(before=before, after=after)
+
+
+def _years(found: Comparison, volunteer: int) -> list[YearChange]:
+    years = found.found.years
+    low, high = np.searchsorted(years[:, 0], [volunteer, volunteer + 1])
+    columns = [1, 2 + _CREDITED_OF_YEAR, 2 + len(HOURS_COLUMNS) + _CREDITED_OF_YEAR]
+    return [
+        YearChange(year=year, credited=Change(before=one, after=other, change=other - one))
+        for year, one, other in years[low:high][:, columns].tolist()
+        if one != other
+    ]
+
+
+# --- honours and ranks ----------------------------------------------------------------------------------------------
+
+
+class Honors:
+    """The honours that differ, of one comparison."""
+
+    def __init__(self, found: Comparison) -> None:
+        self._found = found
+        self._rows = found.found.honors  # by volunteer, then by honour
+        before, after = self._rows[:, 2], self._rows[:, 3]
+        self._kinds = np.where(before == NO_DAY, 0, np.where(after == NO_DAY, 1, 2))
+
+    def of(self, volunteer: int) -> tuple[list[str], list[str], list[str]]:
+        """Return what a volunteer gains, loses, and reaches on another date."""
+        low, high = np.searchsorted(self._rows[:, 0], [volunteer, volunteer + 1])
+        gained, lost, moved = (
+            [self._found.honors[honor] for honor in self._rows[low:high][self._kinds[low:high] == kind, 1]]
+            for kind in range(3)
+        )
+        return gained, lost, moved
+
+    def by_row(self, kind: int) -> tuple[Longs, Any]:
+        """Return those of one kind (0 gained, 1 lost, 2 moved): rows of `Differences.volunteers`, ascending, and ids
+        as an Arrow array beside them.
+        """
+        chosen = self._rows[self._kinds == kind]
+        rows = np.searchsorted(self._found.found.volunteers, chosen[:, 0])
+        return rows, pa.array(self._found.honors, pa.string()).take(pa.array(chosen[:, 1]))
+
+    def summaries(self) -> list[HonorSummary]:
+        """Count the changes of each honour that has any."""
+        titles = {
+            honor.id: honor.title
+            for point in (self._found.before, self._found.after)
+            for rule_set in point.rules.timeline().rule_sets
+            for honor in rule_set.honors
+        }
+        counts = np.zeros((len(self._found.honors), 3), np.int64)
+        np.add.at(counts, (self._rows[:, 1], self._kinds), 1)
+        return [
+            HonorSummary(honor=honor, title=titles[honor], gained=gained, lost=lost, moved=moved)
+            for honor, (gained, lost, moved) in zip(self._found.honors, counts.tolist(), strict=True)
+            if gained or lost or moved
+        ]
+
+    def listed(self, limit: int | None) -> list[HonorChange]:
+        """Return changes by honour, of each those volunteers first whose minutes change most."""
+        found, rows = self._found, self._rows
+        row_of_volunteer = np.searchsorted(found.found.volunteers, rows[:, 0])
+        place = np.empty(len(found.by_change), np.int64)
+        place[found.by_change] = np.arange(len(place))
+        order = np.lexsort((place[row_of_volunteer], rows[:, 1]))[:limit]
+        asks_anew = [found.thresholds_differ(honor) for honor in found.honors]
+        return [
+            HonorChange(
+                volunteer=found.volunteers[volunteer],
+                honor=found.honors[honor],
+                kind=_KINDS[kind],
+                before=None if before == NO_DAY else day_of_number(before),
+                after=None if after == NO_DAY else day_of_number(after),
+                reason=_why(found, row, asks_anew[honor]),
+            )
+            for (volunteer, honor, before, after), kind, row in zip(
+                rows[order].tolist(), self._kinds[order].tolist(), row_of_volunteer[order].tolist(), strict=True
+            )
+        ]
+
+
+def _why(found: Comparison, row: int, asks_anew: bool) -> str:  # noqa: FBT001 - private
+    parts = ["the honour asks for something else"] if asks_anew else []
+    if other := _goes_on_as(found, int(found.found.volunteers[row])):
+        parts.append(f"the number goes on as {other.after}")
+    minutes = in_words(reasons_of(found, row))
+    if minutes:
+        parts.append(minutes)
+    return "; ".join(parts) or "minutes on other days, registration or training"
+
+
+def _rank(change: RankChange) -> RankChanged:
+    return RankChanged(
+        ranking=change.ranking,
+        title=change.title,
+        of=change.of,
+        year=change.year,
+        name=change.name,
+        kind=change.kind,
+        before=change.before,
+        after=change.after,
+    )

@@ -1,0 +1,300 @@
+"""Who may do what: every address and every role, as docs/access.md tells it.
+
+`python -m tests.api.access.test_roles` writes the tables of roles and of addresses into that page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import Response
+
+from api.access.rate_limits import BURST_SECONDS
+from api.access.roles import COMMANDS_OF_ROLE, ROLES_OF_RIGHT, Right, Role
+from api.messages.cloud_events import EVENT
+from api.messages.examples import EXAMPLES
+from ledger.aggregates import COMMANDS
+from tests.support.api.serving import STATION, Served
+
+pytest_plugins = ["tests.support.api.fixtures"]
+
+PAGE = Path(__file__).parents[3] / "docs" / "access.md"
+BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
+
+ADDRESSES_BEGIN, ADDRESSES_END = "<!-- addresses -->\n", "<!-- end of addresses -->\n"
+
+OPEN = "no key"
+OF_COMMAND = "the command's right"
+OF_EACH_EVENT = "each event: its command's right"
+OF_ANNOUNCING, OF_AWARDING = "`announce-honor`", "`award-honor`"
+OWN_WORK = f"{Right.READ}; another's: {Right.STOP_ANY_JOB}"
+OF_ONESELF = f"{Right.READ}; of oneself: {Right.READ_OWN}"
+ONES_OWN = (Role.STATION, Role.VOLUNTEER)
+NEEDS: dict[str, str] = {
+    **dict.fromkeys(("GET /healthz", "GET /readyz", "GET /problems/{rejection}"), OPEN),
+    **{f"POST /v1/commands/{command}": OF_COMMAND for command in COMMANDS},
+    "POST /v1/events": OF_EACH_EVENT,
+    "POST /v1/honors/{honor}/announcements": OF_ANNOUNCING,
+    "POST /v1/honors/{honor}/awards": OF_AWARDING,
+    "POST /v1/rules/candidates": Right.TRY_RULES,
+    "POST /v1/what-ifs": Right.TRY_RULES,
+    "GET /v1/anomalies": Right.AUDIT,
+    "GET /v1/spot-check": Right.AUDIT,
+    "POST /v1/generations": Right.CHANGE_GENERATIONS,
+    "POST /v1/generations/{generation}/switch": Right.CHANGE_GENERATIONS,
+    "DELETE /v1/generations/{generation}": Right.CHANGE_GENERATIONS,
+    "DELETE /v1/jobs/{job}": OWN_WORK,  # tests/api/operations/test_jobs.py
+    **dict.fromkeys(
+        (
+            "GET /metrics",
+            "GET /v1/awards",
+            "GET /v1/awards/{award}",
+            "GET /v1/awards/{award}/as-given",
+            "GET /v1/disputes",
+            "GET /v1/generations",
+            "GET /v1/honors",
+            "GET /v1/honors/{honor}/eligible",
+            "GET /v1/honors/{honor}/standings",
+            "GET /v1/district/activity",
+            "GET /v1/jobs",
+            "GET /v1/jobs/{job}",
+            "GET /v1/jobs/{job}/events",
+            "GET /v1/log",
+            "GET /v1/log/{position}",
+            "GET /v1/organisations",
+            "GET /v1/organisations/{organisation}",
+            "GET /v1/organisations/{organisation}/activity",
+            "GET /v1/organisations/{organisation}/members",
+            "GET /v1/people-served",
+            "GET /v1/projects",
+            "GET /v1/projects/{project}/activity",
+            "GET /v1/projects/{project}/ranks",
+            "GET /v1/public-notices",
+            "GET /v1/rankings",
+            "GET /v1/rankings/{ranking}",
+            "GET /v1/requests",
+            "GET /v1/rules",
+            "GET /v1/rules/{rules}",
+            "GET /v1/stations",
+            "GET /v1/stations/{station}/activity",
+            "GET /v1/stations/{station}/shifts",
+            "GET /v1/status",
+            "GET /v1/undercut-awards",
+            "GET /v1/volunteers/{number}/ranks",
+        ),
+        Right.READ,
+    ),
+    **dict.fromkeys(
+        (
+            "GET /v1/volunteers/{number}",
+            "GET /v1/volunteers/{number}/explanation",
+            "GET /v1/volunteers/{number}/history",
+            "GET /v1/volunteers/{number}/overview",
+            "GET /v1/volunteers/{number}/shifts",
+            "GET /v1/volunteers/{number}/shifts/{shift}/events",
+        ),
+        OF_ONESELF,
+    ),
+}
+"""What every address needs. One that is not here fails the tests below: whoever adds it says who may."""
+
+NOT_DESCRIBED = {"GET /", "GET /docs", "GET /docs/oauth2-redirect", "GET /openapi.json"}
+"""Pages for people, without a key: they hold nothing of the ledger."""
+
+
+def table() -> str:
+    """Return the table of roles as Markdown."""
+    rows = [("", *Role), ("---", *("---" for _ in Role))]
+    rows += [(right.value, *("yes" if role in ROLES_OF_RIGHT[right] else "" for role in Role)) for right in Right]
+    for command in COMMANDS:
+        marks = ("" if command not in COMMANDS_OF_ROLE[role] else "*" if role in ONES_OWN else "yes" for role in Role)
+        rows.append((f"`{command}`", *marks))
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def test_the_page_shows_the_table_in_force() -> None:
+    text = PAGE.read_text()
+    assert text[text.index(BEGIN) + len(BEGIN) : text.index(END)] == table()
+
+
+def addresses_table() -> str:
+    """Return what addresses need as Markdown, the commands in one line."""
+    rows = [("", "needs"), ("---", "---")]
+    commands = ("`POST /v1/commands/…`", OF_COMMAND)
+    rows += [commands, *((f"`{address}`", need) for address, need in NEEDS.items() if need != OF_COMMAND)]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def test_the_page_shows_what_every_address_needs() -> None:
+    text = PAGE.read_text()
+    assert text[text.index(ADDRESSES_BEGIN) + len(ADDRESSES_BEGIN) : text.index(ADDRESSES_END)] == addresses_table()
+
+
+# --- every address and every role -----------------------------------------------------------------------------------
+
+
+def own_routes(routes: Iterable[Any]) -> Iterator[str]:
+    """Yield the addresses of an application's own routes, whether it describes them or not."""
+    for route in routes:
+        if included := getattr(route, "original_router", None):
+            yield from own_routes(included.routes)
+        for method in set(getattr(route, "methods", None) or ()) - {"HEAD", "OPTIONS"}:
+            yield f"{method} {route.path}"
+
+
+def test_every_route_of_the_application_says_what_it_needs(served: Served) -> None:
+    assert isinstance(served.client.app, FastAPI)
+    assert set(own_routes(served.client.app.routes)) == set(NEEDS) | NOT_DESCRIBED
+    described = served.client.get("/openapi.json").json()["paths"]
+    assert {f"{method.upper()} {path}" for path in described for method in described[path]} == set(NEEDS)
+    for path, operations in described.items():
+        for method, operation in operations.items():
+            walled = NEEDS[f"{method.upper()} {path}"] != OPEN
+            assert bool(operation.get("security")) == walled, (method, path)
+
+
+def ask(served: Served, address: str, headers: dict[str, str]) -> Response:
+    """Ask for an address with nothing sensible in it, but for commands, which are asked whether they would be taken."""
+    method, _, path = address.partition(" ")
+    while "{" in path:
+        head, _, rest = path.partition("{")
+        path = f"{head}7{rest.partition('}')[2]}"
+    asked: dict[str, Any] = {} if method in {"GET", "DELETE"} else {"json": {}}
+    if command := COMMANDS.get(path.removeprefix("/v1/commands/")):
+        asked = {"json": EXAMPLES[command.TYPE], "params": {"dry_run": True}}
+    more = {"Content-Type": EVENT} if path == "/v1/events" else {}
+    return served.client.request(method, path, headers=headers | more, **asked)
+
+
+WALLED = [address for address, need in NEEDS.items() if need != OPEN]
+
+
+@pytest.mark.parametrize("address", WALLED)
+def test_every_address_needs_a_key_of_the_right_role(served: Served, address: str) -> None:
+    assert ask(served, address, {}).status_code == 401
+    need = NEEDS[address]
+    for role in Role:
+        if need == OF_COMMAND:
+            command = address.rpartition("/")[2]
+            asked_for = EXAMPLES[command].get("act", command) if command == "request-act" else command
+            may = {command, asked_for} <= COMMANDS_OF_ROLE[role]
+        elif need in {OF_ANNOUNCING, OF_AWARDING}:
+            may = need.strip("`") in COMMANDS_OF_ROLE[role]
+        else:
+            least = Right.READ_OWN if need == OF_EACH_EVENT else Right.READ
+            may = role in ROLES_OF_RIGHT[Right(need) if need in set(Right) else least]
+        told = ask(served, address, served.headers(role))
+        assert told.status_code not in {401, 429}, (role, told.text)
+        assert (told.status_code == 403) == (not may), (role, told.text)
+
+
+@pytest.mark.parametrize("address", [address for address, need in NEEDS.items() if need == OPEN])
+def test_what_is_open_is_open(served: Served, address: str) -> None:
+    assert ask(served, address, {}).status_code in {200, 404}
+
+
+def test_a_key_that_has_ended_or_was_revoked_opens_nothing(served: Served) -> None:
+    keys = served.ledger.keys
+    _, ended = keys.make(Role.ADMIN, "ended", datetime.now(UTC) - timedelta(seconds=1))
+    revoked, token = keys.make(Role.ADMIN, "revoked")
+    keys.revoke(revoked.id)
+    for address in WALLED:
+        for wrong in (ended, token, f"{token}x", ""):
+            told = ask(served, address, {"Authorization": f"Bearer {wrong}"})
+            assert (told.status_code, told.json()["rejection"]) == (401, "no-key"), address
+
+
+def test_a_key_that_made_too_many_requests_waits_at_every_address(served: Served) -> None:
+    _, token = served.ledger.keys.make(Role.ADMIN, "eager", per_second=1)
+    headers = {"Authorization": f"Bearer {token}"}
+    statuses = [served.client.get("/v1/jobs", headers=headers).status_code for _ in range(BURST_SECONDS + 1)]
+    assert statuses[-1] == 429
+    told = [ask(served, address, headers) for address in WALLED]
+    refused = [one for one in told if one.status_code == 429]
+    assert len(refused) >= len(WALLED) - 5  # the bucket fills while they are asked: one a second
+    assert all(int(one.headers["Retry-After"]) >= 1 for one in refused)
+
+
+def test_a_station_that_signs_changes_nothing_without_its_signature(served: Served) -> None:
+    key, token = served.ledger.keys.make(Role.STATION, STATION)
+    served.ledger.keys.sign_with(key.id, bytes(32), required=True)
+    headers = {"Authorization": f"Bearer {token}"}
+    head = served.ledger.log.head()
+    for address in WALLED:
+        told = ask(served, address, headers)
+        unsigned = (
+            (told.status_code, told.json()["rejection"]) == (401, "not-signed") if told.status_code == 401 else False
+        )
+        assert unsigned == (not address.startswith("GET ")), (address, told.text)
+    assert served.ledger.log.head() == head
+
+
+def test_another_station_s_key_records_nothing_here(served: Served) -> None:
+    _, token = served.ledger.keys.make(Role.STATION, "C99")
+    headers = {"Authorization": f"Bearer {token}"}
+    for command in COMMANDS_OF_ROLE[Role.STATION]:
+        told = ask(served, f"POST /v1/commands/{command}", headers)
+        assert (told.status_code, told.json()["field"]) == (403, "station"), command
+        event = served.event(command, source="/stations/C99", **EXAMPLES[command])
+        sent = served.client.post("/v1/events", json=event, headers=headers | {"Content-Type": EVENT})
+        assert (sent.status_code, sent.json()["field"]) == (403, "station"), command
+
+
+OWN_PATHS = [need.partition("{number}")[2] for need, right in NEEDS.items() if right == OF_ONESELF]
+
+
+def test_a_volunteer_reads_what_is_about_one_number_and_nothing_else(served: Served) -> None:
+    own, other = served.volunteer(), served.volunteer()
+    shift, _ = served.served_shift(own, "2018-12-04T09:00:00+08:00", "2018-12-04T12:00:00+08:00")
+    others_shift, position = served.served_shift(other, "2018-12-04T09:00:00+08:00", "2018-12-04T12:00:00+08:00")
+    _, token = served.ledger.keys.make(Role.VOLUNTEER, own)
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def get(path: str) -> Response:
+        return served.client.get(path, params={"at_least": position}, headers=headers)
+
+    for path in OWN_PATHS:
+        mine = get(f"/v1/volunteers/{own}{path}".replace("{shift}", str(shift)))
+        assert mine.status_code == 200, (path, mine.text)
+        assert other not in mine.text
+        theirs = get(f"/v1/volunteers/{other}{path}".replace("{shift}", str(others_shift)))
+        assert (theirs.status_code, theirs.json()["rejection"]) == (403, "forbidden"), path
+        assert f"ask for /v1/volunteers/{own}/overview" in theirs.json()["detail"]
+    for path in (f"/v1/volunteers/{own}/ranks", f"/v1/volunteers/{own}/../{other}", "/v1/log", "/v1/organisations"):
+        assert get(path).status_code == 403, path
+
+
+def test_a_volunteer_disputes_own_shifts_under_own_names(served: Served) -> None:
+    own, other = served.volunteer(), served.volunteer()
+    shifts = {
+        number: served.served_shift(number, "2018-12-04T09:00:00+08:00", "2018-12-04T12:00:00+08:00")[0]
+        for number in (own, other)
+    }
+    _, token = served.ledger.keys.make(Role.VOLUNTEER, own)
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def dispute(number: str, source: str) -> Response:
+        event = served.event(
+            "dispute-shift", source=source, volunteer=number, shift=str(shifts[number]), reason="too-few-minutes"
+        )
+        return served.client.post("/v1/events", json=event, headers=headers | {"Content-Type": EVENT})
+
+    told = dispute(other, f"/volunteers/{own}")
+    assert (told.status_code, told.json()["field"]) == (403, "volunteer")
+    told = dispute(own, f"/volunteers/{other}")
+    assert (told.status_code, told.json()["field"]) == (403, "source")
+    assert dispute(own, f"/volunteers/{own}").status_code == 201
+    body = {"volunteer": own, "shift": str(shifts[own]), "reason": "left-early"}
+    told = served.client.post("/v1/commands/void-shift", json=body, headers=headers)
+    assert (told.status_code, told.json()["field"]) == (403, "command")
+
+
+if __name__ == "__main__":
+    for begin, shown, end in ((BEGIN, table(), END), (ADDRESSES_BEGIN, addresses_table(), ADDRESSES_END)):
+        before, _, rest = PAGE.read_text().partition(begin)
+        PAGE.write_text(before + begin + shown + end + rest.partition(end)[2])

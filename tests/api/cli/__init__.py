@@ -1,0 +1,1 @@
+"""Tests of the command line `hours`: tables for people, JSON for machines, and usage errors."""

@@ -1,0 +1,549 @@
+"""`hours import`: a table of old records is in the ledger once, whatever stops it, however it is sorted and split."""
+
+# ruff: noqa: DTZ001 - cells have no zone
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from api.importing import running
+from api.operations.service import OpenLedger, open_ledger
+from ledger.aggregates.shift import CheckedIn
+from ledger.names import Position
+from ledger.store.mapper import decode
+from ledger.store.persons import Persons
+from tests.support.api.command_line import CommandLine, CommandResult
+from tests.support.api.importing import KEYLESS, SHIFT_COLUMNS, SHIFTS, read_csv, read_sheet, write_csv, write_sheets
+from tests.support.api.serving import found, give
+
+pytest_plugins = ["tests.support.api.fixtures"]
+
+VOLUNTEERS = ("V0000001", "V0000002", "V0000003")
+GOOD = (
+    ("1", "V0000001", "East gate", "2015-03-05", "09:00", "12:00", "rain"),
+    ("2", "V0000001", "Library", "2015-03-06", "22:00", "01:00", ""),
+    ("3", "V0000002", "Library", "2015-03-06", "9:00", "11:30", ""),
+)
+BAD = (
+    ("4", "V9999999", "Library", "2015-03-07", "09:00", "12:00", ""),
+    ("5", "V0000002", "Beach", "2015-03-07", "09:00", "12:00", "=1+1"),
+    ("6", "V0000002", "Library", "7.3.2015", "09:00", "12:00", "+8613800000000"),
+    ("7", "V0000002", "Library", "2015-03-07", "09:00", "09:00", ""),
+    ("1", "V0000002", "Library", "2015-03-08", "09:00", "10:00", ""),
+)
+
+
+class Importing:
+    """The command line on a ledger with stations and volunteers, and a folder for files."""
+
+    def __init__(self, hours: CommandLine, folder: Path) -> None:
+        self.hours = hours
+        self.folder = folder
+        self.mapping(SHIFTS)
+
+    def mapping(self, text: str) -> None:
+        (self.folder / "mapping.toml").write_text(text, "utf-8")
+
+    def csv(self, *lines: Sequence[Any], name: str = "shifts.csv", columns: Sequence[str] = SHIFT_COLUMNS) -> Path:
+        return write_csv(self.folder / name, columns, *lines)
+
+    def __call__(self, file: Path, *options: object) -> CommandResult:
+        return self.hours("import", file, "--mapping", self.folder / "mapping.toml", *options)
+
+    def answer(self, file: Path, *options: object) -> Any:
+        told = self(file, *options, "--json")
+        assert told.code in {0, 1}, told.err
+        return json.loads(told.out)
+
+    def counts(self, file: Path, *options: object) -> tuple[int, int, int]:
+        """Import; return how many lines were accepted, there already, and refused."""
+        answer = self.answer(file, *options)
+        return answer["accepted"], answer["duplicates"], answer["refused"]
+
+    def make_ready(self) -> None:
+        """Let there be read models."""
+        with open_ledger(self.hours.data) as ledger:
+            ledger.make_ready()
+
+    def minutes(self, volunteer: str) -> int:
+        found: int = self.hours("volunteer", volunteer, "--json").answer["total"]["credited_minutes"]
+        return found
+
+
+@pytest.fixture
+def importing(hours: CommandLine, tmp_path: Path) -> Importing:
+    """A ledger to import into."""
+    with open_ledger(hours.data) as ledger:
+        found(ledger)
+        for number in VOLUNTEERS:
+            give(ledger, "register-volunteer", volunteer=number, registered_on="2012-03-05")
+    return Importing(hours, tmp_path)
+
+
+def imported(importing: Importing) -> list[Any]:
+    """Return the events of imports, in order, but for when they were recorded."""
+    with open_ledger(importing.hours.data) as ledger:
+        events = [decode(each.topic, each.state) for each in ledger.log.read(Position(0), 100_000)]
+        return [structs.replace(event, recorded_at=0) for event in events if event.imported]
+
+
+# --- once, and what it was ------------------------------------------------------------------------------------------
+
+
+def test_a_table_is_imported_and_again_without_harm(importing: Importing) -> None:
+    importing.make_ready()  # and kept up with what is imported
+    file = importing.csv(*GOOD)
+    assert importing.counts(file, "--by", "person:li.wei") == (3, 0, 0)
+    assert (importing.minutes("V0000001"), importing.minutes("V0000002")) == (360, 150)
+    assert importing.counts(file) == (0, 3, 0)
+    assert "0 accepted, 3 duplicates, 0 refused" in importing(file).out
+    (first, second) = importing.hours("volunteer", "V0000001", "--shifts", "--json").answer["shifts"]
+    assert {first["grade"], second["grade"]} == {"attested"}
+    assert first["flags"] == second["flags"] == ["imported"]
+    events = imported(importing)
+    assert {event.by for event in events} == {"person:li.wei"}
+    assert events[0].command == "/imports/lists#1"
+
+
+def test_free_text_is_kept_apart(importing: Importing) -> None:
+    importing(importing.csv(*GOOD))
+    event = imported(importing)[0]
+    assert isinstance(event, CheckedIn)
+    with open_ledger(importing.hours.data) as ledger:
+        assert Persons(ledger.database.pool).text(event.note or "") == "rain"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter"), [("utf-8", ","), ("utf-8-sig", ";"), ("gb18030", "\t"), ("utf-16", "\t"), ("big5", "|")]
+)
+def test_files_of_any_encoding_are_read_as_their_mapping_says(
+    importing: Importing, encoding: str, delimiter: str
+) -> None:
+    columns = ("編號", *SHIFT_COLUMNS[1:])
+    said = {"utf-8-sig": "utf-8"}.get(encoding, encoding)
+    form = f"[file]\nencoding = {json.dumps(said)}\ndelimiter = {json.dumps(delimiter)}\n\n[fields]"
+    mapping = SHIFTS.replace('"No."', '"編號"').replace("East gate", "東門").replace("[fields]", form)
+    importing.mapping(mapping)
+    lines = [(*GOOD[0][:2], "東門", *GOOD[0][3:]), *GOOD[1:]]
+    file = write_csv(importing.folder / "shifts.csv", columns, *lines, encoding=encoding, delimiter=delimiter)
+    assert importing.counts(file) == (3, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("gb18030", 'is not utf-8, in line 2; it may be gb18030 or big5: set encoding = "gb18030" under [file]'),
+        ("utf-16", "is not utf-8, in line 1; it may be utf-16"),
+    ],
+)
+def test_a_file_of_another_encoding_is_refused_before_anything_is_recorded(
+    importing: Importing, written: str, told: str
+) -> None:
+    lines = [(*GOOD[0][:6], "雨天值守"), *GOOD[1:]]
+    file = write_csv(importing.folder / "shifts.csv", SHIFT_COLUMNS, *lines, encoding=written)
+    assert told in importing(file).sentence
+    assert imported(importing) == []
+
+
+def test_cells_of_a_spreadsheet_are_read_as_what_they_are(importing: Importing) -> None:
+    day = date(2015, 3, 5)
+    rows = [
+        ["Lists of 2015"],
+        [],
+        SHIFT_COLUMNS,
+        [1, "V0000001", "East gate", datetime(2015, 3, 5), time(9), time(12), "rain"],
+        [],
+        [2.0, "V0000001", "Library", day + timedelta(days=1), "22:00", datetime(1900, 1, 1, 1), None],
+        ["3", "V0000002", "Library", "2015/3/6", timedelta(hours=9), time(11, 30)],
+        [4, "V0000002", "Library", day, time(9), "#N/A"],
+        [5, "V0000002", "Library", 42068, time(9), time(10)],
+        [6, "V0000002", "Library", day, time(9), "=F4"],  # a formula whose result nobody stored
+    ]
+    file = write_sheets(importing.folder / "shifts.xlsx", {"notes": [["nothing"]], "2015": rows})
+    importing.mapping(SHIFTS.replace("[fields]", "file.header_line = 3\n[fields]"))
+    assert importing(file).sentence == f"{file} has several sheets; name one with --sheet: notes, 2015"
+    report = importing.folder / "report.csv"
+    assert importing.counts(file, "--sheet", "2015", "--report", report) == (3, 0, 3)
+    told = read_csv(report)
+    assert [row["line"] for row in told] == ["4", "6", "7", "8", "9", "10"]
+    assert "error #N/A; mend its formula" in told[3]["detail"]
+    assert "is a number, not a day" in told[4]["detail"]
+    assert "check_out is empty: Date, To; fill it in (of a formula the result must be stored" in told[5]["detail"]
+    importing.make_ready()
+    assert (importing.minutes("V0000001"), importing.minutes("V0000002")) == (360, 150)
+    importing.mapping(SHIFTS)
+    assert importing.counts(importing.csv(*GOOD)) == (0, 3, 0)  # the same records as text
+
+
+@pytest.mark.parametrize("shape", ["shuffled", "split", "grown"])
+@pytest.mark.parametrize("mapping", [SHIFTS, KEYLESS], ids=["key", "no key"])
+def test_a_table_in_other_order_or_parts_comes_to_the_same_hours(
+    importing: Importing, monkeypatch: pytest.MonkeyPatch, mapping: str, shape: str
+) -> None:
+    monkeypatch.setattr(running, "SLICE_LINES", 7)
+    chance = random.Random(f"{shape} {mapping}")  # noqa: S311 - no secret
+    lines = [
+        (
+            str(number),
+            chance.choice(VOLUNTEERS),
+            "Library",
+            f"2015-03-{day:02d}",
+            f"{hour:02d}:00",
+            f"{hour + 2}:30",
+            "",
+        )
+        for number, (day, hour) in enumerate((day, hour) for day in range(1, 13) for hour in (8, 10, 13))
+    ]
+    importing.mapping(mapping)
+    if shape == "grown":
+        importing.counts(importing.csv(*lines[10:20]))
+        parts = [lines]
+    else:
+        shuffled = chance.sample(lines, len(lines)) + chance.sample(lines, 5)
+        cut = chance.randrange(len(shuffled))
+        parts = [shuffled] if shape == "shuffled" else [shuffled[cut:], shuffled[:cut]]
+    for part in parts:
+        assert importing.counts(importing.csv(*part))[2] == 0
+    assert importing.counts(importing.csv(*lines)) == (0, len(lines), 0)
+    assert len(imported(importing)) == 2 * len(lines)
+    expected = dict.fromkeys(VOLUNTEERS, 0)
+    for volunteer in VOLUNTEERS:
+        for day in {line[3] for line in lines}:
+            held = {
+                minute
+                for line in lines
+                if (line[1], line[3]) == (volunteer, day)
+                for minute in range(int(line[4][:2]) * 60, int(line[4][:2]) * 60 + 150)
+            }
+            expected[volunteer] += min(480, len(held))
+    importing.make_ready()
+    assert {volunteer: importing.minutes(volunteer) for volunteer in VOLUNTEERS} == expected
+
+
+# --- what was refused -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slice_lines", [1000, 3])
+def test_a_dry_run_says_of_each_line_what_becomes_of_it(
+    importing: Importing, monkeypatch: pytest.MonkeyPatch, slice_lines: int
+) -> None:
+    monkeypatch.setattr(running, "SLICE_LINES", slice_lines)
+    importing.counts(importing.csv(GOOD[2]))
+    file = importing.csv(*GOOD, *BAD, GOOD[0])
+    dry, wet = importing.folder / "dry.csv", importing.folder / "wet.csv"
+    before = imported(importing)
+    rehearsed = importing.answer(file, "--dry-run", "--report", dry)
+    assert imported(importing) == before
+    performed = importing.answer(file, "--report", wet)
+    for answer in (rehearsed, performed):
+        assert (answer["lines"], answer["accepted"], answer["duplicates"], answer["refused"]) == (9, 2, 2, 5)
+    assert rehearsed["refusals"] == performed["refusals"]
+    words = [row["outcome"] for row in read_csv(dry)]
+    accepted, read = "would-be-accepted", "malformed"
+    assert words == [accepted, accepted, "duplicate", "refused", read, read, "refused", "refused", "duplicate"]
+    same = [{**row, "position": "", "shift": "", "outcome": ""} for row in read_csv(dry)]
+    assert same == [{**row, "position": "", "shift": "", "outcome": ""} for row in read_csv(wet)]
+    assert [word.removeprefix("would-be-") for word in words] == [row["outcome"] for row in read_csv(wet)]
+    told = read_csv(wet)[3:8]
+    assert [(row["line"], row["rejection"], row["field"], row["columns"], row["retry"]) for row in told] == [
+        ("5", "unknown-volunteer", "volunteer", "Number", "true"),
+        ("6", "invalid", "station", "Station", "false"),
+        ("7", "invalid", "check_in", "Date, From", "false"),
+        ("8", "ends-before-it-begins", "check_out", "Date, To", "false"),
+        ("9", "name-taken", "key", "No.", "false"),
+    ]
+    assert all(row["detail"].endswith(row["remedy"]) for row in told)
+
+
+def test_a_dry_run_knows_what_earlier_lines_would_have_made_known(
+    importing: Importing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "SLICE_LINES", 2)
+    importing.mapping(
+        """
+        command = "found-organisation"
+        source = "/imports/organisations"
+        key = "id"
+        fields = { organisation = "id", kind = "kind", parent = "parent" }
+        """
+    )
+    lines = [
+        ("A", "ngo", "B"),
+        ("B", "ngo", ""),
+        ("C", "ngo", ""),
+        ("D", "ngo", "B"),
+        ("E", "ngo", "D"),
+        ("B", "ngo", "C"),
+    ]
+    file = importing.csv(*lines, columns=("id", "kind", "parent"))
+    rules = [("unknown-organisation", "parent", 2), ("name-taken", "key", 7)]
+    for option in (["--dry-run"], []):
+        answer = importing.answer(file, *option)
+        assert answer["accepted"] == 4
+        assert [(each["rejection"], each["field"], each["line"]) for each in answer["refusals"]] == rules
+
+
+def test_refused_lines_can_be_mended_and_imported(importing: Importing) -> None:
+    title = ("Lists of\n2015", "")
+    form = "[file]\nheader_line = 4\n\n[fields]"
+    importing.mapping(SHIFTS.replace("[fields]", form))
+    file = write_csv(importing.folder / "shifts.csv", title, (), SHIFT_COLUMNS, *GOOD, *BAD)
+    refused = importing.folder / "refused.csv"
+    assert importing.counts(file, "--refused", refused) == (3, 0, 5)
+    assert importing(file, "--refused", refused).sentence.startswith(f"--refused {refused} is there already")
+    text = refused.read_text("utf-8-sig")
+    assert "=1+1" in text
+    mended = text.replace("V9999999", "V0000003").replace("Beach", "Library").replace("7.3.2015", "2015-03-07")
+    again = importing.folder / "again.csv"
+    again.write_text(mended, "utf-8")
+    rest = importing.folder / "rest.csv"
+    assert importing.counts(again, "--refused", rest) == (3, 0, 2)
+    with rest.open(encoding="utf-8-sig", newline="") as lines:
+        kept = [line.rstrip("\r\n") for line in lines][4:]
+    assert kept[0].startswith("7,V0000002,Library,2015-03-07,09:00,09:00,,8,ends-before-it-begins,check_out ")
+    assert len(kept) == 2
+
+
+def test_refused_lines_of_a_spreadsheet_stay_cells_of_a_spreadsheet(importing: Importing) -> None:
+    text, day = "'=1+1", datetime(2015, 3, 7)
+    rows = [SHIFT_COLUMNS, [4, "V9999999", "Library", day, time(9), timedelta(hours=12), text]]
+    file = write_sheets(importing.folder / "shifts.xlsx", {"lists": rows})
+    assert importing(file, "--refused", importing.folder / "r.csv").sentence.endswith("so it must end in .xlsx")
+    refused = importing.folder / "refused.xlsx"
+    assert importing.counts(file, "--refused", refused) == (0, 0, 1)
+    header, line = read_sheet(refused)
+    assert header[:7] == SHIFT_COLUMNS
+    assert line[:8] == (4, "V9999999", "Library", day, time(9), timedelta(hours=12), text, 2)
+    with open_ledger(importing.hours.data) as ledger:
+        give(ledger, "register-volunteer", volunteer="V9999999", registered_on="2012-03-05")
+    assert importing.counts(refused) == (1, 0, 0)
+    assert importing.counts(file) == (0, 1, 0)
+
+
+def test_no_cell_of_a_report_is_a_formula(importing: Importing) -> None:
+    importing.mapping(SHIFTS.replace('volunteer = "Number"', 'volunteer = { column = "Number", values = { a = "b" } }'))
+    report = importing.folder / "report.csv"
+    header = ("No.", "Number", "Station", "=Date()", "From", "To", "Remarks")
+    importing.mapping((importing.folder / "mapping.toml").read_text().replace('"Date"', '"=Date()"'))
+    file = importing.csv(
+        ("@1", "=cmd|' /C calc'!A0", "Library", "-1", "@1", "+1", ""), ("2", "a", "", "", "", "", ""), columns=header
+    )
+    assert importing.answer(file, "--report", report)["refused"] == 2
+    cells = [cell for row in read_csv(report) for cell in row.values()]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+    assert any("=cmd|' /C calc'!A0" in cell for cell in cells)
+
+
+def test_what_a_hostile_cell_says_does_not_reach_the_terminal(importing: Importing) -> None:
+    file = importing.csv(("1", "V0000001", "[/bold]\x1b[2J", "2015-03-05", "09:00", "12:00", ""))
+    told = importing(file)
+    assert told.code == 1
+    assert "[/bold]" in told.out
+    assert "\x1b" not in told.out
+
+
+def test_an_import_stops_when_more_is_wrong_than_it_was_told(
+    importing: Importing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "SLICE_LINES", 2)
+    answer = importing.answer(importing.csv(BAD[0], GOOD[0], BAD[1], BAD[2], *GOOD), "--stop-after", 2)
+    assert (answer["stopped"], answer["lines"], answer["accepted"], answer["last_line"]) == (True, 4, 1, 5)
+
+
+# --- what stops it --------------------------------------------------------------------------------------------------
+
+_KILLED = """
+import os, signal, sys
+from api.importing import running
+from api.cli.main import execute
+from ledger.intake.intake import Intake
+
+running.SLICE_LINES = 50
+calls, performed = 0, Intake.execute
+
+def execute_and_die(self, orders):
+    global calls
+    calls += 1
+    if calls == 3 and sys.argv[1] == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    answers = performed(self, orders)
+    if calls == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answers
+
+Intake.execute = execute_and_die
+execute(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize(("moment", "there"), [("before", 100), ("after", 150)])
+def test_an_import_that_was_killed_goes_on_where_it_was(importing: Importing, moment: str, there: int) -> None:
+    importing.mapping(VOLUNTEERS_MAPPING)
+    lines = [(f"N{number}", f"Name {number}", "138", "2015-03-05") for number in range(220)]
+    file = importing.csv(*lines, columns=("No.", "Name", "Phone", "Since"))
+    report = importing.folder / "report.csv"
+    options = [
+        "--mapping",
+        importing.folder / "mapping.toml",
+        "--report",
+        report,
+        "--refused",
+        importing.folder / "r.csv",
+    ]
+    words = ["--data", importing.hours.data, "import", file, *options]
+    killed = subprocess.run([sys.executable, "-c", _KILLED, moment, *map(str, words)], check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(imported(importing)) == there
+    assert not report.exists()
+    assert importing.counts(file, *options[2:]) == (220 - there, there, 0)
+    assert importing.counts(file) == (0, 220, 0)
+    assert len(imported(importing)) == 220
+    with open_ledger(importing.hours.data) as ledger:
+        persons = Persons(ledger.database.pool)
+        assert all((person := persons.find(line[0])) and person.name == line[1] for line in lines)
+
+
+def test_an_import_that_was_interrupted_says_how_far_it_came(
+    importing: Importing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "SLICE_LINES", 2)
+
+    class Interrupted:
+        def __init__(self, ledger: OpenLedger) -> None:
+            self._record, self._calls = recording(ledger), 0
+
+        def __call__(self, lines: Any) -> Any:
+            self._calls += 1
+            if self._calls == 2:
+                raise KeyboardInterrupt
+            return self._record(lines)
+
+    recording = running.recording
+    with monkeypatch.context() as patch:
+        patch.setattr("api.cli.recording.import_table.recording", Interrupted)
+        told = importing(importing.csv(*GOOD))
+    assert told.code == 130
+    assert "Stopped after line 3: 2 accepted, 0 duplicates, 0 refused; the same command goes on from there" in told.err
+    assert importing.counts(importing.csv(*GOOD)) == (1, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ('4,"V0000002,Library\n', "a quotation mark in line 5 is never closed, or the file is cut off"),
+        ('4,"V0000002"x,Library\n5,,\n', "line 5 is no CSV: ',' expected after '\"'"),
+    ],
+)
+def test_a_file_that_breaks_off_is_named_and_what_stands_before_it_is_kept(
+    importing: Importing, broken: str, told: str
+) -> None:
+    file = importing.csv(*GOOD)
+    with file.open("a") as lines:
+        lines.write(broken)
+    sentence = importing(file).sentence
+    assert told in sentence
+    assert "nothing is entered twice (before it: 3 accepted, 0 duplicates, 0 refused)" in sentence
+
+
+# --- persons --------------------------------------------------------------------------------------------------------
+
+VOLUNTEERS_MAPPING = """
+command = "register-volunteer"
+source = "/imports/cards"
+key = "No."
+fields = { volunteer = "No.", registered_on = "Since" }
+person = { name = "Name", phone = "Phone" }
+"""
+
+
+@pytest.fixture
+def persons(importing: Importing) -> Iterator[Persons]:
+    """The directory of persons of the ledger that is imported into."""
+    with open_ledger(importing.hours.data) as ledger:
+        yield Persons(ledger.database.pool)
+
+
+def test_personal_data_go_to_the_directory_alone(importing: Importing, persons: Persons) -> None:
+    importing.mapping(VOLUNTEERS_MAPPING)
+    file = importing.csv(
+        ("N1", "陈一", "13800000001", "2015-03-05"),
+        ("N2", "李二", "", "soon"),
+        ("V0000001", "王三", "13800000003", "2012-03-05"),  # registered otherwise
+        ("N4", "赵四", "", "2099-03-05"),  # in the future
+        columns=("No.", "Name", "Phone", "Since"),
+    )
+    assert importing.counts(file, "--dry-run") == (1, 0, 3)
+    assert persons.find("N1") is None
+    assert importing.counts(file) == (1, 0, 3)
+    assert persons.find("N1") == ("N1", "陈一", "13800000001", None)
+    assert [persons.find(number) for number in ("N2", "V0000001", "N4")] == [None] * 3
+    assert not [event for event in imported(importing) if "13800000001" in str(event) or "陈" in str(event)]
+
+
+def test_nobody_who_was_erased_comes_back_with_an_old_file(importing: Importing, persons: Persons) -> None:
+    importing.mapping(VOLUNTEERS_MAPPING)
+    file = importing.csv(("N1", "陈一", "138", "2015-03-05"), columns=("No.", "Name", "Phone", "Since"))
+    importing(file)
+    persons.erase("N1")
+    assert importing.counts(file) == (0, 1, 0)
+    assert persons.find("N1") is None
+
+
+# --- over HTTP, and what cannot be ----------------------------------------------------------------------------------
+
+
+def test_a_table_can_be_posted_as_events(importing: Importing) -> None:
+    file = importing.csv(*GOOD, BAD[1])
+    events = importing.folder / "events.ndjson"
+    assert importing.counts(file, "--to-events", events) == (3, 0, 1)
+    assert imported(importing) == []
+    posted = importing.hours("post", events, "--json").answer
+    assert (posted["accepted"], posted["refused"]) == (3, 0)
+    assert all(event.imported for event in imported(importing))
+    assert importing.counts(file) == (0, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("none.csv", [], "none.csv is no file that is there; check the path"),
+        ("shifts.xls", [], "is of Excel before 2007; save it as .xlsx"),
+        ("broken.xlsx", [], "cannot be read as an Excel file"),
+        ("empty.csv", [], "has no header in line 1; set file.header_line in the mapping"),
+        ("shifts.csv", ["--by", "me"], "--by me is nobody; write person:NAME"),
+        ("shifts.csv", ["--sheet", "1"], "--sheet 1 is for Excel files"),
+        ("shifts.csv", ["--report", "{folder}/shifts.csv"], "is the file that is imported; name another file"),
+        ("shifts.csv", ["--report", "{folder}/r.csv", "--refused", "{folder}/r.csv"], "is named by --report, too"),
+        ("shifts.csv", ["--report", "{folder}/none/r.csv"], "lies in no directory that is there"),
+        ("shifts.csv", ["--dry-run", "--to-events", "{folder}/e"], "--to-events records nothing as it is"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(importing: Importing, name: str, options: list[str], told: str) -> None:
+    importing.csv(*GOOD)
+    for made in ("shifts.xls", "broken.xlsx"):
+        (importing.folder / made).write_bytes(b"\xd0\xcf\x11\xe0")
+    (importing.folder / "empty.csv").write_bytes(b"")
+    given = [option.format(folder=importing.folder) for option in options]
+    assert told in importing(importing.folder / name, *given).sentence
+
+
+def test_a_mapping_that_does_not_fit_is_a_sentence_with_its_line(importing: Importing) -> None:
+    file = importing.csv(*GOOD)
+    importing.mapping(SHIFTS.replace('"Number"', '"Volunteer"'))
+    told = importing(file).sentence
+    assert 'line 7: fields.volunteer.column: the file has no column "Volunteer"; its columns are: No., Number' in told
+    importing.mapping("command =")
+    assert "mapping.toml cannot be used: line 1: mapping: this is not TOML" in importing(file).sentence
+    without = importing.hours("import", file).sentence
+    assert without.startswith(f"--mapping is missing; {file} has the columns No., Number, Station")

@@ -1,0 +1,221 @@
+"""`hours serve` and `hours run`, as processes: they serve, say so, and leave nothing behind when they are ended."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from http_message_signatures import HTTPMessageSigner, MappingKeyResolver
+from http_message_signatures.algorithms import ED25519
+from http_message_signatures.httpx2 import adapt_message
+
+from api.access.roles import Role
+from api.cli.operations import demonstration
+from api.cli.operations.data import MARK
+from api.messages.cloud_events import BATCH
+from api.operations.service import open_ledger
+from tests.support.api.serving import STATION, found
+
+HOURS = [sys.executable, "-c", "from api.cli.main import main; main()"]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data directory with an embedded PostgreSQL of its own."""
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    return tmp_path / "data"
+
+
+@contextmanager
+def started(data: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """Run `hours` until it says what it serves; yield the process and what it said."""
+    command = [*HOURS, "--data", str(data), *arguments, "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not lines or lines[-1] != "}\n":
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read() if process.stderr else ""
+        try:
+            yield process, json.loads("".join(lines))
+        finally:
+            process.kill() if process.poll() is None else None
+
+
+def ended(process: subprocess.Popen[str], by: signal.Signals) -> str:
+    """End a process by a signal as a terminal or a supervisor does; return what it said to standard error."""
+    process.send_signal(by)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return err
+
+
+def postgres_of(data: Path) -> list[int]:
+    """Return the process ids of PostgreSQL servers in a data directory."""
+    place = str(data / "postgres")
+    return [one.pid for one in psutil.process_iter(["cmdline"]) if place in (one.info["cmdline"] or [])]
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_an_empty_ledger_is_served_and_ended_cleanly(data: Path, by: signal.Signals) -> None:
+    with started(data, "serve") as (process, said):
+        assert httpx2.get(f"{said['address']}/healthz").json() == {"status": "ok"}
+        assert postgres_of(data)
+        err = ended(process, by)
+    assert "Traceback" not in err
+    assert postgres_of(data) == []
+
+
+def test_a_port_that_is_taken_is_told_at_once(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        told = subprocess.run(
+            [*HOURS, "--data", str(data), "serve", "--port", port],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (told.returncode, told.stdout) == (2, "")
+    assert len(told.stderr.strip().splitlines()) == 1
+    assert f"--port {port} cannot be used" in told.stderr
+    assert not (data / "postgres").exists()
+
+
+def test_the_demonstration_is_made_once_and_its_three_things_to_try_work(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with started(data, "run") as (process, said):
+        tries = [shlex.split(one["command"]) for one in said["try"]]
+        assert [command[0] for command in tries] == ["curl"] * 3
+        sent = curl(tries[0])
+        assert (sent["accepted"], sent["refused"]) == (2, 0)
+        seen = waited_for(tries[1], said, sent["position"])
+        assert seen["shifts"][0]["trace"]["raw"] == 120
+        corrected = curl(tries[2])
+        seen = waited_for(tries[1], said, corrected["position"])
+        assert seen["shifts"][0]["trace"]["raw"] == 90
+        ended(process, signal.SIGINT)
+    keys = data / demonstration.KEYS
+    assert keys.stat().st_mode & 0o777 == 0o600
+    assert json.loads(keys.read_text()) == said["keys"]
+    assert json.loads((data / MARK).read_text())["complete"] is True
+
+    with started(data, "run") as (process, again):
+        assert again["keys"] == said["keys"]
+        status = httpx2.get(
+            f"{again['address']}/v1/status", headers={"Authorization": f"Bearer {again['keys']['staff']}"}
+        ).json()
+        assert status["position"] == corrected["position"]
+        ended(process, signal.SIGINT)
+    assert postgres_of(data) == []
+
+    with open_ledger(data) as ledger:  # a key that was revoked is made anew, the others stay valid until then
+        key = next(key for key in ledger.keys.list() if key.role == "staff")
+        ledger.keys.revoke(key.id)
+        renewed = demonstration.demo_keys(ledger)
+        assert renewed["staff"] != said["keys"]["staff"]
+        assert demonstration.demo_keys(ledger) == renewed
+
+
+def test_the_limits_are_those_that_were_asked_for_and_no_secret_is_logged(data: Path) -> None:
+    with open_ledger(data) as ledger:
+        found(ledger)
+        _, token = ledger.keys.make(Role.READER, "anna")
+        key, station = ledger.keys.make(Role.STATION, STATION)
+        private = Ed25519PrivateKey.generate()
+        raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        ledger.keys.sign_with(key.id, raw, required=True)
+    with started(data, "serve", "--per-second", "1", "--signed-within", "1000") as (process, said):
+        signed = httpx2.Request(
+            "POST",
+            f"{said['address']}/v1/events",
+            content=b"[]",
+            headers={"Authorization": f"Bearer {station}", "Content-Type": BATCH},
+        )
+        sign(signed, str(key.id), private, datetime.now(UTC) - timedelta(seconds=900))
+        with httpx2.Client() as client:
+            assert client.send(signed).status_code == 200
+        statuses = [
+            httpx2.get(f"{said['address']}/v1/log/1", params={"key": token}, headers=headers).status_code
+            for headers in (*[{"Authorization": f"Bearer {token}"}] * 20, {"Authorization": f"Basic {token}"}, {})
+        ]
+        assert statuses.count(429) >= 5
+        assert statuses[-2:] == [401, 401]
+        err = ended(process, signal.SIGINT)
+    secrets = re.findall(r":(.*):", signed.headers["signature"])
+    assert not any(secret in err for secret in (token, station, *secrets))
+
+
+def sign(request: httpx2.Request, key: str, private: Ed25519PrivateKey, created: datetime) -> None:
+    keys = MappingKeyResolver(public_keys={}, private_keys={key: private})
+    HTTPMessageSigner(signature_algorithm=ED25519, key_resolver=keys).sign(
+        adapt_message(request),
+        key_id=key,
+        created=created,
+        covered_component_ids=("@method", "@path", "content-digest"),
+        body=request.content,
+    )
+
+
+def curl(command: list[str]) -> Any:
+    """Do what a curl command says, without curl."""
+    address = next(word for word in command if word.startswith("http"))
+    headers = dict(command[place + 1].split(": ", 1) for place, word in enumerate(command) if word == "-H")
+    body = command[command.index("-d") + 1] if "-d" in command else None
+    answer = httpx2.request("POST" if body else "GET", address, headers=headers, content=body, timeout=30)
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+def waited_for(command: list[str], said: dict[str, Any], position: int) -> Any:
+    """Ask as the command does, once the read models hold a position."""
+    headers = {"Authorization": f"Bearer {said['keys']['station']}"}
+    assert httpx2.get(f"{said['address']}/v1/honors?at_least={position}", headers=headers).is_success
+    return curl(command)
+
+
+def test_a_first_start_that_was_interrupted_is_continued(data: Path) -> None:
+    command = [*HOURS, "--data", str(data), "run", "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "Making a history" not in process.stderr.readline():
+            assert process.poll() is None
+        while not (data / MARK).exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()  # which changes nothing once it has ended
+    assert (process.returncode, out) == (130, ""), err
+    assert "Traceback" not in err
+    assert postgres_of(data) == []
+    with started(data, "run") as (process, said):
+        headers = {"Authorization": f"Bearer {said['keys']['staff']}"}
+        status = httpx2.get(f"{said['address']}/v1/status", headers=headers).json()
+        assert status["head"] > 100_000
+        assert (status["lag"], status["alert"]) == (0, None)
+        ended(process, signal.SIGTERM)
+
+
+def test_help_does_not_wait_for_the_kernels() -> None:
+    code = "import sys; from api.cli.main import execute; execute(['--help']); sys.exit('numba' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 0
+    assert "rebuild" in told.stdout

@@ -1,0 +1,226 @@
+"""Lines: a record keeps its name wherever it stands, and its instants are those that clocks on the wall showed."""
+
+# ruff: noqa: DTZ001 - cells have no zone
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.importing.cells import CellError, text_of
+from api.importing.lines import ID_LENGTH_MAX
+from ledger.aggregates import Order
+from ledger.aggregates.opening_balance import RecordOpeningBalance
+from ledger.aggregates.shift import AttestShift
+from ledger.aggregates.volunteer import RegisterVolunteer
+from ledger.names import instant_text
+from tests.support.api.importing import KEYLESS, SHIFT_COLUMNS, SHIFTS, detail, order, read
+
+LINE = ("17", "V0000001", "East gate", "2015-03-05", "09:00", "12:00", "")
+
+
+def shift(mapping: str, *cells: Any) -> AttestShift:
+    command = order(read(mapping, SHIFT_COLUMNS, *cells)).command
+    assert isinstance(command, AttestShift)
+    return command
+
+
+def stay(mapping: str, *cells: Any) -> tuple[str, str]:
+    command = shift(mapping, *cells)
+    return instant_text(command.check_in), instant_text(command.check_out)
+
+
+def test_a_line_becomes_an_attested_shift_that_is_marked_as_imported() -> None:
+    found = order(read(SHIFTS, SHIFT_COLUMNS, *LINE[:-1], " rain "))
+    assert (found.name, found.by, found.imported) == ("/imports/lists#17", "person:keeper", True)
+    assert found.command == AttestShift(
+        volunteer="V0000001",
+        station="C01",
+        check_in=1_425_517_200,
+        check_out=1_425_528_000,
+        evidence="service-list",
+        text="rain",
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        ("22:00", "01:30", ("2015-03-05T14:00:00Z", "2015-03-05T17:30:00Z")),
+        ("22:00", "24:00", ("2015-03-05T14:00:00Z", "2015-03-05T16:00:00Z")),
+        ("00:00", "24:00", ("2015-03-04T16:00:00Z", "2015-03-05T16:00:00Z")),
+        (time(22), time(0), ("2015-03-05T14:00:00Z", "2015-03-05T16:00:00Z")),
+        ("09:00", "09:00", ("2015-03-05T01:00:00Z", "2015-03-05T01:00:00Z")),  # which the ledger refuses
+    ],
+)
+def test_an_end_before_the_begin_is_on_the_next_day(start: Any, end: Any, expected: tuple[str, str]) -> None:
+    assert stay(SHIFTS, "1", "V1", "East gate", "2015-03-05", start, end, "") == expected
+
+
+def test_an_end_with_a_day_of_its_own_is_on_that_day() -> None:
+    mapping = SHIFTS.replace('{ date = "Date", time = "To" }', '{ column = "To", format = "%d.%m.%Y %H:%M" }')
+    assert stay(mapping, *LINE[:5], "05.03.2015 08:00", "")[1] == "2015-03-05T00:00:00Z"
+    assert stay(mapping, *LINE[:5], datetime(2015, 3, 6, 2), "")[1] == "2015-03-05T18:00:00Z"
+    assert stay(mapping, *LINE[:5], "2015-03-05T12:00+01:00", "")[1] == "2015-03-05T11:00:00Z"
+
+
+@pytest.mark.parametrize(("key", "cell"), [("hours", "3.5"), ("hours", "3:30"), ("minutes", "210"), ("minutes", 210)])
+def test_a_duration_stands_for_the_end(key: str, cell: Any) -> None:
+    mapping = SHIFTS.replace('check_out = { date = "Date", time = "To" }', f'check_out = {{ {key} = "To" }}')
+    assert stay(mapping, *LINE[:5], cell, "")[1] == "2015-03-05T04:30:00Z"
+
+
+def test_a_record_without_times_begins_when_the_mapping_says() -> None:
+    mapping = SHIFTS.replace('{ date = "Date", time = "From" }', '{ date = "Date", at = "08:30" }')
+    assert stay(mapping, *LINE)[0] == "2015-03-05T00:30:00Z"
+
+
+def test_a_shift_of_more_hours_than_the_mapping_expects_is_looked_at_by_a_person() -> None:
+    mapping = SHIFTS.replace('time = "To" }', 'time = "To", hours_max = 12 }')
+    assert stay(mapping, *LINE)
+    told = detail(read(mapping, SHIFT_COLUMNS, *LINE[:5], "08:00", ""))
+    assert told == "check_out would make a shift of 23:00:00, over hours_max = 12; check both times"
+
+
+BERLIN = SHIFTS.replace("Asia/Shanghai", "Europe/Berlin")
+
+
+def test_clocks_that_went_forward_or_back_are_not_guessed() -> None:
+    skipped = read(BERLIN, SHIFT_COLUMNS, "1", "V1", "East gate", "2018-03-25", "02:30", "05:00", "")
+    assert "2018-03-25 02:30:00 never was in Europe/Berlin: the clocks went forward" in detail(skipped)
+    twice = ("1", "V1", "East gate", "2018-10-28", "02:30", "05:00", "")
+    assert "came twice in Europe/Berlin: the clocks went back then; write the offset" in detail(
+        read(BERLIN, SHIFT_COLUMNS, *twice)
+    )
+    for ambiguous, begins in (("earlier", "2018-10-28T00:30:00Z"), ("later", "2018-10-28T01:30:00Z")):
+        mapping = BERLIN.replace("time_zone", f'ambiguous = "{ambiguous}"\ntime_zone')
+        assert stay(mapping, *twice) == (begins, "2018-10-28T04:00:00Z")
+
+
+def test_a_shift_over_a_change_of_the_clocks_is_as_long_as_it_was() -> None:
+    command = shift(BERLIN, "1", "V1", "East gate", "2018-10-27", "22:00", "06:00", "")
+    assert command.check_out - command.check_in == 9 * 3600
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_key_a_record_is_named_by_what_it_says() -> None:
+    name = order(read(KEYLESS, SHIFT_COLUMNS, *LINE)).id
+    assert order(read(KEYLESS, SHIFT_COLUMNS, "99", *LINE[1:-1], "another remark")).id == name
+    assert order(read(KEYLESS, SHIFT_COLUMNS, *LINE[:5], "12:01", "")).id != name
+
+
+@given(st.sets(st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)] * 2)))
+def test_other_keys_are_other_names_and_every_name_can_be_kept(keys: set[tuple[str, str]]) -> None:
+    mapping = SHIFTS.replace('key = "No."', 'key = ["No.", "Remarks"]').replace('text = "Remarks"\n', "")
+    plain = {pair for one, two in keys if all(pair := (_plain(one), _plain(two)))}
+    lines = [read(mapping, SHIFT_COLUMNS, one, *LINE[1:-1], two) for one, two in plain]
+    names = [line.order.id for line in lines if isinstance(line.order, Order)]
+    assert len(set(names)) == len(plain)
+    assert all(len(name) <= ID_LENGTH_MAX for name in names)
+
+
+def _plain(text: str) -> str:
+    try:
+        return text_of(text)
+    except CellError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("", "key is empty; fill in all columns of the key"),
+        ("13800138000", "key looks like a phone or identity number"),
+        ("11010519491231002X", "key looks like a phone or identity number"),
+        ("#N/A", "key holds the spreadsheet's error #N/A"),
+    ],
+)
+def test_a_key_that_is_no_name_is_told(key: str, told: str) -> None:
+    assert told in detail(read(SHIFTS, SHIFT_COLUMNS, key, *LINE[1:]))
+
+
+# --- fields ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "cell", "field", "told"),
+    [
+        (1, "", "volunteer", "volunteer is empty: Number; fill it in"),
+        (1, None, "volunteer", "volunteer is empty: Number"),
+        (1, "13800138000", "volunteer", "volunteer looks like a phone or identity number"),
+        (1, "V 1", "volunteer", "volunteer does not have the form"),
+        (
+            2,
+            "West gate",
+            "station",
+            'station "West gate" is not in the table of values; add it to fields.station.values',
+        ),
+        (2, "=1+1", "station", 'station "=1+1" is not in the table of values'),
+        (3, "", "check_in", "check_in is empty: Date, From"),
+        (3, "5.3.2015", "check_in", 'check_in "5.3.2015" is not read as a day'),
+        (4, "9 o'clock", "check_in", 'check_in "9 o\'clock" is no time of the day'),
+        (3, "1986-05-04", "check_in", "check_in 1986-05-04 09:00:00 lies before the year 2000, from which on"),
+        (5, "", "check_out", "check_out is empty: Date, To"),
+        (6, "\x00", "text", "text does not have the form"),
+    ],
+)
+def test_a_cell_that_cannot_be_meant_is_told_with_its_field(place: int, cell: Any, field: str, told: str) -> None:
+    cells = list(LINE)
+    cells[place] = cell
+    line = read(SHIFTS, SHIFT_COLUMNS, *cells)
+    assert told in detail(line)
+    assert getattr(line.order, "field", None) == field
+
+
+def test_a_line_with_more_cells_than_the_header_is_not_guessed_at() -> None:
+    assert "the line has 8 cells, the header 7; put a cell that holds the delimiter in quotation marks" in detail(
+        read(SHIFTS, SHIFT_COLUMNS, *LINE, "12:00")
+    )
+    assert order(read(SHIFTS, SHIFT_COLUMNS, *LINE, "", None)).id == "17"
+    assert order(read(SHIFTS, SHIFT_COLUMNS, *LINE[:6])).id == "17"  # spreadsheets leave out what is empty at the end
+
+
+def test_numbers_get_back_their_zeros_and_letters() -> None:
+    mapping = SHIFTS.replace('volunteer = "Number"', 'volunteer = { column = "Number", prefix = "V", digits = 7 }')
+    assert {shift(mapping, "1", number, *LINE[2:]).volunteer for number in (42, 42.0, "42", "0000042")} == {"V0000042"}
+
+
+def test_an_empty_cell_may_have_a_value_in_the_table() -> None:
+    mapping = SHIFTS.replace('"Library" = "C02"', '"" = "C02"')
+    assert shift(mapping, "1", "V1", " ", *LINE[3:]).station == "C02"
+
+
+def test_a_registration_has_its_person_beside_it() -> None:
+    mapping = """
+        command = "register-volunteer"
+        source = "/imports/cards"
+        fields = { volunteer = "No.", registered_on = { column = "Since", format = "%d/%m/%Y" } }
+        person = { name = "Name", phone = "Phone" }
+    """
+    columns = ("No.", "Since", "Name", "Phone")
+    line = read(mapping, columns, "V1", "05/03/2015", " 陈一 ", 13800000001)
+    assert order(line).command == RegisterVolunteer(volunteer="V1", registered_on=date(2015, 3, 5))
+    assert line.person == ("V1", "陈一", "13800000001", None)
+    assert read(mapping, columns, "V1", "05/03/2015", "", "").person is None
+
+
+def test_an_opening_balance_may_be_given_in_hours_and_on_a_day_for_all() -> None:
+    mapping = """
+        command = "record-opening-balance"
+        source = "/imports/paper"
+        fields.volunteer = "No."
+        fields.minutes = { hours = "Hours", decimal = "," }
+        fields.as_of = { constant = 2010-12-31 }
+        fields.evidence = { constant = "paper-list" }
+    """
+    command = order(read(mapping, ("No.", "Hours"), "V1", "1234,5")).command
+    assert command == RecordOpeningBalance(
+        volunteer="V1", minutes=74_070, as_of=date(2010, 12, 31), evidence="paper-list"
+    )
+    assert 'minutes "1.234,5" holds "."' in detail(read(mapping, ("No.", "Hours"), "V1", "1.234,5"))

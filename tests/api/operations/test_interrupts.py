@@ -1,0 +1,26 @@
+"""An interrupt that a library dropped still stops what would go on for ever."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+DROPPED = """
+import os, signal
+from api.operations.interrupts import remember_interrupts, stop_if_interrupted
+remember_interrupts()
+stop_if_interrupted()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("dropped")
+try:
+    stop_if_interrupted()
+except KeyboardInterrupt:
+    print("remembered")
+"""
+
+
+def test_an_interrupt_that_was_dropped_is_remembered() -> None:
+    told = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.split() == ["dropped", "remembered"]

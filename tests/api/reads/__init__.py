@@ -1,0 +1,1 @@
+"""Tests of answers over HTTP, live and under the three axes."""

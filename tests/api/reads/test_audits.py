@@ -1,0 +1,387 @@
+"""What auditors get: odd records with what is behind them, current and under the axes; and samples to check."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from api.access.roles import Role
+from api.files.spot_checks import COLUMNS, TO_FILL_IN
+from api.operations.service import DEFAULT_RULES, OpenLedger
+from ledger.intake.answers import Accepted
+from ledger.store.database import Database
+from replay.audit.anomalies import AnomalyFilter
+from replay.audit.spot_checks import Draw
+from replay.queries.queries import NOW
+from tests.support.api.command_line import CommandLine
+from tests.support.api.serving import OTHER_STATION, STATION, Served, give, take
+
+pytest_plugins = ["tests.support.api.fixtures"]
+
+CLERK = "person:clerk-9"
+YEAR = 2017
+ZONE = ZoneInfo("Asia/Shanghai")
+Told = list[dict[str, Any]]
+
+
+def enter(ledger: OpenLedger, volunteer: str, day: date, by: str = CLERK, *, imported: bool = False) -> UUID:
+    """Enter five hours of service; return the shift."""
+    shift = uuid4()
+    body = {
+        "volunteer": volunteer,
+        "shift": str(shift),
+        "station": STATION,
+        "check_in": f"{day}T09:00:00+08:00",
+        "check_out": f"{day}T14:00:00+08:00",
+        "evidence": "sign-in-sheet",
+    }
+    answer = take(ledger, "attest-shift", body, by, imported=imported)
+    assert isinstance(answer, Accepted), answer
+    return shift
+
+
+def found(served: Served, **parameters: Any) -> dict[str, Any]:
+    """Return what an auditor is told, of what the log holds by now."""
+    asked = {"at_least": served.ledger.log.head(), **parameters}
+    answer = served.get("/v1/anomalies", role=Role.AUDITOR, **asked)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def kinds(told: dict[str, Any]) -> set[str]:
+    return {one["kind"] for one in told["anomalies"]}
+
+
+@pytest.fixture(scope="module")
+def sold(served: Served) -> dict[str, Any]:
+    """A volunteer for whom one person entered ten shifts of five round hours in one go; and what was known before."""
+    volunteer, before = served.volunteer(), served.ledger.log.head()
+    shifts = [enter(served.ledger, volunteer, date(YEAR, 3, 1) + timedelta(days=day)) for day in range(10)]
+    return {"volunteer": volunteer, "before": before, "shifts": shifts, "known_at": served.ledger.log.head()}
+
+
+def test_hours_typed_in_one_go_are_found_in_four_ways(served: Served, sold: dict[str, Any]) -> None:
+    told = found(served, volunteer=sold["volunteer"])
+    assert kinds(told) == {"entry-burst", "same-person", "round-numbers", "late-entry"}
+    (burst,) = (one for one in told["anomalies"] if one["kind"] == "entry-burst")
+    assert burst["actor"] == CLERK
+    assert burst["reason"].startswith(f"{CLERK} entered 10 shifts of 1 volunteer within ")
+    assert {UUID(shift["shift"]) for shift in burst["shifts"]} == set(sold["shifts"])
+    for one in told["anomalies"]:
+        assert (one["shift_count"], one["event_count"]) == (len(one["shifts"]), len(one["events"]))
+        for behind in one["shifts"] + one["events"]:
+            (link,) = (address for name, address in behind["links"].items() if name.startswith("event"))
+            assert served.get(link).status_code == 200, link
+    assert told["counts"] | {"late-entry": 10, "entry-burst": 1, "same-person": 1, "round-numbers": 1} == told["counts"]
+    assert told["counts"]["two-stations"] == 0
+    assert told["thresholds"]["burst_entries_min"] == 5
+
+
+def test_who_enters_most_of_a_person_s_shifts_is_found_whatever_numbers_they_name(served: Served) -> None:
+    old, new = served.volunteer(), served.volunteer()
+    for number, volunteer in enumerate((old, new) * 5):
+        enter(served.ledger, volunteer, date(YEAR, 6, 1) + timedelta(days=number), "person:clerk-8")
+    before = served.ledger.log.head()
+    said: dict[str, Any] = {"volunteer": old, "into": new, "reason": "two-cards"}
+    assert served.command("merge-volunteer", Role.CORRECTOR, **said).status_code == 201
+    for volunteer in (old, new):
+        (one,) = found(served, volunteer=volunteer, kind="same-person")["anomalies"]
+        assert (one["volunteer"], one["actor"], one["shift_count"]) == (new, "person:clerk-8", 10)
+        assert {shift["volunteer"] for shift in one["shifts"]} == {old, new}
+        assert found(served, volunteer=volunteer)["counts"]["late-entry"] == 10
+        then = found(served, volunteer=volunteer, known_at=before)["counts"]
+        assert (then["same-person"], then["late-entry"]) == (0, 5)
+
+
+def test_what_was_imported_is_nobody_s_burst_and_never_late(served: Served) -> None:
+    volunteer = served.volunteer()
+    for day in range(10):
+        enter(served.ledger, volunteer, date(YEAR, 4, 1) + timedelta(days=day), "person:keeper", imported=True)
+    assert kinds(found(served, volunteer=volunteer)) == {"round-numbers"}
+
+
+def test_findings_follow_the_three_axes(served: Served, sold: dict[str, Any]) -> None:
+    volunteer = sold["volunteer"]
+    served.get("/v1/anomalies", role=Role.AUDITOR)
+    enough = found(served, volunteer=volunteer, known_at=sold["before"] + 20)  # four events each
+    assert kinds(enough) == {"entry-burst", "round-numbers", "late-entry"}
+    until = found(served, volunteer=volunteer, valid_at=f"{YEAR}-03-02")
+    assert (kinds(until), until["counts"]["late-entry"]) == ({"late-entry"}, 2)
+    text = DEFAULT_RULES.read_text("utf-8").replace("burst_entries_min = 5 ", "burst_entries_min = 11 ")
+    assert text != DEFAULT_RULES.read_text("utf-8")
+    posted = served.client.post(
+        "/v1/rules/candidates",
+        content=text.encode(),
+        headers=served.headers(Role.ANALYST) | {"Content-Type": "application/toml"},
+    )
+    assert posted.status_code in {200, 201}, posted.text
+    strict = found(served, volunteer=volunteer, rules=posted.json()["digest"])
+    assert "entry-burst" not in kinds(strict)
+    assert strict["thresholds"]["burst_entries_min"] == 11
+
+
+def test_a_correction_takes_a_finding_away_at_once(served: Served) -> None:
+    volunteer = served.volunteer()
+    here, _ = served.served_shift(volunteer, f"{YEAR}-05-06T09:00:00+08:00", f"{YEAR}-05-06T12:00:00+08:00")
+    there, _ = served.served_shift(
+        volunteer, f"{YEAR}-05-06T11:00:00+08:00", f"{YEAR}-05-06T13:00:00+08:00", OTHER_STATION
+    )
+    told = found(served, volunteer=volunteer, kind="two-stations")
+    (one,) = told["anomalies"]
+    assert (one["reason"], one["figures"]) == (
+        f"at {STATION} and at {OTHER_STATION} at once for 1 h 00 min",
+        {"minutes": 60},
+    )
+    assert [UUID(shift["shift"]) for shift in one["shifts"]] == [here, there]
+    assert len(one["events"]) == 4
+    answer = served.command("void-shift", volunteer=volunteer, shift=str(there), reason="double")
+    assert answer.status_code == 201
+    now = found(served, volunteer=volunteer, kind="two-stations")
+    assert now["anomalies"] == []
+    assert now["known_at"] > told["known_at"]
+    again = found(served, volunteer=volunteer, kind="two-stations", known_at=told["known_at"])
+    assert again["anomalies"] == [
+        {**one, "links": again["anomalies"][0]["links"], "shifts": again["anomalies"][0]["shifts"]}
+    ]
+
+
+def test_all_pages_together_are_the_whole_and_filters_choose(served: Served, sold: dict[str, Any]) -> None:
+    asked = {"volunteer": sold["volunteer"], "known_at": sold["known_at"]}
+    whole = found(served, **asked)["anomalies"]
+    pages: Told = []
+    after: dict[str, str] = {}
+    while True:
+        page = found(served, **asked, limit=4, **after)
+        pages += page["anomalies"]
+        if page["next_after"] is None:
+            break
+        after = {"after": page["next_after"]}
+    assert pages == whole
+    assert len({one["anomaly"] for one in whole}) == len(whole) == 13
+    assert [one["day"] for one in whole] == sorted((one["day"] for one in whole), reverse=True)
+    some = found(served, **asked, kind="late-entry", **{"from": f"{YEAR}-03-03", "to": f"{YEAR}-03-05"})
+    assert [one["day"] for one in some["anomalies"]] == [f"{YEAR}-03-0{day}" for day in (5, 4, 3)]
+    assert found(served, **asked, station=OTHER_STATION)["anomalies"] == []
+    assert {one["actor"] for one in found(served, **asked, actor=CLERK)["anomalies"]} == {CLERK}
+    assert found(served, **asked, actor="person:nobody")["anomalies"] == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "field"),
+    [
+        ({"kind": "murder"}, 422, "kind"),
+        ({"station": "C99"}, 404, "station"),
+        ({"volunteer": "V9999999"}, 404, "volunteer"),
+        ({"after": "2018-12-04"}, 422, "after"),
+        ({"after": "2018-13-04/late-entry/0123456789abcdef"}, 422, "after"),
+        ({"from": "2018-12-05", "to": "2018-12-04"}, 422, "from"),
+        ({"limit": 0}, 422, "limit"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_by_field(
+    served: Served, parameters: dict[str, Any], status: int, field: str
+) -> None:
+    answer = served.get("/v1/anomalies", role=Role.AUDITOR, **parameters)
+    assert (answer.status_code, answer.json()["field"]) == (status, field), answer.text
+
+
+def test_late_minutes_are_told_of_each_grade_and_listed_by_who_entered_them(served: Served) -> None:
+    volunteer = served.volunteer()
+    served.served_shift(volunteer, f"{YEAR}-06-01T09:00:00+08:00", f"{YEAR}-06-01T12:00:00+08:00")
+    enter(served.ledger, volunteer, date(YEAR, 6, 2))
+    now = datetime.fromtimestamp(served.ledger.clock(), UTC) - timedelta(hours=4)
+    served.served_shift(volunteer, now.isoformat(), (now + timedelta(hours=2)).isoformat())
+    position = served.ledger.log.head()
+    hours = served.get(f"/v1/volunteers/{volunteer}", at_least=position).json()
+    late = {row["year"]: (row["late_scanned_minutes"], row["late_attested_minutes"]) for row in hours["years"]}
+    assert late == {YEAR: (180, 300), now.astimezone(ZONE).year: (0, 0)}
+    assert (hours["total"]["late_scanned_minutes"], hours["total"]["late_attested_minutes"]) == (180, 300)
+    assert hours["total"]["scanned_minutes"] >= 300
+    answer = found(served, volunteer=volunteer, kind="late-entry")
+    assert answer["late_minutes"] == {"attested": 300, "scanned": 180}
+    told = answer["anomalies"]
+    assert [(one["actor"], one["figures"]["minutes"], one["figures"]["scanned"]) for one in told] == [
+        (CLERK, 300, 0),
+        (f"person:{Role.STAFF}", 180, 1),
+    ]
+    assert "10 working days are allowed" in told[0]["reason"]
+    explained = served.get(f"/v1/volunteers/{volunteer}/explanation", day=f"{YEAR}-06-02").json()["shifts"]
+    assert [shift["late"] for shift in explained] == [True]
+    today = served.get(f"/v1/stations/{STATION}/shifts", day=now.astimezone(ZONE).date(), limit=1000).json()["shifts"]
+    assert [shift["late"] for shift in today if shift["volunteer"] == volunteer] == [False]
+    june = served.get(f"/v1/stations/{STATION}/shifts", day=f"{YEAR}-06-01", limit=1000).json()["shifts"]
+    assert [shift["late"] for shift in june if shift["volunteer"] == volunteer] == [True]
+    early = served.get(f"/v1/volunteers/{volunteer}", valid_at=f"{YEAR}-06-01").json()["total"]
+    assert (early["late_scanned_minutes"], early["late_attested_minutes"]) == (180, 0)
+
+
+# --- spot checks ----------------------------------------------------------------------------------------------------
+
+
+def sample(served: Served, **parameters: Any) -> dict[str, Any]:
+    answer = served.get("/v1/spot-check", role=Role.AUDITOR, at_least=served.ledger.log.head(), **parameters)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def test_anybody_can_draw_a_sample_again(served: Served, sold: dict[str, Any]) -> None:
+    asked = {"seed": "die-3-5", "size": 4, "known_at": sold["known_at"], "from": f"{YEAR}-03-01", "to": f"{YEAR}-03-31"}
+    told = sample(served, **asked)
+    assert (told["seed"], told["size"], told["known_at"]) == ("die-3-5", 4, sold["known_at"])
+    assert told["population"] >= 10
+    assert [one["number"] for one in told["shifts"]] == [1, 2, 3, 4]
+    assert sample(served, **asked) == told
+    enter(served.ledger, sold["volunteer"], date(YEAR, 3, 20))
+    assert sample(served, **asked)["shifts"] == told["shifts"], "what came later is not known then"
+    for one in told["shifts"]:
+        assert one["hash"] == sha256(f"die-3-5/{one['volunteer']}/{one['shift']}".encode()).hexdigest()
+        assert served.get(one["links"]["events"]).status_code == 200
+        assert len(one["positions"]) == 2
+    larger = sample(served, **{**asked, "size": 8})["shifts"]
+    assert (
+        [one["hash"] for one in larger][:4]
+        == [one["hash"] for one in told["shifts"]]
+        == sorted(one["hash"] for one in told["shifts"])
+    )
+    assert sample(served, **{**asked, "seed": "die-3-6"})["shifts"] != told["shifts"]
+
+
+def test_strata_give_each_grade_its_share(served: Served, sold: dict[str, Any]) -> None:
+    served.served_shift(sold["volunteer"], f"{YEAR}-07-01T09:00:00+08:00", f"{YEAR}-07-01T12:00:00+08:00")
+    told = sample(served, seed="1", size=5, strata="grade")
+    parts = {one["stratum"]: one for one in told["parts"]}
+    assert set(parts) == {"attested", "scanned"}
+    assert sum(one["population"] for one in parts.values()) == told["population"]
+    assert sum(one["drawn"] for one in parts.values()) == 5
+    assert all(one["drawn"] for one in parts.values())
+    assert {one["grade"] for one in told["shifts"]} == {"attested", "scanned"}
+    assert {one["grade"] for one in sample(served, seed="1", size=50, grade="scanned")["shifts"]} == {"scanned"}
+    kinds_of = sample(served, seed="1", size=5, strata="station-kind")
+    assert {one["stratum"] for one in kinds_of["parts"]} <= {"city", "community"}
+    assert all(one["stratum"] == one["station_kind"] for one in kinds_of["shifts"])
+
+
+def test_a_sample_for_the_field_is_a_table_with_columns_to_fill_in(served: Served, sold: dict[str, Any]) -> None:
+    asked = {"seed": "s", "size": 3, "known_at": sold["known_at"], "station": STATION}
+    accept = served.headers(Role.AUDITOR) | {"Accept": "text/csv"}
+    answer = served.client.get("/v1/spot-check", params=asked, headers=accept)
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.content.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    told = sample(served, **asked)
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["shift"] for row in rows] == [one["shift"] for one in told["shifts"]]
+    assert all(row[name] == "" for row in rows for name in TO_FILL_IN)
+    assert f"known at position {sold['known_at']}, seed=s size=3" in rows[0]["drawn"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "field"),
+    [
+        ({"size": 3}, 422, "seed"),
+        ({"seed": "a b", "size": 3}, 422, "seed"),
+        ({"seed": "a", "size": 0}, 422, "size"),
+        ({"seed": "a", "size": 3, "station": "C99"}, 404, "station"),
+        ({"seed": "a", "size": 3, "strata": "luck"}, 422, "strata"),
+    ],
+)
+def test_a_sample_that_cannot_be_drawn_is_told_by_field(
+    served: Served, parameters: dict[str, Any], status: int, field: str
+) -> None:
+    answer = served.get("/v1/spot-check", role=Role.AUDITOR, **parameters)
+    assert (answer.status_code, answer.json()["field"]) == (status, field), answer.text
+
+
+def test_the_order_of_uploading_changes_no_sample_and_no_shift_of_a_finding(
+    new_database_url: Callable[[], str], tmp_path: Path
+) -> None:
+    told = []
+    for turn in (0, 1):
+        with Database.open(new_database_url()) as database:
+            ledger = OpenLedger(database, tmp_path / str(turn))
+            for station in (STATION, OTHER_STATION):
+                give(ledger, "open-station", station=station, kind="city")
+            give(ledger, "register-volunteer", volunteer="V1", registered_on="2016-03-05")
+            for number in sorted(range(1, 10), reverse=bool(turn)):
+                day, hour = f"2018-12-{number % 5 + 1:02d}", 9 + number // 5
+                scan = {
+                    "volunteer": "V1",
+                    "shift": str(UUID(int=number)),
+                    "station": STATION if number % 2 else OTHER_STATION,
+                }
+                give(ledger, "check-in", occurred_at=f"{day}T{hour:02d}:00:00+08:00", **scan)
+                give(ledger, "check-out", occurred_at=f"{day}T{hour + 3:02d}:00:00+08:00", **scan)
+            ledger.make_ready()
+            ledger.catch_up()
+            drawn = ledger.queries.spot_checks.draw(Draw("x", 4), NOW)
+            odd = ledger.queries.anomalies.anomalies(NOW, AnomalyFilter(kind="two-stations"))
+            told.append(
+                (
+                    [one.shift for one in drawn.shifts],
+                    [([shift.shift for shift in one.shifts], one.reason) for one in odd.anomalies],
+                )
+            )
+    assert told[0] == told[1]
+    assert told[0][1]
+
+
+# --- the command line -----------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_shows_findings_and_where_to_go_on(reads: CommandLine) -> None:
+    told = reads("anomalies", "--limit", 2)
+    assert told.code == 0
+    assert "late-entry 3" in told.out
+    assert "recorded late: 2:00 attested, 6:00 scanned" in told.out
+    after = told.out.partition("more: --after ")[2].split()[0]
+    rest = reads("anomalies", "--after", after, "--json").answer["anomalies"]
+    whole = reads("anomalies", "--json").answer["anomalies"]
+    assert rest == whole[2:]
+    answer = reads("anomalies", "--kind", "late-entry", "--volunteer", "V0000001", "--json").answer
+    assert [one["day"] for one in answer["anomalies"]] == ["2018-12-02", "2018-12-01"]
+
+
+def test_the_command_line_draws_and_writes_samples(reads: CommandLine, tmp_path: Path) -> None:
+    told = reads("spot-check", "--seed", "7", "--size", 2, "--json").answer
+    assert (told["population"], len(told["shifts"])) == (3, 2)
+    path = tmp_path / "field.csv"
+    written = reads("spot-check", "--seed", "7", "--size", 2, "--output", path)
+    assert written.code == 0
+    assert "2 of 3 shifts (all)" in written.out
+    rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
+    assert [row["shift"] for row in rows] == [one["shift"] for one in told["shifts"]]
+    assert "Spot check" in reads("spot-check", "--seed", "7", "--size", 2, "--strata", "grade").out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("anomalies", "--kind", "murder"), "--kind murder is not known; use one of two-stations,"),
+        (("anomalies", "--station", "C99"), "station C99 is not known to the ledger; check the id"),
+        (("anomalies", "--after", "x"), "after 'x' is not the next_after of a page; leave it out to begin"),
+        (("anomalies", "--from", "2018-12-05", "--to", "2018-12-04"), "lies after --to 2018-12-04; swap them"),
+        (("spot-check", "--seed", "a b", "--size", "3"), "--seed 'a b' cannot be a seed; use up to 64 letters"),
+        (
+            ("spot-check", "--seed", "a", "--size", "3", "--grade", "A"),
+            "--grade A is not known; use scanned or attested",
+        ),
+        (
+            ("spot-check", "--seed", "a", "--size", "3", "--strata", "luck"),
+            "--strata luck is not known; use station-kind",
+        ),
+        (("spot-check", "--seed", "a", "--size", "0"), "Invalid value for '--size'"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence(reads: CommandLine, words: tuple[str, ...], sentence: str) -> None:
+    assert sentence in reads(*words).sentence

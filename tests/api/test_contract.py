@@ -1,0 +1,181 @@
+"""The service against its own OpenAPI description: Schemathesis asks, valid and invalid, and looks at every answer.
+
+Here with few examples; `python -m bench.contract --examples 100` asks for longer. What it found stands below, by
+name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from jsonschema_rs import validator_for
+
+from api.access.roles import Role
+from api.messages.examples import EXAMPLES
+from bench.contract.run import hold
+from bench.contract.run import served as serve_stocked
+from replay.queries.queries import UnknownNameError
+from tests.support.api.serving import PROJECT, STATION, Served
+
+pytest_plugins = ["tests.support.api.fixtures"]
+
+FEW = 2
+ALIKE = "^/v1/events$|^/v1/commands/(?!check-in|attest-shift|correct-shift|raise-day-cap|announce-honor)"
+"""The commands' operations are made by one function from one table: at the bounds of their schemas, five stand for all
+thirty here, and for the types of events, whose bounds alone are five thousand requests. The long run asks them all."""
+
+
+@pytest.fixture(scope="module")
+def service(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The address of a served ledger with a little history, and an administrator's key."""
+    with serve_stocked(new_database_url(), tmp_path_factory.mktemp("contract")) as (address, token):
+        yield address, token
+
+
+def test_every_operation_answers_as_it_is_described(service: tuple[str, str]) -> None:
+    held = hold(*service, examples=FEW, phases=["examples", "fuzzing"])
+    assert held.failures == 0, held.report
+    assert held.operations >= 65, held.report
+    assert held.requests >= 150, held.report
+
+
+def test_every_operation_answers_as_it_is_described_at_the_bounds_of_its_schema(service: tuple[str, str]) -> None:
+    held = hold(*service, examples=FEW, phases=["coverage"], without=ALIKE)
+    assert held.failures == 0, held.report
+    assert held.requests >= 2000, held.report
+
+
+def test_every_operation_answers_as_it_is_described_to_whoever_has_no_key(service: tuple[str, str]) -> None:
+    held = hold(service[0], None, examples=1, phases=["examples"])
+    assert held.failures == 0, held.report
+    assert held.requests >= 60, held.report
+
+
+def test_a_service_that_answers_otherwise_than_described_is_found_out(service: tuple[str, str], tmp_path: Path) -> None:
+    """The same asked of a description that promises too much."""
+    with urlopen(f"{service[0]}/openapi.json") as response:  # noqa: S310 - the address is ours
+        described = json.load(response)
+    described["components"]["schemas"]["Health"]["properties"]["status"] = {"type": "integer"}
+    lie = tmp_path / "openapi.json"
+    lie.write_text(json.dumps(described | {"paths": {"/healthz": described["paths"]["/healthz"]}}))
+    held = hold(*service, examples=1, phases=["examples", "fuzzing"], description=lie)
+    assert (held.operations, held.failures) == (1, 1), held.report
+    assert "response violates schema" in held.report.lower()
+
+
+# --- what was found once --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/v1/rankings/ten-best", f"/v1/projects/{PROJECT}/ranks"])
+def test_a_year_without_any_project_s_hours_is_no_failure(served: Served, path: str) -> None:
+    answer = served.get(path, year=2001)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("written", [0, 1.5, "0", "1543888800", "2018-12-04T00:00:00", True])
+def test_a_number_is_no_day(served: Served, written: object) -> None:
+    told = served.command("register-volunteer", volunteer="V0", registered_on=written)
+    assert (told.status_code, told.json()["field"]) == (422, "registered_on")
+    assert "2018-12-04" in told.json()["remedy"]
+
+
+def test_a_number_is_no_day_in_an_address(served: Served) -> None:
+    told = served.get("/v1/honors", valid_at="0")
+    assert (told.status_code, told.json()["field"]) == (422, "valid_at")
+
+
+def test_a_whole_number_may_be_written_with_a_point(served: Served) -> None:
+    """JSON knows numbers, and JSON Schema calls 42.0 an integer."""
+    said: dict[str, Any] = {"volunteer": served.volunteer(), "station": STATION}
+    assert served.command("check-in", occurred_at=1543888800.0, **said).status_code == 201
+    told = served.command("check-in", occurred_at=1543888800.5, **said)
+    assert (told.status_code, told.json()["field"]) == (422, "occurred_at")
+    assert served.command("check-in", occurred_at=True, **said).status_code == 422
+
+
+def test_an_empty_name_is_no_name(served: Served) -> None:
+    """It was taken for none at all, and what was sent twice was recorded twice."""
+    said: dict[str, Any] = {"volunteer": served.volunteer(), "station": STATION, "occurred_at": 1543888800}
+    headers = served.headers(Role.STAFF) | {"Idempotency-Key": ""}
+    told = served.client.post("/v1/commands/check-in", json=said, headers=headers)
+    assert (told.status_code, told.json()["field"]) == (422, "Idempotency-Key")
+
+
+@pytest.mark.parametrize("body", [{"switch": 0}, {"switch": "no"}, {"rules": True}, {"rules": "1"}])
+def test_what_to_build_is_said_in_its_own_types(served: Served, body: dict[str, Any]) -> None:
+    told = served.client.post("/v1/generations", json=body, headers=served.headers(Role.ADMIN))
+    assert (told.status_code, told.json()["field"]) == (422, next(iter(body)))
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("/v1/generations", "GET, POST"),
+        ("/v1/jobs/5fa565da-0f59-45c6-a98c-039f0cbdf5f8", "DELETE, GET"),
+        ("/v1/rules/candidates", "POST"),
+        ("/v1/rules/1", "GET"),
+        ("/metrics", "GET"),
+    ],
+)
+def test_a_method_that_is_not_taken_is_answered_with_all_that_are(served: Served, address: str, allowed: str) -> None:
+    for method in ("PUT", "OPTIONS", "TRACE"):
+        told = served.client.request(method, address, headers=served.headers(Role.ADMIN))
+        assert (told.status_code, told.headers["allow"]) == (405, allowed), method
+
+
+def test_candidates_are_not_read_at_the_address_they_are_posted_to(served: Served) -> None:
+    told = served.get("/v1/rules/candidates")
+    assert (told.status_code, told.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("command_type", EXAMPLES)
+def test_the_example_of_a_command_fits_its_schema(served: Served, command_type: str) -> None:
+    """Instants were described as numbers, and written as text."""
+    described = served.client.get("/openapi.json").json()
+    body = described["paths"][f"/v1/commands/{command_type}"]["post"]["requestBody"]["content"]["application/json"]
+    schema = {**body["schema"], "components": described["components"]}
+    assert validator_for(schema).is_valid(body["example"])
+    assert not validator_for(schema).is_valid({**body["example"], "occurred_at": []})
+
+
+def test_problems_with_a_way_out_in_a_header_are_described_with_it(served: Served) -> None:
+    for path, operations in served.client.get("/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            told = operation["responses"]
+            assert ("401" in told) == bool(operation.get("security")), (method, path)
+            if operation.get("security"):
+                assert "WWW-Authenticate" in told["401"]["headers"]
+                assert all("Retry-After" in told[status]["headers"] for status in ("429", "503"))
+
+
+def test_an_honour_s_evidence_lies_where_positions_can_lie(served: Served) -> None:
+    award = EXAMPLES["award-honor"] | {"evidence_position": 10**30}
+    told = served.command("award-honor", **award)
+    assert (told.status_code, told.json()["field"]) == (422, "evidence_position")
+
+
+@pytest.mark.parametrize("name", ["%00", "V1%22", "V1%5C", "V%22,%22V0000001", "%C2%85", "V%202"])
+@pytest.mark.parametrize(
+    "path", ["volunteers/{}", "volunteers/{}/shifts", "stations/{}/activity", "honors/{}/standings"]
+)
+def test_what_can_be_no_name_is_answered_so(served: Served, path: str, name: str) -> None:
+    """A quotation mark broke the list of names that the database was asked for."""
+    told = served.get(f"/v1/{path.format(name)}")
+    assert told.status_code in {404, 422}, told.text
+
+
+def test_a_name_with_a_quotation_mark_is_a_name_that_is_not_there(served: Served) -> None:
+    """Past HTTP, as the command line asks."""
+    for name in ('V1"', "V1\\", 'V","V0000001'):
+        with pytest.raises(UnknownNameError):
+            served.ledger.queries.volunteer_hours(name)
+
+
+def test_the_next_page_begins_behind_a_name(served: Served) -> None:
+    told = served.get(f"/v1/stations/{STATION}/shifts?day=2018-12-04&after=%00")
+    assert (told.status_code, told.json()["field"]) == (422, "after")

@@ -1,0 +1,112 @@
+"""An erased person leaves all totals as they were, and no personal datum in any table, file, export or log."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from psycopg import sql
+
+from api.operations.service import OpenLedger
+from ledger.store.database import Database
+from ledger.store.persons import Person, Persons
+from tests.support.api.command_line import CommandLine
+from tests.support.api.serving import STATION, stock
+
+pytest_plugins = ["tests.support.api.fixtures"]
+
+WHO = "V0000001"
+PERSONAL = ("张三丰", "13800138000", "zhang.sanfeng", "mother is ill")
+
+
+def say_personal_things(ledger: OpenLedger, hours: CommandLine, folder: Path) -> None:
+    """Put personal data wherever somebody may: in the directory, and in the texts of acts."""
+    Persons(ledger.database.pool).remember(Person(WHO, "张三丰", "13800138000", "zhang.sanfeng@example.org"))
+    shift = "01677c00-0000-7000-8000-00000000e4a5"
+    act = {"volunteer": WHO, "shift": shift, "reason": "asked"}
+    said = [
+        (
+            "check-in",
+            {"volunteer": WHO, "station": STATION, "shift": shift, "occurred_at": "2018-12-03T09:00:00+08:00"},
+        ),
+        ("dispute-shift", act | {"text": "张三丰 says he came at eight"}),
+        ("correct-shift", act | {"changes": ["station"], "station": STATION, "text": "phoned from 13800138000"}),
+        ("void-shift", act | {"text": "his mother is ill, see zhang.sanfeng@example.org"}),
+    ]
+    events = (
+        {"specversion": "1.0", "id": name, "source": "/t", "type": f"org.service-hours.{name}.v1", "data": data}
+        for name, data in said
+    )
+    (folder / "acts.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert hours("post", folder / "acts.jsonl", "--json").answer["accepted"] == len(said)
+    (folder / "acts.jsonl").unlink()  # whoever sent it keeps it elsewhere
+
+
+def totals(hours: CommandLine) -> tuple[object, object]:
+    """Rebuild everything, and return what sums of it."""
+    rebuilt = hours("rebuild", "--json").answer
+    return rebuilt["checksum"], hours("volunteer", WHO, "--json").answer["years"]
+
+
+def in_tables(database: Database) -> list[str]:
+    """Return the tables that hold anything personal, whatever they are for."""
+    found = []
+    with database.pool.connection() as connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        for table in tables:
+            rows = connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(*table))).fetchall()
+            if any(datum in _as_text(cell) for row in rows for cell in row for datum in PERSONAL):
+                found.append(".".join(table))
+    return found
+
+
+def in_files(folder: Path) -> list[str]:
+    """Return the files that hold anything personal, but for those of PostgreSQL itself."""
+    texts = {
+        path: str(pq.read_table(path).to_pylist()) if path.suffix == ".parquet" else _as_text(path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file() and "postgres" not in path.parts
+    }
+    assert any(path.suffix == ".parquet" for path in texts)
+    return [path.name for path, text in texts.items() if any(datum in text for datum in PERSONAL)]
+
+
+def _as_text(cell: object) -> str:
+    return bytes(cell).decode("utf-8", "replace") if isinstance(cell, bytes | memoryview) else str(cell)
+
+
+def test_an_erased_person_leaves_totals_and_nothing_personal(
+    database: Database, hours: CommandLine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    ledger = OpenLedger(database, tmp_path)
+    stock(ledger)
+    say_personal_things(ledger, hours, tmp_path)
+    before = totals(hours)
+    assert set(in_tables(database)) == {"ledger.persons", "ledger.texts"}
+    assert hours("erase", WHO, "--json").answer == {"volunteer": WHO, "erased": 4}
+    assert totals(hours) == before
+    told = [
+        hours("history", WHO, "--json"),
+        hours("overview", WHO, "--json"),
+        hours("anomalies", "--json"),
+        hours("export", "credits", "--output", tmp_path / "credits.csv"),
+        hours("replay", "--to", tmp_path / "replayed"),
+        hours("backup", tmp_path / "backup"),
+        hours("log", "--json"),
+    ]
+    assert [one.code for one in told] == [0] * len(told), told
+    assert in_tables(database) == []
+    assert in_files(tmp_path) == []
+    said = "".join(one.out + one.err for one in told) + caplog.text
+    assert [datum for datum in PERSONAL if datum in said] == []
+
+
+def test_who_is_not_known_cannot_be_erased(fresh: OpenLedger, hours: CommandLine) -> None:
+    assert fresh.log.head() > 0
+    assert hours("erase", "V0000404").sentence == "volunteer V0000404 is no number the ledger knows; check the number"

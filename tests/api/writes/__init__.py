@@ -1,0 +1,1 @@
+"""Tests of commands over HTTP: single, in batches, as streams; recorded once, whatever callers do."""

@@ -1,0 +1,1 @@
+"""Tests that benches run and say what they promise. Nothing here looks at speed."""

@@ -1,0 +1,1 @@
+"""Tests of the ledger: decisions, the intake and the store, in a folder each."""

@@ -1,0 +1,1 @@
+"""Tests of decisions, which are pure: no test here needs a database."""

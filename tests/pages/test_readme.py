@@ -1,0 +1,54 @@
+"""Every command of the README, of the tour and of the pages about the service runs, and prints what the page shows.
+
+They share one demonstration, in this order: the tour begins where the README ends. The pages about records and honours
+have another (tests/pages/test_pages.py), so that two processes share the work.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.pages.readme import ROOT, Shell, agrees, run_page, steps
+
+pytest_plugins = ["tests.support.pages.demonstration"]
+
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def readme_commands(shell: Shell, port: int) -> int:
+    """The demonstration after the README, which the tour continues; how many commands there were."""
+    return run_page(shell, README, port)
+
+
+def test_every_command_of_the_readme_prints_what_is_shown(readme_commands: int) -> None:
+    assert readme_commands == 8
+    assert len(README.splitlines()) <= 150
+
+
+def test_every_command_of_the_tour_prints_what_is_shown(shell: Shell, port: int, readme_commands: int) -> None:
+    assert readme_commands
+    assert run_page(shell, (ROOT / "docs" / "tour.md").read_text("utf-8"), port) == 33
+
+
+def test_a_stations_developer_gets_to_a_check_in(shell: Shell, port: int) -> None:
+    page = (ROOT / "docs" / "stations.md").read_text("utf-8")
+    (client,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (shell.directory / "station.py").write_text(client.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
+    assert run_page(shell, page, port) == 12
+
+
+def test_an_operator_backs_up_and_restores(shell: Shell, port: int) -> None:
+    assert run_page(shell, (ROOT / "docs" / "operations.md").read_text("utf-8"), port) == 3
+
+
+def test_an_operator_imports_old_records(shell: Shell, port: int) -> None:
+    assert run_page(shell, (ROOT / "docs" / "import.md").read_text("utf-8"), port) == 14
+
+
+def test_make_run_prints_what_is_shown(shell: Shell, port: int) -> None:
+    (shown,) = [step.output for step in steps(README) if step.command == "make run"]
+    printed = shell.run("cat run.log").replace(str(port), "8000")
+    assert agrees(shown, printed), printed

@@ -1,0 +1,1 @@
+"""Tests of rules and kernels, against results worked out by hand and the oracle in `tests/support/oracle/`."""

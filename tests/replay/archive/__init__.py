@@ -1,0 +1,1 @@
+"""Tests of the archive: equal to the log, whole at every step, and checked when it is not."""

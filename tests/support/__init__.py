@@ -1,0 +1,1 @@
+"""Support: what tests share, in the folders of what it supports. No test is here."""

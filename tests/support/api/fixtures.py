@@ -1,0 +1,72 @@
+"""Fixtures of the API: a served ledger that tests share, and a fresh one. Tests name this plugin; none imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.access.roles import Role
+from api.http.app import create_app
+from api.operations.service import OpenLedger, running
+from ledger.store.database import Database
+from tests.support.api.command_line import CommandLine
+from tests.support.api.conferring import Clock, caught_up, conferring
+from tests.support.api.serving import KEY_NAMES, Served, found, stock
+
+
+@pytest.fixture(scope="session")
+def served(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A served ledger that tests share: each takes volunteers of its own."""
+    with Database.open(new_database_url()) as database:
+        ledger = OpenLedger(database, tmp_path_factory.mktemp("data"))
+        found(ledger)
+        tokens = {role: ledger.keys.make(role, KEY_NAMES.get(role, role.value))[1] for role in Role}
+        with running(ledger) as service, TestClient(create_app(service), raise_server_exceptions=False) as client:
+            yield Served(service, client, tokens)
+
+
+@pytest.fixture
+def fresh(database: Database, tmp_path: Path) -> OpenLedger:
+    """A ledger with stations and the default rules, that nothing follows."""
+    ledger = OpenLedger(database, tmp_path)
+    found(ledger)
+    ledger.make_ready()
+    return ledger
+
+
+@pytest.fixture
+def conferred(database_url: str, tmp_path: Path) -> Iterator[tuple[Served, Clock]]:
+    """A served ledger of its own, and its clock, on the day on which honours are to be announced."""
+    with conferring(database_url, tmp_path) as made:
+        caught_up(made[0])
+        yield made
+
+
+@pytest.fixture
+def hours(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    """The command line on an empty ledger."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    return CommandLine(tmp_path / "data", capsys)
+
+
+@pytest.fixture(scope="session")
+def stocked(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The URL and data directory of a ledger with a little history, to be read only."""
+    url, data = new_database_url(), tmp_path_factory.mktemp("stocked")
+    with Database.open(url) as database:
+        stock(OpenLedger(database, data))
+    return url, data
+
+
+@pytest.fixture
+def reads(
+    stocked: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    """The command line on the ledger with a little history."""
+    monkeypatch.setenv("DATABASE_URL", stocked[0])
+    return CommandLine(stocked[1], capsys)

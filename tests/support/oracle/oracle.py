@@ -1,0 +1,651 @@
+"""The oracle: the rules of credit said once more, minute by minute, as slowly and as obviously as possible.
+
+Property tests hold the kernels to what this module says, so it must share no code with them: it imports the events,
+the rules as data, and the standard library. Every local day and minute of the day comes from `zoneinfo`, asked for
+each single UTC minute. It must not become clever: where speed and clarity disagree, clarity wins.
+
+A person is all the volunteer numbers that go on as the same one. Everything is credited by person; a shift keeps the
+number under which it was recorded, and an opening balance takes in the shifts of its own number alone.
+
+It is one long file on purpose, so that all the rules can be read from top to bottom in one sitting: `resolve` folds
+each shift's events; `_spans` says from when to when a shift lasted and which of its minutes survive; `_holders` and
+`_share_out` give each minute its fate; `_pieces_of` adds up; hours, stations and honours are sums of pieces.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from ledger.aggregates import Event
+from ledger.aggregates.day_cap import DayCapRaised, DayCapRaiseWithdrawn
+from ledger.aggregates.opening_balance import OpeningBalanceRecorded, OpeningBalanceVoided
+from ledger.aggregates.people_served import PeopleServedCounted
+from ledger.aggregates.shift import CheckedIn, CheckedOut, ShiftCorrected, ShiftEvent, ShiftReinstated, ShiftVoided
+from ledger.aggregates.station import StationOpened
+from ledger.aggregates.volunteer import (
+    TrainingCompleted,
+    TrainingVoided,
+    VolunteerMerged,
+    VolunteerMergeUndone,
+    VolunteerRegistered,
+)
+from projections.rules.timeline import Factor, RuleSet, RuleTimeline, Threshold
+
+TIERS = ("basic", "professional", "leader")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A shift as all its events leave it, before any rule looks at it. Instants are epoch seconds."""
+
+    volunteer: str
+    shift: UUID
+    station: str | None
+    project: str | None
+    check_in: int | None
+    check_out: int | None
+    scanned: bool
+    void: bool
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A shift's part on one local day. Every raw minute is in exactly one of the six columns after `raw`."""
+
+    volunteer: str  # the number under which the shift was recorded
+    person: str  # the number that goes on
+    shift: UUID
+    station: str
+    project: str | None
+    day: date
+    first: bool  # the piece on the check-in's date: here the shift is counted
+    raw: int
+    superseded: int
+    too_short: int
+    clipped: int
+    overlapped: int
+    capped: int
+    counted: int
+    share: int
+    credited: int
+    scanned: bool
+
+
+@dataclass(frozen=True)
+class Hours:
+    """A person's minutes in one local year, or in all (year 0: only this one knows of the opening balance)."""
+
+    shifts: int
+    raw: int
+    counted: int
+    credited: int
+    scanned: int
+    attested: int
+    opening: int
+
+
+@dataclass(frozen=True)
+class StationDay:
+    """What happened at a station on one local day; shifts and volunteers are those that began on it."""
+
+    shifts: int
+    volunteers: int
+    raw: int
+    counted: int
+    credited: int
+    people_served: int
+
+
+@dataclass(frozen=True)
+class ProjectMonth:
+    """What happened at a project in one local month, or in a year; shifts and volunteers are those that began in it."""
+
+    shifts: int
+    volunteers: int
+    raw: int
+    counted: int
+    credited: int
+    people_served: int
+
+
+@dataclass(frozen=True)
+class OracleResult:
+    """All the oracle knows: pieces in the order of person, shift and day, and the tables that follow from them."""
+
+    pieces: list[Piece]
+    hours: dict[tuple[str, int], Hours]
+    stations: dict[tuple[str, date], StationDay]
+    standings: dict[tuple[str, str], date]
+    projects: dict[tuple[str, int, int], ProjectMonth]  # by project, year and month; month 0 is the whole year
+
+
+def credit(events: Sequence[Event], timeline: RuleTimeline, *, valid_at: date | None = None) -> OracleResult:
+    """Credit a whole history (in log order) by a rule timeline; show results dated up to and including `valid_at`."""
+    facts = _facts(events)
+    shifts: dict[str, list[Resolved]] = defaultdict(list)
+    for shift in resolve(events):
+        if shift.check_in is not None and shift.station is not None and not shift.void:
+            shifts[facts.person(shift.volunteer)].append(shift)
+    pieces = [
+        piece
+        for person in sorted(shifts)
+        for piece in _pieces_of(shifts[person], facts, timeline, ZoneInfo(timeline.time_zone))
+    ]
+    standings = _standings(pieces, facts, timeline)
+    last = valid_at or date.max
+    shown = [piece for piece in pieces if piece.day <= last]
+    served = {key: count for key, count in facts.served.items() if key[2] <= last}
+    return OracleResult(
+        pieces=shown,
+        hours=_hours(shown, [each for each in facts.balances() if each[1].as_of <= last]),
+        stations=_stations(shown, served),
+        standings={key: day for key, day in standings.items() if day <= last},
+        projects=_projects(shown, served),
+    )
+
+
+# --- step 1: resolve ------------------------------------------------------------------------------------------------
+
+
+def resolve(events: Iterable[Event]) -> list[Resolved]:
+    """Fold each shift's events into one resolved shift; in the order of volunteer and shift id."""
+    streams: dict[tuple[str, UUID], list[ShiftEvent]] = defaultdict(list)
+    for event in events:
+        if isinstance(event, ShiftEvent):
+            streams[event.volunteer, event.shift].append(event)
+    return [_resolve_one(streams[key]) for key in sorted(streams)]
+
+
+def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
+    check_ins = [event for event in stream if isinstance(event, CheckedIn)]
+    check_outs = [event for event in stream if isinstance(event, CheckedOut)]
+    corrections: dict[str, ShiftCorrected] = {}  # by field: the last in the log that names it
+    void = False
+    for event in stream:
+        if isinstance(event, ShiftCorrected):
+            corrections.update(dict.fromkeys(event.changes, event))
+        if isinstance(event, ShiftVoided | ShiftReinstated):
+            void = isinstance(event, ShiftVoided)
+
+    entered = min(check_ins, key=_check_in_rank, default=None)
+    check_in = entered.occurred_at if entered else None
+    station = entered.station if entered else None
+    project = entered.project if entered else None
+    if "check_in" in corrections:
+        check_in = corrections["check_in"].check_in
+    if "station" in corrections:
+        station = corrections["station"].station
+    if "project" in corrections:
+        project = corrections["project"].project
+
+    later = [event for event in check_outs if check_in is not None and event.occurred_at > check_in]
+    left = min(later, key=lambda event: (event.occurred_at, event.evidence is not None), default=None)
+    check_out = left.occurred_at if left else None
+    if "check_out" in corrections:
+        check_out = corrections["check_out"].check_out
+
+    corrected = "check_in" in corrections or "check_out" in corrections
+    moved = any(event.replaces is not None for event in check_ins)
+    both_scans = entered is not None and entered.evidence is None and left is not None and left.evidence is None
+    return Resolved(
+        volunteer=stream[0].volunteer,
+        shift=stream[0].shift,
+        station=station,
+        project=project,
+        check_in=check_in,
+        check_out=check_out,
+        scanned=both_scans and not corrected and not moved,
+        void=void,
+    )
+
+
+def _check_in_rank(event: CheckedIn) -> tuple[int, bool, str, str]:
+    """Earliest first, a scan before an attested entry; the names only decide between equals, in any upload order."""
+    return event.occurred_at, event.evidence is not None, event.station, event.project or ""
+
+
+# --- the other facts ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Facts:
+    goes_on: dict[str, str] = field(default_factory=dict)  # which number was merged into which, as it stands
+    registered: dict[str, date] = field(default_factory=dict)
+    training: dict[str, list[TrainingCompleted]] = field(default_factory=lambda: defaultdict(list))
+    kinds: dict[str, str] = field(default_factory=dict)
+    openings: dict[str, OpeningBalanceRecorded] = field(default_factory=dict)
+    raises: dict[tuple[str, date], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    served: dict[tuple[str, str | None, date], int] = field(default_factory=dict)
+
+    def person(self, volunteer: str) -> str:
+        """Return the number as which this one goes on in the end."""
+        while volunteer in self.goes_on:
+            volunteer = self.goes_on[volunteer]
+        return volunteer
+
+    def balances(self) -> list[tuple[str, OpeningBalanceRecorded]]:
+        """Return every opening balance that stands, each with the person who has it."""
+        return [(self.person(volunteer), balance) for volunteer, balance in self.openings.items()]
+
+    def day_minutes_max(self, person: str, day: date) -> int | None:
+        """Return the greatest raise of the day's cap of any of a person's numbers."""
+        mine = [
+            raises for (volunteer, on), raises in self.raises.items() if (self.person(volunteer), on) == (person, day)
+        ]
+        return max((minutes for raises in mine for minutes in raises.values()), default=None)
+
+
+def _facts(events: Iterable[Event]) -> _Facts:  # noqa: PLR0912 - a branch for each kind of event
+    facts = _Facts()
+    for event in events:
+        match event:
+            case VolunteerMerged():
+                facts.goes_on[event.volunteer] = event.into
+            case VolunteerMergeUndone():
+                del facts.goes_on[event.volunteer]
+            case VolunteerRegistered():
+                facts.registered.setdefault(event.volunteer, event.registered_on)
+            case TrainingCompleted():
+                facts.training[event.volunteer].append(event)
+            case TrainingVoided():
+                _take_back(facts.training[event.volunteer], event)
+            case StationOpened():
+                facts.kinds[event.station] = event.kind
+            case OpeningBalanceRecorded():
+                facts.openings[event.volunteer] = event
+            case OpeningBalanceVoided():
+                facts.openings.pop(event.volunteer, None)
+            case DayCapRaised():
+                facts.raises[event.volunteer, event.day][event.raise_id] = event.minutes
+            case DayCapRaiseWithdrawn():
+                facts.raises[event.volunteer, event.day].pop(event.raise_id, None)
+            case PeopleServedCounted():
+                facts.served[event.station, event.project, event.day] = event.people
+            case _:
+                pass  # withdrawals, organisations, awards: none of them changes what a minute earns
+    return facts
+
+
+def _take_back(trainings: list[TrainingCompleted], void: TrainingVoided) -> None:
+    said = void.tier, void.content, void.provider, void.completed_on
+    same = [each for each in trainings if (each.tier, each.content, each.provider, each.completed_on) == said]
+    trainings[:] = [each for each in trainings if each is not next(iter(same), None)]
+
+
+def _rules_on(day: date, timeline: RuleTimeline) -> RuleSet:
+    in_force = timeline.rule_sets[0]  # the first reaches back to the beginning of time
+    for rule_set in timeline.rule_sets:
+        if rule_set.holds_from <= day:
+            in_force = rule_set
+    return in_force
+
+
+# --- steps 2 and 3: from when to when, and what survives ------------------------------------------------------------
+
+
+def _local(minute: int, zone: ZoneInfo) -> datetime:
+    """The wall clock in `zone` at a UTC minute (minutes since 1970)."""
+    return datetime.fromtimestamp(minute * 60, zone)
+
+
+def _days_of(start: int, end: int, zone: ZoneInfo) -> Counter[date]:
+    """How many of the UTC minutes from `start` until `end` fall on each local day.
+
+    Twenty-four hours that pass without a change of the clocks need no single steps: they hold one local midnight.
+    """
+    days: Counter[date] = Counter()
+    minute = start
+    while minute < end:
+        now = _local(minute, zone)
+        if end - minute >= 1440 and now.utcoffset() == _local(minute + 1440, zone).utcoffset():
+            before_midnight = 1440 - (now.hour * 60 + now.minute)
+            days[now.date()] += before_midnight
+            days[now.date() + timedelta(days=1)] += 1440 - before_midnight
+            minute += 1440
+        else:
+            days[now.date()] += 1
+            minute += 1
+    return +days
+
+
+@dataclass
+class _Span:
+    """A shift with its UTC minutes [start, end), the rules of its check-in's date, and its minutes' fates by day."""
+
+    shift: Resolved
+    start: int
+    end: int
+    day: date
+    rules: RuleSet
+    surviving: range = range(0)
+    fates: dict[str, Counter[date]] = field(default_factory=lambda: defaultdict(Counter))
+    percentages: Counter[date] = field(default_factory=Counter)
+
+
+def _spans(
+    shifts: Sequence[Resolved], openings: dict[str, OpeningBalanceRecorded], timeline: RuleTimeline, zone: ZoneInfo
+) -> list[_Span]:
+    """Return a person's shifts in the order of the rules, with what superseded, too short and clip leave of each."""
+    starts = [shift.check_in // 60 for shift in shifts if shift.check_in is not None]
+    spans = []
+    for shift, start in zip(shifts, starts, strict=True):
+        day = _local(start, zone).date()
+        rules = _rules_on(day, timeline)
+        if shift.check_out is None:
+            end = min([start + rules.missing_check_out_minutes] + [other for other in starts if other > start])
+        else:
+            end = max(start, shift.check_out // 60)  # a check-out before the check-in is impossible and lasts 0 minutes
+        spans.append(_Span(shift, start, end, day, rules))
+    spans.sort(key=lambda span: (span.start, span.end, span.shift.shift.int, span.shift.volunteer))
+
+    for span in spans:
+        days = _days_of(span.start, span.end, zone)
+        span.fates["raw"] = days
+        opening = openings.get(span.shift.volunteer)
+        if opening is not None and span.day <= opening.as_of:
+            span.fates["superseded"] = days
+        elif span.end - span.start < span.rules.shift_minutes_min:
+            span.fates["too_short"] = days
+        else:
+            kept_until = min(span.end, span.start + span.rules.shift_minutes_max)
+            span.surviving = range(span.start, kept_until)
+            span.fates["clipped"] = _days_of(kept_until, span.end, zone)
+    return spans
+
+
+# --- steps 4, 5 and 6: whose minute is it, does it count, what does it earn -----------------------------------------
+
+
+def _scanned_first(spans: Sequence[_Span]) -> list[_Span]:
+    return [span for span in spans if span.shift.scanned] + [span for span in spans if not span.shift.scanned]
+
+
+def _holders(spans: Sequence[_Span]) -> dict[int, Resolved]:
+    """Who holds each minute: the first scanned shift that was there, else the first attested one."""
+    holders: dict[int, Resolved] = {}
+    for span in _scanned_first(spans):
+        for minute in span.surviving:
+            holders.setdefault(minute, span.shift)
+    return holders
+
+
+def _share_out(spans: Sequence[_Span], facts: _Facts, timeline: RuleTimeline, zone: ZoneInfo) -> None:
+    """Note for each surviving minute whether it is overlapped, capped or counted, and the percentage it earns."""
+    holders = _holders(spans)
+    counted: Counter[date] = Counter()
+    for span in _scanned_first(spans):
+        for minute in span.surviving:
+            now = _local(minute, zone)
+            day = now.date()
+            rules = _rules_on(day, timeline)
+            raised = facts.day_minutes_max(facts.person(span.shift.volunteer), day)
+            day_minutes_max = rules.day_minutes_max if raised is None else raised
+            if holders[minute] is not span.shift:
+                span.fates["overlapped"][day] += 1
+            elif counted[day] >= day_minutes_max:
+                span.fates["capped"][day] += 1
+            else:
+                counted[day] += 1
+                span.fates["counted"][day] += 1
+                span.percentages[day] += _percentage(now, span.shift, rules, facts)
+
+
+def _percentage(now: datetime, shift: Resolved, rules: RuleSet, facts: _Facts) -> int:
+    kind = facts.kinds.get(shift.station or "")
+    return next((factor.percent for factor in rules.factors if _matches(factor, now, kind, shift.project)), 100)
+
+
+def _matches(factor: Factor, now: datetime, kind: str | None, project: str | None) -> bool:
+    day, minute = now.date(), now.hour * 60 + now.minute
+    if factor.minute_until > factor.minute_from:
+        in_window = factor.minute_from <= minute < factor.minute_until
+    else:
+        in_window = minute >= factor.minute_from or minute < factor.minute_until
+    return (
+        in_window
+        and (factor.first_day is None or factor.first_day <= day)
+        and (factor.last_day is None or day <= factor.last_day)
+        and (not factor.weekdays or day.isoweekday() in factor.weekdays)
+        and (not factor.station_kinds or kind in factor.station_kinds)
+        and (not factor.projects or project in factor.projects)
+    )
+
+
+# --- step 7: pieces -------------------------------------------------------------------------------------------------
+
+
+def _pieces_of(shifts: Sequence[Resolved], facts: _Facts, timeline: RuleTimeline, zone: ZoneInfo) -> list[Piece]:
+    """Return the pieces of one person's shifts, all of which have a check-in and a station and are not void."""
+    spans = _spans(shifts, facts.openings, timeline, zone)
+    _share_out(spans, facts, timeline, zone)
+    person = facts.person(shifts[0].volunteer)
+    return [piece for span in spans for piece in _pieces_of_span(span, person)]
+
+
+def _pieces_of_span(span: _Span, person: str) -> list[Piece]:
+    pieces = []
+    shares_so_far = credited_so_far = 0
+    for day in sorted(span.fates["raw"]) or [span.day]:
+        share = span.percentages[day] // 100
+        shares_so_far += share
+        credited = shares_so_far // span.rules.credit_unit_minutes * span.rules.credit_unit_minutes - credited_so_far
+        credited_so_far += credited
+        assert span.shift.station is not None
+        pieces.append(
+            Piece(
+                volunteer=span.shift.volunteer,
+                person=person,
+                shift=span.shift.shift,
+                station=span.shift.station,
+                project=span.shift.project,
+                day=day,
+                first=day == span.day,
+                raw=span.fates["raw"][day],
+                superseded=span.fates["superseded"][day],
+                too_short=span.fates["too_short"][day],
+                clipped=span.fates["clipped"][day],
+                overlapped=span.fates["overlapped"][day],
+                capped=span.fates["capped"][day],
+                counted=span.fates["counted"][day],
+                share=share,
+                credited=credited,
+                scanned=span.shift.scanned,
+            )
+        )
+    return pieces
+
+
+# --- sums of pieces -------------------------------------------------------------------------------------------------
+
+
+def _hours(
+    pieces: Sequence[Piece], balances: Sequence[tuple[str, OpeningBalanceRecorded]]
+) -> dict[tuple[str, int], Hours]:
+    hours = {}
+    keys = {(piece.person, piece.day.year) for piece in pieces}
+    keys |= {(person, 0) for person in [piece.person for piece in pieces] + [person for person, _ in balances]}
+    for person, year in sorted(keys):
+        mine = [piece for piece in pieces if piece.person == person and year in {0, piece.day.year}]
+        opening = sum(balance.minutes for owner, balance in balances if (owner, year) == (person, 0))
+        hours[person, year] = Hours(
+            shifts=sum(piece.first for piece in mine),
+            raw=sum(piece.raw for piece in mine),
+            counted=sum(piece.counted for piece in mine),
+            credited=sum(piece.credited for piece in mine) + opening,
+            scanned=sum(piece.credited for piece in mine if piece.scanned),
+            attested=sum(piece.credited for piece in mine if not piece.scanned) + opening,
+            opening=opening,
+        )
+    return hours
+
+
+def _stations(
+    pieces: Sequence[Piece], served: dict[tuple[str, str | None, date], int]
+) -> dict[tuple[str, date], StationDay]:
+    stations = {}
+    keys = {(piece.station, piece.day) for piece in pieces} | {(station, day) for station, _, day in served}
+    for key in sorted(keys):
+        here = [piece for piece in pieces if (piece.station, piece.day) == key]
+        row = StationDay(
+            shifts=sum(piece.first for piece in here),
+            volunteers=len({piece.person for piece in here if piece.first}),
+            raw=sum(piece.raw for piece in here),
+            counted=sum(piece.counted for piece in here),
+            credited=sum(piece.credited for piece in here),
+            people_served=sum(people for (station, _, day), people in served.items() if (station, day) == key),
+        )
+        if row != StationDay(0, 0, 0, 0, 0, 0):
+            stations[key] = row
+    return stations
+
+
+def _projects(
+    pieces: Sequence[Piece], served: dict[tuple[str, str | None, date], int]
+) -> dict[tuple[str, int, int], ProjectMonth]:
+    projects = {}
+    days = {(piece.project, piece.day) for piece in pieces} | {(project, day) for _, project, day in served}
+    periods = [(project, day.year, month) for project, day in days if project for month in (0, day.month)]
+    for name, year, month in sorted(set(periods)):
+        here = [p for p in pieces if (p.project, p.day.year) == (name, year) and month in {0, p.day.month}]
+        row = ProjectMonth(
+            shifts=sum(piece.first for piece in here),
+            volunteers=len({piece.person for piece in here if piece.first}),
+            raw=sum(piece.raw for piece in here),
+            counted=sum(piece.counted for piece in here),
+            credited=sum(piece.credited for piece in here),
+            people_served=sum(
+                people
+                for (_, project, day), people in served.items()
+                if (project, day.year) == (name, year) and month in {0, day.month}
+            ),
+        )
+        if row != ProjectMonth(0, 0, 0, 0, 0, 0):
+            projects[name, year, month] = row
+    return projects
+
+
+# --- rankings -------------------------------------------------------------------------------------------------------
+
+
+def ranked(result: OracleResult, timeline: RuleTimeline, name: str, year: int) -> dict[str, int]:
+    """Return the rank of everybody whom the ranking of a year takes in; nothing where it is not in force."""
+    in_force = [one for one in _rules_on(date(year, 12, 31), timeline).rankings if one.id == name]
+    if not in_force:
+        return {}
+    ranking = in_force[0]
+    everybody = _years_of_volunteers(result, year) if ranking.of == "volunteers" else _years_of_projects(result, year)
+    for figures in everybody.values():
+        points = ranking.score.model_dump() if ranking.score else {}
+        figures["score"] = sum(weight * figures[key] for key, weight in points.items())
+    taken_in = {
+        who: figures
+        for who, figures in everybody.items()
+        if all(figures.get(key, 0) >= getattr(ranking, f"{key}_min", 0) for key in figures)
+    }
+
+    def stands_before(one: str, other: str) -> bool:
+        for key in ranking.order:
+            if taken_in[one][key] != taken_in[other][key]:
+                return taken_in[one][key] > taken_in[other][key]
+        return one < other
+
+    return {who: 1 + sum(stands_before(other, who) for other in taken_in) for who in taken_in}
+
+
+def _years_of_volunteers(result: OracleResult, year: int) -> dict[str, dict[str, int]]:
+    return {
+        volunteer: {
+            "credited_minutes": hours.credited,
+            "scanned_minutes": hours.scanned,
+            "attested_minutes": hours.attested,
+            "counted_minutes": hours.counted,
+            "raw_minutes": hours.raw,
+            "shifts": hours.shifts,
+        }
+        for (volunteer, of_year), hours in result.hours.items()
+        if of_year == year
+    }
+
+
+def _years_of_projects(result: OracleResult, year: int) -> dict[str, dict[str, int]]:
+    months = {key: month for key, month in result.projects.items() if key[1] == year}
+    return {
+        project: {
+            "credited_minutes": whole.credited,
+            "credited_hours": whole.credited // 60,
+            "counted_minutes": whole.counted,
+            "raw_minutes": whole.raw,
+            "shifts": whole.shifts,
+            "volunteers": whole.volunteers,
+            "people_served": whole.people_served,
+            "months_active": sum(
+                one.shifts > 0 for (name, _, month), one in months.items() if name == project and month != 0
+            ),
+        }
+        for (project, _, month), whole in months.items()
+        if month == 0
+    }
+
+
+# --- honours --------------------------------------------------------------------------------------------------------
+
+
+def _standings(pieces: Sequence[Piece], facts: _Facts, timeline: RuleTimeline) -> dict[tuple[str, str], date]:
+    """For each person and honour the first day, at whose end the set in force finds its conditions met.
+
+    A condition can begin to hold only on a day that some fact or rule names, so only those days are tried.
+    """
+    standings = {}
+    thresholds = [honor for rule_set in timeline.rule_sets for honor in rule_set.honors]
+    for person in sorted({facts.person(volunteer) for volunteer in facts.registered}):
+        mine = [piece for piece in pieces if piece.person == person]
+        balances = [balance for owner, balance in facts.balances() if owner == person]
+        trainings = [one for name in facts.training if facts.person(name) == person for one in facts.training[name]]
+        registered_on = min(day for name, day in facts.registered.items() if facts.person(name) == person)
+        days = (
+            {registered_on} | {piece.day for piece in mine} | {rule_set.holds_from for rule_set in timeline.rule_sets}
+        )
+        days |= {_months_later(registered_on, honor.tenure_months_min) for honor in thresholds}
+        days |= {training.completed_on for training in trainings} | {balance.as_of for balance in balances}
+        for day in sorted(days, reverse=True):
+            for honor in _rules_on(day, timeline).honors:
+                if _is_met(honor, day, mine, balances, trainings, registered_on):
+                    standings[person, honor.id] = day  # days run backwards: the earliest is written last
+    return standings
+
+
+def _is_met(
+    honor: Threshold,
+    day: date,
+    pieces: Sequence[Piece],
+    balances: Sequence[OpeningBalanceRecorded],
+    trainings: Sequence[TrainingCompleted],
+    registered_on: date,
+) -> bool:
+    good = [piece for piece in pieces if piece.day <= day and (piece.scanned or honor.grade == "any")]
+    minutes = sum(piece.credited for piece in good)
+    if honor.grade == "any":
+        minutes += sum(balance.minutes for balance in balances if balance.as_of <= day)
+    trained = honor.training_tier_min is None or any(
+        training.completed_on <= day and TIERS.index(training.tier) >= TIERS.index(honor.training_tier_min)
+        for training in trainings
+    )
+    # Where no months of tenure are asked for, this is the day of registration: nobody is honoured before it.
+    tenured = _months_later(registered_on, honor.tenure_months_min) <= day
+    active = 0
+    for year in {piece.day.year for piece in good}:
+        of_year = sum(piece.credited for piece in good if piece.day.year == year)
+        active += of_year >= honor.active_year_minutes_min
+    return minutes >= honor.credited_minutes_min and trained and tenured and active >= honor.active_years_min
+
+
+def _months_later(day: date, months: int) -> date:
+    """Return the same day of the month so many calendar months later; the month's last day where it has no such day."""
+    year, month_index = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month_index + 1, min(day.day, monthrange(year, month_index + 1)[1]))

@@ -1,0 +1,1 @@
+"""Support for tests of documents: finding their commands, and running them."""
