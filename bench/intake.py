@@ -30,7 +30,7 @@ from typing import NamedTuple
 from eventsourcing.persistence import StoredEvent
 
 from api.access.roles import Caller, Role
-from api.http.requests.taking import Reader
+from api.http.requests.submission import Reader
 from api.http.routes.writes.events import read_batch
 from api.messages.answers import as_json, batch_answer
 from bench.peers import emmett_store, umadb_store

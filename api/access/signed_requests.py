@@ -29,7 +29,7 @@ from http_message_signatures.resolvers import MappingKeyResolver
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 
-from api.messages.cloud_events import Giver, attributes_of, elements_of, name_of, read_binary, read_event
+from api.messages.cloud_events import Sender, attributes_of, elements_of, name_of, read_binary, read_event
 from api.messages.problems import Fault
 from ledger.aggregates import COMMANDS, Order
 from ledger.names import command_name
@@ -136,7 +136,7 @@ def orders_signed(signed: Signed, by: str, key: int) -> Iterator[Order]:
     """Yield the orders that a signed request gives."""
     said = covered(signed.base)
     if not said["@path"].startswith(COMMANDS_PATH):
-        yield from (one for one in _events(said, signed.body, Giver(by, key)) if isinstance(one, Order))
+        yield from (one for one in _events(said, signed.body, Sender(by, key)) if isinstance(one, Order))
         return
     command_type = COMMANDS.get(said["@path"].removeprefix(COMMANDS_PATH))
     try:
@@ -147,7 +147,7 @@ def orders_signed(signed: Signed, by: str, key: int) -> Iterator[Order]:
         return
 
 
-def _events(said: Mapping[str, str], body: bytes, giver: Giver) -> list[Order | Fault]:
+def _events(said: Mapping[str, str], body: bytes, giver: Sender) -> list[Order | Fault]:
     if attributes := attributes_of(said):
         return [read_binary(attributes, body, giver)]
     return [read_event(element, giver) for element in _elements(body)]

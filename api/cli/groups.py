@@ -73,9 +73,9 @@ def archive_verify(context: typer.Context, folder: ArchiveFolder = None, *, json
 @archive.command("rebuild")
 def archive_rebuild(context: typer.Context, *, json: Json = False) -> None:
     """Make the archive anew from the log; the old one serves until the new one takes its place."""
-    from api.cli.operations.archive import make_anew
+    from api.cli.operations.archive import rebuild_archive
 
-    make_anew(data_of(context), as_json=json)
+    rebuild_archive(data_of(context), as_json=json)
 
 
 @archive.command("copy")

@@ -25,7 +25,7 @@ Text = Annotated[str | None, typer.Option(help="More about it; kept apart from t
 After = Annotated[str | None, typer.Option(help="Go on behind this one.")]
 OfHonor = Annotated[str | None, typer.Option(help="Only of this honour.")]
 For = Annotated[str | None, typer.Option("--for", help="Only for this volunteer or project.")]
-KEEPER = "person:keeper"
+OPERATOR = "person:keeper"
 
 
 # --- acts -----------------------------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def announce(
     ] = False,
     year: Year = None,
     limit: Limit = 1000,
-    by: By = KEEPER,
+    by: By = OPERATOR,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> int:
@@ -65,7 +65,7 @@ def award(
     year: Year = None,
     awarded_on: Annotated[str | None, typer.Option(help="The day of the award; by default today.")] = None,
     limit: Limit = 1000,
-    by: By = KEEPER,
+    by: By = OPERATOR,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> int:
@@ -78,7 +78,7 @@ def award(
 
 @app.command("object")
 def object_(
-    context: typer.Context, award: Award, *, reason: Reason, text: Text = None, by: By = KEEPER, json: Json = False
+    context: typer.Context, award: Award, *, reason: Reason, text: Text = None, by: By = OPERATOR, json: Json = False
 ) -> None:
     """Object to an announced honour."""
     from api.cli.recording.honors import act
@@ -96,7 +96,7 @@ def settle(
     outcome: Annotated[str, typer.Option(help="upheld or rejected.")],
     reason: Reason,
     text: Text = None,
-    by: By = KEEPER,
+    by: By = OPERATOR,
     json: Json = False,
 ) -> None:
     """Settle an objection; neither who announced the honour may do it nor who objected."""
@@ -107,7 +107,7 @@ def settle(
 
 
 @app.command()
-def revoke(context: typer.Context, award: Award, *, reason: Reason, by: By = KEEPER, json: Json = False) -> None:
+def revoke(context: typer.Context, award: Award, *, reason: Reason, by: By = OPERATOR, json: Json = False) -> None:
     """Take an honour back, whether it was awarded or only announced."""
     from api.cli.recording.honors import act
 

@@ -23,8 +23,8 @@ from api.cli.options import AxesTexts, First, Json, KnownAt, Last, ValidAt, data
 from api.cli.organisation_group import organisation
 from api.operations.interrupts import remember_interrupts
 from api.operations.logs import LogFormat, LogLevel, LogSettings
-from api.operations.memory import give_back_what_is_let_go
-from api.operations.usage_errors import explain as explain_mistake
+from api.operations.memory import return_freed_memory
+from api.operations.usage_errors import exit_message
 
 app = typer.Typer(
     name="hours",
@@ -64,7 +64,7 @@ def _globals(
 @app.command()
 def run(context: typer.Context, *, port: Port = 8000, host: Host = "127.0.0.1", json: Json = False) -> None:
     """Serve a demonstration: a synthetic history at a hundredth of Luohu, made at the first start."""
-    give_back_what_is_let_go()
+    return_freed_memory()
     from api.cli.operations.serve import demonstrate
 
     demonstrate(data_of(context), host, port, as_json=json)
@@ -95,7 +95,7 @@ def serve(
     json: Json = False,
 ) -> None:
     """Serve the ledger over HTTP, until Ctrl-C; its log goes to standard error."""
-    give_back_what_is_let_go()
+    return_freed_memory()
     from api.cli.operations.serve import serve
 
     log = LogSettings(log_format, log_level, log_requests)
@@ -580,7 +580,7 @@ def execute(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return 130
     except Exception as error:
-        if (told := explain_mistake(error)) is None:
+        if (told := exit_message(error)) is None:
             raise
         return _tell(*told)
     return code if isinstance(code, int) else 0

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.operations.interrupts import stop_if_interrupted
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from replay.progress import Progress
 
 Advance = Callable[[int, int], None]
@@ -134,4 +134,4 @@ def day(text: str | None, option: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Mistake(f"{option} {text} is not a day; write one such as 2018-12-04") from None
+        raise UsageError(f"{option} {text} is not a day; write one such as 2018-12-04") from None

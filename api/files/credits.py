@@ -96,7 +96,7 @@ def write_credits(
         OSError: the file cannot be written; what was there before stays.
     """
     written = 0
-    with whole_or_not(path) as temporary, _writer(temporary, format, metadata or {}) as writer:
+    with atomic_file(path) as temporary, _writer(temporary, format, metadata or {}) as writer:
         for table in credit_tables(facts, timeline, valid_until, progress):
             writer.write_table(table)
             written += len(table)
@@ -104,7 +104,7 @@ def write_credits(
 
 
 @contextmanager
-def whole_or_not(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yield the name under which a file is written; it takes its own when it is whole and safe on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:

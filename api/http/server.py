@@ -21,7 +21,7 @@ import uvicorn
 from api.http.app import create_app
 from api.operations.interrupts import stop_if_interrupted
 from api.operations.service import Service
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 
 DRAIN_SECONDS_MAX = 10
 """How long requests under way may take to end, where nothing else is said."""
@@ -43,13 +43,13 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a socket that listens, before anything else is begun.
 
     Raises:
-        Mistake: the address is taken or is not this machine's.
+        UsageError: the address is taken or is not this machine's.
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise Mistake(f"--host {host} --port {port} cannot be used: {error.strerror}; choose another") from None
+        raise UsageError(f"--host {host} --port {port} cannot be used: {error.strerror}; choose another") from None
 
 
 def address_of(listening: socket.socket) -> str:

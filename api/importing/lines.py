@@ -178,7 +178,7 @@ class LineReader:
             if name == "check_in":
                 said[_CHECK_IN_WALL] = wall
             elif name == "check_out":
-                _hold_to(source.hours_max, said.get("check_in"), instant)
+                _require_type(source.hours_max, said.get("check_in"), instant)
             return instant
 
         return read
@@ -216,7 +216,7 @@ class LineReader:
                 return None
             of = minutes_of_hours if source.hours else minutes_of
             instant = begun + 60 * of(cells[place], source.decimal)
-            _hold_to(source.hours_max, begun, instant)
+            _require_type(source.hours_max, begun, instant)
             return instant
 
         return read
@@ -279,7 +279,7 @@ def _instant(wall: datetime, zone: ZoneInfo, ambiguous: str) -> int:
     return first if ambiguous == "earlier" else second
 
 
-def _hold_to(hours_max: int | None, begun: object, ended: int) -> None:
+def _require_type(hours_max: int | None, begun: object, ended: int) -> None:
     if hours_max is not None and isinstance(begun, int) and ended - begun > 3600 * hours_max:
         told = datetime.fromtimestamp(ended, UTC) - datetime.fromtimestamp(begun, UTC)
         raise CellError(f"would make a shift of {told}, over hours_max = {hours_max}", "check both times")

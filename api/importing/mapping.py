@@ -31,7 +31,7 @@ from pydantic import (
 from api.importing.cells import CellError, day_of
 from api.importing.kinds import IMPORTED_COMMANDS, KINDS, Kind
 from ledger.aggregates import COMMANDS, Command
-from projections.rules.errors import Finding, findings_of, mistake_at, not_toml
+from projections.rules.errors import Finding, error_at, findings_of, not_toml
 from projections.rules.toml_places import Place, places
 
 SOURCE_PATTERN = r"^/imports/[A-Za-z0-9._-]{1,60}$"
@@ -72,7 +72,7 @@ class FileForm(_Strict):
     @model_validator(mode="after")
     def _named(self) -> Self:
         if (self.header_line == 0) != bool(self.columns):
-            raise mistake_at("columns goes with header_line = 0; write both, or neither", "header_line")
+            raise error_at("columns goes with header_line = 0; write both, or neither", "header_line")
         return self
 
 
@@ -174,7 +174,7 @@ class Mapping(_Strict):
             _check_field(self.command, name, source)
         for name, field in self.command_type.model_fields.items():
             if field.is_required() and name not in self.fields:
-                raise mistake_at(f'{name} is missing; {self.command} needs it: {name} = "the column"', "fields")
+                raise error_at(f'{name} is missing; {self.command} needs it: {name} = "the column"', "fields")
         self._check_zone()
         self._check_personal()
         return self
@@ -183,21 +183,21 @@ class Mapping(_Strict):
         if self.command in IMPORTED_COMMANDS:
             return
         if self.command in {"check-in", "check-out"}:
-            raise mistake_at(f"{self.command} is a scan, which no import makes; write attest-shift", "command")
+            raise error_at(f"{self.command} is a scan, which no import makes; write attest-shift", "command")
         meant = get_close_matches(self.command, IMPORTED_COMMANDS, n=1)
         remedy = f"did you mean {meant[0]}?" if meant else f"write one of {', '.join(IMPORTED_COMMANDS)}"
-        raise mistake_at(f'no command "{self.command}" is imported; {remedy}', "command")
+        raise error_at(f'no command "{self.command}" is imported; {remedy}', "command")
 
     def _check_zone(self) -> None:
         made = [name for name, source in self.fields.items() if source.date or KINDS[name] in {"instant", "end"}]
         if self.time_zone is None:
             if made:
-                raise mistake_at(f'time_zone is missing; {made[0]} needs it: time_zone = "Asia/Shanghai"', "fields")
+                raise error_at(f'time_zone is missing; {made[0]} needs it: time_zone = "Asia/Shanghai"', "fields")
             return
         try:
             ZoneInfo(self.time_zone)
         except (KeyError, ValueError, OSError):
-            raise mistake_at(
+            raise error_at(
                 f'"{self.time_zone}" is no time zone; write one such as "Asia/Shanghai"', "time_zone"
             ) from None
 
@@ -206,7 +206,7 @@ class Mapping(_Strict):
         if self.person is None:
             personal: set[str] = set()
         elif self.command != "register-volunteer":
-            raise mistake_at("person goes with register-volunteer; import persons with their registration", "person")
+            raise error_at("person goes with register-volunteer; import persons with their registration", "person")
         else:
             personal = set(self.person.columns)
         if text := self.fields.get("text"):
@@ -214,7 +214,7 @@ class Mapping(_Strict):
         for number, column in enumerate(self.key):
             if column in personal:
                 sentence = f'"{column}" holds personal data, and a key is kept for ever; name a column with a number'
-                raise mistake_at(sentence, "key", number)
+                raise error_at(sentence, "key", number)
 
 
 def _check_field(command: str, name: str, source: FieldSource) -> None:
@@ -222,14 +222,14 @@ def _check_field(command: str, name: str, source: FieldSource) -> None:
     if name not in known:
         meant = get_close_matches(name, known, n=1)
         remedy = f"did you mean {meant[0]}?" if meant else f"it has {', '.join(known)}"
-        raise mistake_at(f"{command} has no field {name}; {remedy}", "fields", name)
+        raise error_at(f"{command} has no field {name}; {remedy}", "fields", name)
     kind = KINDS[name]
     said = source.model_fields_set
     ways = {key for way in WAYS[kind] for key in way}
     if wrong := sorted(said - ways - _EXTRAS[kind]):
-        raise mistake_at(f"{wrong[0]} says nothing about {name}; {_ways_in_words(kind)}", "fields", name, wrong[0])
+        raise error_at(f"{wrong[0]} says nothing about {name}; {_ways_in_words(kind)}", "fields", name, wrong[0])
     if said & ways not in [set(way) for way in WAYS[kind]]:
-        raise mistake_at(f"does not say where {name} comes from, in one way; {_ways_in_words(kind)}", "fields", name)
+        raise error_at(f"does not say where {name} comes from, in one way; {_ways_in_words(kind)}", "fields", name)
     for form in (*source.format, *filter(None, [source.time_format])):
         _check_format(form, name, whole=form in source.format)
     _check_constants(command, name, source)
@@ -246,9 +246,9 @@ def _check_constants(command: str, name: str, source: FieldSource) -> None:
         try:
             why = None if KINDS[name] == "day" and day_of(value, source.format) else _refuses(command, name, value)
         except CellError as error:
-            raise mistake_at(str(error), "fields", name, *place) from None
+            raise error_at(str(error), "fields", name, *place) from None
         if why:
-            raise mistake_at(f'"{value}" is no {name}: {why}; correct it', "fields", name, *place)
+            raise error_at(f'"{value}" is no {name}: {why}; correct it', "fields", name, *place)
 
 
 def _refuses(command: str, name: str, value: str | int | Day) -> str | None:
@@ -269,11 +269,11 @@ def _check_format(form: str, name: str, *, whole: bool) -> None:
     try:
         read = datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007 - the same
     except ValueError:
-        raise mistake_at(f'"{form}" is no format; write one such as "%d/%m/%Y"', "fields", name, key) from None
+        raise error_at(f'"{form}" is no format; write one such as "%d/%m/%Y"', "fields", name, key) from None
     if whole and read.date() != moment.date():
-        raise mistake_at(f'"{form}" does not name year, month and day; write %Y, %m and %d', "fields", name, key)
+        raise error_at(f'"{form}" does not name year, month and day; write %Y, %m and %d', "fields", name, key)
     if not whole and read.time() != moment.time():
-        raise mistake_at(f'"{form}" does not name hour and minute; write %H and %M, or %I, %M and %p', "fields", name)
+        raise error_at(f'"{form}" does not name hour and minute; write %H and %M, or %I, %M and %p', "fields", name)
 
 
 def _ways_in_words(kind: Kind) -> str:

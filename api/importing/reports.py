@@ -15,7 +15,7 @@ from typing import Protocol
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
-from api.files.credits import whole_or_not
+from api.files.credits import atomic_file
 from api.importing.cells import Cell
 from api.importing.lines import LineReader
 from api.importing.mapping import FileForm
@@ -60,7 +60,7 @@ class Report(Protocol):
 class _EveryLine:
     def __init__(self, path: Path, reader: LineReader, stack: ExitStack, *, dry_run: bool) -> None:
         # With the mark by which Excel knows UTF-8.
-        temporary = stack.enter_context(whole_or_not(path))
+        temporary = stack.enter_context(atomic_file(path))
         self._csv = csv.writer(stack.enter_context(temporary.open("w", encoding="utf-8-sig", newline="")))
         self._csv.writerow(REPORT_COLUMNS)
         self._reader = reader
@@ -142,7 +142,7 @@ class _RefusedLines:
     def _begin(self) -> _Writer:
         """Write down what stands above the lines, so that the same mapping reads them."""
         excel = is_excel(self._path)
-        temporary = self._stack.enter_context(whole_or_not(self._path))
+        temporary = self._stack.enter_context(atomic_file(self._path))
         writer: _Writer = (
             _SheetWriter(temporary, self._sheet, self._stack)
             if excel

@@ -95,7 +95,7 @@ _names = msgspec.json.Decoder(_Named)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class Giver(NamedTuple):
+class Sender(NamedTuple):
     """Who gives events, with which key, and whose key it is where it is a volunteer's."""
 
     by: str
@@ -142,7 +142,7 @@ def name_of(body: bytes | msgspec.Raw) -> tuple[str | None, str | None]:
     return source, name
 
 
-def read_event(body: bytes | msgspec.Raw, giver: Giver) -> Order | Fault:
+def read_event(body: bytes | msgspec.Raw, giver: Sender) -> Order | Fault:
     """Read an event as an order of somebody, or say what is wrong with it."""
     try:
         text = _text(body)
@@ -154,7 +154,7 @@ def read_event(body: bytes | msgspec.Raw, giver: Giver) -> Order | Fault:
     return _order(envelope, bytes(envelope.data), giver)
 
 
-def read_binary(attributes: Mapping[str, Any], data: bytes, giver: Giver) -> Order | Fault:
+def read_binary(attributes: Mapping[str, Any], data: bytes, giver: Sender) -> Order | Fault:
     """Read an event whose attributes came apart from its data."""
     try:
         whole = {**attributes, "data": _any_json.decode(_text(data))}
@@ -168,7 +168,7 @@ def read_binary(attributes: Mapping[str, Any], data: bytes, giver: Giver) -> Ord
     return _order(envelope, bytes(envelope.data), giver)
 
 
-def _order(envelope: Envelope, data: bytes, giver: Giver) -> Order | Fault:
+def _order(envelope: Envelope, data: bytes, giver: Sender) -> Order | Fault:
     command_type = COMMAND_OF_TYPE.get(envelope.type)
     if command_type is None:
         sentence = f"type is not a type of event this ledger takes; write {event_type('check-in')}, say (see /docs)"

@@ -20,7 +20,7 @@ PIECE_BYTES = 1 << 20
 """Pieces from this size on are asked of the system singly, and given back at once when they are let go."""
 
 
-def give_back_what_is_let_go() -> None:
+def return_freed_memory() -> None:
     """Set the allocators of this process up for long life; where they are not glibc's they stay as they are.
 
     To be called before anybody imports Arrow. A pool that is set later serves what Python asks of it; Arrow's readers

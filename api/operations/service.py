@@ -43,7 +43,7 @@ from replay.published import NoRulesError, Rules, published_rules
 from replay.queries.queries import Queries
 
 DEFAULT_RULES = Path(__file__).parents[2] / "rules" / "luohu.toml"
-KEEPER = "person:keeper"
+OPERATOR = "person:keeper"
 """Who acts when the person at the command line gives no name."""
 
 
@@ -100,7 +100,7 @@ class OpenLedger:
         """Bring the read models to the head of the log, where no server does it."""
         Follower(self.database).catch_up()
 
-    def publish(self, text: str, by: str = KEEPER) -> Rules:
+    def publish(self, text: str, by: str = OPERATOR) -> Rules:
         """Publish a rule timeline, unless it is the one in force already; return it as published.
 
         Raises:

@@ -8,14 +8,14 @@
 from __future__ import annotations
 
 
-class Mistake(Exception):  # noqa: N818 - it is the caller's, not the program's
+class UsageError(Exception):
     """The command cannot be done as it was given."""
 
 
-def explain(error: Exception) -> tuple[str, int] | None:
+def exit_message(error: Exception) -> tuple[str, int] | None:
     """Return the sentence and the exit code for an error that is no fault of the program; else nothing."""
     # ruff: noqa: PLC0415 - imported when something has gone wrong, not by every command
-    if isinstance(error, Mistake):
+    if isinstance(error, UsageError):
         return str(error), 2
     import psycopg
 

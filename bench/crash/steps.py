@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from api.http.requests import taking
+from api.http.requests import submission
 from ledger.intake import batch
 from ledger.store import append
 from replay.archive import archive, growth
@@ -45,7 +45,7 @@ STEPS: dict[str, Step] = {
     "before the lock": Step(append, "take_lock", BEFORE, 30),
     "after the COPY of events": Step(append.Append, "commands", BEFORE, 30),
     "before the commit": Step(batch.Batch, "execute", AFTER, 30),
-    "before the answer": Step(taking, "_settle", BEFORE, 30),
+    "before the answer": Step(submission, "_settle", BEFORE, 30),
     "in the follower, before its rows": Step(follower_batch.Batch, "apply", BEFORE, 6),
     "in the follower, among its rows": Step(follower_batch, "add_hours", AFTER, 6),
     "in the follower, before its commit": Step(follower_batch.Batch, "apply", AFTER, 6),

@@ -44,7 +44,7 @@ class RulesError(ValueError):
         self.findings = tuple(findings)
 
 
-def mistake_at(sentence: str, *place: str | int) -> PydanticCustomError:
+def error_at(sentence: str, *place: str | int) -> PydanticCustomError:
     """Return an error to raise within a model, about a place within it; the remedy stands behind a semicolon."""
     return PydanticCustomError("rules", "{sentence}", {"sentence": sentence, "place": place})
 

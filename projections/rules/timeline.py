@@ -25,7 +25,7 @@ from ledger.deciding.policies import Approvals, Disputes
 from ledger.names import HonorId, ProjectId
 from projections.local_time import date_goes_back
 from projections.rules.anomalies import AnomalyRules
-from projections.rules.errors import RulesError, findings_of, mistake_at, not_toml
+from projections.rules.errors import RulesError, error_at, findings_of, not_toml
 from projections.rules.rankings import Ranking, check_ids
 from projections.rules.toml_places import places
 
@@ -70,7 +70,7 @@ class Factor(_Rules):
     @model_validator(mode="after")
     def _days_in_order(self) -> Factor:
         if self.first_day and self.last_day and self.last_day < self.first_day:
-            raise mistake_at("last_day lies before first_day; swap them", "last_day")
+            raise error_at("last_day lies before first_day; swap them", "last_day")
         return self
 
 
@@ -93,12 +93,12 @@ class Threshold(_Rules):
     @model_validator(mode="after")
     def _years_have_minutes(self) -> Threshold:
         if self.active_years_min and not self.active_year_minutes_min:
-            raise mistake_at(
+            raise error_at(
                 "active_years_min asks for active years; add active_year_minutes_min, which says when a year is one",
                 "active_years_min",
             )
         if self.active_year_minutes_min and not self.active_years_min:
-            raise mistake_at(
+            raise error_at(
                 "active_year_minutes_min says when a year is active; add active_years_min, which says how many",
                 "active_year_minutes_min",
             )
@@ -141,7 +141,7 @@ class RuleSet(_Rules):
     @model_validator(mode="after")
     def _consistent(self) -> RuleSet:
         if self.shift_minutes_max < self.shift_minutes_min:
-            raise mistake_at(
+            raise error_at(
                 "shift_minutes_max lies below shift_minutes_min: no shift could earn anything; raise it",
                 "shift_minutes_max",
             )
@@ -151,7 +151,7 @@ class RuleSet(_Rules):
         ):
             for number, name in enumerate(ids):
                 if name in ids[:number]:
-                    raise mistake_at(f"two {kind} have the same id; give each its own", kind, number, "id")
+                    raise error_at(f"two {kind} have the same id; give each its own", kind, number, "id")
         return self
 
 
@@ -174,7 +174,7 @@ class RuleTimeline(_Rules):
     @classmethod
     def _honors_that_go_on(cls, value: tuple[RuleSet, ...]) -> tuple[RuleSet, ...]:
         if value[0].honors_go_on:
-            raise mistake_at(
+            raise error_at(
                 "the first rule set has none before it whose honours could go on; remove it", 0, "honors_go_on"
             )
         whole = [value[0]]
@@ -198,14 +198,14 @@ class RuleTimeline(_Rules):
         days = [rule_set.holds_from for rule_set in self.rule_sets]
         for number, (day, following) in enumerate(pairwise(days), 1):
             if following <= day:
-                raise mistake_at(
+                raise error_at(
                     "rule_sets must stand in the order of holds_from, each with a date of its own; move or correct it",
                     "rule_sets",
                     number,
                     "holds_from",
                 )
         if days[0] > date(2000, 1, 1):
-            raise mistake_at(
+            raise error_at(
                 "the first rule set must hold from 2000-01-01 or earlier, or early shifts have no rules; set it back",
                 "rule_sets",
                 0,

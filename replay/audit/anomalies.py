@@ -38,7 +38,7 @@ from replay.axes.answers import Grade
 from replay.axes.as_known import Axes, MarkError, UnknownNameError, basis_of, position_known, rules_used, snapshot
 from replay.on_demand.cache import ResultCache
 
-LISTED_MAX = 100
+LIST_MAX = 100
 """So many shifts and events of one finding are listed."""
 FOUND_KEPT = 2
 """Findings under so many axes are kept, for the next page."""
@@ -210,7 +210,7 @@ class AnomalyReader:
     def _answer(self, found: Found, row: int, known_at: Position, timeline: RuleTimeline) -> Anomaly:
         finding = found.findings[row]
         name = partial(found.name, finding)
-        listed = finding.shifts[:LISTED_MAX]
+        listed = finding.shifts[:LIST_MAX]
         owned = [found.ids[shift] for shift in listed]
         shifts = [ShiftBehind(volunteer=found.volunteers[owner], shift=UUID(int=shift)) for owner, shift in owned]
         positions: list[int] = list(finding.positions)
@@ -230,7 +230,7 @@ class AnomalyReader:
             figures=figures_of(finding),
             shifts=shifts,
             shift_count=len(finding.shifts),
-            events=[EventBehind(position=position) for position in positions[:LISTED_MAX]],
+            events=[EventBehind(position=position) for position in positions[:LIST_MAX]],
             event_count=len(positions),
         )
 

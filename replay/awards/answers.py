@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from replay.axes.answers import Answer, Basis, Linked, LoggedEvent, VolunteerHours, only_if_said
+from replay.axes.answers import Answer, Basis, Linked, LoggedEvent, VolunteerHours, omit_none
 from replay.rankings.answers import Place, Ranked
 from replay.records.awards import State
 
@@ -23,7 +23,7 @@ class EvidenceNamed(Answer):
     rank: int | None
 
 
-class ObjectionTold(Answer):
+class ObjectionAnswer(Answer):
     """An objection and what became of it; `number` counts from 1 within the award."""
 
     number: int
@@ -34,7 +34,7 @@ class ObjectionTold(Answer):
     settled_by: str | None
 
 
-class AwardTold(Linked):
+class AwardAnswer(Linked):
     """An honour that was announced for a volunteer or a project, and how far it is. `year`: of a ranking.
 
     `volunteer`: the number that the announcement names. `goes_on_as`: the person's, where that is another.
@@ -43,7 +43,7 @@ class AwardTold(Linked):
     award: str
     honor: str
     volunteer: str | None
-    goes_on_as: str | None = only_if_said()
+    goes_on_as: str | None = omit_none()
     project: str | None
     year: int | None
     state: State
@@ -51,7 +51,7 @@ class AwardTold(Linked):
     announced_by: str
     notice_until: date | None
     announced: EvidenceNamed | None
-    objections: list[ObjectionTold]
+    objections: list[ObjectionAnswer]
     awarded_on: date | None
     awarded_by: str | None
     awarded: EvidenceNamed | None
@@ -62,18 +62,18 @@ class Awards(Basis):
     """Awards in the order in which they were announced; `next_after` continues the list."""
 
     count: int
-    awards: list[AwardTold]
+    awards: list[AwardAnswer]
     next_after: str | None
 
 
 class AwardLife(Basis):
     """One award and every event of its life."""
 
-    award: AwardTold
+    award: AwardAnswer
     events: list[LoggedEvent]
 
 
-class Notice(AwardTold):
+class Notice(AwardAnswer):
     """An announced honour. `running`: whether its notice still runs; `awardable`: whether nothing is in its way."""
 
     running: bool
@@ -121,7 +121,7 @@ class ShiftChange(Linked):
     """
 
     shift: str
-    volunteer: str | None = only_if_said()
+    volunteer: str | None = omit_none()
     day: date
     minutes_then: int
     minutes_now: int
@@ -147,7 +147,7 @@ class Causes(Answer):
     overtaken_by: list[Ranked]
 
 
-class Undercut(AwardTold):
+class Undercut(AwardAnswer):
     """An award that no longer has what it rests on.
 
     `kind`: lost (the honour is not reached at all), later (it is reached, but only after it was awarded), or behind
@@ -178,7 +178,7 @@ class AsGiven(Basis):
     volunteer's hours and honours stand in `hours`, the place in a ranking in `place`.
     """
 
-    award: AwardTold
+    award: AwardAnswer
     evidence: EvidenceNamed | None
     found: EvidenceNamed | None
     agrees: bool | None

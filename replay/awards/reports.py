@@ -22,15 +22,15 @@ from ledger.store.log_queries import LogQueries
 from projections.kernels.rankings import all_rankings
 from replay.awards.answers import (
     AsGiven,
+    AwardAnswer,
     AwardLife,
     Awards,
-    AwardTold,
     Causes,
     Eligible,
     EligibleForHonor,
     EvidenceNamed,
     Notice,
-    ObjectionTold,
+    ObjectionAnswer,
     PublicNotices,
     Undercut,
     UndercutAwards,
@@ -62,7 +62,7 @@ class Page(NamedTuple):
         return chosen, mark(chosen[-1]) if first + self.limit < len(entries) else None
 
 
-class Wanted(NamedTuple):
+class AwardFilter(NamedTuple):
     """Which awards are asked for; None leaves a condition out."""
 
     honor: str | None = None
@@ -88,7 +88,7 @@ class Wanted(NamedTuple):
 # --- awards as they are ---------------------------------------------------------------------------------------------
 
 
-def awards(queries: Queries, axes: Axes, wanted: Wanted, page: Page) -> Awards:
+def awards(queries: Queries, axes: Axes, wanted: AwardFilter, page: Page) -> Awards:
     """Return awards in the order in which they were announced."""
     basis, known, merged = _known(queries, axes)
     found = [award for award in known.values() if wanted.has(award, merged) and _given_by(award, axes.valid_at)]
@@ -202,7 +202,7 @@ class Finding(NamedTuple):
     rank: int | None
 
 
-def undercut(queries: Queries, log: LogQueries, axes: Axes, wanted: Wanted, page: Page) -> UndercutAwards:
+def undercut(queries: Queries, log: LogQueries, axes: Axes, wanted: AwardFilter, page: Page) -> UndercutAwards:
     """Return the awards that no longer have what they rest on, each with what holds now, and why."""
     with honors_held(queries, replace(axes, valid_at=None)) as held:
         known = queries.awards.at(held.position).values()
@@ -260,7 +260,7 @@ def _undercut_rankings(held: HonorsHeld, given: Sequence[Award]) -> Iterable[Fin
                 yield Finding(award, "lost" if rank is None else "behind", None, rank)
 
 
-def _undercut(award: AwardTold, one: Finding, why: Causes) -> Undercut:
+def _undercut(award: AwardAnswer, one: Finding, why: Causes) -> Undercut:
     evidence = one.award.awarded
     return Undercut(
         **dict(award),
@@ -333,10 +333,10 @@ def _agree(named: Evidence, found: Evidence) -> bool:
 # --- parts ----------------------------------------------------------------------------------------------------------
 
 
-def told(award: Award, merged: Mapping[str, str]) -> AwardTold:
+def told(award: Award, merged: Mapping[str, str]) -> AwardAnswer:
     """Return an award as readers get it. `merged`: as which number each merged one goes on."""
     holder = award.holder(merged)
-    return AwardTold(
+    return AwardAnswer(
         award=award.award,
         honor=award.honor,
         volunteer=award.volunteer,
@@ -349,7 +349,7 @@ def told(award: Award, merged: Mapping[str, str]) -> AwardTold:
         notice_until=award.notice_until,
         announced=_evidence(award.announced),
         objections=[
-            ObjectionTold(
+            ObjectionAnswer(
                 number=one.number,
                 by=one.by,
                 objected_at=datetime.fromtimestamp(one.recorded_at, UTC),

@@ -161,12 +161,12 @@ def _reached_rows(rows: Rows, honor: str, upto: date) -> list[tuple[str, date, i
     chosen = (np.asarray(rows.standing_honor, object) == honor) & (rows.standings[:, 0] <= day_number(upto))
     names = np.asarray(rows.standing_volunteer, object)[chosen].tolist()
     days = rows.standings[chosen, 0].tolist()
-    minutes = _minutes_in_all(rows, set(names))
+    minutes = _total_minutes(rows, set(names))
     found = sorted(zip(days, names, strict=True))
     return [(name, day_of_number(day), minutes.get(name, 0)) for day, name in found]
 
 
-def _minutes_in_all(rows: Rows, names: Collection[str]) -> Mapping[str, int]:
+def _total_minutes(rows: Rows, names: Collection[str]) -> Mapping[str, int]:
     whole = np.flatnonzero(rows.hours[:, 0] == 0)
     volunteers = np.asarray(rows.hours_volunteer, object)[whole].tolist()
     return {

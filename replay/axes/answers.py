@@ -27,7 +27,7 @@ class Linked(Answer):
     links: Annotated[dict[str, str] | None, Field(exclude_if=lambda links: links is None)] = None
 
 
-def only_if_said() -> Any:
+def omit_none() -> Any:
     """Return a field that is left out where it is None, as it is for nearly all: of persons with a single number."""
     return Field(default=None, exclude_if=lambda value: value is None)
 
@@ -65,9 +65,9 @@ class OfPerson(Basis):
     """
 
     volunteer: str
-    goes_on_as: str | None = only_if_said()
-    numbers: list[str] | None = only_if_said()
-    merges: list[Merged] | None = only_if_said()
+    goes_on_as: str | None = omit_none()
+    numbers: list[str] | None = omit_none()
+    merges: list[Merged] | None = omit_none()
 
 
 class HoursRow(Linked):
@@ -93,7 +93,7 @@ class OpeningBalance(Answer):
 
     as_of: date
     minutes: int
-    volunteer: str | None = only_if_said()
+    volunteer: str | None = omit_none()
 
 
 class TrainingRecord(Linked):
@@ -126,7 +126,7 @@ class VolunteerHours(OfPerson):
 
     registered_on: date | None
     opening_balance: OpeningBalance | None
-    more_opening_balances: list[OpeningBalance] | None = only_if_said()
+    more_opening_balances: list[OpeningBalance] | None = omit_none()
     total: HoursRow
     years: list[HoursRow]
     honors: list[HonorReached]
@@ -165,7 +165,7 @@ class ShiftTrace(Linked):
     """
 
     shift: UUID
-    volunteer: str | None = only_if_said()
+    volunteer: str | None = omit_none()
     station: str | None
     project: str | None
     check_in: datetime | None
@@ -221,7 +221,7 @@ class StationShift(Linked):
     """
 
     volunteer: str
-    goes_on_as: str | None = only_if_said()
+    goes_on_as: str | None = omit_none()
     shift: UUID
     project: str | None
     check_in: datetime

@@ -34,7 +34,7 @@ from replay.cohorts.cohort import (
     in_log_order,
     kind_of,
     person_of,
-    read_circle,
+    read_cohort,
     resolve_streams,
 )
 from replay.cohorts.merges import (
@@ -216,11 +216,11 @@ def read_volunteer(database: Database, volunteer: str, axes: Axes) -> Known:
         UnknownNameError: nobody of this number was registered then. store.NoGenerationError
     """
     with snapshot(database) as (connection, generation):
-        circle = read_circle(connection, [volunteer])
+        circle = read_cohort(connection, [volunteer])
     rules, known_at = rules_used(database.log, axes, generation), position_known(axes, generation)
     timeline = rules.timeline()
     if known_at < generation.position:
-        circle = circle_known_at(database.log, circle, known_at, timeline)
+        circle = cohort_known_at(database.log, circle, known_at, timeline)
     if circle.persons[volunteer].registered == NO_DAY:
         raise UnknownNameError("volunteer", volunteer)
     circle = circle.alone(volunteer)
@@ -253,7 +253,7 @@ def history_of(log: LogQueries, known: Known) -> list[tuple[Position, Event]]:
 # --- as known at a position -----------------------------------------------------------------------------------------
 
 
-def circle_known_at(log: LogQueries, now: Cohort, known_at: Position, timeline: RuleTimeline) -> Cohort:
+def cohort_known_at(log: LogQueries, now: Cohort, known_at: Position, timeline: RuleTimeline) -> Cohort:
     """Return volunteers as known at a position, given the same of now, with all they were ever merged with."""
     shifts = _shifts_known_at(log, now, known_at)
     persons, kinds = _names_known_at(log, now.persons, shifts.names.stations.texts(), known_at)

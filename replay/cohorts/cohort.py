@@ -47,7 +47,7 @@ __all__ = [
     "in_log_order",
     "kind_of",
     "person_of",
-    "read_circle",
+    "read_cohort",
     "read_kinds",
     "read_persons",
     "resolve_events",
@@ -122,9 +122,9 @@ class Cohort:
         )
 
     @cached_property
-    def tables(self) -> CircleTables:
+    def tables(self) -> CohortTables:
         """Number the names and order the shifts, as the kernels want it."""
-        return CircleTables(self)
+        return CohortTables(self)
 
     def read_models(self, timeline: RuleTimeline, valid_until: int = NO_DAY) -> ReadModels:
         """Compute the read models of these volunteers alone; people served are left to the caller."""
@@ -139,7 +139,7 @@ class Cohort:
         )
 
 
-class CircleTables:
+class CohortTables:
     """A circle in the kernels' form, with the names behind the numbers."""
 
     def __init__(self, circle: Cohort) -> None:
@@ -196,7 +196,7 @@ def _volunteer_table(persons: dict[str, Person], goes_on: Ints | None) -> Volunt
 # --- from the store -------------------------------------------------------------------------------------------------
 
 
-def read_circle(connection: Connection[Any], volunteers: Iterable[str]) -> Cohort:
+def read_cohort(connection: Connection[Any], volunteers: Iterable[str]) -> Cohort:
     """Read volunteers as the store knows them, that is at the current generation's position; with all numbers they
     were ever merged with, so that the circle can be told as known earlier.
     """

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from replay.axes.answers import Answer, Grade, Linked, OfPerson, OpeningBalance, PieceTrace, Trace, only_if_said
+from replay.axes.answers import Answer, Grade, Linked, OfPerson, OpeningBalance, PieceTrace, Trace, omit_none
 
 Fate = Literal["superseded", "too-short", "clipped", "overlapped", "capped", "counted"]
 EndedBy = Literal["check-out", "missing-check-out", "next-check-in"]
@@ -58,7 +58,7 @@ class ExplainedStretch(Answer):
     percent: int
     rule: RuleCited | None
     held_by: UUID | None
-    held_by_volunteer: str | None = only_if_said()
+    held_by_volunteer: str | None = omit_none()
     positions: list[int]
     because: str
 
@@ -84,7 +84,7 @@ class ExplainedShift(Linked):
     """
 
     shift: UUID
-    volunteer: str | None = only_if_said()
+    volunteer: str | None = omit_none()
     station: str
     station_kind: str | None
     project: str | None
@@ -106,7 +106,7 @@ class ShiftWithoutMinutes(Linked):
     """A shift of the day that holds no time at all, and why."""
 
     shift: UUID
-    volunteer: str | None = only_if_said()
+    volunteer: str | None = omit_none()
     because: str
     events: list[EventBehind]
 
@@ -138,7 +138,7 @@ class DayExplanation(OfPerson):
     rules_published: EventBehind | None
     cap: DayCap
     opening_balance: OpeningBehind | None
-    more_opening_balances: list[OpeningBehind] | None = only_if_said()
+    more_opening_balances: list[OpeningBehind] | None = omit_none()
     trace: Trace
     shifts: list[ExplainedShift]
     without_minutes: list[ShiftWithoutMinutes]

@@ -20,7 +20,7 @@ _GONE = "catching_up_gone"
 
 
 def patch(
-    connection: store.Any_Connection, generation: store.Generation, old: Rows, new: Rows, position: int
+    connection: store.AnyConnection, generation: store.Generation, old: Rows, new: Rows, position: int
 ) -> tuple[store.Generation, set[str]]:
     """Turn a generation whose tables hold `old` into one that holds `new` and is at `position`, in the caller's
     transaction; return it, and the volunteers whose rows are others now.
@@ -44,7 +44,7 @@ def _without(table: Any, hashes: Words, others: Words) -> Any:
     return table.filter(pa.array(np.isin(hashes, others, invert=True)))
 
 
-def _delete(connection: store.Any_Connection, place: sql.Identifier, key: tuple[str, ...], rows: Any) -> None:
+def _delete(connection: store.AnyConnection, place: sql.Identifier, key: tuple[str, ...], rows: Any) -> None:
     if not len(rows):
         return
     gone = sql.Identifier(_GONE)

@@ -20,7 +20,7 @@ from projections.local_time import day_of_number
 from projections.rules.table import honor_ids
 from projections.rules.timeline import RuleTimeline
 from projections.schema import DAY
-from replay.cohorts.cohort import Cohort, Person, in_log_order, kind_of, person_of, read_circle, resolve_streams
+from replay.cohorts.cohort import Cohort, Person, in_log_order, kind_of, person_of, read_cohort, resolve_streams
 from replay.cohorts.merges import told
 from replay.generations.named_rows import Rows, rows_of
 
@@ -36,17 +36,17 @@ def rows_from_log(
     """Return the rows of these volunteers and of all they were ever merged with, and whose they are; rows of stations
     and projects, which others share, are left out.
     """
-    circle = circle_known_at(connection, log, volunteers, known_at, timeline)
+    circle = cohort_known_at(connection, log, volunteers, known_at, timeline)
     models = circle.read_models(timeline, valid_until)
     alone = models._replace(stations=models.stations[:0], projects=models.projects[:0])
     return rows_of(alone, list(circle.persons), [], honor_ids(timeline), []), list(circle.persons)
 
 
-def circle_known_at(
+def cohort_known_at(
     connection: Connection[Any], log: LogQueries, volunteers: Sequence[str], known_at: Position, timeline: RuleTimeline
 ) -> Cohort:
     """Read volunteers, and all they were ever merged with, from the log's streams, as known at a position."""
-    now = read_circle(connection, volunteers)
+    now = read_cohort(connection, volunteers)
     persons = {volunteer: Person() for volunteer in now.persons}
     streams = [stream(kind, volunteer) for volunteer in persons for kind in ("volunteer", "opening-balance")]
     stations = {shift.station for shift in now.shifts.values() if shift.station}

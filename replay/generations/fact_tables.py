@@ -15,7 +15,7 @@ from psycopg import sql
 
 from projections.kernels.facts import Facts
 from projections.schema import NO_DAY, Array, ResolvedShifts
-from replay.generations.store import Any_Connection, copy_table
+from replay.generations.store import AnyConnection, copy_table
 from replay.progress import Progress, ignore
 
 WRITING_FACTS = "writing the shifts"
@@ -25,7 +25,7 @@ _FACT_TABLES = ("shifts", "volunteers", "merges", "cap_raises", "people_served",
 
 
 def load_facts(
-    connection: Any_Connection,
+    connection: AnyConnection,
     facts: Facts,
     resolved: ResolvedShifts,
     *,

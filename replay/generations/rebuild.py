@@ -21,7 +21,7 @@ from replay.archive.archive import Archive
 from replay.generations import fact_tables, retention, store
 from replay.generations.catching_up import patch
 from replay.generations.named_rows import Rows, rows_of
-from replay.generations.verification import VERIFYING, VerificationError, hold_checksum, verify
+from replay.generations.verification import VERIFYING, VerificationError, verify, verify_checksum
 from replay.progress import Progress, ignore
 from replay.published import Rules
 
@@ -126,7 +126,7 @@ def rebuild(
         if live is not None and live.position > generation.position:
             generation, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
         if not anew:
-            hold_checksum(generation, live)
+            verify_checksum(generation, live)
         progress(SWITCHING, 0, 0)
         generation = store.point_to(connection, generation)
     retention.drop_surplus(database)
@@ -163,7 +163,7 @@ def build(
         rows = replay(facts, rules, valid_until=NO_DAY if valid_at is None else day_number(valid_at))
         generation = store.write_generation(connection, rules, position, rows, valid_at=valid_at, progress=progress)
         verify(connection, database.log, archive, generation, rows, facts.volunteers.texts(), progress)
-        hold_checksum(generation, live)
+        verify_checksum(generation, live)
     retention.drop_surplus(database)
     return _rebuilt(generation, rows)
 
@@ -177,7 +177,7 @@ def read_facts(database: Database, archive: Archive, until: int | None, progress
 
 
 def catch_up(
-    connection: store.Any_Connection,
+    connection: store.AnyConnection,
     database: Database,
     archive: Archive,
     generation: store.Generation,

@@ -96,7 +96,7 @@ WHERE relkind = 'r' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspna
 """
 
 
-def _measure(connection: store.Any_Connection, generation: store.Generation) -> tuple[dict[str, int], int]:
+def _measure(connection: store.AnyConnection, generation: store.Generation) -> tuple[dict[str, int], int]:
     tables = connection.execute(_TABLES, (generation.schema,)).fetchall()
     rows = {}
     for name, _ in tables:

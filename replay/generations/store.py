@@ -40,7 +40,7 @@ PART = Part("replay", (_HERE / "schema.sql", _HERE / "schema_2.sql"))
 COPY_ROWS = 1 << 16
 WRITING = "writing the new generation"
 
-Any_Connection = Connection[Any]
+AnyConnection = Connection[Any]
 
 
 class NoGenerationError(Exception):
@@ -110,19 +110,19 @@ def _generation(row: Sequence[Any]) -> Generation:
     return Generation(number, version, digest, text, position, int(checksum), valid_at, made_with, made_at, switched_at)
 
 
-def current_generation(connection: Any_Connection) -> Generation | None:
+def current_generation(connection: AnyConnection) -> Generation | None:
     """Return the generation that answers, or None before the first."""
     row = connection.execute(f"{_GENERATION} WHERE id = (SELECT generation FROM replay.pointer)").fetchone()
     return _generation(row) if row else None
 
 
-def list_generations(connection: Any_Connection) -> list[Generation]:
+def list_generations(connection: AnyConnection) -> list[Generation]:
     """Return all generations, the oldest first."""
     return [_generation(row) for row in connection.execute(f"{_GENERATION} ORDER BY id").fetchall()]
 
 
 def lock_generation(
-    connection: Any_Connection, generation: int, timeout_seconds: int | None = None
+    connection: AnyConnection, generation: int, timeout_seconds: int | None = None
 ) -> Generation | None:
     """Return a generation and keep it from being dropped or switched to by others, until the transaction ends.
 
@@ -141,7 +141,7 @@ def lock_generation(
 _LOCK = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"
 
 
-def take_follower_lock(connection: Any_Connection, timeout_seconds: int | None = None) -> None:
+def take_follower_lock(connection: AnyConnection, timeout_seconds: int | None = None) -> None:
     """Become the one who may move the current generation, until the transaction ends.
 
     Raises:
@@ -158,7 +158,7 @@ def take_follower_lock(connection: Any_Connection, timeout_seconds: int | None =
 
 
 def write_generation(
-    connection: Any_Connection,
+    connection: AnyConnection,
     rules: Rules,
     position: int,
     rows: Rows,
@@ -193,7 +193,7 @@ def write_generation(
     return generation
 
 
-def _run_script(connection: Any_Connection, name: str, schema: str) -> None:
+def _run_script(connection: AnyConnection, name: str, schema: str) -> None:
     connection.execute(sql.SQL((_HERE / name).read_text()).format(schema=sql.Identifier(schema)))
 
 
@@ -203,7 +203,7 @@ ON CONFLICT (only_row) DO UPDATE SET generation = EXCLUDED.generation
 """
 
 
-def point_to(connection: Any_Connection, generation: Generation) -> Generation:
+def point_to(connection: AnyConnection, generation: Generation) -> Generation:
     """Let a generation answer from the next request on; return it as it is then."""
     connection.execute(_POINT, (generation.id,))
     connection.execute("UPDATE replay.generations SET switched_at = clock_timestamp() WHERE id = %s", (generation.id,))
@@ -213,7 +213,7 @@ def point_to(connection: Any_Connection, generation: Generation) -> Generation:
     return _generation(row)
 
 
-def move_to(connection: Any_Connection, generation: Generation, position: int, checksum: int) -> Generation:
+def move_to(connection: AnyConnection, generation: Generation, position: int, checksum: int) -> Generation:
     """Record that a generation's tables are now at another position."""
     connection.execute(
         "UPDATE replay.generations SET position = %s, checksum = %s WHERE id = %s", (position, checksum, generation.id)
@@ -221,13 +221,13 @@ def move_to(connection: Any_Connection, generation: Generation, position: int, c
     return replace(generation, position=position, checksum=checksum)
 
 
-def drop_generation(connection: Any_Connection, generation: Generation) -> None:
+def drop_generation(connection: AnyConnection, generation: Generation) -> None:
     """Remove a generation that no longer answers."""
     connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(generation.schema)))
     connection.execute("DELETE FROM replay.generations WHERE id = %s", (generation.id,))
 
 
-def read_rows(connection: Any_Connection, generation: Generation) -> Rows:
+def read_rows(connection: AnyConnection, generation: Generation) -> Rows:
     """Read a whole generation back, for its checksum."""
     schema = sql.Identifier(generation.schema)
 
@@ -260,7 +260,7 @@ def read_rows(connection: Any_Connection, generation: Generation) -> Rows:
 
 
 def copy_table(
-    connection: Any_Connection, name: sql.Identifier, table: Any, copied: Callable[[int], None] = lambda _: None
+    connection: AnyConnection, name: sql.Identifier, table: Any, copied: Callable[[int], None] = lambda _: None
 ) -> None:
     """COPY an Arrow table into a table with columns of the same names. Names hold no character that CSV would quote.
 

@@ -19,7 +19,7 @@ from replay.generations.rebuild import (
     read_facts,
     replay,
 )
-from replay.generations.verification import VerificationError, hold_checksum, verify
+from replay.generations.verification import VerificationError, verify, verify_checksum
 from replay.progress import Progress, ignore
 
 
@@ -63,7 +63,7 @@ def switch(
         live = store.current_generation(connection)
         if live is not None and live.position > generation.position:
             generation, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
-        hold_checksum(generation, live)
+        verify_checksum(generation, live)
         progress(SWITCHING, 0, 0)
         generation = store.point_to(connection, generation)
     retention.drop_surplus(database)

@@ -43,7 +43,7 @@ class VerificationError(Exception):
 
 
 def verify(
-    connection: store.Any_Connection,
+    connection: store.AnyConnection,
     log: LogQueries,
     archive: Archive,
     generation: store.Generation,
@@ -61,16 +61,16 @@ def verify(
         VerificationError: names the first thing that does not hold, and the way out.
     """
     progress(VERIFYING, 0, _STEPS)
-    hold_positions(generation.position, [(segment.first, segment.last) for segment in archive.segments])
-    _hold_tables(connection, generation, rows)
+    verify_positions(generation.position, [(segment.first, segment.last) for segment in archive.segments])
+    _verify_tables(connection, generation, rows)
     progress(VERIFYING, 1, _STEPS)
-    _hold_laws(rows)
+    _verify_sums(rows)
     progress(VERIFYING, 2, _STEPS)
-    _hold_sample(connection, log, generation, volunteers)
+    _verify_sample(connection, log, generation, volunteers)
     progress(VERIFYING, _STEPS, _STEPS)
 
 
-def hold_positions(position: int, segments: Sequence[tuple[int, int]]) -> None:
+def verify_positions(position: int, segments: Sequence[tuple[int, int]]) -> None:
     """Hold an archive's segments, first and last position of each, to reach a position without a hole.
 
     Raises:
@@ -89,7 +89,7 @@ def hold_positions(position: int, segments: Sequence[tuple[int, int]]) -> None:
         )
 
 
-def _hold_tables(connection: store.Any_Connection, generation: store.Generation, rows: Rows) -> None:
+def _verify_tables(connection: store.AnyConnection, generation: store.Generation, rows: Rows) -> None:
     for name, table in rows.tables().items():
         summed = [field.name for field in table.schema if pa.types.is_integer(field.type)]
         found = connection.execute(
@@ -106,7 +106,7 @@ def _hold_tables(connection: store.Any_Connection, generation: store.Generation,
                 raise VerificationError(f"{name}: {what} stored are {stored}, computed were {computed}; try again")
 
 
-def _hold_laws(rows: Rows) -> None:
+def _verify_sums(rows: Rows) -> None:
     whole, years = rows.hours[rows.hours[:, 0] == 0], rows.hours[rows.hours[:, 0] != 0]
     by_station = rows.stations[:, [1, 3, 4, 5]].sum(axis=0)
     by_year = years[:, 1:5].sum(axis=0)
@@ -117,7 +117,7 @@ def _hold_laws(rows: Rows) -> None:
         raise VerificationError(f"{graded} minutes are scanned or attested, {whole[:, 4].sum()} are credited")
 
 
-def hold_checksum(generation: store.Generation, live: store.Generation | None) -> None:
+def verify_checksum(generation: store.Generation, live: store.Generation | None) -> None:
     """Hold a generation to the live one's checksum, if rules and position are the same.
 
     Raises:
@@ -135,8 +135,8 @@ def hold_checksum(generation: store.Generation, live: store.Generation | None) -
         )
 
 
-def _hold_sample(
-    connection: store.Any_Connection, log: LogQueries, generation: store.Generation, volunteers: Sequence[str]
+def _verify_sample(
+    connection: store.AnyConnection, log: LogQueries, generation: store.Generation, volunteers: Sequence[str]
 ) -> None:
     """Compare the stored rows of some volunteers, also of such as have none, with those their streams make."""
     chance = np.random.default_rng(
@@ -161,7 +161,7 @@ def _hold_sample(
 
 
 def _stored(
-    connection: store.Any_Connection, place: sql.Identifier, columns: Sequence[str], volunteers: Sequence[str]
+    connection: store.AnyConnection, place: sql.Identifier, columns: Sequence[str], volunteers: Sequence[str]
 ) -> set[tuple[Any, ...]]:
     statement = sql.SQL("SELECT {} FROM {} WHERE volunteer = ANY(%s)").format(
         sql.SQL(", ").join(map(sql.Identifier, columns)), place

@@ -44,7 +44,7 @@ from replay.generations import store
 from replay.live.facts import by_person, count_people_served, extents, volunteers_of_changed_stations, write_facts
 from replay.live.hours import Changes, add_hours, add_station_days
 from replay.live.project_months import add_months, month_differences
-from replay.live.standings import StandingRow, Touched, may_have_changed, replace_standings
+from replay.live.standings import ChangedPersons, StandingRow, may_have_changed, replace_standings
 
 _PEOPLE_SERVED = STATION_COLUMNS.index("people_served")
 _WORD = 1 << 64
@@ -111,7 +111,7 @@ class Batch:
         others = [number for number, name in enumerate(names) if name not in whole]
         first, last = (edge[others] for edge in extents(self.known, self.changed))
         found = by_person([names[number] for number in others], first, last, self.merges_after)
-        self.touched = Touched(found.persons, (found.first - reach_seconds(self.timeline)) // _DAY_SECONDS)
+        self.touched = ChangedPersons(found.persons, (found.first - reach_seconds(self.timeline)) // _DAY_SECONDS)
         self.partly = found.numbers
         self.windows = windows(found.first[found.owner], found.last[found.owner], self.timeline)
 

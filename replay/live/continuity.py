@@ -59,7 +59,7 @@ def dense(position: int, recorded: Sequence[RecordedEvent]) -> Sequence[Recorded
     return [one for place, one in enumerate(recorded, position + 1) if one.position == place]
 
 
-def hold_length(position: int, head: int) -> None:
+def verify_length(position: int, head: int) -> None:
     """Hold that the log reaches as far as what was taken in.
 
     Raises:

@@ -121,7 +121,7 @@ def by_person(names: Sequence[str], first: Longs, last: Longs, merges: Merges) -
     return Extents(persons.tolist(), lowest, highest, numbers, np.searchsorted(persons, ends(numbers, merges)))
 
 
-def volunteers_of_changed_stations(connection: store.Any_Connection, events: Iterable[Event]) -> list[str]:
+def volunteers_of_changed_stations(connection: store.AnyConnection, events: Iterable[Event]) -> list[str]:
     """Return who ever served at a station that is now of another kind: kinds decide factors, since the first
     shift.
     """
@@ -138,7 +138,7 @@ def volunteers_of_changed_stations(connection: store.Any_Connection, events: Ite
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def count_people_served(connection: store.Any_Connection, events: Iterable[Event]) -> dict[tuple[str, str, int], int]:
+def count_people_served(connection: store.AnyConnection, events: Iterable[Event]) -> dict[tuple[str, str, int], int]:
     """Record counts of people served, the last of which stands; return by how much they change, by station, project
     ("" for none) and day.
     """
@@ -157,7 +157,7 @@ def count_people_served(connection: store.Any_Connection, events: Iterable[Event
 
 
 def write_facts(
-    connection: store.Any_Connection,
+    connection: store.AnyConnection,
     before: Cohort,
     after: Cohort,
     shifts: tuple[Shifts, Shifts],
@@ -189,7 +189,7 @@ def write_facts(
     write_merges(connection, merges)
 
 
-def _write_shifts(connection: store.Any_Connection, changed: Shifts) -> None:
+def _write_shifts(connection: store.AnyConnection, changed: Shifts) -> None:
     if not len(changed):
         return
     volunteers, stations, projects = (
@@ -202,7 +202,7 @@ def _write_shifts(connection: store.Any_Connection, changed: Shifts) -> None:
     connection.execute(_PUT_SHIFTS, (volunteers, ids, stations, projects, *numbers))
 
 
-def _write_persons(connection: store.Any_Connection, persons: Mapping[str, Person]) -> None:
+def _write_persons(connection: store.AnyConnection, persons: Mapping[str, Person]) -> None:
     if not persons:
         return
     rows = [(one.registered, one.opening_day, one.opening_minutes, *one.trained) for one in persons.values()]
@@ -212,7 +212,7 @@ def _write_persons(connection: store.Any_Connection, persons: Mapping[str, Perso
     connection.execute(_PUT_VOLUNTEERS, (text_array(persons), *columns))
 
 
-def _write_raises(connection: store.Any_Connection, persons: Mapping[str, Person]) -> None:
+def _write_raises(connection: store.AnyConnection, persons: Mapping[str, Person]) -> None:
     if not persons:
         return
     connection.execute(_DROP_RAISES, (text_array(persons),))

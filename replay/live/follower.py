@@ -27,7 +27,7 @@ from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
 from replay.generations import store
 from replay.live.batch import Batch
-from replay.live.continuity import dense, hold_length
+from replay.live.continuity import dense, verify_length
 
 BATCH_EVENTS = 2_000
 """Events a batch takes at most: enough to outrun any intake, few enough to show within a fraction of a second."""
@@ -106,7 +106,7 @@ class Follower:
                 raise OutdatedGenerationError(generation.id)
             recorded = dense(generation.position, self._log.read(Position(generation.position), BATCH_EVENTS))
             if not recorded:
-                hold_length(generation.position, self._log.head())
+                verify_length(generation.position, self._log.head())
                 return 0
             events = [decode(event.topic, event.state) for event in recorded]
             Batch(self._log, connection, generation, recorded, events).apply()

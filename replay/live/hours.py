@@ -79,7 +79,7 @@ class Changes(NamedTuple):
 
 
 def add_hours(
-    connection: store.Any_Connection, generation: store.Generation, changes: Changes, opened: tuple[Flags, Flags]
+    connection: store.AnyConnection, generation: store.Generation, changes: Changes, opened: tuple[Flags, Flags]
 ) -> int:
     """Add differences to volunteers' hours; return the change of the checksum.
 
@@ -99,7 +99,7 @@ def add_hours(
     return _hours(after.where(remain)).checksum() - _hours(before.where(stood)).checksum()
 
 
-def add_station_days(connection: store.Any_Connection, generation: store.Generation, changes: Changes) -> int:
+def add_station_days(connection: store.AnyConnection, generation: store.Generation, changes: Changes) -> int:
     """Add differences (of `STATION_COLUMNS`, by station and day number) to station days; return the change of the
     checksum.
     """
@@ -110,7 +110,7 @@ def add_station_days(connection: store.Any_Connection, generation: store.Generat
 
 
 def _added(
-    connection: store.Any_Connection, generation: store.Generation, table: _Table, changes: Changes
+    connection: store.AnyConnection, generation: store.Generation, table: _Table, changes: Changes
 ) -> tuple[Changes, Changes]:
     """Add differences to a table; return the rows as they were, zero where there was none, and as they are."""
     if not len(changes.numbers):
@@ -125,7 +125,7 @@ def _added(
     return after._replace(sums=after.sums - changes.sums), after
 
 
-def _drop(connection: store.Any_Connection, generation: store.Generation, table: _Table, gone: Changes) -> None:
+def _drop(connection: store.AnyConnection, generation: store.Generation, table: _Table, gone: Changes) -> None:
     if len(gone.numbers):
         keys = text_array(gone.names), integer_array(gone.numbers)
         connection.execute(table.statement(_DROP, generation.schema), keys)

@@ -52,7 +52,7 @@ def month_differences(
     return {key: change for key, change in months.items() if change.any()}
 
 
-def add_months(connection: store.Any_Connection, generation: store.Generation, changes: ProjectMonths) -> int:
+def add_months(connection: store.AnyConnection, generation: store.Generation, changes: ProjectMonths) -> int:
     """Add differences to a generation's project months; return the change of its checksum."""
     if not changes:
         return 0

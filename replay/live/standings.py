@@ -41,7 +41,7 @@ StandingRow = tuple[str, str, int]
 """Volunteer, honour, and the number of the day on which it was reached."""
 
 
-class Touched(NamedTuple):
+class ChangedPersons(NamedTuple):
     """Persons whose service changed, by the number they go on as, each from a day number on."""
 
     volunteers: Sequence[str]
@@ -49,9 +49,9 @@ class Touched(NamedTuple):
 
 
 def may_have_changed(
-    connection: store.Any_Connection,
+    connection: store.AnyConnection,
     generation: store.Generation,
-    touched: Touched,
+    touched: ChangedPersons,
     persons: Mapping[str, Sequence[Person]],
     honors: Sequence[str],
     rules: RuleTable,
@@ -98,7 +98,7 @@ def _in_reach(
 
 
 def replace_standings(
-    connection: store.Any_Connection,
+    connection: store.AnyConnection,
     generation: store.Generation,
     volunteers: Collection[str],
     standings: Collection[StandingRow],

@@ -73,7 +73,7 @@ def write_replay(
     }
     tables = rows.tables()
     in_all, done = sum(map(len, tables.values())), 0
-    with _whole_or_not(folder) as temporary:
+    with _atomic_folder(folder) as temporary:
         for name, table in tables.items():
             progress(WRITING, done, in_all)
             pq.write_table(table.replace_schema_metadata(metadata), temporary / f"{name}.parquet", compression="zstd")
@@ -113,7 +113,7 @@ def _is_replay(folder: Path) -> bool:
 
 
 @contextmanager
-def _whole_or_not(folder: Path) -> Iterator[Path]:
+def _atomic_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder; at the end it takes the place of what was there."""
     temporary, old = (folder.absolute().with_name(f".{folder.name}.{os.getpid()}.{mark}") for mark in ("new", "old"))
     try:

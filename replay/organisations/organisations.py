@@ -28,8 +28,8 @@ from projections.kernels.organisations import (
 from projections.local_time import day_number
 from projections.rules.timeline import RuleTimeline
 from projections.schema import COUNTED, CREDITED, DAY, FIRST, RAW, ROW
-from replay.axes.as_known import circle_known_at, position_known, rules_used
-from replay.cohorts.cohort import Cohort, read_circle
+from replay.axes.as_known import cohort_known_at, position_known, rules_used
+from replay.cohorts.cohort import Cohort, read_cohort
 from replay.on_demand.organisation_sums import Sums
 from replay.organisations.answers import (
     ActivityPart,
@@ -54,7 +54,7 @@ from replay.records.belonging import Places, Recorded, read_members, read_places
 R = TypeVar("R", bound=ServiceRow)
 
 
-class Wanted(NamedTuple):
+class RowFilter(NamedTuple):
     """Which rows: of one year or all, by year or by month, of places or of projects."""
 
     year: int | None = None
@@ -159,7 +159,7 @@ def _change(recorded: Recorded, *, first: bool) -> OrganisationChange:
 # --- what is done ---------------------------------------------------------------------------------------------------
 
 
-def activity(queries: Queries, database: Database, name: str, wanted: Wanted, axes: Axes) -> OrganisationActivity:
+def activity(queries: Queries, database: Database, name: str, wanted: RowFilter, axes: Axes) -> OrganisationActivity:
     """Return what was done in an organisation and in all below it, and in each part of it.
 
     Raises:
@@ -181,7 +181,7 @@ def activity(queries: Queries, database: Database, name: str, wanted: Wanted, ax
     )
 
 
-def district(queries: Queries, database: Database, wanted: Wanted, axes: Axes) -> DistrictActivity:
+def district(queries: Queries, database: Database, wanted: RowFilter, axes: Axes) -> DistrictActivity:
     """Return what was done at all, in each organisation at the top of the tree, and in none."""
     with queries.snapshot() as (_, generation):
         known_at, rules = position_known(axes, generation), rules_used(database.log, axes, generation)
@@ -197,7 +197,7 @@ def district(queries: Queries, database: Database, wanted: Wanted, axes: Axes) -
     )
 
 
-def _parts(sums: Sums, above: str, wanted: Wanted) -> list[ActivityPart]:
+def _parts(sums: Sums, above: str, wanted: RowFilter) -> list[ActivityPart]:
     found = (
         ActivityPart(organisation=name, rows=_rows(sums, (PART, name, above), wanted, _activity_row))
         for name in _below(sums, above)
@@ -210,7 +210,7 @@ def _below(sums: Sums, above: str) -> list[str]:
     return sorted(group[1] for group in sums.groups if group[0] == PART and group[2] == above)
 
 
-def _rows(sums: Sums, group: Group, wanted: Wanted, make: Callable[[int, int, list[int]], R]) -> list[R]:
+def _rows(sums: Sums, group: Group, wanted: RowFilter, make: Callable[[int, int, list[int]], R]) -> list[R]:
     """Return the rows of a group in order of time; where nothing was done there is none."""
     number = sums.groups.get(group)
     if number is None:
@@ -253,7 +253,7 @@ def members(
     queries: Queries,
     database: Database,
     name: str,
-    wanted: Wanted,
+    wanted: RowFilter,
     axes: Axes,
     *,
     limit: int = 100,
@@ -277,11 +277,11 @@ def members(
         names = sorted(found)
         begin = bisect_right(names, after) if after is not None else 0
         page = names[begin : begin + limit]
-        circle = read_circle(connection, page)
+        circle = read_cohort(connection, page)
         basis, then = queries.basis(axes, rules, generation), known_at < generation.position
     timeline = rules.timeline()
     if then:
-        circle = circle_known_at(database.log, circle, known_at, timeline)
+        circle = cohort_known_at(database.log, circle, known_at, timeline)
     sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, "members")
     listed = [
         _member(circle, volunteer, one, timeline, wanted.year, axes.valid_until)
@@ -356,4 +356,4 @@ def _member(
     )
 
 
-__all__ = ["Wanted", "activity", "district", "members", "organisation", "organisations"]
+__all__ = ["RowFilter", "activity", "district", "members", "organisation", "organisations"]

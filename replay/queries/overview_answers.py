@@ -13,7 +13,7 @@ from replay.axes.answers import (
     OfPerson,
     OpeningBalance,
     TrainingRecord,
-    only_if_said,
+    omit_none,
 )
 
 
@@ -59,7 +59,7 @@ class PendingShift(Linked):
     """
 
     shift: UUID
-    volunteer: str | None = only_if_said()
+    volunteer: str | None = omit_none()
     station: str | None
     check_in: datetime | None
     check_out: datetime | None
@@ -114,7 +114,7 @@ class Overview(OfPerson):
     day: date
     registered_on: date | None
     opening_balance: OpeningBalance | None
-    more_opening_balances: list[OpeningBalance] | None = only_if_said()
+    more_opening_balances: list[OpeningBalance] | None = omit_none()
     total: HoursRow
     years: list[HoursRow]
     stations: list[PlaceHours]

@@ -47,7 +47,7 @@ from replay.queries.station_shifts import StationShifts
 from replay.queries.volunteers import WHOLE, Period, hours_of, shifts_of
 from replay.records import case_answers
 from replay.records.awards import AwardBook
-from replay.records.cases import CaseReader, DisputesAsked, RequestsAsked, read_disputes, read_requests
+from replay.records.cases import CaseReader, DisputeFilter, RequestFilter, read_disputes, read_requests
 from replay.records.history import volunteer_acts
 
 __all__ = ["NOW", "WHOLE", "Axes", "Period", "Queries", "UnknownNameError", "logged_event"]
@@ -120,7 +120,7 @@ class Queries:
     # --- disputes and requests --------------------------------------------------------------------------------------
 
     def disputes(
-        self, asked: DisputesAsked, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+        self, asked: DisputeFilter, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
     ) -> case_answers.Disputes:
         """Return disputes in the order in which they were opened."""
         basis, zone = self._basis_of_cases(axes)
@@ -129,7 +129,7 @@ class Queries:
         return case_answers.Disputes(**dict(basis), today=asked.today, disputes=found, next_after=next_after)
 
     def requests(
-        self, asked: RequestsAsked, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+        self, asked: RequestFilter, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
     ) -> case_answers.ActRequests:
         """Return requests for acts in the order in which they were made."""
         basis, zone = self._basis_of_cases(axes)

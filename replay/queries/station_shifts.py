@@ -25,8 +25,8 @@ from projections.rules.late_entries import late
 from projections.rules.timeline import RuleTimeline
 from projections.schema import DAY, FIRST, NO_INSTANT, NONE, ROW, Array
 from replay.axes import answers
-from replay.axes.as_known import Axes, basis_of, circle_known_at, position_known, rules_used, snapshot
-from replay.cohorts.cohort import Cohort, Shift, read_circle
+from replay.axes.as_known import Axes, basis_of, cohort_known_at, position_known, rules_used, snapshot
+from replay.cohorts.cohort import Cohort, Shift, read_cohort
 from replay.cohorts.merges import ends, read_merges
 from replay.explain.stretches import first_instant
 from replay.explain.traces import is_scanned, piece_trace, trace_sum
@@ -71,14 +71,14 @@ class StationShifts:
             if names is None and not then:
                 names = _persons_at(connection, station, start, until)
             page = _page(names or [], limit, after)
-            circle = read_circle(connection, page)
+            circle = read_cohort(connection, page)
         if names is None:  # replaying takes seconds, for which no snapshot is held open
             names = _persons_then(self._replays.facts(known_at), station, start, until)
             page = _page(names, limit, after)
             with snapshot(self._database) as (connection, _):
-                circle = read_circle(connection, page)
+                circle = read_cohort(connection, page)
         if then:
-            circle = circle_known_at(log, circle, known_at, timeline)
+            circle = cohort_known_at(log, circle, known_at, timeline)
         self._remember(place, names)
         shown, are_late = axes.valid_at is None or day <= axes.valid_at, late(circle.tables.columns.columns, timeline)
         parts = [

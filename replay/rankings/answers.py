@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from projections.rules.rankings import Score
-from replay.axes.answers import Basis, Linked, only_if_said
+from replay.axes.answers import Basis, Linked, omit_none
 
 
 class _Answer(BaseModel):
@@ -71,7 +71,7 @@ class Places(Basis):
     """
 
     name: str
-    goes_on_as: str | None = only_if_said()
+    goes_on_as: str | None = omit_none()
     year: int
     ranks: list[Place]
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from replay.axes.answers import Answer, Basis, Linked, only_if_said
+from replay.axes.answers import Answer, Basis, Linked, omit_none
 
 DisputeState = Literal["open", "answered", "settled"]
 RequestState = Literal["open", "approved", "declined", "withdrawn"]
@@ -99,7 +99,7 @@ class RecordAct(Linked):
     by: str
     approved_by: str | None
     imported: bool
-    volunteer: str | None = only_if_said()
+    volunteer: str | None = omit_none()
     shift: UUID | None
     reason: str | None
     text: str | None

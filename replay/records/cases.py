@@ -70,7 +70,7 @@ class CaseReader:
         return {one: [(event.position, decode(event.topic, event.state)) for event in found[one]] for one in found}
 
 
-class DisputesAsked(NamedTuple):
+class DisputeFilter(NamedTuple):
     """Which disputes; None asks for all. `today`: against which due dates are held."""
 
     today: date
@@ -80,7 +80,7 @@ class DisputesAsked(NamedTuple):
     volunteer: str | None = None
 
 
-class RequestsAsked(NamedTuple):
+class RequestFilter(NamedTuple):
     """Which requests; None asks for all."""
 
     state: RequestState | None = None
@@ -88,19 +88,19 @@ class RequestsAsked(NamedTuple):
     volunteer: str | None = None
 
 
-def read_disputes(reader: CaseReader, asked: DisputesAsked, after: int, limit: int) -> tuple[list[Dispute], int | None]:
+def read_disputes(reader: CaseReader, asked: DisputeFilter, after: int, limit: int) -> tuple[list[Dispute], int | None]:
     """Return disputes opened behind a position, and where to go on if there are more."""
     unsettled = asked.state in {"open", "answered"} or asked.overdue is True
     ends = [DisputeSettled.TOPIC] if unsettled else None
 
     def disputes_of(opening: RecordedEvent, history: History, texts: Mapping[str, str]) -> Dispute | None:
         found = _dispute(reader, opening.position, history, texts, asked.today)
-        return found if found and _is_asked(found, asked) else None
+        return found if found and _matches(found, asked) else None
 
     return _pages(reader, ShiftDisputed.TOPIC, ends, after, limit, disputes_of)
 
 
-def _is_asked(found: Dispute, asked: DisputesAsked) -> bool:
+def _matches(found: Dispute, asked: DisputeFilter) -> bool:
     wanted = {"state": asked.state, "station": asked.station, "volunteer": asked.volunteer}
     if any(value is not None and getattr(found, name) != value for name, value in wanted.items()):
         return False
@@ -145,7 +145,7 @@ def _overdue(opened: ShiftDisputed, today: date, *, is_answered: bool) -> str | 
 
 
 def read_requests(
-    reader: CaseReader, asked: RequestsAsked, after: int, limit: int
+    reader: CaseReader, asked: RequestFilter, after: int, limit: int
 ) -> tuple[list[ActRequest], int | None]:
     """Return requests made behind a position, and where to go on if there are more."""
     ends = [event.TOPIC for event in STATES_OF_REQUESTS] if asked.state == "open" else None

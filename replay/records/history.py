@@ -34,7 +34,7 @@ from ledger.store.log_queries import RecordedEvent
 from ledger.store.mapper import decode
 from projections.local_time import day_number, day_of_number
 from projections.schema import CHECK_OUT_ALONE, CORRECTED_IN, CREDITED, DAY, NO_DAY, NO_INSTANT, TWO_CHECK_INS
-from replay.axes.as_known import Axes, Known, circle_known_at
+from replay.axes.as_known import Axes, Known, cohort_known_at
 from replay.cohorts.change_windows import reach_seconds
 from replay.cohorts.cohort import Cohort
 from replay.records.case_answers import MinutesChange, RecordAct
@@ -240,7 +240,7 @@ class _Minutes:
     def _credited(self, now: Cohort, position: Position, number: str) -> Counter[int]:
         """Return the credited minutes of each day of who had a number then, and opening balances on their own days."""
         known, until = self.known, self._axes.valid_until
-        circle = circle_known_at(self._reader.log, now, position, known.timeline)
+        circle = cohort_known_at(self._reader.log, now, position, known.timeline)
         pieces = circle.tables.pieces(number, known.timeline)
         credited: Counter[int] = Counter()
         for day, minutes in pieces[pieces[:, DAY] <= until][:, [DAY, CREDITED]].tolist():

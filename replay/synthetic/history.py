@@ -16,7 +16,7 @@ from replay.synthetic.events.service import Service
 from replay.synthetic.events.sources import Chunk, Models, Source
 from replay.synthetic.events.timeline import Timeline
 from replay.synthetic.labels import Labels
-from replay.synthetic.planning.people import minutes_in_all
+from replay.synthetic.planning.people import total_minutes
 from replay.synthetic.planning.plan import Plan, check_scale, make_plan
 
 CHUNK_EVENTS = 50_000
@@ -70,7 +70,7 @@ class History:
     @property
     def minutes(self) -> int:
         """The credited minutes of the whole history, opening balances included."""
-        return minutes_in_all(self.scale)
+        return total_minutes(self.scale)
 
     @property
     def electronic_events(self) -> int:

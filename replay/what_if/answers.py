@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from replay.axes.answers import RulesUsed, only_if_said
+from replay.axes.answers import RulesUsed, omit_none
 
 WORDS = {
     "raw": "raw",
@@ -87,7 +87,7 @@ class VolunteerChange(_Answer):
     """
 
     volunteer: str
-    goes_on_as: GoesOnAs | None = only_if_said()
+    goes_on_as: GoesOnAs | None = omit_none()
     credited: Change
     reasons: list[Reason]
     reason: str

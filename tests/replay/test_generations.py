@@ -42,7 +42,7 @@ from replay.generations.retention import (
     reasons,
 )
 from replay.generations.switching import NotSwitchableError, switch
-from replay.generations.verification import hold_positions
+from replay.generations.verification import verify_positions
 from replay.live.follower import Follower
 from replay.progress import Progress, StoppedError
 from replay.published import Rules
@@ -294,8 +294,8 @@ def test_rows_that_do_not_arrive_are_missed(ledger: Ledger, monkeypatch: pytest.
 
 
 def test_an_archive_with_a_hole_or_too_short_is_not_relied_on() -> None:
-    hold_positions(9, [(1, 4), (5, 9)])
-    hold_positions(0, [])
+    verify_positions(9, [(1, 4), (5, 9)])
+    verify_positions(0, [])
     for position, segments, said in (
         (9, [(2, 9)], "nothing at position 1"),
         (9, [(1, 4), (6, 9)], "nothing at position 5"),
@@ -303,7 +303,7 @@ def test_an_archive_with_a_hole_or_too_short_is_not_relied_on() -> None:
         (10, [(1, 4), (5, 9)], "ends at position 9, before the generation's 10"),
     ):
         with pytest.raises(VerificationError, match=said):
-            hold_positions(position, segments)
+            verify_positions(position, segments)
 
 
 # --- dropping -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 from api.cli.operations.generations import say
 from api.cli.output import out, print_json, print_table, stages
 from api.operations.service import open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
 from replay.archive.checking import Finding, check
 from replay.archive.copying import TargetError, copy_archive
@@ -109,7 +109,7 @@ def _tell(archive: OpenArchive, findings: list[Finding], against: str, *, as_jso
         out().print(f"{archive.position:,} events in {files} files agree with {against}")
 
 
-def make_anew(data: Path, *, as_json: bool) -> None:
+def rebuild_archive(data: Path, *, as_json: bool) -> None:
     """Read the whole log into a new archive."""
     with open_ledger(data) as ledger:
         warm(say)
@@ -131,7 +131,7 @@ def copy(data: Path, folder: Path, *, as_json: bool) -> None:
             try:
                 copied = copy_archive(ledger.archive, folder, progress)
             except TargetError as error:
-                raise Mistake(str(error)) from None
+                raise UsageError(str(error)) from None
     size = copied.bytes_on_disk()
     if as_json:
         print_json({"folder": str(folder), "position": copied.position, "bytes": size})
@@ -141,5 +141,5 @@ def copy(data: Path, folder: Path, *, as_json: bool) -> None:
 
 def _copied(folder: Path) -> OpenArchive:
     if not (folder / MANIFEST).is_file():
-        raise Mistake(f"{folder} holds no archive; name a data directory's folder `archive`, or a copy of it")
+        raise UsageError(f"{folder} holds no archive; name a data directory's folder `archive`, or a copy of it")
     return OpenArchive.open_copy(folder)

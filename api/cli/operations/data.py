@@ -13,7 +13,7 @@ from api.cli.output import out, print_json, progress, stages
 from api.cli.readers.queries import AxisTexts, reading
 from api.files.credits import Format, write_credits
 from api.operations.service import DEFAULT_RULES, OpenLedger, open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
 from replay.generations.rebuild import Rebuilt
 from replay.published import published_rules
@@ -46,7 +46,7 @@ def fill(ledger: OpenLedger, scale: float, seed: int) -> Rebuilt:
     try:
         history = simulated(scale, seed, DEFAULT_RULES.read_text("utf-8"))
     except ValueError as error:
-        raise Mistake(f"--scale {scale} or --seed {seed} cannot be: {error}") from None
+        raise UsageError(f"--scale {scale} or --seed {seed} cannot be: {error}") from None
     mark = ledger.data / MARK
     begun: dict[str, Any] = {"scale": scale, "seed": seed}
     if ledger.log.head() == 0:
@@ -78,9 +78,9 @@ def _credited_minutes(ledger: OpenLedger) -> int:
 def export_credits(data: Path, output: Path, kind: str, texts: AxisTexts, *, as_json: bool) -> None:
     """Write every piece of every shift to a file."""
     if kind not in get_args(Format):
-        raise Mistake(f"--format {kind} is not written; choose csv or parquet")
+        raise UsageError(f"--format {kind} is not written; choose csv or parquet")
     if not output.parent.is_dir():
-        raise Mistake(f"--output {output} lies in no directory that is there; make it first")
+        raise UsageError(f"--output {output} lies in no directory that is there; make it first")
     with reading(data, texts) as (ledger, axes):
         warm(say)
         rules = axes.rules or published_rules(ledger.log)

@@ -11,7 +11,7 @@ from api.access.keys import Key
 from api.access.roles import Caller, Role
 from api.cli.output import out, print_json, print_table
 from api.operations.service import open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from ledger.names import Actor
 
 _actor: TypeAdapter[str] = TypeAdapter(Actor)
@@ -31,22 +31,22 @@ def make(
     try:
         role = Role(role_text)
     except ValueError:
-        raise Mistake(f"--role {role_text} is not a role; write one of {', '.join(Role)}") from None
+        raise UsageError(f"--role {role_text} is not a role; write one of {', '.join(Role)}") from None
     try:
         _actor.validate_python(Caller(role, name).by)
     except ValidationError:
-        raise Mistake(
+        raise UsageError(
             f"--name {name} cannot stand in an event; use up to 48 letters, digits, dots, dashes and underscores"
         ) from None
     with open_ledger(data) as ledger:
         if role is Role.STATION and not ledger.knows("station", name):
-            raise Mistake(f"--name {name} is no station the ledger knows; open the station first")
+            raise UsageError(f"--name {name} is no station the ledger knows; open the station first")
         if role is Role.VOLUNTEER and not ledger.knows("volunteer", name):
-            raise Mistake(f"--name {name} is no volunteer number the ledger knows; register the volunteer first")
+            raise UsageError(f"--name {name} is no volunteer number the ledger knows; register the volunteer first")
         if volunteer is not None and role in {Role.STATION, Role.VOLUNTEER}:
-            raise Mistake("--volunteer is for staff; a station is nobody, and a volunteer's key is named by the number")
+            raise UsageError("--volunteer is for keys of staff; a volunteer's own key has the number as its --name")
         if volunteer is not None and not ledger.knows("volunteer", volunteer):
-            raise Mistake(f"--volunteer {volunteer} is no volunteer the ledger knows; register the volunteer first")
+            raise UsageError(f"--volunteer {volunteer} is no volunteer the ledger knows; register the volunteer first")
         expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
         key, token = ledger.keys.make(role, name, expires_at, per_second, volunteer)
     if as_json:

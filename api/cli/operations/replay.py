@@ -16,7 +16,7 @@ from api.cli.operations.generations import counts, say
 from api.cli.output import day, out, print_json, print_table, stages
 from api.cli.readers.queries import AxisTexts, axes_of, read_rules
 from api.operations.service import OpenLedger, open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
 from ledger.names import Position
 from projections.local_time import day_number
@@ -78,14 +78,14 @@ def replay_history(
 def _check(to: Path | None, archive: Path | None, *, overwrite: bool, generation: bool) -> None:
     """Refuse what cannot be done before anything is read."""
     if generation == (to is not None):
-        raise Mistake("say where the replay goes: --to FOLDER writes Parquet, --generation builds a generation")
+        raise UsageError("say where the replay goes: --to FOLDER writes Parquet, --generation builds a generation")
     if generation and archive:
-        raise Mistake("--generation is built in the ledger's database, not from --archive; leave one of them out")
+        raise UsageError("--generation is built in the ledger's database, not from --archive; leave one of them out")
     if to is not None:
         try:
             check_target(to, overwrite=overwrite)
         except TargetError as error:
-            raise Mistake(f"--to {error}") from None
+            raise UsageError(f"--to {error}") from None
 
 
 # --- where it comes from --------------------------------------------------------------------------------------------
@@ -125,7 +125,9 @@ def _copied(folder: Path, texts: AxisTexts) -> _Source:
     valid_text, known_text, rules_text = texts
     valid_at = day(valid_text, "--valid-at")
     if not (folder / MANIFEST).is_file():
-        raise Mistake(f"--archive {folder} holds no archive; name a data directory's folder `archive`, or a copy of it")
+        raise UsageError(
+            f"--archive {folder} holds no archive; name the folder `archive` of a data directory or a copy of it"
+        )
     archive = OpenArchive.open_copy(folder)
     known_at = archive.position if known_text is None else position_of(_End(archive), known_text)
     if rules_text is not None and not rules_text.isdecimal():
@@ -134,8 +136,8 @@ def _copied(folder: Path, texts: AxisTexts) -> _Source:
     try:
         rules = archive.rules(version, None if version else known_at)
     except NoRulesError:
-        which = f"version {version} of the rules" if version else f"no rules known at position {known_at}"
-        raise Mistake(f"the archive holds {'no ' if version else ''}{which}; name a file with --rules FILE") from None
+        which = f"version {version} of the rules" if version else f"rules known at position {known_at}"
+        raise UsageError(f"the archive holds no {which}; name a file with --rules FILE") from None
     return _Source(archive, rules, known_at, valid_at)
 
 

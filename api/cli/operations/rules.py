@@ -8,9 +8,9 @@ from typing import Any
 
 from api.cli.output import out, print_json, print_table
 from api.cli.readers.queries import read_rules
-from api.http.routes.operations.rules import check_against, findings_told, rules_known, rules_named
+from api.http.routes.operations.rules import check_against, findings_answer, known_rules, rules_named
 from api.operations.service import open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from projections.rules.checking import check_rules
 from projections.rules.errors import Finding
 from projections.rules.timeline import RulesError, parse_timeline, rules_digest
@@ -28,7 +28,7 @@ def check(data: Path, file: Path, *, as_json: bool) -> int:
             "name": _name(text),
             "errors": errors,
             "warnings": len(findings) - errors,
-            "findings": [finding.model_dump() for finding in findings_told(findings)],
+            "findings": [finding.model_dump() for finding in findings_answer(findings)],
         }
         print_json(told)
     else:
@@ -64,7 +64,7 @@ def _count(number: int, what: str) -> str:
 def show_list(data: Path, *, as_json: bool) -> None:
     """List what was published, and candidates."""
     with open_ledger(data) as ledger:
-        known = rules_known(ledger)
+        known = known_rules(ledger)
     if as_json:
         print_json(known)
         return
@@ -93,7 +93,7 @@ def show_list(data: Path, *, as_json: bool) -> None:
 def show_one(data: Path, name: str, *, as_json: bool) -> None:
     """Print the text of some rules."""
     if Path(name).is_file():
-        raise Mistake(f"{name} is a file; name a version, a digest, or current")
+        raise UsageError(f"{name} is a file; name a version, a digest, or current")
     with open_ledger(data) as ledger:
         found = rules_named(ledger, name)
     if as_json:

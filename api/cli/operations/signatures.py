@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from api.access import signatures
 from api.cli.output import out, print_json
 from api.operations.service import open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 
 
 def sign_with(data: Path, key: int, path: Path, *, required: bool, as_json: bool) -> None:
@@ -32,9 +32,9 @@ def _read(path: Path) -> bytes:
     try:
         public_key = load_pem_public_key(path.read_bytes())
     except (ValueError, UnsupportedAlgorithm):
-        raise Mistake(f"{path} is no public key in PEM; {remedy}") from None
+        raise UsageError(f"{path} is no public key in PEM; {remedy}") from None
     if not isinstance(public_key, Ed25519PublicKey):
-        raise Mistake(f"{path} is not an Ed25519 key; {remedy}")
+        raise UsageError(f"{path} is not an Ed25519 key; {remedy}")
     return public_key.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 

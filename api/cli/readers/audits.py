@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from api.cli.output import Hours, day, more, out, print_json, print_table
 from api.cli.readers.queries import AxisTexts, print_basis, reading, timeline_used
 from api.files.spot_checks import as_csv, how_drawn
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from projections.anomalies.findings import KINDS
 from replay.audit.anomalies import AnomalyFilter
 from replay.audit.spot_checks import SEED_FORM, Draw
@@ -32,7 +32,7 @@ def anomalies(
     """Show findings, the latest first; `about` names a station, a volunteer, an actor."""
     named = next((known for known in KINDS if known == kind), None)
     if kind is not None and named is None:
-        raise Mistake(f"--kind {kind} is not known; use one of {', '.join(KINDS)}")
+        raise UsageError(f"--kind {kind} is not known; use one of {', '.join(KINDS)}")
     first, last = _days(span)
     with reading(data, texts) as (ledger, axes):
         found = ledger.queries.anomalies.anomalies(axes, AnomalyFilter(named, *about, first, last), *page)
@@ -64,11 +64,11 @@ def spot_check(
     """Draw a sample; `asked` are seed, size, station, grade and strata."""
     seed, size, station, grade, strata = asked
     if not re.fullmatch(SEED_FORM, seed):
-        raise Mistake(f"--seed {seed!r} cannot be a seed; use up to 64 letters, digits, dots and dashes")
+        raise UsageError(f"--seed {seed!r} cannot be a seed; use up to 64 letters, digits, dots and dashes")
     if grade not in {None, "scanned", "attested"}:
-        raise Mistake(f"--grade {grade} is not known; use scanned or attested")
+        raise UsageError(f"--grade {grade} is not known; use scanned or attested")
     if strata not in {"none", "station-kind", "grade"}:
-        raise Mistake(f"--strata {strata} is not known; use station-kind or grade")
+        raise UsageError(f"--strata {strata} is not known; use station-kind or grade")
     first, last = _days(span)
     draw = Draw(seed, size, station, first, last, grade, strata)  # type: ignore[arg-type] # both were looked at
     with reading(data, texts) as (ledger, axes):
@@ -104,5 +104,5 @@ def spot_check(
 def _days(span: Span) -> tuple[date | None, date | None]:
     first, last = day(span[0], "--from"), day(span[1], "--to")
     if first and last and last < first:
-        raise Mistake(f"--from {first} lies after --to {last}; swap them")
+        raise UsageError(f"--from {first} lies after --to {last}; swap them")
     return first, last

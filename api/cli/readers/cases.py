@@ -12,9 +12,9 @@ from typing import get_args
 
 from api.cli.output import Hours, more, print_json, print_table
 from api.cli.readers.queries import AxisTexts, print_basis, reading, today
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from replay.records.case_answers import CaseStep, DisputeState, RecordAct, RequestState
-from replay.records.cases import DisputesAsked, RequestsAsked
+from replay.records.cases import DisputeFilter, RequestFilter
 
 Page = tuple[int, int]
 """`--after` and `--limit`."""
@@ -33,9 +33,9 @@ def disputes(
     """Show disputes. `about`: a station and a volunteer."""
     chosen = next((one for one in get_args(DisputeState) if one == state), None)
     if state is not None and chosen is None:
-        raise Mistake(f"--state {state} is no state of a dispute; write one of {', '.join(get_args(DisputeState))}")
+        raise UsageError(f"--state {state} is no state of a dispute; write one of {', '.join(get_args(DisputeState))}")
     with reading(data, texts) as (ledger, axes):
-        asked = DisputesAsked(axes.valid_at or today(ledger, axes), chosen, overdue or None, *about)
+        asked = DisputeFilter(axes.valid_at or today(ledger, axes), chosen, overdue or None, *about)
         found = ledger.queries.disputes(asked, axes, *page)
     if as_json:
         print_json(found)
@@ -76,9 +76,9 @@ def requests(
     """Show requests."""
     chosen = next((one for one in get_args(RequestState) if one == state), None)
     if state is not None and chosen is None:
-        raise Mistake(f"--state {state} is no state of a request; write one of {', '.join(get_args(RequestState))}")
+        raise UsageError(f"--state {state} is no state of a request; write one of {', '.join(get_args(RequestState))}")
     with reading(data, texts) as (ledger, axes):
-        found = ledger.queries.requests(RequestsAsked(chosen, None, volunteer), axes, *page)
+        found = ledger.queries.requests(RequestFilter(chosen, None, volunteer), axes, *page)
     if as_json:
         print_json(found)
         return

@@ -10,7 +10,7 @@ from api.cli.output import Hours, day, err, out, print_json, print_table, stages
 from api.cli.readers.queries import read_rules
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.sides import side_axes, split_side
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
 from replay.queries.queries import Axes
 from replay.what_if.answers import Change, HonorChange, RankChanged, SideUsed, StationChange, VolunteerChange, WhatIf
@@ -59,9 +59,9 @@ def _check_target(to: Path | None) -> None:
     if to is None:
         return
     if to.suffix not in FILES:
-        raise Mistake(f"--to {to} is no file that can be written; let it end in {', '.join(FILES)}")
+        raise UsageError(f"--to {to} is no file that can be written; let it end in {', '.join(FILES)}")
     if not to.parent.is_dir():
-        raise Mistake(f"--to {to} lies in no directory that is there; make it first")
+        raise UsageError(f"--to {to} lies in no directory that is there; make it first")
 
 
 def _write(found: Comparison, to: Path) -> None:

@@ -16,7 +16,7 @@ from replay.organisations.answers import (
     OrganisationActivity,
     ServiceRow,
 )
-from replay.organisations.organisations import Wanted
+from replay.organisations.organisations import RowFilter
 
 _SERVICE = ("shifts", "volunteers", "raw", "counted", "credited", "scanned", "attested")
 
@@ -75,7 +75,7 @@ def activity(
     data: Path, name: str | None, year: int | None, texts: AxisTexts, *, by_projects: bool, as_json: bool
 ) -> None:
     """Show what is done in an organisation, or in the whole district: its rows, its own, and each part's."""
-    wanted = Wanted(year, "month" if year else "year", "projects" if by_projects else "places")
+    wanted = RowFilter(year, "month" if year else "year", "projects" if by_projects else "places")
     found: DistrictActivity | OrganisationActivity
     with reading(data, texts) as (ledger, axes):
         if name is None:
@@ -116,7 +116,7 @@ def members(
 ) -> None:
     """Show what members did, in sum and each."""
     limit, after = page
-    wanted = Wanted(year, "month" if year else "year")
+    wanted = RowFilter(year, "month" if year else "year")
     with reading(data, texts) as (ledger, axes):
         found = organisations.members(ledger.queries, ledger.database, name, wanted, axes, limit=limit, after=after)
     if as_json:

@@ -8,7 +8,7 @@ from pathlib import Path
 from api.cli.output import day, more, print_json, print_table
 from api.cli.readers.queries import AxisTexts, print_basis, reading, today
 from api.messages.periods import DAYS_BY_DEFAULT
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from replay.organisations.people_served import PeopleServedQuery, people_served
 from replay.organisations.people_served_answers import ServedDay
 
@@ -33,7 +33,7 @@ def served(
         end = last or today(ledger, axes)
         begin = first or end - timedelta(days=DAYS_BY_DEFAULT - 1)
         if end < begin:
-            raise Mistake(f"--from {begin} lies after --to {end}; swap them")
+            raise UsageError(f"--from {begin} lies after --to {end}; swap them")
         asked = PeopleServedQuery(begin, end, *whose)
         found = people_served(ledger.queries, ledger.database, asked, axes, limit=limit, after=after)
     if as_json:

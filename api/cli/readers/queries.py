@@ -17,7 +17,7 @@ from api.cli.output import Hours, day, more, out, print_json, print_line, print_
 from api.http.routes.reads.log import events_of
 from api.messages.periods import DAYS_BY_DEFAULT, local_day
 from api.operations.service import OpenLedger, open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from projections.rules.timeline import RuleTimeline
 from replay.axes import answers
 from replay.queries.overview_answers import Overview
@@ -63,9 +63,9 @@ def read_rules(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
-        raise Mistake(f"{path} is neither a version nor a file that is there; check the path") from None
+        raise UsageError(f"{path} is neither a version nor a file that is there; check the path") from None
     except ValueError:
-        raise Mistake(f"{path} is not text in UTF-8; save it so") from None
+        raise UsageError(f"{path} is not text in UTF-8; save it so") from None
 
 
 # --- volunteers -----------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def station(data: Path, name: str, span: tuple[str | None, str | None], texts: A
     """Show a station's days."""
     first, last = day(span[0], "--from"), day(span[1], "--to")
     if first and last and last < first:
-        raise Mistake(f"--from {first} lies after --to {last}; swap them")
+        raise UsageError(f"--from {first} lies after --to {last}; swap them")
     with reading(data, texts) as (ledger, axes):
         end = last or _last_day(ledger, name)
         begin = first or end - timedelta(days=DAYS_BY_DEFAULT - 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from api.cli.output import out, print_json
 from api.operations.service import open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from ledger.store.persons import Persons
 
 
@@ -14,11 +14,11 @@ def erase(data: Path, volunteer: str, *, as_json: bool) -> None:
     """Erase what is known of a person beside the number, and the texts about them.
 
     Raises:
-        Mistake: the ledger has never heard of this number.
+        UsageError: the ledger has never heard of this number.
     """
     with open_ledger(data) as ledger:
         if not ledger.knows("volunteer", volunteer):
-            raise Mistake(f"volunteer {volunteer} is no number the ledger knows; check the number")
+            raise UsageError(f"volunteer {volunteer} is no number the ledger knows; check the number")
         rows = Persons(ledger.database.pool).erase(volunteer)
     if as_json:
         print_json({"volunteer": volunteer, "erased": rows})

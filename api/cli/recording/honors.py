@@ -19,21 +19,21 @@ from api.cli.readers.queries import AxisTexts, print_basis, reading, today
 from api.http.routes.writes.conferring import Conferred, conferred, orders_of
 from api.messages.problems import fault_of_refusal, fault_of_validation
 from api.operations.service import OpenLedger, open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from ledger.aggregates import COMMANDS, Order
 from ledger.intake.answers import Accepted, Terms
 from ledger.names import Actor
 from ledger.rejections import Refused
 from replay.awards import reports
-from replay.awards.answers import AsGiven, AwardTold, Causes, EvidenceNamed, Undercut
+from replay.awards.answers import AsGiven, AwardAnswer, Causes, EvidenceNamed, Undercut
 from replay.awards.plans import Plan, Wish, plan_announcements, plan_awards
-from replay.awards.reports import Page, Wanted
+from replay.awards.reports import AwardFilter, Page
 from replay.records.awards import State
 
 _actor: TypeAdapter[str] = TypeAdapter(Actor)
 _state: TypeAdapter[State] = TypeAdapter(State)
 
-WantedTexts = tuple[str | None, int | None, str | None, str | None]
+AwardFilterTexts = tuple[str | None, int | None, str | None, str | None]
 """Honour, year, recipient and state, as they were written."""
 
 
@@ -50,7 +50,7 @@ class Recipients(NamedTuple):
     def wish(self, option: str) -> Wish:
         """Return what is asked for."""
         if (self.volunteer is not None) + (self.project is not None) + self.everybody != 1:
-            raise Mistake(f"name --volunteer, --project or {option}: one of them, and not several")
+            raise UsageError(f"name --volunteer, --project or {option}: one of them, and not several")
         return Wish(self.honor, self.year, self.volunteer or self.project, self.limit)
 
 
@@ -105,12 +105,12 @@ def act(data: Path, command_type: str, body: dict[str, Any], by: str, *, as_json
     try:
         command = COMMANDS[command_type].model_validate(said)
     except ValidationError as error:
-        raise Mistake(fault_of_validation(error.errors()).detail) from None
+        raise UsageError(fault_of_validation(error.errors()).detail) from None
     order = Order.checked(command=command, source="/honors", id=str(uuid4()), by=_checked(by))
     with open_ledger(data) as ledger:
         (answer,) = ledger.intake.execute([order])
         if isinstance(answer, Refused):
-            raise Mistake(fault_of_refusal(answer).detail)
+            raise UsageError(fault_of_refusal(answer).detail)
         ledger.catch_up()
     position = answer.position if isinstance(answer, Accepted) else None
     if as_json:
@@ -123,22 +123,22 @@ def _checked(by: str) -> str:
     try:
         return _actor.validate_python(by)
     except ValidationError:
-        raise Mistake(f"--by {by} is nobody; write person:NAME or system:NAME") from None
+        raise UsageError(f"--by {by} is nobody; write person:NAME or system:NAME") from None
 
 
 # --- reports --------------------------------------------------------------------------------------------------------
 
 
-def _wanted(texts: WantedTexts) -> Wanted:
+def _wanted(texts: AwardFilterTexts) -> AwardFilter:
     honor, year, recipient, state = texts
     try:
-        return Wanted(honor, year, recipient, None if state is None else _state.validate_python(state))
+        return AwardFilter(honor, year, recipient, None if state is None else _state.validate_python(state))
     except ValidationError:
-        raise Mistake(f"--state {state} is none; write announced, objected, rejected, awarded or revoked") from None
+        raise UsageError(f"--state {state} is none; write announced, objected, rejected, awarded or revoked") from None
 
 
 def show_awards(
-    data: Path, wanted: WantedTexts, page: tuple[int, str | None], texts: AxisTexts, *, as_json: bool
+    data: Path, wanted: AwardFilterTexts, page: tuple[int, str | None], texts: AxisTexts, *, as_json: bool
 ) -> None:
     """List awards."""
     asked = _wanted(wanted)
@@ -153,11 +153,11 @@ def show_awards(
     print_basis(found)
 
 
-def _award_cells(award: AwardTold) -> tuple[object, ...]:
+def _award_cells(award: AwardAnswer) -> tuple[object, ...]:
     return award.award, award.honor, _recipient(award), str(award.year or "")
 
 
-def _recipient(award: AwardTold) -> str | None:
+def _recipient(award: AwardAnswer) -> str | None:
     named = award.volunteer or award.project
     return f"{named}, now {award.goes_on_as}" if award.goes_on_as else named
 
@@ -205,7 +205,7 @@ def show_eligible(
 
 
 def show_undercut(
-    data: Path, wanted: WantedTexts, page: tuple[int, str | None], texts: AxisTexts, *, as_json: bool
+    data: Path, wanted: AwardFilterTexts, page: tuple[int, str | None], texts: AxisTexts, *, as_json: bool
 ) -> None:
     """Show awards that were undercut, and why."""
     asked = _wanted(wanted)

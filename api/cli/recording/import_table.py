@@ -14,7 +14,7 @@ from typing import IO
 from pydantic import TypeAdapter, ValidationError
 
 from api.cli.output import err, out, print_json, print_table, stages
-from api.files.credits import whole_or_not
+from api.files.credits import atomic_file
 from api.importing.columns import Columns
 from api.importing.kinds import IMPORTED_COMMANDS
 from api.importing.lines import Line, LineReader
@@ -24,7 +24,7 @@ from api.importing.running import Execute, Outcome, Tally, outcomes, recording, 
 from api.importing.tables import BrokenTableError, MistakenTableError, Table, is_excel, open_table
 from api.messages.cloud_events import event_type
 from api.operations.service import OpenLedger, open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from ledger.aggregates import Order
 from ledger.intake.answers import Accepted, Answer
 from ledger.names import Actor
@@ -33,7 +33,7 @@ from replay.live.follower import Follower
 from replay.progress import Progress
 
 COLLECT_OBJECTS = 50_000
-REFUSALS_TOLD = 1000
+REFUSALS_SHOWN_MAX = 1000
 """All refusals are counted; so many are told one by one. A report tells all."""
 
 _actor: TypeAdapter[str] = TypeAdapter(Actor)
@@ -72,7 +72,7 @@ class _Told:
                 continue
             example = f"line {outcome.line.number}: {fault.detail}"
             self.examples.setdefault((fault.rejection, fault.field or ""), example)
-            if len(self.refusals) < REFUSALS_TOLD:
+            if len(self.refusals) < REFUSALS_SHOWN_MAX:
                 self.refusals.append(
                     {
                         "line": outcome.line.number,
@@ -98,11 +98,11 @@ def import_table(data: Path, asked: ImportOptions, *, as_json: bool) -> int:
             reader = LineReader(mapping, Columns(table.columns), asked.by)
             _run(data, asked, mapping, table, reader, told)
     except MappingError as error:
-        raise Mistake(f"{asked.mapping} does not fit {asked.file}: {error}") from None
+        raise UsageError(f"{asked.mapping} does not fit {asked.file}: {error}") from None
     except MistakenTableError as error:
-        raise Mistake(str(error)) from None
+        raise UsageError(str(error)) from None
     except BrokenTableError as error:
-        raise Mistake(
+        raise UsageError(
             f"{asked.file}: {error}; mend it and import the file again, nothing is entered twice "
             f"(before it: {told.tally})"
         ) from None
@@ -120,11 +120,11 @@ def _check(asked: ImportOptions) -> None:
     try:
         _actor.validate_python(asked.by)
     except ValidationError:
-        raise Mistake(f"--by {asked.by} is nobody; write person:NAME, station:ID or system:NAME") from None
+        raise UsageError(f"--by {asked.by} is nobody; write person:NAME, station:ID or system:NAME") from None
     if asked.sheet and not is_excel(asked.file):
-        raise Mistake(f"--sheet {asked.sheet} is for Excel files, and {asked.file} is none; leave it out")
+        raise UsageError(f"--sheet {asked.sheet} is for Excel files, and {asked.file} is none; leave it out")
     if asked.events and asked.dry_run:
-        raise Mistake("--to-events records nothing as it is; leave out --dry-run")
+        raise UsageError("--to-events records nothing as it is; leave out --dry-run")
     written = {"--report": asked.report, "--refused": asked.refused, "--to-events": asked.events}
     taken = {asked.file.resolve(): "the file that is imported"}
     if asked.mapping:
@@ -133,33 +133,33 @@ def _check(asked: ImportOptions) -> None:
         if path is None:
             continue
         if (other := taken.get(path.resolve())) is not None:
-            raise Mistake(f"{option} {path} is {other}; name another file")
+            raise UsageError(f"{option} {path} is {other}; name another file")
         taken[path.resolve()] = f"named by {option}, too"
         if not path.parent.is_dir():
-            raise Mistake(f"{option} {path} lies in no directory that is there; make it first")
+            raise UsageError(f"{option} {path} lies in no directory that is there; make it first")
     if asked.refused and asked.refused.exists():
-        raise Mistake(f"--refused {asked.refused} is there already, and may hold lines that were mended; name another")
+        raise UsageError(f"--refused {asked.refused} exists and may hold corrected lines; name another file")
     if asked.refused and is_excel(asked.refused) != is_excel(asked.file):
         kind = ".xlsx" if is_excel(asked.file) else ".csv"
-        raise Mistake(f"--refused {asked.refused} is imported as {asked.file} is, so it must end in {kind}")
+        raise UsageError(f"--refused {asked.refused} is imported as {asked.file} is, so it must end in {kind}")
 
 
 def _mapping(asked: ImportOptions) -> Mapping:
     if asked.mapping is None:
         with open_table(asked.file, FileForm(), asked.sheet) as table:
             columns = ", ".join(Columns(table.columns).names)
-        raise Mistake(
+        raise UsageError(
             f"--mapping is missing; {asked.file} has the columns {columns}. A mapping says which command each line "
             f"becomes ({', '.join(IMPORTED_COMMANDS)}), and of which columns: begin with one of docs/import/"
         )
     try:
         return parse_mapping(asked.mapping.read_text("utf-8-sig"))
     except FileNotFoundError:
-        raise Mistake(f"--mapping {asked.mapping} is no file that is there; check the path") from None
+        raise UsageError(f"--mapping {asked.mapping} is no file that is there; check the path") from None
     except UnicodeDecodeError:
-        raise Mistake(f"--mapping {asked.mapping} is not UTF-8; save it as UTF-8") from None
+        raise UsageError(f"--mapping {asked.mapping} is not UTF-8; save it as UTF-8") from None
     except MappingError as error:
-        raise Mistake(f"{asked.mapping} cannot be used: {error}") from None
+        raise UsageError(f"{asked.mapping} cannot be used: {error}") from None
 
 
 def _run(data: Path, asked: ImportOptions, mapping: Mapping, table: Table, reader: LineReader, told: _Told) -> None:
@@ -168,7 +168,7 @@ def _run(data: Path, asked: ImportOptions, mapping: Mapping, table: Table, reade
     with ExitStack() as stack:
         tell = stack.enter_context(stages(title))
         if asked.events:
-            temporary = stack.enter_context(whole_or_not(asked.events))
+            temporary = stack.enter_context(atomic_file(asked.events))
             file = stack.enter_context(temporary.open("w", encoding="utf-8"))
             _take_all(asked, mapping, table, reader, outcomes(lines, _writing(file)), told, tell)
             return
@@ -201,10 +201,10 @@ def _take_all(
             if asked.stop_after is not None and told.tally.refused >= asked.stop_after:
                 told.stopped = True
                 break
-            tell("", told.tally.lines, _lines_in_all(table, told.tally.lines))
+            tell("", told.tally.lines, _total_lines(table, told.tally.lines))
 
 
-def _lines_in_all(table: Table, lines: int) -> int:
+def _total_lines(table: Table, lines: int) -> int:
     """Return about how many lines a table has, as far as that can be told; 0 if not at all."""
     done = table.done()
     return round(lines * max(table.size, done) / done) if done and table.size else 0

@@ -18,17 +18,17 @@ from typing import IO
 from pydantic import TypeAdapter, ValidationError
 
 from api.cli.output import Advance, out, print_json, print_table, progress
-from api.http.requests.taking import refused_for_content
-from api.messages.cloud_events import Giver, read_event
+from api.http.requests.submission import refused_for_content
+from api.messages.cloud_events import Sender, read_event
 from api.messages.problems import Fault, fault_of_refusal
 from api.operations.service import OpenLedger, open_ledger
-from api.operations.usage_errors import Mistake
+from api.operations.usage_errors import UsageError
 from ledger.aggregates import Order
 from ledger.intake.answers import Accepted
 from ledger.names import Actor
 
 CHUNK_LINES = 2000
-REFUSALS_TOLD = 1000
+REFUSALS_SHOWN_MAX = 1000
 """All refusals are counted; so many are told one by one."""
 
 _actor: TypeAdapter[str] = TypeAdapter(Actor)
@@ -59,14 +59,14 @@ def post(data: Path, file: str, by: str, *, imported: bool, as_json: bool) -> in
     try:
         _actor.validate_python(by)
     except ValidationError:
-        raise Mistake(f"--by {by} is nobody; write person:NAME, station:ID or system:NAME") from None
+        raise UsageError(f"--by {by} is nobody; write person:NAME, station:ID or system:NAME") from None
     posted = Posted()
     with _opened(file) as (stream, size), open_ledger(data) as ledger, progress(f"Posting {file}") as advance:
         try:
-            for chunk in _chunks(stream, Giver(by), size, advance):
+            for chunk in _chunks(stream, Sender(by), size, advance):
                 _record(ledger, [(number, _allowed(order, imported=imported)) for number, order in chunk], posted)
         except _BrokenLineError as error:
-            raise Mistake(
+            raise UsageError(
                 f"{file} {error}; mend it and post the file again, nothing is entered twice (before it: {posted})"
             ) from None
         ledger.catch_up()
@@ -82,13 +82,13 @@ def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
         return
     path = Path(file)
     if not path.is_file():
-        raise Mistake(f"{file} is no file that is there; check the path")
+        raise UsageError(f"{file} is no file that is there; check the path")
     with path.open("rb") as stream:
         yield stream, os.fstat(stream.fileno()).st_size
 
 
 def _chunks(
-    stream: IO[bytes], giver: Giver, size: int | None, advance: Advance
+    stream: IO[bytes], giver: Sender, size: int | None, advance: Advance
 ) -> Iterator[list[tuple[int, Order | Fault]]]:
     """Yield numbered lines as orders, a chunk at a time; those before a broken line are yielded first."""
     chunk: list[tuple[int, Order | Fault]] = []
@@ -132,7 +132,7 @@ def _record(ledger: OpenLedger, read: list[tuple[int, Order | Fault]], posted: P
         fault = answer if isinstance(answer, Fault) else fault_of_refusal(answer)
         posted.refused += 1
         posted.by_rule[fault.rejection] += 1
-        if len(posted.refusals) < REFUSALS_TOLD:
+        if len(posted.refusals) < REFUSALS_SHOWN_MAX:
             posted.refusals.append(
                 {
                     "line": line,

@@ -35,7 +35,7 @@ from replay.published import Rules
 from replay.queries.queries import Axes
 
 AT_LEAST_SECONDS_MAX = 2.0
-READING_SECONDS_MAX = 5.0
+QUERY_SECONDS_MAX = 5.0
 REPLAY_SECONDS_MAX = 60.0
 """How long a request waits for others of its kind before it is told to ask again."""
 _POLL_SECONDS = 0.02
@@ -44,13 +44,13 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `hours keys make
 T = TypeVar("T")
 
 
-async def the_service(request: Request) -> Service:
+async def get_service(request: Request) -> Service:
     """Return the service this process runs. (It is async because a plain function would be called in a thread.)"""
     service: Service = request.app.state.service
     return service
 
 
-ServiceHere = Annotated[Service, Depends(the_service)]
+ServiceDep = Annotated[Service, Depends(get_service)]
 
 
 class Turn:
@@ -99,12 +99,12 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        self.reading = Turns(6, READING_SECONDS_MAX)
+        self.reading = Turns(6, QUERY_SECONDS_MAX)
         self.replays = Turns(1, REPLAY_SECONDS_MAX)
         self.keys = CapacityLimiter(2)
 
 
-async def reading_turn(request: Request) -> AsyncIterator[None]:
+async def query_turn(request: Request) -> AsyncIterator[None]:
     """Let a reading request wait for its turn, which ends when its answer is made, before it is sent."""
     threads: Threads = request.app.state.threads
     async with threads.reading.one() as turn:
@@ -130,9 +130,9 @@ async def alone(request: Request, work: Callable[[], T]) -> T:
         return await run_sync(work)
 
 
-async def the_caller(
+async def get_caller(
     request: Request,
-    service: ServiceHere,
+    service: ServiceDep,
     _described: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Caller:
     """Return whose key the request carries; without a valid one it ends here."""
@@ -185,23 +185,23 @@ async def _keep_signature(request: Request, service: Service, caller: Caller, pu
         raise problem("bad-signature", f"the signature does not hold: {error}") from None
 
 
-CallerHere = Annotated[Caller, Depends(the_caller)]
+CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
-def who_may(right: Right) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
+def allowed_to(right: Right) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
     """Return a dependency: the caller, whose role must have this right. It is asked before the body is read closely."""
 
-    async def allowed(caller: CallerHere) -> Caller:
+    async def allowed(caller: CallerDep) -> Caller:
         require(caller, right)
         return caller
 
     return allowed
 
 
-def who_may_give(command_type: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
+def allowed_to_send(command_type: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
     """Return a dependency: the caller, whose role may give this type of command."""
 
-    async def allowed(caller: CallerHere) -> Caller:
+    async def allowed(caller: CallerDep) -> Caller:
         if forbidden := forbids_type(caller, command_type):
             raise Problem(fault_of_role(forbidden))
         return caller
@@ -243,10 +243,10 @@ def today_of(service: Service, reading: Reading) -> date:
     return local_day(service.ledger.clock(), reading.rules.timeline())
 
 
-async def the_reading(
-    service: ServiceHere,
-    _caller: CallerHere,
-    _turn: Annotated[None, Depends(reading_turn, scope="function")],
+async def get_axes(
+    service: ServiceDep,
+    _caller: CallerDep,
+    _turn: Annotated[None, Depends(query_turn, scope="function")],
     valid_at: Annotated[WrittenDay | None, Query(description="Only results dated up to this day.")] = None,
     known_at: Annotated[
         str | None,
@@ -279,7 +279,7 @@ async def the_reading(
     return Reading(await run_in_threadpool(read_axes, log, valid_at, position, rules, candidates), generation)
 
 
-ReadingHere = Annotated[Reading, Depends(the_reading)]
+AxesDep = Annotated[Reading, Depends(get_axes)]
 
 
 async def _reached(ledger: OpenLedger, position: int) -> Generation:

@@ -16,7 +16,7 @@ from ledger.aggregates import Event
 from ledger.aggregates.opening_balance import OpeningBalanceRecorded
 from replay.synthetic.events.sources import Chunk, Models, Slots
 from replay.synthetic.planning.days import END_INSTANT, FIRST_MIDNIGHT
-from replay.synthetic.planning.people import minutes_in_all
+from replay.synthetic.planning.people import total_minutes
 from replay.synthetic.planning.plan import Plan
 from replay.synthetic.planning.randomness import Array, apportion
 
@@ -80,4 +80,4 @@ def openings(plan: Plan, after: int) -> Openings:
     weights = plan.people.opening_weight
     old = np.flatnonzero(weights > 0)
     old = old[np.argsort(plan.members.number[old], kind="stable")]
-    return Openings(minutes_in_all(plan.scale), after, plan.members.number[old], weights[old])
+    return Openings(total_minutes(plan.scale), after, plan.members.number[old], weights[old])

@@ -52,7 +52,7 @@ class People:
     leavers: Array  # volunteers who joined a school and left it
 
 
-def minutes_in_all(scale: float) -> int:
+def total_minutes(scale: float) -> int:
     """Return the credited minutes that the whole history holds at a scale: 1,200,000,000 at 1.0."""
     return round(TOTAL_HOURS * 60 * scale)
 

@@ -26,7 +26,7 @@ from api.messages.database_faults import NO_CONNECTION_FREE
 from api.messages.problems import MEDIA_TYPE
 from api.operations import service
 from api.operations.service import DEFAULT_RULES, OpenLedger, running
-from api.operations.usage_errors import explain
+from api.operations.usage_errors import exit_message
 from ledger.store import append
 from ledger.store.append import WRITERS_LOCK, LockHeldError
 from ledger.store.database import POOL_SIZE_MAX, Database
@@ -61,7 +61,7 @@ def served(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPat
     eager = Policy(events_behind_max=1, look_seconds=0.05, retry_seconds_max=0.2)
     with pytest.MonkeyPatch.context() as context, Database.open(new_database_url()) as database:
         context.setattr(service, "Archivist", partial(Archivist, policy=eager))
-        context.setattr(dependencies, "READING_SECONDS_MAX", 0.5)
+        context.setattr(dependencies, "QUERY_SECONDS_MAX", 0.5)
         ledger = OpenLedger(database, tmp_path_factory.mktemp("data"), CLOCK)
         found(ledger)
         tokens = {role: ledger.keys.make(role, STATION if role is Role.STATION else role.value)[1] for role in Role}
@@ -352,6 +352,6 @@ def no_room(*_: object) -> Any:
     ],
 )
 def test_a_command_that_meets_a_fault_of_the_database_says_what_to_do(error: Exception, said: str) -> None:
-    sentence, code = explain(error) or ("", 0)
+    sentence, code = exit_message(error) or ("", 0)
     assert sentence.endswith(said)
     assert code == 1

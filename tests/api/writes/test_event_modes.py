@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from api.access.roles import Caller, Permission, Role
-from api.http.requests import taking
-from api.http.requests.taking import Reader, refused_for_content
+from api.http.requests import submission
+from api.http.requests.submission import Reader, refused_for_content
 from api.http.routes.writes.event_stream import NDJSON
 from api.http.routes.writes.events import read_batch
 from api.messages.answers import BatchAnswer, EventAccepted, accepted, as_json, batch_answer
@@ -29,7 +29,7 @@ from api.messages.cloud_events import (
     COMMAND_OF_TYPE,
     EVENT,
     CloudEvent,
-    Giver,
+    Sender,
     event_type,
     read_binary,
     read_event,
@@ -252,7 +252,7 @@ def test_an_answer_waits_for_the_read_models_if_asked(served: Served) -> None:
 def test_what_is_recorded_is_answered_so_even_if_the_read_models_stay_behind(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking, "PROJECTED_SECONDS_MAX", 0.03)
+    monkeypatch.setattr(submission, "PROJECTED_SECONDS_MAX", 0.03)
     behind = served.ledger.reached()
     monkeypatch.setattr(served.service.ledger, "reached", lambda: behind)
     event = check_in(served)
@@ -276,7 +276,7 @@ def test_what_is_recorded_is_answered_so_even_if_the_read_models_cannot_be_asked
             raise psycopg.OperationalError("gone")
 
     event = check_in(served)
-    monkeypatch.setattr(taking, "PROJECTED_SECONDS_MAX", 0.03)
+    monkeypatch.setattr(submission, "PROJECTED_SECONDS_MAX", 0.03)
     monkeypatch.setattr(store, "current_generation", asked)
     headers = served.headers(Role.STATION) | {"Content-Type": EVENT}
     answer = served.client.post("/v1/events?wait=projected", json=event, headers=headers)
@@ -371,7 +371,7 @@ def commands(draw: st.DrawFn) -> dict[str, Any]:
 WRITTEN: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [{}, {"separators": (",", ":")}, {"indent": 1}, {"ensure_ascii": False}]
 )
-GIVER = Giver("station:C01", 3)
+SENDER = Sender("station:C01", 3)
 
 
 @st.composite
@@ -404,7 +404,7 @@ def parsed(body: bytes) -> Any:
     return json.loads(body.decode("utf-8-sig"), parse_constant=no_constant)
 
 
-def closer_look(element: Any, giver: Giver = GIVER) -> Order | None:
+def closer_look(element: Any, sender: Sender = SENDER) -> Order | None:
     """Return the order that the models find in an element, as slowly as they please."""
     try:
         event = CloudEvent.model_validate(element)
@@ -415,12 +415,12 @@ def closer_look(element: Any, giver: Giver = GIVER) -> Order | None:
         command = command_type.model_validate(data)
     except (ValidationError, LookupError):
         return None
-    return None if "data_base64" in element else Order(command, event.source, event.id, giver.by, event.imported, 3)
+    return None if "data_base64" in element else Order(command, event.source, event.id, sender.by, event.imported, 3)
 
 
 def found(body: bytes) -> Order | None:
     """Return the order that a body is; whatever else it is must be told as a fault."""
-    read = read_event(body, GIVER)
+    read = read_event(body, SENDER)
     assert isinstance(read, Order | Fault)
     return read if isinstance(read, Order) else None
 
@@ -495,7 +495,7 @@ def test_a_batch_that_was_cut_or_changed_is_another_or_none(
         _, read = read_batch(body, Reader(Caller(Role.STAFF, "li.wei", 3)))
     except Problem:
         return
-    orders = [one.order._replace(by=GIVER.by) if isinstance(one, Prepared) else None for one in read]
+    orders = [one.order._replace(by=SENDER.by) if isinstance(one, Prepared) else None for one in read]
     if orders != [None] * len(orders):
         text = body.decode("utf-8-sig", errors="replace")  # what is not UTF-8 spoils its own element alone
         expected = [closer_look(element) for element in json.loads(text)]
@@ -506,8 +506,8 @@ def test_a_batch_that_was_cut_or_changed_is_another_or_none(
 @patiently
 @given(body=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_whatever_else_comes_is_a_fault(body: bytes) -> None:
-    assert isinstance(read_event(body, GIVER), Fault)
-    assert isinstance(read_binary({}, body, GIVER), Fault)
+    assert isinstance(read_event(body, SENDER), Fault)
+    assert isinstance(read_binary({}, body, SENDER), Fault)
     try:
         elements, read = read_batch(body, Reader(Caller(Role.STATION, "C01", 3)))
     except Problem:
@@ -551,7 +551,7 @@ UNREADABLE = [
 @pytest.mark.parametrize("body", UNREADABLE)
 def test_what_is_no_json_is_a_malformed_event(body: bytes) -> None:
     attributes = {name: value for name, value in USUAL.items() if name != "data"}
-    for read in (read_event(body, GIVER), read_binary(attributes, body, GIVER)):
+    for read in (read_event(body, SENDER), read_binary(attributes, body, SENDER)):
         assert isinstance(read, Fault)
         assert read.rejection == "malformed"
         assert " is not JSON: " in read.detail
@@ -571,7 +571,7 @@ def test_extensions_may_say_whatever_is_json(more: str) -> None:
 @pytest.mark.parametrize("field", ["occurred_at", "volunteer", "more"])
 def test_a_number_that_is_too_large_is_refused_by_its_field(field: str, number: str) -> None:
     text = usual(data={**USUAL["data"], field: "here"}).replace('"here"', number)
-    read = read_event(text.encode(), GIVER)
+    read = read_event(text.encode(), SENDER)
     assert isinstance(read, Fault)
     assert (read.rejection, read.field) in {("invalid", f"data.{field}"), ("malformed", "data")}
 

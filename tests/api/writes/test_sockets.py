@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from api.access.roles import Role
-from api.http.requests.taking import SMALL_BYTES_MAX
+from api.http.requests.submission import SMALL_BYTES_MAX
 from api.messages.cloud_events import BATCH, EVENT
 from ledger.intake.answers import Answer
 from ledger.intake.group_commit import QueueFull

@@ -17,7 +17,7 @@ from ledger.store.database import Database
 from replay.archive.archive import Archive
 from replay.archive.manifest import ArchiveError
 from replay.axes import as_known
-from replay.cohorts.cohort import Cohort, read_circle
+from replay.cohorts.cohort import Cohort, read_cohort
 from replay.generations import store
 from replay.generations.rebuild import CATCHING_UP, VerificationError, rebuild
 from replay.live.follower import Follower, OutdatedGenerationError
@@ -252,9 +252,9 @@ def test_an_answer_rests_on_one_position_whatever_is_committed_meanwhile(
 
     def late(connection: psycopg.Connection[tuple[object, ...]], volunteers: list[str]) -> Cohort:
         Follower(database).catch_up()  # commits between the generation's row and the volunteer's
-        return read_circle(connection, volunteers)
+        return read_cohort(connection, volunteers)
 
-    monkeypatch.setattr(as_known, "read_circle", late)
+    monkeypatch.setattr(as_known, "read_cohort", late)
     answer = Queries(database, archive).volunteer_hours("V1")
     assert (answer.position, answer.total.credited_minutes) == (len(BEFORE), 180)
 

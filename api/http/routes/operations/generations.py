@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.refusals import require
 from api.access.roles import Caller, Right
-from api.http.requests.dependencies import CallerHere, ServiceHere
+from api.http.requests.dependencies import CallerDep, ServiceDep
 from api.http.routes.operations.jobs import start
 from api.messages.problems import Problem, problem
 from api.operations.jobs import JobStatus
@@ -33,7 +33,7 @@ from replay.published import NoRulesError, Rules, published_rules
 
 router = APIRouter(prefix="/v1/generations", tags=["generations"])
 
-KeptAs = Literal["answers", "answered before", "built beside", "dropped next"]
+RetentionReason = Literal["answers", "answered before", "built beside", "dropped next"]
 
 POLICY = (
     f"kept are the generation that answers, the {generations.PREVIOUS_MAX} that answered before it, and the "
@@ -49,7 +49,7 @@ class GenerationStatus(BaseModel):
     """
 
     id: int
-    kept: KeptAs
+    kept: RetentionReason
     rules: answers.RulesUsed
     position: int
     checksum: str
@@ -121,7 +121,7 @@ def _status(found: generations.Overview) -> GenerationStatus:
 
 
 @router.get("", summary="The generations of the read models")
-def generation_list(service: ServiceHere, _caller: CallerHere) -> GenerationList:
+def generation_list(service: ServiceDep, _caller: CallerDep) -> GenerationList:
     """Which answers, which can be switched back to, and which are dropped next."""
     return listed(service.ledger)
 
@@ -133,7 +133,7 @@ GenerationId = Annotated[int, Path(ge=1, le=2**31 - 1, description="The generati
 
 
 @router.post("", summary="Build a generation under published rules", status_code=202, responses=_JOB)
-async def make(service: ServiceHere, caller: CallerHere, asked: NewGeneration | None = None) -> JSONResponse:
+async def make(service: ServiceDep, caller: CallerDep, asked: NewGeneration | None = None) -> JSONResponse:
     """It is built beside the one that answers, catches up, is verified, and (unless `switch` is false) answers then."""
     _admin(caller)
     ledger, wanted = service.ledger, asked or NewGeneration()
@@ -148,7 +148,7 @@ async def make(service: ServiceHere, caller: CallerHere, asked: NewGeneration | 
 
 
 @router.post("/{generation}/switch", summary="Let another generation answer", status_code=202, responses=_JOB)
-async def switch_to(service: ServiceHere, caller: CallerHere, generation: GenerationId) -> JSONResponse:
+async def switch_to(service: ServiceDep, caller: CallerDep, generation: GenerationId) -> JSONResponse:
     """It first catches up with the one that answers, and is verified as a new one would be."""
     _admin(caller)
     ledger = service.ledger
@@ -161,7 +161,7 @@ async def switch_to(service: ServiceHere, caller: CallerHere, generation: Genera
 
 
 @router.delete("/{generation}", summary="Drop a generation that does not answer", status_code=204)
-async def drop(service: ServiceHere, caller: CallerHere, generation: GenerationId) -> Response:
+async def drop(service: ServiceDep, caller: CallerDep, generation: GenerationId) -> Response:
     """Nothing is lost: the same rules make the same generation again."""
     _admin(caller)
     try:

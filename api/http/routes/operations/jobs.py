@@ -17,7 +17,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
 
 from api.access.roles import Caller, Right, forbids_right
-from api.http.requests.dependencies import CallerHere, ServiceHere
+from api.http.requests.dependencies import CallerDep, ServiceDep
 from api.messages.problems import problem
 from api.operations.jobs import Job, JobStatus, TooManyJobsError, UnknownJobError, Work
 from api.operations.service import Service
@@ -43,7 +43,7 @@ def start(service: Service, caller: Caller, kind: str, work: Work) -> JSONRespon
     return JSONResponse(job.status().model_dump(mode="json"), 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 
-def the_job(service: ServiceHere, _caller: CallerHere, job: Annotated[UUID, Path(description="The job's id.")]) -> Job:
+def get_job(service: ServiceDep, _caller: CallerDep, job: Annotated[UUID, Path(description="The job's id.")]) -> Job:
     """Return the job an address names."""
     try:
         return service.jobs.find(job)
@@ -51,23 +51,23 @@ def the_job(service: ServiceHere, _caller: CallerHere, job: Annotated[UUID, Path
         raise problem("unknown-job", str(error), field="job") from None
 
 
-JobHere = Annotated[Job, Depends(the_job)]
+JobDep = Annotated[Job, Depends(get_job)]
 
 
 @router.get("", summary="Long work: what runs, waits, and ended lately")
-async def jobs(service: ServiceHere, _caller: CallerHere) -> JobList:
+async def jobs(service: ServiceDep, _caller: CallerDep) -> JobList:
     """The latest first. A service that was restarted knows of none before."""
     return JobList(jobs=[job.status(with_result=False) for job in service.jobs.list()])
 
 
 @router.get("/{job}", summary="How far a job is, and what came of it")
-async def job(found: JobHere) -> JobStatus:
+async def job(found: JobDep) -> JobStatus:
     """With its result, or the problem it met, once it has ended."""
     return found.status()
 
 
 @router.get("/{job}/events", summary="A job's progress as server-sent events", response_class=EventSourceResponse)
-async def events(found: JobHere) -> AsyncIterator[ServerSentEvent]:
+async def events(found: JobDep) -> AsyncIterator[ServerSentEvent]:
     """`progress` whenever there is news; at the end one `result`, or one `problem` (also of a job that was stopped)."""
     told = None
     while True:
@@ -86,7 +86,7 @@ async def events(found: JobHere) -> AsyncIterator[ServerSentEvent]:
 
 
 @router.delete("/{job}", summary="Stop a job", responses={202: {"description": "It stops at its next step."}})
-async def stop(found: JobHere, caller: CallerHere, response: Response) -> JobStatus:
+async def stop(found: JobDep, caller: CallerDep, response: Response) -> JobStatus:
     """It leaves nothing half done. To stop one that has ended changes nothing."""
     if forbids_right(caller, Right.STOP_ANY_JOB) and caller.by != found.by:
         raise problem("forbidden", f"{found.by} started this job; an admin key may stop it, too", field="job")

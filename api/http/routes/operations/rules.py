@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from api.access.refusals import require
 from api.access.roles import Caller, Right
 from api.axes.written import RULES_FORM, find_rules
-from api.http.requests.dependencies import CallerHere, ServiceHere
+from api.http.requests.dependencies import CallerDep, ServiceDep
 from api.messages.problems import MEDIA_TYPE, Problem, details_of, fault, fault_of_validation, problem
 from api.operations.service import OpenLedger
 from api.operations.sides import CURRENT
@@ -60,7 +60,7 @@ class PublishedRules(BaseModel):
     in_force: bool
 
 
-class KeptCandidate(BaseModel):
+class StoredCandidate(BaseModel):
     """A candidate that can be named by its digest."""
 
     digest: str
@@ -72,7 +72,7 @@ class RulesKnown(BaseModel):
     """All rules that can be named, the latest first."""
 
     published: list[PublishedRules]
-    candidates: list[KeptCandidate]
+    candidates: list[StoredCandidate]
 
 
 class RulesShown(BaseModel):
@@ -102,7 +102,7 @@ class _Posted(BaseModel):
     text: str
 
 
-def rules_known(ledger: OpenLedger) -> RulesKnown:
+def known_rules(ledger: OpenLedger) -> RulesKnown:
     """Return all rules that can be named."""
     in_force = ledger.current_generation().rules_digest
     return RulesKnown(
@@ -119,7 +119,7 @@ def rules_known(ledger: OpenLedger) -> RulesKnown:
             )
             for one in reversed(publications(ledger.log))
         ],
-        candidates=[KeptCandidate(**one._asdict()) for one in ledger.candidates.list()],
+        candidates=[StoredCandidate(**one._asdict()) for one in ledger.candidates.list()],
     )
 
 
@@ -135,15 +135,15 @@ def rules_named(ledger: OpenLedger, name: str) -> Rules:
     return Rules(found.rules_version, found.rules_digest, found.rules_text)
 
 
-def findings_told(findings: list[Finding]) -> list[RulesFinding]:
+def findings_answer(findings: list[Finding]) -> list[RulesFinding]:
     """Return findings as they are answered."""
     return [RulesFinding.model_validate(finding) for finding in findings]
 
 
 @router.get("", summary="The rules that were published, and candidates")
-def rules(service: ServiceHere, _caller: CallerHere) -> RulesKnown:
+def rules(service: ServiceDep, _caller: CallerDep) -> RulesKnown:
     """The latest first; each can be named as `rules` on every read, by version or by digest."""
-    return rules_known(service.ledger)
+    return known_rules(service.ledger)
 
 
 @router.get(
@@ -154,8 +154,8 @@ def rules(service: ServiceHere, _caller: CallerHere) -> RulesKnown:
 )
 def one(
     request: Request,
-    service: ServiceHere,
-    _caller: CallerHere,
+    service: ServiceDep,
+    _caller: CallerDep,
     rules: Annotated[
         str,
         Path(
@@ -193,7 +193,7 @@ _BODY = {
     response_model=CandidateChecked,
     openapi_extra=_BODY,
 )
-async def post_candidate(request: Request, service: ServiceHere, caller: CallerHere) -> Response | CandidateChecked:
+async def post_candidate(request: Request, service: ServiceDep, caller: CallerDep) -> Response | CandidateChecked:
     """The TOML itself, or JSON with it as `text`. What cannot be used is refused with all findings, each with its
     line and remedy; what is kept is named by `digest` as `rules` on every read.
     """
@@ -204,7 +204,7 @@ async def post_candidate(request: Request, service: ServiceHere, caller: CallerH
         kept = await run_in_threadpool(service.ledger.candidates.keep, text, caller.by)
     except RulesError:
         return _refused(findings)
-    return CandidateChecked(digest=kept.digest, name=kept.timeline().name, findings=findings_told(findings))
+    return CandidateChecked(digest=kept.digest, name=kept.timeline().name, findings=findings_answer(findings))
 
 
 def check_against(ledger: OpenLedger, text: str) -> list[Finding]:
@@ -243,5 +243,5 @@ def _refused(findings: list[Finding]) -> JSONResponse:
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     found = fault("unsound-rules", f"{errors[0]}{more}", field="text", remedy=errors[0].remedy)
     told: dict[str, Any] = details_of(found).model_dump(mode="json")
-    told["findings"] = [finding.model_dump() for finding in findings_told(findings)]
+    told["findings"] = [finding.model_dump() for finding in findings_answer(findings)]
     return JSONResponse(told, found.rule.status, media_type=MEDIA_TYPE)

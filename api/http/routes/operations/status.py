@@ -10,7 +10,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import CallerHere, ServiceHere
+from api.http.requests.dependencies import CallerDep, ServiceDep
 from api.messages.problems import RULES, problem
 from api.operations.readiness import Looker, Readiness
 from replay.axes import answers
@@ -68,7 +68,7 @@ class RuleExplained(BaseModel):
 
 
 @router.get("/v1/status", summary="The log's head, and how far the read models are")
-def status(service: ServiceHere, _caller: CallerHere) -> Status:
+def status(service: ServiceDep, _caller: CallerDep) -> Status:
     """Return the state of the ledger, its read models, its archive, and the long work of this process."""
     ledger, alert = service.ledger, service.follower.alert
     health = measure(ledger.database, lambda: ledger.archive)
@@ -94,7 +94,7 @@ def status(service: ServiceHere, _caller: CallerHere) -> Status:
 
 
 @router.get("/metrics", summary="The same for a monitoring system", response_class=PlainTextResponse)
-def metrics(request: Request, service: ServiceHere, _caller: CallerHere) -> Response:
+def metrics(request: Request, service: ServiceDep, _caller: CallerDep) -> Response:
     """Return metrics in Prometheus' text format: of the ledger, its read models and archive, of jobs, and of the
     requests this process has answered.
 

@@ -14,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.roles import Caller, Right
-from api.http.requests.dependencies import ServiceHere, alone, who_may
+from api.http.requests.dependencies import ServiceDep, allowed_to, alone
 from api.http.routes.operations.jobs import start
 from api.messages.problems import problem
 from api.operations.jobs import JobStatus
@@ -38,7 +38,7 @@ Number = Annotated[int, Field(strict=True), AS_WRITTEN]
 _KNOWN_AT = "A log position, or an ISO 8601 instant with a zone; by default all that is known."
 
 
-class SideAsked(BaseModel):
+class SideRequest(BaseModel):
     """A side: some rules, what was known then, or both. Nothing at all is what is in force and known now."""
 
     model_config = ConfigDict(extra="forbid")
@@ -50,7 +50,7 @@ class SideAsked(BaseModel):
     known_at: Annotated[Number | str | None, Field(description=_KNOWN_AT)] = None
 
 
-class WhatIfAsked(BaseModel):
+class WhatIfRequest(BaseModel):
     """Two sides to compare. `limit` cuts the lists of volunteers, honours and ranks; the counts are of all."""
 
     model_config = ConfigDict(
@@ -58,8 +58,8 @@ class WhatIfAsked(BaseModel):
         json_schema_extra={"examples": [{"before": {"rules": 1}, "after": {"rules": "current"}, "limit": 20}]},
     )
 
-    before: SideAsked = SideAsked()
-    after: SideAsked = SideAsked()
+    before: SideRequest = SideRequest()
+    after: SideRequest = SideRequest()
     valid_at: Annotated[WrittenDay | None, Field(description="Only results dated up to this day.")] = None
     limit: Annotated[int, Field(strict=True, ge=0, le=LIMIT_MAX), AS_WRITTEN] = 100
 
@@ -73,9 +73,9 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 @router.post("", summary="Hold two sides against one another", response_model=WhatIf, responses=_RESPONSES)
 async def compare(
     request: Request,
-    asked: WhatIfAsked,
-    service: ServiceHere,
-    caller: Annotated[Caller, Depends(who_may(Right.TRY_RULES))],
+    asked: WhatIfRequest,
+    service: ServiceDep,
+    caller: Annotated[Caller, Depends(allowed_to(Right.TRY_RULES))],
     prefer: Annotated[str | None, Header(description="`respond-async` answers with a job at once.")] = None,
 ) -> Response | WhatIf:
     """Who gains and who loses by which step of the rules; stations, honours gained, lost and moved, and ranks.
@@ -112,8 +112,8 @@ def compared(
     return what_if(before, after, valid_at=valid_at, progress=progress)
 
 
-def _axes(ledger: OpenLedger, asked: WhatIfAsked, name: str) -> Axes:
-    side: SideAsked = getattr(asked, name)
+def _axes(ledger: OpenLedger, asked: WhatIfRequest, name: str) -> Axes:
+    side: SideRequest = getattr(asked, name)
     rules, known_at = (None if part is None else str(part) for part in (side.rules, side.known_at))
     try:
         return side_axes(ledger, rules, known_at, asked.valid_at)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.access.roles import Caller, Right
 from api.files.spot_checks import as_csv
-from api.http.requests.dependencies import ReadingHere, ServiceHere, replaying, who_may
+from api.http.requests.dependencies import AxesDep, ServiceDep, allowed_to, replaying
 from api.http.requests.links import Addresses, linked
 from api.messages.periods import check_period
 from api.messages.problems import problem
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 ACTOR_FORM = r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$"
 CSV = "text/csv"
-Auditor = Annotated[Caller, Depends(who_may(Right.AUDIT))]
+Auditor = Annotated[Caller, Depends(allowed_to(Right.AUDIT))]
 Station = Annotated[str | None, Query(description="Only of this station.", pattern=NAME_PATTERN)]
 
 
@@ -33,8 +33,8 @@ Station = Annotated[str | None, Query(description="Only of this station.", patte
 async def anomalies(
     request: Request,
     _caller: Auditor,
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     kind: Annotated[Kind | None, Query(description="Only this kind; the counts are of all.")] = None,
     station: Station = None,
     volunteer: Annotated[str | None, Query(description="Only about this volunteer.", pattern=NAME_PATTERN)] = None,
@@ -73,8 +73,8 @@ async def anomalies(
 async def spot_check(
     request: Request,
     _caller: Auditor,
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     seed: Annotated[str, Query(description="From outside: a lottery, a die.", pattern=SEED_FORM, examples=["2018-12"])],
     size: Annotated[int, Query(ge=1, le=10_000, description="Shifts to draw.", examples=[30])],
     station: Station = None,

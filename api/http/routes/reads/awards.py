@@ -9,29 +9,29 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
 
-from api.http.requests.dependencies import ReadingHere, ServiceHere, in_turn, replaying, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, in_turn, replaying, today_of
 from api.http.requests.links import Addresses, linked
 from api.http.routes.reads.rankings import Year, of_year
 from ledger.names import AWARD_PATTERN, NAME_PATTERN, Position
 from replay.awards import reports
 from replay.awards.answers import (
     AsGiven,
+    AwardAnswer,
     AwardLife,
     Awards,
-    AwardTold,
     Eligible,
     EligibleForHonor,
     PublicNotices,
     Undercut,
     UndercutAwards,
 )
-from replay.awards.reports import Page, Wanted
+from replay.awards.reports import AwardFilter, Page
 from replay.published import published_rules
 from replay.queries.queries import Axes
 from replay.records.awards import State
 
 router = APIRouter(tags=["readers"])
-A = TypeVar("A", bound=AwardTold)
+A = TypeVar("A", bound=AwardAnswer)
 
 AwardName = Annotated[str, Path(description="The award's id.", pattern=AWARD_PATTERN, examples=["star-1-V0000001"])]
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -43,8 +43,8 @@ For = Annotated[str | None, Query(alias="for", description="Only for this volunt
 
 @router.get("/v1/awards", summary="Awards, and how far each is")
 def awards(
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     honor: OfHonor = None,
     year: OfYear = None,
     recipient: For = None,
@@ -56,21 +56,21 @@ def awards(
 
     `valid_at` leaves out what was conferred after that day.
     """
-    wanted = Wanted(honor, year, recipient, state)
+    wanted = AwardFilter(honor, year, recipient, state)
     found = reports.awards(service.ledger.queries, reading.axes, wanted, Page(limit, after))
     addresses = AwardAddresses(reading.axes)
     return found.model_copy(update={"awards": [addresses.award(one) for one in found.awards]})
 
 
 @router.get("/v1/awards/{award}", summary="One award's whole life, with its events")
-def award_life(award: AwardName, service: ServiceHere, reading: ReadingHere) -> AwardLife:
+def award_life(award: AwardName, service: ServiceDep, reading: AxesDep) -> AwardLife:
     """Announcement, objections and their settlement, award, revocation; `known_at` cuts it."""
     found = reports.award_life(service.ledger.queries, service.ledger.log, award, reading.axes)
     return found.model_copy(update={"award": AwardAddresses(reading.axes).award(found.award)})
 
 
 @router.get("/v1/awards/{award}/as-given", summary="What an honour looked like on the day it was given")
-async def as_given(request: Request, award: AwardName, service: ServiceHere, reading: ReadingHere) -> AsGiven:
+async def as_given(request: Request, award: AwardName, service: ServiceDep, reading: AxesDep) -> AsGiven:
     """The recipient's hours, honours and place as known at the position of the evidence, under its rules.
 
     The axes of the answer are those of the evidence; `found` is what the ledger says by them, and `agrees` whether the
@@ -91,9 +91,7 @@ async def as_given(request: Request, award: AwardName, service: ServiceHere, rea
 
 
 @router.get("/v1/public-notices", summary="The public notice list")
-def public_notices(
-    service: ServiceHere, reading: ReadingHere, limit: Limit = 100, after: After = None
-) -> PublicNotices:
+def public_notices(service: ServiceDep, reading: AxesDep, limit: Limit = 100, after: After = None) -> PublicNotices:
     """What is announced and neither awarded nor ended: until when, and which objections are open; as of today, or
     `valid_at`.
     """
@@ -106,8 +104,8 @@ def public_notices(
 @router.get("/v1/undercut-awards", summary="Awards that a later correction or rule has undercut")
 async def undercut_awards(
     request: Request,
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     honor: OfHonor = None,
     year: OfYear = None,
     recipient: For = None,
@@ -120,7 +118,7 @@ async def undercut_awards(
     when the rank lies behind the last place.
     """
     queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
-    wanted, page = Wanted(honor, year, recipient), Page(limit, after)
+    wanted, page = AwardFilter(honor, year, recipient), Page(limit, after)
     whole = replace(axes, valid_at=None)
     found = await in_turn(request, whole, lambda: reports.undercut(queries, log, axes, wanted, page))
     addresses = AwardAddresses(axes)
@@ -131,8 +129,8 @@ async def undercut_awards(
 async def eligible(
     request: Request,
     honor: Annotated[str, Path(description="A threshold's or a ranking's id.", pattern=NAME_PATTERN)],
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     year: Year = None,
     limit: Limit = 100,
     after: After = None,

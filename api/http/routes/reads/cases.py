@@ -10,12 +10,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from api.access.roles import Caller, Right, Role, forbids_right
-from api.http.requests.dependencies import CallerHere, ReadingHere, ServiceHere, today_of
+from api.http.requests.dependencies import AxesDep, CallerDep, ServiceDep, today_of
 from api.http.requests.links import Addresses
 from ledger.deciding.policies import ApprovableAct
 from ledger.names import NAME_PATTERN
 from replay.records.case_answers import ActRequests, Disputes, DisputeState, RequestState, VolunteerHistory
-from replay.records.cases import DisputesAsked, RequestsAsked
+from replay.records.cases import DisputeFilter, RequestFilter
 
 router = APIRouter(prefix="/v1", tags=["readers"])
 
@@ -26,9 +26,9 @@ OfVolunteer = Annotated[str | None, Query(description="Only about this volunteer
 
 @router.get("/disputes", summary="Disputes")
 def disputes(
-    service: ServiceHere,
-    reading: ReadingHere,
-    caller: CallerHere,
+    service: ServiceDep,
+    reading: AxesDep,
+    caller: CallerDep,
     state: Annotated[DisputeState | None, Query(description="Only those in this state.")] = None,
     overdue: Annotated[bool | None, Query(description="Only those that are late, or only those that are not.")] = None,
     station: Annotated[
@@ -42,16 +42,16 @@ def disputes(
     working day on which that was due: as of `valid_at`, by default today.
     """
     today = reading.axes.valid_at or today_of(service, reading)
-    asked = DisputesAsked(today, state, overdue, station, volunteer)
+    asked = DisputeFilter(today, state, overdue, station, volunteer)
     found = service.ledger.queries.disputes(asked, reading.axes, after, limit, texts=may_read_texts(caller))
     return Addresses(reading.axes).disputes(found)
 
 
 @router.get("/requests", summary="Requests for acts that another approves")
 def requests(
-    service: ServiceHere,
-    reading: ReadingHere,
-    caller: CallerHere,
+    service: ServiceDep,
+    reading: AxesDep,
+    caller: CallerDep,
     state: Annotated[RequestState | None, Query(description="Only those in this state.")] = None,
     act: Annotated[ApprovableAct | None, Query(description="Only for this type of command.")] = None,
     volunteer: OfVolunteer = None,
@@ -59,7 +59,7 @@ def requests(
     limit: Limit = 100,
 ) -> ActRequests:
     """In the order in which they were made; `state=open` asks for those that wait for somebody."""
-    asked = RequestsAsked(state, act, volunteer)
+    asked = RequestFilter(state, act, volunteer)
     found = service.ledger.queries.requests(asked, reading.axes, after, limit, texts=may_read_texts(caller))
     return Addresses(reading.axes).requests(found)
 
@@ -67,9 +67,9 @@ def requests(
 @router.get("/volunteers/{number}/history", summary="All that was done to a volunteer's record")
 def history(
     number: Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])],
-    service: ServiceHere,
-    reading: ReadingHere,
-    caller: CallerHere,
+    service: ServiceDep,
+    reading: AxesDep,
+    caller: CallerDep,
     after: After = 0,
     limit: Annotated[int, Query(ge=1, le=200, description="Acts at most.")] = 50,
 ) -> VolunteerHistory:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import ReadingHere, ServiceHere, in_turn, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, in_turn, today_of
 from api.http.requests.links import Addresses
 from api.messages.problems import problem
 from ledger.aggregates.volunteer import TrainingTier
@@ -50,7 +50,7 @@ class Honors(answers.Basis):
 
 
 @router.get("", summary="The honours of the rules")
-def honors(reading: ReadingHere) -> Honors:
+def honors(reading: AxesDep) -> Honors:
     """Each with what it asks for; under the rules in force, or those that `rules` or `known_at` names."""
     timeline = reading.rules.timeline()
     days = timeline.public_notice.working_days
@@ -72,8 +72,8 @@ def honors_of(timeline: RuleTimeline) -> list[Honor]:
 async def standings(
     request: Request,
     honor: Annotated[str, Path(description="The honour's id.", pattern=NAME_PATTERN, examples=["star-1"])],
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[
         str | None, Query(description="`next_after` of the page before.", json_schema_extra={"pattern": _AFTER.pattern})

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
-from api.http.requests.dependencies import ReadingHere, ServiceHere
+from api.http.requests.dependencies import AxesDep, ServiceDep
 from api.operations.service import OpenLedger
 from ledger.names import Position
 from replay.axes import answers
@@ -41,8 +41,8 @@ class LogEntry(answers.Basis):
 )
 def log(
     request: Request,
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     after: Annotated[int, Query(ge=0, description="The position to begin behind.")] = 0,
     limit: Annotated[
         int | None, Query(ge=1, description="Events at most: 100 and up to 1,000 a page; a stream: all.")
@@ -65,8 +65,8 @@ def log(
 @router.get("/{position}", summary="One event")
 def event(
     position: Annotated[int, Path(ge=1, description="Its position in the log.")],
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
 ) -> LogEntry:
     """The event at a position, as it is stored: what numbers lead back to. `known_at` cuts it."""
     known_at = reading.axes.known_at

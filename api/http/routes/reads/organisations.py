@@ -10,7 +10,7 @@ from urllib.parse import quote
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request
 
-from api.http.requests.dependencies import ReadingHere, ServiceHere, replaying, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, replaying, today_of
 from api.http.requests.links import Addresses, linked
 from ledger.names import NAME_PATTERN
 from replay.organisations import organisations
@@ -27,7 +27,7 @@ from replay.organisations.answers import (
     OrganisationMembers,
     Organisations,
 )
-from replay.organisations.organisations import Wanted
+from replay.organisations.organisations import RowFilter
 
 router = APIRouter(tags=["readers"])
 T = TypeVar("T")
@@ -41,7 +41,7 @@ Rows = Annotated[By, Query(description="A row for each year, or for each month."
 
 
 @router.get("/v1/organisations", summary="The organisation tree")
-async def all_organisations(service: ServiceHere, reading: ReadingHere) -> Organisations:
+async def all_organisations(service: ServiceDep, reading: AxesDep) -> Organisations:
     """Districts, subdistricts, communities, group members and NGOs, as they stand on `valid_at`, by default today."""
     queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
     found = await run_sync(lambda: organisations.organisations(queries, database, today, reading.axes))
@@ -50,7 +50,7 @@ async def all_organisations(service: ServiceHere, reading: ReadingHere) -> Organ
 
 
 @router.get("/v1/organisations/{organisation}", summary="An organisation, and what belongs to it")
-async def one_organisation(organisation: Name, service: ServiceHere, reading: ReadingHere) -> OrganisationAnswer:
+async def one_organisation(organisation: Name, service: ServiceDep, reading: AxesDep) -> OrganisationAnswer:
     """Its place in the tree, its stations, projects and members on `valid_at` (by default today), and its history."""
     queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
     found = await run_sync(lambda: organisations.organisation(queries, database, organisation, today, reading.axes))
@@ -61,8 +61,8 @@ async def one_organisation(organisation: Name, service: ServiceHere, reading: Re
 async def organisation_activity(
     request: Request,
     organisation: Name,
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     year: Year = None,
     by: Rows = "year",
     of: WhichOnes = "places",
@@ -73,7 +73,7 @@ async def organisation_activity(
     so the first question after an event takes as long as that does.
     """
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    wanted = Wanted(year, by, of)
+    wanted = RowFilter(year, by, of)
     found = await replaying(request, lambda: organisations.activity(queries, database, organisation, wanted, axes))
     return OrganisationAddresses(axes).done(found)
 
@@ -82,8 +82,8 @@ async def organisation_activity(
 async def organisation_members(
     request: Request,
     organisation: Name,
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     year: Year = None,
     by: Rows = "year",
     limit: Annotated[int, Query(ge=1, le=1000, description="Volunteers at most.")] = 100,
@@ -93,7 +93,7 @@ async def organisation_members(
     A member of several organisations stands in the sums of each, and once in those of what is above them.
     """
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    wanted = Wanted(year, by)
+    wanted = RowFilter(year, by)
     found = await replaying(
         request,
         lambda: organisations.members(queries, database, organisation, wanted, axes, limit=limit, after=after),
@@ -104,15 +104,15 @@ async def organisation_members(
 @router.get("/v1/district/activity", summary="What is done at all, by organisation")
 async def district_activity(
     request: Request,
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     year: Year = None,
     by: Rows = "year",
     of: WhichOnes = "places",
 ) -> DistrictActivity:
     """All shifts and all people served: the parts of the organisations at the top of the tree, and of none."""
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    found = await replaying(request, lambda: organisations.district(queries, database, Wanted(year, by, of), axes))
+    found = await replaying(request, lambda: organisations.district(queries, database, RowFilter(year, by, of), axes))
     return OrganisationAddresses(axes).district(found)
 
 

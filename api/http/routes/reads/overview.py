@@ -9,7 +9,7 @@ from urllib.parse import quote
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path
 
-from api.http.requests.dependencies import ReadingHere, ServiceHere, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, today_of
 from api.http.requests.links import Addresses, linked
 from ledger.names import NAME_PATTERN
 from replay.queries.overview import overview
@@ -21,8 +21,8 @@ router = APIRouter(tags=["readers"])
 @router.get("/v1/volunteers/{number}/overview", summary="A volunteer's own view")
 async def volunteer_overview(
     number: Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])],
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
 ) -> Overview:
     """Hours by year, station and project; honours reached, and of the others what is missing; open shifts, disputes,
     requests that wait for approval and honours that are announced; memberships and trainings, on `valid_at` (by default

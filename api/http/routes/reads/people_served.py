@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 
-from api.http.requests.dependencies import ReadingHere, ServiceHere, in_turn, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, in_turn, today_of
 from api.http.requests.links import Addresses, linked
 from api.messages.periods import period
 from api.messages.problems import problem
@@ -24,8 +24,8 @@ _AFTER = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}/[A-Za-z0-9._-]{1,32}/[A-Za-z0-
 @router.get("/v1/people-served", summary="People served, by station, project, organisation and day")
 async def served(
     request: Request,
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     station: Annotated[str | None, Query(description="Only at this station.", pattern=NAME_PATTERN)] = None,
     project: Annotated[str | None, Query(description="Only for this project.", pattern=NAME_PATTERN)] = None,
     organisation: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import ReadingHere, ServiceHere
+from api.http.requests.dependencies import AxesDep, ServiceDep
 from api.http.requests.links import linked
 from api.http.routes.reads.rankings import Around, RankedAddresses, Year, of_year
 from api.operations.service import OpenLedger
@@ -20,7 +20,7 @@ from replay.rankings.answers import Places, ProjectActivity
 
 router = APIRouter(prefix="/v1/projects", tags=["readers"])
 
-ProjectHere = Annotated[
+ProjectDep = Annotated[
     str, Path(description="The project's id.", pattern=NAME_PATTERN, examples=["star-school"], max_length=32)
 ]
 
@@ -42,7 +42,7 @@ class Projects(answers.Basis):
 
 
 @router.get("", summary="The projects")
-def all_projects(service: ServiceHere, reading: ReadingHere) -> Projects:
+def all_projects(service: ServiceDep, reading: AxesDep) -> Projects:
     """Those at which anything went on, as known at `known_at`; the other axes change nothing here."""
     return Projects(**dict(reading.basis()), projects=projects_known(service.ledger, reading.known_at))
 
@@ -70,7 +70,7 @@ def projects_known(ledger: OpenLedger, known_at: Position) -> list[Project]:
 
 @router.get("/{project}/activity", summary="A project, by year and month")
 async def project_activity(
-    request: Request, project: ProjectHere, service: ServiceHere, reading: ReadingHere, year: Year = None
+    request: Request, project: ProjectDep, service: ServiceDep, reading: AxesDep, year: Year = None
 ) -> ProjectActivity:
     """Shifts, volunteers, minutes and people served; of one year, or without `year` of all."""
     queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
@@ -83,9 +83,9 @@ async def project_activity(
 @router.get("/{project}/ranks", summary="Where a project stands in a year's rankings")
 async def project_ranks(
     request: Request,
-    project: ProjectHere,
-    service: ServiceHere,
-    reading: ReadingHere,
+    project: ProjectDep,
+    service: ServiceDep,
+    reading: AxesDep,
     year: Year = None,
     around: Around = 1,
 ) -> Places:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import Reading, ReadingHere, ServiceHere, in_turn
+from api.http.requests.dependencies import AxesDep, Reading, ServiceDep, in_turn
 from api.http.requests.links import Addresses, linked
 from ledger.names import NAME_PATTERN
 from projections.rules.rankings import Score
@@ -56,7 +56,7 @@ class Rankings(answers.Basis):
 
 
 @router.get("/v1/rankings", summary="The rankings of the rules")
-def all_rankings(reading: ReadingHere) -> Rankings:
+def all_rankings(reading: AxesDep) -> Rankings:
     """Each with its keys, minimums and places; under the rules in force, or those that `rules` or `known_at` names."""
     return Rankings(**dict(reading.basis()), rankings=rankings_of(reading.rules.timeline()))
 
@@ -83,8 +83,8 @@ def rankings_of(timeline: RuleTimeline) -> list[Ranking]:
 async def ranking(
     request: Request,
     ranking: Annotated[str, Path(description="The ranking's id.", pattern=NAME_PATTERN, examples=["top-hundred"])],
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     year: Year = None,
     place: Annotated[int, Query(ge=1, le=10_000_000, description="The rank to begin with.")] = 1,
     limit: Annotated[int | None, Query(ge=1, le=1000, description="By default as many as there are places.")] = None,
@@ -107,8 +107,8 @@ async def ranking(
 async def volunteer_ranks(
     request: Request,
     number: Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])],
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     year: Year = None,
     around: Around = 1,
 ) -> Places:

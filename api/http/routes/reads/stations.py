@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import ReadingHere, ServiceHere, in_turn, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, in_turn, today_of
 from api.http.requests.links import Addresses
 from api.messages.periods import period
 from api.operations.service import OpenLedger
@@ -36,7 +36,7 @@ class Stations(answers.Basis):
 
 
 @router.get("", summary="The stations")
-def stations(service: ServiceHere, reading: ReadingHere) -> Stations:
+def stations(service: ServiceDep, reading: AxesDep) -> Stations:
     """City, community and special stations as known at `known_at`; the other axes change nothing here."""
     return Stations(**dict(reading.basis()), stations=stations_known(service.ledger, reading.known_at))
 
@@ -66,8 +66,8 @@ def stations_known(ledger: OpenLedger, known_at: Position) -> list[Station]:
 async def station_activity(
     request: Request,
     station: Annotated[str, Path(description="The station's id.", pattern=NAME_PATTERN, examples=["C01"])],
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     first: Annotated[
         WrittenDay | None, Query(alias="from", description="The first day; by default a month ago.")
     ] = None,
@@ -85,8 +85,8 @@ async def station_shifts(
     request: Request,
     station: Annotated[str, Path(description="The station's id.", pattern=NAME_PATTERN, examples=["C01"])],
     day: Annotated[WrittenDay, Query(description="The local day.", examples=["2018-12-04"])],
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     limit: Annotated[int, Query(ge=1, le=1000, description="Volunteers at most.")] = 100,
     after: Annotated[str | None, Query(description="`next_after` of the page before.", pattern=NAME_PATTERN)] = None,
 ) -> answers.StationDayShifts:

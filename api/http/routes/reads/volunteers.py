@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 
-from api.http.requests.dependencies import ReadingHere, ServiceHere
+from api.http.requests.dependencies import AxesDep, ServiceDep
 from api.http.requests.links import Addresses
 from api.messages.periods import check_period
 from api.messages.problems import problem
@@ -33,7 +33,7 @@ class ShiftEvents(answers.Basis):
 
 
 @router.get("/{number}", summary="A volunteer's hours, per year and in all")
-def volunteer_hours(number: Number, service: ServiceHere, reading: ReadingHere) -> answers.VolunteerHours:
+def volunteer_hours(number: Number, service: ServiceDep, reading: AxesDep) -> answers.VolunteerHours:
     """Raw, counted and credited minutes side by side, scanned and attested apart, and the honours reached."""
     found = service.ledger.queries.volunteer_hours(number, reading.axes)
     return Addresses(reading.axes).hours(found)
@@ -42,8 +42,8 @@ def volunteer_hours(number: Number, service: ServiceHere, reading: ReadingHere) 
 @router.get("/{number}/shifts", summary="A volunteer's shifts, each with its trace")
 def volunteer_shifts(
     number: Number,
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     first: First = None,
     last: Last = None,
     limit: Annotated[int | None, Query(ge=1, le=10_000, description="Shifts at most; by default all.")] = None,
@@ -64,7 +64,7 @@ def volunteer_shifts(
 
 
 @router.get("/{number}/shifts/{shift}/events", summary="The events behind a shift")
-def shift_events(number: Number, shift: UUID, service: ServiceHere, reading: ReadingHere) -> ShiftEvents:
+def shift_events(number: Number, shift: UUID, service: ServiceDep, reading: AxesDep) -> ShiftEvents:
     """Who said what, when, and by which command; `known_at` cuts it."""
     events = service.ledger.queries.shift_events(number, shift)
     known = [event for event in events if event.position <= reading.known_at]
@@ -76,8 +76,8 @@ def shift_events(number: Number, shift: UUID, service: ServiceHere, reading: Rea
 @router.get("/{number}/explanation", summary="Every minute of a day, or the days in brief")
 def explanation(
     number: Number,
-    service: ServiceHere,
-    reading: ReadingHere,
+    service: ServiceDep,
+    reading: AxesDep,
     day: Annotated[
         WrittenDay | None, Query(description="The local day to explain; without it, the days in brief.")
     ] = None,

@@ -15,8 +15,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api.access.refusals import fault_of_role
 from api.access.roles import Caller, Permission
-from api.http.requests.dependencies import CallerHere, ServiceHere
-from api.http.requests.taking import IntakeOptions, IntakeQuery, projected, refused_for_content, take
+from api.http.requests.dependencies import CallerDep, ServiceDep
+from api.http.requests.submission import IntakeOptions, IntakeQuery, projected, refused_for_content, take
 from api.messages.examples import EXAMPLES
 from api.messages.problems import Problem, fault_of_refusal, fault_of_validation
 from api.operations.service import Service
@@ -113,8 +113,8 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
     parameters = {
         "command": command_type,
         "response": Response,
-        "service": ServiceHere,
-        "caller": CallerHere,
+        "service": ServiceDep,
+        "caller": CallerDep,
         "asked": IntakeQuery,
         "idempotency_key": _idempotency_key(command_type),
     }

@@ -15,8 +15,8 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.access.roles import Caller
-from api.http.requests.dependencies import ServiceHere, who_may_give
-from api.http.requests.taking import IntakeOptions, IntakeQuery, take
+from api.http.requests.dependencies import ServiceDep, allowed_to_send
+from api.http.requests.submission import IntakeOptions, IntakeQuery, take
 from api.messages.periods import local_day
 from api.messages.problems import ProblemDetails, details_of, fault_of_refusal, problem
 from api.operations.service import Service
@@ -53,7 +53,7 @@ class _Recipients(BaseModel):
             raise ValueError(f"volunteer, project and {name}: name one of them, not several and not none")
 
 
-class AnnouncementsAsked(_Recipients):
+class AnnouncementsRequest(_Recipients):
     """For whom an honour is to be announced: one who has reached it, or all who have and for whom it never was."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"all_eligible": True, "limit": 100}]})
@@ -66,7 +66,7 @@ class AnnouncementsAsked(_Recipients):
         return self
 
 
-class AwardsAsked(_Recipients):
+class AwardsRequest(_Recipients):
     """To whom an announced honour is to be awarded: to one, or to all whose notice has ended with no objection."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"all_due": True, "limit": 100}]})
@@ -113,9 +113,9 @@ class Conferred(Basis):
 @router.post("/{honor}/announcements", summary="Announce an honour, with its evidence")
 async def announce(
     honor: Honor,
-    asked: AnnouncementsAsked,
-    service: ServiceHere,
-    caller: Annotated[Caller, Depends(who_may_give("announce-honor"))],
+    asked: AnnouncementsRequest,
+    service: ServiceDep,
+    caller: Annotated[Caller, Depends(allowed_to_send("announce-honor"))],
     taking: IntakeQuery,
 ) -> Conferred:
     """Public notice for one who has reached the honour, or for all who have: those for whom it was rejected or revoked
@@ -129,9 +129,9 @@ async def announce(
 @router.post("/{honor}/awards", summary="Award an announced honour, with its evidence")
 async def award(
     honor: Honor,
-    asked: AwardsAsked,
-    service: ServiceHere,
-    caller: Annotated[Caller, Depends(who_may_give("award-honor"))],
+    asked: AwardsRequest,
+    service: ServiceDep,
+    caller: Annotated[Caller, Depends(allowed_to_send("award-honor"))],
     taking: IntakeQuery,
 ) -> Conferred:
     """The evidence is found anew: who has not reached the honour any more is passed by."""

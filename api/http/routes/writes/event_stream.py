@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.http.requests.taking import IntakeOptions, Reader, orders_among, projected, take
+from api.http.requests.submission import IntakeOptions, Reader, orders_among, projected, take
 from api.messages.answers import as_json, element_answers, last_position
 from api.messages.database_faults import fault_of_database
 from api.messages.problems import Fault, Problem, details_of, fault

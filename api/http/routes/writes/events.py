@@ -5,8 +5,8 @@ binary       one event, its attributes as headers `ce-…`, its data as the body
 batch        a JSON array of events, answered together
 stream       an event a line (NDJSON), of any length, answered line by line (`api/http/routes/writes/event_stream.py`)
 
-Every way reads elements (`api/messages/cloud_events.py`), takes the orders they are (`api/http/requests/taking.py`) and
-answers each element (`api/messages/answers.py`).
+Each mode reads the elements (`api/messages/cloud_events.py`), submits their orders (`api/http/requests/submission.py`)
+and answers each element (`api/messages/answers.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 
 from api.http.requests.dependencies import authenticated
-from api.http.requests.taking import SMALL_BYTES_MAX, IntakeOptions, Reader, orders_among, projected, take
+from api.http.requests.submission import SMALL_BYTES_MAX, IntakeOptions, Reader, orders_among, projected, take
 from api.http.routes.writes.event_stream import NDJSON, Lines, answer_lines
 from api.messages.answers import BatchAnswer, EventAccepted, accepted, as_json, batch_answer, last_position
 from api.messages.cloud_events import BATCH, EVENT, attributes_of, elements_of

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.refusals import fault_of_role
 from api.access.roles import Caller, Permission
-from api.messages.cloud_events import Giver, read_binary, read_event
+from api.messages.cloud_events import Sender, read_binary, read_event
 from api.messages.problems import Fault, fault, problem
 from api.operations.service import Service
 from ledger.aggregates import Command, Order
@@ -62,7 +62,7 @@ class Reader:
     """Reads a caller's events: from bytes to orders that are ready for the ledger, or to what is wrong with them."""
 
     def __init__(self, caller: Caller) -> None:
-        self._giver = Giver(caller.by, caller.key, caller.volunteer)
+        self._giver = Sender(caller.by, caller.key, caller.volunteer)
         self._permission = Permission(caller)
 
     def read(self, event: bytes | msgspec.Raw) -> Prepared | Fault:
