@@ -1,9 +1,9 @@
-"""Anomalies: how many of the faults of a synthetic history are found, and how many findings are faults.
+"""Anomalies: precision and recall of findings, against the labelled faults of a synthetic history.
 
 For each kind: `labelled` by the ground truth, `found`, `right` (both); precision is right / found, recall right /
-labelled; null where there is nothing to divide by. Counted are shifts, but of wrong clocks stations' days. Findings
-are computed from the archive to the last name, as an auditor's first question is answered; the runs are such.
-`seconds_by_part` says what reading takes of it: facts, when events were recorded, and by whom (from the log).
+labelled, and null if the divisor is 0. Shifts are counted; for wrong clocks, days of stations. Each timed run computes
+all findings from the archive, as the first query of an auditor does. `seconds_by_part`: the time spent reading facts,
+instants of recording, and actors (from the log).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from uuid import UUID
 import numpy as np
 import pyarrow.parquet as pq
 
-from bench.support.common import ROOT, Options, Result, machine, parse, peak_mib, publish, say
+from bench.support.common import ROOT, Options, Result, machine, parse, peak_mib, print_status, publish
 from bench.support.data import SEED, BenchLedger, bench_ledger
 from ledger.deciding.working_days import working_days_after
 from ledger.names import Position
 from projections.anomalies.findings import FIGURES, Finding, Kind
 from projections.rules.timeline import RuleTimeline
 from projections.schema import NO_DAY
-from replay.audit.anomalies import AnomalyReader, Found
+from replay.audit.anomalies import AnomalyReader, FindingList
 from replay.audit.recorded_events import read_acts, read_records
 from replay.published import published_rules
 from replay.synthetic import History, simulate
@@ -36,7 +36,7 @@ Things = set[tuple[str, ...]]
 
 
 class Row(NamedTuple):
-    """One kind held against one kind of ground truth."""
+    """The findings of one kind, compared with one kind of label."""
 
     name: str
     labelled: Things
@@ -65,22 +65,23 @@ class Truth:
             self._labels: list[dict[str, Any]] = pq.read_table(path).to_pylist()
 
     def shifts(self, kind: str, least: int | None = None) -> Things:
-        """Return the shifts with a label, of so many seconds at least."""
+        """Return the shifts with a label, optionally of at least `least` seconds."""
         return {
-            (one["volunteer"], one["shift"])
-            for one in self._labels
-            if one["kind"] == kind and (least is None or one["seconds"] >= least)
+            (label["volunteer"], label["shift"])
+            for label in self._labels
+            if label["kind"] == kind and (least is None or label["seconds"] >= least)
         }
 
     def check(self, ledger: BenchLedger) -> None:
-        """Stop where the ledger holds another history: one of an older generator, say."""
-        for label in [one for one in self._labels if one["kind"] in {"forged-entry", "correction"}][:1_000]:
+        """Exit if the ledger holds another history, for example one of an older generator."""
+        dated = [label for label in self._labels if label["kind"] in {"forged-entry", "correction"}]
+        for label in dated[:1_000]:
             (event,) = ledger.database.log.read(Position(label["position"] - 1), 1)
             if label["shift"].encode() not in event.state:
-                raise SystemExit("this data directory holds another history; remove it, or name another one by --data")
+                raise SystemExit("this data directory holds another history; remove it, or name another with --data")
 
     def late_entries(self, working_days: int) -> Things:
-        """Return the shifts whose scans are labelled so, and the entries made too late by the plan's own days."""
+        """Return the shifts labelled as late uploads, and the entries that the plan made later than `working_days`."""
         plan = self._history.plan
         entered = np.flatnonzero(plan.shifts.attested)
         ended, sent = (
@@ -94,13 +95,13 @@ class Truth:
         return self.shifts("late-upload-over-10-working-days") | self._names(late)
 
     def late_uploads(self, hours: int) -> Things:
-        """Return the shifts labelled so whose check-in took longer; labels count from the shift's last scan."""
+        """Return the labelled shifts whose check-in was late, too; labels count from the shift's last scan."""
         times = self._history.plan.times
         long = times.late[times.sent_in[times.late] - times.check_in[times.late] > hours * 3_600]
         return self._names(long.tolist()) & self.shifts("late-upload")
 
     def station_days(self) -> Things:
-        """Return the stations' days with a wrong clock."""
+        """Return pairs of station and day with a wrong clock."""
         plan = self._history.plan
         off = plan.schemes.off
         stations = [station.id for station in plan.places.stations]
@@ -116,9 +117,9 @@ class Truth:
 
 
 class Findings:
-    """What was found, as names."""
+    """Findings, as names."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: FindingList) -> None:
         self._found = found
 
     def of(self, kind: Kind) -> list[Finding]:
@@ -126,7 +127,7 @@ class Findings:
         return [finding for finding in self._found.findings if finding.kind == kind]
 
     def shifts(self, findings: Iterable[Finding]) -> Things:
-        """Return all shifts behind findings."""
+        """Return all shifts of findings."""
         return self._names(shift for finding in findings for shift in finding.shifts)
 
     def last_shifts(self, kind: Kind) -> Things:
@@ -134,7 +135,7 @@ class Findings:
         return self._names(finding.shifts[-1] for finding in self.of(kind))
 
     def clocks(self) -> tuple[list[Finding], list[Finding]]:
-        """Return the clocks that were off all day, and those of which single scans lay ahead."""
+        """Return the clocks that were wrong all day, and those with single scans in the future."""
         figures = FIGURES["wrong-clock"]
         off, ahead = figures.index("scans_off"), figures.index("scans_ahead")
         clocks = self.of("wrong-clock")
@@ -142,7 +143,7 @@ class Findings:
         return [clock for clock in clocks if clock.figures[off]], single
 
     def station_days(self, findings: Iterable[Finding]) -> Things:
-        """Return the stations' days of findings."""
+        """Return pairs of station and day of findings."""
         return {
             (self._found.stations[finding.station], np.datetime64(finding.day, "D").astype(str)) for finding in findings
         }
@@ -153,7 +154,7 @@ class Findings:
 
 
 def rows(truth: Truth, findings: Findings, timeline: RuleTimeline) -> list[Row]:
-    """Hold each kind against the labels it should find."""
+    """Pair the findings of each kind with the labels that they should match."""
     rules, off, ahead = timeline.anomalies, *findings.clocks()
     days = timeline.rule_sets[-1].late_entry_working_days or 10
     of_kind: dict[Kind, Things] = {
@@ -174,17 +175,17 @@ def rows(truth: Truth, findings: Findings, timeline: RuleTimeline) -> list[Row]:
     ]
 
 
-def find(ledger: BenchLedger, timeline: RuleTimeline) -> tuple[float, Found]:
-    """Find everything anew; return the seconds it took, too."""
+def find(ledger: BenchLedger, timeline: RuleTimeline) -> tuple[float, FindingList]:
+    """Compute all findings; return the seconds and the findings."""
     begun = perf_counter()
-    found = AnomalyReader(ledger.database, ledger.archive).found(
+    found = AnomalyReader(ledger.database, ledger.archive).findings(
         Position(ledger.archive.position), timeline, "", NO_DAY
     )
     return perf_counter() - begun, found
 
 
 def parts(ledger: BenchLedger, timeline: RuleTimeline) -> dict[str, float]:
-    """Return the seconds of what is read, part by part: facts, who recorded what and when, and by whom."""
+    """Return the seconds of each part of reading, and the number of acts."""
     begun = perf_counter()
     facts = ledger.archive.facts()
     read = perf_counter()
@@ -198,24 +199,24 @@ def parts(ledger: BenchLedger, timeline: RuleTimeline) -> dict[str, float]:
 
 
 def measure(ledger: BenchLedger, options: Options) -> Result:
-    """Find, and hold what was found to the ground truth."""
+    """Time the search, and compare its findings with the ground truth."""
     timeline = published_rules(ledger.database.log).timeline()
-    say("the ground truth")
+    print_status("computing the ground truth")
     truth = Truth(simulate(options.scale, SEED, (ROOT / "rules" / "luohu.toml").read_text("utf-8")))
     truth.check(ledger)
     find(ledger, timeline)  # warms up
     timed = [find(ledger, timeline) for _ in range(options.repeat)]
-    held = rows(truth, Findings(timed[0][1]), timeline)
+    compared = rows(truth, Findings(timed[0][1]), timeline)
     more: dict[str, object] = {
         "findings": len(timed[0][1].findings),
-        "kinds": {row.name: row.figures() for row in held},
+        "kinds": {row.name: row.figures() for row in compared},
         "seconds_by_part": parts(ledger, timeline),
     }
     return Result("anomalies", ledger.archive.position, [seconds for seconds, _ in timed], peak_mib(), {}, more)
 
 
 def main() -> None:
-    """Measure and report."""
+    """Run the bench and print its result."""
     options = parse(__doc__)
     with bench_ledger(options) as ledger:
         publish(measure(ledger, options), options, machine(ledger.url))

@@ -1,8 +1,8 @@
 """Cold: from PostgreSQL's log to a new archive on disk, flushed.
 
 Peers, over the same log in the same run: the eventsourcing library's recorder, pages of 1,000 events, each decoded with
-its mapper (which ends in objects, not in an archive); and COPY in binary form to this process, which throws the bytes
-away: what reading alone costs.
+its mapper (which yields objects, not an archive); and COPY in binary format to this process, which discards the bytes:
+the cost of reading alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bench.peers.stock import read_and_decode
-from bench.support.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
+from bench.support.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, print_status, publish
 from bench.support.data import BenchLedger, bench_ledger
 from replay.archive.archive import Archive
 
@@ -21,7 +21,7 @@ COPY_LOG = "COPY ledger.stored_events TO STDOUT (FORMAT binary)"
 
 
 def archive_once(ledger: BenchLedger, parent: Path) -> tuple[Stopwatch, int]:
-    """Archive the whole log in a fresh folder; return the size of the archive."""
+    """Archive the whole log in a new folder; return the time and the size of the archive in bytes."""
     folder = Path(tempfile.mkdtemp(prefix="cold-", dir=parent))
     try:
         archive = Archive(folder, ledger.archive.manifest.ledger)
@@ -35,7 +35,7 @@ def archive_once(ledger: BenchLedger, parent: Path) -> tuple[Stopwatch, int]:
 
 
 def read_alone(ledger: BenchLedger) -> tuple[float, int]:
-    """Read the log by COPY and keep nothing; return events per second and bytes."""
+    """Read the log by COPY, discarding it; return events per second and bytes."""
     size, begun = 0, perf_counter()
     with (
         ledger.database.pool.connection() as connection,
@@ -51,7 +51,7 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
     """Archive the log, then run the peers."""
     found = [archive_once(ledger, options.data or BENCH_DATA) for _ in range(options.repeat)]
     peak = peak_mib()
-    say("peers")
+    print_status("peers")
     read_rate, read_bytes = read_alone(ledger)
     decoded_rate = read_and_decode(ledger.url, ledger.middle, options.peer_seconds)
     peers = {
@@ -67,7 +67,7 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
 
 
 def main() -> None:
-    """Measure and report."""
+    """Run the bench and print its result."""
     options = parse(__doc__)
     with bench_ledger(options) as ledger:
         publish(measure(ledger, options), options, machine(ledger.url))

@@ -1,11 +1,11 @@
 """Diff: from resolved shifts to the table of who gains and who loses, and why, under two rule timelines.
 
-The other rules change the day's cap and give weekends a factor, so that most volunteers differ. Stages: order (shifts
-by volunteer and time, once for both), compare (credit under both, traces, years, stations, projects, honours, and
-which factor gave what), rank, table (one row per volunteer who differs, with the reason in words). `variants`: only the
-cap, only the factor, only honours; `two_moments`: what the log's second half brought, from the archive on disk.
-Peers: two full replays over the same ordered shifts, whose rows DuckDB joins; the same rows joined in plain Python.
-They tell who differs, but not why.
+The other rules change the day cap and add a factor for weekends, so that most volunteers differ. Stages: order (shifts
+by volunteer and time, once for both), compare (credit under both, traces, years, stations, projects, honours, and the
+effect of each factor), rank, table (one row per volunteer who differs, with the reason in words). `variants`: only the
+cap, only the factor, only honours; `two_moments`: the difference made by the second half of the log, from the archive
+on disk. Peers: two full replays over the same ordered shifts, whose rows are joined by DuckDB or in plain Python. They
+show who differs, but not why.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ from statistics import median
 
 from bench.peers.folds import HAS_DUCKDB
 from bench.rebuild import WEEKENDS, candidate
-from bench.support.common import Options, Result, Stopwatch, machine, median_stages, parse, peak_mib, publish, say
+from bench.support.common import (
+    Options,
+    Result,
+    Stopwatch,
+    machine,
+    median_stages,
+    parse,
+    peak_mib,
+    print_status,
+    publish,
+)
 from bench.support.data import BenchLedger, bench_ledger
 from ledger.names import Position
 from projections.kernels.facts import Facts
@@ -45,24 +55,24 @@ FROM a_station_activity a FULL JOIN b_station_activity b USING (station, day) GR
 
 
 def diff_once(facts: Facts, before: Rules, after: Rules) -> tuple[Stopwatch, Comparison, int]:
-    """Compare two timelines, and make the table."""
-    watch, doing = Stopwatch(), ["order"]
+    """Compare two timelines and build the table; return the times, the comparison and the number of rows."""
+    watch, stages = Stopwatch(), ["order"]
 
-    def tell(stage: str, _done: int, _in_all: int) -> None:
-        if STAGES[stage] != doing[-1]:
-            watch.lap(doing[-1])
-            doing.append(STAGES[stage])
+    def report(stage: str, _done: int, _total: int) -> None:
+        if STAGES[stage] != stages[-1]:
+            watch.lap(stages[-1])
+            stages.append(STAGES[stage])
 
     position = Position(1)
-    found = what_if(Point(facts, before, position), Point(facts, after, position), progress=tell)
-    watch.lap(doing[-1])
+    found = what_if(Point(facts, before, position), Point(facts, after, position), progress=report)
+    watch.lap(stages[-1])
     rows = len(volunteers_table(found))
     watch.lap("table")
     return watch, found, rows
 
 
 def replayed_twice(facts: Facts, before: Rules, after: Rules) -> tuple[Rows, Rows]:
-    """Replay under both timelines; what does not depend on rules is done once."""
+    """Replay under both timelines; resolve and order the shifts once."""
     threads = os.cpu_count() or 1
     table, volunteers = facts.ordered(facts.resolved(), threads=threads), facts.volunteer_table()
     found = []
@@ -76,7 +86,7 @@ def replayed_twice(facts: Facts, before: Rules, after: Rules) -> tuple[Rows, Row
 
 
 def join_in_duckdb(before: Rows, after: Rows) -> int:
-    """Join the rows of two replays; return how many volunteers and years differ."""
+    """Join the rows of two replays; return the number of differing pairs of volunteer and year."""
     import duckdb  # noqa: PLC0415 - only where it is installed
 
     with duckdb.connect() as connection:
@@ -88,7 +98,7 @@ def join_in_duckdb(before: Rows, after: Rows) -> int:
 
 
 def join_in_python(before: Rows, after: Rows) -> int:
-    """Join the rows of hours in dictionaries; return how many volunteers and years differ."""
+    """Join the rows of hours in dictionaries; return the number of differing pairs of volunteer and year."""
     sides = [
         {(name, row[0]): row[1:] for name, row in zip(rows.hours_volunteer, rows.hours.tolist(), strict=True)}
         for rows in (before, after)
@@ -97,35 +107,35 @@ def join_in_python(before: Rows, after: Rows) -> int:
 
 
 def others(rules: Rules) -> dict[str, Rules]:
-    """Return rules that differ in one thing alone."""
+    """Return rules that differ in one point each."""
     texts = {
         "cap": rules.text.replace("day_minutes_max = 480", "day_minutes_max = 420"),
         "factor": rules.text + WEEKENDS,
         "honours": rules.text.replace("credited_minutes_min = 6_000", "credited_minutes_min = 5_000"),
     }
-    assert rules.text not in texts.values(), "the published rules are others: see rules/luohu.toml"
+    assert rules.text not in texts.values(), "the published rules differ from rules/luohu.toml"
     return {name: Rules(0, rules_digest(text), text) for name, text in texts.items()}
 
 
 def check(found: Comparison, rows: tuple[Rows, Rows]) -> None:
-    """Hold the comparison to the rows of the two replays."""
-    before, after = map(credited_in_all, rows)
+    """Verify the comparison against the rows of the two replays."""
+    before, after = map(credited_totals, rows)
     changes = {name: after.get(name, 0) - minutes for name, minutes in before.items()}
-    told = zip(found.found.volunteers.tolist(), found.changes.tolist(), strict=True)
-    assert {found.volunteers[number]: change for number, change in told if change} == {
+    pairs = zip(found.found.volunteers.tolist(), found.changes.tolist(), strict=True)
+    assert {found.volunteers[number]: change for number, change in pairs if change} == {
         name: change for name, change in changes.items() if change
-    }, "the bench computes something else than two replays"
+    }, "the comparison differs from two replays"
 
 
-def credited_in_all(rows: Rows) -> dict[str, int]:
-    """Return the credited minutes of each volunteer in all years."""
+def credited_totals(rows: Rows) -> dict[str, int]:
+    """Return the credited minutes of each volunteer over all years."""
     column = 1 + HOURS_COLUMNS.index("credited")
     pairs = zip(rows.hours_volunteer, rows.hours.tolist(), strict=True)
     return {name: row[column] for name, row in pairs if row[0] == 0}
 
 
 def measure(ledger: BenchLedger, options: Options) -> Result:
-    """Compare, again and again; then the variants and the peers."""
+    """Time the comparison, its variants, and the peers."""
     published = published_rules(ledger.database.log)
     other = candidate(published, 420)
     facts = ledger.archive.facts(threads=os.cpu_count() or 1)
@@ -154,7 +164,7 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
 
 
 def _two_moments(ledger: BenchLedger) -> Stopwatch:
-    """Compare what was known in the middle of the log with all of it, from disk to table."""
+    """Compare the middle of the log with its end, from disk to table."""
     watch = Stopwatch()
     sides = Axes(known_at=Position(ledger.middle), rules=published_rules(ledger.database.log)), NOW
     before, after = points(ledger.database, ledger.archive, sides, ignore)
@@ -166,7 +176,7 @@ def _two_moments(ledger: BenchLedger) -> Stopwatch:
 def _peers(
     facts: Facts, before: Rules, after: Rules, options: Options, events: int
 ) -> tuple[dict[str, float], tuple[Rows, Rows]]:
-    say("peers")
+    print_status("peers")
     joins = {"two replays, rows joined in plain Python": join_in_python}
     if HAS_DUCKDB:
         joins["two replays, rows joined by DuckDB"] = join_in_duckdb
@@ -185,7 +195,7 @@ def _peers(
 
 
 def main() -> None:
-    """Measure and report."""
+    """Run the bench and print its result."""
     options = parse(__doc__)
     with bench_ledger(options) as ledger:
         publish(measure(ledger, options), options, machine(ledger.url))

@@ -2,12 +2,12 @@
 
     python -m bench.honors --scale 1.0 --json
 
-The pieces are those of the synthetic history, one a shift, taken from its plan: no log and no PostgreSQL takes part.
-Left out are opening balances, trainings and people served. Timed is everything from the pieces on: sums by volunteer
-and year and by project and month, the day on which each threshold was reached, and the ranks of all years in full.
+The pieces come from the plan of the synthetic history, one for each shift, without a log or PostgreSQL. Opening
+balances, trainings and people served are left out. Timed is all work after the pieces: sums by volunteer and year and
+by project and month, the day on which each threshold was reached, and the full ranks of all years.
 
 Peers do the same from the same columns: DuckDB in SQL, and a plain Python loop over a sample of volunteers (thresholds
-alone). What they find is held to what the kernels find.
+only). Their results are compared with those of the kernels.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from bench.support.common import (
     median_stages,
     parse,
     peak_mib,
+    print_status,
     publish,
-    say,
     this_machine,
 )
 from bench.support.data import SEED
 from projections.kernels.honors import HonorWorkspace, honor_workspace, reach_honors
 from projections.kernels.order import balanced
 from projections.kernels.persons import by_person, empty_numbers
-from projections.kernels.projects import add_project_months, finished
+from projections.kernels.projects import add_project_months, combine_totals
 from projections.kernels.rankings import rank_projects, rank_volunteers, rankings_of
-from projections.kernels.read_models import Totals, _add_hours, _allocate, _closed_up
+from projections.kernels.read_models import Totals, _add_hours, _allocate, _compacted
 from projections.local_time import day_number
 from projections.rules.table import RuleTable, honor_ids, rule_table
 from projections.rules.timeline import RuleTimeline, parse_timeline
@@ -67,7 +67,7 @@ from replay.synthetic.planning.days import DAY_COUNT, FIRST_DAY
 from replay.synthetic.planning.plan import make_plan
 
 DAY_MINUTES_MAX = 480
-"""What a shift is worth at the most; the few that are longer, or two on a day, make no difference to the work."""
+"""The most minutes a shift earns here. Two shifts on one day are not capped: that does not change the work."""
 
 
 def credited(scale: float) -> Credited:
@@ -93,7 +93,7 @@ def credited(scale: float) -> Credited:
     return Credited(ShiftTable(first, rows), people, pieces, np.array(plan.members.number_texts(), object), projects)
 
 
-@numba.njit(nogil=True, error_model="numpy")  # not kept: a change of what it calls would go unnoticed
+@numba.njit(nogil=True, error_model="numpy")  # not cached: Numba would miss changes in the functions it calls
 def _pass_over(
     low: int,
     high: int,
@@ -121,11 +121,11 @@ def _pass_over(
                 totals.used[1] += 1
 
 
-def all_honors(given: Credited, timeline: RuleTimeline) -> tuple[Stopwatch, Found]:
-    """Find all honours of all years."""
+def all_honors(source: Credited, timeline: RuleTimeline) -> tuple[Stopwatch, Found]:
+    """Compute all honours of all years; return the times and the honours."""
     watch, threads = Stopwatch(), os.cpu_count() or 1
-    table, names = given.table, given.names
-    rules = rule_table(timeline, {name: number for number, name in enumerate(given.projects)})
+    table, names = source.table, source.names
+    rules = rule_table(timeline, {name: number for number, name in enumerate(source.projects)})
     first_day = day_number(FIRST_DAY)
     rows = DAY_COUNT // 365 + 3
     hours = np.empty((len(names) * rows, 2 + len(HOURS_COLUMNS)), np.int64)
@@ -138,24 +138,24 @@ def all_honors(given: Credited, timeline: RuleTimeline) -> tuple[Stopwatch, Foun
     def work(number: int) -> None:
         low, high = ranges[number]
         total = totals[number]
-        _pass_over(low, high, table, given.volunteers, rules, given.pieces, first_day, honor_workspace(), total)
+        _pass_over(low, high, table, source.volunteers, rules, source.pieces, first_day, honor_workspace(), total)
 
     with ThreadPoolExecutor(len(ranges)) as pool:
         list(pool.map(work, range(len(ranges))))
     standings = np.concatenate([total.standings[: total.used[1]] for total in totals])
-    summed = _closed_up(hours, [(low * rows, total.used[0]) for (low, _), total in zip(ranges, totals, strict=True)])
-    months = finished([total.projects for total in totals], np.empty((0, 4), np.int32), first_day)
+    summed = _compacted(hours, [(low * rows, total.used[0]) for (low, _), total in zip(ranges, totals, strict=True)])
+    months = combine_totals([total.projects for total in totals], np.empty((0, 4), np.int32), first_day)
     watch.lap("standings and sums")
-    ranks = _ranks(given, timeline, summed, months)
+    ranks = _ranks(source, timeline, summed, months)
     watch.lap("ranks")
     return watch, Found(standings, ranks)
 
 
-def _ranks(given: Credited, timeline: RuleTimeline, hours: Longs, months: Longs) -> dict[tuple[str, int], Array]:
+def _ranks(source: Credited, timeline: RuleTimeline, hours: Longs, months: Longs) -> dict[tuple[str, int], Array]:
     project, year, month = np.nonzero(months.any(axis=3))
     place = np.stack([year + FIRST_DAY.year, month], axis=1)
     of_projects = np.concatenate([place, months[project, year, month]], axis=1)
-    names, projects = given.names[hours[:, 0]], given.projects[project]
+    names, projects = source.names[hours[:, 0]], source.projects[project]
     found = {}
     for of_year in range(FIRST_DAY.year, FIRST_DAY.year + months.shape[1]):
         for name, ranking in rankings_of(timeline, of_year).items():
@@ -168,33 +168,33 @@ def _ranks(given: Credited, timeline: RuleTimeline, hours: Longs, months: Longs)
 
 
 def measure(options: Options) -> Result:
-    """Find all honours, then let the peers find them."""
-    say("planning the history")
+    """Compute all honours, then run the peers."""
+    print_status("planning the history")
     timeline = parse_timeline((ROOT / "rules" / "luohu.toml").read_text("utf-8"))
-    given = credited(options.scale)
-    _, found = all_honors(given, timeline)  # warms up
-    runs = [all_honors(given, timeline)[0] for _ in range(options.repeat)]
-    peak, count = peak_mib(), len(given.pieces)
-    say("peers")
+    source = credited(options.scale)
+    _, found = all_honors(source, timeline)  # warms up
+    runs = [all_honors(source, timeline)[0] for _ in range(options.repeat)]
+    peak, count = peak_mib(), len(source.pieces)
+    print_status("peers")
     peers = {}
     if HAS_DUCKDB:
-        seconds, theirs = duckdb_seconds(given, timeline, options.repeat)
+        seconds, peer_found = duckdb_seconds(source, timeline, options.repeat)
         peers["DuckDB from the same columns"] = count / median(seconds)
-        check(given, timeline, found, theirs)
-    begun, taken, volunteer = perf_counter(), 0, 0
-    step = max(len(given.names) // 1000, 1)
+        check(source, timeline, found, peer_found)
+    begun, shifts, volunteer = perf_counter(), 0, 0
+    step = max(len(source.names) // 1000, 1)
     expected = {(int(row[0]), int(row[1])): int(row[2]) for row in found.standings}
-    while volunteer < len(given.names) and perf_counter() - begun < options.peer_seconds:
-        mine = plain_standings(given, timeline, volunteer)
-        taken += int(given.table.first[volunteer + 1] - given.table.first[volunteer])
+    while volunteer < len(source.names) and perf_counter() - begun < options.peer_seconds:
+        mine = plain_standings(source, timeline, volunteer)
+        shifts += int(source.table.first[volunteer + 1] - source.table.first[volunteer])
         for honor in range(len(honor_ids(timeline))):
-            assert mine.get(honor) == expected.get((volunteer, honor)), (given.names[volunteer], honor)
+            assert mine.get(honor) == expected.get((volunteer, honor)), (source.names[volunteer], honor)
         volunteer += step
-    peers["plain Python, thresholds of a sample alone"] = taken / (perf_counter() - begun)
+    peers["plain Python, thresholds of a sample alone"] = shifts / (perf_counter() - begun)
     more: dict[str, object] = {
         "stages": median_stages(runs),
         "threads": os.cpu_count(),
-        "volunteers": len(given.names),
+        "volunteers": len(source.names),
         "standings": len(found.standings),
         "rankings": len(found.ranks),
         "ranked": sum(map(len, found.ranks.values())),
@@ -202,19 +202,19 @@ def measure(options: Options) -> Result:
     return Result("honors", count, [run.seconds for run in runs], peak, peers, more)
 
 
-def check(given: Credited, timeline: RuleTimeline, found: Found, theirs: Found) -> None:
-    """Hold what DuckDB found to what the kernels found."""
-    mine, other = ({tuple(row) for row in one.standings.tolist()} for one in (found, theirs))
+def check(source: Credited, timeline: RuleTimeline, found: Found, peer_found: Found) -> None:
+    """Verify that DuckDB and the kernels agree."""
+    mine, other = ({tuple(row) for row in result.standings.tolist()} for result in (found, peer_found))
     assert mine == other, f"{len(mine ^ other)} standings differ"
-    for (name, year), ranked in theirs.ranks.items():
+    for (name, year), ranked in peer_found.ranks.items():
         places = rankings_of(timeline, year)[name].places
         assert found.ranks[name, year][:places].tolist() == ranked[:places].tolist(), (name, year)
-    assert {key for key, ranked in found.ranks.items() if len(ranked)} == set(theirs.ranks)
-    assert len(given.names)
+    assert {key for key, ranked in found.ranks.items() if len(ranked)} == set(peer_found.ranks)
+    assert len(source.names)
 
 
 def main() -> None:
-    """Measure and report."""
+    """Run the bench and print its result."""
     options = parse(__doc__)
     publish(measure(options), options, this_machine())
 

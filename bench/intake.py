@@ -1,19 +1,19 @@
 """Intake: check-ins and check-outs, 1,000 to a batch, until each batch is on disk (fsync and synchronous_commit on).
 
-`per_second` (quoted): in process. Eight callers hand over batches of CloudEvents as JSON, each when its last one is
-answered, through the parts that a server uses: reading, group commit, the ledger, answers. `http_per_second`: the same
-batches posted to `hours serve`, a process of its own, over eight connections, by a load generator on the same machine,
-while the read models fall behind; every answer is held to the log afterwards. In both, stations make the ids of shifts.
+`per_second` (quoted): in process. Eight callers submit batches of CloudEvents as JSON, each after the answer to its
+previous one, through the parts that a server uses: reading, group commit, the ledger, answers. `http_per_second`: the
+same batches posted to `hours serve`, in a separate process, over eight connections, by a load generator on the same
+machine, while the read models fall behind; every answer is then verified in the log. In both, stations make shift ids.
 
 Variants, in process, one caller, one batch at a time: `orders`: validated orders; `seven in ten`: stations make the ids
-of seven shifts in ten, and for the others the ledger finds the open shift when the check-out comes; `ledger ids`: it
-does so for all; `prepared`: orders whose digests are made before the clock starts.
+of seven shifts in ten, and for the others the ledger finds the open shift at the check-out; `ledger ids`: it does so
+for all; `prepared`: orders whose digests are computed before the clock starts.
 
-Peers, with the very same states. In databases of their own on the same server: the eventsourcing library's recorder,
-1,000 to a transaction and one to a transaction, which writes what it is given; its `Application.save` of aggregates,
-which checks no more than that a stream goes on where it ended; Emmett (bench/peers/emmett_store.py), which checks a
-stream's version; and the ledger's own COPY of the same events without deciding anything, the upper bound. UmaDB
-(bench/peers/umadb_store.py) is a server of its own and checks its append condition. Only the intake decides.
+Peers, with the same states. In separate databases on the same server: the eventsourcing library's recorder, 1,000 and
+one to a transaction, which checks nothing; its `Application.save` of aggregates, which checks only that versions of a
+stream are consecutive; Emmett (bench/peers/emmett_store.py), which checks a stream's version; and the ledger's own
+COPY of the same events without decisions, the upper bound. UmaDB (bench/peers/umadb_store.py) is a separate server and
+checks its append condition. Only the intake decides.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from api.http.routes.writes.events import read_batch
 from api.messages.answers import as_json, batch_answer
 from bench.peers import emmett_store, umadb_store
 from bench.peers.stock_writing import insert_events, save_each, save_together
-from bench.support.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, publish, say
+from bench.support.common import BENCH_DATA, Options, Result, Stopwatch, machine, parse, peak_mib, print_status, publish
 from bench.support.fresh import BATCH, BenchIntake, new_database, temporary_server
 from bench.support.loaded_server import as_events, in_whole_batches, serving
 from bench.support.scans import check, in_batches
@@ -50,22 +50,22 @@ from ledger.store.log_queries import RecordedEvent
 
 CALLERS = 8
 BATCHES_AHEAD = 20
-"""So many batches are made before the clock starts again, so that making orders is not timed, nor all are held."""
+"""The batches made before the clock starts again: making orders is not timed, and not all are in memory at once."""
 PEER_EVENTS_MAX = 200_000
 
-Take = Callable[[Intake, Sequence[list[Order]], Stopwatch], list[Answer]]
+Execute = Callable[[Intake, Sequence[list[Order]], Stopwatch], list[Answer]]
 
 
-def take_orders(intake: Intake, batches: Sequence[list[Order]], watch: Stopwatch) -> list[Answer]:
-    """Validated orders."""
+def execute_orders(intake: Intake, batches: Sequence[list[Order]], watch: Stopwatch) -> list[Answer]:
+    """Execute validated orders."""
     watch.lap("making orders")
     answers = [answer for batch in batches for answer in intake.execute(batch)]
     watch.lap("intake")
     return answers
 
 
-def take_prepared(intake: Intake, batches: Sequence[list[Order]], watch: Stopwatch) -> list[Answer]:
-    """Orders that were prepared by other threads."""
+def execute_prepared(intake: Intake, batches: Sequence[list[Order]], watch: Stopwatch) -> list[Answer]:
+    """Execute orders that were prepared before, as other threads do in a server."""
     prepared = [prepare_all(batch) for batch in batches]
     watch.lap("making orders")
     answers = [answer for batch in prepared for answer in intake.execute_prepared(batch)]
@@ -74,28 +74,28 @@ def take_prepared(intake: Intake, batches: Sequence[list[Order]], watch: Stopwat
 
 
 class Variant(NamedTuple):
-    """A way of taking orders, and of how many in ten shifts the station makes the id."""
+    """A way to execute orders, and the number of shifts in ten whose id the station makes."""
 
-    take: Take
+    execute: Execute
     id_share: int = 10
 
 
 VARIANTS = {
-    "orders": Variant(take_orders),
-    "seven in ten": Variant(take_orders, 7),
-    "ledger ids": Variant(take_orders, 0),
-    "prepared": Variant(take_prepared),
+    "orders": Variant(execute_orders),
+    "seven in ten": Variant(execute_orders, 7),
+    "ledger ids": Variant(execute_orders, 0),
+    "prepared": Variant(execute_prepared),
 }
 VARIANTS_SHARE = 4
-"""The variants take a quarter of the commands."""
+"""The variants run with a quarter of the commands."""
 
 
 def run_variant(bench: BenchIntake, commands: int, variant: Variant) -> float:
-    """Take so many commands; return the seconds from the first to the last commit."""
+    """Execute commands; return the seconds spent in the intake."""
     batches, watch = in_batches(bench.plan(commands // 2, variant.id_share).orders(), BATCH), Stopwatch()
     answered = 0
     while ahead := list(islice(batches, BATCHES_AHEAD)):
-        answers = variant.take(bench.intake, ahead, watch)
+        answers = variant.execute(bench.intake, ahead, watch)
         check(answers)
         answered += len(answers)
     assert answered == commands
@@ -103,7 +103,7 @@ def run_variant(bench: BenchIntake, commands: int, variant: Variant) -> float:
 
 
 def run_callers(bench: BenchIntake, commits: GroupCommit, commands: int) -> float:
-    """Have eight callers hand over batches of events as JSON; return the seconds until all are answered."""
+    """Submit batches of events as JSON from eight callers; return the seconds until all are answered."""
     batches = in_batches(bench.plan(commands // 2, id_share=10).orders(), BATCH)
     bodies = iter([as_json(as_events(batch)) for batch in batches])
     caller, lock = Caller(Role.STAFF, "bench", 1), Lock()
@@ -113,16 +113,16 @@ def run_callers(bench: BenchIntake, commits: GroupCommit, commands: int) -> floa
         with lock:
             return next(bodies, None)
 
-    def hand_over() -> None:
+    def submit() -> None:
         while body := next_body():
             elements, read = read_batch(body, Reader(caller))
-            orders = [one for one in read if isinstance(one, Prepared)]
+            orders = [order for order in read if isinstance(order, Prepared)]
             assert len(orders) == len(read)
             answered = commits.submit(orders).result()
             as_json(batch_answer(elements, read, answered, projected=None))
             answers.extend(answered)
 
-    threads = [Thread(target=hand_over) for _ in range(CALLERS)]
+    threads = [Thread(target=submit) for _ in range(CALLERS)]
     begun = perf_counter()
     for thread in threads:
         thread.start()
@@ -135,22 +135,23 @@ def run_callers(bench: BenchIntake, commits: GroupCommit, commands: int) -> floa
 
 
 def copy_alone(database: Database, events: Sequence[RecordedEvent]) -> float:
-    """Write events with the ledger's COPY, decided long ago; return events per second."""
+    """Write recorded events with the ledger's COPY; return events per second."""
     begun = perf_counter()
     for start in range(0, len(events), BATCH):
         stored = [
-            StoredEvent(one.stream_id, one.version, one.topic, one.state) for one in events[start : start + BATCH]
+            StoredEvent(event.stream_id, event.version, event.topic, event.state)
+            for event in events[start : start + BATCH]
         ]
         database.recorder.insert_events(stored)
     return len(events) / (perf_counter() - begun)
 
 
 def peers(bench: BenchIntake, url: str, first: int, last: int, options: Options) -> dict[str, float]:
-    """Return events per second of each peer, over the events behind position `first` up to `last`."""
-    say("peers")
+    """Return events per second of each peer, over the events after position `first` up to `last`."""
+    print_status("peers")
     seconds, folder = options.peer_seconds, options.data or BENCH_DATA
     events = bench.database.log.read(Position(first), PEER_EVENTS_MAX, Position(last))
-    assert {said.topic for said in events} == {f"checked-{way}.v1" for way in ("in", "out")}
+    assert {event.topic for event in events} == {f"checked-{way}.v1" for way in ("in", "out")}
     stock = new_database(url, "stock")
     with Database.open(new_database(url, "copied")) as copied:
         rate = copy_alone(copied, events)
@@ -172,7 +173,7 @@ def peers(bench: BenchIntake, url: str, first: int, last: int, options: Options)
 
 
 def over_http(bench: BenchIntake, url: str, commands: int, repeat: int) -> float:
-    """Post batches; return events a second in the median run."""
+    """Post batches; return events per second in the median run."""
     with tempfile.TemporaryDirectory() as data, serving(bench, url, Path(data)) as served:
         in_whole_batches(served, 5 * BATCH)  # warms up
         runs = [in_whole_batches(served, commands) for _ in range(repeat)]
@@ -180,7 +181,7 @@ def over_http(bench: BenchIntake, url: str, commands: int, repeat: int) -> float
 
 
 def measure(url: str, database: Database, options: Options) -> Result:
-    """Take commands in process, in every variant and over HTTP, then run the peers."""
+    """Execute commands in process, in every variant and over HTTP, then run the peers."""
     volunteers = max(1_000, int(options.scale * 120_000))
     commands = max(20_000, int(options.scale * 200_000)) // (2 * BATCH) * 2 * BATCH
     bench = BenchIntake(database, volunteers)
@@ -190,13 +191,13 @@ def measure(url: str, database: Database, options: Options) -> Result:
         few = max(2 * BATCH, commands // VARIANTS_SHARE // (2 * BATCH) * 2 * BATCH)
         runs: list[float] = []
         others: dict[str, list[float]] = {name: [] for name in VARIANTS}
-        say("in process")
-        for _ in range(options.repeat):  # in turn: the ledger grows, and the machine has its moods
+        print_status("in process")
+        for _ in range(options.repeat):  # in turn, because the ledger grows and the machine's speed varies
             runs.append(run_callers(bench, commits, commands))
             for name, variant in VARIANTS.items():
                 others[name].append(run_variant(bench, few, variant))
     peak, last = peak_mib(), int(database.log.head())
-    say("over HTTP")
+    print_status("over HTTP")
     http_per_second = over_http(bench, url, commands, options.repeat)
     more: dict[str, object] = {
         "http_per_second": round(http_per_second, 1),
@@ -211,7 +212,7 @@ def measure(url: str, database: Database, options: Options) -> Result:
 
 
 def main() -> None:
-    """Measure and report."""
+    """Run the bench and print its result."""
     options = parse(__doc__)
     with temporary_server(options) as url, Database.open(url) as database:
         publish(measure(url, database, options), options, machine(url))

@@ -1,12 +1,12 @@
 """Live: how long after its commit a check-out is in the read models, and how fast a follower catches up.
 
-It appends to a ledger of its own, `.bench/live-<S>`, which grows with each run; a directory given by `--data` grows
-as well. `latency_ms`: from the commit of a check-out (one order, one transaction) to the moment another connection
-sees the follower's commit, which is asked for every millisecond. `sustained`: commands are recorded at a steady rate,
-in this process beside a running follower, as the service does it; `lag_seconds` is what each commit took to show in the
-read models, the most of it the follower's greatest lag. Then the follower stops, commands are recorded, and what is
-timed is its catching up with them (`runs`). Peer: the eventsourcing library's projection runner with its view in
-PostgreSQL, on the very same commands; it adds up less (bench/peers/stock.py).
+It appends to a separate ledger, `.bench/live-<S>`, which grows with each run, as does a directory named by `--data`.
+`latency_ms`: from the commit of a check-out (one order, one transaction) to the moment another connection, polling
+every millisecond, sees the follower's commit. `sustained`: commands are recorded at a steady rate in this process,
+beside a running follower, as in the service; `lag_seconds` is the time from each commit to its effect in the read
+models, and its maximum is the follower's greatest lag. Then the follower stops, commands are recorded, and catching up
+with them is timed (`runs`). Peer: the eventsourcing library's projection runner with its view in PostgreSQL, on the
+same commands; it computes less (bench/peers/stock.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Self
 import psycopg
 
 from bench.peers.stock import postgres_projection
-from bench.support.common import Options, Result, machine, parse, peak_mib, publish, say
+from bench.support.common import Options, Result, machine, parse, peak_mib, print_status, publish
 from bench.support.data import BenchLedger, bench_ledger
 from bench.support.scans import Scans, check, in_batches
 from ledger.aggregates import Order
@@ -39,7 +39,7 @@ WAIT_SECONDS_MAX = 60.0
 SUSTAINED_RATE = 2_000
 SUSTAINED_SECONDS = 10
 SUSTAINED_BATCH = 100
-"""Commands that come in together: what group commit makes of as many callers."""
+"""Commands in one transaction, as group commit would collect them from as many callers."""
 WATCH_SECONDS = 0.005
 
 
@@ -54,11 +54,11 @@ class BenchLive:
         others, names = facts.other_events, facts.volunteers.texts()
         registered = others.volunteer[others.code == REGISTERED].tolist()
         self.volunteers = [names[number] for number in registered]
-        random.shuffle(self.volunteers)  # others in each run, or the same would be in service all day
+        random.shuffle(self.volunteers)  # so that repeated runs do not put the same volunteers in service
         self.stations = facts.stations.texts()
 
     def scans(self, shifts: int) -> Scans:
-        """Return a plan of shifts of the last days."""
+        """Return a plan of shifts that end now."""
         now = int(time())
         plan = Scans(self.volunteers, self.stations, now, shifts, id_share=10, first=self.served).ending(now)
         self.served += shifts
@@ -105,7 +105,7 @@ def await_position(reader: psycopg.Connection[tuple[object, ...]], follower: Fol
 
 
 class Watch:
-    """Takes how long each commit needed to be in the read models, in a thread of its own that looks every 5 ms."""
+    """A thread that measures the time from each commit to its effect in the read models, polling every 5 ms."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -123,7 +123,7 @@ class Watch:
         self._thread.join()
 
     def committed(self, position: int) -> None:
-        """Note that the log was committed up to a position just now."""
+        """Note that the log was just committed up to a position."""
         self._committed.append((position, perf_counter()))
 
     def _run(self) -> None:
@@ -149,7 +149,7 @@ def sustain(live: BenchLive, rate: int, seconds: float) -> dict[str, object]:
                 sleep(max(due - perf_counter(), 0.0))
                 head = live.record(batch)
                 watch.committed(head)
-            took = perf_counter() - begun
+            elapsed = perf_counter() - begun
             with psycopg.connect(live.database.url, autocommit=True) as reader:
                 await_position(reader, follower, head)
     finally:
@@ -157,8 +157,8 @@ def sustain(live: BenchLive, rate: int, seconds: float) -> dict[str, object]:
     lags = watch.lags
     return {
         "asked_per_second": rate,
-        "recorded_per_second": round(sum(map(len, batches)) / took, 1),
-        "seconds": round(took, 2),
+        "recorded_per_second": round(sum(map(len, batches)) / elapsed, 1),
+        "seconds": round(elapsed, 2),
         "lag_seconds": {
             "median": round(median(lags), 3),
             "p95": round(quantiles(lags, n=20)[-1], 3),
@@ -168,7 +168,7 @@ def sustain(live: BenchLive, rate: int, seconds: float) -> dict[str, object]:
 
 
 def catch_up(live: BenchLive, commands: int) -> float:
-    """Record commands that nobody follows; return the seconds a follower takes to catch up with them."""
+    """Record commands without a follower; return the seconds that one then takes to catch up."""
     for batch in in_batches(live.scans(commands // 2).orders(), BATCH):
         head = live.record(batch)
     begun = perf_counter()
@@ -179,7 +179,7 @@ def catch_up(live: BenchLive, commands: int) -> float:
 def measure(ledger: BenchLedger, options: Options) -> Result:
     """Measure latency, then the lag under a steady load, then throughput."""
     live, commands = BenchLive(ledger), CATCH_UP_COMMANDS
-    if options.scale < 0.1:  # a small town's week
+    if options.scale < 0.1:  # fewer, to fit a small scale
         commands = max(BATCH, int(options.scale * 10 * CATCH_UP_COMMANDS))
     catch_up(live, BATCH)  # warms up
     committed, shown = latencies(live, CHECK_OUTS)
@@ -194,7 +194,7 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
         "volunteers": len(live.volunteers),
         "events_in_ledger": int(live.database.log.head()),
     }
-    say("peers")
+    print_status("peers")
     head = int(live.database.log.head())
     rate = postgres_projection(live.database.url, head - commands, head, options.peer_seconds)
     peers = {"eventsourcing projection runner, view in PostgreSQL": rate}
@@ -211,7 +211,7 @@ def in_milliseconds(seconds: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure and report."""
+    """Run the bench and print its result."""
     options = parse(__doc__)
     with bench_ledger(options, kind="live") as ledger:
         publish(measure(ledger, options), options, machine(ledger.url))

@@ -1,10 +1,10 @@
 """Rebuild: from a change of rules to a switched generation in PostgreSQL that answers queries.
 
-The rules change in two places: the day's cap, and a new factor for weekends. Everything is counted: reading the
-archive, replaying, writing, indexing, verifying, the commit, dropping an old generation. `copy_alone` is what COPY of
-the same rows costs without indexes. Peer: the eventsourcing library's projection runner with its view in PostgreSQL,
-one transaction per event as it recommends; once more without waiting for the disk at each commit. It computes less
-(bench/peers/stock.py). The published rules are put back before the peers.
+The rules change in two places: the day cap, and a new factor for weekends. The time includes reading the archive,
+replaying, writing, indexing, verifying, the commit, and dropping an old generation. `copy_alone` is a COPY of the same
+rows without indexes. Peer: the eventsourcing library's projection runner with its view in PostgreSQL, one transaction
+per event as it recommends; and again without waiting for the disk at each commit. It computes less
+(bench/peers/stock.py). The published rules are restored before the peers run.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from bench.support.common import (
     median_stages,
     parse,
     peak_mib,
+    print_status,
     publish,
-    say,
 )
 from bench.support.data import BenchLedger, bench_ledger
 from projections.rules.timeline import rules_digest
@@ -44,24 +44,24 @@ weekdays = [6, 7]
 
 
 def candidate(rules: Rules, day_minutes_max: int) -> Rules:
-    """Return other rules: another cap of the day in every rule set, and a new factor in the last."""
+    """Return other rules: another day cap in every rule set, and a new factor in the last."""
     text = rules.text.replace("day_minutes_max = 480", f"day_minutes_max = {day_minutes_max}")
-    assert text != rules.text, "the published rules have another cap: see rules/luohu.toml"
+    assert text != rules.text, "the published rules have another day cap than rules/luohu.toml"
     text += WEEKENDS
-    return Rules(rules.version, rules_digest(text), text)  # as if published: a candidate never answers
+    return Rules(rules.version, rules_digest(text), text)  # with a version: candidates cannot be switched to
 
 
 def rebuild_once(ledger: BenchLedger, rules: Rules) -> tuple[Stopwatch, Rebuilt]:
     """Rebuild under `rules`, which are not those of the live generation."""
-    watch, doing = Stopwatch(), ["beginning"]
+    watch, stages = Stopwatch(), ["beginning"]
 
-    def step(stage: str, _done: int, _in_all: int) -> None:
-        if stage != doing[-1]:
-            watch.lap(doing[-1])
-            doing.append(stage)
+    def report(stage: str, _done: int, _total: int) -> None:
+        if stage != stages[-1]:
+            watch.lap(stages[-1])
+            stages.append(stage)
 
-    rebuilt = rebuild(ledger.database, ledger.archive, rules, progress=step)
-    watch.lap(doing[-1])
+    rebuilt = rebuild(ledger.database, ledger.archive, rules, progress=report)
+    watch.lap(stages[-1])
     with ledger.database.pool.connection() as connection:
         live = store.current_generation(connection)
     assert live == rebuilt.generation
@@ -70,23 +70,23 @@ def rebuild_once(ledger: BenchLedger, rules: Rules) -> tuple[Stopwatch, Rebuilt]
 
 def copy_alone(ledger: BenchLedger, rows: Rows, like: store.Generation) -> Stopwatch:
     """COPY the rows of a generation into tables without indexes, and commit."""
-    place = sql.Identifier(COPY_SCHEMA)
+    schema = sql.Identifier(COPY_SCHEMA)
     with ledger.database.pool.connection() as connection:
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(place))
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(schema))
         watch = Stopwatch()
         with connection.transaction():
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(place))
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
             for name, table in rows.tables().items():
                 target, model = sql.Identifier(COPY_SCHEMA, name), sql.Identifier(like.schema, name)
                 connection.execute(sql.SQL("CREATE TABLE {} (LIKE {})").format(target, model))
                 store.copy_table(connection, target, table)
         watch.lap("copy")
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(place))
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
     return watch
 
 
 def measure(ledger: BenchLedger, options: Options) -> Result:
-    """Rebuild under other rules, again and again, put the published rules back, and run the peers."""
+    """Time rebuilds under other rules, restore the published rules, and run the peers."""
     published = published_rules(ledger.database.log)
     others = [candidate(published, 420), candidate(published, 435)]
     rebuild_once(ledger, others[1])  # warms up
@@ -105,7 +105,7 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
     }
     result = Result("rebuild", rebuilt.events, [run.seconds for run in runs], peak, {}, more)
     rebuild(ledger.database, ledger.archive, published)
-    say("peers")
+    print_status("peers")
     part = ledger.url, ledger.middle, rebuilt.events, options.peer_seconds
     result.peers = {
         "eventsourcing projection runner, view in PostgreSQL": postgres_projection(*part),
@@ -115,7 +115,7 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
 
 
 def _query_seconds(ledger: BenchLedger) -> float:
-    """Ask the new generation for one volunteer's hours, and return how long the answer took."""
+    """Return the seconds of a query for one volunteer's hours in the new generation."""
     with ledger.database.pool.connection() as connection:
         begun = perf_counter()
         generation = store.current_generation(connection)
@@ -128,7 +128,7 @@ def _query_seconds(ledger: BenchLedger) -> float:
 
 
 def main() -> None:
-    """Measure and report."""
+    """Run the bench and print its result."""
     options = parse(__doc__)
     with bench_ledger(options) as ledger:
         publish(measure(ledger, options), options, machine(ledger.url))

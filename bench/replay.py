@@ -1,10 +1,10 @@
 """Replay: from the archive on disk to all read models in memory, warm (kernels compiled, files in the page cache).
 
-Stages: read (Parquet to columns, and meanwhile events to shifts), order (shifts by volunteer and time), compute
-(credit, hours, station days, projects, honours). `memory` says how fast the machine copies memory, how many bytes the
-replay moves at least, and how long that alone would take. Peers, over the same log in the same run: the eventsourcing
-library's projection runner with its view in memory; a plain fold over event objects, with and without reading and
-decoding them; DuckDB over the same Parquet. All peers but DuckDB use one core, and all compute less
+Stages: read (Parquet to columns and, in parallel, events to shifts), order (shifts by volunteer and time), compute
+(credit, hours, station days, projects, honours). `memory`: the speed at which the machine copies memory, the least
+number of bytes that the replay moves, and the time for that alone. Peers, over the same log in the same run: the
+eventsourcing library's projection runner with its view in memory; a plain fold over event objects, with and without
+reading and decoding them; DuckDB over the same Parquet. All peers except DuckDB use one core, and all compute less
 (bench/peers/stock.py, bench/peers/folds.py).
 """
 
@@ -28,8 +28,8 @@ from bench.support.common import (
     median_stages,
     parse,
     peak_mib,
+    print_status,
     publish,
-    say,
 )
 from bench.support.data import BenchLedger, bench_ledger
 from projections.kernels.read_models import ReadModels, compute
@@ -44,8 +44,8 @@ from replay.published import published_rules
 EVENT_BYTES = sum(np.dtype(DTYPES.get(name, np.int32)).itemsize for name in ShiftEvents._fields)
 COPIED_BYTES = 1 << 29
 PAUSE_SECONDS = 5.0
-"""A replay that follows another straight on runs in memory that it was just using. After a pause a virtual machine may
-have given that memory back to its host (seen: a second more); `after_pause` tells both apart."""
+"""A replay right after another one reuses its memory. During a pause, a virtual machine may return that memory to its
+host, and the next replay takes longer (seen: by a second); `after_pause` shows the difference."""
 
 
 def replay_once(archive: Archive, timeline: RuleTimeline) -> tuple[Stopwatch, ReadModels]:
@@ -69,7 +69,7 @@ def replay_once(archive: Archive, timeline: RuleTimeline) -> tuple[Stopwatch, Re
 
 
 def memory(archive: Archive, models: ReadModels) -> dict[str, float]:
-    """Return what the memory of this machine would allow: every array of a replay written once and read once."""
+    """Return the bound set by memory speed: every array of a replay is written once and read once."""
     threads = os.cpu_count() or 1
     block = np.ones(COPIED_BYTES // threads, np.uint8)
     targets = [np.ones_like(block) for _ in range(threads)]
@@ -99,7 +99,7 @@ def memory(archive: Archive, models: ReadModels) -> dict[str, float]:
 
 
 def check(ledger: BenchLedger, models: ReadModels, timeline: RuleTimeline) -> None:
-    """Hold the read models just computed to those in PostgreSQL, if both were made with the same rules."""
+    """Compare the read models with those in PostgreSQL, if both rest on the same rules."""
     with ledger.database.pool.connection() as connection:
         generation = store.current_generation(connection)
     facts = ledger.archive.facts()
@@ -107,7 +107,7 @@ def check(ledger: BenchLedger, models: ReadModels, timeline: RuleTimeline) -> No
         rows = rows_of(
             models, facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts()
         )
-        assert rows.checksum() == generation.checksum, "the bench computes something else than a rebuild"
+        assert rows.checksum() == generation.checksum, "the replay differs from a rebuild"
 
 
 def measure(ledger: BenchLedger, options: Options) -> Result:
@@ -138,8 +138,8 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
 
 
 def peers(ledger: BenchLedger, options: Options) -> dict[str, float]:
-    """Return events per second of each peer. All but DuckDB begin in the middle and do not come to the end."""
-    say("peers")
+    """Return events per second of each peer. All except DuckDB start in the middle of the log, for a limited time."""
+    print_status("peers")
     log, seconds, head, middle = ledger.database.log, options.peer_seconds, ledger.archive.position, ledger.middle
     found: dict[str, float] = {}
     if HAS_DUCKDB:
@@ -152,7 +152,7 @@ def peers(ledger: BenchLedger, options: Options) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure and report."""
+    """Run the bench and print its result."""
     options = parse(__doc__)
     with bench_ledger(options) as ledger:
         publish(measure(ledger, options), options, machine(ledger.url))

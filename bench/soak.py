@@ -1,15 +1,15 @@
 """Soak: a steady 1,000 commands a second over HTTP for half an hour; does memory grow, do the read models fall behind?
 
-The server is `hours serve`, a process of its own, on a fresh and temporary ledger. Half of the commands come singly,
-over 16 connections, half in batches of 50; each connection sends when its time has come and the request before is
-answered. Every ten seconds: the memory of the server (RSS) and of PostgreSQL (PSS: what its processes share counts
-once). At moments chosen at random, about one a second: how long it takes until what is in the log can be read.
+The server is `hours serve` in a separate process, on a new temporary ledger. Half of the commands are sent singly, over
+16 connections, half in batches of 50; each connection sends on schedule, but not before the previous answer. Sampled
+every ten seconds: the memory of the server (RSS) and of PostgreSQL (PSS, which counts shared memory once). Measured at
+random moments, about once a second: the time until the read models reach the current head of the log.
 
     python -m bench.soak --minutes 30 --json
 
 The last line is one JSON object: memory in each third of the time, and the server's growth in MiB an hour in the last
-two thirds (a straight line through all samples); `lag_ms` and `latency_ms` in each third; `losses`: what was answered
-as accepted and is not in the log.
+two thirds (linear regression over all samples); `lag_ms` and `latency_ms` in each third; `losses`: events that were
+answered as accepted and are not in the log.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from bench.support.common import Options, machine, say
+from bench.support.common import Options, machine, print_status
 from bench.support.fresh import BenchIntake, temporary_server
 from bench.support.loaded_server import Served, serving
 from ledger.store.database import Database
@@ -44,11 +44,11 @@ SAMPLE_SECONDS = 10.0
 LAG_SECONDS = 1.0
 MIB = 1 << 20
 AHEAD_SECONDS = 10.0
-"""Requests are made so far ahead, so that making them disturbs nobody for long."""
+"""Requests are made this far ahead, in small portions that hardly disturb the measurement."""
 
 
 class Sample(NamedTuple):
-    """What was seen at an instant, in seconds since the beginning."""
+    """Memory in MiB at an instant, which is in seconds since the start."""
 
     at: float
     server_mib: float
@@ -56,48 +56,48 @@ class Sample(NamedTuple):
 
 
 class Soak:
-    """The load, and what is seen of it."""
+    """The load, and the measurements."""
 
     def __init__(self, served: Served, server: psutil.Process, postgres: psutil.Process, rate: int) -> None:
         self._served, self._server, self._postgres = served, server, postgres
         self._rate = rate
         self.samples: list[Sample] = []
         self.lags: list[tuple[float, float]] = []
-        """When it was looked, and how long it took until what was in the log could be read, in seconds."""
+        """Instants of measurement, and the lag of the read models, in seconds."""
         self.latencies: list[tuple[float, float]] = []
-        """When each request was sent, and how long its answer took, in seconds."""
+        """Instants of sending, and the time to the answer, in seconds."""
         self.accepted = 0
         self.refused = 0
 
     async def run(self, seconds: float) -> None:
-        """Send for so long, and look at what becomes of it."""
+        """Send requests for a time, and measure."""
         ahead = await asyncio.to_thread(self._make, min(AHEAD_SECONDS, seconds))
         self._begun = time.perf_counter()
-        looking = [asyncio.create_task(look(seconds)) for look in (self._sample, self._look_at_lag)]
+        measuring = [asyncio.create_task(measure(seconds)) for measure in (self._sample, self._measure_lags)]
         begin = 0.0
         while begin < seconds:
             length = min(AHEAD_SECONDS, seconds - begin)
             following = min(AHEAD_SECONDS, seconds - begin - length)
             making = asyncio.create_task(asyncio.to_thread(self._make, following))
-            await asyncio.gather(*(self._send(lane, begin, length) for lane in ahead))
+            await asyncio.gather(*(self._send(requests, begin, length) for requests in ahead))
             begin += length
             ahead = await making
-        await asyncio.gather(*looking)
+        await asyncio.gather(*measuring)
 
     def _now(self) -> float:
         return time.perf_counter() - self._begun
 
     def _make(self, seconds: float) -> list[list[bytes]]:
-        """Make the requests of some seconds, a list for each connection."""
+        """Return the requests of some seconds, a list for each connection."""
         half = int(self._rate * seconds) // 4 * 2
         if half == 0:
             return []
         singles = self._served.singles(half)
         batches, _ = self._served.batches(half, BATCH_EVENTS)
-        return [*(singles[place::SINGLE_CONNECTIONS] for place in range(SINGLE_CONNECTIONS)), batches]
+        return [*(singles[number::SINGLE_CONNECTIONS] for number in range(SINGLE_CONNECTIONS)), batches]
 
     async def _send(self, requests: Sequence[bytes], begin: float, length: float) -> None:
-        """Send requests at even intervals from an instant on."""
+        """Send requests over one connection, at even intervals from `begin` on."""
         parts = urlsplit(self._served.address)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         for number, request in enumerate(requests):
@@ -110,33 +110,34 @@ class Soak:
             self.latencies.append((begun, self._now() - begun))
         writer.close()
 
-    def _count(self, status: int, told: dict[str, Any]) -> None:
-        accepted, refused = (told["accepted"], told["refused"]) if "answers" in told else (status == 201, status != 201)
+    def _count(self, status: int, body: dict[str, Any]) -> None:
+        accepted, refused = (body["accepted"], body["refused"]) if "answers" in body else (status == 201, status != 201)
         self.accepted += accepted
         self.refused += refused
 
     async def _sample(self, seconds: float) -> None:
         while (at := self._now()) < seconds:
-            server, postgres = await asyncio.to_thread(self._held)
+            server, postgres = await asyncio.to_thread(self._read_memory)
             self.samples.append(Sample(at, server, postgres))
             lag = 1000 * median(lag for _, lag in self.lags[-10:]) if self.lags else 0
-            say(
+            print_status(
                 f"{at / 60:5.1f} min  {self.accepted:9,} accepted, {self.refused} not  "
                 f"server {server:6.1f} MiB  PostgreSQL {postgres:6.1f} MiB  lag {lag:4.0f} ms"
             )
             await asyncio.sleep(max(0.0, at + SAMPLE_SECONDS - self._now()))
 
-    async def _look_at_lag(self, seconds: float) -> None:
-        """At random, as both the load and the follower's batches have a rhythm of their own."""
+    async def _measure_lags(self, seconds: float) -> None:
+        """Measure at random moments, because both the load and the follower's batches are periodic."""
         while (at := self._now()) < seconds:
             self.lags.append((at, await asyncio.to_thread(self._lag)))
             await asyncio.sleep(random.uniform(0, 2 * LAG_SECONDS))
 
-    def _held(self) -> tuple[float, float]:
-        """Return the MiB that the server and PostgreSQL hold."""
+    def _read_memory(self) -> tuple[float, float]:
+        """Return the MiB that the server and PostgreSQL use."""
         return self._server.memory_info().rss / MIB, _pss(self._postgres) / MIB
 
     def _lag(self) -> float:
+        """Return the seconds until the read models reach the current head of the log."""
         head, begun = self._served.head, time.perf_counter()
         with self._served.database.pool.connection() as connection:
             while (generation := current_generation(connection)) is None or generation.position < head:
@@ -145,7 +146,7 @@ class Soak:
 
 
 def _pss(postmaster: psutil.Process) -> int:
-    """Return the bytes of PostgreSQL's processes, what they share counted once."""
+    """Return the bytes of PostgreSQL's processes, counting shared memory once."""
     total = 0
     for process in (postmaster, *postmaster.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
@@ -170,42 +171,46 @@ def _thirds(pairs: Sequence[tuple[float, float]], seconds: float) -> list[dict[s
 
 
 def _memory(samples: Sequence[Sample]) -> dict[str, object]:
-    """Return medians of each third in MiB, and the growth of the server in MiB an hour once it is warm."""
+    """Return the median MiB of each third, and the growth of the server in MiB an hour after the first third."""
     size = max(1, len(samples) // 3)
     parts = [samples[at : at + size] for at in (0, size, len(samples) - size)]
     warm = samples[size:] if len(samples) > 2 * size else samples
-    slope = linear_regression([one.at for one in warm], [one.server_mib for one in warm]).slope if len(warm) > 1 else 0
+    slope = (
+        linear_regression([sample.at for sample in warm], [sample.server_mib for sample in warm]).slope
+        if len(warm) > 1
+        else 0
+    )
     return {
-        "server_mib": [round(median(one.server_mib for one in part), 1) for part in parts],
-        "postgres_mib": [round(median(one.postgres_mib for one in part), 1) for part in parts],
+        "server_mib": [round(median(sample.server_mib for sample in part), 1) for part in parts],
+        "postgres_mib": [round(median(sample.postgres_mib for sample in part), 1) for part in parts],
         "server_growth_mib_per_hour": round(3600 * slope, 1),
     }
 
 
 def main() -> None:
-    """Run, and report."""
+    """Run the bench and print its result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--rate", type=int, default=1000, help="commands a second (default: 1000)")
     parser.add_argument("--volunteers", type=int, default=12_000)
-    parser.add_argument("--data", type=Path, help="where the temporary ledger is made")
-    parser.add_argument("--json", action="store_true", help="print the JSON line alone")
-    asked = parser.parse_args()
+    parser.add_argument("--data", type=Path, help="directory for the temporary ledger")
+    parser.add_argument("--json", action="store_true", help="print only the JSON line")
+    arguments = parser.parse_args()
     os.environ.pop("DATABASE_URL", None)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    seconds = 60 * asked.minutes
-    options = Options(scale=1.0, data=asked.data, repeat=1, peer_seconds=1.0, as_json=asked.json)
+    seconds = 60 * arguments.minutes
+    options = Options(scale=1.0, data=arguments.data, repeat=1, peer_seconds=1.0, as_json=arguments.json)
     with temporary_server(options) as url, Database.open(url) as database, tempfile.TemporaryDirectory() as data:
-        with serving(BenchIntake(database, asked.volunteers), url, Path(data)) as served:
+        with serving(BenchIntake(database, arguments.volunteers), url, Path(data)) as served:
             server, postgres = _processes(database)
-            soak = Soak(served, server, postgres, asked.rate)
+            soak = Soak(served, server, postgres, arguments.rate)
             before = served.head
             asyncio.run(soak.run(seconds))
             recorded = served.head - before
         where = machine(url)
     line = {
         "name": "soak",
-        "minutes": asked.minutes,
+        "minutes": arguments.minutes,
         "commands": soak.accepted,
         "refused": soak.refused,
         "losses": soak.accepted - recorded,
@@ -219,10 +224,10 @@ def main() -> None:
 
 
 def _processes(database: Database) -> tuple[psutil.Process, psutil.Process]:
-    """Return the server, which is our child that speaks Python, and the postmaster."""
+    """Return the server, the only child process that runs Python, and the postmaster."""
     with database.pool.connection() as connection:
         postgres = psutil.Process(connection.info.backend_pid).parent()
-    (server,) = [one for one in psutil.Process().children() if "python" in one.name()]
+    (server,) = [child for child in psutil.Process().children() if "python" in child.name()]
     assert postgres is not None
     return server, postgres
 

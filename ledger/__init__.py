@@ -1,8 +1,10 @@
-"""The ledger: what happened, as immutable events; what may be recorded; and the log they are kept in.
+"""The ledger: immutable events, the decisions about what may be recorded, and the log that stores the events.
 
+    deciding/     what every decision is made of: commands, orders, events, streams and policies
     aggregates/   the kinds of streams: events, what they fold to, commands and decisions
-    intake/       taking orders, many in one transaction
-    store/        the log in PostgreSQL, by the eventsourcing library
+    intake/       the execution of orders, many in one transaction
+    store/        the log in PostgreSQL, based on the eventsourcing library
 
-The few modules beside them are words that all share. Nothing here knows the rules of credit, read models or HTTP.
+`names.py` and `rejections.py` hold the vocabulary that all folders share. Nothing here knows the rules of credit, read
+models or HTTP.
 """

@@ -1,10 +1,10 @@
-"""The words of the ledger as types: who, where, when, how long.
+"""The types of the ledger's fields: names, instants, days and amounts; and the ids of streams.
 
-Every name that enters an event is checked here, once. The patterns keep names short, printable ASCII and
-free of personal data (docs/glossary.md): a mobile number or an identity number is refused as a
-volunteer number, because an event can never be erased.
+Every name that enters an event is validated here. The patterns keep names short, printable ASCII and free of personal
+data (docs/glossary.md): a mobile number or an identity number is refused as a volunteer number, because an event can
+never be erased.
 
-Errors: a value that does not fit raises `ValueError` (pydantic turns it into a `ValidationError` that names the field).
+Errors: an invalid value raises `ValueError`, which pydantic turns into a `ValidationError` that names the field.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ _IDENTITY_NUMBER = re.compile(r"^[0-9]{17}[0-9Xx]$")
 
 
 def not_personal(name: str) -> str:
-    """Return a name that is to be kept for ever, unless it looks like personal data."""
+    """Return a name that will be stored permanently.
+
+    Raises:
+        ValueError: the name looks like personal data.
+    """
     if len(name) in {11, 18} and (_MOBILE_NUMBER.match(name) or _IDENTITY_NUMBER.match(name)):
         raise ValueError("looks like a phone or identity number; use a number the federation issued")
     return name
@@ -51,30 +55,30 @@ RequestId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Actor = Annotated[str, StringConstraints(pattern=r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")]
 CallingActor = Annotated[Actor, AfterValidator(_actor_not_personal)]
-"""An actor as an order names it: checked there once, as people do log in with their phone numbers."""
+"""An actor in an order. It is checked for personal data, because people do log in with their phone numbers."""
 SOURCE_FORM = r"^[!-\"$-\[\]-~]{1,120}$"  # printable, no space, no '#', no '\'
 Source = Annotated[str, StringConstraints(pattern=SOURCE_FORM)]
 COMMAND_ID_FORM = r"^[!-\[\]-~]{1,120}$"  # printable, no space, no '\'
 CommandId = Annotated[str, StringConstraints(pattern=COMMAND_ID_FORM)]
 CommandName = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]{1,241}$")]
-"""`source#id`: the name the caller gave a command, unique for ever."""
+"""`source#id`: the permanently unique name that the caller gave a command."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32,64}$")]
 KeyNumber = Annotated[int, Field(strict=True, ge=1, le=0x7FFF_FFFF)]
 """The number of the API key that was used."""
 
 
 def command_name(source: str, command_id: str) -> str:
-    """Return the name of a command: its CloudEvents `source` and `id`, which a '#' keeps apart."""
+    """Return the name of a command: its CloudEvents `source` and `id`, separated by '#'."""
     return f"{source}#{command_id}"
 
 
-# The kernels index a table by day; the log refuses instants outside of it rather than the kernels guessing.
+# The kernels use tables indexed by day, so the log refuses instants outside of these tables.
 EARLIEST_INSTANT = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 LATEST_INSTANT = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) - 1
 
 
 def _instant_of_text(value: object) -> object:
-    """Accept ISO 8601 text with a zone beside integer epoch seconds; fractions of a second are dropped."""
+    """Convert ISO 8601 text with a zone to epoch seconds, without fractions; pass integers through."""
     if isinstance(value, str):
         try:
             instant = datetime.fromisoformat(value)
@@ -87,19 +91,19 @@ def _instant_of_text(value: object) -> object:
 
 
 def _whole(value: object) -> object:
-    """Accept 42.0 for 42: JSON knows numbers alone, and some programs write whole ones so."""
+    """Convert 42.0 to 42: JSON has one type of number, and some programs write whole numbers this way."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _day_of_text(value: object) -> object:
-    """Accept dates, and text that is one."""
+    """Accept dates and ISO 8601 dates as text; refuse everything else."""
     if isinstance(value, date) or (isinstance(value, str) and _ISO_DAY.fullmatch(value)):
         return value
     raise ValueError("is not a day; write one such as 2018-12-04")
 
 
 EpochSeconds = Annotated[int, Field(strict=True, ge=EARLIEST_INSTANT, le=LATEST_INSTANT)]
-"""An instant, whole seconds since 1970-01-01T00:00Z, between the years 2000 and 2099."""
+"""An instant in whole seconds since 1970-01-01T00:00Z, in the years 2000 to 2099."""
 Instant = Annotated[
     EpochSeconds,
     BeforeValidator(_instant_of_text),
@@ -112,21 +116,21 @@ Instant = Annotated[
         }
     ),
 ]
-"""The same as a caller may write it: epoch seconds, or ISO 8601 text with a zone."""
+"""An instant as a caller may write it: epoch seconds, or ISO 8601 text with a zone."""
 WrittenDay = Annotated[date, BeforeValidator(_day_of_text)]
-"""A day as a caller may write it: an ISO 8601 date, and never a number, which would be taken for seconds since 1970."""
+"""A day as a caller may write it: an ISO 8601 date, never a number, which would be read as seconds since 1970."""
 Day = Annotated[WrittenDay, Field(ge=date(1900, 1, 1), le=date(2099, 12, 31))]
-"""A day people remember: of a registration, a training, an opening balance."""
+"""A day in living memory: of a registration, a training, an opening balance."""
 ServiceDay = Annotated[WrittenDay, Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))]
-"""A day of service, in the same years as instants."""
+"""A day of service, in the years 2000 to 2099 as instants are."""
 AS_WRITTEN = BeforeValidator(_whole)
-"""Takes a whole number as callers may write it. It goes last in an annotation, or schemas lose the bounds."""
+"""Accepts a whole number as callers may write it. It must come last in an annotation, or schemas lose the bounds."""
 Minutes = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]
 
 
 CorrectedField = Literal["check_in", "check_out", "station", "project"]
-Upheld = Literal["upheld", "rejected"]
-"""How a dispute or an objection ended."""
+Outcome = Literal["upheld", "rejected"]
+"""The outcome of a dispute or an objection."""
 People = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]
 """People served: people helped, not volunteers."""
 Rank = Annotated[int, Field(strict=True, ge=1, le=10_000), AS_WRITTEN]
@@ -143,15 +147,15 @@ def instant_text(instant: int) -> str:
 
 # --- stream ids -----------------------------------------------------------------------------------------------------
 
-# The names below are made for every command, and the same volunteers and stations come again and again: each function
-# remembers its last results, of a whole district's volunteers where it is about one. UUID's own properties are Python
-# code (measured), hence the arithmetic on `int`.
+# Stream ids are made for every command, mostly for the same volunteers and stations, so each function caches its last
+# results; the caches keyed by volunteer hold a whole district. The properties of UUID are slow Python code (measured),
+# hence the arithmetic on `int`.
 
 _TIMELESS = b"\xff\xff"
 
 
 def _day_prefix(shift: int) -> bytes:
-    """Return two bytes: the day a UUIDv7 was made on, or 0xffff for an id that holds no time."""
+    """Return two bytes: the day on which a UUIDv7 was made, or 0xffff for an id without a time."""
     if shift >> 76 & 0xF != 7 or shift >> 62 & 0x3 != 2:
         return _TIMELESS
     return min((shift >> 80) // 86_400_000, 0xFFFE).to_bytes(2, "big")
@@ -159,16 +163,16 @@ def _day_prefix(shift: int) -> bytes:
 
 @lru_cache(maxsize=1 << 17)
 def volunteer_prefix(volunteer: str) -> bytes:
-    """Return the six bytes that stand for a volunteer in the stream ids of the volunteer's shifts."""
+    """Return the six bytes that identify a volunteer in the stream ids of the volunteer's shifts."""
     return blake2b(volunteer.encode(), digest_size=6).digest()
 
 
 def shift_stream(volunteer: str, shift: UUID) -> UUID:
     """Return the id of a shift's stream: day (2 bytes), volunteer (6), shift (8).
 
-    It begins with the day so that new rows go to one end of the index (measured: COPY is 40 % faster than with random
-    ids), and goes on with the volunteer so that a volunteer's shifts of one day are one range of that index: a
-    check-out without a shift id finds the open shift there, with no table of open shifts to keep.
+    The day comes first, so that new rows go to one end of the index (measured: COPY is 40 % faster than with random
+    ids). The volunteer follows, so that a volunteer's shifts of one day are one range of that index: a check-out
+    without a shift id finds the open shift there, without a table of open shifts.
     """
     return UUID(bytes=shift_stream_key(volunteer, shift))
 
@@ -182,9 +186,9 @@ def shift_stream_key(volunteer: str, shift: UUID) -> bytes:
 
 @lru_cache(maxsize=1 << 12)
 def shift_stream_ranges(volunteer: str, first_day: int, last_day: int) -> tuple[tuple[UUID, UUID], ...]:
-    """Return the ranges (both ends included) of stream ids that hold a volunteer's shifts of these days since 1970.
+    """Return the ranges (both ends included) of stream ids that hold a volunteer's shifts of these days (since 1970).
 
-    The last range holds the shifts whose ids carry no time.
+    The last range holds the shifts whose ids have no time.
     """
     middle = volunteer_prefix(volunteer)
     prefixes = [day.to_bytes(2, "big") for day in range(max(first_day, 0), last_day + 1)] + [_TIMELESS]
@@ -192,7 +196,7 @@ def shift_stream_ranges(volunteer: str, first_day: int, last_day: int) -> tuple[
 
 
 def stream(kind: str, *key: str) -> UUID:
-    """Return the id of any other stream, made of its kind and its key: `stream("volunteer", "V0000001")`."""
+    """Return the id of any other stream, by its kind and key: `stream("volunteer", "V0000001")`."""
     return UUID(bytes=stream_key(kind, *key))
 
 
@@ -204,9 +208,9 @@ def stream_key(kind: str, *key: str) -> bytes:
 
 @lru_cache(maxsize=1 << 14)
 def shift_id_for(occurred_at: int, name: str) -> UUID:
-    """Return the UUIDv7 for a check-in that came without a shift id: made of its instant and its command's name.
+    """Return the UUIDv7 of a shift whose command has no shift id, made from its instant and the command's name.
 
-    The same command always gets the same id, so a repeated upload stays the same shift.
+    The same command always gets the same id, so a repeated upload names the same shift.
     """
     random_bits = int.from_bytes(blake2b(name.encode(), digest_size=10).digest(), "big")
     value = (occurred_at * 1000) << 80 | random_bits

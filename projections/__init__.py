@@ -1,6 +1,5 @@
 """Projections: pure functions from the log's events, as columns, to hours, honours and all other computed results.
 
-Beside the folders stand the few modules that all of them need: the schema of the columns, local time, surrogates, and
-how kernels are compiled. Nothing in this package reads a database, a file of the archive or the clock, and nothing
-speaks HTTP.
+The modules outside the folders are shared by all of them: the schema of the columns, local time, surrogates, and the
+compilation of kernels. Nothing in this package reads a database, an archive file or the clock, or uses HTTP.
 """

@@ -1,7 +1,7 @@
-"""Compile kernels with numba, and keep what was compiled where an edit cannot make it stale.
+"""Compilation of kernels with numba, and their cache.
 
-Numba's own cache does not notice an edit in a *called* function: the caller goes on with the old code, silently. The
-cache directory is therefore named by a hash of every source file that has kernels, the numba version and the
+Numba's own cache does not detect an edit of a *called* function: the caller silently keeps the old code. So the cache
+directory is named by a hash of every source file that kernels depend on, the versions of numba and Python, and the
 processor.
 """
 
@@ -21,7 +21,7 @@ import numba.core.config
 
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("projections", "replay")
-"""Where kernels may be, in any sub-folder."""
+"""The packages in which kernels may be, in any folder."""
 _DECORATOR = re.compile(rb"^[ \t]*@(?:\w+\.)*(?:kernel|inlined)\b", re.MULTILINE)
 _COMMENT = re.compile(rb"#[^\n]*")
 _IMPORT = re.compile(rb"^[ \t]*from ([\w.]+) import (\([^)]*\)|[^\n#]*)", re.MULTILINE)
@@ -31,8 +31,8 @@ def kernel_sources(root: Path = _ROOT, packages: tuple[str, ...] = _PACKAGES) ->
     """Return the files on which compiled code depends, sorted.
 
     These are the files that use the decorators `@kernel` or `@inlined`, and all modules under `root` that they import,
-    directly or not: numba compiles an imported constant into the code, so a change of its value is a change of the
-    kernel. Of the ledger only its shared words count: kernels know nothing of events and the store.
+    directly or indirectly: numba compiles an imported constant into the code, so a change of its value changes the
+    kernel. Of the ledger, only the modules outside its folders count: kernels do not depend on events or the store.
     """
     files = [path for package in packages for path in (root / package).rglob("*.py")]
     pending = [path for path in files if _DECORATOR.search(path.read_bytes())]
@@ -46,7 +46,7 @@ def kernel_sources(root: Path = _ROOT, packages: tuple[str, ...] = _PACKAGES) ->
 
 
 def _imports(root: Path, source: bytes) -> Iterator[Path]:
-    """Yield the files under `root` that a source imports from, as a module or as one of its names."""
+    """Yield the files under `root` that a source imports, as modules or as names of packages."""
     for match in _IMPORT.finditer(source):
         module = root.joinpath(*match[1].decode().split("."))
         listed = _COMMENT.sub(b"", match[2]).decode().strip("()")
@@ -57,8 +57,8 @@ def _imports(root: Path, source: bytes) -> Iterator[Path]:
 
 
 def cache_directory() -> Path:
-    """Return where compiled kernels are kept: `HOURS_KERNELS`, else beside the Python environment they belong to."""
-    # Numba keeps code by the path of its source, so another copy of the sources has a cache of its own.
+    """Return the folder for compiled kernels, in `HOURS_KERNELS` or else in the Python environment."""
+    # Numba's cache depends on the path of the source, so each copy of the sources has its own folder.
     digest = sha256(f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {sys.version} {_ROOT}".encode())
     for source in kernel_sources():
         digest.update(source.read_bytes())
@@ -70,7 +70,7 @@ def _use_cache() -> None:
     directory = cache_directory()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a read-only installation compiles anew in each process
+    except OSError:  # a read-only installation compiles in each process
         return
     numba.core.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
 
@@ -81,8 +81,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def kernel(function: _F) -> _F:
-    """Compile a plain loop: no Python objects, no global lock, cached on disk. `function.py_func` stays the plain
-    loop.
+    """Compile a plain loop without Python objects and without the global interpreter lock, cached on disk.
+
+    `function.py_func` is the uncompiled function.
     """
     return cast("_F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
@@ -90,7 +91,7 @@ def kernel(function: _F) -> _F:
 def inlined(function: _F) -> _F:
     """Compile a helper of a kernel into its callers.
 
-    A call hands over every array of a table with its count of references (measured: 40 ns a call), so what runs once
-    per shift must not be a call.
+    A call passes every array of a table and counts references to it (measured: 40 ns per call), so code that runs once
+    per shift must be inlined.
     """
     return cast("_F", numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function))

@@ -1,5 +1,5 @@
-"""Replay: read models built from the log, kept up with it, and queried under any three axes of time.
+"""Replay: read models that are built from the log, follow it, and are queried under the three axes of time.
 
-Beside the folders stand what all of them need: the progress of long work, the rule timelines the log has published, and
-backups. Commands are not decided here, and nothing in this package speaks HTTP.
+Two modules serve all folders: `progress.py` (progress of long-running work) and `published.py` (published rule
+timelines). Commands are not decided here, and nothing in this package speaks HTTP.
 """

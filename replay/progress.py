@@ -1,7 +1,7 @@
-"""Progress: what long work tells whoever waits for it, and how it is stopped.
+"""Progress of long-running work: reporting it, and stopping the work.
 
-Long work calls its `Progress` often. To stop it, let the callback raise `StoppedError`: the work passes it on and
-leaves nothing half done. A `Meter` makes a rate and the remaining time of what it is told.
+Long-running work calls its `Progress` often. To stop the work, raise `StoppedError` from that callback: the error
+propagates and no partial result is left behind. A `Meter` computes the rate and the remaining time from these calls.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 Progress = Callable[[str, int, int], None]
-"""Told the stage (a phrase such as "reading the archive"), how much is done, and of how much; 0 of 0 if unknown."""
+"""Callback with the stage (such as "reading the archive"), the amount done and the total; 0 of 0 if unknown."""
 
 
 class StoppedError(Exception):
-    """Whoever waited asked to stop."""
+    """The caller stopped the work."""
 
     def __init__(self) -> None:
         super().__init__("stopped; nothing was changed")
 
 
-def ignore(_stage: str, _done: int, _in_all: int) -> None:
-    """Tell nobody."""
+def ignore(_stage: str, _done: int, _total: int) -> None:
+    """Ignore the progress."""
 
 
 class Pace(NamedTuple):
-    """How far a stage is: `rate` per second since the stage began, and the seconds it still takes at that rate."""
+    """Progress of a stage: `done` of `in_all`, the rate per second since its start, and the remaining seconds."""
 
     stage: str
     done: int
@@ -35,7 +35,7 @@ class Pace(NamedTuple):
 
 
 class Meter:
-    """A `Progress` that measures what it is told, by a clock in seconds. Any thread may read `pace`."""
+    """A `Progress` that measures the pace, with a clock in seconds. Any thread may read `pace`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -43,12 +43,12 @@ class Meter:
         self._first = 0
         self.pace = Pace("", 0, 0, None, None)
 
-    def __call__(self, stage: str, done: int, in_all: int) -> None:
-        """Take in how far the work is."""
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Update the pace."""
         now = self._clock()
         if stage != self.pace.stage:
             self._began, self._first = now, done
         seconds, more = now - self._began, done - self._first
         rate = more / seconds if seconds > 0 and more > 0 else None
-        remaining = (in_all - done) / rate if rate and in_all >= done else None
-        self.pace = Pace(stage, done, in_all, rate, remaining)
+        remaining = (total - done) / rate if rate and total >= done else None
+        self.pace = Pace(stage, done, total, rate, remaining)

@@ -1,4 +1,4 @@
-"""Published rules: the rule timelines the log knows, by version."""
+"""Published rules: the rule timelines in the log, by version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from projections.rules.timeline import RuleTimeline, parse_timeline
 
 
 class Rules(NamedTuple):
-    """A rule timeline as published: version (from 1; 0 for a candidate that is not), digest and TOML text."""
+    """A rule timeline as published: version (from 1; 0 for an unpublished candidate), digest and TOML text."""
 
     version: int
     digest: str
@@ -26,12 +26,14 @@ class Rules(NamedTuple):
 
 @lru_cache(maxsize=32)
 def _timeline(text: str) -> RuleTimeline:
-    """Every answer needs the models of its rules, and taking TOML apart takes as long as a volunteer's hours do."""
+    """Parse rules. Cached, because every answer needs them and parsing TOML takes as long as computing a volunteer's
+    hours.
+    """
     return parse_timeline(text)
 
 
 class NoRulesError(Exception):
-    """No rules are known at that position; publish some first."""
+    """No rules are known at the position."""
 
     def __init__(self) -> None:
         super().__init__("no rules have been published: run `hours rebuild --rules rules/luohu.toml`")
@@ -41,7 +43,7 @@ def published_rules(log: LogQueries, *, version: int | None = None, known_at: Po
     """Return a published version, by default the last one known at a position.
 
     Raises:
-        NoRulesError: nothing (or not that version) had been published then.
+        NoRulesError: no rules, or not that version, had been published by then.
     """
     stream_id = stream("rules", "timeline")
     for recorded in reversed(log.read_streams([stream_id], until=known_at).get(stream_id, [])):

@@ -20,6 +20,12 @@ from psycopg.conninfo import make_conninfo
 
 from ledger.store.database import Database
 from ledger.store.embedded import serving
+from tests.support.examples import PROFILE
+
+
+def pytest_report_header() -> str:
+    """Name the profile of property tests (`tests/support/examples.py`)."""
+    return f"examples: {PROFILE}"
 
 
 @contextmanager

@@ -1,5 +1,5 @@
-"""Access: API keys, what each role may do, signatures of requests, and rate limits.
+"""Access: API keys, the rights of each role, signatures of requests, and rate limits.
 
 Every decision about who may do what is made here. The tables of keys and signatures belong to this folder; no other
-code writes them.
+code writes to them.
 """

@@ -1,10 +1,10 @@
-"""API keys: made, listed, revoked, looked up.
+"""API keys: creating, listing, revoking and finding them.
 
-A key is a random token. The table holds its SHA-256 alone, so whoever reads the database learns no key. A key may end
-by itself; a revoked or ended key is refused from the next request on. What a key's role may do is in
+A key is a random token. The table holds only its SHA-256, so reading the database discloses no key. A key may have an
+expiry; a revoked or expired key is refused from the next request on. The rights of a key's role are in
 `api/access/roles.py`.
 
-Nothing here speaks HTTP.
+This module does not depend on HTTP.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from psycopg.rows import class_row
 
 from api.access.roles import Caller, Role
 from ledger.store.pool import Pool
-from ledger.store.upgrading import Part, bring_up
+from ledger.store.upgrading import Part, upgrade_tables
 
 PART = Part("keys", tuple(Path(__file__).with_name(name) for name in ("keys.sql", "keys_volunteer.sql")))
-TOKEN_PREFIX = "hours_"  # noqa: S105 - it lets a leaked key be recognised, and is no secret
+TOKEN_PREFIX = "hours_"  # noqa: S105 - no secret: it makes a leaked key recognisable
 CHANNEL = "api_keys"
-"""Notified on every change of the table of keys."""
+"""The PostgreSQL channel that is notified of every change of the table of keys."""
 
 
 class Key(NamedTuple):
-    """A key without its token, which nobody knows but its holder. `per_second`: requests, where the key has a limit;
-    `volunteer`: which one its holder is, where that is a volunteer; `used_at`: its last use, give or take a minute.
+    """A key without its token, which only its holder has. `per_second`: the request rate, if the key has its own limit;
+    `volunteer`: the number of its holder, if that is a volunteer; `used_at`: the last use, to about a minute.
     """
 
     id: int
@@ -46,8 +46,8 @@ class Key(NamedTuple):
     used_at: datetime | None
 
 
-class Found(NamedTuple):
-    """A key that is not revoked: whose it is, and when it ends, in epoch seconds."""
+class ActiveKey(NamedTuple):
+    """A key that is not revoked: its caller, and its expiry in epoch seconds."""
 
     caller: Caller
     expires_at: float | None
@@ -58,7 +58,7 @@ class UnknownKeyError(LookupError):
 
 
 class SigningError(ValueError):
-    """This key may not sign."""
+    """A key with this role cannot sign."""
 
 
 _COLUMNS = (
@@ -74,9 +74,9 @@ class Keys:
         self._pool = pool
 
     def create_table(self) -> None:
-        """Make the table where it is missing, and bring an older one up to date."""
+        """Create the table if it is missing, or upgrade it."""
         with self._pool.connection() as connection:
-            bring_up(connection, PART)
+            upgrade_tables(connection, PART)
 
     def make(
         self,
@@ -86,7 +86,7 @@ class Keys:
         per_second: int | None = None,
         volunteer: str | None = None,
     ) -> tuple[Key, str]:
-        """Make a key; return it and its token, which is told this once."""
+        """Create a key; return it and its token, which cannot be retrieved later."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Key)) as cursor:
             key = cursor.execute(
@@ -95,7 +95,7 @@ class Keys:
                 (role.value, name, digest(token), expires_at, per_second, volunteer),
             ).fetchone()
         if key is None:
-            raise RuntimeError("the key was not kept")
+            raise RuntimeError("the key was not stored")
         return key, token
 
     def list(self) -> list[Key]:
@@ -104,10 +104,10 @@ class Keys:
             return cursor.execute(f"SELECT {_COLUMNS} FROM api.keys ORDER BY id").fetchall()
 
     def revoke(self, key: int) -> None:
-        """Refuse a key from now on; to revoke it again changes nothing.
+        """Revoke a key; revoking it again changes nothing.
 
         Raises:
-            UnknownKeyError
+            UnknownKeyError: no key has this id.
         """
         with self._pool.connection() as connection:
             changed = connection.execute(
@@ -117,29 +117,29 @@ class Keys:
             raise UnknownKeyError(f"no key has the id {key}: `hours keys list` shows them")
 
     def sign_with(self, key: int, public_key: bytes, *, required: bool) -> None:
-        """Let requests with a key be signed; where that is required, take none that is not.
+        """Register the public key with which requests of an API key are signed.
 
         Args:
-            key: the number of a station's key.
+            key: the id of a station's API key.
             public_key: the 32 bytes of an Ed25519 public key.
-            required: whether every request that is no reading has to be signed.
+            required: whether every request except reads must be signed.
 
         Raises:
-            UnknownKeyError
-            SigningError: it is no station's.
+            UnknownKeyError: no key has this id.
+            SigningError: it is not a station's key.
         """
         with self._pool.connection() as connection, connection.transaction():
             row = connection.execute("SELECT role FROM api.keys WHERE id = %s FOR UPDATE", (key,)).fetchone()
             if row is None:
                 raise UnknownKeyError(f"no key has the id {key}: `hours keys list` shows them")
             if row[0] != Role.STATION:
-                raise SigningError(f"key {key} is of role {row[0]}; only the keys of stations sign")
+                raise SigningError(f"key {key} has the role {row[0]}; only keys of stations can sign")
             connection.execute(
                 "UPDATE api.keys SET public_key = %s, must_sign = %s WHERE id = %s", (public_key, required, key)
             )
 
     def note_uses(self, uses: Mapping[int, float]) -> None:
-        """Note when keys were last used, in epoch seconds; a later use that is known stays."""
+        """Store when keys were last used, in epoch seconds by key id; a later time already stored stays."""
         with self._pool.connection() as connection, connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO api.key_uses (key, used_at) VALUES (%s, to_timestamp(%s)) "
@@ -147,8 +147,8 @@ class Keys:
                 sorted(uses.items()),
             )
 
-    def find(self, token_digest: bytes) -> Found | None:
-        """Return the key whose token has this digest, unless it is unknown or revoked."""
+    def find(self, token_digest: bytes) -> ActiveKey | None:
+        """Return the key whose token has this digest, or None if it is unknown or revoked."""
         with self._pool.connection() as connection:
             row = connection.execute(
                 "SELECT role, name, id, per_second, public_key, must_sign, volunteer, "
@@ -156,9 +156,9 @@ class Keys:
                 "FROM api.keys WHERE digest = %s AND revoked_at IS NULL",
                 (token_digest,),
             ).fetchone()
-        return Found(Caller(Role(row[0]), *row[1:7]), row[7]) if row else None
+        return ActiveKey(Caller(Role(row[0]), *row[1:7]), row[7]) if row else None
 
 
 def digest(token: str) -> bytes:
-    """Return what is kept of a token: it has 256 random bits, so a plain digest is as good as a slow one."""
+    """Return the digest stored for a token. A token has 256 random bits, so a fast hash is as safe as a slow one."""
     return sha256(token.encode()).digest()

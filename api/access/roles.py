@@ -1,17 +1,18 @@
-"""What each role may do: one table, of commands and of other rights. docs/access.md shows it; a test holds both equal.
+"""The rights of each role: one table of commands and other rights. A test compares it with docs/access.md.
 
-    station         scans and people served, of its own station, under names of its own
-    corrector       the records of volunteers and shifts: late entries, corrections, disputes, balances, caps, training
-    approver        what others ask for: approved or declined; disputes, settled
-    honors-officer  honours: announced, objected to, awarded, revoked
-    analyst         trying out rules
-    auditor         reading, the whole log, under any axes; and looking for anomalies, which others are not shown
-    reader          the same; for programs that show hours
-    volunteer       what is about one volunteer, whose number is the key's name, and disputes of that one's shifts
-    staff           what the first four may, and organisations, stations and projects
+    station         records scans and people served, of its own station, under its own command names
+    corrector       records of volunteers and shifts: late entries, corrections, disputes, balances, caps, training
+    approver        approves or declines requests of others; answers and settles disputes
+    honors-officer  announces, objects to, awards and revokes honours
+    analyst         no commands; for trying out rules
+    auditor         no commands; looks for anomalies, which no other role but admin sees
+    reader          no commands; for programs that show hours
+    volunteer       reads the records of one volunteer, whose number is the key's name, and disputes that one's shifts
+    staff           the commands of the first four, and those of organisations, stations and projects
     admin           everything
 
-Every other role may read everything. Nothing here speaks HTTP.
+Every role but volunteer may read everything, under any axes; free texts and anomalies need a right of their own. Every
+role but station and volunteer may try out rules. This module does not depend on HTTP.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ledger.aggregates.shift import CheckIn, CheckOut
 
 
 class Role(StrEnum):
-    """What a key is for."""
+    """The role of a key."""
 
     STATION = "station"
     CORRECTOR = "corrector"
@@ -43,37 +44,37 @@ class Role(StrEnum):
 
 
 class Right(StrEnum):
-    """What a key may be needed for beside commands."""
+    """A right beside the commands; the value completes "a ... key may not"."""
 
     READ = "read"
-    READ_OWN = "read what is about oneself"
-    READ_TEXTS = "read what people wrote"
+    READ_OWN = "read one's own records"
+    READ_TEXTS = "read free texts"
     TRY_RULES = "try out rules"
     AUDIT = "look for anomalies"
-    CHANGE_GENERATIONS = "change what answers"
-    STOP_ANY_JOB = "stop anybody's work"
+    CHANGE_GENERATIONS = "change generations"
+    STOP_ANY_JOB = "stop any job"
     IMPORT = "mark events as old records"
 
 
 class Caller(NamedTuple):
-    """Whose key a request carries. `name`: the station's id, the volunteer's number, or a person's name; `key`: the
-    key's number.
+    """The holder of the key that a request carries. `name`: the station's id, the volunteer's number, or a person's
+    name; `key`: the key's id.
     """
 
     role: Role
     name: str
     key: int | None = None
     per_second: int | None = None
-    """How many requests a second its keeper allows it, where that is not the service's own limit."""
+    """The key's own limit of requests per second; None for the service's limit."""
     public_key: bytes | None = None
-    """Where requests are signed: the Ed25519 public key, 32 bytes."""
+    """The registered Ed25519 public key, 32 bytes, if requests are signed."""
     must_sign: bool = False
     volunteer: str | None = None
-    """Which volunteer this is, where the key's holder is one: nobody acts on their own hours."""
+    """The volunteer number of the key's holder, if that is a volunteer: nobody may act on their own hours."""
 
     @property
     def by(self) -> str:
-        """Who did it, as events say."""
+        """The actor that events name in `by`."""
         return f"station:{self.name}" if self.role is Role.STATION else f"person:{self.name}"
 
 
@@ -135,7 +136,7 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
         Role.ADMIN: set(COMMANDS),
     }.items()
 }
-"""The types of command each role may give."""
+"""The types of command each role may send."""
 
 ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
     Right.READ: frozenset(Role) - {Role.VOLUNTEER},
@@ -151,7 +152,7 @@ ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
 
 
 class Forbidden(NamedTuple):
-    """Why a key may not do what was asked: the field at fault, the rule, and the way out."""
+    """Why a request is not allowed: the field at fault, the rule, and the remedy."""
 
     field: str
     rule: str
@@ -159,7 +160,7 @@ class Forbidden(NamedTuple):
 
 
 class Permission:
-    """What one caller may give, looked up once for many orders."""
+    """The rights of one caller to commands, computed once for many orders."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -169,7 +170,11 @@ class Permission:
         self._own_source = _own_source(caller)
 
     def forbids(self, order: Order, *, named_by_caller: bool) -> Forbidden | None:
-        """Say why the caller may not give this order, if so."""
+        """Return why the caller may not submit this order, or None.
+
+        Args:
+            named_by_caller: whether the caller chose the order's source.
+        """
         return (
             self._forbids_command(order.command)
             or (forbids_right(self._caller, Right.IMPORT) if order.imported else None)
@@ -181,29 +186,29 @@ class Permission:
             return forbids_type(self._caller, command.TYPE)
         if self._station and isinstance(command, CheckIn | CheckOut | CountPeopleServed):
             if command.station != self._station:
-                rule = f"this key is station {self._station}'s, not {command.station}'s"
+                rule = f"this key belongs to station {self._station}, not {command.station}"
                 return Forbidden("station", rule, "name the key's own station")
         elif self._volunteer and isinstance(command, DisputeShift):
             if command.volunteer != self._volunteer:
-                rule = f"this key is volunteer {self._volunteer}'s, not {command.volunteer}'s"
+                rule = f"this key belongs to volunteer {self._volunteer}, not {command.volunteer}"
                 return Forbidden("volunteer", rule, "name the key's own volunteer")
         elif isinstance(command, RequestAct) and command.act not in self._types:
             others = [role for role in Role if {command.act, command.TYPE} <= COMMANDS_OF_ROLE[role]]
-            rule = f"a {self._caller.role} key may not ask to {_in_words(command.act)}"
+            rule = f"a {self._caller.role} key may not request to {_in_words(command.act)}"
             return Forbidden("act", rule, f"use {_one_of(others)}")
         return None
 
     def _forbids_name(self, source: str) -> Forbidden | None:
-        """A name is used once, and a station must not use up another's, nor must a volunteer."""
+        """A name can be used once only, so stations and volunteers must not use names of others."""
         own = self._own_source
         if own is None or source == own or source.startswith(own + "/"):
             return None
-        who = self._caller.role.value
-        return Forbidden("source", f"a {who} names events under {own}", f"use {own}, or a path below it, as source")
+        rule = f"the source of events of this {self._caller.role.value} must begin with {own}"
+        return Forbidden("source", rule, f"use {own}, or a path below it, as source")
 
 
 def _own_source(caller: Caller) -> str | None:
-    """Return under what a caller has to name its events, where that is not free."""
+    """Return the prefix of the sources a caller may use, or None if any is allowed."""
     match caller.role:
         case Role.STATION:
             return f"/stations/{caller.name}"
@@ -214,7 +219,7 @@ def _own_source(caller: Caller) -> str | None:
 
 
 def forbids_type(caller: Caller, command_type: str) -> Forbidden | None:
-    """Say why this caller may not give commands of this type at all, if so."""
+    """Return why this caller may not send any command of this type, or None."""
     if command_type in COMMANDS_OF_ROLE[caller.role]:
         return None
     others = [role for role in Role if command_type in COMMANDS_OF_ROLE[role]]
@@ -222,7 +227,7 @@ def forbids_type(caller: Caller, command_type: str) -> Forbidden | None:
 
 
 def forbids_right(caller: Caller, right: Right) -> Forbidden | None:
-    """Say why this caller may not do this, if so."""
+    """Return why this caller does not have a right, or None."""
     roles = ROLES_OF_RIGHT[right]
     if caller.role in roles:
         return None
@@ -234,12 +239,13 @@ def forbids_right(caller: Caller, right: Right) -> Forbidden | None:
 _OWN_PATHS = re.compile(
     r"/v1/volunteers/(?P<volunteer>[^/]+)(/overview|/explanation|/history|/shifts(/[^/]+/events)?)?"
 )
-"""What a volunteer may read. Ranks are not among it: they name others."""
+"""The addresses a volunteer may read. Ranks are not among them: they name other volunteers."""
 
 
 def forbids_address(caller: Caller, method: str, path: str) -> Forbidden | None:
-    """Say why this caller may not ask for an address at all, if so: a volunteer's key opens nothing that is not named
-    here. Commands are looked at one by one.
+    """Return why this caller may not use an address at all, or None.
+
+    A volunteer's key may use only the addresses named here; each command is checked on its own (`Permission`).
     """
     if caller.role is not Role.VOLUNTEER:
         return None
@@ -249,7 +255,7 @@ def forbids_address(caller: Caller, method: str, path: str) -> Forbidden | None:
     if method in {"GET", "HEAD"} and own is not None and own["volunteer"] == caller.name:
         return None
     own_view = f"/v1/volunteers/{caller.name}/overview"
-    return Forbidden("role", f"a volunteer's key opens what is about {caller.name} alone", f"ask for {own_view}")
+    return Forbidden("role", f"this key opens only the records of volunteer {caller.name}", f"use {own_view}")
 
 
 def _in_words(command_type: str) -> str:

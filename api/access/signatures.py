@@ -1,10 +1,10 @@
-"""Signatures of requests, kept: who said what, for whoever doubts it later.
+"""Stored signatures of requests, from which it can be proved later who sent an event.
 
-A signature is stored before its commands are handed to the ledger. If the process dies between the two, a signature is
-kept of what was never recorded, which says nothing wrong; an event without its signature there is not. Sent again, the
-request is kept once more only if it was signed anew.
+A signature is stored before its commands are submitted to the ledger. If the process dies in between, there is a
+signature of a command that was never recorded, which is harmless; a signed event never lacks its signature. A request
+that is sent again is stored again only if it was signed anew.
 
-The body is kept as it was sent. Stations alone sign: their commands hold no free text, which would have to be erasable.
+The body is stored as it was sent. Only stations sign: their commands hold no free text, which must stay erasable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from psycopg.rows import class_row
 
 from api.access.roles import Caller
-from api.access.signed_requests import Signed, names_signed, orders_signed, still_holds
+from api.access.signed_requests import Signed, signed_names, signed_orders, stored_signature_error
 from ledger.aggregates import Command, Event, Order
 from ledger.aggregates.people_served import CountPeopleServed, PeopleServedCounted
 from ledger.aggregates.shift import CheckedIn, CheckedOut, CheckIn, CheckOut
@@ -26,14 +26,14 @@ from ledger.names import Position
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
 from ledger.store.pool import Pool
-from ledger.store.upgrading import Part, bring_up
+from ledger.store.upgrading import Part, upgrade_tables
 from replay.queries.queries import UnknownNameError
 
 PART = Part("signatures", (Path(__file__).with_name("signatures.sql"),))
 
 
 class StoredSignature(NamedTuple):
-    """A signature as it is stored."""
+    """A stored signature."""
 
     key: int
     public_key: bytes
@@ -44,12 +44,12 @@ class StoredSignature(NamedTuple):
 
     @property
     def signed(self) -> Signed:
-        """What was signed, and the signature."""
+        """The signature base, the signature, and the body."""
         return Signed(self.base, self.signature, self.body)
 
 
 class Checked(NamedTuple):
-    """Whether somebody said an event, in a sentence."""
+    """The result of checking the signature of an event. `sentence` states it for people."""
 
     position: int
     holds: bool
@@ -65,13 +65,13 @@ class Signatures:
         self._pool = pool
 
     def create_table(self) -> None:
-        """Make the table where it is missing."""
+        """Create the table if it is missing, or upgrade it."""
         with self._pool.connection() as connection:
-            bring_up(connection, PART)
+            upgrade_tables(connection, PART)
 
-    def keep(self, caller: Caller, signed: Signed) -> None:
-        """Store a signature that holds; return when it is on disk."""
-        names = sorted({_digest(name) for name in names_signed(signed, caller.by)})
+    def store(self, caller: Caller, signed: Signed) -> None:
+        """Store a valid signature; return when it is committed."""
+        names = sorted({_digest(name) for name in signed_names(signed, caller.by)})
         digest = sha256(signed.base + b"\n" + signed.signature).digest()
         values = (digest, caller.key, caller.public_key, *signed, "{" + ",".join(names) + "}")
         with self._pool.connection() as connection:
@@ -82,7 +82,7 @@ class Signatures:
             )
 
     def of(self, command: str) -> list[StoredSignature]:
-        """Return the signatures of requests that gave a command of this name, the oldest first."""
+        """Return the signatures of requests with a command of this name, the oldest first."""
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(StoredSignature)) as cursor:
             return cursor.execute(
                 "SELECT key, public_key, base, signature, body, kept_at FROM api.signatures "
@@ -99,35 +99,37 @@ def _digest(name: str) -> str:
 
 
 def check(log: LogQueries, signatures: Signatures, position: int) -> Checked:
-    """Compute again whether the event at a position was signed by the key it names, from what is stored.
+    """Verify from stored data alone that the event at a position was signed with the key it names.
 
     Raises:
-        replay.queries.queries.UnknownNameError: the log does not reach so far.
+        replay.queries.queries.UnknownNameError: the log has no event at this position.
     """
     found = log.read(Position(position - 1), 1, Position(position))
     if not found:
         raise UnknownNameError("event", str(position))
     event = decode(found[0].topic, found[0].state)
-    kept = signatures.of(event.command)
-    if not kept:
-        return Checked(position, False, f"the event at position {position} was not signed: no signature is kept of it")  # noqa: FBT003
-    checked = [_check_one(position, event, one) for one in kept]
-    return next((one for one in checked if one.holds), checked[0])
+    stored = signatures.of(event.command)
+    if not stored:
+        sentence = f"no: the event at position {position} was not signed: no signature of it is stored"
+        return Checked(position, False, sentence)  # noqa: FBT003
+    checked = [_check_one(position, event, signature) for signature in stored]
+    return next((result for result in checked if result.holds), checked[0])
 
 
-def _check_one(position: int, event: Event, kept: StoredSignature) -> Checked:
-    why = still_holds(kept.signed, kept.public_key)
-    if why is None and event.key != kept.key:
-        why = f"the event says it came with key {event.key}, and key {kept.key} signed"
-    if why is None and not any(_says(order, event) for order in orders_signed(kept.signed, event.by, kept.key)):
-        why = "what was signed is not what the event says"
-    if why is not None:
-        sentence = f"no: the event at position {position} cannot be held to the signature kept of it: {why}"
-        return Checked(position, False, sentence, kept.key, kept.public_key)  # noqa: FBT003
+def _check_one(position: int, event: Event, stored: StoredSignature) -> Checked:
+    error = stored_signature_error(stored.signed, stored.public_key)
+    if error is None and event.key != stored.key:
+        error = f"the event names key {event.key}, but key {stored.key} signed"
+    if error is None and not any(_agrees(order, event) for order in signed_orders(stored.signed, event.by, stored.key)):
+        error = "the event differs from what was signed"
+    if error is not None:
+        sentence = f"no: the stored signature does not prove the event at position {position}: {error}"
+        return Checked(position, False, sentence, stored.key, stored.public_key)  # noqa: FBT003
     sentence = (
-        f"yes: {event.by} signed the event at position {position} with key {kept.key}, and it says what was signed"
+        f"yes: {event.by} signed the event at position {position} with key {stored.key}, "
+        "and the event agrees with what was signed"
     )
-    return Checked(position, True, sentence, kept.key, kept.public_key)  # noqa: FBT003
+    return Checked(position, True, sentence, stored.key, stored.public_key)  # noqa: FBT003
 
 
 _EVENT_OF: dict[type[Command], type[Event]] = {
@@ -135,18 +137,18 @@ _EVENT_OF: dict[type[Command], type[Event]] = {
     CheckOut: CheckedOut,
     CountPeopleServed: PeopleServedCounted,
 }
-"""What a station says, and what becomes of it."""
+"""The event that each command of a station becomes."""
 _FILLED_IN = {"shift", "occurred_at"}
-"""What a station may leave open: which shift it is, and when somebody was counted."""
+"""Fields that a station may omit and the ledger fills in: the shift, and the instant of a count."""
 
 
-def _says(order: Order, event: Event) -> bool:
-    """Whether an event says what an order does; what the order left open the ledger may have filled in."""
-    said = dict(order.command)
-    told = {
+def _agrees(order: Order, event: Event) -> bool:
+    """Return whether an event has the content of an order, apart from omitted fields that the ledger filled in."""
+    ordered = dict(order.command)
+    recorded = {
         name: value
         for name, value in msgspec.structs.asdict(event).items()
-        if name not in Event.__struct_fields__ or name in said
+        if name not in Event.__struct_fields__ or name in ordered
     }
     return (
         order.name == event.command
@@ -154,7 +156,8 @@ def _says(order: Order, event: Event) -> bool:
         and order.imported == event.imported
         and _EVENT_OF.get(type(order.command)) is type(event)
         and all(
-            told.get(name) == said.get(name) or (name in _FILLED_IN and said[name] is None) for name in {*said, *told}
+            recorded.get(name) == ordered.get(name) or (name in _FILLED_IN and ordered[name] is None)
+            for name in {*ordered, *recorded}
         )
     )
 
@@ -163,5 +166,5 @@ def _says(order: Order, event: Event) -> bool:
 
 
 def fingerprint(public_key: bytes) -> str:
-    """Return what a person compares a public key by."""
+    """Return a short digest of a public key, by which people compare keys."""
     return "SHA256:" + sha256(public_key).hexdigest()[:32]

@@ -1,13 +1,12 @@
-"""What a signature of a request says, and whether it holds: HTTP Message Signatures (RFC 9421) with Ed25519.
+"""Verification of signed requests: HTTP Message Signatures (RFC 9421) with Ed25519.
 
-A signature covers the method, the path, the query where there is one, the digest of the body (RFC 9530), and whatever
-else names a command: the header Idempotency-Key, or the headers `ce-…`. So what was signed can be read again from the
-signature base and the body alone. Replays are harmless, as commands are recorded once; `created` is held to a window
-all the same.
+A signature covers the method, the path, the query if there is one, the digest of the body (RFC 9530), and the headers
+that name commands: Idempotency-Key, or `ce-…`. So the signed commands can be recovered from the signature base and the
+body alone. Replayed requests are harmless, because commands are recorded once; `created` is limited to a window anyway.
 
 Nothing here is stored.
 
-    BadSignatureError   the sentence says what is wrong; it tells nothing of the signature itself
+    BadSignatureError   the message says what is wrong, and discloses nothing of the signature itself
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 
 import http_sf
 import msgspec
-from cryptography.exceptions import InvalidSignature as DoesNotFit
+from cryptography.exceptions import InvalidSignature as SignatureMismatch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from http_message_signatures import HTTPMessageVerifier, InvalidSignature
 from http_message_signatures.algorithms import ED25519
@@ -35,20 +34,20 @@ from ledger.aggregates import COMMANDS, Order
 from ledger.names import command_name
 
 CREATED_SECONDS_MAX = 300
-"""How old a signature may be: it is made when the request is sent, not when a volunteer came."""
+"""The maximum age of a signature: it is made when the request is sent, not when the scan was made."""
 CLOCK_SECONDS_MAX = 60
-"""How far a station's clock may be ahead, or behind beside that."""
+"""The tolerance for a station's clock, in both directions."""
 
 COMMANDS_PATH = "/v1/commands/"
-_MALFORMED = "it does not fit what was sent; sign the request as it is sent, with the key that is registered"
+_MISMATCH = "it does not match the request; sign the request as it is sent, with the registered key"
 
 
 class BadSignatureError(Exception):
-    """The signature does not hold, or does not cover what it has to."""
+    """The signature is not valid, or does not cover a required component."""
 
 
 class Sent(NamedTuple):
-    """A request as it was sent. `url` is absolute."""
+    """A request as received. `url` is absolute."""
 
     method: str
     url: str
@@ -57,7 +56,7 @@ class Sent(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """A signature that holds: what was signed, and the signature."""
+    """A valid signature: the signature base, the signature, and the body."""
 
     base: bytes
     signature: bytes
@@ -67,10 +66,16 @@ class Signed(NamedTuple):
 def verify(
     sent: Sent, key: int, public_key: bytes, seconds_max: int = CREATED_SECONDS_MAX, *, skew: int = CLOCK_SECONDS_MAX
 ) -> Signed:
-    """Return what a request signs with a key's public key.
+    """Verify the signature of a request.
+
+    Args:
+        key: the id of the API key, which must be the signature's `keyid`.
+        public_key: the 32 bytes of the Ed25519 public key registered for it.
+        seconds_max: the maximum age of the signature.
+        skew: the tolerance for the sender's clock, in seconds.
 
     Raises:
-        BadSignatureError
+        BadSignatureError: the signature is missing, not valid, too old, or does not cover a required component.
     """
     public = Ed25519PublicKey.from_public_bytes(public_key)
     resolver = MappingKeyResolver(public_keys={str(key): public}, private_keys={})
@@ -78,83 +83,85 @@ def verify(
     verifier.max_clock_skew = timedelta(seconds=skew)
     try:
         (result,) = verifier.verify(
-            sent, max_age=timedelta(seconds=seconds_max), require_components=_to_be_covered(sent), body=sent.body
+            sent, max_age=timedelta(seconds=seconds_max), require_components=_required_components(sent), body=sent.body
         )
         if str(result.parameters["keyid"]) != str(key):
-            raise BadSignatureError(f"keyid is not the number of the key that was sent; use {key}")
+            raise BadSignatureError(f"keyid is not the id of the API key that was sent; use keyid={key}")
         signature: Any = http_sf.parse(", ".join(sent.headers.getlist("signature")).encode(), tltype="dictionary")
         base = "\n".join(f"{name}: {value}" for name, value in result.covered_components.items())
         return Signed(base.encode(), signature[result.label][0], sent.body)
     except (InvalidSignature, HTTPMessageSignaturesException) as error:
-        said = str(error)
-        if "resolve verification key" in said:
-            said = f"keyid is not the number of the key that was sent; use keyid={key}"
-        raise BadSignatureError(said or _MALFORMED) from None
+        message = str(error)
+        if "resolve verification key" in message:
+            message = f"keyid is not the id of the API key that was sent; use keyid={key}"
+        raise BadSignatureError(message or _MISMATCH) from None
 
 
-def _to_be_covered(sent: Sent) -> list[str]:
+def _required_components(sent: Sent) -> list[str]:
     parts = urlsplit(sent.url)
-    covered = ["@method", "@path", "content-digest"]
-    covered += ["@query"] if parts.query else []
-    covered += ["idempotency-key"] if parts.path.startswith(COMMANDS_PATH) else []
-    return covered + sorted({name for name in sent.headers if name.startswith("ce-")})
+    components = ["@method", "@path", "content-digest"]
+    components += ["@query"] if parts.query else []
+    components += ["idempotency-key"] if parts.path.startswith(COMMANDS_PATH) else []
+    return components + sorted({name for name in sent.headers if name.startswith("ce-")})
 
 
-def still_holds(signed: Signed, public_key: bytes) -> str | None:
-    """Say what is wrong with a signature that was kept, if anything is."""
+def stored_signature_error(signed: Signed, public_key: bytes) -> str | None:
+    """Verify a stored signature again; return what is wrong with it, or None."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signed.signature, signed.base)
-    except DoesNotFit:
-        return "the signature does not fit what is kept of the request"
+    except SignatureMismatch:
+        return "the signature does not match the stored request"
     try:
         ContentDigest.verify(covered(signed.base)["content-digest"], signed.body)
     except (KeyError, HTTPMessageSignaturesException):
-        return "the body that is kept is not the one that was signed"
+        return "the stored body is not the one that was signed"
     return None
 
 
-# --- which commands were signed -------------------------------------------------------------------------------------
+# --- the signed commands --------------------------------------------------------------------------------------------
 
 
 def covered(base: bytes) -> dict[str, str]:
-    """Return the components of a signature base by name. A value has no line break, and a name no quotation mark."""
+    """Return the components of a signature base by name. Values have no line breaks, names no quotation marks."""
     lines = (line.partition('": ') for line in base.decode().split("\n"))
     return {name.removeprefix('"'): value for name, _, value in lines}
 
 
-def names_signed(signed: Signed, by: str) -> list[str]:
-    """Return the names of the commands that a signed request gives, also of those that will be refused."""
-    said = covered(signed.base)
-    if said["@path"].startswith(COMMANDS_PATH):
-        return [command_name(f"/callers/{by}", said["idempotency-key"])]
-    attributes = attributes_of(said)
+def signed_names(signed: Signed, by: str) -> list[str]:
+    """Return the names of the commands in a signed request, also of those that will be refused."""
+    components = covered(signed.base)
+    if components["@path"].startswith(COMMANDS_PATH):
+        return [command_name(f"/callers/{by}", components["idempotency-key"])]
+    attributes = attributes_of(components)
     named = [(attributes.get("source"), attributes.get("id"))] if attributes else map(name_of, _elements(signed.body))
     return [command_name(source, name) for source, name in named if source is not None and name is not None]
 
 
-def orders_signed(signed: Signed, by: str, key: int) -> Iterator[Order]:
-    """Yield the orders that a signed request gives."""
-    said = covered(signed.base)
-    if not said["@path"].startswith(COMMANDS_PATH):
-        yield from (one for one in _events(said, signed.body, Sender(by, key)) if isinstance(one, Order))
+def signed_orders(signed: Signed, by: str, key: int) -> Iterator[Order]:
+    """Yield the orders in a signed request; leave out invalid ones."""
+    components = covered(signed.base)
+    path = components["@path"]
+    if not path.startswith(COMMANDS_PATH):
+        yield from (item for item in _events(components, signed.body, Sender(by, key)) if isinstance(item, Order))
         return
-    command_type = COMMANDS.get(said["@path"].removeprefix(COMMANDS_PATH))
+    command_type = COMMANDS.get(path.removeprefix(COMMANDS_PATH))
     try:
         if command_type is not None:
             command = command_type.model_validate_json(signed.body)
-            yield Order.checked(command=command, source=f"/callers/{by}", id=said["idempotency-key"], by=by, key=key)
+            name = components["idempotency-key"]
+            yield Order.checked(command=command, source=f"/callers/{by}", id=name, by=by, key=key)
     except ValidationError:
         return
 
 
-def _events(said: Mapping[str, str], body: bytes, giver: Sender) -> list[Order | Fault]:
-    if attributes := attributes_of(said):
-        return [read_binary(attributes, body, giver)]
-    return [read_event(element, giver) for element in _elements(body)]
+def _events(components: Mapping[str, str], body: bytes, sender: Sender) -> list[Order | Fault]:
+    if attributes := attributes_of(components):
+        return [read_binary(attributes, body, sender)]
+    return [read_event(element, sender) for element in _elements(body)]
 
 
 def _elements(body: bytes) -> Sequence[bytes | msgspec.Raw]:
-    """Return the events of a body, unread: of a batch, or else the one that it is."""
+    """Return the events of a body, unparsed: the elements of a batch, or else the body as the only event."""
     try:
         return elements_of(body)
     except (ValueError, RecursionError):

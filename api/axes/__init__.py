@@ -1,4 +1,4 @@
-"""Axes: the three axes of time as people write them, and candidate rules that an axis can name.
+"""Axes: parsing the three axes of time, and the candidate rules that an axis can name.
 
-Text is turned into positions and rules here. What the axes mean for an answer is in `replay/axes/`.
+Text is converted to positions and rules here. What the axes mean for an answer is defined in `replay/axes/`.
 """

@@ -1,7 +1,7 @@
-"""Candidates: rule timelines that are not published, kept by their digest so that any read can name them.
+"""Candidates: unpublished rule timelines, stored by their digest so that any read can name them.
 
-They are checked before they are kept. Only the latest are kept: whoever still wants an older one posts it again, and
-its digest is the same. Nothing here speaks HTTP.
+They are checked before they are stored. Only the latest are retained: an older one can be posted again, and has the
+same digest. This module does not depend on HTTP.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Final, NamedTuple
 from psycopg.rows import class_row
 
 from ledger.store.pool import Pool
-from ledger.store.upgrading import Part, bring_up
+from ledger.store.upgrading import Part, upgrade_tables
 from projections.rules.checking import require_sound
 from projections.rules.timeline import rules_digest
 from replay.published import Rules
 
 PART = Part("candidates", (Path(__file__).with_name("candidates.sql"),))
-KEPT_MAX: Final = 1_000
+CANDIDATES_MAX: Final = 1_000
 """Each is a megabyte at most; a federation tries out a few."""
 
 
 class Candidate(NamedTuple):
-    """A candidate without its text: who posted it last, and when."""
+    """A candidate without its text: its digest, who posted it last, and when."""
 
     digest: str
     by: str
@@ -38,12 +38,12 @@ class Candidates:
         self._pool = pool
 
     def create_table(self) -> None:
-        """Make the table where it is missing."""
+        """Create the table if it is missing, or upgrade it."""
         with self._pool.connection() as connection:
-            bring_up(connection, PART)
+            upgrade_tables(connection, PART)
 
-    def keep(self, text: str, by: str) -> Rules:
-        """Check a candidate and keep it.
+    def store(self, text: str, by: str) -> Rules:
+        """Check a candidate and store it; return it as rules of version 0.
 
         Raises:
             projections.rules.errors.RulesError: with all findings that are errors.
@@ -59,18 +59,18 @@ class Candidates:
             connection.execute(
                 "DELETE FROM api.rule_candidates WHERE digest IN "
                 "(SELECT digest FROM api.rule_candidates ORDER BY kept_at DESC, digest OFFSET %s)",
-                (KEPT_MAX,),
+                (CANDIDATES_MAX,),
             )
         return Rules(0, digest, text)
 
     def find(self, digest: str) -> Rules | None:
-        """Return a candidate by its digest, if it is kept."""
+        """Return a candidate by its digest, or None if it is not stored."""
         with self._pool.connection() as connection:
             row = connection.execute("SELECT text FROM api.rule_candidates WHERE digest = %s", (digest,)).fetchone()
         return Rules(0, digest, row[0]) if row else None
 
     def list(self) -> list[Candidate]:
-        """Return those that are kept, the latest first."""
+        """Return the stored candidates, the latest first."""
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Candidate)) as cursor:
             return cursor.execute(
                 "SELECT digest, by, kept_at FROM api.rule_candidates ORDER BY kept_at DESC, digest"

@@ -1,6 +1,6 @@
-"""The three axes of time as people write them, turned into positions and rules.
+"""Parse the three axes of time from text: positions, instants, versions and digests.
 
-Errors: `AxisError` names the axis and the way out.
+Errors: `AxisError` names the axis and the remedy.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from replay.queries.queries import Axes
 from replay.queries.rule_history import all_published
 
 DIGITS = 10
-"""A version has fewer; sixty-four are a digest, even if all of them are decimal."""
+"""A version has fewer digits; 64 are a digest, even if all of them are decimal."""
 RULES_FORM = r"^([0-9]{1,9}|[0-9A-Fa-f]{64})$"
-"""What names rules, and a position or an instant, for the service's description: what else is sent is told in words."""
+"""The forms of `rules` and `known_at`, for the OpenAPI description; values are checked in code, for better messages."""
 KNOWN_AT_FORM = r"^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2}))$"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _instant: TypeAdapter[int] = TypeAdapter(Instant)
 
 
 class AxisError(ValueError):
-    """An axis that points at nothing."""
+    """An axis whose value is malformed or does not exist. `axis`: the name of the parameter."""
 
     def __init__(self, axis: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -44,13 +44,13 @@ def read_axes(
     rules: str | int | None,
     candidates: Candidates | None = None,
 ) -> Axes:
-    """Return the axes; rules that are not named are those known at `known_at`.
+    """Return the axes; `rules` defaults to the rules known at `known_at`.
 
     Args:
-        rules: a published version, or a digest: of published rules, or of a candidate that is kept.
+        rules: a published version, or the digest of published rules or of a stored candidate.
 
     Raises:
-        AxisError: nothing has this version or digest, or nothing was published at that position.
+        AxisError: no rules have this version or digest, or none were published at that position.
     """
     if rules is not None:
         return Axes(valid_at, known_at, find_rules(log, str(rules), candidates))
@@ -64,7 +64,7 @@ def read_axes(
 
 
 def names_rules(text: str) -> bool:
-    """Tell whether a text is a version or a digest, rather than a file's name or a candidate."""
+    """Return whether a text is a version or a digest, rather than the name or the text of a candidate."""
     return _is_version(text) or _DIGEST.fullmatch(text.lower()) is not None
 
 
@@ -76,7 +76,7 @@ def find_rules(log: LogQueries, name: str, candidates: Candidates | None = None)
     """Return rules by their version or digest.
 
     Raises:
-        AxisError: there are none, or it is neither.
+        AxisError: no rules have it, or it is neither.
     """
     if _is_version(name):
         try:
@@ -97,8 +97,8 @@ def find_rules(log: LogQueries, name: str, candidates: Candidates | None = None)
     return found
 
 
-class KnowsPositions(Protocol):
-    """A log, or an archive far from it."""
+class PositionSource(Protocol):
+    """A log, or an archive without one."""
 
     def head(self) -> Position:
         """Return the last position."""
@@ -107,30 +107,30 @@ class KnowsPositions(Protocol):
         """Return the last position recorded up to an instant, in epoch seconds."""
 
 
-def position_of(log: KnowsPositions, text: str) -> Position:
-    """Turn `known_at` into a position: it is one, or an instant.
+def position_of(log: PositionSource, text: str) -> Position:
+    """Return the position that `known_at` means: it is a position, or an instant with a zone.
 
     Raises:
-        AxisError: it lies beyond the log, or is neither.
+        AxisError: it is beyond the log's last position, or neither.
     """
     head = log.head()
     if text.isdecimal():
         if int(text) > head:
-            raise AxisError("known_at", f"known_at {text} lies beyond the log's last position, {head}; leave it out")
+            raise AxisError("known_at", f"known_at {text} is beyond the log's last position, {head}; leave it out")
         return Position(int(text))
     try:
-        # In the query of an address a plus sign means a space: the zone of an instant often arrives so.
+        # In a query string a plus sign means a space, so the zone of an instant often arrives with one.
         return log.position_at(_instant.validate_python(text.replace(" ", "+")))
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise AxisError("known_at", f"known_at {text} {said}") from None
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise AxisError("known_at", f"known_at {text} {message}") from None
 
 
 def candidate(text: str) -> Rules:
-    """Return a rule timeline that is not published, to try out.
+    """Return an unpublished rule timeline, as rules of version 0.
 
     Raises:
-        projections.rules.timeline.RulesError: the text is no rule timeline, or says what no new one may say.
+        projections.rules.timeline.RulesError: the text is not a valid rule timeline.
     """
     require_sound(text)
     return Rules(0, rules_digest(text), text)

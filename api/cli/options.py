@@ -1,4 +1,4 @@
-"""Options that many commands of `hours` take alike."""
+"""Options that several commands of `hours` share."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ Last = Annotated[str | None, typer.Option("--to", help="The last day.")]
 Year = Annotated[int | None, typer.Option(min=2000, max=2100, help="Only this year, by month.")]
 
 
+OPERATOR = "person:keeper"
+"""The actor of commands given on the command line, unless `--by` names another."""
+
 AxesTexts = tuple[str | None, str | None, str | None]
-"""What was given for `--valid-at`, `--known-at` and `--rules`."""
+"""The texts of `--valid-at`, `--known-at` and `--rules`."""
 
 
 def with_axes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of the three axes, which it takes together as `axes`."""
+    """Give a command the options of the three axes, passed together as `texts`."""
 
     @wraps(command)
-    def taking(
+    def with_texts(
         *arguments: Any, valid_at: str | None = None, known_at: str | None = None, rules: str | None = None, **more: Any
     ) -> Any:
-        return command(*arguments, axes=(valid_at, known_at, rules), **more)
+        return command(*arguments, texts=(valid_at, known_at, rules), **more)
 
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -40,10 +43,10 @@ def with_axes(command: Callable[..., Any]) -> Callable[..., Any]:
     ]
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        parameters += options if parameter.name == "axes" else [parameter]
-    taking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    taking.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return taking
+        parameters += options if parameter.name == "texts" else [parameter]
+    with_texts.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_texts.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_texts
 
 
 def data_of(context: typer.Context) -> Path:

@@ -1,4 +1,4 @@
-"""How the command line shows things: JSON for machines, tables for people, progress on standard error."""
+"""Output of the command line: JSON, tables, and progress on standard error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from api.operations.usage_errors import UsageError
 from replay.progress import Progress
 
 Advance = Callable[[int, int], None]
-"""Told how much is done, and of how much."""
+"""Called with the amount done and the total."""
 
 
 def print_json(answer: BaseModel | dict[str, Any] | list[Any]) -> None:
@@ -39,17 +39,17 @@ def print_line(answer: BaseModel) -> None:
 
 
 def out() -> Console:
-    """Return where answers go; as wide as it takes when that is not a terminal."""
+    """Return a console for standard output; 200 columns wide if that is not a terminal."""
     return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
 
 
 def err() -> Console:
-    """Return where progress goes."""
+    """Return a console for standard error, where progress is shown."""
     return Console(stderr=True, highlight=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> None:
-    """Print a table. Numbers stand at the right, other things at the left."""
+    """Print a table. Columns of numbers are aligned right, all others left."""
     shown = [[("" if cell is None else cell) for cell in row] for row in rows]
     table = Table()
     for number, column in enumerate(columns):
@@ -65,7 +65,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def more(next_after: object) -> str:
-    """Return how to go on behind a page; nothing behind the last one."""
+    """Return how to get the next page; an empty text after the last one."""
     return f"more: --after {next_after}" if next_after else ""
 
 
@@ -79,7 +79,7 @@ class Hours(int):
 
 
 class _Rate(ProgressColumn):
-    """How much is done in a second, once that can be told."""
+    """The rate per second, once it is known."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -88,9 +88,9 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def stages(title: str) -> Iterator[Progress]:
-    """Show the stages of long work, each with a bar, its rate and the time it still takes, on standard error.
+    """Show the stages of a long task on standard error, each with a bar, its rate and the remaining time.
 
-    Nothing moves where that is not a terminal. What is yielded raises KeyboardInterrupt if there was one.
+    Nothing is shown if standard error is not a terminal. The yielded callback raises KeyboardInterrupt after Ctrl-C.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -103,32 +103,32 @@ def stages(title: str) -> Iterator[Progress]:
     with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         shown: list[tuple[str, Any]] = []
 
-        def tell(stage: str, done: int, in_all: int) -> None:
+        def report(stage: str, done: int, total: int) -> None:
             stop_if_interrupted()
             if not shown or shown[-1][0] != stage:
                 if shown:
                     _finish(bars, shown[-1][1])
                 shown.append((stage, bars.add_task(f"{title}: {stage}" if stage else title, total=None)))
-            bars.update(shown[-1][1], completed=done, total=in_all or None)
+            bars.update(shown[-1][1], completed=done, total=total or None)
 
-        yield tell
+        yield report
 
 
 def _finish(bars: Bars, task: Any) -> None:
-    """Show a stage as done, also one that never told of how much."""
+    """Show a stage as done, even if its total was never known."""
     completed = bars.tasks[task].completed or 1
     bars.update(task, completed=completed, total=completed)
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Advance]:
-    """Show how far something of one stage is; as `stages`."""
-    with stages(title) as tell:
-        yield lambda done, of: tell("", done, of)
+    """Show the progress of a task with one stage; see `stages`."""
+    with stages(title) as report:
+        yield lambda done, total: report("", done, total)
 
 
 def day(text: str | None, option: str) -> date | None:
-    """Read a day that was given as an option."""
+    """Read an option's date; raise UsageError if it is not one."""
     if text is None:
         return None
     try:

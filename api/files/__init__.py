@@ -1,4 +1,4 @@
-"""Files: exports that people and other programs read, as CSV, JSON lines and Parquet.
+"""Files: exports for people and other programs, as CSV and Parquet.
 
-Rows come from `replay/` and are only arranged here.
+The rows come from the kernels and `replay/`; here they are only formatted.
 """

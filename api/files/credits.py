@@ -1,12 +1,11 @@
-"""Export: every piece of every shift as a file, from the same kernels that credit them.
+"""Export of credits: every piece of every shift as a file, from the same kernels that credit them.
 
-Pieces are not stored, so the whole history is credited once more and written as it comes, some thousands of volunteers
-at a time. The file appears when it is whole: until then it has another name.
+Pieces are not stored, so the whole history is credited again and written in chunks of some thousand volunteers. The
+file is written under a temporary name and renamed when it is complete.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +39,7 @@ from projections.schema import (
     ShiftTable,
     Words,
 )
+from replay.durable import atomic_file
 
 Format = Literal["csv", "parquet"]
 CHUNK_PIECES = 1 << 16
@@ -69,10 +69,10 @@ SCHEMA = pa.schema(
         ("recorded_under", _NAME),
     ]
 )
-"""One row per shift and local day; raw = the sum of the six behind it, and credited = counted + factor - rounding.
+"""One row per shift and local day; raw = the sum of the six columns after it; credited = counted + factor - rounding.
 
-`volunteer` is the number the person goes on as, as in the read models; `recorded_under` the one the shift was recorded
-under, which is another only where numbers were merged.
+`volunteer` is the number into which the person's numbers were merged, as in the read models; `recorded_under` is the
+number under which the shift was recorded, which differs only after a merge.
 """
 
 
@@ -93,7 +93,7 @@ def write_credits(
     """Write the pieces of all volunteers dated up to a day; return how many.
 
     Raises:
-        OSError: the file cannot be written; what was there before stays.
+        OSError: the file cannot be written; an existing file stays as it was.
     """
     written = 0
     with atomic_file(path) as temporary, _writer(temporary, format, metadata or {}) as writer:
@@ -101,19 +101,6 @@ def write_credits(
             writer.write_table(table)
             written += len(table)
     return written
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield the name under which a file is written; it takes its own when it is whole and safe on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -128,7 +115,7 @@ def _writer(path: Path, format: Format, metadata: dict[str, str]) -> Iterator[_W
 
 
 class _PlainWriter:
-    """Writes tables whose dictionaries a format does not know."""
+    """Writes tables in a format without dictionaries: they are cast to plain strings."""
 
     def __init__(self, writer: Any, schema: Any) -> None:
         self._writer, self._schema = writer, schema
@@ -144,11 +131,11 @@ def _plain(kind: Any) -> Any:
 def credit_tables(
     facts: Facts, timeline: RuleTimeline, valid_until: int, progress: Callable[[int, int], None]
 ) -> Iterator[Any]:
-    """Credit person after person; yield the pieces as Arrow tables of `SCHEMA`."""
+    """Credit one person after another; yield the pieces as Arrow tables of `SCHEMA`."""
     table = facts.ordered(facts.resolved())
     volunteers, kinds = facts.volunteer_table(), facts.station_kinds()
     rules = rule_table(timeline, facts.projects.number)
-    shown = _Shown(facts, table)
+    formatter = _Formatter(facts, table)
     memory = workspace(int(np.diff(table.first).max(initial=0)))
     space = np.empty((CHUNK_PIECES, PIECE_COLUMNS), np.int32)
     waiting: list[tuple[int, Ints]] = []
@@ -161,20 +148,20 @@ def credit_tables(
         waiting.append((volunteer, pieces.copy()))
         count += len(pieces)
         if count >= CHUNK_PIECES:
-            yield shown.table(waiting)
+            yield formatter.table(waiting)
             progress(volunteer, last)
             waiting, count = [], 0
     if count:
-        yield shown.table(waiting)
+        yield formatter.table(waiting)
 
 
-class _Shown:
-    """Pieces with the names behind their numbers."""
+class _Formatter:
+    """Makes Arrow tables of pieces, with names instead of surrogate numbers."""
 
     def __init__(self, facts: Facts, table: ShiftTable) -> None:
         self._table = table
         self._names = [
-            pa.array(known.texts(), pa.string()) for known in (facts.volunteers, facts.stations, facts.projects)
+            pa.array(names.texts(), pa.string()) for names in (facts.volunteers, facts.stations, facts.projects)
         ]
         self._grades = pa.array(["attested", "scanned"])
         high, low = facts.shift_keys(np.arange(len(facts.shifts.flags), dtype=np.int32))

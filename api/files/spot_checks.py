@@ -1,6 +1,6 @@
-"""A spot check as a table for field work: one line for each shift, with columns to be filled in, and how it was drawn.
+"""A spot check as a CSV table for field work: a row per shift, columns to fill in, and how the sample was drawn.
 
-UTF-8 with a byte order mark, because people open it in spreadsheets; instants are local.
+UTF-8 with a byte order mark, for spreadsheet programs; instants are in local time.
 """
 
 from __future__ import annotations
@@ -35,36 +35,36 @@ TO_FILL_IN = (
     "checked_by",
     "checked_on",
 )
-"""What whoever checks writes down."""
+"""Empty columns for the findings of the field check."""
 COLUMNS = (*_RECORDED, *TO_FILL_IN, "positions", "hash", "drawn")
 
 
 def as_csv(found: SpotCheck, time_zone: str) -> str:
     """Return a spot check as CSV."""
-    zone, how = ZoneInfo(time_zone), how_drawn(found)
+    zone, drawn = ZoneInfo(time_zone), how_drawn(found)
     text = io.StringIO()
     text.write("\ufeff")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    for one in found.shifts:
-        recorded = (_cell(getattr(one, name), zone) for name in _RECORDED)
-        positions = " ".join(map(str, one.positions))
-        writer.writerow([*recorded, *("" for _ in TO_FILL_IN), positions, one.hash, how])
+    for shift in found.shifts:
+        recorded = (_cell(getattr(shift, name), zone) for name in _RECORDED)
+        positions = " ".join(map(str, shift.positions))
+        writer.writerow([*recorded, *("" for _ in TO_FILL_IN), positions, shift.hash, drawn])
     return text.getvalue()
 
 
 def how_drawn(found: SpotCheck) -> str:
-    """Say what is needed to draw a sample again."""
-    named = {
+    """Return a sentence with everything needed to draw the same sample again."""
+    filters = {
         "station": found.station,
         "from": found.first_day,
         "to": found.last_day,
         "grade": found.grade,
         "valid_at": found.valid_at,
     }
-    of = " ".join(f"{name}={value}" for name, value in named.items() if value is not None) or "all"
+    population = " ".join(f"{name}={value}" for name, value in filters.items() if value is not None) or "all"
     return (
-        f"{len(found.shifts)} of {found.population} shifts ({of}) known at position {found.known_at}, "
+        f"{len(found.shifts)} of {found.population} shifts ({population}) known at position {found.known_at}, "
         f"seed={found.seed} size={found.size} strata={found.strata}: {found.method}"
     )
 

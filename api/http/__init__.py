@@ -1,5 +1,5 @@
-"""HTTP: the application, its description, and the server around it.
+"""HTTP: the application, its OpenAPI description, and the server that runs it.
 
-What requests share is in `requests/`, and each route has a module in `routes/`. Nothing here decides about commands or
-computes an answer.
+Code shared by routes is in `requests/`, and the routes are in `routes/`. Nothing here decides commands or computes
+answers.
 """

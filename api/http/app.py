@@ -1,6 +1,6 @@
-"""The HTTP service: its routes, its errors, its description. Everything it needs is handed to it.
+"""The HTTP application: its routes, error handlers and OpenAPI description. Everything it needs is passed in.
 
-Whatever goes wrong is told as a problem (`api/messages/problems.py`), also what the framework itself refuses.
+Every error is answered as a problem (`api/messages/problems.py`), also those that the framework itself raises.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from starlette.requests import ClientDisconnect
 
 from api.axes.written import AxisError
 from api.http.descriptions import ANY_PROBLEM, description_of, methods_of
-from api.http.requests.dependencies import Threads
+from api.http.requests.dependencies import ConcurrencyLimits
 from api.http.requests.limits import BodyLimit
-from api.http.requests.request_log import RequestLog, Watched
+from api.http.requests.request_log import RequestLog, RequestLogging
 from api.http.routes.operations import generations, jobs, status, what_ifs
 from api.http.routes.operations import rules as rule_routes
 from api.http.routes.reads import (
@@ -44,7 +44,7 @@ from api.messages.database_faults import fault_of_database
 from api.messages.problems import Problem, fault, fault_of_validation, response
 from api.operations.ledger_metrics import LedgerCollector
 from api.operations.logs import request_id
-from api.operations.readiness import Looker
+from api.operations.readiness import ReadinessProbe
 from api.operations.service import Service
 from replay.archive.manifest import ArchiveError
 from replay.generations.store import NoGenerationError
@@ -56,18 +56,18 @@ logger = logging.getLogger(__name__)
 DESCRIPTION = """
 Every check-in, check-out, correction and award is an event in a log; hours, activity and honours are derived from it.
 
-* **Stations** post events to `/v1/events`; every other command has an address under `/v1/commands`.
-* **Readers** ask under three axes of time: `valid_at` (results up to a day), `known_at` (what the ledger knew then) and
-  `rules` (a published version, or a candidate's digest). Every answer repeats them with the log position it rests on.
-  `at_least` waits until a position just written is included.
-* **Errors** are `application/problem+json`: the rule broken, the field, the way out, and whether to try again.
+* **Stations** post events to `/v1/events`; every command also has an address of its own under `/v1/commands`.
+* **Readers** query under three axes of time: `valid_at` (results up to a day), `known_at` (what the ledger knew then)
+  and `rules` (a published version, or a candidate's digest). Every answer repeats them, with the log position on which
+  it is based. `at_least` waits until the answer includes a position that was just written.
+* **Errors** are `application/problem+json`: the rule broken, the field, the remedy, and whether a retry can help.
 
 Send `Authorization: Bearer <key>`; `hours keys make` makes keys.
 """
 
 
 def create_app(service: Service) -> FastAPI:
-    """Return the application that serves a ledger."""
+    """Return the application for a service."""
     app = FastAPIOffline(
         docs_url="/docs",
         redoc_url=None,
@@ -79,11 +79,11 @@ def create_app(service: Service) -> FastAPI:
         responses={"default": ANY_PROBLEM},
     )
     app.state.service = service
-    app.state.looker = Looker(service)
-    app.state.measured = LedgerCollector.registry(service)
-    requests = RequestLog(service.counted, all_requests=service.logs_all_requests)
+    app.state.readiness = ReadinessProbe(service)
+    app.state.ledger_metrics = LedgerCollector.registry(service)
+    requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Watched, requests=requests)
+    app.add_middleware(RequestLogging, requests=requests)
     _add_error_handlers(app)
 
     @app.get("/", include_in_schema=False)
@@ -101,7 +101,7 @@ def create_app(service: Service) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.threads = Threads()
+    app.state.concurrency = ConcurrencyLimits()
     yield
 
 
@@ -117,10 +117,10 @@ async def _on_problem(_request: Request, error: Problem) -> Response:
 async def _on_http(request: Request, error: HTTPException) -> Response:
     name = _OF_FRAMEWORK.get(error.status_code, "failed")
     if name == "no-such-address":
-        return response(fault(name, f"there is nothing at {request.url.path}; see /docs for what there is"))
+        return response(fault(name, f"{request.url.path} does not exist; see /docs for all addresses"))
     if name == "wrong-method":
         allowed = ", ".join(methods_of(request.app, request.url.path)) or (error.headers or {}).get("Allow", "GET")
-        detail = f"{request.url.path} does not take {request.method}; use {allowed}"
+        detail = f"{request.url.path} does not support {request.method}; use {allowed}"
         return response(fault(name, detail, remedy=f"use {allowed}"), {"Allow": allowed})
     return response(fault(name, error.detail), error.headers)
 
@@ -128,8 +128,8 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
 async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
     media_type = request.headers.get("content-type", "no media type")
     if isinstance(error.body, bytes) and error.body and not media_type.startswith("application/json"):
-        remedy = "set the header Content-Type to application/json"
-        return response(fault("wrong-media-type", f"{media_type} is not taken here; {remedy}", remedy=remedy))
+        remedy = "set the Content-Type header to application/json"
+        return response(fault("wrong-media-type", f"{media_type} is not supported here; {remedy}", remedy=remedy))
     return response(fault_of_validation(error.errors()))
 
 
@@ -146,22 +146,22 @@ async def _on_no_read_models(_request: Request, error: Exception) -> Response:
 
 
 async def _on_database(request: Request, error: Exception) -> Response:
-    logger.error("the database failed a request: %s", error)
+    logger.error("a request failed with a database error: %s", error)
     service: Service = request.app.state.service
-    return response(fault_of_database(error, reachable=service.keys.hears))
+    return response(fault_of_database(error, reachable=service.keys.is_listening))
 
 
-async def _on_hang_up(_request: Request, _error: Exception) -> Response:
-    return response(fault("malformed", "the body ended before its length"))  # for whoever counts: nobody is there
+async def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    return response(fault("malformed", "the body is shorter than its length"))  # for metrics: the client is gone
 
 
 async def _on_failure(_request: Request, _error: Exception) -> Response:
-    # The framework logs it with its traceback, and answers from further out than whoever adds the request's id.
+    # The framework logs the traceback. It answers outside of the middleware that adds the request's id.
     return response(fault("failed"), {"X-Request-Id": request_id.get() or ""})
 
 
 def _add_error_handlers(app: FastAPI) -> None:
-    handlers: dict[type[Exception], Any] = {  # each handler takes its own kind of error
+    handlers: dict[type[Exception], Any] = {  # Any, because each handler accepts another type of error
         Problem: _on_problem,
         HTTPException: _on_http,
         RequestValidationError: _on_invalid,
@@ -171,7 +171,7 @@ def _add_error_handlers(app: FastAPI) -> None:
         NoRulesError: _on_no_read_models,
         ArchiveError: _on_failure,
         psycopg.OperationalError: _on_database,
-        ClientDisconnect: _on_hang_up,
+        ClientDisconnect: _on_disconnect,
         Exception: _on_failure,
     }
     for kind, handler in handlers.items():

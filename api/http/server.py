@@ -1,7 +1,7 @@
-"""Serving: the HTTP server around the application, from a bound socket to the last answer.
+"""The HTTP server that runs the application, from a bound socket to the last answer.
 
-On SIGINT or SIGTERM the server takes no more requests, answers those under way, and returns; whoever called it then
-closes what it opened. A second signal stops the waiting for requests under way; what they had recorded stays recorded.
+On SIGINT or SIGTERM the server accepts no more requests, answers the current ones, and returns; the caller then closes
+what it opened. After a second signal the server does not wait for current requests; what they recorded stays recorded.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from api.operations.service import Service
 from api.operations.usage_errors import UsageError
 
 DRAIN_SECONDS_MAX = 10
-"""How long requests under way may take to end, where nothing else is said."""
+"""How long current requests may take when the server is stopped, by default."""
 
 BACKLOG = 1024
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the others waiting: the follower computes beside whoever answers, and at Python's usual
-5 ms an event took 6.5 ms to be answered."""
+"""The interval at which threads are switched: the follower computes beside the event loop, and at Python's default of
+5 ms it took 6.5 ms to answer an event."""
 
 COLLECT_OBJECTS = 50_000
-"""So many objects are made before the collector looks for cycles: a batch of a thousand makes ten thousand objects and
-no cycle, and at Python's usual 700 the collector took a tenth of the server's time."""
+"""The threshold of the garbage collector: a batch of a thousand events creates ten thousand objects and no cycle, and
+at Python's default of 700 objects the collector took a tenth of the server's time."""
 
 
 logger = logging.getLogger(__name__)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, before anything else is begun.
+    """Return a listening socket; call this first, so that a wrong address is reported before any other work.
 
     Raises:
-        UsageError: the address is taken or is not this machine's.
+        UsageError: the address is in use or is not one of this machine.
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -53,41 +53,41 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Return the address under which the service is found."""
+    """Return the URL of the service on a socket."""
     host, port = listening.getsockname()[:2]
-    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - it is compared, not bound
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+    reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it is there, and when it is about to finish what was begun."""
+    """A server that calls back when it has started, and when it begins to stop."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
-        self._tell = started
-        self._stop = stopping
+        self._started = started
+        self._stopping = stopping
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; at the second signal, of either kind, wait for nobody."""
+        """Begin to stop; at the second signal, of either kind, do not wait for requests."""
         self.force_exit = self.should_exit
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._tell()
+        self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         logger.info("stopping", extra={"fields": {"open_connections": len(self.server_state.connections)}})
-        self._stop()
+        self._stopping()
         await super().shutdown(sockets)
-        if self.force_exit:  # uvicorn leaves it out, and its end would look like a failure
+        if self.force_exit:  # uvicorn then skips this, and the exit would look like a failure
             await self.lifespan.shutdown()
 
 
-def _tell_cut_off(record: logging.LogRecord) -> bool:
-    """Let a request that is cut off when the server ends look like that, and not like a failure of the program."""
+def _report_cancelled(record: logging.LogRecord) -> bool:
+    """Log a request that was cancelled by the server's stop as a warning, not as a failure of the program."""
     if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
-        record.msg, record.args, record.exc_info = "a request was cut off as the server ends", None, None
+        record.msg, record.args, record.exc_info = "a request was cancelled because the server is stopping", None, None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return True
 
@@ -98,7 +98,11 @@ def serve_until_stopped(
     started: Callable[[], None],
     drain_seconds: int = DRAIN_SECONDS_MAX,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what was begun, within so many seconds."""
+    """Serve until SIGINT or SIGTERM, then finish the current requests, for at most `drain_seconds`.
+
+    Args:
+        started: called when the server accepts requests.
+    """
     stop_if_interrupted()
     sys.setswitchinterval(SWITCH_SECONDS)
     app = create_app(service)
@@ -109,19 +113,19 @@ def serve_until_stopped(
         proxy_headers=False,
         ws="none",
         lifespan="on",
-        log_config=None,  # api/operations/logs.py says where lines go
+        log_config=None,  # see api/operations/logs.py
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=drain_seconds,
     )
-    logging.getLogger("uvicorn.error").addFilter(_tell_cut_off)
+    logging.getLogger("uvicorn.error").addFilter(_report_cancelled)
     gc.collect()
-    gc.freeze()  # a collection looks at what requests made, and never again at all that was imported
+    gc.freeze()  # collections then examine only what requests create, not everything that was imported
     gc.set_threshold(COLLECT_OBJECTS, 10, 10)
-    # Having drained, uvicorn raises the signal again: it has done its work by then.
+    # After draining, uvicorn raises the signal again; by then everything is done.
     with suppress(KeyboardInterrupt):
-        # Long work is stopped first: whoever listens to its progress would hold the server up.
+        # Jobs are stopped first: requests that follow a job's progress would otherwise delay the stop.
         _Server(config, started, service.jobs.stop_all).run(sockets=[listening])
-    for impatient in (signal.SIGINT, signal.SIGTERM):  # what is closed now must not be closed half
-        signal.signal(impatient, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the caller's closing must not be interrupted
+        signal.signal(number, signal.SIG_IGN)

@@ -1,12 +1,13 @@
-"""Bulk import: years of old records from a table (CSV or Excel), by a mapping file, as commands of the ledger.
+"""Bulk import: old records from a table (CSV or Excel), by a mapping file, as commands of the ledger.
 
-    mapping   what each line becomes: TOML, checked strictly
-    columns   where in this very file the mapped columns are
-    tables    the file's lines, as a stream
-    cells     what a cell says: a day, a time, a number, a name
+    kinds     the commands that can be imported, and the kinds of their fields
+    mapping   what each line becomes: TOML, strictly validated
+    columns   the positions of the mapped columns in a file
+    tables    the lines of a file, as a stream
+    cells     parsing cells: days, times, numbers, names
     lines     a line as an order, or what is wrong with it
-    running   lines through the ledger, a slice at a time; dry or not
-    reports   what became of each line; the refused lines, to be mended
+    running   submitting lines to the ledger, a slice at a time; or a dry run
+    reports   the outcome of each line; the refused lines, for correction
 
 Old records are marked as imported and shifts are attested: nothing that was typed can become a scan.
 """

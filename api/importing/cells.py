@@ -1,7 +1,7 @@
-"""Cells: what a cell of a table says, whether it is text or a typed cell of a spreadsheet.
+"""Parsing the cells of a table: text, or typed cells of a spreadsheet.
 
-Only what can be read in one way is read. Days that begin with the year and times with a colon need no format; digits
-and letters of full width count as plain ones. Pure functions; each raises `CellError` with the way out.
+Only unambiguous values are accepted. Days that begin with the year and times with a colon need no format; full-width
+digits and letters count as plain ones. Pure functions; each raises `CellError`, which names the remedy.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
 
 Cell = str | int | float | datetime | date | time | timedelta | None
-"""CSV holds text alone. A spreadsheet's TRUE comes as a bool, which is an int."""
+"""CSV has only text. TRUE in a spreadsheet becomes a bool, which is an int."""
 
 _DAY_TEXT = r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})日?"
 _DAY = re.compile(_DAY_TEXT)
@@ -28,7 +28,7 @@ _HALF_SECOND = timedelta(microseconds=500_000)
 
 
 class CellError(ValueError):
-    """A cell that does not say what it should: `sentence` about it, `remedy` for it."""
+    """A cell that cannot be parsed; `sentence` says what is wrong with it, `remedy` what to do."""
 
     def __init__(self, sentence: str, remedy: str) -> None:
         super().__init__(f"{sentence}; {remedy}")
@@ -36,21 +36,21 @@ class CellError(ValueError):
         self.remedy = remedy
 
 
-def shown(cell: Cell) -> str:
-    """Return a cell as messages quote it: short, and with nothing that a terminal would obey."""
+def quoted(cell: Cell) -> str:
+    """Return a cell for a message: in quotation marks, shortened, and without control characters."""
     text = printable(str(cell)[:41])
     return f'"{text[:40]}…"' if len(text) > 40 else f'"{text}"'
 
 
 def printable(text: str) -> str:
-    """Return a text with question marks for what does not show."""
-    return text if text.isprintable() else "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+    """Return a text with replacement characters instead of unprintable ones."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def text_of(cell: Cell) -> str:
     """Return a cell as plain text, "" for an empty one; whole numbers have no decimals.
 
-    `="0012"`, which is how spreadsheets keep zeros in CSV, is 0012.
+    The text `="0012"`, with which spreadsheets preserve leading zeros in CSV, is 0012.
     """
     if cell is None:
         return ""
@@ -64,12 +64,12 @@ def text_of(cell: Cell) -> str:
     if text[:1] == "=" and (found := _TEXT_FORMULA.fullmatch(text)):
         return found.group(1).strip()
     if text in _SPREADSHEET_ERRORS:
-        raise CellError(f"holds the spreadsheet's error {text}", "mend its formula, or empty the cell")
+        raise CellError(f"contains the spreadsheet error {text}", "correct its formula, or clear the cell")
     return text
 
 
 def is_empty(cell: Cell) -> bool:
-    """Return whether a cell says nothing."""
+    """Return whether a cell is empty or blank."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
@@ -83,7 +83,7 @@ def day_of(cell: Cell, formats: tuple[str, ...] = ()) -> date:
     if isinstance(cell, date):
         return cell
     if isinstance(cell, time | timedelta):
-        raise CellError(f"{shown(cell)} is no day but a time", "check the column")
+        raise CellError(f"{quoted(cell)} is a time, not a day", "check the column")
     return _day_of_text(text_of(cell), formats)
 
 
@@ -99,12 +99,12 @@ def _day_of_text(text: str, formats: tuple[str, ...]) -> date:
         if found:
             return date(*map(int, found.groups()))
     except ValueError:
-        raise CellError(f"{shown(text)} is no day that there is", "correct it") from None
+        raise CellError(f"{quoted(text)} is not a day of the calendar", "correct it") from None
     if text.isdigit():
-        raise CellError(f"{shown(text)} is a number, not a day", "give the column the form of a date and save again")
-    told = " or ".join(formats)
-    remedy = f"write it as {told}" if told else 'write 2018-12-04, or say how days are written: format = "%d/%m/%Y"'
-    raise CellError(f"{shown(text)} is not read as a day", remedy)
+        raise CellError(f"{quoted(text)} is a number, not a day", "format the column as a date and save the file again")
+    allowed = " or ".join(formats)
+    remedy = f"write it as {allowed}" if allowed else 'write 2018-12-04, or set the format of days: format = "%d/%m/%Y"'
+    raise CellError(f"{quoted(text)} cannot be read as a day", remedy)
 
 
 def seconds_of(cell: Cell, form: str | None = None) -> int:
@@ -116,10 +116,10 @@ def seconds_of(cell: Cell, form: str | None = None) -> int:
     if isinstance(cell, timedelta):
         seconds = round(cell.total_seconds())
         if not 0 <= seconds <= 86_400:
-            raise CellError(f"{shown(cell)} is no time of the day", "check the column")
+            raise CellError(f"{quoted(cell)} is not a time of day", "check the column")
         return seconds
     if isinstance(cell, date):
-        raise CellError(f"{shown(cell)} is a day, not a time", "check the column")
+        raise CellError(f"{quoted(cell)} is a day, not a time", "check the column")
     return _seconds_of_text(text_of(cell), form)
 
 
@@ -137,12 +137,12 @@ def _seconds_of_text(text: str, form: str | None) -> int:
         seconds = hour * 3600 + minute * 60 + second
         if minute < 60 and second < 60 and seconds <= 86_400:
             return seconds
-    remedy = f"write it as {form}" if form else 'write 09:30, or say how times are written: time_format = "%I:%M %p"'
-    raise CellError(f"{shown(text)} is no time of the day", remedy)
+    remedy = f"write it as {form}" if form else 'write 09:30, or set the format of times: time_format = "%I:%M %p"'
+    raise CellError(f"{quoted(text)} is not a time of day", remedy)
 
 
 def moment_of(cell: Cell, formats: tuple[str, ...] = ()) -> datetime:
-    """Return a cell that holds day and time; it has a zone only if the text names one."""
+    """Return a cell as a day and time; it has a zone only if the text names one."""
     if isinstance(cell, datetime):
         return (cell + _HALF_SECOND).replace(microsecond=0)
     text = text_of(cell)
@@ -159,13 +159,13 @@ def moment_of(cell: Cell, formats: tuple[str, ...] = ()) -> datetime:
         else:
             return moment.replace(microsecond=0)
         return at_second(_day_of_text(found.group(1), ()), _seconds_of_text(found.group(5).strip(), None))
-    told = " or ".join(formats)
-    remedy = f"write it as {told}" if told else 'write 2018-12-04 09:30, or say how: format = "%d/%m/%Y %H:%M"'
-    raise CellError(f"{shown(cell)} is not read as a day with a time", remedy)
+    allowed = " or ".join(formats)
+    remedy = f"write it as {allowed}" if allowed else 'write 2018-12-04 09:30, or set format = "%d/%m/%Y %H:%M"'
+    raise CellError(f"{quoted(cell)} cannot be read as a day and a time", remedy)
 
 
 def at_second(day: date, seconds: int) -> datetime:
-    """Return a second of a day, as clocks on walls show it."""
+    """Return a second of a day in local time."""
     return datetime(day.year, day.month, day.day) + timedelta(seconds=seconds)  # noqa: DTZ001 - the zone comes later
 
 
@@ -176,17 +176,17 @@ def whole_of(cell: Cell) -> int:
     """Return a cell as a whole number."""
     number = _decimal_of(cell, ".")
     if number != number.to_integral_value():
-        raise CellError(f"{shown(cell)} is not a whole number", "correct it")
+        raise CellError(f"{quoted(cell)} is not a whole number", "correct it")
     return int(number)
 
 
 def minutes_of(cell: Cell, decimal: str) -> int:
-    """Return a cell that counts minutes, to the nearest one."""
+    """Return a number of minutes, rounded to the nearest whole one."""
     return _nearest(_decimal_of(cell, decimal))
 
 
 def minutes_of_hours(cell: Cell, decimal: str) -> int:
-    """Return a cell that counts hours, as 3.5 or 3:30, in minutes, to the nearest one."""
+    """Return a number of hours, such as 3.5 or 3:30, in minutes, rounded to the nearest whole one."""
     if isinstance(cell, timedelta):
         return _nearest(_not_negative(Decimal(round(cell.total_seconds())), cell) / 60)
     if isinstance(cell, time):
@@ -198,26 +198,26 @@ def minutes_of_hours(cell: Cell, decimal: str) -> int:
 
 def _decimal_of(cell: Cell, decimal: str) -> Decimal:
     if isinstance(cell, datetime | date | time | timedelta):
-        raise CellError(f"{shown(cell)} is no number but a day or time", "give the column the form of a number")
+        raise CellError(f"{quoted(cell)} is a day or time, not a number", "format the column as a number")
     text = text_of(cell)
     other = "," if decimal == "." else "."
     if other in text:
         raise CellError(
-            f'{shown(text)} holds "{other}", which may part thousands or decimals',
-            f'write it without, or say so: decimal = "{other}"',
+            f'{quoted(text)} contains "{other}", which may separate thousands or decimals',
+            f'remove it, or set decimal = "{other}"',
         )
     try:
         number = Decimal(text.replace(decimal, "."))
     except InvalidOperation:
-        raise CellError(f"{shown(text)} is not a number", "write one such as 3.5") from None
+        raise CellError(f"{quoted(text)} is not a number", "write one such as 3.5") from None
     if not number.is_finite() or number > 1_000_000_000:
-        raise CellError(f"{shown(text)} is no number that can be meant", "correct it")
+        raise CellError(f"{quoted(text)} is out of range", "correct it")
     return _not_negative(number, cell)
 
 
 def _not_negative(number: Decimal, cell: Cell) -> Decimal:
     if number < 0:
-        raise CellError(f"{shown(cell)} is negative", "correct it")
+        raise CellError(f"{quoted(cell)} is negative", "correct it")
     return number
 
 

@@ -1,6 +1,6 @@
-"""Columns: where in this very file the columns of a mapping are, or what is wrong with either.
+"""Columns: the positions of a mapping's columns in a file.
 
-Names are compared without the blanks around them and without regard to full width, as people do.
+Names are compared after removing surrounding blanks and normalising full-width characters.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from projections.rules.toml_places import Place, line_of
 
 
 class Columns:
-    """The places of a file's columns, by name."""
+    """The positions of a file's columns, by name."""
 
     def __init__(self, header: Sequence[str]) -> None:
         self.names = [_plain(name) for name in header]
         self._places: dict[str, int] = {}
-        self._twice: set[str] = set()
+        self._duplicates: set[str] = set()
         for place, name in enumerate(self.names):
             if name in self._places:
-                self._twice.add(name)
+                self._duplicates.add(name)
             self._places.setdefault(name, place)
 
     def place(self, name: str) -> int:
-        """Return the number, from 0, of a column that `require` has found."""
+        """Return the index, from 0, of a column whose existence `require` has verified."""
         return self._places[_plain(name)]
 
     def require(self, mapping: Mapping) -> None:
-        """Hold a mapping to this file.
+        """Require that the file has each column of a mapping exactly once.
 
         Raises:
-            MappingError: a column is not there, or there twice.
+            MappingError: a column is missing or not unique.
         """
         findings = []
         for place, name in _columns_of(mapping):
@@ -46,15 +46,15 @@ class Columns:
             raise MappingError(findings)
 
     def _missing(self, name: str) -> tuple[str, str] | None:
-        if name in self._twice:
+        if name in self._duplicates:
             return f'the file has several columns "{name}"', "rename all but one"
         if name in self._places:
             return None
-        meant = get_close_matches(name, self._places, n=1)
+        similar = get_close_matches(name, self._places, n=1)
         listed = ", ".join(self.names)
         if len(self.names) == 1 and any(mark in self.names[0] for mark in ",;\t|"):
             return f'the file has no column "{name}"', f"set file.delimiter: its header is one column, {listed}"
-        hint = f"did you mean {meant[0]}? " if meant else ""
+        hint = f"did you mean {similar[0]}? " if similar else ""
         return f'the file has no column "{name}"', f"{hint}its columns are: {listed}"
 
 

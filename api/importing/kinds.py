@@ -1,11 +1,11 @@
-"""What is imported: the commands that old records become, and of what kind each of their fields is."""
+"""The commands that can be imported, and the kind of each of their fields."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Kind = Literal["text", "day", "number", "minutes", "instant", "end"]
-"""`text`: names and codes; `end`: an instant that a duration may give as well."""
+"""`text`: names and codes; `end`: an instant that can also be given as a duration."""
 
 IMPORTED_COMMANDS = (
     "found-organisation",
@@ -25,7 +25,7 @@ IMPORTED_COMMANDS = (
     "raise-day-cap",
     "count-people-served",
 )
-"""In the order in which a new ledger needs them. Scans come from counters; corrections and honours are for people."""
+"""In the order in which a new ledger needs them. Scans come from stations; people make corrections and give honours."""
 
 KINDS: dict[str, Kind] = {
     "check_in": "instant",
@@ -61,4 +61,4 @@ KINDS: dict[str, Kind] = {
     "reason": "text",
     "text": "text",
 }
-"""Every field of those commands."""
+"""The kind of every field of these commands."""

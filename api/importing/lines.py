@@ -1,7 +1,7 @@
-"""Lines: one line of a table as an order of the ledger, or what is wrong with it and the way out.
+"""Lines: one line of a table as an order of the ledger, or what is wrong with it and what to do.
 
-An order is named so that the same record keeps its name wherever in whichever file it stands: by the columns of the
-mapping's key, or else by what it says. So a file can be sorted, split, extended and imported again.
+An order is named by the columns of the mapping's key, or else by its content, so a record has the same name in any line
+of any file. Therefore a file can be sorted, split, extended and imported again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from api.importing.cells import (
     minutes_of,
     minutes_of_hours,
     moment_of,
+    quoted,
     seconds_of,
-    shown,
     text_of,
     whole_of,
 )
@@ -41,14 +41,14 @@ from ledger.store.persons import Person
 
 ID_LENGTH_MAX = 120
 
-Said = dict[str, object]
-"""The fields that were read before."""
-Read = Callable[[Sequence[Cell], Said], object]
-"""Read a field from the cells of a line; None where they are empty."""
+Fields = dict[str, object]
+"""The fields of a line that were read so far, by name."""
+ReadField = Callable[[Sequence[Cell], Fields], object]
+"""Read a field from the cells of a line, with the fields read before; None if its cells are empty."""
 
 
 class Line(NamedTuple):
-    """A line: its number, what it orders or why not, and the personal data in it."""
+    """A line: its number, its order or what is wrong with it, the personal data in it, and its cells."""
 
     number: int
     order: Order | Fault
@@ -65,9 +65,9 @@ class LineReader:
         self._columns = columns
         self._by = by
         self._command = mapping.command_type
-        # In the order of the command's fields, so that a check-out finds its check-in.
-        named = [name for name in self._command.model_fields if name in mapping.fields]
-        self._fields = [(name, self._reader(name, mapping.fields[name])) for name in named]
+        # In the order of the command's fields, so that the check-in is read before the check-out.
+        mapped = [name for name in self._command.model_fields if name in mapping.fields]
+        self._fields = [(name, self._reader(name, mapping.fields[name])) for name in mapped]
         self._key = [columns.place(name) for name in mapping.key]
 
     def read(self, row: Row) -> Line:
@@ -84,24 +84,24 @@ class LineReader:
         return Line(row.line, order, person, row.cells)
 
     def columns_of(self, field: str | None) -> str:
-        """Return the columns that a field is made of, for people."""
+        """Return the names of the columns that a field is read from, for messages; "" if there are none."""
         source = self._mapping.fields.get(field or "")
         if field == "key":
             return ", ".join(self._mapping.key)
         return ", ".join(source.columns) if source else ""
 
     def _order(self, cells: Sequence[Cell]) -> Order | Fault:
-        said: Said = {}
+        fields: Fields = {}
         for name, read in self._fields:
             try:
-                value = read(cells, said)
+                value = read(cells, fields)
             except CellError as error:
                 return fault("invalid", f"{name} {error}", field=name, remedy=error.remedy)
             if value is not None:
-                said[name] = value
-        said.pop(_CHECK_IN_WALL, None)
+                fields[name] = value
+        fields.pop(_CHECK_IN_WALL, None)
         try:
-            command = self._command.model_validate(said)
+            command = self._command.model_validate(fields)
         except ValidationError as error:
             return self._fault_of(error)
         try:
@@ -115,11 +115,11 @@ class LineReader:
         if error.errors()[0]["type"] != "missing":
             return found
         columns = self.columns_of(found.field)
-        remedy = "fill it in (of a formula the result must be stored: open the file in Excel and save it)"
+        remedy = "fill it in (a formula needs a stored result: open the file in Excel and save it)"
         return fault("invalid", f"{found.field} is empty: {columns}; {remedy}", field=found.field, remedy=remedy)
 
     def _record(self, cells: Sequence[Cell]) -> str:
-        """Return what the key says, as the id of a command: readable as far as it is short."""
+        """Return the columns of the key as the id of a command: as text, or as a digest if they are too long."""
         texts = [text_of(cells[place]) for place in self._key]
         if not all(texts):
             raise CellError("is empty", "fill in all columns of the key, so that the record has a name")
@@ -146,88 +146,93 @@ class LineReader:
 
     # --- fields -----------------------------------------------------------------------------------------------------
 
-    def _reader(self, name: str, source: FieldSource) -> Read:
+    def _reader(self, name: str, source: FieldSource) -> ReadField:
         if source.constant is not None:
             value = _constant(name, source)
-            return lambda _cells, _said: value
+            return lambda _cells, _fields: value
         if KINDS[name] in {"instant", "end"}:
             return self._instant_reader(name, source)
         place = self._columns.place(source.column or source.hours or "")
         if name == "text":
-            return lambda cells, _said: _as_written(cells[place])
+            return lambda cells, _fields: _as_written(cells[place])
         if KINDS[name] == "text":
-            table = None if source.values is None else {text_of(key): told for key, told in source.values.items()}
-            return lambda cells, _said: _name_of(name, source, table, cells[place])
+            table = None if source.values is None else {text_of(key): value for key, value in source.values.items()}
+            return lambda cells, _fields: _name_of(name, source, table, cells[place])
         read = _cell_reader(name, source)
-        return lambda cells, _said: None if is_empty(cells[place]) else read(cells[place])
+        return lambda cells, _fields: None if is_empty(cells[place]) else read(cells[place])
 
-    def _instant_reader(self, name: str, source: FieldSource) -> Read:
+    def _instant_reader(self, name: str, source: FieldSource) -> ReadField:
         if source.hours or source.minutes:
             return self._duration_reader(source)
         zone, ambiguous = self._mapping.zone, self._mapping.ambiguous
         moment = self._moment_reader(name, source)
 
-        def read(cells: Sequence[Cell], said: Said) -> int | None:
-            wall = moment(cells, said)
+        def read(cells: Sequence[Cell], fields: Fields) -> int | None:
+            wall = moment(cells, fields)
             if wall is None:
                 return None
             instant = _instant(wall, zone, ambiguous)
             if instant < EARLIEST_INSTANT:
                 remedy = "enter hours of that time as an opening balance"
-                raise CellError(f"{wall} lies before the year 2000, from which on the ledger keeps shifts", remedy)
+                raise CellError(f"{wall} is before the year 2000, the first of which the ledger records shifts", remedy)
             if name == "check_in":
-                said[_CHECK_IN_WALL] = wall
+                fields[_CHECK_IN_WALL] = wall
             elif name == "check_out":
-                _require_type(source.hours_max, said.get("check_in"), instant)
+                _require_length(source.hours_max, fields.get("check_in"), instant)
             return instant
 
         return read
 
-    def _moment_reader(self, name: str, source: FieldSource) -> Callable[[Sequence[Cell], Said], datetime | None]:
-        """Return what reads day and time as clocks on walls show them."""
+    def _moment_reader(self, name: str, source: FieldSource) -> Callable[[Sequence[Cell], Fields], datetime | None]:
+        """Return a function that reads a day and time in local time."""
         if source.column:
             place = self._columns.place(source.column)
-            return lambda cells, _said: None if is_empty(cells[place]) else moment_of(cells[place], source.format)
+            return lambda cells, _fields: None if is_empty(cells[place]) else moment_of(cells[place], source.format)
         day_place = self._columns.place(source.date or "")
         time_place = self._columns.place(source.time) if source.time else None
         fixed = None if source.at is None else seconds_of(source.at)
-        # On the day of the check-in, an end before the begin is the next day's.
+        # If both have the same day column, a check-out before the check-in is on the next day.
         check_in = self._mapping.fields.get("check_in")
         over_midnight = name == "check_out" and check_in is not None and check_in.date == source.date
 
-        def read(cells: Sequence[Cell], said: Said) -> datetime | None:
+        def read(cells: Sequence[Cell], fields: Fields) -> datetime | None:
             day, at = cells[day_place], None if time_place is None else cells[time_place]
             if is_empty(day) or (fixed is None and is_empty(at)):
                 return None
             wall = at_second(day_of(day, source.format), seconds_of(at, source.time_format) if fixed is None else fixed)
-            begun = said.get(_CHECK_IN_WALL)
-            if over_midnight and isinstance(begun, datetime) and begun.tzinfo is None and wall < begun:
+            check_in_wall = fields.get(_CHECK_IN_WALL)
+            if (
+                over_midnight
+                and isinstance(check_in_wall, datetime)
+                and check_in_wall.tzinfo is None
+                and wall < check_in_wall
+            ):
                 wall += timedelta(days=1)
             return wall
 
         return read
 
-    def _duration_reader(self, source: FieldSource) -> Read:
+    def _duration_reader(self, source: FieldSource) -> ReadField:
         place = self._columns.place(source.hours or source.minutes or "")
 
-        def read(cells: Sequence[Cell], said: Said) -> int | None:
-            begun = said.get("check_in")
-            if is_empty(cells[place]) or not isinstance(begun, int):
+        def read(cells: Sequence[Cell], fields: Fields) -> int | None:
+            check_in = fields.get("check_in")
+            if is_empty(cells[place]) or not isinstance(check_in, int):
                 return None
-            of = minutes_of_hours if source.hours else minutes_of
-            instant = begun + 60 * of(cells[place], source.decimal)
-            _require_type(source.hours_max, begun, instant)
+            parse = minutes_of_hours if source.hours else minutes_of
+            instant = check_in + 60 * parse(cells[place], source.decimal)
+            _require_length(source.hours_max, check_in, instant)
             return instant
 
         return read
 
 
-_CHECK_IN_WALL = " check-in as the clock showed it"
-"""Beside the fields that were read; no field has such a name."""
+_CHECK_IN_WALL = " check-in in local time"
+"""An extra entry in `Fields`, under a name that no field can have."""
 
 
 def _cell_reader(name: str, source: FieldSource) -> Callable[[Cell], object]:
-    """Return what reads a cell that is not empty as a day or a number."""
+    """Return a function that reads a non-empty cell as a day or a number."""
     match KINDS[name]:
         case "day":
             return lambda cell: day_of(cell, source.format)
@@ -240,7 +245,7 @@ def _cell_reader(name: str, source: FieldSource) -> Callable[[Cell], object]:
 
 
 def _as_written(cell: Cell) -> str | None:
-    """Return what a person wrote, or none; names of people are not normalised."""
+    """Return a cell's text as written, or None if it is empty; names of people are not normalised."""
     return (cell.strip() if isinstance(cell, str) else text_of(cell)) or None
 
 
@@ -250,7 +255,7 @@ def _name_of(name: str, source: FieldSource, table: dict[str, str] | None, cell:
         if text in table:
             return table[text]
         if text:
-            raise CellError(f"{shown(text)} is not in the table of values", f"add it to fields.{name}.values")
+            raise CellError(f"{quoted(text)} is not in the table of values", f"add it to fields.{name}.values")
     if not text:
         return None
     return source.prefix + text.zfill(source.digits)
@@ -264,22 +269,22 @@ def _constant(name: str, source: FieldSource) -> object:
 
 
 def _instant(wall: datetime, zone: ZoneInfo, ambiguous: str) -> int:
-    """Return the epoch second at which clocks in the zone showed this."""
+    """Return the epoch second of a local time; a time with a zone of its own keeps that."""
     if wall.tzinfo is not None:
         return int(wall.timestamp())
     earlier = wall.replace(tzinfo=zone)
     first, second = int(earlier.timestamp()), int(earlier.replace(fold=1).timestamp())
     if first == second:
         return first
-    if first > second:  # Python counts on from before the gap, or back from behind it
-        raise CellError(f"{wall} never was in {zone}: the clocks went forward then", "correct it")
+    if first > second:  # a gap: with fold=0 Python uses the offset before it, with fold=1 the offset after it
+        raise CellError(f"{wall} did not exist in {zone}: the clocks went forward then", "correct it")
     if ambiguous == "refuse":
         remedy = 'write the offset (2018-10-28T02:30+01:00), or set ambiguous = "earlier" or "later"'
-        raise CellError(f"{wall} came twice in {zone}: the clocks went back then", remedy)
+        raise CellError(f"{wall} occurred twice in {zone}: the clocks went back then", remedy)
     return first if ambiguous == "earlier" else second
 
 
-def _require_type(hours_max: int | None, begun: object, ended: int) -> None:
-    if hours_max is not None and isinstance(begun, int) and ended - begun > 3600 * hours_max:
-        told = datetime.fromtimestamp(ended, UTC) - datetime.fromtimestamp(begun, UTC)
-        raise CellError(f"would make a shift of {told}, over hours_max = {hours_max}", "check both times")
+def _require_length(hours_max: int | None, check_in: object, check_out: int) -> None:
+    if hours_max is not None and isinstance(check_in, int) and check_out - check_in > 3600 * hours_max:
+        length = datetime.fromtimestamp(check_out, UTC) - datetime.fromtimestamp(check_in, UTC)
+        raise CellError(f"would make a shift of {length}, more than hours_max = {hours_max}", "check both times")

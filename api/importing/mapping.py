@@ -1,10 +1,10 @@
-"""Mapping files: what each line of a table becomes, as TOML, checked as strictly as rules are.
+"""Mapping files: what each line of a table becomes, as TOML, validated as strictly as rules.
 
-A mapping names one command, and for each of its fields the column, or whatever else the field is made of. It stands
-for itself: nothing in it depends on the ledger, so the same file and mapping mean the same for ever.
+A mapping names one command, and for each of its fields the column or other source of its value. It does not depend on
+the ledger, so the same file and mapping always produce the same commands.
 
-Errors: `MappingError` names line, key and the way out. Whether the columns are in a file, `columns` finds out. This
-module reads text, never files.
+Errors: `MappingError` names line, key and remedy. Whether a file has the columns is checked in `columns`. This module
+parses text and opens no files.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from projections.rules.toml_places import Place, places
 SOURCE_PATTERN = r"^/imports/[A-Za-z0-9._-]{1,60}$"
 
 Day = date
-"""A day, where `date` is the name of a field."""
+"""`date` under another name, for classes with a field `date`."""
 Encoding = Literal["utf-8", "utf-16", "gb18030", "gbk", "big5", "cp1252"]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
@@ -56,12 +56,12 @@ class _Strict(BaseModel):
 
 
 def _several(value: object) -> object:
-    """One may be written without brackets."""
+    """Accept a single value without brackets."""
     return (value,) if isinstance(value, str) else value
 
 
 class FileForm(_Strict):
-    """How the table is written down. `header_line` names the columns; 0: there is none, and `columns` does."""
+    """The format of the table. `header_line`: the line with the names of the columns; 0 if `columns` names them."""
 
     encoding: Encoding = "utf-8"
     delimiter: Literal[",", ";", "\t", "|"] = ","
@@ -72,12 +72,12 @@ class FileForm(_Strict):
     @model_validator(mode="after")
     def _named(self) -> Self:
         if (self.header_line == 0) != bool(self.columns):
-            raise error_at("columns goes with header_line = 0; write both, or neither", "header_line")
+            raise error_at("columns and header_line = 0 must be used together; set both, or neither", "header_line")
         return self
 
 
 class FieldSource(_Strict):
-    """What a field is made of. Exactly one way: see `WAYS`."""
+    """The source of a field's value. It is given in exactly one of the ways in `WAYS`."""
 
     column: ColumnName | None = None
     constant: str | int | Day | None = None
@@ -96,7 +96,7 @@ class FieldSource(_Strict):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns it is made of."""
+        """The columns it is read from."""
         return tuple(name for name in (self.column, self.date, self.time, self.hours, self.minutes) if name)
 
 
@@ -108,7 +108,7 @@ WAYS: dict[Kind, tuple[tuple[str, ...], ...]] = {
     "instant": (("column",), ("date", "time"), ("date", "at"), ("constant",)),
     "end": (("column",), ("date", "time"), ("date", "at"), ("hours",), ("minutes",)),
 }
-"""By the kind of field, the keys that say where its value comes from."""
+"""For each kind of field, the sets of keys that can define its source."""
 
 _EXTRAS: dict[Kind, set[str]] = {
     "text": {"values", "prefix", "digits"},
@@ -121,12 +121,12 @@ _EXTRAS: dict[Kind, set[str]] = {
 
 
 def _column_alone(value: object) -> object:
-    """A field that is a column as it stands may be written as the column's name."""
+    """Accept a column's name alone as the source of a field."""
     return {"column": value} if isinstance(value, str) else value
 
 
 class Person(_Strict):
-    """Columns for the directory of persons: personal data, which never enter an event."""
+    """Columns for the directory of persons: personal data, which never become part of an event."""
 
     name: ColumnName
     phone: ColumnName | None = None
@@ -134,12 +134,12 @@ class Person(_Strict):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns it is made of."""
+        """The columns that are set."""
         return tuple(name for name in (self.name, self.phone, self.email) if name)
 
 
 class Mapping(_Strict):
-    """A mapping. `lines` tells on which line of its text each key stands."""
+    """A mapping. `lines`: the line of each key in its text."""
 
     command: str
     source: Annotated[str, StringConstraints(pattern=SOURCE_PATTERN)]
@@ -183,76 +183,77 @@ class Mapping(_Strict):
         if self.command in IMPORTED_COMMANDS:
             return
         if self.command in {"check-in", "check-out"}:
-            raise error_at(f"{self.command} is a scan, which no import makes; write attest-shift", "command")
-        meant = get_close_matches(self.command, IMPORTED_COMMANDS, n=1)
-        remedy = f"did you mean {meant[0]}?" if meant else f"write one of {', '.join(IMPORTED_COMMANDS)}"
-        raise error_at(f'no command "{self.command}" is imported; {remedy}', "command")
+            raise error_at(f"{self.command} is a scan, which cannot be imported; use attest-shift", "command")
+        similar = get_close_matches(self.command, IMPORTED_COMMANDS, n=1)
+        remedy = f"did you mean {similar[0]}?" if similar else f"use one of {', '.join(IMPORTED_COMMANDS)}"
+        raise error_at(f'command "{self.command}" cannot be imported; {remedy}', "command")
 
     def _check_zone(self) -> None:
-        made = [name for name, source in self.fields.items() if source.date or KINDS[name] in {"instant", "end"}]
+        instants = [name for name, source in self.fields.items() if source.date or KINDS[name] in {"instant", "end"}]
         if self.time_zone is None:
-            if made:
-                raise error_at(f'time_zone is missing; {made[0]} needs it: time_zone = "Asia/Shanghai"', "fields")
+            if instants:
+                raise error_at(f'time_zone is missing; {instants[0]} needs it: time_zone = "Asia/Shanghai"', "fields")
             return
         try:
             ZoneInfo(self.time_zone)
         except (KeyError, ValueError, OSError):
             raise error_at(
-                f'"{self.time_zone}" is no time zone; write one such as "Asia/Shanghai"', "time_zone"
+                f'"{self.time_zone}" is not a time zone; write one such as "Asia/Shanghai"', "time_zone"
             ) from None
 
     def _check_personal(self) -> None:
-        """Personal data must not come into events, not even by the name of a command."""
+        """Refuse columns with personal data in the key: personal data must not enter events, not even as a name."""
         if self.person is None:
             personal: set[str] = set()
         elif self.command != "register-volunteer":
-            raise error_at("person goes with register-volunteer; import persons with their registration", "person")
+            raise error_at("person needs register-volunteer; import persons with their registration", "person")
         else:
             personal = set(self.person.columns)
         if text := self.fields.get("text"):
             personal |= set(text.columns)
         for number, column in enumerate(self.key):
             if column in personal:
-                sentence = f'"{column}" holds personal data, and a key is kept for ever; name a column with a number'
+                sentence = f'"{column}" holds personal data, and keys are stored permanently; use a column of numbers'
                 raise error_at(sentence, "key", number)
 
 
 def _check_field(command: str, name: str, source: FieldSource) -> None:
     known = COMMANDS[command].model_fields
     if name not in known:
-        meant = get_close_matches(name, known, n=1)
-        remedy = f"did you mean {meant[0]}?" if meant else f"it has {', '.join(known)}"
+        similar = get_close_matches(name, known, n=1)
+        remedy = f"did you mean {similar[0]}?" if similar else f"it has {', '.join(known)}"
         raise error_at(f"{command} has no field {name}; {remedy}", "fields", name)
     kind = KINDS[name]
-    said = source.model_fields_set
+    keys = source.model_fields_set
     ways = {key for way in WAYS[kind] for key in way}
-    if wrong := sorted(said - ways - _EXTRAS[kind]):
-        raise error_at(f"{wrong[0]} says nothing about {name}; {_ways_in_words(kind)}", "fields", name, wrong[0])
-    if said & ways not in [set(way) for way in WAYS[kind]]:
-        raise error_at(f"does not say where {name} comes from, in one way; {_ways_in_words(kind)}", "fields", name)
+    if wrong := sorted(keys - ways - _EXTRAS[kind]):
+        raise error_at(f"{wrong[0]} does not apply to {name}; {_ways_in_words(kind)}", "fields", name, wrong[0])
+    if keys & ways not in [set(way) for way in WAYS[kind]]:
+        raise error_at(f"{name} needs exactly one source; {_ways_in_words(kind)}", "fields", name)
     for form in (*source.format, *filter(None, [source.time_format])):
         _check_format(form, name, whole=form in source.format)
     _check_constants(command, name, source)
 
 
 def _check_constants(command: str, name: str, source: FieldSource) -> None:
-    """What the mapping itself says must be what the command takes, or every line would be refused."""
-    said: list[tuple[str | int | Day, tuple[str, ...]]] = [
+    """Validate the values in the mapping against the command's model; otherwise every line would be refused."""
+    values: list[tuple[str | int | Day, tuple[str, ...]]] = [
         (value, ("values", key)) for key, value in (source.values or {}).items()
     ]
     if source.constant is not None:
-        said.append((source.constant, ("constant",)))
-    for value, place in said:
+        values.append((source.constant, ("constant",)))
+    for value, place in values:
         try:
-            why = None if KINDS[name] == "day" and day_of(value, source.format) else _refuses(command, name, value)
+            is_day = KINDS[name] == "day" and day_of(value, source.format)
+            defect = None if is_day else _defect_of(command, name, value)
         except CellError as error:
             raise error_at(str(error), "fields", name, *place) from None
-        if why:
-            raise error_at(f'"{value}" is no {name}: {why}; correct it', "fields", name, *place)
+        if defect:
+            raise error_at(f'"{value}" is not valid as {name}: {defect}; correct it', "fields", name, *place)
 
 
-def _refuses(command: str, name: str, value: str | int | Day) -> str | None:
-    """Return what is wrong with the value of a field, if anything."""
+def _defect_of(command: str, name: str, value: str | int | Day) -> str | None:
+    """Return what is wrong with the value of a field, or None."""
     try:
         COMMANDS[command].model_validate({name: value.isoformat() if isinstance(value, Day) else value})
     except ValidationError as error:
@@ -263,53 +264,53 @@ def _refuses(command: str, name: str, value: str | int | Day) -> str | None:
 
 
 def _check_format(form: str, name: str, *, whole: bool) -> None:
-    """A format must be able to say what it is for."""
-    moment = datetime(2015, 12, 31, 21, 45)  # noqa: DTZ001 - it is written down and read again
+    """Require that a format covers the day, or the time."""
+    moment = datetime(2015, 12, 31, 21, 45)  # noqa: DTZ001 - only formatted and parsed again
     key = "format" if whole else "time_format"
     try:
         read = datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007 - the same
     except ValueError:
-        raise error_at(f'"{form}" is no format; write one such as "%d/%m/%Y"', "fields", name, key) from None
+        raise error_at(f'"{form}" is not a format; write one such as "%d/%m/%Y"', "fields", name, key) from None
     if whole and read.date() != moment.date():
-        raise error_at(f'"{form}" does not name year, month and day; write %Y, %m and %d', "fields", name, key)
+        raise error_at(f'"{form}" lacks year, month or day; use %Y, %m and %d', "fields", name, key)
     if not whole and read.time() != moment.time():
-        raise error_at(f'"{form}" does not name hour and minute; write %H and %M, or %I, %M and %p', "fields", name)
+        raise error_at(f'"{form}" lacks hour or minute; use %H and %M, or %I, %M and %p', "fields", name)
 
 
 def _ways_in_words(kind: Kind) -> str:
     return "write " + " or ".join("{ " + ", ".join(f"{key} = …" for key in way) + " }" for way in WAYS[kind])
 
 
-# --- reading --------------------------------------------------------------------------------------------------------
+# --- parsing --------------------------------------------------------------------------------------------------------
 
 
 def parse_mapping(text: str) -> Mapping:
-    """Read a mapping.
+    """Parse a mapping.
 
     Raises:
-        MappingError
+        MappingError: with all findings.
     """
     try:
-        said = tomllib.loads(text)
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         finding = not_toml(text, str(error))
         raise MappingError([replace(finding, key="mapping", sentence=f"this is not TOML: {error}")]) from None
     lines = places(text)
     try:
-        mapping = Mapping.model_validate(said)
+        mapping = Mapping.model_validate(document)
     except ValidationError as error:
-        raise MappingError([_told(finding) for finding in findings_of(error, lines)]) from None
-    mapping._lines.update(lines)  # noqa: SLF001 - its own
+        raise MappingError([_for_mapping(finding) for finding in findings_of(error, lines)]) from None
+    mapping._lines.update(lines)  # noqa: SLF001 - set once, here
     return mapping
 
 
-def _told(finding: Finding) -> Finding:
-    """Say what was meant by an unknown key, and drop the name of what was checked as a whole."""
+def _for_mapping(finding: Finding) -> Finding:
+    """Adapt a finding made for rules: suggest a known key for an unknown one, and name the mapping as the whole."""
     key = finding.key if finding.key != "timeline" else "mapping"
     if finding.sentence == "unknown key" and not finding.remedy.startswith("did you mean"):
-        meant = get_close_matches(key.rpartition(".")[2], _known_keys(), n=1)
-        if meant:
-            return replace(finding, key=key, remedy=f"did you mean {meant[0]}?")
+        similar = get_close_matches(key.rpartition(".")[2], _known_keys(), n=1)
+        if similar:
+            return replace(finding, key=key, remedy=f"did you mean {similar[0]}?")
     return replace(finding, key=key)
 
 

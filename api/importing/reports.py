@@ -1,7 +1,7 @@
-"""Reports: what became of each line as CSV, and the refused lines in the form of the file they came from.
+"""Reports: the outcome of each line as CSV, and the refused lines in the format of the imported file.
 
-Cells of a report never begin with a sign that a spreadsheet takes for a formula: an apostrophe is put before them. The
-refused lines are the keeper's own and stay as they are, so that the file can be imported once they are mended.
+Text in a report never begins with a character that a spreadsheet takes for a formula: an apostrophe is put before it.
+Refused lines are copied unchanged, so that the file can be imported after they are corrected.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Protocol
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
-from api.files.credits import atomic_file
 from api.importing.cells import Cell
 from api.importing.lines import LineReader
 from api.importing.mapping import FileForm
 from api.importing.running import Outcome
 from api.importing.tables import CODECS, Table, is_excel
 from api.messages.problems import Fault
+from replay.durable import atomic_file
 
 REPORT_COLUMNS = (
     "line",
@@ -37,21 +37,21 @@ REPORT_COLUMNS = (
     "shift",
 )
 WHY_COLUMNS = ("import_line", "import_rejection", "import_detail")
-"""What a file of refused lines has beside the columns of the file they came from."""
+"""The columns that a file of refused lines has in addition to those of the imported file."""
 
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
+    return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
 
 
 class Report(Protocol):
-    """Takes what became of lines."""
+    """A file to which outcomes are written."""
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write a slice down."""
+        """Write the outcomes of a slice."""
 
 
 # --- every line -----------------------------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ class Report(Protocol):
 
 class _EveryLine:
     def __init__(self, path: Path, reader: LineReader, stack: ExitStack, *, dry_run: bool) -> None:
-        # With the mark by which Excel knows UTF-8.
+        # With the byte order mark by which Excel recognises UTF-8.
         temporary = stack.enter_context(atomic_file(path))
         self._csv = csv.writer(stack.enter_context(temporary.open("w", encoding="utf-8-sig", newline="")))
         self._csv.writerow(REPORT_COLUMNS)
@@ -76,8 +76,8 @@ class _EveryLine:
             word = self._accepted if outcome.word == "accepted" else outcome.word
             position, shift = (answer.position, answer.shift) if answer else (None, None)
             return [line.number, word, "", "", "", "", "", "", name, position or "", shift or ""]
-        told = (fault.rejection, fault.field or "", self._reader.columns_of(fault.field), fault.detail, fault.remedy)
-        return [line.number, outcome.word, *map(harmless, told), str(fault.retry).lower(), name, "", ""]
+        texts = (fault.rejection, fault.field or "", self._reader.columns_of(fault.field), fault.detail, fault.remedy)
+        return [line.number, outcome.word, *map(escape_formula, texts), str(fault.retry).lower(), name, "", ""]
 
 
 # --- refused lines --------------------------------------------------------------------------------------------------
@@ -114,12 +114,12 @@ class _SheetWriter:
 
 
 class _RefusedLines:
-    """Made with the first line that is refused, if there is one."""
+    """Writes the refused lines; the file is created with the first of them."""
 
     def __init__(self, path: Path, table: Table, form: FileForm, sheet: str | None, stack: ExitStack) -> None:
         self._path, self._table, self._form, self._sheet, self._stack = path, table, form, sheet, stack
-        # A file of refused lines that is imported itself has told why once.
-        self._kept = [place for place, name in enumerate(table.columns) if name not in WHY_COLUMNS]
+        # If the imported file is itself a file of refused lines, its old reasons are dropped.
+        self._own_places = [place for place, name in enumerate(table.columns) if name not in WHY_COLUMNS]
         self._writer: _Writer | None = None
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
@@ -131,16 +131,16 @@ class _RefusedLines:
                 self._writer.row([*self._own(cells), *self._why(outcome.line.number, outcome.fault), *more])
 
     def _why(self, line: int, fault: Fault) -> list[Cell]:
-        """Return what is put beside a line; nothing where columns have no names to tell them apart."""
+        """Return the additional cells of a line; none if the columns have no names to tell them apart."""
         codec = CODECS[self._form.encoding]
-        detail = harmless(fault.detail).encode(codec, "replace").decode(codec)
+        detail = escape_formula(fault.detail).encode(codec, "replace").decode(codec)
         return [line, fault.rejection, detail] if self._form.header_line else []
 
     def _own(self, cells: Sequence[Cell]) -> list[Cell]:
-        return [cells[place] if place < len(cells) else None for place in self._kept]
+        return [cells[place] if place < len(cells) else None for place in self._own_places]
 
     def _begin(self) -> _Writer:
-        """Write down what stands above the lines, so that the same mapping reads them."""
+        """Open the file and write the rows above the lines, so that the same mapping can read it."""
         excel = is_excel(self._path)
         temporary = self._stack.enter_context(atomic_file(self._path))
         writer: _Writer = (
@@ -172,7 +172,7 @@ def reports(
     *,
     dry_run: bool,
 ) -> Iterator[list[Report]]:
-    """Open the reports that were asked for; they are there when the import has come to its end."""
+    """Open the requested reports; the files appear under their names when the block ends without an error."""
     with ExitStack() as stack:
         opened: list[Report] = []
         if report:

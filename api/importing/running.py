@@ -1,10 +1,11 @@
-"""Running: the lines of a table through the ledger, a slice at a time.
+"""Running an import: submit the lines of a table to the ledger, a slice at a time.
 
-A slice is one transaction, so that a counter waits for a thousand records at most, and whatever stops an import leaves
-whole slices. As every record has a name, the same import goes on where it stopped: what is there is a duplicate.
+A slice is one transaction, so that a station waits for a thousand records at most, and an interrupted import leaves
+only complete slices. As every record has a name, the same import can be repeated after an interruption: records that
+exist already are duplicates.
 
-Personal data go into the directory of persons before the slice that registers them, and only of volunteers whom the
-ledger does not know yet: nobody who was erased comes back because an old file is imported again.
+Personal data are stored in the directory of persons before the slice that registers them, and only for volunteers whom
+the ledger does not know yet: importing an old file again does not restore erased data.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SLICE_LINES = 1000
 
 
 class Outcome(NamedTuple):
-    """What became of a line. `fault`: why it is not in the ledger; `read`: whether it made sense so far."""
+    """The outcome of a line: the ledger's acceptance, or the fault for which it is not in the ledger."""
 
     line: Line
     answer: Accepted | None
@@ -36,7 +37,7 @@ class Outcome(NamedTuple):
 
     @property
     def word(self) -> str:
-        """It as a word, of a line that was to be recorded."""
+        """The outcome in one word, for reports."""
         if self.answer is None:
             return "malformed" if isinstance(self.line.order, Fault) else "refused"
         return "duplicate" if self.answer.duplicate else "accepted"
@@ -44,7 +45,7 @@ class Outcome(NamedTuple):
 
 @dataclass
 class Tally:
-    """What became of the lines so far."""
+    """The counts of outcomes so far."""
 
     lines: int = 0
     accepted: int = 0
@@ -73,32 +74,32 @@ class Tally:
 
 
 Execute = Callable[[Sequence[Line]], list[Answer]]
-"""What is done with the lines of a slice that make sense."""
+"""Submit the valid lines of a slice; return their answers in order."""
 
 
 def outcomes(lines: Iterator[Line], execute: Execute) -> Iterator[list[Outcome]]:
-    """Yield what became of the lines, a slice at a time; the lines before a broken one are taken first."""
+    """Yield the outcomes of lines, a slice at a time. An error of `lines` is raised after the lines before it."""
     while True:
-        slice_, trouble = _take(lines)
+        slice_, error = _next_slice(lines)
         if slice_:
             answers = iter(execute([line for line in slice_ if isinstance(line.order, Order)]))
             yield [_outcome(line, next(answers) if isinstance(line.order, Order) else line.order) for line in slice_]
-        if trouble:
-            raise trouble
+        if error:
+            raise error
         if len(slice_) < SLICE_LINES:
             return
 
 
-def _take(lines: Iterator[Line]) -> tuple[list[Line], Exception | None]:
-    taken: list[Line] = []
+def _next_slice(lines: Iterator[Line]) -> tuple[list[Line], Exception | None]:
+    slice_: list[Line] = []
     try:
         for line in lines:
-            taken.append(line)
-            if len(taken) == SLICE_LINES:
+            slice_.append(line)
+            if len(slice_) == SLICE_LINES:
                 break
-    except Exception as error:  # noqa: BLE001 - raised again, once what came before it has been taken
-        return taken, error
-    return taken, None
+    except Exception as error:  # noqa: BLE001 - raised again after the lines before it
+        return slice_, error
+    return slice_, None
 
 
 def _outcome(line: Line, answer: Answer | Fault) -> Outcome:
@@ -107,35 +108,35 @@ def _outcome(line: Line, answer: Answer | Fault) -> Outcome:
     if isinstance(answer, Fault):
         return Outcome(line, None, answer)
     if answer.rejection is Rejection.NAME_TAKEN and isinstance(line.order, Order):
-        detail = f"the record {line.order.id} was imported before, from this file or another, and said something else"
-        remedy = "correct the record in the ledger, or give this line a key of its own"
+        detail = f"the record {line.order.id} was imported before, from this file or another, with other content"
+        remedy = "correct the record in the ledger, or give this line another key"
         return Outcome(line, None, fault("name-taken", f"{detail}; {remedy}", field="key", remedy=remedy))
     return Outcome(line, None, fault_of_refusal(answer))
 
 
 def recording(ledger: OpenLedger) -> Execute:
-    """Return what records lines."""
+    """Return a function that records lines."""
     persons = Persons(ledger.database.pool)
 
     def execute(lines: Sequence[Line]) -> list[Answer]:
         new = _new_persons(ledger, lines)
         if new:
-            persons.remember_all(new.values())
+            persons.save_all(new.values())
         answers = ledger.intake.execute(_orders(lines))
         registered = {
             line.person.volunteer
             for line, answer in zip(lines, answers, strict=True)
             if line.person and isinstance(answer, Accepted)
         }
-        if unwanted := new.keys() - registered:
-            persons.forget(unwanted)
+        if refused := new.keys() - registered:
+            persons.remove(refused)
         return answers
 
     return execute
 
 
 def rehearsing(ledger: OpenLedger) -> Execute:
-    """Return what finds out how lines would be answered."""
+    """Return a function that decides lines without recording them."""
     rehearsal = Rehearsal(ledger.database, ledger.clock)
     return lambda lines: rehearsal.execute(_orders(lines))
 
@@ -145,7 +146,7 @@ def _orders(lines: Sequence[Line]) -> list[Order]:
 
 
 def _new_persons(ledger: OpenLedger, lines: Sequence[Line]) -> dict[str, Person]:
-    """Return the persons of whom the ledger knows nothing yet, each as the first line has it."""
+    """Return the persons whose number the ledger does not know yet, by number; the first line of a number counts."""
     found: dict[str, Person] = {}
     for line in lines:
         if line.person:

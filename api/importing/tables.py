@@ -1,10 +1,10 @@
-"""Tables: the lines of a CSV or Excel file as a stream, with their numbers as an editor or Excel shows them.
+"""Tables: the lines of a CSV or Excel file as a stream, with the line numbers that an editor or Excel shows.
 
-A file of any length takes the same memory, apart from the texts that Excel keeps together. A file that is not in its
-encoding to the last byte is refused before its first line is read.
+Memory use does not depend on the length of the file, except for the shared strings of Excel. A file with any byte that
+is not valid in its encoding is refused before its first line is read.
 
-    MistakenTableError   it cannot be read at all; the sentence says what to do
-    BrokenTableError     it cannot be read from some line on; what stands before has been yielded
+    UnreadableTableError   the file cannot be read at all; the message says what to do
+    BrokenTableError       the file cannot be read from some line on; the lines before have been yielded
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from api.importing.cells import Cell
 from api.importing.mapping import Encoding, FileForm
 
 CODECS: dict[Encoding, str] = {
-    "utf-8": "utf-8-sig",  # with or without the mark that Excel writes first
+    "utf-8": "utf-8-sig",  # with or without the byte order mark that Excel writes
     "utf-16": "utf-16",
     "gb18030": "gb18030",
-    "gbk": "gb18030",  # which is gbk and all that was added since
+    "gbk": "gb18030",  # a superset of gbk
     "big5": "big5hkscs",
     "cp1252": "cp1252",
 }
 _GUESSED: tuple[Encoding, ...] = ("utf-8", "gb18030", "big5")
 _BLOCK_BYTES = 1 << 20
 _READ_AHEAD_BYTES = 1 << 16
-"""Little, so that it can be told how far the reading is."""
+"""Small, so that the progress of reading is accurate."""
 _SHEET_ROWS = 500
 _EXCEL = {".xlsx", ".xlsm"}
 
 
-class MistakenTableError(Exception):
+class UnreadableTableError(Exception):
     """The file cannot be read; the message says why and what to do."""
 
 
@@ -58,9 +58,9 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table that is open: its header as it stands in the file, what stands above it, and its lines, to be read once.
+    """An open table: its header as in the file, the rows above it, and the rows below it, which can be read once.
 
-    `done()` tells how much of `size` has been read; 0 if nobody knows how much there is.
+    `done()` returns how much of `size` has been read; `size` is 0 if it is unknown.
     """
 
     columns: Sequence[str]
@@ -71,27 +71,30 @@ class Table(NamedTuple):
 
 
 def is_excel(path: Path) -> bool:
-    """Return whether a file is Excel's by its name."""
+    """Return whether a file is an Excel file by its name."""
     return path.suffix.lower() in _EXCEL
 
 
 @contextmanager
 def open_table(path: Path, form: FileForm, sheet: str | None = None) -> Iterator[Table]:
-    """Open a CSV or Excel file; `sheet` goes before the mapping's.
+    """Open a CSV or Excel file.
+
+    Args:
+        sheet: the name of the sheet, instead of the one in `form`.
 
     Raises:
-        MistakenTableError
+        UnreadableTableError: the file cannot be read, or has no header.
     """
     if not path.is_file():
-        raise MistakenTableError(f"{path} is no file that is there; check the path")
+        raise UnreadableTableError(f"{path} is not an existing file; check the path")
     if path.suffix.lower() == ".xls":
-        raise MistakenTableError(f"{path} is of Excel before 2007; save it as .xlsx")
+        raise UnreadableTableError(f"{path} has the format of Excel before 2007; save it as .xlsx")
     with _open_sheet(path, form, sheet) if is_excel(path) else _open_text(path, form) as table:
         yield table
 
 
 def _header(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str], list[Row]]:
-    """Read up to the header; return it, and what stands above."""
+    """Read up to the header; return the header and the rows above it."""
     if not form.header_line:
         return list(form.columns), []
     above: list[Row] = []
@@ -101,7 +104,7 @@ def _header(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str],
         if row.line > form.header_line:
             break
         above.append(row)
-    raise MistakenTableError(f"{path} has no header in line {form.header_line}; set file.header_line in the mapping")
+    raise UnreadableTableError(f"{path} has no header in line {form.header_line}; set file.header_line in the mapping")
 
 
 # --- text -----------------------------------------------------------------------------------------------------------
@@ -109,14 +112,14 @@ def _header(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str],
 
 @contextmanager
 def _open_text(path: Path, form: FileForm) -> Iterator[Table]:
-    _check_encoding(path, form.encoding)
+    _require_encoding(path, form.encoding)
     with path.open("rb", buffering=0) as raw:
         text = io.TextIOWrapper(io.BufferedReader(raw, _READ_AHEAD_BYTES), CODECS[form.encoding], newline="")
         rows = _csv_rows(text, form.delimiter)
         try:
             columns, above = _header(path, form, rows)
         except BrokenTableError as error:
-            raise MistakenTableError(f"{path}: {error}; is file.delimiter what the mapping says?") from None
+            raise UnreadableTableError(f"{path}: {error}; check file.delimiter in the mapping") from None
         yield Table(columns, above, rows, path.stat().st_size, raw.tell)
 
 
@@ -133,29 +136,29 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
                 raise BrokenTableError(
                     f"a quotation mark in line {line} is never closed, or the file is cut off"
                 ) from None
-            raise BrokenTableError(f"line {line} is no CSV: {error}") from None
+            raise BrokenTableError(f"line {line} is not valid CSV: {error}") from None
         if any(cells):
             yield Row(line, cells)
 
 
-def _check_encoding(path: Path, encoding: Encoding) -> None:
-    """Refuse a file that is not in its encoding, and say which it may be in."""
-    if (place := _undecodable(path, encoding)) is None:
+def _require_encoding(path: Path, encoding: Encoding) -> None:
+    """Refuse a file that is not valid in its encoding, and name encodings in which it is."""
+    if (line := _undecodable_line(path, encoding)) is None:
         return
-    fitting = [other for other in _GUESSED if other != encoding and _undecodable(path, other) is None]
+    candidates = [other for other in _GUESSED if other != encoding and _undecodable_line(path, other) is None]
     with path.open("rb") as file:
         if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
-            fitting.insert(0, "utf-16")
+            candidates.insert(0, "utf-16")
     remedy = (
-        f'it may be {" or ".join(fitting)}: set encoding = "{fitting[0]}" under [file] in the mapping'
-        if fitting
-        else "save it as UTF-8 again"
+        f'it may be {" or ".join(candidates)}: set encoding = "{candidates[0]}" under [file] in the mapping'
+        if candidates
+        else "save it as UTF-8"
     )
-    raise MistakenTableError(f"{path} is not {encoding}, in line {place}; {remedy}")
+    raise UnreadableTableError(f"{path} is not valid {encoding} in line {line}; {remedy}")
 
 
-def _undecodable(path: Path, encoding: Encoding) -> int | None:
-    """Return the line on which a file cannot be decoded, if there is one."""
+def _undecodable_line(path: Path, encoding: Encoding) -> int | None:
+    """Return the number of the first line that cannot be decoded, or None."""
     decoder = codecs.getincrementaldecoder(CODECS[encoding])()
     line = 1
     with path.open("rb") as file:
@@ -177,51 +180,51 @@ def _undecodable(path: Path, encoding: Encoding) -> int | None:
 def _open_sheet(path: Path, form: FileForm, sheet: str | None) -> Iterator[Table]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about styles and extensions, which nobody here needs
+            warnings.simplefilter("ignore")  # about styles and extensions, which are not used
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError, EOFError) as error:
-        raise MistakenTableError(
+        raise UnreadableTableError(
             f"{path} cannot be read as an Excel file ({error}); "
             "open it in Excel, and save it as .xlsx without a password"
         ) from None
     try:
-        found = _sheet(path, book, sheet or form.sheet)
-        size = found.max_row or 0
-        found.reset_dimensions()  # some programs write wrong ones
-        last = _Last()
-        rows = _sheet_rows(found.iter_rows(values_only=True), last)
+        worksheet = _sheet(path, book, sheet or form.sheet)
+        size = worksheet.max_row or 0
+        worksheet.reset_dimensions()  # some programs write wrong dimensions
+        last = _LastRow()
+        rows = _sheet_rows(worksheet.iter_rows(values_only=True), last)
         columns, above = _header(path, form, rows)
-        yield Table(columns, above, rows, size, lambda: last.row)
+        yield Table(columns, above, rows, size, lambda: last.number)
     finally:
         book.close()
 
 
-class _Last:
-    """The last row of a sheet that was read."""
+class _LastRow:
+    """The number of the last row that was read from a sheet."""
 
-    row = 0
+    number = 0
 
 
-def _sheet_rows(cells: Iterator[Sequence[Cell]], last: _Last) -> Iterator[Row]:
-    while rows := _quietly(cells):
+def _sheet_rows(cells: Iterator[Sequence[Cell]], last: _LastRow) -> Iterator[Row]:
+    while rows := _read_rows(cells):
         for row in rows:
-            last.row += 1
+            last.number += 1
             if any(cell is not None for cell in row):
-                yield Row(last.row, row)
+                yield Row(last.number, row)
 
 
-def _sheet(path: Path, book: Any, wanted: str | None) -> Any:
+def _sheet(path: Path, book: Any, requested: str | None) -> Any:
     names = [sheet.title for sheet in book.worksheets]
-    if wanted is None and len(names) == 1:
+    if requested is None and len(names) == 1:
         return book.worksheets[0]
-    if wanted in names:
-        return book[wanted]
-    said = f"has no sheet {wanted}" if wanted else "has several sheets"
-    raise MistakenTableError(f"{path} {said}; name one with --sheet: {', '.join(names)}")
+    if requested in names:
+        return book[requested]
+    defect = f"has no sheet {requested}" if requested else "has several sheets"
+    raise UnreadableTableError(f"{path} {defect}; name one with --sheet: {', '.join(names)}")
 
 
-def _quietly(cells: Iterator[Sequence[Cell]]) -> list[Sequence[Cell]]:
-    """Read some rows; what the library warns of (a date that is none, say) is seen in the cell."""
+def _read_rows(cells: Iterator[Sequence[Cell]]) -> list[Sequence[Cell]]:
+    """Read some rows. Warnings of the library (of an invalid date, say) are ignored: the cell shows the error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -1,5 +1,5 @@
-"""Messages: what callers send and what they are told, whichever way they come.
+"""Messages: what callers send and what they receive, for every interface.
 
-CloudEvents, answers to them, problems, examples and the schemas of events. Nothing here knows a running service or a
-key.
+CloudEvents, answers to them, problems, examples and the schemas of events. Nothing here depends on a running service
+or an API key.
 """

@@ -1,7 +1,7 @@
-"""Answers to events: what became of each, as JSON. One function makes them, for single events, batches and streams.
+"""Answers to events, as JSON: the same for single events, batches and streams.
 
-The models describe the answers. What is sent are records of the same fields: to build a model for each event would take
-as long as recording it.
+The pydantic models describe the answers. The answers sent are msgspec structs with the same fields: building a model
+for each event would take as long as recording it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ledger.intake.prepare import Prepared
 
 
 class EventAccepted(BaseModel):
-    """The event is in the ledger, now or since it was first sent (`duplicate`).
+    """The event is in the ledger; `duplicate`: it was recorded when it was first sent.
 
-    After a dry run the outcome is `would-be-accepted`, and there is no position. `projected`: whether the read models
-    include it, where that was waited for.
+    After a dry run the outcome is `would-be-accepted`, and `position` is null. `projected`: whether the read models
+    include the event; null unless the request waited for that.
     """
 
     outcome: Literal["accepted", "would-be-accepted"] = "accepted"
@@ -37,7 +37,7 @@ class EventAccepted(BaseModel):
 
 
 class EventRefused(BaseModel):
-    """The event is not in the ledger: the rule, the field, the way out, and whether to send it again later."""
+    """The event is not in the ledger: the rule broken, the field, the remedy, and whether a retry can help."""
 
     outcome: Literal["refused"] = "refused"
     source: str | None
@@ -51,7 +51,7 @@ class EventRefused(BaseModel):
 
 
 class BatchAnswer(BaseModel):
-    """One answer for each event, in order. `position`: the last that any of them has, for readers' `at_least`."""
+    """One answer for each event, in order. `position`: the highest position among them, for readers' `at_least`."""
 
     accepted: int
     duplicates: int
@@ -93,36 +93,36 @@ class _Batch(msgspec.Struct):
 
 
 def accepted(order: Order, answer: Accepted, *, projected: bool | None) -> _Accepted:
-    """Return the answer to an event that was taken."""
+    """Return the answer to an accepted event."""
     outcome = "would-be-accepted" if answer.position is None else "accepted"
     return _Accepted(outcome, order.source, order.id, answer.position, answer.shift, answer.duplicate, projected)
 
 
 def element_answers(
     elements: Sequence[bytes | msgspec.Raw],
-    read: Sequence[Prepared | Fault],
+    parsed: Sequence[Prepared | Fault],
     answers: Iterable[Answer],
     *,
     projected: bool | None,
 ) -> list[_Accepted | _Refused]:
-    """Return an answer for each element, in order: those that are no orders are answered with what is wrong with them.
+    """Return an answer for each element, in order.
 
     Args:
-        read: what each element is.
-        answers: the ledger's, to those that are orders.
+        parsed: each element as an order, or what is wrong with it.
+        answers: the ledger's answers to the orders, in order.
     """
-    following = iter(answers)
-    told: list[_Accepted | _Refused] = []
-    for element, one in zip(elements, read, strict=True):
-        if isinstance(one, Fault):
-            told.append(_refused(*name_of(element), one))
+    remaining = iter(answers)
+    result: list[_Accepted | _Refused] = []
+    for element, item in zip(elements, parsed, strict=True):
+        if isinstance(item, Fault):
+            result.append(_refused(*name_of(element), item))
             continue
-        answer = next(following)
+        answer = next(remaining)
         if isinstance(answer, Accepted):
-            told.append(accepted(one.order, answer, projected=projected))
+            result.append(accepted(item.order, answer, projected=projected))
         else:
-            told.append(_refused(one.order.source, one.order.id, fault_of_refusal(answer)))
-    return told
+            result.append(_refused(item.order.source, item.order.id, fault_of_refusal(answer)))
+    return result
 
 
 def _refused(source: str | None, name: str | None, fault: Fault) -> _Refused:
@@ -141,26 +141,26 @@ def _refused(source: str | None, name: str | None, fault: Fault) -> _Refused:
 
 def batch_answer(
     elements: Sequence[bytes | msgspec.Raw],
-    read: Sequence[Prepared | Fault],
+    parsed: Sequence[Prepared | Fault],
     answers: Sequence[Answer],
     *,
     projected: bool | None,
 ) -> _Batch:
-    """Return the answer to a batch: one for each element, and how many of each kind there are."""
-    taken = [answer for answer in answers if isinstance(answer, Accepted)]
-    duplicates = sum(answer.duplicate for answer in taken)
+    """Return the answer to a batch: an answer for each element, and the count of each outcome."""
+    acceptances = [answer for answer in answers if isinstance(answer, Accepted)]
+    duplicates = sum(answer.duplicate for answer in acceptances)
     return _Batch(
-        accepted=len(taken) - duplicates,
+        accepted=len(acceptances) - duplicates,
         duplicates=duplicates,
-        refused=len(elements) - len(taken),
-        position=last_position(taken),
+        refused=len(elements) - len(acceptances),
+        position=last_position(acceptances),
         projected=projected,
-        answers=element_answers(elements, read, answers, projected=None),
+        answers=element_answers(elements, parsed, answers, projected=None),
     )
 
 
 def last_position(answers: Iterable[Answer]) -> int | None:
-    """Return the last position that any order was answered with."""
+    """Return the highest position among the answers, or None if none has a position."""
     positions = (answer.position for answer in answers if isinstance(answer, Accepted) and answer.position)
     return max(positions, default=None)
 
@@ -169,5 +169,5 @@ _encoder = msgspec.json.Encoder()
 
 
 def as_json(answer: object) -> bytes:
-    """Return an answer as bytes."""
+    """Encode an answer as JSON."""
     return _encoder.encode(answer)

@@ -1,11 +1,11 @@
 """CloudEvents 1.0: the envelope in which stations send commands.
 
-`source` and `id` name the command for ever, `type` is `org.service-hours.<TYPE>.v1`, `data` holds the command's fields.
-`time` stands for `data.occurred_at` where a command has that field and leaves it out. The extension attribute
-`imported` (true) marks an old record, which is never late.
+`source` and `id` name the command permanently, `type` is `org.service-hours.<TYPE>.v1`, `data` holds the command's
+fields. `time` is used as `data.occurred_at` if the command has that field and the data omits it. The extension
+attribute `imported` (true) marks an old record, which is never late.
 
-The envelope is read by msgspec and its data by the command's model, each once, from the bytes that were sent: half the
-time of parsing JSON first (measured, docs/decisions/0018). Reading only: nothing here is recorded.
+The envelope is parsed by msgspec and the data by the command's model, each once, from the bytes received: half the
+time of parsing JSON first (measured, docs/decisions/0018). Nothing here is recorded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ledger.names import COMMAND_ID_FORM, SOURCE_FORM, CommandId, Source
 EVENT = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""Some programs begin a file with it."""
+"""Some programs write it at the beginning of a file."""
 
 
 def event_type(command_type: str) -> str:
@@ -35,17 +35,15 @@ def event_type(command_type: str) -> str:
 
 
 COMMAND_OF_TYPE: dict[str, type[Command]] = {event_type(name): command for name, command in COMMANDS.items()}
-_READ: dict[str, Callable[[bytes], Command]] = {
+_VALIDATE_JSON: dict[str, Callable[[bytes], Command]] = {
     name: command.__pydantic_validator__.validate_json for name, command in COMMAND_OF_TYPE.items()
 }
-"""What `model_validate_json` calls: for a scan, that costs as much again."""
+"""What `model_validate_json` calls: for a scan, calling it directly takes half the time."""
 _WITH_INSTANT = {name for name, command in COMMAND_OF_TYPE.items() if "occurred_at" in command.model_fields}
 
 
 class CloudEvent(BaseModel):
-    """One event, for the service's description. Attributes that are not named here are extensions: they are accepted
-    and not kept.
-    """
+    """One event, for the OpenAPI description. Other attributes are extensions: they are accepted and not stored."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -61,12 +59,12 @@ class CloudEvent(BaseModel):
     data: dict[str, Any]
 
 
-# Python's `$` also stands before a line feed at the end.
+# Python's `$` also matches before a line feed at the end.
 _ID, _SOURCE = (form.removesuffix("$") + r"\Z" for form in (COMMAND_ID_FORM, SOURCE_FORM))
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """The attributes of an event, and its data unread, empty where there are none."""
+    """The attributes of an event, and its data unparsed: empty if there is none."""
 
     specversion: Literal["1.0"]
     id: Annotated[str, msgspec.Meta(pattern=_ID)]
@@ -82,7 +80,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Named(msgspec.Struct):
-    """What an event is called, whatever else it says."""
+    """The source and the id of an event, whatever their types."""
 
     source: Any = None
     id: Any = None
@@ -96,7 +94,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Sender(NamedTuple):
-    """Who gives events, with which key, and whose key it is where it is a volunteer's."""
+    """The actor who sends events, the number of the key used, and the volunteer who holds it, if it is one's."""
 
     by: str
     key: int | None = None
@@ -104,7 +102,7 @@ class Sender(NamedTuple):
 
 
 def attributes_of(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the attributes of an event that are headers `ce-…`, as the binary mode has them."""
+    """Return the attributes of an event in binary mode: the headers `ce-…`."""
     attributes: dict[str, Any] = {
         name.removeprefix("ce-"): unquote(value) for name, value in headers.items() if name.startswith("ce-")
     }
@@ -114,26 +112,27 @@ def attributes_of(headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def elements_of(body: bytes) -> list[msgspec.Raw]:
-    """Return the elements of a batch, unread.
+    """Return the elements of a batch, unparsed.
 
     Raises:
-        ValueError: the body is no JSON array; the message says what it is.
+        msgspec.ValidationError: the body is JSON, but not an array.
+        ValueError: the body is not JSON.
     """
     body = body.removeprefix(BYTE_ORDER_MARK)
     try:
         return _arrays.decode(body)
     except msgspec.ValidationError:
-        _any_json.decode(body)  # what is no JSON at all is told as that
+        _any_json.decode(body)  # raises if the body is not JSON at all
         raise
 
 
 def _text(body: bytes | msgspec.Raw) -> str:
-    """Return JSON as text: what msgspec skips in bytes, it does not hold to be UTF-8."""
+    """Return JSON as text: msgspec does not check that the bytes it skips are UTF-8."""
     return str(body, "utf-8").removeprefix("\ufeff")
 
 
 def name_of(body: bytes | msgspec.Raw) -> tuple[str | None, str | None]:
-    """Return the source and the id of an event, also of one that is not right, as far as it has any."""
+    """Return the source and the id of an event, also of an invalid one; None for each that is not a string."""
     try:
         named = _names.decode(_text(body))
     except _UNREADABLE:
@@ -142,8 +141,8 @@ def name_of(body: bytes | msgspec.Raw) -> tuple[str | None, str | None]:
     return source, name
 
 
-def read_event(body: bytes | msgspec.Raw, giver: Sender) -> Order | Fault:
-    """Read an event as an order of somebody, or say what is wrong with it."""
+def read_event(body: bytes | msgspec.Raw, sender: Sender) -> Order | Fault:
+    """Parse an event; return the sender's order, or what is wrong with the event."""
     try:
         text = _text(body)
         envelope = _envelopes.decode(text)
@@ -151,46 +150,47 @@ def read_event(body: bytes | msgspec.Raw, giver: Sender) -> Order | Fault:
         return _fault_of_json(text) or _fault_of_envelope(error)
     except _UNREADABLE as error:
         return _malformed(error)
-    return _order(envelope, bytes(envelope.data), giver)
+    return _order(envelope, bytes(envelope.data), sender)
 
 
-def read_binary(attributes: Mapping[str, Any], data: bytes, giver: Sender) -> Order | Fault:
-    """Read an event whose attributes came apart from its data."""
+def read_binary(attributes: Mapping[str, Any], data: bytes, sender: Sender) -> Order | Fault:
+    """Parse an event whose attributes were sent apart from its data."""
     try:
-        whole = {**attributes, "data": _any_json.decode(_text(data))}
-        if "data_base64" in whole:
-            whole["data_base64"] = whole["data"]  # whatever it is, it is not taken
-        envelope = msgspec.convert(whole, Envelope)
+        event = {**attributes, "data": _any_json.decode(_text(data))}
+        if "data_base64" in event:
+            event["data_base64"] = event["data"]  # any JSON value will do: it is refused
+        envelope = msgspec.convert(event, Envelope)
     except msgspec.ValidationError as error:
         return _fault_of_envelope(error)
     except _UNREADABLE as error:
         return _malformed(error)
-    return _order(envelope, bytes(envelope.data), giver)
+    return _order(envelope, bytes(envelope.data), sender)
 
 
-def _order(envelope: Envelope, data: bytes, giver: Sender) -> Order | Fault:
+def _order(envelope: Envelope, data: bytes, sender: Sender) -> Order | Fault:
     command_type = COMMAND_OF_TYPE.get(envelope.type)
     if command_type is None:
-        sentence = f"type is not a type of event this ledger takes; write {event_type('check-in')}, say (see /docs)"
-        return fault("invalid", sentence, field="type", remedy=f"write {event_type('check-in')}, say (see /docs)")
+        remedy = f"use a type such as {event_type('check-in')} (see /docs)"
+        return fault("invalid", f"type is not an event type of this ledger; {remedy}", field="type", remedy=remedy)
     if bytes(envelope.data_base64):
-        return fault("invalid", "data_base64 is not taken here; send the fields as JSON in data", field="data_base64")
+        sentence = "data_base64 is not supported; send the fields as JSON in data"
+        return fault("invalid", sentence, field="data_base64")
     if not data:
         return fault("invalid", "data is missing; add it", field="data", remedy="add it")
     try:
         if envelope.time is not None and envelope.type in _WITH_INSTANT:
             command = command_type.model_validate(_with_instant(data, envelope.time))
         else:
-            command = _READ[envelope.type](data)
+            command = _VALIDATE_JSON[envelope.type](data)
     except ValidationError as error:
         return fault_of_validation(error.errors(), prefix="data.")
     except ValueError as error:
         return _malformed(error)
-    return Order(command, envelope.source, envelope.id, giver.by, envelope.imported, giver.key, giver.volunteer)
+    return Order(command, envelope.source, envelope.id, sender.by, envelope.imported, sender.key, sender.volunteer)
 
 
 def _with_instant(data: bytes, time: str) -> object:
-    """Return an event's data, in which its time stands for the instant that they leave out."""
+    """Return an event's data, with its time as the instant if the data omits it."""
     fields = from_json(data, allow_inf_nan=False)
     if isinstance(fields, dict) and fields.get("occurred_at") is None:
         return {**fields, "occurred_at": time}
@@ -210,7 +210,7 @@ _SENTENCES = {
 
 
 def _fault_of_json(text: str) -> Fault | None:
-    """Say where a text is not JSON, if so: an attribute may be found wrong before the reading came so far."""
+    """Return a fault if a text is not JSON: an invalid attribute may be reported before the syntax error behind it."""
     try:
         _any_json.decode(text)
     except _UNREADABLE as error:
@@ -219,7 +219,7 @@ def _fault_of_json(text: str) -> Fault | None:
 
 
 def _fault_of_envelope(error: msgspec.ValidationError) -> Fault:
-    """Return what msgspec found wrong with an envelope, in one sentence that names the attribute."""
+    """Return msgspec's error about an envelope as a fault that names the attribute."""
     message = str(error)
     if missing := _MISSING.match(message):
         return fault("invalid", f"{missing[1]} is missing; add it", field=missing[1], remedy="add it")

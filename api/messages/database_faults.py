@@ -1,7 +1,7 @@
-"""What the database failed at, as a caller is told it: in a sentence, with the way out, and no more of its insides.
+"""Database errors as faults: a sentence with a remedy, without internal details.
 
-Whoever calls this has logged the error. Sending the same again is safe in every case: what was recorded is answered as
-recorded.
+The caller of this module logs the error. Sending the same request again is always safe: what was recorded is answered
+as recorded.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from psycopg_pool import PoolTimeout
 from api.messages.problems import Fault, fault
 from ledger.store.append import ConnectionLostError, LockHeldError, ReadOnlyError
 
-NO_CONNECTION_FREE = "all connections for reading are in use; ask again in a moment"
-_TOLD: tuple[tuple[type[Exception], str, str | None], ...] = (
+NO_CONNECTION_FREE = "all database connections for reading are in use; send it again in a moment"
+_FAULTS: tuple[tuple[type[Exception], str, str | None], ...] = (
     (LockHeldError, "locked", "{error}; nothing was recorded, send it again in a moment"),
     (errors.LockNotAvailable, "locked", None),
     (errors.DiskFull, "disk-full", None),
-    (ReadOnlyError, "unavailable", "{error} now; nothing was recorded, send it again in a moment"),
+    (ReadOnlyError, "unavailable", "{error}; nothing was recorded, send it again in a moment"),
     (
         ConnectionLostError,
         "unavailable",
-        "the database ended the connection; send it again, and be told whether it was recorded",
+        "the database closed the connection; send it again, and the answer says whether it was recorded",
     ),
 )
-"""Errors of the database, the problem each is, and what is said instead of the problem's own sentence."""
+"""Database errors, the name of each problem, and the detail that replaces the problem's own sentence, if any."""
 
 
 def fault_of_database(error: Exception, *, reachable: bool = False) -> Fault:
-    """Return what is told of an error of the database.
+    """Return a database error as a fault.
 
     Args:
-        reachable: whether it is known to answer others: then who got no connection came at a busy time.
+        reachable: whether the database is known to answer: then a pool timeout only means that it is busy.
     """
     if reachable and isinstance(error, PoolTimeout):
         return fault("busy", NO_CONNECTION_FREE)
-    for kind, rejection, said in _TOLD:
+    for kind, rejection, sentence in _FAULTS:
         if isinstance(error, kind):
-            return fault(rejection, said and said.format(error=error))
+            return fault(rejection, sentence and sentence.format(error=error))
     return fault("unavailable")

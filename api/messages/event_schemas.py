@@ -1,6 +1,6 @@
-"""What events look like, for the service's description: a schema for each type, whose data is its command's.
+"""Event schemas for the OpenAPI description: one for each type of event, whose data is its command's model.
 
-Description only: what is taken is decided by the models (`api/messages/cloud_events.py`).
+Description only: validation is done by the models (`api/messages/cloud_events.py`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from api.messages.examples import EVENT_EXAMPLE, EXAMPLES
 
 _PLACE = "#/components/schemas/"
 SCHEMA = {"$ref": f"{_PLACE}CloudEvent"}
-"""Any event."""
+"""A reference to the schema of any event."""
 
 
 def event_schemas() -> dict[str, dict[str, Any]]:
-    """Return the schemas by their names: `CloudEvent`, which is one of the others, and one for each type of event."""
+    """Return the schemas by name: one for each type of event, and `CloudEvent`, which is any of them."""
     names = {event_type: f"{command.__name__}Event" for event_type, command in COMMAND_OF_TYPE.items()}
     schemas = {names[event_type]: _of_type(event_type) for event_type in names}
     mapping = {event_type: f"{_PLACE}{name}" for event_type, name in names.items()}
@@ -48,5 +48,5 @@ def _of_type(event_type: str) -> dict[str, Any]:
         "data": {"$ref": f"{_PLACE}{command.__name__}"},
     }
     if "occurred_at" in command.model_fields:
-        properties["time"] = {**properties["time"], "description": "Stands for `data.occurred_at` where data lacks it."}
+        properties["time"] = {**properties["time"], "description": "Used as `data.occurred_at` if data omits it."}
     return {**schema, "title": f"{command.__name__}Event", "properties": properties}

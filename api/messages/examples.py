@@ -1,4 +1,4 @@
-"""An example of every command, for the service's description; tests hold each to its model."""
+"""An example of every command, for the OpenAPI description; tests validate each against its model."""
 
 from __future__ import annotations
 

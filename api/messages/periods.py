@@ -1,4 +1,4 @@
-"""Periods of days in requests: checked, and given their defaults."""
+"""Periods of days in requests: validation and defaults."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from api.messages.problems import problem
 from projections.rules.timeline import RuleTimeline
 
 DAYS_MAX = 3_700
-"""Ten years: one row for each day is still an answer, not an export."""
+"""Ten years: with one row per day, that is still an answer, not an export."""
 DAYS_BY_DEFAULT = 30
 
 
 def check_period(first: date | None, last: date | None) -> None:
     """Refuse a period that ends before it begins."""
     if first and last and last < first:
-        raise problem("invalid", f"from {first} lies after to {last}; swap them", field="from", remedy="swap them")
+        raise problem("invalid", f"from {first} is after to {last}; swap them", field="from", remedy="swap them")
 
 
 def period(first: date | None, last: date | None, today: date) -> tuple[date, date]:
-    """Return the period asked for, by default the thirty days up to today; both ends are inside."""
+    """Return the first and the last day of the requested period, by default the thirty days up to today.
+
+    Raises:
+        Problem: the period ends before it begins, or is longer than DAYS_MAX.
+    """
     end = last or today
     begin = first or end - timedelta(days=DAYS_BY_DEFAULT - 1)
     check_period(begin, end)
     if (end - begin).days >= DAYS_MAX:
-        raise problem("invalid", f"from {begin} to {end} is longer than {DAYS_MAX} days; ask for less", field="to")
+        raise problem("invalid", f"from {begin} to {end} is longer than {DAYS_MAX} days; shorten it", field="to")
     return begin, end
 
 

@@ -1,10 +1,10 @@
 """Problems: every error a caller sees, as `application/problem+json` (RFC 9457).
 
-Each names the rule that was broken (`rejection`), the `field` at fault where there is one, what to do about it
+Each names the rule that was broken (`rejection`), the `field` at fault if there is one, what to do about it
 (`remedy`), and whether the same request may succeed later (`retry`). `type` is an address of this service that explains
-the rule. Nothing of the program's insides is told: those go to the error log.
+the rule. Internal details are not disclosed: they go to the error log.
 
-    Problem (a Starlette HTTPException, so that it passes through the framework)
+    Problem   the exception; a Starlette HTTPException, so that it passes through the framework
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ledger.rejections import Refused, Rejection
 
 MEDIA_TYPE = "application/problem+json"
 REJECTION = "hours.rejection"
-"""Where the scope of a request that was answered with a problem holds the problem's name, for the log."""
+"""The key in a request's scope that holds the name of the problem it was answered with, for the log."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What can be wrong with a request: the HTTP status, what it says, the way out, and whether a retry can help."""
+    """What can be wrong with a request: the HTTP status, the title, the remedy, and whether a retry can help."""
 
     status: int
     title: str
@@ -65,48 +65,54 @@ def _status(rejection: Rejection) -> int:
 _REQUESTS = {
     "malformed": Rule(400, "the body is not JSON", "send JSON as UTF-8"),
     "no-key": Rule(401, "no API key was sent, or it is unknown or revoked", "send `Authorization: Bearer <key>`"),
-    "not-signed": Rule(401, "requests with this key are to be signed", "sign it; see docs/access.md"),
-    "bad-signature": Rule(401, "the signature of the request does not hold", "sign it again; see docs/access.md"),
+    "not-signed": Rule(401, "requests with this key must be signed", "sign it; see docs/access.md"),
+    "bad-signature": Rule(401, "the signature of the request is not valid", "sign it again; see docs/access.md"),
     "too-often": Rule(
-        429, "the key makes more requests than it may", "send fewer, or several events in one", retry=True
+        429,
+        "the key exceeds its request rate",
+        "send fewer requests, or several events in one",
+        retry=True,
     ),
     "forbidden": Rule(403, "the key's role does not allow this", "use a key of another role"),
-    "no-such-address": Rule(404, "there is nothing at this address", "see /docs for what there is"),
-    "unknown-job": Rule(404, "no job has this id", "see /v1/jobs for those that are known"),
-    "unknown-generation": Rule(404, "no generation has this id", "see /v1/generations for those there are"),
-    "unknown-event": Rule(404, "the log does not reach to this position", "see /v1/status for its head"),
-    "unknown-ranking": Rule(404, "the rules have no ranking of this id for that year", "see /v1/rankings"),
-    "not-eligible": Rule(409, "the honour is not reached, or stands already", "see who is eligible for the honour"),
-    "wrong-method": Rule(405, "this address does not take this method", "use a method that the header Allow names"),
+    "no-such-address": Rule(404, "this address does not exist", "see /docs for all addresses"),
+    "unknown-job": Rule(404, "no job has this id", "see /v1/jobs for the known jobs"),
+    "unknown-generation": Rule(404, "no generation has this id", "see /v1/generations for all generations"),
+    "unknown-event": Rule(404, "the log has no event at this position", "see /v1/status for its last position"),
+    "unknown-ranking": Rule(404, "the rules have no ranking with this id for that year", "see /v1/rankings"),
+    "not-eligible": Rule(409, "this recipient cannot be given the honour now", "see who is eligible for the honour"),
+    "wrong-method": Rule(405, "this address does not support this method", "use a method that the Allow header names"),
     "stopped": Rule(409, "the work was stopped; nothing was changed", "start it again"),
-    "not-switchable": Rule(409, "this generation can never answer", "build another one"),
+    "not-switchable": Rule(409, "this generation cannot be switched to", "build another one"),
     "overtaken": Rule(
-        409, "newer rules were switched to meanwhile", "build again if the older are still wanted", retry=True
+        409,
+        "a generation under newer rules was switched to meanwhile",
+        "build it again if the older rules are still needed",
+        retry=True,
     ),
     "generation-in-use": Rule(409, "this generation cannot be dropped", "switch to another one first"),
     "too-large": Rule(413, "the request is too large", "send fewer elements at a time"),
-    "wrong-media-type": Rule(415, "the body is of a media type that is not taken here", "set the header Content-Type"),
-    "invalid": Rule(422, "the request says something that cannot be", "correct the field"),
+    "wrong-media-type": Rule(415, "the media type of the body is not supported", "set the Content-Type header"),
+    "invalid": Rule(422, "a value in the request is not valid", "correct the field"),
     "unsound-rules": Rule(422, "the rules cannot be used", "correct the lines that the findings name"),
-    "failed": Rule(500, "the ledger failed at this; its error log says why", "tell the ledger's keeper", retry=True),
-    "not-verified": Rule(500, "what was built does not agree with what it was made from", "tell the ledger's keeper"),
-    "too-many-jobs": Rule(503, "more long work is waiting than the service takes", "start it later", retry=True),
-    "busy": Rule(503, "more is asked of the ledger at once than it takes", "send it again", retry=True),
-    "behind": Rule(503, "the read models have not reached that position", "ask again", retry=True),
+    "failed": Rule(500, "the ledger failed; the failure is in its error log", "tell the ledger's operator", retry=True),
+    "not-verified": Rule(500, "the generation built does not agree with the log", "tell the ledger's operator"),
+    "too-many-jobs": Rule(503, "too many jobs are waiting", "start it later", retry=True),
+    "busy": Rule(503, "the ledger has too many requests at once", "send it again", retry=True),
+    "behind": Rule(503, "the read models have not reached that position", "send it again", retry=True),
     "no-read-models": Rule(503, "there are no read models yet", "run `hours rebuild`", retry=True),
     "locked": Rule(503, "another session holds a lock of the ledger", "send it again", retry=True),
     "disk-full": Rule(
-        503, "the database's disk is full; nothing was recorded", "send it again when there is room", retry=True
+        503, "the database's disk is full; nothing was recorded", "send it again when there is space", retry=True
     ),
     "unavailable": Rule(503, "the database cannot be reached", "send it again", retry=True),
 }
 RULES: dict[str, Rule] = {**{rejection.code: _of_rejection(rejection) for rejection in Rejection}, **_REQUESTS}
-"""Every problem by its name: the rejections of commands, and what else can be wrong with a request."""
+"""Every problem by name: the rejections of commands, and the other problems of requests."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one command: the same whether it fills a response or is one answer of a batch."""
+    """What is wrong with one command, whether it becomes a whole response or one answer of a batch."""
 
     rejection: str
     field: str | None
@@ -122,13 +128,13 @@ class Fault:
 
 
 def fault(rejection: str, detail: str | None = None, *, field: str | None = None, remedy: str | None = None) -> Fault:
-    """Return a fault; what is not given is what the rule says."""
+    """Return a fault; the detail and the remedy default to the rule's."""
     rule = RULES[rejection]
     return Fault(rejection, field, detail or rule.title, remedy or rule.remedy, rule.retry)
 
 
 def fault_of_refusal(refused: Refused) -> Fault:
-    """Return why the ledger refused a command."""
+    """Return the ledger's refusal of a command as a fault."""
     code = refused.rejection.code
     return Fault(code, refused.field, refused.detail, RULES[code].remedy, refused.retry, refused.candidates)
 
@@ -148,7 +154,7 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(HTTPException):
-    """The request ends here, with this fault."""
+    """An exception that ends the request with a fault."""
 
     def __init__(self, fault: Fault, headers: Mapping[str, str] | None = None) -> None:
         self.fault = fault
@@ -158,7 +164,7 @@ class Problem(HTTPException):
 def problem(
     rejection: str, detail: str | None = None, *, field: str | None = None, remedy: str | None = None
 ) -> Problem:
-    """Return a problem to raise; what is not given is what the rule says."""
+    """Return a problem to raise; the detail and the remedy default to the rule's."""
     return Problem(fault(rejection, detail, field=field, remedy=remedy))
 
 
@@ -173,45 +179,45 @@ def details_of(fault: Fault) -> ProblemDetails:
 
 
 class ProblemResponse(JSONResponse):
-    """A problem as a response, which leaves its name in the request's scope."""
+    """A problem as a response; sending it puts its name into the request's scope."""
 
     rejection: str
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         scope[REJECTION] = self.rejection
         await super().__call__(scope, receive, send)
 
 
 def response(fault: Fault, headers: Mapping[str, str] | None = None) -> ProblemResponse:
     """Return a fault as a response."""
-    made = ProblemResponse(
+    result = ProblemResponse(
         details_of(fault).model_dump(mode="json"),
         fault.rule.status,
         headers=_headers(fault, headers),
         media_type=MEDIA_TYPE,
     )
-    made.rejection = fault.rejection
-    return made
+    result.rejection = fault.rejection
+    return result
 
 
-_RETRY_AFTER_SECONDS = {"disk-full": "10"}  # somebody has to make room
+_RETRY_AFTER_SECONDS = {"disk-full": "10"}  # the operator has to free space
 
 
 def _headers(fault: Fault, headers: Mapping[str, str] | None) -> dict[str, str]:
-    found = dict(headers or {})
+    result = dict(headers or {})
     if fault.rule.status == 401:
-        found.setdefault("WWW-Authenticate", "Bearer")
+        result.setdefault("WWW-Authenticate", "Bearer")
     if fault.rule.status == 503:
-        found.setdefault("Retry-After", _RETRY_AFTER_SECONDS.get(fault.rejection, "1"))
-    return found
+        result.setdefault("Retry-After", _RETRY_AFTER_SECONDS.get(fault.rejection, "1"))
+    return result
 
 
-# --- what pydantic found --------------------------------------------------------------------------------------------
+# --- validation errors of pydantic ----------------------------------------------------------------------------------
 
 _SENTENCES = {
     "missing": ("is missing", "add it"),
-    "extra_forbidden": ("is not a field of this", "check its spelling or remove it"),
+    "extra_forbidden": ("is not a known field", "check its spelling or remove it"),
     "string_pattern_mismatch": ("does not have the form {pattern}", "correct it"),
     "uuid_parsing": ("is not a UUID", "write one such as 01890c5e-7a00-7000-8000-000000000001"),
     "date": ("is not a day", "write one such as 2018-12-04"),
@@ -220,35 +226,35 @@ _SENTENCES = {
     "model_attributes_type": ("is not a JSON object", "send the fields as one"),
     "model_type": ("is not a JSON object", "send the fields as one"),
 }
-"""What pydantic's error types mean, and the way out; a type that is not listed is looked up by its first word."""
+"""Sentence and remedy for pydantic's error types; a type that is not listed is looked up by its first word."""
 
 
 def fault_of_validation(errors: Sequence[Any], *, prefix: str = "") -> Fault:
-    """Return the first of pydantic's errors as a fault, in one sentence that names the field.
+    """Return the first of pydantic's errors as a fault whose detail names the field.
 
     Args:
         errors: as `ValidationError.errors()` lists them.
-        prefix: the field that holds what was validated, with a dot.
+        prefix: the field that holds the validated object, with a dot.
     """
     error = errors[0]
     kind = error["type"]
     malformed = kind == "json_invalid"
     places = () if malformed else tuple(str(part) for part in error["loc"] if part not in _PLACES)
     field = (prefix + ".".join(places)).rstrip(".")
-    said, remedy = _SENTENCES.get(kind) or _SENTENCES.get(kind.partition("_")[0]) or (_plain(error["msg"]), "")
-    said = said.format_map(error.get("ctx", {})) if "{" in said else said
-    sentence = f"{field or 'the body'} {said}" + (f"; {remedy}" if remedy else "")
+    predicate, remedy = _SENTENCES.get(kind) or _SENTENCES.get(kind.partition("_")[0]) or (_plain(error["msg"]), "")
+    predicate = predicate.format_map(error.get("ctx", {})) if "{" in predicate else predicate
+    sentence = f"{field or 'the body'} {predicate}" + (f"; {remedy}" if remedy else "")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return fault(
         "malformed" if malformed else "invalid",
         sentence + more,
         field=field or None,
-        remedy=remedy or said.partition("; ")[2] or None,
+        remedy=remedy or predicate.partition("; ")[2] or None,
     )
 
 
 _PLACES = {"body", "query", "path", "header", "cookie"}
-"""Where a value stood: FastAPI puts it before the name of the field."""
+"""Locations of values: FastAPI puts them before the name of the field."""
 
 
 def _plain(message: str) -> str:

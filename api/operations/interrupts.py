@@ -1,7 +1,7 @@
-"""Interrupts that are not forgotten: Ctrl-C once is enough.
+"""Interrupts that cannot get lost, so that pressing Ctrl-C once is enough.
 
-Python raises KeyboardInterrupt wherever the main thread happens to be; in a callback of a library, or in a destructor,
-it is printed and dropped. So the interrupt is also remembered, and what would go on for ever asks before it begins.
+Python raises KeyboardInterrupt wherever the main thread happens to be; in a library's callback or in a destructor it is
+printed and dropped. So the interrupt is also remembered, and whatever would run forever checks for it first.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _interrupted = threading.Event()
 
 
 def remember_interrupts() -> None:
-    """Remember SIGINT from now on; it is raised as before."""
+    """Remember every SIGINT from now on; KeyboardInterrupt is raised as before."""
     signal.signal(signal.SIGINT, _on_interrupt)
 
 
 def stop_if_interrupted() -> None:
-    """Raise KeyboardInterrupt if there was one, even if somebody dropped it."""
+    """Raise KeyboardInterrupt if there was a SIGINT, even if its exception was dropped."""
     if _interrupted.is_set():
         raise KeyboardInterrupt
 

@@ -1,11 +1,10 @@
-"""Jobs: long work that was started over HTTP, how far it is, and what came of it.
+"""Jobs: long-running work started over HTTP, its progress, and its result.
 
-Work runs in a thread of its own, one piece at a time: a replay at full scale takes gigabytes. A few more may wait;
-what is beyond them is refused, so that no caller can pile work up. Ended jobs are kept for a while, the latest only,
-in memory: a service that was restarted knows none. To stop a job, or the service, is to let its `Progress` raise
-`StoppedError`, so it leaves nothing half done.
+One job runs at a time, in its own thread: a replay at full scale takes gigabytes. A few more may wait; further ones are
+refused, so that callers cannot pile up work. The latest ended jobs are retained, in memory only: a restarted service
+has none. To stop a job, or the service, its `Progress` raises `StoppedError`, so the job leaves nothing half done.
 
-The routes stand in api/http/routes/operations/jobs.py; nothing here speaks HTTP.
+The routes are in api/http/routes/operations/jobs.py; this module does not depend on HTTP.
 """
 
 from __future__ import annotations
@@ -35,22 +34,22 @@ from replay.published import NoRulesError
 from replay.queries.queries import UnknownNameError
 
 RUNNING_MAX = 1
-"""Jobs at once: each may be a replay, which uses all cores and, at full scale, gigabytes of memory."""
+"""Jobs that run at once: each may be a replay, which uses all cores and, at full scale, gigabytes of memory."""
 WAITING_MAX = 8
-"""Jobs that may wait for their turn."""
-KEPT_MAX = 32
-"""Ended jobs whose results can still be fetched."""
+"""Jobs that may wait to run."""
+ENDED_MAX = 32
+"""Ended jobs that are retained, so that their results can be fetched."""
 
 logger = logging.getLogger(__name__)
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
 ENDED: frozenset[State] = frozenset({"done", "failed", "stopped"})
 Work: TypeAlias = Callable[[Progress], BaseModel | dict[str, Any]]
-"""Long work: it tells its progress, passes `StoppedError` on, and returns what is told as the job's result."""
+"""The work of a job: reports its progress, lets `StoppedError` propagate, and returns the job's result."""
 
 
 class JobProgress(BaseModel):
-    """How far a job is. `in_all` is 0 while nobody knows; `rate` is per second, of this stage."""
+    """The progress of a job. `in_all`: the total, 0 while it is unknown; `rate`: per second, in this stage."""
 
     stage: str
     done: int
@@ -60,7 +59,7 @@ class JobProgress(BaseModel):
 
 
 class JobStatus(BaseModel):
-    """A job: what it is, who asked for it, how far it is, and in the end its result or the problem it met."""
+    """A job: its kind, who started it, its progress, and after its end the result or the problem."""
 
     id: UUID
     kind: str
@@ -74,15 +73,15 @@ class JobStatus(BaseModel):
 
 
 class UnknownJobError(LookupError):
-    """No job has this id, or it ended so long ago that it was forgotten."""
+    """No job has this id; it may have ended long ago and been discarded."""
 
 
 class TooManyJobsError(Exception):
-    """As many jobs wait as may wait; later there is room again."""
+    """The maximum number of jobs is waiting, or the service is stopping."""
 
 
 class Job:
-    """One piece of long work. Its thread writes, any thread reads."""
+    """A job. Its own thread updates it; any thread may read it."""
 
     def __init__(self, kind: str, by: str) -> None:
         self.id = uuid4()
@@ -99,12 +98,12 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the job has ended, so that nothing changes any more."""
         return self.state in ENDED
 
     def status(self, *, with_result: bool = True) -> JobStatus:
-        """Return what is known of it now; results can be long, so lists leave them out."""
-        state = self.state  # read first: it is written last
+        """Return the job's status; results can be long, so lists omit them."""
+        state = self.state  # read first, because `_end` writes it last
         pace: Pace = self._meter.pace
         return JobStatus(
             id=self.id,
@@ -119,13 +118,13 @@ class Job:
         )
 
     def stop(self) -> None:
-        """Ask it to stop: one that waits ends at once, one that runs at its next word."""
+        """Request the job to stop: a waiting job ends at once, a running one at its next report of progress."""
         self._stop.set()
         if self.future is not None and self.future.cancel():
             self._end("stopped", fault("stopped"))
 
     def run(self, work: Work) -> None:
-        """Do the work, and keep what comes of it."""
+        """Do the work, and store its result or problem."""
         self.state = "running"
         try:
             answer = work(self._progress)
@@ -134,18 +133,18 @@ class Job:
         except StoppedError:
             self._end("stopped", fault("stopped"))
         except Exception as error:
-            found = fault_of_error(error)
-            if found.rejection == "failed":
+            cause = fault_of_error(error)
+            if cause.rejection == "failed":
                 logger.exception("the job %s %s failed", self.kind, self.id)
-            self._end("failed", found)
+            self._end("failed", cause)
 
-    def _progress(self, stage: str, done: int, in_all: int) -> None:
+    def _progress(self, stage: str, done: int, total: int) -> None:
         if self._stop.is_set():
             raise StoppedError
-        self._meter(stage, done, in_all)
+        self._meter(stage, done, total)
 
-    def _end(self, state: State, found: Fault | None = None) -> None:
-        self._fault = found
+    def _end(self, state: State, cause: Fault | None = None) -> None:
+        self._fault = cause
         self.ended_at = datetime.now(UTC)
         self.state = state
 
@@ -154,32 +153,32 @@ class Jobs:
     """The jobs of one service."""
 
     def __init__(
-        self, *, running_max: int = RUNNING_MAX, waiting_max: int = WAITING_MAX, kept_max: int = KEPT_MAX
+        self, *, running_max: int = RUNNING_MAX, waiting_max: int = WAITING_MAX, ended_max: int = ENDED_MAX
     ) -> None:
         self._open_max = running_max + waiting_max
-        self._kept_max = kept_max
+        self._ended_max = ended_max
         self._lock = threading.Lock()
         self._jobs: dict[UUID, Job] = {}
         self._closing = False
         self._threads = ThreadPoolExecutor(running_max, thread_name_prefix="job")
 
     def start(self, kind: str, work: Work, by: str = "person:keeper") -> Job:
-        """Let work begin as soon as its turn comes.
+        """Start a job, or queue it behind others.
 
         Raises:
-            TooManyJobsError: as many wait as may wait, or the service is stopping.
+            TooManyJobsError: the maximum number of jobs is waiting, or the service is stopping.
         """
         with self._lock:
             if self._closing or sum(not job.ended for job in self._jobs.values()) >= self._open_max:
                 raise TooManyJobsError
-            self._forget()
+            self._discard_oldest()
             job = Job(kind, by)
             self._jobs[job.id] = job
             job.future = self._threads.submit(job.run, work)
             return job
 
     def list(self) -> list[Job]:
-        """Return the jobs that are known, the latest first."""
+        """Return all jobs, the latest first."""
         with self._lock:
             return list(reversed(self._jobs.values()))
 
@@ -187,15 +186,15 @@ class Jobs:
         """Return a job by its id.
 
         Raises:
-            UnknownJobError
+            UnknownJobError: no job has this id, or it was discarded.
         """
         with self._lock:
             if job not in self._jobs:
-                raise UnknownJobError(f"no job has the id {job}: it never had, or it was forgotten; see /v1/jobs")
+                raise UnknownJobError(f"no job has the id {job}, or it was discarded after its end; see /v1/jobs")
             return self._jobs[job]
 
     def stop_all(self) -> None:
-        """Take no more work, and ask what runs to stop; wait for nothing."""
+        """Refuse new jobs, and request all others to stop; do not wait for them."""
         with self._lock:
             self._closing = True
             jobs = list(self._jobs.values())
@@ -203,13 +202,13 @@ class Jobs:
             job.stop()
 
     def close(self) -> None:
-        """Stop everything and wait until it has stopped."""
+        """Stop all jobs and wait until they have stopped."""
         self.stop_all()
         self._threads.shutdown(wait=True)
 
-    def _forget(self) -> None:
+    def _discard_oldest(self) -> None:
         ended = [job for job in self._jobs.values() if job.ended]
-        for job in ended[: max(len(ended) - self._kept_max + 1, 0)]:
+        for job in ended[: max(len(ended) - self._ended_max + 1, 0)]:
             del self._jobs[job.id]
 
 
@@ -223,11 +222,11 @@ _NAMES: dict[type[Exception], str] = {
     NotPublishedError: "not-switchable",
     NotSwitchableError: "not-switchable",
 }
-"""Errors whose sentence is meant for the caller, and the problem each is."""
+"""Errors whose message is meant for the caller, and the name of each problem."""
 
 
 def fault_of_error(error: Exception) -> Fault:
-    """Return what is told of an error that ended a job; what the caller cannot mend is told as `failed`."""
+    """Return an error that ended a job as a fault: `failed` for an error that the caller cannot correct."""
     if isinstance(error, Problem):
         return error.fault
     if isinstance(error, AxisError):

@@ -1,6 +1,6 @@
-"""Metrics of the ledger, measured each time they are asked for: the log, read models, archive, queue, pool and disk.
+"""Metrics of the ledger, measured at each scrape: the log, read models, archive, queue, pool and disk.
 
-What the database is needed for is left out while it is away, and `hours_database_up` is 0 then.
+While the database does not answer, `hours_database_up` is 0 and the metrics that need it are omitted.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from replay.queries.health import LedgerHealth, measure
 
 
 class LedgerCollector(Collector):
-    """Measures the ledger each time it is asked."""
+    """Measures the ledger at each scrape."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     @classmethod
     def registry(cls, service: Service) -> CollectorRegistry:
-        """Return a registry of nothing but the measurements of a service's ledger."""
+        """Return a registry that holds only the metrics of a service's ledger."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(cls(service))
         return registry
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics of the ledger, its read models, its archive, and of what this process has under way."""
+        """Yield the metrics of the ledger, its read models, its archive, and this process's queue, pool and jobs."""
         build = {"version": version(), "python": platform.python_version()}
-        yield InfoMetricFamily("hours_build", "Which program this is.", build)
+        yield InfoMetricFamily("hours_build", "The version of the program.", build)
         yield from self._of_ledger()
         yield from self._of_process()
 
     def _of_ledger(self) -> Iterator[Metric]:
         ledger = self._service.ledger
-        alerts = [said for said in (self._service.follower.alert, self._service.archivist.alert) if said]
+        alerts = [alert for alert in (self._service.follower.alert, self._service.archivist.alert) if alert]
         try:
             health = measure(ledger.database, lambda: ledger.archive)
         except psycopg.Error:
@@ -54,28 +54,30 @@ class LedgerCollector(Collector):
             return
         yield _gauge("hours_database_up", "Whether the database answers.", 1)
         yield from _of_health(health)
-        yield _gauge("hours_problems", "What is wrong, as /v1/status says it.", len(health.problems) + len(alerts))
+        yield _gauge("hours_problems", "Problems that /v1/status lists.", len(health.problems) + len(alerts))
 
     def _of_process(self) -> Iterator[Metric]:
         service = self._service
         follower, archivist = bool(service.follower.alert), bool(service.archivist.alert)
-        yield _gauge("hours_follower_alert", "1 while the follower has stopped with an alert.", follower)
+        yield _gauge("hours_follower_alert", "1 while the follower is stopped by an error.", follower)
         yield _gauge("hours_archivist_alert", "1 while the archive cannot grow.", archivist)
-        yield _gauge("hours_queue_commands", "Commands that wait to be committed.", service.commits.waiting)
-        yield _gauge("hours_queue_commands_max", "So many may wait.", service.commits.queue_orders_max)
+        yield _gauge("hours_queue_commands", "Commands waiting to be committed.", service.commits.waiting)
+        yield _gauge(
+            "hours_queue_commands_max", "The maximum number of waiting commands.", service.commits.queue_orders_max
+        )
         pool = service.ledger.database.pool
         stats = pool.get_stats()
-        held, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
+        total, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
         connections = GaugeMetricFamily("hours_pool_connections", "Connections to the database.", labels=["state"])
-        connections.add_metric(["used"], held - idle)
+        connections.add_metric(["used"], total - idle)
         connections.add_metric(["idle"], idle)
         yield connections
-        yield _gauge("hours_pool_connections_max", "So many may be made.", pool.max_size)
-        yield _gauge("hours_pool_waiting", "Who waits for a connection.", stats.get("requests_waiting", 0))
+        yield _gauge("hours_pool_connections_max", "The maximum number of connections.", pool.max_size)
+        yield _gauge("hours_pool_waiting", "Requests waiting for a connection.", stats.get("requests_waiting", 0))
         free = shutil.disk_usage(service.ledger.data).free
         yield _gauge("hours_disk_free_bytes", "Free space of the data directory's file system.", free)
         states = [job.state for job in self._service.jobs.list()]
-        jobs = GaugeMetricFamily("hours_jobs", "Jobs by state; ended ones as long as they are kept.", labels=["state"])
+        jobs = GaugeMetricFamily("hours_jobs", "Jobs by state; only the latest ended ones.", labels=["state"])
         for state in ("waiting", "running", *sorted(ENDED)):
             jobs.add_metric([state], states.count(state))
         yield jobs
@@ -84,14 +86,14 @@ class LedgerCollector(Collector):
 def _of_health(health: LedgerHealth) -> Iterator[Metric]:
     generation, archive = health.generation, health.archive
     yield _gauge("hours_log_head_position", "The log's last position.", health.head)
-    yield _gauge("hours_read_models_position", "The last position the read models have taken in.", health.seen)
-    yield _gauge("hours_read_models_lag_events", "Events the read models lack.", health.lag)
-    yield _gauge("hours_read_models_lag_seconds", "How long the oldest event they lack is known.", health.lag_seconds)
-    yield _gauge("hours_log_holes", "Positions that should hold an event and do not.", health.holes)
-    yield _gauge("hours_generation_age_seconds", "How long ago the generation was built.", generation.age_seconds)
+    yield _gauge("hours_read_models_position", "The last position included in the read models.", health.seen)
+    yield _gauge("hours_read_models_lag_events", "Events missing from the read models.", health.lag)
+    yield _gauge("hours_read_models_lag_seconds", "Age of the oldest event missing from them.", health.lag_seconds)
+    yield _gauge("hours_log_holes", "Positions of the log without an event.", health.holes)
+    yield _gauge("hours_generation_age_seconds", "Time since the generation was built.", generation.age_seconds)
     yield InfoMetricFamily(
         "hours_generation",
-        "The generation that answers.",
+        "The current generation.",
         {
             "generation": str(generation.generation),
             "rules_version": str(generation.rules.version),
@@ -100,11 +102,11 @@ def _of_health(health: LedgerHealth) -> Iterator[Metric]:
         },
     )
     yield _gauge("hours_archive_position", "The archive's last position.", archive.position)
-    yield _gauge("hours_archive_lag_events", "Events the archive lacks.", archive.lag)
-    yield _gauge("hours_archive_lag_seconds", "How long the oldest event it lacks is known.", archive.lag_seconds)
+    yield _gauge("hours_archive_lag_events", "Events missing from the archive.", archive.lag)
+    yield _gauge("hours_archive_lag_seconds", "Age of the oldest event missing from it.", archive.lag_seconds)
     yield _gauge("hours_archive_segments", "Segments of the archive.", archive.segments)
     yield _gauge("hours_archive_size_bytes", "Size of the archive on disk.", archive.size_bytes)
 
 
-def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, meaning, value)
+def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, documentation, value)

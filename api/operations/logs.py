@@ -1,12 +1,12 @@
 """The log of a serving process: lines on standard error, JSON for machines or text for a terminal.
 
-Every module writes with the standard `logging`; what belongs in columns goes into `extra={"fields": {...}}`. This
-module says where lines go and what they look like, and is the last wall in front of what no log may hold: whatever
-looks like a key, a password, a phone or identity number or a mail address is blotted out, and an error is told without
-the values it quotes. The first wall is whoever writes: no bodies, no query values, no names.
+Every module uses the standard `logging`; structured fields go into `extra={"fields": {...}}`. This module decides
+where lines go and how they are formatted, and is the last safeguard against secrets and personal data: whatever looks
+like a key, a password, a phone or identity number or a mail address is redacted, and errors are logged without the
+values they quote. The first safeguard is the caller, who logs no bodies, no query values and no names.
 
-Lines are written by a thread of their own, so a log that nobody reads holds up no request; what there is no room for is
-counted and told.
+A separate thread writes the lines, so a log that is not read does not delay requests; lines that do not fit into the
+queue are dropped, and their number is logged.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
 from typing import Any, TextIO
 
-OURS = ("api", "replay", "projections", "ledger")
+OWN_LOGGERS = ("api", "replay", "projections", "ledger")
 LINES_WAITING_MAX = 10_000
 FLUSH_SECONDS_MAX = 2.0
-"""How long the end of the process waits for a log that is not read."""
+"""How long the process waits at its end for a log that is not read."""
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request under way: every line that is written for it carries it
-(`api/http/requests/request_log.py`)."""
+"""The id of the current request, which is in every line logged for it (`api/http/requests/request_log.py`)."""
 
 logger = logging.getLogger(__name__)
 
 
 class LogFormat(StrEnum):
-    """What a line looks like."""
+    """The format of a line."""
 
     JSON = "json"
     TEXT = "text"
 
 
 class LogLevel(StrEnum):
-    """The least a line must matter to be written."""
+    """The minimum level of the lines that are written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -58,7 +58,7 @@ class LogLevel(StrEnum):
 
 @dataclass(frozen=True)
 class LogSettings:
-    """What is logged and how. `format`: text for a terminal and JSON for anything else, where nothing is said."""
+    """What is logged and how. `format`: by default text for a terminal and JSON for anything else."""
 
     format: LogFormat | None = None
     level: LogLevel = LogLevel.INFO
@@ -68,12 +68,15 @@ class LogSettings:
 @contextmanager
 def logging_to(stream: TextIO, settings: LogSettings) -> Iterator[None]:
     """Write the log of this process to a stream, until the end of the block."""
-    shape = settings.format or (LogFormat.TEXT if stream.isatty() else LogFormat.JSON)
-    writer = _Writer(stream, JsonLines() if shape is LogFormat.JSON else TextLines())
+    form = settings.format or (LogFormat.TEXT if stream.isatty() else LogFormat.JSON)
+    handler, target = _Handler(), _StreamHandler(stream)
+    target.setFormatter(JsonLines() if form is LogFormat.JSON else TextLines())
+    listener = _Listener(handler, target)
+    listener.start()
     root, before = logging.getLogger(), threading.excepthook
     level = logging.getLevelNamesMapping()[settings.level.upper()]
-    root.addHandler(writer)
-    for name in OURS:  # libraries are heard from warnings on: their insides are not what was asked for
+    root.addHandler(handler)
+    for name in OWN_LOGGERS:  # libraries log warnings and errors only
         logging.getLogger(name).setLevel(level)
     logging.captureWarnings(capture=True)
     threading.excepthook = _on_thread_error
@@ -82,10 +85,10 @@ def logging_to(stream: TextIO, settings: LogSettings) -> Iterator[None]:
     finally:
         threading.excepthook = before
         logging.captureWarnings(capture=False)
-        for name in OURS:
+        for name in OWN_LOGGERS:
             logging.getLogger(name).setLevel(logging.NOTSET)
-        root.removeHandler(writer)
-        writer.close()
+        root.removeHandler(handler)
+        listener.stop()
 
 
 def _on_thread_error(arguments: threading.ExceptHookArgs) -> None:
@@ -93,57 +96,77 @@ def _on_thread_error(arguments: threading.ExceptHookArgs) -> None:
     logger.critical("the thread %s ended with an error", name, exc_info=arguments.exc_value)
 
 
-class _Writer(logging.Handler):
-    """Hands records to a thread that writes them."""
+class _Handler(QueueHandler):
+    """Queues records for the thread that writes them; when the queue is full, records are dropped and counted."""
 
-    def __init__(self, stream: TextIO, formatter: logging.Formatter) -> None:
-        super().__init__()
-        self.formatter = formatter
-        self._stream = stream
-        self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(LINES_WAITING_MAX)
-        self._left_out = 0
-        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
-        self._thread.start()
+    def __init__(self) -> None:
+        self.records: queue.Queue[logging.LogRecord | None] = queue.Queue(LINES_WAITING_MAX)
+        super().__init__(self.records)
+        self.dropped = 0
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Format the message now: its arguments may change before the thread writes it."""
         record.request_id = request_id.get()
         if isinstance(record.args, tuple):
-            record.args = tuple(_said(one) if isinstance(one, BaseException) else one for one in record.args)
-        record.msg, record.args = record.getMessage(), None  # what it tells of may change before it is written
+            record.args = tuple(_message_of(arg) if isinstance(arg, BaseException) else arg for arg in record.args)
+        record.msg, record.args = record.getMessage(), None
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Queue a record, without waiting."""
         try:
-            self._queue.put_nowait(record)
+            self.records.put_nowait(record)
         except queue.Full:
-            self._left_out += 1
+            self.dropped += 1
 
-    def close(self) -> None:
-        """Write what waits, as far as somebody reads it."""
+
+class _StreamHandler(logging.StreamHandler[TextIO]):
+    """Writes records to a stream; when it is closed, the service continues without a log."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Ignore the error."""
+
+
+class _Listener(QueueListener):
+    """The thread that writes the records."""
+
+    def __init__(self, handler: _Handler, target: logging.Handler) -> None:
+        super().__init__(handler.queue, target)
+        self._handler = handler
+        self._thread: threading.Thread | None
+
+    def start(self) -> None:
+        """Start the thread."""
+        super().start()
+        if self._thread:
+            self._thread.name = "log"
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Write a record, and queue a warning if others were dropped."""
+        super().handle(record)
+        if self._handler.dropped:
+            dropped, self._handler.dropped = self._handler.dropped, 0
+            logger.warning("log lines dropped, because the log was not read: %d", dropped)
+
+    def stop(self) -> None:
+        """Write the queued records, for at most FLUSH_SECONDS_MAX."""
         deadline = time.monotonic() + FLUSH_SECONDS_MAX
-        try:
-            self._queue.put(None, timeout=FLUSH_SECONDS_MAX / 2)
-        except queue.Full:  # a line makes room for the end
-            with suppress(queue.Empty, queue.Full):
-                self._queue.get_nowait()
-                self._queue.put_nowait(None)
-        self._thread.join(max(deadline - time.monotonic(), 0.0))
-        super().close()
+        self.enqueue_sentinel()
+        if self._thread:
+            self._thread.join(max(deadline - time.monotonic(), 0.0))
 
-    def _write(self) -> None:
-        while record := self._queue.get():
-            try:
-                self._stream.write(self.format(record) + "\n")
-                if self._left_out:
-                    lost, self._left_out = self._left_out, 0
-                    logger.warning("lines of the log were left out, as nobody read it: %d", lost)
-                if self._queue.empty():
-                    self._stream.flush()
-            except (OSError, ValueError):  # nobody is there to read; that ends no service
-                continue
-        with suppress(OSError, ValueError):  # the last line was not the last in the queue: the end stood behind it
-            self._stream.flush()
+    def enqueue_sentinel(self) -> None:
+        """Queue the end marker, if need be in place of a record."""
+        try:
+            self._handler.records.put(None, timeout=FLUSH_SECONDS_MAX / 2)
+        except queue.Full:
+            with suppress(queue.Empty, queue.Full):
+                self._handler.records.get_nowait()
+                self._handler.records.put_nowait(None)
 
 
 class JsonLines(logging.Formatter):
-    """A line is a JSON object: time, level, logger, message, then its fields, the request's id, the error."""
+    """Format a line as a JSON object: time, level, logger, message, then its fields, the request's id, the error."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -151,24 +174,24 @@ class JsonLines(logging.Formatter):
             "time": _instant(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": scrubbed(record.getMessage()),
+            "message": redacted(record.getMessage()),
             **_fields(record),
         }
         if record.exc_info and record.exc_info[1]:
-            line["exception"] = scrubbed(_traced(record.exc_info[1]))
+            line["exception"] = redacted(_traced(record.exc_info[1]))
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
 class TextLines(logging.Formatter):
-    """A line is time, level, logger and message, then `name=value` for each field; an error has lines of its own."""
+    """Format a line as time, level, logger and message, then `name=value` for each field; errors have extra lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        said = scrubbed(record.getMessage())
+        message = redacted(record.getMessage())
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        line = f"{_instant(record)} {record.levelname:7} {record.name}: {said}{fields}"
+        line = f"{_instant(record)} {record.levelname:7} {record.name}: {message}{fields}"
         if record.exc_info and record.exc_info[1]:
-            line += "\n" + scrubbed(_traced(record.exc_info[1]))
+            line += "\n" + redacted(_traced(record.exc_info[1]))
         return line
 
 
@@ -177,58 +200,58 @@ def _instant(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    given: dict[str, Any] = getattr(record, "fields", {})
-    fields = {name: scrubbed(value) if isinstance(value, str) else value for name, value in given.items()}
-    if (of_request := getattr(record, "request_id", None)) is not None:
-        fields.setdefault("request_id", of_request)
+    extra: dict[str, Any] = getattr(record, "fields", {})
+    fields = {name: redacted(value) if isinstance(value, str) else value for name, value in extra.items()}
+    if (own_id := getattr(record, "request_id", None)) is not None:
+        fields.setdefault("request_id", own_id)
     return fields
 
 
-# --- what no log may hold -------------------------------------------------------------------------------------------
+# --- redaction ------------------------------------------------------------------------------------------------------
 
-_BLOTTED = "***"
+_REDACTED = "***"
 _SECRETS = (
-    (re.compile(r"hours_[A-Za-z0-9_-]{8,}"), f"hours_{_BLOTTED}"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {_BLOTTED}"),
-    (re.compile(r"(?i)(://[^\s:/@]*:)[^\s@/]+@"), rf"\1{_BLOTTED}@"),
-    (re.compile(r"(?i)(password\s*=\s*)('[^']*'|\S+)"), rf"\1{_BLOTTED}"),
-    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), _BLOTTED),
-    (re.compile(r"(?<!\w)(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?!\w)"), _BLOTTED),
-    (re.compile(r"(?<!\w)\d{17}[\dXx](?!\w)"), _BLOTTED),
+    (re.compile(r"hours_[A-Za-z0-9_-]{8,}"), f"hours_{_REDACTED}"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {_REDACTED}"),
+    (re.compile(r"(?i)(://[^\s:/@]*:)[^\s@/]+@"), rf"\1{_REDACTED}@"),
+    (re.compile(r"(?i)(password\s*=\s*)('[^']*'|\S+)"), rf"\1{_REDACTED}"),
+    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), _REDACTED),
+    (re.compile(r"(?<!\w)(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?!\w)"), _REDACTED),
+    (re.compile(r"(?<!\w)\d{17}[\dXx](?!\w)"), _REDACTED),
 )
 
 
-def scrubbed(text: str) -> str:
-    """Return a text without what looks like a key, a password, a mail address, a phone or an identity number."""
-    for pattern, blotted in _SECRETS:
-        text = pattern.sub(blotted, text)
+def redacted(text: str) -> str:
+    """Return a text without anything that looks like a key, a password, a mail address, a phone or identity number."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
     return text
 
 
-def _said(error: BaseException) -> str:
-    """Return what an error says, without the values that it may quote.
+def _message_of(error: BaseException) -> str:
+    """Return the message of an error, without values that it may quote.
 
-    PostgreSQL's details hold whole rows, and pydantic's errors what was given.
+    The details of PostgreSQL's errors hold whole rows, and pydantic's errors hold the input.
     """
-    import psycopg  # noqa: PLC0415 - `hours --help` must not wait for it
+    import psycopg  # noqa: PLC0415 - not for `hours --help`
     from pydantic import ValidationError  # noqa: PLC0415
 
     if isinstance(error, psycopg.Error):
         return error.diag.message_primary or str(error).partition("\n")[0]
     if isinstance(error, ValidationError):
         found = error.errors(include_input=False, include_context=False, include_url=False)
-        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['type']}" for one in found)
+        return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['type']}" for item in found)
     return str(error)
 
 
 def _traced(error: BaseException) -> str:
-    """Return an error with the places it went through, and the errors before it."""
+    """Return an error with its traceback, the innermost frame first, and the errors that caused it."""
     lines: list[str] = []
     seen: set[int] = set()
     found: BaseException | None = error
     while found is not None and id(found) not in seen:
         seen.add(id(found))
-        lines.append(f"{type(found).__qualname__}: {_said(found)}")
+        lines.append(f"{type(found).__qualname__}: {_message_of(found)}")
         lines += [
             f"  {_short(frame.filename)}:{frame.lineno} {frame.name}"
             for frame in reversed(traceback.extract_tb(found.__traceback__))
@@ -238,9 +261,9 @@ def _traced(error: BaseException) -> str:
 
 
 def _short(filename: str) -> str:
-    """Return a file's path as it is imported, where that can be told."""
+    """Return a file's path relative to the import path, or unchanged if it is not below it."""
     path = Path(filename)
-    for place in sys.path:
-        if place and path.is_relative_to(place):
-            return str(path.relative_to(place))
+    for entry in sys.path:
+        if entry and path.is_relative_to(entry):
+            return str(path.relative_to(entry))
     return filename

@@ -1,8 +1,8 @@
-"""Metrics of this process: what it counts and times as it goes, in the manner of Prometheus.
+"""Metrics of this process for Prometheus: counters and histograms of requests and commits.
 
-Requests and commits are noted as they pass. All else is measured when it is asked for
-(`api/operations/ledger_metrics.py`), so that a number is never older than the answer it stands in. There are no names
-in here: routes are templates, and whoever looks up a volunteer leaves no trace but a count.
+They are updated as requests and commits happen. All other metrics are measured at each scrape
+(`api/operations/ledger_metrics.py`), so that they are never stale. No metric holds the name of a person: routes are
+templates, so looking up a volunteer only increments a count.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ _COMMANDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
-class Counted:
-    """What one process counts; `registry` holds it."""
+class ProcessMetrics:
+    """The counters and histograms of one process, in `registry`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self.registry)
-        self._of: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._by_labels: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "http_requests_total", "Requests answered.", ("method", "route", "status"), registry=self.registry
         )
         self._request_seconds = Histogram(
             "http_request_duration_seconds",
-            "How long it took until an answer began.",
+            "Time until an answer began.",
             ("method", "route"),
             buckets=_SECONDS,
             registry=self.registry,
         )
         self._problems = Counter(
             "http_problems_total",
-            "Requests answered with a problem, by its name.",
+            "Requests answered with a problem, by the problem's name.",
             ("problem",),
             registry=self.registry,
         )
@@ -46,13 +46,13 @@ class Counted:
         )
         self._refused = Counter(
             "hours_commands_refused_total",
-            "Commands refused, by the rule that was broken: by the ledger, or within a batch before they came to it.",
+            "Commands refused, by the rule broken: by the ledger, or in a batch before they were submitted to it.",
             ("rejection",),
             registry=self.registry,
         )
         self._commit_seconds = Histogram(
             "hours_commit_duration_seconds",
-            "How long it took to decide, write and commit a batch of commands.",
+            "Time to decide, write and commit a batch of commands.",
             buckets=_SECONDS,
             registry=self.registry,
         )
@@ -62,12 +62,12 @@ class Counted:
         self._by_outcome = {name: self._commands.labels(name) for name in ("accepted", "repeated", "refused")}
 
     def request(self, method: str, route: str, status: int, seconds: float, problem: str | None) -> None:
-        """Note one more request."""
-        found = self._of.get((method, route, status))
-        if found is None:  # looking labels up takes longer than counting
-            named = method if method in _METHODS else "other"
-            found = self._requests.labels(named, route, status), self._request_seconds.labels(named, route)
-            self._of[named, route, status] = found
+        """Count a request."""
+        found = self._by_labels.get((method, route, status))
+        if found is None:  # cached, because looking up labels takes longer than counting
+            label = method if method in _METHODS else "other"
+            found = self._requests.labels(label, route, status), self._request_seconds.labels(label, route)
+            self._by_labels[label, route, status] = found
         count, histogram = found
         count.inc()
         histogram.observe(seconds)
@@ -75,7 +75,7 @@ class Counted:
             self._problems.labels(problem).inc()
 
     def commit(self, tally: Tally, seconds: float) -> None:
-        """Note a batch of commands that was committed."""
+        """Count a committed batch of commands."""
         self._commit_seconds.observe(seconds)
         self._commit_commands.observe(tally.commands)
         refused = len(tally.refused)
@@ -85,6 +85,6 @@ class Counted:
         self.refusals(tally.refused)
 
     def refusals(self, rejections: Sequence[str]) -> None:
-        """Note commands that were refused, by their rejections."""
+        """Count refused commands, by their rejections."""
         for rejection in rejections:
             self._refused.labels(rejection).inc()

@@ -1,7 +1,7 @@
-"""Whether this process can serve: each thing it needs, looked at afresh, for whoever routes requests to it.
+"""Readiness: whether this process can serve requests, checked anew for each request to `/readyz`.
 
-`/healthz` says that the process answers; a supervisor restarts one that does not. `/readyz` says whether it should be
-sent requests: 503 takes it out of the rotation and must not restart it, because what it lacks it cannot mend itself.
+`/healthz` says that the process answers; a supervisor restarts one that does not. `/readyz` says whether it should
+receive requests: 503 should take it out of the rotation but not restart it, because a restart does not help.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from api.operations.service import Service
 from replay.generations.store import NoGenerationError
 
 DISK_BYTES_MIN = 256 << 20
-LOOK_SECONDS_MAX = 5.0
+PROBE_SECONDS_MAX = 5.0
 LAG_EVENTS_MAX = 100_000
-"""Read models that lack more are not live: half a minute of catching up."""
+"""The maximum lag of read models that are ready: they catch up with that in half a minute."""
 
 
 class Check(BaseModel):
-    """One thing the service needs. `detail`: how it is, in a sentence."""
+    """The check of one dependency. `needed`: whether the service is not ready without it; `detail`: its state."""
 
     name: Literal["database", "read models", "archive", "disk", "queue"]
     ok: bool
@@ -36,19 +36,19 @@ class Check(BaseModel):
 
 
 class Readiness(BaseModel):
-    """`ready` if everything needed is there."""
+    """`ready` if every needed check is ok."""
 
     status: Literal["ready", "not ready"]
     checks: list[Check]
 
 
-def look(service: Service) -> Readiness:
-    """Look at everything a service needs."""
+def check_readiness(service: Service) -> Readiness:
+    """Check everything a service needs."""
     database = _check("database", _database, service)
     checks = [
         database,
         _check("read models", _read_models if database.ok else _unknown, service),
-        # A server without its archive answers, only slower, and the archive is made anew by itself.
+        # Without its archive a server still answers, more slowly, and rebuilds the archive by itself.
         _check("archive", _archive, service, needed=False),
         _check("disk", _disk, service),
         _check("queue", _queue, service),
@@ -57,82 +57,83 @@ def look(service: Service) -> Readiness:
     return Readiness(status="ready" if ready else "not ready", checks=checks)
 
 
-class Looker:
-    """Looks for whoever asks, in a thread of its own, and answers in any case.
+class ReadinessProbe:
+    """Checks readiness in a thread of its own, and always answers within PROBE_SECONDS_MAX.
 
-    A database that is stuck answers nobody, and a pool that is used up lets nobody in; whoever asks then is told so
-    after some seconds, by whichever look is under way: there is never more than one.
+    If the database hangs or the pool is exhausted, the checks hang too; callers then get an answer that says so. At
+    most one run of the checks is in progress: later callers wait for the same run.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._look: Future[Readiness] | None = None
+        self._run: Future[Readiness] | None = None
         self._began = 0.0
 
-    async def look(self) -> Readiness:
-        """Look at everything a service needs, for so many seconds at most."""
-        if self._look is None or self._look.done():
+    async def check(self) -> Readiness:
+        """Check everything a service needs, for at most PROBE_SECONDS_MAX."""
+        if self._run is None or self._run.done():
             self._began = time.monotonic()
-            self._look = Future()
-            Thread(target=self._into, args=(self._look,), name="readiness", daemon=True).start()
-        under_way = self._look
+            self._run = Future()
+            Thread(target=self._complete, args=(self._run,), name="readiness", daemon=True).start()
+        run = self._run
         try:
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(under_way)), LOOK_SECONDS_MAX)
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(run)), PROBE_SECONDS_MAX)
         except TimeoutError:
             waited = time.monotonic() - self._began
             detail = f"the database has not answered for {waited:.0f} seconds"
             checks = [Check(name="database", ok=False, needed=True, detail=detail)]
             return Readiness(status="not ready", checks=checks)
 
-    def _into(self, found: Future[Readiness]) -> None:
+    def _complete(self, run: Future[Readiness]) -> None:
         try:
-            found.set_result(look(self._service))
-        except BaseException as error:  # noqa: BLE001 - whoever asked gets it
-            found.set_exception(error)
+            run.set_result(check_readiness(self._service))
+        except BaseException as error:  # noqa: BLE001 - passed on to the caller
+            run.set_exception(error)
 
 
-Looked = tuple[bool, str]
 Name = Literal["database", "read models", "archive", "disk", "queue"]
+_Result = tuple[bool, str]
+"""Whether a dependency is ok, and the detail."""
 
 
-def _check(name: Name, looked_at: Callable[[Service], Looked], service: Service, *, needed: bool = True) -> Check:
+def _check(name: Name, examine: Callable[[Service], _Result], service: Service, *, needed: bool = True) -> Check:
     try:
-        ok, detail = looked_at(service)
+        ok, detail = examine(service)
     except psycopg.Error:
         ok, detail = False, "the database does not answer"
     return Check(name=name, ok=ok, needed=needed, detail=detail)
 
 
-def _database(service: Service) -> Looked:
+def _database(service: Service) -> _Result:
     with service.ledger.database.pool.connection(timeout=2) as connection:
         (read_only,) = connection.execute("SELECT current_setting('transaction_read_only') = 'on'").fetchall()[0]
-    return (False, "the database takes no writing") if read_only else (True, "the database answers and takes writing")
+    return (False, "the database is read-only") if read_only else (True, "the database answers and accepts writes")
 
 
-def _unknown(service: Service) -> Looked:
-    return False, service.follower.alert or "the database has to answer first"
+def _unknown(service: Service) -> _Result:
+    return False, service.follower.alert or "unknown, because the database does not answer"
 
 
-def _read_models(service: Service) -> Looked:
+def _read_models(service: Service) -> _Result:
     if service.follower.alert:
         return False, service.follower.alert
     try:
         lag = service.ledger.log.head() - service.ledger.current_generation().position
     except NoGenerationError:
-        return False, "there are none yet; run `hours rebuild`"
+        return False, "there are no read models yet; run `hours rebuild`"
     trouble = f": {service.follower.trouble}" if service.follower.trouble else ""
-    return lag <= LAG_EVENTS_MAX, f"they lack {max(lag, 0):,} events{trouble}"
+    return lag <= LAG_EVENTS_MAX, f"the read models lag by {max(lag, 0):,} events{trouble}"
 
 
-def _archive(service: Service) -> Looked:
-    return (False, service.archivist.alert) if service.archivist.alert else (True, "it grows with the log")
+def _archive(service: Service) -> _Result:
+    return (False, service.archivist.alert) if service.archivist.alert else (True, "the archive grows with the log")
 
 
-def _disk(service: Service) -> Looked:
+def _disk(service: Service) -> _Result:
     free = shutil.disk_usage(service.ledger.data).free
     return free >= DISK_BYTES_MIN, f"{free >> 20:,} MiB are free in the data directory"
 
 
-def _queue(service: Service) -> Looked:
-    waiting, room = service.commits.waiting, service.commits.queue_orders_max
-    return waiting < room, f"{waiting:,} commands wait, of {room:,} at most"
+def _queue(service: Service) -> _Result:
+    waiting, limit = service.commits.waiting, service.commits.queue_orders_max
+    return waiting < limit, f"{waiting:,} of at most {limit:,} commands are waiting"

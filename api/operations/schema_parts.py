@@ -1,4 +1,4 @@
-"""All parts of a ledger's tables: what an upgrade brings up and a restore makes (`ledger/store/upgrading.py`)."""
+"""All parts of a ledger's tables, which an upgrade updates and a restore creates (`ledger/store/upgrading.py`)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""One process's hold on a ledger: the database, the archive, and what runs while requests are served.
+"""A ledger opened in one process: the database, the archive, and the threads that run while requests are served.
 
-    OpenLedger   what a command line needs: the log, the archive, queries, keys; nothing runs
-    Service      what a server needs beside it: the intake, grouping commits, the follower, the archivist and jobs,
-                 each with its thread
+    OpenLedger   for the command line: the log, the archive, queries, keys; no threads
+    Service      for a server: an open ledger with group commits, the follower, the archivist and jobs, each with its
+                 own thread
 
-Wiring only: nothing here decides or derives.
+Wiring only: no decisions and no computation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from api.access.signatures import Signatures
 from api.access.signed_requests import CREATED_SECONDS_MAX
 from api.axes.candidates import Candidates
 from api.operations.jobs import Jobs
-from api.operations.metrics import Counted
+from api.operations.metrics import ProcessMetrics
 from ledger.aggregates import Order
 from ledger.aggregates.rules import PublishRules
 from ledger.intake.answers import Accepted
@@ -44,7 +44,7 @@ from replay.queries.queries import Queries
 
 DEFAULT_RULES = Path(__file__).parents[2] / "rules" / "luohu.toml"
 OPERATOR = "person:keeper"
-"""Who acts when the person at the command line gives no name."""
+"""The actor at the command line if none is named."""
 
 
 class OpenLedger:
@@ -66,23 +66,23 @@ class OpenLedger:
 
     @cached_property
     def archive(self) -> Archive:
-        """The archive; what is wrong with it is told when it is used."""
+        """The archive; errors in it are raised when it is used."""
         return Archive(self.data / "archive", self.log.identity())
 
     @cached_property
     def queries(self) -> Queries:
-        """Answers to readers."""
+        """The queries of this ledger."""
         return Queries(self.database, self.archive)
 
     def knows(self, kind: str, name: str) -> bool:
-        """Return whether the log has ever heard of this station, volunteer, project or organisation."""
+        """Return whether the log has any event of this station, volunteer, project or organisation."""
         return bool(self.log.read_streams([stream(kind, name)]))
 
     def current_generation(self) -> store.Generation:
-        """Return the generation that answers.
+        """Return the current generation: the one that answers queries.
 
         Raises:
-            replay.generations.store.NoGenerationError
+            replay.generations.store.NoGenerationError: there is none yet.
         """
         with self.database.pool.connection() as connection:
             generation = store.current_generation(connection)
@@ -90,21 +90,24 @@ class OpenLedger:
             raise store.NoGenerationError
         return generation
 
-    def reached(self) -> int:
-        """Return the position of the read models, to whoever has written: no reader keeps them waiting."""
+    def read_model_position(self) -> int:
+        """Return the position of the read models, 0 if there are none.
+
+        It is read on a reserved connection, so that callers who wait for their writes do not wait for readers.
+        """
         with self.database.reserved.connection() as connection:
             generation = store.current_generation(connection)
         return generation.position if generation else 0
 
     def catch_up(self) -> None:
-        """Bring the read models to the head of the log, where no server does it."""
+        """Bring the read models to the head of the log; for commands, where no server's follower does it."""
         Follower(self.database).catch_up()
 
     def publish(self, text: str, by: str = OPERATOR) -> Rules:
-        """Publish a rule timeline, unless it is the one in force already; return it as published.
+        """Publish a rule timeline, unless it is already the one in force; return it as published.
 
         Raises:
-            projections.rules.timeline.RulesError: the text is no rule timeline, or says what no new one may say.
+            projections.rules.timeline.RulesError: the text is not a valid rule timeline.
         """
         require_sound(text)
         order = Order.checked(command=PublishRules(text=text), source="/rules", id=str(uuid4()), by=by)
@@ -118,8 +121,9 @@ class OpenLedger:
                 raise RuntimeError(answer.detail)
 
     def make_ready(self) -> None:
-        """See to it that there are rules, and read models that this program can read: a ledger without rules gets the
-        default ones.
+        """Ensure that rules are published and that there are read models this version of the program can read.
+
+        A ledger without rules gets DEFAULT_RULES; missing or unreadable read models are rebuilt.
         """
         try:
             if self.current_generation().readable:
@@ -134,22 +138,24 @@ class OpenLedger:
 
 
 @contextmanager
-def open_ledger(data: Path, url: str | None = None, *, kept: bool = False) -> Iterator[OpenLedger]:
-    """Open a ledger: the server DATABASE_URL names, or the embedded one in the data directory, which is kept running
-    where that is wanted: a service outlives a crash of it, a command ends with it.
+def open_ledger(data: Path, url: str | None = None, *, supervised: bool = False) -> Iterator[OpenLedger]:
+    """Open a ledger in the database that DATABASE_URL names, or in the embedded server of the data directory.
+
+    Args:
+        supervised: restart the embedded server if it crashes: a service survives that, a command fails.
     """
     data.mkdir(parents=True, exist_ok=True)
-    with serving(data, url, kept=kept) as found, Database.open(found) as database:
+    with serving(data, url, supervised=supervised) as database_url, Database.open(database_url) as database:
         yield OpenLedger(database, data)
 
 
 class Service:
-    """An open ledger with what runs while requests are served."""
+    """An open ledger with the threads that run while requests are served."""
 
     def __init__(self, ledger: OpenLedger, limits: RateLimits | None = None) -> None:
         self.ledger = ledger
-        self.counted = Counted()
-        self.commits = GroupCommit(ledger.intake, observer=self.counted.commit)
+        self.metrics = ProcessMetrics()
+        self.commits = GroupCommit(ledger.intake, observer=self.metrics.commit)
         self.follower = Follower(ledger.database, lambda: self.commits.is_busy)
         self.archivist = Archivist(ledger.database, ledger.archive)
         self.jobs = Jobs()
@@ -157,17 +163,17 @@ class Service:
         self.limits = limits or RateLimits()
         self.signatures = ledger.signatures
         self.signed_within = CREATED_SECONDS_MAX
-        """How many seconds old a signature may be."""
+        """The maximum age of a signature, in seconds."""
         self.logs_all_requests = False
 
     def start(self) -> None:
-        """Follow the log, and let the archive grow."""
+        """Start the threads: the follower, the archivist, and the listener for changes of keys."""
         self.follower.start()
         self.archivist.start()
         self.keys.start()
 
     def close(self) -> None:
-        """Stop long work, finish what was accepted, then stop following."""
+        """Stop jobs, commit the accepted commands, then stop the threads."""
         self.jobs.close()
         self.commits.close()
         self.follower.close()
@@ -177,7 +183,7 @@ class Service:
 
 @contextmanager
 def running(ledger: OpenLedger, limits: RateLimits | None = None) -> Iterator[Service]:
-    """Run the parts that serve requests; at the end finish what is waiting."""
+    """Run a service on a ledger; at the end, close it."""
     ledger.make_ready()
     service = Service(ledger, limits)
     service.start()

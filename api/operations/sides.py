@@ -1,9 +1,9 @@
-"""The two sides of a what-if as people name them: some rules, what was known at a position or an instant, or both.
+"""Parse the sides of a what-if: rules, a position or instant of knowledge, or both.
 
-    current              the rules in force, and all that is known
-    2, DIGEST, FILE      published rules, or a candidate, and all that is known
+    current              the rules in force, and everything known now
+    2, DIGEST, FILE      published rules or a candidate, and everything known now
     @1000, @INSTANT      what was known then, under the rules known then
-    current@1000, 2@...  both
+    current@1000, 2@...  the rules before the @, and what was known at the position or instant after it
 
 Errors: `AxisError` and `RulesError`, as for every other read.
 """
@@ -25,7 +25,8 @@ def side_axes(ledger: OpenLedger, rules: str | None, known_at: str | None, valid
     """Return the axes of a side.
 
     Args:
-        rules: "current", a version, a digest, or the text of a candidate; None is what was known at `known_at`.
+        rules: "current", a version, a digest, or the text of a candidate; None for the rules known at `known_at`.
+        known_at: a position or an instant; None for everything known now.
 
     Raises:
         api.axes.written.AxisError, projections.rules.timeline.RulesError, replay.generations.store.NoGenerationError
@@ -42,10 +43,10 @@ def side_axes(ledger: OpenLedger, rules: str | None, known_at: str | None, valid
 
 
 def split_side(text: str, is_file: Callable[[str], bool]) -> tuple[str | None, str | None]:
-    """Take a side apart that was written as one word: rules, and what follows the last @.
+    """Split a side written as one word at its last @; return its rules and its `known_at`, each None if absent.
 
     Args:
-        is_file: whether a name is that of a file: file names may hold an @, too.
+        is_file: whether a name is an existing file's, because file names may contain an @ too.
     """
     if "@" not in text or is_file(text):
         return text, None

@@ -1,20 +1,20 @@
-"""What a person at the command line did, or met, that ends a command: one sentence and an exit code.
+"""Errors that end a command of the command line: one sentence and an exit code.
 
-2    the command cannot be done as it was given: a name, a date, a file, rules; the sentence says what to change
-1    something outside failed: the database, the disk; or `post` met events that were refused
-130  it was interrupted
+2    usage error: a name, a date, a file, rules; the sentence says what to change
+1    a failure outside the program: the database, the disk; or `post` sent events that were refused
+130  interrupted
 """
 
 from __future__ import annotations
 
 
 class UsageError(Exception):
-    """The command cannot be done as it was given."""
+    """The command cannot be run with these arguments; the message says what to change."""
 
 
 def exit_message(error: Exception) -> tuple[str, int] | None:
-    """Return the sentence and the exit code for an error that is no fault of the program; else nothing."""
-    # ruff: noqa: PLC0415 - imported when something has gone wrong, not by every command
+    """Return the sentence and the exit code for an expected error; None for a defect of the program."""
+    # ruff: noqa: PLC0415 - imported only after an error, not by every command
     if isinstance(error, UsageError):
         return str(error), 2
     import psycopg
@@ -39,7 +39,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     from replay.queries.queries import UnknownNameError
     from replay.synthetic.loading import HistoryConflictError
 
-    given = (
+    usage = (
         BackupError,
         NewerDatabaseError,
         OtherPostgresError,
@@ -60,7 +60,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         NotSwitchableError,
         NotPublishedError,
     )
-    if isinstance(error, (*given, *generation, HistoryConflictError)):
+    if isinstance(error, (*usage, *generation, HistoryConflictError)):
         return str(error), 2
     if isinstance(error, psycopg.OperationalError):
         return _of_database(error, str(error).splitlines()[0]), 1
@@ -71,13 +71,13 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     return None
 
 
-def _of_database(error: Exception, said: str) -> str:
+def _of_database(error: Exception, message: str) -> str:
     from psycopg import errors
 
     match error:
         case errors.LockNotAvailable():
-            return f"{said}; try again in a moment"
+            return f"{message}; try again in a moment"
         case errors.DiskFull():
-            return "the database's disk is full, and nothing was changed; make room, and try again"
+            return "the database's disk is full, and nothing was changed; free some space, and try again"
         case _:
-            return f"the database cannot be reached: {said}; check DATABASE_URL"
+            return f"the database cannot be reached: {message}; check DATABASE_URL"

@@ -1,4 +1,4 @@
-"""Which version of the program this is."""
+"""The version of the program."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from importlib.metadata import version as installed
 
 @cache
 def version() -> str:
-    """Return the version of the installed program."""
+    """Return the version of the installed program, "unknown" if it is not installed as a package."""
     try:
         return installed("service-hours-ledger")
-    except PackageNotFoundError:  # it runs from a folder
+    except PackageNotFoundError:
         return "unknown"

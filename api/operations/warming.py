@@ -1,7 +1,7 @@
-"""Compile the kernels before they are needed: half a minute, once for each version of them.
+"""Compile the kernels before they are needed: this takes half a minute, once for each version of them.
 
-A tiny history goes the ways that requests and replays go, so that every kernel is compiled for the arrays it will meet,
-and kept on disk. A mark beside them says that this was done.
+A tiny history is processed as requests and replays would, so that every kernel is compiled for the types of its arrays
+and cached on disk. A marker file beside the cache says that this was done.
 """
 
 from __future__ import annotations
@@ -35,21 +35,25 @@ from replay.published import Rules
 from replay.records.belonging import places_of
 from replay.what_if.comparison import Point, what_if
 
-_MARK = "warm"
-_MESSAGE = "compiling the kernels, once: this takes about half a minute"
+_MARKER = "warm"
+_MESSAGE = "compiling the kernels: this takes about half a minute, once"
 _MORNING = 1543885200  # 2018-12-04T09:00+08:00
 _VOLUNTEER, _STATION = "V0000001", "C01"
 
 
 def warm(step: Callable[[str], None] = lambda _: None) -> bool:
-    """Compile what is not compiled yet; return whether there was anything to do."""
-    mark = cache_directory() / _MARK
-    if mark.exists():
+    """Compile the kernels unless they are cached; return whether anything was compiled.
+
+    Args:
+        step: called with a message before the compilation begins.
+    """
+    marker = cache_directory() / _MARKER
+    if marker.exists():
         return False
     step(_MESSAGE)
     compile_all(parse_timeline(DEFAULT_RULES.read_text("utf-8")))
     with suppress(OSError):  # a read-only installation compiles in each process
-        mark.touch()
+        marker.touch()
     return True
 
 
@@ -63,9 +67,9 @@ def compile_all(timeline: RuleTimeline) -> None:
         sums_of(facts, places_of(()), {}, timeline, NO_DAY, what)
     columns_of(_lines(events), [event.TOPIC for event in events], 1, Dictionaries.empty())  # the archive
     _grow(ShiftNumbers())
-    circle = _circle()
-    circle.read_models(timeline)  # the follower
-    circle.tables.pieces(_VOLUNTEER, timeline)  # the trace of a shift
+    cohort = _cohort()
+    cohort.read_models(timeline)  # the follower
+    cohort.tables.pieces(_VOLUNTEER, timeline)  # the trace of a shift
 
 
 def _compare(facts: Facts) -> None:
@@ -76,25 +80,25 @@ def _compare(facts: Facts) -> None:
 
 
 def _grow(numbers: ShiftNumbers) -> None:
-    """Number more shifts than there is room for at first."""
+    """Number more shifts than the initial capacity."""
     shifts = 1 << 14
     words = np.arange(shifts, dtype=np.uint64)
     numbers.add(np.zeros(shifts, np.int32), words, words)
 
 
 def _history() -> Sequence[Event]:
-    said = {"recorded_at": _MORNING, "by": "person:keeper", "command": "/warm#1"}
+    common = {"recorded_at": _MORNING, "by": "person:keeper", "command": "/warm#1"}
     shift = shift_id_for(_MORNING, "/warm#1")
-    scan = {**said, "volunteer": _VOLUNTEER, "station": _STATION, "shift": shift}
+    scan = {**common, "volunteer": _VOLUNTEER, "station": _STATION, "shift": shift}
     return [
-        msgspec.convert({**said, "occurred_at": _MORNING, "station": _STATION, "kind": "city"}, StationOpened),
+        msgspec.convert({**common, "occurred_at": _MORNING, "station": _STATION, "kind": "city"}, StationOpened),
         msgspec.convert(
-            {**said, "occurred_at": _MORNING, "volunteer": _VOLUNTEER, "registered_on": date(2016, 3, 5)},
+            {**common, "occurred_at": _MORNING, "volunteer": _VOLUNTEER, "registered_on": date(2016, 3, 5)},
             VolunteerRegistered,
         ),
         msgspec.convert(
             {
-                **said,
+                **common,
                 "occurred_at": _MORNING,
                 "volunteer": _VOLUNTEER,
                 "minutes": 60,
@@ -110,11 +114,11 @@ def _history() -> Sequence[Event]:
 
 
 def _lines(events: Sequence[Event]) -> bytes:
-    """Return events as PostgreSQL joins them for the archive."""
+    """Return events as the archive reads them from PostgreSQL: one per line."""
     return b"\n".join(encode(event)[1] for event in events)
 
 
-def _circle() -> Cohort:
+def _cohort() -> Cohort:
     shift = Shift(
         volunteer=_VOLUNTEER,
         shift=shift_id_for(_MORNING, "/warm#1"),

@@ -1,4 +1,4 @@
 """Contract: Schemathesis tests a served ledger against its OpenAPI description.
 
-`python -m bench.contract` starts it; `checks.py` tells Schemathesis what no schema can say.
+`python -m bench.contract` starts it; `checks.py` tells Schemathesis what a schema cannot express.
 """

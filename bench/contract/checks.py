@@ -1,4 +1,4 @@
-"""What Schemathesis must be told of this service: how its events are sent, and what no schema can say.
+"""Hooks for Schemathesis: how this service's events are sent, and checks that a schema cannot express.
 
 Loaded by Schemathesis itself (`SCHEMATHESIS_HOOKS`), together with `bench/contract/contract.toml`.
 """
@@ -22,10 +22,10 @@ from ledger.rejections import Rejection
 EVENTS = "POST /v1/events"
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
-LATER = "how far the log reaches, and what was published by then, no schema can say"
-TOGETHER = "fields that depend on one another"
-PERIOD = "a period must not end before it begins, nor be longer than what is read at once"
-CALENDAR = "a form says how a day is written, not which days there are"
+LATER = "a schema cannot express the end of the log, or what was published by then"
+TOGETHER = "fields depend on one another"
+PERIOD = "a period must not end before it begins, or be longer than the limit of one read"
+CALENDAR = "a format describes how a day is written, not which days exist"
 REASONS: dict[tuple[str, str | None], str] = {
     ("", "known_at"): LATER,
     ("", "at_least"): LATER,
@@ -33,20 +33,20 @@ REASONS: dict[tuple[str, str | None], str] = {
     ("", "from"): PERIOD,
     ("", "to"): PERIOD,
     ("", "after"): CALENDAR,
-    ("", "fields"): "of an act that is asked for, or follows: which there are depends on its type",
+    ("", "fields"): "fields of a requested act, or of a sequel: which exist depends on its type",
     ("POST /v1/commands/correct-shift", None): TOGETHER,
     ("POST /v1/commands/settle-dispute", None): TOGETHER,
     ("POST /v1/commands/announce-honor", None): TOGETHER,
     ("POST /v1/honors/{honor}/announcements", None): TOGETHER,
     ("POST /v1/honors/{honor}/awards", None): TOGETHER,
-    ("POST /v1/honors/{honor}/announcements", "year"): "which honours are of a year the rules say",
-    ("POST /v1/honors/{honor}/awards", "year"): "which honours are of a year the rules say",
-    ("POST /v1/commands/publish-rules", "text"): "whether a text is a rule timeline no schema can say",
-    (EVENTS, "atomic"): "a stream is not taken as a whole",
-    (EVENTS, "text"): "whether a text is a rule timeline no schema can say",
-    ("POST /v1/rules/candidates", "text"): "whether a text is a rule timeline no schema can say",
+    ("POST /v1/honors/{honor}/announcements", "year"): "the rules define which honours are of a year",
+    ("POST /v1/honors/{honor}/awards", "year"): "the rules define which honours are of a year",
+    ("POST /v1/commands/publish-rules", "text"): "a schema cannot express whether a text is a rule timeline",
+    (EVENTS, "atomic"): "a stream is not processed as a whole",
+    (EVENTS, "text"): "a schema cannot express whether a text is a rule timeline",
+    ("POST /v1/rules/candidates", "text"): "a schema cannot express whether a text is a rule timeline",
 }
-"""Operation ("" for any) and field: why a request that fits the schema may be answered 422 `invalid`."""
+"""By operation ("" for any) and field: why a request that matches the schema may be answered 422 `invalid`."""
 
 DATED = {"time"} | {
     name
@@ -54,7 +54,7 @@ DATED = {"time"} | {
     for name, schema in command.model_json_schema()["properties"].items()
     if '"format": "date' in json.dumps(schema)
 }
-"""Instants and days: JSON Schema knows their form, and not the years the ledger takes."""
+"""Instants and days: JSON Schema checks their format, but not the years that the ledger accepts."""
 
 
 # --- how events are sent --------------------------------------------------------------------------------------------
@@ -62,57 +62,60 @@ DATED = {"time"} | {
 
 @schemathesis.serializer(NDJSON)
 def _lines(_context: Any, value: object) -> bytes:
-    """What was generated, behind lines that are events."""
+    """Return the generated value after lines that are valid events."""
     examples = [json.dumps(example["value"]) for example in list(event_examples().values())[:3]]
     return "\n".join([*examples, str(value)]).encode("utf-8", "replace")
 
 
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
-    """In binary mode the attributes of an event are headers: give them to data that has none."""
+    """Add the headers that hold an event's attributes in binary mode."""
     if case.operation.label == EVENTS and case.media_type == JSON:
         attributes = {"specversion": "1.0", "id": f"binary-{abs(hash(str(case.body)))}", "source": "/stations/C01"}
         attributes["type"] = event_type("check-in")
         case.headers.update({f"ce-{name}": value for name, value in attributes.items()})
 
 
-# --- what is held to be true of every answer ------------------------------------------------------------------------
+# --- checks of every answer -----------------------------------------------------------------------------------------
 
 
 @schemathesis.check
-def a_valid_request_is_refused_for_what_no_schema_can_say(
+def a_valid_request_is_refused_only_for_known_reasons(
     _context: CheckContext, response: Response, case: Case[Any]
 ) -> None:
-    """`positive_data_acceptance` lets 422 pass, with which the ledger also refuses facts: here each needs a reason."""
+    """Require a known reason for each 422 to a valid request.
+
+    `positive_data_acceptance` accepts 422, because the ledger also refuses facts with it.
+    """
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != 422:
         return
-    told = response.json()
-    label, field = case.operation.label, told["field"]
-    ledger_s_own = told["rejection"] in {rejection.code for rejection in Rejection}
+    problem = response.json()
+    label, field = case.operation.label, problem["field"]
+    by_ledger = problem["rejection"] in {rejection.code for rejection in Rejection}
     beyond = (label, field) in REASONS or ("", field and field.rpartition(".")[2]) in REASONS
-    binary = label == EVENTS and case.media_type == JSON  # which data fits is said by the header ce-type
+    binary = label == EVENTS and case.media_type == JSON  # the header ce-type decides which data is valid
     dated = field is not None and field.rpartition(".")[2] in DATED
-    personal = "looks like a phone" in told["detail"]
-    unsound = told["rejection"] == "unsound-rules"
-    together = label == EVENTS and told["field"] == "data"
-    if not (ledger_s_own or beyond or binary or dated or personal or unsound or together):
-        raise AssertionError(f"fits the schema, and is refused: {told['detail']}")
+    personal = "looks like a phone" in problem["detail"]
+    unsound = problem["rejection"] == "unsound-rules"
+    dependent = label == EVENTS and problem["field"] == "data"
+    if not (by_ledger or beyond or binary or dated or personal or unsound or dependent):
+        raise AssertionError(f"matches the schema, but is refused: {problem['detail']}")
 
 
 @schemathesis.check
-def a_problem_is_one_of_those_that_are_explained(_context: CheckContext, response: Response, _case: Case[Any]) -> None:
-    """Every error has the form and the status of its rule, and says the way out."""
+def every_error_has_its_status_and_a_remedy(_context: CheckContext, response: Response, _case: Case[Any]) -> None:
+    """Verify that every error has the status of its rule, a detail and a remedy."""
     if response.status_code < 400 or "/readyz" in str(response.request.url):
         return
-    told = response.json()
-    assert RULES[told["rejection"]].status == response.status_code == told["status"], told
-    assert told["detail"], told
-    assert told["remedy"], told
+    problem = response.json()
+    assert RULES[problem["rejection"]].status == response.status_code == problem["status"], problem
+    assert problem["detail"], problem
+    assert problem["remedy"], problem
 
 
 @schemathesis.check
 def a_503_is_back_pressure(_context: CheckContext, response: Response, _case: Case[Any]) -> None:
-    """A queue that is full says so, and when to come again; nothing else is wrong with the service here."""
+    """Verify that a 503 is answered only for a full queue, with a time to retry."""
     if response.status_code == 503:
         assert response.json()["rejection"] == "too-many-jobs", response.json()
         assert response.headers["retry-after"], response.headers
@@ -120,7 +123,7 @@ def a_503_is_back_pressure(_context: CheckContext, response: Response, _case: Ca
 
 @schemathesis.check
 def each_line_of_a_stream_fits_its_schema(_context: CheckContext, response: Response, case: Case[Any]) -> None:
-    """OpenAPI 3.1 has no word for lines, so Schemathesis cannot look at them itself."""
+    """Validate each line. OpenAPI 3.1 cannot describe lines, so Schemathesis does not."""
     if not response.headers.get("content-type", [""])[0].startswith(NDJSON):
         return
     schemas = case.operation.schema.raw_schema["components"]["schemas"]
@@ -132,5 +135,5 @@ def each_line_of_a_stream_fits_its_schema(_context: CheckContext, response: Resp
 
 @cache
 def _validator(schemas: str, names: tuple[str, ...]) -> Any:
-    places = [{"$ref": f"#/components/schemas/{name}"} for name in names]
-    return jsonschema_rs.validator_for({"anyOf": places, "components": {"schemas": json.loads(schemas)}})
+    alternatives = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    return jsonschema_rs.validator_for({"anyOf": alternatives, "components": {"schemas": json.loads(schemas)}})

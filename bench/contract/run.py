@@ -1,11 +1,11 @@
-"""Contract: Schemathesis holds a served ledger to its OpenAPI description, with all its checks and some of our own.
+"""Contract: Schemathesis tests a served ledger against its OpenAPI description, with all its checks and more of ours.
 
-The server is `hours serve`, a process of its own, on a temporary ledger with a little history. Requests are made from
-the description, valid and invalid ones, for every operation; no answer may be a server's error, or outside the schema.
+The server is `hours serve` in a separate process, on a temporary ledger with a short history. Valid and invalid
+requests are generated from the description for every operation; no answer may be a server error or violate the schema.
 
     python -m bench.contract --examples 100 --json
 
-`failures` counts what did not hold; the last line is one JSON object, and the exit code is 1 if there is any.
+`failures` counts failed checks; the last line is one JSON object, and the exit code is 1 if there are failures.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from typing import NamedTuple
 
 from api.access.roles import Role
 from api.operations.service import OpenLedger
-from bench.support.common import BENCH_DATA, ROOT, say
+from bench.support.common import BENCH_DATA, ROOT, print_status
 from bench.support.loaded_server import program
 from ledger.store.database import Database
 from ledger.store.embedded import serving
 from tests.support.api.serving import stock
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
-"""Requests as the examples have them; at the bounds of every schema; at random; each from another one's answer."""
+"""Requests from the examples; at the bounds of every schema; at random; from the answers to other requests."""
 
 REQUESTS_PER_SECOND = 1_000_000
-"""No limit: what is asked here is asked of the ledger."""
+"""No limit."""
 
 _COUNTS = re.compile(r"(\d+) generated")
 _FAILURES = re.compile(r"found (\d+) unique failures")
 _OPERATIONS = re.compile(r"Tested: (\d+)")
 
 
-class Held(NamedTuple):
-    """What came of it."""
+class ContractResult(NamedTuple):
+    """The counts and the report of a run."""
 
     operations: int
     requests: int
@@ -52,7 +52,7 @@ class Held(NamedTuple):
 
 @contextmanager
 def served(url: str, data: Path) -> Iterator[tuple[str, str]]:
-    """Serve a ledger with a little history at a database's URL; yield its address and an administrator's key."""
+    """Serve a ledger with a short history at a database's URL; yield its address and an administrator's key."""
     with Database.open(url) as database:
         ledger = OpenLedger(database, data)
         stock(ledger)
@@ -62,7 +62,7 @@ def served(url: str, data: Path) -> Iterator[tuple[str, str]]:
         yield address, token
 
 
-def hold(
+def verify(
     address: str,
     token: str | None,
     *,
@@ -71,12 +71,12 @@ def hold(
     seed: int = 1,
     without: str | None = None,
     description: Path | None = None,
-) -> Held:
-    """Hold a served ledger to its description, with a key or without any.
+) -> ContractResult:
+    """Test a served ledger against its description, with a key or without one.
 
     Args:
-        without: a pattern of addresses that are not asked.
-        description: what it is held to, where that is not its own.
+        without: a pattern of paths to exclude.
+        description: an OpenAPI file to use in place of the served one.
     """
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     command += [
@@ -97,36 +97,36 @@ def hold(
     report = ended.stdout + ended.stderr
     numbers = [pattern.search(report) for pattern in (_OPERATIONS, _COUNTS, _FAILURES)]
     operations, requests, failures = (int(found[1]) if found else 0 for found in numbers)
-    # It may also have failed at something else than an answer: the description, say.
-    return Held(operations, requests, failures or int(ended.returncode != 0), report)
+    # A failure may also be due to something else than an answer, for example the description.
+    return ContractResult(operations, requests, failures or int(ended.returncode != 0), report)
 
 
 def main() -> None:
-    """Hold a temporary ledger to its description, and report."""
+    """Test a temporary ledger against its description, and print the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--examples", type=int, default=100, help="requests at random for each operation")
+    parser.add_argument("--examples", type=int, default=100, help="random requests for each operation")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--data", type=Path, help="where the temporary ledger is made")
-    parser.add_argument("--json", action="store_true", help="print the JSON line alone")
-    asked = parser.parse_args()
-    parent = asked.data or BENCH_DATA
+    parser.add_argument("--data", type=Path, help="directory for the temporary ledger")
+    parser.add_argument("--json", action="store_true", help="print only the JSON line")
+    arguments = parser.parse_args()
+    parent = arguments.data or BENCH_DATA
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="contract-", dir=parent) as folder:
         data = Path(folder)
         with serving(data / "postgres") as url, served(url, data / "data") as (address, token):
             runs = {
-                "with a key": hold(address, token, examples=asked.examples, seed=asked.seed),
-                "without a key": hold(address, None, examples=1, phases=PHASES[:2], seed=asked.seed),
+                "with a key": verify(address, token, examples=arguments.examples, seed=arguments.seed),
+                "without a key": verify(address, None, examples=1, phases=PHASES[:2], seed=arguments.seed),
             }
-    for name, held in runs.items():
-        if held.failures or not asked.json:
-            say(f"{name}:\n{held.report}")
-    failures = sum(held.failures for held in runs.values())
+    for name, result in runs.items():
+        if result.failures or not arguments.json:
+            print_status(f"{name}:\n{result.report}")
+    failures = sum(result.failures for result in runs.values())
     line = {
         "name": "contract",
-        "operations": max(held.operations for held in runs.values()),
-        "examples": asked.examples,
-        "requests": sum(held.requests for held in runs.values()),
+        "operations": max(result.operations for result in runs.values()),
+        "examples": arguments.examples,
+        "requests": sum(result.requests for result in runs.values()),
         "failures": failures,
     }
     sys.stdout.write(json.dumps(line) + "\n")

@@ -1,6 +1,6 @@
-"""What has to hold after every crash: of the log, of those who followed it, of read models, generations, the archive.
+"""Checks after every crash: of the log, independent followers, read models, generations, and the archive.
 
-Each finding is one loss. Nothing here is repaired: a ledger that does not hold goes on not holding.
+Each finding is one loss. Nothing is repaired.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from uuid import UUID
 
 from api.operations.service import OpenLedger
 from bench.crash.network import Seen
-from bench.crash.reader import digest, events_behind
-from bench.support.common import say
+from bench.crash.reader import digest, events_after
+from bench.support.common import print_status
 from ledger.store.database import Database
 from replay.archive.checking import check
 from replay.generations import store
@@ -24,111 +24,111 @@ _SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'generation\\_%'
 
 
 class Checks:
-    """What was found so far, and how the log began."""
+    """The losses found so far, and the digests of the log."""
 
     def __init__(self, seen: Seen, readers: list[Path]) -> None:
         self.losses: dict[str, None] = {}
-        """Each is counted once, however often it is seen again."""
+        """Descriptions of losses, in order; each is counted once."""
         self.digests: list[str] = []
-        """Of each event, by position."""
+        """The digest of each event, by position."""
         self._seen = seen
         self._positions: dict[str, int] = {}
         self._readers = dict.fromkeys(readers, 0)
         self._read = dict.fromkeys(readers, 0)
-        """How far each reader's file was compared: in bytes, and in positions."""
+        """The part of each reader's file that was compared, in bytes and in positions."""
 
-    def lose(self, lost: bool, what: str) -> None:  # noqa: FBT001 - a finding, and what it is
-        """Count a loss, if it is one."""
+    def report(self, lost: bool, what: str) -> None:  # noqa: FBT001 - a condition and its description
+        """Count a loss if the condition is true."""
         if lost and what not in self.losses:
             self.losses[what] = None
-            say(f"LOSS: {what}")
+            print_status(f"LOSS: {what}")
 
-    def look(self, ledger: OpenLedger) -> None:
-        """Look at everything."""
-        self._look_at_the_log(ledger.database)
-        self._look_at_answers()
-        self.look_at_readers()
-        self._look_at_generations(ledger.database)
+    def run(self, ledger: OpenLedger) -> None:
+        """Run all checks."""
+        self._check_log(ledger.database)
+        self._check_answers()
+        self.check_readers()
+        self._check_generations(ledger.database)
         findings = check(ledger.archive, ledger.database)
-        self.lose(bool(findings), f"the archive differs from the log: {findings[:1]}")
-        self._look_at_read_models(ledger)
+        self.report(bool(findings), f"the archive differs from the log: {findings[:1]}")
+        self._check_read_models(ledger)
 
-    def _look_at_the_log(self, database: Database) -> None:
-        """Hold the log to how it began in the round before, to the byte, and to what was sent."""
+    def _check_log(self, database: Database) -> None:
+        """Compare the log with that of the previous round, byte by byte, and new events with those sent."""
         known, position, twice = len(self.digests), 0, 0
         with database.pool.connection() as connection:
-            for event in events_behind(connection, 0):
-                self.lose(event[0] != position + 1, f"position {position + 1} holds no event")
+            for event in events_after(connection, 0):
+                self.report(event[0] != position + 1, f"position {position + 1} holds no event")
                 position = event[0]
                 if position <= known:
-                    self.lose(digest(event) != self.digests[position - 1], f"event {position} is another than it was")
+                    self.report(digest(event) != self.digests[position - 1], f"event {position} has changed")
                     continue
                 self.digests.append(digest(event))
-                said = json.loads(event[4])
-                twice += said["command"] in self._positions
-                self._positions[said["command"]] = position
-                self._look_at_the_event(event[3], said)
+                fields = json.loads(event[4])
+                twice += fields["command"] in self._positions
+                self._positions[fields["command"]] = position
+                self._check_event(event[3], fields)
             named: dict[int, int] = dict(connection.execute(_NAMED).fetchall())
-        self.lose(position < known, f"the log ends at {position} and reached to {known}")
-        self.lose(twice > 0, f"{twice} commands are in the log twice")
-        nameless = [one for one in range(1, position + 1) if named.get(one) != 1]
-        self.lose(bool(nameless), f"{len(nameless)} events lack their command's name, as {nameless[:1]}")
+        self.report(position < known, f"the log ends at {position}, but reached {known} before")
+        self.report(twice > 0, f"{twice} commands are in the log twice")
+        nameless = [number for number in range(1, position + 1) if named.get(number) != 1]
+        self.report(bool(nameless), f"{len(nameless)} events have no command name, for example {nameless[:1]}")
 
-    def _look_at_the_event(self, topic: str, said: dict[str, Any]) -> None:
-        """Hold a new event to what was sent under its name."""
+    def _check_event(self, topic: str, fields: dict[str, Any]) -> None:
+        """Compare a new event with the one sent under its name."""
         if topic.startswith("checked-"):
-            name = said["command"]
-            fact = said["volunteer"], str(UUID(said["shift"])), said["occurred_at"]
-            self.lose(self._seen.sent.get(name) != fact, f"{name} is not what was sent")
+            name = fields["command"]
+            fact = fields["volunteer"], str(UUID(fields["shift"])), fields["occurred_at"]
+            self.report(self._seen.sent.get(name) != fact, f"{name} differs from what was sent")
 
-    def _look_at_answers(self) -> None:
+    def _check_answers(self) -> None:
         for name, answered in self._seen.accepted.items():
-            there = self._positions.get(name)
-            self.lose(there != answered, f"{name} was answered with {answered}, and is at {there}")
+            position = self._positions.get(name)
+            self.report(position != answered, f"{name} was answered with position {answered}, but is at {position}")
         refused = self._seen.refused & self._positions.keys()
-        self.lose(bool(refused), f"{len(refused)} refused events are there")
-        self.lose(self._seen.contradictions > 0, "an event was answered in two ways")
+        self.report(bool(refused), f"{len(refused)} refused events are in the log")
+        self.report(self._seen.contradictions > 0, "an event got two different answers")
 
-    def look_at_readers(self) -> None:
-        """Hold what each independent follower saw to the log: the same events at the same positions, in order."""
+    def check_readers(self) -> None:
+        """Compare each independent follower with the log: the same events at the same positions, in order."""
         for path, offset in self._readers.items():
             with path.open("rb") as file:
                 file.seek(offset)
-                whole = file.read().rpartition(b"\n")[0]
-            for line in whole.decode().splitlines():
+                lines = file.read().rpartition(b"\n")[0]
+            for line in lines.decode().splitlines():
                 self._read[path] += 1
-                position, _, there = line.partition(" ")
+                position, _, seen = line.partition(" ")
                 expected = self.digests[int(position) - 1] if int(position) <= len(self.digests) else None
-                same = (int(position), there) == (self._read[path], expected)
-                self.lose(not same, f"{path.name} saw another event at {position}, as its number {self._read[path]}")
-            self._readers[path] += len(whole) + bool(whole)
+                same = (int(position), seen) == (self._read[path], expected)
+                self.report(
+                    not same, f"{path.name} saw another event at position {position}, as its number {self._read[path]}"
+                )
+            self._readers[path] += len(lines) + bool(lines)
 
     def unread(self) -> bool:
-        """Whether a reader has not seen all."""
+        """Return whether a reader has not reached the end of the log."""
         return any(read < len(self.digests) for read in self._read.values())
 
-    def _look_at_generations(self, database: Database) -> None:
-        """Exactly one generation answers; each has its tables, and there are no others."""
+    def _check_generations(self, database: Database) -> None:
+        """Verify that exactly one generation answers, and that schemas and generations match."""
         with database.pool.connection() as connection:
             pointers = connection.execute("SELECT count(*) FROM replay.pointer").fetchall()[0][0]
-            self.lose(pointers != 1, f"{pointers} generations answer")
+            self.report(pointers != 1, f"{pointers} generations answer")
             current = store.current_generation(connection)
-            self.lose(current is None, "no generation answers")
+            self.report(current is None, "no generation answers")
             schemas = connection.execute(_SCHEMAS).fetchall()
             listed = {one.schema for one in store.list_generations(connection)}
-            self.lose({row[0] for row in schemas} != listed, "a generation is there by half")
+            self.report({row[0] for row in schemas} != listed, "schemas and generations do not match")
             if current is not None:
                 found = store.read_rows(connection, current).checksum()
-                self.lose(
-                    found != current.checksum, "the generation that answers has other rows than its checksum says"
-                )
-                self.lose(current.position > len(self.digests), "read models are ahead of the log")
+                self.report(found != current.checksum, "the current generation's rows do not match its checksum")
+                self.report(current.position > len(self.digests), "read models are ahead of the log")
 
-    def _look_at_read_models(self, ledger: OpenLedger) -> None:
-        """Let the follower take in the rest, and hold what it made to a rebuild under the same rules."""
+    def _check_read_models(self, ledger: OpenLedger) -> None:
+        """Catch up, and compare the read models with a rebuild under the same rules."""
         ledger.catch_up()
         followed = ledger.current_generation()
-        anew = rebuild(ledger.database, ledger.archive, followed.rules, facts_anew=True).generation
-        same = (followed.position, followed.checksum) == (anew.position, anew.checksum)
-        self.lose(anew.position != len(self.digests), f"read models end at {anew.position}")
-        self.lose(not same, "read models that followed differ from a rebuild")
+        rebuilt = rebuild(ledger.database, ledger.archive, followed.rules, new_facts=True).generation
+        same = (followed.position, followed.checksum) == (rebuilt.position, rebuilt.checksum)
+        self.report(rebuilt.position != len(self.digests), f"read models end at {rebuilt.position}")
+        self.report(not same, "followed read models differ from a rebuild")

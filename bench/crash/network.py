@@ -1,7 +1,7 @@
-"""A bad network between stations and servers, and the stations: what the crash test puts a ledger under.
+"""The load of the crash bench: stations, and an unreliable network between them and the servers.
 
-The proxy cuts connections before and after the answer, delays, and sends requests twice. A station uploads in any
-order, uploads again what was not answered, and sometimes what was.
+The proxy cuts connections before and after the answer, delays requests, and sends some twice. A station uploads in any
+order, and repeats what was not answered and sometimes what was.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ STATION = "C01"
 EVENTS_MAX = 24
 
 Fact = tuple[str, str, int]
-"""What a scan says: volunteer, shift, when."""
+"""The content of a scan: volunteer, shift, instant."""
 
 
 @dataclass
 class Seen:
-    """What clients sent, and what they were told, over all rounds."""
+    """What clients sent, and the answers they got, over all rounds."""
 
     sent: dict[str, Fact] = field(default_factory=dict)
     accepted: dict[str, int] = field(default_factory=dict)
@@ -40,18 +40,18 @@ class Seen:
     unanswered: int = 0
     contradictions: int = 0
     new_at: float = 0.0
-    """When something new was last accepted."""
+    """The instant of the last request with a new accepted event."""
     _lock: Lock = field(default_factory=Lock)
 
-    def send(self, events: Sequence[dict[str, Any]]) -> None:
-        """Note what is about to be sent."""
+    def note_sent(self, events: Sequence[dict[str, Any]]) -> None:
+        """Note events that are about to be sent."""
         with self._lock:
             for event in events:
-                said = event["data"]
-                self.sent[name_of(event)] = said["volunteer"], said["shift"], said["occurred_at"]
+                data = event["data"]
+                self.sent[name_of(event)] = data["volunteer"], data["shift"], data["occurred_at"]
 
-    def take(self, answers: Sequence[dict[str, Any]], asked_at: float) -> None:
-        """Note the answers to a batch; an event must be answered the same each time."""
+    def note_answers(self, answers: Sequence[dict[str, Any]], sent_at: float) -> None:
+        """Note the answers to a batch; an event must get the same answer each time."""
         with self._lock:
             for answer in answers:
                 name = name_of(answer)
@@ -62,21 +62,21 @@ class Seen:
                 self.contradictions += before != answer["position"]
                 self.repeated += answer["duplicate"]
                 if not answer["duplicate"]:
-                    self.new_at = max(self.new_at, asked_at)
+                    self.new_at = max(self.new_at, sent_at)
 
-    def miss(self) -> None:
-        """Note a request that was not answered, or told to come again."""
+    def note_unanswered(self) -> None:
+        """Note a request that got no answer, or an error."""
         with self._lock:
             self.unanswered += 1
 
 
 def name_of(event: dict[str, Any]) -> str:
-    """Return the name of an event as the log has it."""
+    """Return the command name of an event, as in the log."""
     return f"{event['source']}#{event['id']}"
 
 
 class Proxy:
-    """A network as stations have it, between a port of its own and the servers'."""
+    """An unreliable network between its own port and the servers."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._upstreams = [urlsplit(address) for address in addresses]
@@ -85,48 +85,48 @@ class Proxy:
         Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self._listening.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                Thread(target=self._carry, args=(client,), daemon=True).start()
+                Thread(target=self._forward, args=(client,), daemon=True).start()
 
-    def _carry(self, client: socket.socket) -> None:
-        """Carry one request and its answer, more or less."""
+    def _forward(self, client: socket.socket) -> None:
+        """Forward one request and its answer, with faults."""
         with suppress(OSError), client:
             client.settimeout(20)
-            request = _whole(client)
+            request = _read_message(client)
             chance = random.random()
             if chance < 0.1:
-                self._ask(request[: random.randrange(len(request))], wait=False)  # cut before it was whole
+                self._exchange(request[: random.randrange(len(request))], wait=False)  # an incomplete request
                 return
             if chance < 0.2:
-                self._ask(request, wait=True)  # sent twice, the first answer lost
+                self._exchange(request, wait=True)  # sent twice, the first answer is lost
             time.sleep(random.random() * 0.02)
-            answer = self._ask(request, wait=True)
+            answer = self._exchange(request, wait=True)
             if chance < 0.3:
-                answer = answer[: random.randrange(len(answer) + 1)]  # cut before the answer was whole
+                answer = answer[: random.randrange(len(answer) + 1)]  # an incomplete answer
             client.sendall(answer)
 
-    def _ask(self, request: bytes, *, wait: bool) -> bytes:
-        upstream = random.choice(self._upstreams)  # what is sent twice may go to two servers
+    def _exchange(self, request: bytes, *, wait: bool) -> bytes:
+        upstream = random.choice(self._upstreams)  # a repeated request may go to another server
         with socket.create_connection((upstream.hostname, upstream.port or 80), timeout=20) as connection:
             connection.sendall(request)
-            return _whole(connection) if wait else b""
+            return _read_message(connection) if wait else b""
 
 
-def _whole(connection: socket.socket) -> bytes:
-    """Read a request or an answer of HTTP/1.1 to its end."""
-    held = b""
-    while b"\r\n\r\n" not in held:
+def _read_message(connection: socket.socket) -> bytes:
+    """Read an HTTP/1.1 request or answer to its end."""
+    received = b""
+    while b"\r\n\r\n" not in received:
         part = connection.recv(65536)
         if not part:
             raise ConnectionError
-        held += part
-    head, _, body = held.partition(b"\r\n\r\n")
+        received += part
+    head, _, body = received.partition(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
     while len(body) < length:
         part = connection.recv(65536)
@@ -137,7 +137,7 @@ def _whole(connection: socket.socket) -> bytes:
 
 
 class Client(Thread):
-    """A tablet: scans, uploads, and uploads again what was not answered, out of order."""
+    """A tablet that uploads scans in any order, and repeats uploads that were not answered."""
 
     def __init__(self, port: int, token: str, seen: Seen, stop: Event) -> None:
         super().__init__(daemon=True)
@@ -146,38 +146,38 @@ class Client(Thread):
         self._waiting: list[dict[str, Any]] = []
 
     def run(self) -> None:
-        """Upload until told to stop."""
+        """Upload until stopped."""
         while not self._halt.is_set():
             self._waiting += shifts(random.randrange(1, EVENTS_MAX // 2))
             random.shuffle(self._waiting)
             batch = self._waiting[:EVENTS_MAX]
-            self._seen.send(batch)
-            asked_at = time.monotonic()
+            self._seen.note_sent(batch)
+            sent_at = time.monotonic()
             answers = self._post(batch)
             if answers is None:
-                self._seen.miss()
+                self._seen.note_unanswered()
                 self._halt.wait(0.01)
                 continue
-            self._seen.take(answers, asked_at)
-            keep = batch if random.random() < 0.1 else []  # forgets that it was answered
-            self._waiting = keep + self._waiting[EVENTS_MAX:]
+            self._seen.note_answers(answers, sent_at)
+            repeated = batch if random.random() < 0.1 else []  # as if the answer had been lost
+            self._waiting = repeated + self._waiting[EVENTS_MAX:]
 
     def _post(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         try:
-            path = "/v1/events" if random.random() < 0.7 else "/v1/events?wait=projected"  # which asks the follower
+            path = "/v1/events" if random.random() < 0.7 else "/v1/events?wait=projected"  # depends on the follower
             connection.request("POST", path, json.dumps(batch), self._headers)
             response = connection.getresponse()
-            told = json.loads(response.read())
+            body = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError):
             return None
         finally:
             connection.close()
-        return list(told["answers"]) if response.status == 200 else None
+        return list(body["answers"]) if response.status == 200 else None
 
 
 def shifts(number: int) -> list[dict[str, Any]]:
-    """Return the events of new shifts; one in twenty is of a volunteer whom nobody knows."""
+    """Return the events of new shifts; one shift in twenty has an unknown volunteer."""
     events = []
     for _ in range(number):
         volunteer = random.choice(VOLUNTEERS) if random.random() > 0.05 else "V9999999"

@@ -1,9 +1,9 @@
-"""An independent follower of the log, for the crash test: it writes down what it sees, in order, and knows no ledger.
+"""An independent follower of the log for the crash bench: it records the events it sees, in order, by SQL alone.
 
     python -m bench.crash.reader URL FILE listening|polling
 
-Each line of the file is a digest of the event at that position, as it was first seen. A database that goes away is
-waited for.
+Each line of the file holds a position and the digest of its event as first seen. The follower reconnects when the
+connection to the database is lost.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def digest(event: tuple[Any, ...]) -> str:
     return sha256(repr(tuple(event)).encode()).hexdigest()
 
 
-def events_behind(connection: psycopg.Connection[TupleRow], position: int) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of the log behind a position."""
+def events_after(connection: psycopg.Connection[TupleRow], position: int) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the log after a position."""
     while rows := connection.execute(_READ, (position,), binary=True).fetchall():
         yield from rows
         position = rows[-1][0]
@@ -50,7 +50,7 @@ def follow(url: str, path: Path, how: str) -> NoReturn:
                 if how == LISTENING:
                     connection.execute("LISTEN ledger")
                 while True:
-                    for event in events_behind(connection, position):
+                    for event in events_after(connection, position):
                         file.write(f"{event[0]} {digest(event)}\n")
                         position = event[0]
                     file.flush()

@@ -1,10 +1,10 @@
-"""A server of the crash test, which kills itself or its PostgreSQL at the step it is told to.
+"""A server of the crash bench, which kills itself or its PostgreSQL at a given step.
 
 `python -m bench.crash.server DATA` reads orders as lines of JSON and answers each with the process id of a fork that
-runs `hours serve`; the fork has the kernels and imports already. Where the server listens stands in the order's file
-`said`; the file `reached` is made at the step, right before the kill.
+runs `hours serve`; the fork inherits imports and compiled kernels. The server writes its address to the order's file
+`output`, and creates the file `reached` at the step, right before the kill.
 
-The archive grows every few events here, so that there is something to kill.
+The archive grows every few events here, so that its steps are reached.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from api.cli.operations import serve as cli_serve
 from api.operations import service, warming
 from api.operations.logs import LogSettings
 from api.operations.service import DEFAULT_RULES
-from bench.crash.steps import SABOTAGES, STEPS, kill, replaced, watch
+from bench.crash.steps import SABOTAGES, STEPS, kill, replace, watch
 from ledger.store import pool
 from projections.rules.timeline import parse_timeline
 from replay.archive.archivist import Archivist, Policy
 
 EAGER = Policy(
-    events_behind_max=100, seconds_behind_max=0.2, look_seconds=0.1, check_seconds=1.0, retry_seconds_max=0.5
+    events_behind_max=100, seconds_behind_max=0.2, poll_seconds=0.1, check_seconds=1.0, retry_seconds_max=0.5
 )
 
 
 class ServerOrder(NamedTuple):
-    """What a server is to do: at which call of which step to kill whom (no step: nobody), how it is spoilt, and how
-    long requests wait for a connection, if not as long as usual.
+    """The order for one server: the step, call and victim of the kill (no step: no kill), an optional sabotage, and how
+    long requests wait for a connection, if not the default.
     """
 
-    said: str
+    output: str
     reached: str
     step: str | None = None
     call: int = 1
@@ -49,13 +49,13 @@ class ServerOrder(NamedTuple):
 def serve(data: Path, order: ServerOrder) -> None:
     """Serve until killed."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    said = os.open(order.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(said, sys.stdout.fileno())
+    output = os.open(order.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, sys.stdout.fileno())
     if order.sabotage:
         SABOTAGES[order.sabotage]()
-    replaced(service, "Archivist", partial(Archivist, policy=EAGER))
+    replace(service, "Archivist", partial(Archivist, policy=EAGER))
     if order.wait_seconds:
-        replaced(pool, "WAIT_SECONDS_MAX", order.wait_seconds)
+        replace(pool, "WAIT_SECONDS_MAX", order.wait_seconds)
     if order.step:
 
         def reached() -> None:
@@ -67,11 +67,11 @@ def serve(data: Path, order: ServerOrder) -> None:
 
 
 def main() -> None:
-    """Take orders until there are no more."""
+    """Serve each order from standard input in a fork."""
     data = Path(sys.argv[1])
     warming.warm()
     warming.compile_all(parse_timeline(DEFAULT_RULES.read_text("utf-8")))
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever is killed is gone at once
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # killed forks leave no zombies
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -1,8 +1,7 @@
-"""The named steps at which a crash test kills, and ways to spoil the ledger so that the test must find losses.
+"""The named steps at which the crash bench kills, and sabotages of the ledger that must cause losses.
 
-A step is a call of one of the ledger's own functions, watched from outside: nothing in the ledger knows of it. A
-function that is no longer there fails at once; one that is no longer called leaves its step unreached, which fails the
-run.
+A step is a call of one of the ledger's functions, wrapped from outside without changes to the ledger. A step whose
+function no longer exists fails at once; a step whose function is no longer called is not reached, which fails the run.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ SERVER, DATABASE, BOTH = "server", "database", "both"
 
 
 class Step(NamedTuple):
-    """A moment before or after a call: of which function, at which of its calls at most, and during what work."""
+    """A moment before or after a call: its function, the most calls to wait for, and the work that reaches it."""
 
     owner: object
     function: str
@@ -45,7 +44,7 @@ STEPS: dict[str, Step] = {
     "before the lock": Step(append, "take_lock", BEFORE, 30),
     "after the COPY of events": Step(append.Append, "commands", BEFORE, 30),
     "before the commit": Step(batch.Batch, "execute", AFTER, 30),
-    "before the answer": Step(submission, "_settle", BEFORE, 30),
+    "before the answer": Step(submission, "_complete", BEFORE, 30),
     "in the follower, before its rows": Step(follower_batch.Batch, "apply", BEFORE, 6),
     "in the follower, among its rows": Step(follower_batch, "add_hours", AFTER, 6),
     "in the follower, before its commit": Step(follower_batch.Batch, "apply", AFTER, 6),
@@ -65,9 +64,7 @@ STEPS: dict[str, Step] = {
 
 
 def watch(step: Step, call: int, reached: Callable[[], None]) -> None:
-    """Have `reached` called once, before or after the given call of the step's function, or after the next that does
-    not fail.
-    """
+    """Call `reached` once, before the given call of the step's function or after it; after a later one if it fails."""
     watched: Callable[..., Any] = getattr(step.owner, step.function)
     calls, times = count(1), count()
 
@@ -84,15 +81,15 @@ def watch(step: Step, call: int, reached: Callable[[], None]) -> None:
     setattr(step.owner, step.function, watching)
 
 
-def replaced(owner: object, name: str, other: Any) -> Any:
-    """Put something in the place of what a module or class calls by a name, which must be there; return what it was."""
-    was = getattr(owner, name)
+def replace(owner: object, name: str, other: Any) -> Any:
+    """Replace an existing attribute of a module or class; return the previous value."""
+    previous = getattr(owner, name)
     setattr(owner, name, other)
-    return was
+    return previous
 
 
 def kill(victim: str, server: int, data: Path) -> None:
-    """End a server, its PostgreSQL, or both, as a power cut would."""
+    """Kill a server, its PostgreSQL, or both, with SIGKILL."""
     if victim in {DATABASE, BOTH}:
         with suppress(OSError, psutil.NoSuchProcess):
             postmaster = psutil.Process(int((data / "postgres" / "postmaster.pid").read_text().split()[0]))
@@ -104,32 +101,34 @@ def kill(victim: str, server: int, data: Path) -> None:
             os.kill(server, signal.SIGKILL)
 
 
-# --- spoiling: what a crash test must find ---------------------------------------------------------------------------
+# --- sabotages ------------------------------------------------------------------------------------------------------
 
 
 def answer_before_it_is_on_disk() -> None:
-    """Let the server answer what a power cut would take away again."""
+    """Let the server answer before its commit is on disk."""
 
-    def careless(cursor: Any, timeout_seconds: int | None = None) -> None:
+    def take_lock_without_sync(cursor: Any, timeout_seconds: int | None = None) -> None:
         take_lock(cursor, timeout_seconds)
         cursor.execute("SET LOCAL synchronous_commit = off")
 
-    take_lock = replaced(append, "take_lock", careless)
+    take_lock = replace(append, "take_lock", take_lock_without_sync)
 
 
 def forget_names() -> None:
     """Let the server record commands without their names."""
-    replaced(append.Append, "commands", lambda *_: None)
+    replace(append.Append, "commands", lambda *_: None)
 
 
 def skip_in_the_follower() -> None:
-    """Let the follower take in every batch without its first event."""
+    """Let the follower skip the first event of every batch."""
 
     def skipping(log: Any, connection: Any, generation: Any, recorded: Any, events: Any) -> Any:
         few = len(recorded) < 2
-        return taken(log, connection, generation, recorded if few else recorded[1:], events if few else events[1:])
+        return follower_batch_class(
+            log, connection, generation, recorded if few else recorded[1:], events if few else events[1:]
+        )
 
-    taken = replaced(follower, "Batch", skipping)
+    follower_batch_class = replace(follower, "Batch", skipping)
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {

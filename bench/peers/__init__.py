@@ -1,4 +1,4 @@
-"""Peers: other ways to do the same work, which benches are compared with and checked against.
+"""Peers: other programs for the same work, to compare speed and results with.
 
-A peer may know the program's data, but none of its kernels.
+A peer may read the program's data, but does not use its kernels.
 """

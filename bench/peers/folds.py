@@ -1,4 +1,4 @@
-"""Peers of the replay that need no engine: plain Python over event objects, and SQL over the same Parquet.
+"""Peers of the replay: plain Python over event objects, and SQL over the same Parquet files.
 
 Both do the same part of a replay: they resolve scans, clip shifts, split them at midnight, cap the day, and sum by
 volunteer and year and by station and day. Both leave out corrections, voids, overlaps, factors, rounding, opening
@@ -29,11 +29,11 @@ PAGE_EVENTS = 10_000
 IN_MEMORY_EVENTS = 200_000
 
 ZONE_MINUTES, SHIFT_MINUTES_MIN, SHIFT_MINUTES_MAX, DAY_MINUTES_MAX = 480, 10, 720, 480
-"""Of rules/luohu.toml. Asia/Shanghai has had one offset in all years of the log."""
+"""From rules/luohu.toml. Asia/Shanghai has had one UTC offset in all years of the log."""
 
 
 class PlainReplay:
-    """A replay as one would write it without thinking of speed: dictionaries, lists, and a loop.
+    """A straightforward replay with dictionaries, lists, and a loop.
 
     `hours`: by volunteer and year, `station_days`: by station and day; each holds shifts, raw and counted minutes.
     """
@@ -45,7 +45,7 @@ class PlainReplay:
         self.station_days: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
 
     def add(self, events: Iterable[Event]) -> None:
-        """Take more events."""
+        """Add events."""
         begun, ended = self._begun, self._ended
         for event in events:
             if isinstance(event, CheckedIn):
@@ -95,7 +95,7 @@ def year_of(day: int) -> int:
 
 
 def fold_from_log(log: LogQueries, after: int, seconds: float) -> float:
-    """Read, decode and fold the log behind a position in pages; return events per second."""
+    """Read, decode and fold the log after a position in pages; return events per second."""
     replay, position, begun = PlainReplay(), Position(after), perf_counter()
     while perf_counter() - begun < seconds:
         page = log.read(position, PAGE_EVENTS)
@@ -108,7 +108,7 @@ def fold_from_log(log: LogQueries, after: int, seconds: float) -> float:
 
 
 def fold_in_memory(log: LogQueries, after: int, seconds: float) -> float:
-    """Fold events that have been decoded before the clock starts; return events per second."""
+    """Fold events that were decoded before the clock started; return events per second."""
     events = [decode(event.topic, event.state) for event in log.read(Position(after), IN_MEMORY_EVENTS)]
     folded, begun = 0, perf_counter()
     while True:
@@ -127,7 +127,7 @@ HAS_DUCKDB = find_spec("duckdb") is not None
 def duckdb_seconds(archive: Path, repeat: int) -> list[float]:
     """Query the archive's Parquet with DuckDB on all cores, warm; return the seconds of each repetition.
 
-    It has a process of its own, as the replay has: each runs straight on, in memory it already holds.
+    It runs in a separate process, so that each repetition reuses the memory of the one before, as in the replay.
     """
     command = [sys.executable, "-m", "bench.peers.folds", str(archive), str(repeat)]
     found = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -135,7 +135,7 @@ def duckdb_seconds(archive: Path, repeat: int) -> list[float]:
 
 
 def _query(archive: Path) -> float:
-    import duckdb  # noqa: PLC0415 - nobody else needs it
+    import duckdb  # noqa: PLC0415 - only this function needs it
 
     script = Path(__file__).with_name("hours.sql").read_text().replace("{archive}", str(archive))
     with duckdb.connect() as connection:

@@ -1,6 +1,6 @@
 """Peers of `bench.honors`: the same thresholds and ranks in SQL, and thresholds in a plain Python loop.
 
-Both know what the federation's rules ask for (minutes, tenure, active years, by rule set) and nothing else.
+Both support the conditions of the federation's rules (minutes, tenure, active years, by rule set) and no others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from projections.schema import CREDITED, DAY, NO_DAY, PROJECT, SCANNED, Array, I
 
 
 class Credited(NamedTuple):
-    """Credited pieces by volunteer, in the order of their days, as the kernels have them; and the names."""
+    """Credited pieces by volunteer, in order of days, as in the kernels; and the names of volunteers and projects."""
 
     table: ShiftTable
     volunteers: VolunteerTable
@@ -32,7 +32,7 @@ class Credited(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Standings (volunteer, honour, day), and by ranking and year the names in the order of their ranks."""
+    """Standings (volunteer, honour, day), and the names in order of rank by ranking and year."""
 
     standings: Ints
     ranks: dict[tuple[str, int], Array]
@@ -43,12 +43,12 @@ FOR_EVER = day_number(date(2100, 1, 1))
 
 
 def _conditions(timeline: RuleTimeline) -> pa.Table:
-    """Return what each honour asks for under each rule set, a row each."""
+    """Return the conditions of each honour under each rule set, one per row."""
     ids, rows = honor_ids(timeline), []
     for number, rules in enumerate(timeline.rule_sets):
         following = timeline.rule_sets[number + 1].holds_from if number + 1 < len(timeline.rule_sets) else None
         for honor in rules.honors:
-            assert honor.training_tier_min is None, "the peers know no training"
+            assert honor.training_tier_min is None, "the peers do not support training"
             rows.append(
                 {
                     "honor": ids.index(honor.id),
@@ -64,26 +64,26 @@ def _conditions(timeline: RuleTimeline) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def duckdb_seconds(given: Credited, timeline: RuleTimeline, repeat: int) -> tuple[list[float], Found]:
-    """Find all honours with DuckDB on all cores, warm; return the seconds of each repetition, and what was found."""
-    import duckdb  # noqa: PLC0415 - nobody else needs it
+def duckdb_seconds(source: Credited, timeline: RuleTimeline, repeat: int) -> tuple[list[float], Found]:
+    """Compute all honours with DuckDB on all cores, warm; return the seconds of each repetition, and the honours."""
+    import duckdb  # noqa: PLC0415 - only this function needs it
 
-    volunteer = np.repeat(np.arange(len(given.names), dtype=np.int32), np.diff(given.table.first))
-    rows = given.table.rows
+    volunteer = np.repeat(np.arange(len(source.names), dtype=np.int32), np.diff(source.table.first))
+    rows = source.table.rows
     script = Path(__file__).with_name("honors.sql").read_text()
     with duckdb.connect() as connection:
         pieces = pa.table(
             {
                 "volunteer": volunteer,
-                "day": given.pieces[:, DAY],
-                "credited": given.pieces[:, CREDITED],
+                "day": source.pieces[:, DAY],
+                "credited": source.pieces[:, CREDITED],
                 "scanned": rows[:, SCANNED],
                 "project": rows[:, PROJECT],
             }
         )
-        people = pa.table({"volunteer": np.arange(len(given.names)), "registered": given.volunteers.registered})
-        names = pa.table({"volunteer": np.arange(len(given.names)), "name": pa.array(given.names.tolist())})
-        projects = pa.table({"project": np.arange(len(given.projects)), "name": pa.array(given.projects.tolist())})
+        people = pa.table({"volunteer": np.arange(len(source.names)), "registered": source.volunteers.registered})
+        names = pa.table({"volunteer": np.arange(len(source.names)), "name": pa.array(source.names.tolist())})
+        projects = pa.table({"project": np.arange(len(source.projects)), "name": pa.array(source.projects.tolist())})
         tables = {"pieces": pieces, "people": people, "names": names, "projects": projects}
         for name, table in {**tables, "conditions": _conditions(timeline)}.items():
             connection.register(f"given_{name}", table)
@@ -101,15 +101,15 @@ def duckdb_seconds(given: Credited, timeline: RuleTimeline, repeat: int) -> tupl
     return seconds[1:], Found(np.array(standings, np.int32).reshape(-1, 3), ranks)
 
 
-def plain_standings(given: Credited, timeline: RuleTimeline, volunteer: int) -> dict[int, int]:
-    """Return the day on which a volunteer reached each honour, as one would write it: day by day, rule by rule."""
-    low, high = (int(end) for end in given.table.first[volunteer : volunteer + 2])
+def plain_standings(source: Credited, timeline: RuleTimeline, volunteer: int) -> dict[int, int]:
+    """Return the day on which a volunteer reached each honour, in a plain loop over conditions and days."""
+    low, high = (int(end) for end in source.table.first[volunteer : volunteer + 2])
     by_day: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
     for row in range(low, high):
-        minutes = int(given.pieces[row, CREDITED])
-        by_day[int(given.pieces[row, DAY])][0] += minutes
-        by_day[int(given.pieces[row, DAY])][1] += minutes * int(given.table.rows[row, SCANNED])
-    registered = int(given.volunteers.registered[volunteer])
+        minutes = int(source.pieces[row, CREDITED])
+        by_day[int(source.pieces[row, DAY])][0] += minutes
+        by_day[int(source.pieces[row, DAY])][1] += minutes * int(source.table.rows[row, SCANNED])
+    registered = int(source.volunteers.registered[volunteer])
     found: dict[int, int] = {}
     for condition in _conditions(timeline).to_pylist():
         grade = 1 if condition["scanned_only"] else 0

@@ -1,5 +1,5 @@
-"""A peer of the post bench: a check-in service as one writes it in an afternoon. It decides nothing, knows no command
-twice, and writes an event a transaction. `python -m bench.peers.naive_app URL` serves it and says where.
+"""A peer of the post bench: a simple check-in service, which decides nothing, does not detect repeated commands, and
+writes one event per transaction. `python -m bench.peers.naive_app URL` serves it and prints its address.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INSERT = "INSERT INTO check_ins (volunteer, station, shift, occurred_at) VALUES 
 
 
 class CheckIn(BaseModel):
-    """What is posted."""
+    """The body of a request."""
 
     volunteer: str
     station: str

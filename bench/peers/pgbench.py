@@ -1,4 +1,4 @@
-"""A peer of the post bench: pgbench inserting rows like those of the log, one a transaction."""
+"""A peer of the post bench: pgbench, inserting rows like those of the log, one per transaction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from bench.support.fresh import new_database
 
-SETTLE = """
+CREATE_TABLE = """
 CREATE TABLE posted (id uuid NOT NULL, version bigint NOT NULL, topic text NOT NULL, state bytea NOT NULL,
                      position bigint GENERATED ALWAYS AS IDENTITY UNIQUE, PRIMARY KEY (id, version))
 """
@@ -22,23 +22,23 @@ INSERT INTO posted (id, version, topic, state) VALUES (gen_random_uuid(), 1, 'ch
 
 
 def pgbench(url: str, connections: int, seconds: float) -> float:
-    """Return transactions per second of single inserts over as many connections."""
+    """Return transactions per second of single inserts over a number of connections."""
     peer = new_database(url, "pgbench_peer")
     with psycopg.connect(peer, autocommit=True) as connection:
-        connection.execute(SETTLE)
+        connection.execute(CREATE_TABLE)
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
         script.write(SCRIPT)
         script.flush()
         program = [_pgbench(url), "-n", "-c", str(connections), "-j", "2", "-M", "prepared"]
         arguments = ["-T", str(max(1, int(seconds))), "-f", script.name, make_conninfo(peer)]
-        said = subprocess.run([*program, *arguments], check=True, capture_output=True, text=True).stdout
-    found = re.search(r"tps = ([\d.]+)", said)
-    assert found, said
+        output = subprocess.run([*program, *arguments], check=True, capture_output=True, text=True).stdout
+    found = re.search(r"tps = ([\d.]+)", output)
+    assert found, output
     return float(found[1])
 
 
 def _pgbench(url: str) -> str:
-    """Return the program that came with the server."""
+    """Return the path of the program that belongs to the server."""
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT setting FROM pg_config() WHERE name = 'BINDIR'").fetchall()
     return str(Path(rows[0][0]) / "pgbench")

@@ -1,9 +1,9 @@
-"""The eventsourcing library as it comes, reading the ledger's log: the peer of replays and rebuilds.
+"""The unmodified eventsourcing library, reading the ledger's log: the peer of replays and rebuilds.
 
-Its application recorder reads `ledger.stored_events` as it is, because the columns are the library's own. Its mapper
+Its application recorder reads `ledger.stored_events` directly, because the columns are the library's own. Its mapper
 decodes the JSON of an event into a plain object, because each topic is registered with a class. The projections add up
-minutes between check-in and check-out by volunteer and nothing else: no rules, no corrections, no stations, no honours.
-So they do much less than what they are compared with.
+only the minutes between check-in and check-out by volunteer: no rules, no corrections, no stations, no honours. So they
+compute much less than the ledger.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ View = TypeVar("View", bound=TrackingRecorder)
 
 
 class StoredLog(Application[UUID]):
-    """The library's application on the ledger's log; its name makes its table `stored_events`."""
+    """The library's application on the ledger's log. The name selects the table `stored_events`."""
 
     name = "stored"
 
@@ -44,7 +44,7 @@ class StoredLog(Application[UUID]):
 
 
 class StockEvent:
-    """An event as the library's mapper makes it: a plain object with the stored fields."""
+    """An event decoded by the library's mapper: a plain object with the stored fields."""
 
     originator_id: UUID
     originator_version: int
@@ -72,7 +72,7 @@ def stock_environment(url: str) -> dict[str, str]:
     return {
         **library_environment(url),
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
-        "STORED_CREATE_TABLE": "no",  # the log is there
+        "STORED_CREATE_TABLE": "no",  # the log exists
         "IN_MEMORY_PERSISTENCE_MODULE": "eventsourcing.popo",
         "IN_POSTGRES_POSTGRES_SCHEMA": BENCH_SCHEMA,
     }
@@ -169,8 +169,8 @@ class PostgresHours(Projection[PostgresView]):
 
 
 def memory_projection(url: str, after: int, head: int, seconds: float) -> float:
-    """Run the library's projection runner with the view in memory, from behind a position to the head as far as it
-    comes; return events per second.
+    """Run the library's projection runner with the view in memory, from a position towards the head for a limited time;
+    return events per second.
     """
     return _run(MemoryHours, MemoryView, stock_environment(url), after, head, seconds)
 
@@ -178,7 +178,7 @@ def memory_projection(url: str, after: int, head: int, seconds: float) -> float:
 def postgres_projection(url: str, after: int, head: int, seconds: float, *, durable: bool = True) -> float:
     """Run the library's projection runner with the view in PostgreSQL; return events per second.
 
-    Without `durable`, commits do not wait for the disk: what is lost in a crash can be projected again.
+    Without `durable`, commits do not wait for the disk; data lost in a crash could be projected again.
     """
     with _bench_schema(url), _synchronous_commit(on=durable):
         return _run(PostgresHours, PostgresView, stock_environment(url), after, head, seconds)
@@ -192,20 +192,20 @@ def _run(
     head: int,
     seconds: float,
 ) -> float:
-    class Beginning(view_class):  # type: ignore[valid-type,misc] # the runner makes the view, and asks it where to begin
-        """The view, which has seen everything up to a position."""
+    class StartingView(view_class):  # type: ignore[valid-type,misc] # the runner creates the view and reads its start
+        """The view, with a tracking position to start from."""
 
         def max_tracking_id(self, application_name: str) -> int | None:
             known: int | None = super().max_tracking_id(application_name)
             return after if known is None and application_name == StoredLog.name else known
 
     begun = perf_counter()
-    runner_class: Any = ProjectionRunner  # its type parameter cannot be a class made here
+    runner_class: Any = ProjectionRunner  # its type parameter cannot be a local class
     with runner_class(
-        application_class=StoredLog, projection_class=projection_class, view_class=Beginning, env=environment
+        application_class=StoredLog, projection_class=projection_class, view_class=StartingView, env=environment
     ) as runner:
         position, elapsed = after, 0.0
-        # Long enough for one event at least, however short the time is that a busy machine gives it.
+        # At least one event must be processed, also on a busy machine.
         while (elapsed < seconds or position == after) and position < head and not runner.is_interrupted.is_set():
             sleep(min(0.1, seconds / 20))
             position = runner.view.max_tracking_id(StoredLog.name)
@@ -215,7 +215,7 @@ def _run(
 
 @contextmanager
 def _bench_schema(url: str) -> Iterator[None]:
-    """A schema for the peer's tables, dropped at the end."""
+    """Create a schema for the peer's tables; drop it at the end."""
     name = sql.Identifier(BENCH_SCHEMA)
     with connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))
@@ -228,7 +228,7 @@ def _bench_schema(url: str) -> Iterator[None]:
 
 @contextmanager
 def _synchronous_commit(*, on: bool) -> Iterator[None]:
-    """Connections made meanwhile wait for the disk at each commit, or not."""
+    """Set synchronous_commit for connections opened within the context."""
     before = os.environ.get("PGOPTIONS")
     os.environ["PGOPTIONS"] = f"-c synchronous_commit={'on' if on else 'off'}"
     try:
@@ -241,7 +241,7 @@ def _synchronous_commit(*, on: bool) -> Iterator[None]:
 
 
 def read_and_decode(url: str, after: int, seconds: float) -> float:
-    """Read the log behind a position through the library's recorder, in pages, and decode it with its mapper; return
+    """Read the log after a position through the library's recorder, in pages, and decode it with its mapper; return
     events per second.
     """
     factory: InfrastructureFactory[Any] = InfrastructureFactory.construct(

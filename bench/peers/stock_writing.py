@@ -1,7 +1,7 @@
-"""The eventsourcing library as it comes, writing: the peer of the intake. Each way of writing has a table of its own.
+"""The unmodified eventsourcing library, writing: the peer of the intake. Each way of writing uses a separate table.
 
-The states written are those of the ledger's own events, byte for byte, so that both sides move the same bytes. The
-recorder decides nothing: it is compared with an intake that checks every command.
+The states written are those of the ledger's own events, byte for byte, so that both sides write the same bytes. The
+recorder decides nothing; the intake checks every command.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ledger.store.log_queries import RecordedEvent
 
 
 def stock_environment(url: str) -> dict[str, str]:
-    """Return the environment of the library's own recorder in a database of its own."""
+    """Return the environment of the library's own recorder in a separate database."""
     return library_environment(url) | {"PERSISTENCE_MODULE": "eventsourcing.postgres", "POSTGRES_SCHEMA": "public"}
 
 
@@ -30,7 +30,7 @@ def insert_events(url: str, events: Sequence[RecordedEvent], batch: int, seconds
     factory: InfrastructureFactory[PostgresTrackingRecorder] = InfrastructureFactory.construct(
         Environment(f"by_{batch}", stock_environment(url))
     )
-    stored = [StoredEvent(said.stream_id, said.version, said.topic, said.state) for said in events]
+    stored = [StoredEvent(each.stream_id, each.version, each.topic, each.state) for each in events]
     with factory:
         recorder = factory.application_recorder()
         written, begun = 0, perf_counter()
@@ -41,7 +41,7 @@ def insert_events(url: str, events: Sequence[RecordedEvent], batch: int, seconds
 
 
 class Shift(Aggregate):
-    """A shift as an aggregate of the library: two events."""
+    """A shift as an aggregate of the library, with two events."""
 
     def __init__(self, volunteer: str, station: str, occurred_at: int) -> None:
         self.volunteer, self.station, self.begun = volunteer, station, occurred_at
@@ -53,11 +53,11 @@ class Shift(Aggregate):
 
 
 class OneByOne(Application[UUID]):
-    """A save for each command: a check-in begins an aggregate, a check-out loads it first."""
+    """One save per command: a check-in creates an aggregate, a check-out loads it."""
 
 
 class Together(Application[UUID]):
-    """A save for many aggregates."""
+    """One save for many aggregates."""
 
 
 def save_each(url: str, stations: Sequence[str], seconds: float) -> float:

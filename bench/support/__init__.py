@@ -1,4 +1,4 @@
-"""Support: what benches share: arguments, the clock, ledgers to measure on, and servers under load.
+"""Shared code of the benches: arguments, the clock, ledgers, and servers under load.
 
-Nothing here is run on its own, except as a child process of a bench.
+Modules here run only as part of a bench or as its child process.
 """

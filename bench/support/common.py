@@ -1,7 +1,6 @@
-"""What all benches share: arguments, the clock, the machine, and how figures are written down.
+"""Arguments, the clock, the machine, and the output of all benches.
 
-The last line of standard output is one JSON object; everything else a bench says goes before it or to standard error.
-Nothing here knows what is measured.
+The last line of standard output is one JSON object; all other output comes before it or goes to standard error.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
 LOAD_BEFORE = os.getloadavg()[0]
-"""Processes that wanted to run in the minute before: figures from a busy machine can be told from others."""
+"""The load average of the minute before the bench, to recognise figures from a busy machine."""
 
 BENCH_DATA = ROOT / ".bench"
-"""On the disk the repository is on: a temporary directory may be memory, on which a commit costs nothing."""
+"""On the disk of the repository; a temporary directory may be in memory, where a commit costs nothing."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for."""
+    """The command-line arguments of a bench."""
 
     scale: float
     data: Path | None
@@ -43,16 +42,16 @@ class Options:
 
 
 def parse(description: str | None, arguments: Sequence[str] | None = None) -> Options:
-    """Read the command line. DATABASE_URL is forgotten: a bench never touches a ledger that is in use."""
+    """Parse the command line. DATABASE_URL is removed from the environment, so that no ledger in use is changed."""
     os.environ.pop("DATABASE_URL", None)
-    if arguments is None:  # run as a program: when it is killed, it stops its server first
+    if arguments is None:  # run as a program: SIGTERM must stop its server first
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=0.1, help="1.0 is Luohu at the end of 2018 (default: 0.1)")
-    parser.add_argument("--data", type=Path, help="a data directory (default: one in .bench/, made once)")
-    parser.add_argument("--repeat", type=int, default=5, help="measure so often and quote medians (default: 5)")
+    parser.add_argument("--data", type=Path, help="a data directory (default: one in .bench/, created once)")
+    parser.add_argument("--repeat", type=int, default=5, help="number of repetitions; medians are quoted (default: 5)")
     parser.add_argument("--peer-seconds", type=float, default=20.0, help="time for each slow peer (default: 20)")
-    parser.add_argument("--json", action="store_true", dest="as_json", help="print the JSON line alone")
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print only the JSON line")
     found = parser.parse_args(arguments)
     if found.repeat < 1 or found.peer_seconds <= 0 or found.scale <= 0:
         parser.error("--repeat, --peer-seconds and --scale must be greater than 0")
@@ -63,7 +62,7 @@ def parse(description: str | None, arguments: Sequence[str] | None = None) -> Op
 
 
 class Stopwatch:
-    """One run's stages, each from the end of the one before."""
+    """The stages of one run, each timed from the end of the previous one."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
@@ -77,7 +76,7 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """The stages together."""
+        """The total of all stages."""
         return sum(self.laps.values())
 
 
@@ -87,7 +86,7 @@ def median_seconds(runs: Sequence[Stopwatch]) -> float:
 
 
 def median_stages(runs: Sequence[Stopwatch]) -> dict[str, float]:
-    """Return the median of each stage; they need not add up to the median of whole runs."""
+    """Return the median of each stage. Their sum can differ from the median of whole runs."""
     return {stage: round(median(run.laps[stage] for run in runs), 6) for stage in runs[0].laps}
 
 
@@ -96,7 +95,7 @@ def median_stages(runs: Sequence[Stopwatch]) -> dict[str, float]:
 
 @dataclass
 class Result:
-    """What a bench found. `runs`: the seconds of every repetition; `peers`: events per second."""
+    """The result of a bench. `runs`: the seconds of every repetition; `peers`: events per second."""
 
     name: str
     events: int
@@ -117,7 +116,7 @@ class Result:
 
     def line(self, scale: float, machine: Mapping[str, object]) -> str:
         """Return the JSON object."""
-        said = {
+        result = {
             "name": self.name,
             "scale": scale,
             "events": self.events,
@@ -130,11 +129,11 @@ class Result:
             **self.more,
             "machine": machine,
         }
-        return json.dumps(said)
+        return json.dumps(result)
 
 
 def publish(result: Result, options: Options, machine: Mapping[str, object]) -> None:
-    """Print a table for people, unless only JSON is wanted, and the JSON line."""
+    """Print a table, unless --json is given, and the JSON line."""
     if not options.as_json:
         console = Console()
         console.print(_table(result, options.scale))
@@ -159,8 +158,8 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def say(text: str) -> None:
-    """Tell whoever waits what is being done, on standard error."""
+def print_status(text: str) -> None:
+    """Print a status message on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -168,9 +167,9 @@ def say(text: str) -> None:
 
 
 def peak_mib() -> float:
-    """Return the most memory this process has held so far, in MiB. PostgreSQL's processes are not counted."""
+    """Return the peak memory of this process in MiB. PostgreSQL's processes are not counted."""
     status = Path("/proc/self/status")
-    if status.exists():  # of this program alone: getrusage goes on from whatever was executed before it
+    if status.exists():  # of this program alone; getrusage includes the program that executed it
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
@@ -179,7 +178,7 @@ def peak_mib() -> float:
 
 
 def this_machine() -> dict[str, object]:
-    """Return what figures depend on where no database takes part: processor, memory, versions."""
+    """Return the properties that figures without a database depend on: processor, memory, versions."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -191,18 +190,18 @@ def this_machine() -> dict[str, object]:
 
 
 def machine(url: str) -> dict[str, object]:
-    """Return the same, and how durable a commit is."""
+    """Return the properties of this machine and of a database: version and durability of commits."""
     with psycopg.connect(url) as connection:
 
-        def shown(setting: str) -> str:
+        def read_setting(setting: str) -> str:
             row = connection.execute("SELECT current_setting(%s)", (setting,)).fetchone()
             return str(row[0]) if row else "?"
 
         return {
             **this_machine(),
-            "postgres": shown("server_version"),
-            "fsync": shown("fsync"),
-            "synchronous_commit": shown("synchronous_commit"),
+            "postgres": read_setting("server_version"),
+            "fsync": read_setting("fsync"),
+            "synchronous_commit": read_setting("synchronous_commit"),
         }
 
 

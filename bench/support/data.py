@@ -1,10 +1,9 @@
-"""The ledgers benches read: a synthetic history, loaded once and kept.
+"""The ledgers that benches read: a synthetic history, loaded once.
 
-    .bench/scale-<S>/    read by the benches of replays; nothing is ever appended to it
-    .bench/live-<S>/     the live bench appends to this one
+    .bench/scale-<S>/    read by the benches of replays; never appended to
+    .bench/live-<S>/     appended to by the live bench
 
-Loading happens in a process of its own, so that its memory is not counted as a bench's. A load that was stopped goes
-on where it stood.
+Loading happens in a separate process, so that its memory is not counted as the bench's. An interrupted load is resumed.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.support.common import BENCH_DATA, ROOT, Options, say
+from bench.support.common import BENCH_DATA, ROOT, Options, print_status
 from ledger.store.database import Database
 from ledger.store.embedded import serving
 from projections.schema import HOURS_COLUMNS
@@ -29,12 +28,12 @@ from replay.synthetic import simulate, write_history
 
 SEED = 1
 LOADED = "loaded"
-"""A file in a data directory that says: the whole history is here."""
+"""A file in a data directory that marks a completely loaded history."""
 
 
 @dataclass(frozen=True)
 class BenchLedger:
-    """A loaded ledger, its archive up to date, its read models built."""
+    """A loaded ledger with an up-to-date archive and read models."""
 
     database: Database
     archive: Archive
@@ -45,8 +44,8 @@ class BenchLedger:
 
     @property
     def middle(self) -> int:
-        """A position in the midst of service. Peers that cannot take in the whole log begin behind it: its first
-        hundred thousand events are registrations, of which there is little to compute.
+        """A position in the middle of the log. Peers too slow for the whole log start after it, because the first
+        hundred thousand events are registrations, which are cheap to process.
         """
         return self.archive.position // 2
 
@@ -69,17 +68,17 @@ class BenchLedger:
 
 @contextmanager
 def bench_ledger(options: Options, kind: str = "scale") -> Iterator[BenchLedger]:
-    """Open the ledger of this scale, loading it where it is missing. A directory given by `--data` that already holds
-    events is taken as it is.
+    """Open the ledger of this scale, and load it first if needed. A directory named by `--data` that already holds
+    events is used unchanged.
     """
     folder = (options.data or BENCH_DATA / f"{kind}-{options.scale:g}").resolve()
-    with _alone(folder):
+    with _locked(folder):
         yield from _open(folder, options)
 
 
 def _open(folder: Path, options: Options) -> Iterator[BenchLedger]:
     if not (folder / LOADED).exists() and (options.data is None or not _holds_events(folder)):
-        say(f"loading a history of scale {options.scale:g} into {folder}; this is done once")
+        print_status(f"loading a history of scale {options.scale:g} into {folder}; this is done once")
         command = [sys.executable, "-m", "bench.support.data", str(folder), str(options.scale)]
         subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
     with serving(folder) as url, Database.open(url) as database:
@@ -87,14 +86,16 @@ def _open(folder: Path, options: Options) -> Iterator[BenchLedger]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a data directory against other benches: the figures of both would be worth nothing."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a data directory against other benches, which would distort the figures."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "bench.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SystemExit(f"another bench uses {folder}: wait for it, or name another directory by --data") from None
+            raise SystemExit(
+                f"another bench uses {folder}: wait for it, or name another directory with --data"
+            ) from None
         yield
 
 
@@ -113,8 +114,8 @@ def _ready(database: Database, folder: Path) -> BenchLedger:
     with database.pool.connection() as connection:
         generation = store.current_generation(connection)
     if generation is None or not generation.readable or generation.position != database.log.head():
-        say("building the read models")
-        rebuild(database, archive, published_rules(database.log), facts_anew=True)
+        print_status("building the read models")
+        rebuild(database, archive, published_rules(database.log), new_facts=True)
     return BenchLedger(database, archive)
 
 
@@ -132,14 +133,14 @@ def load(folder: Path, scale: float) -> None:
         history = simulate(scale, SEED, (ROOT / "rules" / "luohu.toml").read_text())
         write_history(database, history, credited_minutes, progress=_progress)
         _ready(database, folder)
-        with database.pool.connection() as connection:  # so that no bench pays for what loading left to be done
+        with database.pool.connection() as connection:  # so that this work is not done during a bench
             connection.execute("VACUUM (ANALYZE) ledger.stored_events")
             connection.execute("CHECKPOINT")
     (folder / LOADED).write_text(f"{scale:g}\n")
 
 
-def _progress(done: int, in_all: int) -> None:
-    say(f"{done:,} of {in_all:,} events")
+def _progress(done: int, total: int) -> None:
+    print_status(f"{done:,} of {total:,} events")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A fresh ledger for benches that write: temporary, on a real disk, its volunteers and stations registered."""
+"""A new temporary ledger on a real disk, with volunteers and stations, for benches that write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BEGINS = 1_735_693_200  # 2025-01-01T09:00+08:00
 
 
 class BenchIntake:
-    """A fresh ledger with volunteers and stations, and a clock that stands just behind the last scan."""
+    """A new ledger with volunteers and stations, and a clock set to the end of the last scan."""
 
     def __init__(self, database: Database, volunteers: int) -> None:
         self.now = BEGINS
@@ -41,12 +41,14 @@ class BenchIntake:
         commands = [OpenStation(station=station, kind="community") for station in self.stations]
         members = (RegisterVolunteer(volunteer=name, registered_on=date(2024, 1, 1)) for name in self.volunteers)
         numbered = enumerate([*commands, *members])
-        orders = (Order(command=one, source="/bench", id=str(number), by="system:bench") for number, one in numbered)
+        orders = (
+            Order(command=command, source="/bench", id=str(number), by="system:bench") for number, command in numbered
+        )
         for batch in in_batches(orders, BATCH):
             check(self.intake.execute(batch))
 
     def plan(self, shifts: int, id_share: int) -> Scans:
-        """Return the next shifts; the clock goes on with them, so that nobody serves more than once a day."""
+        """Return a plan of the next shifts and advance the clock, so that a volunteer serves at most once a day."""
         plan = Scans(self.volunteers, self.stations, self.now, shifts, id_share, first=self.served)
         self.now = plan.ends
         self.served += shifts
@@ -54,7 +56,7 @@ class BenchIntake:
 
 
 def new_database(url: str, name: str) -> str:
-    """Make an empty database on the same server."""
+    """Create an empty database on the same server; return its URL."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
     return make_conninfo(url, dbname=name)
@@ -62,7 +64,7 @@ def new_database(url: str, name: str) -> str:
 
 @contextmanager
 def temporary_server(options: Options) -> Iterator[str]:
-    """A PostgreSQL with default durability, on a real disk, gone at the end."""
+    """Run a temporary PostgreSQL with default durability on a real disk; yield its URL."""
     parent = options.data or BENCH_DATA
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="intake-", dir=parent))

@@ -1,6 +1,6 @@
-"""A client that costs little: requests are bytes made before the clock starts, answers are read to their length.
+"""A cheap HTTP client: requests are bytes made before the clock starts, answers are read by Content-Length.
 
-The load generator shares the machine with what it measures, so it must not parse what it need not.
+The load generator shares the machine with the measured server, so it parses as little as possible.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 
 class Answer(NamedTuple):
-    """An answer, and how long it took, in seconds."""
+    """An answer, and the seconds until it came."""
 
     status: int
     body: bytes
@@ -22,7 +22,7 @@ class Answer(NamedTuple):
 
 
 def request(address: str, path: str, token: str, media_type: str, body: bytes) -> bytes:
-    """Return a POST request as it is sent."""
+    """Return the bytes of a POST request."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {urlsplit(address).netloc}\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: {media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -31,12 +31,12 @@ def request(address: str, path: str, token: str, media_type: str, body: bytes) -
 
 
 def as_json(value: Any) -> bytes:
-    """Return a body."""
+    """Return a value as compact JSON."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
 def send_all(address: str, requests: Sequence[bytes], connections: int) -> tuple[list[Answer], float]:
-    """Send requests over so many connections, each when the one before is answered; return answers and seconds."""
+    """Send requests over several connections, each after the previous answer; return answers and seconds."""
     return asyncio.run(_send_all(address, requests, connections))
 
 
@@ -47,16 +47,16 @@ async def _send_all(address: str, requests: Sequence[bytes], connections: int) -
     answers: list[Answer] = []
 
     async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for one in waiting:
+        for message in waiting:
             begun = perf_counter()
-            writer.write(one)
+            writer.write(message)
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
             body = await reader.readexactly(length)
             answers.append(Answer(int(head[9:12]), body, perf_counter() - begun))
 
     begun = perf_counter()
-    await asyncio.gather(*(work(*one) for one in opened))
+    await asyncio.gather(*(work(*connection) for connection in opened))
     seconds = perf_counter() - begun
     for _, writer in opened:
         writer.close()

@@ -1,4 +1,4 @@
-"""A server under load: `hours serve` in a process of its own, requests made beforehand, and answers held to the log."""
+"""A server under load: `hours serve` in a separate process, prepared requests, and verification of answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def as_events(orders: Sequence[Order]) -> list[dict[str, object]]:
 
 
 class Served:
-    """A running server, and whoever posts to it."""
+    """A running server, and the source of its requests."""
 
     def __init__(self, address: str, token: str, bench: BenchIntake) -> None:
         self.address = address
@@ -73,15 +73,15 @@ class Served:
                 sleep(0.05)
 
     def batches(self, events: int, size: int = BATCH_EVENTS) -> tuple[list[bytes], int]:
-        """Return requests of so many events each, and how many events they hold."""
+        """Return requests of `size` events each, and the total of their events."""
         made = [as_events(batch) for batch in in_batches(self._orders(events), size)]
-        bodies = [request(self.address, "/v1/events", self._token, BATCH, as_json(one)) for one in made]
+        bodies = [request(self.address, "/v1/events", self._token, BATCH, as_json(batch)) for batch in made]
         return bodies, sum(map(len, made))
 
     def singles(self, events: int) -> list[bytes]:
-        """Return requests of one check-in or check-out."""
+        """Return requests with one check-in or check-out each."""
         made = as_events(list(self._orders(events)))
-        return [request(self.address, "/v1/events", self._token, EVENT, as_json(one)) for one in made]
+        return [request(self.address, "/v1/events", self._token, EVENT, as_json(event)) for event in made]
 
     def _orders(self, events: int) -> Iterator[Order]:
         return self._bench.plan(events // 2, id_share=10).orders()
@@ -101,25 +101,25 @@ def serving(bench: BenchIntake, url: str, data: Path) -> Iterator[Served]:
 
 @contextmanager
 def program(command: Sequence[str], environment: dict[str, str]) -> Iterator[str]:
-    """Run a server that says its address as JSON."""
+    """Run a server that prints its address as JSON; yield the address."""
     with subprocess.Popen(
         command, env=os.environ | environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         try:
-            said = ""
-            while not said.endswith("}\n"):
+            output = ""
+            while not output.endswith("}\n"):
                 line = process.stdout.readline()
                 assert line, "the server did not start"
-                said += line
-            yield str(json.loads(said)["address"])
+                output += line
+            yield str(json.loads(output)["address"])
         finally:
             process.terminate()
             process.wait(60)
 
 
-def held_to_log(database: Database, answers: Sequence[dict[str, Any]], after: int) -> None:
-    """Hold every answer to have been an acceptance, to be found in the log, and the log to hold nothing else."""
+def verify_in_log(database: Database, answers: Sequence[dict[str, Any]], after: int) -> None:
+    """Verify that every answer is an acceptance whose event is in the log after `after`, and no other events are."""
     stored: dict[str, int] = {}
     while events := database.log.read(Position(after), 10_000):
         stored |= {json.loads(event.state)["command"]: event.position for event in events}
@@ -127,16 +127,16 @@ def held_to_log(database: Database, answers: Sequence[dict[str, Any]], after: in
     for answer in answers:
         assert (answer["outcome"], answer["duplicate"]) == ("accepted", False), answer
         assert stored.pop(command_name(answer["source"], answer["id"]), None) == answer["position"], answer
-    assert not stored, f"{len(stored)} events are in the log that nobody was told of"
+    assert not stored, f"{len(stored)} events in the log were not answered"
 
 
 def in_whole_batches(served: Served, events: int) -> tuple[float, int]:
-    """Send batches; return the seconds and how many events were taken."""
+    """Send batches; return the seconds and the number of events."""
     requests, count = served.batches(events)
     before = served.head
     answers, seconds = send_all(served.address, requests, BATCH_CONNECTIONS)
     assert {answer.status for answer in answers} == {200}, answers[-1]
-    told = [one for answer in answers for one in json.loads(answer.body)["answers"]]
-    assert len(told) == count, (len(told), count)
-    held_to_log(served.database, told, before)
+    event_answers = [each for answer in answers for each in json.loads(answer.body)["answers"]]
+    assert len(event_answers) == count, (len(event_answers), count)
+    verify_in_log(served.database, event_answers, before)
     return seconds, count

@@ -1,7 +1,7 @@
-"""Streams of check-ins and check-outs, as counters would send them: the load of the intake and live benches.
+"""Streams of check-ins and check-outs, as stations send them: the load of the intake and live benches.
 
-Every volunteer serves once a day, three hours, one after the other in turn, so check-ins and check-outs alternate and
-an eighth of the volunteers is in service at any time.
+The volunteers serve in turn, three hours each day, so check-ins and check-outs alternate and an eighth of the
+volunteers is in service at any time.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ DAY_PARTS = 8
 
 
 class Scans(NamedTuple):
-    """A plan of shifts: whose, where, from when on, and who makes the ids of shifts.
+    """A plan of shifts: volunteers, stations, the first instant, and who makes the shift ids.
 
-    `id_share`: of ten shifts, so many have an id that the station made; for the others the ledger makes one, and finds
-    the open shift when the check-out comes. `first`: whose turn it is when the plan begins; one plan goes on from
-    another, so that nobody serves more than once a day.
+    `id_share`: the number of shifts in ten whose id the station makes; for the others the ledger makes the id, and
+    finds the open shift at the check-out. `first`: index of the first volunteer; a plan continues where the last one
+    ended, so that a volunteer serves at most once a day.
     """
 
     volunteers: Sequence[str]
@@ -37,23 +37,23 @@ class Scans(NamedTuple):
 
     @property
     def open_shifts(self) -> int:
-        """How many shifts go on at once."""
+        """The number of shifts at a time."""
         return max(1, len(self.volunteers) // DAY_PARTS)
 
     @property
     def ends(self) -> int:
-        """The instant behind the last check-out, in epoch seconds."""
+        """The instant after the last check-out, in epoch seconds."""
         return self._instant(self.shifts + self.open_shifts)
 
     def ending(self, instant: int) -> Scans:
-        """Return the same plan, moved so that its last check-out lies before `instant`."""
+        """Return the same plan, moved so that its last check-out is before `instant`."""
         return self._replace(begins=self.begins + instant - self.ends)
 
     def _instant(self, number: int) -> int:
         return self.begins + number * DAY_SECONDS // len(self.volunteers)
 
     def orders(self) -> Iterator[Order]:
-        """Yield all orders, in the order in which they come in. Each call names them anew."""
+        """Yield all orders in order of arrival. Each call gives them new names."""
         source = f"/bench/{uuid4()}"
         for number in range(self.shifts + self.open_shifts):
             if number < self.shifts:
@@ -72,7 +72,7 @@ class Scans(NamedTuple):
         return CheckOut(volunteer=volunteer, station=station, occurred_at=instant, shift=self._shift(source, number))
 
     def _shift(self, source: str, number: int) -> UUID | None:
-        """Return the id a station would make, if this shift's station makes one: a UUIDv7."""
+        """Return the UUIDv7 that the station makes for this shift; None if the ledger makes the id."""
         return shift_id_for(self._instant(number), f"{source}#{number}") if number % 10 < self.id_share else None
 
     def _who(self, number: int) -> str:
@@ -99,7 +99,7 @@ def in_batches(orders: Iterator[Order], size: int) -> Iterator[list[Order]]:
 
 
 def check(answers: Sequence[Answer]) -> Position:
-    """Hold every order to have been accepted and recorded anew; return the last one's position."""
+    """Verify that every order was accepted and is not a duplicate; return the last position."""
     position = Position(0)
     for answer in answers:
         assert isinstance(answer, Accepted), answer

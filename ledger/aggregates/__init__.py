@@ -1,7 +1,7 @@
-"""The kinds of streams, a file each: their events, what those fold to, their commands and decisions.
+"""The kinds of streams, one file each: their events, what those fold to, their commands and decisions.
 
-Decisions are pure functions of an order, the streams as they are, and the instant of recording. Nothing in this folder
-knows PostgreSQL, HTTP, a clock or a read model. `COMMANDS` and `EVENTS` name everything there is.
+Decisions are pure functions of an order, the current streams and the instant of recording. Nothing in this folder
+knows PostgreSQL, HTTP, a clock or a read model. `COMMANDS` and `EVENTS` are the complete registries.
 """
 
 from ledger.aggregates import (
@@ -19,7 +19,7 @@ from ledger.aggregates import (
     station,
     volunteer,
 )
-from ledger.aggregates.permission import forbids
+from ledger.aggregates.permission import check_permission
 from ledger.deciding.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, command_of
 from ledger.deciding.case import Case, Decision
 
@@ -54,7 +54,7 @@ _KINDS = (
     *(shift, shift_acts, dispute, volunteer, organisation, station, project, people_served),
     *(opening_balance, day_cap, request, rules, honor),
 )
-"""In the order in which descriptions list what they hold."""
+"""In the order in which descriptions list their commands and events."""
 
 _order = {kind.__name__: number for number, kind in enumerate(_KINDS)}
 for _registry in (COMMANDS, EVENTS):
@@ -64,5 +64,5 @@ for _registry in (COMMANDS, EVENTS):
 
 
 def decide(case: Case) -> Decision:
-    """Return the events that grant an order, or why it is refused."""
-    return forbids(case) or case.order.command.decide(case)
+    """Return the events that an order results in, or its refusal."""
+    return check_permission(case) or case.order.command.decide(case)

@@ -1,4 +1,4 @@
-"""Raises of a day's cap: more than the cap is approved for a volunteer and a day, and withdrawn again."""
+"""Raises of the day cap: approved for one volunteer and day, and withdrawn."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DayCapEvent(Event):
 
 
 class DayCapRaised(DayCapEvent):
-    """More than the day's cap was approved; the greatest raise in force replaces the cap for this volunteer and day."""
+    """A raise of the day cap was approved. The greatest raise in force replaces the cap for this volunteer and day."""
 
     TOPIC = "day-cap-raised.v1"
     minutes: Annotated[int, Field(strict=True, ge=1, le=1440)]
@@ -52,7 +52,7 @@ class DayCapRaiseWithdrawn(DayCapEvent):
 
 
 class RaiseDayCap(Act):
-    """More than the day's cap is approved for this volunteer and day, under an id of the approver's choice."""
+    """Approve a raise of the day cap for a volunteer and day, under an id of the approver's choice."""
 
     TYPE = "raise-day-cap"
     volunteer: VolunteerNumber
@@ -73,6 +73,8 @@ class RaiseDayCap(Act):
 
 
 class WithdrawDayCapRaise(Act):
+    """Withdraw a raise of the day cap."""
+
     TYPE = "withdraw-day-cap-raise"
     volunteer: VolunteerNumber
     day: ServiceDay

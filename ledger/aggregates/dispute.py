@@ -1,4 +1,4 @@
-"""Disputes about shifts: opened, answered, settled (Order 67, Art. 13). Their events are a shift's."""
+"""Disputes about shifts: opened, answered, settled (Order 67, Art. 13). Their events are in the shift's stream."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ledger.aggregates.shift import CheckedIn, CheckedOut, DisputeAnswered, Disp
 from ledger.aggregates.shift_acts import ShiftAct, shift_of
 from ledger.deciding.base import Event, command_of
 from ledger.deciding.case import Case, Decision
-from ledger.names import Upheld, shift_stream
+from ledger.names import Outcome, shift_stream
 from ledger.rejections import Refused, Rejection, refuse
 
 
 class DisputeShift(ShiftAct):
-    """Somebody disputes the record (Order 67, Art. 13)."""
+    """Dispute the record of a shift (Order 67, Art. 13)."""
 
     TYPE = "dispute-shift"
 
     def decide(self, case: Case) -> Decision:
-        """A dispute that is open can be gone on with, which moves no due date."""
+        """Open a dispute, or add to an open one, which keeps its due dates."""
         if refused := self.not_recorded(case):
             return refused
         opened = shift_of(case, self.volunteer, self.shift).disputed
@@ -32,7 +32,7 @@ class DisputeShift(ShiftAct):
 
 
 class AnswerDispute(ShiftAct):
-    """The organisation answers an open dispute (Order 67, Art. 13); it stays open."""
+    """Answer an open dispute for the organisation (Order 67, Art. 13); the dispute stays open."""
 
     TYPE = "answer-dispute"
 
@@ -45,12 +45,12 @@ class AnswerDispute(ShiftAct):
 
 
 class SettleDispute(ShiftAct):
-    """The dispute was looked into. Where it is upheld, `act` and `fields` say what is to be done about the shift, which
-    is done with it or not at all: a command on the shift, without its volunteer, shift and reason.
+    """Settle a dispute after investigation. If it is upheld, `act` and `fields` name the command to execute on the
+    shift, without its volunteer, shift and reason. Both are recorded together or not at all.
     """
 
     TYPE = "settle-dispute"
-    outcome: Upheld
+    outcome: Outcome
     act: Literal["correct-shift", "void-shift", "reinstate-shift", "move-shift"] | None = None
     fields: dict[str, JsonValue] = {}  # noqa: RUF012 - pydantic copies it
 
@@ -58,17 +58,17 @@ class SettleDispute(ShiftAct):
     def _act_follows(self) -> Self:
         if self.act is None:
             if self.fields:
-                raise ValueError("fields are of no act; name the act, or leave them out")
+                raise ValueError("fields needs an act; name the act, or leave fields out")
             return self
         if self.outcome == "rejected":
-            raise ValueError("act follows from a dispute that is upheld; leave it out, or write upheld")
-        if said := sorted({"volunteer", "shift", "reason", "text", "occurred_at"} & set(self.fields)):
-            raise ValueError(f"fields.{said[0]} is the settlement's own; leave it out")
-        self.follows()
+            raise ValueError("act is only for a dispute that is upheld; leave it out, or set outcome to upheld")
+        if reserved := sorted({"volunteer", "shift", "reason", "text", "occurred_at"} & set(self.fields)):
+            raise ValueError(f"fields.{reserved[0]} is taken from the settlement; leave it out")
+        self.resulting_command()
         return self
 
-    def follows(self) -> ShiftAct | None:
-        """Return what is to be done about the shift, if anything."""
+    def resulting_command(self) -> ShiftAct | None:
+        """Return the command to execute on the shift, if any."""
         if self.act is None:
             return None
         own = {"volunteer": self.volunteer, "shift": str(self.shift), "reason": self.reason}
@@ -81,11 +81,11 @@ class SettleDispute(ShiftAct):
         return (self.TYPE,) if self.act is None else (self.TYPE, self.act)
 
     def concerned(self, case: Case) -> list[str]:
-        follows = self.follows()
-        return follows.concerned(case) if follows else super().concerned(case)
+        command = self.resulting_command()
+        return command.concerned(case) if command else super().concerned(case)
 
     def decide(self, case: Case) -> Decision:
-        """What follows from a dispute that is upheld is decided as its own command, and is recorded with it."""
+        """Settle the dispute; decide the resulting command, if any, and record its events with the settlement."""
         if refused := self.not_recorded(case):
             return refused
         events = case.streams.events(shift_stream(self.volunteer, self.shift))
@@ -97,20 +97,20 @@ class SettleDispute(ShiftAct):
         if same_person(case, _disputed_entry(events, opened)):
             return refuse(Rejection.OWN_ENTRY, "shift", self.shift)
         settled = case.event(DisputeSettled, self)
-        follows = self.follows()
-        if follows is None:
+        command = self.resulting_command()
+        if command is None:
             return [settled]
-        decided = follows.decide(case._replace(note=None))  # the text is the settlement's
+        decided = command.decide(case._replace(note=None))  # the text belongs to the settlement
         return decided if isinstance(decided, Refused) else [settled, *decided]
 
 
 def _disputed_entry(events: Sequence[Event], opened: ShiftDisputed) -> list[Event]:
-    """Return what people had made of the shift when it was disputed: its entry by hand, and every act on it."""
+    """Return the events before the dispute that people are responsible for: attested entries, and acts on the shift."""
     before = events[: list(events).index(opened)]
     scans = (CheckedIn, CheckedOut)
-    talk = (ShiftDisputed, DisputeAnswered, DisputeSettled)
+    disputes = (ShiftDisputed, DisputeAnswered, DisputeSettled)
     return [
         event
         for event in before
-        if not isinstance(event, talk) and not (isinstance(event, scans) and event.evidence is None)
+        if not isinstance(event, disputes) and not (isinstance(event, scans) and event.evidence is None)
     ]

@@ -1,11 +1,11 @@
 """Honours: announced, objected to, awarded, revoked.
 
     announced -> notice runs -> awarded -> revoked
-                 objections, each settled: rejected, or upheld, which ends it
+                 objections, each settled: rejected, or upheld, which rules the award out
 
-An honour is awarded once its notice has ended, with no objection open and none upheld. Its evidence is held to what the
-log and the text of the rules say; whether the minutes are those the read models find is for reports
-(replay/awards/reports.py). Old records that are imported say what they say, and are marked so.
+An honour can be awarded once its notice has ended, if no objection is open and none was upheld. Its evidence is
+verified against the log and the text of the rules. Whether the minutes agree with the read models is left to reports
+(replay/awards/reports.py). Imported old records are accepted as they are, and marked as imported.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from ledger.names import (
     HonorYear,
     LogPosition,
     Minutes,
+    Outcome,
     ProjectId,
     Rank,
     ReasonCode,
     RulesVersion,
-    Upheld,
     VolunteerNumber,
     stream,
 )
@@ -84,11 +84,11 @@ class HonorEvent(Event):
 
 
 class HonorAnnounced(HonorEvent):
-    """Public notice that an honour is to be conferred on a volunteer (or a project), with its evidence: the rules'
-    version and the log position it rests on, the minutes found then, and the day on which a threshold was reached or
-    the year and rank of a ranking.
+    """Public notice that an honour will be conferred on a volunteer or a project, with its evidence: the rules version,
+    the log position, the credited minutes at that position, and the day on which a threshold was reached or the year
+    and rank of a ranking.
 
-    The notice runs to the end of the local day `notice_until`; old announcements have no such day, and no evidence.
+    The notice runs to the end of the local day `notice_until`. Old announcements have neither that day nor evidence.
     """
 
     TOPIC = "honor-announced.v1"
@@ -111,17 +111,19 @@ class HonorObjected(HonorEvent):
 
 
 class HonorObjectionSettled(HonorEvent):
-    """The answer to an objection, which is named by its number within the award, from 1. Upheld, it ends the matter."""
+    """The outcome of an objection, identified by its number within the award, from 1. An upheld objection rules the
+    award out.
+    """
 
     TOPIC = "honor-objection-settled.v1"
     objection: Annotated[int, Field(strict=True, ge=1)]
-    outcome: Upheld
+    outcome: Outcome
     reason: ReasonCode
     note: Digest | None = None
 
 
 class HonorAwarded(HonorEvent):
-    """The award with its evidence, as it stood on the day of the award; see `HonorAnnounced`."""
+    """The award with its evidence on the day of the award; see `HonorAnnounced`."""
 
     TOPIC = "honor-awarded.v1"
     honor: HonorId
@@ -141,29 +143,29 @@ class HonorRevoked(HonorEvent):
     reason: ReasonCode
 
 
-# --- what commands share ---------------------------------------------------------------------------------------------
+# --- shared by the commands ------------------------------------------------------------------------------------------
 
 
 def award_of(case: Case, award: str) -> Award:
-    """Return an award as its events leave it."""
+    """Return the current state of an award."""
     return case.stream(Award, "honor", award)
 
 
 def honored(case: Case, award: str) -> str | None:
-    """Return the volunteer who is honoured by an award, if it was announced for one."""
+    """Return the volunteer whom an award honours, if it was announced and has one."""
     announced = award_of(case, award).announced
     return recipient(case, announced.volunteer, announced.project) if announced else None
 
 
 def _policies(case: Case, version: int | None = None) -> HonorPolicies:
-    """Return what the rules of a version, or those in force, say of honours."""
-    rules = published_rules(case)
-    found = rules.in_force if version is None else rules.of_version(version)
-    return honor_policies(found.text) if found else NO_POLICIES
+    """Return the honour policies of one version of the rules, or of those in force."""
+    published = published_rules(case)
+    rules = published.in_force if version is None else published.of_version(version)
+    return honor_policies(rules.text) if rules else NO_POLICIES
 
 
 class _Claim(NamedTuple):
-    """An honour, for whom, and the evidence that is named for it."""
+    """An honour, its recipient, and the evidence given for it."""
 
     honor: str
     volunteer: str | None
@@ -176,13 +178,13 @@ class _Claim(NamedTuple):
 
 
 def _is_own(case: Case, volunteer: str | None, project: str | None) -> bool:
-    """Whether whoever acts is whom the honour is for."""
+    """Return whether the caller would receive the honour."""
     honored = recipient(case, volunteer, project)
     return honored is not None and any(own_numbers(case, lambda: [honored]))
 
 
 def _unsound_evidence(claim: _Claim, case: Case) -> Refused | None:
-    """The rungs that hold evidence to what the ledger knows. Old records name what they have."""
+    """Return the refusal of evidence that contradicts the log or the rules. Imported old records are not verified."""
     if case.order.imported:
         return None
     if claim.rules_version is None or claim.evidence_position is None or claim.credited_minutes is None:
@@ -212,11 +214,11 @@ _EVIDENCE = ("rules_version", "evidence_position", "credited_minutes")
 
 
 class AnnounceHonor(Act):
-    """Public notice that an honour is to be conferred, on a volunteer or on a project, with its evidence.
+    """Give public notice that an honour will be conferred on a volunteer or a project, with its evidence.
 
-    The evidence is the rules' version and the log position it rests on, the minutes found then, and of a ranking the
-    year and the rank. `POST /v1/honors/{honor}/announcements` finds it; posted here, it is held to what the ledger
-    knows. The ledger says until when the notice runs.
+    The evidence is the rules version, the log position, the credited minutes at that position, and for a ranking the
+    year and the rank. `POST /v1/honors/{honor}/announcements` computes it; evidence posted here is verified against
+    the log and the rules. The ledger determines when the notice ends.
     """
 
     TYPE = "announce-honor"
@@ -253,13 +255,13 @@ class AnnounceHonor(Act):
         claim = _Claim(**{name: getattr(self, name) for name in _Claim._fields})
         if refused := _unsound_evidence(claim, case):
             return refused
-        # A notice is public from the moment it is recorded; only that of an old record ran when it says.
+        # A notice is public from the moment it is recorded; only that of an imported record ran at its own date.
         begins = self.occurred_at if case.order.imported and self.occurred_at is not None else case.now
         return [case.event(HonorAnnounced, self, notice_until=_policies(case).notice_until(begins))]
 
 
 class ObjectToHonor(Act, Noted):
-    """Object to an announced honour: it cannot be awarded while the objection is open, nor once it was upheld."""
+    """Object to an announced honour. It cannot be awarded while the objection is open, nor after it was upheld."""
 
     TYPE = "object-to-honor"
     award: AwardId
@@ -279,14 +281,14 @@ class ObjectToHonor(Act, Noted):
 
 
 class SettleHonorObjection(Act, Noted):
-    """Answer an objection, named by its number within the award, from 1. Neither who announced the honour may do so nor
-    who objected.
+    """Settle an objection, identified by its number within the award, from 1. The caller must be neither the person
+    who announced the honour nor the one who objected.
     """
 
     TYPE = "settle-honor-objection"
     award: AwardId
     objection: Annotated[int, Field(strict=True, ge=1, le=10_000), AS_WRITTEN]
-    outcome: Upheld
+    outcome: Outcome
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
@@ -309,7 +311,7 @@ class SettleHonorObjection(Act, Noted):
 
 
 class AwardHonor(Act):
-    """Confer an announced honour on the evidence named, once its notice has ended and no objection is open."""
+    """Confer an announced honour on the given evidence, once its notice has ended and no objection is open."""
 
     TYPE = "award-honor"
     award: AwardId
@@ -362,12 +364,13 @@ class AwardHonor(Act):
 
 
 class RevokeHonor(Act):
+    """Revoke an honour that was announced or awarded."""
+
     TYPE = "revoke-honor"
     award: AwardId
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        """An announced honour can be taken back as well as a conferred one."""
         if refused := case.future(self, "occurred_at"):
             return refused
         award = award_of(case, self.award)

@@ -1,4 +1,4 @@
-"""Opening balances: attested minutes of the paper era. One stands at a time."""
+"""Opening balances: attested minutes of the paper era. A volunteer has at most one in force."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ledger.rejections import Rejection, refuse
 
 @dataclass(frozen=True, slots=True)
 class OpeningBalance(Aggregate):
-    """The balance that stands, if one does."""
+    """The balance in force, if any."""
 
     recorded: OpeningBalanceRecorded | None = None
 
@@ -32,7 +32,7 @@ class OpeningBalanceEvent(Event):
 
 
 class OpeningBalanceRecorded(OpeningBalanceEvent):
-    """Attested minutes of the paper era up to and including the day `as_of`. One stands at a time."""
+    """Attested minutes of the paper era up to and including the day `as_of`."""
 
     TOPIC = "opening-balance-recorded.v1"
     minutes: Minutes
@@ -46,7 +46,7 @@ class OpeningBalanceVoided(OpeningBalanceEvent):
 
 
 class RecordOpeningBalance(Act):
-    """Minutes of the paper era, up to and including the day `as_of`."""
+    """Record the minutes of the paper era, up to and including the day `as_of`."""
 
     TYPE = "record-opening-balance"
     volunteer: VolunteerNumber
@@ -63,6 +63,8 @@ class RecordOpeningBalance(Act):
 
 
 class VoidOpeningBalance(Act):
+    """Void the opening balance in force."""
+
     TYPE = "void-opening-balance"
     volunteer: VolunteerNumber
     reason: ReasonCode

@@ -1,7 +1,7 @@
-"""Organisations: founded, moved, ended; who stands under whom since when, by the events of each stream.
+"""Organisations: founded, moved, ended, and their parents over time, by the events of each stream.
 
-Decisions keep the tree a tree; whoever adds up over the tree asks where an organisation stood on a day. The parent an
-organisation was founded under is its parent from the beginning of time: old records may be of before it was entered.
+Decisions keep the tree free of cycles. Sums over the tree use the parent of each day. The parent at founding counts
+from the beginning of time, because old records may date from before the organisation was entered.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ Placing = tuple[date, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Organisation(Aggregate):
-    """Since when it has stood where, and on which days it has stood at all."""
+    """An organisation's parents over time, and the days on which it was active."""
 
     placings: tuple[Placing, ...] = ()
-    """In the order in which they were said; later ones may be of earlier days."""
+    """In log order; later ones may have earlier days."""
     spans: tuple[tuple[date, date], ...] = ()
-    """The days on which it stood: from the first to before the second, `date.max` while it does."""
+    """The days on which it was active, as half-open intervals; `date.max` while it has not ended."""
     end: OrganisationEnded | None = None
-    """What ended it, unless it has gone on since."""
+    """The event that ended it, unless it was founded again since."""
     ended_on: date = date.min
 
     def after(self, event: Event) -> Organisation:
-        found = replace(self, version=self.version + 1)
+        organisation = replace(self, version=self.version + 1)
         match event:
             case OrganisationFounded() if not self.placings:
-                return replace(found, placings=((date.min, event.parent),), spans=((date.min, date.max),))
-            case OrganisationFounded():  # it goes on
+                return replace(organisation, placings=((date.min, event.parent),), spans=((date.min, date.max),))
+            case OrganisationFounded():  # founded again
                 placings = (*self.placings, (event.founded_on or self.ended_on, event.parent))
                 spans = (*self.spans, (event.founded_on or self.spans[-1][1], date.max))
-                return replace(found, placings=placings, spans=spans, end=None)
+                return replace(organisation, placings=placings, spans=spans, end=None)
             case OrganisationMoved():
-                return replace(found, placings=(*self.placings, (event.moved_on, event.parent)))
+                return replace(organisation, placings=(*self.placings, (event.moved_on, event.parent)))
             case OrganisationEnded():
                 spans = (*self.spans[:-1], (self.spans[-1][0], event.ended_on))
-                return replace(found, spans=spans, end=event, ended_on=event.ended_on)
+                return replace(organisation, spans=spans, end=event, ended_on=event.ended_on)
             case _:
-                return found
+                return organisation
 
     def parent_on(self, day: date) -> str | None:
-        """Return the parent on a day: the latest placing up to it counts, of several of one day the last one said."""
-        known = [(since, number, parent) for number, (since, parent) in enumerate(self.placings) if since <= day]
-        return max(known, key=lambda each: each[:2])[2] if known else None
+        """Return the parent on a day: that of the latest placing up to it; of several on one day, the last recorded."""
+        earlier = [(since, number, parent) for number, (since, parent) in enumerate(self.placings) if since <= day]
+        return max(earlier, key=lambda placing: placing[:2])[2] if earlier else None
 
     def has_ended(self, day: date) -> bool:
-        """Return whether it has ended by a day."""
+        """Return whether the organisation has ended by a day."""
         return self.end is not None and self.end.ended_on <= day
 
 
@@ -70,7 +70,7 @@ class OrganisationEvent(Event):
 
 
 class OrganisationFounded(OrganisationEvent):
-    """Founded, under a parent or none. One that had ended stands again from `founded_on`, or as if it had not ended."""
+    """Founded, with or without a parent. One that had ended is active again from `founded_on`, or without a gap."""
 
     TOPIC = "organisation-founded.v1"
     kind: OrganisationKind
@@ -79,7 +79,7 @@ class OrganisationFounded(OrganisationEvent):
 
 
 class OrganisationMoved(OrganisationEvent):
-    """From this day on it stands under another parent, or under none."""
+    """From `moved_on` the organisation has another parent, or none."""
 
     TOPIC = "organisation-moved.v1"
     parent: OrganisationId | None = None
@@ -88,7 +88,7 @@ class OrganisationMoved(OrganisationEvent):
 
 
 class OrganisationEnded(OrganisationEvent):
-    """From this day on it has no members. What happened stays where it was."""
+    """From `ended_on` the organisation has no members. Earlier service stays credited to it."""
 
     TOPIC = "organisation-ended.v1"
     ended_on: Day
@@ -96,17 +96,17 @@ class OrganisationEnded(OrganisationEvent):
 
 
 def organisation_of(case: Case, organisation: str) -> Organisation:
-    """Return an organisation as its events leave it."""
+    """Return the current state of an organisation."""
     return case.stream(Organisation, "organisation", organisation)
 
 
 def has_ended(case: Case, organisation: str, day: date) -> bool:
-    """Return whether an organisation that is known has ended by a day."""
+    """Return whether a known organisation has ended by a day."""
     return organisation_of(case, organisation).has_ended(day)
 
 
 class FoundOrganisation(Act):
-    """A new organisation; or one that had ended goes on from `founded_on`, without it as if it had never ended."""
+    """Found an organisation, or reopen one that has ended: from `founded_on`, or without a gap if it is left out."""
 
     TYPE = "found-organisation"
     organisation: OrganisationId
@@ -117,19 +117,19 @@ class FoundOrganisation(Act):
     def decide(self, case: Case) -> Decision:
         if refused := case.unknown(self, parent="organisation") or case.future(self, "occurred_at", "founded_on"):
             return refused
-        known = organisation_of(case, self.organisation)
-        if known.version and known.end is None:
+        existing = organisation_of(case, self.organisation)
+        if existing.version and existing.end is None:
             return refuse(Rejection.ALREADY_FOUNDED, "organisation", self.organisation)
-        day = self.founded_on or (known.end.ended_on if known.end else case.day_of(self.occurred_at))
+        day = self.founded_on or (existing.end.ended_on if existing.end else case.day_of(self.occurred_at))
         if self.parent is not None and has_ended(case, self.parent, day):
             return refuse(Rejection.ORGANISATION_ENDED, "parent", self.parent)
-        if known.end is not None and _leads_back(case, self.organisation, self.parent, day):
+        if existing.end is not None and _creates_cycle(case, self.organisation, self.parent, day):
             return refuse(Rejection.BELOW_ITSELF, "parent", self.parent)
         return [case.event(OrganisationFounded, self)]
 
 
 class MoveOrganisation(Act):
-    """From `moved_on` it stands under `parent`, or under none. What was done before that day stays where it was."""
+    """Move an organisation under `parent`, or under none, from `moved_on`. Earlier service stays where it was."""
 
     TYPE = "move-organisation"
     organisation: OrganisationId
@@ -147,13 +147,13 @@ class MoveOrganisation(Act):
                 return refuse(Rejection.ORGANISATION_ENDED, field, organisation)
         if organisation_of(case, self.organisation).parent_on(self.moved_on) == self.parent:
             return refuse(Rejection.STANDS_THERE, "parent", self.parent)
-        if _leads_back(case, self.organisation, self.parent, self.moved_on):
+        if _creates_cycle(case, self.organisation, self.parent, self.moved_on):
             return refuse(Rejection.BELOW_ITSELF, "parent", self.parent)
         return [case.event(OrganisationMoved, self)]
 
 
 class EndOrganisation(Act):
-    """It is dissolved: from `ended_on` it has no members, and nothing new may name it."""
+    """Dissolve an organisation: from `ended_on` it has no members, and nothing new may refer to it."""
 
     TYPE = "end-organisation"
     organisation: OrganisationId
@@ -168,28 +168,29 @@ class EndOrganisation(Act):
         return [case.event(OrganisationEnded, self)]
 
 
-def _leads_back(case: Case, organisation: str, parent: str | None, since: date) -> bool:
-    """Return whether, with `parent` above it, an organisation would ever stand below itself from a day on.
+def _creates_cycle(case: Case, organisation: str, parent: str | None, since: date) -> bool:
+    """Return whether `parent`, from a day on, would make an organisation its own ancestor on any day.
 
-    Moves may be entered late, so the way up is walked on each day on which a parent above changes.
+    Moves may be recorded late, so the ancestors are checked on each day on which one of them changes its parent.
     """
-    days, seen, ahead = {since}, {organisation}, [parent]
-    while ahead:
-        above = ahead.pop()
-        if above is None or above in seen:
+    days, seen, pending = {since}, {organisation}, [parent]
+    while pending:
+        ancestor = pending.pop()
+        if ancestor is None or ancestor in seen:
             continue
-        seen.add(above)
-        placings = organisation_of(case, above).placings
+        seen.add(ancestor)
+        placings = organisation_of(case, ancestor).placings
         days |= {day for day, _ in placings if day > since}
-        ahead += [one for _, one in placings]
+        pending += [above for _, above in placings]
     own = [day for day, _ in organisation_of(case, organisation).placings if day > since]
-    until = min(own, default=date.max)  # a later move that is known already ends what this one says
-    return any(_climbs_to(case, organisation, parent, day) for day in days if day < until)
+    until = min(own, default=date.max)  # a later move that is already recorded replaces this parent
+    return any(_is_ancestor(case, organisation, parent, day) for day in days if day < until)
 
 
-def _climbs_to(case: Case, organisation: str, above: str | None, day: date) -> bool:
-    while above is not None:
-        if above == organisation:
+def _is_ancestor(case: Case, organisation: str, below: str | None, day: date) -> bool:
+    """Return whether an organisation is `below` itself or one of its ancestors on a day."""
+    while below is not None:
+        if below == organisation:
             return True
-        above = organisation_of(case, above).parent_on(day)
+        below = organisation_of(case, below).parent_on(day)
     return False

@@ -1,4 +1,4 @@
-"""People served (服务人次): people helped, never volunteers, counted at a station on a day, and for a project."""
+"""People served (服务人次): people helped, never volunteers, counted by station, day and optionally project."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ledger.rejections import Rejection, refuse
 
 @dataclass(frozen=True, slots=True)
 class PeopleServed(Aggregate):
-    """The count that stands: the last one."""
+    """The count in force: the last one."""
 
     counted: PeopleServedCounted | None = None
 
@@ -23,9 +23,8 @@ class PeopleServed(Aggregate):
 
 
 class PeopleServedCounted(Event):
-    """People served at a station on a day (and for a project): the last count for the same three stands.
-
-    `reason`: why an earlier count is corrected.
+    """People served at a station on a day, and for a project if one is given. The last count for the same three is in
+    force. `reason`: why an earlier count was replaced.
     """
 
     AGGREGATE = PeopleServed
@@ -34,7 +33,7 @@ class PeopleServedCounted(Event):
     project: ProjectId | None = None
     day: ServiceDay
     people: People
-    reason: ReasonCode | None = None  # of a recount
+    reason: ReasonCode | None = None
 
     @property
     def stream_id(self) -> UUID:
@@ -42,8 +41,8 @@ class PeopleServedCounted(Event):
 
 
 class CountPeopleServed(Act):
-    """People helped at a station on a day, and for a project: the last count for the same three stands. Whoever counts
-    again what was counted, but for the station itself, gives a reason.
+    """Count the people served at a station on a day, and for a project if one is given. The last count for the same
+    three is in force. A recount needs a reason, unless the station itself sends it.
     """
 
     TYPE = "count-people-served"
@@ -59,10 +58,10 @@ class CountPeopleServed(Act):
         ):
             return refused
         counted = case.event(PeopleServedCounted, self)
-        if self.reason is None and not self._counts_for_itself(case) and case.streams.version(counted.stream_id):
+        if self.reason is None and not self._needs_no_reason(case) and case.streams.version(counted.stream_id):
             return refuse(Rejection.NO_REASON, "reason", "left out")
         return [counted]
 
-    def _counts_for_itself(self, case: Case) -> bool:
-        """A station counts as the day goes on, and old records may hold several counts of a day."""
+    def _needs_no_reason(self, case: Case) -> bool:
+        """Return whether a recount needs no reason: stations count all day, and old records may repeat a day."""
         return case.order.imported or case.order.by == f"station:{self.station}"

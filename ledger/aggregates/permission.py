@@ -1,8 +1,8 @@
-"""Four-eyes approval: who may act at all, asked before the decision of any command but a scan.
+"""Four-eyes approval: whether the caller may execute a command, checked before every decision except a scan's.
 
-Nobody acts on their own hours, whatever the rules say; and the published rules name the commands that another has to
-approve (`ledger/deciding/policies.py`). Somebody is the volunteer concerned if named by that volunteer's number, or if
-the key is bound to it; numbers that were merged are one person's.
+Nobody may act on their own hours, whatever the rules say, and the published rules name the commands that another person
+must approve (`ledger/deciding/policies.py`). Callers act on their own hours if the actor's name or the key belongs to
+the volunteer concerned. Merged numbers are one person.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import get_args
 
 from ledger.aggregates.project import Project
 from ledger.aggregates.rules import rules_in_force
-from ledger.aggregates.volunteer import goes_on_as
+from ledger.aggregates.volunteer import person_number
 from ledger.deciding.base import Command, Event, Order
 from ledger.deciding.case import Case
 from ledger.deciding.policies import NO_POLICIES, ApprovableAct, Policies, policies_of
 from ledger.rejections import Refused, Rejection, refuse
 
-_ASKED_ABOUT = frozenset(get_args(ApprovableAct)) | {"request-act", "approve-act", "decline-act", "answer-dispute"}
-"""Types of commands that change hours, or decide about what changes them."""
+_CHECKED_TYPES = frozenset(get_args(ApprovableAct)) | {"request-act", "approve-act", "decline-act", "answer-dispute"}
+"""Types of commands that change hours, or decide about such commands."""
 
-_OLD_RECORDS = frozenset({"attest-shift", "record-training", "record-opening-balance", "raise-day-cap"})
-"""What old records become that can need approval: `hours import` makes nothing else."""
+_IMPORTABLE_TYPES = frozenset({"attest-shift", "record-training", "record-opening-balance", "raise-day-cap"})
+"""Types of commands that can need approval and that `hours import` makes of old records."""
 
 
-def forbids(case: Case) -> Refused | None:
-    """Return why whoever gives this order may not, if so."""
+def check_permission(case: Case) -> Refused | None:
+    """Return the refusal if the caller may not submit this order."""
     command = case.order.command
-    if command.TYPE not in _ASKED_ABOUT:
+    if command.TYPE not in _CHECKED_TYPES:
         return None
     if own := own_number(case, command):
         return refuse(Rejection.OWN_HOURS, "volunteer", own)
@@ -38,53 +38,53 @@ def forbids(case: Case) -> Refused | None:
 
 
 def policies(case: Case) -> Policies:
-    """Return what the rules in force say about acts."""
+    """Return the policies of the rules in force."""
     rules = rules_in_force(case)
     return policies_of(rules.text) if rules else NO_POLICIES
 
 
 def needs_approval(order: Order, policies: Policies) -> bool:
-    """Whether the rules want another's approval for an order."""
+    """Return whether the rules require another person's approval of an order."""
     approvals = policies.approvals
-    if order.imported and order.command.TYPE in _OLD_RECORDS and not approvals.imported:
+    if order.imported and order.command.TYPE in _IMPORTABLE_TYPES and not approvals.imported:
         return False
     return any(act in approvals.kinds for act in order.command.acts)
 
 
 def own_number(case: Case, command: Command) -> str | None:
-    """Return the volunteer whose hours a command is about, if that is whoever gives it."""
+    """Return the volunteer whose hours a command is about, if the caller is that volunteer."""
     return next(own_numbers(case, lambda: command.concerned(case)), None)
 
 
 def own_numbers(case: Case, volunteers: Callable[[], Iterable[str]]) -> Iterator[str]:
-    """Yield those of the volunteers who are whoever gives this order."""
-    mine = _persons(case, case.order.by, case.order.by_volunteer)
-    if any(case.knows("volunteer", one.removeprefix("person:")) for one in mine):  # as a rule nothing more is read
-        yield from (one for one in volunteers() if f"person:{goes_on_as(case, one)}" in mine)
+    """Yield those of the volunteers who are the caller."""
+    callers = _persons(case, case.order.by, case.order.by_volunteer)
+    if any(case.knows("volunteer", name.removeprefix("person:")) for name in callers):  # usually false: reads no more
+        yield from (number for number in volunteers() if f"person:{person_number(case, number)}" in callers)
 
 
 def same_person(case: Case, events: Iterable[Event]) -> bool:
-    """Whether whoever gives this order, or approves it, did or approved one of these events."""
-    mine = _persons(case, case.order.by, case.order.by_volunteer)
+    """Return whether the caller or the approver of this order also caused or approved one of the events."""
+    callers = _persons(case, case.order.by, case.order.by_volunteer)
     if case.approval:
-        mine |= _persons(case, case.approval.by, case.approval.by_volunteer)
+        callers |= _persons(case, case.approval.by, case.approval.by_volunteer)
     return any(
-        mine & (_persons(case, event.by, event.by_volunteer) | _persons(case, event.approved_by)) for event in events
+        callers & (_persons(case, event.by, event.by_volunteer) | _persons(case, event.approved_by)) for event in events
     )
 
 
 def _persons(case: Case, by: str | None, by_volunteer: str | None = None) -> set[str]:
-    """Return the names of whoever did something: as an actor, and as the volunteer that the key or the name tells."""
+    """Return the names of a caller: the actor, and the person behind the volunteer number of the actor or the key."""
     names = {by} | ({f"person:{by_volunteer}"} if by_volunteer else set())
     kinds = [(name, *name.partition(":")[::2]) for name in names if name]
     return {
-        f"person:{goes_on_as(case, number)}" if kind == "person" and case.knows("volunteer", number) else name
+        f"person:{person_number(case, number)}" if kind == "person" and case.knows("volunteer", number) else name
         for name, kind, number in kinds
     }
 
 
 def recipient(case: Case, volunteer: str | None, project: str | None) -> str | None:
-    """Return the volunteer an honour goes to: of a project's, who is in charge of it, if anybody is."""
+    """Return the volunteer who receives an honour; for a project, the person in charge of it, if any."""
     if project is None:
         return volunteer
     launched = case.stream(Project, "project", project).launched

@@ -14,7 +14,7 @@ from ledger.rejections import Rejection, refuse
 
 @dataclass(frozen=True, slots=True)
 class Project(Aggregate):
-    """A project: as it was last launched, and whether it runs."""
+    """A project's last launch, and whether it is running."""
 
     launched: ProjectLaunched | None = None
     is_running: bool = False
@@ -52,6 +52,8 @@ class ProjectEnded(ProjectEvent):
 
 
 class LaunchProject(Act):
+    """Launch a project, or launch an ended one again with new details."""
+
     TYPE = "launch-project"
     project: ProjectId
     content: ReasonCode
@@ -71,6 +73,8 @@ class LaunchProject(Act):
 
 
 class EndProject(Act):
+    """End a project."""
+
     TYPE = "end-project"
     project: ProjectId
     reason: ReasonCode

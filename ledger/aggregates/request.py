@@ -1,8 +1,8 @@
-"""Requests: an act is asked for by one and approved, declined or withdrawn; approving records the act.
+"""Requests: one person requests an act; another approves or declines it. Approval records the act.
 
-What is asked for is decided twice as a command of its own: when it is asked for, so that nobody is asked to approve
-what cannot be; and when it is approved, as things stand then. A refusal of the act refuses the approval. The events of
-the act say who asked (`by`) and who approved (`approved_by`), and carry the text of the request.
+The requested command is decided twice: at the request, so that nobody has to review an impossible act, and at the
+approval, against the log of that moment. If the act is refused, so is the approval. The events of the act name the
+requester (`by`) and the approver (`approved_by`), and carry the text of the request.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from ledger.rejections import Refused, Rejection, refuse
 
 @dataclass(frozen=True, slots=True)
 class Request(Aggregate):
-    """What was asked for, and what became of it."""
+    """A request and its outcome."""
 
-    asked: ActRequested | None = None
+    requested: ActRequested | None = None
     ended: ActApproved | ActDeclined | ActWithdrawn | None = None
 
     def after(self, event: Event) -> Request:
         request = replace(self, version=self.version + 1)
         match event:
             case ActRequested():
-                return replace(request, asked=event)
+                return replace(request, requested=event)
             case ActApproved() | ActDeclined() | ActWithdrawn():
                 return replace(request, ended=event)
             case _:
@@ -42,7 +42,7 @@ class Request(Aggregate):
 
 
 class RequestEvent(Event):
-    """Each request has a stream of its own. `volunteer`: whose record it is about, where it is anybody's."""
+    """An event of a request, which has its own stream. `volunteer`: the volunteer whose record it is about, if any."""
 
     AGGREGATE = Request
     request: RequestId
@@ -54,20 +54,20 @@ class RequestEvent(Event):
 
 
 class ActRequested(RequestEvent):
-    """Somebody asks for an act that another is to approve: the type of the command, and its fields without texts."""
+    """An act was requested for another person's approval: the type of the command, and its fields without text."""
 
     TOPIC = "act-requested.v1"
     act: str
     fields: dict[str, Any]
     note: Digest | None = None
 
-    def asked_command(self) -> Command:
-        """Return the command that was asked for."""
+    def requested_command(self) -> Command:
+        """Return the requested command."""
         return command_of(self.act, self.fields)
 
 
 class ActApproved(RequestEvent):
-    """The events of the act stand behind it, by the same command."""
+    """A request was approved. The events of the act follow, under the same command name."""
 
     TOPIC = "act-approved.v1"
     note: Digest | None = None
@@ -80,7 +80,7 @@ class ActDeclined(RequestEvent):
 
 
 class ActWithdrawn(RequestEvent):
-    """Who asked has thought better of it."""
+    """A request was withdrawn by its requester."""
 
     TOPIC = "act-withdrawn.v1"
     reason: ReasonCode
@@ -88,8 +88,8 @@ class ActWithdrawn(RequestEvent):
 
 
 class RequestAct(Act, Noted):
-    """Ask for an act under an id of your choice; another approves it. `fields` are those of the command, without
-    `text`: what you have to say about it is the text of the request, which goes with the act.
+    """Request an act under an id of your choice, for another person's approval. `fields` are those of the command,
+    without `text`: the text of the request is recorded with the act.
     """
 
     TYPE = "request-act"
@@ -99,116 +99,121 @@ class RequestAct(Act, Noted):
 
     @field_validator("fields")
     @classmethod
-    def _are_a_command_s(cls, fields: dict[str, JsonValue], others: ValidationInfo) -> dict[str, JsonValue]:
+    def _valid_command(cls, fields: dict[str, JsonValue], others: ValidationInfo) -> dict[str, JsonValue]:
         if "text" in fields:
-            raise ValueError("text would be kept for ever; make it the text of the request")
+            raise ValueError("text could never be erased from here; make it the text of the request")
         if "act" in others.data:
             command_of(others.data["act"], fields)
         return fields
 
-    def asked(self) -> Command:
-        """Return the command that is asked for."""
+    def requested_command(self) -> Command:
+        """Return the requested command."""
         return command_of(self.act, self.fields)
 
     def concerned(self, case: Case) -> list[str]:
-        return self.asked().concerned(case)
+        return self.requested_command().concerned(case)
 
     def decide(self, case: Case) -> Decision:
         if refused := case.future(self, "occurred_at"):
             return refused
         if case.streams.version(stream("request", self.request)):
             return refuse(Rejection.REQUEST_EXISTS, "request", self.request)
-        asked = self.asked()
-        if isinstance(asked, AttestShift) and asked.shift is None:  # the id is made of the name that asks, once for all
-            asked = asked.model_copy(update={"shift": shift_id_for(asked.check_in, case.order.name)})
-        would_be = asked.decide(case._replace(order=case.order._replace(command=asked)))
-        if isinstance(would_be, Refused):
-            return would_be
-        about = asked.concerned(case)
+        command = self.requested_command()
+        if isinstance(command, AttestShift) and command.shift is None:  # fixed here: approval has another command name
+            command = command.model_copy(update={"shift": shift_id_for(command.check_in, case.order.name)})
+        decided = command.decide(case._replace(order=case.order._replace(command=command)))
+        if isinstance(decided, Refused):
+            return decided
+        concerned = command.concerned(case)
         return [
             case.event(
                 ActRequested,
                 self,
-                fields=asked.model_dump(mode="json", exclude_defaults=True),
-                volunteer=about[0] if about else None,
+                fields=command.model_dump(mode="json", exclude_defaults=True),
+                volunteer=concerned[0] if concerned else None,
             )
         ]
 
 
 class RequestDecision(Act, Noted):
-    """A decision about what was asked for and is still open."""
+    """A decision about an open request."""
 
     request: RequestId
 
     def open_request(self, case: Case) -> ActRequested | Refused:
-        """Return what was asked for and is still open: the rungs that all decisions about a request begin with."""
+        """Return the request if it is open, else the refusal."""
         if refused := case.future(self, "occurred_at"):
             return refused
         request = case.stream(Request, "request", self.request)
-        if request.asked is None:
+        if request.requested is None:
             return refuse(Rejection.UNKNOWN_REQUEST, "request", self.request)
         if request.ended:
             return refuse(Rejection.REQUEST_ENDED, "request", self.request)
-        return request.asked
+        return request.requested
+
+    def open_request_of_another(self, case: Case) -> ActRequested | Refused:
+        """Return the request if it is open and another person made it, else the refusal."""
+        requested = self.open_request(case)
+        if isinstance(requested, ActRequested) and same_person(case, [requested]):
+            return refuse(Rejection.OWN_REQUEST, "request", self.request)
+        return requested
 
     def concerned(self, case: Case) -> list[str]:
-        asked = case.stream(Request, "request", self.request).asked
-        if asked is None:
+        requested = case.stream(Request, "request", self.request).requested
+        if requested is None:
             return []
-        act = asked.asked_command()
-        award = getattr(act, "award", None)
+        command = requested.requested_command()
+        award = getattr(command, "award", None)
         recipient = honored(case, award) if award else None
-        return act.concerned(case) + ([recipient] if recipient else [])
+        return command.concerned(case) + ([recipient] if recipient else [])
 
 
 class ApproveAct(RequestDecision):
-    """What was asked for is right: it is decided now, and recorded with the approval or not at all."""
+    """Approve a request: the act is decided now, and recorded with the approval or not at all."""
 
     TYPE = "approve-act"
 
     def decide(self, case: Case) -> Decision:
-        asked = self.open_request(case)
-        if isinstance(asked, Refused):
-            return asked
-        if same_person(case, [asked]):
-            return refuse(Rejection.OWN_REQUEST, "request", self.request)
-        command = asked.asked_command()
+        requested = self.open_request_of_another(case)
+        if isinstance(requested, Refused):
+            return requested
+        command = requested.requested_command()
         order = case.order._replace(
             command=command,
-            by=asked.by,
-            key=asked.key,
-            by_volunteer=asked.by_volunteer,
-            imported=asked.imported,
+            by=requested.by,
+            key=requested.key,
+            by_volunteer=requested.by_volunteer,
+            imported=requested.imported,
         )
-        decided = command.decide(case._replace(order=order, note=asked.note, approval=case.order))
+        decided = command.decide(case._replace(order=order, note=requested.note, approval=case.order))
         if isinstance(decided, Refused):
             return decided
-        return [case.event(ActApproved, self, volunteer=asked.volunteer), *decided]
+        return [case.event(ActApproved, self, volunteer=requested.volunteer), *decided]
 
 
 class DeclineAct(RequestDecision):
+    """Decline a request."""
+
     TYPE = "decline-act"
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        asked = self.open_request(case)
-        if isinstance(asked, Refused):
-            return asked
-        if same_person(case, [asked]):
-            return refuse(Rejection.OWN_REQUEST, "request", self.request)
-        return [case.event(ActDeclined, self, volunteer=asked.volunteer)]
+        requested = self.open_request_of_another(case)
+        if isinstance(requested, Refused):
+            return requested
+        return [case.event(ActDeclined, self, volunteer=requested.volunteer)]
 
 
 class WithdrawRequest(RequestDecision):
-    """Who asked has thought better of it."""
+    """Withdraw a request of your own."""
 
     TYPE = "withdraw-request"
     reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
-        asked = self.open_request(case)
-        if isinstance(asked, Refused):
-            return asked
-        if not same_person(case, [asked]):
+        requested = self.open_request(case)
+        if isinstance(requested, Refused):
+            return requested
+        if not same_person(case, [requested]):
             return refuse(Rejection.ANOTHERS_REQUEST, "request", self.request)
-        return [case.event(ActWithdrawn, self, volunteer=asked.volunteer)]
+        return [case.event(ActWithdrawn, self, volunteer=requested.volunteer)]

@@ -1,7 +1,7 @@
-"""Rule timelines: published as TOML text, whole. Their content is checked by whoever publishes them.
+"""Rule timelines: published as whole TOML texts. The caller checks the content before publishing.
 
-Which acts need approval and the terms of disputes are read from the text by `ledger/deciding/policies.py`, what an
-honour asks for at the least by `ledger/deciding/honor_policies.py`; the rules of credit are for `projections/`.
+`ledger/deciding/policies.py` reads from the text which acts need approval and the deadlines of disputes,
+`ledger/deciding/honor_policies.py` the minimum requirements of honours. The rules of credit belong to `projections/`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TIMELINE = stream("rules", "timeline")
 
 @dataclass(frozen=True, slots=True)
 class Rules(Aggregate):
-    """The rule timelines that were published, in order."""
+    """The published rule timelines, in order."""
 
     published: tuple[RulesPublished, ...] = ()
 
@@ -34,16 +34,16 @@ class Rules(Aggregate):
 
     @property
     def in_force(self) -> RulesPublished | None:
-        """The rules that were published last."""
+        """The rules published last."""
         return self.published[-1] if self.published else None
 
     def of_version(self, version: int) -> RulesPublished | None:
         """Return the rules of a version."""
-        return next((one for one in self.published if one.version == version), None)
+        return next((rules for rules in self.published if rules.version == version), None)
 
 
 class RulesPublished(Event):
-    """A rule timeline as TOML text, whole; `version` counts from 1."""
+    """A rule timeline as one TOML text; `version` counts from 1."""
 
     AGGREGATE = Rules
     TOPIC = "rules-published.v1"
@@ -57,18 +57,18 @@ class RulesPublished(Event):
 
 
 def published_rules(case: Case) -> Rules:
-    """Return the rule timelines that were published."""
+    """Return the published rule timelines."""
     return Rules.of(case.streams.events(TIMELINE))
 
 
 def rules_in_force(case: Case) -> RulesPublished | None:
-    """Return the rules that were published last: every entry of an import asks for them."""
-    events = case.streams.events(TIMELINE)
+    """Return the rules published last."""
+    events = case.streams.events(TIMELINE)  # not folded: every entry of an import reads them
     return events[-1] if events and isinstance(events[-1], RulesPublished) else None
 
 
 class PublishRules(Act):
-    """A rule timeline as TOML text. Its content is checked by the caller: the ledger reads a few keys of it alone."""
+    """Publish a rule timeline as TOML text. The caller checks its content; the ledger itself reads only a few keys."""
 
     TYPE = "publish-rules"
     text: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]

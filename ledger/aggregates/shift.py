@@ -1,12 +1,11 @@
-"""Shifts: check-ins and check-outs, late entries, and what the events of a shift come to.
+"""Shifts: check-ins and check-outs, late entries, and the state that the events of a shift fold to.
 
-A scan about a known volunteer and station is always recorded: a check-out before its check-in, a second check-in, two
-stations at once, a closed station, a volunteer who has withdrawn. Only a check-out without a shift id can fail to say
-which shift it means.
+A scan of a known volunteer at a known station is always recorded: a check-out before its check-in, a second check-in,
+two stations at once, a closed station, a volunteer who has withdrawn. Only a check-out without a shift id is refused if
+no shift or several shifts match it.
 
-Scans are resolved independently of the order in which they arrived, corrections and voids in log order. The same rules
-are compiled for millions of shifts in `projections/`; here they are written for one, and property tests hold the two
-together.
+Scans are resolved independently of their order of arrival, corrections and voids in log order.
+`projections/kernels/resolve.py` compiles the same rules for millions of shifts; property tests compare the two.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from ledger.names import (
     Digest,
     EpochSeconds,
     Instant,
+    Outcome,
     ProjectId,
     ReasonCode,
     StationId,
-    Upheld,
     VolunteerNumber,
     shift_id_for,
     shift_stream,
@@ -36,28 +35,28 @@ from ledger.names import (
 from ledger.rejections import Rejection, refuse
 
 OPEN_SHIFT_SECONDS_MAX = 24 * 3600
-"""A check-out without a shift id ends a shift of the last 24 hours: no approval in the provincial system reaches beyond
-a day (docs/glossary.md, "Caps"), so a shift open for longer is a forgotten check-out, not the shift that is meant."""
+"""A check-out without a shift id ends a shift of the last 24 hours: no approval in the provincial system exceeds a day
+(docs/glossary.md, "Caps"), so a shift that is open for longer lacks its check-out and is not the one meant."""
 
 C = TypeVar("C", bound="CheckedIn | CheckedOut")
 
 
-# --- what a shift's events come to ------------------------------------------------------------------------------------
+# --- the state of a shift --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Shift(Aggregate):
-    """The instants and places in force, the shift's standing, and which event decides what."""
+    """The instants and places in force, whether the shift is void or disputed, and the events that decide each."""
 
     begun: CheckedIn | None = None
     """The check-in that counts: the earliest."""
     ends: tuple[CheckedOut, ...] = ()
     corrected: tuple[tuple[CorrectedField, ShiftCorrected], ...] = ()
-    """By field, the correction that counts: the last one in the log."""
+    """The correction that counts for each field: the last one in the log."""
     void: ShiftVoided | None = None
     voided_or_reinstated: ShiftVoided | ShiftReinstated | None = None
     disputed: ShiftDisputed | None = None
-    """What opened the dispute that is open."""
+    """The event that opened the dispute, if one is open."""
     disputed_or_settled: ShiftDisputed | DisputeSettled | None = None
 
     def after(self, event: Event) -> Shift:
@@ -74,7 +73,7 @@ class Shift(Aggregate):
                 return replace(shift, void=event, voided_or_reinstated=event)
             case ShiftReinstated():
                 return replace(shift, void=None, voided_or_reinstated=event)
-            case ShiftDisputed():  # what is said meanwhile opens no dispute of its own
+            case ShiftDisputed():  # while a dispute is open, another event adds to it
                 return replace(shift, disputed=self.disputed or event, disputed_or_settled=event)
             case DisputeSettled():
                 return replace(shift, disputed=None, disputed_or_settled=event)
@@ -90,7 +89,7 @@ class Shift(Aggregate):
 
     @property
     def ended(self) -> CheckedOut | None:
-        """The scanned or attested check-out that counts, unless it is corrected: the earliest after the check-in."""
+        """The scanned or attested check-out that counts if no correction sets one: the earliest after the check-in."""
         begun = self.check_in
         later = [event for event in self.ends if begun is not None and event.occurred_at > begun]
         return min(later, key=_rank) if later else None
@@ -125,7 +124,7 @@ class Shift(Aggregate):
 
     @property
     def deciding(self) -> dict[str, ShiftEvent]:
-        """Which event decides each thing that is decided: check_in, check_out, station, project, void, in_dispute."""
+        """The event that decides each of check_in, check_out, station, project, void and in_dispute, where any does."""
         found: dict[str, ShiftEvent | None] = {"check_in": self.begun, "station": self.begun, "check_out": self.ended}
         if self.begun and self.begun.project is not None:
             found["project"] = self.begun
@@ -138,12 +137,12 @@ class Shift(Aggregate):
 
 
 def earlier(one: C, other: C) -> C:
-    """Return the event that counts of two check-ins or two check-outs."""
+    """Return which of two check-ins or two check-outs counts."""
     return min(one, other, key=_rank)
 
 
 def _rank(event: CheckedIn | CheckedOut) -> tuple[int, bool, str, str]:
-    """The earliest counts; at the same instant a scan before an attested entry; the names decide between equals."""
+    """Return the sort key of a check-in or check-out: instant, scans before attested entries, station and project."""
     return event.occurred_at, event.evidence is not None, event.station, getattr(event, "project", None) or ""
 
 
@@ -151,7 +150,7 @@ def _rank(event: CheckedIn | CheckedOut) -> tuple[int, bool, str, str]:
 
 
 class ShiftEvent(Event):
-    """Every event of a shift repeats its volunteer, so that the log can be cut by volunteer without a join."""
+    """An event of a shift. It repeats the volunteer, so that the log can be filtered by volunteer without a join."""
 
     AGGREGATE = Shift
     volunteer: VolunteerNumber
@@ -167,24 +166,24 @@ class ShiftEvent(Event):
 
 
 class CheckedIn(ShiftEvent):
-    """A check-in: `occurred_at` is its instant. Scanned unless `evidence` says on what grounds it was attested."""
+    """A check-in at `occurred_at`. It is a scan, unless `evidence` names the grounds on which it was attested."""
 
     TOPIC = "checked-in.v1"
     station: StationId
     project: ProjectId | None = None
     evidence: ReasonCode | None = None
-    replaces: VolunteerNumber | None = None  # moved here: the volunteer whose shift of the same id it replaces
+    replaces: VolunteerNumber | None = None  # of a moved shift: the volunteer whose shift of the same id it replaces
     note: Digest | None = None
 
     @staticmethod
     def upcast_v0_v1(fields: dict[str, object]) -> None:
-        """The pilot wrote `user` for the volunteer and `time` as ISO 8601 text."""
+        """Convert an event of the pilot, which stored the volunteer as `user`, and `time` as ISO 8601 text."""
         fields["volunteer"] = fields.pop("user")
         fields["occurred_at"] = int(datetime.fromisoformat(str(fields.pop("time"))).timestamp())
 
 
 class CheckedOut(ShiftEvent):
-    """A check-out: `occurred_at` is its instant. The station is where it was scanned; the shift keeps its own."""
+    """A check-out at `occurred_at`, with the station where it was scanned. The station of the shift does not change."""
 
     TOPIC = "checked-out.v1"
     station: StationId
@@ -193,7 +192,7 @@ class CheckedOut(ShiftEvent):
 
 
 class ShiftCorrected(ShiftEvent):
-    """`changes` names the fields this correction sets; one named without a value is cleared. The last one wins."""
+    """A correction. It sets the fields named in `changes`, and clears those without a value. The last one wins."""
 
     TOPIC = "shift-corrected.v1"
     changes: tuple[CorrectedField, ...]
@@ -219,7 +218,7 @@ class ShiftReinstated(ShiftEvent):
 
 
 class ShiftDisputed(ShiftEvent):
-    """A dispute is opened, or more is said in one that is open, which changes no due date."""
+    """A dispute was opened, or an open one was added to, which keeps its due dates."""
 
     TOPIC = "shift-disputed.v1"
     reason: ReasonCode
@@ -235,10 +234,10 @@ class DisputeAnswered(ShiftEvent):
 
 
 class DisputeSettled(ShiftEvent):
-    """The dispute has ended. What it led to was recorded with it: the events of the same command."""
+    """A dispute was settled. Events of the resulting command, if any, were recorded under the same command name."""
 
     TOPIC = "dispute-settled.v1"
-    outcome: Upheld
+    outcome: Outcome
     reason: ReasonCode
     note: Digest | None = None
 
@@ -247,7 +246,9 @@ class DisputeSettled(ShiftEvent):
 
 
 class CheckIn(Command):
-    """A scan: the volunteer begins a shift. Without `shift` the ledger makes its id from the instant and the name."""
+    """Record a scan that begins a shift. Without `shift`, the ledger derives the id from the instant and the command's
+    name.
+    """
 
     TYPE = "check-in"
     volunteer: VolunteerNumber
@@ -267,7 +268,7 @@ class CheckIn(Command):
             return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
         return [
             CheckedIn(
-                **_scanned(case, self.occurred_at),
+                **_scan_fields(case, self.occurred_at),
                 volunteer=self.volunteer,
                 shift=self.shift or shift_id_for(self.occurred_at, case.order.name),
                 station=self.station,
@@ -277,7 +278,7 @@ class CheckIn(Command):
 
 
 class CheckOut(Command):
-    """A scan: the volunteer ends a shift. Without `shift` it is matched to the volunteer's one open shift."""
+    """Record a scan that ends a shift. Without `shift`, it ends the volunteer's only open shift."""
 
     TYPE = "check-out"
     volunteer: VolunteerNumber
@@ -297,19 +298,19 @@ class CheckOut(Command):
             return refuse(Rejection.NO_OPEN_SHIFT, "shift", "left out")
         if len(shifts) > 1:
             return refuse(Rejection.SEVERAL_OPEN_SHIFTS, "shift", "left out", tuple(shifts))
-        said = _scanned(case, self.occurred_at)
-        return [CheckedOut(**said, volunteer=self.volunteer, shift=shifts[0], station=self.station)]
+        fields = _scan_fields(case, self.occurred_at)
+        return [CheckedOut(**fields, volunteer=self.volunteer, shift=shifts[0], station=self.station)]
 
 
-def _scanned(case: Case, occurred_at: int) -> EventFields:
-    """Return what the event of a scan says: whoever holds the scanner, it is the volunteer's."""
-    said = case.said(occurred_at)
-    said["by_volunteer"] = None
-    return said
+def _scan_fields(case: Case, occurred_at: int) -> EventFields:
+    """Return the common fields of a scan's event, which never names the volunteer whose key was used."""
+    fields = case.common_fields(occurred_at)
+    fields["by_volunteer"] = None
+    return fields
 
 
 def open_shifts(case: Case, volunteer: str, instant: int) -> list[UUID]:
-    """Return the volunteer's shifts that a check-out at this instant could end, oldest first."""
+    """Return the shifts of a volunteer that a check-out at an instant could end, oldest first."""
     earliest = instant - OPEN_SHIFT_SECONDS_MAX
     found: list[tuple[int, UUID]] = []
     for events in case.streams.shifts(volunteer, *open_shift_days(instant)):
@@ -322,9 +323,9 @@ def open_shifts(case: Case, volunteer: str, instant: int) -> list[UUID]:
 
 
 def open_shift_days(instant: int) -> tuple[int, int]:
-    """Return the days (since 1970) on which the id of a shift still open at this instant can have been made.
+    """Return the first and last day (since 1970) on which the id of a shift open at an instant can have been made.
 
-    The id was made by a station's clock, which may be ahead of the one that scanned the check-out.
+    The id was made by a station's clock, which may be ahead of the clock of the check-out.
     """
     earliest = instant - OPEN_SHIFT_SECONDS_MAX - CLOCK_SKEW_SECONDS_MAX
     latest = instant + CLOCK_SKEW_SECONDS_MAX
@@ -335,7 +336,7 @@ def open_shift_days(instant: int) -> tuple[int, int]:
 
 
 class AttestShift(Noted):
-    """A late entry: a whole shift, entered by a person on some evidence."""
+    """Record a late entry: a whole shift, which a person entered on the given evidence."""
 
     TYPE = "attest-shift"
     volunteer: VolunteerNumber
@@ -358,7 +359,7 @@ class AttestShift(Noted):
             return refuse(Rejection.SHIFT_EXISTS, "shift", shift)
         return [
             CheckedIn(
-                **case.said(self.check_in),
+                **case.common_fields(self.check_in),
                 volunteer=self.volunteer,
                 shift=shift,
                 station=self.station,
@@ -367,7 +368,7 @@ class AttestShift(Noted):
                 note=case.note,
             ),
             CheckedOut(
-                **case.said(self.check_out),
+                **case.common_fields(self.check_out),
                 volunteer=self.volunteer,
                 shift=shift,
                 station=self.station,

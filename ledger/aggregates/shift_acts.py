@@ -22,7 +22,7 @@ class ShiftAct(Act, Noted):
     reason: ReasonCode
 
     def not_recorded(self, case: Case) -> Refused | None:
-        """Return the refusal of an act whose shift does not exist: the rungs that most acts begin with."""
+        """Return the refusal if the volunteer or the shift does not exist, or the act is dated in the future."""
         if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at"):
             return refused
         if not exists(case, self.volunteer, self.shift):
@@ -31,17 +31,17 @@ class ShiftAct(Act, Noted):
 
 
 def exists(case: Case, volunteer: str, shift: UUID) -> bool:
-    """Return whether the volunteer has a shift of this id."""
+    """Return whether a volunteer has a shift with this id."""
     return case.streams.version(shift_stream(volunteer, shift)) > 0
 
 
 def shift_of(case: Case, volunteer: str, shift: UUID) -> Shift:
-    """Return a shift as its events leave it."""
+    """Return the current state of a shift."""
     return Shift.of(case.streams.events(shift_stream(volunteer, shift)))
 
 
 class CorrectShift(ShiftAct):
-    """`changes` names what is corrected; a name in it without a value clears that field (but never the station)."""
+    """Correct the fields named in `changes`. A named field without a value is cleared; the station cannot be."""
 
     TYPE = "correct-shift"
     changes: Annotated[tuple[CorrectedField, ...], Field(min_length=1)]
@@ -53,10 +53,10 @@ class CorrectShift(ShiftAct):
     @model_validator(mode="after")
     def _changes_match(self) -> Self:
         if len(set(self.changes)) < len(self.changes):
-            raise ValueError("changes names a field twice; name each field once")
+            raise ValueError("changes names a field twice; name it once")
         for field in ("check_in", "check_out", "station", "project"):
             if getattr(self, field) is not None and field not in self.changes:
-                raise ValueError(f"{field} has a value but changes does not name it; add it to changes")
+                raise ValueError(f"{field} has a value, but changes does not name it; add it to changes")
         if "station" in self.changes and self.station is None:
             raise ValueError("station cannot be cleared; name the station")
         return self
@@ -73,7 +73,7 @@ class CorrectShift(ShiftAct):
 
 
 class VoidShift(ShiftAct):
-    """The shift was entered in error: it earns nothing from now on."""
+    """Void a shift that was entered in error; it no longer earns anything."""
 
     TYPE = "void-shift"
 
@@ -86,7 +86,7 @@ class VoidShift(ShiftAct):
 
 
 class ReinstateShift(ShiftAct):
-    """The void was an error."""
+    """Reinstate a shift that was voided in error."""
 
     TYPE = "reinstate-shift"
 
@@ -102,9 +102,9 @@ class ReinstateShift(ShiftAct):
 
 
 def _holder(case: Case, void: ShiftVoided | None) -> str | None:
-    """Return the volunteer for whom a shift that moved away counts now; it may have moved on from there.
+    """Return the volunteer for whom a moved shift counts now; it may have been moved more than once.
 
-    A shift never moves to a volunteer who has or had it, so this walk ends.
+    A shift never moves to a volunteer who has or had it, so the loop ends.
     """
     while void and void.replaced_by:
         holder = void.replaced_by
@@ -115,7 +115,7 @@ def _holder(case: Case, void: ShiftVoided | None) -> str | None:
 
 
 class MoveShift(ShiftAct):
-    """The shift is another volunteer's: it is voided here and entered there, under the same id."""
+    """Move a shift to another volunteer: it is voided for one and entered for the other, under the same id."""
 
     TYPE = "move-shift"
     to_volunteer: VolunteerNumber
@@ -137,11 +137,11 @@ class MoveShift(ShiftAct):
             return refuse(Rejection.ALREADY_VOID, "shift", self.shift)
         if shift.check_in is None or shift.station is None:
             return refuse(Rejection.NO_CHECK_IN, "shift", self.shift)
-        # Void here, attested there, with the instants and places in force.
+        # The new shift is attested, with the instants and places in force.
         events: list[Event] = [
             case.event(ShiftVoided, self, replaced_by=self.to_volunteer),
             CheckedIn(
-                **case.said(shift.check_in),
+                **case.common_fields(shift.check_in),
                 volunteer=self.to_volunteer,
                 shift=self.shift,
                 station=shift.station,
@@ -153,7 +153,7 @@ class MoveShift(ShiftAct):
         if shift.check_out is not None:
             events.append(
                 CheckedOut(
-                    **case.said(shift.check_out),
+                    **case.common_fields(shift.check_out),
                     volunteer=self.to_volunteer,
                     shift=self.shift,
                     station=shift.check_out_station or shift.station,

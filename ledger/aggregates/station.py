@@ -17,7 +17,7 @@ StationKind = Literal["city", "community", "special"]
 
 @dataclass(frozen=True, slots=True)
 class Station(Aggregate):
-    """A station: as it was last opened, and whether it is open."""
+    """A station's last opening, and whether it is open."""
 
     opened: StationOpened | None = None
     is_open: bool = False
@@ -55,6 +55,8 @@ class StationClosed(StationEvent):
 
 
 class OpenStation(Act):
+    """Open a station, or reopen a closed one with new details."""
+
     TYPE = "open-station"
     station: StationId
     kind: StationKind
@@ -72,6 +74,8 @@ class OpenStation(Act):
 
 
 class CloseStation(Act):
+    """Close a station. Scans there are still recorded."""
+
     TYPE = "close-station"
     station: StationId
     reason: ReasonCode

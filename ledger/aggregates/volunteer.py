@@ -1,4 +1,4 @@
-"""Volunteers: registered, withdrawn, merged (and that taken back), trained; members of organisations."""
+"""Volunteers: registrations, withdrawals, merges and their undoing, trainings, and memberships of organisations."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from ledger.names import Day, Minutes, OrganisationId, ReasonCode, VolunteerNumb
 from ledger.rejections import Rejection, refuse
 
 TrainingTier = Literal["basic", "professional", "leader"]
+TrainingKey = tuple[str, str, str, date]
+"""The tier, content, provider and date of a training record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Volunteer(Aggregate):
-    """What stands of a volunteer number."""
+    """The current state of a volunteer number."""
 
     registered: VolunteerRegistered | None = None
-    """The registration in force; none once the volunteer has withdrawn."""
+    """The registration in force; None once the volunteer has withdrawn."""
     withdrawn: VolunteerWithdrawn | None = None
     merge: VolunteerMerged | None = None
-    """The merge in force, by which the number goes on as another."""
+    """The merge in force of this number into another."""
     organisations: frozenset[str] = frozenset()
-    trainings: Counter[tuple[str, str, str, date]] = field(default_factory=Counter)
-    """How many records stand by tier, content, provider and date."""
+    trainings: Counter[TrainingKey] = field(default_factory=Counter)
+    """The number of training records in force, by their keys."""
 
     def after(self, event: Event) -> Volunteer:
         volunteer = replace(self, version=self.version + 1)
@@ -47,9 +49,9 @@ class Volunteer(Aggregate):
             case OrganisationLeft():
                 return replace(volunteer, organisations=self.organisations - {event.organisation})
             case TrainingCompleted():
-                return replace(volunteer, trainings=self.trainings + Counter([event.record]))
+                return replace(volunteer, trainings=self.trainings + Counter([_training_key(event)]))
             case TrainingVoided():
-                return replace(volunteer, trainings=self.trainings - Counter([event.record]))
+                return replace(volunteer, trainings=self.trainings - Counter([_training_key(event)]))
             case _:
                 return volunteer
 
@@ -76,7 +78,7 @@ class VolunteerWithdrawn(VolunteerEvent):
 
 
 class VolunteerMerged(VolunteerEvent):
-    """Two numbers of one person: this one goes on as `into`."""
+    """Two numbers belong to one person: this one was merged into `into`."""
 
     TOPIC = "volunteer-merged.v1"
     into: VolunteerNumber
@@ -84,7 +86,7 @@ class VolunteerMerged(VolunteerEvent):
 
 
 class VolunteerMergeUndone(VolunteerEvent):
-    """The two were not one person after all: this number goes on as itself again, with whatever was merged into it."""
+    """A merge was undone: this number stands for itself again, with the numbers that were merged into it."""
 
     TOPIC = "volunteer-merge-undone.v1"
     into: VolunteerNumber
@@ -101,14 +103,9 @@ class TrainingCompleted(VolunteerEvent):
     provider: OrganisationId
     completed_on: Day
 
-    @property
-    def record(self) -> tuple[str, str, str, date]:
-        """What names a training record."""
-        return self.tier, self.content, self.provider, self.completed_on
-
 
 class TrainingVoided(VolunteerEvent):
-    """A training record entered in error, named by what it says; of several that say the same it takes back one."""
+    """A training record was voided, identified by its key; of several records with the same key, one is voided."""
 
     TOPIC = "training-voided.v1"
     tier: TrainingTier
@@ -117,10 +114,9 @@ class TrainingVoided(VolunteerEvent):
     completed_on: Day
     reason: ReasonCode
 
-    @property
-    def record(self) -> tuple[str, str, str, date]:
-        """What names a training record."""
-        return self.tier, self.content, self.provider, self.completed_on
+
+def _training_key(event: TrainingCompleted | TrainingVoided) -> TrainingKey:
+    return event.tier, event.content, event.provider, event.completed_on
 
 
 class OrganisationJoined(VolunteerEvent):
@@ -136,24 +132,26 @@ class OrganisationLeft(VolunteerEvent):
 
 
 def volunteer_of(case: Case, volunteer: str) -> Volunteer:
-    """Return a volunteer number as its events leave it."""
+    """Return the current state of a volunteer number."""
     return case.stream(Volunteer, "volunteer", volunteer)
 
 
-def goes_on_as(case: Case, volunteer: str) -> str:
-    """Return the number that a volunteer's hours count under in the end: another, where it was merged.
+def person_number(case: Case, volunteer: str) -> str:
+    """Return the number of the person: that into which a number was finally merged, or the number itself.
 
-    Merges in force make no ring (`MergeVolunteer` refuses what would), so this walk ends.
+    Merges in force form no cycle (`MergeVolunteer` refuses one), so the loop ends.
     """
     while merge := volunteer_of(case, volunteer).merge:
         volunteer = merge.into
     return volunteer
 
 
-# --- registered, withdrawn, merged -----------------------------------------------------------------------------------
+# --- registrations, withdrawals, merges ------------------------------------------------------------------------------
 
 
 class RegisterVolunteer(Act):
+    """Register a volunteer, as a member of an organisation if one is given."""
+
     TYPE = "register-volunteer"
     volunteer: VolunteerNumber
     registered_on: Day
@@ -172,6 +170,8 @@ class RegisterVolunteer(Act):
 
 
 class WithdrawVolunteer(Act):
+    """End a volunteer's registration."""
+
     TYPE = "withdraw-volunteer"
     volunteer: VolunteerNumber
     withdrawn_on: Day
@@ -186,7 +186,7 @@ class WithdrawVolunteer(Act):
 
 
 class MergeVolunteer(Act):
-    """Two numbers of one person: `volunteer` goes on as `into`."""
+    """Merge the number `volunteer` into `into`: both belong to one person."""
 
     TYPE = "merge-volunteer"
     volunteer: VolunteerNumber
@@ -200,14 +200,14 @@ class MergeVolunteer(Act):
             return refuse(Rejection.SAME_VOLUNTEER, "into", self.into)
         if refused := case.future(self, "occurred_at"):
             return refused
-        for name in ("volunteer", "into"):  # a number that goes on is never itself merged, so merges make no ring
+        for name in ("volunteer", "into"):  # the target of a merge is never itself merged, so merges form no cycle
             if volunteer_of(case, getattr(self, name)).merge:
                 return refuse(Rejection.ALREADY_MERGED, name, getattr(self, name))
         return [case.event(VolunteerMerged, self)]
 
 
 class UndoMerge(Act):
-    """Take back that `volunteer` goes on as `into`: this one step, not what else was merged into either."""
+    """Undo the merge of `volunteer` into `into`. Other merges into either number stay in force."""
 
     TYPE = "undo-merge"
     volunteer: VolunteerNumber
@@ -225,11 +225,11 @@ class UndoMerge(Act):
         return [case.event(VolunteerMergeUndone, self)]
 
 
-# --- trained ---------------------------------------------------------------------------------------------------------
+# --- trainings -------------------------------------------------------------------------------------------------------
 
 
 class RecordTraining(Act):
-    """A training record (Order 67, Art. 8). The provider may be an organisation the ledger does not know."""
+    """Record a training (Order 67, Art. 8). The provider may be an organisation that the ledger does not know."""
 
     TYPE = "record-training"
     volunteer: VolunteerNumber
@@ -246,7 +246,7 @@ class RecordTraining(Act):
 
 
 class VoidTraining(Act):
-    """The training record that says this was entered in error."""
+    """Void a training record that was entered in error."""
 
     TYPE = "void-training"
     volunteer: VolunteerNumber
@@ -260,15 +260,17 @@ class VoidTraining(Act):
         if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at"):
             return refused
         voided = case.event(TrainingVoided, self)
-        if not volunteer_of(case, self.volunteer).trainings[voided.record]:
+        if not volunteer_of(case, self.volunteer).trainings[_training_key(voided)]:
             return refuse(Rejection.UNKNOWN_TRAINING, "content", self.content)
         return [voided]
 
 
-# --- members of organisations ----------------------------------------------------------------------------------------
+# --- memberships -----------------------------------------------------------------------------------------------------
 
 
 class JoinOrganisation(Act):
+    """Make a volunteer a member of an organisation."""
+
     TYPE = "join-organisation"
     volunteer: VolunteerNumber
     organisation: OrganisationId
@@ -287,6 +289,8 @@ class JoinOrganisation(Act):
 
 
 class LeaveOrganisation(Act):
+    """End a volunteer's membership of an organisation."""
+
     TYPE = "leave-organisation"
     volunteer: VolunteerNumber
     organisation: OrganisationId

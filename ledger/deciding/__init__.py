@@ -1,5 +1,5 @@
-"""Deciding: what every decision is made of: commands, orders, events, streams, and the policies that rules state.
+"""Deciding: what all decisions share: commands, orders, events, streams, and the policies in the published rules.
 
-Nothing here is about one kind of stream; those are in `ledger/aggregates/`, a file each. Nothing here knows PostgreSQL,
-HTTP or a read model.
+The single kinds of streams are in `ledger/aggregates/`, one file each. Nothing here knows PostgreSQL, HTTP or a read
+model.
 """

@@ -1,17 +1,17 @@
-"""What all kinds of streams share: events, commands, orders, and what events fold to.
+"""Base classes of all kinds of streams: events, aggregates, commands and orders.
 
-A kind of stream has a file: its events, what they fold to, its commands and their decisions stand together there. The
-names of events (`TOPIC`) and of commands (`TYPE`) are registered when a class is made; `ledger.aggregates` imports
-every file, so whoever imports the package knows them all.
+Each kind of stream has one file with its events, its aggregate, its commands and their decisions. The names of events
+(`TOPIC`) and of commands (`TYPE`) are registered when a class is defined. Importing `ledger.aggregates` imports every
+file, and so registers all of them.
 
-Events are frozen records, stored as compact JSON under their topic (`ledger/store/mapper.py`): all instants are epoch
-seconds (UTC), all durations whole minutes, all days ISO dates in the ledger's time zone. A `TOPIC` is a storage
-format and never changes. No event holds a name, a phone number or free text: reasons are codes, and a text is kept in
-the erasable `texts` table while the event holds its salted digest.
+Events are frozen records, stored as compact JSON under their topic (`ledger/store/mapper.py`). Instants are epoch
+seconds (UTC), durations are whole minutes, days are ISO dates in the ledger's time zone. A `TOPIC` is a storage format
+and never changes. No event holds a name, a phone number or free text: reasons are codes, and texts are stored in the
+erasable table `texts`, while the event holds their salted digests.
 
-Commands are pydantic models, which check what callers send. They say what is wanted; whether it is granted is decided
-against the log. Their `TYPE` is part of the public interface: as a CloudEvent it is `org.service-hours.<TYPE>.v1`.
-Errors: pydantic's `ValidationError`, which names the field.
+Commands are pydantic models, which validate what callers send. Whether a command is accepted is decided against the
+log. A `TYPE` is part of the public interface: as a CloudEvent it is `org.service-hours.<TYPE>.v1`. Errors: pydantic's
+`ValidationError`, which names the field.
 
 Nothing here knows PostgreSQL, a clock or a read model.
 """
@@ -48,25 +48,25 @@ EVENTS: dict[str, type[Event]] = {}
 """Every event by its topic."""
 
 FreeText = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00]*$")]
-"""What a person wrote; PostgreSQL keeps no NUL character."""
+"""Text written by a person. PostgreSQL cannot store a NUL character."""
 
 
-# --- events and what they fold to ------------------------------------------------------------------------------------
+# --- events and aggregates -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """What the events of one stream come to. `version`: how many they are, 0 for a stream that does not exist."""
+    """The state that the events of one stream fold to. `version`: the number of events, 0 if the stream is empty."""
 
     version: int = 0
 
     @abstractmethod
     def after(self, event: Event) -> Self:
-        """Return what one more event of the stream makes of it."""
+        """Return the state after one more event."""
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Self:
-        """Return what the events of a stream come to, in order."""
+        """Return the state after the events of a stream, in order."""
         aggregate = cls()
         for event in events:
             aggregate = aggregate.after(event)
@@ -74,34 +74,34 @@ class Aggregate:
 
 
 class _EventClass(msgspec.StructMeta):
-    """Makes every class of events a frozen record that is written without its defaults."""
+    """Makes every event class a frozen record that is stored without its default values."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **settings: Any) -> _EventClass:
-        usual = {"frozen": True, "kw_only": True, "omit_defaults": True, "forbid_unknown_fields": True, "dict": True}
-        return super().__new__(mcls, name, bases, namespace, **(usual | settings))
+        defaults = {"frozen": True, "kw_only": True, "omit_defaults": True, "forbid_unknown_fields": True, "dict": True}
+        return super().__new__(mcls, name, bases, namespace, **(defaults | settings))
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class Event(msgspec.Struct, metaclass=_EventClass, frozen=True, kw_only=True):
-    """What every event says, and the eventsourcing library's protocol of a domain event.
+    """The fields of every event, and the eventsourcing library's protocol of a domain event.
 
-    An event is decided from a checked command, so its fields are not checked a second time; read from the log, their
-    types are. `upcast_v0_v1` and so on, where a class has them, lead the fields of an older version of its topic to the
-    next one.
+    An event is made from a validated command, so its fields are not validated again; on reading from the log, their
+    types are. Methods `upcast_v0_v1` and so on, where a class has them, convert the fields of an older version of its
+    topic to the next version.
     """
 
     TOPIC: ClassVar[str]
     AGGREGATE: ClassVar[type[Aggregate]]
-    """What a stream of such events folds to."""
+    """The class of state that such events fold to."""
 
     occurred_at: EpochSeconds
     recorded_at: EpochSeconds
     by: Actor
     command: CommandName
-    imported: bool = False  # an old record brought in: it is not "late"
-    key: KeyNumber | None = None  # the API key that was used, where one was
-    approved_by: Actor | None = None  # who approved it, where another had to: `by` asked for it
-    by_volunteer: VolunteerNumber | None = None  # the volunteer whose key it was; scans never say it
+    imported: bool = False  # an imported old record is never late
+    key: KeyNumber | None = None  # the API key that was used, if any
+    approved_by: Actor | None = None  # the approver, if approval was needed; `by` is then the requester
+    by_volunteer: VolunteerNumber | None = None  # the volunteer whose key was used; never set for scans
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
@@ -115,19 +115,19 @@ class Event(msgspec.Struct, metaclass=_EventClass, frozen=True, kw_only=True):
 
     @property
     def stream_key(self) -> bytes:
-        """The same as 16 bytes: making a UUID takes longer than all else that is done with it."""
+        """The stream id as 16 bytes: making a UUID takes longer than everything else that is done with it."""
         return self.stream_id.bytes
 
-    # The library's protocol. An event knows its version once it has been read from the log.
+    # The library's protocol. An event has a version once it has been read from the log.
 
     @property
     def originator_id(self) -> UUID:
-        """The stream, by the library's name."""
+        """The stream id, under the library's name."""
         return self.stream_id
 
     @property
     def originator_version(self) -> int:
-        """The place of the event in its stream, from 1.
+        """The version of the event in its stream, from 1.
 
         Raises:
             AttributeError: the event was not read from the log.
@@ -136,12 +136,12 @@ class Event(msgspec.Struct, metaclass=_EventClass, frozen=True, kw_only=True):
         return version
 
     def at_version(self, version: int) -> Self:
-        """Note the event's place in its stream; return the event."""
+        """Set the event's version in its stream, and return the event."""
         vars(self)["_version"] = version
         return self
 
     def mutate(self, aggregate: Aggregate | None) -> Aggregate:
-        """Return what this event makes of its aggregate, as the library's `repository.get` asks."""
+        """Return the aggregate after this event, as the library's `repository.get` requires."""
         return (self.AGGREGATE() if aggregate is None else aggregate).after(self)
 
 
@@ -149,7 +149,7 @@ class Event(msgspec.Struct, metaclass=_EventClass, frozen=True, kw_only=True):
 
 
 class Command(BaseModel):
-    """What every command may say."""
+    """The base class of all commands."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -161,38 +161,40 @@ class Command(BaseModel):
             COMMANDS[cls.TYPE] = cls
 
     def decide(self, case: Case) -> Decision:
-        """Return the events that grant the command, or why it is refused.
+        """Return the events that the command results in, or its refusal.
 
-        A flat ladder of early returns, in the order of `ledger/rejections.py`. It touches no database and no clock.
+        A flat list of early returns, in the order of `ledger/rejections.py`. It reads no database and no clock.
         """
         raise NotImplementedError
 
     @property
     def acts(self) -> tuple[str, ...]:
-        """The types of the acts that the command does, its own first."""
+        """The types of the acts that the command executes, its own first."""
         return (self.TYPE,)
 
-    def concerned(self, case: Case) -> list[str]:  # noqa: ARG002 - some commands name their volunteers by a stream
+    def concerned(self, case: Case) -> list[str]:  # noqa: ARG002 - some commands read their volunteers from a stream
         """Return the volunteers whose record the command is about."""
-        named = [getattr(self, field, None) for field in ("volunteer", "to_volunteer", "into")]
-        return [one for one in named if one is not None]
+        numbers = [getattr(self, field, None) for field in ("volunteer", "to_volunteer", "into")]
+        return [number for number in numbers if number is not None]
 
 
 class Act(Command):
-    """A command that is itself what happened, at `occurred_at` or else when it is recorded."""
+    """A command that takes effect at `occurred_at`, or when it is recorded if that is left out."""
 
     occurred_at: Instant | None = None
 
 
 class Noted(Command):
-    """A command that may carry a free text. The text is kept apart and erasable; the event holds its salted digest."""
+    """A command that may carry a free text, which is stored outside the log and can be erased; the event holds its
+    salted digest.
+    """
 
     text: FreeText | None = None
 
 
 class Order(NamedTuple):
-    """A command with its envelope: the name its caller gave it, who gives it with which key, and whether it is an old
-    record. Whoever takes the envelope from outside makes it with `checked`.
+    """A command with its envelope: its name (`source` and `id`), the actor and the key that send it, and whether it is
+    an imported old record. Orders from outside are made with `checked`.
     """
 
     command: Command
@@ -201,11 +203,11 @@ class Order(NamedTuple):
     by: str
     imported: bool = False
     key: int | None = None
-    by_volunteer: str | None = None  # whose key it is, where it is a volunteer's
+    by_volunteer: str | None = None  # the volunteer to whom the key belongs, if any
 
     @classmethod
     def checked(cls, command: Command, source: str, id: str, by: str, **more: Any) -> Order:  # noqa: A002 - the field
-        """Return an order whose names have been checked.
+        """Return an order after validating its names.
 
         Raises:
             pydantic.ValidationError: it names the field.
@@ -215,7 +217,7 @@ class Order(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the command, unique for ever: source and id."""
+        """The permanently unique name of the command: source and id."""
         return f"{self.source}#{self.id}"
 
 
@@ -229,10 +231,10 @@ _ENVELOPE = TypeAdapter(_Envelope)
 
 
 def command_of(command_type: str, fields: dict[str, Any]) -> Command:
-    """Return the command that a type and its fields say.
+    """Return the command of a type with the given fields.
 
     Raises:
-        ValueError: a sentence that names the field.
+        ValueError: the fields are not valid; the message names the field.
     """
     try:
         return COMMANDS[command_type].model_validate(fields)
@@ -240,4 +242,4 @@ def command_of(command_type: str, fields: dict[str, Any]) -> Command:
         (first, *_) = error.errors()
         place = ".".join(map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"do not make a {command_type}: {place + ': ' if place else ''}{message}") from None
+        raise ValueError(f"not valid for {command_type}: {place + ': ' if place else ''}{message}") from None

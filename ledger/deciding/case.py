@@ -1,4 +1,4 @@
-"""What a decision is made from: the order, the streams as they are, and the instant of recording."""
+"""The input of a decision: the order, the current streams and the instant of recording."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ledger.names import stream
 from ledger.rejections import Refused, Rejection, refuse
 
 CLOCK_SKEW_SECONDS_MAX = 300
-"""How far ahead of the ledger's clock a station's may run: an instant beyond it cannot be a fact."""
+"""How far a station's clock may be ahead of the ledger's. A later instant is refused."""
 
 EARLIEST_ZONE = timedelta(hours=14)
-"""A day is not future once it has begun somewhere on earth; the ledger's own time zone is for the rules to know."""
+"""A day is not in the future once it has begun somewhere on earth; only the rules know the ledger's time zone."""
 
 LATEST_ZONE = timedelta(hours=12)
-"""A day has not ended before it has ended everywhere."""
+"""A day has ended once it has ended everywhere on earth."""
 
 Decision = list[Event] | Refused
-"""The events to append, or why not."""
+"""The events to append, or the refusal."""
 
 A = TypeVar("A", bound=Aggregate)
 E = TypeVar("E", bound=Event)
@@ -35,23 +35,23 @@ _UNKNOWN = {
 
 
 class Streams(Protocol):
-    """The log as a decision sees it, with the events of the orders decided just before."""
+    """The log as a decision sees it, including the events of orders decided earlier in the same batch."""
 
     def knows(self, kind: str, key: str) -> bool:
-        """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""
+        """Return whether the log has this volunteer, station, project or organisation."""
 
     def version(self, stream_id: UUID) -> int:
-        """Return how many events a stream has; 0 for one that does not exist."""
+        """Return the number of events in a stream, 0 if it does not exist."""
 
     def events(self, stream_id: UUID) -> Sequence[Event]:
         """Return a stream's events in order."""
 
     def shifts(self, volunteer: str, first_day: int, last_day: int) -> Sequence[Sequence[Event]]:
-        """Return the volunteer's shifts whose ids were made on these days since 1970, or hold no time."""
+        """Return the events of a volunteer's shifts whose ids were made on these days (since 1970) or have no time."""
 
 
 class EventFields(TypedDict):
-    """What every event says."""
+    """The fields of every event."""
 
     occurred_at: int
     recorded_at: int
@@ -64,27 +64,27 @@ class EventFields(TypedDict):
 
 
 class Case(NamedTuple):
-    """One order, and what it is decided on. `note`: the salted digest of the command's free text, if it has one."""
+    """An order with everything its decision depends on. `note`: the salted digest of the command's text, if any."""
 
     order: Order
     streams: Streams
     now: int
     note: str | None = None
     clock: int | None = None
-    """What the clock says, where that is not `now`: an event recorded by a clock that ran ahead must not open the
-    future.
+    """The time of the clock, if it differs from `now`: `now` never goes back, so it may be that of a clock that ran
+    ahead, and future instants must not be accepted because of it.
     """
     head: int | None = None
-    """The last position of the log, where it is known: evidence cannot rest on what is not there."""
+    """The last position of the log, if known; evidence cannot refer to a later one."""
     approval: Order | None = None
-    """The order that approves this one, where `order.by` asked for it before."""
+    """The order that approves this one, if `order.by` requested it before."""
 
     def knows(self, kind: str, key: str) -> bool:
-        """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""
+        """Return whether the log has this volunteer, station, project or organisation."""
         return self.streams.knows(kind, key)
 
     def stream(self, aggregate: type[A], kind: str, *key: str) -> A:
-        """Return what the stream of a kind and a key comes to."""
+        """Return the state of the stream of a kind and a key."""
         return aggregate.of(self.streams.events(stream(kind, *key)))
 
     @property
@@ -92,18 +92,18 @@ class Case(NamedTuple):
         return self.now if self.clock is None else self.clock
 
     def is_future(self, instant: int | None) -> bool:
-        """Return whether an instant cannot have come yet."""
+        """Return whether an instant lies in the future, beyond the allowed clock skew."""
         return instant is not None and instant > self._clock + CLOCK_SKEW_SECONDS_MAX
 
     def is_future_day(self, day: date) -> bool:
-        """Return whether a day cannot have begun yet, anywhere."""
+        """Return whether a day has not begun yet anywhere on earth."""
         return day > (datetime.fromtimestamp(self._clock, UTC) + EARLIEST_ZONE).date()
 
     def unknown(self, command: Command, **kinds: str) -> Refused | None:
-        """Return the refusal of a command that names somebody or something the ledger has never heard of.
+        """Return the refusal of a command with a field that names something the log does not have.
 
         Args:
-            kinds: by field of the command, what it names; a field that is left out names nothing.
+            kinds: the kind of stream that each field names; fields that are None are skipped.
         """
         for field, kind in kinds.items():
             name = getattr(command, field)
@@ -112,7 +112,7 @@ class Case(NamedTuple):
         return None
 
     def future(self, command: Command, *fields: str) -> Refused | None:
-        """Return the refusal of a command one of whose instants or days cannot have come yet."""
+        """Return the refusal of a command with an instant or day in the future, among the given fields."""
         for field in fields:
             value = getattr(command, field)
             if self.is_future_day(value) if isinstance(value, date) else self.is_future(value):
@@ -120,11 +120,11 @@ class Case(NamedTuple):
         return None
 
     def day_of(self, instant: int | None) -> date:
-        """Return the day of an act at an instant, or now; of the two that it may be on earth, the earlier one."""
+        """Return the day of an instant, or of now: the earlier of the two days that it may be on earth."""
         return (datetime.fromtimestamp(self.now if instant is None else instant, UTC) - LATEST_ZONE).date()
 
-    def said(self, occurred_at: int | None = None) -> EventFields:
-        """Return what every event of this order says; it occurs now unless an instant is given."""
+    def common_fields(self, occurred_at: int | None = None) -> EventFields:
+        """Return the fields that every event of this order has. Without an instant, it occurs now."""
         order = self.order
         return {
             "occurred_at": self.now if occurred_at is None else occurred_at,
@@ -138,14 +138,14 @@ class Case(NamedTuple):
         }
 
     def event(self, kind: type[E], command: Command, **more: Any) -> E:
-        """Return an event of this order: what every event says, the command's fields of the same names, and `more`.
+        """Return an event of this order: the common fields, the command's fields of the same names, and `more`.
 
-        The note is this case's, where such an event has one.
+        `note` is set to that of this case, if the event has such a field.
         """
-        fields: dict[str, Any] = {**self.said(getattr(command, "occurred_at", None))}
-        said = type(command).model_fields
+        fields: dict[str, Any] = {**self.common_fields(getattr(command, "occurred_at", None))}
+        of_command = type(command).model_fields
         fields |= {
-            name: getattr(command, name) for name in kind.__struct_fields__ if name in said and name not in fields
+            name: getattr(command, name) for name in kind.__struct_fields__ if name in of_command and name not in fields
         }
         if "note" in kind.__struct_fields__:
             fields["note"] = self.note

@@ -1,7 +1,7 @@
-"""What the published rules say of the life of an honour: how long it is announced, and the least it asks for.
+"""Honour policies: the length of the public notice and the minimum requirements of honours, from the published rules.
 
-A reader of the rules' text for decisions, which must not import the rules' own models (projections/rules/timeline.py).
-It reads a few keys and trusts the rest: a text was checked before it was published. It computes no minute and no rank.
+Decisions must not import the models of the rules (projections/rules/timeline.py), so this module reads a few keys of
+their text. It does not validate the text, which was checked before publication, and computes no minutes and no ranks.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ledger.deciding.policies import content_of, local_day, zone_of
 from ledger.deciding.working_days import working_days_after
 
 NOTICE_WORKING_DAYS = 5
-"""Where a timeline names no number of days, as old ones do not: the least that is usual (docs/glossary.md, "Stars")."""
+"""The default for old timelines without a number of days: the usual minimum (docs/glossary.md, "Stars")."""
 
 
 class NamedHonor(NamedTuple):
-    """What an honour asks for at the least, over all rule sets that name it. `places`: a ranking's; else None."""
+    """The minimum requirements of an honour over all rule sets that have it. `places`: of a ranking, else None."""
 
     of: str
     minutes_min: int
@@ -27,7 +27,7 @@ class NamedHonor(NamedTuple):
 
 
 class HonorPolicies(NamedTuple):
-    """What a timeline says of honours. `zone` is None where no rules were published: then days are those of UTC."""
+    """What a timeline says about honours. `zone` is None if no rules were published; days are then UTC days."""
 
     zone: str | None
     notice_working_days: int
@@ -47,22 +47,22 @@ NO_POLICIES = HonorPolicies(None, NOTICE_WORKING_DAYS, {})
 
 @lru_cache(maxsize=16)
 def honor_policies(text: str) -> HonorPolicies:
-    """Read the policies of a timeline's text; one that is no TOML, which nobody could have replayed, has none."""
+    """Read the honour policies of a timeline's text. A text that is not TOML, so cannot have been in use, has none."""
     content = content_of(text)
     honors: dict[str, NamedHonor] = {}
     for rule_set in content.get("rule_sets", ()):
         for threshold in rule_set.get("honors", ()):
-            _take(honors, threshold["id"], "volunteers", threshold["credited_minutes_min"], None)
+            _add(honors, threshold["id"], "volunteers", threshold["credited_minutes_min"], None)
         for ranking in rule_set.get("rankings", ()):
-            _take(honors, ranking["id"], ranking["of"], ranking["credited_minutes_min"], ranking["places"])
+            _add(honors, ranking["id"], ranking["of"], ranking["credited_minutes_min"], ranking["places"])
     days: Any = content.get("public_notice", {}).get("working_days", NOTICE_WORKING_DAYS)
     return HonorPolicies(zone_of(content), days, honors)
 
 
-def _take(honors: dict[str, NamedHonor], name: str, of: str, least: int, places: int | None) -> None:
-    known = honors.get(name)
-    if known is None:
-        honors[name] = NamedHonor(of, least, places)
+def _add(honors: dict[str, NamedHonor], name: str, of: str, minutes_min: int, places: int | None) -> None:
+    earlier = honors.get(name)
+    if earlier is None:
+        honors[name] = NamedHonor(of, minutes_min, places)
     else:
-        most = None if places is None else max(places, known.places or 0)
-        honors[name] = NamedHonor(of, min(least, known.minutes_min), most)
+        places_max = None if places is None else max(places, earlier.places or 0)
+        honors[name] = NamedHonor(of, min(minutes_min, earlier.minutes_min), places_max)

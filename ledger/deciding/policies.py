@@ -1,11 +1,11 @@
-"""Policies: what the published rules say about acts, not about hours: which need approval, and the terms of disputes.
+"""Policies: what the published rules say about acts, not hours: which acts need approval, and deadlines of disputes.
 
-They are tables of the rule timeline (`rules/luohu.toml`), of which the ledger reads these alone;
-`projections/rules/timeline.py` checks the same models when rules are written. They hold from the moment the rules are
-published, whatever day an act is about. Where no rules were published nothing needs approval, no raise is too high and
-nothing is due.
+They are tables of the rule timeline (`rules/luohu.toml`), the only ones that the ledger reads;
+`projections/rules/timeline.py` validates rule files with the same models. They apply from the moment of publication,
+whatever day an act is about. If no rules were published, no act needs approval, raises have no limit and disputes have
+no deadlines.
 
-This module reads text that it is given, never the log, a clock or a file.
+This module reads the text it is given, never the log, a clock or a file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ApprovableAct = Literal[
     "award-honor",
     "revoke-honor",
 ]
-"""Types of commands that another may have to approve. Scans are facts, and never are among them."""
+"""Types of commands that can require another person's approval. Scans are facts and never do."""
 
 WorkingDays = Annotated[int, Field(strict=True, ge=1, le=250)]
 
@@ -49,10 +49,9 @@ class _Table(BaseModel):
 
 
 class Approvals(_Table):
-    """`[approvals]`: which types of commands another has to approve, and how far a day's cap can be raised at all.
+    """`[approvals]`: which types of commands need another person's approval, and the maximum of a raised day cap.
 
-    Old records that are brought in need no approval unless `imported` says so, as a table of them has been looked at as
-    a whole; nothing but entries can be an old record.
+    Imported old records need no approval unless `imported` is set, because the imported table was reviewed as a whole.
     """
 
     kinds: tuple[ApprovableAct, ...] = ()
@@ -61,7 +60,7 @@ class Approvals(_Table):
 
 
 class Disputes(_Table):
-    """`[disputes]`: by when a dispute is to be answered and settled, in working days after the day it was opened."""
+    """`[disputes]`: the deadlines for answering and settling a dispute, in working days after the day it was opened."""
 
     answer_working_days: WorkingDays
     settle_working_days: WorkingDays
@@ -70,26 +69,26 @@ class Disputes(_Table):
     def _answered_before_settled(self) -> Self:
         if self.settle_working_days < self.answer_working_days:
             raise ValueError(
-                "settle_working_days lies before answer_working_days: a dispute is answered first; raise it"
+                "settle_working_days is less than answer_working_days, but a dispute is answered first; raise it"
             )
         return self
 
 
 class Policies(NamedTuple):
-    """What the rules in force say about acts. `zone`: in which a dispute's day is told; None is UTC."""
+    """The policies of the rules in force. `zone`: the time zone in which a dispute's day is determined; None is UTC."""
 
     approvals: Approvals = Approvals()
     disputes: Disputes | None = None
     zone: str | None = None
 
     def due(self, opened_at: int) -> tuple[date, date] | None:
-        """Return by which days a dispute opened at an instant is to be answered and settled, if the rules say."""
+        """Return the last days for answering and settling a dispute opened at an instant, if the rules have any."""
         if self.disputes is None:
             return None
-        opened, terms = local_day(opened_at, self.zone), self.disputes
+        opened = local_day(opened_at, self.zone)
         return (
-            working_days_after(opened, terms.answer_working_days),
-            working_days_after(opened, terms.settle_working_days),
+            working_days_after(opened, self.disputes.answer_working_days),
+            working_days_after(opened, self.disputes.settle_working_days),
         )
 
 
@@ -100,8 +99,8 @@ NO_POLICIES = Policies()
 def policies_of(text: str) -> Policies:
     """Read the policies of a rule timeline.
 
-    Whoever publishes rules checks them; of a text that could not be published by this version a table that cannot be
-    read says nothing.
+    Rules are validated before publication. In a text that this version could not publish, an invalid table counts as
+    absent.
     """
     content = content_of(text)
     return Policies(
@@ -112,7 +111,7 @@ def policies_of(text: str) -> Policies:
 
 
 def content_of(text: str) -> dict[str, Any]:
-    """Return what a rule timeline's text says; nothing of one that is no TOML, which nobody could have replayed."""
+    """Return the content of a rule timeline's text. A text that is not TOML, so cannot have been in use, is empty."""
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -120,7 +119,7 @@ def content_of(text: str) -> dict[str, Any]:
 
 
 def zone_of(content: Mapping[str, Any]) -> str | None:
-    """Return the time zone that a rule timeline names, if there is such a zone."""
+    """Return the time zone of a rule timeline, if it names an existing one."""
     name = content.get("time_zone")
     try:
         return ZoneInfo(name).key if isinstance(name, str) else None
@@ -129,7 +128,7 @@ def zone_of(content: Mapping[str, Any]) -> str | None:
 
 
 def local_day(instant: int, zone: str | None) -> date:
-    """Return the day of an instant, in epoch seconds, in a time zone; without one, in UTC."""
+    """Return the local day of an instant (epoch seconds) in a time zone, or in UTC without one."""
     return datetime.fromtimestamp(instant, ZoneInfo(zone or "UTC")).date()
 
 

@@ -1,32 +1,33 @@
-"""Working days of mainland China, in which deadlines are counted.
+"""Working days of mainland China, for deadlines.
 
-Holidays, the days off that the State Council grants, and the Saturdays and Sundays that are worked for them come from
-the library `holidays`, which knows the years 1950 to 2100. What has been announced, year by year since 2001, is exact;
-of later years only the statutory days are known, so a newer version of the library may count a year otherwise once it
-was announced. Whoever promises a date writes it down. Outside those years weekends alone decide. No clock is read.
+The library `holidays` provides the holidays, the days off granted by the State Council, and the Saturdays and Sundays
+worked in exchange, for the years 1950 to 2100. Announced years, from 2001 on, are exact. For later years only statutory
+days are known, so a newer version of the library may change them once they are announced; promised dates are therefore
+stored. Outside these years only weekends are days off. No clock is read.
 """
 
 from bisect import bisect_left, bisect_right
 from datetime import date
 from functools import cache
 
-_SATURDAY = 5  # as `date.weekday` has it; the day of ordinal 1 is a Monday
+_SATURDAY = 5  # in the numbering of `date.weekday`; the day with ordinal 1 is a Monday
 
 
 def is_working_day(day: date) -> bool:
-    """Whether people are at work on that day."""
+    """Return whether a day is a working day."""
     days, ordinal = _working_days_of(day.year), day.toordinal()
     place = bisect_left(days, ordinal)
     return place < len(days) and days[place] == ordinal
 
 
 def working_days_after(day: date, count: int) -> date:
-    """The date of the `count`-th working day after `day`, which itself is never counted.
+    """Return the date of the `count`-th working day after `day`, not counting `day` itself.
 
-    Raises ValueError if `count` is less than one, or if that date lies after the year 9999.
+    Raises:
+        ValueError: `count` is less than 1, or the date lies after the year 9999.
     """
     if count < 1:
-        raise ValueError(f"working days are counted from 1, not {count}")
+        raise ValueError(f"count is {count}, but working days are counted from 1")
     year, days = day.year, _working_days_of(day.year)
     place = bisect_right(days, day.toordinal()) + count - 1
     while place >= len(days):
@@ -38,8 +39,8 @@ def working_days_after(day: date, count: int) -> date:
 
 @cache
 def _working_days_of(year: int) -> tuple[int, ...]:
-    """The working days of a year, in order, as ordinals; Sundays that are worked for a holiday are among them."""
-    # Loading the library takes a good part of a second, which only those who ask shall wait for.
+    """Return the working days of a year in order, as ordinals, including worked weekend days."""
+    # Importing the library takes a good part of a second, so it is imported on first use.
     from holidays.countries.china import China  # noqa: PLC0415 - see above
 
     days = range(date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal() + 1)

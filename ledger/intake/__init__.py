@@ -1,4 +1,4 @@
-"""Taking orders: prepared, grouped, decided under the writers' lock, recorded once, answered.
+"""Intake: orders are prepared, grouped, decided under the writers' lock, recorded once, and answered.
 
-Nothing here says what a command means: `ledger/aggregates/` does; nor how rows are stored: `ledger/store/` does.
+What a command means is defined in `ledger/aggregates/`, how rows are stored in `ledger/store/`.
 """

@@ -1,7 +1,4 @@
-"""What becomes of an order: it is accepted, now or before, or refused; and on what terms orders are taken together.
-
-Nothing here decides.
-"""
+"""Answers to orders, accepted or refused, and the terms on which a submission is executed. Nothing here decides."""
 
 from __future__ import annotations
 
@@ -13,14 +10,14 @@ from ledger.names import Position
 from ledger.rejections import Refused
 
 TERMS_ORDERS_MAX = 1000
-"""An atomic submission or a dry run is executed alone, so it must not keep the others waiting for long."""
+"""The maximum size of an atomic submission or a dry run: it is executed alone and must not delay others for long."""
 
 
 class Terms(NamedTuple):
-    """How a submission is to be taken.
+    """How a submission is executed.
 
-    atomic: all of it or nothing. When one order is refused, the others are refused as `NOT_ALONE`.
-    dry_run: decided as if, with the orders before it in the submission, and nothing is written.
+    atomic: all orders are recorded or none. If one is refused, the others are refused as `NOT_ALONE`.
+    dry_run: each order is decided after the orders before it in the submission, and nothing is written.
     """
 
     atomic: bool = False
@@ -31,10 +28,10 @@ ONE_BY_ONE = Terms()
 
 
 class Accepted(NamedTuple):
-    """The order is in the log: its last event's position, whether it was there already, and the shift it is about.
+    """The order is in the log: the position of its last event, whether it is a duplicate, and the shift it is about.
 
-    An order whose commit was hidden by a lost connection also counts as there already. In a dry run the position of
-    what is not there already is None.
+    An order that was committed just before the connection was lost also counts as a duplicate. In a dry run the
+    position is None, unless the order is a duplicate.
     """
 
     position: Position | None
@@ -46,9 +43,7 @@ Answer = Accepted | Refused
 
 
 class Tally(NamedTuple):
-    """What became of a batch, in numbers: how many commands it had, how many of them were there before, and the
-    rejections of those refused.
-    """
+    """The outcome of a batch: the numbers of commands and of duplicates, and the codes of rejections."""
 
     commands: int
     repeated: int
@@ -56,7 +51,7 @@ class Tally(NamedTuple):
 
 
 def tally(answers: Iterable[Answer]) -> Tally:
-    """Count what became of a batch."""
+    """Count the answers of a batch."""
     commands = repeated = 0
     refused: list[str] = []
     for answer in answers:
@@ -69,10 +64,10 @@ def tally(answers: Iterable[Answer]) -> Tally:
 
 
 def require_one_batch(orders: int, terms: Terms) -> None:
-    """Hold a submission whose terms concern all of it to what is executed together.
+    """Require that an atomic submission or a dry run fits in one batch.
 
     Raises:
-        ValueError: it is larger than that.
+        ValueError: it does not fit.
     """
     if terms != ONE_BY_ONE and orders > TERMS_ORDERS_MAX:
         raise ValueError(f"{orders} orders are more than the {TERMS_ORDERS_MAX} of an atomic submission or a dry run")

@@ -1,13 +1,13 @@
-"""One batch of orders in one transaction: what is read, how each is decided, and what is written.
+"""One batch of orders in one transaction: what is read, how each order is decided, and what is written.
 
-    read what the orders touch and no earlier batch learned -> decide each in memory -> COPY events and commands
+    read what the orders need and the cache lacks -> decide each in memory -> COPY events and commands
 
-The server stores the first events while the next orders are decided; what a decision has to read meanwhile, it reads
-over a second connection: the lock is held, so that one sees the same log. `ledger/intake/intake.py` begins and ends the
-transaction.
+The server stores the first events while the next orders are decided. What a decision reads meanwhile, it reads over a
+second connection, which sees the same log because the writers' lock is held. `ledger/intake/intake.py` begins and ends
+the transaction.
 
-Errors: psycopg's; `UniqueViolation` when what was remembered of the log is no longer true, and `ForgottenError` when a
-refused order bears a name that was answered before. Nothing is written then.
+Errors: psycopg's; `UniqueViolation` if the cache was out of date, and `ForgottenError` if a refused order has a name
+that was answered before. In both cases nothing is written.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from ledger.store.mapper import decode, encode
 from ledger.store.persons import Text
 
 CHUNK_ORDERS = 250
-"""So many orders are decided before their events are sent: enough that sending costs little, few enough that the
-server has something to do while the next are decided."""
+"""The number of orders that are decided before their events are sent: large enough to make sending cheap, small enough
+to keep the server busy while the next orders are decided."""
 
 Clock = Callable[[], int]
 
 
 class ForgottenError(Exception):
-    """An order was refused whose name the log has an answer for, which nobody here remembers."""
+    """The log has an answer to the name of a refused order, and the cache did not."""
 
 
 class Batch:
-    """One transaction's work."""
+    """The work of one transaction. `careful`: the cache is not trusted, and names are looked up in the log."""
 
     def __init__(
         self,
@@ -61,20 +61,20 @@ class Batch:
         self._head, last_recorded_at = read_head(append.log)
         self._position = int(self._head)
         self._clock = clock()
-        self._now = max(self._clock, last_recorded_at)  # recorded_at never goes back, even when the clock does
+        self._now = max(self._clock, last_recorded_at)  # recorded_at never goes back, even if the clock does
         self._streams = BatchStreams(append.log, memory, careful=careful)
         self._answered: dict[bytes, Answered] = {}
-        """Names that were answered before this batch, where nobody remembered them, or are answered in it."""
+        """Names answered before this batch, as found in the log, and names answered in it."""
         self._new_names: dict[bytes, Answered] = {}
         self._texts: list[Text] = []
         self._refused: list[bytes] = []
         self.repeats = False
-        """Whether there were old orders, which nobody remembered."""
+        """Whether there were repeated orders that were not cached."""
         self.recorded = True
-        """Whether the transaction is to be committed."""
+        """Whether to commit the transaction."""
 
     def execute(self) -> list[Answer]:
-        """Decide the orders one after the other, and write what they come to."""
+        """Decide the orders in sequence, and write their events."""
         answers: list[Answer] = []
         self._read()
         with self._append.events() as write:
@@ -82,70 +82,70 @@ class Batch:
             for start in range(0, len(self._items), CHUNK_ORDERS):
                 rows: list[bytes] = []
                 chunk = self._items[start : start + CHUNK_ORDERS]
-                answers += [self._answer_again(one) or self._decide(one, rows) for one in chunk]
+                answers += [self._repeat_answer(item) or self._decide(item, rows) for item in chunk]
                 write(b"".join(rows))
         if self._refused and not self._careful and self._append.log.answered(self._refused):
-            raise ForgottenError  # no unique index would object: nothing is written under these names
+            raise ForgottenError  # no unique index would detect it, because a refused order writes no rows
         if self._new_names:
-            # In the order of the names their index is gone through from one end to the other.
-            rows = [command_row(name, one.content, one.position) for name, one in sorted(self._new_names.items())]
+            # Sorted, so that the index of names is traversed from one end to the other.
+            rows = [command_row(name, new.content, new.position) for name, new in sorted(self._new_names.items())]
             self._append.commands(b"".join(rows))
             self._append.texts(self._texts)
             self._append.notify(Position(self._position))
         return answers
 
-    def remember(self) -> None:
-        """Remember what this transaction learned, once it has been committed."""
-        self._memory.learn(self._streams.newly_known)
+    def update_memory(self) -> None:
+        """Cache what this transaction read and wrote, once it has been committed."""
+        self._memory.add_known(self._streams.newly_known)
         self._memory.names.update(self._new_names)
         self._memory.versions.update(self._streams.new_versions)
 
     def _read(self) -> None:
-        """Read what deciding will ask, as far as it is not remembered."""
+        """Read what the decisions need and the cache lacks."""
         if self._careful:
-            self._answered = answered_before(self._append.log, [one.name for one in self._items])
+            self._answered = answered_before(self._append.log, [item.name for item in self._items])
             self.repeats = bool(self._answered)
-        self._streams.read_for([one for one in self._items if one.name not in self._answered])
+        self._streams.read_for([item for item in self._items if item.name not in self._answered])
 
-    def _answer_again(self, one: Prepared) -> Answer | None:
-        """Answer an order whose name was answered before."""
-        before = self._answered.get(one.name)
-        if before is None and not self._careful:
-            before = self._memory.names.get(one.name)
-        return None if before is None else answer_again(one, before)
+    def _repeat_answer(self, item: Prepared) -> Answer | None:
+        """Return the answer to an order whose name was answered before."""
+        answered = self._answered.get(item.name)
+        if answered is None and not self._careful:
+            answered = self._memory.names.get(item.name)
+        return None if answered is None else repeat_answer(item, answered)
 
-    def _decide(self, one: Prepared, rows: list[bytes]) -> Answer:
-        """Decide an order, and add the rows of its events."""
-        order, text = one.order, one.text
+    def _decide(self, item: Prepared, rows: list[bytes]) -> Answer:
+        """Decide an order, and append the rows of its events to `rows`."""
+        order, text = item.order, item.text
         note = text.digest if text else None
         decision = decide(Case(order, self._streams, self._now, note, self._clock, self._head))
         if isinstance(decision, Refused):
-            self._refused.append(one.name)
+            self._refused.append(item.name)
             return decision
-        if text:  # it is erased with whom it is about, whom a decision about a request has found out
-            about = (getattr(event, "volunteer", None) for event in decision)
-            self._texts.append(text._replace(volunteer=text.volunteer or next(filter(None, about), None)))
+        if text:  # stored with the volunteer it is about, for erasure; for requests only the events name that volunteer
+            volunteers = (getattr(event, "volunteer", None) for event in decision)
+            self._texts.append(text._replace(volunteer=text.volunteer or next(filter(None, volunteers), None)))
         position = self._position
         for event in decision:
             topic, state = encode(event)
-            stream, version = self._streams.append(event, topic, state, one.shift)
+            stream, version = self._streams.append(event, topic, state, item.shift)
             position += 1
             rows.append(event_row(stream, version, topic, state, position))
         self._position = position
         shift = _shift_of(decision[-1])
-        self._answered[one.name] = self._new_names[one.name] = Answered(one.content, position, shift)
+        self._answered[item.name] = self._new_names[item.name] = Answered(item.content, position, shift)
         return Accepted(Position(position), False, shift)  # noqa: FBT003 - by position
 
-    def not_alone(self, answers: Sequence[Answer]) -> list[Answer]:
-        """Answer orders of which some were refused and so none is recorded; what was there is there."""
+    def refuse_new(self, answers: Sequence[Answer]) -> list[Answer]:
+        """Return the answers of an atomic submission with refusals: new orders are refused, duplicates accepted."""
         self.recorded = False
         return [
-            refuse(Rejection.NOT_ALONE, "command", one.order.name) if self._is_new(answer) else answer
-            for one, answer in zip(self._items, answers, strict=True)
+            refuse(Rejection.NOT_ALONE, "command", item.order.name) if self._is_new(answer) else answer
+            for item, answer in zip(self._items, answers, strict=True)
         ]
 
-    def as_if(self, answers: Sequence[Answer]) -> list[Answer]:
-        """Answer orders that were decided and are not recorded: they have no positions."""
+    def without_positions(self, answers: Sequence[Answer]) -> list[Answer]:
+        """Return the answers of a dry run: nothing is recorded, so new orders have no positions."""
         self.recorded = False
         return [
             answer._replace(position=None) if isinstance(answer, Accepted) and self._is_new(answer) else answer
@@ -157,18 +157,18 @@ class Batch:
 
 
 def answered_before(log: LogQueries, names: Collection[bytes]) -> dict[bytes, Answered]:
-    """Return what the log says of those names that were answered before."""
+    """Return what the log holds of those names that were answered before."""
     return {
         name.bytes: Answered(content.bytes, position, _shift_of(decode(topic, state)))
         for name, content, position, topic, state in log.answered(names)
     }
 
 
-def answer_again(one: Prepared, before: Answered) -> Answer:
-    """Answer a name that was answered before; position 0 is that of an order which is not recorded."""
-    if before.content != one.content:
-        return refuse(Rejection.NAME_TAKEN, "id", one.order.name)
-    return Accepted(Position(before.position) if before.position else None, duplicate=True, shift=before.shift)
+def repeat_answer(item: Prepared, answered: Answered) -> Answer:
+    """Return the answer to an order whose name was answered before; position 0 marks an order that is not recorded."""
+    if answered.content != item.content:
+        return refuse(Rejection.NAME_TAKEN, "id", item.order.name)
+    return Accepted(Position(answered.position) if answered.position else None, duplicate=True, shift=answered.shift)
 
 
 def _shift_of(event: Event) -> UUID | None:
@@ -176,6 +176,6 @@ def _shift_of(event: Event) -> UUID | None:
 
 
 def read_head(log: LogQueries) -> tuple[Position, int]:
-    """Return the last event's position and instant of recording, zeros for an empty log."""
+    """Return the position and the `recorded_at` of the last event, zeros for an empty log."""
     last = log.last_event()
     return (last.position, decode(last.topic, last.state).recorded_at) if last else (Position(0), 0)

@@ -1,9 +1,8 @@
-"""Group commit: orders that arrive while a commit is under way share the next one.
+"""Group commit: orders that arrive during a commit share the next one.
 
-One thread writes. Callers prepare their orders in their own threads, submit them, and get a future. The queue is
-bounded: when it is full the caller is told at once, rather than waiting without end. A large submission is taken a
-slice at a time, and its rest goes to the back of the queue, so an import never keeps a counter waiting for more than a
-batch.
+One thread writes. Callers prepare their orders in their own threads, submit them and get a future. The queue is
+bounded: if it is full, a submission fails at once instead of waiting. A large submission is executed in slices, and its
+remainder goes to the back of the queue, so an import never delays a counter by more than one batch.
 """
 
 from __future__ import annotations
@@ -22,25 +21,25 @@ from ledger.intake.intake import BATCH_ORDERS_MAX, Intake
 from ledger.intake.prepare import Prepared
 
 SLICE_ORDERS_MAX = 1000
-"""At most so many orders of one submission enter a batch."""
+"""The maximum number of orders of one submission in a batch."""
 
 QUEUE_ORDERS_MAX = 50_000
-"""About two seconds of work: more than that is better turned away than kept waiting."""
+"""About two seconds of work; beyond that, refusing is better than waiting."""
 
 
 BUSY_SECONDS = 0.05
 
 SLOW_COMMIT_SECONDS = 1.0
-"""A commit that takes longer keeps every counter waiting: it is told, whatever is logged otherwise."""
+"""A slower commit delays every counter, so it is logged as a warning."""
 
 Observer = Callable[[Tally, float], None]
-"""Told of each batch that was committed, and how many seconds it took."""
+"""Called after each commit with the outcome of the batch and its duration in seconds."""
 
 logger = logging.getLogger(__name__)
 
 
 def _unobserved(_tally: Tally, _seconds: float) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 class QueueFull(Exception):  # noqa: N818 - named as the standard library names it
@@ -54,14 +53,14 @@ class _Submission:
         self.terms = terms
         self._answers: list[Answer] = []
         self.future: Future[list[Answer]] = Future()
-        self.future.set_running_or_notify_cancel()  # an order cannot be taken back
+        self.future.set_running_or_notify_cancel()  # a submission cannot be cancelled
 
     @property
     def waiting(self) -> int:
         return len(self._items) - self._taken
 
     def take(self, room: int) -> Sequence[Prepared]:
-        """Take what comes next, as far as there is room."""
+        """Return the next slice, at most `room` orders."""
         items = self._items[self._taken : self._taken + min(room, SLICE_ORDERS_MAX)]
         self._taken += len(items)
         return items
@@ -73,7 +72,7 @@ class _Submission:
 
 
 class GroupCommit:
-    """A thread that executes what is submitted, as much at a time as has come. Close it, or use it as a context."""
+    """A thread that executes submissions in batches. Close it, or use it as a context manager."""
 
     def __init__(
         self, intake: Intake, queue_orders_max: int = QUEUE_ORDERS_MAX, observer: Observer = _unobserved
@@ -92,12 +91,13 @@ class GroupCommit:
     def submit(self, orders: Sequence[Prepared], terms: Terms = ONE_BY_ONE) -> Future[list[Answer]]:
         """Queue orders; the future holds their answers once they are on disk, or the database's error.
 
-        Orders of one submission are decided in order; so are submissions that fit in a slice. An atomic submission or a
+        Orders of one submission are decided in order, as are submissions that fit in a slice. An atomic submission or a
         dry run is executed alone.
 
         Raises:
-            QueueFull
-            ValueError: more orders than terms that concern all of them allow.
+            QueueFull: the queue has no room for the orders.
+            ValueError: an atomic submission or a dry run has too many orders.
+            RuntimeError: the group commit was closed.
         """
         require_one_batch(len(orders), terms)
         submission = _Submission(orders, terms)
@@ -106,7 +106,7 @@ class GroupCommit:
             return submission.future
         with self._changed:
             if self._closed:
-                raise RuntimeError("the ledger is closing and takes no more orders")
+                raise RuntimeError("the ledger is closing and accepts no more orders")
             if self._waiting + len(orders) > self.queue_orders_max:
                 raise QueueFull(f"{self._waiting} orders are waiting, of at most {self.queue_orders_max}; try again")
             self._waiting += len(orders)
@@ -116,16 +116,16 @@ class GroupCommit:
 
     @property
     def waiting(self) -> int:
-        """How many orders wait for a batch."""
+        """The number of orders that wait for a batch."""
         return self._waiting
 
     @property
     def is_busy(self) -> bool:
-        """Whether orders wait, or some were recorded a moment ago."""
+        """Whether orders are waiting, or a batch was executed a moment ago."""
         return self._waiting > 0 or time.monotonic() - self._last_at < BUSY_SECONDS
 
     def close(self) -> None:
-        """Take no more orders, and return when those that wait have been executed."""
+        """Accept no more orders, and return once the waiting ones have been executed."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -144,10 +144,10 @@ class GroupCommit:
             self._last_at = began = time.monotonic()
             terms = batch[0][0].terms
             try:
-                answers = self._intake.execute_prepared([one for _, items in batch for one in items], terms)
-            except Exception as error:  # noqa: BLE001 - whoever submitted the orders gets it
+                answers = self._intake.execute_prepared([item for _, items in batch for item in items], terms)
+            except Exception as error:  # noqa: BLE001 - the callers get it
                 for submission, _ in batch:
-                    self._give_up(submission, error)
+                    self._fail(submission, error)
                 continue
             start = 0
             for submission, items in batch:
@@ -157,16 +157,16 @@ class GroupCommit:
                 self._observe(answers, time.monotonic() - began)
 
     def _observe(self, answers: Sequence[Answer], seconds: float) -> None:
-        """Tell of a commit, after its callers: they are who waits."""
-        found = tally(answers)
-        self._observer(found, seconds)
+        """Notify the observer of a commit, and log it; the waiting callers have their answers by then."""
+        outcome = tally(answers)
+        self._observer(outcome, seconds)
         level = logging.WARNING if seconds >= SLOW_COMMIT_SECONDS else logging.DEBUG
         if logger.isEnabledFor(level):
-            fields = {"commands": found.commands, "milliseconds": round(seconds * 1000, 2)}
+            fields = {"commands": outcome.commands, "milliseconds": round(seconds * 1000, 2)}
             logger.log(level, "a slow commit" if level == logging.WARNING else "commit", extra={"fields": fields})
 
     def _next_batch(self) -> list[tuple[_Submission, Sequence[Prepared]]]:
-        """Wait for submissions; return a slice of each, up to a full batch. Nothing is left when that is empty."""
+        """Wait for submissions; return a slice of each, up to a full batch. Empty once closed and all is executed."""
         batch: list[tuple[_Submission, Sequence[Prepared]]] = []
         room = BATCH_ORDERS_MAX
         with self._changed:
@@ -181,14 +181,14 @@ class GroupCommit:
                 room -= len(items)
                 if submission.waiting and whole_slice:
                     unfinished.append(submission)
-                elif submission.waiting:  # the batch is full; its turn is not over
+                elif submission.waiting:  # the batch was full before the slice was: it stays first
                     self._queue.appendleft(submission)
             self._queue.extend(unfinished)
             self._waiting -= BATCH_ORDERS_MAX - room
         return batch
 
-    def _give_up(self, submission: _Submission, error: Exception) -> None:
-        """Fail a submission and drop its rest; what was committed stays, and is answered if sent again."""
+    def _fail(self, submission: _Submission, error: Exception) -> None:
+        """Fail a submission and drop its remainder. Committed orders stay, and are answered if they are sent again."""
         with self._changed:
             if submission in self._queue:
                 self._queue.remove(submission)

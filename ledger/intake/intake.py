@@ -1,17 +1,18 @@
 """Intake: many orders, one transaction.
 
-    lock -> read what the orders touch -> decide each in memory -> COPY events and commands -> commit -> answer
+    lock -> read what the orders need -> decide each in memory -> COPY events and commands -> commit -> answer
 
-An order is answered once its events are on disk. The same order again is answered as the first time and appends
-nothing; refusals are not remembered.
+An order is answered once its events are on disk. A repeated order gets the same answer and appends nothing; refusals
+are not stored.
 
-A batch is first decided on what earlier batches learned (`ledger/intake/memory.py`), which spares nearly all reading.
-Should another process have written meanwhile, or an order be an old one sent again, a unique index of the log refuses
-the batch, or a look at the names of what was refused; nothing is written, and it is decided again on what the log
-says. So several processes may take orders.
+A batch is first decided with the cache of earlier batches (`ledger/intake/memory.py`), which avoids nearly all reads.
+If the cache is out of date, because another process has written or an old order is repeated, a unique index of the log
+or a lookup of the refused names detects it. Nothing is written then, and the batch is decided again on the log. So
+several processes may record orders.
 
-Errors: psycopg's, when the database cannot be reached or another writer holds the lock too long; nothing is known then
-of the orders, and sending them again is safe. A single order that the ledger fails at is answered `Rejection.FAILED`.
+Errors: psycopg's, if the database cannot be reached or another writer holds the lock too long. The outcome of the
+orders is then unknown, and sending them again is safe. A single order that makes the ledger fail is answered
+`Rejection.FAILED`.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from ledger.store.append import ConnectionLostError
 from ledger.store.database import Database
 
 BATCH_ORDERS_MAX = 5000
-"""An import of any size holds the writers' lock for a fraction of a second at a time, so a counter is never starved."""
+"""Limits how long a batch holds the writers' lock, to a fraction of a second, so no import blocks a counter."""
 
 ATTEMPTS_MAX = 3
-"""How often a batch is tried whose connection was lost."""
+"""How often a batch is tried if its connection is lost."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,20 +50,20 @@ def system_clock() -> int:
 
 
 class Intake:
-    """Takes orders for one ledger."""
+    """Executes orders for one ledger."""
 
     def __init__(self, database: Database, clock: Clock = system_clock) -> None:
         self._recorder = database.recorder
         self._clock = clock
         self._memory = Memory()
         self._careful = False
-        """Whether the last batch held orders that nobody remembered: old orders that are sent again come in rows."""
+        """Whether the last batch had repeated orders that were not cached: such orders come in long runs."""
 
     def execute(self, orders: Sequence[Order], terms: Terms = ONE_BY_ONE) -> list[Answer]:
-        """Decide and record orders, one after the other; return their answers in the same order.
+        """Decide and record orders in sequence; return their answers in the same order.
 
         Raises:
-            ValueError: more orders than a batch holds, on terms that need them in one.
+            ValueError: an atomic submission or a dry run has too many orders.
         """
         require_one_batch(len(orders), terms)
         answers: list[Answer] = []
@@ -72,25 +73,25 @@ class Intake:
         return answers
 
     def execute_prepared(self, items: Sequence[Prepared], terms: Terms = ONE_BY_ONE) -> list[Answer]:
-        """Execute orders together; when that fails, halve them until the one at fault fails alone."""
+        """Execute orders together; if that fails, halve the batch until the order at fault fails alone."""
         try:
             with _collector_paused():
                 return self._read_back(items, terms)
         except psycopg.OperationalError:
-            raise  # the database's trouble, not an order's
+            raise  # the database's fault, not an order's
         except Exception:
             if terms != ONE_BY_ONE or len(items) == 1:
-                # Its name is its caller's wording, so the log has what ledger.commands has of it.
+                # The name is the caller's text, so only its digest, as in ledger.commands, is logged.
                 logger.exception("an order failed", extra={"fields": {"command": items[0].name.hex()}})
-                return [refuse(Rejection.FAILED, "command", one.order.name) for one in items]
+                return [refuse(Rejection.FAILED, "command", item.order.name) for item in items]
         middle = len(items) // 2
         return self.execute_prepared(items[:middle]) + self.execute_prepared(items[middle:])
 
     def _read_back(self, items: Sequence[Prepared], terms: Terms) -> list[Answer]:
-        """Execute orders; when the connection is lost, read back before answering.
+        """Execute orders; if the connection is lost, find out whether they were committed.
 
-        To execute them again is to read back: the lock is granted only when the lost transaction has ended, one way or
-        the other, and the table of commands then says which way.
+        Executing them again does that: the lock is granted only after the lost transaction has ended, and the table of
+        commands then shows whether it was committed.
         """
         for _ in range(ATTEMPTS_MAX - 1):
             try:
@@ -104,7 +105,7 @@ class Intake:
             try:
                 return self._write(items, terms, careful=False)
             except (UniqueViolation, ForgottenError):
-                self._memory.doubt()
+                self._memory.invalidate()
         return self._write(items, terms, careful=True)
 
     def _write(self, items: Sequence[Prepared], terms: Terms, *, careful: bool) -> list[Answer]:
@@ -114,23 +115,23 @@ class Intake:
             batch = Batch(append, self._recorder, items, self._clock, self._memory, careful=careful)
             answers = batch.execute()
             if terms.atomic and any(isinstance(answer, Refused) for answer in answers):
-                answers = batch.not_alone(answers)
+                answers = batch.refuse_new(answers)
             if terms.dry_run:
-                answers = batch.as_if(answers)
+                answers = batch.without_positions(answers)
             if not batch.recorded:
                 append.cancel()
         if batch.recorded:
-            batch.remember()
+            batch.update_memory()
         self._careful = careful and batch.repeats
         return answers
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep Python's garbage collector away from a batch: it makes many objects and no cycles.
+    """Disable Python's garbage collector during a batch, which makes many objects and no cycles.
 
-    The collector would look at all of them again and again, and at every object of the process (measured: a decision
-    took 28 microseconds instead of 9).
+    The collector would scan them, and every other object of the process, repeatedly (measured: a decision took 28
+    microseconds instead of 9).
     """
     paused = gc.isenabled()
     gc.disable()

@@ -1,9 +1,9 @@
-"""What one process remembers of the log between batches, so that it need not ask.
+"""The intake's cache of the log, kept by one process between batches to avoid reads.
 
-Nothing that is remembered has to be right for the log to be right. That a volunteer, station or project is known never
-ceases to be true. How long a stream was, and which names were answered, may have changed by another process's doing: a
-batch that is written on such a memory breaks a unique index, writes nothing, and is decided again on what the log says.
-Only what a committed transaction saw is kept. One thread writes, so there is no lock.
+The log stays correct even if the cache is wrong. That a volunteer, station or project is known never ceases to be true.
+The versions of streams and the answered names may be changed by another process: a batch decided on an outdated cache
+violates a unique index, writes nothing, and is decided again on the log. Only what a committed transaction saw is
+cached. One thread writes, so there is no lock.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 YOUNG_MAX = 1 << 16
-"""So many entries are kept at least, and twice as many at most: about half an hour of a busy district's commands."""
+"""The cache holds one to two times this number of entries: about half an hour of a busy district's commands."""
 
 KNOWN_MAX = 500_000
-"""More names than that are forgotten together and learned again."""
+"""When there are more names than this, all are dropped and read again."""
 
 V = TypeVar("V")
 
 
 class Answered(NamedTuple):
-    """A command that was answered: the digest of its content, its position, and the shift it is about."""
+    """An answered command: the digest of its content, the position of its last event, and the shift it is about."""
 
     content: bytes
     position: int
@@ -30,46 +30,46 @@ class Answered(NamedTuple):
 
 
 class Recent(Generic[V]):
-    """A dictionary that forgets what was not put in for long: a young and an old generation."""
+    """A dictionary that drops its oldest entries. It has a young and an old generation."""
 
     def __init__(self) -> None:
         self._young: dict[bytes, V] = {}
         self._old: dict[bytes, V] = {}
 
     def get(self, key: bytes) -> V | None:
-        """Return what is remembered of a key."""
+        """Return the cached value of a key."""
         found = self._young.get(key)
         return self._old.get(key) if found is None else found
 
     def update(self, entries: Mapping[bytes, V]) -> None:
-        """Remember entries, no more than a batch's."""
+        """Add entries, at most those of a batch."""
         self._young.update(entries)
         if len(self._young) >= YOUNG_MAX:
             self._old, self._young = self._young, {}
 
     def clear(self) -> None:
-        """Forget all."""
+        """Drop all entries."""
         self._old, self._young = {}, {}
 
 
 class Memory:
-    """What one intake remembers."""
+    """The cache of one intake."""
 
     def __init__(self) -> None:
         self.known: set[tuple[str, str]] = set()
-        """Volunteers, stations, projects and organisations that the ledger has heard of, by kind and name."""
+        """Volunteers, stations, projects and organisations that the log has, by kind and name."""
         self.versions: Recent[int] = Recent()
-        """How many events a shift's stream had."""
+        """The number of events in each stream."""
         self.names: Recent[Answered] = Recent()
-        """Commands that were answered, by the digest of their name."""
+        """Answered commands, by the digests of their names."""
 
-    def learn(self, names: Iterable[tuple[str, str]]) -> None:
-        """Remember that these are known."""
+    def add_known(self, names: Iterable[tuple[str, str]]) -> None:
+        """Add names that the log has."""
         self.known.update(names)
         if len(self.known) > KNOWN_MAX:
             self.known.clear()
 
-    def doubt(self) -> None:
-        """Forget whatever another process may have changed."""
+    def invalidate(self) -> None:
+        """Drop everything that another process may have changed."""
         self.versions.clear()
         self.names.clear()

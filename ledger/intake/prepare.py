@@ -1,4 +1,4 @@
-"""What can be worked out about an order before the lock is held: its digests, its salted text, the streams it touches.
+"""Preparation of orders without the lock: digests, the salted text, and the streams that the decision reads.
 
 Callers prepare their orders in their own threads, while the one writer waits for the disk.
 """
@@ -24,32 +24,32 @@ from ledger.store.mapper import compact_json
 from ledger.store.persons import Text, salted
 
 Name = tuple[str, str]
-"""A kind of stream, and whom or what it is about: `("volunteer", "V0000001")`."""
+"""A kind of stream and its key: `("volunteer", "V0000001")`."""
 
 
 class Prepared(NamedTuple):
-    """An order, ready for the lock: 128-bit digests, and what its decision is sure to ask of the log. Streams whose
-    length is all that is asked are named by 16 bytes.
+    """A prepared order: 128-bit digests of its name and content, and what its decision reads from the log. Streams of
+    which only the version is needed are named by 16 bytes.
     """
 
     order: Order
     name: bytes
     content: bytes
     known: tuple[Name, ...] = ()
-    """Of whom and what the decision asks whether the ledger knows them: volunteer, station, project."""
+    """The volunteers, stations and projects whose existence the decision checks."""
     shift: bytes | None = None
-    """The stream of the shift that all its events are of, where that is known beforehand."""
+    """The stream of the shift to which all its events belong, if known in advance."""
     begins: bool = False
-    """Whether it is a check-in, which begins that stream as a rule."""
+    """Whether it is a check-in, which usually begins that stream."""
     ranges: tuple[Range, ...] = ()
-    """Ranges of streams in which a check-out without a shift id looks for the open shift."""
+    """The ranges of streams in which a check-out without a shift id looks for the open shift."""
     histories: tuple[UUID, ...] = ()
-    """Streams of which it asks the events."""
+    """The streams whose events the decision reads."""
     text: Text | None = None
 
     @property
-    def asks_events(self) -> bool:
-        """Whether the decision asks for events, as those of all commands but scans of named shifts do."""
+    def needs_events(self) -> bool:
+        """Whether the decision reads events, as those of all commands except scans of named shifts do."""
         return bool(self.ranges or self.histories)
 
 
@@ -66,16 +66,16 @@ def prepare(order: Order) -> Prepared:
         case CheckIn():
             shift = command.shift or shift_id_for(command.occurred_at, name)
             key = shift_stream_key(command.volunteer, shift)
-            return Prepared(order, digest, content, _places(command), key, True)  # noqa: FBT003 - by position
+            return Prepared(order, digest, content, _references(command), key, True)  # noqa: FBT003 - by position
         case CheckOut():
             if command.shift:
                 key = shift_stream_key(command.volunteer, command.shift)
-                return Prepared(order, digest, content, _places(command), key)
+                return Prepared(order, digest, content, _references(command), key)
             ranges = shift_stream_ranges(command.volunteer, *open_shift_days(command.occurred_at))
-            return Prepared(order, digest, content, _places(command), ranges=ranges)
+            return Prepared(order, digest, content, _references(command), ranges=ranges)
         case AttestShift():
             shift = command.shift or shift_id_for(command.check_in, name)
-            known, key = (*_places(command), *_actor(order)), shift_stream_key(command.volunteer, shift)
+            known, key = (*_references(command), *_actor(order)), shift_stream_key(command.volunteer, shift)
             return Prepared(order, digest, content, known, key, histories=(TIMELINE,), text=_text(command))
         case _:
             histories = _histories(command)
@@ -83,28 +83,28 @@ def prepare(order: Order) -> Prepared:
 
 
 def name_digest(name: str) -> bytes:
-    """Return the digest of a command's name, as ledger.commands has it."""
+    """Return the digest of a command's name, as stored in ledger.commands."""
     return blake2b(name.encode(), digest_size=16).digest()
 
 
 def content_digest(command: Command) -> bytes:
-    """Return 128 bits that stand for what a command says: a storage format, as a repeated order is compared with it.
+    """Return the 128-bit digest of a command's content. It is a storage format: repeated orders are compared with it.
 
-    A new field of a command must have a default and come last, or old orders look changed. The free text is left out:
-    it is erasable, and a digest without a salt would outlive it.
+    A new field of a command must have a default and come last, or old orders would seem changed. The free text is
+    excluded: it can be erased, and an unsalted digest would outlive it.
     """
-    begins, exclude = _CONTENT[command.TYPE]
-    return blake2b(begins + compact_json(command, exclude), digest_size=16).digest()
+    prefix, exclude = _CONTENT[command.TYPE]
+    return blake2b(prefix + compact_json(command, exclude), digest_size=16).digest()
 
 
 _CONTENT = {
     name: (name.encode() + b" ", {"text"} if issubclass(command, Noted) else None) for name, command in COMMANDS.items()
 }
-"""By type of command, what its content begins with and what is left out of it."""
+"""The prefix of the content and the excluded fields, by type of command."""
 
 
-def _places(scan: CheckIn | CheckOut | AttestShift) -> tuple[Name, ...]:
-    """Return whom and where a scan, or a shift that was not scanned, is about."""
+def _references(scan: CheckIn | CheckOut | AttestShift) -> tuple[Name, ...]:
+    """Return the volunteer, station and project of a scan or late entry."""
     volunteer, station = ("volunteer", scan.volunteer), ("station", scan.station)
     if isinstance(scan, CheckOut) or scan.project is None:
         return volunteer, station
@@ -112,16 +112,16 @@ def _places(scan: CheckIn | CheckOut | AttestShift) -> tuple[Name, ...]:
 
 
 def _actor(order: Order) -> tuple[Name, ...]:
-    """Return the volunteer whom an order's giver may be: nobody acts on their own hours."""
+    """Return the volunteer numbers that the caller may have: nobody may act on their own hours."""
     kind, _, name = order.by.partition(":")
     numbers = (name if kind == "person" else None, order.by_volunteer)
     return tuple(("volunteer", number) for number in numbers if number)
 
 
 def _histories(command: Command) -> tuple[UUID, ...]:
-    """Return the streams whose events the decision about any other command is sure to ask."""
+    """Return the streams whose events the decision about any other command always reads."""
     if isinstance(command, RequestAct):
-        return (stream("request", command.request), *_histories(command.asked()))
+        return (stream("request", command.request), *_histories(command.requested_command()))
     kinds = ("volunteer", "station", "project", "organisation", "request")
     streams = [stream(kind, key) for kind in kinds if (key := getattr(command, kind, None))]
     if award := getattr(command, "award", None):
@@ -134,12 +134,12 @@ def _histories(command: Command) -> tuple[UUID, ...]:
 
 
 _BY_RULES = frozenset(get_args(ApprovableAct)) | {DisputeShift.TYPE, PublishRules.TYPE}
-"""Types of commands whose decision asks what the published rules say about acts."""
+"""Types of commands whose decision reads the policies of the published rules."""
 
 
 def _text(command: Command) -> Text | None:
-    """Return a command's free text, salted, with whom it is about."""
+    """Return a command's free text, salted, with the volunteer it is about."""
     if not isinstance(command, Noted) or command.text is None:
         return None
-    about = command.asked() if isinstance(command, RequestAct) else command
+    about = command.requested_command() if isinstance(command, RequestAct) else command
     return salted(command.text, getattr(about, "volunteer", None))

@@ -1,10 +1,9 @@
-"""Rehearsal: what would become of orders, in however many parts they come, without recording any.
+"""Rehearsal: decide any number of orders, in any number of parts, without recording them.
 
-Each order is decided as it would be, on the log as it stands and as the orders rehearsed before would have
-left it. The writers' lock is not taken, so nobody waits for a rehearsal; what others record between a rehearsal and
-the performance, it cannot know.
+Each order is decided on the current log and the orders rehearsed before it. The writers' lock is not taken, so a
+rehearsal delays nobody. What others record between the rehearsal and the execution is not considered.
 
-Of each order about 200 bytes are remembered, and of those that do not enter a shift their events.
+A rehearsal holds about 200 bytes per order in memory, and the events of those orders that do not enter a new shift.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from psycopg.rows import TupleRow
 from ledger.aggregates import Case, Event, Order, decide
 from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut
 from ledger.intake.answers import Accepted, Answer
-from ledger.intake.batch import Clock, answer_again, answered_before, read_head
+from ledger.intake.batch import Clock, answered_before, read_head, repeat_answer
 from ledger.intake.intake import system_clock
 from ledger.intake.memory import Answered, Memory
 from ledger.intake.prepare import Prepared, prepare_all
@@ -34,26 +33,26 @@ _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class Rehearsal:
-    """Decides orders, part by part, and records nothing."""
+    """Decides orders, part by part, without recording them."""
 
     def __init__(self, database: Database, clock: Clock = system_clock) -> None:
         self._pool = database.pool
         self._clock = clock
-        self._nothing = Memory()
-        """A rehearsal asks the log alone: what it would learn is not so yet."""
+        self._empty_memory = Memory()
+        """Not used as a cache, because rehearsed orders are not in the log."""
         self._contents: dict[bytes, bytes] = {}
-        """The digests of the names that would have been accepted, and of what they said."""
+        """The content digests of accepted orders, by the digests of their names."""
         self._events: defaultdict[bytes, list[Stored]] = defaultdict(list)
-        """The events there would be, by stream, as far as a later order may ask for them."""
+        """The events of accepted orders that a later order may read, by stream."""
 
     def execute(self, orders: Sequence[Order]) -> list[Answer]:
-        """Decide orders, one after the other; return their answers, without positions where they would be new.
+        """Decide orders in sequence; return their answers, without positions for new ones.
 
         Raises:
-            ValueError: an order is a scan: those are not rehearsed.
+            ValueError: an order is a scan; scans cannot be rehearsed.
         """
         if any(isinstance(order.command, CheckIn | CheckOut) for order in orders):
-            raise ValueError("scans are not rehearsed: they are facts already")
+            raise ValueError("scans are not rehearsed; leave out check-ins and check-outs")
         prepared = prepare_all(orders)
         with self._pool.connection() as connection, connection.transaction():
             connection.execute(_SNAPSHOT)
@@ -63,22 +62,22 @@ class Rehearsal:
         log = LogReader(connection)
         clock = self._clock()
         now = max(clock, read_head(log)[1])
-        recorded = answered_before(log, [one.name for one in prepared])
-        stored = BatchStreams(log, self._nothing, careful=True)
+        recorded = answered_before(log, [item.name for item in prepared])
+        stored = BatchStreams(log, self._empty_memory, careful=True)
         stored.read_for(prepared)
-        streams = _AsIf(stored, self._events)
+        streams = _RehearsalStreams(stored, self._events)
         answers: list[Answer] = []
-        for one in prepared:
-            if before := recorded.get(one.name) or self._answered(one.name):
-                answers.append(answer_again(one, before))
+        for item in prepared:
+            if answered := recorded.get(item.name) or self._answered(item.name):
+                answers.append(repeat_answer(item, answered))
                 continue
-            note = one.text.digest if one.text else None
-            decision = decide(Case(one.order, streams, now, note, clock))
+            note = item.text.digest if item.text else None
+            decision = decide(Case(item.order, streams, now, note, clock))
             if isinstance(decision, Refused):
                 answers.append(decision)
                 continue
-            self._contents[one.name] = one.content
-            self._keep(one.order, decision)
+            self._contents[item.name] = item.content
+            self._store(item.order, decision)
             answers.append(Accepted(None, duplicate=False, shift=None))
         return answers
 
@@ -86,16 +85,16 @@ class Rehearsal:
         content = self._contents.get(name)
         return Answered(content, 0, None) if content else None
 
-    def _keep(self, order: Order, events: Iterable[Event]) -> None:
-        """Keep what a later order may ask for: of a shift that got its id here nobody can know."""
+    def _store(self, order: Order, events: Iterable[Event]) -> None:
+        """Store the events that a later order may read: none can refer to a shift whose id was generated here."""
         if isinstance(order.command, AttestShift) and order.command.shift is None:
             return
         for event in events:
             self._events[event.stream_key].append(Stored(*encode(event)))
 
 
-class _AsIf:
-    """Implements `ledger.deciding.case.Streams` with the log and the events there would be."""
+class _RehearsalStreams:
+    """Implements `ledger.deciding.case.Streams` with the log and the events of rehearsed orders."""
 
     def __init__(self, stored: BatchStreams, new: dict[bytes, list[Stored]]) -> None:
         self._stored = stored
@@ -112,5 +111,5 @@ class _AsIf:
         return [*self._stored.events(stream_id), *(decode(*stored) for stored in new)]
 
     def shifts(self, volunteer: str, first_day: int, last_day: int) -> list[Sequence[Event]]:
-        """Only a check-out without a shift id looks for shifts, and scans are not rehearsed."""
+        """Not implemented: only a check-out without a shift id needs it, and scans are not rehearsed."""
         raise NotImplementedError

@@ -1,8 +1,8 @@
-"""The streams a batch of orders touches: read from the log in a few queries, and kept up as its events are decided.
+"""The streams that a batch reads: loaded from the log in a few queries, and updated as the batch's events are decided.
 
-A scan of a named shift asks only whether streams exist and how long they are, most of which an earlier batch has seen;
-other orders need the events, which are decoded when asked for. Used under the writers' lock, so nothing that was read
-grows old. Streams are named by 16 bytes in here: UUID is Python code, which took a quarter of an order.
+A scan of a named shift needs only the existence and versions of streams, most of which are cached. Other orders need
+events, which are decoded on demand. The writers' lock is held, so what was read stays valid. Streams are identified by
+16 bytes here: UUID is Python code, which took a quarter of the time of an order.
 """
 
 from __future__ import annotations
@@ -21,50 +21,50 @@ from ledger.store.mapper import decode
 
 
 class BatchStreams:
-    """Implements `ledger.deciding.case.Streams` with the log, what is remembered of it, and one batch's events.
+    """Implements `ledger.deciding.case.Streams` with the log, the cache, and the events of one batch.
 
-    `careful`: nothing that may have changed is taken from memory.
+    `careful`: nothing that another process may have changed is taken from the cache.
     """
 
     def __init__(self, log: LogQueries, memory: Memory, *, careful: bool) -> None:
         self.log = log
-        """Where the log is asked. While this batch's events are copied, its connection can be asked nothing."""
+        """The log to read from. During the COPY of the batch's events their own connection cannot be used for it."""
         self._memory = memory
         self._careful = careful
         self._known: set[Name] = set()
         self._begun: set[bytes] = set()
-        self._keeps_events = False
+        self._retains_events = False
         self._stored: dict[bytes, list[Stored]] = {}
         self._in_range: dict[bytes, set[bytes]] = {}  # by the range's lower end
         self._new_of: defaultdict[bytes, list[Stored]] = defaultdict(list)
         self._new_shifts_of: defaultdict[str, set[bytes]] = defaultdict(set)
-        self._decoded: defaultdict[bytes, list[Event]] = defaultdict(list)  # as far as it was asked for
+        self._decoded: defaultdict[bytes, list[Event]] = defaultdict(list)  # a prefix of the stream's events
         self._versions: dict[bytes, int] = {}
         self.new_versions: dict[bytes, int] = {}
-        """How many events the streams have to which this batch adds."""
+        """The versions of the streams to which this batch appends."""
 
     @property
     def newly_known(self) -> set[Name]:
-        """Volunteers, stations and so on that the log, or this batch, turned out to have."""
+        """The volunteers, stations and so on that were found in the log or in this batch."""
         return self._known
 
     def read_for(self, orders: Collection[Prepared]) -> None:
-        """Read what the decisions about these orders are sure to ask."""
-        known = {stream_key(*name): name for one in orders for name in one.known if name not in self._memory.known}
-        shifts = {one.shift for one in orders if one.shift}
-        if not self._careful:  # a check-in begins its stream, as a rule; where it does not, a unique index says so
-            self._begun = {one.shift for one in orders if one.begins and one.shift}
-            exact = {one.shift for one in orders if one.histories}
-            remembered = self._memory.versions.get
-            shifts = {key for key in shifts if key in exact or (key not in self._begun and remembered(key) is None)}
+        """Read what the decisions about these orders always need."""
+        known = {stream_key(*name): name for order in orders for name in order.known if name not in self._memory.known}
+        shifts = {order.shift for order in orders if order.shift}
+        if not self._careful:  # a check-in usually begins its stream; if not, a unique index detects it
+            self._begun = {order.shift for order in orders if order.begins and order.shift}
+            exact = {order.shift for order in orders if order.histories}
+            cached = self._memory.versions.get
+            shifts = {key for key in shifts if key in exact or (key not in self._begun and cached(key) is None)}
         self._read_versions(known.keys() | shifts)
         self._known.update(name for key, name in known.items() if self._versions[key])
-        self._keeps_events = any(one.asks_events for one in orders)
-        self._read_events({stream_id.bytes for one in orders for stream_id in one.histories})
-        self._read_ranges({span[0]: span for one in orders for span in one.ranges}.values())
+        self._retains_events = any(order.needs_events for order in orders)
+        self._read_events({stream_id.bytes for order in orders for stream_id in order.histories})
+        self._read_ranges({span[0]: span for order in orders for span in order.ranges}.values())
 
     def knows(self, kind: str, key: str) -> bool:
-        """Return whether the ledger has ever heard of this volunteer, station, project or organisation."""
+        """Return whether the log, or this batch, has this volunteer, station, project or organisation."""
         name = kind, key
         if name in self._memory.known or name in self._known:
             return True
@@ -74,7 +74,7 @@ class BatchStreams:
         return True
 
     def version(self, stream_id: UUID) -> int:
-        """Return how many events a stream has, those of this batch included."""
+        """Return the number of events in a stream, including those of this batch."""
         return self._version(stream_id.bytes)
 
     def _version(self, key: bytes) -> int:
@@ -85,37 +85,37 @@ class BatchStreams:
         return version
 
     def events(self, stream_id: UUID) -> Sequence[Event]:
-        """Return a stream's events, those of this batch included."""
+        """Return a stream's events, including those of this batch."""
         key = stream_id.bytes
         if key not in self._stored:
             self._read_events([key])
         return self._events(key)
 
     def _events(self, key: bytes) -> Sequence[Event]:
-        """Decode what was not asked for before: the rules, say, are asked for by order after order."""
+        """Decode the events that were not decoded before: some streams, such as the rules, are read by every order."""
         decoded, stored, new = self._decoded[key], self._stored[key], self._new_of[key]
         for at in range(len(decoded), len(stored) + len(new)):
             decoded.append(decode(*(stored[at] if at < len(stored) else new[at - len(stored)])))
         return decoded.copy()
 
     def shifts(self, volunteer: str, first_day: int, last_day: int) -> list[Sequence[Event]]:
-        """Return the volunteer's shifts whose ids were made on these days or hold no time."""
+        """Return the events of a volunteer's shifts whose ids were made on these days (since 1970) or have no time."""
         ranges = shift_stream_ranges(volunteer, first_day, last_day)
-        self._read_ranges([one for one in ranges if one[0].bytes not in self._in_range])
+        self._read_ranges([span for span in ranges if span[0].bytes not in self._in_range])
         found: list[Sequence[Event]] = []
         for low, high in ranges:
             begun = {key for key in self._new_shifts_of[volunteer] if low.bytes <= key <= high.bytes}
             for key in self._in_range[low.bytes] | begun:
-                self._stored.setdefault(key, [])  # begun in this batch, or else its range would have had it
+                self._stored.setdefault(key, [])  # a stream begun in this batch is not in the log's ranges
                 found.append(self._events(key))
         return found
 
     def append(self, event: Event, topic: str, state: bytes, stream: bytes | None) -> tuple[bytes, int]:
-        """Take an event that was decided, as it will be stored; return its stream and its version in it."""
+        """Add a decided event in its stored form; return its stream and its version."""
         key = stream or event.stream_key
         version = self._next_version(key)
         self._versions[key] = self.new_versions[key] = version
-        if self._keeps_events:
+        if self._retains_events:
             self._new_of[key].append(Stored(topic, state))
             if isinstance(event, ShiftEvent):
                 self._new_shifts_of[event.volunteer].add(key)
@@ -130,7 +130,7 @@ class BatchStreams:
         return 1 + (self._version(key) if version is None else version)
 
     def _read_versions(self, keys: Collection[bytes]) -> None:
-        """Ask the log how long streams are."""
+        """Read the versions of streams from the log."""
         self._versions |= self.log.versions(keys)
 
     def _read_events(self, keys: Collection[bytes]) -> None:
@@ -138,7 +138,7 @@ class BatchStreams:
             found = self.log.read_streams([UUID(bytes=key) for key in keys])
             for key in keys:
                 self._stored[key] = [Stored(event.topic, event.state) for event in found.get(UUID(bytes=key), ())]
-                # Unless it is known: events of this batch may have gone on from there.
+                # A known version stays: events of this batch may have raised it.
                 self._versions.setdefault(key, len(self._stored[key]))
 
     def _read_ranges(self, ranges: Collection[Range]) -> None:

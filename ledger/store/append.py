@@ -1,11 +1,11 @@
 """Appending to the log: one writer at a time, one transaction, dense positions.
 
-A follower reads the log in order of positions. It would miss an event for ever if a later position could be seen
-before an earlier one, so every writer holds one advisory lock from before it learns the head until its transaction has
-ended: positions are given out in the order of commits, and without gaps.
+A follower reads the log in order of positions. It would miss an event permanently if a later position became visible
+before an earlier one. So every writer holds one advisory lock, from before it reads the head until its transaction has
+ended: positions are assigned in commit order, without gaps.
 
-Nothing here decides what may be written. Errors are psycopg's: `UniqueViolation` when a stream already has that
-version, `LockHeldError` (a `LockNotAvailable`) when another writer would not let go, `ConnectionLostError` and
+Nothing here decides what may be written. Errors are psycopg's: `UniqueViolation` if a stream already has that version,
+`LockHeldError` (a `LockNotAvailable`) if another writer holds the lock too long, `ConnectionLostError` and
 `ReadOnlyError` (both `OperationalError`).
 """
 
@@ -22,14 +22,14 @@ from psycopg.rows import TupleRow, tuple_row
 from ledger.names import Position
 from ledger.store.copy_format import BEGIN, END
 from ledger.store.log_queries import LogReader
-from ledger.store.persons import Text, keep_texts
+from ledger.store.persons import Text, store_texts
 
-WRITERS_LOCK = 0x6C6564676572  # "ledger"; an advisory lock is its database's own
+WRITERS_LOCK = 0x6C6564676572  # "ledger"; advisory locks are separate in each database
 LOCK_TIMEOUT_SECONDS = 10
-"""A writer that waits longer gives up: a batch takes milliseconds, a chunk of history seconds."""
+"""The maximum wait for the lock: a batch holds it for milliseconds, a chunk of history for seconds."""
 
 CHANNEL = "ledger"
-"""Every commit notifies this channel; the payload is the new head."""
+"""Every commit notifies this channel, with the new head as payload."""
 
 _COPY_TEXT = "COPY ledger.stored_events (originator_id, originator_version, topic, state, notification_id) FROM STDIN"
 _COPY_EVENTS = f"{_COPY_TEXT} (FORMAT binary)"
@@ -38,26 +38,26 @@ _LOCK = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"
 
 
 class ConnectionLostError(OperationalError):
-    """The connection broke, perhaps in mid-commit."""
+    """The connection was lost, possibly during the commit."""
 
 
 class ReadOnlyError(OperationalError):
-    """The database takes no writing: it is a standby, or its operator has said so."""
+    """The database is read-only: it is a standby, or was configured so."""
 
 
 class LockHeldError(LockNotAvailable):
-    """Another session would not let go of a lock; the message says of which, and how long it was waited for."""
+    """Another session holds a lock; the message names the lock and how long this session waited for it."""
 
 
 def take_lock(cursor: Cursor[TupleRow], timeout_seconds: int | None = None) -> None:
-    """Become the one writer until the transaction ends.
+    """Take the writers' lock until the transaction ends.
 
-    What is read afterwards is what the last writer left: each statement of a READ COMMITTED transaction has a snapshot
-    of its own, so the head must be read by a later statement than this one. (A REPEATABLE READ transaction would go on
-    seeing the log as it was before the wait: the pool's connections are READ COMMITTED, whatever the server's default.)
+    The head must be read by a later statement: each statement of a READ COMMITTED transaction has its own snapshot, so
+    a later one sees what the last writer committed. (A REPEATABLE READ transaction would still see the log as it was
+    before the wait. The pool's connections are READ COMMITTED, whatever the server's default.)
 
     Raises:
-        LockHeldError: another session has held it for so long (`LOCK_TIMEOUT_SECONDS`, if nothing is said).
+        LockHeldError: another session held the lock for `timeout_seconds` (default: `LOCK_TIMEOUT_SECONDS`).
     """
     seconds = LOCK_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
     try:
@@ -67,7 +67,7 @@ def take_lock(cursor: Cursor[TupleRow], timeout_seconds: int | None = None) -> N
 
 
 class Append:
-    """The transaction of the one writer: what it reads of the log is what its own events will follow."""
+    """The transaction of the one writer. `log` reads the log that its events will be appended to."""
 
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
@@ -77,15 +77,15 @@ class Append:
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Have the transaction rolled back at its end, without an error."""
+        """Roll the transaction back at its end, without an error."""
         self.cancelled = True
 
     @contextmanager
     def events(self) -> Iterator[Callable[[bytes], None]]:
-        """Begin the COPY of events; what is given to the function are rows of `copy_format.event_row`.
+        """Begin the COPY of events, and yield a function that writes rows of `copy_format.event_row`.
 
-        The server stores the first rows while the next are being made. Until the block ends, this connection can read
-        nothing.
+        The server stores the first rows while the next are made. Until the block ends, this connection cannot be used
+        for reading.
         """
         with self._copy(_COPY_EVENTS, BEGIN, END) as write:
             yield write
@@ -96,18 +96,18 @@ class Append:
             write(text)
 
     def commands(self, rows: bytes) -> None:
-        """Note answered commands: rows of `copy_format.command_row`."""
+        """Store answered commands: rows of `copy_format.command_row`."""
         with self._copy(_COPY_COMMANDS, BEGIN, END) as write:
             write(rows)
 
     def texts(self, texts: list[Text]) -> None:
-        """Keep the texts whose digests the events hold."""
+        """Store the texts whose digests the events hold."""
         if texts:
             with self.connection.cursor(row_factory=tuple_row) as cursor:
-                keep_texts(cursor, texts)
+                store_texts(cursor, texts)
 
     def notify(self, head: Position) -> None:
-        """Tell followers the new head, on commit."""
+        """Notify followers of the new head, on commit."""
         self.connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(head)))
 
     @contextmanager

@@ -1,7 +1,7 @@
-"""Rows of the log in PostgreSQL's COPY formats: binary for what is recorded, text for histories.
+"""Rows of the log in PostgreSQL's COPY formats: binary for recorded events, text for loaded histories.
 
-Binary is quicker for the server: as text each id would be 16 numbers to be read, each state be gone through three
-times. A binary row is the number of its fields and each field behind its length; all numbers are big-endian.
+Binary is faster for the server: in text, it would parse 32 digits for each id and scan each state three times. A binary
+row is the number of its fields, then each field preceded by its length; all numbers are big-endian.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from struct import Struct
 from uuid import UUID
 
 Row = tuple[UUID, int, str, str | bytes]
-"""Stream id, version, topic, state. A state is JSON, as text or UTF-8 bytes; other bytes are stored faithfully too."""
+"""Stream id, version, topic, state. A state is JSON, as text or UTF-8 bytes; other bytes are stored unchanged too."""
 
 BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END = b"\xff\xff"
@@ -42,7 +42,7 @@ def _topic(topic: str) -> bytes:
 
 
 def command_row(name: bytes, content: bytes, position: int) -> bytes:
-    """Return a binary row of the table of commands: two digests of 16 bytes, and a position."""
+    """Return a binary row of the table of commands: two 16-byte digests and a position."""
     return _COMMAND.pack(3, 16, name, 16, content, 8, position)
 
 
@@ -59,8 +59,8 @@ def text_rows(rows: Iterable[Row], first_position: int) -> str:
 def bytea_text(state: str | bytes) -> str:
     r"""Return a state as COPY text for a bytea column.
 
-    Printable ASCII, which nearly all states are, goes through as it is (bytea's escape form); its backslashes are
-    doubled twice, for bytea and for COPY. Anything else is written in hexadecimal, which no encoding can hurt.
+    Printable ASCII, as nearly all states are, is written in bytea's escape format; its backslashes are doubled twice,
+    for bytea and for COPY. Everything else is written in hexadecimal, which is independent of encodings.
     """
     text = state if isinstance(state, str) else state.decode("latin-1")
     if text.isascii() and text.isprintable():

@@ -1,7 +1,7 @@
-"""One ledger's database: its pools of connections, its tables, its log.
+"""One ledger's database: its connection pools, its tables, its log.
 
-There are two pools, so that readers, however many and slow, never keep waiting whoever takes commands, knows keys or
-follows the log: those have connections of their own. Nothing here decides or derives.
+There are two pools: commands, keys and the follower have reserved connections, so that readers, however many and slow,
+cannot delay them. Nothing here decides or computes.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Database:
         """The log, for readers."""
         self.pool: Pool = readers.pool
         self.reserved: Pool = application.datastore.pool
-        """For the writer, the follower and keys; for nothing that a reader can ask for."""
+        """For the writer, the follower and keys only, never for readers."""
 
     @classmethod
     def open(cls, url: str) -> Database:
-        """Open the database at a libpq URL; make the ledger's tables, or bring older ones up to this version.
+        """Open the database at a libpq URL; create the ledger's tables, or upgrade older ones to this version.
 
         Raises:
             ledger.store.upgrading.NewerDatabaseError: a newer version of this program has used it.
@@ -52,7 +52,7 @@ class Database:
 
     @contextmanager
     def connection(self) -> Iterator[Connection[TupleRow]]:
-        """Open a connection outside the pools, for one large or long piece of work."""
+        """Open a connection outside the pools, for one large or long task."""
         with psycopg.connect(self.url, autocommit=True, connect_timeout=CONNECT_SECONDS_MAX) as connection:
             configure(connection)
             yield connection

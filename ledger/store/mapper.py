@@ -1,11 +1,12 @@
-"""Events as stored bytes: a topic, and compact JSON with the fields in their order and defaults left out.
+"""The stored form of events: a topic, and compact JSON with the fields in order and without default values.
 
-The bytes are what proofs are made over, so they are written once and never rewritten. An older shape keeps its topic
-for ever; methods `upcast_v0_v1` and so on of its class lead the stored fields to the next version when the event is
-read, as the eventsourcing library has it.
+Stored bytes are never rewritten, because proofs are made over them. An older form keeps its topic; methods
+`upcast_v0_v1` and so on of the current class convert the stored fields to the next version on reading, by the
+convention of the eventsourcing library.
 
-Errors: `UnknownTopicError` for a topic this program does not know (a newer ledger, perhaps); msgspec's `DecodeError`, a
-`ValueError`, for bytes that are no JSON, and its subclass `ValidationError` for those that do not fit their topic.
+Errors: `UnknownTopicError` for a topic that this program does not know (perhaps of a newer version); msgspec's
+`DecodeError`, a `ValueError`, for bytes that are not JSON, and its subclass `ValidationError` for fields that do not
+match their topic.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class UnknownTopicError(LookupError):
 
 
 def compact_json(model: BaseModel, exclude: set[str] | None = None) -> bytes:
-    """Return what `model_dump_json(exclude_defaults=True)` gives, without its detour over text."""
+    """Return `model_dump_json(exclude_defaults=True)` as bytes, without the conversion to text."""
     return model.__pydantic_serializer__.to_json(model, exclude_defaults=True, exclude=exclude)
 
 
@@ -43,32 +44,33 @@ def encode(event: Event) -> tuple[str, bytes]:
 
 
 def decode(topic: str, state: bytes) -> Event:
-    """Return the event in its present shape, whatever version it was stored in."""
+    """Return the event in its current form, whatever the stored version."""
     if decoder := _DECODERS.get(topic):
         return decoder.decode(state)
-    known, version = _newer(topic)
+    current, version = _current_class(topic)
     fields: dict[str, Any] = json.loads(state)
-    while upcast := getattr(known, f"upcast_v{version}_v{version + 1}", None):
+    while upcast := getattr(current, f"upcast_v{version}_v{version + 1}", None):
         upcast(fields)
         version += 1
-    return msgspec.convert(fields, known)
+    return msgspec.convert(fields, current)
 
 
-def _newer(topic: str) -> tuple[type[Event], int]:
-    """Return the present class of an older topic, and the version the topic names.
+def _current_class(topic: str) -> tuple[type[Event], int]:
+    """Return the current class for an older topic, and the version in the topic.
 
-    The library's `resolve_topic` would import a module that a topic names: stored bytes must not choose what is run.
+    The library's `resolve_topic` is not used: it imports the module that a topic names, and stored bytes must not
+    select code.
     """
     name, _, number = topic.rpartition(".v")
     for event in EVENTS.values():
-        same = event.TOPIC.rpartition(".v")[0] == name and number.isdecimal()
-        if same and hasattr(event, f"upcast_v{number}_v{int(number) + 1}"):
+        same_name = event.TOPIC.rpartition(".v")[0] == name and number.isdecimal()
+        if same_name and hasattr(event, f"upcast_v{number}_v{int(number) + 1}"):
             return event, int(number)
     raise UnknownTopicError(f"topic {topic!r} is not known to this version of the program; upgrade it")
 
 
 class CompactJson(Transcoder):
-    """Events as compact JSON, for the library."""
+    """The library's transcoder for compact JSON."""
 
     def encode(self, obj: Event) -> bytes:
         """Return the bytes to store."""
@@ -81,14 +83,14 @@ class CompactJson(Transcoder):
 
 
 class EventMapper(Mapper[UUID]):
-    """The library's mapper between events and what is stored."""
+    """The library's mapper between events and their stored form."""
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
-        """Return an event, which knows its version, as it is stored."""
+        """Return the stored form of an event that has a version."""
         assert isinstance(domain_event, Event)  # noqa: S101 - the ledger has no others
         state = self.transcoder.encode(domain_event)
         return StoredEvent(domain_event.stream_id, domain_event.originator_version, domain_event.TOPIC, state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
-        """Return a stored event as it is known today."""
+        """Return the event of a stored event, in its current form."""
         return decode(stored_event.topic, stored_event.state).at_version(stored_event.originator_version)

@@ -1,7 +1,7 @@
-"""Personal data, apart from the log and erasable: the directory of persons, and free texts.
+"""Personal data, stored outside the log and erasable: the directory of persons, and free texts.
 
-An event names a volunteer by number and a text by a digest. The digest is keyed with a salt that is kept beside the
-text alone, so when the row is erased nobody can test a guess against the log (docs/glossary.md, "Personal data").
+An event refers to a volunteer by number and to a text by digest. The digest is keyed with a salt that is stored only
+beside the text, so once the row is erased nobody can test a guess against the log (docs/glossary.md, "Personal data").
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from psycopg.rows import TupleRow, class_row
 
 from ledger.store.pool import Pool
 
-_REMEMBER = """
+_UPSERT = """
 INSERT INTO ledger.persons (volunteer, name, phone, email) VALUES (%s, %s, %s, %s)
 ON CONFLICT (volunteer) DO UPDATE SET (name, phone, email) = (excluded.name, excluded.phone, excluded.email)
 """
 
 
 class Person(NamedTuple):
-    """What the federation knows of a volunteer beside the number."""
+    """A volunteer's personal data in the directory."""
 
     volunteer: str
     name: str
@@ -32,7 +32,7 @@ class Person(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A free text, its salt, and whom it is about. Its digest is what the event holds."""
+    """A free text, its salt, and the volunteer it is about. The event holds its digest."""
 
     text: str
     salt: bytes
@@ -45,13 +45,13 @@ class Text(NamedTuple):
 
 
 def salted(text: str, volunteer: str | None) -> Text:
-    """Return a text with a salt of its own."""
+    """Return a text with a new random salt."""
     return Text(text, secrets.token_bytes(32), volunteer)
 
 
-def keep_texts(cursor: Cursor[TupleRow], texts: list[Text]) -> None:
-    """Keep texts, in the transaction that records the events which hold their digests."""
-    if not texts:  # no round trip for nothing
+def store_texts(cursor: Cursor[TupleRow], texts: list[Text]) -> None:
+    """Store texts, in the transaction that records the events with their digests."""
+    if not texts:  # saves a round trip
         return
     cursor.executemany(
         "INSERT INTO ledger.texts (digest, salt, text, volunteer) VALUES (%s, %s, %s, %s)",
@@ -65,35 +65,35 @@ class Persons:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    def remember(self, person: Person) -> None:
-        """Keep what is known of a volunteer; what was known before is replaced."""
+    def save(self, person: Person) -> None:
+        """Store a person, replacing earlier data."""
         with self._pool.connection() as connection:
-            connection.execute(_REMEMBER, person)
+            connection.execute(_UPSERT, person)
 
-    def remember_all(self, persons: Collection[Person]) -> None:
-        """Remember many, all or none."""
+    def save_all(self, persons: Collection[Person]) -> None:
+        """Store several persons, all or none."""
         with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-            cursor.executemany(_REMEMBER, persons)
+            cursor.executemany(_UPSERT, persons)
 
-    def forget(self, volunteers: Collection[str]) -> None:
-        """Take persons out of the directory again, whose registration came to nothing."""
+    def remove(self, volunteers: Collection[str]) -> None:
+        """Remove persons whose registration failed from the directory; their texts stay."""
         with self._pool.connection() as connection:
             connection.execute("DELETE FROM ledger.persons WHERE volunteer = ANY(%s)", (list(volunteers),))
 
     def find(self, volunteer: str) -> Person | None:
-        """Return what is known of a volunteer."""
+        """Return a volunteer's personal data, None if there is none."""
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Person)) as cursor:
             query = "SELECT volunteer, name, phone, email FROM ledger.persons WHERE volunteer = %s"
             return cursor.execute(query, (volunteer,)).fetchone()
 
     def text(self, digest: str) -> str | None:
-        """Return the text an event's note stands for; nothing when it was erased."""
+        """Return the text of an event's note, None if it was erased."""
         with self._pool.connection() as connection:
             row = connection.execute("SELECT text FROM ledger.texts WHERE digest = %s", (digest,)).fetchone()
         return row[0] if row else None
 
     def texts(self, digests: Collection[str]) -> dict[str, str]:
-        """Return the texts that notes stand for, by their digests; those that were erased are not among them."""
+        """Return the texts of notes by their digests, without those that were erased."""
         if not digests:
             return {}
         with self._pool.connection() as connection:
@@ -101,7 +101,7 @@ class Persons:
             return dict(connection.execute(query, (list(digests),)).fetchall())
 
     def erase(self, volunteer: str) -> int:
-        """Erase a person and the texts about them, with their salts; return how many rows that were."""
+        """Erase a person, and the texts about them with their salts; return the number of rows."""
         with self._pool.connection() as connection, connection.transaction():
             persons = connection.execute("DELETE FROM ledger.persons WHERE volunteer = %s", (volunteer,))
             texts = connection.execute("DELETE FROM ledger.texts WHERE volunteer = %s", (volunteer,))

@@ -1,4 +1,4 @@
-"""Pools of connections that find a server again as soon as it is back."""
+"""Connection pools that reconnect as soon as the server is back."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 Pool = ConnectionPool[Connection[TupleRow]]
 
 WAIT_SECONDS_MAX = 10.0
-"""How long anybody waits for a connection: as long as for the writers' lock. A restart of the server takes less."""
+"""The maximum wait for a connection, the same as for the writers' lock. A restart of the server takes less."""
 
 RECONNECT_SECONDS = 0.5
-"""How often those who wait have the server tried again, while it is away."""
+"""The interval between attempts to connect while the server is down."""
 
 CONNECT_SECONDS_MAX = 5
-"""How long a server may take to let anybody in: one that is stuck is as good as away."""
+"""The timeout of one attempt: a server that does not respond counts as down."""
 
 
 def configure(connection: Connection[Any]) -> None:
-    """Prepare a connection for writers, whatever the server's default isolation is."""
+    """Set the isolation level that writers need, whatever the server's default."""
     connection.isolation_level = IsolationLevel.READ_COMMITTED
 
 
-def patient_pool(url: str, name: str, size_max: int) -> Pool:
+def open_pool(url: str, name: str, size_max: int) -> Pool:
     """Return an open pool of connections to the server at a libpq URL."""
-    return _PatientPool(
+    return _RetryingPool(
         url,
         name=name,
         kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS_MAX},
         configure=configure,
-        check=ConnectionPool.check_connection,  # a server that was restarted costs no caller an error
+        check=ConnectionPool.check_connection,  # no caller gets an error because the server was restarted
         min_size=1,
         max_size=size_max,
         timeout=WAIT_SECONDS_MAX,
@@ -43,15 +43,15 @@ def patient_pool(url: str, name: str, size_max: int) -> Pool:
     )
 
 
-class _PatientPool(ConnectionPool[Connection[TupleRow]]):
-    """A pool that tries the server again and again while somebody waits.
+class _RetryingPool(ConnectionPool[Connection[TupleRow]]):
+    """A pool that keeps trying to connect while a caller waits.
 
-    A pool's own pauses between attempts double each time, so that after an outage of a minute it may wait for another;
-    and those who wait when it gives up get nothing, though the server be back, until somebody else asks.
+    The base class doubles its pauses between attempts, so after an outage of a minute it may wait for another minute.
+    When it gives up, waiting callers fail even if the server is back, until another request triggers new attempts.
     """
 
     def getconn(self, timeout: float | None = None) -> Connection[TupleRow]:
-        """Return a connection; while there is none, ask for one again and again."""
+        """Return a connection, requesting one repeatedly until the timeout."""
         seconds = self.timeout if timeout is None else timeout
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:

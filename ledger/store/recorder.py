@@ -1,10 +1,10 @@
-"""The recorder: the one door to the stored events, and the eventsourcing library's PostgreSQL recorder.
+"""The recorder: the only access to the stored events, a subclass of the eventsourcing library's PostgreSQL recorder.
 
-Three things differ from the library's: the writers' advisory lock stands in the place of a table lock (which keeps
-VACUUM out and waits for ever), COPY in the place of INSERT (five times as fast), and dense positions in the place of a
-sequence's. `append` opens the transaction in which the intake reads, decides and writes; `LogQueries` holds what the
-ledger asks of the log beyond single streams and pages of notifications. The library's database functions stay off: that
-path takes no lock, and followers missed events (measured).
+It differs from the library's in three ways: an advisory lock replaces the table lock (which blocks VACUUM and has no
+timeout), COPY replaces INSERT (five times as fast), and dense positions replace those of a sequence. `append` opens the
+transaction in which the intake reads, decides and writes. `LogQueries` has the queries beyond single streams and pages
+of notifications. The library's database functions must be off: they take no lock, and followers missed events
+(measured).
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class LedgerRecorder(LogQueries, PostgresApplicationRecorder):
         self.channel_name = CHANNEL
 
     def create_table(self) -> None:
-        """Make the ledger's tables where they are missing, and bring older ones up to this version."""
+        """Create missing tables of the ledger, and upgrade older ones to this version."""
         with self.datastore.pool.connection() as connection:
             create_tables(connection)
 
     @contextmanager
     def append(self) -> Iterator[Append]:
-        """Become the one writer, until the block's transaction is committed.
+        """Hold the writers' lock during the block, whose transaction is committed at its end.
 
         Raises:
-            ConnectionLostError: the commit may have happened, so read back before answering.
-            ReadOnlyError: the database takes no writing.
+            ConnectionLostError: the connection was lost, and the transaction may have been committed.
+            ReadOnlyError: the database is read-only.
         """
         with self.datastore.pool.connection() as connection:
             try:
@@ -63,14 +63,11 @@ class LedgerRecorder(LogQueries, PostgresApplicationRecorder):
                 if connection.broken:
                     raise ConnectionLostError from error
                 raise
-            except ReadOnlySqlTransaction as error:  # the driver calls it an internal error
-                raise ReadOnlyError("the database takes no writing") from error
+            except ReadOnlySqlTransaction as error:  # an InternalError in psycopg
+                raise ReadOnlyError("the database is read-only") from error
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: object) -> Sequence[int]:
-        """Append events and return their positions.
-
-        Unlike the library's this does not try again when the connection is lost.
-        """
+        """Append events, and return their positions. Unlike the library's, this does not retry on a lost connection."""
         if not stored_events:
             return []
         with self.datastore.get_connection() as connection, connection.transaction():
@@ -83,10 +80,13 @@ class LedgerRecorder(LogQueries, PostgresApplicationRecorder):
         return list(range(first, last + 1))
 
     def append_history(self, chunks: Iterable[bytes]) -> Position:
-        """Append trusted, encoded history and return the new head. A chunk: `copy_format.text_rows`, one transaction.
+        """Append trusted, encoded history, and return the new head. A chunk holds rows of `copy_format.text_rows`.
 
-        Nothing is decided or decoded; only the positions are checked, which must go on from the head without a gap.
-        When a chunk is refused the ones before it stay.
+        Each chunk is one transaction. Nothing is decided or decoded; only the positions are checked, which must
+        continue from the head without a gap. If a chunk is refused, the earlier ones stay.
+
+        Raises:
+            ValueError: the positions of a chunk leave a gap.
         """
         head = Position(0)
         for chunk in chunks:
@@ -95,10 +95,10 @@ class LedgerRecorder(LogQueries, PostgresApplicationRecorder):
                 append.lines(chunk)
                 head = append.log.head()
                 append.notify(head)
-                # Positions are unique and those up to `before` are taken: this equation leaves no room for a gap.
+                # Positions are unique, and those up to `before` are in use, so equality rules out a gap.
                 if head != before + chunk.count(b"\n"):
                     raise ValueError(
-                        f"history must go on at position {before + 1}, without a gap; nothing of this chunk is kept"
+                        f"history must continue at position {before + 1} without a gap; this chunk was not stored"
                     )
         return head
 
@@ -110,8 +110,8 @@ class LedgerRecorder(LogQueries, PostgresApplicationRecorder):
             return LogReader(connection).rows(query, values, row_factory)
 
     def analyze_if_needed(self) -> None:
-        """Let the server count a log that was loaded in one go: without statistics it reads the whole of it for a few
-        streams, and its own turn comes only after a minute.
+        """Run ANALYZE if the log has no statistics yet, as after loading a history. Without them the server scans the
+        whole log for a few streams, and autovacuum would collect them only after a minute.
         """
         with self.datastore.pool.connection() as connection:
             if LogReader(connection).rows(_COUNTED, ())[0][0] < 0:
@@ -120,5 +120,5 @@ class LedgerRecorder(LogQueries, PostgresApplicationRecorder):
 
 def _row(event: StoredEvent, position: int) -> bytes:
     if not isinstance(event.originator_id, UUID):
-        raise ProgrammingError(f"originator_id {event.originator_id!r} is no UUID; the log names streams by UUID")
+        raise ProgrammingError(f"originator_id {event.originator_id!r} is not a UUID; stream ids must be UUIDs")
     return event_row(event.originator_id.bytes, event.originator_version, event.topic, event.state, position)

@@ -1,5 +1,5 @@
-"""Anomalies: what is odd about records, each kind a pure function of columns, with its reason and the events behind it.
+"""Anomalies: unusual records, found by one pure function of columns for each kind, with the events behind them.
 
-A finding is a reason to look, never a verdict, and changes no credit. Thresholds are rules
-(`projections/rules/anomalies.py`); reading the columns and wording the findings is in `replay/audit/`.
+A finding is a reason for an auditor to look, not a verdict, and changes no credit. The thresholds are rules
+(`projections/rules/anomalies.py`). `replay/audit/` reads the columns and words the findings.
 """

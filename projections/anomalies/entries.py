@@ -1,7 +1,7 @@
-"""Entries: what people type and decide: many shifts within minutes, one person always the same volunteers, full hours.
+"""Anomalies of entries and decisions: bursts, one person acting for the same volunteer, instants on full hours.
 
-Scans cannot be typed by anybody; this is where fake hours would come from. What was imported from old records is
-looked at by nobody here: one person brings in thousands at once, and should.
+Entries, unlike scans, are typed by people, so fake hours would come from here. Imported old records are excluded,
+because one person properly imports thousands at once.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from projections.schema import NO_INSTANT, NONE, SCANNED_IN, SCANNED_OUT, Array,
 
 
 def entry_bursts(acts: Acts, rules: AnomalyRules, zone: str) -> list[Finding]:
-    """Find shifts that one person entered within minutes; bursts that share an entry are one.
+    """Find many shifts that one person entered within minutes; bursts that share an entry are merged.
 
-    A shift counts once for each person, when the first of its entries was recorded.
+    A shift counts once for each person, at the time of its first entry.
     """
     acts = acts.where(acts.code == ENTERED)
-    acts = acts.where(_firsts(acts.actor, acts.shift))
+    acts = acts.where(_first_rows(acts.actor, acts.shift))
     acts = acts.where(np.lexsort((acts.position, acts.actor)))
     count, seconds = rules.burst_entries_min, rules.burst_minutes * 60
     at = acts.recorded_at.astype(np.int64)
@@ -30,7 +30,7 @@ def entry_bursts(acts: Acts, rules: AnomalyRules, zone: str) -> list[Finding]:
     first = last - (count - 1)
     dense = (acts.actor[first] == acts.actor[last]) & (at[last] - at[first] <= seconds)
     found = []
-    for begin, end in _joined(first[dense].tolist(), count):
+    for begin, end in _merged(first[dense].tolist(), count):
         of_burst = acts.where(np.arange(begin, end))
         volunteers = np.unique(of_burst.volunteer)
         figures = (end - begin, int(at[end - 1] - at[begin]), len(volunteers))
@@ -48,59 +48,59 @@ def entry_bursts(acts: Acts, rules: AnomalyRules, zone: str) -> list[Finding]:
     return found
 
 
-def _joined(begins: list[int], length: int) -> list[tuple[int, int]]:
-    """Join stretches of rows, each of a length, that share a row: begin and end of each."""
-    joined: list[tuple[int, int]] = []
+def _merged(begins: list[int], length: int) -> list[tuple[int, int]]:
+    """Merge ranges of rows, all of the same length, that share a row; return the begin and end of each."""
+    merged: list[tuple[int, int]] = []
     for begin in begins:
-        if joined and begin < joined[-1][1]:
-            joined[-1] = joined[-1][0], begin + length
+        if merged and begin < merged[-1][1]:
+            merged[-1] = merged[-1][0], begin + length
         else:
-            joined.append((begin, begin + length))
-    return joined
+            merged.append((begin, begin + length))
+    return merged
 
 
 def same_person(acts: Acts, rules: AnomalyRules, zone: str) -> list[Finding]:
-    """Find people who entered, in one year, most of what was entered of a volunteer's shifts; or who decided most of
-    what was decided: corrections, reinstatements, disputes settled, raises of the cap, and approvals of anything.
+    """Find people who made, in one year, most of the entries for a volunteer, or most of the decisions: corrections,
+    reinstatements, settled disputes, raises of the day cap, and approvals.
 
-    Whatever one person enters about one shift is one act, and so are all decisions; each raise of a cap is one of its
-    own. The two are told apart because deciding about the volunteers of a federation is somebody's daily work.
+    All entries of one person for one shift are one act, and so are all decisions; each raise of the cap is one act.
+    Entries and decisions are counted separately, because deciding about volunteers is some people's daily work.
     """
     entered = acts.code == ENTERED
     parts = ((entered, rules.same_person_entries_min), (~entered, rules.same_person_decisions_min))
-    return [finding for chosen, least in parts for finding in _same_person(acts.where(chosen), least, rules, zone)]
+    return [finding for chosen, count in parts for finding in _same_person(acts.where(chosen), count, rules, zone)]
 
 
-def _same_person(acts: Acts, least: int, rules: AnomalyRules, zone: str) -> Iterator[Finding]:
-    acts = acts.where(_firsts(acts.actor, np.where(acts.shift == NONE, -acts.position, acts.shift)))
-    about = acts.volunteer.astype(np.int64) << 16 | _years(local_days(acts.recorded_at, zone))
-    order = np.lexsort((acts.position, acts.actor, about))
-    acts, about = acts.where(order), about[order]
-    begins = _begins(about, acts.actor)
-    counts = np.diff(np.append(begins, len(about)))
-    subjects, totals = np.unique(about, return_counts=True)
-    total = totals[np.searchsorted(subjects, about[begins])]
-    often = (counts >= least) & (counts * 100 >= rules.same_person_percent_min * total)
+def _same_person(acts: Acts, count_min: int, rules: AnomalyRules, zone: str) -> Iterator[Finding]:
+    acts = acts.where(_first_rows(acts.actor, np.where(acts.shift == NONE, -acts.position, acts.shift)))
+    volunteer_year = acts.volunteer.astype(np.int64) << 16 | _years(local_days(acts.recorded_at, zone))
+    order = np.lexsort((acts.position, acts.actor, volunteer_year))
+    acts, volunteer_year = acts.where(order), volunteer_year[order]
+    begins = _begins(volunteer_year, acts.actor)
+    counts = np.diff(np.append(begins, len(volunteer_year)))
+    keys, totals = np.unique(volunteer_year, return_counts=True)
+    total = totals[np.searchsorted(keys, volunteer_year[begins])]
+    often = (counts >= count_min) & (counts * 100 >= rules.same_person_percent_min * total)
     for begin, number, of in zip(*(column[often].tolist() for column in (begins, counts, total)), strict=True):
-        mine = acts.where(np.arange(begin, begin + number))
-        shifts = dict.fromkeys(mine.shift[mine.shift != NONE].tolist())
+        of_actor = acts.where(np.arange(begin, begin + number))
+        shifts = dict.fromkeys(of_actor.shift[of_actor.shift != NONE].tolist())
         yield Finding(
             "same-person",
-            int(local_days(mine.recorded_at[-1:], zone)[0]),
-            (number, of, int(mine.code[0] == ENTERED)),
+            int(local_days(of_actor.recorded_at[-1:], zone)[0]),
+            (number, of, int(of_actor.code[0] == ENTERED)),
             tuple(shifts),
-            tuple(mine.position.tolist()),
-            volunteer=int(mine.volunteer[0]),
-            actor=int(mine.actor[0]),
+            tuple(of_actor.position.tolist()),
+            volunteer=int(of_actor.volunteer[0]),
+            actor=int(of_actor.actor[0]),
         )
 
 
 def round_numbers(stays: Stays, shifts: ResolvedShifts, rules: AnomalyRules, zone: str) -> list[Finding]:
-    """Find volunteers whose shifts of a year begin and end on full hours too often: by all instants, or else by those
-    that were typed, in entries and corrections.
+    """Find volunteers whose shifts of a year begin and end on full hours too often: counting all instants, or else
+    only those typed in entries and corrections.
     """
     group = stays.volunteer.astype(np.int64) << 16 | _years(stays.day)
-    told: set[int] = set()
+    reported: set[int] = set()
     found: list[Finding] = []
     for typed_only in (0, 1):
         instants, full = _full_hours(stays, shifts, zone, typed_only=bool(typed_only))
@@ -111,23 +111,23 @@ def round_numbers(stays: Stays, shifts: ResolvedShifts, rules: AnomalyRules, zon
         often = (ends - begins >= rules.round_shifts_min) & (hits * 100 >= rules.round_percent_min * of)
         for number in np.flatnonzero(often).tolist():
             of_group = rows[begins[number] : ends[number]]
-            if (key := int(group[of_group[0]])) not in told:
-                told.add(key)
-                behind = of_group[full[of_group] > 0]
+            if (key := int(group[of_group[0]])) not in reported:
+                reported.add(key)
+                round_rows = of_group[full[of_group] > 0]
                 found.append(
                     Finding(
                         "round-numbers",
-                        int(stays.day[behind[-1]]),
+                        int(stays.day[round_rows[-1]]),
                         (int(hits[number]), int(of[number]), typed_only),
-                        tuple(stays.shift[behind].tolist()),
-                        volunteer=int(stays.volunteer[behind[0]]),
+                        tuple(stays.shift[round_rows].tolist()),
+                        volunteer=int(stays.volunteer[round_rows[0]]),
                     )
                 )
     return found
 
 
 def _full_hours(stays: Stays, shifts: ResolvedShifts, zone: str, *, typed_only: bool) -> tuple[Longs, Longs]:
-    """Return how many instants each shift has, and how many of them are full hours."""
+    """Return the number of instants of each shift, and how many of them are full hours."""
     instants, full = np.zeros((2, len(stays.shift)), np.int64)
     for column, scanned in ((shifts.check_in, SCANNED_IN), (shifts.check_out, SCANNED_OUT)):
         of_stay = column[stays.shift]
@@ -139,8 +139,8 @@ def _full_hours(stays: Stays, shifts: ResolvedShifts, zone: str, *, typed_only: 
     return instants, full
 
 
-def _firsts(*keys: Array) -> Array:
-    """Return the rows in which a combination of keys appears for the first time, ascending."""
+def _first_rows(*keys: Array) -> Array:
+    """Return the rows, ascending, in which a combination of keys occurs for the first time."""
     rows = np.arange(len(keys[0]))
     order = np.lexsort((rows, *keys))
     alike = np.zeros(len(rows), bool)
@@ -150,7 +150,7 @@ def _firsts(*keys: Array) -> Array:
 
 
 def _begins(*keys: Array) -> Array:
-    """Return where, in rows sorted by keys, each combination begins."""
+    """Return the first row of each combination of keys, in rows sorted by them."""
     new = np.ones(len(keys[0]), bool)
     new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
     return np.flatnonzero(new)

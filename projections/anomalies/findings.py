@@ -1,4 +1,4 @@
-"""What a finding is, which kinds there are, and the columns in which they are found."""
+"""Findings, their kinds, and the columns that anomalies are found in."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ FIGURES: Final[dict[Kind, tuple[str, ...]]] = {
     "late-entry": ("minutes", "days", "scanned"),
     "wrong-clock": ("scans_ahead", "seconds_ahead", "check_outs_first", "scans_off", "of", "seconds_off"),
 }
-"""What a finding of each kind counts, in this order."""
+"""The names of the figures of each kind of finding, in order."""
 
 
 class Finding(NamedTuple):
-    """Something odd. Who and where are surrogates, `NONE` where it is about nobody; `day` is the local day it is dated:
-    that of the last thing behind it. `shifts` (surrogates) and `positions` are what is behind it, in order of time.
+    """An anomaly. `volunteer`, the stations and `actor` are surrogates, `NONE` if they do not apply. `day` is the local
+    day of the latest shift or event behind it. `shifts` (surrogates) and `positions` are those behind it, in order of
+    time.
     """
 
     kind: Kind
@@ -55,7 +56,7 @@ class Finding(NamedTuple):
 
 
 class Stays(NamedTuple):
-    """Shifts that can earn something, by volunteer, check-in minute and shift id; columns of length n.
+    """Shifts that can earn something, sorted by volunteer, check-in minute and shift id; columns of length n.
 
     `start` and `end` are UTC minutes, `end` is `NONE` without a check-out; `day` is the local day of the check-in.
     """
@@ -69,10 +70,10 @@ class Stays(NamedTuple):
 
 
 def stays_of(table: ShiftTable, zone: str, valid_until: int = NO_DAY) -> Stays:
-    """Return the shifts of a table that begin up to a local day."""
+    """Return the shifts of a table that begin on or before a local day."""
     volunteer = np.repeat(np.arange(len(table.first) - 1, dtype=np.int32), np.diff(table.first))
     day = local_days(table.start.astype(np.int64) * 60, zone)
-    order = _in_order(volunteer, table.rows)
+    order = _sorted_rows(volunteer, table.rows)
     order = order[day[order] <= valid_until]
     return Stays(
         volunteer=volunteer[order],
@@ -84,17 +85,17 @@ def stays_of(table: ShiftTable, zone: str, valid_until: int = NO_DAY) -> Stays:
     )
 
 
-def _in_order(volunteer: Ints, rows: Ints) -> Array:
-    """Return the rows in their order: those that begin in one minute stand by the rank of their ids."""
+def _sorted_rows(volunteer: Ints, rows: Ints) -> Array:
+    """Return the row numbers sorted: a volunteer's shifts that begin in the same minute by the rank of their ids."""
     order = np.arange(len(rows))
-    alike = (volunteer[1:] == volunteer[:-1]) & (rows[1:, START] == rows[:-1, START])
-    tied = np.flatnonzero(np.append(alike, False) | np.insert(alike, 0, False))
+    equal = (volunteer[1:] == volunteer[:-1]) & (rows[1:, START] == rows[:-1, START])
+    tied = np.flatnonzero(np.append(equal, False) | np.insert(equal, 0, False))
     order[tied] = tied[np.lexsort((rows[tied, TIE], rows[tied, START], volunteer[tied]))]
     return order
 
 
 class Recorded(NamedTuple):
-    """Events of shifts with when they were recorded, in log order; columns of length n."""
+    """Events of shifts with the instants of their recording, in log order; columns of length n."""
 
     position: Longs
     recorded_at: Instants
@@ -105,7 +106,7 @@ class Recorded(NamedTuple):
     marks: Bytes
 
     def where(self, chosen: Array) -> Recorded:
-        """Return the rows chosen by a mask or by their numbers."""
+        """Return the rows selected by a mask or by their numbers."""
         return Recorded._make(column[chosen] for column in self)
 
 
@@ -116,12 +117,12 @@ REINSTATED: Final = 3
 SETTLED: Final = 4
 RAISED: Final = 5
 APPROVED: Final = 6
-"""Of the person without whose leave another could not have done it."""
+"""The act of the approver of another person's act."""
 
 
 class Acts(NamedTuple):
-    """What people entered or decided about volunteers, in log order; columns of length n. A raise of the day's cap has
-    no shift: `NONE`.
+    """Entries and decisions of people about volunteers, in log order; columns of length n. `shift` is `NONE` for a
+    raise of the day cap.
     """
 
     position: Longs
@@ -132,12 +133,12 @@ class Acts(NamedTuple):
     shift: Ints
 
     def where(self, chosen: Array) -> Acts:
-        """Return the rows chosen by a mask or by their numbers."""
+        """Return the rows selected by a mask or by their numbers."""
         return Acts._make(column[chosen] for column in self)
 
 
 def beginning_until(shifts: ResolvedShifts, zone: str, valid_until: int) -> Array:
-    """Return bool[n]: the shifts that begin up to a local day; one without a check-in begins when it was heard of."""
+    """Return bool[n]: whether each shift begins on or before a local day; without a check-in, `recorded_at` counts."""
     if valid_until == NO_DAY:
         return np.ones(len(shifts.flags), bool)
     began = np.where(shifts.check_in == 0, shifts.recorded_at, shifts.check_in)

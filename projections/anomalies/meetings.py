@@ -1,4 +1,4 @@
-"""Meetings of shifts: one person at two stations at once, or at the next one sooner than anybody gets there."""
+"""Anomalies between two shifts: one person at two stations at once, or at the next station sooner than possible."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from projections.rules.anomalies import AnomalyRules
 from projections.schema import Array, Longs
 
 STEPS_MAX: Final = 200
-"""So many shifts before each one are compared with it: who has more at once needs no finding about each pair."""
+"""The number of earlier shifts that each shift is compared with; with more at once, not every pair needs a finding."""
 
 
 def two_stations(stays: Stays, rules: AnomalyRules) -> list[Finding]:
-    """Find shifts during which their volunteer was at another station as well, by an earlier shift.
+    """Find shifts that overlap an earlier shift of the same volunteer at another station.
 
-    Each is told once, with the shift that it shares the most minutes with; of several the earliest.
+    Each is reported once, with the shift that it shares the most minutes with, or the earliest of several.
     """
-    stays = _whole(stays)
+    stays = _completed(stays)
     early, late = _pairs(stays, 0)
     shared = np.minimum(stays.end[early], stays.end[late]) - stays.start[late]
     chosen = np.flatnonzero((stays.station[early] != stays.station[late]) & (shared >= rules.overlap_minutes_min))
-    return _found("two-stations", stays, early[chosen], late[chosen], shared[chosen], -shared[chosen])
+    return _findings("two-stations", stays, early[chosen], late[chosen], shared[chosen], -shared[chosen])
 
 
 def travel_time(stays: Stays, rules: AnomalyRules) -> list[Finding]:
-    """Find check-ins too soon after a check-out at another station; each is told with the last of these."""
-    stays = _whole(stays)
+    """Find check-ins too soon after a check-out at another station; each is reported with the latest such check-out."""
+    stays = _completed(stays)
     early, late = _pairs(stays, rules.travel_minutes_min)
     gap = stays.start[late] - stays.end[early]
     chosen = np.flatnonzero(
         (stays.station[early] != stays.station[late]) & (gap >= 0) & (gap < rules.travel_minutes_min)
     )
-    return _found("travel-time", stays, early[chosen], late[chosen], gap[chosen], gap[chosen])
+    return _findings("travel-time", stays, early[chosen], late[chosen], gap[chosen], gap[chosen])
 
 
-def _whole(stays: Stays) -> Stays:
-    """Return the shifts that begin and end."""
+def _completed(stays: Stays) -> Stays:
+    """Return the shifts with a check-out after the check-in."""
     return Stays._make(column[stays.end > stays.start] for column in stays)
 
 
 def _pairs(stays: Stays, margin: int) -> tuple[Array, Array]:
-    """Return the rows of pairs of one volunteer's shifts of which the earlier may end less than `margin` minutes before
-    the later begins, or after that.
+    """Return pairs of rows of one volunteer's shifts, earlier and later, in which the earlier one may end less than
+    `margin` minutes before the later begins, or after it.
     """
     late = np.arange(len(stays.start))
     early = late - 1
@@ -62,30 +62,30 @@ def _pairs(stays: Stays, margin: int) -> tuple[Array, Array]:
 
 
 def _latest_ends(stays: Stays) -> Longs:
-    """Return the latest end among each row and those before it, of the same volunteer."""
-    apart = stays.volunteer.astype(np.int64) << 32
-    ends: Longs = np.maximum.accumulate(apart + stays.end) - apart
+    """Return, for each row, the latest end among it and the same volunteer's rows before it."""
+    offset = stays.volunteer.astype(np.int64) << 32  # separates the volunteers
+    ends: Longs = np.maximum.accumulate(offset + stays.end) - offset
     return ends
 
 
-def _found(kind: Kind, stays: Stays, early: Array, late: Array, minutes: Array, rank: Array) -> list[Finding]:
-    """Return a finding for each later row: with the earlier one of the lowest rank, then the first."""
+def _findings(kind: Kind, stays: Stays, early: Array, late: Array, minutes: Array, rank: Array) -> list[Finding]:
+    """Return a finding for each later row, with the earlier row of the lowest rank; of several, the first."""
     order = np.lexsort((early, rank, late))
-    _, firsts = np.unique(late[order], return_index=True)
-    rows = order[firsts]
-    one, other = early[rows], late[rows]
+    _, best = np.unique(late[order], return_index=True)
+    rows = order[best]
+    early, late = early[rows], late[rows]
     columns = (
-        stays.day[other],
+        stays.day[late],
         minutes[rows],
-        stays.shift[one],
-        stays.shift[other],
-        stays.volunteer[other],
-        stays.station[one],
-        stays.station[other],
+        stays.shift[early],
+        stays.shift[late],
+        stays.volunteer[late],
+        stays.station[early],
+        stays.station[late],
     )
     return [
-        Finding(kind, day, (length,), (first, second), (), volunteer, here, there)
-        for day, length, first, second, volunteer, here, there in zip(
+        Finding(kind, day, (length,), (first, second), (), volunteer, station, other_station)
+        for day, length, first, second, volunteer, station, other_station in zip(
             *(column.tolist() for column in columns), strict=True
         )
     ]

@@ -1,4 +1,4 @@
-"""Recording: scans that arrive far too late, records that are late by the law, and clocks that run wrong."""
+"""Anomalies of recording: scans uploaded far too late, records that are late by the law, and wrong clocks."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from projections.schema import (
 )
 
 PROMPT_SECONDS: Final = 900
-"""A scan recorded so soon after its instant, or so long before it, was sent at once: what lies between is the clock."""
+"""A scan recorded within this time after its instant, or before it, was sent at once: the difference is the clock's."""
 
 
 def are_scans(events: Recorded) -> Array:
-    """Return bool[n]: the scans, which nobody typed or brought in."""
+    """Return bool[n]: whether each event is a scan, neither attested nor imported."""
     scans: Array = np.isin(events.code, (CHECKED_IN, CHECKED_OUT)) & (
         events.marks & (ATTESTED | REPLACES | IMPORTED) == 0
     )
@@ -44,13 +44,13 @@ def are_scans(events: Recorded) -> Array:
 
 
 def delays(events: Recorded) -> Longs:
-    """Return the seconds from each instant to its recording; negative where the instant lay ahead."""
-    found: Longs = events.recorded_at.astype(np.int64) - events.occurred_at
-    return found
+    """Return the seconds from each instant to its recording; negative if the instant was in the future."""
+    seconds: Longs = events.recorded_at.astype(np.int64) - events.occurred_at
+    return seconds
 
 
 def late_uploads(events: Recorded, shifts: ResolvedShifts, rules: AnomalyRules, zone: str) -> list[Finding]:
-    """Find shifts of which a scan arrived far too late; each is told once, with the latest of its scans."""
+    """Find shifts with a scan that arrived far too late; each is reported once, with its greatest delay."""
     delay = delays(events)
     rows = np.flatnonzero(are_scans(events) & (delay > rules.upload_hours_max * 3_600))
     rows = rows[shifts.flags[events.shift[rows]] & VOID == 0]
@@ -71,14 +71,14 @@ def late_uploads(events: Recorded, shifts: ResolvedShifts, rules: AnomalyRules, 
 
 
 def late_entries(shifts: ResolvedShifts, timeline: RuleTimeline, until: Array) -> list[Finding]:
-    """Find shifts recorded too late (Order 67, Art. 11), among those of the mask `until`."""
+    """Find shifts that were recorded too late (Order 67, Art. 11), among those in the mask `until`."""
     rows = np.flatnonzero(late(shifts, timeline) & until & (shifts.flags & VOID == 0))
     check_in, check_out = shifts.check_in[rows].astype(np.int64), shifts.check_out[rows].astype(np.int64)
-    whole = (check_in != NO_INSTANT) & (check_out > check_in)
+    completed = (check_in != NO_INSTANT) & (check_out > check_in)
     ended_on = local_days(service_ended(shifts)[rows], timeline.time_zone)
     columns = (
         ended_on,
-        np.where(whole, check_out // 60 - check_in // 60, 0),
+        np.where(completed, check_out // 60 - check_in // 60, 0),
         local_days(shifts.recorded_at[rows], timeline.time_zone) - ended_on,
         scanned(shifts)[rows].astype(np.int64),
         rows,
@@ -94,17 +94,17 @@ def late_entries(shifts: ResolvedShifts, timeline: RuleTimeline, until: Array) -
 
 
 def scanned(shifts: ResolvedShifts) -> Array:
-    """Return bool[n]: whether both instants in force are scans of a shift that was not moved."""
+    """Return bool[n]: whether both instants in force are scans, and the shift was not moved."""
     both = SCANNED_IN | SCANNED_OUT
-    found: Array = (shifts.flags & both == both) & (shifts.flags & MOVED == 0)
-    return found
+    is_scanned: Array = (shifts.flags & both == both) & (shifts.flags & MOVED == 0)
+    return is_scanned
 
 
 # --- clocks ---------------------------------------------------------------------------------------------------------
 
 
 def count_scans(events: Recorded, zone: str, counts: Ints) -> None:
-    """Add to int32[stations, DAYS] the scans that arrived at once."""
+    """Add the number of scans that arrived at once to `counts`, int32[stations, DAYS]."""
     prompt = np.flatnonzero(are_scans(events) & (np.abs(delays(events)) <= PROMPT_SECONDS))
     place = events.station[prompt].astype(np.int64) * DAYS + local_days(events.occurred_at[prompt], zone)
     places, number = np.unique(place, return_counts=True)
@@ -114,13 +114,13 @@ def count_scans(events: Recorded, zone: str, counts: Ints) -> None:
 def wrong_clocks(
     events: Recorded, prompt: Ints, shifts: ResolvedShifts, until: Array, rules: AnomalyRules, zone: str
 ) -> list[Finding]:
-    """Find stations' days on which the clock was wrong: scans from the future, check-outs before their check-ins, or
+    """Find the days on which a station's clock was wrong: scans from the future, check-outs before their check-ins, or
     most scans off in one direction.
 
     Args:
-        events: those whose instants are off by more than `rules.clock_seconds`, at least.
-        prompt: int32[stations, DAYS]: how many scans of each station and day arrived at once (`count_scans`).
-        until: bool[shifts]: which shifts are looked at.
+        events: at least those whose instants are off by more than `rules.clock_seconds`.
+        prompt: int32[stations, DAYS]: the number of scans of each station and day that arrived at once (`count_scans`).
+        until: bool[shifts]: which shifts to examine.
     """
     delay = delays(events)
     off = np.flatnonzero(are_scans(events) & (delay <= PROMPT_SECONDS) & (np.abs(delay) > rules.clock_seconds))
@@ -135,20 +135,26 @@ def wrong_clocks(
             _place(shifts.station[backwards], shifts.check_in[backwards], zone),
         ]
     )
-    rows = np.concatenate([off, -1 - backwards])  # a shift's number as one less than zero
+    rows = np.concatenate([off, -1 - backwards])  # events as they are, shifts as negative numbers
     found = []
-    for place, here in _groups(places, rows):
-        scans, wrong = here[here >= 0], -1 - here[here < 0]
+    for place, at_place in _groups(places, rows):
+        scans, wrong = at_place[at_place >= 0], -1 - at_place[at_place < 0]
         of = int(prompt.reshape(-1)[place])
-        if finding := _one_clock(events, delay, scans, wrong, of, place, rules):
+        if finding := _clock_finding(events, delay, scans, wrong, of, place, rules):
             found.append(finding)
     return found
 
 
-def _one_clock(
+def _clock_finding(
     events: Recorded, delay: Longs, scans: Array, backwards: Array, of: int, place: int, rules: AnomalyRules
 ) -> Finding | None:
-    """Return what is wrong about one station's day, given the scans that are off and the shifts that run backwards."""
+    """Return the finding about one station's day, if any.
+
+    Args:
+        scans: rows of the scans that are off.
+        backwards: shifts with a check-out before the check-in.
+        of: the number of scans that arrived at once.
+    """
     ahead, behind = scans[delay[scans] < 0], scans[delay[scans] > 0]
     most = max(ahead, behind, key=len)
     systematic = len(most) >= rules.clock_scans_min and len(most) * 100 >= rules.clock_percent_min * of
@@ -175,8 +181,8 @@ def _place(station: Array, instants: Array, zone: str) -> Array:
 
 
 def _groups(keys: Array, values: Array) -> Iterator[tuple[int, Array]]:
-    """Yield each key with its values, in order."""
+    """Yield each key, ascending, with its values."""
     order = np.argsort(keys, kind="stable")
-    known, begins = np.unique(keys[order], return_index=True)
-    for key, of_key in zip(known.tolist(), np.split(order, begins[1:]), strict=False):  # of no keys there is one split
+    distinct, begins = np.unique(keys[order], return_index=True)
+    for key, of_key in zip(distinct.tolist(), np.split(order, begins[1:]), strict=False):  # no keys still give 1 split
         yield key, values[of_key]

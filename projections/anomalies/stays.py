@@ -1,4 +1,4 @@
-"""Stays: shifts longer than anybody serves, and volunteers over the cap of the day on one day after another."""
+"""Anomalies of duration: implausibly long shifts, and volunteers over the day cap on several days in a row."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from projections.rules.anomalies import AnomalyRules
 from projections.rules.timeline import RuleTimeline
 from projections.schema import CAPPED, DAY, NONE, ROW, Array, Ints, ShiftTable, VolunteerTable
 
-_CLOCKS = 60
-"""Minutes by which a day may be longer or shorter than it seems, where clocks are changed."""
+_CLOCK_CHANGE_MINUTES = 60
+"""The minutes by which a day with a clock change may differ from what local minutes show."""
 
 
 def long_shifts(stays: Stays, rules: AnomalyRules) -> list[Finding]:
-    """Find shifts that lasted longer than they should."""
+    """Find shifts that are longer than the threshold."""
     minutes = stays.end - stays.start
     rows = np.flatnonzero((stays.end != NONE) & (minutes > rules.long_shift_minutes))
     columns = (stays.day, minutes, stays.shift, stays.volunteer, stays.station)
@@ -35,21 +35,22 @@ def over_cap(
     pieces_of: Callable[[int], Ints],
     valid_until: int,
 ) -> list[Finding]:
-    """Find volunteers who lost minutes to the cap of the day on many days in a row.
+    """Find volunteers who lost minutes to the day cap on many days in a row.
 
-    Crediting everybody anew takes a while, so it is done for those alone who may have been over the cap so often.
+    Crediting everybody is slow, so only volunteers who may have exceeded the cap often enough are credited.
 
     Args:
-        raises: raises of the cap; one of fewer minutes lowers it.
+        raises: raises of the cap; one with fewer minutes lowers it.
         pieces_of: returns a volunteer's pieces under the timeline, as projections.kernels.read_models.pieces_of.
     """
     days_in_row = timeline.anomalies.cap_days_in_row
-    least = min(rules.day_minutes_max for rules in timeline.rule_sets) - _CLOCKS
+    cap_min = min(rules.day_minutes_max for rules in timeline.rule_sets) - _CLOCK_CHANGE_MINUTES
     missing = max(rules.missing_check_out_minutes for rules in timeline.rule_sets)
     stays = stays._replace(end=np.where(stays.end == NONE, stays.start + missing, stays.end))
     found = []
-    lowered = np.repeat(np.arange(len(raises.raises) - 1), np.diff(raises.raises))[raises.raise_minutes < least]
-    for volunteer in sorted({*_full_days_in_row(stays, timeline.time_zone, least, days_in_row), *lowered.tolist()}):
+    lowered = np.repeat(np.arange(len(raises.raises) - 1), np.diff(raises.raises))[raises.raise_minutes < cap_min]
+    candidates = {*_full_days_in_row(stays, timeline.time_zone, cap_min, days_in_row), *lowered.tolist()}
+    for volunteer in sorted(candidates):
         pieces = pieces_of(volunteer)
         pieces = pieces[(pieces[:, CAPPED] > 0) & (pieces[:, DAY] <= valid_until)]
         pieces = pieces[np.argsort(pieces[:, DAY], kind="stable")]
@@ -61,29 +62,29 @@ def over_cap(
     return found
 
 
-def runs(days: Sequence[int], least: int) -> Iterator[list[int]]:
-    """Yield the runs of days in a row that are so long at least; days ascend."""
+def runs(days: Sequence[int], length_min: int) -> Iterator[list[int]]:
+    """Yield the runs of consecutive days with at least `length_min` days; `days` ascend."""
     run: list[int] = []
     for day in days:
         if run and day != run[-1] + 1:
-            if len(run) >= least:
+            if len(run) >= length_min:
                 yield run
             run = []
         run.append(day)
-    if len(run) >= least:
+    if len(run) >= length_min:
         yield run
 
 
 def _full_days_in_row(stays: Stays, zone: str, minutes: int, days_in_row: int) -> list[int]:
-    """Return the volunteers with more than so many raw minutes on so many days in a row."""
-    kept = Stays._make(column[stays.end > stays.start] for column in stays)
-    begin, end = (local_minutes(column.astype(np.int64) * 60, zone) for column in (kept.start, kept.end))
-    parts = [(kept.volunteer, begin // 1440, np.minimum(end, (begin // 1440 + 1) * 1440) - begin)]
+    """Return the volunteers with more than `minutes` raw minutes on each of `days_in_row` consecutive days."""
+    ended = Stays._make(column[stays.end > stays.start] for column in stays)
+    begin, end = (local_minutes(column.astype(np.int64) * 60, zone) for column in (ended.start, ended.end))
+    parts = [(ended.volunteer, begin // 1440, np.minimum(end, (begin // 1440 + 1) * 1440) - begin)]
     beyond = np.flatnonzero(end > (begin // 1440 + 1) * 1440)
-    while len(beyond):  # a shift of several days has a part in each
+    while len(beyond):  # a shift over several days has a part on each
         begin[beyond] = (begin[beyond] // 1440 + 1) * 1440
         ends = np.minimum(end[beyond], begin[beyond] + 1440)
-        parts.append((kept.volunteer[beyond], begin[beyond] // 1440, ends - begin[beyond]))
+        parts.append((ended.volunteer[beyond], begin[beyond] // 1440, ends - begin[beyond]))
         beyond = beyond[end[beyond] > begin[beyond] + 1440]
     volunteer, day, length = (np.concatenate(column) for column in zip(*parts, strict=True))
     keys, place = np.unique(volunteer.astype(np.int64) << 20 | day, return_inverse=True)
@@ -92,8 +93,8 @@ def _full_days_in_row(stays: Stays, zone: str, minutes: int, days_in_row: int) -
 
 
 def _in_row(keys: Array, count: int) -> list[int]:
-    """Return the volunteers of whom so many keys (volunteer, day) follow one another."""
+    """Return the volunteers with `count` consecutive days among the keys (volunteer, day), which ascend."""
     last = keys[count - 1 :]
     first = keys[: len(last)]
-    found: list[int] = np.unique(last[last - first == count - 1] >> 20).tolist()
-    return found
+    volunteers: list[int] = np.unique(last[last - first == count - 1] >> 20).tolist()
+    return volunteers

@@ -1,5 +1,4 @@
-"""Compare: two replays side by side, and why their results differ.
+"""Compare: two replays side by side, and the reasons why their results differ.
 
-The folder knows arrays and rule tables. Where the two sides come from, and how a difference is worded, is in
-`replay/what_if/`.
+This folder works on arrays and rule tables. `replay/what_if/` provides the two sides and words the differences.
 """

@@ -1,9 +1,9 @@
-"""Differences: two replays side by side, volunteer by volunteer, of which only what differs is kept.
+"""Differences: two replays compared volunteer by volunteer, returning only what differs.
 
 A side is a rule timeline, or what was known at a position, or both. Each volunteer is credited under both sides by the
-one loop that credits everything (`projections.kernels.credit`), while the shifts are still in the processor's cache,
-and where the trace, a year's hours or an honour is not the same the volunteer is kept. The columns of the trace are the
-reason of a change: its parts sum to the whole on each side, so their differences sum to the change.
+same kernel as everywhere (`projections.kernels.credit`), while the shifts are still in the processor's cache, and is
+returned if the trace, a year's hours or an honour differs. The columns of the trace explain a change: they sum to the
+whole on each side, so their differences sum to the change.
 """
 
 from __future__ import annotations
@@ -26,13 +26,22 @@ from projections.compare.sides import (
     same_honors,
     widened,
 )
-from projections.compare.tallies import OPENING_SUM, SCANNED_SUM, VOLUNTEERS_SUM, Rows, Sums, room_for, sums_of, written
+from projections.compare.tallies import (
+    OPENING_SUM,
+    SCANNED_SUM,
+    VOLUNTEERS_SUM,
+    Rows,
+    Sums,
+    allocate_rows,
+    allocate_sums,
+    used_rows,
+)
 from projections.compare.volunteers import Shared, compare
 from projections.compare.window_effects import Windows, windows_of
 from projections.kernels.credit import Workspace, workspace
 from projections.kernels.honors import HonorWorkspace, honor_workspace
 from projections.kernels.order import balanced
-from projections.kernels.projects import finished, first_year
+from projections.kernels.projects import combine_totals, first_year
 from projections.kernels.read_models import day_range
 from projections.schema import (
     COUNTED,
@@ -52,14 +61,14 @@ _CHUNKS_PER_THREAD = 8
 
 
 class Differences(NamedTuple):
-    """What differs between two replays, the first index of a pair being before, the second after.
+    """The differences between two replays. In pairs, index 0 is before and index 1 is after.
 
-    volunteers: int32[n], ascending: whose trace, years or honours differ. traces: int64[n, 2, TRACE_COLUMNS].
-    windows: int64[n, names]: by how many hundredths of minutes the windows of a name give more after than before.
-    years: int64[m, 2 + 2 * HOURS_COLUMNS]: volunteer, year, hours before, hours after: of all volunteers who served.
-    honors: int32[k, 4]: volunteer, honour (of both sides), day reached before, after; `NO_DAY` is never.
-    stations: int64[stations, 2, STATION_CHANGE_COLUMNS]: all stations. totals: int64[2, TRACE_COLUMNS].
-    projects: of each side as `ReadModels.projects`, years from `first_year` on.
+    volunteers: int32[n], ascending: those whose trace, years or honours differ. traces: int64[n, 2, TRACE_COLUMNS].
+    windows: int64[n, names]: how many hundredths of minutes the windows of a name add more after than before.
+    years: int64[m, 2 + 2 * HOURS_COLUMNS]: volunteer, year, hours before, hours after, for all volunteers who served.
+    honors: int32[k, 4]: volunteer, honour (numbered for both sides), days reached before and after; `NO_DAY` is never.
+    stations: int64[stations, 2, STATION_CHANGE_COLUMNS], for all stations. totals: int64[2, TRACE_COLUMNS].
+    projects: `ReadModels.projects` of each side, years from `first_year` on.
     """
 
     volunteers: Ints
@@ -81,70 +90,70 @@ def differences(
     *,
     threads: int = 1,
     valid_until: int = NO_DAY,
-    advance: Callable[[int, int], None] = lambda _done, _in_all: None,
+    advance: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Differences:
     """Compare two replays.
 
     Args:
-        served: of each side int32[n, 4]: station, project, day, people served.
-        projects: how many projects the two sides know.
-        threads: how many ranges of volunteers run at once.
+        served: for each side int32[n, 4]: station, project, day, people served.
+        projects: the number of projects of both sides.
+        threads: the number of ranges of volunteers that run in parallel.
         valid_until: the last local day whose results count, on both sides.
-        advance: told how many volunteers are done, and of how many; what it raises ends the work.
+        advance: called with the number of volunteers done and their total; an exception from it ends the comparison.
     """
     before, after = widened(before, after), widened(after, before)
     names = 1 + max(int(side.window_names.max(initial=NONE)) for side in (before, after))
-    served = _standing(served[0], valid_until), _standing(served[1], valid_until)
+    served = _counts_until(served[0], valid_until), _counts_until(served[1], valid_until)
     spans = [day_range(side.table, counts) for side, counts in zip((before, after), served, strict=True)]
     first_day, last_day = min(low for low, _ in spans), max(high for _, high in spans)
     credit = same_facts(before, after) and same_credit(before.rules, after.rules)
     shifts = before.table.first + after.table.first
     ranges = balanced(shifts, threads * _CHUNKS_PER_THREAD)
-    everything = Shared(
+    shared = Shared(
         credit=credit,
         honors=same_facts(before, after) and same_honors(before, after),
         first_day=first_day,
         first_year=first_year(first_day),
         valid_until=valid_until,
-        least=(least_minutes(before), least_minutes(after)),
+        minutes_min=(least_minutes(before), least_minutes(after)),
     )
     longest = max(int(np.diff(side.table.first).max(initial=0)) for side in (before, after))
     free: SimpleQueue[_Memory | None] = SimpleQueue()
     for _ in range(threads):
         free.put(None)
-    made: list[Sums] = []
+    all_sums: list[Sums] = []
 
-    def begun() -> _Memory:
-        """Allocate what a thread needs, in the thread: what two threads write to must not lie side by side."""
-        sums = sums_of(before, after, projects, first_day, last_day)
-        made.append(sums)
+    def allocate() -> _Memory:
+        """Allocate a thread's memory, in that thread: memory that two threads write to must not be adjacent."""
+        sums = allocate_sums(before, after, projects, first_day, last_day)
+        all_sums.append(sums)
         windows = windows_of(before.rules, before.window_names), windows_of(after.rules, after.window_names)
         return _Memory(sums, windows, workspace(longest), honor_workspace())
 
     def work(low: int, high: int) -> Rows:
-        mine = free.get()
+        memory = free.get()
         try:
-            mine = mine or begun()
-            rows = room_for(high - low, names, len(before.honors), mine.sums.by_year.shape[1])
-            compare(low, high, before, after, everything, *mine, rows)
+            memory = memory or allocate()
+            rows = allocate_rows(high - low, names, len(before.honors), memory.sums.by_year.shape[1])
+            compare(low, high, before, after, shared, *memory, rows)
         finally:
-            free.put(mine)
-        return written(rows)
+            free.put(memory)
+        return used_rows(rows)
 
     with ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(work, *edges) for edges in ranges]
+        futures = [pool.submit(work, *edges) for edges in ranges]
         parts = []
         try:
-            for (_, high), part in zip(ranges, waiting, strict=True):
+            for (_, high), part in zip(ranges, futures, strict=True):
                 parts.append(part.result())
                 advance(high, len(shifts) - 1)
         finally:
             pool.shutdown(cancel_futures=True)
-    return _joined(parts, made, served, first_day)
+    return _combined(parts, all_sums, served, first_day)
 
 
 class _Memory(NamedTuple):
-    """What a thread works in."""
+    """The working memory of a thread."""
 
     sums: Sums
     windows: tuple[Windows, Windows]
@@ -152,8 +161,10 @@ class _Memory(NamedTuple):
     honors: HonorWorkspace
 
 
-def _joined(parts: Sequence[Rows], all_sums: Sequence[Sums], served: tuple[Ints, Ints], first_day: int) -> Differences:
-    """Put the ranges one behind the other, and add the threads' sums and the people served up."""
+def _combined(
+    parts: Sequence[Rows], all_sums: Sequence[Sums], served: tuple[Ints, Ints], first_day: int
+) -> Differences:
+    """Concatenate the rows of the ranges, and add up the threads' sums and the people served."""
     stations, totals = (np.sum([getattr(sums, name) for sums in all_sums], axis=0) for name in ("stations", "totals"))
     by_side = (stations[:BOTH] + stations[BOTH]).transpose(1, 0, 2)
     people = np.zeros((len(by_side), 2), np.int64)
@@ -167,21 +178,22 @@ def _joined(parts: Sequence[Rows], all_sums: Sequence[Sums], served: tuple[Ints,
     rows = Rows._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Differences(
         volunteers=rows.volunteers,
-        traces=_traced(rows.traces, rows.traces[..., OPENING_SUM]),
+        traces=_trace_columns(rows.traces, rows.traces[..., OPENING_SUM]),
         windows=rows.windows,
         years=rows.years,
         honors=rows.honors,
         stations=np.concatenate(
-            [_traced(by_side, no_opening)[..., :-1], by_side[..., VOLUNTEERS_SUM, None], people[..., None]], axis=2
+            [_trace_columns(by_side, no_opening)[..., :-1], by_side[..., VOLUNTEERS_SUM, None], people[..., None]],
+            axis=2,
         ),
-        totals=_traced(totals[:BOTH] + totals[BOTH], (totals[:BOTH] + totals[BOTH])[..., OPENING_SUM]),
-        projects=(finished(first, served[BEFORE], first_day), finished(second, served[AFTER], first_day)),
+        totals=_trace_columns(totals[:BOTH] + totals[BOTH], (totals[:BOTH] + totals[BOTH])[..., OPENING_SUM]),
+        projects=(combine_totals(first, served[BEFORE], first_day), combine_totals(second, served[AFTER], first_day)),
         first_year=first_year(first_day),
     )
 
 
-def _traced(sums: Longs, opening: Longs) -> Longs:
-    """Turn sums of pieces into `TRACE_COLUMNS`: int64[..., SUMS] to int64[..., TRACE_COLUMNS]."""
+def _trace_columns(sums: Longs, opening: Longs) -> Longs:
+    """Convert sums of pieces, int64[..., SUMS], to int64[..., TRACE_COLUMNS]."""
     counted, share, credited = (sums[..., column - FIRST] for column in (COUNTED, SHARE, CREDITED))
     scanned = sums[..., SCANNED_SUM]
     columns = [sums[..., column] for column in range(COUNTED - FIRST + 1)]
@@ -189,5 +201,5 @@ def _traced(sums: Longs, opening: Longs) -> Longs:
     return np.stack(columns, axis=-1)
 
 
-def _standing(served: Ints, valid_until: int) -> Ints:
+def _counts_until(served: Ints, valid_until: int) -> Ints:
     return served[(served[:, SERVED_DAY] <= valid_until) & (served[:, SERVED_PEOPLE] > 0)]

@@ -1,8 +1,8 @@
 """Sides: the two replays of a comparison, and the columns in which they are compared.
 
-A side is a rule timeline, or what was known at a position, or both. Sides are made so that the kernels of
-`projections.compare.volunteers` can walk them together: names have one number on both, whoever is known to one has a
-place in the other.
+A side is a rule timeline, or what was known at a position, or both. The kernels of `projections.compare.volunteers`
+process both sides together, so a name has the same number on both, and each side has a row for every volunteer and
+station of the other.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ TRACE_COLUMNS: Final = (
     "attested",
     "opening_balance",
 )
-"""Sums of a volunteer's pieces; minutes, but for the number of shifts. With the opening balance (attested):
+"""Sums of a volunteer's pieces, in minutes except for the number of shifts. The opening balance is attested:
 
     credited = counted + factor_change - rounding + opening_balance = scanned + attested
 """
 STATION_CHANGE_COLUMNS: Final = (*TRACE_COLUMNS[:-1], "volunteers", "people_served")
-"""The same of a station, which has no opening balance; `volunteers` sums those of each day (person-times)."""
+"""The same for a station, which has no opening balance; `volunteers` is the sum over its days (person-times)."""
 
 BEFORE, AFTER, BOTH = 0, 1, 2
-"""Places of the two sides; what is the same on both is added up once, behind them."""
+"""The indices of the two sides in sums; what is the same on both sides is added up once, at index `BOTH`."""
 
 
 class Side(NamedTuple):
-    """One of the two replays. `honors[h]` is the row of honour h of both sides in this side's HonorTable, or `NONE`.
+    """One of the two replays. `honors[h]` is the row of honour h in this side's HonorTable, or `NONE`.
 
-    Surrogates mean the same on both sides; the side that knows less may know fewer of them. `window_names` numbers the
-    names of its factor windows among those of both sides.
+    Surrogates mean the same on both sides, and one side may have fewer of them. `window_names` holds the number of each
+    factor window's name, among the names of both sides.
     """
 
     table: ShiftTable
@@ -57,32 +57,32 @@ class Side(NamedTuple):
 
 
 def same_facts(before: Side, after: Side) -> bool:
-    """Tell whether two sides know the same."""
+    """Return whether two sides have the same facts."""
     return all(getattr(before, name) is getattr(after, name) for name in ("table", "volunteers", "station_kind"))
 
 
 def same_credit(before: RuleTable, after: RuleTable) -> bool:
-    """Tell whether two timelines differ in honours at most: then one credit serves both."""
-    one, other = (
+    """Return whether two timelines differ at most in honours, so that the same credit holds for both."""
+    left, right = (
         [*rules[: RuleTable._fields.index("factors")], *rules.factors, *rules.zone] for rules in (before, after)
     )
-    return all(np.array_equal(left, right) for left, right in zip(one, other, strict=True))
+    return all(np.array_equal(*columns) for columns in zip(left, right, strict=True))
 
 
 def same_honors(before: Side, after: Side) -> bool:
-    """Tell whether two timelines ask for the same in every honour."""
-    one, other = ([side.rules.holds_from, *side.rules.honors, side.honors] for side in (before, after))
-    return all(np.array_equal(left, right) for left, right in zip(one, other, strict=True))
+    """Return whether two timelines have the same requirements for every honour."""
+    left, right = ([side.rules.holds_from, *side.rules.honors, side.honors] for side in (before, after))
+    return all(np.array_equal(*columns) for columns in zip(left, right, strict=True))
 
 
 def least_minutes(side: Side) -> int:
-    """Return the fewest minutes that any honour of a side asks for."""
-    asked = side.rules.honors.minutes
-    return int(asked[asked != NONE].min(initial=NO_DAY))
+    """Return the fewest minutes that any honour of a side requires."""
+    required = side.rules.honors.minutes
+    return int(required[required != NONE].min(initial=NO_DAY))
 
 
 def widened(side: Side, other: Side) -> Side:
-    """Make room in a side for the volunteers and stations that only the other knows."""
+    """Return a side with empty rows for the volunteers and stations that only the other side has."""
     more = max(len(other.table.first) - len(side.table.first), 0)
     stations = max(len(other.station_kind) - len(side.station_kind), 0)
     if not more and not stations:

@@ -1,4 +1,4 @@
-"""Tallies: what a comparison adds up and keeps, as arrays: sums for each thread, rows for each range of volunteers."""
+"""Tallies: the arrays that a comparison writes: sums for each thread, rows for each range of volunteers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from projections.kernels.projects import YEAR_SLOTS, ProjectTotals, project_tota
 from projections.schema import CREDITED, FIRST, HOURS_COLUMNS, Ints, Longs
 
 PIECE_SUMS = CREDITED - FIRST + 1
-"""Sums keep the columns of pieces from FIRST to CREDITED side by side, to add them as they lie; behind them come:"""
+"""Sums have the columns of pieces from FIRST to CREDITED, in the same order, followed by:"""
 SCANNED_SUM = PIECE_SUMS
 OPENING_SUM = PIECE_SUMS + 1  # of a volunteer
 VOLUNTEERS_SUM = PIECE_SUMS + 1  # of a station
@@ -20,7 +20,7 @@ _HOURS = len(HOURS_COLUMNS)
 
 
 class Sums(NamedTuple):
-    """What one thread adds up, and its working memory; the first index of three is before, after, the same on both."""
+    """The sums of one thread, and its working memory; the first index, of three, is `BEFORE`, `AFTER` or `BOTH`."""
 
     stations: Longs  # [3, stations, SUMS]
     totals: Longs  # [3, SUMS]
@@ -28,11 +28,11 @@ class Sums(NamedTuple):
     stamps: Longs  # [3, stations]: the volunteer and day last counted there
     trace: Longs  # [3, SUMS]: of one volunteer
     by_year: Longs  # [3, years, HOURS_COLUMNS]: of one volunteer; zero between volunteers
-    reached: Ints  # [2, the most honours of a side]
+    reached: Ints  # [2, maximum number of honours of a side]
 
 
 class Rows(NamedTuple):
-    """What is kept of one range of volunteers. Rows are written from the front; `used` says how many of each."""
+    """The differences in one range of volunteers. Arrays are filled from the front; `used` has the number of rows."""
 
     volunteers: Ints
     traces: Longs  # [n, 2, SUMS]
@@ -42,7 +42,7 @@ class Rows(NamedTuple):
     used: Longs
 
 
-def sums_of(before: Side, after: Side, projects: int, first_day: int, last_day: int) -> Sums:
+def allocate_sums(before: Side, after: Side, projects: int, first_day: int, last_day: int) -> Sums:
     """Allocate a thread's sums."""
     stations = len(before.station_kind)
     of_projects = [project_totals(projects, first_day, last_day) for _ in range(3)]
@@ -59,8 +59,8 @@ def sums_of(before: Side, after: Side, projects: int, first_day: int, last_day: 
     )
 
 
-def room_for(volunteers: int, names: int, honors: int, years: int) -> Rows:
-    """Make room for all of a range to differ; memory that no row is written to is never touched."""
+def allocate_rows(volunteers: int, names: int, honors: int, years: int) -> Rows:
+    """Allocate rows for the case that all volunteers of a range differ; pages without a row stay virtual."""
     return Rows(
         volunteers=np.empty(volunteers, np.int32),
         traces=np.empty((volunteers, 2, SUMS), np.int64),
@@ -71,14 +71,14 @@ def room_for(volunteers: int, names: int, honors: int, years: int) -> Rows:
     )
 
 
-def written(rows: Rows) -> Rows:
-    """Keep the rows that were written, in memory of their own: the room for them is larger."""
-    one, two, three, four, five = rows.used.tolist()
+def used_rows(rows: Rows) -> Rows:
+    """Return copies of the used rows, so that the larger arrays can be freed."""
+    volunteers, traces, windows, years, honors = rows.used.tolist()
     return Rows(
-        volunteers=rows.volunteers[:one].copy(),
-        traces=rows.traces[:two].copy(),
-        windows=rows.windows[:three].copy(),
-        years=rows.years[:four].copy(),
-        honors=rows.honors[:five].copy(),
+        volunteers=rows.volunteers[:volunteers].copy(),
+        traces=rows.traces[:traces].copy(),
+        windows=rows.windows[:windows].copy(),
+        years=rows.years[:years].copy(),
+        honors=rows.honors[:honors].copy(),
         used=rows.used,
     )

@@ -1,8 +1,8 @@
-"""Compare: one volunteer under two sides, and what is kept where they differ. The kernels behind `differences`.
+"""The kernels behind `differences`: compare each volunteer under two sides, and write the rows of those that differ.
 
-Both sides are credited by the one loop that credits everything, while the shifts are still in the processor's cache.
-What is the same on both sides is added up once. What runs once per volunteer is a call, not inlined, so that it is
-compiled once.
+Both sides are credited by the same kernel as everywhere, while the shifts are still in the processor's cache. What is
+the same on both sides is added up once. Functions that run once per volunteer are not inlined, so that they are
+compiled only once.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _HOURS = len(HOURS_COLUMNS)
 class Shared(NamedTuple):
     """What holds for all volunteers of a comparison.
 
-    credit: the sides differ in honours at most, so one credit serves both. honors: in what honours ask for, not even
-    that. least: of each side, the fewest minutes any honour asks for.
+    credit: the sides differ at most in honours, so the same credit holds for both. honors: the facts and the
+    requirements of honours are the same, too. minutes_min: for each side, the fewest minutes that any honour requires.
     """
 
     credit: bool
@@ -56,11 +56,11 @@ class Shared(NamedTuple):
     first_day: int
     first_year: int
     valid_until: int
-    least: tuple[int, int]
+    minutes_min: tuple[int, int]
 
 
 @kernel
-def compare(  # noqa: PLR0912 - the way of one volunteer, from top to bottom
+def compare(  # noqa: PLR0912 - one volunteer, from top to bottom
     low: int,
     high: int,
     before: Side,
@@ -72,7 +72,7 @@ def compare(  # noqa: PLR0912 - the way of one volunteer, from top to bottom
     honors: HonorWorkspace,
     rows: Rows,
 ) -> None:
-    """Compare the volunteers of a range, and keep what differs in `rows`."""
+    """Compare the volunteers of a range, and write the differences to `rows`."""
     pieces = np.empty((1024, PIECE_COLUMNS), np.int32)
     others = np.empty((1024, PIECE_COLUMNS), np.int32)
     space = np.empty((1024, PIECE_COLUMNS), np.int32)
@@ -86,61 +86,66 @@ def compare(  # noqa: PLR0912 - the way of one volunteer, from top to bottom
         after.rules,
     )
     first, other_first = table.first, other_table.first
-    own = reached[BEFORE, : len(rules.honors.minutes)]
-    others_own = reached[AFTER, : len(other_rules.honors.minutes)]
+    reached_before = reached[BEFORE, : len(rules.honors.minutes)]
+    reached_after = reached[AFTER, : len(other_rules.honors.minutes)]
     for volunteer in range(low, high):
         count = other_count = 0
         if first[volunteer + 1] > first[volunteer]:
             count, pieces = credit_volunteer(volunteer, table, volunteers, station_kind, rules, memory, pieces)
-            count = _keep_until(valid_until, pieces, count)
+            count = _drop_later(valid_until, pieces, count)
         if not shared.credit and other_first[volunteer + 1] > other_first[volunteer]:
             other_count, others = credit_volunteer(
                 volunteer, other_table, other_volunteers, other_kind, other_rules, memory, others
             )
-            other_count = _keep_until(valid_until, others, other_count)
+            other_count = _drop_later(valid_until, others, other_count)
         opening = _opening(volunteer, volunteers, valid_until)
         other_opening = _opening(volunteer, other_volunteers, valid_until)
         same = shared.credit or (
             opening == other_opening and _same_pieces(table, pieces, count, other_table, others, other_count)
         )
-        here, there = (BOTH, BOTH) if same else (BEFORE, AFTER)
-        factors = _add(volunteer, here, opening, table, pieces, count, first_day, sums)
+        index, other_index = (BOTH, BOTH) if same else (BEFORE, AFTER)
+        factors = _add(volunteer, index, opening, table, pieces, count, first_day, sums)
         other_factors = factors
         if not same:
-            other_factors = _add(volunteer, there, other_opening, other_table, others, other_count, first_day, sums)
-        _no_honors(reached)
-        minutes = _opening(volunteer, volunteers, NO_DAY) + trace[here, CREDITED - FIRST]
-        if minutes >= shared.least[BEFORE]:
-            reach_honors(volunteer, table, volunteers, rules, pieces, count, honors, own)
+            other_factors = _add(
+                volunteer, other_index, other_opening, other_table, others, other_count, first_day, sums
+            )
+        _clear_honors(reached)
+        minutes = _opening(volunteer, volunteers, NO_DAY) + trace[index, CREDITED - FIRST]
+        if minutes >= shared.minutes_min[BEFORE]:
+            reach_honors(volunteer, table, volunteers, rules, pieces, count, honors, reached_before)
         if same and shared.honors:
             for honor in range(reached.shape[1]):
                 reached[AFTER, honor] = reached[BEFORE, honor]
-        elif _opening(volunteer, other_volunteers, NO_DAY) + trace[there, CREDITED - FIRST] >= shared.least[AFTER]:
+        elif (
+            _opening(volunteer, other_volunteers, NO_DAY) + trace[other_index, CREDITED - FIRST]
+            >= shared.minutes_min[AFTER]
+        ):
             if shared.credit:
-                reach_honors(volunteer, table, volunteers, other_rules, pieces, count, honors, others_own)
+                reach_honors(volunteer, table, volunteers, other_rules, pieces, count, honors, reached_after)
             else:
                 reach_honors(
-                    volunteer, other_table, other_volunteers, other_rules, others, other_count, honors, others_own
+                    volunteer, other_table, other_volunteers, other_rules, others, other_count, honors, reached_after
                 )
-        kept = used[0]
-        _keep(volunteer, here, there, before.honors, after.honors, valid_until, sums, rows, shared.first_year)
-        if same or used[0] == kept or not _factor_differs(trace):
+        place = used[0]
+        _write(volunteer, index, other_index, before.honors, after.honors, valid_until, sums, rows, shared.first_year)
+        if same or used[0] == place or not _factor_differs(trace):
             continue
         for number in range(2):
-            side, sign, there_are = (before, -1, factors) if number == BEFORE else (after, 1, other_factors)
-            told = pieces if number == BEFORE else others
-            told_count = count if number == BEFORE else other_count
-            if not there_are or add_plain_effects(
-                sign, windows[number], side.table, side.station_kind, told, told_count, rows.windows, kept
+            side, sign, has_factors = (before, -1, factors) if number == BEFORE else (after, 1, other_factors)
+            side_pieces = pieces if number == BEFORE else others
+            side_count = count if number == BEFORE else other_count
+            if not has_factors or add_plain_effects(
+                sign, windows[number], side.table, side.station_kind, side_pieces, side_count, rows.windows, place
             ):
                 continue
             for group in range(0, len(windows[number].at), 2):
                 weigh(windows[number], group)
-                again, space = credit_volunteer(
+                weighted, space = credit_volunteer(
                     volunteer, side.table, side.volunteers, side.station_kind, windows[number].rules, memory, space
                 )
-                again = _keep_until(valid_until, space, again)
-                add_effects(sign, group, windows[number], space, again, rows.windows, kept)
+                weighted = _drop_later(valid_until, space, weighted)
+                add_effects(sign, group, windows[number], space, weighted, rows.windows, place)
 
 
 @inlined
@@ -151,29 +156,29 @@ def _factor_differs(trace: Longs) -> bool:
 
 
 @inlined
-def _no_honors(reached: Ints) -> None:
+def _clear_honors(reached: Ints) -> None:
     for side in range(2):
         for honor in range(reached.shape[1]):
             reached[side, honor] = NO_DAY
 
 
 @kernel
-def _keep_until(valid_until: int, pieces: Ints, count: int) -> int:
-    """Move the pieces of days up to `valid_until` to the front; return how many they are."""
+def _drop_later(valid_until: int, pieces: Ints, count: int) -> int:
+    """Drop the pieces of days after `valid_until`, moving the others to the front; return their number."""
     if valid_until == NO_DAY:
         return count
-    kept = 0
+    remaining = 0
     for number in range(count):
         if pieces[number, DAY] <= valid_until:
             for column in range(PIECE_COLUMNS):
-                pieces[kept, column] = pieces[number, column]
-            kept += 1
-    return kept
+                pieces[remaining, column] = pieces[number, column]
+            remaining += 1
+    return remaining
 
 
 @kernel
 def _opening(volunteer: int, volunteers: VolunteerTable, valid_until: int) -> int:
-    """Return the minutes of the opening balances that count."""
+    """Return the total minutes of the opening balances dated up to a day."""
     balance = last_balance(volunteer, volunteers, valid_until)
     return int(volunteers.balance_minutes[balance]) if balance >= 0 else 0
 
@@ -182,7 +187,9 @@ def _opening(volunteer: int, volunteers: VolunteerTable, valid_until: int) -> in
 def _same_pieces(
     table: ShiftTable, pieces: Ints, count: int, other: ShiftTable, others: Ints, other_count: int
 ) -> bool:
-    """Tell whether two lists of pieces say the same of the same places; the rows they lie in may differ."""
+    """Return whether two lists of pieces are equal, including station, project and grade of their shifts; the rows of
+    the shifts may differ.
+    """
     if count != other_count:
         return False
     stations, projects, grades = table.rows[:, STATION], table.rows[:, PROJECT], table.rows[:, SCANNED]
@@ -209,8 +216,8 @@ def _same_pieces(
 def _add(
     volunteer: int, side: int, opening: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, sums: Sums
 ) -> bool:
-    """Add pieces to a volunteer's trace and years, and to the stations and projects of a side; tell whether any factor
-    holds in them.
+    """Add pieces to a volunteer's trace and years, and to the stations and projects of a side; return whether a factor
+    changed any of them.
     """
     stations, grades = table.rows[:, STATION], table.rows[:, SCANNED]
     trace, by_year, at_station, stamps = sums.trace[side], sums.by_year[side], sums.stations[side], sums.stamps[side]
@@ -230,7 +237,7 @@ def _add(
         trace[SCANNED_SUM] += scanned
         at_station[station, SCANNED_SUM] += scanned
         if pieces[number, FIRST]:
-            stamp = volunteer * DAYS + day  # shifts come in order of time, so equal days follow one another
+            stamp = volunteer * DAYS + day  # shifts come in order of time, so equal days are adjacent
             if stamps[station] != stamp:
                 stamps[station] = stamp
                 at_station[station, VOLUNTEERS_SUM] += 1
@@ -251,7 +258,7 @@ def _add(
 
 
 @kernel
-def _keep(
+def _write(
     volunteer: int,
     before: int,
     after: int,
@@ -262,11 +269,11 @@ def _keep(
     rows: Rows,
     first_year: int,
 ) -> None:
-    """Write a volunteer's years, and the rest if anything differs. A day after `valid_until` is never."""
+    """Write a volunteer's years, and the rest if anything differs. Days after `valid_until` count as never."""
     used, reached, trace = rows.used, sums.reached, sums.trace
     differs = False
     if trace[before, 0] or trace[before, 1] or trace[after, 0] or trace[after, 1]:
-        differs = _keep_years(volunteer, before, after, first_year, sums.by_year, rows.years, used)
+        differs = _write_years(volunteer, before, after, first_year, sums.by_year, rows.years, used)
     for honor in range(len(honors)):
         day = NO_DAY if honors[honor] == NONE else reached[BEFORE, honors[honor]]
         other_day = NO_DAY if other_honors[honor] == NONE else reached[AFTER, other_honors[honor]]
@@ -290,17 +297,17 @@ def _keep(
 
 
 @inlined
-def _keep_years(
+def _write_years(
     volunteer: int, before: int, after: int, first_year: int, by_year: Longs, years: Longs, used: Longs
 ) -> bool:
-    """Write the years of a volunteer in which anything is known, and tell whether any differs."""
+    """Write the years of a volunteer that are not all zero, and return whether any differs."""
     differs = False
     for year in range(by_year.shape[1]):
-        known = False
+        nonzero = False
         for column in range(_HOURS):
-            known |= by_year[before, year, column] != 0 or by_year[after, year, column] != 0
+            nonzero |= by_year[before, year, column] != 0 or by_year[after, year, column] != 0
             differs |= by_year[before, year, column] != by_year[after, year, column]
-        if not known:
+        if not nonzero:
             continue
         row = used[3]
         years[row, 0], years[row, 1] = volunteer, first_year + year

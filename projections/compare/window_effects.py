@@ -1,10 +1,10 @@
-"""Windows: how much of a factor change each factor window gave or took, told from the one loop that credits.
+"""Window effects: how much of a factor change each factor window added or removed, derived from the credit kernel.
 
-A piece knows its share, not which windows it comes from. Nearly always only one can have held in it: then the whole
-change is that one's. Where a piece leaves the choice, the volunteer is credited once more under the same rules with
-other percentages: 100 in the windows asked for and 0 everywhere else make the share the minutes counted in these
-windows. Two numbers fit into one share, and windows that never hold on the same day share a number, so one more credit
-mostly tells all.
+A piece has its share, but not the windows that it comes from. Nearly always only one window can have held in it, and
+the whole change is due to that one. If a piece leaves a choice, the volunteer is credited again under the same rules
+with other percentages: with 100 in one window and 0 everywhere else, the share is the number of minutes counted in that
+window. Two such numbers fit into one share, and windows that never hold on the same day form a group and share a
+number, so one more credit is mostly enough.
 """
 
 from __future__ import annotations
@@ -37,17 +37,18 @@ from projections.schema import (
 )
 
 _DAY_MINUTES: Final = 2048
-"""More than any local day has, so that two counts of a day's minutes fit into one share."""
+"""More minutes than any local day has, so that two counts of a day's minutes fit into one share."""
 
 
 class Windows(NamedTuple):
-    """The factor windows of a timeline, one a row, and behind those of each rule set one that always holds.
+    """The factor windows of a timeline, one per row, and after those of each rule set one that always holds.
 
-    rules: the timeline's, with these windows; `weigh` writes its percentages. group: which windows are told by one
-    number, int32[rows]; `NONE` for those that change nothing. at: int32[groups, DAYS]: the row that holds on a day,
-    or `NONE`. effect: by how much a minute in the window is worth more than itself, in hundredths. name: the window's
-    number among the names of both sides. facts: int32[n, 7], of those that change anything: first and last day within
-    the rule set, weekdays, kinds of station, minutes from and until, row. told: int64[names], working memory.
+    rules: the timeline's rules with these windows; `weigh` overwrites their percentages. group: int32[rows]: the group
+    of windows that share a number, `NONE` for windows that change nothing. at: int32[groups, DAYS]: the row that holds
+    on a day, or `NONE`. effect: how much more a minute in the window is worth than itself, in hundredths. name: the
+    number of the window's name among the names of both sides. facts: int32[n, 7], for windows that change something:
+    first and last day within the rule set, weekdays, kinds of station, minutes from and until, row. sums: int64[names],
+    working memory.
     """
 
     rules: RuleTable
@@ -56,7 +57,7 @@ class Windows(NamedTuple):
     effect: Ints
     name: Ints
     facts: Ints
-    told: Longs
+    sums: Longs
 
 
 def window_names(timelines: Sequence[RuleTimeline]) -> list[str]:
@@ -75,7 +76,7 @@ def windows_of(rules: RuleTable, numbers: Ints) -> Windows:
     """Compile the windows of a timeline; each thread needs its own.
 
     Args:
-        numbers: of each window's name, as `window_numbers`.
+        numbers: the number of each window's name, as from `window_numbers`.
     """
     table = rules.factors
     sets = len(rules.holds_from)
@@ -106,7 +107,7 @@ def windows_of(rules: RuleTable, numbers: Ints) -> Windows:
         effect=effect,
         name=np.append(numbers, np.int32(NONE))[order].astype(np.int32),
         facts=_facts(rules.holds_from, factors, group),
-        told=np.zeros(int(numbers.max(initial=NONE)) + 1, np.int64),
+        sums=np.zeros(int(numbers.max(initial=NONE)) + 1, np.int64),
     )
 
 
@@ -131,7 +132,7 @@ def _one(value: int) -> Ints:
 
 
 def _groups(holds_from: Ints, factors: FactorTable, effect: Ints) -> tuple[Ints, Ints]:
-    """Give each window that changes anything the first group in which no other holds on one of its days."""
+    """Assign each window that changes something to the first group in which no other holds on one of its days."""
     group = np.full(len(effect), NONE, np.int32)
     at: list[Ints] = []
     for number in range(len(holds_from)):
@@ -158,31 +159,31 @@ def add_plain_effects(
     effects: Longs,
     place: int,
 ) -> bool:
-    """Add the factor changes of a volunteer's pieces, in hundredths of minutes, to `effects[place]`, by the names'
-    numbers. Where some piece leaves open which minutes of it lie in which window, add nothing and return False.
+    """Add the factor changes of a volunteer's pieces, in hundredths of minutes, to `effects[place]` by window name. If
+    the windows of some minutes of a piece cannot be determined, add nothing and return False.
     """
-    names, told, shifts, zone = windows.name, windows.told, table.rows, windows.rules.zone
-    for name in range(len(told)):
-        told[name] = 0
+    names, sums, shifts, zone = windows.name, windows.sums, table.rows, windows.rules.zone
+    for name in range(len(sums)):
+        sums[name] = 0
     for number in range(count):
         change = pieces[number, SHARE] - pieces[number, COUNTED]
         if change == 0:
             continue
-        begin, end = 0, 1440  # what the piece may cover of its day
+        begin, end = 0, 1440  # the minutes of the day that the piece may cover
         if pieces[number, FIRST]:
             start = shifts[pieces[number, ROW], START]
             _, within, until = local_span(start, zone)
-            if until - start == 1440 - within:  # clocks do not change on the rest of the day
+            if until - start == 1440 - within:  # no clock change on the rest of the day
                 begin, end = within, within + pieces[number, RAW]
         window = _only_window(windows, shifts, station_kind, pieces, number, begin, end)
         if window != NONE:
-            told[names[window]] += change * 100
+            sums[names[window]] += change * 100
         elif end - begin == pieces[number, COUNTED]:
-            _add_minutes(windows, shifts, station_kind, pieces, number, begin, end, told)
+            _add_minutes(windows, shifts, station_kind, pieces, number, begin, end, sums)
         else:
             return False
-    for name in range(len(told)):
-        effects[place, name] += sign * told[name]
+    for name in range(len(sums)):
+        effects[place, name] += sign * sums[name]
     return True
 
 
@@ -190,7 +191,7 @@ def add_plain_effects(
 def _only_window(
     windows: Windows, shifts: Ints, station_kind: Ints, pieces: Ints, number: int, begin: int, end: int
 ) -> int:
-    """Return the one window that can have held in the minutes of a piece, or `NONE` if there may be two."""
+    """Return the only window that can have held in the minutes of a piece, or `NONE` if several can."""
     facts, projects = windows.facts, windows.rules.factors.project
     day, row = pieces[number, DAY], pieces[number, ROW]
     kind, project = station_kind[shifts[row, STATION]], shifts[row, PROJECT]
@@ -206,7 +207,7 @@ def _only_window(
         ):
             continue
         first, last = facts[at, 4], facts[at, 5]
-        if last <= first:  # through midnight: all but the minutes between
+        if last <= first:  # through midnight: all except the minutes between
             meets, covers = begin < last or end > first, end <= last or begin >= first or first == last
         else:
             meets, covers = begin < last and end > first, first <= begin and end <= last
@@ -214,28 +215,30 @@ def _only_window(
             return NONE
         if meets:
             found = facts[at, 6]
-        if covers:  # it comes first, so no later one holds
+        if covers:  # the first window wins, so no later one can hold
             return found
     return found
 
 
 @inlined
 def _add_minutes(
-    windows: Windows, shifts: Ints, station_kind: Ints, pieces: Ints, number: int, begin: int, end: int, told: Longs
+    windows: Windows, shifts: Ints, station_kind: Ints, pieces: Ints, number: int, begin: int, end: int, sums: Longs
 ) -> None:
-    """Add what the windows gave to a piece of which every minute counted."""
+    """Add the effects of the windows on a piece whose minutes all counted."""
     day, row = pieces[number, DAY], pieces[number, ROW]
     rule_set = rule_set_of(day, windows.rules)
     kind, project = station_kind[shifts[row, STATION]], shifts[row, PROJECT]
     for group in range(0, len(windows.at), 2):
         weigh(windows, group)
         share = _percentages(begin, end, day, rule_set, kind, project, windows.rules) // 100
-        _add_share(group, windows, share, day, told)
+        _add_share(group, windows, share, day, sums)
 
 
 @kernel
 def weigh(windows: Windows, group: int) -> None:
-    """Make shares tell the minutes counted in a group of windows and, above them, in the next."""
+    """Set the percentages so that a share holds the minutes counted in a group of windows, plus `_DAY_MINUTES` times
+    those in the next group.
+    """
     percent, groups = windows.rules.factors.percent, windows.group
     for row in range(len(percent)):
         percent[row] = 0
@@ -248,22 +251,22 @@ def weigh(windows: Windows, group: int) -> None:
 
 @kernel
 def add_effects(sign: int, group: int, windows: Windows, pieces: Ints, count: int, effects: Longs, place: int) -> None:
-    """Add what the windows weighed gave, in hundredths of minutes, to `effects[place]`, by the names' numbers."""
-    told = windows.told
-    for name in range(len(told)):
-        told[name] = 0
+    """Add the effects of the weighted groups, in hundredths of minutes, to `effects[place]` by window name."""
+    sums = windows.sums
+    for name in range(len(sums)):
+        sums[name] = 0
     for number in range(count):
         if pieces[number, SHARE] > 0:
-            _add_share(group, windows, pieces[number, SHARE], pieces[number, DAY], told)
-    for name in range(len(told)):
-        effects[place, name] += sign * told[name]
+            _add_share(group, windows, pieces[number, SHARE], pieces[number, DAY], sums)
+    for name in range(len(sums)):
+        effects[place, name] += sign * sums[name]
 
 
 @inlined
-def _add_share(group: int, windows: Windows, share: int, day: int, told: Longs) -> None:
-    """Add what the windows of a group and the next gave on a day, from a share that `weigh` made tell their minutes."""
+def _add_share(group: int, windows: Windows, share: int, day: int, sums: Longs) -> None:
+    """Add the effects of the windows of a group and the next on a day, from a share weighted by `weigh`."""
     for half in range(2):
         minutes = share % _DAY_MINUTES if half == 0 else share // _DAY_MINUTES
         if minutes > 0:
             row = windows.at[group + half, day]
-            told[windows.name[row]] += minutes * windows.effect[row]
+            sums[windows.name[row]] += minutes * windows.effect[row]

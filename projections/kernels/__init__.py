@@ -1,5 +1,5 @@
-"""Kernels: compiled loops that turn facts into credited pieces and the read models made of them.
+"""Kernels: compiled loops that turn facts into credited pieces, and pieces into read models.
 
-Each rule of credit is implemented here, once. A kernel takes arrays and returns arrays; text, events and the parsing of
-rules stay outside. Comparing two results is in `projections/compare/`.
+Each rule of credit is implemented here, once. A kernel takes and returns arrays; text, events and the parsing of rules
+stay outside. `projections/compare/` compares two results.
 """

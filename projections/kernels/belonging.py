@@ -1,12 +1,12 @@
-"""Belonging: what was done in each organisation, added up over the tree, by month and year (docs/organisations.md).
+"""Belonging: sums for each organisation, over the tree, by month and year (docs/organisations.md).
 
-Whoever belongs somewhere does so by days: a station under an organisation, a volunteer as its member, an organisation
-under its parent. So a *route* stands for one state of affairs: the *groups* to which a piece is added. An organisation
-is several groups: what is its own, what is its own and below it, and its part of what its parent has. A key (a station,
-a project, a volunteer) has spans, each with the route that holds from its first day on.
+Relations hold by days: a station is led by an organisation, a volunteer is its member, an organisation is below its
+parent. A *route* is the list of *groups* to which a piece is added on some day. An organisation has several groups: its
+own pieces, its own and those of all organisations below it, and its part of its parent's. A key (a station, a project,
+a volunteer) has spans, each with the route that holds from the first day of the span on.
 
-One pass over all volunteers credits them and adds their pieces up; nothing is kept of the pieces. A volunteer counts
-once in a group and month, and once in a group and year.
+One pass over all volunteers credits them and adds up their pieces, which are not stored. A volunteer counts once in a
+group and month, and once in a group and year.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ from projections.schema import (
 GROUP_COLUMNS = ("shifts", "volunteers", "raw", "counted", "credited", "scanned", "people_served")
 _VOLUNTEERS, _PEOPLE = GROUP_COLUMNS.index("volunteers"), GROUP_COLUMNS.index("people_served")
 ALWAYS = -(1 << 30)
-"""A day before all days."""
+"""A day number before all days."""
 
 
 class Spans(NamedTuple):
-    """`since[first[k]:first[k + 1]]` are the days, ascending, on which the routes of key k begin; before the first one,
-    and where a route is `NONE`, it has none.
+    """The routes of keys over time: `since[first[k]:first[k + 1]]` are the days, ascending, on which routes of key k
+    begin. The key has no route before the first of them, or if the route is `NONE`.
     """
 
     first: Ints
@@ -62,15 +62,15 @@ class Spans(NamedTuple):
 
 
 class Routes(NamedTuple):
-    """`groups[first[r]:first[r + 1]]` are the groups of route r."""
+    """The groups of routes: `groups[first[r]:first[r + 1]]` are those of route r."""
 
     first: Ints
     groups: Ints
 
 
-class Placed(NamedTuple):
-    """Where shifts belong: to the station's route on the day they begin, or if there is none, to the project's; or,
-    where `members` is set, each piece to the volunteer's route on its own day. What has no route has `no_route`.
+class Placement(NamedTuple):
+    """The routes of shifts: that of the station on the day the shift begins, or else that of the project. If `members`
+    is set, each piece has the route of the volunteer on its own day instead. Without any route, `no_route` applies.
     """
 
     stations: Spans
@@ -89,7 +89,7 @@ class GroupSums(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """What one thread adds up. `months` and `years`: by group, the volunteer and slot last counted there."""
+    """The sums of one thread. `months` and `years`: by group, the volunteer and slot counted last."""
 
     sums: Longs
     months: Longs
@@ -97,7 +97,7 @@ class _Work(NamedTuple):
 
 
 def spans_of(keys: Iterable[Sequence[tuple[int, int]]]) -> Spans:
-    """Return spans of keys in order: of each, the day since which and the route, ascending."""
+    """Return the spans of keys in order, given each key's pairs of first day and route, ascending."""
     rows = list(keys)
     first = np.cumsum([0, *(len(row) for row in rows)]).astype(np.int32)
     flat = np.array([pair for row in rows for pair in row], np.int32).reshape(-1, 2)
@@ -105,7 +105,7 @@ def spans_of(keys: Iterable[Sequence[tuple[int, int]]]) -> Spans:
 
 
 def routes_of(routes: Sequence[Sequence[int]]) -> Routes:
-    """Return routes in order: the groups of each."""
+    """Return routes in order, given the groups of each."""
     first = np.cumsum([0, *(len(route) for route in routes)]).astype(np.int32)
     return Routes(first, np.array([group for route in routes for group in route], np.int32))
 
@@ -116,23 +116,23 @@ def add_up(
     station_kind: Ints,
     rules: RuleTable,
     served: Ints,
-    placed: Placed,
+    placement: Placement,
     valid_until: int,
     *,
     threads: int = 1,
 ) -> GroupSums:
-    """Credit all volunteers and add up by group.
+    """Credit all volunteers, and add up their pieces by group.
 
     Args:
-        table, volunteers, station_kind, rules: facts and rules, indexed alike.
-        served: int32[n, 4]: station, project (`NONE` without), day, people; of members it is left out.
-        placed: where everything belongs; its spans are indexed as the facts are.
+        table, volunteers, station_kind, rules: facts and rules, with the same indices.
+        served: int32[n, 4]: station, project (`NONE` without), day, people; ignored for members.
+        placement: the routes; its spans have the indices of the facts.
         valid_until: the last local day whose results count.
     """
     served = served[(served[:, SERVED_DAY] <= valid_until) & (served[:, SERVED_PEOPLE] > 0)]
     first_day, last_day = day_range(table, served)
     slots, years = slots_of(first_day, last_day)
-    groups = int(placed.routes.groups.max(initial=0)) + 1
+    groups = int(placement.routes.groups.max(initial=0)) + 1
     ranges = balanced(table.first, threads)
     works = [
         _Work(
@@ -155,7 +155,7 @@ def add_up(
             station_kind,
             rules,
             memory,
-            placed,
+            placement,
             slots,
             first_day,
             valid_until,
@@ -164,9 +164,9 @@ def add_up(
 
     with ThreadPoolExecutor(max(1, len(ranges))) as pool:
         list(pool.map(work, range(len(ranges))))
-    sums = sum((one.sums for one in works[1:]), start=works[0].sums)
-    if not placed.members:
-        _add_served(served, placed, slots, first_day, sums)
+    sums = sum((work.sums for work in works[1:]), start=works[0].sums)
+    if not placement.members:
+        _add_served(served, placement, slots, first_day, sums)
     by_year = sums.reshape(groups, years, YEAR_SLOTS, len(GROUP_COLUMNS))
     of_years = by_year[:, :, 0, _VOLUNTEERS].copy()
     by_year[:, :, 0] = by_year[:, :, 1:].sum(axis=2)
@@ -186,11 +186,11 @@ def _route_on(key: int, day: int, spans: Spans) -> int:
 
 
 @inlined
-def _route_of_place(station: int, project: int, day: int, placed: Placed) -> int:
-    route = _route_on(station, day, placed.stations)
+def _route_of_place(station: int, project: int, day: int, placement: Placement) -> int:
+    route = _route_on(station, day, placement.stations)
     if route == NONE:
-        route = _route_on(project, day, placed.projects)
-    return route if route != NONE else placed.no_route
+        route = _route_on(project, day, placement.projects)
+    return route if route != NONE else placement.no_route
 
 
 @kernel
@@ -202,7 +202,7 @@ def _pass_over(
     station_kind: Ints,
     rules: RuleTable,
     memory: Workspace,
-    placed: Placed,
+    placement: Placement,
     slots: Ints,
     first_day: int,
     valid_until: int,
@@ -212,36 +212,38 @@ def _pass_over(
     rows = table.rows
     for volunteer in range(low, high):
         count, pieces = credit_volunteer(volunteer, table, volunteers, station_kind, rules, memory, pieces)
-        route = placed.no_route
+        route = placement.no_route
         for number in range(count):
             day = pieces[number, DAY]
             row = pieces[number, ROW]
-            if placed.members:
-                route = _route_on(volunteer, day, placed.volunteers)
+            if placement.members:
+                route = _route_on(volunteer, day, placement.volunteers)
                 if route == NONE:
-                    route = placed.no_route
-            elif pieces[number, FIRST]:  # a shift's first piece comes first, and the others follow it
-                route = _route_of_place(rows[row, STATION], rows[row, PROJECT], day, placed)
+                    route = placement.no_route
+            elif pieces[number, FIRST]:  # the pieces of a shift are adjacent, the first one first
+                route = _route_of_place(rows[row, STATION], rows[row, PROJECT], day, placement)
             if day <= valid_until:
-                _add_piece(volunteer, route, slots[day - first_day], rows[row, SCANNED], pieces, number, placed, work)
+                _add_piece(
+                    volunteer, route, slots[day - first_day], rows[row, SCANNED], pieces, number, placement, work
+                )
 
 
 @inlined
 def _add_piece(
-    volunteer: int, route: int, slot: int, scanned: int, pieces: Ints, number: int, placed: Placed, work: _Work
+    volunteer: int, route: int, slot: int, scanned: int, pieces: Ints, number: int, placement: Placement, work: _Work
 ) -> None:
-    sums, slots_in_all = work.sums, work.sums.shape[1]
+    sums, slots_total = work.sums, work.sums.shape[1]
     credited = pieces[number, CREDITED]
-    for at in range(placed.routes.first[route], placed.routes.first[route + 1]):
-        group = placed.routes.groups[at]
+    for at in range(placement.routes.first[route], placement.routes.first[route + 1]):
+        group = placement.routes.groups[at]
         if pieces[number, FIRST]:
             sums[group, slot, 0] += 1
-            stamp = volunteer * slots_in_all + slot
+            stamp = volunteer * slots_total + slot
             if work.months[group] != stamp:
                 work.months[group] = stamp
                 sums[group, slot, 1] += 1
                 whole = slot // YEAR_SLOTS * YEAR_SLOTS
-                stamp = volunteer * slots_in_all + whole
+                stamp = volunteer * slots_total + whole
                 if work.years[group] != stamp:
                     work.years[group] = stamp
                     sums[group, whole, 1] += 1
@@ -253,9 +255,9 @@ def _add_piece(
 
 
 @kernel
-def _add_served(served: Ints, placed: Placed, slots: Ints, first_day: int, sums: Longs) -> None:
+def _add_served(served: Ints, placement: Placement, slots: Ints, first_day: int, sums: Longs) -> None:
     for row in range(len(served)):
         day = served[row, SERVED_DAY]
-        route = _route_of_place(served[row, SERVED_STATION], served[row, SERVED_PROJECT], day, placed)
-        for at in range(placed.routes.first[route], placed.routes.first[route + 1]):
-            sums[placed.routes.groups[at], slots[day - first_day], _PEOPLE] += served[row, SERVED_PEOPLE]
+        route = _route_of_place(served[row, SERVED_STATION], served[row, SERVED_PROJECT], day, placement)
+        for at in range(placement.routes.first[route], placement.routes.first[route + 1]):
+            sums[placement.routes.groups[at], slots[day - first_day], _PEOPLE] += served[row, SERVED_PEOPLE]

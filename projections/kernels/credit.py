@@ -1,12 +1,13 @@
-"""Credit: what each shift of one volunteer is worth, as pieces (docs/rules-of-credit.md, steps 2 to 7).
+"""Credit: the credited pieces of one volunteer's shifts (docs/rules-of-credit.md, steps 2 to 7).
 
-One plain loop over one volunteer's shifts. It explains a single minute, updates the live numbers after a check-out and
-replays the whole history: there is no second implementation, but for the oracle in the tests.
+One plain loop over a volunteer's shifts. Everything that computes minutes uses it, from the update after a check-out to
+the replay of the whole history. Only an explanation recomputes a day minute by minute (`replay/explain/stretches.py`),
+and it is compared with this kernel each time; so is the oracle in the tests.
 
-The kernels take the columns they need out of the tables before their loops: a look-up in a loop counts references,
-which took half of all time (docs/decisions/0006).
+The kernels take the columns that they need out of the tables before their loops: a lookup in a loop counts references,
+which took half of the total time (docs/decisions/0006).
 
-A *piece* is a shift's part on one local day. Each raw minute of a piece is in exactly one column: superseded, too
+A *piece* is the part of a shift on one local day. Each raw minute of a piece is in exactly one column: superseded, too
 short, clipped, overlapped, capped or counted. Intervals are half-open, in UTC minutes.
 """
 
@@ -50,30 +51,30 @@ from projections.schema import (
 
 
 class Workspace(NamedTuple):
-    """Working memory of one thread, reused from volunteer to volunteer. Arrays by shift hold the largest volunteer's
+    """Working memory of one thread, reused for each volunteer. The arrays have room for the volunteer with the most
     shifts.
     """
 
     order: Ints  # rows of the ShiftTable in the final order
     end: Ints
-    stop: Ints  # where the survivable part ends: after it minutes are clipped; at the start, nothing survives
+    stop: Ints  # where the surviving minutes end, at the start of the shift if none survive
     rule_set: Ints
-    fate: Ints  # the column for minutes that do not survive: SUPERSEDED, TOO_SHORT or CLIPPED
+    fate: Ints  # the column of minutes that do not survive: SUPERSEDED, TOO_SHORT or CLIPPED
     first_piece: Ints
-    union_start: Ints  # what scanned shifts hold together, as disjoint intervals in order
+    union_start: Ints  # the union of the scanned shifts, as disjoint intervals in order
     union_end: Ints
-    day_used: Ints  # by day: counted minutes, zero between volunteers
+    day_used: Ints  # by day: counted minutes; zero between volunteers
 
 
 def workspace(shifts_max: int) -> Workspace:
-    """Allocate working memory for volunteers of at most so many shifts."""
+    """Allocate working memory for volunteers with at most `shifts_max` shifts."""
     by_shift = [np.zeros(shifts_max + 1, np.int32) for _ in range(len(Workspace._fields) - 1)]
     return Workspace._make([*by_shift, np.zeros(DAYS, np.int32)])
 
 
 @inlined
 def rule_set_of(day: int, rules: RuleTable) -> int:
-    """Return the number of the rule set in force on a local day."""
+    """Return the index of the rule set in force on a local day."""
     number = len(rules.holds_from) - 1
     while number > 0 and rules.holds_from[number] > day:
         number -= 1
@@ -93,13 +94,13 @@ def credit_volunteer(
     """Credit one person's shifts.
 
     Args:
-        volunteer: surrogate of the number the person goes on as.
+        volunteer: the surrogate of the person's number.
         table, volunteers, station_kind (bits by station), rules: the facts and the rules.
-        work: working memory; left clean.
-        pieces: int32[capacity, PIECE_COLUMNS] to write to; a larger one is made where it does not suffice.
+        work: working memory, clean afterwards.
+        pieces: int32[capacity, PIECE_COLUMNS], written to; if it is too small, a larger array replaces it.
 
     Returns:
-        The number of pieces, and the array that holds them: by shift in the order of the rules, then by day.
+        The number of pieces, and the array that holds them, by shift in the order of the rules and by day.
     """
     low, high = table.first[volunteer], table.first[volunteer + 1]
     several = volunteers.several[volunteer]
@@ -109,7 +110,7 @@ def credit_volunteer(
         _supersede(low, high, table, volunteers, rules, work)
     count, pieces = _cut_into_days(low, high, table, rules, work, pieces)
     unions = _unite_scanned(low, high, table, work)
-    for grade in (1, 0):  # the day's cap is filled by all scanned minutes before any attested one
+    for grade in (1, 0):  # all scanned minutes fill the day cap before any attested one
         held = 0 if grade else unions
         _count_minutes(grade, volunteer, held, table, volunteers, station_kind, rules, work, pieces)
     _round(high - low, rules, work, pieces)
@@ -122,13 +123,13 @@ def credit_volunteer(
 def _settle_intervals(
     low: int, high: int, table: ShiftTable, opening_day: int, rules: RuleTable, work: Workspace
 ) -> None:
-    """Steps 2 and 3: each shift's end, whether it is superseded or too short, and where it is clipped; then the final
-    order.
+    """Apply steps 2 and 3: the end of each shift, whether it is superseded or too short, where it is clipped, and the
+    final order.
     """
     starts, ends, zone = table.rows[:, START], table.rows[:, END], rules.zone
     order, settled, stops, fates, sets = work.order, work.end, work.stop, work.fate, work.rule_set
     shortest, longest, missing = rules.shift_minutes_min, rules.shift_minutes_max, rules.missing_check_out_minutes
-    later = -1  # the check-in minute of the next shift that begins strictly later
+    later = -1  # the check-in minute of the next shift with a strictly later one
     in_order = True
     for row in range(high - 1, low - 1, -1):
         place = row - low
@@ -166,8 +167,9 @@ def _settle_intervals(
 def _supersede(
     low: int, high: int, table: ShiftTable, volunteers: VolunteerTable, rules: RuleTable, work: Workspace
 ) -> None:
-    """Step 3 once more, for a person with several numbers: an opening balance takes in the shifts of its own number
-    alone. Such persons are few, so that looking at the number of every shift would cost all the others time.
+    """Apply step 3 for a person with several numbers: an opening balance covers only the shifts of its own number.
+
+    Such persons are few; checking the number of every shift would slow down all others.
     """
     starts, numbers, until = table.rows[:, START], table.rows[:, NUMBER], volunteers.superseded_until
     for place in range(high - low):
@@ -179,7 +181,9 @@ def _supersede(
 
 @inlined
 def _before(work: Workspace, table: ShiftTable, one: int, other: int) -> bool:
-    """Order by check-in minute, end and shift id. Only shifts that begin in one minute can be out of order here."""
+    """Return whether one shift precedes another, by end and shift id. Only shifts with the same check-in minute can be
+    out of order here.
+    """
     row, other_row = work.order[one], work.order[other]
     if table.rows[row, START] != table.rows[other_row, START]:
         return False
@@ -198,7 +202,7 @@ def _swap(work: Workspace, at: int) -> None:
 def _cut_into_days(
     low: int, high: int, table: ShiftTable, rules: RuleTable, work: Workspace, pieces: Ints
 ) -> tuple[int, Ints]:
-    """Lay out the pieces of each shift, one per local day, with raw minutes and those that do not survive step 3."""
+    """Write the pieces of each shift, one per local day, with the raw minutes and those that do not survive step 3."""
     starts, zone = table.rows[:, START], rules.zone
     order, ends, stops, fates, first_piece = work.order, work.end, work.stop, work.fate, work.first_piece
     count = 0
@@ -230,7 +234,7 @@ def _cut_into_days(
 
 @kernel
 def _enlarged(pieces: Ints) -> Ints:
-    """Return the pieces in an array twice as large. Copied one by one: assigning a slice compiles for seconds."""
+    """Return the pieces in an array twice as large. The copy is a loop: assigning a slice compiles for seconds."""
     larger = np.empty((2 * len(pieces) + 16, PIECE_COLUMNS), np.int32)
     for number in range(len(pieces)):
         for column in range(PIECE_COLUMNS):
@@ -240,7 +244,7 @@ def _enlarged(pieces: Ints) -> Ints:
 
 @inlined
 def _unite_scanned(low: int, high: int, table: ShiftTable, work: Workspace) -> int:
-    """Collect what scanned shifts hold together, as disjoint intervals in order; return how many."""
+    """Write the union of the scanned shifts, as disjoint intervals in order; return their number."""
     starts, scanned = table.rows[:, START], table.rows[:, SCANNED]
     order, stops, union_start, union_end = work.order, work.stop, work.union_start, work.union_end
     unions = 0
@@ -269,11 +273,11 @@ def _count_minutes(
     work: Workspace,
     pieces: Ints,
 ) -> None:
-    """Steps 4 to 6 for the shifts of one grade, in their order: which minutes each holds, how many count, what they
-    earn.
+    """Apply steps 4 to 6 to the shifts of one grade, in order: the minutes that each holds, how many count, and what
+    they earn.
 
-    A shift's minutes are held already where an earlier shift of the grade reaches (`held_until`), and where one of
-    the first `unions` intervals of the workspace lies.
+    A minute is already held if an earlier shift of the same grade covers it (`held_until`), or one of the first
+    `unions` intervals of the workspace.
     """
     low, high = table.first[volunteer], table.first[volunteer + 1]
     starts, grades = table.rows[:, START], table.rows[:, SCANNED]
@@ -298,7 +302,7 @@ def _count_minutes(
             rule_set = rule_set_of(day, rules)
             cap = _cap_of(day, volunteer, volunteers, caps[rule_set])
             at, overlapped = minute, 0
-            while at < until:  # one stretch that somebody holds already, or one that is free
+            while at < until:  # one stretch of minutes, either held already or free
                 while union < unions and union_end[union] <= at:
                     union += 1
                 upto = until
@@ -325,7 +329,7 @@ def _count_minutes(
 
 @inlined
 def _first_union_after(minute: int, unions: int, union_end: Ints) -> int:
-    """Return the first of the intervals that scanned shifts hold together which ends after a minute."""
+    """Return the index of the first interval of scanned shifts that ends after a minute."""
     low, high = 0, unions
     while low < high:
         middle = (low + high) // 2
@@ -338,7 +342,7 @@ def _first_union_after(minute: int, unions: int, union_end: Ints) -> int:
 
 @inlined
 def _cap_of(day: int, volunteer: int, volunteers: VolunteerTable, cap: int) -> int:
-    """Return the day's cap for a volunteer: the greatest raise in force replaces the rule's."""
+    """Return the day cap of a volunteer: the greatest raise in force, or else `cap`."""
     for row in range(volunteers.raises[volunteer], volunteers.raises[volunteer + 1]):
         if volunteers.raise_day[row] == day:
             return int(volunteers.raise_minutes[row])
@@ -349,8 +353,8 @@ def _cap_of(day: int, volunteer: int, volunteers: VolunteerTable, cap: int) -> i
 def _percentages(
     minute: int, until: int, day: int, rule_set: int, station_kind: int, project: int, rules: RuleTable
 ) -> int:
-    """Return the sum of percentages of the minutes of a day from `minute` to `until`: of the first window that holds,
-    else 100.
+    """Return the sum of the percentages of the minutes of a day from `minute` to `until`: each that of the first window
+    that holds, or else 100.
     """
     factors = rules.factors
     low, high = factors.first[rule_set], factors.first[rule_set + 1]
@@ -370,7 +374,7 @@ def _percentages(
             begin, finish = factors.minute_from[row], factors.minute_until[row]
             through_midnight = finish <= begin
             holds = (minute >= begin or minute < finish) if through_midnight else begin <= minute < finish
-            # Whatever holds now holds at least until the next edge of a window.
+            # The percentage stays the same until the next edge of a window.
             if begin > minute:
                 upto = min(upto, begin)
             if finish > minute:
@@ -385,7 +389,7 @@ def _percentages(
 
 @inlined
 def _round(shifts: int, rules: RuleTable, work: Workspace, pieces: Ints) -> None:
-    """Step 7: percentages become shares; each shift's running sum of shares is rounded down to its rule set's unit."""
+    """Apply step 7: convert percentages to shares, and round each shift's running sum down to its rule set's unit."""
     first_piece, rule_set, units = work.first_piece, work.rule_set, rules.credit_unit_minutes
     for place in range(shifts):
         unit = units[rule_set[place]]

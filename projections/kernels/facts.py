@@ -1,7 +1,7 @@
-"""Facts: the log as columns, with the names behind the numbers. What a replay starts from.
+"""Facts: the log as columns, with the names of the surrogates. Replays start from them.
 
-The archive (in `replay/`) reads facts of millions of events from Parquet; `facts_of` makes the same of a few event
-objects, for the live follower, for a single volunteer, and for tests.
+The archive (in `replay/`) reads the facts of millions of events from Parquet; `facts_of` converts a few event objects,
+for the live follower, a single volunteer, and tests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ledger.aggregates.station import StationOpened
 from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided, VolunteerRegistered
 from projections.compiled import kernel
 from projections.kernels.order import ShiftKeys, order_shifts
-from projections.kernels.persons import NumberTable, by_person, empty_numbers, going_on, pairs_of
+from projections.kernels.persons import NumberTable, by_person, empty_numbers, merge_pairs, person_numbers
 from projections.kernels.read_models import ReadModels, compute
 from projections.kernels.resolve import Resolver
 from projections.local_time import day_number
@@ -63,13 +63,13 @@ from projections.schema import (
 from projections.surrogates import Names
 
 UNKNOWN_KIND = 8
-"""The kind of a station that the facts at hand do not tell."""
+"""The kind of a station whose opening is not among the facts."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known, as columns, and the names behind their surrogates: shifts as their events leave them, which
-    serves every rule timeline, and the other events.
+    """The facts as columns, and the names of their surrogates: shifts resolved from their events, which do not depend
+    on rules, and the other events.
     """
 
     shifts: ResolvedShifts
@@ -81,32 +81,32 @@ class Facts:
     shift_keys: ShiftKeys
 
     def resolved(self) -> ResolvedShifts:
-        """Return all shifts as their events leave them; the result serves every rule timeline."""
+        """Return all resolved shifts, which do not depend on rules."""
         return self.shifts
 
     def ordered(self, resolved: ResolvedShifts, *, threads: int = 1) -> ShiftTable:
         """Order resolved shifts by person."""
-        return order_shifts(resolved, self.volunteers, self.shift_keys, goes_on=self.goes_on(), threads=threads)
+        return order_shifts(resolved, self.volunteers, self.shift_keys, person_of=self.person_of(), threads=threads)
 
     def merges(self) -> dict[tuple[int, int], bool]:
-        """Return every pair of numbers that was ever merged, the first into the second, and whether that stands."""
-        return pairs_of(self.other_events)
+        """Return every pair of numbers that was ever merged, the first into the second, and whether it is in force."""
+        return merge_pairs(self.other_events)
 
-    def goes_on(self) -> Ints | None:
-        """Return for each number the one it goes on as in the end; None if every number goes on as itself."""
-        return going_on((pair for pair, stands in self.merges().items() if stands), len(self.volunteers))
+    def person_of(self) -> Ints | None:
+        """Return the person's number of each number, None if no merge is in force."""
+        return person_numbers((pair for pair, in_force in self.merges().items() if in_force), len(self.volunteers))
 
     def number_table(self) -> NumberTable:
-        """Fold the other events into what is true of each volunteer number."""
+        """Fold the other events into the facts of each volunteer number."""
         table = empty_numbers(len(self.volunteers))
         _fold(self.other_events, table)
-        _without_voided(self.other_events, table)
+        _apply_voided_trainings(self.other_events, table)
         return table
 
     def volunteer_table(self) -> VolunteerTable:
-        """Fold the other events into what is true of each person."""
-        raises = ((v, day, minutes) for (v, day, _), minutes in self.standing_raises().items())
-        return by_person(self.number_table(), self.goes_on(), raises)
+        """Fold the other events into the facts of each person."""
+        raises = ((v, day, minutes) for (v, day, _), minutes in self.raises_in_force().items())
+        return by_person(self.number_table(), self.person_of(), raises)
 
     def station_kinds(self) -> Ints:
         """Return the kind of each station, as bits of `STATION_KINDS`."""
@@ -116,7 +116,7 @@ class Facts:
         return kinds
 
     def served_counts(self) -> Ints:
-        """Return int32[n, 4]: station, project, day, people served; for the same three the last count stands."""
+        """Return int32[n, 4]: station, project, day, people served; the last count for the same three is in force."""
         events = self.other_events
         rows = np.flatnonzero(events.code == PEOPLE_SERVED)[::-1]
         station, project, day = (column[rows] for column in (events.station, events.project, events.day))
@@ -124,17 +124,17 @@ class Facts:
         _, last = np.unique(key, return_index=True)
         return np.stack([station[last], project[last], day[last], events.amount[rows][last]], axis=1)
 
-    def standing_raises(self) -> dict[tuple[int, int, int], int]:
-        """Return the minutes of each raise of a day's cap in force, by volunteer, day and raise."""
+    def raises_in_force(self) -> dict[tuple[int, int, int], int]:
+        """Return the minutes of each raise of the day cap in force, by volunteer, day and raise."""
         events = self.other_events
-        standing: dict[tuple[int, int, int], int] = {}  # raises are rare: a plain dictionary will do
+        raises: dict[tuple[int, int, int], int] = {}  # raises are few, so a dictionary is fast enough
         for row in np.flatnonzero((events.code == CAP_RAISED) | (events.code == CAP_RAISE_WITHDRAWN)):
             key = int(events.volunteer[row]), int(events.day[row]), int(events.key[row])
             if events.code[row] == CAP_RAISED:
-                standing[key] = int(events.amount[row])
+                raises[key] = int(events.amount[row])
             else:
-                standing.pop(key, None)
-        return standing
+                raises.pop(key, None)
+        return raises
 
     def read_models(
         self,
@@ -144,9 +144,9 @@ class Facts:
         valid_until: int = NO_DAY,
         resolved: ResolvedShifts | None = None,
     ) -> ReadModels:
-        """Replay: all read models under a timeline, of results dated up to the day `valid_until`.
+        """Compute all read models under a timeline, with results dated up to the day `valid_until`.
 
-        `resolved` spares the resolving where it has been done for another timeline.
+        `resolved` replaces the resolved shifts of these facts.
         """
         return compute(
             self.ordered(self.shifts if resolved is None else resolved, threads=threads),
@@ -178,28 +178,28 @@ def _fold(events: OtherEvents, table: NumberTable) -> None:
             table.opening_minutes[volunteer] = 0
 
 
-def _without_voided(events: OtherEvents, table: NumberTable) -> None:
-    """Set right whose training records were voided: each void takes back one record of its tier and day."""
-    for volunteer in np.unique(events.volunteer[events.code == TRAINING_VOIDED]):  # errors are rare
+def _apply_voided_trainings(events: OtherEvents, table: NumberTable) -> None:
+    """Correct the numbers with voided training records: each void removes one record of its tier and day."""
+    for volunteer in np.unique(events.volunteer[events.code == TRAINING_VOIDED]):  # voids are rare
         of_training = (events.code == TRAINED) | (events.code == TRAINING_VOIDED)
         rows = np.flatnonzero((events.volunteer == volunteer) & of_training)
-        standing = Counter[tuple[int, int]]()
+        records = Counter[tuple[int, int]]()
         for row in rows:
-            standing[int(events.amount[row]), int(events.day[row])] += 1 if events.code[row] == TRAINED else -1
-        table.trained[volunteer] = first_trained(+standing)
+            records[int(events.amount[row]), int(events.day[row])] += 1 if events.code[row] == TRAINED else -1
+        table.trained[volunteer] = first_training_days(+records)
 
 
-def first_trained(trainings: Iterable[tuple[int, int]]) -> list[int]:
-    """Return the first day with a tier of at least 1, 2, 3, of trainings: tier and day of each."""
-    done = list(trainings)
-    return [min((day for one, day in done if one > tier), default=NO_DAY) for tier in range(len(TIERS))]
+def first_training_days(trainings: Iterable[tuple[int, int]]) -> list[int]:
+    """Return the first days of a training of at least tier 1, 2 and 3, given the tier and day of each training."""
+    records = list(trainings)
+    return [min((day for reached, day in records if reached > tier), default=NO_DAY) for tier in range(len(TIERS))]
 
 
 # --- facts of event objects -----------------------------------------------------------------------------------------
 
 
 class FactsBuilder:
-    """Collects events in log order; `facts()` makes columns of them."""
+    """Collects events in log order; `facts()` converts them to columns."""
 
     def __init__(self) -> None:
         self.volunteers, self.stations, self.projects, self.keys = Names(), Names(), Names(), Names()
@@ -211,7 +211,7 @@ class FactsBuilder:
         self._other_rows: list[tuple[int, ...]] = []
 
     def add(self, _position: int, event: Event) -> None:
-        """Take one more event."""
+        """Add an event."""
         if not isinstance(event, ShiftEvent):
             self._other_rows.append(self._other_row(event))
             return
@@ -223,7 +223,7 @@ class FactsBuilder:
             self._corrections.append((shift, changes, station, project, event.check_in or 0, event.check_out or 0))
 
     def shift_number(self, volunteer: str, shift: UUID) -> int:
-        """Return the surrogate of a shift, a new one if need be."""
+        """Return the surrogate of a shift, adding a new one if necessary."""
         number = self._shifts.setdefault((volunteer, shift), len(self._shifts))
         if number == len(self._shift_volunteer):
             self._shift_volunteer.append(self.volunteers.add(volunteer))
@@ -231,7 +231,7 @@ class FactsBuilder:
         return number
 
     def shifts(self) -> list[tuple[str, UUID]]:
-        """Return volunteer and shift id of each shift, in the order of their surrogates."""
+        """Return the volunteer and shift id of each shift, in the order of surrogates."""
         return list(self._shifts)
 
     def _shift_row(self, event: ShiftEvent) -> tuple[int, ...]:
@@ -281,7 +281,7 @@ class FactsBuilder:
         )
 
     def facts(self) -> Facts:
-        """Return the columns of all events taken so far."""
+        """Return the facts of all events added so far."""
         keys = np.array([(shift.int >> 64, shift.int & (1 << 64) - 1) for _, shift in self._shifts], np.uint64).reshape(
             -1, 2
         )
@@ -308,8 +308,8 @@ class FactsBuilder:
 
 
 def _columns(rows: list[tuple[int, ...]], table: type[ShiftEvents | Corrections | OtherEvents]) -> list[Any]:
-    whole = np.array(rows, np.int64).reshape(-1, len(table._fields))
-    return [np.ascontiguousarray(whole[:, at], DTYPES.get(name, np.int32)) for at, name in enumerate(table._fields)]
+    matrix = np.array(rows, np.int64).reshape(-1, len(table._fields))
+    return [np.ascontiguousarray(matrix[:, at], DTYPES.get(name, np.int32)) for at, name in enumerate(table._fields)]
 
 
 def facts_of(events: Iterable[Event]) -> Facts:

@@ -1,6 +1,6 @@
-"""Honours that are thresholds: the first date on which the rules of that date are met (docs/rules-of-credit.md).
+"""Threshold honours: the first date on which the rules of that date are met (docs/rules-of-credit.md).
 
-Dates may lie in the future, where only time is still missing (tenure): a kernel reads no clock, whoever asks compares.
+Dates may lie in the future, if only tenure is missing: a kernel reads no clock, so callers compare dates with today.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from projections.schema import CREDITED, DAY, DAYS, NO_DAY, NONE, ROW, SCANNED, 
 
 
 class HonorWorkspace(NamedTuple):
-    """Working memory of one thread: the days of a volunteer's pieces in order, and the minutes credited up to the end
-    of each.
+    """Working memory of one thread: the days of a volunteer's pieces in order, and the total credited minutes at the
+    end of each.
     """
 
     days: Ints
@@ -44,7 +44,7 @@ def reach_honors(
 ) -> None:
     """Write to `reached` (int32[honours]) the day number on which each honour was reached, or `NO_DAY`."""
     days = _sum_by_day(table, pieces, count, work)
-    asked, scanned_only, holds_from = rules.honors.minutes, rules.honors.scanned_only, rules.holds_from
+    required, scanned_only, holds_from = rules.honors.minutes, rules.honors.scanned_only, rules.holds_from
     balance = last_balance(volunteer, volunteers, NO_DAY)
     total = volunteers.balance_minutes[balance] if balance >= 0 else 0
     total += work.credited[days - 1] if days else 0
@@ -52,7 +52,7 @@ def reach_honors(
     for honor in range(len(reached)):
         reached[honor] = NO_DAY
         for rule_set in range(sets):
-            minutes = asked[honor, rule_set]
+            minutes = required[honor, rule_set]
             if minutes == NONE or total < minutes:
                 continue
             until = holds_from[rule_set + 1] if rule_set + 1 < sets else NO_DAY
@@ -70,19 +70,19 @@ def reach_honors(
 
 @inlined
 def _sum_by_day(table: ShiftTable, pieces: Ints, count: int, work: HonorWorkspace) -> int:
-    """Sum credited minutes up to each day; return how many days."""
-    grades, touched, credited, scanned = table.rows[:, SCANNED], work.days, work.credited, work.scanned
+    """Write the total credited minutes at the end of each day; return the number of days."""
+    grades, served_days, credited, scanned = table.rows[:, SCANNED], work.days, work.credited, work.scanned
     days = 0
     for number in range(count):
         day = pieces[number, DAY]
-        place = days - 1  # days come nearly in order: most are the last one again, or new at the end
-        while place >= 0 and touched[place] > day:
+        place = days - 1  # days come nearly in order: most equal the last one, or come after it
+        while place >= 0 and served_days[place] > day:
             place -= 1
-        if place < 0 or touched[place] != day:
+        if place < 0 or served_days[place] != day:
             place += 1
             for at in range(days, place, -1):
-                touched[at], credited[at], scanned[at] = touched[at - 1], credited[at - 1], scanned[at - 1]
-            touched[place], credited[place], scanned[place] = day, 0, 0
+                served_days[at], credited[at], scanned[at] = served_days[at - 1], credited[at - 1], scanned[at - 1]
+            served_days[place], credited[place], scanned[place] = day, 0, 0
             days += 1
         minutes = pieces[number, CREDITED]
         credited[place] += minutes
@@ -96,8 +96,8 @@ def _sum_by_day(table: ShiftTable, pieces: Ints, count: int, work: HonorWorkspac
 
 @inlined
 def _earliest(honor: int, rule_set: int, volunteer: int, volunteers: VolunteerTable, rules: RuleTable) -> int:
-    """Return the first day on which all but the minutes can be met: registration, tenure, training, the set's own
-    date.
+    """Return the first day on which all conditions except minutes are met: registration, tenure, training, and the date
+    of the rule set.
     """
     registered = volunteers.registered[volunteer]
     if registered == NO_DAY:
@@ -110,22 +110,19 @@ def _earliest(honor: int, rule_set: int, volunteer: int, volunteers: VolunteerTa
 
 
 @inlined
-def _active_since(years: int, minutes: int, days: int, touched: Ints, totals: Ints) -> int:
-    """Return the first day at whose end so many years have had so many minutes each, or `NO_DAY`.
-
-    Days are in order, so years become active in theirs; `following` is the first day of the year after the one at hand.
-    """
-    following, before, active = -NO_DAY, 0, False
+def _active_since(years: int, minutes: int, days: int, served_days: Ints, totals: Ints) -> int:
+    """Return the first day at whose end `years` calendar years have had `minutes` each, or `NO_DAY`."""
+    following, before, active = -NO_DAY, 0, False  # `following`: the first day of the next year
     for place in range(days):
-        if touched[place] >= following:
-            following = number_of(civil(touched[place])[0] + 1, 1, 1)
+        if served_days[place] >= following:
+            following = number_of(civil(served_days[place])[0] + 1, 1, 1)
             before = totals[place - 1] if place else 0
             active = False
         if not active and totals[place] - before >= minutes:
             active = True
             years -= 1
             if years == 0:
-                return int(touched[place])
+                return int(served_days[place])
     return NO_DAY
 
 
@@ -140,20 +137,20 @@ def _first_day(
     days: int,
     work: HonorWorkspace,
 ) -> int:
-    """Return the first day from `earliest` on, before `until`, at whose end the minutes are met, or `NO_DAY`."""
+    """Return the first day from `earliest` on, before `until`, at whose end the minutes are reached, or `NO_DAY`."""
     first = _day_of_total(minutes, days, work.days, work.scanned if scanned_only else work.credited)
     if not scanned_only:
         for row in range(volunteers.balances[volunteer], volunteers.balances[volunteer + 1]):
-            others = minutes - volunteers.balance_minutes[row]
+            remaining = minutes - volunteers.balance_minutes[row]
             since = volunteers.balance_day[row]
-            first = min(first, max(since, _day_of_total(others, days, work.days, work.credited)))
+            first = min(first, max(since, _day_of_total(remaining, days, work.days, work.credited)))
     first = max(first, earliest)
     return first if first < until else NO_DAY
 
 
 @inlined
-def _day_of_total(minutes: int, days: int, touched: Ints, totals: Ints) -> int:
-    """Return the first day at whose end the total is so many minutes: totals never fall. `NO_DAY` if it never is."""
+def _day_of_total(minutes: int, days: int, served_days: Ints, totals: Ints) -> int:
+    """Return the first day at whose end the total has reached `minutes`, or `NO_DAY`. Totals never decrease."""
     if minutes <= 0:
         return -NO_DAY
     low, high = 0, days
@@ -163,4 +160,4 @@ def _day_of_total(minutes: int, days: int, touched: Ints, totals: Ints) -> int:
             low = middle + 1
         else:
             high = middle
-    return touched[low] if low < days else NO_DAY
+    return served_days[low] if low < days else NO_DAY

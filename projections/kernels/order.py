@@ -1,8 +1,8 @@
-"""Order: the shifts that can earn something, volunteer by volunteer, in the order in which the rules take them.
+"""Order: the shifts that can earn something, by person, in the order in which the rules apply to them.
 
 They are sorted by check-in minute, end minute and shift id, never by the log (docs/rules-of-credit.md). The end may
-depend on rules (a missing check-out), so the table is ordered by check-in minute, and equal ones carry the rank of
-their shift ids (`tie`) from which the credit kernel finishes the order.
+depend on rules (a missing check-out), so the table is sorted by check-in minute. Shifts with equal ones have the rank
+of their ids (TIE), with which the credit kernel completes the order.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from projections.schema import (
 from projections.surrogates import Names
 
 ShiftKeys = Callable[[Ints], tuple[Words, Words]]
-"""Given surrogates of shifts, their ids as two uint64 halves, high and low."""
+"""Returns the ids of shifts, given by surrogate, as two uint64 halves, high and low."""
 
 
 def order_shifts(
@@ -47,15 +47,15 @@ def order_shifts(
     volunteers: Names,
     shift_keys: ShiftKeys,
     *,
-    goes_on: Ints | None = None,
+    person_of: Ints | None = None,
     threads: int = 1,
 ) -> ShiftTable:
-    """Build the table the credit kernel reads, from resolved shifts in any order.
+    """Build the table that the credit kernel reads, from resolved shifts in any order.
 
     Shifts that are void, or have no check-in or no station in force, are left out: they hold no time and earn nothing.
-    `goes_on`: as which number each number goes on (`projections.kernels.persons.going_on`).
+    `person_of`: the person's number of each number (`projections.kernels.persons.person_numbers`).
     """
-    persons = shifts.volunteer if goes_on is None else goes_on[shifts.volunteer]
+    persons = shifts.volunteer if person_of is None else person_of[shifts.volunteer]
     first = np.zeros(len(volunteers) + 1, np.int64)
     _count(persons, shifts, first)
     rows = np.empty((int(first[-1]), SHIFT_COLUMNS), np.int32)
@@ -64,12 +64,12 @@ def order_shifts(
         tied = list(pool.map(lambda cut: _place(cut[0], cut[1], persons, shifts, first, free, rows), ranges))
     table = ShiftTable(first, rows)
     if any(tied):
-        _rank_ties(table, shift_keys, None if goes_on is None else volunteers.texts())
+        _rank_ties(table, shift_keys, None if person_of is None else volunteers.texts())
     return table
 
 
 def balanced(first: Longs, parts: int) -> list[tuple[int, int]]:
-    """Cut the persons into ranges with about equal numbers of shifts."""
+    """Divide the persons into ranges with about equal numbers of shifts."""
     marks = np.searchsorted(first, np.linspace(0, first[-1], max(parts, 1) + 1)[1:-1])
     edges = [0, *(int(mark) for mark in marks), len(first) - 1]
     return [(low, max(low, high)) for low, high in pairwise(edges)]
@@ -92,10 +92,10 @@ def _count(persons: Ints, shifts: ResolvedShifts, first: Longs) -> None:
 
 @kernel
 def _place(low: int, high: int, persons: Ints, shifts: ResolvedShifts, first: Longs, free: Longs, rows: Ints) -> bool:
-    """Put each shift of the persons from `low` to `high` among its person's, in order of check-in minute; tell whether
-    any two are equal.
+    """Insert the shifts of the persons from `low` to `high`, sorted by check-in minute within each person; return
+    whether any person has two with the same minute.
 
-    Shifts come nearly in order of time, so that an insertion moves little.
+    Shifts come nearly in order of time, so insertion moves few rows.
     """
     owners, check_ins, check_outs, flags = shifts.volunteer, shifts.check_in, shifts.check_out, shifts.flags
     stations, projects = shifts.station, shifts.project
@@ -127,8 +127,9 @@ def _place(low: int, high: int, persons: Ints, shifts: ResolvedShifts, first: Lo
 
 
 def _rank_ties(table: ShiftTable, shift_keys: ShiftKeys, names: Sequence[str] | None) -> None:
-    """Give shifts of one person that begin in one minute the rank of their ids. They are few, so only their ids are
-    read. Two numbers of a person may each have a shift of one id: given their `names`, the smaller one comes first.
+    """Set TIE to the rank of the ids of shifts of one person with the same check-in minute. They are few, so only their
+    ids are read. Two numbers of a person may each have a shift with the same id; by `names`, the smaller number comes
+    first.
     """
     person = np.repeat(np.arange(len(table.first) - 1, dtype=np.int32), np.diff(table.first))
     same = (table.start[1:] == table.start[:-1]) & (person[1:] == person[:-1])

@@ -1,8 +1,8 @@
-"""Project months: what goes on at each project, by local year and month.
+"""Project months: the activity of each project, by local year and month.
 
-Part of the pass of `projections.kernels.read_models`: pieces are added up as they come, one random addition each. A
-shift without a project adds nothing. A volunteer counts once in a month and once in a year, where a shift of theirs
-begins; so the volunteers of a year are not the sum of those of its months, and have a slot of their own: month 0.
+Part of the pass of `projections.kernels.read_models`, which adds each piece as it comes, at one random access each. A
+shift without a project adds nothing. A volunteer counts once in a month and once in a year in which a shift begins; so
+the volunteers of a year are not the sum of those of its months, and have their own slot: month 0.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from projections.schema import (
 )
 
 YEAR_SLOTS = 13
-"""Slots of a year: 0 stands for the whole year, 1 to 12 for its months."""
+"""The slots of a year: 0 for the whole year, 1 to 12 for its months."""
 
 _PEOPLE_SERVED = PROJECT_COLUMNS.index("people_served")
 _VOLUNTEERS = PROJECT_COLUMNS.index("volunteers")
 
 
 class ProjectTotals(NamedTuple):
-    """What one thread adds up. `slot` is `year * YEAR_SLOTS + month`, years counted from the first."""
+    """The sums of one thread. A slot is `year * YEAR_SLOTS + month`, with years counted from the first."""
 
-    sums: Ints  # [project, slot, PROJECT_COLUMNS]; of month 0 only the volunteers until `finished`
+    sums: Ints  # [project, slot, PROJECT_COLUMNS]; before `combine_totals`, month 0 has only the volunteers
     slots: Ints  # by day, counted from the first day of the replay
-    months: Longs  # by project: the volunteer and month last counted there
-    years: Longs  # by project: the volunteer and year last counted there
+    months: Longs  # by project: the volunteer and month counted last
+    years: Longs  # by project: the volunteer and year counted last
 
 
 def project_totals(projects: int, first_day: int, last_day: int) -> ProjectTotals:
-    """Allocate sums for so many projects and the days from the first to the last."""
+    """Allocate sums for a number of projects and the days from the first to the last."""
     slots, years = slots_of(first_day, last_day)
     return ProjectTotals(
         sums=np.zeros((projects, years * YEAR_SLOTS, len(PROJECT_COLUMNS)), np.int32),
@@ -59,7 +59,7 @@ def project_totals(projects: int, first_day: int, last_day: int) -> ProjectTotal
 
 
 def first_year(first_day: int) -> int:
-    """Return the year of the first slots."""
+    """Return the year of the first slot."""
     return day_of_number(first_day).year
 
 
@@ -67,12 +67,12 @@ def first_year(first_day: int) -> int:
 def add_project_months(
     volunteer: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, totals: ProjectTotals
 ) -> None:
-    """Add each piece of a volunteer to its project and month. Pieces come in order of their shifts' beginning, so
-    those that begin in one month follow one another.
+    """Add each piece of a volunteer to its project and month. Pieces are ordered by check-in, so shifts that begin in
+    the same month are adjacent.
     """
     projects, sums, slots = table.rows[:, PROJECT], totals.sums, totals.slots
     months, years = totals.months, totals.years
-    slots_in_all = sums.shape[1]
+    slots_total = sums.shape[1]
     for number in range(count):
         project = projects[pieces[number, ROW]]
         if project < 0:
@@ -80,12 +80,12 @@ def add_project_months(
         slot = slots[pieces[number, DAY] - first_day]
         if pieces[number, FIRST]:
             sums[project, slot, 0] += 1
-            stamp = volunteer * slots_in_all + slot
+            stamp = volunteer * slots_total + slot
             if months[project] != stamp:
                 months[project] = stamp
                 sums[project, slot, 1] += 1
                 whole = slot // YEAR_SLOTS * YEAR_SLOTS
-                stamp = volunteer * slots_in_all + whole
+                stamp = volunteer * slots_total + whole
                 if years[project] != stamp:
                     years[project] = stamp
                     sums[project, whole, 1] += 1
@@ -94,8 +94,8 @@ def add_project_months(
         sums[project, slot, 4] += pieces[number, CREDITED]
 
 
-def finished(parts: list[ProjectTotals], served: Ints, first_day: int) -> Longs:
-    """Add the threads' sums up, count people served, and sum the months of each year.
+def combine_totals(parts: list[ProjectTotals], served: Ints, first_day: int) -> Longs:
+    """Add up the threads' sums, add the people served, and sum the months of each year.
 
     Args:
         served: int32[n, 4]: station, project, day, people.
@@ -118,7 +118,7 @@ def finished(parts: list[ProjectTotals], served: Ints, first_day: int) -> Longs:
 
 
 def slots_of(first_day: int, last_day: int) -> tuple[Ints, int]:
-    """Return the slot of each day, and how many years the days are in."""
+    """Return the slot of each day, and the number of years."""
     begins = first_year(first_day)
     years = first_year(last_day) - begins + 1
     slots = np.empty(last_day - first_day + 1, np.int32)

@@ -1,8 +1,8 @@
-"""Read models: one pass over all volunteers turns resolved shifts into hours, station days and standings.
+"""Read models: one pass over all volunteers X.
 
-The pass credits a volunteer (`projections.kernels.credit`) and adds the pieces up; nothing is kept of them. Volunteers
-are independent of one another, so the pass is cut into ranges of volunteers that run in parallel, and what they share
-(station days) is added up at the end.
+The pass credits each volunteer (`projections.kernels.credit`) and adds up the pieces, which are not stored. Volunteers
+are independent of one another, so ranges of volunteers run in parallel; shared sums, such as station days, are combined
+at the end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from projections.kernels.credit import Workspace, credit_volunteer, workspace
 from projections.kernels.honors import HonorWorkspace, honor_workspace, reach_honors
 from projections.kernels.order import balanced
 from projections.kernels.persons import last_balance
-from projections.kernels.projects import ProjectTotals, add_project_months, finished, first_year, project_totals
+from projections.kernels.projects import ProjectTotals, add_project_months, combine_totals, first_year, project_totals
 from projections.local_time import civil, number_of
 from projections.rules.table import RuleTable
 from projections.schema import (
@@ -48,7 +48,7 @@ from projections.schema import (
 )
 
 _YEAR_ZERO = 1999
-"""The first year of the table of years: the year in which 2000 begins somewhere west of Greenwich."""
+"""The first year of the table of years: at the beginning of 2000 in UTC it is still 1999 west of Greenwich."""
 _PIECES = len(HOURS_COLUMNS)
 _CREDITED = 2 + HOURS_COLUMNS.index("credited")
 _ATTESTED = 2 + HOURS_COLUMNS.index("attested")
@@ -57,9 +57,9 @@ _ATTESTED = 2 + HOURS_COLUMNS.index("attested")
 class ReadModels(NamedTuple):
     """All read models of one replay, as columns.
 
-    hours: int64[n, 8]: volunteer, year (0 for all years, with the opening balance), then `HOURS_COLUMNS`, by
+    hours: int64[n, 8]: volunteer, year (0 for all years, with the opening balance), then `HOURS_COLUMNS`; sorted by
     volunteer and year. stations: int64[stations, days, len(STATION_COLUMNS)]: local days from `first_day` on.
-    standings: int32[n, 3]: volunteer, honour (row of the HonorTable), day reached; by volunteer and honour.
+    standings: int32[n, 3]: volunteer, honour (row of the HonorTable), day reached; sorted by volunteer and honour.
     projects: int64[projects, years, YEAR_SLOTS, len(PROJECT_COLUMNS)]: years from `first_year` on, month 0 for the
     whole year.
     """
@@ -73,12 +73,12 @@ class ReadModels(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """What one thread adds up. Rows of hours and standings are written from the front; `used` says how many."""
+    """The sums of one thread. Hours and standings are filled from the front; `used` has the number of rows of each."""
 
     hours: Longs
     standings: Ints
-    stations: Ints  # minutes of one station and day are never two thousand million
-    stamps: Longs  # by station: the volunteer and day last counted there
+    stations: Ints  # int32 suffices for the minutes of one station and day
+    stamps: Longs  # by station: the volunteer and day counted last
     years: Longs  # by year from 1999 on: HOURS_COLUMNS and the number of pieces; zero between volunteers
     reached: Ints
     used: Longs
@@ -98,16 +98,16 @@ def compute(
     """Compute all read models.
 
     Args:
-        table, volunteers, station_kind, rules: facts and rules, indexed alike.
+        table, volunteers, station_kind, rules: facts and rules, with the same indices.
         served: int32[n, 4]: station, project (`NONE` without), day, people served.
-        threads: how many ranges of volunteers run at once.
+        threads: the number of ranges of volunteers that run in parallel.
         valid_until: the last local day whose results count (the axis `valid_at`); it filters results, never events.
     """
     served = served[(served[:, SERVED_DAY] <= valid_until) & (served[:, SERVED_PEOPLE] > 0)]
     first_day, last_day = day_range(table, served)
     ranges = balanced(table.first, threads)
-    rows = (last_day - first_day + 1) // 365 + 4  # a volunteer's at most: a row for each year, and one for all
-    hours = np.empty((len(table.first) * rows, 2 + len(HOURS_COLUMNS)), np.int64)  # what is not written takes no memory
+    rows = (last_day - first_day + 1) // 365 + 4  # the maximum for a volunteer: one for each year, and one for all
+    hours = np.empty((len(table.first) * rows, 2 + len(HOURS_COLUMNS)), np.int64)  # unused rows stay virtual memory
     totals = [
         _allocate(hours[low * rows : high * rows], high - low, len(station_kind), first_day, last_day, rules)
         for low, high in ranges
@@ -129,11 +129,11 @@ def compute(
     people = stations[:, :, STATION_COLUMNS.index("people_served")]
     np.add.at(people, (served[:, SERVED_STATION], served[:, SERVED_DAY] - first_day), served[:, SERVED_PEOPLE])
     return ReadModels(
-        hours=_closed_up(hours, [(low * rows, total.used[0]) for (low, _), total in zip(ranges, totals, strict=True)]),
+        hours=_compacted(hours, [(low * rows, total.used[0]) for (low, _), total in zip(ranges, totals, strict=True)]),
         stations=stations,
         first_day=first_day,
         standings=np.concatenate([total.standings[: total.used[1]] for total in totals]),
-        projects=finished([total.projects for total in totals], served, first_day),
+        projects=combine_totals([total.projects for total in totals], served, first_day),
         first_year=first_year(first_day),
     )
 
@@ -141,7 +141,7 @@ def compute(
 def pieces_of(
     volunteer: int, table: ShiftTable, volunteers: VolunteerTable, station_kind: Ints, rules: RuleTable
 ) -> Ints:
-    """Return the pieces of one volunteer, int32[n, PIECE_COLUMNS]: the trace behind each number."""
+    """Return the pieces of one volunteer, int32[n, PIECE_COLUMNS]."""
     shifts = int(table.first[volunteer + 1] - table.first[volunteer])
     count, pieces = credit_volunteer(
         volunteer,
@@ -156,9 +156,9 @@ def pieces_of(
 
 
 def day_range(table: ShiftTable, served: Ints) -> tuple[int, int]:
-    """Return the first and last day anything can fall on, a day wider than UTC on both sides."""
+    """Return the first and last local day that results can have: those in UTC, and a margin on both sides."""
     earliest, latest = _edges(table)
-    # A missing check-out may credit up to a day after its check-in.
+    # A shift without a check-out may last up to a day.
     days = [earliest // 1440 - 1, latest // 1440 + 2] if len(table.rows) else []
     days += [int(edge) for edge in (served[:, SERVED_DAY].min(), served[:, SERVED_DAY].max())] if len(served) else []
     return (min(days), max(days)) if days else (0, 0)
@@ -166,7 +166,7 @@ def day_range(table: ShiftTable, served: Ints) -> tuple[int, int]:
 
 @kernel
 def _edges(table: ShiftTable) -> tuple[int, int]:
-    """Return the first and last minute of any shift."""
+    """Return the first and last minute of all shifts."""
     starts, ends = table.rows[:, START], table.rows[:, END]
     earliest, latest = np.int64(1 << 40), np.int64(0)
     for row in range(len(starts)):
@@ -177,8 +177,8 @@ def _edges(table: ShiftTable) -> tuple[int, int]:
     return int(earliest), int(latest)
 
 
-def _closed_up(rows: Longs, parts: Sequence[tuple[int, int]]) -> Longs:
-    """Push parts of an array together, each given by its first row and how many rows it has; return them all."""
+def _compacted(rows: Longs, parts: Sequence[tuple[int, int]]) -> Longs:
+    """Move parts of an array, each given by its first row and its number of rows, to the front; return them."""
     end = 0
     for first, count in parts:
         rows[end : end + count] = rows[first : first + count]
@@ -218,7 +218,7 @@ def _pass_over(
     for volunteer in range(low, high):
         count, pieces = credit_volunteer(volunteer, table, volunteers, station_kind, rules, memory, pieces)
         if valid_until != NO_DAY:
-            count = _keep_until(valid_until, pieces, count)
+            count = _drop_later(valid_until, pieces, count)
         balance = last_balance(volunteer, volunteers, valid_until)
         opening = volunteers.balance_minutes[balance] if balance >= 0 else 0
         if count or balance >= 0:
@@ -236,29 +236,29 @@ def _pass_over(
 
 
 @inlined
-def _keep_until(valid_until: int, pieces: Ints, count: int) -> int:
-    """Move the pieces of days up to `valid_until` to the front; return how many they are."""
-    kept = 0
+def _drop_later(valid_until: int, pieces: Ints, count: int) -> int:
+    """Drop the pieces of days after `valid_until`, moving the others to the front; return their number."""
+    remaining = 0
     for number in range(count):
         if pieces[number, DAY] <= valid_until:
             for column in range(PIECE_COLUMNS):
-                pieces[kept, column] = pieces[number, column]
-            kept += 1
-    return kept
+                pieces[remaining, column] = pieces[number, column]
+            remaining += 1
+    return remaining
 
 
 @inlined
 def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, count: int, totals: Totals) -> None:
-    """Add the pieces up by year; the row of year 0 is their sum and the opening balance."""
+    """Add up the pieces by year; the row of year 0 is their total plus the opening balance."""
     scanned, hours, years = table.rows[:, SCANNED], totals.hours, totals.years
     first_year, last_year = 0, -1
-    since, until, year = 1, 0, 0  # the days of the year at hand: pieces come nearly in order
+    since, until, year = 1, 0, 0  # the days of the current year, which seldom changes: pieces come nearly in order
     for number in range(count):
         day = pieces[number, DAY]
         if not since <= day < until:
-            in_full = civil(day)[0]
-            year = in_full - _YEAR_ZERO
-            since, until = number_of(in_full, 1, 1), number_of(in_full + 1, 1, 1)
+            calendar_year = civil(day)[0]
+            year = calendar_year - _YEAR_ZERO
+            since, until = number_of(calendar_year, 1, 1), number_of(calendar_year + 1, 1, 1)
             first_year = year if last_year < 0 else min(first_year, year)
             last_year = max(last_year, year)
         credited = pieces[number, CREDITED]
@@ -289,7 +289,7 @@ def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, co
 def _add_station_days(
     volunteer: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, totals: Totals
 ) -> None:
-    """Add each piece to its station and day. A volunteer counts once per station and day, where a shift begins."""
+    """Add each piece to its station and day. A volunteer counts once per station and day on which a shift begins."""
     rows, sums, stamps = table.rows[:, STATION], totals.stations, totals.stamps
     for number in range(count):
         day = pieces[number, DAY]
@@ -297,7 +297,7 @@ def _add_station_days(
         at = day - first_day
         if pieces[number, FIRST]:
             sums[station, at, 0] += 1
-            stamp = volunteer * DAYS + day  # shifts come in order of time, so equal days follow one another
+            stamp = volunteer * DAYS + day  # shifts come in order of time, so equal days are adjacent
             if stamps[station] != stamp:
                 stamps[station] = stamp
                 sums[station, at, 1] += 1

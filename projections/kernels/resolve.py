@@ -1,11 +1,11 @@
-"""Resolve: what is true of a shift, by all events known of it (docs/rules-of-credit.md, step 1).
+"""Resolve: the state of each shift by all its known events (docs/rules-of-credit.md, step 1).
 
-Scans may arrive in any order and more than once, so of them only the earliest counts; corrections are decisions, so of
-them the last in the log counts. Nothing here depends on rules: the result serves every timeline.
+Scans may arrive in any order and more than once, so the earliest one counts; corrections are decisions, so the last one
+in the log counts. Nothing here depends on rules: the result is valid for every timeline.
 
-Events are taken chunk by chunk, while the next chunk is read: millions of them never lie in memory together. What can
-only be judged by the check-in finally in force waits until the end: corrections, and all check-outs of a shift but
-the first, which are few.
+Events are processed in chunks while the next chunk is read, so that millions of them are never in memory together. What
+depends on the final check-in is processed at the end: corrections, and the second and later check-outs of a shift,
+which are few.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class Resolver:
     """Folds events of shifts, in log order, into resolved shifts."""
 
     def __init__(self, volunteer: Ints, recorded_at: Instants, station_rank: Ints, project_rank: Ints) -> None:
-        """Begin with shifts of which nothing is known.
+        """Begin with shifts without events.
 
         Args:
-            volunteer, recorded_at: the volunteer of each shift, and when the ledger first heard of it.
-            station_rank, project_rank: the place of each name among all names, sorted: a tie that does not depend on
-                the order in which names first appeared.
+            volunteer, recorded_at: the volunteer of each shift, and the instant at which it was first recorded.
+            station_rank, project_rank: the rank of each name among all names, sorted: a tie-break that does not depend
+                on the order of first appearance.
         """
         count = len(volunteer)
         self._shifts = ResolvedShifts(
@@ -69,22 +69,22 @@ class Resolver:
             check_in=np.full(count, NO_INSTANT, np.uint32),
             check_out=np.full(count, NO_INSTANT, np.uint32),
             recorded_at=recorded_at,
-            flags=np.full(count, 0, np.uint16),  # measured: unlike zeros, these get large pages
+            flags=np.full(count, 0, np.uint16),  # unlike np.zeros, it gets huge pages (measured)
         )
         self._ranks = station_rank, project_rank
         self._later: list[Longs] = []
 
     def take(self, events: ShiftEvents) -> None:
-        """Take the next chunk of events."""
-        # Columns from Arrow are read-only, others are not; the kernel is compiled for one kind.
+        """Process the next chunk of events."""
+        # Columns from Arrow are read-only, others are not; the kernel is compiled for read-only ones.
         events = ShiftEvents._make(_read_only(column) for column in events)
         later = np.empty((len(events.code), 3), np.int64)
         count = _take(events, self._shifts, *self._ranks, later)
         self._later.append(later[:count].copy())
 
     def finish(self, corrections: Corrections) -> ResolvedShifts:
-        """Apply what all corrections among the events set, and return one row per shift. A shift that was never
-        checked in has check-in 0; so has one whose check-in was cleared.
+        """Apply the corrections, and return one row per shift. The check-in is 0 if a shift has none, or if it was
+        cleared.
         """
         later = np.concatenate(self._later or [np.empty((0, 3), np.int64)])
         _correct(corrections, self._shifts)
@@ -105,11 +105,11 @@ def _rank(number: int, ranks: Ints) -> int:
 
 
 @kernel
-def _take(  # noqa: C901, PLR0912, PLR0915 - one ladder, read from top to bottom
+def _take(  # noqa: C901, PLR0912, PLR0915 - one list of cases, read from top to bottom
     events: ShiftEvents, shifts: ResolvedShifts, station_rank: Ints, project_rank: Ints, later: Longs
 ) -> int:
-    """The earliest check-in of each shift, with its station and project; its first check-out in the log; and whether
-    it is void or disputed. Further check-outs go to `later` (shift, instant, scanned); returns how many.
+    """Set each shift's earliest check-in, with station and project, its first check-out in the log, and whether it is
+    void or disputed. Write further check-outs to `later` (shift, instant, scanned), and return their number.
     """
     codes, numbers, instants, marks = events.code, events.shift, events.occurred_at, events.marks
     stations, projects = events.station, events.project
@@ -120,7 +120,7 @@ def _take(  # noqa: C901, PLR0912, PLR0915 - one ladder, read from top to bottom
         shift = numbers[row]
         code = codes[row]
         mark = marks[row]
-        if mark & IMPORTED and code <= CHECKED_OUT:  # an act that is brought in makes no old record of a late one
+        if mark & IMPORTED and code <= CHECKED_OUT:  # imported acts do not make the shift an old record
             flags[shift] |= FROM_IMPORT
         if code == CHECKED_OUT:
             scanned = 0 if mark & ATTESTED else SCANNED_OUT
@@ -142,17 +142,16 @@ def _take(  # noqa: C901, PLR0912, PLR0915 - one ladder, read from top to bottom
                 if instant > known:
                     continue
                 if instant == known:
-                    # Equal instants: a scan before an attested one, then by name, so that the order of uploading is
-                    # nothing.
+                    # Of equal instants a scan wins, then the smaller name, so the order of uploading has no effect.
                     was_scanned = flags[shift] & SCANNED_IN
                     if was_scanned > scanned:
                         continue
                     if was_scanned == scanned:
-                        here = _rank(stations[row], station_rank)
-                        there = _rank(shift_stations[shift], station_rank)
-                        if here > there:
+                        rank = _rank(stations[row], station_rank)
+                        known_rank = _rank(shift_stations[shift], station_rank)
+                        if rank > known_rank:
                             continue
-                        if here == there and _rank(projects[row], project_rank) >= _rank(
+                        if rank == known_rank and _rank(projects[row], project_rank) >= _rank(
                             shift_projects[shift], project_rank
                         ):
                             continue
@@ -173,7 +172,7 @@ def _take(  # noqa: C901, PLR0912, PLR0915 - one ladder, read from top to bottom
 
 @kernel
 def _correct(corrections: Corrections, shifts: ResolvedShifts) -> None:
-    """Corrections in log order: the last one that names a field wins, and may clear it."""
+    """Apply corrections in log order: the last one that names a field wins, and may clear it."""
     for row in range(len(corrections.shift)):
         shift = corrections.shift[row]
         changes = corrections.changes[row]
@@ -188,7 +187,7 @@ def _correct(corrections: Corrections, shifts: ResolvedShifts) -> None:
 
 @kernel
 def _judge_check_outs(shifts: ResolvedShifts, later: Longs) -> None:
-    """The earliest check-out after the check-in in force."""
+    """Set each shift's check-out to the earliest one after the check-in in force."""
     check_ins, check_outs, flags = shifts.check_in, shifts.check_out, shifts.flags
     for shift in range(len(flags)):
         check_in, check_out = check_ins[shift], check_outs[shift]
@@ -217,7 +216,7 @@ def _judge_check_outs(shifts: ResolvedShifts, later: Longs) -> None:
 
 @kernel
 def _correct_check_outs(corrections: Corrections, shifts: ResolvedShifts) -> None:
-    """A check-out that a correction names is in force, whatever was scanned."""
+    """Apply corrections of check-outs, which replace scanned ones."""
     flags = shifts.flags
     for row in range(len(corrections.shift)):
         if corrections.changes[row] & CHANGES_CHECK_OUT:

@@ -98,7 +98,7 @@ class Ranking(_Rules):
         found = {key: getattr(self, f"{key}_min", 0) for key in self.keys}
         return {key: least for key, least in found.items() if least}
 
-    def of_everybody(self) -> Ranking:
+    def without_minimums(self) -> Ranking:
         """Return the same ranking without minimums: in its order stands who is ranked and who is not."""
         return self.model_copy(update=dict.fromkeys((f"{key}_min" for key in self.minimums), 0))
 

@@ -1,5 +1,5 @@
 """Archive: the log as Parquet segments on disk, from which replays start.
 
-Writing, growing, reading, checking and copying segments is here, and so is parsing the log's bytes into columns. What
-the events mean is in `projections/`; the archive knows no generation and no rule beyond the published texts it carries.
+This folder writes, merges, reads, checks and copies segments, and parses the log's bytes into columns. The meaning of
+events is defined in `projections/`. The archive knows no generations, and of the rules only the published texts.
 """

@@ -1,19 +1,19 @@
 """The archive: the log as Parquet segments on disk, from which replays start.
 
-It holds nothing the log does not hold, so it may be deleted at any time; and it holds enough for a replay without the
-log, so it may be copied elsewhere. Segments are written beside and renamed; the manifest, replaced atomically, says
-which of them count. An archive that disagrees with the log (a restored database, say) or is damaged is refused, never
-mended in place: a new one is made beside it and takes its place at once.
+It contains nothing that is not in the log, so it may be deleted at any time, and everything a replay needs, so a copy
+can be replayed without the log. Segments are written under another name and renamed; the manifest, which is replaced
+atomically, lists the valid ones. An archive that is damaged or disagrees with the log (after the database was restored,
+for example) is refused and never repaired in place: a new archive is built next to it and then replaces it.
 
-    replay/archive/manifest.py      which segments count, and the errors
+    replay/archive/manifest.py      the list of valid segments, and the errors
     replay/archive/segments.py      the files of a segment
-    replay/archive/open_archive.py  reading what the manifest names
+    replay/archive/open_archive.py  reading the segments of the manifest
     replay/archive/reader.py        from files to facts
     replay/archive/growth.py        appending and merging segments
-    replay/archive/folder.py        the lock, unfinished segments, sweeping
-    replay/archive/checking.py      holding an archive to the log and to its checksums
-    replay/archive/copying.py       copying it elsewhere
-    replay/archive/archivist.py     letting it grow while the ledger runs
+    replay/archive/folder.py        the lock, unfinished segments, removing obsolete ones
+    replay/archive/checking.py      comparing an archive with the log and with its checksums
+    replay/archive/copying.py       copying an archive elsewhere
+    replay/archive/archivist.py     updating the archive while the ledger runs
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from ledger.store.database import Database
 from projections.kernels.facts import Facts
-from replay.archive.folder import UNFINISHED, finish, locked, not_written, sweep
+from replay.archive.folder import UNFINISHED, finish, locked, sweep, write_error
 from replay.archive.growth import Growth, merge
 from replay.archive.log_columns import Dictionaries
 from replay.archive.log_reader import read_range
@@ -54,13 +54,13 @@ class Archive(OpenArchive):
     # --- growing ----------------------------------------------------------------------------------------------------
 
     def catch_up(self, database: Database, progress: Progress = ignore) -> int:
-        """Append what the log holds beyond the archive, and return the position reached.
+        """Append the events that the archive does not have yet, and return the position reached.
 
         Raises:
-            ArchiveDisagreesError: the log does not hold what the archive's end says; see `rebuild`.
-            ArchiveBusyError: another process is at it.
-            ArchiveError: a segment could not be written (a full disk); the archive stays as it was.
-            replay.progress.StoppedError: from `progress`; what was published before stays.
+            ArchiveDisagreesError: the log differs from the archive at the archive's end; see `rebuild`.
+            ArchiveBusyError: another process is writing to the archive.
+            ArchiveError: a segment could not be written (a full disk); the archive is unchanged.
+            replay.progress.StoppedError: from `progress`; segments published before it remain.
         """
         with locked(self.folder, progress):
             self.refresh()
@@ -76,18 +76,21 @@ class Archive(OpenArchive):
             return head
 
     def _merge(self, growth: Growth) -> None:
-        """Merge what adds up. The archive is whole without it, so a full disk only leaves it for the next time."""
+        """Merge small segments. The archive is complete without that, so after an error (a full disk) the next call
+        tries again.
+        """
         try:
             merge(growth, self.segments, self._publish)
         except (ArchiveDamagedError, ArchiveDisagreesError):
             raise
         except ArchiveError as error:
-            logger.warning("segments of the archive stay small: %s", error)
+            logger.warning("could not merge segments of the archive: %s", error)
 
     def rebuild(self, database: Database, progress: Progress = ignore) -> int:
-        """Read the whole log anew, beside what is there, which serves readers until the new archive takes its place.
+        """Build a new archive from the whole log and return the position reached.
 
-        Returns the position reached. Whatever ends it early leaves the old one as it was. Raises as `catch_up`.
+        Readers use the old archive until the new one replaces it. If the rebuild fails, the old one is unchanged.
+        Raises as `catch_up`.
         """
         with locked(self.folder, progress):
             edition, head = next_edition(self.folder), database.log.head()
@@ -104,14 +107,14 @@ class Archive(OpenArchive):
             return head
 
     def bring_up_to_date(self, database: Database, progress: Progress = ignore) -> int:
-        """Catch up; where the archive disagrees with the log or is damaged, rebuild it from the log, which is the
-        truth. Another ledger's archive is left alone.
+        """Catch up, or rebuild the archive if it is damaged or disagrees with the log. Never replace another ledger's
+        archive.
         """
-        return self._mended(database, progress, lambda: self.catch_up(database, progress))
+        return self._with_rebuild(database, progress, lambda: self.catch_up(database, progress))
 
     def facts_from(self, database: Database, until: int | None = None, progress: Progress = ignore) -> Facts:
-        """Return the facts up to a position (the log's head, if it is None) from an archive that is brought up to it
-        first; a file that turns out to be damaged is no reason not to answer: the archive is made anew.
+        """Return the facts up to a position (the log's head, if it is None), after catching up to it. If the archive
+        is damaged or disagrees with the log, rebuild it and try again.
         """
 
         def read() -> Facts:
@@ -119,20 +122,20 @@ class Archive(OpenArchive):
                 self.catch_up(database, progress)
             return self.facts(until)
 
-        return self._mended(database, progress, read)
+        return self._with_rebuild(database, progress, read)
 
-    def _mended(self, database: Database, progress: Progress, work: Callable[[], _T]) -> _T:
+    def _with_rebuild(self, database: Database, progress: Progress, work: Callable[[], _T]) -> _T:
         try:
             return work()
         except ForeignArchiveError:
             raise
         except (ArchiveDisagreesError, ArchiveDamagedError) as error:
-            logger.warning("the archive is made anew: %s", error)
+            logger.warning("rebuilding the archive: %s", error)
             self.rebuild(database, progress)
             return work()
 
     def _check_end(self, database: Database) -> None:
-        """Compare the ledger and the last event: enough to notice a log that was restored or cut."""
+        """Compare the ledger and the last event, which is enough to detect a restored or truncated log."""
         if database.log.identity() != self.manifest.ledger:
             raise ForeignArchiveError(self.folder)
         if self.manifest.end is None:
@@ -142,10 +145,10 @@ class Archive(OpenArchive):
             why = f"it holds {self.position} events, the log only {head}"
             raise ArchiveDisagreesError(self.folder, why)
         if read_range(database, self.position - 1, self.position).digest != self.manifest.end.end:
-            raise ArchiveDisagreesError(self.folder, f"its event {self.position} is not the log's")
+            raise ArchiveDisagreesError(self.folder, f"event {self.position} differs")
 
     def _publish(self, segments: Sequence[Segment], manifest: Manifest | None = None) -> None:
-        """Let these segments count, in the place of those that do; those that were just written move to their place."""
+        """Make these the valid segments: move new ones into place, then replace the manifest."""
         before = manifest or self.manifest
         for segment in segments:
             if segment not in before.segments:
@@ -154,5 +157,5 @@ class Archive(OpenArchive):
         try:
             write_manifest(self.folder, manifest)
         except OSError as error:
-            raise not_written(self.folder, error) from error
+            raise write_error(self.folder, error) from error
         self.manifest = manifest

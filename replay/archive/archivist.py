@@ -1,11 +1,11 @@
-"""The archivist: lets the archive grow by itself while the ledger runs, and looks after it.
+"""The archivist: updates and checks the archive while the ledger runs.
 
-It brings the archive up to the log when that is so many events ahead, or when an event has waited so long; replays in
-between bring it up themselves, and it does not mind. Every now and then it holds a million events of the archive to the
-log, in turn, and all files to their checksums; an archive that is damaged or disagrees is made anew from the log,
-beside the old one. Of all processes of a ledger one has an archivist at work; another takes over when that ends.
+It brings the archive up to date when the log is a given number of events ahead, or when an event has waited a given
+time; replays may also do so in between. At intervals it compares one span (a million events) with the log and with its
+checksums, span after span. If the archive is damaged or disagrees with the log, it builds a new one. One process of a
+ledger runs the archivist; when that process ends, another takes over.
 
-Errors stop nothing: `alert` says what is wrong for as long as it is, and the archivist tries again.
+An error does not stop the archivist: `alert` describes it while it lasts, and the archivist tries again.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ logger = logging.getLogger(__name__)
 class Policy:
     """When the archivist acts.
 
-    At 2,000 events a second it archives every fifty seconds; where little happens, every five minutes. Each time it
-    reads the dictionaries anew: a fifth of a second a million shifts, against 40 to 60 bytes a shift of memory if they
-    were kept, so that a server grew by its ledger's length.
+    At 2,000 events a second it archives every fifty seconds; at low rates, every five minutes. Each time it reads the
+    dictionaries again, which takes a fifth of a second per million shifts. Keeping them in memory would take 40 to 60
+    bytes per shift, growing with the ledger.
     """
 
     events_behind_max: int = 100_000
     seconds_behind_max: float = 300.0
-    look_seconds: float = 5.0
+    poll_seconds: float = 5.0
     check_seconds: float = 600.0
     retry_seconds_max: float = 300.0
 
@@ -49,7 +49,7 @@ POLICY = Policy()
 
 
 class Archivist:
-    """Looks after one ledger's archive. `alert` says what is wrong with it, if anything is."""
+    """Updates and checks one ledger's archive. `alert` describes what is wrong with it, or is None."""
 
     def __init__(self, database: Database, archive: Archive, policy: Policy = POLICY) -> None:
         self._database = database
@@ -57,48 +57,48 @@ class Archivist:
         self._policy = policy
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._turn: IO[str] | None = None
+        self._lock_file: IO[str] | None = None
         self._waiting_since: float | None = None
         self._checked_at = time.monotonic()
         self._span = 0
         self.alert: str | None = None
 
     def start(self) -> None:
-        """Look after the archive in a thread of its own."""
+        """Start the archivist's thread."""
         self._thread = threading.Thread(target=self._run, name="archivist", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop; what is being written is thrown away."""
+        """Stop, discarding a segment that is being written."""
         self._stop.set()
         if self._thread:
             self._thread.join()
-        if self._turn:
-            self._turn.close()
+        if self._lock_file:
+            self._lock_file.close()
 
     def _run(self) -> None:
         pause = 1.0
         while not self._stop.is_set():
-            wait = self._policy.look_seconds
+            wait = self._policy.poll_seconds
             try:
-                self.look()
+                self.run_once()
                 self.alert, pause = None, 1.0
             except StoppedError:
                 return
             except ArchiveBusyError:
-                pass  # it grows, then
+                pass  # another process is updating the archive
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                logger.warning("the archivist lost the database, trying again: %s", error)
-            except Exception as error:  # whatever it is, readers are served and the log is whole
+                logger.warning("the archivist lost its database connection and will retry: %s", error)
+            except Exception as error:  # readers and the log are not affected by any error here
                 if self.alert is None:
-                    logger.exception("the archive does not grow")
-                self.alert = f"the archive does not grow: {error}"
+                    logger.exception("the archive cannot grow")
+                self.alert = f"the archive cannot grow: {error}"
                 wait, pause = pause, min(2 * pause, self._policy.retry_seconds_max)
             self._stop.wait(wait)
 
-    def look(self) -> None:
-        """Do what is due."""
-        if not self._has_turn():
+    def run_once(self) -> None:
+        """Update or check the archive, if either is due."""
+        if not self._holds_lock():
             return
         if self._is_due():
             self._archive.bring_up_to_date(self._database, self._progress)
@@ -107,9 +107,9 @@ class Archivist:
             self._check()
             self._checked_at = time.monotonic()
 
-    def _has_turn(self) -> bool:
-        """Return whether this process is the one whose archivist works; its lock is free when it ends."""
-        if self._turn is None:
+    def _holds_lock(self) -> bool:
+        """Return whether this process runs the archivist. The lock is released when the process ends."""
+        if self._lock_file is None:
             self._archive.folder.mkdir(parents=True, exist_ok=True)
             file = (self._archive.folder / ARCHIVIST).open("w")
             try:
@@ -117,11 +117,11 @@ class Archivist:
             except BlockingIOError:
                 file.close()
                 return False
-            self._turn = file
+            self._lock_file = file
         return True
 
     def _is_due(self) -> bool:
-        """Return whether the archive is to be brought up to the log."""
+        """Return whether the archive has to be updated."""
         try:
             self._archive.refresh()
         except ArchiveDamagedError:
@@ -136,13 +136,13 @@ class Archivist:
         return behind < 0 or behind >= self._policy.events_behind_max or waited >= self._policy.seconds_behind_max
 
     def _check(self) -> None:
-        """Hold one span of the archive to the log, the next one in turn."""
+        """Check the next span of the archive; after the last one, start again at the first."""
         findings = check_span(self._archive, self._database, self._span, self._progress)
         self._span = self._span + 1 if findings is not None else 0
         if findings:
-            logger.warning("the archive is made anew: %s", findings[0])
+            logger.warning("rebuilding the archive: %s", findings[0])
             self._archive.rebuild(self._database, self._progress)
 
-    def _progress(self, _stage: str, _done: int, _in_all: int) -> None:
+    def _progress(self, _stage: str, _done: int, _total: int) -> None:
         if self._stop.is_set():
             raise StoppedError

@@ -1,11 +1,11 @@
-"""Holding an archive to the log and to its own checksums. What is wrong is returned, not raised.
+"""Checking an archive against the log and against its own checksums. Findings are returned, not raised.
 
-    check         both, or the files alone where there is no log
-    check_files   every byte of every file against the SHA-256 in the manifest; needs no log
-    check_log     every part against the log by digest, and every column against what the log's bytes say today
+    check         both checks, or the files alone without a log
+    check_files   compares every file with the SHA-256 in the manifest; needs no log
+    check_log     compares every part with the log by digest, and every column with the columns derived from the log
 
-Columns are derived again and compared cell by cell, so an archive that a faulty program wrote is found as well as a
-flipped bit. Both go span by span (a million events), and may go on while the archive grows.
+Deriving the columns again and comparing them cell by cell also finds what a faulty program wrote, not only flipped
+bits. The checks proceed span by span (a million events) and may run while the archive grows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COMPARING, CHECKING = "comparing with the log", "reading files"
 
 
 class Finding(NamedTuple):
-    """What is wrong with the archive, and with which positions."""
+    """An error found in the archive, with the first and last position it concerns."""
 
     first: int
     last: int
@@ -44,7 +44,7 @@ class Finding(NamedTuple):
 
 
 def check(archive: OpenArchive, database: Database | None, progress: Progress = ignore) -> list[Finding]:
-    """Check all of an archive; a copy, where there is no log, by its files alone."""
+    """Check a whole archive; without a database (a copy of an archive), check its files only."""
     findings = check_files(archive, progress)
     return findings + (check_log(archive, database, progress) if database else [])
 
@@ -52,7 +52,7 @@ def check(archive: OpenArchive, database: Database | None, progress: Progress = 
 def check_span(
     archive: OpenArchive, database: Database, number: int, progress: Progress = ignore
 ) -> list[Finding] | None:
-    """Check the files of one span, numbered from 0, and its parts by digest; None where the archive ends before it."""
+    """Check the files of one span, numbered from 0, and its parts by digest. Return None after the last span."""
     checked = spans(archive.segments)
     if number >= len(checked):
         return None
@@ -61,23 +61,23 @@ def check_span(
 
 
 def check_files(archive: OpenArchive, progress: Progress = ignore) -> list[Finding]:
-    """Read every file, and compare its SHA-256 with the manifest's. Progress tells bytes.
+    """Read every file and compare its SHA-256 with the manifest. Progress counts bytes.
 
     Raises:
         ArchiveError: the manifest cannot be read.
     """
     archive.refresh()
     findings: list[Finding] = []
-    done, in_all = 0, archive.bytes_on_disk()
+    done, total = 0, archive.bytes_on_disk()
     for span in spans(archive.segments):
         findings += _check_span_files(archive, span[0].first)
         done += sum(digest.bytes for segment in span for digest in segment.files.values())
-        progress(CHECKING, min(done, in_all), in_all)
+        progress(CHECKING, min(done, total), total)
     return findings
 
 
 def _check_span_files(archive: OpenArchive, first: int) -> list[Finding]:
-    """Check the files of a span as it is now; once more if it was merged meanwhile."""
+    """Check the files of a span; if its segments were merged meanwhile, check again."""
 
     def differing(segments: Sequence[Segment]) -> list[Finding]:
         found = []
@@ -85,7 +85,7 @@ def _check_span_files(archive: OpenArchive, first: int) -> list[Finding]:
             for name, digest in segment.files.items():
                 path = archive.folder / segment.folder / name
                 try:
-                    what = "" if digest_of(path) == digest else f"{path} is not as it was written: SHA-256 differs"
+                    what = "" if digest_of(path) == digest else f"{path} fails its SHA-256 checksum"
                 except OSError as error:
                     what = f"{path} cannot be read: {error.strerror}"
                 if what:
@@ -105,7 +105,7 @@ def _span(archive: OpenArchive, first: int) -> list[Segment]:
 
 
 def check_log(archive: OpenArchive, database: Database, progress: Progress = ignore) -> list[Finding]:
-    """Compare every part of the archive with the log. Progress tells positions.
+    """Compare every part of the archive with the log. Progress counts positions.
 
     Raises:
         ArchiveError: the manifest cannot be read.
@@ -117,15 +117,15 @@ def check_log(archive: OpenArchive, database: Database, progress: Progress = ign
     names, position = Dictionaries.empty(), archive.position
     derived = read_ahead(database, [(low, part.last) for low, part in ranges], names)
     for span in checked:
-        if findings:  # numbers of names may differ from here on: what the log says is compared by digest alone
+        if findings:  # the surrogates of names may differ from here on, so only digests are compared
             findings += _differing(database, span, progress, position)
             continue
         parts: list[Part] = []
         try:
             for low, digest in (each for segment in span for each in segment.ranges()):
-                taken, part = next(derived)
+                read, part = next(derived)
                 parts.append(part)
-                findings += _compared(taken, low, digest)
+                findings += _compared(read, low, digest)
                 progress(COMPARING, digest.last, position)
         except (HoleError, ValueError, LookupError) as error:
             unread = Finding(span[0].first, span[-1].last, f"the log cannot be read: {error}")
@@ -136,7 +136,7 @@ def check_log(archive: OpenArchive, database: Database, progress: Progress = ign
 
 
 def _differing(database: Database, span: Sequence[Segment], progress: Progress, position: int) -> Iterator[Finding]:
-    """Yield the parts of a span that the log does not hold as they were."""
+    """Yield the parts of a span that differ from the log."""
     for low, part in (each for segment in span for each in segment.ranges()):
         try:
             yield from _compared(read_range(database, low, part.last), low, part)
@@ -145,16 +145,16 @@ def _differing(database: Database, span: Sequence[Segment], progress: Progress, 
         progress(COMPARING, part.last, position)
 
 
-def _compared(taken: LogRange, low: int, part: PartDigest) -> list[Finding]:
-    same = taken.digest == part.digest
-    return [] if same else [Finding(low + 1, part.last, "these events are not what the log holds")]
+def _compared(read: LogRange, low: int, part: PartDigest) -> list[Finding]:
+    same = read.digest == part.digest
+    return [] if same else [Finding(low + 1, part.last, "these events differ from the log")]
 
 
 # --- columns --------------------------------------------------------------------------------------------------------
 
 
 def _check_columns(archive: OpenArchive, parts: Sequence[Part], first: int, last: int) -> list[Finding]:
-    """Compare the files of a span with what its parts become today."""
+    """Compare the files of a span with the tables derived from its parts."""
     derived = [tables_of(part) for part in parts]
     findings = []
     for file in SCHEMAS:
@@ -165,50 +165,50 @@ def _check_columns(archive: OpenArchive, parts: Sequence[Part], first: int, last
             findings.append(Finding(first, last, str(error)))
             continue
         for kind, rows in _split(file, expected).items():
-            there = _split(file, found).get(kind, found.slice(0, 0))
-            if end > last:  # it has grown meanwhile
-                there = _until(there, last, len(rows))
-            differences = _differences(file, there, rows)
+            stored = _split(file, found).get(kind, found.slice(0, 0))
+            if end > last:  # the span has grown meanwhile
+                stored = _until(stored, last, len(rows))
+            differences = _differences(file, stored, rows)
             findings += [Finding(*_where(rows, row, first, last), what) for what, row in differences]
     return findings
 
 
 def _read_span(archive: OpenArchive, first: int, file: str) -> tuple[Any, int]:
-    """Read one file of all segments of a span as it is now, and return where the span ends."""
+    """Read one file of all segments of a span; return it with the span's last position."""
     segments = _span(archive, first)
     paths = [archive.folder / segment.folder / file for segment in segments]
     return pa.concat_tables([guarded(path, read_table).cast(SCHEMAS[file]) for path in paths]), segments[-1].last
 
 
 def _split(file: str, table: Any) -> dict[str, Any]:
-    """Split names by kind: each kind is in order, but how they alternate depends on the steps of growing."""
+    """Split names by kind: each kind is in order, but how kinds alternate depends on how the archive grew."""
     if file != NAMES:
         return {"": table}
     return {kind: table.filter(pc.equal(table["kind"], kind)) for kind in NAME_KINDS}
 
 
 def _until(table: Any, last: int, rows: int) -> Any:
-    """Leave out what was added behind a position."""
+    """Return the rows up to a position; of a table without positions, the first `rows`."""
     if "position" in table.schema.names:
         return table.filter(pc.less_equal(table["position"], last))
     return table.slice(0, rows)
 
 
 def _differences(file: str, found: Any, expected: Any) -> Iterator[tuple[str, int | None]]:
-    """Yield what differs in a file, by column, and the first row that does; None if rows are missing."""
+    """Yield the differences in a file: one for each column, with its first row; None if the number of rows differs."""
     if len(found) != len(expected):
-        yield f"{file} has {len(found)} rows where the log makes {len(expected)}", None
+        yield f"{file} has {len(found)} rows, but the log gives {len(expected)}", None
         return
     for name in expected.schema.names:
         if not found[name].equals(expected[name]):
             neither = pc.and_(found[name].is_null(), expected[name].is_null())
             same = pc.fill_null(pc.equal(found[name], expected[name]), neither)
             row = int(np.flatnonzero(~same.to_numpy())[0])
-            yield f"{file} says {found[name][row]} as {name}, the log {expected[name][row]}", row
+            yield f"{file} has {name} {found[name][row]}, but the log gives {expected[name][row]}", row
 
 
 def _where(expected: Any, row: int | None, first: int, last: int) -> tuple[int, int]:
-    """Return the positions a row is about: its own, where it tells it."""
+    """Return the first and last position a row concerns: its own position, if it has one, else the whole span."""
     if row is None or "position" not in expected.schema.names:
         return first, last
     position = int(expected["position"][row].as_py())

@@ -1,7 +1,7 @@
-"""Copying an archive elsewhere: a consistent copy while the archive may grow, and enough for a replay without a ledger.
+"""Copying an archive: a consistent copy, even while the archive grows, from which replays run without a ledger.
 
-Each file is held to the SHA-256 in the manifest while it is copied, so no copy is worse than what was written. What is
-there already from an earlier copy, and is sound, stays; the copy's manifest comes last.
+Each file is verified against the SHA-256 in the manifest while it is copied. Intact segments of an earlier copy are
+reused. The copy's manifest is written last.
 """
 
 from __future__ import annotations
@@ -9,8 +9,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from replay.archive.folder import UNFINISHED, copy_file, digest_of, finish, locked, not_written, sweep, unfinished
-from replay.archive.manifest import ArchiveDamagedError, ArchiveError, Manifest, Segment, read_manifest, write_manifest
+from replay.archive.folder import UNFINISHED, copy_file, digest_of, finish, locked, sweep, unfinished, write_error
+from replay.archive.manifest import (
+    REMEDY,
+    ArchiveDamagedError,
+    ArchiveError,
+    Manifest,
+    Segment,
+    read_manifest,
+    write_manifest,
+)
 from replay.archive.open_archive import OpenArchive
 from replay.progress import Progress, ignore
 
@@ -18,16 +26,16 @@ COPYING = "copying"
 
 
 class TargetError(ArchiveError):
-    """The folder to copy to cannot be used; the message says what to do."""
+    """The target folder cannot be used; the message says what to do."""
 
 
 def copy_archive(archive: OpenArchive, target: Path, progress: Progress = ignore) -> OpenArchive:
-    """Copy an archive into a folder, and return the copy. Progress tells bytes.
+    """Copy an archive into a folder and return the copy. Progress counts bytes.
 
     Raises:
-        TargetError: the folder holds other things, or another ledger's archive.
-        ArchiveDamagedError: a file is not as it was written. ArchiveError: there is nothing to copy, or the folder
-        could not be written; it then holds what it held.
+        TargetError: the folder contains other files, or another ledger's archive.
+        ArchiveDamagedError: a file fails its checksum. ArchiveError: there is nothing to copy, or the folder could not
+        be written; an earlier copy in it is unchanged.
     """
     archive.refresh()
     if not archive.segments:
@@ -38,11 +46,11 @@ def copy_archive(archive: OpenArchive, target: Path, progress: Progress = ignore
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise not_written(target, error) from error
+        raise write_error(target, error) from error
     with locked(target, progress):
         try:
             while not (manifest := _copied(archive, target, progress)):
-                pass  # segments were merged meanwhile; those that are there already are not copied again
+                pass  # segments were merged meanwhile; what was copied is not copied again
             _publish(target, manifest)
         finally:
             shutil.rmtree(target / UNFINISHED, ignore_errors=True)
@@ -51,7 +59,7 @@ def copy_archive(archive: OpenArchive, target: Path, progress: Progress = ignore
 
 
 def _refuse_others(archive: OpenArchive, target: Path) -> None:
-    """Never write among other things, nor over another ledger's archive, nor onto itself."""
+    """Refuse a target with other files, with another ledger's archive, or that is the archive itself."""
     if target.resolve() == archive.folder.resolve():
         raise TargetError(f"{target} is the archive itself; name another folder to copy it to")
     if target.exists() and not target.is_dir():
@@ -60,19 +68,21 @@ def _refuse_others(archive: OpenArchive, target: Path) -> None:
     if found and found.ledger != archive.manifest.ledger:
         raise TargetError(f"{target} holds another ledger's archive; name another folder")
     if found is None and target.exists() and any(path.name not in {"lock", UNFINISHED} for path in target.iterdir()):
-        raise TargetError(f"{target} holds other things than an archive; name an empty folder, or one not there yet")
+        raise TargetError(
+            f"{target} contains files that are not part of an archive; name an empty folder, or one that does not exist"
+        )
 
 
 def _copied(archive: OpenArchive, target: Path, progress: Progress) -> Manifest | None:
-    """Copy what the archive holds now; nothing, if it changed so that a file is gone."""
+    """Copy the current segments and return their manifest; None if a file was removed meanwhile by a merge."""
     archive.refresh()
-    manifest, done, in_all = archive.manifest, 0, archive.bytes_on_disk()
+    manifest, done, total = archive.manifest, 0, archive.bytes_on_disk()
     for segment in manifest.segments:
         size = sum(digest.bytes for digest in segment.files.values())
         if not _is_sound(target / segment.folder, segment) and not _is_sound(
             target / UNFINISHED / segment.folder, segment
         ):
-            progress(COPYING, done, in_all)
+            progress(COPYING, done, total)
             try:
                 _copy_segment(archive, segment, target)
             except ArchiveDamagedError:
@@ -81,7 +91,7 @@ def _copied(archive: OpenArchive, target: Path, progress: Progress) -> Manifest 
                     raise
                 return None
         done += size
-        progress(COPYING, done, in_all)
+        progress(COPYING, done, total)
     return manifest
 
 
@@ -90,18 +100,13 @@ def _copy_segment(archive: OpenArchive, segment: Segment, target: Path) -> None:
         for name, digest in segment.files.items():
             source = archive.folder / segment.folder / name
             if not source.exists():
-                raise ArchiveDamagedError(
-                    f"{source} is missing; `hours archive rebuild` makes a new archive from the log"
-                )
+                raise ArchiveDamagedError(f"{source} is missing; {REMEDY}")
             if copy_file(source, folder / name) != digest:
-                raise ArchiveDamagedError(
-                    f"{source} is not as it was written: its SHA-256 differs; "
-                    "`hours archive rebuild` makes a new archive from the log"
-                )
+                raise ArchiveDamagedError(f"{source} fails its SHA-256 checksum; {REMEDY}")
 
 
 def _is_sound(folder: Path, segment: Segment) -> bool:
-    """Return whether a segment is there already, byte for byte."""
+    """Return whether a folder contains the segment, byte for byte."""
     try:
         return all(digest_of(folder / name) == digest for name, digest in segment.files.items())
     except OSError:
@@ -115,4 +120,4 @@ def _publish(target: Path, manifest: Manifest) -> None:
     try:
         write_manifest(target, manifest)
     except OSError as error:
-        raise not_written(target, error) from error
+        raise write_error(target, error) from error

@@ -1,12 +1,12 @@
-"""The folder of an archive: its lock, segments that are being written, and what no longer counts.
+"""The folder of an archive: its lock, segments that are being written, and obsolete ones.
 
     data/archive/
-        manifest.json                 which segments count
+        manifest.json                 the valid segments
         00000000001-00001048576/      a segment
-        unfinished/                   segments that are being written: a level deeper, where no reader looks
-        lock, archivist               held while somebody writes, and by the process that lets the archive grow
+        unfinished/                   segments that are being written; readers do not look here
+        lock, archivist               locked by a process that writes, and by the one that runs the archivist
 
-This module knows nothing of what segments hold.
+This module does not depend on the contents of segments.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from contextlib import contextmanager, suppress
 from hashlib import file_digest, sha256
 from pathlib import Path
 
-from replay.archive.manifest import ArchiveBusyError, ArchiveError, FileDigest, flush_folder
+from replay.archive.manifest import ArchiveBusyError, ArchiveError, FileDigest
+from replay.durable import flush
 from replay.progress import Progress, ignore
 
 UNFINISHED = "unfinished"
 LOCK, ARCHIVIST = "lock", "archivist"
 LOCK_SECONDS_MAX = 60.0
-"""How long to wait for another archiver: a growing archive takes a second; one that is made anew may take longer."""
+"""How long to wait for another process: an update takes about a second, a rebuild may take longer."""
 WAITING = "waiting for another archiver"
 _BLOCK_BYTES = 1 << 20
 
 
 @contextmanager
 def locked(folder: Path, progress: Progress = ignore) -> Iterator[None]:
-    """Hold the archive alone, over all processes and threads. The lock of a process that dies is free.
+    """Lock the archive against all other processes and threads. The lock of a process that dies is released.
 
     Raises:
-        ArchiveBusyError: somebody else has held it for `LOCK_SECONDS_MAX`.
+        ArchiveBusyError: another process has held the lock for `LOCK_SECONDS_MAX`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as file:
@@ -48,7 +49,7 @@ def locked(folder: Path, progress: Progress = ignore) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise ArchiveBusyError(
-                        f"another process is writing to the archive in {folder}; wait for it, or stop it"
+                        f"another process is writing to the archive in {folder}; wait until it ends, or stop it"
                     ) from None
                 progress(WAITING, 0, 0)
                 time.sleep(0.05)
@@ -57,49 +58,49 @@ def locked(folder: Path, progress: Progress = ignore) -> Iterator[None]:
 
 @contextmanager
 def unfinished(folder: Path, name: str) -> Iterator[Path]:
-    """Yield an empty folder to write a segment into. It is removed if that fails.
+    """Yield an empty folder for writing a segment. It is removed if that fails.
 
     Raises:
-        ArchiveError: it could not be written (a full disk).
+        ArchiveError: the segment could not be written (a full disk).
     """
-    place = folder / UNFINISHED / name
+    path = folder / UNFINISHED / name
     try:
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        yield place
-        flush_folder(place)
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        yield path
+        flush(path)
     except OSError as error:
-        _discard(place)
-        raise not_written(folder, error) from error
+        _discard(path)
+        raise write_error(folder, error) from error
     except BaseException:
-        _discard(place)
+        _discard(path)
         raise
 
 
-def _discard(place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    with suppress(OSError):  # others are there
-        place.parent.rmdir()
+def _discard(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # not empty: other segments are being written
+        path.parent.rmdir()
 
 
 def finish(folder: Path, name: str) -> None:
-    """Move a segment that was written to where it is read, once the manifest says that it counts."""
+    """Move a finished segment to where readers find it, before the manifest lists it."""
     try:
-        shutil.rmtree(folder / name, ignore_errors=True)  # left over by a crash before the manifest
+        shutil.rmtree(folder / name, ignore_errors=True)  # left by a crash before the manifest was replaced
         (folder / UNFINISHED / name).rename(folder / name)
     except OSError as error:
-        raise not_written(folder, error) from error
+        raise write_error(folder, error) from error
 
 
-def not_written(folder: Path, error: OSError) -> ArchiveError:
-    """Return the error that says that the disk did not take what was written."""
+def write_error(folder: Path, error: OSError) -> ArchiveError:
+    """Return the error for a failed write."""
     return ArchiveError(
-        f"could not write to {folder}: {error.strerror or error}; the archive stays as it was: make room and try again"
+        f"could not write to {folder}: {error.strerror or error}; the archive is unchanged: free some space and retry"
     )
 
 
 def sweep(folder: Path, known: Collection[str]) -> None:
-    """Remove folders that do not count. Whoever is reading one finds the manifest changed and begins again."""
+    """Remove all folders but the known ones. A reader of a removed folder sees a new manifest and starts again."""
     for path in folder.iterdir():
         if path.is_dir() and path.name not in known:
             shutil.rmtree(path, ignore_errors=True)
@@ -114,24 +115,24 @@ def digest_of(path: Path) -> FileDigest:
     """Read a file and return its digest.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        found = file_digest(file, "sha256").hexdigest()
-        return FileDigest(file.tell(), found)
+        digest = file_digest(file, "sha256").hexdigest()
+        return FileDigest(file.tell(), digest)
 
 
 def copy_file(source: Path, target: Path) -> FileDigest:
-    """Copy a file onto the disk, and return the digest of what was read.
+    """Copy a file, flush the copy to disk, and return the digest of what was read.
 
     Raises:
-        OSError: the one cannot be read, or the other not written.
+        OSError: the source cannot be read, or the target cannot be written.
     """
-    seen, size = sha256(), 0
+    digest, size = sha256(), 0
     with source.open("rb") as read, target.open("wb") as written:
         while block := read.read(_BLOCK_BYTES):
-            seen.update(block)
+            digest.update(block)
             size += written.write(block)
         written.flush()
         os.fsync(written.fileno())
-    return FileDigest(size, seen.hexdigest())
+    return FileDigest(size, digest.hexdigest())

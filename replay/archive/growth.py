@@ -1,10 +1,10 @@
-"""How an archive grows: parts of the log are appended as small segments, which are merged as they add up.
+"""How an archive grows: parts of the log are appended as small segments, which are merged later.
 
-A segment is merged with those behind it once they together are half as large as it is; once a whole span of a million
-events is there, all of it becomes one segment, which is never written again. So each event is rewritten a few times,
-whatever the pace, and the segments stay few (tests/replay/archive/test_merging.py holds both to numbers).
+A segment is merged with those after it once they are together half as large. Once a span of a million events is
+complete, it becomes one segment, which is never rewritten. So each event is rewritten only a few times at any rate, and
+the number of segments stays small (tests/replay/archive/test_merging.py checks both).
 
-Whoever calls this holds the archive's lock, and publishes what comes of it.
+The caller holds the archive's lock and publishes the resulting segments.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from replay.archive.segments import SCHEMAS, Part, merge_segments, read_table, w
 from replay.progress import Progress
 
 SEGMENT_EVENTS = 1 << 20
-"""Events of a whole segment. Segments end at multiples of this, and whole ones are never rewritten."""
+"""Events of a full segment. No segment crosses a multiple of this, and full segments are never rewritten."""
 PART_EVENTS = 1 << 18
-"""Events read from the log at once: a quarter of a gigabyte in all its forms."""
+"""Events read from the log at once; in all their forms they take a quarter of a gigabyte of memory."""
 PARTS_MAX = 64
-"""Parts of a merged segment: of more than these, small ones are digested again as larger ones, lest an archive that
-grows event by event had a manifest as long as the log."""
+"""Parts of a merged segment. If there are more, small parts are digested again as larger ones; otherwise an archive
+that grows event by event would have a manifest as long as the log."""
 GROWING, MERGING = "reading the log", "merging segments"
 
 
 class Growth:
-    """One archive being grown, in one folder, from one log."""
+    """The update of one archive in one folder from one log."""
 
     def __init__(self, folder: Path, database: Database, edition: int, progress: Progress) -> None:
         self._folder = folder
@@ -43,10 +43,11 @@ class Growth:
         self._progress = progress
 
     def appended(self, after: int, head: int, names: Dictionaries) -> Iterator[Segment]:
-        """Yield segments with the events after a position up to another, as they are written. `names` grow.
+        """Write the events after one position up to another, and yield each segment once it is written. New names are
+        added to `names`.
 
         Raises:
-            ArchiveError: the disk did not take them.
+            ArchiveError: a segment could not be written.
             replay.archive.log_reader.HoleError: the log has a hole.
         """
         parts = cut(after, head)
@@ -61,20 +62,20 @@ class Growth:
         with unfinished(self._folder, name) as folder:
             with writing_segment(folder) as writer:
                 for low, high in ranges:
-                    taken, part = next(read)
+                    log_range, part = next(read)
                     writer.add(part)
-                    segments.append(_of_part(low, taken, part))
+                    segments.append(_of_part(low, log_range, part))
                     self._progress(GROWING, high, head)
             files = digests_of(folder, SCHEMAS)
         parts = tuple(digest for segment in segments for digest in segment.parts)
         return replace(joined(segments, parts, name), files=files)
 
     def merged(self, segments: Sequence[Segment]) -> Segment:
-        """Write what several segments hold as one.
+        """Write several segments as one.
 
         Raises:
-            ArchiveError: the disk did not take it.
-            ArchiveDamagedError: one of them cannot be read. ArchiveDisagreesError: the log no longer holds them.
+            ArchiveError: the segment could not be written.
+            ArchiveDamagedError: a segment cannot be read. ArchiveDisagreesError: a segment differs from the log.
         """
         first, last = segments[0].first, segments[-1].last
         name = folder_name(first, last, self._edition)
@@ -92,38 +93,38 @@ class Growth:
         return replace(joined(segments, parts, name), files=files)
 
     def _larger(self, after: int, parts: Sequence[PartDigest]) -> Iterator[PartDigest]:
-        """Digest small parts again as larger ones, holding the log to what they say."""
+        """Yield larger parts in place of small ones, after verifying the small ones against the log."""
         for group in _groups(after, parts):
             last = group[-1].last
             if len(group) > 1:
-                taken = read_range(self._database, after, last)
-                for part, piece in zip(group, taken.pieces([part.last for part in group]), strict=True):
+                whole = read_range(self._database, after, last)
+                for part, piece in zip(group, whole.pieces([part.last for part in group]), strict=True):
                     if part.digest != piece.digest:
                         why = f"positions {piece.after + 1} to {part.last} differ from the log"
                         raise ArchiveDisagreesError(self._folder, why)
-                yield PartDigest(last, taken.digest, group[-1].end)
+                yield PartDigest(last, whole.digest, group[-1].end)
             else:
                 yield group[0]
             after = last
 
 
-def _of_part(low: int, taken: LogRange, part: Part) -> Segment:
-    """Return a part as if it were a segment, to be joined with others."""
+def _of_part(low: int, read: LogRange, part: Part) -> Segment:
+    """Return a segment of a single part, to be joined with others."""
     return Segment(
         "",
         low + 1,
-        taken.until,
+        read.until,
         *part.recorded_at(),
         shift_events=len(part.shift_events.code),
         other_events=len(part.other_events.code),
         shifts=len(part.new.shift_low),
         files={},
-        parts=(PartDigest(taken.until, taken.digest, taken.end().digest),),
+        parts=(PartDigest(read.until, read.digest, read.end().digest),),
     )
 
 
 def _groups(after: int, parts: Sequence[PartDigest]) -> Iterator[list[PartDigest]]:
-    """Group parts that are one behind the other into groups of at most `PART_EVENTS`."""
+    """Group consecutive parts into groups of at most `PART_EVENTS` events."""
     group: list[PartDigest] = []
     for part in parts:
         if group and part.last - after > PART_EVENTS:
@@ -134,28 +135,28 @@ def _groups(after: int, parts: Sequence[PartDigest]) -> Iterator[list[PartDigest
 
 
 def cut(after: int, head: int) -> list[tuple[int, int]]:
-    """Cut the positions after one up to another into parts, none of which crosses a whole segment's end."""
+    """Split the positions after one up to another into parts, none of which crosses the end of a full segment."""
     parts = []
     while after < head:
-        upto = min(after + PART_EVENTS, (after // SEGMENT_EVENTS + 1) * SEGMENT_EVENTS, head)
-        parts.append((after, upto))
-        after = upto
+        until = min(after + PART_EVENTS, (after // SEGMENT_EVENTS + 1) * SEGMENT_EVENTS, head)
+        parts.append((after, until))
+        after = until
     return parts
 
 
 def span_of(position: int) -> int:
-    """Return the number, from 0, of the whole segment that a position is to be in."""
+    """Return the number, from 0, of the span (later one full segment) of a position."""
     return (position - 1) // SEGMENT_EVENTS
 
 
 def spans(segments: Sequence[Segment]) -> list[list[Segment]]:
-    """Group segments by the whole segments they are to become."""
+    """Group segments by span."""
     return [list(span) for _, span in groupby(segments, key=lambda segment: span_of(segment.first))]
 
 
 def mergeable(segments: Sequence[Segment]) -> slice | None:
-    """Return which segments are to be one, if any: those of a span that is whole; at the end of the last one, those
-    of which each is at most twice as large as all behind it.
+    """Return the segments to merge next, if any: all of a complete span, or of the last span those at its end of which
+    each is at most twice as large as all after it together.
     """
     begin = 0
     for span in spans(segments):
@@ -167,7 +168,7 @@ def mergeable(segments: Sequence[Segment]) -> slice | None:
 
 
 def _tail(span: Sequence[Segment]) -> int:
-    """Return how many segments at the end are to be one."""
+    """Return how many segments at the end are to be merged."""
     run = events = 0
     for segment in reversed(span):
         if run and segment.events > 2 * events:
@@ -181,9 +182,9 @@ Publish = Callable[[Sequence[Segment]], None]
 
 
 def merge(growth: Growth, segments: Sequence[Segment], publish: Publish) -> list[Segment]:
-    """Merge until nothing is to be merged; each merged segment is published on its own."""
-    found = list(segments)
-    while run := mergeable(found):
-        found[run] = [growth.merged(found[run])]
-        publish(found)
-    return found
+    """Merge until nothing is left to merge; publish after each merge."""
+    merged = list(segments)
+    while run := mergeable(merged):
+        merged[run] = [growth.merged(merged[run])]
+        publish(merged)
+    return merged

@@ -1,8 +1,7 @@
-"""From the log's bytes to columns: the first leg of a cold replay.
+"""From the log's bytes to columns, the first step of a replay without an archive.
 
-Plain scans are read from the bytes (`replay/archive/scan_lines.py`); all other states are parsed as JSON by Arrow, and
-numpy turns names into surrogates. An event of an old version takes the slow way round: through the codec, which upcasts
-it.
+Plain scans are read directly from the bytes (`replay/archive/scan_lines.py`). All other states are parsed as JSON by
+Arrow, and numpy turns names into surrogates. Events of old versions are first upcast by the codec, which is slower.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ _CURRENT = set(EVENTS)
 
 @dataclass
 class Dictionaries:
-    """All names met so far, with their surrogates."""
+    """All names seen so far, with their surrogates."""
 
     volunteers: Names
     stations: Names
@@ -88,22 +87,22 @@ class Dictionaries:
 
     @classmethod
     def empty(cls) -> Dictionaries:
-        """Return dictionaries of an empty log."""
+        """Return the dictionaries of an empty log."""
         return cls(Names(), Names(), Names(), Names(), ShiftNumbers())
 
 
 def columns_of(lines: bytes, topics: list[str], first: int, names: Dictionaries) -> Part:
-    """Parse the states of events, a line of JSON each, and give their names surrogates.
+    """Parse the states of events, one line of JSON each, and replace their names by surrogates.
 
     Args:
         lines, topics: states joined by line feeds, and the topic of each.
-        first: the position of the first; positions are dense.
-        names: the dictionaries, which grow.
+        first: the position of the first event; positions are dense.
+        names: the dictionaries; new names are added.
 
     Raises:
-        ledger.store.mapper errors: an event that this version cannot read; nothing is skipped.
+        errors of ledger.store.mapper: this version cannot read an event; no event is skipped.
     """
-    known, before = names.shifts.count, {kind: len(held) for kind, held in names_by_kind(names).items()}
+    known, before = names.shifts.count, {kind: len(dictionary) for kind, dictionary in names_by_kind(names).items()}
     text = np.frombuffer(lines, np.uint8)
     codes = _coded(pa.array(topics).dictionary_encode(), SHIFT_CODES, 0).astype(np.uint8)
     read = read_lines(text, codes)
@@ -117,11 +116,11 @@ def columns_of(lines: bytes, topics: list[str], first: int, names: Dictionaries)
     order = np.empty(len(codes), np.int64)
     order[scans], order[rest] = np.arange(len(scans)), len(scans) + np.arange(len(rest))
 
-    def numbers(column: str, slices: Slices, held: Names) -> Ints:
-        """Give names numbers in the order in which they first appear over all events."""
+    def numbers(column: str, slices: Slices, dictionary: Names) -> Ints:
+        """Return the surrogates of names, numbered in the order of their first appearance among all events."""
         of_scans = strings(text, slices, scans, empty_is_null=column == "project")
         whole = pa.concat_arrays([of_scans, table[column].combine_chunks()]).take(pa.array(order))
-        return _numbers(whole, held)
+        return _numbers(whole, dictionary)
 
     volunteer = numbers("volunteer", read.volunteer, names.volunteers)
     station = numbers("station", read.station, names.stations)
@@ -175,7 +174,7 @@ def _parse(lines: bytes) -> Any:
 
 
 def _upcast(states: list[bytes], topics: list[str]) -> None:
-    """Bring events of older versions to the current ones."""
+    """Upcast events of older versions, in place."""
     for row, topic in enumerate(topics):
         if topic not in _CURRENT:
             event = decode(topic, states[row])
@@ -183,13 +182,13 @@ def _upcast(states: list[bytes], topics: list[str]) -> None:
 
 
 def _rules(states: list[bytes], topics: list[str], positions: Longs) -> list[RulesRow]:
-    """Return the rule timelines that were published."""
-    found = []
+    """Return the rule timelines published in these events."""
+    published = []
     for row in (row for row, topic in enumerate(topics) if topic == RulesPublished.TOPIC):
         event = decode(topics[row], states[row])
         if isinstance(event, RulesPublished):
-            found.append(RulesRow(int(positions[row]), event.recorded_at, event.version, event.digest, event.text))
-    return found
+            published.append(RulesRow(int(positions[row]), event.recorded_at, event.version, event.digest, event.text))
+    return published
 
 
 def _numbers(column: Any, names: Names) -> Ints:
@@ -234,7 +233,7 @@ def _marks(table: Any) -> Bytes:
 
 
 def _corrections(table: Any, events: ShiftEvents, rows: Array) -> Corrections:
-    """Return what corrections set; `rows` are theirs among the events of shifts."""
+    """Return the fields that corrections set; `rows` are the corrections' rows in `events`."""
     words = table["changes"].to_pylist()
     return Corrections(
         shift=events.shift[rows],
@@ -268,16 +267,16 @@ def _other_events(table: Any, topic: Any, columns: list[Ints], names: Dictionari
 
 
 def _new_names(names: Dictionaries, known: int, before: dict[str, int], shift: Ints, recorded_at: Instants) -> NewNames:
-    """Return what was added to the dictionaries since they held so much."""
+    """Return the names added since there were `known` shifts and, by kind, `before` names."""
     first_recorded_at = np.empty(names.shifts.count - known, np.uint32)
     new = shift >= known
-    first_recorded_at[shift[new][::-1] - known] = recorded_at[new][::-1]  # of several events the first stays
-    added = {kind: held.since(before[kind]) for kind, held in names_by_kind(names).items()}
+    first_recorded_at[shift[new][::-1] - known] = recorded_at[new][::-1]  # reversed, so that the first event wins
+    added = {kind: dictionary.since(before[kind]) for kind, dictionary in names_by_kind(names).items()}
     return NewNames(known, *names.shifts.since(known), first_recorded_at, before, added)
 
 
 def names_by_kind(names: Dictionaries) -> dict[str, Names]:
-    """Return the dictionaries by the kinds of names a segment knows."""
+    """Return the dictionaries by kind of name, as in the files of segments."""
     return dict(zip(NAME_KINDS, (names.volunteers, names.stations, names.projects, names.keys), strict=True))
 
 

@@ -1,7 +1,7 @@
-"""Reading the log for the archive: ranges of positions as columns, the next range while the last is parsed.
+"""Reading the log for the archive: ranges of positions as columns. The next range is read while one is parsed.
 
-PostgreSQL joins a range of events into two values, their states and their topics: a message of the protocol per event
-would cost more than everything else. Nothing is skipped: a range with a hole is an error.
+PostgreSQL joins a range of events into two values, their states and their topics, because one protocol message per
+event would cost more than everything else. No event is skipped: a range with a hole is an error.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from replay.archive.segments import Part
 
 
 class HoleError(Exception):
-    """Positions are missing in the log, which its writers never leave: somebody deleted events."""
+    """Positions are missing in the log. Writers leave no holes, so events were deleted."""
 
     def __init__(self, after: int, until: int, found: int) -> None:
         super().__init__(
-            f"the log holds {found} events between positions {after + 1} and {until}: it has a hole; check the database"
+            f"the log holds only {found} events for positions {after + 1} to {until}: it has a hole; check the database"
         )
 
 
 class LogRange(NamedTuple):
-    """The events after a position up to another: states joined by line feeds, topics by commas."""
+    """The events after one position up to another: states joined by line feeds, topics by commas."""
 
     after: int
     until: int
@@ -37,10 +37,10 @@ class LogRange(NamedTuple):
     @property
     def digest(self) -> str:
         """SHA-256 of the states and the topics, 64 hex digits."""
-        seen = sha256(self.lines)
-        seen.update(b"\n\n")
-        seen.update(self.topics.encode())
-        return seen.hexdigest()
+        digest = sha256(self.lines)
+        digest.update(b"\n\n")
+        digest.update(self.topics.encode())
+        return digest.hexdigest()
 
     def end(self) -> LogRange:
         """Return the last event alone."""
@@ -57,8 +57,8 @@ class LogRange(NamedTuple):
 
 
 def read_range(database: Database, after: int, until: int) -> LogRange:
-    """Read a range of positions, over a connection of its own: the driver's buffer grows to the largest value it ever
-    received, and ten pooled connections with buffers for a quarter of a million events held 100 MiB for ever.
+    """Read a range of positions, over a connection outside the pool: the driver's buffer grows to the largest value
+    received, and ten pooled connections with buffers for a quarter of a million events held 100 MiB permanently.
 
     Raises:
         HoleError: positions are missing.
@@ -73,7 +73,7 @@ def read_range(database: Database, after: int, until: int) -> LogRange:
 def read_ahead(
     database: Database, ranges: Sequence[tuple[int, int]], names: Dictionaries
 ) -> Iterator[tuple[LogRange, Part]]:
-    """Read ranges of positions as columns; names grow by what they add.
+    """Read ranges of positions as columns; new names are added to `names`.
 
     Raises:
         HoleError: positions are missing.

@@ -1,12 +1,12 @@
-"""The archive's manifest: which segments count, and what may be wrong with an archive.
+"""The archive's manifest, which lists the valid segments, and the errors of an archive.
 
-It is one JSON file, replaced atomically: whoever reads it sees the archive before or after a change, never between. It
-carries SHA-256 of itself and of every file, so that a flipped bit is found (`hours archive verify`); replays rely on
-the checksums of Parquet pages instead, which cost next to nothing.
+The manifest is one JSON file that is replaced atomically: a reader sees the archive either before or after a change. It
+contains the SHA-256 of itself and of every file, so that `hours archive verify` finds a flipped bit. Replays rely on
+the checksums of Parquet pages instead, which cost almost nothing.
 
     ArchiveError
-    ├── ArchiveDisagreesError   the log has lost or changed what the archive holds
-    │   └── ForeignArchiveError it belongs to another ledger
+    ├── ArchiveDisagreesError   the log has lost or changed events that the archive holds
+    │   └── ForeignArchiveError the archive belongs to another ledger
     ├── ArchiveDamagedError     a file is missing or fails its checksum
     └── ArchiveBusyError        another process is writing to it
 """
@@ -14,7 +14,6 @@ the checksums of Parquet pages instead, which cost next to nothing.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -22,28 +21,30 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from replay.durable import atomic_file, flush
+
 FORMAT = 5
 MANIFEST = "manifest.json"
 _NO_DIGEST = "0" * 64
-_ANEW = "`hours archive rebuild` makes a new one from the log"
+REMEDY = "`hours archive rebuild` builds a new archive from the log"
 
 
 class ArchiveError(Exception):
-    """The archive cannot be used as it is; the message names the folder and the way out."""
+    """The archive cannot be used; the message names the folder and what to do."""
 
 
 class ArchiveDisagreesError(ArchiveError):
-    """The archive and the log tell different stories."""
+    """The archive differs from the log."""
 
     def __init__(self, folder: Path, why: str) -> None:
         super().__init__(
             f"the archive in {folder} disagrees with the log: {why}; `hours archive rebuild` "
-            "(or `hours rebuild --archive-anew`) makes a new one"
+            "(or `hours rebuild --new-archive`) builds a new one"
         )
 
 
 class ForeignArchiveError(ArchiveDisagreesError):
-    """The archive belongs to another ledger. It is never replaced without being told to."""
+    """The archive belongs to another ledger. It is replaced only on an explicit command."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "it belongs to another ledger")
@@ -58,8 +59,8 @@ class ArchiveBusyError(ArchiveError):
 
 
 class PartDigest(NamedTuple):
-    """A part of the log as it was read: its last position, and SHA-256 (`LogRange.digest`) of the part and of its last
-    event alone, from which it is quickly seen whether the log still ends so.
+    """A part of the log: its last position, and SHA-256 (`LogRange.digest`) of the part and of its last event alone.
+    The latter is enough to check quickly whether the log still contains the archive's last event.
     """
 
     last: int
@@ -76,8 +77,8 @@ class FileDigest(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """A line of the manifest: a range of positions and when they were recorded (epoch seconds), its folder and files,
-    how much it holds, and the digests of its parts.
+    """A segment in the manifest: its folder and files, first and last position, when these were recorded (epoch
+    seconds), numbers of rows, and the digests of its parts.
     """
 
     folder: str
@@ -102,8 +103,8 @@ class Segment:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an archive holds: of which ledger, and in which segments, without gaps from position 1 on. An archive that
-    is made anew is another `edition`, whose folders have names of their own.
+    """The contents of an archive: its ledger, and its segments, which start at position 1 and leave no gaps. A rebuilt
+    archive has another `edition`, so that its folders have other names.
     """
 
     ledger: UUID
@@ -117,24 +118,24 @@ class Manifest:
 
     @property
     def end(self) -> PartDigest | None:
-        """The last part of the log it holds."""
+        """The last part of the log in the archive."""
         return self.segments[-1].parts[-1] if self.segments else None
 
 
 def folder_name(first: int, last: int, edition: int) -> str:
-    """Return the name of a segment's folder: its first and last position, and the edition, if it is not the first."""
+    """Return the name of a segment's folder: its first and last position, and the edition if it is not 1."""
     return f"{first:011d}-{last:011d}" + (f"-{edition}" if edition > 1 else "")
 
 
 def next_edition(folder: Path) -> int:
-    """Return an edition none of whose folders can be there, even if the manifest is lost."""
+    """Return an edition that no existing folder has, even if the manifest is lost."""
     names = [path.name.split("-") for path in folder.iterdir() if path.is_dir()] if folder.exists() else []
     editions = [int(name[2]) if len(name) == 3 and name[2].isdecimal() else 1 for name in names]
     return max(editions, default=0) + 1
 
 
 def joined(segments: Sequence[Segment], parts: tuple[PartDigest, ...], folder: str) -> Segment:
-    """Return what several segments, one behind the other, are as one; its files are not known yet."""
+    """Return consecutive segments as one, without its files."""
     return Segment(
         folder=folder,
         first=segments[0].first,
@@ -153,7 +154,7 @@ def joined(segments: Sequence[Segment], parts: tuple[PartDigest, ...], folder: s
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Read the manifest in a folder; None where there is none: it was never made, or removed, which is allowed.
+    """Read the manifest in a folder; None if it does not exist: an archive may be new, or have been deleted.
 
     Raises:
         ArchiveDamagedError: it cannot be read.
@@ -168,50 +169,37 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def _parsed(text: str, path: Path) -> Manifest:
-    said = json.loads(text)
-    if said["format"] != FORMAT:
-        raise ArchiveDamagedError(f"{path} has format {said['format']}, this program reads {FORMAT}; {_ANEW}")
-    if _digest(text.replace(said["sha256"], _NO_DIGEST, 1)) != said["sha256"]:
+    fields = json.loads(text)
+    if fields["format"] != FORMAT:
+        raise ArchiveDamagedError(f"{path} has format {fields['format']}, but this program reads {FORMAT}; {REMEDY}")
+    if _digest(text.replace(fields["sha256"], _NO_DIGEST, 1)) != fields["sha256"]:
         raise ValueError("SHA-256 differs")
-    return Manifest(UUID(said["ledger"]), tuple(_segment(line) for line in said["segments"]), said["edition"])
+    segments = tuple(_segment(segment) for segment in fields["segments"])
+    return Manifest(UUID(fields["ledger"]), segments, fields["edition"])
 
 
-def _segment(line: dict[str, Any]) -> Segment:
-    files = {name: FileDigest(**said) for name, said in line["files"].items()}
-    return Segment(**{**line, "files": files, "parts": tuple(PartDigest(*part) for part in line["parts"])})
+def _segment(fields: dict[str, Any]) -> Segment:
+    files = {name: FileDigest(**digest) for name, digest in fields["files"].items()}
+    return Segment(**{**fields, "files": files, "parts": tuple(PartDigest(*part) for part in fields["parts"])})
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace the manifest: from here on these segments count."""
-    lines = [
+    """Replace the manifest; its segments are the valid ones from then on."""
+    segments = [
         {**asdict(segment), "files": {name: digest._asdict() for name, digest in segment.files.items()}}
         for segment in manifest.segments
     ]
-    said = {"format": FORMAT, "sha256": _NO_DIGEST, "ledger": str(manifest.ledger), "edition": manifest.edition}
-    text = json.dumps({**said, "segments": lines}, indent=1)
-    temporary = folder / "manifest.new"
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text.replace(_NO_DIGEST, _digest(text), 1))
-        file.flush()
-        os.fsync(file.fileno())
-    flush_folder(folder)  # the segments are there before they count
-    temporary.rename(folder / MANIFEST)
-    flush_folder(folder)
+    fields = {"format": FORMAT, "sha256": _NO_DIGEST, "ledger": str(manifest.ledger), "edition": manifest.edition}
+    text = json.dumps({**fields, "segments": segments}, indent=1)
+    with atomic_file(folder / MANIFEST, folder / "manifest.new") as temporary:
+        temporary.write_text(text.replace(_NO_DIGEST, _digest(text), 1), "utf-8")
+        flush(folder)  # segments must be on disk before the manifest lists them
 
 
 def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def flush_folder(folder: Path) -> None:
-    """Let what was made, renamed or removed in a folder outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def damaged(path: Path, error: Exception) -> ArchiveDamagedError:
-    """Return the error that names a damaged file and the way out."""
-    return ArchiveDamagedError(f"{path} is missing or damaged ({error}); {_ANEW}")
+    """Return the error for a missing or damaged file."""
+    return ArchiveDamagedError(f"{path} is missing or damaged ({error}); {REMEDY}")

@@ -1,7 +1,7 @@
-"""An archive open for reading: facts, rules and positions from the files its manifest names.
+"""An archive open for reading: facts, rules and positions from the segments in its manifest.
 
-Segments may be merged and the archive may be made anew by others while we read: whoever finds a file gone reads the
-manifest again, and begins again. Nothing here writes, so a copied archive is opened by this as well.
+Other processes may merge segments or rebuild the archive meanwhile. A reader that does not find a file reads the
+manifest again and starts over. Nothing here writes, so copies of archives are opened in the same way.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class OpenArchive:
     """The archive of one ledger in one folder. Any thread may use it."""
 
     def __init__(self, folder: Path, ledger: UUID) -> None:
-        """Open an archive, which may be missing. One that is damaged, or another ledger's, is told of when it is first
-        used.
+        """Open an archive, which need not exist. Errors (a damaged archive, another ledger's) are raised on first
+        use.
         """
         self.folder = folder
         self.manifest = Manifest(ledger)
@@ -47,10 +47,10 @@ class OpenArchive:
 
     @classmethod
     def open_copy(cls, folder: Path) -> Self:
-        """Open a copied archive, where there is no ledger.
+        """Open a copy of an archive, without a ledger.
 
         Raises:
-            ArchiveError: there is none, or it is damaged.
+            ArchiveError: the folder contains no archive, or a damaged one.
         """
         found = read_manifest(folder)
         if found is None:
@@ -64,7 +64,7 @@ class OpenArchive:
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """The segments that count."""
+        """The valid segments."""
         return self.manifest.segments
 
     def bytes_on_disk(self) -> int:
@@ -72,10 +72,11 @@ class OpenArchive:
         return sum(digest.bytes for segment in self.segments for digest in segment.files.values())
 
     def refresh(self) -> None:
-        """Read the manifest as it is now: another process may have replaced it.
+        """Read the manifest again, which another process may have replaced.
 
         Raises:
-            ForeignArchiveError, ArchiveDamagedError: it is another ledger's, or cannot be read.
+            ForeignArchiveError: the archive belongs to another ledger.
+            ArchiveDamagedError: the manifest cannot be read.
         """
         found = read_manifest(self.folder)
         if found is not None and found.ledger != self.manifest.ledger:
@@ -84,7 +85,7 @@ class OpenArchive:
         self._unread = False
 
     def facts(self, until: int | None = None, threads: int = 2) -> Facts:
-        """Read the events up to a position (the axis `known_at`), all if it is None.
+        """Read the events up to a position (the axis `known_at`), or all if it is None.
 
         Raises:
             ArchiveDamagedError: a file is missing or damaged. ArchiveError: the archive ends before that position.
@@ -97,20 +98,20 @@ class OpenArchive:
         if known > manifest.position:
             raise ArchiveError(
                 f"the archive in {self.folder} ends at position {manifest.position}, before {known}: "
-                "bring it up to date (`hours archive status`), or ask for what was known then"
+                "bring it up to date (`hours archive status`), or choose a known_at up to that position"
             )
         segments = [segment for segment in manifest.segments if segment.first <= known]
         return read_facts(self.folder, segments, known, threads, self._shift_keys)
 
     def _shift_keys(self, shifts: Ints) -> tuple[Words, Words]:
-        """Return the ids of shifts as uint64 halves, high and low. A shift's number never changes."""
+        """Return the ids of shifts as uint64 halves, high and low."""
         return self.retried(lambda: read_shift_keys(self.folder, self.segments, shifts))
 
     def rules(self, version: int | None = None, known_at: int | None = None) -> Rules:
         """Return a published version of the rules, by default the last one known at a position.
 
         Raises:
-            NoRulesError: nothing (or not that version) had been published then.
+            NoRulesError: no rules, or not that version, had been published by then.
         """
         for found in reversed(self.published()):
             if version in {None, found.version} and (known_at is None or found.position <= known_at):
@@ -118,11 +119,11 @@ class OpenArchive:
         raise NoRulesError
 
     def published(self) -> list[RulesRow]:
-        """Return all rule timelines that were published, in log order."""
+        """Return all published rule timelines, in log order."""
         return self.retried(lambda: read_published(self.folder, self.segments))
 
     def position_at(self, instant: int) -> Position:
-        """Return the last position recorded at or before the instant (epoch seconds); 0 when there was none."""
+        """Return the last position recorded at or before an instant (epoch seconds); 0 if there is none."""
         return self.retried(lambda: self._position_at(instant))
 
     def _position_at(self, instant: int) -> Position:
@@ -130,20 +131,20 @@ class OpenArchive:
         begun = bisect_right([segment.first_recorded_at for segment in segments], instant)
         if begun == 0:
             return Position(0)
-        last = segments[begun - 1]  # `recorded_at` never goes back, so all before it were recorded earlier
+        last = segments[begun - 1]  # `recorded_at` never decreases, so earlier segments were recorded earlier
         if last.last_recorded_at <= instant:
             return Position(last.last)
         return Position(last.first - 1 + count_recorded(self.folder, last, instant))
 
     def retried(self, read: Callable[[], _T]) -> _T:
-        """Read; once more, if segments were merged while we read."""
+        """Read; if segments were merged meanwhile, read again."""
         while True:
             if self._unread:
                 self.refresh()
-            seen = self.segments
+            before = self.segments
             try:
                 return read()
             except ArchiveDamagedError:
                 self.refresh()
-                if self.segments == seen:
+                if self.segments == before:
                     raise

@@ -1,7 +1,7 @@
-"""Reading an archive: from segments on disk to facts in memory. The first half of every replay.
+"""Reading an archive: from segments on disk to facts in memory, the first half of every replay.
 
-Row groups are decoded on all cores and folded into shifts one after the other, while the next ones are decoded: the
-events of a whole history never lie in memory together.
+Row groups are decoded on all cores and folded into shifts one after the other while the next ones are decoded, so the
+events of a whole history are never in memory at once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _Events = TypeVar("_Events", ShiftEvents, Corrections, OtherEvents)
 
 
 def read_facts(folder: Path, segments: Sequence[Segment], known: int, threads: int, shift_keys: ShiftKeys) -> Facts:
-    """Read the events of segments up to a position. `shift_keys` finds the ids of shifts when they are wanted.
+    """Read the events of segments up to the position `known`. `shift_keys` looks up the ids of shifts on demand.
 
     Raises:
         replay.archive.manifest.ArchiveDamagedError: a file is missing or damaged.
@@ -49,21 +49,21 @@ def read_facts(folder: Path, segments: Sequence[Segment], known: int, threads: i
     with ThreadPoolExecutor(threads) as pool:
         chunks, corrections, others, shifts = [], [], [], []
         for segment in segments:
-            place = folder / segment.folder
-            cut = known if segment.last > known else None
-            groups = range(guarded(place / SHIFT_EVENTS, row_groups))
-            chunks += [pool.submit(_read_chunk, place / SHIFT_EVENTS, group, cut) for group in groups]
-            corrections.append(pool.submit(_read_events, place / CORRECTIONS, Corrections, cut))
-            others.append(pool.submit(_read_events, place / OTHER_EVENTS, OtherEvents, cut))
-            shifts.append(pool.submit(_read_shift_columns, place))
+            path = folder / segment.folder
+            until = known if segment.last > known else None
+            groups = range(guarded(path / SHIFT_EVENTS, row_groups))
+            chunks += [pool.submit(_read_chunk, path / SHIFT_EVENTS, group, until) for group in groups]
+            corrections.append(pool.submit(_read_events, path / CORRECTIONS, Corrections, until))
+            others.append(pool.submit(_read_events, path / OTHER_EVENTS, OtherEvents, until))
+            shifts.append(pool.submit(_read_shift_columns, path))
         try:
             names = read_all_names(folder, segments)
-            volunteer, recorded_at = _joined([found.result() for found in shifts], (np.int32, np.uint32))
+            volunteer, recorded_at = _joined([future.result() for future in shifts], (np.int32, np.uint32))
             resolver = Resolver(volunteer, recorded_at, names.stations.ranks(), names.projects.ranks())
             for events in _results(chunks):
                 resolver.take(events)
-            resolved = resolver.finish(_joined_events([found.result() for found in corrections], Corrections))
-            other_events = _joined_events([found.result() for found in others], OtherEvents)
+            resolved = resolver.finish(_joined_events([future.result() for future in corrections], Corrections))
+            other_events = _joined_events([future.result() for future in others], OtherEvents)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -79,7 +79,7 @@ def read_facts(folder: Path, segments: Sequence[Segment], known: int, threads: i
 
 
 def _joined(parts: Sequence[Sequence[Array]], dtypes: Sequence[Any]) -> list[Array]:
-    """Join the columns of all segments; there may be no segment."""
+    """Join the columns of all segments; without segments, the columns are empty."""
     none = [np.empty(0, dtype) for dtype in dtypes]
     return [np.concatenate(columns) for columns in zip(*(parts or [none]), strict=True)]
 
@@ -89,14 +89,14 @@ def _joined_events(parts: Sequence[_Events], table: type[_Events]) -> _Events:
 
 
 def _results(futures: list[Future[_T]]) -> Iterator[_T]:
-    """Yield results in order, and let go of each."""
+    """Yield results in order, keeping no reference to them."""
     futures.reverse()
     while futures:
         yield futures.pop().result()
 
 
 def _read_chunk(path: Path, group: int, known: int | None) -> ShiftEvents:
-    """Read one row group of events of shifts, up to a position if one is given."""
+    """Read one row group of shift events, up to a position if one is given."""
     events = guarded(path, lambda path: read_part(path, group, ShiftEvents))
     return events if known is None else _first(events, _rows_known(path, group, known))
 
@@ -114,7 +114,7 @@ def _read_shift_columns(folder: Path) -> tuple[Array, Array]:
 
 
 def _rows_known(path: Path, group: int | None, known: int) -> int:
-    """Return how many of the rows, which stand in log order, are known at a position."""
+    """Return how many rows, which are in log order, are known at a position."""
     columns = guarded(path, lambda path: read_columns(path, ["position"], group))
     return int(np.searchsorted(columns["position"], known, side="right"))
 
@@ -124,7 +124,7 @@ def _first(events: _Events, rows: int) -> _Events:
 
 
 def read_all_names(folder: Path, segments: Sequence[Segment]) -> Dictionaries:
-    """Read the dictionaries of names, all but those of shifts."""
+    """Read all dictionaries except that of shifts."""
     names = Dictionaries.empty()
     by_kind = names_by_kind(names)
     for segment in segments:
@@ -134,7 +134,7 @@ def read_all_names(folder: Path, segments: Sequence[Segment]) -> Dictionaries:
 
 
 def read_dictionaries(folder: Path, segments: Sequence[Segment]) -> Dictionaries:
-    """Read all dictionaries, so that the archive can grow."""
+    """Read all dictionaries, which appending events needs."""
     names = read_all_names(folder, segments)
     for segment in segments:
         names.shifts.add(*guarded(folder / segment.folder / SHIFTS, read_shifts))
@@ -167,9 +167,9 @@ def guarded(path: Path, read: Callable[[Path], _T]) -> _T:
     """Read a file of the archive.
 
     Raises:
-        replay.archive.manifest.ArchiveDamagedError: it is missing or damaged.
+        replay.archive.manifest.ArchiveDamagedError: the file is missing or damaged.
     """
     try:
         return read(path)
-    except (OSError, ValueError, pa.ArrowException) as error:  # also what a damaged footer makes a reader stumble on
+    except (OSError, ValueError, pa.ArrowException) as error:  # a damaged footer can raise any of these
         raise damaged(path, error) from error

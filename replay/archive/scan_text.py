@@ -1,7 +1,7 @@
-"""Pieces of text in arrays of bytes, read by compiled loops.
+"""Compiled functions that read pieces of text in arrays of bytes.
 
-A reader takes where it is to read and returns where the text goes on, or -1 if the piece does not stand there; -1 stays
--1, so that readers can be called one after the other and asked once.
+Each function takes an offset and returns the offset after what it read, or -1 if the text does not match. Given -1 it
+returns -1, so calls can be chained and checked once.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ DIGITS_MAX = 10
 
 
 def literal(text: str) -> Bytes:
-    """Return a text as compiled loops know it."""
+    """Return a text as an array of bytes."""
     return np.frombuffer(text.encode(), np.uint8).copy()
 
 
 @inlined
 def after(text: Bytes, at: int, piece: Bytes) -> int:
-    """Return where the text goes on behind a piece."""
+    """Return the offset after a piece of text."""
     if at < 0 or at + len(piece) > len(text):
         return -1
     for offset in range(len(piece)):
@@ -34,7 +34,7 @@ def after(text: Bytes, at: int, piece: Bytes) -> int:
 
 @inlined
 def closing(text: Bytes, at: int) -> int:
-    """Return where the string that goes on at a place is closed, -1 if it holds anything but plain characters."""
+    """Return the offset of the closing quote of a string; -1 if the string contains an escape or control character."""
     if at < 0:
         return -1
     while at < len(text):
@@ -49,7 +49,7 @@ def closing(text: Bytes, at: int) -> int:
 
 @inlined
 def number(text: Bytes, at: int) -> tuple[int, int]:
-    """Return a number of 32 bits and where the text goes on."""
+    """Return a 32-bit number and the offset after it."""
     value = digits = 0
     while 0 <= at < len(text) and 48 <= text[at] < 58 and digits < DIGITS_MAX:
         value = 10 * value + text[at] - 48
@@ -60,7 +60,7 @@ def number(text: Bytes, at: int) -> tuple[int, int]:
 
 @inlined
 def half_uuid(text: Bytes, at: int, dashes: tuple[int, int]) -> tuple[np.uint64, int]:
-    """Return half a UUID, sixteen digits with two dashes before given ones, and where the text goes on."""
+    """Return half a UUID, sixteen digits with dashes before two of them, and the offset after it."""
     half = np.uint64(0)
     if at < 0 or at + 18 > len(text):
         return half, -1

@@ -1,19 +1,19 @@
 """Segments: a range of the log as six Parquet files in one folder, written once.
 
     00000000001-00001048576/
-        shift-events.parquet   events of shifts, one row each
-        corrections.parquet    what the corrections among them set
+        shift-events.parquet   shift events, one row each
+        corrections.parquet    the fields set by the corrections among them
         other-events.parquet   all other events
-        shifts.parquet         shifts first met here: number, id, volunteer, when recorded
-        names.parquet          names first met here: kind, number, name
+        shifts.parquet         shifts that first appear here: number, id, volunteer, when recorded
+        names.parquet          names that first appear here: kind, number, name
         rules.parquet          rule timelines published here, as text
 
-Instants are epoch seconds (uint32), days are days since 1970-01-01 (int32); a number is the surrogate of a name. A
-null is what the event does not say. docs/analysts.md describes each column. Each row group is one part of the log as
-it was read; its pages carry checksums. LZ4 and delta encoding: measured, half the time of Zstandard to decode, a
-twentieth more bytes (docs/decisions/0009).
+Instants are epoch seconds (uint32), days are days since 1970-01-01 (int32); a number is the surrogate of a name. Null
+means that the event does not have the field. docs/analysts.md describes each column. Each row group is one part of the
+log as it was read; pages have checksums. LZ4 with delta encoding was measured to decode in half the time of Zstandard,
+with a twentieth more bytes (docs/decisions/0009).
 
-This module knows the format and nothing of where folders lie or why they are written.
+This module defines the format; where folders are and why segments are written is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SHIFT_EVENTS, CORRECTIONS, OTHER_EVENTS, SHIFTS, NAMES, RULES = (
     "rules.parquet",
 )
 MERGED_ROWS = 1 << 18
-"""Rows of a row group of merged segments: what is decoded at once, and small enough for a processor's cache."""
+"""Rows of a row group of merged segments: decoded at once, and small enough for a processor's cache."""
 NAME_KINDS = ("volunteer", "station", "project", "key")
 _T = TypeVar("_T", ShiftEvents, Corrections, OtherEvents)
 
@@ -77,13 +77,13 @@ SCHEMAS = {
     RULES: _schema({"position": _LONG, "recorded_at": _INSTANT, "version": _NUMBER, "digest": _TEXT, "text": _TEXT}),
 }
 _SENTINELS = {"check_in": 0, "check_out": 0}
-"""What stands for null in memory, where it is not `NONE`."""
+"""The values that represent null in memory, where it is not `NONE`."""
 _DICTIONARY = ["code", "changes", "marks", "station", "project", "kind", "topic", "reason"]
 _DELTA = ("position", "recorded_at", "occurred_at", "shift", "number")
 
 
 class NewNames(NamedTuple):
-    """What a part of the log adds to the dictionaries: each numbered from a first number on."""
+    """The names that a part of the log adds to the dictionaries, each kind numbered from its first number on."""
 
     first_shift: int
     shift_volunteer: Ints
@@ -95,7 +95,7 @@ class NewNames(NamedTuple):
 
 
 class RulesRow(NamedTuple):
-    """A rule timeline as it was published: TOML text, and its SHA-256."""
+    """A rule timeline as published: TOML text, and its SHA-256."""
 
     position: int
     recorded_at: int
@@ -105,7 +105,7 @@ class RulesRow(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of the log as columns: what kernels read, and beside it what only auditors and analysts do."""
+    """A part of the log as columns: those for kernels, and (`*_more`) those for auditors and analysts only."""
 
     shift_events: ShiftEvents
     shift_more: dict[str, Array]  # position, recorded_at, volunteer
@@ -117,13 +117,13 @@ class Part(NamedTuple):
     rules: list[RulesRow]
 
     def recorded_at(self) -> tuple[int, int]:
-        """Return when the first and the last of its events were recorded."""
+        """Return when the first and the last event were recorded."""
         instants = [more["recorded_at"] for more in (self.shift_more, self.other_more) if len(more["recorded_at"])]
         return int(min(each[0] for each in instants)), int(max(each[-1] for each in instants))
 
 
 def tables_of(part: Part) -> dict[str, Any]:
-    """Return the Arrow table of each file that a part becomes."""
+    """Return the Arrow tables of a part, by file name."""
     new = part.new
     ids = np.stack([new.shift_high, new.shift_low], axis=1).astype(">u8").tobytes()
     shifts = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids) // 16, [None, pa.py_buffer(ids)])
@@ -164,7 +164,7 @@ class SegmentWriter:
         """Append a part as a row group of each file.
 
         Raises:
-            OSError: the disk is full or not writable; whoever opened the segment removes the folder.
+            OSError: the disk is full or not writable; the code that opened the segment removes the folder.
         """
         for file, table in tables_of(part).items():
             self._writers[file].write_table(table, row_group_size=1 << 30)
@@ -172,13 +172,13 @@ class SegmentWriter:
 
 @contextmanager
 def writing_segment(folder: Path) -> Iterator[SegmentWriter]:
-    """Open the files of a new segment in an empty folder; at the end all of them are flushed to disk."""
+    """Open the files of a new segment in an empty folder; flush all of them to disk at the end."""
     with ExitStack() as stack:
         files = {name: stack.enter_context((folder / name).open("xb")) for name in SCHEMAS}
         writers = {}
         for name, file in files.items():
             writers[name] = _parquet_writer(file, SCHEMAS[name])
-            stack.callback(_give_up, writers[name])
+            stack.callback(_close_quietly, writers[name])
         yield SegmentWriter(writers)
         for name, file in files.items():
             writers[name].close()
@@ -186,18 +186,18 @@ def writing_segment(folder: Path) -> Iterator[SegmentWriter]:
             os.fsync(file.fileno())
 
 
-def _give_up(writer: Any) -> None:
-    """Close a writer that was stopped by an error, which is the one to be told; one that is closed stays so."""
+def _close_quietly(writer: Any) -> None:
+    """Close a writer after an error, without hiding that error. Does nothing to a closed writer."""
     with suppress(OSError, pa.ArrowException):
         writer.close()
 
 
 def merge_segments(folders: Sequence[Path], folder: Path, read: Callable[[Path], Any]) -> None:
-    """Write what several segments hold, one behind the other, as one segment in an empty folder: one row group of
-    each file for each `MERGED_ROWS`. `read` is `read_table`, or tells its errors in another way.
+    """Write consecutive segments as one segment in an empty folder, with row groups of `MERGED_ROWS`. `read` is
+    `read_table`, or a function that raises other errors.
 
     Raises:
-        OSError: a file cannot be written. What `read` raises.
+        OSError: a file cannot be written. Also any error that `read` raises.
     """
     for name, schema in SCHEMAS.items():
         whole = pa.concat_tables([read(part / name) for part in folders])
@@ -241,16 +241,16 @@ def read_table(path: Path) -> Any:
 
 
 def row_groups(path: Path) -> int:
-    """Return how many row groups a file has."""
+    """Return the number of row groups of a file."""
     with _open(path) as file:
         return int(file.num_row_groups)
 
 
 def read_part(path: Path, group: int, table: type[_T]) -> _T:
-    """Read what kernels want of one row group.
+    """Read the columns for kernels of one row group.
 
     Raises:
-        OSError, pyarrow.ArrowException: the file is missing or damaged; each page carries a checksum.
+        OSError, pyarrow.ArrowException: the file is missing, or damaged (by the checksums of its pages).
     """
     with _open(path) as file:
         read = file.read_row_group(group, columns=list(table._fields), use_threads=False)
@@ -258,7 +258,7 @@ def read_part(path: Path, group: int, table: type[_T]) -> _T:
 
 
 def read_columns(path: Path, columns: list[str], group: int | None = None) -> dict[str, Array]:
-    """Read columns of numbers of a row group, or of all, as numpy arrays, nulls as their sentinels. Raises as
+    """Read numeric columns of one row group, or of all, as numpy arrays, with nulls as sentinels. Raises as
     `read_part`.
     """
     with _open(path) as file:
@@ -282,7 +282,7 @@ def _numpy(column: Any, sentinel: int) -> Array:
 
 
 def read_shifts(path: Path) -> tuple[Ints, Words, Words]:
-    """Read volunteer and id halves of the shifts a segment adds. Raises as `read_part`."""
+    """Read the volunteers and the id halves of the shifts that a segment adds. Raises as `read_part`."""
     with _open(path) as file:
         table = file.read(columns=["shift", "volunteer"])
     ids = table["shift"].combine_chunks()

@@ -1,4 +1,4 @@
-"""Audit: anomalies with their reasons, and random samples for checks in the field.
+"""Audit: anomalies with their reasons, and random samples for spot checks.
 
-What counts as an anomaly is decided in `projections/anomalies/`. Nothing here changes a record.
+Anomalies are defined in `projections/anomalies/`. Nothing here changes a record.
 """

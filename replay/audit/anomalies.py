@@ -1,8 +1,9 @@
-"""Anomalies for auditors: found on demand, under any axes, current with the last event the read models hold.
+"""Anomalies for auditors: computed on demand, under any axes, up to the last event of the read models.
 
-The archive, brought up to the log, tells nearly all (replay/audit/recorded_events.py tells the rest); the functions of
-`projections/anomalies/` find; here findings get their names, an order that depends on no surrogate, and pages. What was
-found last is kept for the next page: positions never change what they mean. Nothing here writes.
+The archive, brought up to date with the log, holds nearly all the input; replay/audit/recorded_events.py reads the
+rest. The functions of `projections/anomalies/` find anomalies. This module names the findings, sorts them in an order
+that depends on no surrogate, and pages them. The last results are cached for the next page; they never go stale,
+because what was known at a position never changes. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ from replay.axes.as_known import Axes, MarkError, UnknownNameError, basis_of, po
 from replay.on_demand.cache import ResultCache
 
 LIST_MAX = 100
-"""So many shifts and events of one finding are listed."""
-FOUND_KEPT = 2
-"""Findings under so many axes are kept, for the next page."""
+"""At most this many shifts and events of a finding are listed."""
+CACHED_RESULTS = 2
+"""The findings of this many combinations of axes are cached for the next page."""
 MARK_FORM = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/({'|'.join(KINDS)})/([0-9a-f]{{16}})")
-"""What `next_after` looks like: day, kind, and the finding's name."""
+"""The form of `next_after`: day, kind, and the finding's name."""
 _GRADES: tuple[Grade, Grade] = ("attested", "scanned")
-_MISSING = -1
+_UNKNOWN = -2  # matches no surrogate, and not `NONE` either
 _Key = tuple[int, int, str]
 _Mark = tuple[int, int, str]
 
 
 class AnomalyFilter(NamedTuple):
-    """Which findings are asked for: None is all. Days are local days, both inside."""
+    """A filter of findings; None matches all. Days are local days, both inclusive."""
 
     kind: Kind | None = None
     station: str | None = None
@@ -65,36 +66,36 @@ EVERYTHING = AnomalyFilter()
 
 
 @dataclass(frozen=True)
-class Found:
-    """All findings under some axes, in their order, with the names behind their numbers."""
+class FindingList:
+    """All findings under some axes, in order, with the names for their surrogates."""
 
     findings: list[Finding]
-    marks: list[_Mark]  # of each finding: where it stands; they ascend
+    marks: list[_Mark]  # the sort key of each finding, ascending
     volunteers: list[str]
     stations: list[str]
     actors: list[str]
-    ids: dict[int, tuple[int, int]]  # of each shift behind any finding: volunteer, and the id as a number
-    goes_on: Ints | None = None  # as which volunteer each goes on, where any was merged; findings name persons
+    ids: dict[int, tuple[int, int]]  # of each shift behind any finding: volunteer, and the id as an integer
+    person_of: Ints | None = None  # the person's number of each number, None without merges; findings name persons
 
     def name(self, finding: Finding, field: str) -> str | None:
-        """Return whom or what a field of a finding names."""
+        """Return the name of the volunteer, station or actor in a field of a finding."""
         number: int = getattr(finding, field)
         names = {"volunteer": self.volunteers, "actor": self.actors}.get(field, self.stations)
         return names[number] if number >= 0 else None
 
-    def chosen(self, asked: AnomalyFilter) -> list[int]:
-        """Return which findings are asked for, whatever their kind."""
-        first = day_number(asked.first) if asked.first else 0
-        last = day_number(asked.last) if asked.last else NO_DAY
-        wanted, station, actor = (
-            None if wanted is None else names.index(wanted) if wanted in names else _MISSING - 1
-            for wanted, names in (
-                (asked.volunteer, self.volunteers),
-                (asked.station, self.stations),
-                (asked.actor, self.actors),
+    def matching(self, query: AnomalyFilter) -> list[int]:
+        """Return the rows of the findings that match a filter, whatever their kind."""
+        first = day_number(query.first) if query.first else 0
+        last = day_number(query.last) if query.last else NO_DAY
+        number, station, actor = (
+            None if name is None else names.index(name) if name in names else _UNKNOWN
+            for name, names in (
+                (query.volunteer, self.volunteers),
+                (query.station, self.stations),
+                (query.actor, self.actors),
             )
         )
-        volunteer = None if wanted is None else self.person(wanted)
+        volunteer = None if number is None else self.person(number)
         return [
             row
             for row, finding in enumerate(self.findings)
@@ -105,47 +106,47 @@ class Found:
         ]
 
     def person(self, volunteer: int) -> int:
-        """Return the volunteer that one goes on as."""
-        return volunteer if self.goes_on is None or volunteer < 0 else int(self.goes_on[volunteer])
+        """Return the person's number of a volunteer number."""
+        return volunteer if self.person_of is None or volunteer < 0 else int(self.person_of[volunteer])
 
     def _concerns(self, finding: Finding, person: int) -> bool:
-        """Tell whether a finding rests on a shift of this person."""
+        """Return whether a finding rests on a shift of this person."""
         return any(self.person(self.ids[shift][0]) == person for shift in finding.shifts)
 
 
 class AnomalyReader:
-    """Answers about anomalies, of one ledger."""
+    """Queries about the anomalies of one ledger."""
 
     def __init__(self, database: Database, archive: Archive) -> None:
         self._database = database
         self._archive = archive
-        self._kept: ResultCache[_Key, Found] = ResultCache(lambda kept: len(kept) > FOUND_KEPT)
+        self._cache: ResultCache[_Key, FindingList] = ResultCache(lambda cached: len(cached) > CACHED_RESULTS)
 
     def anomalies(
         self,
         axes: Axes,
-        asked: AnomalyFilter = EVERYTHING,
+        query: AnomalyFilter = EVERYTHING,
         limit: int = 100,
         after: str | None = None,
     ) -> Anomalies:
         """Return a page of findings, the latest first.
 
         Raises:
-            UnknownNameError: nobody has heard of the station or the volunteer. MarkError. store.NoGenerationError
+            UnknownNameError: the station or volunteer is unknown. MarkError. store.NoGenerationError
         """
-        behind = read_mark(after) if after is not None else None
+        after_mark = read_mark(after) if after is not None else None
         with snapshot(self._database) as (_, generation):
             rules, known_at = rules_used(self._database.log, axes, generation), position_known(axes, generation)
             basis = basis_of(axes, rules, generation)
         timeline = rules.timeline()
-        found = self.found(known_at, timeline, rules.digest, axes.valid_until)
+        found = self.findings(known_at, timeline, rules.digest, axes.valid_until)
         for kind, name, names in (
-            ("station", asked.station, found.stations),
-            ("volunteer", asked.volunteer, found.volunteers),
+            ("station", query.station, found.stations),
+            ("volunteer", query.volunteer, found.volunteers),
         ):
             if name is not None and name not in names:
                 raise UnknownNameError(kind, name)
-        rows = found.chosen(asked)
+        rows = found.matching(query)
         counts, late_minutes = dict.fromkeys(KINDS, 0), dict.fromkeys(_GRADES, 0)
         for row in rows:
             finding = found.findings[row]
@@ -153,8 +154,8 @@ class AnomalyReader:
             if finding.kind == "late-entry":
                 minutes, _, is_scanned = finding.figures
                 late_minutes[_GRADES[is_scanned]] += minutes
-        rows = [row for row in rows if asked.kind in {None, found.findings[row].kind}]
-        begin = 0 if behind is None else bisect_right([found.marks[row] for row in rows], behind)
+        rows = [row for row in rows if query.kind in {None, found.findings[row].kind}]
+        begin = 0 if after_mark is None else bisect_right([found.marks[row] for row in rows], after_mark)
         page = rows[begin : begin + limit]
         more = begin + limit < len(rows)
         return Anomalies(
@@ -166,25 +167,25 @@ class AnomalyReader:
             next_after=_mark_text(found.marks[page[-1]]) if more and page else None,
         )
 
-    def found(self, known_at: Position, timeline: RuleTimeline, digest: str, valid_until: int) -> Found:
-        """Return all findings of what was known at a position, of service that began up to a day.
+    def findings(self, known_at: Position, timeline: RuleTimeline, digest: str, valid_until: int) -> FindingList:
+        """Return all findings as known at a position, about service that began up to a day.
 
         Raises:
             replay.archive.archive.ArchiveError: the archive cannot be read.
         """
         key = int(known_at), valid_until, digest
-        return self._kept.of(key, lambda: self._find(known_at, timeline, valid_until))
+        return self._cache.get(key, lambda: self._find(known_at, timeline, valid_until))
 
-    def _find(self, known_at: Position, timeline: RuleTimeline, valid_until: int) -> Found:
+    def _find(self, known_at: Position, timeline: RuleTimeline, valid_until: int) -> FindingList:
         facts = self._archive.facts_from(self._database, known_at)
-        rules, zone, shifts, goes_on = timeline.anomalies, timeline.time_zone, facts.shifts, facts.goes_on()
-        if goes_on is not None:  # whose a shift is, is whose it is as a person
-            shifts = shifts._replace(volunteer=goes_on[shifts.volunteer])
+        rules, zone, shifts, person_of = timeline.anomalies, timeline.time_zone, facts.shifts, facts.person_of()
+        if person_of is not None:  # shifts belong to persons
+            shifts = shifts._replace(volunteer=person_of[shifts.volunteer])
         records = read_records(self._archive, known_at, len(facts.stations), rules.clock_seconds, zone)
         until = beginning_until(shifts, zone, valid_until)
         events, raises = records.events.where(until[records.events.shift]), records.raises
-        if goes_on is not None:
-            raises = raises._replace(volunteer=goes_on[raises.volunteer])
+        if person_of is not None:
+            raises = raises._replace(volunteer=person_of[raises.volunteer])
         acts, names = read_acts(self._database, events, raises, shifts.volunteer, valid_until)
         late = self._entered_by(recording.late_entries(shifts, timeline, until), events, names)
         findings = [
@@ -198,7 +199,7 @@ class AnomalyReader:
         return _ordered(findings, facts, names.texts())
 
     def _entered_by(self, late: list[Finding], events: Recorded, names: Names) -> list[Finding]:
-        """Tell of late entries by which event the ledger first heard of each, and whose it is."""
+        """Add to each late entry the position of the shift's first event, and the actor who recorded it."""
         first = first_positions(events, np.array([finding.shifts[0] for finding in late], np.int64))
         positions = np.unique(first[first > 0])
         by = dict(zip(positions.tolist(), actors(self._database, positions, names).by.tolist(), strict=True))
@@ -207,7 +208,7 @@ class AnomalyReader:
             for finding, at in zip(late, first.tolist(), strict=True)
         ]
 
-    def _answer(self, found: Found, row: int, known_at: Position, timeline: RuleTimeline) -> Anomaly:
+    def _answer(self, found: FindingList, row: int, known_at: Position, timeline: RuleTimeline) -> Anomaly:
         finding = found.findings[row]
         name = partial(found.name, finding)
         listed = finding.shifts[:LIST_MAX]
@@ -215,7 +216,7 @@ class AnomalyReader:
         shifts = [ShiftBehind(volunteer=found.volunteers[owner], shift=UUID(int=shift)) for owner, shift in owned]
         positions: list[int] = list(finding.positions)
         if not positions:
-            streams = [shift_stream(one.volunteer, one.shift) for one in shifts]
+            streams = [shift_stream(shift.volunteer, shift.shift) for shift in shifts]
             known = self._database.log.positions(streams, until=known_at)
             positions = sorted(position for stream in known.values() for position in stream)
         return Anomaly(
@@ -236,7 +237,7 @@ class AnomalyReader:
 
 
 def _of_stays(facts: Facts, timeline: RuleTimeline, valid_until: int) -> Iterator[Finding]:
-    """Yield what is odd about when and where volunteers served."""
+    """Yield the findings about when and where volunteers served."""
     table, volunteers = facts.ordered(facts.resolved()), facts.volunteer_table()
     kinds, rules = facts.station_kinds(), rule_table(timeline, facts.projects.number)
     served = stays_of(table, timeline.time_zone, valid_until)
@@ -254,44 +255,44 @@ def _of_stays(facts: Facts, timeline: RuleTimeline, valid_until: int) -> Iterato
 # --- names and order ------------------------------------------------------------------------------------------------
 
 
-def _ordered(findings: Iterable[Finding], facts: Facts, people: list[str]) -> Found:
-    """Give findings their names, and the order of their marks: the latest day first, then by kind."""
+def _ordered(findings: Iterable[Finding], facts: Facts, actor_names: list[str]) -> FindingList:
+    """Return findings with their names and marks, sorted by mark: the latest day first, then by kind."""
     findings = list(findings)
-    behind = np.unique(np.array([shift for finding in findings for shift in finding.shifts], np.int32))
-    owners = facts.shifts.volunteer[behind].tolist()
-    high, low = (half.tolist() for half in facts.shift_keys(behind)) if len(behind) else ([], [])
-    keys = zip(behind.tolist(), owners, high, low, strict=True)
+    shifts = np.unique(np.array([shift for finding in findings for shift in finding.shifts], np.int32))
+    owners = facts.shifts.volunteer[shifts].tolist()
+    high, low = (half.tolist() for half in facts.shift_keys(shifts)) if len(shifts) else ([], [])
+    keys = zip(shifts.tolist(), owners, high, low, strict=True)
     ids = {shift: (owner, upper << 64 | lower) for shift, owner, upper, lower in keys}
-    found = Found([], [], facts.volunteers.texts(), facts.stations.texts(), people, ids, facts.goes_on())
+    found = FindingList([], [], facts.volunteers.texts(), facts.stations.texts(), actor_names, ids, facts.person_of())
     marked = sorted((_mark(found, finding), number) for number, finding in enumerate(findings))
     found.findings.extend(findings[number] for _, number in marked)
     found.marks.extend(mark for mark, _ in marked)
     return found
 
 
-def _mark(found: Found, finding: Finding) -> _Mark:
-    """Return where a finding stands; its last part names it, by whom and what it is about and what is behind it."""
-    seen = blake2b(finding.kind.encode(), digest_size=8)
+def _mark(found: FindingList, finding: Finding) -> _Mark:
+    """Return the sort key of a finding. Its last part is the finding's name: a digest of its content."""
+    content = blake2b(finding.kind.encode(), digest_size=8)
     for field in ("volunteer", "station", "other_station", "actor"):
-        seen.update(f"|{found.name(finding, field) or ''}".encode())
+        content.update(f"|{found.name(finding, field) or ''}".encode())
     for shift in finding.shifts:
         owner, shift_id = found.ids[shift]
-        seen.update(found.volunteers[owner].encode() + shift_id.to_bytes(16, "big"))
+        content.update(found.volunteers[owner].encode() + shift_id.to_bytes(16, "big"))
     for position in finding.positions:
-        seen.update(position.to_bytes(8, "big"))
-    return -finding.day, KINDS.index(finding.kind), seen.hexdigest()
+        content.update(position.to_bytes(8, "big"))
+    return -finding.day, KINDS.index(finding.kind), content.hexdigest()
 
 
 def _mark_text(mark: _Mark) -> str:
-    """Return where a page ends: "day/kind/anomaly"."""
+    """Return a mark as text: "day/kind/anomaly"."""
     return f"{day_of_number(-mark[0])}/{KINDS[mark[1]]}/{mark[2]}"
 
 
 def read_mark(text: str) -> _Mark:
-    """Return where a page of findings ended.
+    """Parse the mark of a finding.
 
     Raises:
-        MarkError
+        MarkError: it is not a mark.
     """
     found = MARK_FORM.fullmatch(text)
     try:

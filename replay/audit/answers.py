@@ -1,4 +1,4 @@
-"""What auditors get of anomalies: answers, each with the axes it rests on."""
+"""Answers about anomalies, each with the axes it rests on."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class EventBehind(Linked):
 
 
 class Anomaly(Linked):
-    """A finding: what is odd, in a sentence, and what is behind it.
+    """A finding: what is odd, in a sentence, and the shifts and events it rests on.
 
-    `anomaly` names it: equal as long as what is behind it is. `volunteer`: whom it is about, by the number that goes
-    on. `day` is the local day of the last thing behind it. `figures` are what the reason says, as numbers. At most a
-    hundred shifts and events are listed, of as many as `shift_count` and `event_count` say; of a finding about shifts
-    as such, the events are all of theirs.
+    `anomaly`: the finding's name, unchanged as long as what it rests on is unchanged. `volunteer`: the person it is
+    about, by person's number. `day`: the local day of the latest shift or event it rests on. `figures`: the numbers in
+    the reason. At most a hundred shifts and events are listed; `shift_count` and `event_count` give the totals. A
+    finding about whole shifts lists all their events.
     """
 
     anomaly: str
@@ -48,9 +48,10 @@ class Anomaly(Linked):
 
 
 class Anomalies(Basis):
-    """Findings, the latest first, and how many there are of each kind, whatever kind is asked for. `next_after`
-    continues the list; naming the `known_at` of the first page keeps the following ones on the same knowledge.
-    `late_minutes`: raw minutes of the late entries among them, by grade.
+    """Findings, the latest first. `counts`: the findings of every kind, also if only one kind was requested.
+
+    `next_after` continues the list; pass the `known_at` of the first page too, so that all pages are as known at
+    the same position. `late_minutes`: the raw minutes of the late entries, by grade.
     """
 
     thresholds: AnomalyRules

@@ -1,10 +1,10 @@
-"""Recorded events: what an archive and the log say of how records came about: when they were recorded, and by whom.
+"""Recorded events: when records were recorded, from the archive, and by whom, from the log.
 
-A replay needs neither, so resolved shifts do not carry them. Events are read row group by row group, and only those
-that some anomaly may rest on are kept: a whole history of scans never lies in memory. Who entered something stands in
-no archive: of the few events that people entered or decided it is read from the log, in one query (measured: a
-twentieth of a second for the 10,000 of a history of 1.2 million events, where one more column of names in the archive
-would cost every replay). Nothing here writes.
+A replay needs neither, so resolved shifts do not include them. Events are read row group by row group, and only those
+that an anomaly may rest on are retained, so a whole history of scans is never in memory. The archive does not hold who
+entered an event. For the few events that people entered or decided, it is read from the log in one query (measured:
+0.05 s for the 10,000 such events in a history of 1.2 million; a column of names in the archive would slow every
+replay). Nothing here writes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _DTYPES = {**DTYPES, "position": np.int64}
 
 
 class Raises(NamedTuple):
-    """Raises of a day's cap, in log order."""
+    """Raises of the day cap, in log order."""
 
     position: Longs
     recorded_at: Array
@@ -56,8 +56,11 @@ class Raises(NamedTuple):
 
 
 class Records(NamedTuple):
-    """Events of shifts that people entered or decided, and scans whose instant is off by more than was asked; how many
-    scans of each station and local day arrived at once, int32[stations, DAYS]; and raises of the cap.
+    """Events about how shifts were recorded.
+
+    events: what people entered or decided, and scans that were recorded more than `seconds_off` before or after their
+    own instant. prompt: how many scans of each station and local day arrived at once, int32[stations, DAYS]. raises:
+    raises of the day cap.
     """
 
     events: Recorded
@@ -66,7 +69,7 @@ class Records(NamedTuple):
 
 
 def read_records(archive: OpenArchive, known: int, stations: int, seconds_off: int, zone: str) -> Records:
-    """Read what the archive holds up to a position.
+    """Read the records that the archive holds up to a position.
 
     Raises:
         replay.archive.manifest.ArchiveDamagedError: a file is missing or damaged.
@@ -75,15 +78,15 @@ def read_records(archive: OpenArchive, known: int, stations: int, seconds_off: i
 
 
 def _read(archive: OpenArchive, known: int, stations: int, seconds_off: int, zone: str) -> Records:
-    prompt = np.zeros((stations, DAYS), np.int32)  # what is not touched takes no memory
+    prompt = np.zeros((stations, DAYS), np.int32)  # pages that are never written take no memory
     events, raises = [_none(Recorded._fields)], [_none(("position", "recorded_at", "code", "volunteer", "day"))]
     for segment in (segment for segment in archive.segments if segment.first <= known):
         place = archive.folder / segment.folder
         for group in range(guarded(place / SHIFT_EVENTS, row_groups)):
             chunk = Recorded(**_first(guarded(place / SHIFT_EVENTS, partial(_columns, Recorded._fields, group)), known))
             count_scans(chunk, zone, prompt)
-            kept = ~are_scans(chunk) | (np.abs(delays(chunk)) > seconds_off)
-            events.append({name: column[kept] for name, column in chunk._asdict().items()})
+            relevant = ~are_scans(chunk) | (np.abs(delays(chunk)) > seconds_off)
+            events.append({name: column[relevant] for name, column in chunk._asdict().items()})
         others = _first(guarded(place / OTHER_EVENTS, partial(_columns, tuple(raises[0]), None)), known)
         raises.append({name: column[others["code"] == CAP_RAISED] for name, column in others.items()})
     raised = _joined(raises)
@@ -100,7 +103,7 @@ def _none(names: Sequence[str]) -> dict[str, Array]:
 
 
 def _first(columns: dict[str, Array], known: int) -> dict[str, Array]:
-    """Return what was recorded up to a position; rows stand in log order."""
+    """Return the rows up to a position; rows are in log order."""
     count = int(np.searchsorted(columns["position"], known, side="right"))
     return {name: column[:count] for name, column in columns.items()}
 
@@ -115,11 +118,11 @@ def _joined(parts: Sequence[dict[str, Array]]) -> dict[str, Array]:
 def read_acts(
     database: Database, events: Recorded, raises: Raises, volunteer: Ints, valid_until: int
 ) -> tuple[Acts, Names]:
-    """Return what people entered or decided, and who they are. What was imported is left out.
+    """Return what people entered or decided, except imports, and the names of the actors.
 
     Args:
-        volunteer: whose each shift is.
-        valid_until: the last day of which raises are looked at.
+        volunteer: the volunteer of each shift.
+        valid_until: the last day whose raises are included.
     """
     code = _act_codes(events)
     rows = np.flatnonzero(code > 0)
@@ -140,13 +143,13 @@ def read_acts(
     approved = approved._replace(
         code=np.full(len(approved.code), APPROVED, np.uint8), actor=who.approved_by[who.approved_by != NONE]
     )
-    both = Acts._make(np.concatenate([one, other]) for one, other in zip(acts, approved, strict=True))
+    both = Acts._make(np.concatenate([own, approval]) for own, approval in zip(acts, approved, strict=True))
     both = both.where(both.actor != NONE)
     return both.where(np.argsort(both.position, kind="stable")), names
 
 
 def _act_codes(events: Recorded) -> Bytes:
-    """Return what each event is as an act, 0 if it is none: a scan, say."""
+    """Return the act code of each event, 0 if it is not an act (a scan, for example)."""
     codes = np.zeros(len(events.code), np.uint8)
     typed = np.isin(events.code, (CHECKED_IN, CHECKED_OUT)) & (events.marks & (ATTESTED | REPLACES) != 0)
     codes[typed] = ENTERED
@@ -157,7 +160,7 @@ def _act_codes(events: Recorded) -> Bytes:
 
 
 def first_positions(events: Recorded, shifts: Array) -> Longs:
-    """Return the position of the first event of each of these shifts that was kept, 0 where none was."""
+    """Return the position of the first retained event of each of these shifts, 0 if there is none."""
     known, first = np.unique(events.shift, return_index=True)
     if not len(known):
         return np.zeros(len(shifts), np.int64)
@@ -167,17 +170,19 @@ def first_positions(events: Recorded, shifts: Array) -> Longs:
 
 
 class Actors(NamedTuple):
-    """Who is behind events, as surrogates: `NONE` for what was imported, and where nobody had to approve."""
+    """Who recorded and who approved events, as surrogates; `NONE` for imports, and without an approval."""
 
     by: Ints
     approved_by: Ints
 
 
 def actors(database: Database, positions: Longs, names: Names) -> Actors:
-    """Return who is behind each of these events, whose positions ascend. `names` grows."""
+    """Return who recorded and who approved events, given ascending positions. New names are added to `names`."""
     columns = database.log.actors(positions.tolist())
     for column in columns:
         if len(column) != len(positions):
             found = len(column)
-            raise LookupError(f"the log holds {found} of {len(positions)} events that the archive names; check it")
+            raise LookupError(
+                f"the log holds {found} of {len(positions)} events that the archive names; run `hours archive verify`"
+            )
     return Actors(*(np.array([names.add(name) if name else NONE for name in column], np.int32) for column in columns))

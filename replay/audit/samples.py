@@ -1,9 +1,9 @@
-"""Random samples of shifts that anybody can draw again: those with the smallest hashes of a seed and their names.
+"""Random samples of shifts that anybody can draw again: the shifts with the smallest hashes of a seed and their names.
 
-    hash = SHA-256 of the text "SEED/VOLUNTEER/SHIFT", the shift's id as 36 characters
+    hash = SHA-256 of the text "SEED/VOLUNTEER/SHIFT", with the shift's id as 36 characters
 
-Whether a shift is drawn depends on no order: neither of uploading nor of numbers within this program. Whoever knows
-the seed before drawing could choose it to his liking, so it should come from outside: a lottery, a newspaper, a die.
+Whether a shift is drawn depends neither on the order of uploads nor on surrogates of this program. Somebody who selects
+the seed can influence the sample, so the seed should come from outside: a lottery, a newspaper, a die.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from hashlib import sha256
 from heapq import nsmallest
 
 METHOD = "the smallest SHA-256 of SEED/VOLUNTEER/SHIFT, of each stratum"
-"""How a sample is drawn, for people."""
+"""The description of the method, as shown to readers."""
 
 
 def hash_of(seed: str, volunteer: str, shift: str) -> str:
-    """Return what decides whether a shift is drawn, 64 hex digits."""
+    """Return the hash of a shift, 64 hex digits; the smallest are drawn."""
     return sha256(f"{seed}/{volunteer}/{shift}".encode()).hexdigest()
 
 
 def drawn(hashes: Sequence[str], count: int) -> list[int]:
-    """Return the places of the smallest hashes, the smallest first."""
+    """Return the indexes of the smallest hashes, the smallest first."""
     return nsmallest(count, range(len(hashes)), key=hashes.__getitem__)
 
 
 def allotted(populations: Mapping[str, int], size: int) -> dict[str, int]:
-    """Share a sample out among strata by their populations: rounded down, then one more for the largest remainders,
-    by name where they are equal. No stratum is left out while the sample is large enough for all, and none gives more
-    than it has.
+    """Allot a sample to strata in proportion to their populations: rounded down, then one more for the largest
+    remainders, by name if they are equal. Every stratum gets at least one if the sample is large enough for that, and
+    none more than its population.
     """
     names = sorted(name for name, population in populations.items() if population)
     size = min(size, sum(populations.values()))

@@ -1,4 +1,4 @@
-"""The reason of a finding in one sentence."""
+"""Wording: the reason of a finding in one sentence."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from projections.rules.late_entries import rules_of
 from projections.rules.timeline import RuleTimeline
 
 Named = Callable[[str], str | None]
-"""The name of who or what a field of the finding is about: volunteer, station, other_station, actor."""
+"""Returns the name in a field of the finding: volunteer, station, other_station, actor."""
 
 
 def figures_of(finding: Finding) -> dict[str, int]:
-    """Return what a finding counts, by name."""
+    """Return the figures of a finding, by name."""
     return dict(zip(FIGURES[finding.kind], finding.figures, strict=True))
 
 
 def reason(finding: Finding, name: Named, timeline: RuleTimeline) -> str:
-    """Return why a finding is one, as a sentence that names the rule's threshold."""
+    """Return the reason of a finding as a sentence that names the threshold of the rules."""
     return _REASONS[finding.kind](finding, figures_of(finding), name, timeline)
 
 
@@ -28,14 +28,14 @@ _Reason = Callable[[Finding, Mapping[str, int], Named, RuleTimeline], str]
 
 
 def _two_stations(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
-    return f"at {name('station')} and at {name('other_station')} at once for {_length(figures['minutes'])}"
+    return f"at {name('station')} and {name('other_station')} at the same time for {_length(figures['minutes'])}"
 
 
 def _travel_time(_: Finding, figures: Mapping[str, int], name: Named, timeline: RuleTimeline) -> str:
     least = timeline.anomalies.travel_minutes_min
     return (
         f"checked in at {name('other_station')} {figures['minutes']} min after leaving {name('station')}; "
-        f"the way takes {least} min at least"
+        f"travel takes at least {least} min"
     )
 
 
@@ -47,8 +47,7 @@ def _long_shift(_: Finding, figures: Mapping[str, int], name: Named, timeline: R
 def _over_cap(finding: Finding, figures: Mapping[str, int], _: Named, __: RuleTimeline) -> str:
     first = day_of_number(finding.day) - timedelta(days=figures["days"] - 1)
     return (
-        f"over the cap of the day on {figures['days']} days in a row from {first} on: "
-        f"{_length(figures['minutes'])} did not count"
+        f"over the day cap on {figures['days']} days in a row from {first}: {_length(figures['minutes'])} did not count"
     )
 
 
@@ -56,7 +55,7 @@ def _entry_burst(_: Finding, figures: Mapping[str, int], name: Named, timeline: 
     rules = timeline.anomalies
     return (
         f"{name('actor')} entered {figures['entries']} shifts of {_many(figures['volunteers'], 'volunteer')} within "
-        f"{_span(figures['seconds'])}; {rules.burst_entries_min} within {rules.burst_minutes} min are told"
+        f"{_span(figures['seconds'])}; the limit is {rules.burst_entries_min} in {rules.burst_minutes} min"
     )
 
 
@@ -69,10 +68,9 @@ def _same_person(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTi
 
 
 def _round_numbers(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
-    which = "that were typed for" if figures["typed_only"] else "of"
+    instants = f"{'typed ' if figures['typed_only'] else ''}check-ins and check-outs"
     return (
-        f"{figures['instants']} of the {figures['of']} check-ins and check-outs {which} {name('volunteer')} in the "
-        "year are on full hours"
+        f"{figures['instants']} of the {figures['of']} {instants} of {name('volunteer')} in the year are on full hours"
     )
 
 
@@ -97,16 +95,16 @@ def _late_entry(finding: Finding, figures: Mapping[str, int], _: Named, timeline
 
 
 def _wrong_clock(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
-    said = []
+    signs = []
     if ahead := figures["scans_ahead"]:
-        said.append(f"{_many(ahead, 'scan')} from the future, by up to {_span(figures['seconds_ahead'])}")
+        signs.append(f"{_many(ahead, 'scan')} from the future, by up to {_span(figures['seconds_ahead'])}")
     if off := figures["scans_off"]:
-        said.append(
-            f"{off} of {figures['of']} scans off in one direction, by {_span(figures['seconds_off'])} at median"
+        signs.append(
+            f"{off} of {figures['of']} scans off in one direction, by a median of {_span(figures['seconds_off'])}"
         )
     if first := figures["check_outs_first"]:
-        said.append(f"{_many(first, 'check-out')} before the check-in")
-    return f"the clock of {name('station')} seems wrong: {', '.join(said)}"
+        signs.append(f"{_many(first, 'check-out')} before the check-in")
+    return f"the clock of {name('station')} seems wrong: {', '.join(signs)}"
 
 
 _REASONS: dict[Kind, _Reason] = {

@@ -1,8 +1,8 @@
-"""Spot checks (Order 67, Art. 21): random samples of shifts for field work, that anybody can draw again.
+"""Spot checks (Order 67, Art. 21): random samples of shifts to be checked in the field, which anybody can draw again.
 
-The population is all shifts, as known at a position, that stand and were checked in at a station: of a station, a
-period, a grade. What is drawn follows from a seed (replay/audit/samples.py); the answer says from how many, and how.
-Nothing here writes.
+The population is all shifts, as known at a position, that are not void and have a check-in at a station; it can be
+restricted to a station, a period, a grade. The seed determines the sample (replay/audit/samples.py). The answer names
+the population and the method. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from replay.axes.as_known import Axes, UnknownNameError, basis_of, position_know
 
 Strata = Literal["none", "station-kind", "grade"]
 SEED_FORM = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-"""What a seed may be: it is typed again by whoever draws again."""
+"""The form of a seed. It has to be typed again to draw the sample again."""
 _KINDS = {bit: kind for kind, bit in STATION_KINDS.items()}
 _GRADES: tuple[Grade, Grade] = ("attested", "scanned")
 _WHOLE = "all"
 
 
 class Draw(NamedTuple):
-    """What is to be drawn: so many shifts with a seed; of a station, of check-ins on some local days, of a grade."""
+    """A sample to be drawn: its seed and size, and the population: station, local days of the check-in, grade."""
 
     seed: str
     size: int
@@ -49,7 +49,7 @@ class Draw(NamedTuple):
 
 
 class Stratum(Answer):
-    """A part of the population, of which its share was drawn."""
+    """A part of the population, and how many shifts were drawn from it."""
 
     stratum: str
     population: int
@@ -57,7 +57,7 @@ class Stratum(Answer):
 
 
 class SampledShift(Linked):
-    """A shift to be checked. `minutes` are raw: what was recorded, before any rule; null while the check-out lacks."""
+    """A shift to be checked. `minutes`: as recorded, before any rule; null without a check-out."""
 
     number: int
     stratum: str
@@ -76,7 +76,7 @@ class SampledShift(Linked):
 
 
 class SpotCheck(Basis):
-    """A sample, and all that is needed to draw it again: `seed`, the population as described, and `known_at`."""
+    """A sample, and everything needed to draw it again: the seed, the population, and `known_at`."""
 
     seed: str
     size: int
@@ -98,27 +98,27 @@ class SpotChecks:
         self._database = database
         self._archive = archive
 
-    def draw(self, asked: Draw, axes: Axes) -> SpotCheck:
+    def draw(self, query: Draw, axes: Axes) -> SpotCheck:
         """Return a sample, by stratum and hash.
 
         Raises:
-            UnknownNameError: nobody has heard of the station. store.NoGenerationError.
+            UnknownNameError: the ledger does not know the station. store.NoGenerationError.
             replay.archive.archive.ArchiveError
         """
         with snapshot(self._database) as (_, generation):
             rules, known_at = rules_used(self._database.log, axes, generation), position_known(axes, generation)
             basis = basis_of(axes, rules, generation)
         facts, timeline = self._archive.facts_from(self._database, known_at), rules.timeline()
-        if asked.station is not None and asked.station not in facts.stations.number:
-            raise UnknownNameError("station", asked.station)
-        rows = np.flatnonzero(_population(facts, timeline, asked, axes.valid_until))
+        if query.station is not None and query.station not in facts.stations.number:
+            raise UnknownNameError("station", query.station)
+        rows = np.flatnonzero(_population(facts, timeline, query, axes.valid_until))
         ids = _ids(facts, rows)
         volunteers = facts.volunteers.texts()
         owners = facts.shifts.volunteer[rows].tolist()
-        hashes = [hash_of(asked.seed, volunteers[owner], shift) for owner, shift in zip(owners, ids, strict=True)]
-        strata = _strata(facts, rows, asked.strata)
+        hashes = [hash_of(query.seed, volunteers[owner], shift) for owner, shift in zip(owners, ids, strict=True)]
+        strata = _strata(facts, rows, query.strata)
         populations = {name: strata.count(name) for name in sorted(set(strata))}
-        shares = allotted(populations, asked.size)
+        shares = allotted(populations, query.size)
         chosen: list[int] = []
         for name, share in shares.items():
             members = [place for place, stratum in enumerate(strata) if stratum == name]
@@ -126,44 +126,45 @@ class SpotChecks:
         sampled = _Sampled(facts, timeline, rows, ids, hashes, strata)
         return SpotCheck(
             **dict(basis),
-            seed=asked.seed,
-            size=asked.size,
+            seed=query.seed,
+            size=query.size,
             method=METHOD,
-            station=asked.station,
-            first_day=asked.first,
-            last_day=asked.last,
-            grade=asked.grade,
-            strata=asked.strata,
+            station=query.station,
+            first_day=query.first,
+            last_day=query.last,
+            grade=query.grade,
+            strata=query.strata,
             population=len(rows),
             parts=[Stratum(stratum=name, population=populations[name], drawn=share) for name, share in shares.items()],
             shifts=self._with_positions(sampled.answers(chosen), known_at),
         )
 
     def _with_positions(self, shifts: list[SampledShift], known_at: Position) -> list[SampledShift]:
-        streams = [shift_stream(one.volunteer, one.shift) for one in shifts]
+        streams = [shift_stream(shift.volunteer, shift.shift) for shift in shifts]
         positions = self._database.log.positions(streams, until=known_at)
         return [
-            one.model_copy(update={"positions": positions[stream]}) for one, stream in zip(shifts, streams, strict=True)
+            shift.model_copy(update={"positions": positions[stream]})
+            for shift, stream in zip(shifts, streams, strict=True)
         ]
 
 
-def _population(facts: Facts, timeline: RuleTimeline, asked: Draw, valid_until: int) -> Array:
-    """Return bool[shifts]: those that may be drawn."""
+def _population(facts: Facts, timeline: RuleTimeline, query: Draw, valid_until: int) -> Array:
+    """Return bool[shifts]: the shifts of the population."""
     shifts = facts.shifts
     found: Array = (shifts.flags & VOID == 0) & (shifts.check_in != NO_INSTANT) & (shifts.station >= 0)
-    if asked.station is not None:
-        found &= shifts.station == facts.stations.number[asked.station]
-    if asked.grade is not None:
-        found &= scanned(shifts) == (asked.grade == "scanned")
-    last = min(day_number(asked.last) if asked.last else NO_DAY, valid_until)
-    if asked.first is not None or last != NO_DAY:
+    if query.station is not None:
+        found &= shifts.station == facts.stations.number[query.station]
+    if query.grade is not None:
+        found &= scanned(shifts) == (query.grade == "scanned")
+    last = min(day_number(query.last) if query.last else NO_DAY, valid_until)
+    if query.first is not None or last != NO_DAY:
         day = local_days(shifts.check_in, timeline.time_zone)
-        found &= (day >= (day_number(asked.first) if asked.first else 0)) & (day <= last)
+        found &= (day >= (day_number(query.first) if query.first else 0)) & (day <= last)
     return found
 
 
 def _ids(facts: Facts, rows: Array) -> list[str]:
-    """Return the ids of shifts as texts."""
+    """Return the ids of shifts as text."""
     if not len(rows):
         return []
     high, low = facts.shift_keys(rows.astype(np.int32))
@@ -183,7 +184,7 @@ def _strata(facts: Facts, rows: Array, by: Strata) -> list[str]:
 
 
 class _Sampled:
-    """Makes answers of drawn shifts; `rows` are the population, the other columns stand beside it."""
+    """Makes answers of drawn shifts. `rows`: the population; `ids`, `hashes` and `strata`: the same shifts in order."""
 
     def __init__(
         self,
@@ -200,7 +201,7 @@ class _Sampled:
         self._late, self._scanned = late(facts.shifts, timeline), scanned(facts.shifts)
 
     def answers(self, places: list[int]) -> list[SampledShift]:
-        """Return the drawn shifts, numbered from one; their positions are still to be read."""
+        """Return the drawn shifts, numbered from one; their positions are still empty."""
         return [self._answer(number, place) for number, place in enumerate(places, 1)]
 
     def _answer(self, number: int, place: int) -> SampledShift:

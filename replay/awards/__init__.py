@@ -1,5 +1,5 @@
-"""Awards: who is eligible for an honour, who has it, and whether its evidence still supports it.
+"""Awards: who is eligible for an honour, who holds it, and whether the evidence still supports it.
 
-The folder plans commands and reports; the commands are decided in `ledger/`, and the state of each award is folded in
-`replay/records/awards.py`.
+This folder reports on awards and plans commands. The commands are decided in `ledger/`; the state of each award is
+folded in `replay/records/awards.py`.
 """

@@ -1,4 +1,4 @@
-"""Answers about awards: what readers get, each with the axes it rests on (replay/axes/answers.py)."""
+"""Answers about awards, each with the axes it rests on (replay/axes/answers.py)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from replay.records.awards import State
 
 
 class EvidenceNamed(Answer):
-    """What an announcement or an award rests on: the rules' version and the log position, and what was found by them.
+    """The evidence of an announcement or an award: the version of the rules, the log position, and the result by them.
 
-    `reached_on`: the day on which a threshold was reached; `rank`: that in a ranking's year.
+    `reached_on`: the day on which a threshold was reached. `rank`: the rank in the year of a ranking.
     """
 
     rules_version: int
@@ -24,7 +24,7 @@ class EvidenceNamed(Answer):
 
 
 class ObjectionAnswer(Answer):
-    """An objection and what became of it; `number` counts from 1 within the award."""
+    """An objection and its outcome, null while it is open. `number` counts from 1 within the award."""
 
     number: int
     by: str
@@ -35,9 +35,9 @@ class ObjectionAnswer(Answer):
 
 
 class AwardAnswer(Linked):
-    """An honour that was announced for a volunteer or a project, and how far it is. `year`: of a ranking.
+    """An honour that was announced for a volunteer or a project, and its state. `year`: that of a ranking.
 
-    `volunteer`: the number that the announcement names. `goes_on_as`: the person's, where that is another.
+    `volunteer`: the number that the announcement names. `goes_on_as`: the person's, if that one was merged.
     """
 
     award: str
@@ -67,21 +67,21 @@ class Awards(Basis):
 
 
 class AwardLife(Basis):
-    """One award and every event of its life."""
+    """An award and all its events."""
 
     award: AwardAnswer
     events: list[LoggedEvent]
 
 
 class Notice(AwardAnswer):
-    """An announced honour. `running`: whether its notice still runs; `awardable`: whether nothing is in its way."""
+    """An announced honour. `running`: whether its notice still runs. `awardable`: whether it can be awarded now."""
 
     running: bool
     awardable: bool
 
 
 class PublicNotices(Basis):
-    """What is announced and neither awarded nor ended, by the day on which its notice ends, as seen on the day `on`."""
+    """Announced honours that are neither awarded nor ended, by the day on which the notice ends, as of the day `on`."""
 
     on: date
     count: int
@@ -91,7 +91,10 @@ class PublicNotices(Basis):
 
 
 class Eligible(Linked):
-    """Who has reached an honour and does not hold it. `award` and `state`: what was announced for it, if anything."""
+    """A volunteer or project that has reached an honour and does not hold it.
+
+    `award` and `state`: those of its announcement, null if there is none.
+    """
 
     name: str
     reached_on: date | None
@@ -102,7 +105,7 @@ class Eligible(Linked):
 
 
 class EligibleForHonor(Basis):
-    """Who is eligible for an honour and was not awarded it: by the day it was reached, or by rank."""
+    """The eligible recipients of an honour who do not hold it, by the day on which they reached it, or by rank."""
 
     honor: str
     title: str
@@ -115,9 +118,9 @@ class EligibleForHonor(Basis):
 
 
 class ShiftChange(Linked):
-    """A shift whose credited minutes differ from those of the evidence, and the later events behind it.
+    """A shift whose credited minutes differ from those of the evidence, with its later events.
 
-    `volunteer`: the number under which it was recorded, of a person who has or had several.
+    `volunteer`: the number under which it was recorded, if the person has or had several.
     """
 
     shift: str
@@ -129,12 +132,12 @@ class ShiftChange(Linked):
 
 
 class Causes(Answer):
-    """Why minutes differ from those of the evidence; the two parts sum to the whole.
+    """Why the minutes differ from those of the evidence; `by_events` and `by_rules` sum to the difference.
 
-    `by_events`: what events recorded after the evidence changed, under the rules of the evidence; `by_rules`: what
-    other rules change of that. `shifts` are those of one's own that differ, `positions` later events about the
-    volunteer beside shifts. `rules_differ`: the rules are not those of the evidence. `overtaken_by`: who stands within
-    the places of the ranking without holding its honour.
+    `by_events`: the change by events recorded after the evidence, under the rules of the evidence. `by_rules`: the
+    further change by other rules. `shifts`: the recipient's shifts that differ. `positions`: later events about the
+    volunteer other than those of shifts. `rules_differ`: whether the rules are not those of the evidence.
+    `overtaken_by`: who is within the places of the ranking without holding its honour.
     """
 
     minutes_then: int
@@ -148,10 +151,10 @@ class Causes(Answer):
 
 
 class Undercut(AwardAnswer):
-    """An award that no longer has what it rests on.
+    """An award that is no longer supported by its evidence.
 
-    `kind`: lost (the honour is not reached at all), later (it is reached, but only after it was awarded), or behind
-    (the rank lies behind the last place). `difference`: minutes that hold now, less those the evidence named.
+    `kind`: `lost` (the honour is not reached at all), `later` (it is reached, but only after the award), or `behind`
+    (the rank is behind the last place). `difference`: the minutes now, minus those that the evidence names.
     """
 
     kind: Literal["lost", "later", "behind"]
@@ -163,7 +166,10 @@ class Undercut(AwardAnswer):
 
 
 class UndercutAwards(Basis):
-    """Awards that later corrections or rules have undercut, in the order of their announcement."""
+    """Awards undercut by later events or other rules, in the order of their announcement.
+
+    `awards_in_all`: how many awards were compared. `count`: how many of them are undercut.
+    """
 
     awards_in_all: int
     count: int
@@ -172,10 +178,10 @@ class UndercutAwards(Basis):
 
 
 class AsGiven(Basis):
-    """What an honour looked like when it was announced or given: the axes of this answer are those of its evidence.
+    """An honour as it was when announced or awarded: the axes of this answer are those of its evidence.
 
-    `agrees`: whether what is found by them is what the evidence named; null for old records, which named none. A
-    volunteer's hours and honours stand in `hours`, the place in a ranking in `place`.
+    `agrees`: whether `found`, the result under these axes, equals `evidence`; null for old records without evidence.
+    `hours`: the hours and honours of a volunteer. `place`: the place in a ranking.
     """
 
     award: AwardAnswer

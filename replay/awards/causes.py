@@ -1,12 +1,12 @@
-"""Causes: why the minutes behind an award are not those that its evidence named.
+"""Causes: why the minutes of an award differ from those that its evidence names.
 
-Three computations by the same kernels, of results dated up to the day of the award (or within the ranking's year):
+The same kernels compute three results, dated up to the day of the award (or within the year of the ranking):
 
-    then   what was known at the evidence's position, under its rules
-    since  what is known now, under the same rules: the difference is what events changed
-    now    what is known now, under the rules of today: the difference is what the rules changed
+    then   as known at the position of the evidence, under its rules
+    since  as known now, under the same rules: the difference is what events changed
+    now    as known now, under today's rules: the difference is what the rules changed
 
-So the two parts sum to the whole. Which events those were, the traces of the volunteer's shifts tell. Nothing here
+So the two differences sum to the total. The events are found by the traces of the volunteer's shifts. Nothing here
 writes.
 """
 
@@ -21,7 +21,7 @@ from uuid import UUID
 from ledger.names import Position, stream
 from ledger.store.log_queries import LogQueries
 from replay.awards.answers import Causes, ShiftChange
-from replay.awards.standings import honors_held
+from replay.awards.standings import open_standings
 from replay.axes.answers import VolunteerShifts
 from replay.published import NoRulesError, Rules, published_rules
 from replay.queries.queries import Axes, Queries, UnknownNameError
@@ -30,27 +30,27 @@ from replay.records.awards import Award
 
 
 class Now(NamedTuple):
-    """What an award is judged by: what is known, and the rules."""
+    """The position and the rules by which awards are judged now."""
 
     position: Position
     rules: Rules
 
 
 def causes(queries: Queries, log: LogQueries, award: Award, now: Now) -> Causes:
-    """Return why an award's minutes differ, and who stands within the places of a ranking without its honour."""
+    """Return why an award's minutes differ, and who is within the places of its ranking without holding the honour."""
     evidence = award.awarded
     position = Position(evidence.position) if evidence else now.position
     rules = _rules_then(log, award, now)
     axes = [Axes(None, known_at, used) for known_at, used in ((position, rules), (now.position, rules), now)]
-    then, since, today = (_minutes(queries, award, one) for one in axes)
-    shifts = _changes(queries, award, axes[0], axes[1]) if award.volunteer and then != since else []
+    then, since, today = (_minutes(queries, award, each) for each in axes)
+    shifts = _shift_changes(queries, award, axes[0], axes[1]) if award.volunteer and then != since else []
     return Causes(
         minutes_then=then,
         by_events=since - then,
         by_rules=today - since,
         minutes_now=today,
         shifts=shifts,
-        positions=_beside(queries, log, award, position, now.position, [one.day for one in shifts]),
+        positions=_other_positions(queries, log, award, position, now.position, [shift.day for shift in shifts]),
         rules_differ=rules.digest != now.rules.digest,
         overtaken_by=_overtaken_by(queries, award, axes[2]),
     )
@@ -67,29 +67,30 @@ def _rules_then(log: LogQueries, award: Award, now: Now) -> Rules:
 
 
 def _last_day(award: Award) -> date | None:
-    """Return the last day whose results an award rests on."""
+    """Return the last day whose results count for an award."""
     return date(award.year, 12, 31) if award.year is not None else award.awarded_on
 
 
 def _minutes(queries: Queries, award: Award, axes: Axes) -> int:
-    """Return the credited minutes up to the day of the award, or of the ranking's year."""
+    """Return the credited minutes up to the day of the award, or those of the ranking's year."""
     if award.volunteer is None:
         if award.year is None:
             return 0
-        with honors_held(queries, axes, award.year) as held:
-            return held.standing(award.honor, award.year, award.recipient)[1]
+        with open_standings(queries, axes, award.year) as standings:
+            _, minutes = standings.rank_and_minutes(award.honor, award.year, award.recipient)
+            return minutes
     try:
         hours = queries.volunteer_hours(award.volunteer, replace(axes, valid_at=_last_day(award)))
-    except UnknownNameError:  # nobody had heard of the volunteer
+    except UnknownNameError:  # the volunteer was not yet known
         return 0
     if award.year is None:
         return hours.total.credited_minutes
     return sum(row.credited_minutes for row in hours.years if row.year == award.year)
 
 
-def _changes(queries: Queries, award: Award, then: Axes, since: Axes) -> list[ShiftChange]:
-    """Return the person's shifts whose minutes differ, and those that later events are about: one that keeps its own
-    minutes may have taken those of another, which it overlaps.
+def _shift_changes(queries: Queries, award: Award, then: Axes, since: Axes) -> list[ShiftChange]:
+    """Return the person's shifts whose minutes differ, and those with later events: a shift whose own minutes are equal
+    may overlap another whose minutes changed.
     """
     try:
         before = _by_shift(queries.volunteer_shifts(award.recipient, then), award)
@@ -103,7 +104,7 @@ def _changes(queries: Queries, award: Award, then: Axes, since: Axes) -> list[Sh
         known = new or old
         if known is None or known.day > (_last_day(award) or date.max):
             continue
-        later = [one for one in known.positions if one > position]
+        later = [later for later in known.positions if later > position]
         if later or (old.minutes if old else 0) != (new.minutes if new else 0):
             found.append(
                 ShiftChange(
@@ -115,25 +116,25 @@ def _changes(queries: Queries, award: Award, then: Axes, since: Axes) -> list[Sh
                     positions=later,
                 )
             )
-    return sorted(found, key=lambda one: (one.day, one.shift))
+    return sorted(found, key=lambda change: (change.day, change.shift))
 
 
 class _Key(NamedTuple):
-    """A shift's id is one's own: two numbers of a person may have the same."""
+    """A shift id is unique per volunteer number only: two numbers of a person may have the same id."""
 
     volunteer: str
     shift: UUID
 
 
-class _Worth(NamedTuple):
+class _ShiftMinutes(NamedTuple):
     recorded_under: str | None
     day: date
     minutes: int
     positions: list[int]
 
 
-def _by_shift(shifts: VolunteerShifts, award: Award) -> dict[_Key, _Worth]:
-    """Return what each shift was worth for the award, and the events behind it."""
+def _by_shift(shifts: VolunteerShifts, award: Award) -> dict[_Key, _ShiftMinutes]:
+    """Return the minutes of each shift that count for the award, and the positions of its events."""
     last = _last_day(award) or date.max
     found = {}
     for shift in shifts.shifts:
@@ -142,15 +143,15 @@ def _by_shift(shifts: VolunteerShifts, award: Award) -> dict[_Key, _Worth]:
         day = shift.pieces[0].day if shift.pieces else begun.date()
         minutes = sum(piece.credited for piece in counted)
         key = _Key(shift.volunteer or award.recipient, shift.shift)
-        found[key] = _Worth(shift.volunteer, day, minutes, shift.positions)
+        found[key] = _ShiftMinutes(shift.volunteer, day, minutes, shift.positions)
     return found
 
 
-def _beside(
+def _other_positions(
     queries: Queries, log: LogQueries, award: Award, since: Position, until: Position, days: Iterable[date]
 ) -> list[int]:
-    """Return later events beside shifts, about any number that was the person's then or is so now: registration,
-    merges, training, balances, raises of those days.
+    """Return the positions of later events other than those of shifts, about any number that the person had then or has
+    now: registration, merges, training, opening balances, and raises of these days.
     """
     if award.volunteer is None:
         return []
@@ -165,14 +166,14 @@ def _beside(
 
 
 def _overtaken_by(queries: Queries, award: Award, axes: Axes) -> list[Ranked]:
-    """Return who is within the places of a ranking's year and does not hold its honour."""
+    """Return who is within the places of a ranking's year without holding its honour."""
     if award.year is None:
         return []
-    with honors_held(queries, axes, award.year) as held:
-        known = queries.awards.at(held.position).values()
+    with open_standings(queries, axes, award.year) as standings:
+        known = queries.awards.at(standings.position).values()
         holders = {
-            one.holder(held.merged)
-            for one in known
-            if (one.honor, one.year, one.state) == (award.honor, award.year, "awarded")
+            other.holder(standings.merged)
+            for other in known
+            if (other.honor, other.year, other.state) == (award.honor, award.year, "awarded")
         }
-        return [one for one in held.placed(award.honor, award.year) or () if one.name not in holders]
+        return [ranked for ranked in standings.placed(award.honor, award.year) or () if ranked.name not in holders]

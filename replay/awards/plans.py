@@ -1,7 +1,7 @@
-"""Plans: the commands that announce an honour, or award it, with their evidence taken from the read models.
+"""Plans: the commands that announce or award an honour, with their evidence from the read models.
 
-Officers name an honour and perhaps one recipient; rules, position, minutes, day or rank come from here. A plan changes
-nothing: whoever asked gives its commands to the ledger, which has the last word on each.
+Officers name an honour and optionally one recipient. The plan adds the evidence: rules, position, minutes, day or rank.
+A plan changes nothing: the caller submits its commands to the ledger, which decides each of them.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, Literal, NamedTuple
 
 from ledger.aggregates.honor import AnnounceHonor, AwardHonor
 from replay.awards.reports import last_awards
-from replay.awards.standings import HonorsHeld, Kind, Reached, honors_held
+from replay.awards.standings import HonorStandings, Kind, Reached, open_standings
 from replay.axes.answers import Basis
 from replay.queries.queries import NOW, Queries
 from replay.records.awards import Award
 
 
 class PlanError(Exception):
-    """What was asked for cannot be planned; the sentence says why. `field`: what in the request is at fault."""
+    """The request cannot be planned; the message says why. `field`: the field of the request that is wrong."""
 
     def __init__(self, rejection: Literal["not-eligible", "invalid"], field: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -27,8 +27,8 @@ class PlanError(Exception):
         self.field = field
 
 
-class PassedBy(NamedTuple):
-    """Somebody for whom nothing is done, and why."""
+class Skipped(NamedTuple):
+    """A recipient who is passed by, and why."""
 
     recipient: str
     award: str
@@ -36,23 +36,23 @@ class PassedBy(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A command, and for whom it is."""
+    """A command and its recipient."""
 
     recipient: str
     command: AnnounceHonor | AwardHonor
 
 
 class Plan(NamedTuple):
-    """Steps in their order, who is passed by, and how many more there would be behind the limit."""
+    """The steps in order, the recipients passed by, and how many more steps the limit left out."""
 
     basis: Basis
     steps: list[Step]
-    passed_by: list[PassedBy]
+    passed_by: list[Skipped]
     left: int
 
 
-class Wish(NamedTuple):
-    """What an officer asks for: one recipient, or all. `limit`: commands at most."""
+class PlanRequest(NamedTuple):
+    """What to plan: an honour for one recipient, or for all if `recipient` is None. `limit`: commands at most."""
 
     honor: str
     year: int | None
@@ -60,114 +60,120 @@ class Wish(NamedTuple):
     limit: int = 1000
 
 
-def plan_announcements(queries: Queries, wish: Wish, today: date) -> Plan:
-    """Plan to announce an honour for one who has reached it, or for all who have and for whom it never was.
+def plan_announcements(queries: Queries, request: PlanRequest, today: date) -> Plan:
+    """Plan to announce an honour for one recipient who has reached it, or for all for whom it was never announced.
 
     Raises:
-        PlanError: the one named has not reached it, or it stands already; a ranking's year is missing.
+        PlanError: the named recipient has not reached it; it was already announced; the year of a ranking is missing.
         UnknownNameError: the rules have no such honour, or not for that year.
     """
-    with honors_held(queries, NOW, wish.year) as held:
-        kind = _kind(held, wish)
+    with open_standings(queries, NOW, request.year) as standings:
+        kind = _kind(standings, request)
         known = queries.awards.now()
-        last = last_awards(known.values(), wish.honor, kind.year, held.merged)
-        wanted = _wanted(wish, kind, held.merged)
-        reached = held.reached(wish.honor, kind.year, today)
-        basis = held.opened.basis
-    if wanted is not None:
-        reached = [_the_one(reached, wanted, wish)]
-        if (standing := last.get(wanted)) and standing.stands:
-            sentence = f"{wish.honor} stands for {wish.recipient} already: award {standing.award} is {standing.state}"
+        last = last_awards(known.values(), request.honor, kind.year, standings.merged)
+        name = _row_name(request, kind, standings.merged)
+        reached = standings.reached(request.honor, kind.year, today)
+        basis = standings.reader.basis
+    if name is not None:
+        reached = [_require_reached(reached, name, request)]
+        if (award := last.get(name)) and award.is_active:
+            sentence = f"{request.honor} was already announced for {request.recipient}: {award.award} is {award.state}"
             raise PlanError("not-eligible", "honor", sentence)
         last = {}
-    passed = [
-        PassedBy(one.name, award.award, f"was {award.state}; to announce it anew, name {one.name}")
-        for one in reached
-        if (award := last.get(one.name)) and not award.stands
+    skipped = [
+        Skipped(each.name, award.award, f"was {award.state}; to announce it again, name {each.name}")
+        for each in reached
+        if (award := last.get(each.name)) and not award.is_active
     ]
-    due = [one for one in reached if one.name not in last]
-    steps = [Step(one.name, _announcement(one, wish, kind, basis, known)) for one in due[: wish.limit]]
-    return Plan(basis, steps, passed, max(len(due) - wish.limit, 0))
+    due = [each for each in reached if each.name not in last]
+    steps = [Step(each.name, _announcement(each, request, kind, basis, known)) for each in due[: request.limit]]
+    return Plan(basis, steps, skipped, max(len(due) - request.limit, 0))
 
 
-def plan_awards(queries: Queries, wish: Wish, today: date, awarded_on: date | None = None) -> Plan:
-    """Plan to award what was announced: to one recipient, or to all whose notice has ended with no objection.
+def plan_awards(queries: Queries, request: PlanRequest, today: date, awarded_on: date | None = None) -> Plan:
+    """Plan to award an announced honour: to one recipient, or to all whose notice has ended without an open objection.
 
-    The evidence is found anew: whoever has not reached the honour any more is passed by.
+    The evidence is computed again: recipients who no longer reach the honour are passed by.
 
     Raises:
-        PlanError, UnknownNameError: as above.
+        PlanError, UnknownNameError: as for `plan_announcements`.
     """
-    with honors_held(queries, NOW, wish.year) as held:
-        kind = _kind(held, wish)
+    with open_standings(queries, NOW, request.year) as standings:
+        kind = _kind(standings, request)
         known = queries.awards.now().values()
-        merged = held.merged
-        reached = {one.name: one for one in held.reached(wish.honor, kind.year, today)}
-        basis = held.opened.basis
-    of_honor = [one for one in known if (one.honor, one.year) == (wish.honor, kind.year)]
-    held_by = {one.holder(merged): one.award for one in of_honor if one.state == "awarded"}
-    announced = [one for one in of_honor if one.state in {"announced", "objected", "rejected"}]
-    wanted = _wanted(wish, kind, merged)
-    if wanted is not None:
-        # Whatever is in the way of the one who is named, the ledger says under its own name.
-        announced = [one for one in announced if one.holder(merged) == wanted]
+        merged = standings.merged
+        reached = {each.name: each for each in standings.reached(request.honor, kind.year, today)}
+        basis = standings.reader.basis
+    of_honor = [award for award in known if (award.honor, award.year) == (request.honor, kind.year)]
+    held_by = {award.holder(merged): award.award for award in of_honor if award.state == "awarded"}
+    announced = [award for award in of_honor if award.state in {"announced", "objected", "rejected"}]
+    name = _row_name(request, kind, merged)
+    if name is not None:
+        # Running notices and objections are left to the ledger, which rejects the command and names the reason.
+        announced = [award for award in announced if award.holder(merged) == name]
         if not announced:
-            sentence = f"{wish.honor} is not announced for {wish.recipient}; announce it first"
+            sentence = f"{request.honor} is not announced for {request.recipient}; announce it first"
             raise PlanError("not-eligible", "honor", sentence)
-        _the_one([*reached.values()], wanted, wish)
+        _require_reached([*reached.values()], name, request)
     else:
-        announced = [one for one in announced if one.state == "announced" and not one.notice_runs(today)]
-    passed, due = [], []
-    for one in announced:
-        holder = one.holder(merged)
+        announced = [award for award in announced if award.state == "announced" and not award.notice_runs(today)]
+    skipped, due = [], []
+    for award in announced:
+        holder = award.holder(merged)
         if holder not in reached:
-            passed.append(PassedBy(one.recipient, one.award, "has not reached it any more; revoke it"))
-        elif holder in held_by:  # two numbers of one person, for each of which it was announced
+            skipped.append(Skipped(award.recipient, award.award, "no longer reaches it; revoke it"))
+        elif holder in held_by:  # it was announced for two numbers of one person
             why = f"is for the same person as {held_by[holder]}; revoke it"
-            passed.append(PassedBy(one.recipient, one.award, why))
+            skipped.append(Skipped(award.recipient, award.award, why))
         else:
-            held_by[holder] = one.award
-            due.append((one, reached[holder]))
+            held_by[holder] = award.award
+            due.append((award, reached[holder]))
     day = awarded_on or today
-    steps = [Step(one.recipient, _award(one, found, basis, day)) for one, found in due[: wish.limit]]
-    return Plan(basis, steps, passed, max(len(due) - wish.limit, 0))
+    steps = [Step(award.recipient, _award(award, evidence, basis, day)) for award, evidence in due[: request.limit]]
+    return Plan(basis, steps, skipped, max(len(due) - request.limit, 0))
 
 
-def _kind(held: HonorsHeld, wish: Wish) -> Kind:
-    kind = held.kind(wish.honor, wish.year)
-    if kind.year is not None and wish.year is None:
-        raise PlanError("invalid", "year", f"{wish.honor} is of a year; name the year")
-    if kind.year is None and wish.year is not None:
-        raise PlanError("invalid", "year", f"{wish.honor} is of no year; leave the year out")
+def _kind(standings: HonorStandings, request: PlanRequest) -> Kind:
+    kind = standings.kind(request.honor, request.year)
+    if kind.year is not None and request.year is None:
+        raise PlanError("invalid", "year", f"{request.honor} is awarded for a year; name the year")
+    if kind.year is None and request.year is not None:
+        raise PlanError("invalid", "year", f"{request.honor} is not awarded for a year; leave the year out")
     return kind
 
 
-def _wanted(wish: Wish, kind: Kind, merged: Mapping[str, str]) -> str | None:
-    """Return under which name rows hold the one who is named: of a volunteer, the number that goes on."""
-    if wish.recipient is None or kind.of == "projects":
-        return wish.recipient
-    return merged.get(wish.recipient, wish.recipient)
+def _row_name(request: PlanRequest, kind: Kind, merged: Mapping[str, str]) -> str | None:
+    """Return the name of the requested recipient in rows: of a volunteer, the person's number."""
+    if request.recipient is None or kind.of == "projects":
+        return request.recipient
+    return merged.get(request.recipient, request.recipient)
 
 
-def _the_one(reached: Sequence[Reached], wanted: str, wish: Wish) -> Reached:
-    found = next((one for one in reached if one.name == wanted), None)
+def _require_reached(reached: Sequence[Reached], name: str, request: PlanRequest) -> Reached:
+    found = next((each for each in reached if each.name == name), None)
     if found is None:
-        of_year = f" of {wish.year}" if wish.year is not None else ""
-        sentence = f"{wish.recipient} has not reached {wish.honor}{of_year}; see who is eligible"
+        of_year = f" of {request.year}" if request.year is not None else ""
+        sentence = f"{request.recipient} has not reached {request.honor}{of_year}; see who is eligible"
         raise PlanError("not-eligible", "honor", sentence)
     return found
 
 
-def _announcement(one: Reached, wish: Wish, kind: Kind, basis: Basis, known: Mapping[str, Award]) -> AnnounceHonor:
-    named = [wish.honor, *([str(kind.year)] if kind.year is not None else []), one.name]
-    recipient = {"volunteer" if kind.of == "volunteers" else "project": one.name}
+def _announcement(
+    reached: Reached, request: PlanRequest, kind: Kind, basis: Basis, known: Mapping[str, Award]
+) -> AnnounceHonor:
+    parts = [request.honor, *([str(kind.year)] if kind.year is not None else []), reached.name]
+    recipient = {"volunteer" if kind.of == "volunteers" else "project": reached.name}
     return AnnounceHonor(
-        award=_free("-".join(named), known), honor=wish.honor, year=kind.year, **recipient, **_evidence(one, basis)
+        award=_unused_id("-".join(parts), known),
+        honor=request.honor,
+        year=kind.year,
+        **recipient,
+        **_evidence(reached, basis),
     )
 
 
-def _free(name: str, known: Mapping[str, Award]) -> str:
-    """Return the id of an award that was not used yet: the name, or with the next number behind it."""
+def _unused_id(name: str, known: Mapping[str, Award]) -> str:
+    """Return an unused award id: the name, or the name with the next number appended."""
     number, found = 1, name
     while found in known:
         number += 1
@@ -175,15 +181,15 @@ def _free(name: str, known: Mapping[str, Award]) -> str:
     return found
 
 
-def _award(award: Award, one: Reached, basis: Basis, day: date) -> AwardHonor:
-    return AwardHonor(award=award.award, awarded_on=day, **_evidence(one, basis))
+def _award(award: Award, reached: Reached, basis: Basis, day: date) -> AwardHonor:
+    return AwardHonor(award=award.award, awarded_on=day, **_evidence(reached, basis))
 
 
-def _evidence(one: Reached, basis: Basis) -> dict[str, Any]:
+def _evidence(reached: Reached, basis: Basis) -> dict[str, Any]:
     return {
         "rules_version": basis.rules.version,
         "evidence_position": basis.known_at,
-        "credited_minutes": one.credited_minutes,
-        "reached_on": one.reached_on,
-        "rank": one.rank,
+        "credited_minutes": reached.credited_minutes,
+        "reached_on": reached.reached_on,
+        "rank": reached.rank,
     }

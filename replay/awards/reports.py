@@ -1,12 +1,12 @@
-"""Reports about awards: what is announced, who is eligible and was not awarded, what was undercut, what it looked like.
+"""Reports about awards: public notices, eligible recipients without an award, undercut awards, and awards as given.
 
-    replay/records/awards.py    what has become of each award, from the log's own events
-    replay/awards/standings.py  what holds of honours under some axes
-    replay/awards/causes.py     why minutes are not those of the evidence
+    replay/records/awards.py    the state of each award, folded from the log's events
+    replay/awards/standings.py  who has reached which honour under some axes
+    replay/awards/causes.py     why minutes differ from those of the evidence
 
-`known_at` cuts awards as well as service; `rules` are those by which standings are judged; `valid_at` is the day on
-which a list is looked at: of awards conferred up to it, of notices as they ran on it, of honours reached up to it. An
-award is judged by the day on which it was given, so `valid_at` never undercuts one. Nothing here writes.
+`known_at` cuts awards as well as service. `rules` are those that standings are computed by. `valid_at` is the day of a
+list: awards conferred up to it, notices that run on it, honours reached up to it. An award is judged by the day of the
+award, so `valid_at` never undercuts one. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from replay.awards.answers import (
     UndercutAwards,
 )
 from replay.awards.causes import Now, causes
-from replay.awards.standings import HonorsHeld, Reached, honors_held
+from replay.awards.standings import HonorStandings, Reached, open_standings
 from replay.axes.answers import Basis
 from replay.axes.as_known import titles_of
 from replay.published import published_rules
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 class Page(NamedTuple):
-    """So many entries behind the one that `next_after` of the page before named."""
+    """A page of at most `limit` entries after the one that `next_after` of the page before named."""
 
     limit: int = 100
     after: str | None = None
@@ -57,21 +57,22 @@ class Page(NamedTuple):
         """Return the entries of this page, and the mark of its last if there are more."""
         first = 0
         if self.after is not None:
-            first = next((place for place, one in enumerate(entries, 1) if mark(one) == self.after), len(entries))
+            numbered = enumerate(entries, 1)
+            first = next((number for number, entry in numbered if mark(entry) == self.after), len(entries))
         chosen = list(entries[first : first + self.limit])
         return chosen, mark(chosen[-1]) if first + self.limit < len(entries) else None
 
 
 class AwardFilter(NamedTuple):
-    """Which awards are asked for; None leaves a condition out."""
+    """A filter of awards; None matches all."""
 
     honor: str | None = None
     year: int | None = None
     recipient: str | None = None
     state: State | None = None
 
-    def has(self, award: Award, merged: Mapping[str, str]) -> bool:
-        """Whether an award is one of them. `merged`: as which number each merged one goes on."""
+    def matches(self, award: Award, merged: Mapping[str, str]) -> bool:
+        """Return whether an award matches. `merged`: the person's number of each merged one."""
         return (
             self.honor in {None, award.honor}
             and self.year in {None, award.year}
@@ -80,39 +81,39 @@ class AwardFilter(NamedTuple):
         )
 
     def _is_person(self, award: Award, merged: Mapping[str, str]) -> bool:
-        """Whether the number asked for and that of the award are one person's."""
-        wanted = self.recipient or ""
-        return award.volunteer is not None and merged.get(wanted, wanted) == award.holder(merged)
+        """Return whether the requested number and that of the award belong to one person."""
+        number = self.recipient or ""
+        return award.volunteer is not None and merged.get(number, number) == award.holder(merged)
 
 
-# --- awards as they are ---------------------------------------------------------------------------------------------
+# --- awards ---------------------------------------------------------------------------------------------------------
 
 
-def awards(queries: Queries, axes: Axes, wanted: AwardFilter, page: Page) -> Awards:
+def awards(queries: Queries, axes: Axes, query: AwardFilter, page: Page) -> Awards:
     """Return awards in the order in which they were announced."""
-    basis, known, merged = _known(queries, axes)
-    found = [award for award in known.values() if wanted.has(award, merged) and _given_by(award, axes.valid_at)]
+    basis, known, merged = _read_awards(queries, axes)
+    found = [award for award in known.values() if query.matches(award, merged) and _conferred_by(award, axes.valid_at)]
     chosen, following = page.of(found, lambda award: award.award)
-    entries = [told(award, merged) for award in chosen]
+    entries = [award_answer(award, merged) for award in chosen]
     return Awards(**dict(basis), count=len(found), awards=entries, next_after=following)
 
 
 def award_life(queries: Queries, log: LogQueries, name: str, axes: Axes) -> AwardLife:
-    """Return one award with every event of its life.
+    """Return an award with all its events.
 
     Raises:
         UnknownNameError: no such award was announced then.
     """
-    basis, known, merged = _known(queries, axes)
-    award = _one(known, name)
+    basis, known, merged = _read_awards(queries, axes)
+    award = _require_award(known, name)
     stream_id = stream("honor", name)
     events = log.read_streams([stream_id], until=Position(basis.known_at))[stream_id]
-    return AwardLife(**dict(basis), award=told(award, merged), events=[logged_event(event) for event in events])
+    return AwardLife(**dict(basis), award=award_answer(award, merged), events=[logged_event(event) for event in events])
 
 
 def public_notices(queries: Queries, axes: Axes, today: date, page: Page) -> PublicNotices:
-    """Return what is announced and neither awarded nor ended, by the day on which its notice ends."""
-    basis, known, merged = _known(queries, axes)
+    """Return announced honours that are neither awarded nor ended, by the day on which the notice ends."""
+    basis, known, merged = _read_awards(queries, axes)
     on = axes.valid_at or today
     found = [award for award in known.values() if award.state in {"announced", "objected"}]
     found.sort(key=lambda award: (award.notice_until or date.min, award.award))
@@ -129,7 +130,8 @@ def public_notices(queries: Queries, axes: Axes, today: date, page: Page) -> Pub
 
 def _notice(award: Award, merged: Mapping[str, str], on: date) -> Notice:
     running = award.notice_runs(on)
-    return Notice(**dict(told(award, merged)), running=running, awardable=not running and not award.open_objections)
+    awardable = not running and not award.open_objections
+    return Notice(**dict(award_answer(award, merged)), running=running, awardable=awardable)
 
 
 # --- eligible and not awarded ---------------------------------------------------------------------------------------
@@ -138,63 +140,63 @@ def _notice(award: Award, merged: Mapping[str, str], on: date) -> Notice:
 def eligible(
     queries: Queries, honor: str, year: int | None, today: date, axes: Axes = NOW, page: Page | None = None
 ) -> EligibleForHonor:
-    """Return who has reached an honour and does not hold it.
+    """Return the recipients who have reached an honour and do not hold it.
 
     Args:
-        year: of a ranking; by default that of `valid_at`, else the latest in which anybody is ranked.
+        year: that of a ranking; by default the year of `valid_at`, else the latest year with anybody ranked.
 
     Raises:
         UnknownNameError: the rules have no such honour, or not for that year.
     """
-    with _held(queries, honor, year, axes) as held:
-        kind, upto = held.kind(honor, year), axes.valid_at or today
-        last = last_awards(queries.awards.at(held.position).values(), honor, kind.year, held.merged)
-        reached = held.reached(honor, kind.year, upto)
-        found = [one for one in reached if not (one.name in last and last[one.name].state == "awarded")]
-        chosen, following = (page or Page()).of(found, lambda one: one.name)
+    with _open_undated(queries, honor, year, axes) as standings:
+        kind, upto = standings.kind(honor, year), axes.valid_at or today
+        last = last_awards(queries.awards.at(standings.position).values(), honor, kind.year, standings.merged)
+        reached = standings.reached(honor, kind.year, upto)
+        found = [each for each in reached if not (each.name in last and last[each.name].state == "awarded")]
+        chosen, following = (page or Page()).of(found, lambda each: each.name)
         return EligibleForHonor(
-            **dict(_dated(held.opened.basis, axes)),
+            **dict(_with_valid_at(standings.reader.basis, axes)),
             honor=honor,
             **kind._asdict(),
             reached_up_to=upto,
             count=len(found),
-            eligible=[_eligible(one, last.get(one.name)) for one in chosen],
+            eligible=[_eligible(each, last.get(each.name)) for each in chosen],
             next_after=following,
         )
 
 
 @contextmanager
-def _held(queries: Queries, honor: str, year: int | None, axes: Axes) -> Iterator[HonorsHeld]:
-    """Open what holds; `valid_at` cuts the year of a ranking, while the days of a threshold can be told apart."""
-    _, rules = queries.used(axes)
+def _open_undated(queries: Queries, honor: str, year: int | None, axes: Axes) -> Iterator[HonorStandings]:
+    """Open the standings, for a threshold without `valid_at`: its results have dates, by which the caller filters."""
+    _, rules = queries.basis_and_rules(axes)
     if honor in titles_of(rules.timeline()):
         axes = replace(axes, valid_at=None)
-    with honors_held(queries, axes, year) as held:
-        yield held
+    with open_standings(queries, axes, year) as standings:
+        yield standings
 
 
 def last_awards(known: Iterable[Award], honor: str, year: int | None, merged: Mapping[str, str]) -> dict[str, Award]:
-    """Return the award of an honour by who holds it: the one conferred, else the one on its way, else the last that was
-    announced. One person may have several that stand, announced for numbers that were merged later.
+    """Return the award of an honour for each holder: the awarded one, else the one announced or objected to, else the
+    last announced. A person may have several of these if they were announced for numbers that were merged later.
     """
     found: dict[str, Award] = {}
     for award in known:
         if (award.honor, award.year) == (honor, year):
             before = found.get(award.holder(merged), award)
-            if (award.state == "awarded", award.stands) >= (before.state == "awarded", before.stands):
+            if (award.state == "awarded", award.is_active) >= (before.state == "awarded", before.is_active):
                 found[award.holder(merged)] = award
     return found
 
 
-def _eligible(one: Reached, award: Award | None) -> Eligible:
-    return Eligible(**one._asdict(), award=award.award if award else None, state=award.state if award else None)
+def _eligible(reached: Reached, award: Award | None) -> Eligible:
+    return Eligible(**reached._asdict(), award=award.award if award else None, state=award.state if award else None)
 
 
-# --- awarded and undercut -------------------------------------------------------------------------------------------
+# --- undercut awards ------------------------------------------------------------------------------------------------
 
 
 class Finding(NamedTuple):
-    """An award that was undercut, and what holds now: not reached, reached only later, or behind the last place."""
+    """An undercut award and the result now: not reached, reached only later, or behind the last place."""
 
     award: Award
     kind: Literal["lost", "later", "behind"]
@@ -202,85 +204,85 @@ class Finding(NamedTuple):
     rank: int | None
 
 
-def undercut(queries: Queries, log: LogQueries, axes: Axes, wanted: AwardFilter, page: Page) -> UndercutAwards:
-    """Return the awards that no longer have what they rest on, each with what holds now, and why."""
-    with honors_held(queries, replace(axes, valid_at=None)) as held:
-        known = queries.awards.at(held.position).values()
-        given = [award for award in known if award.state == "awarded" and _given_by(award, axes.valid_at)]
-        given = [award for award in given if wanted.has(award, held.merged)]
-        found = findings(held, given)
-        chosen, following = page.of(found, lambda one: one.award.award)
-        used, merged = held.opened.rules, held.merged
-        basis = _dated(held.opened.basis, axes)
-    # Why is told one by one, from the log's streams, at the position of the list: for that no snapshot is held open.
-    now = Now(Position(basis.known_at), used)
-    told_why = [_undercut(told(one.award, merged), one, causes(queries, log, one.award, now)) for one in chosen]
+def undercut(queries: Queries, log: LogQueries, axes: Axes, query: AwardFilter, page: Page) -> UndercutAwards:
+    """Return the awards that their evidence no longer supports, each with the result now and its causes."""
+    with open_standings(queries, replace(axes, valid_at=None)) as standings:
+        known = queries.awards.at(standings.position).values()
+        awarded = [award for award in known if award.state == "awarded" and _conferred_by(award, axes.valid_at)]
+        awarded = [award for award in awarded if query.matches(award, standings.merged)]
+        found = findings(standings, awarded)
+        chosen, following = page.of(found, lambda finding: finding.award.award)
+        rules, merged = standings.reader.rules, standings.merged
+        basis = _with_valid_at(standings.reader.basis, axes)
+    # Causes are computed one by one from the log's streams, at the position of the list: no snapshot is held open.
+    now = Now(Position(basis.known_at), rules)
+    entries = [_undercut(each, merged, causes(queries, log, each.award, now)) for each in chosen]
     return UndercutAwards(
-        **dict(basis), awards_in_all=len(given), count=len(found), undercut=told_why, next_after=following
+        **dict(basis), awards_in_all=len(awarded), count=len(found), undercut=entries, next_after=following
     )
 
 
-def findings(held: HonorsHeld, given: Sequence[Award]) -> list[Finding]:
-    """Return which of these awards are undercut by what holds, in the order of their announcement."""
-    found = [*_undercut_thresholds(held, given), *_undercut_rankings(held, given)]
-    return sorted(found, key=lambda one: (one.award.announced_at, one.award.award))
+def findings(standings: HonorStandings, awarded: Sequence[Award]) -> list[Finding]:
+    """Return which of these awards are undercut by the standings, in the order of their announcement."""
+    found = [*_undercut_thresholds(standings, awarded), *_undercut_rankings(standings, awarded)]
+    return sorted(found, key=lambda finding: (finding.award.announced_at, finding.award.award))
 
 
-def _undercut_thresholds(held: HonorsHeld, given: Sequence[Award]) -> Iterable[Finding]:
-    """Yield awards of thresholds that were not reached on the day they were given on, by what holds now."""
-    judged = [award for award in given if award.year is None and _can_be_judged(held, award)]
-    days = held.days([(award.holder(held.merged), award.honor) for award in judged])
+def _undercut_thresholds(standings: HonorStandings, awarded: Sequence[Award]) -> Iterable[Finding]:
+    """Yield the awards of thresholds that, by the standings, were not reached on the day of the award."""
+    judged = [award for award in awarded if award.year is None and _can_be_judged(standings, award)]
+    days = standings.days([(award.holder(standings.merged), award.honor) for award in judged])
     for award, day in zip(judged, days, strict=True):
         if day is None or (award.awarded_on and day > award.awarded_on):
             yield Finding(award, "lost" if day is None else "later", day, None)
 
 
-def _can_be_judged(held: HonorsHeld, award: Award) -> bool:
-    """Whether an award of no year is of a threshold: one of these rules, or of those that its evidence names.
+def _can_be_judged(standings: HonorStandings, award: Award) -> bool:
+    """Return whether an award without a year is of a threshold of these rules, or of those that its evidence names.
 
-    Old records may name a ranking without its year, or an honour that no rules ever had: they rest on nothing here.
+    Old records may name a ranking without its year, or an honour that no rules ever had: these cannot be judged.
     """
-    if award.honor in titles_of(held.timeline):
+    if award.honor in titles_of(standings.timeline):
         return True
-    of_rules = award.awarded is not None and award.awarded.rules_version > 0
-    return of_rules and award.honor not in all_rankings(held.timeline)
+    names_rules = award.awarded is not None and award.awarded.rules_version > 0
+    return names_rules and award.honor not in all_rankings(standings.timeline)
 
 
-def _undercut_rankings(held: HonorsHeld, given: Sequence[Award]) -> Iterable[Finding]:
-    """Yield awards of rankings to whom stands behind the last place now, or is not ranked at all."""
+def _undercut_rankings(standings: HonorStandings, awarded: Sequence[Award]) -> Iterable[Finding]:
+    """Yield the awards of rankings whose holders are now behind the last place, or not ranked at all."""
     of_years: dict[tuple[str, int], list[Award]] = {}
-    for award in given:
+    for award in awarded:
         if award.year is not None:
             of_years.setdefault((award.honor, award.year), []).append(award)
     for (honor, year), of_year in of_years.items():
-        placed = {one.name for one in held.placed(honor, year) or ()}
+        placed = {ranked.name for ranked in standings.placed(honor, year) or ()}
         for award in of_year:
-            if (holder := award.holder(held.merged)) not in placed:
-                rank, _ = held.standing(honor, year, holder)
+            if (holder := award.holder(standings.merged)) not in placed:
+                rank, _ = standings.rank_and_minutes(honor, year, holder)
                 yield Finding(award, "lost" if rank is None else "behind", None, rank)
 
 
-def _undercut(award: AwardAnswer, one: Finding, why: Causes) -> Undercut:
-    evidence = one.award.awarded
+def _undercut(finding: Finding, merged: Mapping[str, str], why: Causes) -> Undercut:
+    evidence = finding.award.awarded
     return Undercut(
-        **dict(award),
-        kind=one.kind,
-        reached_on_now=one.reached_on,
-        rank_now=one.rank,
+        **dict(award_answer(finding.award, merged)),
+        kind=finding.kind,
+        reached_on_now=finding.reached_on,
+        rank_now=finding.rank,
         credited_minutes_now=why.minutes_now,
         difference=why.minutes_now - (evidence.credited_minutes if evidence else why.minutes_then),
         causes=why,
     )
 
 
-# --- as it was given ------------------------------------------------------------------------------------------------
+# --- awards as given ------------------------------------------------------------------------------------------------
 
 
 def axes_of_evidence(log: LogQueries, award: Award) -> Axes:
-    """Return the axes of an award's evidence; those of the announcement, where it was not given.
+    """Return the axes of an award's evidence, or those of its announcement if it is not awarded.
 
     Raises:
-        NoRulesError: nothing was published then, as with old records that were brought in first.
+        NoRulesError: no rules were published then, as with imported old records.
     """
     evidence = award.awarded or award.announced
     if evidence is None or evidence.rules_version == 0:
@@ -290,13 +292,13 @@ def axes_of_evidence(log: LogQueries, award: Award) -> Axes:
 
 
 def as_given(queries: Queries, log: LogQueries, name: str, axes: Axes) -> AsGiven:
-    """Return what an honour looked like by its evidence: known at its position, under its rules.
+    """Return an honour under the axes of its evidence: as known at its position, under its rules.
 
     Raises:
-        UnknownNameError: no such award was announced, or nobody knew the recipient then. NoRulesError
+        UnknownNameError: no such award was announced, or the recipient was not known then. NoRulesError
     """
-    _, known, merged = _known(queries, axes)
-    award = _one(known, name)
+    _, known, merged = _read_awards(queries, axes)
+    award = _require_award(known, name)
     then = axes_of_evidence(log, award)
     hours, place = None, None
     if award.volunteer is not None:
@@ -306,16 +308,16 @@ def as_given(queries: Queries, log: LogQueries, name: str, axes: Axes) -> AsGive
     if award.year is not None:
         of: Literal["volunteers", "projects"] = "volunteers" if award.volunteer else "projects"
         places = rankings.places(queries, log, of, award.recipient, award.year, then)
-        basis, place = places, next((one for one in places.ranks if one.ranking == award.honor), None)
+        basis, place = places, next((rank for rank in places.ranks if rank.ranking == award.honor), None)
         rank, minutes = (place.rank, place.figures["credited_minutes"]) if place else (None, 0)
     elif hours is not None:
-        reached_on = next((one.reached_on for one in hours.honors if one.honor == award.honor), None)
+        reached_on = next((reached.reached_on for reached in hours.honors if reached.honor == award.honor), None)
     evidence = award.awarded or award.announced
     rules_version = then.rules.version if then.rules else 0
     found = Evidence(rules_version, basis.known_at, minutes, reached_on, rank)
     return AsGiven(
         **{field: getattr(basis, field) for field in Basis.model_fields},
-        award=told(award, merged),
+        award=award_answer(award, merged),
         evidence=_evidence(evidence),
         found=_evidence(found),
         agrees=None if evidence is None else _agree(evidence, found),
@@ -325,7 +327,7 @@ def as_given(queries: Queries, log: LogQueries, name: str, axes: Axes) -> AsGive
 
 
 def _agree(named: Evidence, found: Evidence) -> bool:
-    """Whether what was named is what is found; days that were not named are not held against anybody."""
+    """Return whether the named evidence equals the computed one; a day that was not named is not compared."""
     same = named.reached_on in {None, found.reached_on} and named.rank == found.rank
     return same and named.credited_minutes == found.credited_minutes
 
@@ -333,8 +335,8 @@ def _agree(named: Evidence, found: Evidence) -> bool:
 # --- parts ----------------------------------------------------------------------------------------------------------
 
 
-def told(award: Award, merged: Mapping[str, str]) -> AwardAnswer:
-    """Return an award as readers get it. `merged`: as which number each merged one goes on."""
+def award_answer(award: Award, merged: Mapping[str, str]) -> AwardAnswer:
+    """Return an award as an answer. `merged`: the person's number of each merged one."""
     holder = award.holder(merged)
     return AwardAnswer(
         award=award.award,
@@ -350,14 +352,14 @@ def told(award: Award, merged: Mapping[str, str]) -> AwardAnswer:
         announced=_evidence(award.announced),
         objections=[
             ObjectionAnswer(
-                number=one.number,
-                by=one.by,
-                objected_at=datetime.fromtimestamp(one.recorded_at, UTC),
-                reason=one.reason,
-                outcome=one.outcome,
-                settled_by=one.settled_by,
+                number=objection.number,
+                by=objection.by,
+                objected_at=datetime.fromtimestamp(objection.recorded_at, UTC),
+                reason=objection.reason,
+                outcome=objection.outcome,
+                settled_by=objection.settled_by,
             )
-            for one in award.objections
+            for objection in award.objections
         ],
         awarded_on=award.awarded_on,
         awarded_by=award.awarded_by,
@@ -370,22 +372,22 @@ def _evidence(evidence: Evidence | None) -> EvidenceNamed | None:
     return EvidenceNamed(**evidence._asdict()) if evidence else None
 
 
-def _one(known: Mapping[str, Award], name: str) -> Award:
+def _require_award(known: Mapping[str, Award], name: str) -> Award:
     if name not in known:
         raise UnknownNameError("award", name)
     return known[name]
 
 
-def _known(queries: Queries, axes: Axes) -> tuple[Basis, Mapping[str, Award], Mapping[str, str]]:
-    """Return the basis of an answer that no rule decides, the awards known then, and as what merged numbers went on."""
-    basis, _ = queries.used(axes)
+def _read_awards(queries: Queries, axes: Axes) -> tuple[Basis, Mapping[str, Award], Mapping[str, str]]:
+    """Return the basis of an answer that needs no rules, the awards known then, and the merged numbers."""
+    basis, _ = queries.basis_and_rules(axes)
     known_at = Position(basis.known_at)
     return basis, queries.awards.at(known_at), queries.merged(known_at)
 
 
-def _given_by(award: Award, valid_at: date | None) -> bool:
+def _conferred_by(award: Award, valid_at: date | None) -> bool:
     return valid_at is None or award.awarded_on is None or award.awarded_on <= valid_at
 
 
-def _dated(basis: Basis, axes: Axes) -> Basis:
+def _with_valid_at(basis: Basis, axes: Axes) -> Basis:
     return basis.model_copy(update={"valid_at": axes.valid_at})

@@ -1,7 +1,7 @@
-"""What holds of honours under some axes: who has reached a threshold and when, with which minutes; who ranks where.
+"""Standings of honours under some axes: who has reached a threshold, when and with how many minutes; and ranks.
 
-Under the axes of the present the current generation's rows answer, under others a replay in memory. Reports about
-awards and the evidence of new ones both rest on this. Nothing here writes.
+By default the rows of the current generation answer, under other axes a replay in memory. Reports about awards and the
+evidence of new awards both use this module. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from replay.cohorts.shift_columns import text_array
 from replay.generations.named_rows import Rows
 from replay.queries.queries import Axes, Queries, UnknownNameError
 from replay.rankings.answers import Ranked
-from replay.rankings.rankings import Opened, RankingNotInForceError, Tables, opened
+from replay.rankings.rankings import RankingNotInForceError, RankingReader, Tables, open_reader
 
 _REACHED = """
 SELECT standing.volunteer, standing.reached_on, coalesce(hours.credited_minutes, 0)
@@ -35,15 +35,18 @@ LEFT JOIN {hours} AS hours ON hours.volunteer = standing.volunteer AND hours.yea
 WHERE standing.honor = %s AND standing.reached_on <= %s ORDER BY standing.reached_on, standing.volunteer COLLATE "C"
 """
 _DAYS = """
-SELECT asked.place, standing.reached_on
-FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS asked (volunteer, honor, place)
-JOIN {standings} AS standing ON standing.volunteer = asked.volunteer AND standing.honor = asked.honor
+SELECT pair.number, standing.reached_on
+FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS pair (volunteer, honor, number)
+JOIN {standings} AS standing ON standing.volunteer = pair.volunteer AND standing.honor = pair.honor
 """
 _CREDITED = 1 + HOURS_COLUMNS.index("credited")
 
 
 class Reached(NamedTuple):
-    """Somebody who meets what an honour asks for. `credited_minutes`: in all, or of the ranking's year."""
+    """A volunteer or project that meets the conditions of an honour.
+
+    `credited_minutes`: the total, or that of the ranking's year.
+    """
 
     name: str
     reached_on: date | None
@@ -52,7 +55,7 @@ class Reached(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What an honour is by some rules: a threshold, or a ranking (with the year it is asked for)."""
+    """What an honour is under some rules: a threshold, or a ranking (with the requested year)."""
 
     title: str
     of: Literal["volunteers", "projects"]
@@ -60,24 +63,24 @@ class Kind(NamedTuple):
 
 
 @dataclass(frozen=True)
-class HonorsHeld:
-    """What holds of honours in one snapshot. `position`: what is known, at most what the read models have seen.
+class HonorStandings:
+    """The standings in one snapshot. `position`: the last known event, at most the position of the read models.
 
-    All names are those under which rows stand: of a volunteer, the number that goes on. `merged` leads there.
+    All names are those in rows: of a volunteer, the person's number. `merged`: the person's number of each merged one.
     """
 
-    opened: Opened
+    reader: RankingReader
     merged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def timeline(self) -> RuleTimeline:
-        """The rules that are used."""
-        return self.opened.timeline
+        """The rules used."""
+        return self.reader.timeline
 
     @property
     def position(self) -> Position:
-        """The last position that counts."""
-        return Position(self.opened.basis.known_at)
+        """The position of the last known event."""
+        return Position(self.reader.basis.known_at)
 
     def kind(self, honor: str, year: int | None) -> Kind:
         """Return what an honour is; the year of a ranking is by default the latest.
@@ -95,54 +98,55 @@ class HonorsHeld:
         known = all_rankings(self.timeline).get(honor)
         if known is None:
             raise UnknownNameError("honor", honor)
-        of_year = year if year is not None else self.opened.year([known])
-        asked = rankings_of(self.timeline, of_year).get(honor)
-        if asked is None:
+        of_year = year if year is not None else self.reader.year([known])
+        ranking = rankings_of(self.timeline, of_year).get(honor)
+        if ranking is None:
             raise RankingNotInForceError(honor, of_year)
-        return asked, of_year
+        return ranking, of_year
 
     def reached(self, honor: str, year: int | None, upto: date) -> list[Reached]:
-        """Return everybody who meets what an honour asks for: by date up to a day, or within the places by rank."""
+        """Return all who meet the conditions of an honour: by date up to a day, or those within the places by rank."""
         if honor in titles_of(self.timeline):
             return self._reached_threshold(honor, upto)
         ranking, of_year = self._ranking(honor, year)
-        placed = self.opened.of_year(ranking, of_year).page(1, ranking.places)
-        return [Reached(one.name, None, one.rank, one.figures["credited_minutes"]) for one in placed]
+        placed = self.reader.of_year(ranking, of_year).page(1, ranking.places)
+        return [Reached(each.name, None, each.rank, each.figures["credited_minutes"]) for each in placed]
 
     def _reached_threshold(self, honor: str, upto: date) -> list[Reached]:
-        match self.opened.source:
+        match self.reader.source:
             case Tables(connection, schema):
                 rows = connection.execute(_query(_REACHED, schema), (honor, upto)).fetchall()
             case Rows() as replayed:
                 rows = _reached_rows(replayed, honor, upto)
         return [Reached(name, day, None, minutes) for name, day, minutes in rows]
 
-    def days(self, asked: Sequence[tuple[str, str]]) -> list[date | None]:
-        """Return the days on which volunteers reached honours, given as pairs; None where they have not."""
-        found: list[date | None] = [None] * len(asked)
-        match self.opened.source:
+    def days(self, pairs: Sequence[tuple[str, str]]) -> list[date | None]:
+        """Return the days on which volunteers reached honours, by pairs (volunteer, honour); None if not reached."""
+        found: list[date | None] = [None] * len(pairs)
+        match self.reader.source:
             case Tables(connection, schema):
-                columns = (text_array([name for name, _ in asked]), text_array([honor for _, honor in asked]))
-                for place, day in connection.execute(_query(_DAYS, schema), columns):
-                    found[place - 1] = day
+                columns = (text_array([name for name, _ in pairs]), text_array([honor for _, honor in pairs]))
+                for number, day in connection.execute(_query(_DAYS, schema), columns):
+                    found[number - 1] = day
             case Rows() as rows:
-                wanted = set(asked)
-                pairs = zip(rows.standing_volunteer, rows.standing_honor, rows.standings[:, 0].tolist(), strict=True)
-                days = {(name, honor): number for name, honor, number in pairs if (name, honor) in wanted}
-                found = [day_of_number(days[pair]) if pair in days else None for pair in asked]
+                requested = set(pairs)
+                numbers = rows.standings[:, 0].tolist()
+                standings = zip(rows.standing_volunteer, rows.standing_honor, numbers, strict=True)
+                days = {(name, honor): number for name, honor, number in standings if (name, honor) in requested}
+                found = [day_of_number(days[pair]) if pair in days else None for pair in pairs]
         return found
 
     def placed(self, honor: str, year: int) -> list[Ranked] | None:
-        """Return who is within the places of a ranking's year; None where the rules rank nobody so."""
+        """Return who is within the places of a ranking's year; None if the rules have no such ranking."""
         ranking = rankings_of(self.timeline, year).get(honor)
-        return None if ranking is None else self.opened.of_year(ranking, year).page(1, ranking.places)
+        return None if ranking is None else self.reader.of_year(ranking, year).page(1, ranking.places)
 
-    def standing(self, honor: str, year: int, name: str) -> tuple[int | None, int]:
-        """Return the rank of one name in a ranking's year, also behind the last place, and the credited minutes."""
+    def rank_and_minutes(self, honor: str, year: int, name: str) -> tuple[int | None, int]:
+        """Return a name's rank in a ranking's year, also behind the last place, and its credited minutes."""
         ranking = rankings_of(self.timeline, year).get(honor)
         if ranking is None:
             return None, 0
-        of_year = self.opened.of_year(ranking, year)
+        of_year = self.reader.of_year(ranking, year)
         figures = of_year.figures(name)
         if figures is None:
             return None, 0
@@ -151,10 +155,10 @@ class HonorsHeld:
 
 
 @contextmanager
-def honors_held(queries: Queries, axes: Axes, year: int | None = None) -> Iterator[HonorsHeld]:
-    """Open one snapshot for reports about honours; replay where rows cannot answer."""
-    with opened(queries, axes, year) as reading:
-        yield HonorsHeld(reading, queries.merged(Position(reading.basis.known_at)))
+def open_standings(queries: Queries, axes: Axes, year: int | None = None) -> Iterator[HonorStandings]:
+    """Open one snapshot for reports about honours; replay if the rows cannot answer."""
+    with open_reader(queries, axes, year) as reader:
+        yield HonorStandings(reader, queries.merged(Position(reader.basis.known_at)))
 
 
 def _reached_rows(rows: Rows, honor: str, upto: date) -> list[tuple[str, date, int]]:

@@ -1,4 +1,4 @@
-"""Axes: the three axes of time, one snapshot per answer, and a volunteer as known under any axes.
+"""Axes: the three axes of time, one snapshot per answer, and a volunteer under any axes.
 
-Every query starts here and every answer derives from `answers.py`. The folder answers no question of its own.
+Every query starts in `as_known.py`, and every answer is a model of `answers.py`.
 """

@@ -1,4 +1,4 @@
-"""Answers: what readers get, each with the axes it rests on.
+"""Answers: the models that queries return, each with the axes it is based on.
 
 Field names use the glossary; minutes are whole minutes, instants ISO 8601 with a zone, days local days. In every trace
 
@@ -16,19 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Answer(BaseModel):
-    """What all answers have in common: nothing changes them once they are given."""
+    """The base of all answers, which are immutable."""
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
 
 
 class Linked(Answer):
-    """A part of an answer behind which there is more: asked over HTTP, `links` holds addresses by what they lead to."""
+    """A part of an answer with related resources. Over HTTP, `links` holds their addresses by name."""
 
     links: Annotated[dict[str, str] | None, Field(exclude_if=lambda links: links is None)] = None
 
 
 def omit_none() -> Any:
-    """Return a field that is left out where it is None, as it is for nearly all: of persons with a single number."""
+    """Return a field that is omitted if it is None, as it is for persons with a single number, which nearly all are."""
     return Field(default=None, exclude_if=lambda value: value is None)
 
 
@@ -41,7 +41,7 @@ class RulesUsed(Answer):
 
 
 class Basis(Answer):
-    """The three axes of an answer, and the log position it rests on."""
+    """The three axes of an answer, and the log position it is based on."""
 
     valid_at: date | None
     known_at: int
@@ -50,7 +50,7 @@ class Basis(Answer):
 
 
 class Merged(Linked):
-    """A merge that stands: this number goes on as `into`, because the event at the position says so."""
+    """A merge in force: `volunteer` was merged into `into` by the event at `position`."""
 
     volunteer: str
     into: str
@@ -60,8 +60,8 @@ class Merged(Linked):
 class OfPerson(Basis):
     """An answer about a volunteer, which is always about the whole person.
 
-    `goes_on_as`: the number that goes on, where the one asked for was merged into another. `numbers`: all numbers of
-    the person, and `merges`: the events that make them one, where there are several.
+    `goes_on_as`: the number into which the requested one was merged, if it was. `numbers` and `merges`: all numbers of
+    the person and the events that merged them, if there are several.
     """
 
     volunteer: str
@@ -71,10 +71,10 @@ class OfPerson(Basis):
 
 
 class HoursRow(Linked):
-    """Service hours of a year, or of all years with the opening balance.
+    """Service hours of a year, or of all years including the opening balance.
 
-    Credited minutes are scanned or attested; of these, the late ones were recorded too late (Order 67, Art. 11), which
-    takes nothing away.
+    Credited minutes are scanned or attested. The late ones among them were recorded too late (Order 67, Art. 11), which
+    does not reduce them.
     """
 
     year: int | None
@@ -89,7 +89,7 @@ class HoursRow(Linked):
 
 
 class OpeningBalance(Answer):
-    """Attested minutes of the paper era. `volunteer`: whose number's, where the person has several."""
+    """Attested minutes of the paper era. `volunteer`: the number that has it, if the person has several."""
 
     as_of: date
     minutes: int
@@ -97,7 +97,7 @@ class OpeningBalance(Answer):
 
 
 class TrainingRecord(Linked):
-    """A training record (Order 67, Art. 8). `voided`: why it was taken back as an error, null while it stands."""
+    """A training record (Order 67, Art. 8). `voided`: the reason for which it was voided as an error, or null."""
 
     tier: str
     content: str
@@ -110,7 +110,7 @@ class TrainingRecord(Linked):
 
 
 class HonorReached(Linked):
-    """An honour and the date its conditions are met, which may lie ahead where only time is missing."""
+    """An honour and the date on which its conditions are met, which is in the future if only time is missing."""
 
     honor: str
     title: str
@@ -118,10 +118,10 @@ class HonorReached(Linked):
 
 
 class VolunteerHours(OfPerson):
-    """A volunteer's hours per year and in all, and the honours reached.
+    """A volunteer's hours per year and in total, and the honours reached.
 
-    `registered_on`: the earliest, `opening_balance`: the latest of all numbers; their other ones, if there are any,
-    stand in `more_opening_balances`.
+    `registered_on`: the earliest date of all numbers. `opening_balance`: the latest of all numbers;
+    `more_opening_balances`: the other ones, if any.
     """
 
     registered_on: date | None
@@ -134,7 +134,7 @@ class VolunteerHours(OfPerson):
 
 
 class Trace(Answer):
-    """Where minutes went: of a piece, or summed over the pieces of a shift."""
+    """The trace of the minutes of a piece, or of all pieces of a shift."""
 
     raw: int
     superseded: int
@@ -158,10 +158,10 @@ Grade = Literal["scanned", "attested"]
 
 
 class ShiftTrace(Linked):
-    """A shift as all events known leave it, and what it is worth. `flags` name what is odd about it.
+    """A shift after all known events, and its trace. `flags` name its irregularities.
 
-    `positions`: the events behind it, in the order of the log. `volunteer`: the number under which it was recorded,
-    where the person has several.
+    `positions`: its events, in log order. `volunteer`: the number under which it was recorded, if the person has
+    several.
     """
 
     shift: UUID
@@ -179,7 +179,7 @@ class ShiftTrace(Linked):
 
 
 class VolunteerShifts(OfPerson):
-    """A volunteer's shifts, the latest first; `next_after` continues the list."""
+    """A volunteer's shifts, latest first; `next_after` continues the list."""
 
     shifts: list[ShiftTrace]
     next_after: str | None
@@ -214,10 +214,10 @@ class StationActivity(Basis):
 
 
 class StationShift(Linked):
-    """A shift's part in a station's day: `begins` says whether the shift, and its volunteer, count on this day.
+    """A shift's part in a station's day. `begins`: whether the shift and its volunteer are counted on this day.
 
-    `volunteer`: the number under which it was recorded. `goes_on_as`: the person's, where that is another.
-    `late`: it was recorded too late (Order 67, Art. 11), which takes nothing away.
+    `volunteer`: the number under which the shift was recorded. `goes_on_as`: the number into which that was merged, if
+    it was. `late`: the shift was recorded too late (Order 67, Art. 11), which does not reduce it.
     """
 
     volunteer: str
@@ -234,9 +234,9 @@ class StationShift(Linked):
 
 
 class StationDayShifts(Basis):
-    """The shifts behind a station's day, by person and time. Over all pages their parts sum to the day's row.
+    """The shifts of a station's day, by person and time. Over all pages their parts sum to the day's row.
 
-    `next_after` continues the list: the last person of this page, by the number that goes on.
+    `next_after` continues the list: the last person of this page, by the number they were merged into, if any.
     """
 
     station: str
@@ -253,7 +253,7 @@ class Standing(Linked):
 
 
 class Standings(Basis):
-    """Who has reached an honour up to a day, by date; `next_after` continues the list."""
+    """The volunteers who reached an honour up to a day, by date; `next_after` continues the list."""
 
     honor: str
     title: str
@@ -264,7 +264,7 @@ class Standings(Basis):
 
 
 class LoggedEvent(Answer):
-    """An event as the log holds it."""
+    """An event as stored in the log."""
 
     position: int
     stream: UUID

@@ -1,8 +1,8 @@
-"""Reading: what all queries share: the axes of time, one snapshot per answer, and a volunteer under any axes.
+"""Common to all queries: the axes of time, one snapshot per answer, and a volunteer under any axes.
 
-Under the axes of the present a volunteer is read from the store. Under another `known_at` the shifts that have changed
-since are resolved again from the log's streams, and those begun since are left out: a volunteer of thousands of shifts
-then costs little more than now. Nothing here writes.
+With the default axes, a volunteer is read from the store. With an earlier `known_at`, the shifts that changed later are
+resolved again from the log's streams and those that began later are left out, so a volunteer with thousands of shifts
+takes little more time than with the default axes. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from replay.cohorts.cohort import (
 )
 from replay.cohorts.merges import (
     Pair,
-    goes_on_as,
+    final_number,
     merge_events,
     merged_numbers,
     merges_known_at,
+    pairs_in_force,
     read_all_merges,
     read_merges,
-    standing,
 )
 from replay.cohorts.shift_columns import ShiftNames, Shifts
 from replay.generations import store
@@ -53,17 +53,17 @@ from replay.published import Rules, published_rules
 
 
 class MarkError(ValueError):
-    """A page is to go on behind something that is no end of a page."""
+    """The `after` of a request is not the end of a page."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"after {text!r} is not the next_after of a page; leave it out to begin")
+        super().__init__(f"after {text!r} is not the next_after of a page; omit it for the first page")
 
 
 _NAMED_BY = {"volunteer": "number", "event": "position", "ranking": "name"}
 
 
 class UnknownNameError(LookupError):
-    """A volunteer, station, honour or shift the ledger does not know (as of the position asked for)."""
+    """A volunteer, station, honour or shift that is unknown to the ledger at the requested position."""
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"{kind} {name} is not known to the ledger; check the {_NAMED_BY.get(kind, 'id')}")
@@ -73,7 +73,7 @@ class UnknownNameError(LookupError):
 
 @dataclass(frozen=True)
 class Axes:
-    """The three axes of time. None means: all results, all events, the rules of the current generation."""
+    """The three axes of time. None means all results, all events, or the rules of the current generation."""
 
     valid_at: date | None = None
     known_at: Position | None = None
@@ -86,7 +86,7 @@ class Axes:
 
     @property
     def current(self) -> bool:
-        """Whether the current generation's rows answer."""
+        """Whether the current generation's rows are sufficient."""
         return self.known_at is None and self.rules is None
 
 
@@ -95,58 +95,61 @@ NOW = Axes()
 
 @dataclass(frozen=True)
 class Known:
-    """A volunteer as known at a position, and what the answer rests on: the whole person who has the number asked for.
+    """A volunteer as known at a position, with the basis of the answer: the whole person with the requested number.
 
-    `circle` holds the person's numbers alone.
+    `cohort` contains only the person's numbers.
     """
 
     volunteer: str
-    circle: Cohort
+    cohort: Cohort
     rules: Rules
     timeline: RuleTimeline
-    position: Position  # the axis `known_at`, never beyond what the read models have seen
+    position: Position  # the axis `known_at`, never beyond the read models' position
     basis: answers.Basis
     merges: dict[Pair, Position] = field(default_factory=dict)
-    """What makes the numbers of `circle` one person: pairs, each with the position of its event."""
+    """The merges in force between the numbers of `cohort`: pairs, each with the position of its event."""
 
     @property
     def goes_on_as(self) -> str | None:
-        """The number that goes on, if the one asked for was merged into another."""
-        person = goes_on_as(self.volunteer, self.circle.merges)
+        """The final number, if the requested one was merged into another."""
+        person = final_number(self.volunteer, self.cohort.merges)
         return None if person == self.volunteer else person
 
     @property
     def numbers(self) -> list[str] | None:
-        """All numbers of the person, in their order; None of one who has no other."""
-        return sorted(self.circle.persons) if len(self.circle.persons) > 1 else None
+        """All numbers of the person, sorted; None if there is only one."""
+        return sorted(self.cohort.persons) if len(self.cohort.persons) > 1 else None
 
     @property
     def registered(self) -> int:
         """The day on which the person was first registered."""
-        return min(person.registered for person in self.circle.persons.values())
+        return min(person.registered for person in self.cohort.persons.values())
 
     def trained(self, tier: int) -> int:
-        """Return the first day on which any number had completed a tier of at least so much."""
-        return min(person.trained[tier - 1] for person in self.circle.persons.values())
+        """Return the first day on which any number had completed a tier, or a higher one."""
+        return min(person.trained[tier - 1] for person in self.cohort.persons.values())
 
     @property
     def balances(self) -> list[tuple[str, Person]]:
-        """The numbers that have an opening balance, that of the latest day first."""
-        found = [(name, one) for name, one in self.circle.persons.items() if one.opening_day != NO_DAY]
-        return sorted(found, key=lambda each: (-each[1].opening_day, each[0]))
+        """The numbers with an opening balance, latest day first."""
+        opened = [(name, person) for name, person in self.cohort.persons.items() if person.opening_day != NO_DAY]
+        return sorted(opened, key=lambda item: (-item[1].opening_day, item[0]))
 
     @property
     def raised(self) -> dict[int, int]:
-        """The greatest raise of the day's cap in force on a day, by day."""
-        found: dict[int, int] = {}
-        for person in self.circle.persons.values():
+        """The greatest raise of the day cap in force, by day."""
+        greatest: dict[int, int] = {}
+        for person in self.cohort.persons.values():
             for (day, _), minutes in person.raises.items():
-                found[day] = max(minutes, found.get(day, 0))
-        return found
+                greatest[day] = max(minutes, greatest.get(day, 0))
+        return greatest
 
-    def told(self) -> dict[str, Any]:
-        """Return what every answer about a person says (`answers.OfPerson`)."""
-        merges = [answers.Merged(volunteer=one, into=into, position=at) for (one, into), at in self.merges.items()]
+    def person_fields(self) -> dict[str, Any]:
+        """Return the fields of every answer about a person (`answers.OfPerson`)."""
+        merges = [
+            answers.Merged(volunteer=volunteer, into=into, position=position)
+            for (volunteer, into), position in self.merges.items()
+        ]
         return {
             **dict(self.basis),
             "volunteer": self.volunteer,
@@ -156,13 +159,13 @@ class Known:
         }
 
     def recorded_under(self, volunteer: str) -> str | None:
-        """Return the number of a shift or balance, where it has to be said: of a person who has several."""
+        """Return the number of a shift or balance if the person has several numbers, else None."""
         return None if self.numbers is None else volunteer
 
 
 @contextmanager
 def snapshot(database: Database) -> Iterator[tuple[Connection[Any], store.Generation]]:
-    """Read from one snapshot: an answer rests on one position, whatever the follower commits meanwhile.
+    """Open one snapshot, so that an answer is based on one position whatever the follower commits meanwhile.
 
     Raises:
         store.NoGenerationError
@@ -176,17 +179,17 @@ def snapshot(database: Database) -> Iterator[tuple[Connection[Any], store.Genera
 
 
 def position_known(axes: Axes, generation: store.Generation) -> Position:
-    """Return the position whose knowledge answers: never beyond what the read models have seen."""
+    """Return the position of `known_at`, limited to the read models' position."""
     return Position(generation.position if axes.known_at is None else min(generation.position, axes.known_at))
 
 
 def rules_of(generation: store.Generation) -> Rules:
-    """Return the rules a generation was made with."""
+    """Return the rules a generation was built with."""
     return Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
 
 
 def rules_used(log: LogQueries, axes: Axes, generation: store.Generation) -> Rules:
-    """Return the rules the axes name: by default those known at `known_at`."""
+    """Return the rules given by the axes, by default those known at `known_at`."""
     if axes.rules is not None:
         return axes.rules
     if axes.known_at is None:
@@ -195,7 +198,7 @@ def rules_used(log: LogQueries, axes: Axes, generation: store.Generation) -> Rul
 
 
 def basis_of(axes: Axes, rules: Rules, generation: store.Generation) -> answers.Basis:
-    """Return what every answer repeats."""
+    """Return the basis of an answer."""
     return answers.Basis(
         valid_at=axes.valid_at,
         known_at=position_known(axes, generation),
@@ -205,38 +208,40 @@ def basis_of(axes: Axes, rules: Rules, generation: store.Generation) -> answers.
 
 
 def titles_of(timeline: RuleTimeline) -> dict[str, str]:
-    """Return ids and titles of the honours of a timeline."""
+    """Return the titles of a timeline's honours, by id."""
     return {honor.id: honor.title for rule_set in timeline.rule_sets for honor in rule_set.honors}
 
 
 def read_volunteer(database: Database, volunteer: str, axes: Axes) -> Known:
-    """Read the person who has a number, under any axes.
+    """Read the person with a number, under any axes.
 
     Raises:
-        UnknownNameError: nobody of this number was registered then. store.NoGenerationError
+        UnknownNameError: the number was not registered then. store.NoGenerationError
     """
     with snapshot(database) as (connection, generation):
-        circle = read_cohort(connection, [volunteer])
+        cohort = read_cohort(connection, [volunteer])
     rules, known_at = rules_used(database.log, axes, generation), position_known(axes, generation)
     timeline = rules.timeline()
     if known_at < generation.position:
-        circle = cohort_known_at(database.log, circle, known_at, timeline)
-    if circle.persons[volunteer].registered == NO_DAY:
+        cohort = cohort_known_at(database.log, cohort, known_at, timeline)
+    if cohort.persons[volunteer].registered == NO_DAY:
         raise UnknownNameError("volunteer", volunteer)
-    circle = circle.alone(volunteer)
-    merges = merge_events(database.log, dict.fromkeys(standing(circle.merges), True), known_at)
-    return Known(volunteer, circle, rules, timeline, known_at, basis_of(axes, rules, generation), merges)
+    cohort = cohort.restricted_to(volunteer)
+    merges = merge_events(database.log, dict.fromkeys(pairs_in_force(cohort.merges), True), known_at)
+    return Known(volunteer, cohort, rules, timeline, known_at, basis_of(axes, rules, generation), merges)
 
 
-def number_going_on(database: Database, volunteer: str, known_at: Position) -> str:
-    """Return the number under which the rows of a volunteer stand, as known at a position that rows have reached."""
+def final_number_known_at(database: Database, volunteer: str, known_at: Position) -> str:
+    """Return the final number of a volunteer, which is the key of its rows, as known at a position that the read models
+    have reached.
+    """
     with snapshot(database) as (connection, _):
         merges = read_merges(connection, [volunteer])
-    return goes_on_as(volunteer, merges_known_at(database.log, merges, known_at))
+    return final_number(volunteer, merges_known_at(database.log, merges, known_at))
 
 
 def merged_known_at(database: Database, known_at: Position) -> dict[str, str]:
-    """Return every number that did not go on as itself at a position that rows have reached, and as which it did."""
+    """Return the final number of every merged number, as known at a position that the read models have reached."""
     with snapshot(database) as (connection, generation):
         merges = read_all_merges(connection)
     if known_at < generation.position:
@@ -245,8 +250,8 @@ def merged_known_at(database: Database, known_at: Position) -> dict[str, str]:
 
 
 def history_of(log: LogQueries, known: Known) -> list[tuple[Position, Event]]:
-    """Return what happened to all numbers of a volunteer beside shifts, as known then, in log order."""
-    streams = [stream("volunteer", number) for number in known.circle.persons]
+    """Return the events of a volunteer's own streams, for all numbers of the person, as known then, in log order."""
+    streams = [stream("volunteer", number) for number in known.cohort.persons]
     return list(decoded(in_log_order(log, streams, known.position)))
 
 
@@ -254,42 +259,43 @@ def history_of(log: LogQueries, known: Known) -> list[tuple[Position, Event]]:
 
 
 def cohort_known_at(log: LogQueries, now: Cohort, known_at: Position, timeline: RuleTimeline) -> Cohort:
-    """Return volunteers as known at a position, given the same of now, with all they were ever merged with."""
+    """Return a cohort as known at a position. `now` is its present state, with all numbers that were ever merged."""
     shifts = _shifts_known_at(log, now, known_at)
     persons, kinds = _names_known_at(log, now.persons, shifts.names.stations.texts(), known_at)
     merges = merges_known_at(log, now.merges, known_at)
-    circle = Cohort(persons, shifts, kinds, merges=merges)
-    # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
+    cohort = Cohort(persons, shifts, kinds, merges=merges)
+    # Raises of the day cap have one stream per day; only days with minutes to cap matter.
     caps = [
         stream("day-cap", volunteer, day)
         for volunteer in persons
-        for day in np.unique(circle.tables.pieces(volunteer, timeline)[:, DAY]).astype("datetime64[D]").astype(str)
+        for day in np.unique(cohort.tables.pieces(volunteer, timeline)[:, DAY]).astype("datetime64[D]").astype(str)
     ]
     raised = in_log_order(log, caps, known_at)
     if not raised:
-        return circle
+        return cohort
     for recorded in raised:
         _apply(decode(recorded.topic, recorded.state), persons)
-    return Cohort(persons, shifts, kinds, merges=merges)  # the tables of the first know of no raise
+    return Cohort(persons, shifts, kinds, merges=merges)  # a new one, because `tables` was cached without raises
 
 
 def _shifts_known_at(log: LogQueries, now: Cohort, known_at: Position) -> Shifts:
-    """Return the shifts known then: most are as they are now, and only those that changed since are read."""
+    """Return the shifts known then. Most did not change later; only the others are read from the log."""
     shifts = now.tables.columns
     names = shifts.names.volunteers.texts()
     owners = [names[number] for number in shifts.columns.volunteer.tolist()]
     ids = [UUID(int=high << 64 | low) for high, low in zip(shifts.high.tolist(), shifts.low.tolist(), strict=True)]
     streams = list(map(shift_stream, owners, ids))
     later = log.first_versions_beyond(streams, known_at)
-    first_later = np.fromiter((later.get(one, 0) for one in streams), np.int64)  # 0: as it is now; 1: not yet
+    # The version of the first later event: 0 if there is none, 1 if the shift did not exist yet.
+    first_later = np.fromiter((later.get(stream_id, 0) for stream_id in streams), np.int64)
     changed = resolve_streams(log, [(owners[row], ids[row]) for row in np.flatnonzero(first_later > 1)], known_at)
-    return Shifts.joined(ShiftNames.beginning(now.persons), [shifts.where(first_later == 0), changed])
+    return Shifts.joined(ShiftNames.starting_with(now.persons), [shifts.where(first_later == 0), changed])
 
 
 def _names_known_at(
     log: LogQueries, volunteers: Iterable[str], stations: Iterable[str], known_at: Position
 ) -> tuple[dict[str, Person], dict[str, int]]:
-    """Return what was known of volunteers beside shifts, and the kinds of stations."""
+    """Return the facts of volunteers other than shifts, and the kinds of stations, as known then."""
     persons, kinds = {volunteer: Person() for volunteer in volunteers}, {}
     streams = [stream(kind, volunteer) for kind in ("volunteer", "opening-balance") for volunteer in persons]
     streams += [stream("station", station) for station in stations]

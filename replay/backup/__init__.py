@@ -1,5 +1,5 @@
-"""Backup: a verified copy of everything that cannot be computed again, and a ledger restored from one.
+"""Backup: a verified copy of everything that cannot be computed again, and restoring a ledger from it.
 
-Read models and the archive are left out, because they are rebuilt from the log. Copying an archive is in
-`replay/archive/copying.py`.
+Read models and the archive are not included, because they are rebuilt from the log. `replay/archive/copying.py` copies
+an archive.
 """

@@ -1,24 +1,22 @@
-"""Backups: everything that cannot be computed again, as one moment has it, in a folder that proves itself.
+"""Backups: everything that cannot be computed again, from one snapshot, in a folder that can be verified by itself.
 
-    <folder>/manifest.json        written last: which ledger, its head, rows and SHA-256 of each table
+    <folder>/manifest.json        written last: the ledger's id, its head, rows and SHA-256 of each table
     <folder>/<table>.copy.zst     PostgreSQL's COPY text, compressed
 
-One snapshot is read, so writers go on and the copy is of one moment: a log without holes up to its head, with the
-commands, persons, texts, keys and signatures that belong to it. Read models and the archive are left out: they are made
-of the log.
-The copy is independent of the server's version and of where it runs. The digest of the log's rows (`log_sha256`) is the
-same for every ledger that holds the same events, so a restored ledger is shown to be equal by backing it up again.
+All tables are read in one snapshot while writers continue: a log without holes up to its head, with the commands,
+persons, texts, keys and signatures at that moment. Read models and the archive are not included, because they are
+computed from the log.
 
-Errors: `BackupError`, which says what to do. A backup or a restore that is stopped leaves nothing that could be taken
-for one.
+A backup does not depend on the server's version or location. The digest of the log's rows (`log_sha256`) is the same
+for all ledgers with the same events, so a restored ledger can be verified by backing it up again.
+
+Errors: `BackupError`, which says what to do. A backup or restore that is stopped leaves no partial result.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,11 +31,12 @@ from pydantic import BaseModel, ConfigDict
 from ledger.store.append import take_lock
 from ledger.store.database import Database
 from ledger.store.log_queries import LOG_TABLE, LogReader
-from ledger.store.upgrading import Part, bring_up, take_steps
+from ledger.store.upgrading import Part, run_steps, upgrade_tables
+from replay.durable import atomic_folder
 from replay.progress import Progress, ignore
 
 FORMAT = 2
-"""Since format 1: `parts`. Both are read."""
+"""Format 2 added `parts`. Both formats can be read."""
 MANIFEST = "manifest.json"
 CHUNK_BYTES = 1 << 20
 
@@ -62,11 +61,11 @@ TABLES: dict[str, tuple[str, ...]] = {
     ),
     "api.signatures": ("digest", "key", "public_key", "base", "signature", "body", "names", "kept_at"),
 }
-"""What is kept of each table. The log is written in the order of its positions."""
+"""The columns in a backup, by table. The log is written in the order of its positions."""
 
 
 class BackupError(Exception):
-    """The backup cannot be made, or is not sound, or there is no place to restore it to."""
+    """The backup cannot be made, is damaged, or cannot be restored to this ledger."""
 
 
 class Table(BaseModel):
@@ -81,8 +80,8 @@ class Table(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a backup holds. `head`: the position of the log's last event; `made_at`: an ISO 8601 instant; `parts`: the
-    versions of the tables it was made of (`ledger/store/upgrading.py`), 1 where it does not say.
+    """The contents of a backup. `head`: the position of the log's last event; `made_at`: an ISO 8601 instant; `parts`:
+    the versions of its tables (`ledger/store/upgrading.py`), 1 for a part that is not listed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,42 +95,33 @@ class Manifest(BaseModel):
 
     @property
     def log_sha256(self) -> str:
-        """The digest of the log's rows: equal for ledgers of the same events."""
+        """The digest of the log's rows, equal for all ledgers with the same events."""
         return self.tables[LOG].content_sha256
 
 
 def back_up(database: Database, target: Path, progress: Progress = ignore) -> Manifest:
-    """Write a backup of a ledger to a folder that is not there yet.
+    """Write a backup of a ledger to a new folder.
 
     Raises:
-        BackupError: there is something at the target, or the log has holes.
+        BackupError: the target exists, or the log has holes.
     """
     if target.exists():
-        raise BackupError(f"{target} is there already; name a folder that is not there yet")
-    unfinished = target.with_name(target.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True, mode=0o700)
-    try:
+        raise BackupError(f"{target} already exists; name a folder that does not exist")
+    with atomic_folder(target, target.with_name(target.name + ".unfinished"), mode=0o700) as unfinished:
         manifest = _write(database, unfinished, progress)
         (unfinished / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
-        _flush(unfinished)
-        unfinished.rename(target)
-        _flush_folder(target.parent)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
     return manifest
 
 
 def verify(folder: Path, progress: Progress = ignore) -> Manifest:
-    """Hold every file of a backup to its manifest; return it.
+    """Verify every file of a backup against its manifest; return the manifest.
 
     Raises:
-        BackupError: something is missing or was changed.
+        BackupError: a file is missing or was changed.
     """
     manifest = read_manifest(folder)
-    for place, (name, table) in enumerate(manifest.tables.items()):
-        progress("verifying", place, len(manifest.tables))
+    for done, (name, table) in enumerate(manifest.tables.items()):
+        progress("verifying", done, len(manifest.tables))
         content, rows = hashlib.sha256(), 0
         path = _path(folder, name)
         try:
@@ -143,7 +133,7 @@ def verify(folder: Path, progress: Progress = ignore) -> Manifest:
         except OSError as error:
             raise BackupError(f"{path} cannot be read: {error.strerror or error}; use another backup") from None
         if (content.hexdigest(), rows) != (table.content_sha256, table.rows):
-            raise BackupError(f"{path} does not hold what the manifest says; use another backup")
+            raise BackupError(f"{path} differs from the manifest; use another backup")
     if manifest.tables[LOG].rows != manifest.head:
         raise BackupError(
             f"the log holds {manifest.tables[LOG].rows} events up to position {manifest.head}: it has holes"
@@ -152,30 +142,30 @@ def verify(folder: Path, progress: Progress = ignore) -> Manifest:
 
 
 def restore(folder: Path, database: Database, parts: Sequence[Part], progress: Progress = ignore) -> Manifest:
-    """Fill an empty ledger from a backup, in one transaction; its read models are to be rebuilt.
+    """Fill an empty ledger from a backup, in one transaction. Its read models have to be rebuilt afterwards.
 
     Args:
-        parts: all parts of the tables. Those of an older backup are made as they were then, filled, and brought up.
+        parts: all parts of the tables. For an older backup, tables are created in its version, filled, and upgraded.
 
     Raises:
-        BackupError: the backup is not sound, or newer than this program, or the ledger is not empty.
+        BackupError: the backup is damaged or newer than this program, or the ledger is not empty.
     """
     manifest = verify(folder, progress)
-    then = {part: manifest.parts.get(part.name, 1) for part in parts}
-    if newer := [part.name for part, version in then.items() if version > part.version]:
+    versions = {part: manifest.parts.get(part.name, 1) for part in parts}
+    if newer := [part.name for part, version in versions.items() if version > part.version]:
         raise BackupError(f"{folder} was made by a newer version of this program (tables {newer[0]}); upgrade this one")
     with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
         take_lock(cursor)
         for part in parts:
-            bring_up(connection, part)
+            upgrade_tables(connection, part)
         _require_empty(cursor)
-        if any(version < part.version for part, version in then.items()):
+        if any(version < part.version for part, version in versions.items()):
             cursor.execute("DROP SCHEMA ledger, api, replay CASCADE")  # they are empty
-            for part, version in then.items():
-                take_steps(connection, part, 0, version)
+            for part, version in versions.items():
+                run_steps(connection, part, 0, version)
         cursor.execute("UPDATE ledger.identity SET id = %s", (manifest.ledger,))
-        for place, (name, table) in enumerate(manifest.tables.items()):
-            progress(f"restoring {name}", place, len(manifest.tables))
+        for done, (name, table) in enumerate(manifest.tables.items()):
+            progress(f"restoring {name}", done, len(manifest.tables))
             with cursor.copy(f"COPY {name} ({', '.join(table.columns)}) FROM STDIN") as copy:
                 for chunk in _chunks(_path(folder, name)):
                     copy.write(chunk)
@@ -183,29 +173,31 @@ def restore(folder: Path, database: Database, parts: Sequence[Part], progress: P
         head, count = log.head(), log.count(0, manifest.head)
         if (head, count) != (manifest.head, manifest.head):
             raise BackupError(f"the restored log holds {count} events up to position {head}, not {manifest.head}")
-        for part, version in then.items():
-            take_steps(connection, part, version, part.version)
-        # Keys go on with numbers that were never used.
+        for part, version in versions.items():
+            run_steps(connection, part, version, part.version)
+        # New keys must not reuse ids.
         cursor.execute("SELECT setval('api.keys_id_seq', greatest((SELECT max(id) FROM api.keys), 1))")
     return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read what a backup says of itself.
+    """Read the manifest of a backup.
 
     Raises:
-        BackupError: it is none, or of a format this program does not know.
+        BackupError: the folder is not a backup, or has a format or columns unknown to this program.
     """
     try:
-        said: Any = json.loads((folder / MANIFEST).read_bytes())
-        if said.get("format") not in range(1, FORMAT + 1):
-            raise BackupError(f"{folder} has format {said.get('format')}, this program reads {FORMAT}; upgrade it")
-        manifest = Manifest.model_validate(said)
+        fields: Any = json.loads((folder / MANIFEST).read_bytes())
+        if fields.get("format") not in range(1, FORMAT + 1):
+            raise BackupError(
+                f"{folder} has format {fields.get('format')}, but this program reads {FORMAT}; upgrade the program"
+            )
+        manifest = Manifest.model_validate(fields)
     except (OSError, ValueError, AttributeError) as error:
-        what = "there is no manifest.json" if isinstance(error, OSError) else "its manifest.json is damaged"
-        raise BackupError(f"{folder} is no backup: {what}") from None
+        reason = "it has no manifest.json" if isinstance(error, OSError) else "its manifest.json is damaged"
+        raise BackupError(f"{folder} is not a backup: {reason}") from None
     if any(set(table.columns) - set(TABLES.get(name, ())) for name, table in manifest.tables.items()):
-        raise BackupError(f"{folder} holds columns that this program does not know; upgrade it")
+        raise BackupError(f"{folder} contains columns that this program does not know; upgrade the program")
     return manifest
 
 
@@ -245,7 +237,7 @@ def _copy(connection: Connection[Any], name: str, folder: Path, head: int, progr
     with connection.cursor().copy(query) as copy, pa.CompressedOutputStream(str(_path(folder, name)), "zstd") as file:
         for chunk in _gathered(copy):
             content.update(chunk)
-            rows += chunk.count(b"\n")  # COPY text escapes those within values
+            rows += chunk.count(b"\n")  # COPY text escapes line feeds within values
             file.write(chunk)
             if name == LOG:
                 progress("copying the log", rows, head)
@@ -258,17 +250,17 @@ def _copy(connection: Connection[Any], name: str, folder: Path, head: int, progr
 
 
 def _gathered(copy: Any) -> Iterator[bytes]:
-    """Yield what a COPY gives, which comes row by row, in larger pieces."""
-    held: list[bytes] = []
+    """Yield the rows of a COPY, joined into larger chunks."""
+    rows: list[bytes] = []
     size = 0
     for row in copy:
-        held.append(bytes(row))
+        rows.append(bytes(row))
         size += len(row)
         if size >= CHUNK_BYTES:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
+            yield b"".join(rows)
+            rows, size = [], 0
+    if rows:
+        yield b"".join(rows)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -292,18 +284,3 @@ def _path(folder: Path, name: str) -> Path:
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(folder: Path) -> None:
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,5 +1,5 @@
-"""Cohorts: some volunteers with everything that is true of them, read from the store and the log.
+"""Cohorts: some volunteers with all their facts and shifts, read from the store and the log.
 
-The follower, the verification of a generation and the queries about one volunteer all start here. The folder only
-reads; what results from a cohort is computed in `projections/kernels/`.
+The follower, the verification of generations and the queries about single volunteers start here. This folder reads
+(only `merges.py` also writes, for the follower); `projections/kernels/` computes results from a cohort.
 """

@@ -1,7 +1,7 @@
-"""Touched volunteers: the facts and shifts of some volunteers, read from the store, before and after some events.
+"""Cohorts: the facts and shifts of some volunteers, read from the store, and shifts resolved from the log.
 
-The follower and the reader of a single volunteer both start here. Shifts whose streams grew are resolved again from
-the log, so that no event is folded twice; everything else is one row per fact. This module reads; it writes nothing.
+The follower and the queries about a single volunteer start here. Shifts with new events are resolved again from their
+complete streams, so that no event is folded twice; every other fact is one row. This module only reads.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided, Volun
 from ledger.names import Position, shift_stream
 from ledger.store.log_queries import LogQueries, RecordedEvent
 from ledger.store.mapper import decode
-from projections.kernels.facts import UNKNOWN_KIND, FactsBuilder, first_trained
+from projections.kernels.facts import UNKNOWN_KIND, FactsBuilder, first_training_days
 from projections.kernels.order import order_shifts
-from projections.kernels.persons import by_person, empty_numbers, going_on
+from projections.kernels.persons import by_person, empty_numbers, person_numbers
 from projections.kernels.read_models import ReadModels, compute, pieces_of
 from projections.local_time import day_number
 from projections.rules.table import rule_table
 from projections.rules.timeline import RuleTimeline
 from projections.schema import NO_DAY, STATION_KINDS, TIERS, Ints, ShiftTable, VolunteerTable
-from replay.cohorts.merges import Merges, linked, read_merges, standing
+from replay.cohorts.merges import Merges, linked, pairs_in_force, read_merges
 from replay.cohorts.shift_columns import Shift, ShiftKey, ShiftNames, Shifts, read_shifts, text_array
 
 __all__ = [
@@ -57,7 +57,7 @@ __all__ = [
 
 @dataclass
 class Person:
-    """What is true of one volunteer number beside shifts. Days are days since 1970-01-01, `NO_DAY` means never."""
+    """The facts of one volunteer number other than shifts. Days are days since 1970-01-01, `NO_DAY` means never."""
 
     registered: int = NO_DAY
     opening_day: int = NO_DAY
@@ -65,14 +65,14 @@ class Person:
     trained: list[int] = field(default_factory=lambda: [NO_DAY] * len(TIERS))
     raises: dict[tuple[int, str], int] = field(default_factory=dict)  # by day and raise
     trainings: Counter[tuple[int, int]] = field(default_factory=Counter, compare=False)
-    """How many records of a tier and day stand, of those folded here: the store keeps their first days alone."""
+    """The number of valid records by tier and day, of the events folded here; the store has only their first days."""
 
     def copy(self) -> Person:
-        """Return a copy that can be changed."""
+        """Return an independent copy."""
         return replace(self, trained=list(self.trained), raises=dict(self.raises), trainings=Counter(self.trainings))
 
     def apply(self, event: Event) -> None:
-        """Fold one more event of this volunteer. A void of training needs all events of trainings to be folded here."""
+        """Fold one more event of this volunteer. Voiding a training requires that all training events were folded."""
         match event:
             case VolunteerRegistered():
                 if self.registered == NO_DAY:
@@ -83,7 +83,7 @@ class Person:
                     self.trained[tier] = min(self.trained[tier], day_number(event.completed_on))
             case TrainingVoided():
                 self.trainings[TIERS[event.tier], day_number(event.completed_on)] -= 1
-                self.trained = first_trained(+self.trainings)
+                self.trained = first_training_days(+self.trainings)
             case OpeningBalanceRecorded():
                 self.opening_day, self.opening_minutes = day_number(event.as_of), event.minutes
             case OpeningBalanceVoided():
@@ -98,36 +98,36 @@ class Person:
 
 @dataclass
 class Cohort:
-    """Some volunteers with all that decides their hours, by number; whole persons: with a number there are all it was
-    merged with. Not to be changed once its `tables` were asked for.
+    """Some volunteers with everything that decides their hours, by number. It contains whole persons: with a number,
+    all numbers it was merged with. Must not be modified after the first use of `tables`, which is cached.
     """
 
     persons: dict[str, Person]
     shifts: Mapping[ShiftKey, Shift]
     kinds: dict[str, int]  # of all stations
     names: ShiftNames | None = None
-    """Numbers to use, shared with another circle of the same volunteers: the two can then be compared as columns."""
+    """Surrogates shared with another cohort of the same volunteers, so that the two can be compared as columns."""
     merges: Merges = field(default_factory=dict)
 
-    def alone(self, volunteer: str) -> Cohort:
-        """Return the person alone who has this number: those numbers that stand together with it."""
-        mine = linked([volunteer], standing(self.merges))
-        if len(mine) == len(self.persons):
+    def restricted_to(self, volunteer: str) -> Cohort:
+        """Return the person with this number only: the number and all that are merged with it."""
+        numbers = linked([volunteer], pairs_in_force(self.merges))
+        if len(numbers) == len(self.persons):
             return self
         return Cohort(
-            {name: person for name, person in self.persons.items() if name in mine},
-            Shifts.of(shift for (volunteer, _), shift in self.shifts.items() if volunteer in mine),
+            {name: person for name, person in self.persons.items() if name in numbers},
+            Shifts.of(shift for (volunteer, _), shift in self.shifts.items() if volunteer in numbers),
             self.kinds,
-            merges={pair: stands for pair, stands in self.merges.items() if stands and pair[0] in mine},
+            merges={pair: stands for pair, stands in self.merges.items() if stands and pair[0] in numbers},
         )
 
     @cached_property
     def tables(self) -> CohortTables:
-        """Number the names and order the shifts, as the kernels want it."""
+        """The cohort as tables for kernels."""
         return CohortTables(self)
 
     def read_models(self, timeline: RuleTimeline, valid_until: int = NO_DAY) -> ReadModels:
-        """Compute the read models of these volunteers alone; people served are left to the caller."""
+        """Compute the read models of these volunteers, without people served."""
         tables = self.tables
         return compute(
             tables.table,
@@ -140,25 +140,29 @@ class Cohort:
 
 
 class CohortTables:
-    """A circle in the kernels' form, with the names behind the numbers."""
+    """A cohort as tables for kernels, with the names of the surrogates."""
 
-    def __init__(self, circle: Cohort) -> None:
-        columns = circle.shifts if isinstance(circle.shifts, Shifts) else Shifts.of(circle.shifts.values())
+    def __init__(self, cohort: Cohort) -> None:
+        columns = cohort.shifts if isinstance(cohort.shifts, Shifts) else Shifts.of(cohort.shifts.values())
         self.columns = columns
-        names = circle.names or ShiftNames.beginning(circle.persons, circle.kinds)
+        names = cohort.names or ShiftNames.starting_with(cohort.persons, cohort.kinds)
         self.volunteer_names, self.station_names, self.project_names = names
         resolved = columns.numbered(names)
         number = self.volunteer_names.number
-        pairs = [(number[one], number[into]) for one, into in standing(circle.merges) if one in circle.persons]
-        self.goes_on = going_on(pairs, len(number))
-        self.volunteers = _volunteer_table(circle.persons, self.goes_on)
-        kinds = [circle.kinds.get(name, UNKNOWN_KIND) for name in self.station_names.texts()]
+        pairs = [
+            (number[volunteer], number[into])
+            for volunteer, into in pairs_in_force(cohort.merges)
+            if volunteer in cohort.persons
+        ]
+        self.person_of = person_numbers(pairs, len(number))
+        self.volunteers = _volunteer_table(cohort.persons, self.person_of)
+        kinds = [cohort.kinds.get(name, UNKNOWN_KIND) for name in self.station_names.texts()]
         self.station_kinds: Ints = np.array(kinds, np.int32)
         self.table: ShiftTable = order_shifts(
             resolved,
             self.volunteer_names,
             lambda numbers: (columns.high[numbers], columns.low[numbers]),
-            goes_on=self.goes_on,
+            person_of=self.person_of,
         )
 
     @cached_property
@@ -167,18 +171,18 @@ class CohortTables:
         return [self.columns.shift(row) for row in range(len(self.columns))]
 
     def person(self, volunteer: str) -> int:
-        """Return the number of the name that a volunteer goes on as."""
+        """Return the surrogate of the person (the final number) of a volunteer."""
         number = self.volunteer_names.number[volunteer]
-        return number if self.goes_on is None else int(self.goes_on[number])
+        return number if self.person_of is None else int(self.person_of[number])
 
     def pieces(self, volunteer: str, timeline: RuleTimeline) -> Ints:
-        """Return the pieces of the person who has this number, as `projections.kernels.read_models.pieces_of`."""
+        """Return the pieces of the person with this number, as `projections.kernels.read_models.pieces_of`."""
         number = self.person(volunteer)
         rules = rule_table(timeline, self.project_names.number)
         return pieces_of(number, self.table, self.volunteers, self.station_kinds, rules)
 
 
-def _volunteer_table(persons: dict[str, Person], goes_on: Ints | None) -> VolunteerTable:
+def _volunteer_table(persons: dict[str, Person], person_of: Ints | None) -> VolunteerTable:
     table = empty_numbers(len(persons))
     for number, person in enumerate(persons.values()):
         table.registered[number] = person.registered
@@ -190,35 +194,35 @@ def _volunteer_table(persons: dict[str, Person], goes_on: Ints | None) -> Volunt
         for number, person in enumerate(persons.values())
         for (day, _), minutes in person.raises.items()
     )
-    return by_person(table, goes_on, raises)
+    return by_person(table, person_of, raises)
 
 
 # --- from the store -------------------------------------------------------------------------------------------------
 
 
 def read_cohort(connection: Connection[Any], volunteers: Iterable[str]) -> Cohort:
-    """Read volunteers as the store knows them, that is at the current generation's position; with all numbers they
-    were ever merged with, so that the circle can be told as known earlier.
+    """Read volunteers from the store, at the current generation's position; with all numbers they were ever merged
+    with, which is needed to derive the cohort as known earlier.
     """
-    asked = list(volunteers)
-    merges = read_merges(connection, asked)
-    wanted = linked(asked, merges)
-    persons, shifts = read_persons(connection, wanted), read_shifts(connection, wanted)
+    requested = list(volunteers)
+    merges = read_merges(connection, requested)
+    numbers = linked(requested, merges)
+    persons, shifts = read_persons(connection, numbers), read_shifts(connection, numbers)
     return Cohort(persons, shifts, read_kinds(connection), merges=merges)
 
 
 def read_persons(connection: Connection[Any], volunteers: Sequence[str]) -> dict[str, Person]:
-    """Read what is true of volunteers beside shifts; of one who is not known nothing is."""
-    wanted = text_array(volunteers)
+    """Read the facts of volunteers other than shifts; an unknown volunteer gets an empty `Person`."""
+    names = text_array(volunteers)
     persons = {volunteer: Person() for volunteer in volunteers}
     for name, registered, day, minutes, *trained in connection.execute(
         "SELECT volunteer, registered, opening_day, opening_minutes, trained_1, trained_2, trained_3 "
         "FROM replay.volunteers WHERE volunteer = ANY(%s::text[])",
-        (wanted,),
+        (names,),
     ).fetchall():
         persons[name] = Person(_day(registered), _day(day), minutes, [_day(tier) for tier in trained])
     for name, day, raise_id, minutes in connection.execute(
-        "SELECT volunteer, day, raise_id, minutes FROM replay.cap_raises WHERE volunteer = ANY(%s::text[])", (wanted,)
+        "SELECT volunteer, day, raise_id, minutes FROM replay.cap_raises WHERE volunteer = ANY(%s::text[])", (names,)
     ).fetchall():
         persons[name].raises[day, raise_id] = minutes
     return persons
@@ -243,11 +247,11 @@ def resolve_streams(log: LogQueries, keys: Iterable[ShiftKey], until: Position) 
 
 def decoded(recorded: Iterable[RecordedEvent]) -> Iterable[tuple[Position, Event]]:
     """Return events with their positions."""
-    return ((one.position, decode(one.topic, one.state)) for one in recorded)
+    return ((entry.position, decode(entry.topic, entry.state)) for entry in recorded)
 
 
 def resolve_events(*events: Iterable[tuple[Position, Event]]) -> Shifts:
-    """Resolve shifts from all that is known of them, in log order."""
+    """Resolve shifts from all their events, given in log order."""
     builder = FactsBuilder()
     for position, event in chain(*events):
         builder.add(position, event)
@@ -258,7 +262,7 @@ def resolve_events(*events: Iterable[tuple[Position, Event]]) -> Shifts:
 
 
 def in_log_order(log: LogQueries, streams: Iterable[UUID], until: Position) -> list[RecordedEvent]:
-    """Return the events of several streams by position."""
+    """Return the events of several streams, ordered by position."""
     found = log.read_streams(list(streams), until=until)
     return sorted((event for events in found.values() for event in events), key=lambda event: event.position)
 
@@ -275,5 +279,5 @@ def person_of(event: Event) -> str | None:
 
 
 def kind_of(event: StationOpened) -> int:
-    """Return a station's kind as the kernels know it."""
+    """Return the code of a station's kind."""
     return STATION_KINDS[event.kind]

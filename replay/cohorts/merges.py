@@ -1,8 +1,9 @@
-"""Persons in the store and in the log: which numbers were ever merged, and which go on as the same one.
+"""Merges of volunteer numbers, in the store and in the log.
 
-`replay.merges` holds every pair of numbers that was ever merged, at the current generation's position. Whoever reads
-volunteers reads all they were ever merged with, so that the merges known at any earlier position can be folded from the
-log's streams. Nothing here says what a merge is worth (projections/kernels/persons.py).
+`replay.merges` holds every pair of numbers that was ever merged, at the current generation's position. Volunteers are
+read with all numbers they were ever merged with, so that the merges known at an earlier position can be derived from
+the log's streams. The *final number* of a number is the last in its chain of merges; it stands for the person. The
+effect of merges on hours is defined in projections/kernels/persons.py.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from replay.cohorts.shift_columns import text_array
 Pair = tuple[str, str]
 """A number, and the one it was merged into."""
 Merges = Mapping[Pair, bool]
-"""Pairs that were ever merged, and whether that stands."""
+"""Pairs that were ever merged, and whether the merge is in force."""
 
 _GET = """
 SELECT volunteer, into_number, stands FROM replay.merges WHERE volunteer = ANY(%(numbers)s::text[])
@@ -36,15 +37,15 @@ ON CONFLICT (volunteer, into_number) DO UPDATE SET stands = EXCLUDED.stands
 
 
 def read_merges(connection: Connection[Any], numbers: Iterable[str]) -> dict[Pair, bool]:
-    """Read the pairs that these numbers, or any they were ever merged with, are in."""
+    """Read all pairs that contain one of these numbers, or a number they were ever merged with."""
     merges: dict[Pair, bool] = {}
-    asked: set[str] = set()
-    more = set(numbers)
-    while more:  # hardly ever twice
-        found = connection.execute(_GET, {"numbers": text_array(more)}).fetchall()
-        asked |= more
+    done: set[str] = set()
+    pending = set(numbers)
+    while pending:  # rarely more than once
+        found = connection.execute(_GET, {"numbers": text_array(pending)}).fetchall()
+        done |= pending
         merges |= {(volunteer, into): stands for volunteer, into, stands in found}
-        more = {number for volunteer, into, _ in found for number in (volunteer, into)} - asked
+        pending = {number for volunteer, into, _ in found for number in (volunteer, into)} - done
     return merges
 
 
@@ -61,8 +62,8 @@ def write_merges(connection: Connection[Any], merges: Merges) -> None:
         connection.execute(_PUT, (text_array(volunteers), text_array(into), list(merges.values())))
 
 
-def told(merges: Merges, events: Iterable[Event]) -> dict[Pair, bool]:
-    """Return the pairs as they are when some more events are known."""
+def apply_events(merges: Merges, events: Iterable[Event]) -> dict[Pair, bool]:
+    """Return the pairs after further events."""
     known = dict(merges)
     for event in events:
         if isinstance(event, VolunteerMerged | VolunteerMergeUndone):
@@ -70,68 +71,70 @@ def told(merges: Merges, events: Iterable[Event]) -> dict[Pair, bool]:
     return known
 
 
-def standing(merges: Merges) -> list[Pair]:
-    """Return the pairs that stand."""
+def pairs_in_force(merges: Merges) -> list[Pair]:
+    """Return the pairs whose merge is in force."""
     return [pair for pair, stands in merges.items() if stands]
 
 
 def linked(numbers: Collection[str], pairs: Collection[Pair]) -> list[str]:
-    """Return these numbers and all that pairs link with them, directly or through others."""
+    """Return these numbers and all that are linked with them by pairs, directly or indirectly."""
     if not pairs:
         return list(numbers)
     neighbours: dict[str, list[str]] = {}
     for volunteer, into in pairs:
         neighbours.setdefault(volunteer, []).append(into)
         neighbours.setdefault(into, []).append(volunteer)
-    found = dict.fromkeys(numbers)
-    waiting = list(numbers)
-    while waiting:
-        for other in neighbours.get(waiting.pop(), ()):
-            if other not in found:
-                found[other] = None
-                waiting.append(other)
-    return list(found)
+    reached = dict.fromkeys(numbers)
+    pending = list(numbers)
+    while pending:
+        for other in neighbours.get(pending.pop(), ()):
+            if other not in reached:
+                reached[other] = None
+                pending.append(other)
+    return list(reached)
 
 
-def ends(numbers: Iterable[str], merges: Merges) -> list[str]:
-    """Return for each number the one it goes on as in the end: itself, unless it was merged."""
-    following = dict(standing(merges))
-    found = []
+def final_numbers(numbers: Iterable[str], merges: Merges) -> list[str]:
+    """Return the final number of each number: the number itself, unless it was merged into another."""
+    merged_into = dict(pairs_in_force(merges))
+    final = []
     for number in numbers:
-        end = number
-        while end in following:
-            end = following[end]
-        found.append(end)
-    return found
+        last = number
+        while last in merged_into:
+            last = merged_into[last]
+        final.append(last)
+    return final
 
 
-def goes_on_as(number: str, merges: Merges) -> str:
-    """Return the number that this one goes on as in the end."""
-    return ends([number], merges)[0]
+def final_number(number: str, merges: Merges) -> str:
+    """Return the final number of a number."""
+    return final_numbers([number], merges)[0]
 
 
 def merged_numbers(merges: Merges) -> dict[str, str]:
-    """Return every number that does not go on as itself, and the one it goes on as in the end."""
-    numbers = [volunteer for volunteer, _ in standing(merges)]
-    return dict(zip(numbers, ends(numbers, merges), strict=True))
+    """Return the final number of every number that was merged into another."""
+    numbers = [volunteer for volunteer, _ in pairs_in_force(merges)]
+    return dict(zip(numbers, final_numbers(numbers, merges), strict=True))
 
 
 def merges_known_at(log: LogQueries, merges: Merges, known_at: Position) -> dict[Pair, bool]:
-    """Return which of the pairs stood at a position, by the log."""
+    """Return the pairs whose merge was in force at a position, according to the log."""
     return dict.fromkeys(merge_events(log, merges, known_at), True)
 
 
 def merge_events(log: LogQueries, merges: Merges, known_at: Position) -> dict[Pair, Position]:
-    """Return which of the pairs stood at a position, by the log, each with the position of the merge that says so."""
+    """Return the pairs whose merge was in force at a position, according to the log, each with the position of its
+    event.
+    """
     streams = {stream("volunteer", volunteer) for volunteer, _ in merges}
     if not streams:
         return {}
-    stood: dict[Pair, Position] = {}
-    for recorded in log.read_streams(streams, until=known_at).values():  # a pair's events are all in one stream
-        for one in recorded:
-            event = decode(one.topic, one.state)
+    in_force: dict[Pair, Position] = {}
+    for events in log.read_streams(streams, until=known_at).values():  # all events of a pair are in one stream
+        for recorded in events:
+            event = decode(recorded.topic, recorded.state)
             if isinstance(event, VolunteerMerged):
-                stood[event.volunteer, event.into] = one.position
+                in_force[event.volunteer, event.into] = recorded.position
             elif isinstance(event, VolunteerMergeUndone):
-                stood.pop((event.volunteer, event.into), None)
-    return stood
+                in_force.pop((event.volunteer, event.into), None)
+    return in_force

@@ -1,8 +1,8 @@
-"""Shifts as columns: resolved shifts of some volunteers, as the kernels want them, with the names behind the numbers.
+"""Shifts as columns: resolved shifts of some volunteers in the form of the kernels, with the names of the surrogates.
 
-A batch of events concerns thousands of volunteers and tens of thousands of shifts; making a Python object of each took
-half of its time. So they are columns all the way from the store to the kernels, and a `Shift` is made when somebody
-asks for one. This module reads rows and rearranges columns; it knows neither events nor rules.
+A batch of events affects thousands of volunteers and tens of thousands of shifts, and creating a Python object for each
+took half of its time. So shifts remain columns from the store to the kernels, and `Shift` objects are created on
+demand. This module reads rows and rearranges columns; it depends on neither events nor rules.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ class Shift:
 
 
 class ShiftNames(NamedTuple):
-    """The names behind the numbers of columns. Several tables may share them; then equal numbers mean equal names."""
+    """The names of the surrogates in columns. Several tables may share them; equal numbers then mean equal names."""
 
     volunteers: Names
     stations: Names
     projects: Names
 
     @classmethod
-    def beginning(cls, volunteers: Iterable[str] = (), stations: Iterable[str] = ()) -> ShiftNames:
-        """Return names of which the first are these, in their order."""
+    def starting_with(cls, volunteers: Iterable[str] = (), stations: Iterable[str] = ()) -> ShiftNames:
+        """Return new names, numbered from the given ones on."""
         return cls(Names(volunteers), Names(stations), Names())
 
 
 class Shifts(Mapping[ShiftKey, Shift]):
-    """Resolved shifts: columns of length n, their ids as two uint64 halves, and a mapping for whoever wants objects."""
+    """Resolved shifts: columns of length n with ids as two uint64 halves, and also a mapping to `Shift` objects."""
 
     def __init__(self, names: ShiftNames, columns: ResolvedShifts, high: Words, low: Words) -> None:
         self.names = names
@@ -65,7 +65,7 @@ class Shifts(Mapping[ShiftKey, Shift]):
     @classmethod
     def of(cls, shifts: Iterable[Shift]) -> Shifts:
         """Return the columns of shift objects, in their order."""
-        names = ShiftNames.beginning()
+        names = ShiftNames.starting_with()
         rows = [
             (
                 names.volunteers.add(shift.volunteer),
@@ -84,7 +84,7 @@ class Shifts(Mapping[ShiftKey, Shift]):
 
     @classmethod
     def joined(cls, names: ShiftNames, parts: Sequence[Shifts]) -> Shifts:
-        """Return the shifts of all parts, one after the other, numbered by these names, which grow as need be."""
+        """Return the shifts of all parts, concatenated and numbered by `names`, to which missing names are added."""
         numbered = [part.numbered(names) for part in parts]
         columns = ResolvedShifts._make(np.concatenate(column) for column in zip(*numbered, strict=True))
         return cls(
@@ -92,7 +92,7 @@ class Shifts(Mapping[ShiftKey, Shift]):
         )
 
     def numbered(self, names: ShiftNames) -> ResolvedShifts:
-        """Return the columns as other names number them; these grow as need be."""
+        """Return the columns numbered by other `names`, to which missing names are added."""
         if names is self.names:
             return self.columns
         volunteer, station, project = (
@@ -102,7 +102,7 @@ class Shifts(Mapping[ShiftKey, Shift]):
         return self.columns._replace(volunteer=volunteer, station=station, project=project)
 
     def where(self, chosen: npt.NDArray[Any]) -> Shifts:
-        """Return the rows chosen by a mask or by their numbers."""
+        """Return the rows selected by a mask or by their numbers."""
         columns = ResolvedShifts._make(column[chosen] for column in self.columns)
         return Shifts(self.names, columns, self.high[chosen], self.low[chosen])
 
@@ -110,11 +110,11 @@ class Shifts(Mapping[ShiftKey, Shift]):
         """Return the shifts that are not among others."""
         volunteers, keys = self.names.volunteers, set(others._ids())
         names = volunteers.texts()
-        kept = np.ones(len(self), bool)
-        for row in np.flatnonzero(np.isin(self.low, others.low)):  # hardly ever one that is not among them
+        remaining = np.ones(len(self), bool)
+        for row in np.flatnonzero(np.isin(self.low, others.low)):  # a prefilter with almost no false matches
             key = names[self.columns.volunteer[row]], int(self.high[row]), int(self.low[row])
-            kept[row] = key not in keys
-        return self.where(kept)
+            remaining[row] = key not in keys
+        return self.where(remaining)
 
     def _ids(self) -> Iterator[tuple[str, int, int]]:
         names = self.names.volunteers.texts()
@@ -133,7 +133,7 @@ class Shifts(Mapping[ShiftKey, Shift]):
         return self.shift(self._rows[key])
 
     def check_in(self, key: ShiftKey) -> int:
-        """Return a shift's check-in in epoch seconds, 0 for none."""
+        """Return a shift's check-in in epoch seconds, or 0 if it has none."""
         return int(self.columns.check_in[self._rows[key]])
 
     def shift(self, row: int) -> Shift:
@@ -163,7 +163,7 @@ class Shifts(Mapping[ShiftKey, Shift]):
 
 
 def _renumbered(column: Ints, mine: Names, theirs: Names) -> Ints:
-    """Return a column of numbers of one table of names as numbers of another; -1 stays -1."""
+    """Convert a column of surrogates from one table of names to another; -1 stays -1."""
     numbers = np.array([*(theirs.add(name) for name in mine.texts()), -1], np.int32)
     return numbers[column]
 
@@ -177,44 +177,45 @@ def _resolved(columns: Sequence[Any]) -> ResolvedShifts:
 
 def _halves(ids: Sequence[int]) -> tuple[Words, Words]:
     return (
-        np.array([one >> 64 for one in ids], np.uint64),
-        np.array([one & _LOW_HALF for one in ids], np.uint64),
+        np.array([number >> 64 for number in ids], np.uint64),
+        np.array([number & _LOW_HALF for number in ids], np.uint64),
     )
 
 
 # --- from the store -------------------------------------------------------------------------------------------------
 
 _COLUMNS = """
-SELECT string_agg(int4send(asked.number::int), ''::bytea), string_agg(uuid_send(known.shift), ''::bytea),
+SELECT string_agg(int4send(requested.number::int), ''::bytea), string_agg(uuid_send(known.shift), ''::bytea),
        string_agg(coalesce(known.station, ''), ','), string_agg(coalesce(known.project, ''), ','),
        string_agg(int8send(coalesce(known.check_in, 0)), ''::bytea),
        string_agg(int8send(coalesce(known.check_out, 0)), ''::bytea),
        string_agg(int8send(known.recorded_at), ''::bytea), string_agg(int4send(known.flags), ''::bytea)
 """
 _WHOLE = f"""
-{_COLUMNS} FROM unnest(%s::text[]) WITH ORDINALITY AS asked(volunteer, number)
-JOIN replay.shifts AS known ON known.volunteer = asked.volunteer
+{_COLUMNS} FROM unnest(%s::text[]) WITH ORDINALITY AS requested(volunteer, number)
+JOIN replay.shifts AS known ON known.volunteer = requested.volunteer
 """
 _WITHIN = f"""
-{_COLUMNS} FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS asked(volunteer, low, high, number)
+{_COLUMNS}
+FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS requested(volunteer, low, high, number)
 JOIN replay.shifts AS known
-  ON known.volunteer = asked.volunteer AND known.check_in BETWEEN asked.low AND asked.high
+  ON known.volunteer = requested.volunteer AND known.check_in BETWEEN requested.low AND requested.high
 """
 
 
 def read_shifts(
     connection: Connection[Any], volunteers: Sequence[str], windows: tuple[Longs, Longs] | None = None
 ) -> Shifts:
-    """Read shifts from the store: all of these volunteers, or those with a check-in within each one's window.
+    """Read shifts from the store: all of these volunteers, or those with a check-in within each volunteer's window.
 
-    PostgreSQL joins each column into one value: a row for each shift would cost twenty times as much to take apart.
+    PostgreSQL joins each column into one value, because parsing one row per shift would take twenty times as long.
 
     Args:
         windows: the first and the last epoch second of each volunteer's window, int64[volunteers] each.
     """
     if not volunteers:
         return Shifts.of(())
-    names = ShiftNames.beginning(volunteers)
+    names = ShiftNames.starting_with(volunteers)
     if windows is None:
         statement, values = _WHOLE, [text_array(volunteers)]
     else:
@@ -224,11 +225,11 @@ def read_shifts(
     if found is None or found[0] is None:
         return Shifts.of(())
     numbers, ids, stations, projects, *rest = found
-    whole = [_integers(numbers, 4) - 1, _numbers(stations, names.stations), _numbers(projects, names.projects)]
-    whole += [_integers(column, width) for column, width in zip(rest, (8, 8, 8, 4), strict=True)]
+    columns = [_integers(numbers, 4) - 1, _numbers(stations, names.stations), _numbers(projects, names.projects)]
+    columns += [_integers(column, width) for column, width in zip(rest, (8, 8, 8, 4), strict=True)]
     halves = np.frombuffer(ids, ">u8").astype(np.uint64).reshape(-1, 2)
     high, low = np.ascontiguousarray(halves[:, 0]), np.ascontiguousarray(halves[:, 1])
-    return Shifts(names, _resolved(whole), high, low)
+    return Shifts(names, _resolved(columns), high, low)
 
 
 def _integers(octets: bytes, width: int) -> Array:
@@ -236,7 +237,7 @@ def _integers(octets: bytes, width: int) -> Array:
 
 
 def _numbers(texts: str, names: Names) -> list[int]:
-    """Return the numbers of names joined by commas; an empty one is none."""
+    """Return the surrogates of names joined by commas; -1 for an empty one."""
     known: dict[str, int] = {"": -1}
     return [known[text] if text in known else known.setdefault(text, names.add(text)) for text in texts.split(",")]
 
@@ -245,9 +246,9 @@ def _numbers(texts: str, names: Names) -> list[int]:
 
 
 def text_array(texts: Iterable[str]) -> str:
-    """Return names as a parameter for `%s::text[]`; the driver takes longer over a list.
+    """Return names as a parameter for `%s::text[]`; adapting a list would take the driver longer.
 
-    What the ledger knows holds no quotation mark and no backslash (ledger/names.py); what somebody asks for may.
+    Names in the ledger contain no quotation marks and backslashes (ledger/names.py), but names in requests may.
     """
     plain = "\n".join(texts := list(texts))
     if '"' in plain or "\\" in plain:

@@ -1,8 +1,8 @@
-"""Explain: every minute of a volunteer's day, with the rule that took or gave it and the events behind it.
+"""Explain: every minute of a volunteer's day, with the rule that granted or denied it and the events behind it.
 
-The kernel's pieces are what counts; `replay/explain/stretches.py` says which minutes they are and
-`replay/explain/sources.py` which events decide a shift. Both are held against the kernel each time, so that an
-explanation never differs from a number it explains.
+The kernel's pieces are authoritative. `replay/explain/stretches.py` determines which minutes they are, and
+`replay/explain/sources.py` which events decide a shift. Both are verified against the kernel each time, so an
+explanation never differs from the number it explains.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from replay.cohorts.shift_columns import Shifts
 from replay.explain import stretches
 from replay.explain.evidence import read_evidence
 from replay.explain.explanations import DayExplanation, DayInBrief, VolunteerDays
-from replay.explain.sentences import Words
+from replay.explain.sentences import DayWriter
 from replay.explain.stretches import Day, Part, ShiftKey, Stay
 from replay.explain.traces import is_scanned, piece_trace, shift_day, trace_sum
 
@@ -53,40 +53,46 @@ def explain_day(log: LogQueries, known: Known, day: date, axes: Axes) -> DayExpl
     Raises:
         replay.explain.stretches.ExplanationError: the explanation would differ from the numbers; nothing is explained.
     """
-    frame, table, shifts = _frame(known, day), known.circle.tables.table, known.circle.tables.columns
+    frame, table, shifts = _frame(known, day), known.cohort.tables.table, known.cohort.tables.columns
     shown = axes.valid_at is None or day <= axes.valid_at
     near: list[Shift] = []
-    told, parts, without = [], {}, []
+    walked, parts, without_time = [], {}, []
     if shown:
         near = [shifts.shift(number) for number in table.shift[_near(table, frame)].tolist()]
-        told = stretches.walk([_stay(shift) for shift in near], table.start.tolist(), frame)
+        walked = stretches.walk([_stay(shift) for shift in near], table.start.tolist(), frame)
         parts = _parts(known, day)
-        stretches.check(told, parts, day)
-        without = [shift for shift in _without_time(shifts) if shift_day(shift, known.timeline) == day]
-    by_key = {one.stay.key: one for one in told}
-    shown_shifts = [shift for shift in near if (shift.volunteer, shift.shift) in by_key] + without
-    return Words(known, frame, by_key, parts, read_evidence(log, known, day, shown_shifts)).explanation(without)
+        stretches.check(walked, parts, day)
+        without_time = [shift for shift in _without_time(shifts) if shift_day(shift, known.timeline) == day]
+    by_key = {part.stay.key: part for part in walked}
+    shown_shifts = [shift for shift in near if (shift.volunteer, shift.shift) in by_key] + without_time
+    evidence = read_evidence(log, known, day, shown_shifts)
+    return DayWriter(known, frame, by_key, parts, evidence).explanation(without_time)
 
 
 def _near(table: ShiftTable, frame: Day) -> Array:
-    """Return which rows may have minutes on a day; a missing check-out may credit up to a day after the check-in."""
+    """Return a mask of the rows that may have minutes on a day; a missing check-out may credit up to a day."""
     ends = np.where(table.end == NONE, table.start + 1440, np.maximum(table.end, table.start))
     return (table.start < frame.until) & (ends >= frame.start)
 
 
 def _without_time(shifts: Shifts) -> list[Shift]:
-    """Return the shifts that hold no time under any rules, in order of time."""
+    """Return the shifts that hold no time under any rules, in chronological order."""
     columns = shifts.columns
-    lost = (columns.check_in == NO_INSTANT) | (columns.station < 0) | (columns.flags & VOID > 0)
-    found = [shifts.shift(int(number)) for number in np.flatnonzero(lost)]
+    timeless = (columns.check_in == NO_INSTANT) | (columns.station < 0) | (columns.flags & VOID > 0)
+    found = [shifts.shift(int(number)) for number in np.flatnonzero(timeless)]
     return sorted(found, key=lambda shift: (shift.check_in or shift.recorded_at, shift.shift, shift.volunteer))
 
 
 def volunteer_days(
     known: Known, axes: Axes, limit: int, before: date | None = None, first: date | None = None
 ) -> VolunteerDays:
-    """Return a volunteer's days of service in brief, the latest first; those before a day and from a day on."""
-    pieces = known.circle.tables.pieces(known.volunteer, known.timeline)
+    """Return a summary of each day of service of a volunteer, the latest first.
+
+    Args:
+        before: only days before this one.
+        first: only days from this one on.
+    """
+    pieces = known.cohort.tables.pieces(known.volunteer, known.timeline)
     upto = min(axes.valid_until, NO_DAY if before is None else day_number(before) - 1)
     pieces = pieces[(pieces[:, DAY] <= upto) & (pieces[:, DAY] >= (day_number(first) if first else -NO_DAY))]
     days = sorted({*pieces[:, DAY].tolist()}, reverse=True)
@@ -99,13 +105,13 @@ def volunteer_days(
         traces = [piece_trace(part) for part in parts]
         found.append(DayInBrief(day=day_of_number(number), shifts=len(traces), **dict(trace_sum(traces))))
     return VolunteerDays(
-        **known.told(),
+        **known.person_fields(),
         days=found,
         next_before=found[-1].day if len(days) > limit else None,
     )
 
 
-# --- from the kernel's form -----------------------------------------------------------------------------------------
+# --- conversion of kernel data --------------------------------------------------------------------------------------
 
 
 def _stay(shift: Shift) -> Stay:
@@ -121,18 +127,18 @@ def _stay(shift: Shift) -> Stay:
 
 
 def _frame(known: Known, day: date) -> Day:
-    """Return what holds on a day."""
+    """Return the rules, the cap and the facts of a day."""
     timeline = known.timeline
     cap = known.raised.get(day_number(day), stretches.rules_on(day, timeline).day_minutes_max)
-    opening_days = {name: day_of_number(one.opening_day) for name, one in known.balances}
-    kinds = {station: _KIND_NAMES[kind] for station, kind in known.circle.kinds.items() if kind in _KIND_NAMES}
+    opening_days = {name: day_of_number(person.opening_day) for name, person in known.balances}
+    kinds = {station: _KIND_NAMES[kind] for station, kind in known.cohort.kinds.items() if kind in _KIND_NAMES}
     return Day(day, timeline, opening_days, cap, kinds)
 
 
 def _parts(known: Known, day: date) -> dict[ShiftKey, Part]:
-    """Return the parts of shifts on a day as the kernel has them."""
-    table, shifts, number = known.circle.tables.table, known.circle.tables.columns, day_number(day)
-    pieces = known.circle.tables.pieces(known.volunteer, known.timeline)
+    """Return the parts of shifts on a day, as computed by the kernel."""
+    table, shifts, number = known.cohort.tables.table, known.cohort.tables.columns, day_number(day)
+    pieces = known.cohort.tables.pieces(known.volunteer, known.timeline)
     rows = pieces[pieces[:, DAY] == number]
     parts = {}
     for row in rows.tolist():

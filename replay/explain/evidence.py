@@ -1,7 +1,7 @@
 """Evidence: the events behind one day of a volunteer, read from the log as known at a position.
 
-It reads streams, tells which event decides what (`replay/explain/sources.py`), and describes them for people. It
-computes no minute.
+It reads streams, determines which event decides what (`replay/explain/sources.py`), and describes the events. It
+computes no minutes.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from replay.explain.stretches import ShiftKey
 
 @dataclass
 class Evidence:
-    """Events by what they explain, each with what it decides."""
+    """Events by what they explain; each names what it decides."""
 
     shifts: dict[ShiftKey, list[EventBehind]] = field(default_factory=dict)
-    stations: dict[str, EventBehind] = field(default_factory=dict)  # by station: its last opening, which gives its kind
+    stations: dict[str, EventBehind] = field(default_factory=dict)  # by station: its last opening, which sets its kind
     raises: dict[tuple[str, str], tuple[int, EventBehind]] = field(default_factory=dict)
-    """In force, by number and id: minutes and event."""
-    openings: dict[str, EventBehind] = field(default_factory=dict)  # by number
+    """The raises in force, by volunteer number and raise id: minutes and event."""
+    openings: dict[str, EventBehind] = field(default_factory=dict)  # by volunteer number
     rules: EventBehind | None = None
 
     @property
     def raised(self) -> EventBehind | None:
-        """The raise of the day's cap that counts: the greatest, of equal ones the first."""
+        """The raise of the day cap in force: the greatest, and the first of equal ones."""
         return max(self.raises.values(), key=lambda each: (each[0], -each[1].position))[1] if self.raises else None
 
     def deciding(self, shift: ShiftKey, *names: str) -> list[int]:
-        """Return the positions of the events that decide something of a shift."""
+        """Return the positions of the events that decide any of these fields of a shift."""
         return [event.position for event in self.shifts[shift] if not {*names}.isdisjoint(event.decides)]
 
 
@@ -52,36 +52,37 @@ def read_evidence(log: LogQueries, known: Known, day: date, shifts: Sequence[Shi
     """Read the events behind a day and its shifts.
 
     Raises:
-        replay.explain.stretches.ExplanationError: the events of a shift do not lead to what the read models say of it.
+        replay.explain.stretches.ExplanationError: the events of a shift do not give the shift that the kernel resolved.
     """
     zone = ZoneInfo(known.timeline.time_zone)
     by_stream = {shift_stream(shift.volunteer, shift.shift): shift for shift in shifts}
     streams = [
-        *(stream("opening-balance", number) for number in known.circle.persons),
-        *(stream("day-cap", number, day.isoformat()) for number in known.circle.persons),
+        *(stream("opening-balance", number) for number in known.cohort.persons),
+        *(stream("day-cap", number, day.isoformat()) for number in known.cohort.persons),
         stream("rules", "timeline"),
         *(stream("station", name) for name in {shift.station for shift in shifts if shift.station}),
     ]
     evidence = Evidence()
     found = log.read_streams([*by_stream, *streams], until=known.position)
     decoded = {
-        key: [(one.position, decode(one.topic, one.state)) for one in recorded] for key, recorded in found.items()
+        key: [(event.position, decode(event.topic, event.state)) for event in recorded]
+        for key, recorded in found.items()
     }
     for stream_id, shift in by_stream.items():
         own = [(position, event) for position, event in decoded.pop(stream_id, []) if isinstance(event, ShiftEvent)]
-        told = sources.sources(own)
-        sources.check(shift, told)
+        found_sources = sources.sources(own)
+        sources.check(shift, found_sources)
         evidence.shifts[shift.volunteer, shift.shift] = [
-            _behind(one.position, one.event, zone, one.decides) for one in told
+            _behind(source.position, source.event, zone, source.decides) for source in found_sources
         ]
     for events in decoded.values():
         for position, event in events:
-            _take(evidence, position, event, zone, known.rules.version)
+            _add_other_event(evidence, position, event, zone, known.rules.version)
     return evidence
 
 
-def _take(evidence: Evidence, position: Position, event: Event, zone: ZoneInfo, version: int) -> None:
-    """Note an event that is about no shift, in the order of its stream."""
+def _add_other_event(evidence: Evidence, position: Position, event: Event, zone: ZoneInfo, version: int) -> None:
+    """Add an event that is not about a shift; called in the order of its stream."""
     match event:
         case StationOpened():
             evidence.stations[event.station] = _behind(position, event, zone, ("kind",))
@@ -116,7 +117,7 @@ def _behind(position: Position, event: Event, zone: ZoneInfo, decides: Sequence[
 
 
 def local(instant: int, zone: ZoneInfo) -> datetime:
-    """Return epoch seconds as a clock on the wall shows them, with the offset of that moment."""
+    """Return epoch seconds as local time, with the UTC offset of that moment."""
     shown = datetime.fromtimestamp(instant, zone)
     offset = shown.utcoffset()
     return shown.replace(tzinfo=None if offset is None else timezone(offset), fold=0)

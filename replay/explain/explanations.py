@@ -1,7 +1,7 @@
-"""Explanations: what a reader is told about one day of a volunteer, and about the days in brief.
+"""Explanations: answers about one day of a volunteer, and summaries of days.
 
-Like all answers they repeat their axes; every number names the rule and the events behind it. Intervals are half-open,
-instants carry the ledger's time zone, minutes are whole minutes.
+Like all answers they repeat their axes. Every number comes with the rule and the events behind it. Intervals are
+half-open, instants have the UTC offset of the ledger's time zone, minutes are whole minutes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ EndedBy = Literal["check-out", "missing-check-out", "next-check-in"]
 
 
 class RuleCited(Answer):
-    """A line of the rules: the key of the rule set that holds from that service date, and its value.
+    """A key of the rules with its value, in the rule set that holds from a service date.
 
-    `name`: of a factor window. `version`: of the timeline; 0 is a candidate that is not published.
+    `name`: that of a factor window. `version`: that of the timeline; 0 is a candidate that is not published.
     """
 
     version: int
@@ -32,7 +32,7 @@ class RuleCited(Answer):
 
 
 class EventBehind(Linked):
-    """An event behind a number. `decides` names what stands because of it: nothing, where another event counts."""
+    """An event behind a number. `decides` names the fields that it decides: none, if other events decide them."""
 
     position: int
     topic: str
@@ -45,10 +45,10 @@ class EventBehind(Linked):
 
 
 class ExplainedStretch(Answer):
-    """Minutes [from, until) of a shift with one fate, the rule that took or gave them, and the events behind it.
+    """Minutes [from, until) of a shift with one fate, the rule that granted or denied them, and the events behind them.
 
-    `percent`: what each minute earns. `held_by`: the shift that holds overlapped minutes, and `held_by_volunteer` under
-    which number it was recorded, where the person has several.
+    `percent`: what each minute earns. `held_by`: the shift that holds overlapped minutes. `held_by_volunteer`: the
+    number under which that shift was recorded, if the person has several.
     """
 
     begin: datetime = Field(alias="from")
@@ -64,8 +64,8 @@ class ExplainedStretch(Answer):
 
 
 class Rounding(Answer):
-    """How counted minutes become credited ones: percentages sum up to a share, and the running sum of the shift's
-    shares, from its first day on, is rounded down to the unit.
+    """How counted minutes become credited minutes: the sum of their percentages gives the share, and the running sum of
+    the shift's shares, from its first day on, is rounded down to the unit.
     """
 
     percentages: int
@@ -77,10 +77,10 @@ class Rounding(Answer):
 
 
 class ExplainedShift(Linked):
-    """A shift's part on the day. `begin` and `end` are the whole shift's, to the minute, as the rules take it.
+    """A shift's part on the day. `begin` and `end` are those of the whole shift under the rules, to the minute.
 
-    `volunteer`: the number under which it was recorded, where the person has several. `late`: it was recorded too late
-    (Order 67, Art. 11), which takes nothing away.
+    `volunteer`: the number under which it was recorded, if the person has several. `late`: whether it was recorded too
+    late (Order 67, Art. 11), which does not reduce its credit.
     """
 
     shift: UUID
@@ -103,7 +103,7 @@ class ExplainedShift(Linked):
 
 
 class ShiftWithoutMinutes(Linked):
-    """A shift of the day that holds no time at all, and why."""
+    """A shift of the day that holds no time, and why."""
 
     shift: UUID
     volunteer: str | None = omit_none()
@@ -112,7 +112,7 @@ class ShiftWithoutMinutes(Linked):
 
 
 class DayCap(Answer):
-    """How many minutes may count on the day: the rule's, or those of a raise, which is an event."""
+    """How many minutes may count on the day: those of the rule, or of the raise in `raised_by`."""
 
     minutes: int
     rule: RuleCited
@@ -120,15 +120,15 @@ class DayCap(Answer):
 
 
 class OpeningBehind(OpeningBalance):
-    """An opening balance, which has taken in every shift of its number up to its day."""
+    """An opening balance, which includes every shift of its number up to its day."""
 
     event: EventBehind
 
 
 class DayExplanation(OfPerson):
-    """Every minute of a volunteer's local day. The stretches of each shift sum to its trace, and those to the day's.
+    """Every minute of a volunteer's local day. The stretches of a shift sum to its trace, the traces to the day's.
 
-    `opening_balance`: the latest of all numbers; their other ones stand in `more_opening_balances`.
+    `opening_balance`: the latest of all numbers of the person; `more_opening_balances`: the others.
     """
 
     day: date
@@ -145,7 +145,7 @@ class DayExplanation(OfPerson):
 
 
 class DayInBrief(Trace, Linked):
-    """What a day was worth, and of how many shifts."""
+    """The trace of a day, and its number of shifts."""
 
     day: date
     shifts: int

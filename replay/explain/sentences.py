@@ -1,7 +1,7 @@
 """Wording: the stretches of a day and the events behind them as an answer, each with the rule it rests on.
 
-What is said here is looked up, never computed: minutes come from the walk, which was held to the kernel's pieces, and
-shares and credits from those pieces themselves.
+Nothing is computed here: minutes come from the walk, which was verified against the kernel's pieces; shares and credits
+come from those pieces.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ from replay.explain.traces import trace_sum
 
 
 @dataclass(frozen=True)
-class Words:
-    """What is known of a day, to put what was walked into words."""
+class DayWriter:
+    """Writes the explanation of a day. `walked`: its shifts as walked; `parts`: the same as computed by the kernel."""
 
     known: Known
     frame: Day
-    told: Mapping[ShiftKey, ShiftPart]
+    walked: Mapping[ShiftKey, ShiftPart]
     parts: Mapping[ShiftKey, Part]
     evidence: Evidence
 
     @cached_property
     def _late(self) -> set[ShiftKey]:
         """The person's shifts that were recorded too late."""
-        shifts = self.known.circle.tables.columns
+        shifts = self.known.cohort.tables.columns
         found = map(shifts.shift, np.flatnonzero(late(shifts.columns, self.known.timeline)).tolist())
         return {(shift.volunteer, shift.shift) for shift in found}
 
-    def explanation(self, without: Sequence[Shift]) -> DayExplanation:
-        """Return the whole answer; `without` are the day's shifts that hold no time."""
+    def explanation(self, without_time: Sequence[Shift]) -> DayExplanation:
+        """Return the answer; `without_time` are the day's shifts that hold no time."""
         frame = self.frame
-        shifts = [self._shift(one) for one in self.told.values()]
+        shifts = [self._shift(part) for part in self.walked.values()]
         balances = self._balances()
         return DayExplanation(
-            **self.known.told(),
+            **self.known.person_fields(),
             day=frame.day,
             time_zone=frame.timeline.time_zone,
             begin=self._at(frame.start * 60),
@@ -73,21 +73,21 @@ class Words:
             more_opening_balances=balances[1:] or None,
             trace=trace_sum([shift.trace for shift in shifts]),
             shifts=shifts,
-            without_minutes=[self._without(shift) for shift in without],
+            without_minutes=[self._without_time(shift) for shift in without_time],
         )
 
     def _balances(self) -> list[OpeningBehind]:
         return [
             OpeningBehind(
                 as_of=self.frame.opening_days[name],
-                minutes=one.opening_minutes,
+                minutes=person.opening_minutes,
                 volunteer=self.known.recorded_under(name),
                 event=self.evidence.openings[name],
             )
-            for name, one in self.known.balances
+            for name, person in self.known.balances
         ]
 
-    def _without(self, shift: Shift) -> ShiftWithoutMinutes:
+    def _without_time(self, shift: Shift) -> ShiftWithoutMinutes:
         if shift.flags & VOID:
             because = "it is void"
         elif shift.check_in is None:
@@ -101,9 +101,9 @@ class Words:
             events=self.evidence.shifts[shift.volunteer, shift.shift],
         )
 
-    def _shift(self, one: ShiftPart) -> ExplainedShift:
-        stay, part = one.stay, self.parts[one.stay.key]
-        unit = self._cite(one.rules, "credit_unit_minutes")
+    def _shift(self, walked: ShiftPart) -> ExplainedShift:
+        stay, part = walked.stay, self.parts[walked.stay.key]
+        unit = self._cite(walked.rules, "credit_unit_minutes")
         return ExplainedShift(
             shift=stay.shift,
             volunteer=self.known.recorded_under(stay.volunteer),
@@ -114,10 +114,10 @@ class Words:
             late=stay.key in self._late,
             check_in=self._at(stay.check_in),
             check_out=None if stay.check_out is None else self._at(stay.check_out),
-            begin=self._at(one.start * 60),
-            end=self._at(one.end * 60),
-            ended_by=one.ended_by,
-            end_rule=None if one.ended_by == "check-out" else self._cite(one.rules, "missing_check_out_minutes"),
+            begin=self._at(walked.start * 60),
+            end=self._at(walked.end * 60),
+            ended_by=walked.ended_by,
+            end_rule=None if walked.ended_by == "check-out" else self._cite(walked.rules, "missing_check_out_minutes"),
             trace=PieceTrace(
                 day=self.frame.day,
                 raw=part.raw,
@@ -131,9 +131,9 @@ class Words:
                 rounding=part.share - part.credited,
                 credited=part.credited,
             ),
-            stretches=[self._stretch(one, stretch) for stretch in one.stretches],
+            stretches=[self._stretch(walked, stretch) for stretch in walked.stretches],
             rounding=Rounding(
-                percentages=one.percentages,
+                percentages=walked.percentages,
                 share=part.share,
                 shares_before=part.shares_before,
                 credited_before=part.credited_before,
@@ -145,9 +145,9 @@ class Words:
 
     # --- stretches --------------------------------------------------------------------------------------------------
 
-    def _stretch(self, one: ShiftPart, stretch: Stretch) -> ExplainedStretch:
-        rule, because, more = self._reason(one, stretch)
-        positions = [*self.evidence.deciding(one.stay.key, "check_in", "check_out"), *more]
+    def _stretch(self, walked: ShiftPart, stretch: Stretch) -> ExplainedStretch:
+        rule, because, more = self._reason(walked, stretch)
+        positions = [*self.evidence.deciding(walked.stay.key, "check_in", "check_out"), *more]
         return ExplainedStretch(
             begin=self._at(stretch.start * 60),
             until=self._at(stretch.until * 60),
@@ -161,46 +161,46 @@ class Words:
             because=because,
         )
 
-    def _reason(self, one: ShiftPart, stretch: Stretch) -> tuple[RuleCited | None, str, list[int]]:
-        """Return the rule behind a stretch, why in words, and the events that matter beside the shift's own."""
+    def _reason(self, walked: ShiftPart, stretch: Stretch) -> tuple[RuleCited | None, str, list[int]]:
+        """Return the rule behind a stretch, the reason in words, and the deciding events other than the shift's own."""
         rule: RuleCited | None = None
         more: list[EventBehind | None] = []
         match stretch.fate:
             case stretches.SUPERSEDED:
-                number = one.stay.volunteer
+                number = walked.stay.volunteer
                 under = f" of number {number}" if self.known.recorded_under(number) else ""
-                because = f"taken in by the opening balance{under} as of {self.frame.opening_days[number]}"
+                because = f"included in the opening balance{under} as of {self.frame.opening_days[number]}"
                 more = [self.evidence.openings[number]]
             case stretches.TOO_SHORT:
-                rule = self._cite(one.rules, "shift_minutes_min")
-                because = f"the shift lasted {one.end - one.start} minutes, fewer than {rule.value}"
+                rule = self._cite(walked.rules, "shift_minutes_min")
+                because = f"the shift lasted {walked.end - walked.start} minutes, fewer than {rule.value}"
             case stretches.CLIPPED:
-                rule = self._cite(one.rules, "shift_minutes_max")
+                rule = self._cite(walked.rules, "shift_minutes_max")
                 because = f"beyond the shift's first {rule.value} minutes"
             case stretches.OVERLAPPED:
-                because = "held already by another shift, which comes first"
+                because = "already held by another shift, which comes first"
                 if stretch.held_by:
-                    because = f"held already by the shift {self._named(stretch.held_by)}, which comes first"
+                    because = f"already held by the shift {self._named(stretch.held_by)}, which comes first"
                     return rule, because, self.evidence.deciding(stretch.held_by, "check_in", "check_out")
             case stretches.CAPPED:
                 rule, more = self._cite(self.frame.rules, "day_minutes_max"), [self.evidence.raised]
-                because = f"the day's {self.frame.cap} minutes{' (its cap was raised)' if any(more) else ''} were full"
+                because = f"over the day cap of {self.frame.cap} minutes{' (raised)' if any(more) else ''}"
             case _:
-                rule, because, more = self._counted(one, stretch)
+                rule, because, more = self._counted(walked, stretch)
         return rule, because, [event.position for event in more if event]
 
-    def _counted(self, one: ShiftPart, stretch: Stretch) -> tuple[RuleCited | None, str, list[EventBehind | None]]:
+    def _counted(self, walked: ShiftPart, stretch: Stretch) -> tuple[RuleCited | None, str, list[EventBehind | None]]:
         factor, raised = stretch.factor, self.evidence.raised
         if factor is None:
             return None, "counted in full", [raised]
-        opened = self.evidence.stations.get(one.stay.station) if factor.station_kinds else None
+        opened = self.evidence.stations.get(walked.stay.station) if factor.station_kinds else None
         rule = self._cite(self.frame.rules, "factors.percent", factor.percent, factor.name)
         return rule, f"counted at {factor.percent} % (factor {factor.name})", [raised, opened]
 
     def _named(self, shift: ShiftKey) -> str:
-        one = self.told[shift]
+        walked = self.walked[shift]
         under = f", of number {shift[0]}" if self.known.recorded_under(shift[0]) else ""
-        return f"from {self._at(one.start * 60):%H:%M} at {one.stay.station}{under}"
+        return f"from {self._at(walked.start * 60):%H:%M} at {walked.stay.station}{under}"
 
     def _cite(self, rules: RuleSet, key: str, value: int | None = None, name: str | None = None) -> RuleCited:
         return RuleCited(

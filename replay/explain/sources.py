@@ -1,8 +1,7 @@
-"""Sources: which event decides what of a shift, by all events known of it (docs/rules-of-credit.md, step 1).
+"""Sources: which event decides which field of a shift, by all known events (docs/rules-of-credit.md, step 1).
 
-The kernel (`projections/kernels/resolve.py`) says what is true of a shift; this says why, event by event, for people.
-`check` holds the two against one another: a source that does not lead to the kernel's result is an error, never a
-story.
+The kernel (`projections/kernels/resolve.py`) resolves a shift; this module says which event decided each field. `check`
+compares the two: sources that do not give the kernel's result are an error.
 
 Pure: it takes events in log order and reads nothing.
 """
@@ -20,11 +19,11 @@ from replay.cohorts.cohort import Shift as ResolvedShift
 from replay.explain.stretches import ExplanationError
 
 DECIDED = ("check_in", "check_out", "station", "project", "void", "in_dispute")
-"""What events decide of a shift."""
+"""The fields of a shift that events decide."""
 
 
 class Source(NamedTuple):
-    """An event of a shift, and what it decides of it as things stand: nothing, if another event counts instead."""
+    """An event of a shift, and the fields that it decides: none, if other events decide them."""
 
     position: Position
     event: ShiftEvent
@@ -32,26 +31,26 @@ class Source(NamedTuple):
 
 
 def sources(events: Iterable[tuple[Position, ShiftEvent]]) -> list[Source]:
-    """Return the events of one shift, given in log order, with what each decides."""
-    known = list(events)
-    deciding = Shift.of(event for _, event in known).deciding
+    """Return the events of one shift, given in log order, with the fields that each decides."""
+    history = list(events)
+    deciding = Shift.of(event for _, event in history).deciding
     return [
         Source(position, event, tuple(name for name in DECIDED if deciding.get(name) is event))
-        for position, event in known
+        for position, event in history
     ]
 
 
-# --- held against the kernel ----------------------------------------------------------------------------------------
+# --- verification against the kernel --------------------------------------------------------------------------------
 
 
 def check(shift: ResolvedShift, found: Sequence[Source]) -> None:
-    """Hold what the sources say to what the kernel made of the same events.
+    """Verify that the sources give the shift that the kernel resolved from the same events.
 
     Raises:
         ExplanationError: they differ.
     """
     by_name = {name: source.event for source in found for name in source.decides}
-    said = (
+    expected = (
         _instant("check_in", by_name),
         _instant("check_out", by_name),
         _name("station", by_name),
@@ -59,10 +58,10 @@ def check(shift: ResolvedShift, found: Sequence[Source]) -> None:
         isinstance(by_name.get("void"), ShiftVoided),
     )
     resolved = (shift.check_in, shift.check_out, shift.station, shift.project, bool(shift.flags & VOID))
-    if said != resolved:
+    if expected != resolved:
         raise ExplanationError(
-            f"shift {UUID(str(shift.shift))} cannot be explained: its events say {said}, its resolution {resolved}; "
-            "tell the program's makers, or run `hours rebuild --facts-anew`"
+            f"shift {UUID(str(shift.shift))} cannot be explained: its events give {expected}, but it was resolved to "
+            f"{resolved}; run `hours rebuild --new-facts`, and if the error remains, report it as a bug"
         )
 
 

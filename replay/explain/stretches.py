@@ -1,11 +1,10 @@
-"""Stretches: every minute of a person's local day with its fate, as people would tell it.
+"""Stretches: every minute of a person's local day with its fate.
 
-The rules of credit once more, in plain Python, minute by minute, for one day of one volunteer. The kernel
-(`projections/kernels/credit.py`) gives sums and is what counts; this walk says which minutes they are. `check` holds
-the two against one another to the minute, so an explanation is either the kernel's own result or an error, never a
-story.
+This is a second implementation of the rules of credit, in plain Python, minute by minute, for one day of one volunteer.
+The kernel (`projections/kernels/credit.py`) computes sums and is authoritative; this walk determines which minutes they
+are. `check` compares the two to the minute, so an explanation either equals the kernel's result or is an error.
 
-Pure: it takes facts and rules and reads nothing. Minutes are UTC minutes since 1970, intervals half-open.
+Pure: it takes facts and rules and reads nothing. Minutes are UTC minutes since 1970, intervals are half-open.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ ShiftKey = tuple[str, UUID]
 """The number under which a shift was recorded, and its id."""
 SUPERSEDED, TOO_SHORT, CLIPPED = "superseded", "too-short", "clipped"
 OVERLAPPED, CAPPED, COUNTED = "overlapped", "capped", "counted"
-"""What can become of a raw minute: each has exactly one fate."""
+"""The fates of raw minutes: each minute has exactly one."""
 
 
 class ExplanationError(Exception):
-    """The walk and the kernel disagree about a day: there is a fault in one of them, and nothing is explained."""
+    """The walk and the kernel disagree about a day: one of them has a bug, so nothing is explained."""
 
 
 @dataclass(frozen=True)
 class Stay:
-    """A shift that can earn something: not void, with a check-in and a station in force; instants in epoch seconds.
+    """A shift that can earn minutes: not void, with a check-in and a station in force. Instants are epoch seconds.
 
     `volunteer`: the number under which it was recorded.
     """
@@ -49,14 +48,14 @@ class Stay:
 
     @property
     def key(self) -> ShiftKey:
-        """What tells it apart: a person may have shifts of one id under two numbers."""
+        """Its unique key: a person may have shifts with the same id under two numbers."""
         return self.volunteer, self.shift
 
 
 class Stretch(NamedTuple):
     """Minutes [start, until) of a shift with one fate.
 
-    `percent`: what each earns, 0 unless counted. `factor`: the window of the day's rule set that says so, if one does.
+    `percent`: what each earns, 0 unless counted. `factor`: the window of the day's rule set that applies, if any.
     `held_by`: the shift that holds overlapped minutes.
     """
 
@@ -69,15 +68,16 @@ class Stretch(NamedTuple):
 
     @property
     def minutes(self) -> int:
-        """How many minutes it has."""
+        """Its number of minutes."""
         return self.until - self.start
 
 
 @dataclass(frozen=True)
 class ShiftPart:
-    """A shift's part on the day: its stretches in order of time, and the whole shift's bounds and rules.
+    """A shift's part on the day: its stretches in chronological order, and the whole shift's bounds and rules.
 
-    `stop`: from there on minutes are clipped (at `start`, nothing survives). `ended_by`: what set `end`.
+    `stop`: the first minute that does not survive step 3 (`start`, if none does). `loss`: the fate from there on.
+    `ended_by`: what set `end`.
     """
 
     stay: Stay
@@ -101,7 +101,7 @@ class ShiftPart:
 
 @dataclass(frozen=True)
 class Day:
-    """One person's local day: what is known and which rules hold.
+    """One person's local day: the facts and the rules in force.
 
     `opening_days`: the day of the opening balance of each number that has one. `cap`: the minutes that may count on
     this day.
@@ -115,7 +115,7 @@ class Day:
 
     @cached_property
     def spans(self) -> tuple[tuple[int, int, int], ...]:
-        """From, until (UTC minutes) and the minute of the day it begins with; more than one where the clock changes."""
+        """Spans: from, until (UTC minutes), and the minute of the day at `from`; several if the clock changes."""
         return tuple(_spans_of(self.day, self.timeline.time_zone))
 
     @property
@@ -125,7 +125,7 @@ class Day:
 
     @property
     def until(self) -> int:
-        """The first minute behind the day."""
+        """The first minute after the day."""
         return self.spans[-1][1]
 
     @cached_property
@@ -133,14 +133,15 @@ class Day:
         """The rule set in force on this day."""
         return rules_on(self.day, self.timeline)
 
-    def within(self, minute: int) -> int:
-        """Return the minute of the day a clock on the wall shows."""
+    def minute_of_day(self, minute: int) -> int:
+        """Return the local minute of the day of a UTC minute."""
         return next(first + minute - start for start, until, first in self.spans if start <= minute < until)
 
 
 def rules_on(day: date, timeline: RuleTimeline) -> RuleSet:
     """Return the rule set in force on a day; the first reaches back to the beginning."""
-    return [known for known in timeline.rule_sets if known.holds_from <= day or known is timeline.rule_sets[0]][-1]
+    rule_sets = timeline.rule_sets
+    return [rule_set for rule_set in rule_sets if rule_set.holds_from <= day or rule_set is rule_sets[0]][-1]
 
 
 def first_instant(day: date, zone: str) -> int:
@@ -158,7 +159,7 @@ def _spans_of(day: date, zone_name: str) -> Iterator[tuple[int, int, int]]:
             found = True
             yield int(minute), int(until), int(within)
         elif local_day > number:
-            if not found:  # a date that never came: Samoa's 30 December 2011
+            if not found:  # a date that does not exist: 30 December 2011 in Samoa
                 yield int(minute), int(minute), 0
             return
         minute = until
@@ -168,30 +169,30 @@ def _spans_of(day: date, zone_name: str) -> Iterator[tuple[int, int, int]]:
 
 
 def walk(stays: Sequence[Stay], starts: Sequence[int], day: Day) -> list[ShiftPart]:
-    """Tell the day's minutes of each shift that has a part in it, in the order in which the rules take them.
+    """Return the day's minutes of each shift that has a part in it, in the order in which the rules process shifts.
 
     Args:
         stays: shifts of the volunteer that can earn, in any order; at least those that may have a part in the day.
-        starts: the check-in minutes of all of them, ascending.
+        starts: the check-in minutes of all shifts that can earn, ascending.
     """
     if day.start == day.until:
         return []
-    told = [_settle(stay, starts, day) for stay in stays if stay.check_in // 60 < day.until]
-    told = [one for one in told if one.end > day.start or one.start >= day.start]
-    told.sort(key=lambda one: (one.start, one.end, one.stay.shift.int, one.stay.volunteer))
+    parts = [_settle(stay, starts, day) for stay in stays if stay.check_in // 60 < day.until]
+    parts = [part for part in parts if part.end > day.start or part.start >= day.start]
+    parts.sort(key=lambda part: (part.start, part.end, part.stay.shift.int, part.stay.volunteer))
     held: dict[int, ShiftKey] = {}
     counted = 0
     stretches: dict[int, list[Stretch]] = {}
-    for scanned in (True, False):  # the day's cap is filled by all scanned minutes before any attested one
-        for number, one in enumerate(told):
-            if one.stay.scanned is scanned:
-                stretches[number] = list(_joined(_fates(one, day, held, counted)))
+    for scanned in (True, False):  # the day cap is filled by all scanned minutes before any attested one
+        for number, part in enumerate(parts):
+            if part.stay.scanned is scanned:
+                stretches[number] = list(_joined(_fates(part, day, held, counted)))
                 counted += sum(stretch.minutes for stretch in stretches[number] if stretch.fate == COUNTED)
-    return [replace(one, stretches=tuple(stretches[number])) for number, one in enumerate(told)]
+    return [replace(part, stretches=tuple(stretches[number])) for number, part in enumerate(parts)]
 
 
 def _settle(stay: Stay, starts: Sequence[int], day: Day) -> ShiftPart:
-    """Steps 2 and 3: from when to when a shift lasted, and which of its minutes survive."""
+    """Apply steps 2 and 3: when a shift began and ended, and which of its minutes survive."""
     start = stay.check_in // 60
     checked_in_on = day_of_number(int(local_span(start, zone_table(day.timeline.time_zone))[0]))
     rules = rules_on(checked_in_on, day.timeline)
@@ -211,12 +212,12 @@ def _settle(stay: Stay, starts: Sequence[int], day: Day) -> ShiftPart:
     return ShiftPart(stay, start, end, stop, rules, ended_by, loss)
 
 
-def _fates(one: ShiftPart, day: Day, held: dict[int, ShiftKey], counted: int) -> Iterator[Stretch]:
-    """Steps 3 to 6, a minute at a time; notes in `held` whose each surviving minute is."""
-    shift, kind = one.stay.key, day.kinds.get(one.stay.station)
-    for minute in range(max(one.start, day.start), min(one.end, day.until)):
-        fate, percent, factor, held_by = one.loss, 0, None, None
-        if minute < one.stop:
+def _fates(part: ShiftPart, day: Day, held: dict[int, ShiftKey], counted: int) -> Iterator[Stretch]:
+    """Apply steps 3 to 6, minute by minute; record in `held` which shift holds each surviving minute."""
+    shift, kind = part.stay.key, day.kinds.get(part.stay.station)
+    for minute in range(max(part.start, day.start), min(part.end, day.until)):
+        fate, percent, factor, held_by = part.loss, 0, None, None
+        if minute < part.stop:
             held_by = held.get(minute)
             if held_by is not None:
                 fate = OVERLAPPED
@@ -226,17 +227,17 @@ def _fates(one: ShiftPart, day: Day, held: dict[int, ShiftKey], counted: int) ->
                     fate = CAPPED
                 else:
                     counted += 1
-                    fate, factor = COUNTED, _factor(day, day.within(minute), kind, one.stay.project)
+                    fate, factor = COUNTED, _factor(day, day.minute_of_day(minute), kind, part.stay.project)
                     percent = 100 if factor is None else factor.percent
         yield Stretch(minute, minute + 1, fate, percent, factor, held_by)
 
 
 def _factor(day: Day, minute: int, kind: str | None, project: str | None) -> Factor | None:
-    """Return the first window that holds at a minute of the day, if any."""
-    return next((factor for factor in day.rules.factors if _holds(factor, day.day, minute, kind, project)), None)
+    """Return the first factor window that matches a minute of the day, if any."""
+    return next((factor for factor in day.rules.factors if _matches(factor, day.day, minute, kind, project)), None)
 
 
-def _holds(factor: Factor, day: date, minute: int, kind: str | None, project: str | None) -> bool:
+def _matches(factor: Factor, day: date, minute: int, kind: str | None, project: str | None) -> bool:
     begin, finish = factor.minute_from, factor.minute_until
     in_window = begin <= minute < finish if begin < finish else minute >= begin or minute < finish
     return (
@@ -249,7 +250,7 @@ def _holds(factor: Factor, day: date, minute: int, kind: str | None, project: st
 
 
 def _joined(minutes: Iterator[Stretch]) -> Iterator[Stretch]:
-    """Join neighbours that say the same."""
+    """Join adjacent minutes that are otherwise equal into stretches."""
     last: Stretch | None = None
     for minute in minutes:
         if last is not None and last[2:] == minute[2:]:
@@ -262,13 +263,13 @@ def _joined(minutes: Iterator[Stretch]) -> Iterator[Stretch]:
         yield last
 
 
-# --- held against the kernel ----------------------------------------------------------------------------------------
+# --- verification against the kernel --------------------------------------------------------------------------------
 
 
 class Part(NamedTuple):
-    """A shift's part on a day as the kernel has it: minutes by fate, then its share and what is credited.
+    """A shift's part on a day, as computed by the kernel: minutes by fate, its share and its credited minutes.
 
-    `shares_before`, `credited_before`: sums over the shift's parts on earlier days, from which rounding goes on.
+    `shares_before`, `credited_before`: sums over the shift's parts on earlier days, from which rounding continues.
     """
 
     raw: int
@@ -284,33 +285,33 @@ class Part(NamedTuple):
     credited_before: int
 
 
-def check(told: Sequence[ShiftPart], parts: Mapping[ShiftKey, Part], day: date) -> None:
-    """Hold the walk to the kernel's result.
+def check(shift_parts: Sequence[ShiftPart], parts: Mapping[ShiftKey, Part], day: date) -> None:
+    """Verify the walk against the kernel's result.
 
     Raises:
         ExplanationError: they differ in a shift or a minute.
     """
-    walked = {one.stay.key: _part(one, parts.get(one.stay.key)) for one in told}
+    walked = {part.stay.key: _part(part, parts.get(part.stay.key)) for part in shift_parts}
     if walked != dict(parts):
         first = min(key for key in walked.keys() | parts.keys() if walked.get(key) != parts.get(key))
         raise ExplanationError(
             f"{day} cannot be explained: the minutes of shift {first[1]} of {first[0]} do not add up to its trace "
-            f"({walked.get(first)} and {parts.get(first)}); tell the program's makers"
+            f"({walked.get(first)} and {parts.get(first)}); report it as a bug"
         )
 
 
-def _part(one: ShiftPart, known: Part | None) -> Part:
-    """Return what the walk makes of a part; of earlier days it only knows what the kernel says."""
-    shares_before, credited_before = (known.shares_before, known.credited_before) if known else (0, 0)
-    share, unit = one.percentages // 100, one.rules.credit_unit_minutes
+def _part(walked: ShiftPart, computed: Part | None) -> Part:
+    """Return a walked part in the kernel's form; the sums of earlier days are taken from the kernel."""
+    shares_before, credited_before = (computed.shares_before, computed.credited_before) if computed else (0, 0)
+    share, unit = walked.percentages // 100, walked.rules.credit_unit_minutes
     return Part(
-        raw=sum(stretch.minutes for stretch in one.stretches),
-        superseded=one.minutes(SUPERSEDED),
-        too_short=one.minutes(TOO_SHORT),
-        clipped=one.minutes(CLIPPED),
-        overlapped=one.minutes(OVERLAPPED),
-        capped=one.minutes(CAPPED),
-        counted=one.minutes(COUNTED),
+        raw=sum(stretch.minutes for stretch in walked.stretches),
+        superseded=walked.minutes(SUPERSEDED),
+        too_short=walked.minutes(TOO_SHORT),
+        clipped=walked.minutes(CLIPPED),
+        overlapped=walked.minutes(OVERLAPPED),
+        capped=walked.minutes(CAPPED),
+        counted=walked.minutes(COUNTED),
         share=share,
         credited=(shares_before + share) // unit * unit - credited_before,
         shares_before=shares_before,

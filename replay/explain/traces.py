@@ -1,6 +1,6 @@
-"""Traces: a resolved shift and its pieces, in words for people.
+"""Traces: a resolved shift and its pieces as an answer.
 
-Each minute of a shift is in one column, and what is odd about the shift has a name that an auditor can search for.
+Each minute of a shift is in exactly one column, and each irregularity of the shift has a flag that can be searched for.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ def _instant(epoch_seconds: int | None) -> datetime | None:
 
 
 def shift_day(shift: Shift, timeline: RuleTimeline) -> date:
-    """Return the local day of a shift's check-in, or of its first record where it has none."""
+    """Return the local day of a shift's check-in, or without one that of its first recorded event."""
     minute = (shift.check_in or shift.recorded_at) // 60
     return day_of_number(local_span(minute, zone_table(timeline.time_zone))[0])
 
 
 def is_scanned(shift: Shift) -> bool:
-    """Tell whether both instants in force are scans of a shift that was not moved."""
+    """Return whether both instants in force are scans and the shift was never moved."""
     return bool(shift.flags & SCANNED_IN and shift.flags & SCANNED_OUT and not shift.flags & MOVED)
 
 
@@ -92,9 +92,9 @@ def piece_trace(piece: Sequence[int]) -> answers.PieceTrace:
 
 def trace_sum(parts: Sequence[answers.Trace]) -> answers.Trace:
     """Return the sum of traces."""
-    if len(parts) == 1:  # nearly all shifts: naming the ten columns once more takes longer than all else
-        (one,) = parts
-        return answers.Trace.model_construct(**{name: one.__dict__[name] for name in answers.Trace.model_fields})
+    if len(parts) == 1:  # nearly all shifts: validating the ten columns again would take longer than everything else
+        (part,) = parts
+        return answers.Trace.model_construct(**{name: part.__dict__[name] for name in answers.Trace.model_fields})
     return answers.Trace(**{name: sum(getattr(part, name) for part in parts) for name in answers.Trace.model_fields})
 
 
@@ -106,12 +106,12 @@ def shift_trace(
     *,
     late: bool,
 ) -> answers.ShiftTrace:
-    """Return what a shift is worth and why.
+    """Return a shift with its trace.
 
     Args:
         pieces: its rows of `projections.kernels.read_models.pieces_of`.
         positions: those of the events behind it.
-        volunteer: the number under which it was recorded, where that has to be said.
+        volunteer: the number under which it was recorded, if the person has several.
         late: whether it was recorded too late (projections/rules/late_entries.py).
     """
     parts = [piece_trace(piece) for piece in pieces]
@@ -133,7 +133,7 @@ def shift_trace(
 
 
 def _flags(shift: Shift, whole: answers.Trace, *, late: bool) -> list[str]:
-    """Name what an auditor should look at."""
+    """Return the flags of a shift: its irregularities, for auditors."""
     flags = [name for bit, name in _FLAGS.items() if shift.flags & bit]
     if shift.check_in is None and not shift.flags & CHECK_OUT_ALONE:
         flags.append("no-check-in")

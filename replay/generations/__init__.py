@@ -1,5 +1,4 @@
-"""Generations: the read models of one replay as tables in PostgreSQL: built, verified, switched to, kept and dropped.
+"""Generations: the read models of one replay as tables in PostgreSQL: built, verified, switched to, and dropped.
 
-The tables' SQL is here. Changing a generation event by event is in `replay/live/`; answering from one is in
-`replay/queries/`.
+The SQL of the tables is here. `replay/live/` updates a generation event by event; `replay/queries/` answers from one.
 """

@@ -1,7 +1,7 @@
-"""The slow path: volunteers computed from the log's own streams, event by event, past archive and segments.
+"""The slow path: volunteers computed event by event from their streams in the log, without the archive.
 
-It is what a rebuild is held against: another way to the same facts, for a few volunteers. Only the ids of their shifts
-are taken from the store, which the follower keeps. This module reads; it writes nothing.
+A rebuild is verified against it: for a few volunteers, it derives the same facts in another way. Only the ids of their
+shifts are read from the store, which the follower updates. This module only reads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from projections.rules.table import honor_ids
 from projections.rules.timeline import RuleTimeline
 from projections.schema import DAY
 from replay.cohorts.cohort import Cohort, Person, in_log_order, kind_of, person_of, read_cohort, resolve_streams
-from replay.cohorts.merges import told
+from replay.cohorts.merges import apply_events
 from replay.generations.named_rows import Rows, rows_of
 
 
@@ -33,44 +33,44 @@ def rows_from_log(
     timeline: RuleTimeline,
     valid_until: int,
 ) -> tuple[Rows, list[str]]:
-    """Return the rows of these volunteers and of all they were ever merged with, and whose they are; rows of stations
-    and projects, which others share, are left out.
+    """Return the rows of volunteers and of all numbers they were ever merged with, and the list of these numbers. Rows
+    of stations and projects, to which other volunteers contribute, are left out.
     """
-    circle = cohort_known_at(connection, log, volunteers, known_at, timeline)
-    models = circle.read_models(timeline, valid_until)
-    alone = models._replace(stations=models.stations[:0], projects=models.projects[:0])
-    return rows_of(alone, list(circle.persons), [], honor_ids(timeline), []), list(circle.persons)
+    cohort = cohort_known_at(connection, log, volunteers, known_at, timeline)
+    models = cohort.read_models(timeline, valid_until)
+    models = models._replace(stations=models.stations[:0], projects=models.projects[:0])
+    return rows_of(models, list(cohort.persons), [], honor_ids(timeline), []), list(cohort.persons)
 
 
 def cohort_known_at(
     connection: Connection[Any], log: LogQueries, volunteers: Sequence[str], known_at: Position, timeline: RuleTimeline
 ) -> Cohort:
-    """Read volunteers, and all they were ever merged with, from the log's streams, as known at a position."""
+    """Read volunteers, and all numbers they were ever merged with, from the log's streams, as known at a position."""
     now = read_cohort(connection, volunteers)
     persons = {volunteer: Person() for volunteer in now.persons}
     streams = [stream(kind, volunteer) for volunteer in persons for kind in ("volunteer", "opening-balance")]
     stations = {shift.station for shift in now.shifts.values() if shift.station}
     events = _events(log, streams, known_at)
-    _tell(persons, events)
-    merges = told({}, events)
+    _apply_all(persons, events)
+    merges = apply_events({}, events)
     opened = _events(log, [stream("station", station) for station in stations], known_at)
     kinds = {event.station: kind_of(event) for event in opened if isinstance(event, StationOpened)}
-    circle = Cohort(persons, resolve_streams(log, list(now.shifts), known_at), kinds, merges=merges)
-    # Raises of the day's cap have a stream per day: those of the days on which there is anything to cap.
+    cohort = Cohort(persons, resolve_streams(log, list(now.shifts), known_at), kinds, merges=merges)
+    # Raises of the day cap have one stream per day; only days with minutes to cap matter.
     raises = [
         stream("day-cap", volunteer, day_of_number(day).isoformat())
         for volunteer in persons
-        for day in sorted({int(day) for day in circle.tables.pieces(volunteer, timeline)[:, DAY]})
+        for day in sorted({int(day) for day in cohort.tables.pieces(volunteer, timeline)[:, DAY]})
     ]
-    _tell(persons, _events(log, raises, known_at))
-    return Cohort(persons, circle.shifts, kinds, merges=merges)  # the tables of the first know of no raise
+    _apply_all(persons, _events(log, raises, known_at))
+    return Cohort(persons, cohort.shifts, kinds, merges=merges)  # a new one, because `tables` was cached without raises
 
 
 def _events(log: LogQueries, streams: Sequence[Any], known_at: Position) -> list[Event]:
-    return [decode(one.topic, one.state) for one in in_log_order(log, streams, known_at)]
+    return [decode(recorded.topic, recorded.state) for recorded in in_log_order(log, streams, known_at)]
 
 
-def _tell(persons: dict[str, Person], events: Sequence[Event]) -> None:
+def _apply_all(persons: dict[str, Person], events: Sequence[Event]) -> None:
     for event in events:
         if (volunteer := person_of(event)) is not None:
             persons[volunteer].apply(event)

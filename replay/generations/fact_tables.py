@@ -1,7 +1,7 @@
-"""Fact tables: what depends on no rule (`replay.shifts` and its neighbours), written from a replay's facts.
+"""Fact tables: facts that depend on no rule (`replay.shifts` and others), written from a replay's facts.
 
-They stand outside generations and are at the current generation's position; the follower keeps them there. This module
-writes them whole; it reads and computes nothing.
+They are outside generations and always at the current generation's position, which the follower ensures. This module
+replaces them as a whole; it reads and computes nothing.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def load_facts(
 ) -> None:
     """Replace all facts outside generations, in the caller's transaction.
 
-    Where they are `read_meanwhile`, the old rows are deleted, which no reader notices before the commit. Before the
-    first generation nobody reads, and the tables are emptied and the index is sorted once at the end, which is twice
-    as fast.
+    With `read_meanwhile`, the old rows are deleted, which readers do not see before the commit. Before the first
+    generation there are no readers: the tables are truncated and the index is created at the end, which is twice as
+    fast.
     """
     progress(WRITING_FACTS, 0, len(resolved.flags))
     for name in _FACT_TABLES:
-        way = sql.SQL("DELETE FROM {}" if read_meanwhile else "TRUNCATE {}")
-        connection.execute(way.format(sql.Identifier("replay", name)))
+        statement = sql.SQL("DELETE FROM {}" if read_meanwhile else "TRUNCATE {}")
+        connection.execute(statement.format(sql.Identifier("replay", name)))
     if not read_meanwhile:
         connection.execute("DROP INDEX replay.shifts_by_time")
     done = 0
@@ -63,7 +63,7 @@ def _fact_tables(facts: Facts, resolved: ResolvedShifts) -> Iterable[tuple[str, 
     volunteers, stations, projects = (
         pa.array(names.texts(), pa.string()) for names in (facts.volunteers, facts.stations, facts.projects)
     )
-    # A volunteer's shifts lie together, in order of time: then reading them takes a page or two, not one for each.
+    # A volunteer's shifts are stored together, ordered by time, so reading them takes a page or two, not one for each.
     order = np.lexsort((resolved.check_in, resolved.volunteer)).astype(np.int32)
     for low in range(0, len(order), 1 << 20):  # a million shifts at a time, to bound memory
         rows = order[low : low + (1 << 20)]
@@ -106,7 +106,7 @@ def _fact_tables(facts: Facts, resolved: ResolvedShifts) -> Iterable[tuple[str, 
             }
         ),
     )
-    raises = facts.standing_raises()
+    raises = facts.raises_in_force()
     ids = facts.raise_ids.texts()
     yield (
         "cap_raises",

@@ -1,8 +1,8 @@
-"""Rows: read models as rows with names, and the checksum that does not depend on their order.
+"""Rows: read models as rows with names, and a checksum that does not depend on their order.
 
-A generation's checksum is the sum, modulo 2^64, of a hash of every row. So the follower keeps it exact by taking away
-what it removes and adding what it writes, and two replays of the same facts under the same rules have the same
-checksum.
+A generation's checksum is the sum, modulo 2^64, of the hashes of all rows. The follower updates it by subtracting the
+hashes of the rows it removes and adding those of the rows it writes. Two replays of the same facts under the same rules
+have the same checksum.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KEYS = {
     "honor_standings": ("volunteer", "honor"),
     "project_activity": ("project", "year", "month"),
 }
-"""What tells the rows of a table apart."""
+"""The key columns of each table."""
 _HOURS, _STATIONS, _STANDINGS, _PROJECTS = 1, 2, 3, 4
 _WORD = (1 << 64) - 1
 
@@ -47,7 +47,7 @@ NameColumn = Sequence[str] | npt.NDArray[np.object_]
 
 
 class Rows(NamedTuple):
-    """Rows of the read models: the names, and int64 columns beside them.
+    """Rows of the read models: columns of names, each with int64 columns.
 
     hours: year, then `HOURS_COLUMNS`. stations: day, then `STATION_COLUMNS`. standings: day; `honor` is a second name.
     projects: year, month (0 for the whole year), then `PROJECT_COLUMNS`.
@@ -105,7 +105,7 @@ NO_ROWS = Rows(
     project=(),
     projects=np.empty((0, 2 + len(PROJECT_COLUMNS)), np.int64),
 )
-"""Rows of nothing, to begin from where only some read models are meant."""
+"""Empty rows, a starting point where only some read models are needed."""
 
 
 def rows_of(
@@ -115,8 +115,8 @@ def rows_of(
     honors: Sequence[str],
     projects: Sequence[str],
 ) -> Rows:
-    """Give read models their names back. A station and day, or a project and month, is a row if anything in it is not
-    zero.
+    """Return read models as rows with names. A station and day, or a project and month, is a row if any of its columns
+    is not zero.
     """
     station, day = np.nonzero(models.stations.any(axis=2))
     project, year, month = np.nonzero(models.projects.any(axis=3))
@@ -148,7 +148,7 @@ def _hashes(names: NameColumn) -> Words:
 
 
 def _hash_rows(kind: int, keys: Words, columns: Longs) -> Words:
-    """Hash each row: every column is mixed in so that neither its place nor its value can be exchanged."""
+    """Hash each row. The hash depends on the value and the position of each column."""
     mixed = _mix(keys + np.uint64(kind))
     for column in range(columns.shape[1]):
         mixed = _mix(mixed + columns[:, column].astype(np.uint64))
@@ -156,8 +156,8 @@ def _hash_rows(kind: int, keys: Words, columns: Longs) -> Words:
 
 
 def _mix(words: Words) -> Words:
-    """The finalizer of splitmix64 (Steele, Lea and Flood, 2014): every bit of the result depends on every bit of the
-    word.
+    """Apply the finalizer of splitmix64 (Steele, Lea and Flood, 2014): each bit of the result depends on all bits of
+    the word.
     """
     words = words + np.uint64(0x9E3779B97F4A7C15)
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,9 +1,9 @@
-"""Rankings in SQL: the indexes that a generation's rules ask for, and the statements that read ranks from them.
+"""Rankings in SQL: the indexes that a generation's rules need, and the statements that read ranks from them.
 
-An index for each order and its minimums holds just those who are ranked, in the order of their ranks. The minimums
-stand in the statements as literals, because a partial index serves only a statement that visibly asks for no more. The
-order is that of `projections.kernels.rankings`: a test holds the two together. This module writes statements and runs
-none.
+There is one partial index for each order with its minimums; it contains the ranked volunteers in the order of their
+ranks. The minimums are literals in the statements, because PostgreSQL uses a partial index only if the statement
+implies its condition. The order is that of `projections.kernels.rankings`; a test compares the two. This module
+composes statements and runs none.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ _FIGURES = sql.SQL(", ").join(map(sql.Identifier, VOLUNTEER_KEYS))
 
 
 def index_statements(timeline: RuleTimeline, schema: str) -> list[Statement]:
-    """Return what makes the indexes of a generation: one for each way in which its rules rank volunteers."""
+    """Return the statements that create the indexes of a generation: one for each order and minimums of its rankings of
+    volunteers, and one for projects if they are ranked.
+    """
     rankings = [ranking for rule_set in timeline.rule_sets for ranking in rule_set.rankings]
-    ways = {
+    distinct = {
         (ranking.order, tuple(sorted(ranking.minimums.items()))): ranking
         for ranking in rankings
         if ranking.of == "volunteers"
@@ -33,7 +35,7 @@ def index_statements(timeline: RuleTimeline, schema: str) -> list[Statement]:
         sql.SQL("CREATE INDEX ON {} (year, {}, {}) WHERE {}").format(
             _hours(schema), _directed(ranking.order, "DESC"), _NAME, _ranked(ranking)
         )
-        for ranking in ways.values()
+        for ranking in distinct.values()
     ]
     if any(ranking.of == "projects" for ranking in rankings):
         statements.append(sql.SQL("CREATE INDEX ON {} (year)").format(_months(schema)))
@@ -44,17 +46,17 @@ def index_statements(timeline: RuleTimeline, schema: str) -> list[Statement]:
 
 
 def count_volunteers(schema: str, ranking: Ranking, year: int) -> Statement:
-    """How many are ranked."""
+    """Return a statement for the number of ranked volunteers."""
     return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(_hours(schema), _of_year(ranking, year))
 
 
 def latest_year(schema: str, ranking: Ranking) -> Statement:
-    """The latest year in which anybody is ranked."""
+    """Return a statement for the latest year with a ranked volunteer."""
     return sql.SQL("SELECT max(year) FROM {} WHERE {}").format(_hours(schema), _ranked(ranking))
 
 
 def list_volunteers(schema: str, ranking: Ranking, year: int, skip: int, limit: int) -> Statement:
-    """Volunteers and `VOLUNTEER_KEYS`, by rank."""
+    """Return a statement for volunteers and their `VOLUNTEER_KEYS`, by rank."""
     return sql.SQL("SELECT volunteer, {} FROM {} WHERE {} ORDER BY {}, {} LIMIT {} OFFSET {}").format(
         _FIGURES,
         _hours(schema),
@@ -67,24 +69,25 @@ def list_volunteers(schema: str, ranking: Ranking, year: int, skip: int, limit: 
 
 
 def one_volunteer(schema: str, volunteer: str, year: int) -> Statement:
-    """A volunteer's `VOLUNTEER_KEYS` of a year, ranked or not."""
+    """Return a statement for a volunteer's `VOLUNTEER_KEYS` in a year, ranked or not."""
     return sql.SQL("SELECT {} FROM {} WHERE volunteer = {} AND year = {}").format(
         _FIGURES, _hours(schema), sql.Literal(volunteer), sql.Literal(year)
     )
 
 
 def count_before(schema: str, ranking: Ranking, year: int, figures: Mapping[str, int], name: str) -> Statement:
-    """How many are ranked before a volunteer with these figures: those beyond in the first key, and those who are equal
-    in it and stand before. Counted apart, because a range of the index needs no look at the table.
+    """Return a statement for the number of volunteers ranked before one with these figures: those with a greater first
+    key, plus those with an equal one who are ranked before. Two counts, because each is a range of the index that can
+    be scanned without the table.
     """
     first = ranking.order[0]
     column, value = sql.Identifier(first), sql.Literal(figures[first])
     count = sql.SQL("(SELECT count(*) FROM {} WHERE {} AND {})")
-    place, of_year = _hours(schema), _of_year(ranking, year)
+    table, of_year = _hours(schema), _of_year(ranking, year)
     return sql.SQL("SELECT {} + {}").format(
-        count.format(place, of_year, sql.SQL("{} > {}").format(column, value)),
+        count.format(table, of_year, sql.SQL("{} > {}").format(column, value)),
         count.format(
-            place,
+            table,
             of_year,
             sql.SQL("{} = {} AND {}").format(column, value, _beyond(ranking.order[1:], figures, name, before=True)),
         ),
@@ -94,7 +97,9 @@ def count_before(schema: str, ranking: Ranking, year: int, figures: Mapping[str,
 def neighbours(
     schema: str, ranking: Ranking, year: int, figures: Mapping[str, int], name: str, limit: int, *, before: bool
 ) -> Statement:
-    """Who stands next to a volunteer with these figures, the nearest first: volunteers and `VOLUNTEER_KEYS`."""
+    """Return a statement for the volunteers ranked next to one with these figures, nearest first, with their
+    `VOLUNTEER_KEYS`.
+    """
     order = (_directed(ranking.order, "ASC"), _NAME, sql.SQL("DESC" if before else "ASC"))
     if not before:
         order = (_directed(ranking.order, "DESC"), *order[1:])
@@ -103,7 +108,7 @@ def neighbours(
         _FIGURES,
         _hours(schema),
         _of_year(ranking, year),
-        # This says nothing new, but it is what the index can begin at.
+        # Implied by the condition below, but lets the index scan start at this key.
         sql.Identifier(first),
         sql.SQL(">=" if before else "<="),
         sql.Literal(figures[first]),
@@ -117,18 +122,20 @@ def neighbours(
 
 
 def project_years(schema: str, year: int) -> Statement:
-    """Each project of a year with `PROJECT_KEYS` but the score. They are so few that they are ranked in memory."""
+    """Return a statement for all projects of a year with their `PROJECT_KEYS` except the score. Projects are few, so
+    they are ranked in memory.
+    """
     columns = ("credited_minutes", "counted_minutes", "raw_minutes", "shifts", "volunteers", "people_served")
-    whole = sql.SQL(", ").join(
+    sums = sql.SQL(", ").join(
         sql.SQL("sum({}) FILTER (WHERE month = 0)").format(sql.Identifier(column)) for column in columns
     )
     return sql.SQL(
         "SELECT project, {}, count(*) FILTER (WHERE month > 0 AND shifts > 0) FROM {} WHERE year = {} GROUP BY project"
-    ).format(whole, _months(schema), sql.Literal(year))
+    ).format(sums, _months(schema), sql.Literal(year))
 
 
 def years_of_projects(schema: str) -> Statement:
-    """The years in which there is any project, the latest first."""
+    """Return a statement for the years with any project, latest first."""
     return sql.SQL("SELECT DISTINCT year FROM {} ORDER BY year DESC").format(_months(schema))
 
 
@@ -148,12 +155,12 @@ def _directed(order: Sequence[str], direction: str) -> sql.Composed:
 
 
 def _ranked(ranking: Ranking) -> sql.Composed:
-    """Who is ranked in any year; year 0 is all years with the opening balance, and no ranking's."""
-    least = [
+    """Return the condition for being ranked in any year; year 0 is the total of all years, which is not ranked."""
+    minimums = [
         sql.SQL("{} >= {}").format(sql.Identifier(key), sql.Literal(value))
         for key, value in sorted(ranking.minimums.items())
     ]
-    return sql.SQL(" AND ").join([sql.SQL("year > 0"), *least])
+    return sql.SQL(" AND ").join([sql.SQL("year > 0"), *minimums])
 
 
 def _of_year(ranking: Ranking, year: int) -> sql.Composed:
@@ -161,7 +168,7 @@ def _of_year(ranking: Ranking, year: int) -> sql.Composed:
 
 
 def _beyond(order: Sequence[str], figures: Mapping[str, int], name: str, *, before: bool) -> sql.Composed:
-    """Who stands before (or behind) these figures, by the name where the keys are equal."""
+    """Return the condition for being ranked before (or after) these figures; equal keys are ordered by name."""
     beyond = sql.SQL(">" if before else "<")
     condition = sql.SQL("{} {} {}").format(_NAME, sql.SQL("<" if before else ">"), sql.Literal(name))
     for key in reversed(order):

@@ -1,9 +1,9 @@
-"""Rebuild: replay the archive under a rule timeline into a new generation, and let it answer.
+"""Rebuild: replay the archive under a rule timeline into a new generation, and make it the current one.
 
-Everything happens in one transaction: a rebuild that is stopped, fails or is killed leaves nothing behind, and the live
-generation answers until the commit. Only the end, where the new generation catches up with what was recorded meanwhile
-and the pointer moves, holds the follower back. Two rebuilds at once work beside one another; the later one finds the
-earlier one's generation live, and does not put older rules in the place of newer ones.
+Everything happens in one transaction: a rebuild that is stopped, fails or is killed leaves nothing behind, and the
+current generation answers until the commit. The follower is blocked only at the end, when the new generation catches
+up with events recorded meanwhile and the pointer moves. Two rebuilds can run at the same time; the one that ends later
+does not replace newer rules by older ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from replay.published import Rules
 
 READING, REPLAYING, CATCHING_UP, SWITCHING = "reading the archive", "replaying", "catching up", "switching"
 STAGES = (READING, REPLAYING, store.WRITING, fact_tables.WRITING_FACTS, VERIFYING, CATCHING_UP, SWITCHING)
-"""What a rebuild tells its `Progress`, in this order; facts are written only where they are made anew."""
+"""The stages of a rebuild's `Progress`, in order; facts are written only if they are rebuilt."""
 
 __all__ = [
     "STAGES",
@@ -42,25 +42,25 @@ __all__ = [
 
 
 class NotPublishedError(ValueError):
-    """Rules that are not published must not answer; a generation under them may stand beside the live one."""
+    """A generation under unpublished rules cannot become the current one."""
 
     def __init__(self) -> None:
         super().__init__("these rules are not published, so they cannot answer: run `hours publish FILE` first")
 
 
 class OvertakenError(Exception):
-    """While a generation was built, newer rules were switched to; nothing was changed."""
+    """While a generation was being built, another with newer rules became current; nothing was changed."""
 
     def __init__(self, version: int) -> None:
         super().__init__(
-            f"while this generation was built, version {version} of the rules was switched to; "
-            "nothing was changed: build again if you still want the older rules"
+            f"while this generation was being built, a generation with version {version} of the rules became current; "
+            "nothing was changed: build it again if you still want the older rules"
         )
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What a rebuild did."""
+    """The result of a rebuild: the generation, its position, and its numbers of rows."""
 
     generation: store.Generation
     events: int
@@ -70,7 +70,7 @@ class Rebuilt:
 
 
 def replay(facts: Facts, rules: Rules, resolved: ResolvedShifts | None = None, valid_until: int = NO_DAY) -> Rows:
-    """Replay facts in memory into the rows of all read models, of results dated up to the day `valid_until`."""
+    """Replay facts in memory; return the rows of all read models, with results dated up to the day `valid_until`."""
     timeline = rules.timeline()
     models = facts.read_models(timeline, threads=os.cpu_count() or 1, valid_until=valid_until, resolved=resolved)
     names = (facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts())
@@ -82,38 +82,39 @@ def rebuild(
     archive: Archive,
     rules: Rules,
     *,
-    facts_anew: bool = False,
+    new_facts: bool = False,
     progress: Progress = ignore,
 ) -> Rebuilt:
     """Build a generation under published rules, verify it, and switch to it.
 
     Args:
-        facts_anew: also make the facts outside generations anew (they are made in any case where there is no
-        generation that this program can read).
+        new_facts: also rebuild the facts outside generations. They are always rebuilt if there is no generation that
+            this program can read.
 
     Raises:
         NotPublishedError: the rules are a candidate.
         OvertakenError: another rebuild switched to newer rules meanwhile.
-        VerificationError: the generation does not agree with what it was made from.
+        VerificationError: the generation disagrees with its source.
         replay.archive.archive.ArchiveError: the archive cannot be read.
-        replay.progress.StoppedError: from `progress`; like any error it leaves nothing behind.
+        replay.progress.StoppedError: from `progress`. No error leaves anything behind.
     """
     if rules.version == 0:
         raise NotPublishedError
     store.create_tables(database)
     database.log.analyze_if_needed()
     with database.pool.connection() as connection, connection.transaction():
-        began = live = store.current_generation(connection)
-        anew = facts_anew or live is None or not live.readable
-        if anew:
+        live_before = live = store.current_generation(connection)
+        with_facts = new_facts or live is None or not live.readable
+        if with_facts:
             store.take_follower_lock(connection)
             live = store.current_generation(connection)
-        facts, position = read_facts(database, archive, None if anew or live is None else live.position, progress)
+        until = None if with_facts or live is None else live.position
+        facts, position = read_facts(database, archive, until, progress)
         progress(REPLAYING, 0, 0)
         resolved = facts.resolved()
         rows = replay(facts, rules, resolved)
         generation = store.write_generation(connection, rules, position, rows, progress=progress)
-        if anew:
+        if with_facts:
             fact_tables.load_facts(connection, facts, resolved, read_meanwhile=live is not None, progress=progress)
         volunteers = facts.volunteers.texts()
         del facts, resolved
@@ -121,11 +122,11 @@ def rebuild(
         progress(CATCHING_UP, 0, 0)
         store.take_follower_lock(connection)
         live = store.current_generation(connection)
-        if live and began and live.id != began.id and live.rules_version > rules.version:
+        if live and live_before and live.id != live_before.id and live.rules_version > rules.version:
             raise OvertakenError(live.rules_version)
         if live is not None and live.position > generation.position:
             generation, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
-        if not anew:
+        if not with_facts:
             verify_checksum(generation, live)
         progress(SWITCHING, 0, 0)
         generation = store.point_to(connection, generation)
@@ -142,16 +143,16 @@ def build(
     valid_at: date | None = None,
     progress: Progress = ignore,
 ) -> Rebuilt:
-    """Build and verify a generation beside the live one, and do not switch to it: to look at, or to switch to later.
+    """Build and verify a generation without switching to it, to be examined or switched to later.
 
     Args:
-        rules: published, or a candidate (then it can never be switched to).
-        known_at: the position whose knowledge it holds; at most, and by default, the live generation's.
-        valid_at: the last day whose results it holds (then it can never be switched to).
+        rules: published rules, or a candidate (then the generation can never become current).
+        known_at: the position of the generation; at most, and by default, that of the current one.
+        valid_at: the last day with results (then the generation can never become current).
 
     Raises:
-        store.NoGenerationError: there is no live one to stand beside. VerificationError, ArchiveError, StoppedError: as
-        `rebuild`.
+        store.NoGenerationError: there is no current generation.
+        VerificationError, ArchiveError, StoppedError: as `rebuild`.
     """
     with database.pool.connection() as connection, connection.transaction():
         live = store.current_generation(connection)
@@ -169,9 +170,9 @@ def build(
 
 
 def read_facts(database: Database, archive: Archive, until: int | None, progress: Progress) -> tuple[Facts, int]:
-    """Bring the archive up to the log and read it up to a position, all of it if that is None; return that, too."""
+    """Bring the archive up to date and read it up to a position, or all if that is None; return facts and position."""
     progress(READING, 0, 0)
-    reached = archive.bring_up_to_date(database, lambda _, done, in_all: progress(READING, done, in_all))
+    reached = archive.bring_up_to_date(database, lambda _, done, total: progress(READING, done, total))
     position = reached if until is None else until
     return archive.facts_from(database, position), position
 
@@ -185,7 +186,7 @@ def catch_up(
     position: int,
     progress: Progress,
 ) -> tuple[store.Generation, Rows]:
-    """Bring a generation whose tables hold `rows` to a later position, and verify it there; return it with its rows."""
+    """Bring a generation with these `rows` to a later position and verify it; return it with its new rows."""
     facts, _ = read_facts(database, archive, position, progress)
     progress(CATCHING_UP, 0, 0)
     later = replay(facts, generation.rules)

@@ -1,14 +1,13 @@
-"""Generations: which there are, which of them are kept, and how one is dropped.
+"""Retention of generations: listing them, and dropping those that are no longer needed.
 
-Kept are, and no others:
+Retained are only
 
-* the one that answers;
-* the `PREVIOUS_MAX` that answered before it, for readers in mid-request and for a change of mind;
-* the `BESIDE_MAX` latest of those that never answered.
+* the current generation;
+* the `PREVIOUS_MAX` that were current before it, for requests in progress and for switching back;
+* the latest `BESIDE_MAX` of those that were never current.
 
-The rest is dropped after each build and each switch; one that somebody still reads waits for the next time. Nothing is
-lost with a generation: the same rules make the same one again. Switching to an older one:
-replay/generations/switching.py.
+The others are dropped after each build and each switch; one that is still being read is dropped later. No information
+is lost, because the same rules give the same generation again. `replay/generations/switching.py` switches back.
 """
 
 from __future__ import annotations
@@ -27,22 +26,22 @@ from replay.generations import store
 PREVIOUS_MAX = 2
 BESIDE_MAX = 3
 _LOCK_SECONDS_MAX = 2
-"""How long to wait for readers of a generation that is to be dropped."""
+"""How long to wait for readers before dropping a generation."""
 
 
 class UnknownGenerationError(LookupError):
-    """No generation has this id: it never had, or it was dropped."""
+    """The generation does not exist, or was dropped."""
 
     def __init__(self, generation: int) -> None:
-        super().__init__(f"no generation has the id {generation}: `hours generations` lists those there are")
+        super().__init__(f"generation {generation} does not exist: `hours generations` lists the existing ones")
 
 
 class GenerationInUseError(Exception):
-    """A generation that answers, or that somebody reads or switches to, is not dropped."""
+    """The generation cannot be dropped: it is the current one, or is being read or switched to."""
 
 
 class Retention(StrEnum):
-    """Why a generation is kept, if it is."""
+    """The reason for which a generation is retained, or that it is not."""
 
     CURRENT = "answers"
     PREVIOUS = "answered before"
@@ -51,43 +50,45 @@ class Retention(StrEnum):
 
 
 class Overview(NamedTuple):
-    """A generation with why it is kept, the number of rows in each table, and its size on disk in bytes."""
+    """A generation with its retention, the number of rows of each table, and its size on disk in bytes."""
 
     generation: store.Generation
-    kept: Retention
+    retention: Retention
     rows: dict[str, int]
     size_bytes: int
 
 
 def reasons(generations: Sequence[store.Generation], current: int | None) -> dict[int, Retention]:
-    """Return why each generation is kept, by id."""
-    answered = [one for one in generations if one.switched_at is not None and one.id != current]
-    beside = [one.id for one in generations if one.switched_at is None and one.id != current]
-    previous = [one.id for one in sorted(answered, key=_switched)]
-    kept = dict.fromkeys((one.id for one in generations), Retention.SURPLUS)
-    kept |= dict.fromkeys(previous[-PREVIOUS_MAX:], Retention.PREVIOUS)
-    kept |= dict.fromkeys(sorted(beside)[-BESIDE_MAX:], Retention.BESIDE)
-    return kept | ({} if current is None else {current: Retention.CURRENT})
+    """Return the retention of each generation, by id."""
+    others = [generation for generation in generations if generation.id != current]
+    switched = [generation for generation in others if generation.switched_at is not None]
+    previous = [generation.id for generation in sorted(switched, key=_switched)]
+    beside = [generation.id for generation in others if generation.switched_at is None]
+    by_id = dict.fromkeys((generation.id for generation in generations), Retention.SURPLUS)
+    by_id |= dict.fromkeys(previous[-PREVIOUS_MAX:], Retention.PREVIOUS)
+    by_id |= dict.fromkeys(sorted(beside)[-BESIDE_MAX:], Retention.BESIDE)
+    return by_id | ({} if current is None else {current: Retention.CURRENT})
 
 
 def _switched(generation: store.Generation) -> tuple[datetime, int]:
     if generation.switched_at is None:
-        raise ValueError(f"generation {generation.id} never answered")
+        raise ValueError(f"generation {generation.id} was never switched to")
     return generation.switched_at, generation.id
 
 
 def overview(database: Database) -> list[Overview]:
-    """Return all generations, the oldest first."""
+    """Return all generations, oldest first."""
     with database.pool.connection() as connection, connection.transaction():
         current = store.current_generation(connection)
         generations = store.list_generations(connection)
-        kept = reasons(generations, current.id if current else None)
-        found = []
+        retained = reasons(generations, current.id if current else None)
+        listed = []
         for generation in generations:
+            # The errors are those of a generation that was dropped meanwhile.
             with suppress(errors.UndefinedTable, errors.InvalidSchemaName), connection.transaction():
-                rows, size_bytes = _measure(connection, generation)  # unless it was dropped while we looked
-                found.append(Overview(generation, kept[generation.id], rows, size_bytes))
-        return found
+                rows, size_bytes = _measure(connection, generation)
+                listed.append(Overview(generation, retained[generation.id], rows, size_bytes))
+        return listed
 
 
 _TABLES = """
@@ -100,17 +101,17 @@ def _measure(connection: store.AnyConnection, generation: store.Generation) -> t
     tables = connection.execute(_TABLES, (generation.schema,)).fetchall()
     rows = {}
     for name, _ in tables:
-        place = sql.Identifier(generation.schema, name)
-        rows[name] = int(connection.execute(sql.SQL("SELECT count(*) FROM {}").format(place)).fetchall()[0][0])
+        table = sql.Identifier(generation.schema, name)
+        rows[name] = int(connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchall()[0][0])
     return rows, sum(int(size or 0) for _, size in tables)
 
 
 def drop(database: Database, generation: int) -> None:
-    """Drop a generation that does not answer.
+    """Drop a generation that is not the current one.
 
     Raises:
         UnknownGenerationError
-        GenerationInUseError: it answers, or somebody reads it or is about to switch to it.
+        GenerationInUseError: it is the current one, or is being read or switched to.
     """
     try:
         with database.pool.connection() as connection, connection.transaction():
@@ -120,21 +121,21 @@ def drop(database: Database, generation: int) -> None:
             current = store.current_generation(connection)
             if current is not None and current.id == generation:
                 raise GenerationInUseError(
-                    f"generation {generation} answers; switch to another one before it is dropped"
+                    f"generation {generation} is the current one; switch to another before dropping it"
                 )
             store.drop_generation(connection, found)
     except errors.LockNotAvailable:
         raise GenerationInUseError(
-            f"somebody reads generation {generation}, or is switching to it; try again in a moment"
+            f"generation {generation} is being read or switched to; try again in a moment"
         ) from None
 
 
 def drop_surplus(database: Database) -> None:
-    """Drop what is not to be kept; leave what is still read for the next time."""
+    """Drop the generations that are not retained, except those in use, which are dropped next time."""
     with database.pool.connection() as connection:
         current = store.current_generation(connection)
-        kept = reasons(store.list_generations(connection), current.id if current else None)
-    for generation, reason in kept.items():
-        if reason is Retention.SURPLUS:
+        by_id = reasons(store.list_generations(connection), current.id if current else None)
+    for generation, retention in by_id.items():
+        if retention is Retention.SURPLUS:
             with suppress(UnknownGenerationError, GenerationInUseError):
                 drop(database, generation)

@@ -1,7 +1,7 @@
-"""The store: generations in PostgreSQL, which of them answers, and how rows get into their tables.
+"""The store: generations in PostgreSQL, the pointer to the current one, and writing rows into their tables.
 
-A generation is one replay's read models in a schema of its own. This module writes rows and reads them back; it
-computes nothing. What depends on no rule stands beside: replay/generations/fact_tables.py.
+A generation is one replay's read models in its own schema. This module writes rows and reads them back; it computes
+nothing. Facts that depend on no rule are outside generations: replay/generations/fact_tables.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from psycopg.errors import LockNotAvailable
 
 from ledger.store.append import LockHeldError
 from ledger.store.database import Database
-from ledger.store.upgrading import Part, bring_up
+from ledger.store.upgrading import Part, upgrade_tables
 from projections.rules.timeline import RuleTimeline, parse_timeline
 from projections.schema import Array
 from replay.generations.named_rows import Rows
@@ -32,9 +32,9 @@ from replay.published import Rules
 
 _HERE = Path(__file__).parent
 FOLLOWER_LOCK = 0x666F6C6C6F77
-"""Held by whoever moves the current generation on or replaces it; "follow" in ASCII."""
+"""The advisory lock for updating or replacing the current generation; "follow" in ASCII."""
 FOLLOWER_LOCK_SECONDS_MAX = 300
-"""A rebuild that makes all facts anew holds the lock from beginning to end: a minute or two at full scale."""
+"""A rebuild with new facts holds the lock for its whole duration: a minute or two at full scale."""
 
 PART = Part("replay", (_HERE / "schema.sql", _HERE / "schema_2.sql"))
 COPY_ROWS = 1 << 16
@@ -44,7 +44,7 @@ AnyConnection = Connection[Any]
 
 
 class NoGenerationError(Exception):
-    """No read models have been built yet; `hours rebuild` builds them."""
+    """No read models have been built yet."""
 
     def __init__(self) -> None:
         super().__init__("there are no read models yet: run `hours rebuild`")
@@ -52,7 +52,7 @@ class NoGenerationError(Exception):
 
 @dataclass(frozen=True)
 class Generation:
-    """One replay's tables: under which rules, up to which position, with which checksum."""
+    """One replay's tables, with their rules, position and checksum."""
 
     id: int
     rules_version: int
@@ -61,11 +61,11 @@ class Generation:
     position: int
     checksum: int
     valid_at: date | None = None
-    """The last day whose results it holds, if it does not hold all: then it is to be looked at, and never answers."""
+    """The last day with results; None for all days. With a day, the generation can never become current."""
     layout: str = ""
     made_at: datetime | None = None
     switched_at: datetime | None = None
-    """When it was last switched to; None if it never answered."""
+    """When it was last switched to; None if never."""
 
     @property
     def schema(self) -> str:
@@ -73,28 +73,28 @@ class Generation:
 
     @property
     def rules(self) -> Rules:
-        """The rules it was made with, as published."""
+        """The rules it was built with, as published."""
         return Rules(self.rules_version, self.rules_digest, self.rules_text)
 
     @property
     def readable(self) -> bool:
-        """Whether its tables are those this program reads; those of an older program may lack some."""
+        """Whether this program can read its tables; those of another version may differ."""
         return self.layout == layout()
 
     def timeline(self) -> RuleTimeline:
-        """Return the rules it was made with."""
+        """Return the parsed rules."""
         return parse_timeline(self.rules_text)
 
 
 def create_tables(database: Database) -> None:
-    """Make the tables that stand outside generations, or bring older ones up to this version."""
+    """Create the tables outside generations, or upgrade older ones to this version."""
     with database.pool.connection() as connection:
-        bring_up(connection, PART)
+        upgrade_tables(connection, PART)
 
 
 @cache
 def layout() -> str:
-    """Return a digest of the tables a generation has today."""
+    """Return a digest of the current table definitions of a generation."""
     lines = (_HERE / "generation.sql").read_text().splitlines()
     return sha256("\n".join(line for line in lines if not line.startswith("--")).encode()).hexdigest()[:16]
 
@@ -106,28 +106,28 @@ FROM replay.generations
 
 
 def _generation(row: Sequence[Any]) -> Generation:
-    number, version, digest, text, position, checksum, valid_at, made_with, made_at, switched_at = row
-    return Generation(number, version, digest, text, position, int(checksum), valid_at, made_with, made_at, switched_at)
+    number, version, digest, text, position, checksum, valid_at, tables, made_at, switched_at = row
+    return Generation(number, version, digest, text, position, int(checksum), valid_at, tables, made_at, switched_at)
 
 
 def current_generation(connection: AnyConnection) -> Generation | None:
-    """Return the generation that answers, or None before the first."""
+    """Return the current generation, or None before the first."""
     row = connection.execute(f"{_GENERATION} WHERE id = (SELECT generation FROM replay.pointer)").fetchone()
     return _generation(row) if row else None
 
 
 def list_generations(connection: AnyConnection) -> list[Generation]:
-    """Return all generations, the oldest first."""
+    """Return all generations, oldest first."""
     return [_generation(row) for row in connection.execute(f"{_GENERATION} ORDER BY id").fetchall()]
 
 
 def lock_generation(
     connection: AnyConnection, generation: int, timeout_seconds: int | None = None
 ) -> Generation | None:
-    """Return a generation and keep it from being dropped or switched to by others, until the transaction ends.
+    """Lock a generation against being dropped or switched to until the transaction ends, and return it.
 
     Raises:
-        LockHeldError: another session has held it for so long (`FOLLOWER_LOCK_SECONDS_MAX`, if nothing is said).
+        LockHeldError: another session held the lock until the timeout (by default `FOLLOWER_LOCK_SECONDS_MAX`).
     """
     seconds = FOLLOWER_LOCK_SECONDS_MAX if timeout_seconds is None else timeout_seconds
     connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{seconds}s",))
@@ -142,10 +142,10 @@ _LOCK = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"
 
 
 def take_follower_lock(connection: AnyConnection, timeout_seconds: int | None = None) -> None:
-    """Become the one who may move the current generation, until the transaction ends.
+    """Take the lock for updating or replacing the current generation, until the transaction ends.
 
     Raises:
-        LockHeldError: another session has held it for so long (`FOLLOWER_LOCK_SECONDS_MAX`, if nothing is said).
+        LockHeldError: another session held the lock until the timeout (by default `FOLLOWER_LOCK_SECONDS_MAX`).
     """
     seconds = FOLLOWER_LOCK_SECONDS_MAX if timeout_seconds is None else timeout_seconds
     try:
@@ -166,24 +166,24 @@ def write_generation(
     valid_at: date | None = None,
     progress: Progress = ignore,
 ) -> Generation:
-    """Write a new generation, in the caller's transaction: until it commits there is nothing to see, or to clean up."""
+    """Write a new generation, in the caller's transaction."""
     progress(WRITING, 0, 0)
-    said = rules.version, rules.digest, rules.text, position, rows.checksum(), valid_at, layout()
+    values = rules.version, rules.digest, rules.text, position, rows.checksum(), valid_at, layout()
     inserted = connection.execute(
         "INSERT INTO replay.generations "
         "(rules_version, rules_digest, rules_text, position, checksum, valid_at, layout) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id, made_at",
-        said,
+        values,
     ).fetchall()
-    generation = Generation(inserted[0][0], *said, made_at=inserted[0][1])
+    generation = Generation(inserted[0][0], *values, made_at=inserted[0][1])
     _run_script(connection, "generation.sql", generation.schema)
     tables = rows.tables()
-    done, in_all = 0, sum(len(table) for table in tables.values())
+    done, total = 0, sum(len(table) for table in tables.values())
 
     def copied(rows: int) -> None:
         nonlocal done
         done += rows
-        progress(WRITING, done, in_all)
+        progress(WRITING, done, total)
 
     for name, table in tables.items():
         copy_table(connection, sql.Identifier(generation.schema, name), table, copied)
@@ -204,17 +204,17 @@ ON CONFLICT (only_row) DO UPDATE SET generation = EXCLUDED.generation
 
 
 def point_to(connection: AnyConnection, generation: Generation) -> Generation:
-    """Let a generation answer from the next request on; return it as it is then."""
+    """Make a generation the current one; return it with its new `switched_at`."""
     connection.execute(_POINT, (generation.id,))
     connection.execute("UPDATE replay.generations SET switched_at = clock_timestamp() WHERE id = %s", (generation.id,))
     row = connection.execute(f"{_GENERATION} WHERE id = %s", (generation.id,)).fetchone()
     if row is None:
-        raise RuntimeError(f"generation {generation.id} is gone")  # the pointer's foreign key forbids it
+        raise RuntimeError(f"generation {generation.id} does not exist")  # the pointer's foreign key excludes this
     return _generation(row)
 
 
 def move_to(connection: AnyConnection, generation: Generation, position: int, checksum: int) -> Generation:
-    """Record that a generation's tables are now at another position."""
+    """Record a generation's new position and checksum; return it with these."""
     connection.execute(
         "UPDATE replay.generations SET position = %s, checksum = %s WHERE id = %s", (position, checksum, generation.id)
     )
@@ -222,13 +222,13 @@ def move_to(connection: AnyConnection, generation: Generation, position: int, ch
 
 
 def drop_generation(connection: AnyConnection, generation: Generation) -> None:
-    """Remove a generation that no longer answers."""
+    """Drop a generation's tables and its record."""
     connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(generation.schema)))
     connection.execute("DELETE FROM replay.generations WHERE id = %s", (generation.id,))
 
 
 def read_rows(connection: AnyConnection, generation: Generation) -> Rows:
-    """Read a whole generation back, for its checksum."""
+    """Read all rows of a generation."""
     schema = sql.Identifier(generation.schema)
 
     def fetch(names: int, query: str) -> tuple[list[Any], Array]:
@@ -262,9 +262,9 @@ def read_rows(connection: AnyConnection, generation: Generation) -> Rows:
 def copy_table(
     connection: AnyConnection, name: sql.Identifier, table: Any, copied: Callable[[int], None] = lambda _: None
 ) -> None:
-    """COPY an Arrow table into a table with columns of the same names. Names hold no character that CSV would quote.
+    """COPY an Arrow table into a table with columns of the same names. Names contain no characters that CSV quotes.
 
-    `copied` is told how many rows were sent, after each batch of them.
+    `copied` is called with the number of rows after each batch.
     """
     columns = sql.SQL(", ").join(sql.Identifier(column) for column in table.column_names)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL '')").format(name, columns)

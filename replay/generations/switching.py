@@ -1,8 +1,8 @@
-"""Switching to a generation that is there already: back to an older one, or to one that was built beside.
+"""Switching to an existing generation: back to an earlier one, or to one that was built beside.
 
-It stopped where it stopped answering, or was built. So it is first held against its rules at its own position, as a new
-one would be, then catches up with the live one, and the pointer moves under the follower's lock at equal positions. As
-a rebuild it is one transaction: stopped or killed, it leaves everything as it was.
+Such a generation is at the position at which it was built or stopped being current. It is first verified at that
+position, as a new one would be; then it catches up with the current one, and the pointer moves under the follower's
+lock at equal positions. Like a rebuild, this is one transaction: stopped or killed, it changes nothing.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from replay.progress import Progress, ignore
 
 
 class NotSwitchableError(ValueError):
-    """This generation can never answer, or not with this program; the message says why."""
+    """This generation can never become current, or not with this program; the message says why."""
 
 
 def switch(
     database: Database, archive: Archive, generation_id: int, *, progress: Progress = ignore
 ) -> store.Generation:
-    """Let a generation answer; return it as it is then. One that answers already stays as it is.
+    """Make a generation the current one and return it. If it is already current, nothing changes.
 
     Raises:
-        generations.UnknownGenerationError: there is none of this id.
-        rebuild.NotPublishedError, NotSwitchableError: it cannot answer.
-        VerificationError: its rows are not what its rules make of the log.
+        retention.UnknownGenerationError: the generation does not exist.
+        rebuild.NotPublishedError, NotSwitchableError: it cannot become current.
+        VerificationError: its rows are not the result of its rules and the log.
         replay.archive.archive.ArchiveError, replay.progress.StoppedError: as `rebuild`.
     """
     with database.pool.connection() as connection, connection.transaction():
@@ -45,7 +45,7 @@ def switch(
         live = store.current_generation(connection)
         if live is None or live.id == generation.id:
             return generation
-        _refuse(generation, live)
+        _require_switchable(generation, live)
         facts, _ = read_facts(database, archive, generation.position, progress)
         progress(REPLAYING, 0, 0)
         rows = replay(facts, generation.rules)
@@ -56,7 +56,7 @@ def switch(
                 f"{generation.rules_version} of the rules"
             )
         verify(connection, database.log, archive, generation, rows, facts.volunteers.texts(), progress)
-        if live.position > generation.position:  # most of the way before the follower is held back
+        if live.position > generation.position:  # catch up most of the way before blocking the follower
             generation, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
         progress(CATCHING_UP, 0, 0)
         store.take_follower_lock(connection)
@@ -70,7 +70,7 @@ def switch(
     return generation
 
 
-def _refuse(generation: store.Generation, live: store.Generation) -> None:
+def _require_switchable(generation: store.Generation, live: store.Generation) -> None:
     if generation.rules_version == 0:
         raise NotPublishedError
     if generation.valid_at is not None:
@@ -85,6 +85,6 @@ def _refuse(generation: store.Generation, live: store.Generation) -> None:
         )
     if generation.position > live.position:
         raise NotSwitchableError(
-            f"generation {generation.id} is at position {generation.position}, beyond the live one's {live.position}: "
-            "the log was restored; drop it and build a new one"
+            f"generation {generation.id} is at position {generation.position}, beyond the current one's "
+            f"{live.position}: the log was restored; drop it and build a new one"
         )

@@ -1,13 +1,13 @@
-"""Verifying: what has to hold before a generation may answer.
+"""Verification: the checks a generation has to pass before it becomes current.
 
-* what stands in its tables is what was computed: the number of rows and the sum of every column, table by table;
-* every position up to its own was taken in: the archive has no hole and ends behind it;
-* the laws of the trace, summed: by volunteer and by station, by year and in all, the same minutes;
-* a sample of volunteers, computed from the log's own streams and compared with the stored rows one by one;
-* the same rules at the same position: the checksum of the live generation.
+* The tables contain what was computed: the number of rows and the sum of every column, table by table.
+* All positions up to the generation's were processed: the archive has no hole and does not end before it.
+* The sums of the trace agree: the same minutes by volunteer and by station, by year and in total.
+* For a sample of volunteers, the stored rows equal those computed from the streams in the log.
+* If the current generation has the same rules and position, it has the same checksum.
 
-All but the last is held while the live generation goes on, and again of what changed when the new one has caught up.
-This module reads and compares; it mends nothing.
+All checks but the last run while the current generation is still being updated; they run again for what changed once
+the new one has caught up. This module reads and compares; it repairs nothing.
 """
 
 from __future__ import annotations
@@ -31,15 +31,13 @@ from replay.generations.named_rows import Rows
 from replay.progress import Progress
 
 SAMPLE_VOLUNTEERS = 32
-"""Volunteers that are computed the slow way: enough to meet every path of the rules, few enough for a quarter of a
-second.
-"""
+"""Volunteers computed the slow way: enough to reach every path of the rules, and done in a quarter of a second."""
 VERIFYING = "verifying"
 _STEPS = 3
 
 
 class VerificationError(Exception):
-    """A generation does not agree with what it was made from, so it was not switched to."""
+    """A generation disagrees with its source, so it was not switched to."""
 
 
 def verify(
@@ -51,14 +49,14 @@ def verify(
     volunteers: Sequence[str],
     progress: Progress,
 ) -> None:
-    """Hold a generation to all of the above but the checksum.
+    """Run all checks but that of the checksum.
 
     Args:
-        rows: what was computed.
-        volunteers: of whom the sample is taken, also such as have no rows.
+        rows: the computed rows.
+        volunteers: the volunteers to sample from, including those without rows.
 
     Raises:
-        VerificationError: names the first thing that does not hold, and the way out.
+        VerificationError: names the first check that failed, and what to do.
     """
     progress(VERIFYING, 0, _STEPS)
     verify_positions(generation.position, [(segment.first, segment.last) for segment in archive.segments])
@@ -71,7 +69,7 @@ def verify(
 
 
 def verify_positions(position: int, segments: Sequence[tuple[int, int]]) -> None:
-    """Hold an archive's segments, first and last position of each, to reach a position without a hole.
+    """Verify that an archive's segments, given by first and last position, reach a position without a hole.
 
     Raises:
         VerificationError
@@ -80,7 +78,7 @@ def verify_positions(position: int, segments: Sequence[tuple[int, int]]) -> None
     for first, last in segments:
         if first != reached + 1:
             raise VerificationError(
-                f"the archive has nothing at position {reached + 1}: run `hours rebuild --archive-anew`"
+                f"the archive has nothing at position {reached + 1}: run `hours rebuild --new-archive`"
             )
         reached = last
     if reached < position:
@@ -103,7 +101,7 @@ def _verify_tables(connection: store.AnyConnection, generation: store.Generation
         expected = [len(table), *(pc.sum(table[column]).as_py() or 0 for column in summed)]
         for what, stored, computed in zip(("rows", *summed), found, expected, strict=True):
             if int(stored) != computed:
-                raise VerificationError(f"{name}: {what} stored are {stored}, computed were {computed}; try again")
+                raise VerificationError(f"{name}: {what} stored {stored}, computed {computed}; try again")
 
 
 def _verify_sums(rows: Rows) -> None:
@@ -118,7 +116,7 @@ def _verify_sums(rows: Rows) -> None:
 
 
 def verify_checksum(generation: store.Generation, live: store.Generation | None) -> None:
-    """Hold a generation to the live one's checksum, if rules and position are the same.
+    """Compare a generation's checksum with the current one's, if rules and position are the same.
 
     Raises:
         VerificationError
@@ -130,19 +128,20 @@ def verify_checksum(generation: store.Generation, live: store.Generation | None)
         and live.checksum != generation.checksum
     ):
         raise VerificationError(
-            f"the same rules gave checksum {generation.checksum:x}, the live generation has {live.checksum:x}: "
-            "run `hours rebuild --facts-anew`"
+            f"the same rules gave checksum {generation.checksum:x}, the current generation has {live.checksum:x}: "
+            "run `hours rebuild --new-facts`"
         )
 
 
 def _verify_sample(
     connection: store.AnyConnection, log: LogQueries, generation: store.Generation, volunteers: Sequence[str]
 ) -> None:
-    """Compare the stored rows of some volunteers, also of such as have none, with those their streams make."""
-    chance = np.random.default_rng(
-        generation.position
-    )  # the same position, the same sample: a failure can be looked at
-    chosen = chance.choice(len(volunteers), min(SAMPLE_VOLUNTEERS, len(volunteers)), replace=False)
+    """Compare the stored rows of a sample of volunteers, including those without rows, with rows computed from their
+    streams.
+    """
+    # Seeded by the position, so that a failure can be reproduced.
+    rng = np.random.default_rng(generation.position)
+    chosen = rng.choice(len(volunteers), min(SAMPLE_VOLUNTEERS, len(volunteers)), replace=False)
     sample = [volunteers[number] for number in chosen]
     valid_until = NO_DAY if generation.valid_at is None else day_number(generation.valid_at)
     position = Position(generation.position)
@@ -155,15 +154,15 @@ def _verify_sample(
         for row in sorted(stored ^ computed, key=str):
             where = "stored only" if row in stored else "computed only"
             raise VerificationError(
-                f"{name}: volunteer {row[0]}'s rows are not those the log's streams make: {row[1:]} is {where}; "
-                "run `hours rebuild --archive-anew --facts-anew`"
+                f"{name}: volunteer {row[0]}'s rows differ from those computed from the log: {row[1:]} is {where}; "
+                "run `hours rebuild --new-archive --new-facts`"
             )
 
 
 def _stored(
-    connection: store.AnyConnection, place: sql.Identifier, columns: Sequence[str], volunteers: Sequence[str]
+    connection: store.AnyConnection, table: sql.Identifier, columns: Sequence[str], volunteers: Sequence[str]
 ) -> set[tuple[Any, ...]]:
     statement = sql.SQL("SELECT {} FROM {} WHERE volunteer = ANY(%s)").format(
-        sql.SQL(", ").join(map(sql.Identifier, columns)), place
+        sql.SQL(", ").join(map(sql.Identifier, columns)), table
     )
     return set(connection.execute(statement, (list(volunteers),)).fetchall())

@@ -1,5 +1,5 @@
 """Live: the follower, which keeps the current generation equal to a rebuild at every position of the log.
 
-A batch of events becomes exact differences of rows here. The folder writes only to the current generation; building a
-new one is in `replay/generations/`.
+It turns a batch of events into exact differences of rows. This folder writes only to the current generation;
+`replay/generations/` builds new ones.
 """

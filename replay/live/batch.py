@@ -1,9 +1,9 @@
-"""A batch of new events: what was before, what is after, and the rows that differ.
+"""A batch of new events: the state before, the state after, and the rows that differ.
 
-The heart of the live follower. For the touched volunteers the kernels run twice, on their shifts before and after the
-batch; the exact difference is added to their hours, to station days and to project months. Only shifts that the batch
-can concern are read (replay/cohorts/change_windows.py); whoever may have gained or lost an honour is read whole
-(replay/live/standings.py). The caller's transaction holds it all.
+This is the core of the follower. For the affected volunteers the kernels run twice, on their shifts before and after
+the batch; the exact difference is added to their hours, to station days and to project months. Only shifts that the
+batch can affect are read (replay/cohorts/change_windows.py); volunteers who may have gained or lost an honour are read
+completely (replay/live/standings.py). Everything happens in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from projections.kernels.read_models import ReadModels
 from projections.rules.table import honor_ids, rule_table
 from projections.rules.timeline import parse_timeline
 from projections.schema import STATION_COLUMNS, Longs
-from replay.cohorts.change_windows import reach_seconds, windows
+from replay.cohorts.change_windows import margin_seconds, windows
 from replay.cohorts.cohort import (
     Cohort,
     Person,
@@ -38,7 +38,7 @@ from replay.cohorts.cohort import (
     read_persons,
     resolve_events,
 )
-from replay.cohorts.merges import ends, linked, read_merges, standing, told
+from replay.cohorts.merges import apply_events, final_numbers, linked, pairs_in_force, read_merges
 from replay.cohorts.shift_columns import ShiftNames, Shifts, read_shifts
 from replay.generations import store
 from replay.live.facts import by_person, count_people_served, extents, volunteers_of_changed_stations, write_facts
@@ -50,12 +50,12 @@ _PEOPLE_SERVED = STATION_COLUMNS.index("people_served")
 _WORD = 1 << 64
 _DAY_SECONDS = 86_400
 _DAYS = 1 << 20
-"""More than there are days or years: number times `_DAYS` plus day is a key."""
+"""Greater than any day or year number, so that number * `_DAYS` + day is a unique key."""
 _timeline = lru_cache(maxsize=4)(parse_timeline)
 
 
 class Batch:
-    """One batch: what was before, what is after, and the rows that differ."""
+    """One batch: the state before, the state after, and the rows that differ."""
 
     def __init__(
         self,
@@ -65,10 +65,10 @@ class Batch:
         recorded: Sequence[RecordedEvent],
         events: Sequence[Event],
     ) -> None:
-        """Read what the events concern.
+        """Read the data that the events affect.
 
         Args:
-            recorded, events: what follows the generation's position, without a gap, as stored and decoded.
+            recorded, events: the events after the generation's position, without a gap, as stored and decoded.
         """
         self.connection = connection
         self.generation = generation
@@ -76,47 +76,47 @@ class Batch:
         self.position = recorded[-1].position
         self.events = events
         self.known, self.changed = _resolved(log, generation, recorded, events)
-        self._find_touched()
-        volunteers = [*self.whole, *self.partly]
+        self._find_affected()
+        volunteers = [*self.complete, *self.partial]
         persons, kinds = read_persons(connection, volunteers), read_kinds(connection)
         persons_after, kinds_after = _after(persons, kinds, events)
         for volunteer in {event.volunteer for event in events if isinstance(event, TrainingVoided)}:
-            whole = Person()  # what a void leaves is told by the whole history alone
+            person = Person()  # which trainings remain after a void depends on all events
             for _, event in decoded(in_log_order(log, [stream("volunteer", volunteer)], self.position)):
-                whole.apply(event)
-            persons_after[volunteer].trained = whole.trained
-        names = ShiftNames.beginning(volunteers, kinds_after)
-        parts = [read_shifts(connection, self.whole), read_shifts(connection, self.partly, self.windows)]
+                person.apply(event)
+            persons_after[volunteer].trained = person.trained
+        names = ShiftNames.starting_with(volunteers, kinds_after)
+        parts = [read_shifts(connection, self.complete), read_shifts(connection, self.partial, self.windows)]
         before = Shifts.joined(names, parts)
         after = Shifts.joined(names, [before.without(self.changed), self.changed])
         self.before = Cohort(persons, before, kinds, names, self.merges)
         self.after = Cohort(persons_after, after, kinds_after, names, self.merges_after)
 
-    def _find_touched(self) -> None:
-        """Find the numbers of whom something changed that holds for all their service, and for the others the windows
-        in which it changed. What holds for one number of a person holds for all; who is merged, or no longer, is read
-        whole, and so is whoever they were or are merged with.
+    def _find_affected(self) -> None:
+        """Find the numbers to read completely, because something changed that affects all their service, and the
+        windows to read of the others. A change of one number affects all numbers of its person. Numbers that are
+        merged or unmerged are read completely, and so are all numbers they were or are merged with.
         """
-        said = [event for event in self.events if not isinstance(event, ShiftEvent)]
-        named = [volunteer for event in said if (volunteer := person_of(event))]
-        named += [event.into for event in said if isinstance(event, VolunteerMerged | VolunteerMergeUndone)]
+        others = [event for event in self.events if not isinstance(event, ShiftEvent)]
+        named = [volunteer for event in others if (volunteer := person_of(event))]
+        named += [event.into for event in others if isinstance(event, VolunteerMerged | VolunteerMergeUndone)]
         changed = volunteers_of_changed_stations(self.connection, self.events)
-        whole = dict.fromkeys([*named, *changed])
+        complete = dict.fromkeys([*named, *changed])
         names = self.changed.names.volunteers.texts()
-        self.merges = read_merges(self.connection, {*whole, *names})
-        self.merges_after = told(self.merges, said)
-        pairs = {*standing(self.merges), *standing(self.merges_after)}
-        self.whole = linked(list(whole), pairs)
-        whole = dict.fromkeys(self.whole)
-        others = [number for number, name in enumerate(names) if name not in whole]
-        first, last = (edge[others] for edge in extents(self.known, self.changed))
-        found = by_person([names[number] for number in others], first, last, self.merges_after)
-        self.touched = ChangedPersons(found.persons, (found.first - reach_seconds(self.timeline)) // _DAY_SECONDS)
-        self.partly = found.numbers
+        self.merges = read_merges(self.connection, {*complete, *names})
+        self.merges_after = apply_events(self.merges, others)
+        pairs = {*pairs_in_force(self.merges), *pairs_in_force(self.merges_after)}
+        self.complete = linked(list(complete), pairs)
+        complete = dict.fromkeys(self.complete)
+        partial = [number for number, name in enumerate(names) if name not in complete]
+        first, last = (edge[partial] for edge in extents(self.known, self.changed))
+        found = by_person([names[number] for number in partial], first, last, self.merges_after)
+        self.affected = ChangedPersons(found.persons, (found.first - margin_seconds(self.timeline)) // _DAY_SECONDS)
+        self.partial = found.numbers
         self.windows = windows(found.first[found.owner], found.last[found.owner], self.timeline)
 
     def apply(self) -> None:
-        """Write the rows that differ, the facts they come from, and the position."""
+        """Write the changed rows, the facts they are derived from, and the position."""
         old, new = self.before.read_models(self.timeline), self.after.read_models(self.timeline)
         served = count_people_served(self.connection, self.events)
         projects = self.after.tables.project_names.texts()
@@ -143,61 +143,63 @@ class Batch:
         keys, sums = _summed(_hours(old, -1), _hours(new, 1))
         persons = keys // _DAYS
         before, after = (
-            (np.diff(circle.tables.volunteers.balances) > 0)[persons] for circle in (self.before, self.after)
+            (np.diff(cohort.tables.volunteers.balances) > 0)[persons] for cohort in (self.before, self.after)
         )
         changed = sums.any(axis=1) | (before != after)
         changes = _named(list(self.after.persons), keys, sums).where(changed)
         return add_hours(self.connection, self.generation, changes, (before[changed], after[changed]))
 
     def _replace_standings(self, new: ReadModels) -> int:
-        """Replace the standings of those who were read whole, and of those who now have to be."""
+        """Replace the standings of volunteers who were read completely, and of others whose standings may have changed,
+        who are read completely now.
+        """
         honors, rules = honor_ids(self.timeline), rule_table(self.timeline, {})
         persons, merges = self.after.persons, self.merges_after
         numbers: dict[str, list[Person]] = {}
-        for end, person in zip(ends(persons, merges), persons.values(), strict=True):
-            numbers.setdefault(end, []).append(person)
-        doubtful = may_have_changed(self.connection, self.generation, self.touched, numbers, honors, rules)
-        rows = self._standings(new, list(persons), set(self.whole))
-        if doubtful:
-            read = dict.fromkeys(linked(list(doubtful), standing(merges)))
-            circle = Cohort(
+        for final, person in zip(final_numbers(persons, merges), persons.values(), strict=True):
+            numbers.setdefault(final, []).append(person)
+        candidates = may_have_changed(self.connection, self.generation, self.affected, numbers, honors, rules)
+        rows = self._standings(new, list(persons), set(self.complete))
+        if candidates:
+            read = dict.fromkeys(linked(list(candidates), pairs_in_force(merges)))
+            cohort = Cohort(
                 {name: persons[name] for name in read},
                 read_shifts(self.connection, list(read)),
                 self.after.kinds,
                 merges={pair: stands for pair, stands in merges.items() if stands and pair[0] in read},
             )
-            rows += self._standings(circle.read_models(self.timeline), list(circle.persons), doubtful)
-        volunteers = {*self.whole, *doubtful}
+            rows += self._standings(cohort.read_models(self.timeline), list(cohort.persons), candidates)
+        volunteers = {*self.complete, *candidates}
         return replace_standings(self.connection, self.generation, volunteers, rows) if volunteers else 0
 
-    def _standings(self, models: ReadModels, names: Sequence[str], wanted: Collection[str]) -> list[StandingRow]:
+    def _standings(self, models: ReadModels, names: Sequence[str], volunteers: Collection[str]) -> list[StandingRow]:
         honors = honor_ids(self.timeline)
         rows = ((names[volunteer], honors[honor], day) for volunteer, honor, day in models.standings.tolist())
-        return [row for row in rows if row[0] in wanted]
+        return [row for row in rows if row[0] in volunteers]
 
 
 def _resolved(
     log: LogQueries, generation: store.Generation, recorded: Sequence[RecordedEvent], events: Sequence[Event]
 ) -> tuple[Shifts, Shifts]:
-    """Resolve the shifts of a batch, as they were if they were known before it, and as they are at its end.
+    """Resolve the shifts of a batch: those known before it as they were then, and all as they are at its end.
 
-    A stream whose first event is in the batch is all there; only the others are read from the log.
+    A stream whose first event is in the batch is complete; only the others are read from the log.
     """
-    new = [(one, event) for one, event in zip(recorded, events, strict=True) if isinstance(event, ShiftEvent)]
+    new = [(entry, event) for entry, event in zip(recorded, events, strict=True) if isinstance(event, ShiftEvent)]
     begun: set[UUID] = set()
     known: set[UUID] = set()
-    for one, _ in new:
-        if one.stream_id not in begun:
-            (begun if one.version == 1 else known).add(one.stream_id)
+    for entry, _ in new:
+        if entry.stream_id not in begun:
+            (begun if entry.version == 1 else known).add(entry.stream_id)
     found = in_log_order(log, known, Position(generation.position)) if known else []
     earlier = list(decoded(found))
-    return resolve_events(earlier), resolve_events(earlier, ((one.position, event) for one, event in new))
+    return resolve_events(earlier), resolve_events(earlier, ((entry.position, event) for entry, event in new))
 
 
 def _after(
     persons: Mapping[str, Person], kinds: Mapping[str, int], events: Iterable[Event]
 ) -> tuple[dict[str, Person], dict[str, int]]:
-    """Return persons and kinds as they are when the batch has been taken in."""
+    """Return persons and kinds of stations after the batch."""
     persons_after, kinds_after = dict(persons), dict(kinds)
     for event in events:
         if isinstance(event, StationOpened):
@@ -221,14 +223,14 @@ def _hours(models: ReadModels, sign: int) -> _Sums:
 
 def _station_days(models: ReadModels, sign: int) -> _Sums:
     _, days, columns = models.stations.shape
-    rows = np.unique(np.flatnonzero(models.stations) // columns)  # of a few days, most of the table is empty
+    rows = np.unique(np.flatnonzero(models.stations) // columns)  # most of the table is empty
     return rows // days * _DAYS + rows % days + models.first_day, sign * models.stations.reshape(-1, columns)[rows]
 
 
 def _summed(*parts: _Sums) -> _Sums:
-    keys, places = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
+    keys, rows = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
     sums = np.zeros((len(keys), parts[0][1].shape[1]), np.int64)
-    np.add.at(sums, places, np.concatenate([part for _, part in parts]))
+    np.add.at(sums, rows, np.concatenate([part for _, part in parts]))
     return keys, sums
 
 

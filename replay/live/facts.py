@@ -1,6 +1,6 @@
-"""Live facts: what the follower reads and writes of the facts that depend on no rule (replay/generations/schema.sql).
+"""Live facts: how the follower reads and updates the facts that depend on no rule (replay/generations/schema.sql).
 
-Facts are at the current generation's position; a batch brings them to its own. The caller's transaction holds it all.
+Facts are at the current generation's position; a batch brings them to its end, in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from projections.kernels.facts import UNKNOWN_KIND
 from projections.local_time import day_number
 from projections.schema import NO_DAY, Longs
 from replay.cohorts.cohort import Cohort, Person, kind_of
-from replay.cohorts.merges import Merges, ends, linked, standing, write_merges
+from replay.cohorts.merges import Merges, final_numbers, linked, pairs_in_force, write_merges
 from replay.cohorts.shift_columns import ShiftKey, Shifts, integer_array, text_array
 from replay.generations import store
 
-BEHIND_ALL_TIME = LATEST_INSTANT + 10 * 366 * 86_400
-"""An instant around which there are no shifts."""
+AFTER_ALL_SHIFTS = LATEST_INSTANT + 10 * 366 * 86_400
+"""An instant far from all shifts."""
 
 _DROP_SHIFTS = """
 DELETE FROM replay.shifts AS known USING unnest(%s::text[], %s::uuid[], %s::bigint[])
@@ -75,12 +75,12 @@ ON CONFLICT (station) DO UPDATE SET kind = EXCLUDED.kind
 
 
 def extents(known: Shifts, changed: Shifts) -> tuple[Longs, Longs]:
-    """Return the first and last check-in of each volunteer's changed shifts, as they were and as they are; both
-    `BEHIND_ALL_TIME` where there is none.
+    """Return the first and last check-in of each volunteer's changed shifts, before and after the change; both are
+    `AFTER_ALL_SHIFTS` for a volunteer without a check-in.
 
     Args:
-        known: those of the shifts that were known before, as they were.
-        changed: all of them, as they are.
+        known: the changed shifts that existed before, before the change.
+        changed: all changed shifts, after the change.
 
     Returns:
         int64[n] each, by the volunteers of `changed.names`.
@@ -90,15 +90,15 @@ def extents(known: Shifts, changed: Shifts) -> tuple[Longs, Longs]:
     check_in = np.concatenate([column.check_in for column in columns]).astype(np.int64)
     owner, check_in = owner[check_in > 0], check_in[check_in > 0]
     volunteers = len(changed.names.volunteers)
-    first, last = np.full(volunteers, BEHIND_ALL_TIME, np.int64), np.zeros(volunteers, np.int64)
+    first, last = np.full(volunteers, AFTER_ALL_SHIFTS, np.int64), np.zeros(volunteers, np.int64)
     np.minimum.at(first, owner, check_in)
     np.maximum.at(last, owner, check_in)
-    return first, np.where(last > 0, last, BEHIND_ALL_TIME)
+    return first, np.where(last > 0, last, AFTER_ALL_SHIFTS)
 
 
 class Extents(NamedTuple):
-    """Persons with the first and last check-in that changed of each, int64[persons]; and all their numbers, with the
-    place of each one's person.
+    """Persons with their first and last changed check-in, int64[persons]; and all their numbers, with the index of each
+    number's person.
     """
 
     persons: Sequence[str]
@@ -109,22 +109,20 @@ class Extents(NamedTuple):
 
 
 def by_person(names: Sequence[str], first: Longs, last: Longs, merges: Merges) -> Extents:
-    """Put extents of numbers together by person: what changed of one number may concern the shifts of all."""
-    pairs = standing(merges)
+    """Combine extents of numbers by person, because a change of one number may affect the shifts of all."""
+    pairs = pairs_in_force(merges)
     if not pairs:
         return Extents(names, first, last, names, np.arange(len(names)))
     numbers = linked(names, pairs)
-    persons, place = np.unique(ends(names, merges), return_inverse=True)
-    lowest, highest = np.full(len(persons), BEHIND_ALL_TIME, np.int64), np.zeros(len(persons), np.int64)
-    np.minimum.at(lowest, place, first)
-    np.maximum.at(highest, place, last)
-    return Extents(persons.tolist(), lowest, highest, numbers, np.searchsorted(persons, ends(numbers, merges)))
+    persons, owner = np.unique(final_numbers(names, merges), return_inverse=True)
+    lowest, highest = np.full(len(persons), AFTER_ALL_SHIFTS, np.int64), np.zeros(len(persons), np.int64)
+    np.minimum.at(lowest, owner, first)
+    np.maximum.at(highest, owner, last)
+    return Extents(persons.tolist(), lowest, highest, numbers, np.searchsorted(persons, final_numbers(numbers, merges)))
 
 
 def volunteers_of_changed_stations(connection: store.AnyConnection, events: Iterable[Event]) -> list[str]:
-    """Return who ever served at a station that is now of another kind: kinds decide factors, since the first
-    shift.
-    """
+    """Return all volunteers who ever served at a station whose kind changes: kinds select factors, for all shifts."""
     opened = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
     if not opened:
         return []
@@ -139,8 +137,8 @@ def volunteers_of_changed_stations(connection: store.AnyConnection, events: Iter
 
 
 def count_people_served(connection: store.AnyConnection, events: Iterable[Event]) -> dict[tuple[str, str, int], int]:
-    """Record counts of people served, the last of which stands; return by how much they change, by station, project
-    ("" for none) and day.
+    """Record counts of people served, of which the last counts; return the changes, by station, project ("" for none)
+    and day.
     """
     counted = {
         (event.station, event.project or "", day_number(event.day)): event.people
@@ -163,9 +161,7 @@ def write_facts(
     shifts: tuple[Shifts, Shifts],
     events: Sequence[Event],
 ) -> None:
-    """Bring the facts to a batch's end: persons, merges, stations, and the shifts it changed, as they were and as they
-    are.
-    """
+    """Bring the facts to a batch's end: persons, merges, stations, and `shifts`, the changed ones before and after."""
     known, changed = shifts
     moved = [key for key in known if known.check_in(key) != changed.check_in(key)]
     if moved:
@@ -177,7 +173,7 @@ def write_facts(
         connection, {name: person for name, person in persons.items() if person.raises != before.persons[name].raises}
     )
     stations = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
-    # A station that only shifts have named so far: when it is opened, its kind will be another.
+    # Stations that only shifts have named so far; opening such a station changes its kind.
     stations |= {
         name: UNKNOWN_KIND
         for name in changed.names.stations.texts()
@@ -205,7 +201,9 @@ def _write_shifts(connection: store.AnyConnection, changed: Shifts) -> None:
 def _write_persons(connection: store.AnyConnection, persons: Mapping[str, Person]) -> None:
     if not persons:
         return
-    rows = [(one.registered, one.opening_day, one.opening_minutes, *one.trained) for one in persons.values()]
+    rows = [
+        (person.registered, person.opening_day, person.opening_minutes, *person.trained) for person in persons.values()
+    ]
     columns = [
         _numbers(None if number == NO_DAY else number for number in column) for column in zip(*rows, strict=True)
     ]
@@ -232,5 +230,5 @@ def _shift_keys(keys: Collection[ShiftKey]) -> tuple[str, str]:
 
 
 def _numbers(numbers: Iterable[int | None]) -> str:
-    """Return integers, some of which may be unknown, as a parameter for `%s::int[]`."""
+    """Return integers or None as a parameter for `%s::int[]`."""
     return "{" + ",".join("NULL" if number is None else str(number) for number in numbers) + "}"

@@ -1,8 +1,8 @@
-"""Live rows: differences added to a generation's hours and station days, with the exact change of its checksum.
+"""Live rows: add differences to a generation's hours and station days, and compute the change of its checksum.
 
-A row that exists is increased where it stands, one that does not is made, one that no longer says anything is removed.
-PostgreSQL adds and tells the sums; what was there before is the sum less the difference. The caller's transaction
-holds it all, and nobody else writes these tables meanwhile (`store.take_follower_lock`).
+Existing rows are updated, missing ones inserted, and rows that become empty deleted. PostgreSQL adds and returns the
+sums; the previous value is the sum minus the difference. Everything happens in the caller's transaction, while no other
+session writes to these tables (`store.take_follower_lock`).
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from replay.generations.named_rows import HOURS_FIELDS, NO_ROWS, STATION_FIELDS,
 Flags = npt.NDArray[np.bool_]
 
 _ADD = """
-INSERT INTO {place} AS known ({name}, {number}, {columns})
-SELECT name, {make}, {columns} FROM unnest(%s::text[], %s::int[], {arrays}) AS more(name, number, {columns})
+INSERT INTO {table} AS stored ({name}, {number}, {columns})
+SELECT name, {to_column}, {columns} FROM unnest(%s::text[], %s::int[], {arrays}) AS added(name, number, {columns})
 ON CONFLICT ({name}, {number}) DO UPDATE SET {sums}
-RETURNING {name}, {take}, {columns}
+RETURNING {name}, {from_column}, {columns}
 """
 _DROP = """
-DELETE FROM {place} WHERE ({name}, {number}) IN
-  (SELECT name, {make} FROM unnest(%s::text[], %s::int[]) AS gone(name, number))
+DELETE FROM {table} WHERE ({name}, {number}) IN
+  (SELECT name, {to_column} FROM unnest(%s::text[], %s::int[]) AS removed(name, number))
 """
 _SHIFTS, _RAW = HOURS_COLUMNS.index("shifts"), HOURS_COLUMNS.index("raw")
 
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of sums by a name and a number: what the number is called, and how it is made and taken apart."""
+    """A table of sums by a name and a number, with the SQL that converts the number to its column and back."""
 
     name: str
     fields: Sequence[str]
-    make: str = "number"
-    take: str = "{}"
+    to_column: str = "number"
+    from_column: str = "{}"
 
     def statement(self, template: str, schema: str) -> sql.Composed:
         name, number, *columns = map(sql.Identifier, self.fields)
         return sql.SQL(template).format(
-            place=sql.Identifier(schema, self.name),
+            table=sql.Identifier(schema, self.name),
             name=name,
             number=number,
             columns=sql.SQL(", ").join(columns),
             arrays=sql.SQL(", ").join([sql.SQL("%s::bigint[]")] * len(columns)),
-            sums=sql.SQL(", ").join(sql.SQL("{0} = known.{0} + EXCLUDED.{0}").format(column) for column in columns),
-            make=sql.SQL(self.make),
-            take=sql.SQL(self.take).format(number),
+            sums=sql.SQL(", ").join(sql.SQL("{0} = stored.{0} + EXCLUDED.{0}").format(column) for column in columns),
+            to_column=sql.SQL(self.to_column),
+            from_column=sql.SQL(self.from_column).format(number),
         )
 
 
@@ -70,11 +70,11 @@ class Changes(NamedTuple):
     sums: Longs
 
     def where(self, chosen: Flags) -> Changes:
-        """Return the rows chosen."""
+        """Return the rows selected by a mask."""
         return Changes._make(column[chosen] for column in self)
 
     def rows(self) -> Longs:
-        """Return numbers and sums side by side, as rows have them."""
+        """Return numbers and sums in one array, as in `Rows`."""
         return np.concatenate([self.numbers[:, None], self.sums], axis=1)
 
 
@@ -85,18 +85,18 @@ def add_hours(
 
     Args:
         changes: of `HOURS_COLUMNS`, by volunteer and year (0 for all years).
-        opened: of each row, whether the volunteer had an opening balance before, and has one after; for that is a row
-            of year 0 by itself.
+        opened: for each row, whether the volunteer had an opening balance before, and has one after the change. With
+            an opening balance, a volunteer has a row of year 0 even without service.
     """
     before, after = _added(connection, generation, _HOURS, changes)
 
-    def stands(rows: Changes, opened: Flags) -> Flags:
+    def exists(rows: Changes, opened: Flags) -> Flags:
         served = rows.sums[:, [_SHIFTS, _RAW]].any(axis=1)
         return np.asarray(served | ((rows.numbers == 0) & opened))
 
-    stood, remain = stands(before, opened[0]), stands(after, opened[1])
-    _drop(connection, generation, _HOURS, after.where(~remain))
-    return _hours(after.where(remain)).checksum() - _hours(before.where(stood)).checksum()
+    existed, remains = exists(before, opened[0]), exists(after, opened[1])
+    _drop(connection, generation, _HOURS, after.where(~remains))
+    return _hours(after.where(remains)).checksum() - _hours(before.where(existed)).checksum()
 
 
 def add_station_days(connection: store.AnyConnection, generation: store.Generation, changes: Changes) -> int:
@@ -104,15 +104,15 @@ def add_station_days(connection: store.AnyConnection, generation: store.Generati
     checksum.
     """
     before, after = _added(connection, generation, _STATION_DAYS, changes)
-    stood, remain = (np.asarray(rows.sums.any(axis=1)) for rows in (before, after))
-    _drop(connection, generation, _STATION_DAYS, after.where(~remain))
-    return _station_days(after.where(remain)).checksum() - _station_days(before.where(stood)).checksum()
+    existed, remains = (np.asarray(rows.sums.any(axis=1)) for rows in (before, after))
+    _drop(connection, generation, _STATION_DAYS, after.where(~remains))
+    return _station_days(after.where(remains)).checksum() - _station_days(before.where(existed)).checksum()
 
 
 def _added(
     connection: store.AnyConnection, generation: store.Generation, table: _Table, changes: Changes
 ) -> tuple[Changes, Changes]:
-    """Add differences to a table; return the rows as they were, zero where there was none, and as they are."""
+    """Add differences to a table; return the rows before (zero where there was no row) and after."""
     if not len(changes.numbers):
         return changes, changes
     statement = table.statement(_ADD, generation.schema)
@@ -125,9 +125,9 @@ def _added(
     return after._replace(sums=after.sums - changes.sums), after
 
 
-def _drop(connection: store.AnyConnection, generation: store.Generation, table: _Table, gone: Changes) -> None:
-    if len(gone.numbers):
-        keys = text_array(gone.names), integer_array(gone.numbers)
+def _drop(connection: store.AnyConnection, generation: store.Generation, table: _Table, removed: Changes) -> None:
+    if len(removed.numbers):
+        keys = text_array(removed.names), integer_array(removed.numbers)
         connection.execute(table.statement(_DROP, generation.schema), keys)
 
 

@@ -1,8 +1,8 @@
-"""Project months, kept live: the exact difference a batch makes, added to the rows of its projects and months.
+"""Live project months: add a batch's exact difference to the rows of its projects and months.
 
-As for station days, the touched volunteers' part is known before and after the batch, and people served are counted
-by their difference. A volunteer counts once in a month and once in a year, and a batch holds all that is known of its
-volunteers, so differences of distinct volunteers are exact too. The caller's transaction holds it all.
+As for station days, the affected volunteers' contribution is computed before and after the batch, and people served are
+added as differences. A volunteer counts once per month and once per year; a batch reads its volunteers' service for
+whole years, so the differences of distinct volunteers are exact too. Everything happens in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ ProjectMonths = dict[tuple[str, int, int], Longs]
 """`PROJECT_COLUMNS` by project, year and month; month 0 is the whole year."""
 
 _PEOPLE_SERVED = PROJECT_COLUMNS.index("people_served")
-_PLACES = "(SELECT * FROM unnest(%s::text[], %s::int[], %s::int[]))"
-_GET = f"SELECT * FROM {{}} WHERE (project, year, month) IN {_PLACES}"
-_DROP = f"DELETE FROM {{}} WHERE (project, year, month) IN {_PLACES}"
+_KEYS = "(SELECT * FROM unnest(%s::text[], %s::int[], %s::int[]))"
+_GET = f"SELECT * FROM {{}} WHERE (project, year, month) IN {_KEYS}"
+_DROP = f"DELETE FROM {{}} WHERE (project, year, month) IN {_KEYS}"
 
 
 def month_differences(
@@ -33,11 +33,11 @@ def month_differences(
     after: tuple[ReadModels, Sequence[str]],
     people: Mapping[tuple[str, str, int], int],
 ) -> ProjectMonths:
-    """Return new minus old.
+    """Return the differences, after minus before, that are not zero.
 
     Args:
-        before, after: read models of the touched volunteers, each with the names of its projects.
-        people: by how much people served change, by station, project ("" for none) and day.
+        before, after: read models of the affected volunteers, each with the names of its projects.
+        people: the changes of people served, by station, project ("" for none) and day.
     """
     months: ProjectMonths = {}
     for (models, names), sign in ((before, -1), (after, 1)):
@@ -53,7 +53,7 @@ def month_differences(
 
 
 def add_months(connection: store.AnyConnection, generation: store.Generation, changes: ProjectMonths) -> int:
-    """Add differences to a generation's project months; return the change of its checksum."""
+    """Add differences to a generation's project months; return the change of the checksum."""
     if not changes:
         return 0
     table = sql.Identifier(generation.schema, "project_activity")
@@ -70,8 +70,8 @@ def add_months(connection: store.AnyConnection, generation: store.Generation, ch
 
 
 def _rows(months: Iterable[tuple[tuple[str, int, int], Any]]) -> Rows:
-    found = list(months)
-    columns = np.array([[year, month, *row] for (_, year, month), row in found], np.int64)
+    listed = list(months)
+    columns = np.array([[year, month, *row] for (_, year, month), row in listed], np.int64)
     return NO_ROWS._replace(
-        project=[project for (project, _, _), _ in found], projects=columns.reshape(-1, 2 + len(PROJECT_COLUMNS))
+        project=[project for (project, _, _), _ in listed], projects=columns.reshape(-1, 2 + len(PROJECT_COLUMNS))
     )

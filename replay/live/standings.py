@@ -1,8 +1,8 @@
-"""Live standings: whose honours a batch may have changed, and their rows replaced.
+"""Live standings: find the volunteers whose honours a batch may have changed, and replace their rows.
 
-A standing is the first date on which its conditions were met, by all that is dated up to it. So it stays as it is when
-it was reached before the first day on which anything changed; and one that was never reached needs at least its
-minutes now. Everybody else's service is read whole and computed anew: those are few.
+A standing is the first date on which its conditions were met, considering everything dated up to it. A standing reached
+before the first changed day therefore stays the same, and one not reached before can only be reached with enough
+minutes now. The service of the remaining volunteers, who are few, is read completely and computed again.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from replay.generations import store
 from replay.generations.named_rows import NO_ROWS, Rows
 
 _REACHED_SINCE = """
-SELECT DISTINCT known.volunteer FROM unnest(%s::text[], %s::int[]) AS asked(volunteer, day)
-JOIN {standings} AS known ON known.volunteer = asked.volunteer AND known.reached_on >= date '1970-01-01' + asked.day
+SELECT DISTINCT known.volunteer FROM unnest(%s::text[], %s::int[]) AS changed(volunteer, day)
+JOIN {standings} AS known
+  ON known.volunteer = changed.volunteer AND known.reached_on >= date '1970-01-01' + changed.day
 """
 _TOTALS = """
 SELECT volunteer, credited_minutes, scanned_minutes,
@@ -42,7 +43,7 @@ StandingRow = tuple[str, str, int]
 
 
 class ChangedPersons(NamedTuple):
-    """Persons whose service changed, by the number they go on as, each from a day number on."""
+    """Persons whose service changed, by their final number, each with the first changed day as a day number."""
 
     volunteers: Sequence[str]
     since: Longs
@@ -51,38 +52,38 @@ class ChangedPersons(NamedTuple):
 def may_have_changed(
     connection: store.AnyConnection,
     generation: store.Generation,
-    touched: ChangedPersons,
+    affected: ChangedPersons,
     persons: Mapping[str, Sequence[Person]],
     honors: Sequence[str],
     rules: RuleTable,
 ) -> set[str]:
-    """Return whose standings may be others than the generation's rows, whose hours are those after the batch already.
+    """Return the persons whose standings may differ from the generation's rows. Its hours must include the batch.
 
     Args:
-        persons: what is true of all numbers of each.
+        persons: the facts of all numbers of each person.
         honors: the ids of the rules' thresholds, in the order of `rules.honors`.
     """
-    asked = rules.honors.minutes
-    if not touched.volunteers or not (asked != NONE).any():
+    minutes = rules.honors.minutes
+    if not affected.volunteers or not (minutes != NONE).any():
         return set()
-    names = text_array(touched.volunteers)
-    found = connection.execute(_query(_REACHED_SINCE, generation), (names, integer_array(touched.since))).fetchall()
+    names = text_array(affected.volunteers)
+    found = connection.execute(_query(_REACHED_SINCE, generation), (names, integer_array(affected.since))).fetchall()
     changed = {row[0] for row in found}
-    lowest = int(asked[asked != NONE].min())
+    lowest = int(minutes[minutes != NONE].min())
     for name, credited, scanned, reached, years in connection.execute(
         _query(_TOTALS, generation), (names, lowest)
     ).fetchall():
         missing = np.array([honor not in reached for honor in honors])
-        of_years = np.array(years, np.int64).reshape(-1, 2)
-        if name not in changed and (_in_reach(credited, scanned, of_years, persons[name], rules) & missing).any():
+        by_year = np.array(years, np.int64).reshape(-1, 2)
+        if name not in changed and (_attainable(credited, scanned, by_year, persons[name], rules) & missing).any():
             changed.add(name)
     return changed
 
 
-def _in_reach(
+def _attainable(
     credited: int, scanned: int, years: Longs, numbers: Sequence[Person], rules: RuleTable
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return of each honour whether all the minutes there are could be enough for it, under any rule set.
+    """Return for each honour whether the total minutes could be enough for it, under any rule set.
 
     years: int64[n, 2], the credited and the scanned minutes of each year.
     """
@@ -91,8 +92,8 @@ def _in_reach(
         return np.zeros(len(honors.minutes), np.bool_)
     enough = np.where(honors.scanned_only != 0, scanned, credited) >= honors.minutes
     never = [tier for tier in TIERS.values() if all(number.trained[tier - 1] == NO_DAY for number in numbers)]
-    of_years = np.where(honors.scanned_only[:, :, None] != 0, years[:, 1], years[:, 0])
-    active = (of_years >= honors.active_minutes[:, :, None]).sum(axis=2) >= honors.active_years
+    by_year = np.where(honors.scanned_only[:, :, None] != 0, years[:, 1], years[:, 0])
+    active = (by_year >= honors.active_minutes[:, :, None]).sum(axis=2) >= honors.active_years
     possible = (honors.minutes != NONE) & enough & active & ~np.isin(honors.tier, never)
     return np.asarray(possible.any(axis=1))
 
@@ -110,8 +111,8 @@ def replace_standings(
         return 0
     old, new = _rows(known), _rows(standings)
     connection.execute(_query(_DROP, generation), (names,))
-    place = sql.Identifier(generation.schema, "honor_standings")
-    store.copy_table(connection, place, new.tables()["honor_standings"])
+    table = sql.Identifier(generation.schema, "honor_standings")
+    store.copy_table(connection, table, new.tables()["honor_standings"])
     return new.checksum() - old.checksum()
 
 

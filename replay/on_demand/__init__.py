@@ -1,5 +1,4 @@
 """On demand: whole replays in memory for axes that no generation answers, with the latest results cached.
 
-A result is computed once and shared by concurrent requests. Nothing here writes to the database; a replay that is to
-answer all readers is a generation.
+A result is computed once and shared by concurrent requests. Nothing here writes to the database.
 """

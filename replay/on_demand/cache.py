@@ -1,6 +1,6 @@
-"""What takes a replay is done once at a time, and the last results are kept for the next question.
+"""A cache of expensive results, which are computed one at a time.
 
-Keys hold a position and the digest of rules: positions never change what they mean, so what is kept never goes stale.
+Keys contain a position and the digest of rules, and what they denote never changes, so results never become stale.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ V = TypeVar("V")
 
 
 class ResultCache(Generic[K, V]):
-    """Results by key; those longest unused are let go first. Any thread may use it."""
+    """Results by key; the least recently used are evicted while `is_too_large`. Any thread may use it."""
 
-    def __init__(self, is_too_much: Callable[[Collection[V]], bool]) -> None:
-        self._is_too_much = is_too_much
-        self._found: OrderedDict[K, V] = OrderedDict()
-        self._one_at_a_time = threading.Lock()
+    def __init__(self, is_too_large: Callable[[Collection[V]], bool]) -> None:
+        self._is_too_large = is_too_large
+        self._results: OrderedDict[K, V] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def of(self, key: K, work: Callable[[], V]) -> V:
-        """Return what was kept, or else do the work, while whoever asks for anything else waits."""
-        with self._one_at_a_time:
-            if key not in self._found:
-                self._found[key] = work()
-            self._found.move_to_end(key)
-            result = self._found[key]
-            while self._found and self._is_too_much(self._found.values()):
-                self._found.popitem(last=False)
+    def get(self, key: K, compute: Callable[[], V]) -> V:
+        """Return the cached result, or compute it while other callers wait."""
+        with self._lock:
+            if key not in self._results:
+                self._results[key] = compute()
+            self._results.move_to_end(key)
+            result = self._results[key]
+            while self._results and self._is_too_large(self._results.values()):
+                self._results.popitem(last=False)
             return result

@@ -1,9 +1,9 @@
-"""Organisation sums: what was done in every organisation, and by its members, under any axes.
+"""Organisation sums: the service in every organisation and by its members, under any axes.
 
-What belongs to an organisation is told by days, of stations, projects, members and the tree itself, and its volunteers
-are counted once each; no row of the read models could say all that. So it is replayed
-(`projections/kernels/belonging.py`), which takes about as long as any other replay, for all organisations at once. The
-last results are kept: positions never change what they mean, and rules are named by their digest. Nothing here writes.
+Which stations, projects and members belong to an organisation, and its place in the tree, change from day to day, and
+each volunteer is counted once, so rows of read models could not be added up. The sums of all organisations are
+therefore computed by a replay (`projections/kernels/belonging.py`), which takes about as long as any other. The latest
+results are cached. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,16 @@ from typing import Literal, NamedTuple, get_args
 
 from ledger.names import Position
 from ledger.store.database import Database
-from projections.kernels.belonging import Placed, add_up, spans_of
+from projections.kernels.belonging import Placement, add_up, spans_of
 from projections.kernels.facts import Facts
-from projections.kernels.organisations import Book, Group, Led, Membership, belonging_of, of_persons
+from projections.kernels.organisations import (
+    Group,
+    Membership,
+    OrganisationHistory,
+    RouteBuilder,
+    belonging_of,
+    of_persons,
+)
 from projections.rules.table import rule_table
 from projections.rules.timeline import RuleTimeline
 from projections.schema import Longs
@@ -25,13 +32,13 @@ from replay.on_demand.replays import Replays
 from replay.published import Rules
 from replay.records.belonging import Places, read_members, read_places
 
-KEPT = 8
-"""Results that are kept: a megabyte or a few each."""
+RESULTS_MAX = 8
+"""Cached results, of one to a few megabytes each."""
 
 
 What = Literal["places", "projects", "members"]
-"""What is added up: what belongs to organisations by station (and by project, where the station has none); what was
-done in the projects they lead, wherever it was; or what their members did on the days of their membership.
+"""What is added up: service by the organisation of the station (of the project, if the station has none); service in
+the projects that organisations lead, at any station; or service of members on the days of their membership.
 """
 WHAT: tuple[What, ...] = get_args(What)
 
@@ -50,7 +57,7 @@ class OrganisationSums:
     def __init__(self, database: Database, replays: Replays) -> None:
         self._database = database
         self._replays = replays
-        self._kept: ResultCache[tuple[int, str, int, What], Sums] = ResultCache(lambda kept: len(kept) > KEPT)
+        self._cache: ResultCache[tuple[int, str, int, What], Sums] = ResultCache(lambda sums: len(sums) > RESULTS_MAX)
 
     def of(self, known_at: Position, rules: Rules, valid_until: int, what: What) -> Sums:
         """Return sums of results dated up to the day `valid_until`.
@@ -59,7 +66,7 @@ class OrganisationSums:
             replay.archive.archive.ArchiveError: the archive cannot be read.
         """
         key = int(known_at), rules.digest, valid_until, what
-        return self._kept.of(key, lambda: self._added_up(known_at, rules.timeline(), valid_until, what))
+        return self._cache.get(key, lambda: self._added_up(known_at, rules.timeline(), valid_until, what))
 
     def _added_up(self, known_at: Position, timeline: RuleTimeline, valid_until: int, what: What) -> Sums:
         facts = self._replays.facts(known_at)
@@ -79,8 +86,8 @@ def sums_of(
     *,
     threads: int = 1,
 ) -> Sums:
-    """Add up what belongs to organisations; `members`: the memberships of every number, where it is about them."""
-    book = Book(places.tree)
+    """Add up the service of all organisations; `members`: the memberships of every number, for `what` = members."""
+    book = RouteBuilder(places.tree)
     if what == "members":
         placed = _members(book, facts, members)
     else:
@@ -101,22 +108,24 @@ def sums_of(
 _NOWHERE = spans_of(())
 
 
-def _places(book: Book, facts: Facts, places: Places, timeline: RuleTimeline, *, by_stations: bool) -> Placed:
+def _places(
+    book: RouteBuilder, facts: Facts, places: Places, timeline: RuleTimeline, *, by_stations: bool
+) -> Placement:
     of_stations, of_projects = places.leaders(timeline)
     stations, projects = (
         book.spans(names.texts(), {name: _belonging(led) for name, led in of.items()})
         for names, of in ((facts.stations, of_stations if by_stations else {}), (facts.projects, of_projects))
     )
-    return Placed(stations, projects, _NOWHERE, book.routes(), book.no_route, members=False)
+    return Placement(stations, projects, _NOWHERE, book.routes(), book.no_route, members=False)
 
 
-def _belonging(led: Led) -> list[tuple[date, frozenset[str]]]:
+def _belonging(led: OrganisationHistory) -> list[tuple[date, frozenset[str]]]:
     return [(since, frozenset([organisation] if organisation else [])) for since, organisation in led]
 
 
-def _members(book: Book, facts: Facts, members: dict[str, list[Membership]]) -> Placed:
-    names, goes_on = facts.volunteers.texts(), facts.goes_on()
-    merged = {} if goes_on is None else {names[one]: names[into] for one, into in enumerate(goes_on) if one != into}
-    of_each = of_persons(members, merged).items()
-    spans = book.spans(names, {name: belonging_of(found) for name, found in of_each})
-    return Placed(_NOWHERE, _NOWHERE, spans, book.routes(), book.no_route, members=True)
+def _members(book: RouteBuilder, facts: Facts, members: dict[str, list[Membership]]) -> Placement:
+    names, person_of = facts.volunteers.texts(), facts.person_of()
+    merged = {} if person_of is None else {names[one]: names[into] for one, into in enumerate(person_of) if one != into}
+    memberships = of_persons(members, merged).items()
+    spans = book.spans(names, {name: belonging_of(found) for name, found in memberships})
+    return Placement(_NOWHERE, _NOWHERE, spans, book.routes(), book.no_route, members=True)

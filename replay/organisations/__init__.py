@@ -1,4 +1,4 @@
-"""Organisations: the tree, what is done in each of its nodes and by its members, and how many people were served.
+"""Organisations: the tree, the service in each node and by its members, and the people served.
 
 Sums over the tree are computed in `projections/kernels/belonging.py`. Nothing here writes.
 """

@@ -1,7 +1,7 @@
-"""Answers about organisations: the tree, what is done in each one, and what its members do.
+"""Answers about organisations: the tree, the service in each one, and the service of its members.
 
-Shifts, minutes and people served of an organisation and of what stands below it sum to its rolled-up rows. Volunteers
-do not: whoever served in two of them counts once in what is above both.
+Shifts, minutes and people served of an organisation and of those below it sum to its rolled-up rows. Volunteers do not:
+a volunteer who served in two organisations counts once in the organisation above both.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from replay.axes.answers import Basis, Linked
 
 By = Literal["year", "month"]
 Of = Literal["places", "projects"]
-"""`places`: each shift in its station's organisation, or if the station has none, in its project's. `projects`: each
-shift in the organisation that leads its project, wherever it was.
+"""`places`: each shift counts in its station's organisation, or in its project's if the station has none. `projects`:
+each shift counts in the organisation that leads its project, at any station.
 """
 
 
 class Organisation(Linked):
-    """An organisation as it stands on a day: under what, with what below it. `ended_on`: since when it has ended."""
+    """An organisation on a day, with its parent and children. `ended_on`: the day on which it ended, null before."""
 
     organisation: str
     kind: str
@@ -29,14 +29,14 @@ class Organisation(Linked):
 
 
 class Organisations(Basis):
-    """All organisations on a day, by id; those without a parent are the top of the tree."""
+    """All organisations on a day, by id. Those without a parent are the top of the tree."""
 
     day: date
     organisations: list[Organisation]
 
 
 class OrganisationChange(Linked):
-    """What happened to an organisation. `day`: since when; null for what holds from the beginning of time."""
+    """A change of an organisation. `day`: the first day on which it holds; null for the first founding."""
 
     what: Literal["founded", "moved", "ended"]
     day: date | None
@@ -47,16 +47,17 @@ class OrganisationChange(Linked):
 
 
 class Led(Linked):
-    """A station or a project that is the organisation's on the day."""
+    """A station or project that the organisation leads on the day."""
 
     name: str
     open: bool
 
 
 class OrganisationAnswer(Basis):
-    """An organisation on a day, with all that belongs to it, and its history. `path` leads from the top down to it.
+    """An organisation on a day, with its stations, projects and members, and its history.
 
-    `members` counts who is a member of it on the day, `members_with_below` each person once.
+    `path`: the organisations from the top of the tree down to this one. `members`: the number of its members on the
+    day. `members_with_below`: the same including all organisations below it, each person counted once.
     """
 
     day: date
@@ -70,7 +71,7 @@ class OrganisationAnswer(Basis):
 
 
 class ServiceRow(Linked):
-    """What was done in a year, or in a month of it. Volunteers are those of whom a shift began in it."""
+    """The service in a year, or in a month of it. `volunteers`: those with a shift that began in it."""
 
     year: int
     month: int | None
@@ -84,20 +85,20 @@ class ServiceRow(Linked):
 
 
 class ActivityRow(ServiceRow):
-    """The same, with the people served (服务人次): people helped, never volunteers."""
+    """A service row with the people served (服务人次): people helped, never volunteers."""
 
     people_served: int
 
 
 class ActivityPart(Linked):
-    """An organisation's part, with all below it, of what the one above it has."""
+    """The part of one organisation, including all below it, in the rows of the organisation above it."""
 
     organisation: str
     rows: list[ActivityRow]
 
 
 class OrganisationActivity(Basis):
-    """What was done in an organisation: `rows` with all below it, of which `own` is its own and `parts` the rest."""
+    """The service in an organisation. `rows`: with all below it. `own`: without them. `parts`: each one below it."""
 
     organisation: str
     by: By
@@ -108,7 +109,7 @@ class OrganisationActivity(Basis):
 
 
 class DistrictActivity(Basis):
-    """What was done at all: the `parts` of the organisations at the top, and what belongs to none."""
+    """The service in the whole district: the organisations at the top in `parts`, and service that belongs to none."""
 
     by: By
     of: Of
@@ -118,14 +119,14 @@ class DistrictActivity(Basis):
 
 
 class MembersPart(Linked):
-    """What the members of an organisation did, and of all below it."""
+    """The service of the members of an organisation and of all below it."""
 
     organisation: str
     rows: list[ServiceRow]
 
 
 class Member(Linked):
-    """A membership of the organisation, or of one below it, and what the member did on its days."""
+    """A membership of the organisation, or of one below it, and the member's service during it."""
 
     volunteer: str
     organisation: str
@@ -140,10 +141,10 @@ class Member(Linked):
 
 
 class OrganisationMembers(Basis):
-    """What members did on the days of their membership, wherever they served. `rows` count each person's service once,
-    of the organisation and all below it; who is a member of several stands in the `parts` of each.
+    """The service of members during their membership, at any station. `rows` cover the organisation and all below it,
+    and count each person's service once; a member of several organisations is in the `parts` of each.
 
-    `members`: those of the period, by volunteer number; `next_after` continues the list.
+    `members`: the memberships of the period, by volunteer number. `next_after` continues the list.
     """
 
     organisation: str

@@ -1,4 +1,7 @@
-"""Organisations for readers: the tree, what is done in each and by its members, under any axes. Nothing here writes."""
+"""Organisations for readers: the tree, and the service in each node and by its members, under any axes.
+
+Nothing here writes.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ from projections.kernels.organisations import (
     Group,
     Membership,
     Tree,
-    leader_on,
     of_persons,
+    organisation_on,
 )
 from projections.local_time import day_number
 from projections.rules.timeline import RuleTimeline
@@ -66,7 +69,7 @@ class RowFilter(NamedTuple):
 
 
 def organisations(queries: Queries, database: Database, today: date, axes: Axes) -> Organisations:
-    """Return all organisations as they stand on `valid_at` (by default `today`)."""
+    """Return all organisations on `valid_at` (by default `today`)."""
     day = axes.valid_at or today
     with queries.snapshot() as (connection, generation):
         places = read_places(connection, position_known(axes, generation))
@@ -77,7 +80,7 @@ def organisations(queries: Queries, database: Database, today: date, axes: Axes)
 
 
 def organisation(queries: Queries, database: Database, name: str, today: date, axes: Axes) -> OrganisationAnswer:
-    """Return one organisation as it stands on `valid_at` (by default `today`), with all that belongs to it.
+    """Return an organisation on `valid_at` (by default `today`), with its stations, projects and members.
 
     Raises:
         UnknownNameError: the ledger did not know it then.
@@ -87,7 +90,7 @@ def organisation(queries: Queries, database: Database, name: str, today: date, a
         known_at = position_known(axes, generation)
         rules = rules_used(database.log, axes, generation)
         places = read_places(connection, known_at)
-        tree = _known(places, name)
+        tree = _require_known(places, name)
         members = read_members(connection, tree, known_at)
         basis = queries.basis(axes, rules, generation)
     members = of_persons(members, queries.merged(known_at))
@@ -100,14 +103,14 @@ def organisation(queries: Queries, database: Database, name: str, today: date, a
         organisation=_organisation(tree, name, _children(tree, day), day),
         path=tree.path(name, day)[::-1],
         stations=[
-            Led(name=one, open=isinstance(places.stations[one][-1], StationOpened))
-            for one, led in sorted(stations.items())
-            if leader_on(led, day) == name
+            Led(name=station, open=isinstance(places.stations[station][-1], StationOpened))
+            for station, led in sorted(stations.items())
+            if organisation_on(led, day) == name
         ],
         projects=[
-            Led(name=one, open=isinstance(places.projects[one][-1], ProjectLaunched))
-            for one, led in sorted(projects.items())
-            if leader_on(led, day) == name
+            Led(name=project, open=isinstance(places.projects[project][-1], ProjectLaunched))
+            for project, led in sorted(projects.items())
+            if organisation_on(led, day) == name
         ],
         members=sum(name in names for names in of),
         members_with_below=sum(not below.isdisjoint(names) for names in of),
@@ -115,7 +118,7 @@ def organisation(queries: Queries, database: Database, name: str, today: date, a
     )
 
 
-def _known(places: Places, name: str) -> Tree:
+def _require_known(places: Places, name: str) -> Tree:
     if name not in places.tree.histories:
         raise UnknownNameError("organisation", name)
     return places.tree
@@ -129,7 +132,7 @@ def _children(tree: Tree, day: date) -> dict[str | None, list[str]]:
 
 
 def _organisation(tree: Tree, name: str, below: dict[str | None, list[str]], day: date) -> Organisation:
-    _, until = [span for span in tree.stood[name] if span[0] <= day][-1]
+    _, until = [span for span in tree.active[name] if span[0] <= day][-1]
     return Organisation(
         organisation=name,
         kind=tree.kind(name),
@@ -141,77 +144,77 @@ def _organisation(tree: Tree, name: str, below: dict[str | None, list[str]], day
 
 def _change(recorded: Recorded, *, first: bool) -> OrganisationChange:
     event = recorded.event
-    said = {"by": event.by, "position": recorded.position}
+    common = {"by": event.by, "position": recorded.position}
     match event:
         case OrganisationMoved():
             return OrganisationChange(
-                what="moved", day=event.moved_on, parent=event.parent, reason=event.reason, **said
+                what="moved", day=event.moved_on, parent=event.parent, reason=event.reason, **common
             )
         case OrganisationEnded():
-            return OrganisationChange(what="ended", day=event.ended_on, parent=None, reason=event.reason, **said)
+            return OrganisationChange(what="ended", day=event.ended_on, parent=None, reason=event.reason, **common)
         case OrganisationFounded():
             day = None if first else event.founded_on
-            return OrganisationChange(what="founded", day=day, parent=event.parent, reason=None, **said)
+            return OrganisationChange(what="founded", day=day, parent=event.parent, reason=None, **common)
         case _:
             raise AssertionError(event)
 
 
-# --- what is done ---------------------------------------------------------------------------------------------------
+# --- the service of organisations -----------------------------------------------------------------------------------
 
 
-def activity(queries: Queries, database: Database, name: str, wanted: RowFilter, axes: Axes) -> OrganisationActivity:
-    """Return what was done in an organisation and in all below it, and in each part of it.
+def activity(queries: Queries, database: Database, name: str, query: RowFilter, axes: Axes) -> OrganisationActivity:
+    """Return the service in an organisation and all below it, and in each part of it.
 
     Raises:
         UnknownNameError: the ledger did not know it then.
     """
     with queries.snapshot() as (connection, generation):
         known_at, rules = position_known(axes, generation), rules_used(database.log, axes, generation)
-        _known(read_places(connection, known_at), name)
+        _require_known(read_places(connection, known_at), name)
         basis = queries.basis(axes, rules, generation)
-    sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, wanted.of)
+    sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, query.of)
     return OrganisationActivity(
         **dict(basis),
         organisation=name,
-        by=wanted.by,
-        of=wanted.of,
-        rows=_rows(sums, (WITH_BELOW, name), wanted, _activity_row),
-        own=_rows(sums, (OWN, name), wanted, _activity_row),
-        parts=_parts(sums, name, wanted),
+        by=query.by,
+        of=query.of,
+        rows=_rows(sums, (WITH_BELOW, name), query, _activity_row),
+        own=_rows(sums, (OWN, name), query, _activity_row),
+        parts=_parts(sums, name, query),
     )
 
 
-def district(queries: Queries, database: Database, wanted: RowFilter, axes: Axes) -> DistrictActivity:
-    """Return what was done at all, in each organisation at the top of the tree, and in none."""
+def district(queries: Queries, database: Database, query: RowFilter, axes: Axes) -> DistrictActivity:
+    """Return the service in the whole district, in each organisation at the top of the tree, and in none."""
     with queries.snapshot() as (_, generation):
         known_at, rules = position_known(axes, generation), rules_used(database.log, axes, generation)
         basis = queries.basis(axes, rules, generation)
-    sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, wanted.of)
+    sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, query.of)
     return DistrictActivity(
         **dict(basis),
-        by=wanted.by,
-        of=wanted.of,
-        rows=_rows(sums, EVERYTHING, wanted, _activity_row),
-        no_organisation=_rows(sums, NO_ORGANISATION, wanted, _activity_row),
-        parts=_parts(sums, "", wanted),
+        by=query.by,
+        of=query.of,
+        rows=_rows(sums, EVERYTHING, query, _activity_row),
+        no_organisation=_rows(sums, NO_ORGANISATION, query, _activity_row),
+        parts=_parts(sums, "", query),
     )
 
 
-def _parts(sums: Sums, above: str, wanted: RowFilter) -> list[ActivityPart]:
+def _parts(sums: Sums, above: str, query: RowFilter) -> list[ActivityPart]:
     found = (
-        ActivityPart(organisation=name, rows=_rows(sums, (PART, name, above), wanted, _activity_row))
+        ActivityPart(organisation=name, rows=_rows(sums, (PART, name, above), query, _activity_row))
         for name in _below(sums, above)
     )
     return [part for part in found if part.rows]
 
 
 def _below(sums: Sums, above: str) -> list[str]:
-    """Return the organisations that ever were a part of one, by id."""
+    """Return the ids of the organisations that were ever directly below one, sorted."""
     return sorted(group[1] for group in sums.groups if group[0] == PART and group[2] == above)
 
 
-def _rows(sums: Sums, group: Group, wanted: RowFilter, make: Callable[[int, int, list[int]], R]) -> list[R]:
-    """Return the rows of a group in order of time; where nothing was done there is none."""
+def _rows(sums: Sums, group: Group, query: RowFilter, make: Callable[[int, int, list[int]], R]) -> list[R]:
+    """Return the rows of a group in chronological order; periods without service have none."""
     number = sums.groups.get(group)
     if number is None:
         return []
@@ -219,7 +222,7 @@ def _rows(sums: Sums, group: Group, wanted: RowFilter, make: Callable[[int, int,
     return [
         make(year + sums.first_year, slot, sums.sums[number, year, slot].tolist())
         for year, slot in zip(years.tolist(), slots.tolist(), strict=True)
-        if (slot > 0) == (wanted.by == "month") and wanted.year in {None, year + sums.first_year}
+        if (slot > 0) == (query.by == "month") and query.year in {None, year + sums.first_year}
     ]
 
 
@@ -246,24 +249,24 @@ def _activity_row(year: int, month: int, sums: list[int]) -> ActivityRow:
     return ActivityRow.model_validate({**_service(year, month, sums), "people_served": sums[-1]})
 
 
-# --- what members do ------------------------------------------------------------------------------------------------
+# --- the service of members -----------------------------------------------------------------------------------------
 
 
 def members(
     queries: Queries,
     database: Database,
     name: str,
-    wanted: RowFilter,
+    query: RowFilter,
     axes: Axes,
     *,
     limit: int = 100,
     after: str | None = None,
 ) -> OrganisationMembers:
-    """Return what members of an organisation and of all below it did on the days of their membership, and a page of
-    the memberships of the year that is wanted, or of all.
+    """Return the service of the members of an organisation and of all below it during their membership, and a page of
+    the memberships, of the requested year or of all years.
 
     Args:
-        limit: volunteers at most; a page ends with a whole volunteer.
+        limit: volunteers at most; no volunteer is split between two pages.
         after: `next_after` of the page before.
 
     Raises:
@@ -271,32 +274,32 @@ def members(
     """
     with queries.snapshot() as (connection, generation):
         known_at, rules = position_known(axes, generation), rules_used(database.log, axes, generation)
-        tree = _known(read_places(connection, known_at), name)
+        tree = _require_known(read_places(connection, known_at), name)
         everybody = of_persons(read_members(connection, tree, known_at), queries.merged(known_at))
-        found = _memberships(tree, name, everybody, wanted.year)
+        found = _memberships(tree, name, everybody, query.year)
         names = sorted(found)
         begin = bisect_right(names, after) if after is not None else 0
         page = names[begin : begin + limit]
-        circle = read_cohort(connection, page)
-        basis, then = queries.basis(axes, rules, generation), known_at < generation.position
+        cohort = read_cohort(connection, page)
+        basis, is_past = queries.basis(axes, rules, generation), known_at < generation.position
     timeline = rules.timeline()
-    if then:
-        circle = cohort_known_at(database.log, circle, known_at, timeline)
+    if is_past:
+        cohort = cohort_known_at(database.log, cohort, known_at, timeline)
     sums = queries.organisation_sums.of(known_at, rules, axes.valid_until, "members")
     listed = [
-        _member(circle, volunteer, one, timeline, wanted.year, axes.valid_until)
+        _member(cohort, volunteer, membership, timeline, query.year, axes.valid_until)
         for volunteer in page
-        for one in found[volunteer]
+        for membership in found[volunteer]
     ]
     return OrganisationMembers(
         **dict(basis),
         organisation=name,
-        by=wanted.by,
-        rows=_rows(sums, (WITH_BELOW, name), wanted, _service_row),
-        own=_rows(sums, (OWN, name), wanted, _service_row),
+        by=query.by,
+        rows=_rows(sums, (WITH_BELOW, name), query, _service_row),
+        own=_rows(sums, (OWN, name), query, _service_row),
         parts=[
-            MembersPart(organisation=one, rows=_rows(sums, (PART, one, name), wanted, _service_row))
-            for one in _below(sums, name)
+            MembersPart(organisation=below, rows=_rows(sums, (PART, below, name), query, _service_row))
+            for below in _below(sums, name)
         ],
         members=listed,
         next_after=page[-1] if page and page[-1] != names[-1] else None,
@@ -306,7 +309,7 @@ def members(
 def _memberships(
     tree: Tree, name: str, everybody: dict[str, list[Membership]], year: int | None
 ) -> dict[str, list[Membership]]:
-    """Return the memberships of an organisation and of all below it, while they were below it, in a year or ever."""
+    """Return the memberships of an organisation and of others while they were below it, in a year or in all years."""
     first, last = (date.min, date.max) if year is None else (date(year, 1, 1), date(year + 1, 1, 1))
     below = {other: tree.below(name, other) for other in tree.histories}
     chosen: dict[str, list[Membership]] = {}
@@ -320,7 +323,7 @@ def _memberships(
 
 
 def _joined(spans: Iterable[tuple[date, date]]) -> list[tuple[date, date]]:
-    """Return spans in order, those that meet as one."""
+    """Return spans in order; adjacent spans are joined."""
     whole: list[tuple[date, date]] = []
     for low, high in spans:
         if whole and whole[-1][1] == low:
@@ -331,22 +334,22 @@ def _joined(spans: Iterable[tuple[date, date]]) -> list[tuple[date, date]]:
 
 
 def _member(
-    circle: Cohort, volunteer: str, one: Membership, timeline: RuleTimeline, year: int | None, valid_until: int
+    cohort: Cohort, volunteer: str, membership: Membership, timeline: RuleTimeline, year: int | None, valid_until: int
 ) -> Member:
-    """Return a membership with what was done on its days, within the year that is wanted."""
-    since, until = one.since, one.until
+    """Return a membership with the service during it, within the requested year."""
+    since, until = membership.since, membership.until
     if year is not None:
         since, until = max(since, date(year, 1, 1)), min(until, date(year + 1, 1, 1))
-    pieces = circle.tables.pieces(volunteer, timeline)
+    pieces = cohort.tables.pieces(volunteer, timeline)
     days = pieces[:, DAY]
     pieces = pieces[(days >= day_number(since)) & (days < day_number(until)) & (days <= valid_until)]
     credited = int(pieces[:, CREDITED].sum())
-    scanned = int(pieces[circle.tables.table.scanned[pieces[:, ROW]] == 1, CREDITED].sum())
+    scanned = int(pieces[cohort.tables.table.scanned[pieces[:, ROW]] == 1, CREDITED].sum())
     return Member(
         volunteer=volunteer,
-        organisation=one.organisation,
-        since=one.since,
-        until=None if one.until == date.max else one.until,
+        organisation=membership.organisation,
+        since=membership.since,
+        until=None if membership.until == date.max else membership.until,
         shifts=int(pieces[:, FIRST].sum()),
         raw_minutes=int(pieces[:, RAW].sum()),
         counted_minutes=int(pieces[:, COUNTED].sum()),

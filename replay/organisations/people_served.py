@@ -1,4 +1,4 @@
-"""People served, for readers: by station, project, organisation and period, under any axes. Nothing here writes."""
+"""People served for readers: by station, project, organisation and period, under any axes. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ledger.store.database import Database
 from ledger.store.log_queries import RecordedEvent
 from ledger.store.mapper import decode
 from projections.kernels.facts import Facts
-from projections.kernels.organisations import leader_on
+from projections.kernels.organisations import organisation_on
 from projections.local_time import day_number, day_of_number
 from projections.rules.timeline import RuleTimeline
 from replay.axes.as_known import position_known, rules_used
@@ -30,7 +30,7 @@ _GET = (
 
 
 class PeopleServedQuery(NamedTuple):
-    """What is asked for: a period, both ends inside, and whose."""
+    """A query of people served: a period, both ends inclusive, and filters; None matches all."""
 
     first: date
     last: date
@@ -53,28 +53,28 @@ class _Row(NamedTuple):
 def people_served(
     queries: Queries,
     database: Database,
-    asked: PeopleServedQuery,
+    query: PeopleServedQuery,
     axes: Axes,
     *,
     limit: int = 100,
     after: str | None = None,
 ) -> PeopleServed:
-    """Return the people served in a period; with an organisation, those that belong to it or to one below it.
+    """Return the people served in a period; of an organisation, those that belong to it or to one below it.
 
     Raises:
         UnknownNameError: the ledger did not know the station, project or organisation then.
     """
-    last = min(asked.last, axes.valid_at or date.max)
+    last = min(query.last, axes.valid_at or date.max)
     with queries.snapshot() as (connection, generation):
         known_at, rules = position_known(axes, generation), rules_used(database.log, axes, generation)
         basis, current = queries.basis(axes, rules, generation), known_at == generation.position
         places = read_places(connection, known_at)
-        _check(asked, places)
-        found = _stored(connection, asked, last) if current else []
+        _check(query, places)
+        found = _stored(connection, query, last) if current else []
     if not current:
-        found = _known(queries.facts(known_at), asked, last)
-    if asked.organisation is not None:
-        belongs = _belongs(places, asked.organisation, rules.timeline())
+        found = _archived(queries.facts(known_at), query, last)
+    if query.organisation is not None:
+        belongs = _belongs(places, query.organisation, rules.timeline())
         found = [row for row in found if belongs(row)]
     found.sort(key=lambda row: row.mark)
     begin = 0 if after is None else sum(row.mark <= after for row in found)
@@ -83,11 +83,11 @@ def people_served(
     histories = database.log.read_streams(list(streams), until=known_at)
     return PeopleServed(
         **dict(basis),
-        station=asked.station,
-        project=asked.project,
-        organisation=asked.organisation,
-        first_day=asked.first,
-        last_day=asked.last,
+        station=query.station,
+        project=query.project,
+        organisation=query.organisation,
+        first_day=query.first,
+        last_day=query.last,
         people=sum(row.people for row in found),
         stations=_sums((row.station, row.people) for row in found),
         projects=_sums((row.project, row.people) for row in found),
@@ -105,46 +105,46 @@ def people_served(
     )
 
 
-def _check(asked: PeopleServedQuery, places: Places) -> None:
+def _check(query: PeopleServedQuery, places: Places) -> None:
     named = (
-        ("station", asked.station, places.stations),
-        ("project", asked.project, places.projects),
-        ("organisation", asked.organisation, places.tree.histories),
+        ("station", query.station, places.stations),
+        ("project", query.project, places.projects),
+        ("organisation", query.organisation, places.tree.histories),
     )
     for kind, name, known in named:
         if name is not None and name not in known:
             raise UnknownNameError(kind, name)
 
 
-def _stored(connection: Connection[Any], asked: PeopleServedQuery, last: date) -> list[_Row]:
-    values = (day_number(asked.first), day_number(last), *(asked.station,) * 2, *(asked.project,) * 2)
+def _stored(connection: Connection[Any], query: PeopleServedQuery, last: date) -> list[_Row]:
+    values = (day_number(query.first), day_number(last), *(query.station,) * 2, *(query.project,) * 2)
     return [
         _Row(day_of_number(day), station, project, people)
         for station, project, day, people in connection.execute(_GET, values)
     ]
 
 
-def _known(facts: Facts, asked: PeopleServedQuery, last: date) -> list[_Row]:
-    """The same as the archive knew it."""
+def _archived(facts: Facts, query: PeopleServedQuery, last: date) -> list[_Row]:
+    """Return the same rows as `_stored` from the facts of the archive."""
     stations, projects = facts.stations.texts(), [*facts.projects.texts(), None]
-    first, until = day_number(asked.first), day_number(last)
+    first, until = day_number(query.first), day_number(last)
     rows = [
         _Row(day_of_number(day), stations[station], projects[project], people)
         for station, project, day, people in facts.served_counts().tolist()
         if first <= day <= until
     ]
-    return [row for row in rows if asked.station in {None, row.station} and asked.project in {None, row.project}]
+    return [row for row in rows if query.station in {None, row.station} and query.project in {None, row.project}]
 
 
 def _belongs(places: Places, organisation: str, timeline: RuleTimeline) -> Callable[[_Row], bool]:
-    """Return what tells whether people served belong to an organisation or one below it, as shifts do."""
+    """Return a predicate: whether a row belongs to an organisation or one below it, by the same rules as shifts."""
     stations, projects = places.leaders(timeline)
     below = {name: places.tree.below(organisation, name) for name in places.tree.histories}
 
     def belongs(row: _Row) -> bool:
-        leader = leader_on(stations.get(row.station, []), row.day)
+        leader = organisation_on(stations.get(row.station, []), row.day)
         if leader is None and row.project is not None:
-            leader = leader_on(projects.get(row.project, []), row.day)
+            leader = organisation_on(projects.get(row.project, []), row.day)
         return leader is not None and any(low <= row.day < high for low, high in below[leader])
 
     return belongs
@@ -160,7 +160,7 @@ def _sums(parts: Iterable[tuple[str | None, int]]) -> list[ServedSum]:
 
 
 def _counts(history: Sequence[RecordedEvent]) -> list[Count]:
-    events = [(one.position, decode(one.topic, one.state)) for one in history]
+    events = [(recorded.position, decode(recorded.topic, recorded.state)) for recorded in history]
     return [_count(position, event) for position, event in events if isinstance(event, PeopleServedCounted)]
 
 

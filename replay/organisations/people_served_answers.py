@@ -8,7 +8,7 @@ from replay.axes.answers import Basis, Linked
 
 
 class Count(Linked):
-    """One count as it was entered. `reason`: why it corrects the one before."""
+    """A count as it was entered. `reason`: why it corrects the count before."""
 
     people: int
     reason: str | None
@@ -18,7 +18,7 @@ class Count(Linked):
 
 
 class ServedDay(Linked):
-    """People served at a station (for a project) on a day, with every count of them; the last one stands."""
+    """People served at a station (for a project) on a day, with all counts; the last count is in force."""
 
     station: str
     project: str | None
@@ -28,14 +28,14 @@ class ServedDay(Linked):
 
 
 class ServedSum(Linked):
-    """The people served at a station, or for a project (null: for none), in the period."""
+    """The people served at a station, or for a project (`name` null: for no project), in the period."""
 
     name: str | None
     people: int
 
 
 class PeopleServed(Basis):
-    """People served in a period: in all, by station, by project, and a page of the days; `next_after` continues it."""
+    """People served in a period: in total, by station, by project, and by day; `next_after` continues the days."""
 
     station: str | None
     project: str | None

@@ -1,7 +1,7 @@
-"""The district: what goes on at stations, and who has reached which honour, under any axes.
+"""The district: the activity of its stations, and who has reached which honour, under any axes.
 
-Now, the current generation's rows answer. Under another `known_at` or other rules they come from a replay in memory
-(`replay/on_demand/replays.py`), which takes seconds. Nothing here writes.
+By default the rows of the current generation answer. Under another `known_at` or other rules the rows come from a
+replay in memory (`replay/on_demand/replays.py`), which takes seconds. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ _Standings = tuple[int, Sequence[tuple[str, date]]]
 
 
 class District:
-    """Answers about stations and honours of one ledger."""
+    """Queries about the stations and honours of one ledger."""
 
     def __init__(self, database: Database, replays: Replays) -> None:
         self._database = database
         self._replays = replays
 
     def replayed(self, generation: store.Generation, axes: Axes) -> tuple[Rules, Rows]:
-        """Replay the archive in memory under other axes: the rules used, and the rows of all read models."""
+        """Replay the archive in memory under other axes; return the rules used, and the rows of all read models."""
         rules = rules_used(self._database.log, axes, generation)
         return rules, self._replays.rows(position_known(axes, generation), rules, axes.valid_until)
 
     def _rows(self, generation: store.Generation, axes: Axes, rules: Rules) -> Rows:
-        """Return rows of all days: `valid_at` only chooses among days here, so one replay serves them all."""
+        """Return the rows of all days. `valid_at` only selects days here, so one replay serves every `valid_at`."""
         return self._replays.rows(position_known(axes, generation), rules, NO_DAY)
 
     def stations(self) -> list[str]:
-        """Return the stations known, by name."""
+        """Return the names of all known stations, sorted."""
         with snapshot(self._database) as (connection, _):
             return [row[0] for row in connection.execute("SELECT station FROM replay.stations ORDER BY station")]
 
@@ -65,9 +65,9 @@ class District:
             check_station(connection, station)
             rules = rules_used(self._database.log, axes, generation)
             if axes.current:
-                place = sql.Identifier(generation.schema, "station_activity")
+                table = sql.Identifier(generation.schema, "station_activity")
                 found: Sequence[Any] = connection.execute(
-                    sql.SQL(_GET_DAYS).format(place), (station, first_day, last)
+                    sql.SQL(_GET_DAYS).format(table), (station, first_day, last)
                 ).fetchall()
         if not axes.current:
             found = _station_rows(self._rows(generation, axes, rules), station, first_day, last)
@@ -113,10 +113,10 @@ class District:
 
 
 def check_station(connection: Connection[Any], station: str) -> None:
-    """Refuse a station nobody has heard of.
+    """Check that the ledger knows a station.
 
     Raises:
-        UnknownNameError
+        UnknownNameError: it does not.
     """
     if not connection.execute("SELECT 1 FROM replay.stations WHERE station = %s", (station,)).fetchone():
         raise UnknownNameError("station", station)
@@ -139,15 +139,15 @@ def _stored_standings(
     start: tuple[str, str],
     limit: int,
 ) -> _Standings:
-    place = sql.Identifier(generation.schema, "honor_standings")
-    counted = connection.execute(sql.SQL(_COUNT_STANDINGS).format(place), (honor, upto)).fetchone()
+    table = sql.Identifier(generation.schema, "honor_standings")
+    counted = connection.execute(sql.SQL(_COUNT_STANDINGS).format(table), (honor, upto)).fetchone()
     values = (honor, upto, *start, limit)
-    return counted[0] if counted else 0, connection.execute(sql.SQL(_GET_STANDINGS).format(place), values).fetchall()
+    return counted[0] if counted else 0, connection.execute(sql.SQL(_GET_STANDINGS).format(table), values).fetchall()
 
 
 def _replayed_standings(rows: Rows, honor: str, upto: date, start: tuple[str, str], limit: int) -> _Standings:
     chosen = (np.asarray(rows.standing_honor) == honor) & (rows.standings[:, 0] <= day_number(upto))
     days, names = rows.standings[chosen, 0].tolist(), np.asarray(rows.standing_volunteer)[chosen].tolist()
     reached = sorted(zip(days, names, strict=True))
-    place = day_number(date.fromisoformat(start[0])), start[1]
-    return len(reached), [(name, day_of_number(day)) for day, name in reached if (day, name) > place][:limit]
+    mark = day_number(date.fromisoformat(start[0])), start[1]
+    return len(reached), [(name, day_of_number(day)) for day, name in reached if (day, name) > mark][:limit]

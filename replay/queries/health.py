@@ -1,8 +1,8 @@
-"""Health: how far the read models are, what they rest on, and whether anything about them is wrong.
+"""Health: the position of the read models, what they rest on, and whether anything is wrong with them.
 
-Measured from the ledger itself, so that any process can tell: the one that serves, and `hours status` beside it. What
-only the serving process knows (its follower's alert, its jobs, its requests) is added by
-`api/http/routes/operations/status.py`. Nothing here writes, and nothing waits for the follower.
+It is measured from the ledger itself, so any process can do it: the server, and `hours status` beside it. What only the
+server knows (its follower's alert, its jobs, its requests) is added by `api/http/routes/operations/status.py`. Nothing
+here writes, and nothing waits for the follower.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ from replay.axes.as_known import snapshot
 from replay.generations import store
 
 AHEAD_EVENTS = 200
-"""Events behind the read models that are looked at: one of them that cannot be understood is what stops a follower."""
-
+"""How many events that the read models lack are decoded, to find one that stops the follower."""
 
 HOLES_EVENTS_MAX = 200_000
-"""So many of the last events are counted in search of holes; without an archive it would be all, each time."""
+"""How many of the latest events are counted to find holes. Without an archive, all would be counted each time."""
 
 
 class GenerationHealth(Answer):
-    """The generation that answers. `checksum`: of all its rows, as it is carried on, 16 hex digits."""
+    """The current generation. `checksum`: of all its rows, as recorded and updated with them; 16 hex digits."""
 
     generation: int
     rules: RulesUsed
@@ -44,8 +43,9 @@ class GenerationHealth(Answer):
 
 
 class ArchiveHealth(Answer):
-    """The archive. `lag`: the events it still has to take in, `lag_seconds`: how long the oldest of them is known;
-    `problem`: why it cannot be used, if so.
+    """The archive. `lag`: how many events it lacks. `lag_seconds`: how long the oldest of them has been in the log.
+
+    `problem`: why the archive cannot be used, null if it can.
     """
 
     position: int
@@ -57,7 +57,9 @@ class ArchiveHealth(Answer):
 
 
 class Deep(Answer):
-    """What was recounted: the log's events, and the generation's checksum from its rows."""
+    """The results of a deep check: the number of events counted in the log, and the checksum computed from the rows of
+    the generation.
+    """
 
     counted_events: int
     checksum: str
@@ -65,11 +67,11 @@ class Deep(Answer):
 
 
 class LedgerHealth(Answer):
-    """How a ledger is. `lag_seconds`: how long the oldest event that read models lack has been in the log.
+    """The health of a ledger. `lag_seconds`: how long the oldest event that the read models lack has been in the log.
 
-    `seen`: the positions that are taken in. `holes`: positions that should hold an event and do not: of those
-    behind the archive (which refuses a log with holes when it reads one), or of all where the log was recounted.
-    `problems`: what is wrong, each in a sentence; empty where all is well.
+    `seen`: the position of the read models. `holes`: how many positions hold no event, counted after the position of
+    the archive (which refuses to read a log with holes), or in the whole log by a deep check. `problems`: what is
+    wrong, each in a sentence; empty if all is well.
     """
 
     head: int
@@ -86,35 +88,36 @@ class LedgerHealth(Answer):
 def measure(
     database: Database, archive: Callable[[], Archive], now: datetime | None = None, *, deep: bool = False
 ) -> LedgerHealth:
-    """Measure a ledger.
+    """Measure the health of a ledger.
 
     Args:
-        archive: opens the archive; it may fail as that does.
+        archive: opens the archive; an archive that cannot be opened is a problem of the answer.
         deep: also count the log, and recompute the checksum of the generation from its rows (seconds at full scale).
 
     Raises:
         store.NoGenerationError
     """
     now = now or datetime.now(UTC)
-    kept = _archive(archive)  # before the log: it never holds more than that
+    archived = _archive(archive)  # read before the log, so that it cannot be ahead of the head read below
     with snapshot(database) as (connection, generation):
         head = int(LogReader(connection).head())
-        kept = _beside(kept, head)
-        holes = _missing(connection, max(min(kept.position, head), head - HOLES_EVENTS_MAX), head)
-        found = _recount(connection, generation, head) if deep and generation.readable else None
-    if found is not None:
-        holes = max(holes, head - found.counted_events)
+        archived = _compared_with_log(archived, head)
+        holes = _count_holes(connection, max(min(archived.position, head), head - HOLES_EVENTS_MAX), head)
+        recount = _recount(connection, generation, head) if deep and generation.readable else None
+    if recount is not None:
+        holes = max(holes, head - recount.counted_events)
     lag = max(head - generation.position, 0)
-    if kept.lag:
-        kept = kept.model_copy(update={"lag_seconds": _ahead(database, Position(kept.position), now, 1)[0]})
-    waiting, poison = _ahead(database, Position(generation.position), now)
+    if archived.lag:
+        lag_seconds, _ = _check_lag(database, Position(archived.position), now, 1)
+        archived = archived.model_copy(update={"lag_seconds": lag_seconds})
+    waiting, undecodable = _check_lag(database, Position(generation.position), now)
     problems = [
         _SHORTER.format(generation.position, head) if generation.position > head else None,
-        poison,
+        undecodable,
         None if generation.readable else _OUTDATED.format(generation.id),
-        kept.problem,
+        archived.problem,
         f"{holes} positions of the log hold no event: restore a backup" if holes else None,
-        None if found is None or found.checksum_holds else _DIFFERS.format(generation.checksum, found.checksum),
+        None if recount is None or recount.checksum_holds else _DIFFERS.format(recount.checksum, generation.checksum),
     ]
     rules = generation.rules
     return LedgerHealth(
@@ -132,19 +135,19 @@ def measure(
             age_seconds=(now - generation.made_at).total_seconds() if generation.made_at else 0.0,
             switched_at=generation.switched_at,
         ),
-        archive=kept,
-        problems=[said for said in problems if said],
-        deep=found,
+        archive=archived,
+        problems=[problem for problem in problems if problem],
+        deep=recount,
     )
 
 
-_SHORTER = "read models hold {} events, the log only {}: was an older backup restored? run `hours rebuild --facts-anew`"
+_SHORTER = "read models hold {} events, the log only {}: was an older backup restored? run `hours rebuild --new-facts`"
 _OUTDATED = "generation {} was made by another version of this program: run `hours rebuild`, or start the server"
-_DIFFERS = "the generation's rows have checksum {1}, it says {0:016x}: run `hours rebuild --facts-anew`"
+_DIFFERS = "the generation's rows have checksum {}, but {:016x} is recorded: run `hours rebuild --new-facts`"
 
 
-def _missing(connection: Connection[Any], after: int, until: int) -> int:
-    """Return how many positions behind one and up to another hold no event."""
+def _count_holes(connection: Connection[Any], after: int, until: int) -> int:
+    """Return how many positions in (after, until] hold no event."""
     return until - after - LogReader(connection).count(after, until)
 
 
@@ -157,30 +160,32 @@ def _recount(connection: Connection[Any], generation: store.Generation, head: in
     )
 
 
-def _ahead(
+def _check_lag(
     database: Database, position: Position, now: datetime, events: int = AHEAD_EVENTS
 ) -> tuple[float, str | None]:
-    """Look at the events behind the read models: how long the first has waited, and whether one is not understood."""
+    """Return how long the first event after a position has been in the log, in seconds; and a problem, if one of the
+    events cannot be decoded.
+    """
     waiting = 0.0
     for recorded in database.log.read(position, events):
         try:
             event = decode(recorded.topic, recorded.state)
         except (LookupError, ValueError) as error:
-            said = str(error).splitlines()[0]
-            return waiting, f"event {recorded.position} cannot be understood, so read models stop before it: {said}"
+            why = str(error).splitlines()[0]
+            return waiting, f"event {recorded.position} cannot be decoded, so the read models stop before it: {why}"
         waiting = waiting or max(now.timestamp() - event.recorded_at, 0.0)
     return waiting, None
 
 
 def _archive(archive: Callable[[], Archive]) -> ArchiveHealth:
     try:
-        found = archive()
-        found.refresh()
-        segments, size = found.segments, found.bytes_on_disk()
+        opened = archive()
+        opened.refresh()
+        segments, size = opened.segments, opened.bytes_on_disk()
     except (ArchiveError, OSError) as error:
         return ArchiveHealth(position=0, lag=0, lag_seconds=0.0, segments=0, size_bytes=0, problem=str(error))
     return ArchiveHealth(
-        position=found.position,
+        position=opened.position,
         lag=0,
         lag_seconds=0.0,
         segments=len(segments),
@@ -189,9 +194,9 @@ def _archive(archive: Callable[[], Archive]) -> ArchiveHealth:
     )
 
 
-def _beside(archive: ArchiveHealth, head: int) -> ArchiveHealth:
-    """Compare the archive with the log."""
+def _compared_with_log(archive: ArchiveHealth, head: int) -> ArchiveHealth:
+    """Return the health of the archive with its lag, or the problem that it holds more events than the log."""
     if archive.position > head:
-        said = f"the archive holds {archive.position} events, the log only {head}: was an older backup restored?"
-        return archive.model_copy(update={"problem": said})
+        problem = f"the archive holds {archive.position} events, the log only {head}: was an older backup restored?"
+        return archive.model_copy(update={"problem": problem})
     return archive.model_copy(update={"lag": head - archive.position})

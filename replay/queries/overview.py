@@ -1,4 +1,4 @@
-"""A volunteer's own view, under any axes: made of the same kernels and events as every other answer.
+"""A volunteer's own view, under any axes, computed by the same kernels from the same events as every other answer.
 
 Nothing here writes.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from ledger.names import Position
 from ledger.store.database import Database
-from projections.kernels.organisations import memberships, said_by
+from projections.kernels.organisations import membership_changes, memberships
 from projections.local_time import day_number, day_of_number, months_later
 from projections.rules.timeline import Threshold
 from projections.schema import (
@@ -56,7 +56,8 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
     """Return a volunteer's own view on `valid_at`, by default `today`.
 
     Raises:
-        replay.axes.as_known.UnknownNameError: nobody of this number was registered then. store.NoGenerationError
+        replay.axes.as_known.UnknownNameError: no volunteer with this number was registered then.
+        store.NoGenerationError
     """
     day = axes.valid_at or today
     known = read_volunteer(database, volunteer, axes)
@@ -64,14 +65,14 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
     hours = hours_of(known, axes, history)
     with database.pool.connection() as connection:
         tree = read_places(connection, Position(known.position)).tree
-    tables = known.circle.tables
+    tables = known.cohort.tables
     reader = CaseReader(database.log, known.position, known.timeline.time_zone)
     pieces = tables.pieces(volunteer, known.timeline)
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
     rows = tables.table.rows[pieces[:, ROW]]
-    reached = [one for one in hours.honors if one.reached_on <= day]
+    reached = [honor for honor in hours.honors if honor.reached_on <= day]
     return Overview(
-        **known.told(),
+        **known.person_fields(),
         day=day,
         registered_on=hours.registered_on,
         opening_balance=hours.opening_balance,
@@ -85,28 +86,32 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
         pending=_pending(known, reader, day),
         memberships=[
             MembershipShown(
-                organisation=one.organisation, since=one.since, until=None if one.until == date.max else one.until
+                organisation=membership.organisation,
+                since=membership.since,
+                until=None if membership.until == date.max else membership.until,
             )
-            for number in known.circle.persons
-            for one in memberships(tree, said_by(event for _, event in history if person_of(event) == number))
+            for number in known.cohort.persons
+            for membership in memberships(
+                tree, membership_changes(event for _, event in history if person_of(event) == number)
+            )
         ],
         trainings=hours.trainings,
     )
 
 
 def _places(pieces: Ints, numbers: Ints, rows: Ints, names: list[str]) -> list[PlaceHours]:
-    """Add pieces up by station or project, the most hours first."""
+    """Sum pieces by station or project, the most credited minutes first."""
     found = [
         _place(names[number] if number >= 0 else None, pieces, rows, np.asarray(numbers == number))
         for number in set(numbers.tolist())
     ]
-    return sorted(found, key=lambda one: (-one.credited_minutes, one.name or ""))
+    return sorted(found, key=lambda place: (-place.credited_minutes, place.name or ""))
 
 
 def _place(name: str | None, pieces: Ints, rows: Ints, chosen: Array) -> PlaceHours:
-    here = pieces[chosen]
-    shifts, raw, counted, credited = (int(here[:, column].sum()) for column in (FIRST, RAW, COUNTED, CREDITED))
-    scanned = int(here[rows[chosen, SCANNED] == 1, CREDITED].sum())
+    pieces = pieces[chosen]
+    shifts, raw, counted, credited = (int(pieces[:, column].sum()) for column in (FIRST, RAW, COUNTED, CREDITED))
+    scanned = int(pieces[rows[chosen, SCANNED] == 1, CREDITED].sum())
     return PlaceHours(
         name=name,
         shifts=shifts,
@@ -118,16 +123,16 @@ def _place(name: str | None, pieces: Ints, rows: Ints, chosen: Array) -> PlaceHo
     )
 
 
-# --- the way to what is not reached ---------------------------------------------------------------------------------
+# --- progress to the honours not reached ----------------------------------------------------------------------------
 
 
 def _progress(known: Known, hours: VolunteerHours, reached: list[HonorReached], day: date) -> Iterator[Progress]:
     """Yield the honours of the rules in force on a day that are not reached on it, in the order of the rules."""
-    done = {one.honor for one in reached}
-    ahead = {one.honor: one.reached_on for one in hours.honors}
+    reached_ids = {each.honor for each in reached}
+    dates = {each.honor: each.reached_on for each in hours.honors}
     for honor in rules_on(day, known.timeline).honors:
-        if honor.id not in done:
-            yield _missing(known, hours, honor, day, ahead.get(honor.id))
+        if honor.id not in reached_ids:
+            yield _missing(known, hours, honor, day, dates.get(honor.id))
 
 
 def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, reached_on: date | None) -> Progress:
@@ -136,8 +141,8 @@ def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, r
     if honor.tenure_months_min and known.registered != NO_DAY:
         tenure_on = day_of_number(months_later(known.registered, honor.tenure_months_min))
     trained = honor.training_tier_min is None or known.trained(TIERS[honor.training_tier_min]) <= day_number(day)
-    of_years = (one.scanned_minutes if honor.grade == "scanned" else one.credited_minutes for one in hours.years)
-    active = sum(each >= honor.active_year_minutes_min for each in of_years)
+    of_years = (year.scanned_minutes if honor.grade == "scanned" else year.credited_minutes for year in hours.years)
+    active = sum(minutes_of_year >= honor.active_year_minutes_min for minutes_of_year in of_years)
     return Progress(
         honor=honor.id,
         title=honor.title,
@@ -158,15 +163,15 @@ def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, r
 
 
 def _pending(known: Known, reader: CaseReader, day: date) -> Pending:
-    """Return what waits for something: shifts, the latest first; requests and honours in order of their positions."""
-    standing = [shift for shift in known.circle.tables.shifts if not shift.flags & VOID]
-    standing.sort(key=lambda shift: (shift.check_in or 0, shift.shift.int), reverse=True)
-    about = {stream for number in known.circle.persons for stream in reader.log.streams_about(number)}
-    histories = sorted((one for one in reader.histories(about).values() if one), key=lambda one: one[0][0])
+    """Return what is pending: shifts, the latest first; requests and honours in order of their positions."""
+    valid = [shift for shift in known.cohort.tables.shifts if not shift.flags & VOID]
+    valid.sort(key=lambda shift: (shift.check_in or 0, shift.shift.int), reverse=True)
+    about = {stream for number in known.cohort.persons for stream in reader.log.streams_about(number)}
+    histories = sorted(filter(None, reader.histories(about).values()), key=lambda history: history[0][0])
     return Pending(
-        open_shifts=[_shift(known, shift) for shift in standing if shift.check_in and not shift.check_out],
-        disputes=[_shift(known, shift) for shift in standing if shift.flags & IN_DISPUTE],
-        requests=[_request(one) for one in requests_of(reader, histories) if one.state == "open"],
+        open_shifts=[_shift(known, shift) for shift in valid if shift.check_in and not shift.check_out],
+        disputes=[_shift(known, shift) for shift in valid if shift.flags & IN_DISPUTE],
+        requests=[_request(request) for request in requests_of(reader, histories) if request.state == "open"],
         honors=[
             _honor(award, day)
             for award in fold({}, (event for history in histories for _, event in history)).values()
@@ -175,13 +180,13 @@ def _pending(known: Known, reader: CaseReader, day: date) -> Pending:
     )
 
 
-def _request(one: ActRequest) -> PendingRequest:
+def _request(request: ActRequest) -> PendingRequest:
     return PendingRequest(
-        request=one.request,
-        volunteer=one.volunteer or "",
-        act=one.act,
-        asked_at=one.asked.at,
-        position=one.asked.position,
+        request=request.request,
+        volunteer=request.volunteer or "",
+        act=request.act,
+        asked_at=request.asked.at,
+        position=request.asked.position,
     )
 
 

@@ -1,4 +1,4 @@
-"""A volunteer's own view in one answer: what was done, where it leads, and what is pending."""
+"""A volunteer's own view as one answer: service, progress towards honours, and what is pending."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from replay.axes.answers import (
 
 
 class PlaceHours(Linked):
-    """What was done at a station or for a project (null: for none)."""
+    """The service at a station or for a project (`name` null: for no project)."""
 
     name: str | None
     shifts: int
@@ -30,12 +30,11 @@ class PlaceHours(Linked):
 
 
 class Progress(Linked):
-    """The way to an honour that is not reached: its conditions as they hold on the day, and what is missing of each.
+    """An honour that is not reached: its conditions in force on the day, and what is missing for each.
 
-    `minutes`: what counts towards it, scanned minutes alone where it asks for them; an active year is one with the
-    minutes that the honour asks of a year. `tenure_on`: the day on which the
-    tenure is served, null where none is asked. `reached_on`: the day on which it will be reached, where time alone is
-    missing.
+    `minutes`: those that count for it; only scanned ones if it requires them. An active year is one with the minutes
+    that the honour requires of a year. `tenure_on`: the day on which the tenure is served, null if none is required.
+    `reached_on`: the day on which it will be reached, if only time is missing.
     """
 
     honor: str
@@ -53,9 +52,9 @@ class Progress(Linked):
 
 
 class PendingShift(Linked):
-    """A shift that waits for something: its check-out, or the settling of a dispute.
+    """A shift without a check-out or with an open dispute.
 
-    `volunteer`: the number under which it was recorded, of a person who has several.
+    `volunteer`: the number under which it was recorded, if the person has several.
     """
 
     shift: UUID
@@ -67,7 +66,7 @@ class PendingShift(Linked):
 
 
 class PendingRequest(Linked):
-    """An act about the person that waits for another's approval; `volunteer`: the number that it names."""
+    """A requested act on the person's record that awaits approval. `volunteer`: the number that the request names."""
 
     request: str
     volunteer: str
@@ -77,9 +76,9 @@ class PendingRequest(Linked):
 
 
 class PendingHonor(Linked):
-    """An honour that was announced, and is neither awarded nor ended; `volunteer`: the number that it names.
+    """An announced honour that is neither awarded nor ended. `volunteer`: the number that the announcement names.
 
-    `running`: whether its notice runs on the day. `open_objections`: how many are in its way.
+    `running`: whether its notice runs on the day. `open_objections`: how many objections are not settled.
     """
 
     award: str
@@ -92,7 +91,7 @@ class PendingHonor(Linked):
 
 
 class Pending(Linked):
-    """What is not settled yet."""
+    """Open shifts, disputes, requests and announced honours."""
 
     open_shifts: list[PendingShift]
     disputes: list[PendingShift]
@@ -101,7 +100,7 @@ class Pending(Linked):
 
 
 class MembershipShown(Linked):
-    """A membership. `until`: the first day on which it is no longer one."""
+    """A membership. `until`: the first day after it, null while it lasts."""
 
     organisation: str
     since: date
@@ -109,7 +108,7 @@ class MembershipShown(Linked):
 
 
 class Overview(OfPerson):
-    """A volunteer's own view, on a day."""
+    """A volunteer's own view on a day."""
 
     day: date
     registered_on: date | None

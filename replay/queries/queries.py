@@ -1,13 +1,13 @@
-"""Queries: the answers to readers, under any three axes of time.
+"""Queries: all answers to readers, under any three axes of time.
 
-    replay/axes/as_known.py           the axes, one snapshot per answer, a volunteer as known then
+    replay/axes/as_known.py           the axes, one snapshot per answer, a volunteer as known at a position
     replay/queries/volunteers.py      hours and shifts of a volunteer
     replay/explain/day.py             a volunteer's day, minute by minute
-    replay/records/history.py         what was done to a volunteer's record
+    replay/records/history.py         the acts on a volunteer's record
     replay/records/cases.py           disputes and requests
     replay/queries/district.py        stations and honours
     replay/queries/station_shifts.py  the shifts behind a station's day
-    replay/audit/anomalies.py         what auditors should look at
+    replay/audit/anomalies.py         anomalies for auditors
     replay/audit/spot_checks.py       random samples for auditors
 
 The same kernels answer under all axes, so the numbers agree. Nothing here writes.
@@ -54,7 +54,7 @@ __all__ = ["NOW", "WHOLE", "Axes", "Period", "Queries", "UnknownNameError", "log
 
 
 class Queries:
-    """Answers from one ledger. `archive` serves what no row can answer."""
+    """Queries of one ledger. `archive` answers what the rows of the current generation cannot."""
 
     def __init__(self, database: Database, archive: Archive) -> None:
         self._database = database
@@ -62,7 +62,7 @@ class Queries:
         self._district = District(database, self._replays)
         self._station_shifts = StationShifts(database, self._replays)
         self.awards = AwardBook(database.log)
-        """What has become of each announced honour (replay/awards/reports.py)."""
+        """The state of each announced honour (see replay/awards/reports.py)."""
         self.organisation_sums = OrganisationSums(database, self._replays)
         self.anomalies = AnomalyReader(database, archive)
         self.spot_checks = SpotChecks(database, archive)
@@ -70,7 +70,7 @@ class Queries:
     # --- volunteers -------------------------------------------------------------------------------------------------
 
     def volunteer_hours(self, volunteer: str, axes: Axes = NOW) -> answers.VolunteerHours:
-        """Return a volunteer's hours per year and in all.
+        """Return a volunteer's hours per year and in total.
 
         Raises:
             UnknownNameError, store.NoGenerationError
@@ -79,7 +79,7 @@ class Queries:
         return hours_of(known, axes, as_known.history_of(self._database.log, known))
 
     def volunteer_shifts(self, volunteer: str, axes: Axes = NOW, period: Period = WHOLE) -> answers.VolunteerShifts:
-        """Return a volunteer's shifts with the trace of each, the latest first; those that begin in the period."""
+        """Return a volunteer's shifts that begin in a period, each with its trace, the latest first."""
         return shifts_of(self._database.log, as_known.read_volunteer(self._database, volunteer, axes), axes, period)
 
     def explanation(self, volunteer: str, day: date, axes: Axes = NOW) -> explanations.DayExplanation:
@@ -94,7 +94,7 @@ class Queries:
     def volunteer_days(
         self, volunteer: str, axes: Axes = NOW, limit: int = 100, before: date | None = None
     ) -> explanations.VolunteerDays:
-        """Return a volunteer's days of service in brief, the latest first."""
+        """Return a summary of each day of service of a volunteer, the latest first."""
         return volunteer_days(as_known.read_volunteer(self._database, volunteer, axes), axes, limit, before)
 
     def shift_events(self, volunteer: str, shift: UUID) -> list[answers.LoggedEvent]:
@@ -107,10 +107,10 @@ class Queries:
     def volunteer_history(
         self, volunteer: str, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
     ) -> case_answers.VolunteerHistory:
-        """Return every act on a volunteer's record but scans, in log order.
+        """Return every act on a volunteer's record except scans, in log order.
 
         Args:
-            texts: whether the reader may see what people wrote.
+            texts: whether the reader may see free texts.
         """
         known = as_known.read_volunteer(self._database, volunteer, axes)
         reader = self._reader(known.position, known.timeline.time_zone, texts=texts)
@@ -120,22 +120,21 @@ class Queries:
     # --- disputes and requests --------------------------------------------------------------------------------------
 
     def disputes(
-        self, asked: DisputeFilter, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+        self, query: DisputeFilter, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
     ) -> case_answers.Disputes:
         """Return disputes in the order in which they were opened."""
         basis, zone = self._basis_of_cases(axes)
         reader = self._reader(Position(basis.known_at), zone, texts=texts)
-        found, next_after = read_disputes(reader, asked, after, limit)
-        return case_answers.Disputes(**dict(basis), today=asked.today, disputes=found, next_after=next_after)
+        found, next_after = read_disputes(reader, query, after, limit)
+        return case_answers.Disputes(**dict(basis), today=query.today, disputes=found, next_after=next_after)
 
     def requests(
-        self, asked: RequestFilter, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+        self, query: RequestFilter, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
     ) -> case_answers.ActRequests:
-        """Return requests for acts in the order in which they were made."""
+        """Return requests for approval in the order in which they were made."""
         basis, zone = self._basis_of_cases(axes)
-        found, next_after = read_requests(
-            self._reader(Position(basis.known_at), zone, texts=texts), asked, after, limit
-        )
+        reader = self._reader(Position(basis.known_at), zone, texts=texts)
+        found, next_after = read_requests(reader, query, after, limit)
         return case_answers.ActRequests(**dict(basis), requests=found, next_after=next_after)
 
     def _basis_of_cases(self, axes: Axes) -> tuple[answers.Basis, str]:
@@ -149,7 +148,7 @@ class Queries:
     # --- stations and honours ---------------------------------------------------------------------------------------
 
     def stations(self) -> list[str]:
-        """Return the stations known, by name."""
+        """Return the names of all known stations, sorted."""
         return self._district.stations()
 
     def station_activity(
@@ -161,7 +160,7 @@ class Queries:
     def station_shifts(
         self, station: str, day: date, axes: Axes = NOW, limit: int = 100, after: str | None = None
     ) -> answers.StationDayShifts:
-        """Return the shifts behind a station's day, by volunteer number; a page ends with a whole volunteer."""
+        """Return the shifts behind a station's day, by volunteer number; no volunteer is split between two pages."""
         return self._station_shifts.of_day(station, day, axes, limit, after)
 
     def standings(
@@ -189,7 +188,7 @@ class Queries:
         """Return the event at a position.
 
         Raises:
-            UnknownNameError: the log does not reach so far.
+            UnknownNameError: the log holds no such position.
         """
         for event in self._database.log.read(Position(position - 1), 1, Position(position)):
             return logged_event(event)
@@ -200,43 +199,43 @@ class Queries:
         with self.snapshot() as (_, generation):
             return generation.position
 
-    # --- for readers in modules of their own (replay/rankings/rankings.py) --------------------------------------------
+    # --- for queries in other modules (replay/rankings/rankings.py) -------------------------------------------------
 
     @contextmanager
     def snapshot(self) -> Iterator[tuple[Connection[Any], store.Generation]]:
-        """Open one snapshot of the store, with the generation that answers in it."""
-        with snapshot(self._database) as found:
-            yield found
+        """Open one snapshot of the store; yield the connection and the current generation."""
+        with snapshot(self._database) as opened:
+            yield opened
 
-    def used(self, axes: Axes) -> tuple[answers.Basis, Rules]:
-        """Return what an answer rests on that needs no read models, and the rules that the axes name."""
+    def basis_and_rules(self, axes: Axes) -> tuple[answers.Basis, Rules]:
+        """Return the basis of an answer that needs no read models, and the rules that the axes select."""
         with self.snapshot() as (_, generation):
             rules = rules_used(self._database.log, axes, generation)
             return basis_of(axes, rules, generation), rules
 
     def replayed(self, generation: store.Generation, axes: Axes) -> tuple[Rules, Rows]:
-        """Replay the archive in memory: the rules used, and the rows of all read models."""
+        """Replay the archive in memory; return the rules used, and the rows of all read models."""
         return self._district.replayed(generation, axes)
 
     def facts(self, known_at: Position) -> Facts:
-        """Return the facts as known at a position, from the archive, which takes as long as reading it."""
+        """Return the facts as known at a position. The whole archive is read for that."""
         return self._replays.facts(known_at)
 
-    def going_on(self, volunteer: str, known_at: Position) -> str:
-        """Return the number under which the rows of a volunteer stand, as known at a position."""
-        return as_known.number_going_on(self._database, volunteer, known_at)
+    def person_number(self, volunteer: str, known_at: Position) -> str:
+        """Return the person's number of a volunteer number, as known at a position; it holds the rows."""
+        return as_known.final_number_known_at(self._database, volunteer, known_at)
 
     def merged(self, known_at: Position) -> dict[str, str]:
-        """Return every number that did not go on as itself at a position, and the one it went on as in the end."""
+        """Return the person's number of every number that was merged into another, as known at a position."""
         return as_known.merged_known_at(self._database, known_at)
 
     def basis(self, axes: Axes, rules: Rules, generation: store.Generation) -> answers.Basis:
-        """Return what every answer repeats."""
+        """Return the axes and the position that every answer repeats."""
         return basis_of(axes, rules, generation)
 
 
 def logged_event(event: RecordedEvent) -> answers.LoggedEvent:
-    """Return an event of the log for people: its bytes as JSON."""
+    """Return an event of the log as an answer, with its stored bytes parsed as JSON."""
     return answers.LoggedEvent(
         position=event.position,
         stream=event.stream_id,

@@ -1,4 +1,4 @@
-"""Rule history: every rule timeline that was published, with where and when the log says so."""
+"""Rule history: every published rule timeline, with the position and time of its publication."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Publication(NamedTuple):
 
 
 def publications(log: LogQueries, known_at: Position | None = None) -> list[Publication]:
-    """Return what was published up to a position, version 1 first."""
+    """Return the publications up to a position, version 1 first."""
     stream_id = stream("rules", "timeline")
     found = []
     for recorded in log.read_streams([stream_id], until=known_at).get(stream_id, []):

@@ -1,9 +1,9 @@
 """Station shifts: the shifts behind one day of a station, each with its part of the day's minutes.
 
-What a shift is worth depends on all shifts of its person, so the persons who served there are read whole, a page of
-them at a time, and the kernel's pieces of that station and day are picked out. Who served there is found by reading
-the store's shifts through (half a second at six million: an index of stations and times would cost every check-in more
-than this seldom question is worth); under another `known_at` the archive says it. Nothing here writes.
+The credit of a shift depends on all shifts of its person. So all shifts of the persons who served there are read, one
+page of persons at a time, and the kernel's pieces of that station and day are selected. The persons are found by a scan
+of `replay.shifts` (half a second at six million shifts; the query is rare, and an index of stations and times would
+slow every check-in), or under another `known_at` from the archive. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from projections.schema import DAY, FIRST, NO_INSTANT, NONE, ROW, Array
 from replay.axes import answers
 from replay.axes.as_known import Axes, basis_of, cohort_known_at, position_known, rules_used, snapshot
 from replay.cohorts.cohort import Cohort, Shift, read_cohort
-from replay.cohorts.merges import ends, read_merges
+from replay.cohorts.merges import final_numbers, read_merges
 from replay.explain.stretches import first_instant
 from replay.explain.traces import is_scanned, piece_trace, trace_sum
 from replay.on_demand.replays import Replays
 from replay.queries.district import check_station
 
 LONGEST_SECONDS = 86_460
-"""A shift of less than a day, or without a check-out, that has a part in a day began at most so long before it."""
-NAMES_KEPT = 64
-"""Days of which it is remembered who served, for the next page: finding them reads all shifts once."""
+"""A shift shorter than a day, or without a check-out, that has a part in a day began at most this long before it."""
+CACHED_DAYS = 64
+"""For this many days the persons who served are cached for the next page: finding them reads all shifts once."""
 _GET_VOLUNTEERS = """
 SELECT DISTINCT volunteer FROM replay.shifts
 WHERE station = %(station)s
@@ -47,7 +47,7 @@ ORDER BY volunteer
 
 
 class StationShifts:
-    """Answers about the shifts of a station's days, of one ledger."""
+    """Queries about the shifts of a station's days, of one ledger."""
 
     def __init__(self, database: Database, replays: Replays) -> None:
         self._database = database
@@ -55,10 +55,10 @@ class StationShifts:
         self._names: OrderedDict[tuple[Position, str, int, int], list[str]] = OrderedDict()
 
     def of_day(self, station: str, day: date, axes: Axes, limit: int, after: str | None) -> answers.StationDayShifts:
-        """Return the shifts that have a part in a station's day, of at most `limit` volunteers behind `after`.
+        """Return the shifts that have a part in a station's day, of the next `limit` persons after `after`.
 
         Raises:
-            replay.axes.as_known.UnknownNameError: nobody has heard of the station.
+            replay.axes.as_known.UnknownNameError: the ledger does not know the station.
         """
         log = self._database.log
         with snapshot(self._database) as (connection, generation):
@@ -66,25 +66,25 @@ class StationShifts:
             rules, known_at = rules_used(log, axes, generation), position_known(axes, generation)
             basis, timeline = basis_of(axes, rules, generation), rules.timeline()
             start, until = (first_instant(each, timeline.time_zone) for each in (day, day + timedelta(days=1)))
-            then, place = known_at < generation.position, (known_at, station, start, until)
-            names = self._names.get(place)
-            if names is None and not then:
+            is_past, key = known_at < generation.position, (known_at, station, start, until)
+            names = self._names.get(key)
+            if names is None and not is_past:
                 names = _persons_at(connection, station, start, until)
             page = _page(names or [], limit, after)
-            circle = read_cohort(connection, page)
-        if names is None:  # replaying takes seconds, for which no snapshot is held open
-            names = _persons_then(self._replays.facts(known_at), station, start, until)
+            cohort = read_cohort(connection, page)
+        if names is None:  # a replay takes seconds; no snapshot is held open for it
+            names = _archived_persons_at(self._replays.facts(known_at), station, start, until)
             page = _page(names, limit, after)
             with snapshot(self._database) as (connection, _):
-                circle = read_cohort(connection, page)
-        if then:
-            circle = cohort_known_at(log, circle, known_at, timeline)
-        self._remember(place, names)
-        shown, are_late = axes.valid_at is None or day <= axes.valid_at, late(circle.tables.columns.columns, timeline)
+                cohort = read_cohort(connection, page)
+        if is_past:
+            cohort = cohort_known_at(log, cohort, known_at, timeline)
+        self._cache(key, names)
+        shown, are_late = axes.valid_at is None or day <= axes.valid_at, late(cohort.tables.columns.columns, timeline)
         parts = [
             (person, *part)
             for person in (page if shown else ())
-            for part in _parts(circle, person, timeline, station, day, are_late)
+            for part in _parts(cohort, person, timeline, station, day, are_late)
         ]
         streams = [shift_stream(shift.volunteer, shift.shift) for _, shift, *_ in parts]
         positions = log.positions(streams, until=known_at)
@@ -99,9 +99,9 @@ class StationShifts:
             next_after=page[-1] if page and page[-1] != names[-1] else None,
         )
 
-    def _remember(self, place: tuple[Position, str, int, int], names: list[str]) -> None:
-        self._names[place] = names
-        while len(self._names) > NAMES_KEPT:
+    def _cache(self, key: tuple[Position, str, int, int], names: list[str]) -> None:
+        self._names[key] = names
+        while len(self._names) > CACHED_DAYS:
             self._names.popitem(last=False)
 
 
@@ -111,30 +111,30 @@ def _page(names: list[str], limit: int, after: str | None) -> list[str]:
 
 
 def _persons_at(connection: Connection[Any], station: str, start: int, until: int) -> list[str]:
-    """Return who may have served at a station between two instants, by the number they go on as."""
+    """Return the persons who may have served at a station between two instants, by person's number."""
     values = {"station": station, "start": start, "begin": start - LONGEST_SECONDS, "until": until}
     numbers = [row[0] for row in connection.execute(_GET_VOLUNTEERS, values)]
-    return sorted({*ends(numbers, read_merges(connection, numbers))})
+    return sorted({*final_numbers(numbers, read_merges(connection, numbers))})
 
 
-def _persons_then(facts: Facts, station: str, start: int, until: int) -> list[str]:
-    """The same, as the archive knew it."""
+def _archived_persons_at(facts: Facts, station: str, start: int, until: int) -> list[str]:
+    """Do the same as `_persons_at` with facts from the archive."""
     resolved, number = facts.resolved(), facts.stations.number.get(station, NONE)
     check_in, check_out = resolved.check_in.astype(np.int64), resolved.check_out.astype(np.int64)
     recent = (check_in >= start - LONGEST_SECONDS) | (check_out >= start)
     chosen = (resolved.station == number) & (check_in != NO_INSTANT) & (check_in < until) & recent
-    names, goes_on = facts.volunteers.texts(), facts.goes_on()
+    names, person_of = facts.volunteers.texts(), facts.person_of()
     numbers = resolved.volunteer[chosen]
-    return sorted(names[person] for person in np.unique(numbers if goes_on is None else goes_on[numbers]).tolist())
+    return sorted(names[person] for person in np.unique(numbers if person_of is None else person_of[numbers]).tolist())
 
 
 def _parts(
-    circle: Cohort, person: str, timeline: RuleTimeline, station: str, day: date, are_late: Array
+    cohort: Cohort, person: str, timeline: RuleTimeline, station: str, day: date, are_late: Array
 ) -> Iterator[tuple[Shift, list[int], bool]]:
-    """Yield a person's shifts at a station that have a part in a day, with the kernel's pieces, and whether each was
+    """Yield a person's shifts at a station that have a part in a day: each with the kernel's piece, and whether it was
     recorded too late.
     """
-    tables = circle.tables
+    tables = cohort.tables
     pieces = tables.pieces(person, timeline)
     pieces = pieces[pieces[:, DAY] == day_number(day)]
     for piece in pieces[

@@ -1,6 +1,6 @@
-"""Training records of a volunteer, for people: those that stand, and those that were entered in error.
+"""Training records of a volunteer: the valid ones, and those that were voided as errors.
 
-Pure: it takes a volunteer's events in log order.
+Pure: computed from a volunteer's events in log order.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from replay.axes.answers import TrainingRecord
 
 
 def trainings_of(events: Iterable[tuple[Position, Event]]) -> list[TrainingRecord]:
-    """Return the training records by date; a void takes back the earliest entered that says the same and stands."""
-    found: list[TrainingRecord] = []
+    """Return the training records by date. A void applies to the first valid record with the same content."""
+    records: list[TrainingRecord] = []
     owners: list[str] = []  # a person may have several numbers
     for position, event in events:
         match event:
             case TrainingCompleted():
-                found.append(_record(position, event))
+                records.append(_record(position, event))
                 owners.append(event.volunteer)
             case TrainingVoided():
-                said = event.volunteer, event.tier, event.content, event.provider, event.completed_on
+                content = event.volunteer, event.tier, event.content, event.provider, event.completed_on
                 place = next(
                     number
-                    for number, one in enumerate(found)
-                    if one.voided is None and (owners[number], *_said(one)) == said
+                    for number, record in enumerate(records)
+                    if record.voided is None and (owners[number], *_content(record)) == content
                 )
-                found[place] = found[place].model_copy(update={"voided": event.reason})
+                records[place] = records[place].model_copy(update={"voided": event.reason})
             case _:
                 pass
-    return sorted(found, key=lambda one: (one.completed_on, one.position))
+    return sorted(records, key=lambda record: (record.completed_on, record.position))
 
 
-def _said(one: TrainingRecord) -> tuple[object, ...]:
-    return one.tier, one.content, one.provider, one.completed_on
+def _content(record: TrainingRecord) -> tuple[object, ...]:
+    return record.tier, record.content, record.provider, record.completed_on
 
 
 def _record(position: Position, event: TrainingCompleted) -> TrainingRecord:

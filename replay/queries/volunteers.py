@@ -1,7 +1,7 @@
-"""Volunteers: hours, shifts and explained days of one volunteer, under any axes.
+"""Volunteers: hours and shifts of one volunteer, under any axes.
 
-The kernels compute what is asked for, from the shifts of that volunteer alone; nothing here reads a generation's rows,
-so that every axis costs about the same.
+The kernels compute every answer from the shifts of that volunteer alone. Nothing here reads a generation's rows, so all
+axes cost about the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from replay.queries.trainings import trainings_of
 
 
 class Period(NamedTuple):
-    """Shifts that begin from one local day to another, both inside, and where to go on; None leaves an end open."""
+    """A page of the shifts that begin between two local days, both inclusive; None leaves an end open."""
 
     first: date | None = None
     last: date | None = None
@@ -41,24 +41,26 @@ WHOLE = Period()
 
 
 def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]) -> answers.VolunteerHours:
-    """Return hours per year and in all, the honours reached, and the training records.
+    """Return hours per year and in total, the honours reached, and the training records.
 
     Args:
-        history: what happened to the volunteer beside shifts.
+        history: the volunteer's events other than those of shifts.
     """
-    models = known.circle.read_models(known.timeline, axes.valid_until)
-    of_these_late = _late_minutes(known, axes)
-    rows = [hours_row(row[1:], of_these_late[row[1]]) for row in models.hours.tolist()]
+    models = known.cohort.read_models(known.timeline, axes.valid_until)
+    late_minutes = _late_minutes(known, axes)
+    rows = [hours_row(row[1:], late_minutes[row[1]]) for row in models.hours.tolist()]
     ids, titles = honor_ids(known.timeline), titles_of(known.timeline)
     balances = [
         answers.OpeningBalance(
-            as_of=day_of_number(one.opening_day), minutes=one.opening_minutes, volunteer=known.recorded_under(name)
+            as_of=day_of_number(person.opening_day),
+            minutes=person.opening_minutes,
+            volunteer=known.recorded_under(name),
         )
-        for name, one in known.balances
-        if one.opening_day <= axes.valid_until
+        for name, person in known.balances
+        if person.opening_day <= axes.valid_until
     ]
     return answers.VolunteerHours(
-        **known.told(),
+        **known.person_fields(),
         registered_on=day_of_number(known.registered) if known.registered != NO_DAY else None,
         opening_balance=balances[0] if balances else None,
         more_opening_balances=balances[1:] or None,
@@ -68,28 +70,33 @@ def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]
             answers.HonorReached(honor=ids[honor], title=titles[ids[honor]], reached_on=day_of_number(day))
             for _, honor, day in models.standings.tolist()
         ],
-        trainings=[one for one in trainings_of(history) if one.completed_on <= (axes.valid_at or date.max)],
+        trainings=[record for record in trainings_of(history) if record.completed_on <= (axes.valid_at or date.max)],
     )
 
 
 def _late_minutes(known: Known, axes: Axes) -> dict[int, tuple[int, int]]:
-    """Return the credited minutes of late records, scanned and attested, by year; 0 stands for all years."""
-    tables, timeline = known.circle.tables, known.timeline
+    """Return the credited minutes of late entries, scanned and attested, by year; year 0 is all years."""
+    tables, timeline = known.cohort.tables, known.timeline
     pieces = tables.pieces(known.volunteer, timeline)
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
-    kept = pieces[late(tables.columns.columns, timeline)[tables.table.shift[pieces[:, ROW]]]]
-    years = kept[:, DAY].astype("datetime64[D]").astype("datetime64[Y]").astype(int) + 1970
-    scanned = tables.table.scanned[kept[:, ROW]] == 1
+    pieces = pieces[late(tables.columns.columns, timeline)[tables.table.shift[pieces[:, ROW]]]]
+    years = pieces[:, DAY].astype("datetime64[D]").astype("datetime64[Y]").astype(int) + 1970
+    scanned = tables.table.scanned[pieces[:, ROW]] == 1
     found: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for year in {0, *years.tolist()}:
         chosen = (years == year) | (year == 0)
-        credited = [int(kept[chosen & of_grade, CREDITED].sum(dtype=np.int64)) for of_grade in (scanned, ~scanned)]
+        credited = [int(pieces[chosen & of_grade, CREDITED].sum(dtype=np.int64)) for of_grade in (scanned, ~scanned)]
         found[year] = credited[0], credited[1]
     return found
 
 
 def hours_row(row: Sequence[int], late_minutes: tuple[int, int]) -> answers.HoursRow:
-    """Return a row of hours: year (0 for all), then `HOURS_COLUMNS`; and late minutes, scanned and attested."""
+    """Return a row of hours as an answer.
+
+    Args:
+        row: the year (0 for all years), then `HOURS_COLUMNS`.
+        late_minutes: scanned and attested.
+    """
     year, shifts, raw, counted, credited, scanned, attested = row
     return answers.HoursRow(
         year=year or None,
@@ -108,22 +115,22 @@ def hours_row(row: Sequence[int], late_minutes: tuple[int, int]) -> answers.Hour
 
 
 def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answers.VolunteerShifts:
-    """Return shifts with the trace of each and the positions of its events, the latest first."""
-    tables, timeline = known.circle.tables, known.timeline
+    """Return shifts, the latest first, each with its trace and the positions of its events."""
+    tables, timeline = known.cohort.tables, known.timeline
     numbers, more = _chosen(known, axes, period)
     pieces = tables.pieces(known.volunteer, timeline)
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
     of_shift = tables.table.shift[pieces[:, ROW]] if len(pieces) else np.empty(0, np.int32)
-    kept = np.isin(of_shift, numbers)
+    chosen = np.isin(of_shift, numbers)
     by_shift: dict[int, list[list[int]]] = {}
-    for number, piece in zip(of_shift[kept].tolist(), pieces[kept].tolist(), strict=True):
+    for number, piece in zip(of_shift[chosen].tolist(), pieces[chosen].tolist(), strict=True):
         by_shift.setdefault(number, []).append(piece)
     shifts = [tables.columns.shift(number) for number in numbers.tolist()]
     streams = [shift_stream(shift.volunteer, shift.shift) for shift in shifts]
     positions = log.positions(streams, until=known.position)
     are_late = late(tables.columns.columns, timeline)
     return answers.VolunteerShifts(
-        **known.told(),
+        **known.person_fields(),
         shifts=[
             shift_trace(
                 shift,
@@ -139,12 +146,12 @@ def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answ
 
 
 def _chosen(known: Known, axes: Axes, period: Period) -> tuple[Ints, bool]:
-    """Return the numbers of the shifts of a period, the latest first, and whether there are more of them.
+    """Return the rows of the shifts of a period, the latest first, and whether there are more of them.
 
-    A shift begins at its check-in, or when it was first heard of where it has none. Two numbers of a person may each
-    have a shift of one id, so the number decides in the end.
+    A shift begins at its check-in, or without one when it was first recorded. Two numbers of a person may each have a
+    shift with the same id, so the volunteer number is the last sort key.
     """
-    shifts, zone = known.circle.tables.columns, known.timeline.time_zone
+    shifts, zone = known.cohort.tables.columns, known.timeline.time_zone
     began, number = _began(known), shifts.names.volunteers.ranks()[shifts.columns.volunteer]
     order = np.lexsort((number, shifts.low, shifts.high, began))[::-1]
     last = min(period.last or date.max, axes.valid_at or date.max)
@@ -158,29 +165,29 @@ def _chosen(known: Known, axes: Axes, period: Period) -> tuple[Ints, bool]:
         same = (shifts.high == high) & (shifts.low == low)
         smaller = sum(name < volunteer for name in shifts.names.volunteers.texts())
         earlier = (shifts.high < high) | ((shifts.high == high) & (shifts.low < low)) | (same & (number < smaller))
-        behind = (began < instant) | ((began == instant) & earlier)
-        order = order[behind[order]]
+        follows = (began < instant) | ((began == instant) & earlier)
+        order = order[follows[order]]
     more = period.limit is not None and len(order) > period.limit
     return order[: period.limit].astype(np.int32), more
 
 
 def _began(known: Known) -> Longs:
-    columns = known.circle.tables.columns.columns
+    columns = known.cohort.tables.columns.columns
     return np.where(columns.check_in > 0, columns.check_in, columns.recorded_at).astype(np.int64)
 
 
 def _mark(known: Known, number: int) -> str:
-    """Return where a page of shifts ends: "instant/shift", and "/number" of a person who has several."""
-    shift = known.circle.tables.columns.shift(number)
+    """Return the mark of a shift that ends a page: "instant/shift", and "/number" if the person has several."""
+    shift = known.cohort.tables.columns.shift(number)
     under = known.recorded_under(shift.volunteer)
     return f"{instant_text(int(_began(known)[number]))}/{shift.shift}" + (f"/{under}" if under else "")
 
 
 def read_mark(text: str) -> tuple[int, UUID, str]:
-    """Return the instant (epoch seconds), the shift and, if it is told, the number at which a page of shifts ended.
+    """Parse the mark of a shift: instant (epoch seconds), shift, and volunteer number ("" if the mark has none).
 
     Raises:
-        MarkError
+        MarkError: it is not a mark.
     """
     instant, _, rest = text.partition("/")
     shift, _, volunteer = rest.partition("/")

@@ -1,5 +1,5 @@
-"""Rankings: the first of a year among volunteers and projects, and what went on at one project.
+"""Rankings: the ranks of volunteers and projects in a year, and the activity of a project.
 
-Ranks are computed in `projections/kernels/rankings.py` or read from a generation's indexes. Who is honoured for a rank
-is in `replay/awards/`.
+Ranks are computed in `projections/kernels/rankings.py` or read from a generation's indexes. Honours for ranks are in
+`replay/awards/`.
 """

@@ -1,4 +1,4 @@
-"""Answers about rankings and projects: what readers get, each with the axes it rests on (replay/axes/answers.py)."""
+"""Answers about rankings and projects, each with the axes it rests on (replay/axes/answers.py)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class _Answer(BaseModel):
 
 
 class RankingTerms(_Answer):
-    """By which keys a year was ranked, from the weightiest to the lightest, and what was asked for to be ranked at all.
+    """The sort keys of a ranking in a year, the most significant first, and the minimums required to be ranked.
 
-    Of each key the greater stands before; whoever is equal in all of them is told apart by number or id, the smaller
-    first. `places` are honoured. `score`: points for each of a project's figures.
+    Greater values rank first; ties in all keys are broken by number or id, the smaller first. `places`: how many ranks
+    are honoured. `score`: points for each of a project's figures.
     """
 
     ranking: str
@@ -32,7 +32,7 @@ class RankingTerms(_Answer):
 
 
 class Ranked(Linked):
-    """One of a year's ranking: a volunteer number or a project's id, and the figures of that year by key."""
+    """An entry of a year's ranking: a volunteer number or a project's id, and the figures of that year by key."""
 
     rank: int
     name: str
@@ -40,7 +40,7 @@ class Ranked(Linked):
 
 
 class RankingOfYear(Basis, RankingTerms):
-    """A page of a year's ranking. `ranked`: how many reach the minimums; `next_place` continues the list."""
+    """A page of a year's ranking. `ranked`: how many reach the minimums. `next_place` continues the list."""
 
     ranked: int
     entries: list[Ranked]
@@ -48,10 +48,10 @@ class RankingOfYear(Basis, RankingTerms):
 
 
 class Place(RankingTerms):
-    """Where one volunteer or project stands in a year.
+    """The place of a volunteer or project in a ranking of a year.
 
-    `rank` is null for who does not reach the minimums, and `lacking` says what each lacks. `before` and `after` stand
-    next to it, the nearest first. `last_place` holds the last place that is honoured.
+    `rank`: null if the minimums are not reached; `lacking`: the missing amount by key. `before` and `after`: the
+    neighbours, the nearest first. `last_place`: the entry at the last honoured place.
     """
 
     name: str
@@ -66,8 +66,8 @@ class Place(RankingTerms):
 
 
 class Places(Basis):
-    """Where a volunteer or project stands in every ranking of a year. `goes_on_as`: the number that is ranked, where
-    the volunteer's was merged into another.
+    """The places of a volunteer or project in all rankings of a year. `goes_on_as`: the person's number, which
+    is ranked, if the volunteer's was merged into another.
     """
 
     name: str
@@ -77,8 +77,8 @@ class Places(Basis):
 
 
 class ProjectMonth(Linked):
-    """A project in one month, or (month null) in a whole year. Shifts and volunteers are those that began there; each
-    volunteer counts once, so those of a year are fewer than those of its months together.
+    """A project in one month, or (`month` null) in a whole year. Shifts and volunteers are those that began there. Each
+    volunteer counts once, so the number of a year can be less than the sum of its months.
     """
 
     year: int
@@ -92,7 +92,7 @@ class ProjectMonth(Linked):
 
 
 class ProjectActivity(Basis):
-    """A project's years, each with its months in `months`; the latest year last."""
+    """A project's years, and their months in `months`; the latest year last."""
 
     project: str
     years: list[ProjectMonth]

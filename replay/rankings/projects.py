@@ -1,4 +1,4 @@
-"""Projects for readers: what went on at one, by year and month, under any three axes.
+"""Projects for readers: the activity of a project by year and month, under any three axes.
 
 The rows of the current generation answer, unless an axis cuts events or `valid_at` cuts a year: then a replay does.
 Nothing here writes.
@@ -14,16 +14,16 @@ from ledger.names import Position, stream
 from ledger.store.log_queries import LogQueries
 from replay.queries.queries import NOW, Axes, Queries, UnknownNameError
 from replay.rankings.answers import ProjectActivity, ProjectMonth
-from replay.rankings.rankings import Year, opened
+from replay.rankings.rankings import Year, open_reader
 
 _GET_NAMES = "SELECT DISTINCT project FROM {} ORDER BY project"
 
 
 def projects(queries: Queries) -> list[str]:
-    """Return the projects at which anything went on, by id."""
+    """Return the ids of the projects with any activity, sorted."""
     with queries.snapshot() as (connection, generation):
-        place = sql.Identifier(generation.schema, "project_activity")
-        return [row[0] for row in connection.execute(sql.SQL(_GET_NAMES).format(place))]
+        table = sql.Identifier(generation.schema, "project_activity")
+        return [row[0] for row in connection.execute(sql.SQL(_GET_NAMES).format(table))]
 
 
 def project_activity(
@@ -34,18 +34,18 @@ def project_activity(
     Raises:
         UnknownNameError: the ledger did not know the project then. store.NoGenerationError
     """
-    with opened(queries, axes, year) as reading:
-        known_at = Position(reading.basis.known_at)
+    with open_reader(queries, axes, year) as reader:
+        known_at = Position(reader.basis.known_at)
         if not log.read_streams([stream("project", project)], until=known_at):
             raise UnknownNameError("project", project)
         last_year = axes.valid_at.year if axes.valid_at else None
         found = [
             _month(row)
-            for row in sorted(reading.project_rows(project))
+            for row in sorted(reader.project_rows(project))
             if year in {None, row[0]} and (last_year is None or row[0] <= last_year)
         ]
     return ProjectActivity(
-        **dict(reading.basis),
+        **dict(reader.basis),
         project=project,
         years=[row for row in found if row.month is None],
         months=[row for row in found if row.month is not None],

@@ -1,8 +1,9 @@
-"""Rankings for readers: the first of a year, and where one volunteer or project stands, under any three axes.
+"""Rankings for readers: the first ranks of a year, and the place of a volunteer or project, under any three axes.
 
-Ranks are not stored. The follower replaces rows of touched volunteers and projects, and each generation has an index
-for every order its rules rank by, so the first hundred are the index's first hundred, and a rank is a count of what
-stands before. Under other axes the same follows from a replay in memory. Nothing here writes.
+Ranks are not stored. The follower replaces the rows of affected volunteers and projects, and each generation has an
+index for every order that its rules rank by. So the first hundred ranks are the first hundred entries of the index, and
+a rank is one plus the number of entries before it. Under other axes ranks are computed by a replay in memory. Nothing
+here writes.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ from replay.rankings.sources import YearRanking, latest_replayed, latest_stored,
 
 Of = Literal["volunteers", "projects"]
 Year = int | None
-"""By default the year of `valid_at`, else the latest in which anybody is ranked."""
+"""A year; None is the year of `valid_at`, else the latest year with anybody ranked."""
 
 
 class RankingNotInForceError(UnknownNameError):
-    """The rules have this ranking, but not for that year."""
+    """The rules have this ranking, but not for the requested year."""
 
     def __init__(self, name: str, year: int) -> None:
         super().__init__("ranking", name)
-        self.args = (f"the rules in force at the end of {year} have no ranking {name}; ask for another year",)
+        self.args = (f"the rules in force at the end of {year} have no ranking {name}; choose another year",)
 
 
 def reads_rows(axes: Axes, year: Year) -> bool:
-    """Tell whether rows answer; otherwise it takes a replay, of seconds for a whole district.
+    """Return whether stored rows can answer; otherwise a replay is needed, which takes seconds for a whole district.
 
-    `valid_at` cuts a year, unless it lies on or behind the year's last day.
+    `valid_at` cuts a year unless it is the year's last day or later.
     """
     if axes.valid_at is None:
         return axes.current
@@ -57,26 +58,26 @@ def ranking(
     """Return a page of a ranking.
 
     Args:
-        place: the rank to begin with.
-        limit: how many, by default as many as there are places.
+        place: the first rank of the page.
+        limit: entries at most, by default the number of places.
 
     Raises:
         UnknownNameError: the rules have no such ranking, or not for that year. store.NoGenerationError
     """
-    with opened(queries, axes, year) as reading:
-        known = all_rankings(reading.timeline).get(name)
+    with open_reader(queries, axes, year) as reader:
+        known = all_rankings(reader.timeline).get(name)
         if known is None:
             raise UnknownNameError("ranking", name)
-        year = reading.year([known])
-        asked = rankings_of(reading.timeline, year).get(name)
-        if asked is None:
+        year = reader.year([known])
+        in_force = rankings_of(reader.timeline, year).get(name)
+        if in_force is None:
             raise RankingNotInForceError(name, year)
-        of_year = reading.of_year(asked, year)
-        ranked, entries = of_year.count(), of_year.page(place, asked.places if limit is None else limit)
+        of_year = reader.of_year(in_force, year)
+        ranked, entries = of_year.count(), of_year.page(place, in_force.places if limit is None else limit)
         following = place + len(entries)
         return RankingOfYear(
-            **dict(reading.basis),
-            **_terms(asked, year),
+            **dict(reader.basis),
+            **_terms(in_force, year),
             ranked=ranked,
             entries=entries,
             next_place=following if entries and following <= ranked else None,
@@ -86,24 +87,24 @@ def ranking(
 def places(
     queries: Queries, log: LogQueries, of: Of, name: str, year: Year = None, axes: Axes = NOW, *, around: int = 1
 ) -> Places:
-    """Return where a volunteer or project stands in every ranking of a year.
+    """Return the place of a volunteer or project in every ranking of a year.
 
     Args:
-        around: how many to name on either side.
+        around: how many neighbours to include on either side.
 
     Raises:
         UnknownNameError: the ledger did not know the volunteer or project then. store.NoGenerationError
     """
-    with opened(queries, axes, year) as reading:
-        kind = of.removesuffix("s")
-        if not log.read_streams([stream(kind, name)], until=Position(reading.basis.known_at)):
+    with open_reader(queries, axes, year) as reader:
+        kind, known_at = of.removesuffix("s"), Position(reader.basis.known_at)
+        if not log.read_streams([stream(kind, name)], until=known_at):
             raise UnknownNameError(kind, name)
-        year = reading.year([one for one in all_rankings(reading.timeline).values() if one.of == of])
-        asked = [one for one in rankings_of(reading.timeline, year).values() if one.of == of]
-        ranked = queries.going_on(name, Position(reading.basis.known_at)) if of == "volunteers" else name
-        found = [_place(reading.of_year(one, year), one, year, ranked, around) for one in asked]
-        going_on = None if ranked == name else ranked
-        return Places(**dict(reading.basis), name=name, goes_on_as=going_on, year=year, ranks=found)
+        year = reader.year([each for each in all_rankings(reader.timeline).values() if each.of == of])
+        in_force = [each for each in rankings_of(reader.timeline, year).values() if each.of == of]
+        ranked = queries.person_number(name, known_at) if of == "volunteers" else name
+        found = [_place(reader.of_year(each, year), each, year, ranked, around) for each in in_force]
+        person = None if ranked == name else ranked
+        return Places(**dict(reader.basis), name=name, goes_on_as=person, year=year, ranks=found)
 
 
 def _place(of_year: YearRanking, ranking: Ranking, year: int, name: str, around: int) -> Place:
@@ -149,26 +150,26 @@ class Tables(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What one answer rests on, and where its rows come from: a generation's tables, or a replay."""
+class RankingReader:
+    """Reads rankings for one answer, from a generation's tables or from a replay. `basis`: what the answer rests on."""
 
     basis: Basis
     rules: Rules
-    asked: Year
+    requested_year: Year
     source: Tables | Rows
 
     @property
     def timeline(self) -> RuleTimeline:
-        """The rules it rests on, as models."""
+        """The rules used, as models."""
         return self.rules.timeline()
 
     def year(self, rankings: list[Ranking]) -> int:
-        """Return the year asked for, or that which is meant where none is."""
-        if self.asked is not None:
-            return self.asked
+        """Return the requested year, or the default for these rankings (see `Year`)."""
+        if self.requested_year is not None:
+            return self.requested_year
         if self.basis.valid_at is not None:
             return self.basis.valid_at.year
-        found = [year for one in rankings if (year := self._latest_year(one)) is not None]
+        found = [year for ranking in rankings if (year := self._latest_year(ranking)) is not None]
         return max(found, default=self.timeline.rule_sets[-1].holds_from.year)
 
     def _latest_year(self, ranking: Ranking) -> int | None:
@@ -189,20 +190,20 @@ class Opened:
                 sql.Identifier(self.source.schema, "project_activity")
             )
             return [row[1:] for row in self.source.connection.execute(statement, (project,))]
-        mine = np.flatnonzero(np.asarray(self.source.project, object) == project)
-        return [tuple(row) for row in self.source.projects[mine].tolist()]
+        rows = np.flatnonzero(np.asarray(self.source.project, object) == project)
+        return [tuple(row) for row in self.source.projects[rows].tolist()]
 
 
 @contextmanager
-def opened(queries: Queries, axes: Axes, year: Year) -> Iterator[Opened]:
-    """Open one snapshot for an answer about a year, or about all of them; replay where rows cannot answer."""
+def open_reader(queries: Queries, axes: Axes, year: Year) -> Iterator[RankingReader]:
+    """Open one snapshot for an answer about a year, or about all of them; replay if the rows cannot answer."""
     with queries.snapshot() as (connection, generation):
         rules = Rules(generation.rules_version, generation.rules_digest, generation.rules_text)
         if reads_rows(axes, year):
             basis = queries.basis(axes, rules, generation)
-            yield Opened(basis, rules, year, Tables(connection, generation.schema))
+            yield RankingReader(basis, rules, year, Tables(connection, generation.schema))
             return
-    # A replay takes seconds, for which no snapshot is held open. Where only `valid_at` cuts, the rules stay those of
-    # the generation.
+    # A replay takes seconds; no snapshot is held open for it. If only `valid_at` cuts, the rules are still those of the
+    # generation.
     rules, rows = queries.replayed(generation, replace(axes, rules=rules) if axes.current else axes)
-    yield Opened(queries.basis(axes, rules, generation), rules, year, rows)
+    yield RankingReader(queries.basis(axes, rules, generation), rules, year, rows)

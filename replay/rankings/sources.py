@@ -1,7 +1,7 @@
-"""Where ranks are read from: a generation's rows by their index, or the rows of a replay in memory.
+"""Sources of ranks: a generation's rows through their index, or the rows of a replay in memory.
 
-Both answer the same questions about one ranking of one year. Projects are so few that those of a year are ranked in
-memory either way; volunteers are counted by the index. Nothing here writes.
+Both have the same interface for one ranking of one year. Projects are few, so they are ranked in memory in both cases;
+volunteers of a generation are counted by the index. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from psycopg import Connection
 
-from projections.kernels.rankings import Ranks, rank_project_years, rank_projects, rank_volunteers, reaching
+from projections.kernels.rankings import Ranks, meeting_minimums, rank_project_years, rank_projects, rank_volunteers
 from projections.rules.rankings import VOLUNTEER_KEYS, Ranking
 from projections.schema import Longs
 from replay.generations import ranking_indexes
@@ -21,7 +21,7 @@ from replay.rankings.answers import Ranked
 
 
 class Near(NamedTuple):
-    """A rank, and who stands before and behind it, the nearest first."""
+    """A rank, and its neighbours before and after it, the nearest first."""
 
     rank: int
     before: list[Ranked]
@@ -32,20 +32,20 @@ class YearRanking(Protocol):
     """One ranking of one year."""
 
     def count(self) -> int:
-        """How many reach the minimums."""
+        """Return how many reach the minimums."""
 
     def page(self, place: int, limit: int) -> list[Ranked]:
-        """Some of them, from a rank on."""
+        """Return at most `limit` of the ranked, from rank `place` on."""
 
     def figures(self, name: str) -> dict[str, int] | None:
-        """Return anybody's figures of the year, ranked or not; None for who has none."""
+        """Return the figures of a name in the year, ranked or not; None if it has none."""
 
     def near(self, name: str, figures: dict[str, int], around: int) -> Near:
-        """Return the rank of one of the ranked, and `around` of its neighbours on each side."""
+        """Return the rank of a ranked name, and `around` of its neighbours on each side."""
 
 
 def ranks(rows: Rows, ranking: Ranking, year: int) -> Ranks:
-    """Rank everybody who reaches the minimums of a ranking in a year, by rows of a replay.
+    """Rank everybody who reaches the minimums of a ranking in a year, from the rows of a replay.
 
     Returns:
         names, object[n], in the order of their ranks (rank r is at r - 1); their figures of the year, int64[n, k];
@@ -58,11 +58,11 @@ def ranks(rows: Rows, ranking: Ranking, year: int) -> Ranks:
 
 
 class Listed:
-    """A ranking in memory, from everybody of the year in its order."""
+    """A ranking in memory. `everybody`: all with figures in the year, in the order of the ranking."""
 
     def __init__(self, everybody: Ranks, ranking: Ranking) -> None:
         self._everybody = everybody
-        self._ranked = reaching(everybody, ranking)
+        self._ranked = meeting_minimums(everybody, ranking)
 
     def count(self) -> int:
         return len(self._ranked.names)
@@ -75,7 +75,7 @@ class Listed:
         return _figures(self._everybody.keys, self._everybody.figures[found[0]]) if len(found) else None
 
     def near(self, name: str, figures: dict[str, int], around: int) -> Near:
-        del figures  # the name alone tells the place
+        del figures  # the name is enough to find the rank
         at = int(np.flatnonzero(self._ranked.names == name)[0])
         return Near(at + 1, self._slice(max(at - around, 0), at)[::-1], self._slice(at + 1, at + 1 + around))
 
@@ -85,7 +85,7 @@ class Listed:
 
 
 class Indexed:
-    """A ranking of volunteers by a generation's index."""
+    """A ranking of volunteers, read through a generation's index."""
 
     def __init__(self, connection: Connection[Any], schema: str, ranking: Ranking, year: int) -> None:
         self._connection = connection
@@ -118,22 +118,22 @@ class Indexed:
 
 
 def stored(connection: Connection[Any], schema: str, ranking: Ranking, year: int) -> YearRanking:
-    """Return a ranking by a generation's rows."""
+    """Return a ranking from a generation's rows."""
     if ranking.of == "volunteers":
         return Indexed(connection, schema, ranking, year)
     found = connection.execute(ranking_indexes.project_years(schema, year)).fetchall()
-    figures: Longs = np.array([row[1:] for row in found], np.int64).reshape(-1, 7)  # also where there are none
-    everybody = rank_project_years([row[0] for row in found], figures, ranking.of_everybody())
+    figures: Longs = np.array([row[1:] for row in found], np.int64).reshape(-1, 7)  # also if there are none
+    everybody = rank_project_years([row[0] for row in found], figures, ranking.without_minimums())
     return Listed(everybody, ranking)
 
 
 def replayed(rows: Rows, ranking: Ranking, year: int) -> YearRanking:
-    """Return a ranking by the rows of a replay."""
-    return Listed(ranks(rows, ranking.of_everybody(), year), ranking)
+    """Return a ranking from the rows of a replay."""
+    return Listed(ranks(rows, ranking.without_minimums(), year), ranking)
 
 
 def latest_stored(connection: Connection[Any], schema: str, ranking: Ranking) -> int | None:
-    """Return the latest year in which anybody is ranked by a generation's rows."""
+    """Return the latest year with anybody ranked, from a generation's rows."""
     if ranking.of == "volunteers":
         row = connection.execute(ranking_indexes.latest_year(schema, ranking)).fetchone()
         return row[0] if row else None
@@ -142,7 +142,7 @@ def latest_stored(connection: Connection[Any], schema: str, ranking: Ranking) ->
 
 
 def latest_replayed(rows: Rows, ranking: Ranking) -> int | None:
-    """Return the latest year in which anybody is ranked by the rows of a replay."""
+    """Return the latest year with anybody ranked, from the rows of a replay."""
     columns = rows.hours if ranking.of == "volunteers" else rows.projects
     years = sorted({*np.unique(columns[:, 0]).tolist()} - {0}, reverse=True)
     return next((year for year in years if len(ranks(rows, ranking, year).names)), None)

@@ -1,4 +1,4 @@
-"""Records: what was decided about a record, folded from the log as known at any position.
+"""Records: awards, disputes, requests, memberships and the history of a volunteer's record.
 
-Awards, disputes, requests, memberships and the history of a volunteer's record. No minutes are computed here.
+All of them are folded from the log, as known at any position.
 """

@@ -1,11 +1,11 @@
-"""Awards: what has become of each honour that was announced, folded from the log's own events.
+"""Awards: the state of each announced honour, folded from the log's own events.
 
 No table holds them. They are few (tens of thousands among millions of events), an index finds them in the log, and they
-depend on no rules; so they are folded in memory, kept, and gone on with when there are more. As of an earlier position
-they are folded anew. Measured: 20,000 awards (46,000 events) take 0.4 s the first time, nothing afterwards, and 0.4 s
-as of a position in the middle.
+depend on no rules. So they are folded in memory, cached, and updated with new events. As known at an earlier position
+they are folded from the beginning. Measured: 20,000 awards (46,000 events) take 0.4 s the first time, no time
+afterwards, and 0.4 s as known at a position in the middle.
 
-What an award is worth today, reports tell (replay/awards/reports.py). Nothing here reads rules or a clock.
+Whether an award is still supported is reported by replay/awards/reports.py. Nothing here reads rules or a clock.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
 
 State = Literal["announced", "objected", "rejected", "awarded", "revoked"]
-"""How far an award is: its notice runs or has ended; an objection is open; one was upheld; conferred; taken back."""
+"""announced: the notice runs or has ended; objected: an objection is open; rejected: one was upheld."""
 
 
 class Evidence(NamedTuple):
-    """What an announcement or an award rests on: rules and position, and what was found by them."""
+    """The evidence of an announcement or an award: rules and position, and the result by them."""
 
     rules_version: int
     position: int
@@ -43,7 +43,7 @@ class Evidence(NamedTuple):
 
 
 class Objection(NamedTuple):
-    """An objection and what became of it; `number` counts from 1 within the award."""
+    """An objection and its outcome. `number` counts from 1 within the award."""
 
     number: int
     by: str
@@ -54,7 +54,7 @@ class Objection(NamedTuple):
 
 
 class Award(NamedTuple):
-    """An honour that was announced for somebody, and how far it is."""
+    """An announced honour and its state."""
 
     award: str
     honor: str
@@ -74,45 +74,45 @@ class Award(NamedTuple):
 
     @property
     def recipient(self) -> str:
-        """Whom it is for: a volunteer number, or a project's id."""
+        """The announced recipient: a volunteer number, or a project's id."""
         return self.volunteer or self.project or ""
 
     def holder(self, merged: Mapping[str, str]) -> str:
-        """Who it is for today: a project's id, or the number that a volunteer goes on as.
+        """Return who holds it: a project's id, or the person's number of a volunteer.
 
         Args:
-            merged: as which number each merged one goes on.
+            merged: the person's number of each merged one.
         """
         return merged.get(self.volunteer, self.volunteer) if self.volunteer else self.recipient
 
     def notice_runs(self, on: date) -> bool:
-        """Tell whether its notice still runs on a day."""
+        """Return whether its notice runs on a day."""
         return self.notice_until is not None and on <= self.notice_until
 
     @property
     def open_objections(self) -> list[Objection]:
-        """Those nobody has settled."""
-        return [one for one in self.objections if one.outcome is None]
+        """The objections that are not settled."""
+        return [objection for objection in self.objections if objection.outcome is None]
 
     @property
     def state(self) -> State:
-        """How far it is."""
+        """Its state."""
         if self.revoked_for is not None:
             return "revoked"
         if self.awarded_on is not None:
             return "awarded"
-        if any(one.outcome == "upheld" for one in self.objections):
+        if any(objection.outcome == "upheld" for objection in self.objections):
             return "rejected"
         return "objected" if self.open_objections else "announced"
 
     @property
-    def stands(self) -> bool:
-        """Whether it is conferred, or on its way: as long as it is, nobody has to announce it."""
+    def is_active(self) -> bool:
+        """Whether it is awarded or may still be awarded, so that the honour need not be announced again."""
         return self.state in {"announced", "objected", "awarded"}
 
 
 def applied(award: Award | None, event: Event) -> Award | None:
-    """Return an award after one more of its events; None where there is none, which decisions rule out."""
+    """Return an award after its next event; None if it was never announced, which decisions prevent."""
     if isinstance(event, HonorAnnounced):
         return _announced(event)
     if award is not None:
@@ -122,10 +122,15 @@ def applied(award: Award | None, event: Event) -> Award | None:
                 objection = Objection(number, event.by, event.recorded_at, event.reason)
                 award = award._replace(objections=(*award.objections, objection))
             case HonorObjectionSettled():
-                award = award._replace(objections=tuple(_settled(one, event) for one in award.objections))
+                award = award._replace(objections=tuple(_settled(objection, event) for objection in award.objections))
             case HonorAwarded():
-                said = event.rules_version, event.evidence_position, event.credited_minutes
-                evidence = Evidence(*said, event.reached_on, event.rank)
+                evidence = Evidence(
+                    event.rules_version,
+                    event.evidence_position,
+                    event.credited_minutes,
+                    event.reached_on,
+                    event.rank,
+                )
                 award = award._replace(awarded_on=event.awarded_on, awarded_by=event.by, awarded=evidence)
             case HonorRevoked():
                 award = award._replace(revoked_for=event.reason)
@@ -143,8 +148,9 @@ def _settled(objection: Objection, event: HonorObjectionSettled) -> Objection:
 def _announced(event: HonorAnnounced) -> Award:
     evidence = None
     if event.rules_version is not None and event.evidence_position is not None and event.credited_minutes is not None:
-        said = event.rules_version, event.evidence_position, event.credited_minutes
-        evidence = Evidence(*said, event.reached_on, event.rank)
+        evidence = Evidence(
+            event.rules_version, event.evidence_position, event.credited_minutes, event.reached_on, event.rank
+        )
     return Award(
         award=event.award,
         honor=event.honor,
@@ -159,7 +165,7 @@ def _announced(event: HonorAnnounced) -> Award:
 
 
 def fold(awards: Mapping[str, Award], events: Iterable[Event]) -> dict[str, Award]:
-    """Return awards, by id in the order of their announcement, after more events of theirs."""
+    """Apply events to awards; return the awards by id, in the order of their announcement."""
     found = dict(awards)
     for event in events:
         if isinstance(event, HonorEvent) and (award := applied(found.get(event.award), event)) is not None:
@@ -177,7 +183,7 @@ class AwardBook:
         self._awards: dict[str, Award] = {}
 
     def now(self) -> Mapping[str, Award]:
-        """Return all awards as the log knows them, whatever the read models have seen."""
+        """Return all awards up to the head of the log, which can be ahead of the read models."""
         return self.at(self._log.head())
 
     def at(self, position: Position) -> Mapping[str, Award]:
@@ -186,7 +192,7 @@ class AwardBook:
             since, known = self._position, self._awards
         if position < since:
             since, known = Position(0), {}
-        events = [decode(one.topic, one.state) for one in self._log.read_honors(since, position)]
+        events = [decode(recorded.topic, recorded.state) for recorded in self._log.read_honors(since, position)]
         found = fold(known, events) if events else known
         with self._lock:
             if position > self._position:

@@ -1,6 +1,6 @@
-"""The events that say who belongs where, read from the log: they are few, and an index holds them by their topics.
+"""Belonging: the events about who belongs where, read from the log. They are few, and an index finds them by topic.
 
-What they say of a position never changes, so no snapshot is needed. Nothing here writes.
+What was known at a position never changes, so no snapshot is needed. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from ledger.aggregates.volunteer import OrganisationJoined, OrganisationLeft, Vo
 from ledger.names import Position
 from ledger.store.log_queries import LogReader
 from ledger.store.mapper import decode
-from projections.kernels.organisations import Led, Membership, MembershipChange, Tree, led_since, memberships
+from projections.kernels.organisations import (
+    Membership,
+    MembershipChange,
+    OrganisationHistory,
+    Tree,
+    memberships,
+    organisation_history,
+)
 from projections.rules.timeline import RuleTimeline
 
 _OF_TREE = (OrganisationFounded, OrganisationMoved, OrganisationEnded)
@@ -46,53 +53,53 @@ class Places(NamedTuple):
 
     tree: Tree
     changes: dict[str, list[Recorded]]
-    """What happened to each organisation, in log order."""
+    """The events of each organisation, in log order."""
     stations: dict[str, list[StationOpened | StationClosed]]
     projects: dict[str, list[ProjectLaunched | ProjectEnded]]
 
-    def leaders(self, timeline: RuleTimeline) -> tuple[dict[str, Led], dict[str, Led]]:
-        """Return since when each station, and each project, has been whose."""
+    def leaders(self, timeline: RuleTimeline) -> tuple[dict[str, OrganisationHistory], dict[str, OrganisationHistory]]:
+        """Return by which organisation each station, and each project, was led from which day on."""
         day_of = local_days(timeline)
         return (
             {
-                name: led_since((one for one in events if isinstance(one, StationOpened)), day_of)
+                name: organisation_history((event for event in events if isinstance(event, StationOpened)), day_of)
                 for name, events in self.stations.items()
             },
             {
-                name: led_since((one for one in events if isinstance(one, ProjectLaunched)), day_of)
+                name: organisation_history((event for event in events if isinstance(event, ProjectLaunched)), day_of)
                 for name, events in self.projects.items()
             },
         )
 
 
 def local_days(timeline: RuleTimeline) -> Callable[[int], date]:
-    """Return what tells the local day of an instant."""
+    """Return a function from an instant (epoch seconds) to its local day."""
     zone = ZoneInfo(timeline.time_zone)
     return lambda instant: datetime.fromtimestamp(instant, UTC).astimezone(zone).date()
 
 
 def read_places(connection: Connection[Any], until: Position) -> Places:
     """Read the tree, stations and projects as known at a position."""
-    found = LogReader(connection).of_topics([kind.TOPIC for kind in (*_OF_TREE, *_OF_PLACES)], until)
-    return places_of(Recorded(one.position, decode(one.topic, one.state)) for one in found)
+    rows = LogReader(connection).of_topics([kind.TOPIC for kind in (*_OF_TREE, *_OF_PLACES)], until)
+    return places_of(Recorded(row.position, decode(row.topic, row.state)) for row in rows)
 
 
 def places_of(recorded: Iterable[Recorded]) -> Places:
-    """Sort events, given in log order, by what they are about."""
+    """Group events, given in log order, by organisation, station and project."""
     changes: defaultdict[str, list[Recorded]] = defaultdict(list)
     stations: defaultdict[str, list[StationOpened | StationClosed]] = defaultdict(list)
     projects: defaultdict[str, list[ProjectLaunched | ProjectEnded]] = defaultdict(list)
-    for one in recorded:
-        match one.event:
+    for each in recorded:
+        match each.event:
             case OrganisationEvent() as event:
-                changes[event.organisation].append(one)
+                changes[event.organisation].append(each)
             case StationOpened() | StationClosed() as event:
                 stations[event.station].append(event)
             case ProjectLaunched() | ProjectEnded() as event:
                 projects[event.project].append(event)
             case _:
                 pass
-    of_tree = (one.event for history in changes.values() for one in history)
+    of_tree = (each.event for history in changes.values() for each in history)
     tree = Tree(event for event in of_tree if isinstance(event, OrganisationEvent))
     return Places(tree, dict(changes), dict(stations), dict(projects))
 
@@ -102,4 +109,4 @@ def read_members(connection: Connection[Any], tree: Tree, until: Position) -> di
     histories: defaultdict[str, list[MembershipChange]] = defaultdict(list)
     for volunteer, topic, organisation, day in LogReader(connection).memberships(_OF_MEMBERS, until):
         histories[volunteer].append(MembershipChange(_OF_MEMBERS[topic], date.fromisoformat(day), organisation))
-    return {volunteer: memberships(tree, said) for volunteer, said in histories.items()}
+    return {volunteer: memberships(tree, history) for volunteer, history in histories.items()}

@@ -1,7 +1,6 @@
-"""What readers are told of disputes, of requests, and of all that was done to a volunteer's record.
+"""Answers about disputes, requests, and the history of a volunteer's record.
 
-Like all answers they repeat their axes. `text` is what a person wrote: nothing where it was erased, or the reader may
-not see it.
+Like all answers they repeat their axes. `text` is free text: null if it was erased, or if the reader may not see it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ RequestState = Literal["open", "approved", "declined", "withdrawn"]
 
 
 class CaseStep(Linked):
-    """A step: by which event, who and when; why, as a code and in words."""
+    """A step of a case: the event, who and when; the reason as a code, and as free text."""
 
     position: int
     at: datetime
@@ -29,7 +28,7 @@ class CaseStep(Linked):
 
 
 class Dispute(Linked):
-    """A dispute about a shift's record. `overdue` says what has not been done by the day it was due."""
+    """A dispute about a shift's record. `overdue`: the step that was not made by its due date."""
 
     volunteer: str
     shift: UUID
@@ -45,7 +44,7 @@ class Dispute(Linked):
 
 
 class Disputes(Basis):
-    """Disputes in the order in which they were opened; `next_after` continues the list. Due dates are held against
+    """Disputes in the order in which they were opened; `next_after` continues the list. Due dates are compared with
     `today`.
     """
 
@@ -55,7 +54,7 @@ class Disputes(Basis):
 
 
 class ActRequest(Linked):
-    """An act that one asks for and another is to approve. `act` is a type of command, `fields` are its own."""
+    """A request for an act that another person has to approve. `act`: the type of command; `fields`: its fields."""
 
     request: str
     volunteer: str | None
@@ -74,9 +73,10 @@ class ActRequests(Basis):
 
 
 class MinutesChange(Answer):
-    """What an act made of the volunteer's credited minutes, under the rules of the answer: of the local days from
-    `first_day` to `last_day` on which it changed any, and of those the act is about. An opening balance counts on its
-    own day.
+    """The effect of an act on the volunteer's credited minutes, under the rules of the answer.
+
+    The sums cover the local days from `first_day` to `last_day` on which it changed minutes, and the days that the act
+    is about. An opening balance counts on its own day.
     """
 
     first_day: date
@@ -87,9 +87,10 @@ class MinutesChange(Answer):
 
 
 class RecordAct(Linked):
-    """An act on a volunteer's record. `before` and `after` hold the fields it changed, or what it says alone.
+    """An act on a volunteer's record.
 
-    `minutes` is told of acts that can change hours. `volunteer`: the number it is about, of a person who has several.
+    `before` and `after`: the fields that it changed; for other acts `after` holds all their fields. `minutes`: null for
+    acts that never change hours. `volunteer`: the number that it is about, if the person has several.
     """
 
     position: int
@@ -109,7 +110,7 @@ class RecordAct(Linked):
 
 
 class VolunteerHistory(Basis):
-    """Everything that was done to a volunteer's record but scans, in log order; `next_after` continues it."""
+    """Every act on a volunteer's record except scans, in log order; `next_after` continues the list."""
 
     volunteer: str
     acts: list[RecordAct]

@@ -1,7 +1,7 @@
 """Cases: disputes and requests, read from the log's own streams as known at any position.
 
-They are few beside scans, so no table is kept of them: an index of the log finds their openings
-(`ledger/store/log_queries.py`), and the stream of each tells the rest. Nothing here writes.
+They are few compared with scans, so they have no table: an index of the log finds their openings
+(`ledger/store/log_queries.py`), and the rest is read from the stream of each. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ledger.store.persons import Persons
 from replay.records.case_answers import ActRequest, CaseStep, Dispute, DisputeState, RequestState
 
 PAGE = 500
-"""So many openings are looked at together."""
+"""How many openings are read at once."""
 
 STATES_OF_REQUESTS: dict[type[Event], RequestState] = {
     ActApproved: "approved",
@@ -32,20 +32,20 @@ STATES_OF_REQUESTS: dict[type[Event], RequestState] = {
 }
 T = TypeVar("T", Dispute, ActRequest)
 History = list[tuple[Position, Event]]
-"""A stream: positions and events, in order."""
+"""A stream: positions and events, in log order."""
 
 
 @dataclass(frozen=True)
 class CaseReader:
-    """Reads cases as known at a position. `zone`: the ledger's; `persons`: where texts are, for who may see them."""
+    """Reads cases as known at a position. `zone`: the ledger's; `persons`: the free texts, None to hide them."""
 
     log: LogQueries
     known_at: Position
     zone: str
     persons: Persons | None = None
 
-    def said(self, position: Position, event: Event, texts: Mapping[str, str]) -> CaseStep:
-        """Return a step for people."""
+    def step(self, position: Position, event: Event, texts: Mapping[str, str]) -> CaseStep:
+        """Return an event as a step of a case."""
         return CaseStep(
             position=position,
             at=self.local(event.occurred_at),
@@ -55,23 +55,26 @@ class CaseReader:
         )
 
     def local(self, instant: int) -> datetime:
-        """Return an instant with the ledger's zone."""
+        """Return epoch seconds as local time in the ledger's time zone."""
         return datetime.fromtimestamp(instant, UTC).astimezone(ZoneInfo(self.zone))
 
     def texts(self, events: Iterable[Event]) -> dict[str, str]:
-        """Return what people wrote about events, where the reader may see it."""
+        """Return the free texts of events by note, if the reader may see them."""
         if self.persons is None:
             return {}
         return self.persons.texts({note for event in events if (note := getattr(event, "note", None))})
 
     def histories(self, streams: Iterable[UUID]) -> dict[UUID, History]:
-        """Return streams as known."""
+        """Return streams as known at the position."""
         found = self.log.read_streams(list(streams), until=self.known_at)
-        return {one: [(event.position, decode(event.topic, event.state)) for event in found[one]] for one in found}
+        return {
+            stream: [(recorded.position, decode(recorded.topic, recorded.state)) for recorded in history]
+            for stream, history in found.items()
+        }
 
 
 class DisputeFilter(NamedTuple):
-    """Which disputes; None asks for all. `today`: against which due dates are held."""
+    """A filter of disputes; None matches all. `today`: the day that due dates are compared with."""
 
     today: date
     state: DisputeState | None = None
@@ -81,36 +84,36 @@ class DisputeFilter(NamedTuple):
 
 
 class RequestFilter(NamedTuple):
-    """Which requests; None asks for all."""
+    """A filter of requests; None matches all."""
 
     state: RequestState | None = None
     act: str | None = None
     volunteer: str | None = None
 
 
-def read_disputes(reader: CaseReader, asked: DisputeFilter, after: int, limit: int) -> tuple[list[Dispute], int | None]:
-    """Return disputes opened behind a position, and where to go on if there are more."""
-    unsettled = asked.state in {"open", "answered"} or asked.overdue is True
+def read_disputes(reader: CaseReader, query: DisputeFilter, after: int, limit: int) -> tuple[list[Dispute], int | None]:
+    """Return disputes opened after a position, and the `after` of the next page if there is one."""
+    unsettled = query.state in {"open", "answered"} or query.overdue is True
     ends = [DisputeSettled.TOPIC] if unsettled else None
 
     def disputes_of(opening: RecordedEvent, history: History, texts: Mapping[str, str]) -> Dispute | None:
-        found = _dispute(reader, opening.position, history, texts, asked.today)
-        return found if found and _matches(found, asked) else None
+        found = _dispute(reader, opening.position, history, texts, query.today)
+        return found if found and _matches(found, query) else None
 
     return _pages(reader, ShiftDisputed.TOPIC, ends, after, limit, disputes_of)
 
 
-def _matches(found: Dispute, asked: DisputeFilter) -> bool:
-    wanted = {"state": asked.state, "station": asked.station, "volunteer": asked.volunteer}
-    if any(value is not None and getattr(found, name) != value for name, value in wanted.items()):
+def _matches(found: Dispute, query: DisputeFilter) -> bool:
+    conditions = {"state": query.state, "station": query.station, "volunteer": query.volunteer}
+    if any(value is not None and getattr(found, name) != value for name, value in conditions.items()):
         return False
-    return asked.overdue is None or (found.overdue is not None) == asked.overdue
+    return query.overdue is None or (found.overdue is not None) == query.overdue
 
 
 def _dispute(
     reader: CaseReader, position: Position, history: History, texts: Mapping[str, str], today: date
 ) -> Dispute | None:
-    """Return the dispute that an event opened; none if it goes on with one that was open."""
+    """Return the dispute that an event opened; None if another was already open, which the event then continues."""
     before = [event for at, event in history if at < position]
     opened = next(event for at, event in history if at == position)
     if not isinstance(opened, ShiftDisputed) or Shift.of(before).disputed:
@@ -120,15 +123,15 @@ def _dispute(
     for at, event in history:
         if at > position and settled is None:
             if isinstance(event, DisputeAnswered) and answered is None:
-                answered = reader.said(at, event, texts)
+                answered = reader.step(at, event, texts)
             elif isinstance(event, DisputeSettled):
-                settled = reader.said(at, event, texts), event
+                settled = reader.step(at, event, texts), event
     return Dispute(
         volunteer=opened.volunteer,
         shift=opened.shift,
         station=Shift.of(event for _, event in history).station,
         state="settled" if settled else "answered" if answered else "open",
-        opened=reader.said(position, opened, texts),
+        opened=reader.step(position, opened, texts),
         answer_due=opened.answer_due,
         settle_due=opened.settle_due,
         overdue=None if settled else _overdue(opened, today, is_answered=answered is not None),
@@ -145,38 +148,38 @@ def _overdue(opened: ShiftDisputed, today: date, *, is_answered: bool) -> str | 
 
 
 def read_requests(
-    reader: CaseReader, asked: RequestFilter, after: int, limit: int
+    reader: CaseReader, query: RequestFilter, after: int, limit: int
 ) -> tuple[list[ActRequest], int | None]:
-    """Return requests made behind a position, and where to go on if there are more."""
-    ends = [event.TOPIC for event in STATES_OF_REQUESTS] if asked.state == "open" else None
+    """Return requests made after a position, and the `after` of the next page if there is one."""
+    ends = [event.TOPIC for event in STATES_OF_REQUESTS] if query.state == "open" else None
 
     def request_of(_opening: RecordedEvent, history: History, texts: Mapping[str, str]) -> ActRequest | None:
         found = _request(reader, history, texts)
-        wanted = asked._asdict()
-        return found if all(value is None or getattr(found, name) == value for name, value in wanted.items()) else None
+        conditions = query._asdict().items()
+        return found if all(value is None or getattr(found, name) == value for name, value in conditions) else None
 
     return _pages(reader, ActRequested.TOPIC, ends, after, limit, request_of)
 
 
 def requests_of(reader: CaseReader, histories: Iterable[History]) -> list[ActRequest]:
-    """Return the requests among some streams, in the order in which they were made; without what people wrote."""
+    """Return the requests among some streams, in the order in which they were made, without free texts."""
     found = [_request(reader, history, {}) for history in histories if isinstance(history[0][1], ActRequested)]
     return sorted(found, key=lambda request: request.asked.position)
 
 
 def _request(reader: CaseReader, history: History, texts: Mapping[str, str]) -> ActRequest:
-    (position, asked), *rest = history
-    if not isinstance(asked, ActRequested):
-        raise TypeError(f"the request at position {position} begins with {asked.TOPIC}")
+    (position, opening), *rest = history
+    if not isinstance(opening, ActRequested):
+        raise TypeError(f"the request at position {position} begins with {opening.TOPIC}")
     decided = next(((at, event) for at, event in rest if isinstance(event, RequestEvent)), None)
     return ActRequest(
-        request=asked.request,
-        volunteer=asked.volunteer,
-        act=asked.act,
-        fields=asked.fields,
+        request=opening.request,
+        volunteer=opening.volunteer,
+        act=opening.act,
+        fields=opening.fields,
         state=STATES_OF_REQUESTS[type(decided[1])] if decided else "open",
-        asked=reader.said(position, asked, texts),
-        decided=reader.said(*decided, texts) if decided else None,
+        asked=reader.step(position, opening, texts),
+        decided=reader.step(*decided, texts) if decided else None,
     )
 
 
@@ -188,15 +191,15 @@ def _pages(
     limit: int,
     case_of: Callable[[RecordedEvent, History, Mapping[str, str]], T | None],
 ) -> tuple[list[T], int | None]:
-    """Return the cases that are asked for, at most so many, and the position of the last one if there are more."""
+    """Return the cases that `case_of` accepts, at most `limit`, and the position of the last if there are more."""
     found: list[tuple[int, T]] = []
     while openings := reader.log.openings(opens, Position(after), reader.known_at, PAGE, ends):
-        histories = reader.histories({one.stream_id for one in openings})
+        histories = reader.histories({opening.stream_id for opening in openings})
         texts = reader.texts(event for history in histories.values() for _, event in history)
         for opening in openings:
             after = opening.position
             if case := case_of(opening, histories[opening.stream_id], texts):
                 if len(found) == limit:
-                    return [one for _, one in found], found[-1][0]
+                    return [each for _, each in found], found[-1][0]
                 found.append((after, case))
-    return [one for _, one in found], None
+    return [each for _, each in found], None

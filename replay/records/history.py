@@ -1,8 +1,8 @@
-"""The history of a volunteer's record: every act but scans in log order, who and why, with before and after.
+"""The history of a volunteer's record: every act except scans, in log order: who, why, before and after.
 
-An act on a shift is shown by the fields in force before and after it (`ledger/aggregates/shift.py` resolves them as
-decisions do); and by the volunteer's credited minutes before and after its position, computed by the kernels from the
-shifts that it can concern (`replay/cohorts/change_windows.py`). Nothing here writes.
+An act on a shift is shown with the fields in force before and after it (resolved by `ledger/aggregates/shift.py`, as
+for decisions), and with the volunteer's credited minutes before and after its position, computed by the kernels from
+the shifts that it can affect (`replay/cohorts/change_windows.py`). Nothing here writes.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from ledger.store.mapper import decode
 from projections.local_time import day_number, day_of_number
 from projections.schema import CHECK_OUT_ALONE, CORRECTED_IN, CREDITED, DAY, NO_DAY, NO_INSTANT, TWO_CHECK_INS
 from replay.axes.as_known import Axes, Known, cohort_known_at
-from replay.cohorts.change_windows import reach_seconds
+from replay.cohorts.change_windows import margin_seconds
 from replay.cohorts.cohort import Cohort
 from replay.records.case_answers import MinutesChange, RecordAct
 from replay.records.cases import CaseReader
 
-_TALK = (ShiftDisputed, DisputeAnswered, DisputeSettled)
-"""What is said about a shift and changes no minute of it."""
+_DISPUTE_EVENTS = (ShiftDisputed, DisputeAnswered, DisputeSettled)
+"""Events of a shift that change none of its minutes."""
 
 Fields = dict[str, JsonValue]
 
 
 class _Step(NamedTuple):
-    """An act, and the events of its stream before it."""
+    """An act, and the earlier events of its stream."""
 
     position: Position
     event: Event
@@ -57,36 +57,36 @@ class _Step(NamedTuple):
 def volunteer_acts(
     reader: CaseReader, known: Known, axes: Axes, after: int, limit: int
 ) -> tuple[list[RecordAct], int | None]:
-    """Return the acts on a volunteer's record behind a position, and where to go on if there are more."""
+    """Return the acts on a volunteer's record after a position, and the `after` of the next page if there is one."""
     steps = sorted(_steps(reader, known), key=lambda step: step.position)
-    behind = [step for step in steps if step.position > after]
-    shown = behind[:limit]
+    remaining = [step for step in steps if step.position > after]
+    shown = remaining[:limit]
     texts = reader.texts(step.event for step in shown)
     minutes = _Minutes(reader, known, axes)
-    acts = [_told(reader, step, texts, minutes) for step in shown]
-    return acts, shown[-1].position if len(behind) > limit else None
+    acts = [_record_act(reader, step, texts, minutes) for step in shown]
+    return acts, shown[-1].position if len(remaining) > limit else None
 
 
 def _steps(reader: CaseReader, known: Known) -> Iterator[_Step]:
-    """Yield all acts; streams that hold nothing but scans are not even decoded."""
-    streams = [shift_stream(one.volunteer, one.shift) for one in known.circle.tables.shifts]
-    for volunteer in known.circle.persons:
+    """Yield all acts. Streams of scans only are not decoded."""
+    streams = [shift_stream(shift.volunteer, shift.shift) for shift in known.cohort.tables.shifts]
+    for volunteer in known.cohort.persons:
         streams += [stream(kind, volunteer) for kind in ("volunteer", "opening-balance")]
         streams += reader.log.streams_about(volunteer)
-    for recorded in reader.log.read_streams(streams, until=reader.known_at).values():
-        if all(map(_is_plain_scan, recorded)):
+    for history in reader.log.read_streams(streams, until=reader.known_at).values():
+        if all(map(_is_plain_scan, history)):
             continue
-        events = [decode(one.topic, one.state) for one in recorded]
-        for number, one in enumerate(recorded):
-            if not _is_plain_scan(one):
-                yield _Step(one.position, events[number], events[:number])
+        events = [decode(recorded.topic, recorded.state) for recorded in history]
+        for number, recorded in enumerate(history):
+            if not _is_plain_scan(recorded):
+                yield _Step(recorded.position, events[number], events[:number])
 
 
 def _is_plain_scan(recorded: RecordedEvent) -> bool:
     return recorded.topic in {CheckedIn.TOPIC, CheckedOut.TOPIC} and b'"evidence"' not in recorded.state
 
 
-def _told(reader: CaseReader, step: _Step, texts: Mapping[str, str], minutes: _Minutes) -> RecordAct:
+def _record_act(reader: CaseReader, step: _Step, texts: Mapping[str, str], minutes: _Minutes) -> RecordAct:
     event = step.event
     before, after = _changes(reader, step)
     return RecordAct(
@@ -111,7 +111,7 @@ def _told(reader: CaseReader, step: _Step, texts: Mapping[str, str], minutes: _M
 
 
 def _changes(reader: CaseReader, step: _Step) -> tuple[Fields, Fields]:
-    """Return the fields that an act changed, as they were and as they are; of other acts what they say."""
+    """Return the fields that an act changed, before and after it; for other acts all their fields, as after."""
     event, events = step.event, [*step.before, step.event]
     match event:
         case ShiftEvent():
@@ -143,10 +143,10 @@ def _shift_fields(reader: CaseReader, events: Sequence[Event]) -> Fields:
 
 
 def _is_answered(events: Sequence[Event]) -> bool:
-    """Whether the dispute that is open was answered."""
-    talk = [event for event in events if isinstance(event, _TALK)]
-    ended = max((at for at, event in enumerate(talk) if isinstance(event, DisputeSettled)), default=-1)
-    return any(isinstance(event, DisputeAnswered) for event in talk[ended + 1 :])
+    """Return whether the open dispute was answered."""
+    of_disputes = [event for event in events if isinstance(event, _DISPUTE_EVENTS)]
+    settled = max((at for at, event in enumerate(of_disputes) if isinstance(event, DisputeSettled)), default=-1)
+    return any(isinstance(event, DisputeAnswered) for event in of_disputes[settled + 1 :])
 
 
 def _balance(events: Sequence[Event]) -> Fields:
@@ -157,14 +157,14 @@ def _balance(events: Sequence[Event]) -> Fields:
 
 
 def _raised(events: Iterable[Event]) -> int | None:
-    """Return to how many minutes a day is raised: the greatest raise in force."""
-    standing: dict[str, int] = {}
+    """Return the minutes of the greatest raise in force, None without one."""
+    in_force: dict[str, int] = {}
     for event in events:
         if isinstance(event, DayCapRaised):
-            standing[event.raise_id] = event.minutes
+            in_force[event.raise_id] = event.minutes
         elif isinstance(event, DayCapEvent):
-            standing.pop(event.raise_id, None)
-    return max(standing.values(), default=None)
+            in_force.pop(event.raise_id, None)
+    return max(in_force.values(), default=None)
 
 
 _COMMON = {*Event.__struct_fields__, "volunteer", "reason", "evidence", "note"}
@@ -185,67 +185,66 @@ class _Minutes:
         self._reader = reader
         self.known = known
         self._axes = axes
-        columns = known.circle.tables.columns.columns
+        columns = known.cohort.tables.columns.columns
         self._check_in = columns.check_in.astype(np.int64)
-        # Where these stood before cannot be told from where they stand now.
-        elsewhere = CORRECTED_IN | TWO_CHECK_INS | CHECK_OUT_ALONE
-        self._anywhere = (columns.flags & elsewhere > 0) | (columns.check_in == NO_INSTANT)
+        # The earlier check-in of these shifts cannot be derived from their present one.
+        moved = CORRECTED_IN | TWO_CHECK_INS | CHECK_OUT_ALONE
+        self._may_have_moved = (columns.flags & moved > 0) | (columns.check_in == NO_INSTANT)
 
     def of(self, step: _Step) -> MinutesChange | None:
-        """Return what an act made of the minutes; nothing for acts that never change hours."""
+        """Return the effect of an act on the minutes; None for acts that never change hours."""
         event = step.event
-        if isinstance(event, _TALK):
+        if isinstance(event, _DISPUTE_EVENTS):
             return None
         match event:
             case ShiftEvent():
                 instants = [Shift.of(events).check_in for events in (step.before, [*step.before, event])]
-                found = [one for one in instants if one is not None]
-                return self._change(
-                    step.position, event.volunteer, self._around(found), {self._day(one) for one in found}
-                )
+                check_ins = [instant for instant in instants if instant is not None]
+                days = {self._day(instant) for instant in check_ins}
+                return self._change(step.position, event.volunteer, self._around(check_ins), days)
             case DayCapEvent():
                 noon = int(datetime.combine(event.day, time(12), UTC).timestamp())
                 return self._change(step.position, event.volunteer, self._around([noon]), {day_number(event.day)})
             case OpeningBalanceEvent():
-                return self._change(step.position, event.volunteer, self.known.circle, set())
+                return self._change(step.position, event.volunteer, self.known.cohort, set())
             case _:
                 return None
 
     def _day(self, instant: int) -> int:
         return day_number(self._reader.local(instant).date())
 
-    def _change(self, position: Position, number: str, circle: Cohort, about: set[int]) -> MinutesChange | None:
-        before, after = (self._credited(circle, Position(position - ago), number) for ago in (1, 0))
+    def _change(self, position: Position, number: str, cohort: Cohort, about: set[int]) -> MinutesChange | None:
+        before, after = (self._credited(cohort, Position(position - ago), number) for ago in (1, 0))
         days = {day for day in before | after if before[day] != after[day]} | about
-        if not days:  # a check-out whose check-in is not known, for one
+        if not days:  # for example a check-out without a known check-in
             return None
-        was, is_now = (sum(credited[day] for day in days) for credited in (before, after))
+        old, new = (sum(credited[day] for day in days) for credited in (before, after))
         return MinutesChange(
             first_day=day_of_number(min(days)),
             last_day=day_of_number(max(days)),
-            before=was,
-            after=is_now,
-            change=is_now - was,
+            before=old,
+            after=new,
+            change=new - old,
         )
 
     def _around(self, instants: Sequence[int]) -> Cohort:
-        """Return the volunteer with the shifts that have to do with these instants."""
-        reach = reach_seconds(self.known.timeline)
-        near = self._anywhere.copy()
+        """Return the volunteer with the shifts that a change at these instants can affect."""
+        margin = margin_seconds(self.known.timeline)
+        near = self._may_have_moved.copy()
         for instant in instants:
-            near |= np.abs(self._check_in - instant) <= reach
-        now = self.known.circle
+            near |= np.abs(self._check_in - instant) <= margin
+        now = self.known.cohort
         return Cohort(now.persons, now.tables.columns.where(near), now.kinds, merges=now.merges)
 
     def _credited(self, now: Cohort, position: Position, number: str) -> Counter[int]:
-        """Return the credited minutes of each day of who had a number then, and opening balances on their own days."""
+        """Return the credited minutes per day of the person who then had a number; a balance counts on its day."""
         known, until = self.known, self._axes.valid_until
-        circle = cohort_known_at(self._reader.log, now, position, known.timeline)
-        pieces = circle.tables.pieces(number, known.timeline)
+        cohort = cohort_known_at(self._reader.log, now, position, known.timeline)
+        pieces = cohort.tables.pieces(number, known.timeline)
         credited: Counter[int] = Counter()
         for day, minutes in pieces[pieces[:, DAY] <= until][:, [DAY, CREDITED]].tolist():
             credited[day] += minutes
-        for person in circle.alone(number).persons.values():
+        for person in cohort.restricted_to(number).persons.values():
             if person.opening_day <= until and person.opening_day != NO_DAY:
                 credited[person.opening_day] += person.opening_minutes
         return credited

@@ -1,7 +1,7 @@
 """A synthetic history that looks like Luohu (docs/luohu.md), because real records are private.
 
-`planning/` decides what happened, as columns; `events/` writes it as events; `labels.py` keeps the ground truth about
-every fault. Nothing here goes through commands, and nothing else in the program depends on it.
+`planning/` plans what happened, as columns; `events/` turns the plan into events; `labels.py` records the ground truth
+of every fault. Events are not created by commands, and no other package depends on this one.
 """
 
 from replay.synthetic.events.opening import OpeningError, Openings

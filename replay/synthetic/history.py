@@ -1,7 +1,7 @@
 """The synthetic history: the same scale and seed give the same bytes.
 
-A history is planned as columns, then written chunk by chunk; a chunk depends on nothing that was written before, so
-writing may begin anywhere. Planning takes a second for every tenth of the scale, and is done when it is first needed.
+A history is planned as columns, then written in chunks. Chunks do not depend on one another, so writing can start at
+any position. Planning takes a second per 0.1 of scale, and happens on first use.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ CHUNK_EVENTS = 50_000
 
 
 class History:
-    """A history of `electronic_events` events and, behind them, `openings`: the balances of the paper era."""
+    """A history: `electronic_events` events, followed by `openings`, the opening balances of the paper era."""
 
     def __init__(self, scale: float, seed: int, rules_text: str) -> None:
-        """Name a history whose first event publishes these rules.
+        """Define a history whose first event publishes these rules.
 
         Raises:
             ValueError: the scale or seed is out of range.
@@ -64,22 +64,22 @@ class History:
 
     @property
     def shifts(self) -> int:
-        """How many shifts are served, forged or entered."""
+        """The number of shifts, including forged and entered ones."""
         return len(self.plan.shifts)
 
     @property
     def minutes(self) -> int:
-        """The credited minutes of the whole history, opening balances included."""
+        """The credited minutes of the whole history, including opening balances."""
         return total_minutes(self.scale)
 
     @property
     def electronic_events(self) -> int:
-        """How many events there are before the opening balances."""
+        """The number of events before the opening balances."""
         return len(self._timeline)
 
     @property
     def events(self) -> int:
-        """How many events there are in all: the head of a ledger that holds the whole history."""
+        """The total number of events, which is the head of a ledger that holds the whole history."""
         return self.electronic_events + len(self.openings)
 
     @cached_property
@@ -88,7 +88,7 @@ class History:
         return openings(self.plan, self.electronic_events)
 
     def chunks(self, after: int = 0, size: int = CHUNK_EVENTS) -> Iterator[Chunk]:
-        """Yield the events behind a position, up to the opening balances."""
+        """Yield the events after a position, up to the opening balances."""
         return self._timeline.chunks(after, size)
 
     def line(self, position: int) -> bytes:
@@ -96,7 +96,7 @@ class History:
         return self._timeline.chunk(position - 1, position).lines
 
     def write_labels(self, path: Path) -> int:
-        """Write the ground truth of all faults as Parquet; return the number of labels."""
+        """Write the labels of all faults as Parquet; return their number."""
         return Labels(self.plan, self._service, self._timeline, self._scans, self._others).write(path)
 
 

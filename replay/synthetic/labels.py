@@ -1,6 +1,6 @@
-"""The ground truth: which shifts suffer from which fault, as Parquet, one row per shift and fault.
+"""The ground truth: which shifts have which faults, as Parquet, with one row per shift and fault.
 
-An auditor's finding is right or wrong by this file. It stands beside the ledger and is never part of it.
+Findings of auditors are evaluated against this file. It is not part of the ledger.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ SCHEMA = pa.schema(
         pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),
         pa.field("volunteer", pa.string(), nullable=False),
         pa.field("shift", pa.string(), nullable=False),
-        pa.field("position", pa.int64(), nullable=False),  # of the event in which the fault shows
+        pa.field("position", pa.int64(), nullable=False),  # of the event with the fault
         pa.field("check_in_position", pa.int64(), nullable=False),
-        pa.field("check_out_position", pa.int64()),  # null: nobody checked out
-        pa.field("other_shift", pa.string()),  # of an overlap: the shift that was overlapped
-        pa.field("seconds", pa.int64()),  # delay, skew, length or overlap; null where the kind has no measure
+        pa.field("check_out_position", pa.int64()),  # null: no check-out
+        pa.field("other_shift", pa.string()),  # of an overlap: the overlapped shift
+        pa.field("seconds", pa.int64()),  # delay, skew, length or overlap; null for kinds without a measure
     ]
 )
 KINDS = (
@@ -50,12 +50,12 @@ KINDS = (
     "days-too-long",
     "station-clock",
 )
-"""Kinds of label. A shift of 13 hours is labelled as longer than 8 hours and as longer than 12; so with late uploads,
-with sold hours, which are forged entries, and with days too long. A `late-entry` is no fault: it is an honest entry,
-which a hunt for forged ones must leave alone.
+"""Kinds of labels. A shift can have several: one of 13 hours is labelled as longer than 8 and as longer than 12 hours.
+The same applies to late uploads, to sold hours (which are also forged entries) and to days too long. A `late-entry` is
+not a fault but an honest entry, which a search for forged entries must not report.
 """
 SCHEMES = KINDS[-4:]
-"""Kinds of several shifts together, too rare for a small history (replay/synthetic/planning/schemes.py)."""
+"""Kinds that involve several shifts, too rare for a small history (replay/synthetic/planning/schemes.py)."""
 
 
 class Faults(NamedTuple):
@@ -74,7 +74,11 @@ class Labels:
     def __init__(
         self, plan: Plan, service: Service, timeline: Timeline, scans: Sequence[Source], others: Sequence[Source]
     ) -> None:
-        """Take a plan, its timeline, and the sources of `service` as the timeline has them."""
+        """Prepare the labels of a plan.
+
+        Args:
+            scans, others: the sources of `service`, the same objects as in the timeline.
+        """
         self._plan, self._service, self._timeline = plan, service, timeline
         check_ins, self._second_ins, check_outs, self._second_outs = scans
         entries_in, entries_out, _, self._corrections, *_ = others
@@ -82,7 +86,7 @@ class Labels:
         self._check_out = self._positions(check_outs, entries_out)
 
     def write(self, path: Path) -> int:
-        """Write all labels and return how many there are; the file appears whole or not at all."""
+        """Write all labels atomically; return their number."""
         partial = path.with_name(path.name + ".partial")
         count = 0
         with pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
@@ -127,12 +131,12 @@ class Labels:
             rows = shaped(shape)
             yield Faults(kind, rows, check_in[rows])
         yield Faults("correction", self._plan.amendments.corrected, self._timeline.positions(self._corrections))
-        together = self._plan.schemes
-        yield Faults("sold-hours", together.sold, check_in[together.sold])
-        yield Faults("hurried", together.hurried, check_in[together.hurried], together.hurry, together.hurried - 1)
-        length = times.check_out[together.too_long] - times.check_in[together.too_long]
-        yield Faults("days-too-long", together.too_long, check_out[together.too_long], length)
-        yield Faults("station-clock", together.off, check_in[together.off], together.clock)
+        schemes = self._plan.schemes
+        yield Faults("sold-hours", schemes.sold, check_in[schemes.sold])
+        yield Faults("hurried", schemes.hurried, check_in[schemes.hurried], schemes.hurry, schemes.hurried - 1)
+        length = times.check_out[schemes.too_long] - times.check_in[schemes.too_long]
+        yield Faults("days-too-long", schemes.too_long, check_out[schemes.too_long], length)
+        yield Faults("station-clock", schemes.off, check_in[schemes.off], schemes.clock)
 
     def _positions(self, scans: Source, entries: Source) -> Array:
         """Return the position of each shift's first scan or entry, 0 for none."""

@@ -1,11 +1,11 @@
-"""Loading a synthetic history into a ledger, past the commands, by COPY.
+"""Loading a synthetic history into a ledger by COPY, without commands.
 
-A process of its own plans and encodes while PostgreSQL copies. Each chunk is one transaction under the writers' lock.
-A load that was stopped, or killed, goes on where it stood: the same scale, seed and rules give the same bytes, so the
-ledger's last event tells whether it holds the beginning of this history. A ledger that holds anything else is
-refused, and nothing is written.
+A separate process plans and encodes while PostgreSQL copies. Each chunk is one transaction under the writers' lock. A
+load that was stopped or killed can be continued: the same scale, seed and rules give the same bytes, so the ledger's
+last event shows whether the ledger holds the beginning of this history. Any other ledger is refused, and nothing is
+written.
 
-The opening balances come last, all in one transaction, because they depend on what is credited until then.
+The opening balances are written last, in one transaction, because they depend on the minutes credited until then.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from replay.synthetic.history import CHUNK_EVENTS, History
 _T = TypeVar("_T")
 
 Progress = Callable[[int, int], None]
-"""Told how many events of the history the ledger holds, and how many there are in all."""
+"""Callback with the number of the history's events in the ledger, and their total number."""
 
 
 class HistoryConflictError(RuntimeError):
-    """The ledger holds something else than the beginning of this history."""
+    """The ledger holds other events than the beginning of this history."""
 
 
 class HistoryWriterError(RuntimeError):
@@ -45,15 +45,15 @@ class HistoryWriterError(RuntimeError):
 
 
 class Loaded(NamedTuple):
-    """What a load did. `complete` is false when it was stopped: load the same history again to go on."""
+    """The result of a load. `complete` is false if it was stopped: load the same history again to continue."""
 
     head: int
     written: int
     complete: bool
 
 
-class _Order(NamedTuple):
-    """What the writing process is to write."""
+class _Job(NamedTuple):
+    """What the writing process has to write."""
 
     scale: float
     seed: int
@@ -64,7 +64,9 @@ class _Order(NamedTuple):
 
 
 class _Contents(NamedTuple):
-    """What the writing process says first: how the history begins, stands at the ledger's head, and ends."""
+    """The first message of the writing process: the history's first event, its event at the ledger's head, and its
+    opening balances.
+    """
 
     first_line: bytes
     head_line: bytes
@@ -78,44 +80,45 @@ def write_history(
     *,
     labels: Path | None = None,
     chunk_events: int = CHUNK_EVENTS,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = lambda _done, _total: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Loaded:
-    """Load a history into an empty ledger, or go on with a load of the same history.
+    """Load a history into an empty ledger, or continue a load of the same history.
 
-    A script that calls this needs the usual `if __name__ == "__main__"`: the writing process imports it once more.
+    A script that calls this needs the usual `if __name__ == "__main__"`, because the writing process imports it again.
 
     Args:
-        credited_minutes: called when all shifts are in the ledger; returns what is credited for them under the
-        default rules, in
-            minutes. The opening balances bring it to `history.minutes`.
-        labels: where to write the ground truth of the faults, as Parquet.
-        chunk_events: how many events make a transaction; a load may be continued with another number.
-        stop: asked between chunks; a load that is stopped leaves whole chunks and can be continued.
+        credited_minutes: called when all shifts are in the ledger; returns the minutes credited for them under the
+            default rules. The opening balances bring the total to `history.minutes`.
+        labels: the Parquet file to write the labels of faults to.
+        chunk_events: the number of events per transaction; a load may be continued with another number.
+        stop: called between chunks; returns whether to stop. A stopped load leaves complete chunks and can be
+            continued.
 
     Raises:
-        HistoryConflictError: the ledger holds something else.
-        replay.synthetic.events.opening.OpeningError: more is credited than the whole history holds.
+        HistoryConflictError: the ledger holds other events.
+        HistoryWriterError: the writing process failed.
+        replay.synthetic.events.opening.OpeningError: more minutes are credited than the whole history has.
     """
-    head = found = int(database.log.head())
-    order = _Order(history.scale, history.seed, history.rules_text, head, chunk_events, labels)
-    with _writing(order) as messages:
+    head = before = int(database.log.head())
+    job = _Job(history.scale, history.seed, history.rules_text, head, chunk_events, labels)
+    with _writing(job) as messages:
         contents = messages.next(_Contents)
         openings = contents.openings
         total = openings.after + len(openings)
         _check_contents(database, contents, head)
         while head < openings.after:
             if stop():
-                return Loaded(head, head - found, complete=False)
+                return Loaded(head, head - before, complete=False)
             head = _append(database, messages.next(Chunk))
             progress(head, total)
         messages.next(_Done)
     if head == openings.after:
         if stop():
-            return Loaded(head, head - found, complete=False)
+            return Loaded(head, head - before, complete=False)
         head = _append(database, openings.chunk(credited_minutes()))
         progress(head, total)
-    return Loaded(head, head - found, complete=True)
+    return Loaded(head, head - before, complete=True)
 
 
 def _append(database: Database, chunk: Chunk) -> int:
@@ -123,13 +126,12 @@ def _append(database: Database, chunk: Chunk) -> int:
         return database.recorder.append_history([chunk.lines])
     except (UniqueViolation, ValueError) as error:
         raise HistoryConflictError(
-            f"another writer appended events while the history was being loaded ({error}); "
-            "load into a ledger of its own"
+            f"another writer appended events while the history was being loaded ({error}); load into a separate ledger"
         ) from error
 
 
 def _check_contents(database: Database, contents: _Contents, head: int) -> None:
-    """Refuse a ledger that does not hold a beginning of the history, or all of it and perhaps more."""
+    """Refuse a ledger that holds neither a beginning of the history nor all of it (possibly with later events)."""
     if head == 0:
         return
     openings = contents.openings
@@ -138,11 +140,11 @@ def _check_contents(database: Database, contents: _Contents, head: int) -> None:
         if _line_at(database, position) != line:
             raise HistoryConflictError(
                 f"the ledger holds other events than this history at position {position}; "
-                "choose an empty data directory, or the scale, seed and rules with which it was begun"
+                "choose an empty data directory, or the scale, seed and rules of the earlier load"
             )
-    if head > openings.after and not _openings_stand(database, openings):
+    if head > openings.after and not _has_openings(database, openings):
         raise HistoryConflictError(
-            f"the ledger goes on after position {openings.after} with other events than the opening balances; "
+            f"after position {openings.after} the ledger holds other events than the opening balances; "
             "choose an empty data directory"
         )
 
@@ -153,8 +155,8 @@ def _line_at(database: Database, position: int) -> bytes:
     return text_rows([row], position).encode()
 
 
-def _openings_stand(database: Database, openings: Openings) -> bool:
-    """Tell whether the last opening balance is where it belongs; they were written all together or not at all."""
+def _has_openings(database: Database, openings: Openings) -> bool:
+    """Return whether the last opening balance is at its position. They are written all together or not at all."""
     found = database.log.read(Position(openings.after + len(openings) - 1), 1)
     last = decode(found[0].topic, found[0].state) if found else None
     return isinstance(last, OpeningBalanceRecorded) and last.volunteer == openings.last_volunteer()
@@ -164,7 +166,7 @@ def _openings_stand(database: Database, openings: Openings) -> bool:
 
 
 class _Done(NamedTuple):
-    """All is written, labels too."""
+    """Everything is written, including labels."""
 
 
 class _Failed(NamedTuple):
@@ -174,7 +176,7 @@ class _Failed(NamedTuple):
 
 
 class _Messages:
-    """What the writing process sends. It is one chunk ahead: it waits with the next until this one has been taken."""
+    """The messages of the writing process, which is at most one chunk ahead of the receiver."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -183,21 +185,21 @@ class _Messages:
         try:
             message = self._connection.recv()
         except EOFError:
-            raise HistoryWriterError("the process that writes the history was killed; load again to go on") from None
+            raise HistoryWriterError("the process that writes the history was killed; load again to continue") from None
         if isinstance(message, _Failed):
             raise HistoryWriterError(message.report)
         if not isinstance(message, kind):
-            raise HistoryWriterError(f"the process that writes the history sent {type(message).__name__} out of turn")
+            raise HistoryWriterError(f"the process that writes the history sent an unexpected {type(message).__name__}")
         return message
 
 
 @contextmanager
-def _writing(order: _Order) -> Iterator[_Messages]:
-    """Start the writing process behind the ledger's head; it is stopped at the end, finished or not."""
-    context = multiprocessing.get_context("spawn")  # a fork would copy the pool's threads' locks
+def _writing(job: _Job) -> Iterator[_Messages]:
+    """Start the writing process, and terminate it at the end of the block."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks held by threads of the pool
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_write, args=(sender, order), daemon=True, name="history")
-    # Ctrl-C goes to the whole terminal; the child leaves it to us, who stop it, and starts undisturbed.
+    process = context.Process(target=_write, args=(sender, job), daemon=True, name="history")
+    # Ctrl-C is sent to all processes of the terminal. The child must ignore it, even while it starts; we terminate it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         process.start()
@@ -213,17 +215,17 @@ def _writing(order: _Order) -> Iterator[_Messages]:
         process.close()
 
 
-def _write(sender: Connection, order: _Order) -> None:
-    """Send the contents, the chunks behind the head, and the end."""
+def _write(sender: Connection, job: _Job) -> None:
+    """Send the contents, the chunks after the head, and the end."""
     with suppress(BrokenPipeError, KeyboardInterrupt):
         try:
-            history = History(order.scale, order.seed, order.rules_text)
-            at = max(1, min(order.head, history.electronic_events))
+            history = History(job.scale, job.seed, job.rules_text)
+            at = max(1, min(job.head, history.electronic_events))
             sender.send(_Contents(history.line(1), history.line(at), history.openings))
-            for chunk in history.chunks(order.head, order.chunk_events):
+            for chunk in history.chunks(job.head, job.chunk_events):
                 sender.send(chunk)
-            if order.labels is not None:
-                history.write_labels(order.labels)
+            if job.labels is not None:
+                history.write_labels(job.labels)
             sender.send(_Done())
-        except Exception:  # noqa: BLE001 - whatever went wrong is told to the process that can report it
+        except Exception:  # noqa: BLE001 - every error is sent to the parent, which reports it
             sender.send(_Failed(traceback.format_exc()))

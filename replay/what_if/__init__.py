@@ -1,5 +1,5 @@
-"""What-if: two rule timelines or two moments of knowledge, compared before anything is published.
+"""What-if: a comparison of two rule timelines, or of two moments of knowledge, before anything is published.
 
-The comparison itself is in `projections/compare/`; this folder reads both sides and words the result. Nothing is
-published and no generation changes.
+The comparison itself is in `projections/compare/`. This folder reads both sides and puts the result into words. Nothing
+is published and no generation changes.
 """

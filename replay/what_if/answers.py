@@ -1,8 +1,7 @@
-"""What-if answers: a comparison of two replays as readers get it.
+"""What-if answers: the comparison of two replays.
 
-`before` and `after` are the two sides; a change is after less before. Minutes are whole minutes, days local days. Of
-every volunteer the reasons sum to the change of credited minutes. How an answer is made of a comparison stands in
-replay/what_if/sentences.py.
+`before` and `after` are the two sides; a change is `after` minus `before`. Minutes are whole minutes, days are local
+days. The reasons of a volunteer sum to the change of credited minutes. Answers are made in replay/what_if/sentences.py.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ WORDS = {
     "rounding": "rounding",
     "opening_balance": "opening balance",
 }
-"""How a step of the rules is called where people read it; a factor by its own name besides ("night factor")."""
+"""The names of the steps of the rules in texts; a factor is called by its own name ("night factor")."""
 
 Kind = Literal["gained", "lost", "moved"]
 
@@ -35,7 +34,7 @@ class _Answer(BaseModel):
 
 
 class Change(_Answer):
-    """A number on both sides."""
+    """A number on both sides, and the difference."""
 
     before: int
     after: int
@@ -43,26 +42,26 @@ class Change(_Answer):
 
 
 class SideUsed(_Answer):
-    """What one side rests on."""
+    """The rules and the position of one side."""
 
     rules: RulesUsed
     known_at: int
 
 
 class Reason(_Answer):
-    """A step of the rules that gave (or took) credited minutes; of a factor, which one."""
+    """A step of the rules that changed credited minutes. `factor`: its name, if the step is a factor."""
 
     step: str
     factor: str | None = None
     minutes: int
 
     def words(self) -> str:
-        """Return it as people read it: "night factor +120"."""
+        """Return the reason as text: "night factor +120"."""
         return f"{name_of(self.step, self.factor)} {self.minutes:+d}"
 
 
 def name_of(step: str, factor: str | None) -> str:
-    """Return how a step is called where people read it: "night factor"."""
+    """Return the name of a step in texts: "night factor"."""
     return f"{factor} factor" if factor else WORDS[step]
 
 
@@ -74,16 +73,16 @@ class YearChange(_Answer):
 
 
 class GoesOnAs(_Answer):
-    """As which number a volunteer's goes on, on both sides."""
+    """The person's number of a volunteer on both sides."""
 
     before: str
     after: str
 
 
 class VolunteerChange(_Answer):
-    """A volunteer who differs. `trace` holds the columns that differ, with the opening balance in credited minutes.
+    """A volunteer who differs. `trace`: the columns that differ, with the opening balance in credited minutes.
 
-    `goes_on_as`: where the two sides differ in whether the number was merged into another, whose hours then hold its.
+    `goes_on_as`: the person's numbers, if they differ; that number holds the hours of all numbers merged into it.
     """
 
     volunteer: str
@@ -99,14 +98,14 @@ class VolunteerChange(_Answer):
 
 
 class StationChange(_Answer):
-    """A station that differs: the columns that do. `volunteers` are person-times."""
+    """A station that differs, with the columns that do. The column `volunteers` counts person-times."""
 
     station: str
     activity: dict[str, Change]
 
 
 class HonorSummary(_Answer):
-    """How many volunteers gain or lose an honour, or reach it on another date."""
+    """How many volunteers gain an honour, lose it, or reach it on another date."""
 
     honor: str
     title: str
@@ -116,7 +115,7 @@ class HonorSummary(_Answer):
 
 
 class HonorChange(_Answer):
-    """An honour that one volunteer gains or loses, or reaches on another date (which may lie ahead)."""
+    """An honour that a volunteer gains, loses, or reaches on another date (possibly in the future)."""
 
     volunteer: str
     honor: str
@@ -127,7 +126,7 @@ class HonorChange(_Answer):
 
 
 class RankChanged(_Answer):
-    """A volunteer or project that enters, leaves, or moves within the honoured places of a year."""
+    """A volunteer or project that enters or leaves the honoured places of a year, or moves within them."""
 
     ranking: str
     title: str
@@ -140,7 +139,7 @@ class RankChanged(_Answer):
 
 
 class WhatIf(_Answer):
-    """Two replays side by side. Lists of volunteers, honours and ranks are cut to a limit; the counts are of all."""
+    """Two replays compared. Lists of volunteers, honours and ranks are cut to a limit; the counts cover all."""
 
     before: SideUsed
     after: SideUsed

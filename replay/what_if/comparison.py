@@ -1,8 +1,8 @@
-"""What-if: two timelines, or two moments of knowledge, side by side, before anything is published.
+"""What-if: two timelines, or two moments of knowledge, compared before anything is published.
 
-Facts are read and shifts ordered once where both sides know the same. The comparison itself is one pass of
-`projections.compare.differences`; this module gives it names: who gains and who loses by which step of the rules, and
-what that means for stations, honours and ranks. Nothing here writes. Answers: replay/what_if/sentences.py.
+If both sides have the same `known_at`, facts are read and shifts ordered once. The comparison itself is one pass of
+`projections.compare.differences`. This module adds the names: who gains and who loses by which step of the rules, and
+the changes of stations, honours and ranks. Nothing here writes. Answers: replay/what_if/sentences.py.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ STEPS = {
     "rounding": -1,
     "opening_balance": 1,
 }
-"""The steps of the rules that give (1) or take (-1) credited minutes: columns of the trace that sum to them."""
+"""The steps of the rules that add (1) or subtract (-1) credited minutes: columns of the trace that sum to them."""
 _CREDITED = TRACE_COLUMNS.index("credited")
 
 
 @dataclass(frozen=True)
 class Point:
-    """One side: what was known at a position, under some rules."""
+    """One side: the facts as known at a position, and rules."""
 
     facts: Facts
     rules: Rules
@@ -58,9 +58,9 @@ class Point:
 
 
 class Reasons(NamedTuple):
-    """Which steps changed credited minutes, by rows of `Differences.volunteers`; a row sums to the change.
+    """The steps that changed credited minutes, by rows of `Differences.volunteers`; a row sums to the change.
 
-    steps: of each column the step of the rules, and which factor where the step is one. minutes: int64[n, steps].
+    steps: for each column the step of the rules, and the name of the factor if it is one. minutes: int64[n, steps].
     """
 
     steps: list[tuple[str, str | None]]
@@ -84,22 +84,22 @@ class Comparison:
 
     @cached_property
     def changes(self) -> Longs:
-        """By how much credited minutes change, int64[n], of the volunteers in `found.volunteers`."""
+        """The change of credited minutes of the volunteers in `found.volunteers`, int64[n]."""
         traces = self.found.traces[:, :, _CREDITED]
         return np.asarray(traces[:, AFTER] - traces[:, BEFORE])
 
     @cached_property
     def by_change(self) -> Ints:
-        """Rows of `found.volunteers`, the greatest change first, then by number."""
+        """The rows of `found.volunteers`, the greatest change first, then by number."""
         names = np.array([self.volunteers[number] for number in self.found.volunteers.tolist()], "S")
         return np.lexsort((names, -np.abs(self.changes))).astype(np.int32)
 
     @cached_property
     def reasons(self) -> Reasons:
-        """Which step gave or took the minutes, of each volunteer who differs, in the order of the rules."""
+        """The steps that changed the minutes of each volunteer who differs, in the order of the rules."""
         traces = self.found.traces
         change = dict(zip(TRACE_COLUMNS, (traces[:, AFTER] - traces[:, BEFORE]).T, strict=True))
-        # Windows are told in hundredths; what whole minutes leave of a factor change was rounded away.
+        # Windows are in hundredths of minutes; the fractions of a factor change count as rounding.
         windows = np.fix(self.found.windows / 100).astype(np.int64)
         columns: list[tuple[tuple[str, str | None], Longs]] = []
         for step, sign in STEPS.items():
@@ -112,18 +112,18 @@ class Comparison:
         return Reasons([step for step, _ in columns], np.stack([minutes for _, minutes in columns], axis=1))
 
     @cached_property
-    def going_on(self) -> tuple[Ints, Ints]:
-        """As which number each number goes on, before and after; int32[volunteers] each."""
+    def person_numbers(self) -> tuple[Ints, Ints]:
+        """The person's number of each number, before and after; int32[volunteers] each."""
         found = []
         for point in (self.before, self.after):
-            goes_on, everybody = point.facts.goes_on(), np.arange(len(self.volunteers), dtype=np.int32)
-            if goes_on is not None:
-                everybody[: len(goes_on)] = goes_on
-            found.append(everybody)
+            person_of, numbers = point.facts.person_of(), np.arange(len(self.volunteers), dtype=np.int32)
+            if person_of is not None:
+                numbers[: len(person_of)] = person_of
+            found.append(numbers)
         return found[BEFORE], found[AFTER]
 
     def thresholds_differ(self, honor: str) -> bool:
-        """Tell whether the two timelines ask for different things for an honour."""
+        """Return whether the two timelines have different conditions for an honour."""
         return _conditions(self.before.rules.timeline(), honor) != _conditions(self.after.rules.timeline(), honor)
 
 
@@ -137,7 +137,7 @@ def what_if(
 ) -> Comparison:
     """Compare two replays of results dated up to `valid_at`.
 
-    The facts of both sides come from one log, so that surrogates mean the same where both know them.
+    The facts of both sides must come from one log, so that equal surrogates mean equal names.
     """
     timelines = before.rules.timeline(), after.rules.timeline()
     honors = list(dict.fromkeys(honor for timeline in timelines for honor in honor_ids(timeline)))
@@ -163,7 +163,7 @@ def what_if(
         len(names.projects),
         threads=threads,
         valid_until=NO_DAY if valid_at is None else day_number(valid_at),
-        advance=lambda done, in_all: progress("comparing volunteers", done, in_all),
+        advance=lambda done, total: progress("comparing volunteers", done, total),
     )
     progress("ranking", 0, 0)
     ranks = rank_changes(found, timelines, [*names.volunteers], [*names.projects])
@@ -182,7 +182,7 @@ def what_if(
 
 
 class _Names(NamedTuple):
-    """The names that either side knows, and their surrogates."""
+    """The names known to either side, with their surrogates."""
 
     volunteers: Mapping[str, int]
     stations: Mapping[str, int]
@@ -194,7 +194,7 @@ def _names(before: Facts, after: Facts) -> _Names:
     for kind in _Names._fields:
         fewer, more = sorted((getattr(facts, kind).number for facts in (before, after)), key=len)
         if fewer is not more and any(more.get(name) != number for name, number in fewer.items()):
-            raise ValueError(f"the two sides number {kind} differently: they are not facts of one log")
+            raise ValueError(f"the surrogates of {kind} differ between the two sides: they are not facts of one log")
         found.append(more)
     return _Names(*found)
 
@@ -218,14 +218,14 @@ def _conditions(timeline: RuleTimeline, honor: str) -> list[tuple[date, Threshol
     ]
 
 
-# --- from the archive -----------------------------------------------------------------------------------------------
+# --- reading the archive --------------------------------------------------------------------------------------------
 
 
 def points(
     database: Database, archive: Archive, sides: tuple[Axes, Axes], progress: Progress = ignore
 ) -> tuple[Point, Point]:
-    """Read what two sides rest on. Without `known_at` a side knows what the read models know; without `rules` it takes
-    those in force, or with `known_at` those known then.
+    """Read the facts and rules of two sides. `known_at` defaults to the position of the read models; `rules` default to
+    the current ones, or with `known_at` to those known then.
 
     Raises:
         NoGenerationError, NoRulesError; ArchiveError: the archive cannot be read.

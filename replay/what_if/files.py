@@ -1,7 +1,7 @@
-"""What-if files: everybody who differs as one table, for CSV and Parquet.
+"""What-if files: a table of all volunteers who differ, as CSV or Parquet.
 
 One row per volunteer, the greatest change first: each column of the trace before and after, the honours, and the
-reason in words. The file's metadata say what both sides rest on.
+reason in words. The metadata of the file name the rules and positions of both sides.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def volunteers_table(found: Comparison) -> Any:
         "volunteer": pa.array(found.volunteers, pa.string()).take(pa.array(numbers)),
         "change_minutes": pa.array(found.changes[order]),
     }
-    for at, name in enumerate(TRACE_COLUMNS):
+    for number, name in enumerate(TRACE_COLUMNS):
         column = name if name == "shifts" else f"{name}_minutes"
         for when, side in (("before", BEFORE), ("after", AFTER)):
-            columns[f"{column}_{when}"] = pa.array(np.ascontiguousarray(traces[:, side, at]))
+            columns[f"{column}_{when}"] = pa.array(np.ascontiguousarray(traces[:, side, number]))
     honors = Honors(found)
     for kind, name in enumerate(_HONORS):
         columns[name] = _joined(*honors.by_row(kind), len(order), ";").take(pa.array(order))
@@ -45,7 +45,7 @@ def volunteers_table(found: Comparison) -> Any:
 
 
 def _reasons(found: Comparison) -> Any:
-    """Return each volunteer's reasons in words, the weightiest first. A text is made once for all who share it."""
+    """Return each volunteer's reasons as text, the largest first. Equal texts are formatted once."""
     steps, minutes = found.reasons
     rows, columns = np.nonzero(minutes)
     parts = minutes[rows, columns]
@@ -57,20 +57,20 @@ def _reasons(found: Comparison) -> Any:
 
 
 def _joined(rows: Longs, texts: Any, count: int, separator: str) -> Any:
-    """Join the texts of each row, of so many rows; `rows` ascend."""
+    """Join the texts of each of `count` rows. `rows`: the row of each text, ascending."""
     offsets = np.searchsorted(rows, np.arange(count + 1)).astype(np.int32)
     return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), texts), separator)
 
 
 def _metadata(found: Comparison) -> dict[str, str]:
-    said = {"valid_at": found.valid_at.isoformat() if found.valid_at else ""}
+    metadata = {"valid_at": found.valid_at.isoformat() if found.valid_at else ""}
     for name, point in (("before", found.before), ("after", found.after)):
-        said |= {
+        metadata |= {
             f"{name}_known_at": str(point.known_at),
             f"{name}_rules_version": str(point.rules.version),
             f"{name}_rules": point.rules.digest,
         }
-    return said
+    return metadata
 
 
 def as_bytes(found: Comparison, kind: Format) -> bytes:

@@ -1,7 +1,7 @@
-"""Rank changes: who enters, leaves or moves within the honoured places of a year, between two replays.
+"""Rank changes: who enters or leaves the honoured places of a year, or moves within them, between two replays.
 
-Ranks follow from rows (`projections.kernels.rankings`); here they are taken of both sides of a comparison and held
-against one another. Whoever is behind the last place on both sides is left out: there nobody is honoured.
+Ranks are computed from the rows of both sides of a comparison (`projections.kernels.rankings`). Those who are behind
+the last place on both sides are left out, because they are not honoured.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from projections.schema import HOURS_COLUMNS, Array, Longs
 
 
 class RankChange(NamedTuple):
-    """A volunteer or project whose rank in a year changes; None where it is not ranked. `places`: how many are
-    honoured, before and after.
+    """A volunteer or project whose rank in a year changes; a rank is None if it is not ranked.
+
+    `places`: how many places are honoured, before and after.
     """
 
     ranking: str
@@ -35,7 +36,7 @@ class RankChange(NamedTuple):
 
     @property
     def kind(self) -> Literal["enters", "leaves", "moves"]:
-        """What it means for the honour."""
+        """The effect on the honour."""
         inside = [rank is not None and rank <= places for rank, places in zip(self[5:7], self.places, strict=True)]
         if inside[AFTER] and not inside[BEFORE]:
             return "enters"
@@ -45,7 +46,7 @@ class RankChange(NamedTuple):
 def rank_changes(
     found: Differences, timelines: Sequence[RuleTimeline], volunteers: Sequence[str], projects: Sequence[str]
 ) -> list[RankChange]:
-    """Return all rank changes, by ranking, year and rank (that after, or before where there is none)."""
+    """Return all rank changes, by ranking, year and rank (the rank after, else the one before)."""
     names = {"volunteers": np.array([*volunteers], object), "projects": np.array([*projects], object)}
     years = {int(year) for year in np.unique(found.years[:, 1])}
     years |= {
@@ -53,12 +54,14 @@ def rank_changes(
     }
     changes: list[RankChange] = []
     for year in sorted(years):
-        asked = [rankings_of(timeline, year) for timeline in timelines]
-        for ranking in dict.fromkeys([*asked[BEFORE], *asked[AFTER]]):
-            pair = asked[BEFORE].get(ranking), asked[AFTER].get(ranking)
-            ranks = [_ranks(found, side, one, year, names) for side, one in enumerate(pair)]
+        in_force = [rankings_of(timeline, year) for timeline in timelines]
+        for ranking_id in dict.fromkeys([*in_force[BEFORE], *in_force[AFTER]]):
+            pair = in_force[BEFORE].get(ranking_id), in_force[AFTER].get(ranking_id)
+            ranks = [_ranks(found, side, ranking, year, names) for side, ranking in enumerate(pair)]
             changes += _changes(pair, ranks, year)
-    return sorted(changes, key=lambda one: (one.ranking, one.year, one.after or one.before or 0, one.name))
+    return sorted(
+        changes, key=lambda change: (change.ranking, change.year, change.after or change.before or 0, change.name)
+    )
 
 
 def _ranks(found: Differences, side: int, ranking: Ranking | None, year: int, names: dict[str, Array]) -> Ranks | None:
@@ -82,13 +85,13 @@ def _hours(found: Differences, side: int, year: int) -> tuple[Longs, Longs]:
 
 def _months(found: Differences, side: int, year: int) -> tuple[Longs, Longs]:
     """Return the projects of a year, and their rows: year, month, then `PROJECT_COLUMNS`."""
-    at = year - found.first_year
+    offset = year - found.first_year
     sums = found.projects[side]
-    if not 0 <= at < sums.shape[1]:
+    if not 0 <= offset < sums.shape[1]:
         return np.empty(0, np.int64), np.empty((0, 2 + sums.shape[3]), np.int64)
-    project, month = np.nonzero(sums[:, at].any(axis=2))
-    place = np.stack([np.full(len(month), year), month], axis=1)
-    return project, np.concatenate([place, sums[project, at, month]], axis=1)
+    project, month = np.nonzero(sums[:, offset].any(axis=2))
+    period = np.stack([np.full(len(month), year), month], axis=1)
+    return project, np.concatenate([period, sums[project, offset, month]], axis=1)
 
 
 def _changes(
@@ -98,7 +101,7 @@ def _changes(
     known = pair[AFTER] or pair[BEFORE]
     if known is None:
         return
-    before, after = ({name: rank for rank, name in enumerate(one.names, 1)} if one else {} for one in ranks)
+    before, after = ({name: rank for rank, name in enumerate(side.names, 1)} if side else {} for side in ranks)
     honored = [name for name, rank in before.items() if rank <= places[BEFORE]]
     honored += [name for name, rank in after.items() if rank <= places[AFTER]]
     for name in dict.fromkeys(honored):

@@ -1,4 +1,4 @@
-"""What-if words: a comparison of two replays put into the words of its answers."""
+"""What-if wording: a comparison of two replays as an answer, with its reasons in words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KINDS: tuple[Kind, ...] = ("gained", "lost", "moved")
 
 
 def what_if_answer(found: Comparison, limit: int | None = None) -> WhatIf:
-    """Put a comparison into words; lists hold `limit` entries at most, all if it is None."""
+    """Return a comparison as an answer. Lists hold `limit` entries at most, all if it is None."""
     changes, order, honors = found.changes, found.by_change.tolist(), Honors(found)
     return WhatIf(
         before=_side(found.before),
@@ -65,12 +65,12 @@ def _side(point: Point) -> SideUsed:
 
 
 def _changes(names: tuple[str, ...], pair: Longs, *, everything: bool = False) -> dict[str, Change]:
-    """Return the columns of int64[2, names] that differ, or all."""
+    """Return the columns of int64[2, names] that differ, or all with `everything`."""
     before, after = pair[BEFORE].tolist(), pair[AFTER].tolist()
     return {
-        name: Change(before=one, after=other, change=other - one)
-        for name, one, other in zip(names, before, after, strict=True)
-        if everything or one != other
+        name: Change(before=old, after=new, change=new - old)
+        for name, old, new in zip(names, before, after, strict=True)
+        if everything or old != new
     }
 
 
@@ -88,12 +88,12 @@ def reasons_of(found: Comparison, row: int) -> list[Reason]:
 
 
 def in_words(reasons: list[Reason]) -> str:
-    """Return reasons as one text, the weightiest first: "night factor +120, day cap -60"."""
+    """Return reasons as one text, the largest first: "night factor +120, day cap -60"."""
     return ", ".join(reason.words() for reason in sorted(reasons, key=lambda reason: -abs(reason.minutes)))
 
 
 def volunteer_change(found: Comparison, row: int, honors: Honors) -> VolunteerChange:
-    """Put one volunteer who differs into words."""
+    """Return a volunteer who differs as an answer."""
     number = int(found.found.volunteers[row])
     trace = found.found.traces[row]
     before, after = trace[:, TRACE_COLUMNS.index("credited")].tolist()
@@ -114,7 +114,7 @@ def volunteer_change(found: Comparison, row: int, honors: Honors) -> VolunteerCh
 
 
 def _goes_on_as(found: Comparison, number: int) -> GoesOnAs | None:
-    before, after = (found.volunteers[going_on[number]] for going_on in found.going_on)
+    before, after = (found.volunteers[numbers[number]] for numbers in found.person_numbers)
     return None if before == after else GoesOnAs(before=before, after=after)
 
 
@@ -123,9 +123,9 @@ def _years(found: Comparison, volunteer: int) -> list[YearChange]:
     low, high = np.searchsorted(years[:, 0], [volunteer, volunteer + 1])
     columns = [1, 2 + _CREDITED_OF_YEAR, 2 + len(HOURS_COLUMNS) + _CREDITED_OF_YEAR]
     return [
-        YearChange(year=year, credited=Change(before=one, after=other, change=other - one))
-        for year, one, other in years[low:high][:, columns].tolist()
-        if one != other
+        YearChange(year=year, credited=Change(before=old, after=new, change=new - old))
+        for year, old, new in years[low:high][:, columns].tolist()
+        if old != new
     ]
 
 
@@ -133,7 +133,7 @@ def _years(found: Comparison, volunteer: int) -> list[YearChange]:
 
 
 class Honors:
-    """The honours that differ, of one comparison."""
+    """The changes of honours in a comparison."""
 
     def __init__(self, found: Comparison) -> None:
         self._found = found
@@ -142,7 +142,7 @@ class Honors:
         self._kinds = np.where(before == NO_DAY, 0, np.where(after == NO_DAY, 1, 2))
 
     def of(self, volunteer: int) -> tuple[list[str], list[str], list[str]]:
-        """Return what a volunteer gains, loses, and reaches on another date."""
+        """Return the honours that a volunteer gains, loses, and reaches on another date."""
         low, high = np.searchsorted(self._rows[:, 0], [volunteer, volunteer + 1])
         gained, lost, moved = (
             [self._found.honors[honor] for honor in self._rows[low:high][self._kinds[low:high] == kind, 1]]
@@ -151,15 +151,15 @@ class Honors:
         return gained, lost, moved
 
     def by_row(self, kind: int) -> tuple[Longs, Any]:
-        """Return those of one kind (0 gained, 1 lost, 2 moved): rows of `Differences.volunteers`, ascending, and ids
-        as an Arrow array beside them.
+        """Return the changes of one kind (0 gained, 1 lost, 2 moved): rows of `Differences.volunteers`, ascending, and
+        the honours' ids as an Arrow array of the same length.
         """
         chosen = self._rows[self._kinds == kind]
         rows = np.searchsorted(self._found.found.volunteers, chosen[:, 0])
         return rows, pa.array(self._found.honors, pa.string()).take(pa.array(chosen[:, 1]))
 
     def summaries(self) -> list[HonorSummary]:
-        """Count the changes of each honour that has any."""
+        """Return the number of changes of each honour that has any."""
         titles = {
             honor.id: honor.title
             for point in (self._found.before, self._found.after)
@@ -175,13 +175,13 @@ class Honors:
         ]
 
     def listed(self, limit: int | None) -> list[HonorChange]:
-        """Return changes by honour, of each those volunteers first whose minutes change most."""
+        """Return changes by honour, then the volunteers whose minutes change most first."""
         found, rows = self._found, self._rows
         row_of_volunteer = np.searchsorted(found.found.volunteers, rows[:, 0])
-        place = np.empty(len(found.by_change), np.int64)
-        place[found.by_change] = np.arange(len(place))
-        order = np.lexsort((place[row_of_volunteer], rows[:, 1]))[:limit]
-        asks_anew = [found.thresholds_differ(honor) for honor in found.honors]
+        order_of_row = np.empty(len(found.by_change), np.int64)
+        order_of_row[found.by_change] = np.arange(len(order_of_row))
+        order = np.lexsort((order_of_row[row_of_volunteer], rows[:, 1]))[:limit]
+        redefined = [found.thresholds_differ(honor) for honor in found.honors]
         return [
             HonorChange(
                 volunteer=found.volunteers[volunteer],
@@ -189,7 +189,7 @@ class Honors:
                 kind=_KINDS[kind],
                 before=None if before == NO_DAY else day_of_number(before),
                 after=None if after == NO_DAY else day_of_number(after),
-                reason=_why(found, row, asks_anew[honor]),
+                reason=_reason(found, row, redefined[honor]),
             )
             for (volunteer, honor, before, after), kind, row in zip(
                 rows[order].tolist(), self._kinds[order].tolist(), row_of_volunteer[order].tolist(), strict=True
@@ -197,10 +197,12 @@ class Honors:
         ]
 
 
-def _why(found: Comparison, row: int, asks_anew: bool) -> str:  # noqa: FBT001 - private
-    parts = ["the honour asks for something else"] if asks_anew else []
-    if other := _goes_on_as(found, int(found.found.volunteers[row])):
-        parts.append(f"the number goes on as {other.after}")
+def _reason(found: Comparison, row: int, redefined: bool) -> str:  # noqa: FBT001 - private
+    parts = ["the honour has other conditions"] if redefined else []
+    number = int(found.found.volunteers[row])
+    if person := _goes_on_as(found, number):
+        undone = person.after == found.volunteers[number]
+        parts.append(f"merge into {person.before} undone" if undone else f"merged into {person.after}")
     minutes = in_words(reasons_of(found, row))
     if minutes:
         parts.append(minutes)

@@ -17,8 +17,8 @@ from jsonschema_rs import validator_for
 
 from api.access.roles import Role
 from api.messages.examples import EXAMPLES
-from bench.contract.run import hold
 from bench.contract.run import served as serve_stocked
+from bench.contract.run import verify
 from replay.queries.queries import UnknownNameError
 from tests.support.api.serving import PROJECT, STATION, Served
 
@@ -38,22 +38,22 @@ def service(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPa
 
 
 def test_every_operation_answers_as_it_is_described(service: tuple[str, str]) -> None:
-    held = hold(*service, examples=FEW, phases=["examples", "fuzzing"])
-    assert held.failures == 0, held.report
-    assert held.operations >= 65, held.report
-    assert held.requests >= 150, held.report
+    result = verify(*service, examples=FEW, phases=["examples", "fuzzing"])
+    assert result.failures == 0, result.report
+    assert result.operations >= 65, result.report
+    assert result.requests >= 150, result.report
 
 
 def test_every_operation_answers_as_it_is_described_at_the_bounds_of_its_schema(service: tuple[str, str]) -> None:
-    held = hold(*service, examples=FEW, phases=["coverage"], without=ALIKE)
-    assert held.failures == 0, held.report
-    assert held.requests >= 2000, held.report
+    result = verify(*service, examples=FEW, phases=["coverage"], without=ALIKE)
+    assert result.failures == 0, result.report
+    assert result.requests >= 2000, result.report
 
 
 def test_every_operation_answers_as_it_is_described_to_whoever_has_no_key(service: tuple[str, str]) -> None:
-    held = hold(service[0], None, examples=1, phases=["examples"])
-    assert held.failures == 0, held.report
-    assert held.requests >= 60, held.report
+    result = verify(service[0], None, examples=1, phases=["examples"])
+    assert result.failures == 0, result.report
+    assert result.requests >= 60, result.report
 
 
 def test_a_service_that_answers_otherwise_than_described_is_found_out(service: tuple[str, str], tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ def test_a_service_that_answers_otherwise_than_described_is_found_out(service: t
     described["components"]["schemas"]["Health"]["properties"]["status"] = {"type": "integer"}
     lie = tmp_path / "openapi.json"
     lie.write_text(json.dumps(described | {"paths": {"/healthz": described["paths"]["/healthz"]}}))
-    held = hold(*service, examples=1, phases=["examples", "fuzzing"], description=lie)
-    assert (held.operations, held.failures) == (1, 1), held.report
-    assert "response violates schema" in held.report.lower()
+    result = verify(*service, examples=1, phases=["examples", "fuzzing"], description=lie)
+    assert (result.operations, result.failures) == (1, 1), result.report
+    assert "response violates schema" in result.report.lower()
 
 
 # --- what was found once --------------------------------------------------------------------------------------------

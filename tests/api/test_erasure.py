@@ -24,7 +24,7 @@ PERSONAL = ("张三丰", "13800138000", "zhang.sanfeng", "mother is ill")
 
 def say_personal_things(ledger: OpenLedger, hours: CommandLine, folder: Path) -> None:
     """Put personal data wherever somebody may: in the directory, and in the texts of acts."""
-    Persons(ledger.database.pool).remember(Person(WHO, "张三丰", "13800138000", "zhang.sanfeng@example.org"))
+    Persons(ledger.database.pool).save(Person(WHO, "张三丰", "13800138000", "zhang.sanfeng@example.org"))
     shift = "01677c00-0000-7000-8000-00000000e4a5"
     act = {"volunteer": WHO, "shift": shift, "reason": "asked"}
     said = [
@@ -109,4 +109,4 @@ def test_an_erased_person_leaves_totals_and_nothing_personal(
 
 def test_who_is_not_known_cannot_be_erased(fresh: OpenLedger, hours: CommandLine) -> None:
     assert fresh.log.head() > 0
-    assert hours("erase", "V0000404").sentence == "volunteer V0000404 is no number the ledger knows; check the number"
+    assert hours("erase", "V0000404").sentence == "volunteer V0000404 is not known to the ledger; check the number"

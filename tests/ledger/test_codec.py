@@ -22,6 +22,7 @@ from ledger.aggregates.shift import CheckedIn
 from ledger.intake.prepare import content_digest
 from ledger.names import EARLIEST_INSTANT, LATEST_INSTANT
 from ledger.store.mapper import UnknownTopicError, decode, encode
+from tests.support.examples import examples
 from tests.support.ledger.helpers import older_topics
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -186,7 +187,7 @@ def _bare(annotation: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", EVENTS.values(), ids=lambda kind: kind.TOPIC)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_an_event_comes_back_as_it_was_stored(kind: type[Event], data: st.DataObject) -> None:
     event = data.draw(events(kind))

@@ -36,14 +36,15 @@ from projections.kernels.organisations import (
     Group,
     Membership,
     Tree,
+    membership_changes,
     memberships,
-    said_by,
 )
 from projections.local_time import day_number
 from projections.schema import NO_DAY
 from replay.on_demand.organisation_sums import WHAT, Sums, What, sums_of
 from replay.records.belonging import Recorded, places_of
 from tests.projections.test_persons import persons_of
+from tests.support.examples import examples
 from tests.support.oracle import oracle
 from tests.support.oracle.histories import Case, as_text, cases, make, noon, patiently, stamped
 
@@ -277,13 +278,13 @@ def members_of(tree: Tree, events: Sequence[Event]) -> dict[str, list[Membership
     for event in events:
         if isinstance(event, VolunteerEvent):
             streams[event.volunteer].append(event)
-    return {volunteer: memberships(tree, said_by(stream)) for volunteer, stream in streams.items()}
+    return {volunteer: memberships(tree, membership_changes(stream)) for volunteer, stream in streams.items()}
 
 
 # --- the laws -------------------------------------------------------------------------------------------------------
 
 
-@settings(patiently, max_examples=40)
+@settings(patiently, max_examples=examples(20))
 @given(drawn=trees(), cut=st.none() | st.integers(-3, 3))
 def test_what_belongs_to_an_organisation_is_what_a_walk_up_the_tree_finds(
     drawn: tuple[Case, list[Event]], cut: int | None
@@ -308,7 +309,7 @@ def summed(rows: Iterable[tuple[int, ...]]) -> list[int]:
     return [sum(row[place] for row in found) for place in ADDS_UP]
 
 
-@settings(patiently, max_examples=40)
+@settings(patiently, max_examples=examples(20))
 @given(drawn=trees(), what=st.sampled_from(["places", "projects"]))
 def test_rolling_up_equals_summing_down(drawn: tuple[Case, list[Event]], what: What) -> None:
     case, events = drawn

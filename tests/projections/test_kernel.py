@@ -8,6 +8,7 @@ from datetime import date
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.oracle.comparison import kernel_results
 from tests.support.oracle.histories import ODD_ZONES, Case, as_text, cases, patiently, shuffled_scans
 from tests.support.oracle.oracle import OracleResult, credit
@@ -19,7 +20,7 @@ def assert_equal(found: OracleResult, expected: OracleResult, case: Case) -> Non
         assert getattr(found, table.name) == getattr(expected, table.name), f"{table.name} of\n{as_text(case.events)}"
 
 
-@settings(patiently, max_examples=2_000)
+@settings(patiently, max_examples=examples(400))
 @given(cases())
 def test_the_kernel_credits_what_the_oracle_credits(case: Case) -> None:
     assert_equal(kernel_results(case.events, case.timeline), credit(case.events, case.timeline), case)

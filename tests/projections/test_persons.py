@@ -18,11 +18,12 @@ from ledger.aggregates.opening_balance import OpeningBalanceRecorded, OpeningBal
 from ledger.aggregates.shift import ShiftEvent
 from ledger.aggregates.volunteer import VolunteerMerged, VolunteerMergeUndone, VolunteerRegistered
 from projections.rules.timeline import RuleTimeline
+from tests.support.examples import examples
 from tests.support.oracle.comparison import kernel_results
 from tests.support.oracle.histories import Case, as_text, cases, history, make, patiently, rule_set, rules
 from tests.support.oracle.oracle import OracleResult, credit
 
-fewer = settings(patiently, max_examples=50)
+fewer = settings(patiently, max_examples=examples(30))
 MERGES = (VolunteerMerged, VolunteerMergeUndone)
 BALANCES = (OpeningBalanceRecorded, OpeningBalanceVoided)
 

@@ -22,6 +22,7 @@ from projections.schema import NO_DAY
 from replay.generations import store
 from replay.generations.named_rows import NO_ROWS, Rows, rows_of
 from replay.rankings.sources import latest_replayed, latest_stored, ranks, replayed, stored
+from tests.support.examples import examples
 from tests.support.oracle.histories import Case, as_text, cases, patiently, ranked_timelines
 from tests.support.oracle.oracle import credit, ranked
 from tests.support.replay.replaying import SMALL_RULES, as_rules
@@ -120,7 +121,7 @@ def rows_under(events: list[Event], timeline: RuleTimeline, valid_at: date | Non
     return rows_of(models, *names)
 
 
-@settings(patiently, max_examples=100)
+@settings(patiently, max_examples=examples(50))
 @given(cases(), st.data())
 def test_ranks_equal_the_oracle_s_and_no_two_share_one(case: Case, data: st.DataObject) -> None:
     timeline = data.draw(ranked_timelines(case.timeline))
@@ -162,7 +163,7 @@ def crowded(new_database_url: object) -> Iterator[Database]:
         yield database
 
 
-@settings(patiently, max_examples=25)
+@settings(patiently, max_examples=examples(20))
 @given(st.data())
 def test_sql_ranks_as_memory_does(crowded: Database, data: st.DataObject) -> None:
     timeline = data.draw(ranked_timelines(parse_timeline(RULES)))

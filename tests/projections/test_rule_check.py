@@ -151,7 +151,7 @@ NIGHT: dict[str, Any] = {"minute_from": "22:00", "minute_until": "06:00"}
             "\ndisputes = { answer_working_days = 5, settle_working_days = 4 }\n",
             2,
             "error",
-            "settle_working_days lies before answer_working_days: a dispute is answered first; raise it",
+            "settle_working_days is less than answer_working_days, but a dispute is answered first; raise it",
         ),
     ],
 )

@@ -43,7 +43,7 @@ def kept(database: Database, tmp_path: Path) -> OpenLedger:
     """A ledger with a little of everything."""
     ledger = OpenLedger(database, tmp_path)
     stock(ledger)
-    Persons(database.pool).remember(Person("V0000001", "王\t小\\明", "13800000000", None))
+    Persons(database.pool).save(Person("V0000001", "王\t小\\明", "13800000000", None))
     give(
         ledger, "dispute-shift", volunteer="V0000001", shift=str(UUID(int=1)), reason="wrong-time", text="I left\nlater"
     )
@@ -239,16 +239,16 @@ def test_a_restore_that_is_stopped_leaves_an_empty_ledger(
 
 def test_what_cannot_be_is_refused_in_a_sentence(kept: OpenLedger, tmp_path: Path) -> None:
     back_up(kept.database, tmp_path / "backup")
-    with pytest.raises(BackupError, match="is there already"):
+    with pytest.raises(BackupError, match="already exists"):
         back_up(kept.database, tmp_path / "backup")
     with pytest.raises(BackupError, match="this ledger is not empty"):
         restore(tmp_path / "backup", kept.database, PARTS)
-    with pytest.raises(BackupError, match="is no backup: there is no manifest"):
+    with pytest.raises(BackupError, match="is not a backup: it has no manifest"):
         verify(tmp_path)
     manifest = tmp_path / "backup" / backup.MANIFEST
     text = manifest.read_text()
     for written, sentence in (
-        (text.replace('"format": 2', '"format": 3'), "has format 3, this program reads 2"),
+        (text.replace('"format": 2', '"format": 3'), "has format 3, but this program reads 2"),
         (text.replace('"topic"', '"colour"'), "columns that this program does not know"),
         (text[:-20], "its manifest.json is damaged"),
     ):
@@ -264,7 +264,7 @@ def test_the_command_line_backs_up_verifies_and_restores(
     folder = tmp_path / "backup"
     made = hours("backup", folder, "--json").answer
     assert made["head"] == made["tables"][LOG]["rows"] > 1000
-    assert "is there already" in hours("backup", folder).err
+    assert "already exists" in hours("backup", folder).err
     assert f"{made['head']:,} events" in hours("backup", folder, "--verify").out
     before = hours("status", "--json").answer["generation"]["checksum"]
     assert hours("restore", folder).code == 2

@@ -70,7 +70,7 @@ def test_a_backup_that_is_killed_is_not_taken_for_one(kept: OpenLedger, tmp_path
     assert harmed("back_up", kept.database.url, folder, "kill", "copying the log").returncode == -signal.SIGKILL
     assert [path.name for path in folder.parent.iterdir()] == ["today.unfinished"]
     for name in (folder, folder.with_name("today.unfinished")):
-        with pytest.raises(BackupError, match="is no backup: there is no manifest"):
+        with pytest.raises(BackupError, match="is not a backup: it has no manifest"):
             verify(name)
     made = back_up(kept.database, folder)  # the next one takes its place
     assert verify(folder) == made

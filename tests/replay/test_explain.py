@@ -17,6 +17,7 @@ from replay.axes.as_known import NOW, Axes
 from replay.explain.day import explain_day, volunteer_days
 from replay.explain.explanations import DayExplanation, ExplainedShift
 from replay.explain.stretches import ExplanationError, first_instant
+from tests.support.examples import examples
 from tests.support.oracle.histories import (
     Case,
     cases,
@@ -47,7 +48,7 @@ def explained(events: list[Event], timeline: RuleTimeline, day: date = DAY, volu
 # --- against the oracle ---------------------------------------------------------------------------------------------
 
 
-@settings(patiently, max_examples=40)
+@settings(patiently, max_examples=examples(20))
 @given(case=cases())
 def test_every_day_is_told_to_the_minute_as_the_oracle_counts_it(case: Case) -> None:
     pieces = credit(case.events, case.timeline).pieces
@@ -111,7 +112,7 @@ def _holders_hold(shift: ExplainedShift, day: DayExplanation) -> None:
             assert held == stretch.minutes
 
 
-@settings(patiently, max_examples=15)
+@settings(patiently, max_examples=examples(8))
 @given(case=cases())
 def test_the_days_in_brief_are_the_days_of_the_pieces_the_latest_first(case: Case) -> None:
     pieces = credit(case.events, case.timeline).pieces
@@ -192,11 +193,11 @@ def test_each_stretch_says_which_rule_took_or_gave_its_minutes() -> None:
     assert lines(found) == [
         "#1 08:00-08:05 5 too-short: the shift lasted 5 minutes, fewer than 10",
         "#2 09:00-11:00 120 counted 100 %: counted in full",
-        "#3 10:30-11:00 30 overlapped: held already by the shift from 09:00 at U1, which comes first",
+        "#3 10:30-11:00 30 overlapped: already held by the shift from 09:00 at U1, which comes first",
         "#3 11:00-12:00 60 counted 100 %: counted in full",
         "#4 19:00-20:00 60 counted 100 %: counted in full",
-        "#4 20:00-20:40 40 capped: the day's 240 minutes were full",
-        "#5 23:50-00:00 10 capped: the day's 240 minutes were full",
+        "#4 20:00-20:40 40 capped: over the day cap of 240 minutes",
+        "#5 23:50-00:00 10 capped: over the day cap of 240 minutes",
     ]
     cited = {(rule.key, rule.value, rule.name) for one in found.shifts for part in one.stretches if (rule := part.rule)}
     assert cited == {("shift_minutes_min", 10, None), ("day_minutes_max", 240, None)}
@@ -230,7 +231,7 @@ def test_factor_clip_raise_and_rounding_are_told_with_their_events() -> None:
 def test_an_opening_balance_is_told_as_the_event_that_took_in_the_day() -> None:
     events = stamped([*FOUNDING, *shift(1, "09:00", "10:00"), opening("V1", 600, DAY)])
     found = explained(events, TIMELINE)
-    assert lines(found) == ["#1 09:00-10:00 60 superseded: taken in by the opening balance as of 2018-12-01"]
+    assert lines(found) == ["#1 09:00-10:00 60 superseded: included in the opening balance as of 2018-12-01"]
     assert found.opening_balance is not None
     assert (found.opening_balance.minutes, found.opening_balance.event.position) == (600, 5)
     assert found.shifts[0].stretches[0].positions == [3, 4, 5]
@@ -309,7 +310,7 @@ def test_nothing_is_told_of_a_day_beyond_valid_at() -> None:
 
 def test_a_walk_that_differs_from_the_kernel_by_a_minute_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     events = stamped([*FOUNDING, *shift(1, "09:00", "15:00")])
-    monkeypatch.setattr("replay.explain.stretches._holds", lambda *_: True)  # every minute is said to be at night
+    monkeypatch.setattr("replay.explain.stretches._matches", lambda *_: True)  # every minute is said to be at night
     with pytest.raises(
         ExplanationError, match=r"2018-12-01 cannot be explained: the minutes of shift .* do not add up"
     ):
@@ -319,7 +320,7 @@ def test_a_walk_that_differs_from_the_kernel_by_a_minute_is_an_error(monkeypatch
 def test_events_that_do_not_lead_to_the_shift_are_an_error() -> None:
     events = stamped([*FOUNDING, *shift(1, "09:00", "10:00"), correct("V1", at("11:00"), 1, check_out=at("09:30"))])
     whose = known(events, "V1", as_rules(TIMELINE))
-    with pytest.raises(ExplanationError, match="its events say"):
+    with pytest.raises(ExplanationError, match="its events give"):
         explain_day(listed(events[:-1]), whose, DAY, NOW)
 
 

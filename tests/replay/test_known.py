@@ -23,6 +23,7 @@ from replay.explain.day import explain_day, volunteer_days
 from replay.generations.rebuild import rebuild
 from replay.queries.queries import Axes, Queries, UnknownNameError
 from replay.queries.volunteers import WHOLE, hours_of, shifts_of
+from tests.support.examples import examples
 from tests.support.oracle.histories import Case, cases, patiently
 from tests.support.oracle.knowing import known, listed
 from tests.support.oracle.oracle import credit
@@ -47,7 +48,7 @@ def filled(ledger: LEDGER, case: Case) -> Queries:
     return Queries(database, archive)
 
 
-@settings(patiently, max_examples=12)
+@settings(patiently, max_examples=examples(6))
 @given(case=cases(), data=st.data())
 def test_a_volunteer_known_at_a_position_is_told_as_by_a_ledger_that_stopped_there(
     ledger: LEDGER, case: Case, data: st.DataObject
@@ -60,14 +61,14 @@ def test_a_volunteer_known_at_a_position_is_told_as_by_a_ledger_that_stopped_the
     whole = {"known_at": stop, "position": len(case.events)}
     for volunteer in sorted({event.volunteer for event in case.events if hasattr(event, "volunteer")}):
         then = known(stopped, volunteer, rules)
-        if then.circle.persons[volunteer].registered == NO_DAY:
+        if then.cohort.persons[volunteer].registered == NO_DAY:
             with pytest.raises(UnknownNameError):
                 queries.volunteer_hours(volunteer, axes)
             continue
         history = [
             (Position(number), event)
             for number, event in enumerate(stopped, 1)
-            if isinstance(event, VolunteerEvent) and event.volunteer in then.circle.persons
+            if isinstance(event, VolunteerEvent) and event.volunteer in then.cohort.persons
         ]
         assert queries.volunteer_hours(volunteer, axes) == hours_of(then, axes, history).model_copy(update=whole)
         log = listed(stopped)
@@ -79,7 +80,7 @@ def test_a_volunteer_known_at_a_position_is_told_as_by_a_ledger_that_stopped_the
             assert queries.explanation(volunteer, day.day, axes) == expected
 
 
-@settings(patiently, max_examples=12)
+@settings(patiently, max_examples=examples(6))
 @given(case=cases(), data=st.data())
 def test_the_shifts_behind_a_station_s_day_sum_to_its_row_under_any_axes(
     ledger: LEDGER, case: Case, data: st.DataObject

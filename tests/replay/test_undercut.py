@@ -15,22 +15,23 @@ from ledger.names import EARLIEST_INSTANT
 from projections.kernels.rankings import rankings_of
 from projections.rules.timeline import RuleTimeline, Threshold
 from replay.awards.reports import findings
-from replay.awards.standings import HonorsHeld
+from replay.awards.standings import HonorStandings
 from replay.axes.answers import Basis, RulesUsed
-from replay.rankings.rankings import Opened
+from replay.rankings.rankings import RankingReader
 from replay.records.awards import Award, Evidence
 from tests.projections.test_persons import persons_of
+from tests.support.examples import examples
 from tests.support.oracle import oracle
 from tests.support.oracle.histories import Case, cases, patiently, ranked_timelines, register, rules, stamped, void
 from tests.support.replay.replaying import as_rules, replayed
 
 
-def held(events: Sequence[Event], timeline: RuleTimeline) -> HonorsHeld:
+def held(events: Sequence[Event], timeline: RuleTimeline) -> HonorStandings:
     """Return what holds by the kernels, of persons by the merges that stand."""
     rules = as_rules(timeline)
     used = RulesUsed(name=timeline.name, version=rules.version, digest=rules.digest)
     basis = Basis(valid_at=None, known_at=len(events), rules=used, position=len(events))
-    return HonorsHeld(Opened(basis, rules, None, replayed(events, rules)), persons_of(events))
+    return HonorStandings(RankingReader(basis, rules, None, replayed(events, rules)), persons_of(events))
 
 
 def award(honor: str, name: str, awarded_on: date, year: int | None = None, *, of: str = "volunteers") -> Award:
@@ -110,7 +111,7 @@ def most_minutes(found: oracle.OracleResult, given_to: Award, persons: Mapping[s
     return pieces + (opening.opening if opening else 0)
 
 
-@settings(patiently, max_examples=60)
+@settings(patiently, max_examples=examples(25))
 @given(cases(), st.data())
 def test_an_award_is_undercut_exactly_when_the_oracle_finds_it_was_not_reached_on_its_day(
     case: Case, data: st.DataObject
@@ -136,7 +137,7 @@ def test_an_award_is_undercut_exactly_when_the_oracle_finds_it_was_not_reached_o
             assert one.award in expected
 
 
-@settings(patiently, max_examples=60)
+@settings(patiently, max_examples=examples(25))
 @given(cases(), st.data())
 def test_a_ranking_s_award_is_undercut_exactly_when_the_oracle_finds_it_behind_the_last_place(
     case: Case, data: st.DataObject

@@ -163,8 +163,8 @@ def test_an_honour_that_asks_for_something_else_says_so() -> None:
     easier = [{**STARS[0], "credited_minutes_min": 30}, STARS[1]]
     answer = answered(rules(honors=STARS), rules(honors=easier))
     assert {(one.volunteer, one.kind, one.reason) for one in answer.honor_changes} == {
-        ("V1", "moved", "the honour asks for something else"),
-        ("V3", "gained", "the honour asks for something else"),
+        ("V1", "moved", "the honour has other conditions"),
+        ("V3", "gained", "the honour has other conditions"),
     }
     assert [one.credited.change for one in answer.volunteers] == [0, 0]
 

@@ -1,4 +1,4 @@
-"""Operations: commands for those who run a ledger: serving, keys, rules, generations, the archive and backups.
+"""Commands for operators: serving, keys, rules, generations, the archive and backups.
 
-Work that takes long shows its progress and can be interrupted.
+Long tasks show their progress and can be interrupted.
 """

@@ -1,12 +1,15 @@
-"""`hours archive`: the log as Parquet: what it holds, whether it is sound, making it anew, copying it elsewhere."""
+"""`hours archive`: show, verify, rebuild and copy the log as Parquet."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from api.cli.operations.generations import say
+import typer
+
+from api.cli.operations.generations import notify
+from api.cli.options import Json, data_of
 from api.cli.output import out, print_json, print_table, stages
 from api.operations.service import open_ledger
 from api.operations.usage_errors import UsageError
@@ -16,39 +19,48 @@ from replay.archive.copying import TargetError, copy_archive
 from replay.archive.manifest import FORMAT, MANIFEST, Segment
 from replay.archive.open_archive import OpenArchive
 
+app = typer.Typer(
+    help="The log as Parquet: show it, verify it, rebuild it, copy it.", no_args_is_help=True, add_completion=False
+)
+
+ArchiveFolder = Annotated[
+    Path | None, typer.Argument(help="A copied archive, which needs no database; by default the ledger's own.")
+]
+
 _MIB = 1 << 20
 
 
-def show(data: Path, folder: Path | None, *, as_json: bool) -> None:
-    """Show what an archive holds."""
+@app.command("status")
+def show(context: typer.Context, folder: ArchiveFolder = None, *, as_json: Json = False) -> None:
+    """Show what the archive holds and how far it is behind the log."""
     if folder:
-        archive, head = _copied(folder), None
+        archive, head = _open_copy(folder), None
         archive.refresh()
-        said = _said(archive, None)
+        summary = _summary(archive, None)
     else:
-        with open_ledger(data) as ledger:
+        with open_ledger(data_of(context)) as ledger:
             archive, head = ledger.archive, ledger.log.head()
             archive.refresh()
-            said = _said(archive, head)
+            summary = _summary(archive, head)
     if as_json:
-        print_json(said)
+        print_json(summary)
         return
     rows = [
-        (_positions(one), one.events, _when(one.last_recorded_at), len(one.parts), _size(one))
-        for one in archive.segments
+        (_positions(segment), segment.events, _when(segment.last_recorded_at), len(segment.parts), _size(segment))
+        for segment in archive.segments
     ]
-    behind = "a copy" if head is None else f"{said['behind']:,} events behind the log"
-    versions = ", ".join(str(version) for version in said["rules"]) or "none"
+    behind = "a copy" if head is None else f"{summary['behind']:,} events behind the log"
+    versions = ", ".join(str(version) for version in summary["rules"]) or "none"
     print_table(
         f"The archive in {archive.folder}: {archive.position:,} events, {behind}",
         ("positions", "events", "recorded until (UTC)", "parts", "MiB"),
         rows,
-        f"edition {archive.manifest.edition} of ledger {archive.manifest.ledger}, {said['bytes'] / _MIB:,.1f} MiB; "
+        f"edition {archive.manifest.edition} of ledger {archive.manifest.ledger}, {summary['bytes'] / _MIB:,.1f} MiB; "
         f"versions of the rules: {versions}",
     )
 
 
-def _said(archive: OpenArchive, head: int | None) -> dict[str, Any]:
+def _summary(archive: OpenArchive, head: int | None) -> dict[str, Any]:
     segments = archive.segments
     return {
         "folder": str(archive.folder),
@@ -62,7 +74,8 @@ def _said(archive: OpenArchive, head: int | None) -> dict[str, Any]:
         "bytes": archive.bytes_on_disk(),
         "rules": [rules.version for rules in archive.published()],
         "segments": [
-            {"folder": one.folder, "first": one.first, "last": one.last, "parts": len(one.parts)} for one in segments
+            {"folder": segment.folder, "first": segment.first, "last": segment.last, "parts": len(segment.parts)}
+            for segment in segments
         ],
     }
 
@@ -79,41 +92,44 @@ def _size(segment: Segment) -> float:
     return round(sum(digest.bytes for digest in segment.files.values()) / _MIB, 1)
 
 
-def verify(data: Path, folder: Path | None, *, as_json: bool) -> int:
-    """Check an archive; return the exit code."""
+@app.command("verify")
+def verify(context: typer.Context, folder: ArchiveFolder = None, *, as_json: Json = False) -> int:
+    """Compare every part with the log and every file with its checksum; the exit code is 1 if anything differs."""
     if folder:
-        archive = _copied(folder)
+        archive = _open_copy(folder)
         with stages("Verifying") as progress:
             findings = check(archive, None, progress)
         against = "its own checksums"
     else:
-        with open_ledger(data) as ledger:
-            warm(say)
+        with open_ledger(data_of(context)) as ledger:
+            warm(notify)
             archive = ledger.archive
             with stages("Verifying") as progress:
                 findings = check(archive, ledger.database, progress)
         against = "the log, and with its own checksums"
-    _tell(archive, findings, against, as_json=as_json)
+    _print_findings(archive, findings, against, as_json=as_json)
     return 1 if findings else 0
 
 
-def _tell(archive: OpenArchive, findings: list[Finding], against: str, *, as_json: bool) -> None:
+def _print_findings(archive: OpenArchive, findings: list[Finding], against: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"position": archive.position, "findings": [finding._asdict() for finding in findings]})
     elif findings:
         rows = [(f"{finding.first:,} to {finding.last:,}", finding.what) for finding in findings]
         title = f"The archive in {archive.folder} is not sound"
-        print_table(title, ("positions", "what is wrong"), rows, "`hours archive rebuild` makes a new one from the log")
+        remedy = "`hours archive rebuild` builds a new one from the log"
+        print_table(title, ("positions", "what is wrong"), rows, remedy)
     else:
         files = sum(len(segment.files) for segment in archive.segments)
         out().print(f"{archive.position:,} events in {files} files agree with {against}")
 
 
-def rebuild_archive(data: Path, *, as_json: bool) -> None:
-    """Read the whole log into a new archive."""
-    with open_ledger(data) as ledger:
-        warm(say)
-        with stages("Making the archive anew") as progress:
+@app.command("rebuild")
+def rebuild_archive(context: typer.Context, *, as_json: Json = False) -> None:
+    """Rebuild the archive from the log; the old one is used until the new one replaces it."""
+    with open_ledger(data_of(context)) as ledger:
+        warm(notify)
+        with stages("Rebuilding the archive") as progress:
             position = ledger.archive.rebuild(ledger.database, progress)
         size = ledger.archive.bytes_on_disk()
     if as_json:
@@ -122,10 +138,16 @@ def rebuild_archive(data: Path, *, as_json: bool) -> None:
         out().print(f"the archive holds {position:,} events in {size / _MIB:,.1f} MiB")
 
 
-def copy(data: Path, folder: Path, *, as_json: bool) -> None:
-    """Bring the archive up to the log, and copy it."""
-    with open_ledger(data) as ledger:
-        warm(say)
+@app.command("copy")
+def copy(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder, or an older copy.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Copy the archive, for `hours replay --archive FOLDER` without a database."""
+    with open_ledger(data_of(context)) as ledger:
+        warm(notify)
         with stages("Copying the archive") as progress:
             ledger.archive.bring_up_to_date(ledger.database, progress)
             try:
@@ -139,7 +161,7 @@ def copy(data: Path, folder: Path, *, as_json: bool) -> None:
         out().print(f"{copied.position:,} events in {size / _MIB:,.1f} MiB copied to {folder}, and verified")
 
 
-def _copied(folder: Path) -> OpenArchive:
+def _open_copy(folder: Path) -> OpenArchive:
     if not (folder / MANIFEST).is_file():
-        raise UsageError(f"{folder} holds no archive; name a data directory's folder `archive`, or a copy of it")
+        raise UsageError(f"{folder} holds no archive; name the folder `archive` of a data directory, or a copy of it")
     return OpenArchive.open_copy(folder)

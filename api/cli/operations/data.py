@@ -1,16 +1,19 @@
-"""`hours simulate` and `export credits`: what works on the whole history."""
+"""`hours simulate` and `hours export credits`: commands on a whole history."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from api.cli.operations.demonstration_honors import give_honors
-from api.cli.operations.generations import build, counts, say, sentence
+import typer
+
+from api.cli.operations.demonstration_honors import confer_honors
+from api.cli.operations.generations import build, describe, notify, row_counts
+from api.cli.options import AxesTexts, Json, data_of, with_axes
 from api.cli.output import out, print_json, progress, stages
-from api.cli.readers.queries import AxisTexts, reading
+from api.cli.readers.queries import reading
 from api.files.credits import Format, write_credits
 from api.operations.service import DEFAULT_RULES, OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
@@ -20,33 +23,40 @@ from replay.published import published_rules
 from replay.synthetic import simulate as simulated
 from replay.synthetic.loading import write_history
 
+export = typer.Typer(help="Write computed results to a file.", no_args_is_help=True)
+
 _CREDITED = 5
 """The column of credited minutes in a replay's hours: volunteer, year, shifts, raw, counted, credited."""
 MARK = "simulation.json"
-"""In the data directory: which synthetic history it holds, and whether the whole of it."""
+"""A file in the data directory: scale and seed of its synthetic history, and whether that is complete."""
 
 
 # --- simulate -------------------------------------------------------------------------------------------------------
 
 
-def simulate(data: Path, scale: float, seed: int, *, as_json: bool) -> None:
-    """Fill an empty ledger with a synthetic history, and replay it."""
-    with open_ledger(data) as ledger:
+def simulate(
+    context: typer.Context,
+    *,
+    scale: Annotated[float, typer.Option(help="1.0 is the size of Luohu at the end of 2018.")] = 0.01,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same history.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Fill an empty ledger with a synthetic history, or continue one that was interrupted."""
+    with open_ledger(data_of(context)) as ledger:
         rebuilt = fill(ledger, scale, seed)
-    told = {"scale": scale, "seed": seed, "events": rebuilt.events, **counts(rebuilt)}
     if as_json:
-        print_json(told)
+        print_json({"scale": scale, "seed": seed, "events": rebuilt.events, **row_counts(rebuilt)})
     else:
-        out().print(f"{rebuilt.events:,} events of a history at scale {scale}, seed {seed}; {sentence(rebuilt)}")
+        out().print(f"{rebuilt.events:,} events of a history at scale {scale}, seed {seed}; {describe(rebuilt)}")
 
 
 def fill(ledger: OpenLedger, scale: float, seed: int) -> Rebuilt:
     """Write a synthetic history, or the rest of one, and build its read models."""
-    warm(say)
+    warm(notify)
     try:
         history = simulated(scale, seed, DEFAULT_RULES.read_text("utf-8"))
     except ValueError as error:
-        raise UsageError(f"--scale {scale} or --seed {seed} cannot be: {error}") from None
+        raise UsageError(f"--scale {scale} or --seed {seed} cannot be used: {error}") from None
     mark = ledger.data / MARK
     begun: dict[str, Any] = {"scale": scale, "seed": seed}
     if ledger.log.head() == 0:
@@ -55,7 +65,7 @@ def fill(ledger: OpenLedger, scale: float, seed: int) -> Rebuilt:
         write_history(ledger.database, history, lambda: _credited_minutes(ledger), progress=advance)
     rebuilt = build(ledger, published_rules(ledger.log))
     if not _is_complete(mark):
-        give_honors(ledger)
+        confer_honors(ledger)
         rebuilt = replace(rebuilt, events=ledger.log.head(), generation=ledger.current_generation())
     mark.write_text(json.dumps({**begun, "complete": True}))
     return rebuilt
@@ -66,7 +76,7 @@ def _is_complete(mark: Path) -> bool:
 
 
 def _credited_minutes(ledger: OpenLedger) -> int:
-    """Return what all shifts in the ledger earn, under its rules."""
+    """Return the credited minutes of all shifts in the ledger, under its rules."""
     ledger.archive.bring_up_to_date(ledger.database)
     hours = ledger.archive.facts().read_models(published_rules(ledger.log).timeline(), threads=2).hours
     return int(hours[hours[:, 1] == 0, _CREDITED].sum())
@@ -75,22 +85,31 @@ def _credited_minutes(ledger: OpenLedger) -> int:
 # --- export ---------------------------------------------------------------------------------------------------------
 
 
-def export_credits(data: Path, output: Path, kind: str, texts: AxisTexts, *, as_json: bool) -> None:
-    """Write every piece of every shift to a file."""
-    if kind not in get_args(Format):
-        raise UsageError(f"--format {kind} is not written; choose csv or parquet")
+@export.command("credits")
+@with_axes
+def export_credits(
+    context: typer.Context,
+    *,
+    output: Annotated[Path, typer.Option(help="The file to write.")],
+    format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",  # noqa: A002 - the option's name
+    texts: AxesTexts,
+    as_json: Json = False,
+) -> None:
+    """Write every piece of every shift with its trace: one line per shift and local day."""
+    if format not in get_args(Format):
+        raise UsageError(f"--format {format} is not supported; choose csv or parquet")
     if not output.parent.is_dir():
-        raise UsageError(f"--output {output} lies in no directory that is there; make it first")
-    with reading(data, texts) as (ledger, axes):
-        warm(say)
+        raise UsageError(f"--output {output}: directory {output.parent} does not exist; create it first")
+    with reading(data_of(context), texts) as (ledger, axes):
+        warm(notify)
         rules = axes.rules or published_rules(ledger.log)
-        with stages("Reading the log into the archive") as tell:
-            ledger.archive.bring_up_to_date(ledger.database, tell)
+        with stages("Reading the log into the archive") as report:
+            ledger.archive.bring_up_to_date(ledger.database, report)
         known_at = ledger.archive.position if axes.known_at is None else axes.known_at
         with progress("Writing pieces") as advance:
             written = write_credits(
                 output,
-                "parquet" if kind == "parquet" else "csv",
+                "parquet" if format == "parquet" else "csv",
                 ledger.archive.facts_from(ledger.database, known_at),
                 rules.timeline(),
                 valid_until=axes.valid_until,

@@ -1,4 +1,4 @@
-"""The demonstration's keys, and three things to try with them."""
+"""The demonstration's keys, and three examples that use them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ KEYS = "demo-keys.json"
 
 
 def demo_keys(ledger: OpenLedger) -> dict[str, str]:
-    """Return the demonstration's station and staff key, made at the first start and kept in the data directory.
+    """Return the demonstration's station key and staff key, made at the first start and stored in the data directory.
 
-    The file is readable by its owner alone. Keys that were revoked, or are another ledger's, are made anew.
+    Only its owner can read the file. Keys that were revoked or belong to another ledger are replaced.
     """
     path = ledger.data / KEYS
     known = _read(path)
@@ -47,7 +47,7 @@ def _read(path: Path) -> dict[str, str] | None:
 
 
 def things_to_try(ledger: OpenLedger, address: str, keys: dict[str, str], shift: UUID) -> list[tuple[str, str]]:
-    """Return what to do, and the command for it: check in and out, see the minutes, correct them."""
+    """Return examples as pairs of description and command: check in and out, see the minutes, correct them."""
     volunteer = _volunteer(ledger, shift.int)
     now = datetime.now(UTC).replace(microsecond=0, second=0)
     source, name = f"/stations/{keys['station_id']}", str(shift)[-12:]
@@ -94,7 +94,7 @@ def things_to_try(ledger: OpenLedger, address: str, keys: dict[str, str], shift:
 
 
 def _volunteer(ledger: OpenLedger, draw: int) -> str:
-    """Return one of the volunteers who have served much, another one each time."""
+    """Return a volunteer with many hours; `draw` selects which."""
     timeline = ledger.current_generation().timeline()
     first = next((honor.id for rule_set in timeline.rule_sets for honor in rule_set.honors), None)
     today = local_day(ledger.clock(), timeline)

@@ -1,12 +1,16 @@
-"""`hours rebuild`, `publish` and `generations`: which read models answer, and under which rules.
+"""`hours rebuild`, `publish` and `generations`: choose which read models answer, and under which rules.
 
-What a person stops with Ctrl-C leaves everything as it was.
+A command stopped with Ctrl-C changes nothing.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from api.cli.options import Json, data_of
 from api.cli.output import err, out, print_json, print_table, stages
 from api.cli.readers.queries import read_rules
 from api.http.routes.operations.generations import listed, ready
@@ -19,40 +23,69 @@ from replay.generations.switching import switch
 from replay.progress import Progress
 from replay.published import Rules, published_rules
 
+app = typer.Typer(help="List, switch and drop generations of the read models.")
+
+Generation = Annotated[int, typer.Argument(min=1, help="The generation's id.")]
+
 FOLLOW_EVENTS_MAX = 50_000
-"""Read models that are further behind than this are made anew: that is faster than following event by event."""
+"""Read models that are further behind than this are rebuilt, which is faster than following event by event."""
 
 
-def rebuild_models(data: Path, rules_file: Path | None, *, archive_anew: bool, facts_anew: bool, as_json: bool) -> None:
-    """Replay the history under the latest rules, or under those of a file, which are published first."""
-    text = read_rules(rules_file) if rules_file else None
+def rebuild_models(
+    context: typer.Context,
+    *,
+    rules: Annotated[Path | None, typer.Option(help="Publish this rule timeline first, if it is new.")] = None,
+    new_archive: Annotated[bool, typer.Option("--new-archive", help="Read the whole log into a new archive.")] = False,
+    new_facts: Annotated[bool, typer.Option("--new-facts", help="Resolve all shifts again.")] = False,
+    archive_anew: Annotated[bool, typer.Option("--archive-anew", hidden=True)] = False,
+    facts_anew: Annotated[bool, typer.Option("--facts-anew", hidden=True)] = False,
+    as_json: Json = False,
+) -> None:
+    """Replay the whole history and switch to the result."""
+    for given, old, new in (
+        (archive_anew, "--archive-anew", "--new-archive"),
+        (facts_anew, "--facts-anew", "--new-facts"),
+    ):
+        if given:
+            notify(f"{old} is now called {new}; the old name ends with version 0.2")
+    text = read_rules(rules) if rules else None
+    new_archive, new_facts = new_archive or archive_anew, new_facts or facts_anew
+    _rebuild(data_of(context), text, new_archive=new_archive, new_facts=new_facts, as_json=as_json)
+
+
+def publish(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The rule timeline, as TOML.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Publish rules, replay the whole history under them, and switch to the result."""
+    _rebuild(data_of(context), read_rules(file), new_archive=False, new_facts=False, as_json=as_json)
+
+
+def _rebuild(data: Path, text: str | None, *, new_archive: bool, new_facts: bool, as_json: bool) -> None:
     with open_ledger(data) as ledger:
         rules = ledger.publish(text) if text is not None else published_rules(ledger.log)
-        warm(say)
-        rebuilt = build(ledger, rules, archive_anew=archive_anew, facts_anew=facts_anew)
-    tell(rebuilt, rules, as_json=as_json)
+        warm(notify)
+        rebuilt = build(ledger, rules, new_archive=new_archive, new_facts=new_facts)
+    _print_rebuilt(rebuilt, rules, as_json=as_json)
 
 
-def publish(data: Path, rules_file: Path, *, as_json: bool) -> None:
-    """Publish a rule timeline, build a generation under it, and let that answer."""
-    rebuild_models(data, rules_file, archive_anew=False, facts_anew=False, as_json=as_json)
-
-
-def build(ledger: OpenLedger, rules: Rules, *, archive_anew: bool = False, facts_anew: bool = False) -> Rebuilt:
-    """Bring the archive up to date and build a generation that answers."""
+def build(ledger: OpenLedger, rules: Rules, *, new_archive: bool = False, new_facts: bool = False) -> Rebuilt:
+    """Bring the archive up to date, build a generation, and switch to it."""
     with stages("Rebuilding") as progress:
         progress(READING, 0, 0)
-        _archive(ledger, anew=archive_anew, progress=progress)
-        progress("taking in what is new", 0, 0)
+        _bring_archive_up_to_date(ledger, new=new_archive, progress=progress)
+        progress("following new events", 0, 0)
         behind = ledger.archive.position - _position(ledger)
         if behind <= FOLLOW_EVENTS_MAX:
             ledger.catch_up()
-        anew = facts_anew or behind > FOLLOW_EVENTS_MAX
-        return rebuild(ledger.database, ledger.archive, rules, facts_anew=anew, progress=progress)
+        new_facts = new_facts or behind > FOLLOW_EVENTS_MAX
+        return rebuild(ledger.database, ledger.archive, rules, new_facts=new_facts, progress=progress)
 
 
 def _position(ledger: OpenLedger) -> int:
-    """Return the position of the read models that this program can read; long ago if there are none."""
+    """Return the position of the read models: 0 if there are none, far below 0 if this version cannot read them."""
     try:
         generation = ledger.current_generation()
     except NoGenerationError:
@@ -60,15 +93,14 @@ def _position(ledger: OpenLedger) -> int:
     return generation.position if generation.readable else -FOLLOW_EVENTS_MAX - 1
 
 
-def _archive(ledger: OpenLedger, *, anew: bool, progress: Progress) -> None:
-    if anew:
+def _bring_archive_up_to_date(ledger: OpenLedger, *, new: bool, progress: Progress) -> None:
+    if new:
         ledger.archive.rebuild(ledger.database, progress)
     else:
         ledger.archive.bring_up_to_date(ledger.database, progress)
 
 
-def tell(rebuilt: Rebuilt, rules: Rules, *, as_json: bool) -> None:
-    """Tell what a rebuild did."""
+def _print_rebuilt(rebuilt: Rebuilt, rules: Rules, *, as_json: bool) -> None:
     if as_json:
         generation = rebuilt.generation
         print_json(
@@ -78,39 +110,42 @@ def tell(rebuilt: Rebuilt, rules: Rules, *, as_json: bool) -> None:
                 "rules_version": rules.version,
                 "checksum": f"{generation.checksum:016x}",
                 "events": rebuilt.events,
-                **counts(rebuilt),
+                **row_counts(rebuilt),
             }
         )
     else:
         out().print(
-            f"{rebuilt.events:,} events replayed under version {rules.version} of the rules; {sentence(rebuilt)}"
+            f"{rebuilt.events:,} events replayed under version {rules.version} of the rules; {describe(rebuilt)}"
         )
 
 
-def counts(rebuilt: Rebuilt) -> dict[str, int]:
-    """Return how many rows were made."""
+def row_counts(rebuilt: Rebuilt) -> dict[str, int]:
+    """Return the number of rows by read model."""
     return {"hours": rebuilt.hours, "station_days": rebuilt.station_days, "standings": rebuilt.standings}
 
 
-def sentence(rebuilt: Rebuilt) -> str:
-    """Say what was made, and that it answers."""
+def describe(rebuilt: Rebuilt) -> str:
+    """Return a sentence with the row counts and checksum of a generation that now answers."""
     return (
         f"{rebuilt.hours:,} rows of hours, {rebuilt.station_days:,} station days, {rebuilt.standings:,} honours; "
         f"generation {rebuilt.generation.id} answers, checksum {rebuilt.generation.checksum:016x}"
     )
 
 
-def say(message: str) -> None:
-    """Tell what is going on, on standard error."""
+def notify(message: str) -> None:
+    """Print a progress message on standard error."""
     err().print(message)
 
 
 # --- generations ----------------------------------------------------------------------------------------------------
 
 
-def show(data: Path, *, as_json: bool) -> None:
-    """List all generations, and say which are kept."""
-    with open_ledger(data) as ledger:
+@app.callback(invoke_without_command=True)
+def show(context: typer.Context, *, as_json: Json = False) -> None:
+    """List all generations, each with the reason why it is retained; switch to another one; drop one."""
+    if context.invoked_subcommand is not None:
+        return
+    with open_ledger(data_of(context)) as ledger:
         found = listed(ledger)
     if as_json:
         print_json(found)
@@ -133,10 +168,11 @@ def show(data: Path, *, as_json: bool) -> None:
     print_table("Generations", columns, rows, f"Policy: {found.policy}.")
 
 
-def switch_to(data: Path, generation: int, *, as_json: bool) -> None:
-    """Let another generation answer, once it has caught up and is verified."""
-    with open_ledger(data) as ledger:
-        warm(say)
+@app.command("switch")
+def switch_to(context: typer.Context, generation: Generation, *, as_json: Json = False) -> None:
+    """Switch to another generation, which first catches up and is verified."""
+    with open_ledger(data_of(context)) as ledger:
+        warm(notify)
         if _position(ledger) >= 0:
             ledger.catch_up()
         with stages("Switching") as progress:
@@ -150,11 +186,12 @@ def switch_to(data: Path, generation: int, *, as_json: bool) -> None:
         )
 
 
-def drop(data: Path, generation: int, *, as_json: bool) -> None:
+@app.command("drop")
+def drop(context: typer.Context, generation: Generation, *, as_json: Json = False) -> None:
     """Drop a generation that does not answer."""
-    with open_ledger(data) as ledger:
+    with open_ledger(data_of(context)) as ledger:
         retention.drop(ledger.database, generation)
     if as_json:
         print_json({"generation": generation, "dropped": True})
     else:
-        out().print(f"generation {generation} is dropped; the same rules make the same one again")
+        out().print(f"generation {generation} is dropped; a rebuild under the same rules creates it again")

@@ -1,6 +1,6 @@
-"""`hours replay`: the whole history once more, under any axes, to Parquet or to a new generation.
+"""`hours replay`: replay the whole history under any axes, to Parquet files or to a new generation.
 
-It needs no database where it is given an archive: a folder that was copied from a ledger's data directory.
+With `--archive`, a folder copied from a ledger's data directory, it needs no database.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import typer
 
 from api.axes.written import candidate, position_of
-from api.cli.operations.generations import counts, say
+from api.cli.operations.generations import notify, row_counts
+from api.cli.options import AxesTexts, Json, data_of, with_axes
 from api.cli.output import day, out, print_json, print_table, stages
-from api.cli.readers.queries import AxisTexts, axes_of, read_rules
+from api.cli.readers.queries import axes_of, read_rules
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
@@ -34,7 +37,7 @@ from replay.queries.queries import Axes
 
 @dataclass(frozen=True)
 class _Source:
-    """An archive with the axes to replay it under."""
+    """An archive, and the axes of its replay."""
 
     archive: OpenArchive
     rules: Rules
@@ -42,45 +45,50 @@ class _Source:
     valid_at: date | None
 
 
+@with_axes
 def replay_history(
-    data: Path,
-    to: Path | None,
-    archive: Path | None,
-    texts: AxisTexts,
+    context: typer.Context,
     *,
-    overwrite: bool,
-    generation: bool,
-    as_json: bool,
+    to: Annotated[Path | None, typer.Option(help="Write Parquet files to this new folder.")] = None,
+    generation: Annotated[
+        bool, typer.Option("--generation", help="Build a generation beside the current one instead.")
+    ] = False,
+    archive: Annotated[
+        Path | None, typer.Option(help="Replay this archive, such as a copy, without a database.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the replay in the folder.")] = False,
+    texts: AxesTexts,
+    as_json: Json = False,
 ) -> None:
-    """Replay, and tell what came of it."""
+    """Replay the whole history under any axes, to Parquet or to a new generation."""
     _check(to, archive, overwrite=overwrite, generation=generation)
     if archive is not None and to is not None:
-        source = _copied(archive, texts)
-        warm(say)
+        source = _archive_source(archive, texts)
+        warm(notify)
         with stages("Replaying") as progress:
-            said = _write(source, to, progress, overwrite=overwrite)
-        _tell_files(said, to, as_json=as_json)
+            replayed = _write(source, to, progress, overwrite=overwrite)
+        _print_files(replayed, to, as_json=as_json)
         return
-    with open_ledger(data) as ledger:
+    with open_ledger(data_of(context)) as ledger:
         axes = axes_of(ledger, texts)
-        warm(say)
+        warm(notify)
         if to is not None:
             with stages("Replaying") as progress:
-                said = _write(_own(ledger, axes, progress), to, progress, overwrite=overwrite)
-            _tell_files(said, to, as_json=as_json)
+                replayed = _write(_ledger_source(ledger, axes, progress), to, progress, overwrite=overwrite)
+            _print_files(replayed, to, as_json=as_json)
             return
         ledger.catch_up()
         with stages("Building") as progress:
             built = _build(ledger, axes, progress)
-        _tell_generation(built, as_json=as_json)
+        _print_generation(built, as_json=as_json)
 
 
 def _check(to: Path | None, archive: Path | None, *, overwrite: bool, generation: bool) -> None:
-    """Refuse what cannot be done before anything is read."""
+    """Check the options before anything is read."""
     if generation == (to is not None):
-        raise UsageError("say where the replay goes: --to FOLDER writes Parquet, --generation builds a generation")
+        raise UsageError("name one target: --to FOLDER writes Parquet, --generation builds a generation")
     if generation and archive:
-        raise UsageError("--generation is built in the ledger's database, not from --archive; leave one of them out")
+        raise UsageError("--generation builds from the ledger's own archive, not from --archive; leave one of them out")
     if to is not None:
         try:
             check_target(to, overwrite=overwrite)
@@ -88,19 +96,19 @@ def _check(to: Path | None, archive: Path | None, *, overwrite: bool, generation
             raise UsageError(f"--to {error}") from None
 
 
-# --- where it comes from --------------------------------------------------------------------------------------------
+# --- sources --------------------------------------------------------------------------------------------------------
 
 
-def _own(ledger: OpenLedger, axes: Axes, progress: Progress) -> _Source:
-    """Return the ledger's own archive, brought up to the log."""
+def _ledger_source(ledger: OpenLedger, axes: Axes, progress: Progress) -> _Source:
+    """Return the ledger's own archive, brought up to date."""
     progress(READING, 0, 0)
-    reached = ledger.archive.bring_up_to_date(ledger.database, progress)
-    known_at = reached if axes.known_at is None else axes.known_at
+    position = ledger.archive.bring_up_to_date(ledger.database, progress)
+    known_at = position if axes.known_at is None else axes.known_at
     return _Source(ledger.archive, _rules(ledger, axes), known_at, axes.valid_at)
 
 
 def _rules(ledger: OpenLedger, axes: Axes) -> Rules:
-    """Return the rules asked for; else those that answer, or with `known_at` those known then."""
+    """Return the requested rules; by default the current generation's, or with `known_at` those published by then."""
     if axes.rules is None and axes.known_at is None:
         with suppress(NoGenerationError):
             generation = ledger.current_generation()
@@ -109,7 +117,7 @@ def _rules(ledger: OpenLedger, axes: Axes) -> Rules:
 
 
 class _End(NamedTuple):
-    """An archive as something that tells positions."""
+    """The positions of an archive, with the log's interface."""
 
     archive: OpenArchive
 
@@ -120,13 +128,13 @@ class _End(NamedTuple):
         return self.archive.position_at(instant)
 
 
-def _copied(folder: Path, texts: AxisTexts) -> _Source:
-    """Return an archive that lies somewhere without its ledger: it knows positions, and the rules published so far."""
+def _archive_source(folder: Path, texts: AxesTexts) -> _Source:
+    """Return an archive without its ledger. It holds positions, and the rules published up to its end."""
     valid_text, known_text, rules_text = texts
     valid_at = day(valid_text, "--valid-at")
     if not (folder / MANIFEST).is_file():
         raise UsageError(
-            f"--archive {folder} holds no archive; name the folder `archive` of a data directory or a copy of it"
+            f"--archive {folder} holds no archive; name the folder `archive` of a data directory, or a copy of it"
         )
     archive = OpenArchive.open_copy(folder)
     known_at = archive.position if known_text is None else position_of(_End(archive), known_text)
@@ -141,7 +149,7 @@ def _copied(folder: Path, texts: AxisTexts) -> _Source:
     return _Source(archive, rules, known_at, valid_at)
 
 
-# --- where it goes --------------------------------------------------------------------------------------------------
+# --- targets --------------------------------------------------------------------------------------------------------
 
 
 def _write(source: _Source, to: Path, progress: Progress, *, overwrite: bool) -> Replayed:
@@ -151,7 +159,7 @@ def _write(source: _Source, to: Path, progress: Progress, *, overwrite: bool) ->
     valid_until = NO_DAY if source.valid_at is None else day_number(source.valid_at)
     rows = replay(facts, source.rules, valid_until=valid_until)
     rules = source.rules
-    said = Replayed(
+    replayed = Replayed(
         ledger=source.archive.manifest.ledger,
         valid_at=source.valid_at,
         known_at=source.known_at,
@@ -159,48 +167,49 @@ def _write(source: _Source, to: Path, progress: Progress, *, overwrite: bool) ->
         rows={name: len(table) for name, table in rows.tables().items()},
         checksum=f"{rows.checksum():016x}",
     )
-    write_replay(to, rows, said, rules.text, overwrite=overwrite, progress=progress)
-    return said
+    write_replay(to, rows, replayed, rules.text, overwrite=overwrite, progress=progress)
+    return replayed
 
 
 def _build(ledger: OpenLedger, axes: Axes, progress: Progress) -> Rebuilt:
-    """Build a generation beside the live one, which goes on answering."""
+    """Build a generation beside the live one, which still answers."""
     rules = _rules(ledger, axes)
     return build(
         ledger.database, ledger.archive, rules, known_at=axes.known_at, valid_at=axes.valid_at, progress=progress
     )
 
 
-def _tell_files(said: Replayed, to: Path, *, as_json: bool) -> None:
+def _print_files(replayed: Replayed, to: Path, *, as_json: bool) -> None:
     if as_json:
-        print_json({"folder": str(to), **said.model_dump(mode="json")})
+        print_json({"folder": str(to), **replayed.model_dump(mode="json")})
         return
-    names = {f"{name}.parquet": count for name, count in said.rows.items()}
+    names = {f"{name}.parquet": count for name, count in replayed.rows.items()}
     rows = [(name, count, (to / name).stat().st_size // 1024) for name, count in names.items()]
     print_table(f"Replayed to {to}", ("file", "rows", "KiB"), rows)
-    valid = f", valid at {said.valid_at}" if said.valid_at else ""
-    version = f"version {said.rules.version}" if said.rules.version else "not published"
+    valid = f", valid at {replayed.valid_at}" if replayed.valid_at else ""
+    version = f"version {replayed.rules.version}" if replayed.rules.version else "not published"
     out().print(
-        f"known at position {said.known_at}{valid}, rules {said.rules.name} ({version}), checksum {said.checksum}",
+        f"known at position {replayed.known_at}{valid}, rules {replayed.rules.name} ({version}), "
+        f"checksum {replayed.checksum}",
         style="dim",
     )
 
 
-def _tell_generation(built: Rebuilt, *, as_json: bool) -> None:
-    made = built.generation
+def _print_generation(built: Rebuilt, *, as_json: bool) -> None:
+    generation = built.generation
     if as_json:
         print_json(
             {
-                "generation": made.id,
-                "position": made.position,
-                "valid_at": made.valid_at and made.valid_at.isoformat(),
-                "rules_version": made.rules_version,
-                "checksum": f"{made.checksum:016x}",
-                **counts(built),
+                "generation": generation.id,
+                "position": generation.position,
+                "valid_at": generation.valid_at and generation.valid_at.isoformat(),
+                "rules_version": generation.rules_version,
+                "checksum": f"{generation.checksum:016x}",
+                **row_counts(built),
             }
         )
         return
     out().print(
-        f"Generation {made.id} stands at position {made.position}: {built.hours:,} rows of hours, checksum "
-        f"{made.checksum:016x}. It does not answer; `hours generations switch {made.id}` lets it."
+        f"Generation {generation.id} is built, position {generation.position}: {built.hours:,} rows of hours, checksum "
+        f"{generation.checksum:016x}. It does not answer yet; run `hours generations switch {generation.id}`."
     )

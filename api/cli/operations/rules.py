@@ -1,11 +1,14 @@
-"""`hours rules`: check a file of rules before anything rests on it; list and show those that are known."""
+"""`hours rules`: check a file of rules before it is used; list and show known rules."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import typer
+
+from api.cli.options import Json, data_of
 from api.cli.output import out, print_json, print_table
 from api.cli.readers.queries import read_rules
 from api.http.routes.operations.rules import check_against, findings_answer, known_rules, rules_named
@@ -15,26 +18,32 @@ from projections.rules.checking import check_rules
 from projections.rules.errors import Finding
 from projections.rules.timeline import RulesError, parse_timeline, rules_digest
 
+app = typer.Typer(help="Check a rule file; list and show known rules.", no_args_is_help=True)
 
-def check(data: Path, file: Path, *, as_json: bool) -> int:
-    """Check a file; where there is a ledger, against what it knows. Exit code 2 if it cannot be used."""
+
+@app.command("check")
+def check(
+    context: typer.Context, file: Annotated[Path, typer.Argument(help="The TOML file.")], *, as_json: Json = False
+) -> int:
+    """Check a rule file: each finding with its line and remedy. The exit code is 2 if it cannot be used."""
     text = read_rules(file)
-    findings = _findings(data, text)
+    findings = _findings(data_of(context), text)
     errors = sum(finding.severity == "error" for finding in findings)
     if as_json:
-        told: dict[str, Any] = {
-            "file": str(file),
-            "digest": rules_digest(text),
-            "name": _name(text),
-            "errors": errors,
-            "warnings": len(findings) - errors,
-            "findings": [finding.model_dump() for finding in findings_answer(findings)],
-        }
-        print_json(told)
+        print_json(
+            {
+                "file": str(file),
+                "digest": rules_digest(text),
+                "name": _name(text),
+                "errors": errors,
+                "warnings": len(findings) - errors,
+                "findings": [finding.model_dump() for finding in findings_answer(findings)],
+            }
+        )
     else:
-        for one in findings:
+        for finding in findings:
             out().print(
-                f"{file}:{one.line}: {one.severity}: {one.key}: {one.sentence}; {one.remedy}",
+                f"{file}:{finding.line}: {finding.severity}: {finding.key}: {finding.sentence}; {finding.remedy}",
                 soft_wrap=True,
                 markup=False,
             )
@@ -43,7 +52,7 @@ def check(data: Path, file: Path, *, as_json: bool) -> int:
 
 
 def _findings(data: Path, text: str) -> list[Finding]:
-    """Check without a ledger where there is none: nothing is made for a check."""
+    """Return the findings. A check creates no ledger: without one, it looks at the text alone."""
     if "DATABASE_URL" not in os.environ and not (data / "postgres").exists():
         return check_rules(text)
     with open_ledger(data) as ledger:
@@ -61,9 +70,10 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def show_list(data: Path, *, as_json: bool) -> None:
-    """List what was published, and candidates."""
-    with open_ledger(data) as ledger:
+@app.command("list")
+def show_list(context: typer.Context, *, as_json: Json = False) -> None:
+    """List published rules and candidates."""
+    with open_ledger(data_of(context)) as ledger:
         known = known_rules(ledger)
     if as_json:
         print_json(known)
@@ -90,12 +100,18 @@ def show_list(data: Path, *, as_json: bool) -> None:
         print_table("Candidates", ("digest", "by", "kept"), rows)
 
 
-def show_one(data: Path, name: str, *, as_json: bool) -> None:
-    """Print the text of some rules."""
-    if Path(name).is_file():
-        raise UsageError(f"{name} is a file; name a version, a digest, or current")
-    with open_ledger(data) as ledger:
-        found = rules_named(ledger, name)
+@app.command("show")
+def show_one(
+    context: typer.Context,
+    rules: Annotated[str, typer.Argument(help="A version, a digest, or current.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show the text of a rule timeline."""
+    if Path(rules).is_file():
+        raise UsageError(f"{rules} is a file; name a version, a digest, or current")
+    with open_ledger(data_of(context)) as ledger:
+        found = rules_named(ledger, rules)
     if as_json:
         print_json(
             {"version": found.version, "digest": found.digest, "name": found.timeline().name, "text": found.text}

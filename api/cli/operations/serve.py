@@ -1,4 +1,4 @@
-"""`hours serve`, and `hours run`: the same on a history made for the demonstration."""
+"""`hours serve`, and `hours run`, which serves a synthetic history as a demonstration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.access.rate_limits import PER_SECOND, RateLimits
 from api.access.signed_requests import CREATED_SECONDS_MAX
 from api.cli.operations.data import MARK, fill
 from api.cli.operations.demonstration import KEYS, demo_keys, things_to_try
-from api.cli.operations.generations import say
+from api.cli.operations.generations import notify
 from api.cli.output import out, print_json
 from api.http.server import DRAIN_SECONDS_MAX, address_of, bind, serve_until_stopped
 from api.operations.logs import LogFormat, LogLevel, LogSettings, logging_to
@@ -36,15 +36,15 @@ def serve(
     drain_seconds: int = DRAIN_SECONDS_MAX,
     as_json: bool,
 ) -> None:
-    """Serve the ledger in the data directory, or the one DATABASE_URL names.
+    """Serve the ledger in the data directory, or the one that DATABASE_URL names.
 
     Args:
-        log: what is logged, to standard error.
-        per_second: requests a second that a key may make which has no limit of its own.
-        signed_within: how many seconds old the signature of a request may be.
-        drain_seconds: how long requests under way may take to end when the server is stopped.
+        log: format and level of the log, which goes to standard error.
+        per_second: requests per second for each key without a limit of its own.
+        signed_within: the greatest age of a request's signature, in seconds.
+        drain_seconds: how long running requests may take to finish when the server is stopped.
     """
-    with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, kept=True) as ledger:
+    with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, supervised=True) as ledger:
         warm(logger.info)
         address = address_of(listening)
 
@@ -63,43 +63,43 @@ def serve(
 
 
 def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
-    """Serve a synthetic history, made where there is none yet, and say what to try."""
+    """Serve a synthetic history, creating it first if the ledger is empty, and print examples."""
     log = LogSettings(LogFormat.TEXT, LogLevel.WARNING)
-    with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, kept=True) as ledger:
-        warm(say)
+    with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, supervised=True) as ledger:
+        warm(notify)
         if _to_be_filled(ledger):
-            say(f"Making a history at scale {DEMO_SCALE}, once: 1,200 volunteers from 2011 to 2018")
+            notify(f"Creating a history at scale {DEMO_SCALE}, once: 1,200 volunteers from 2011 to 2018")
             fill(ledger, DEMO_SCALE, DEMO_SEED)
         with running(ledger) as service:
             keys = demo_keys(ledger)
             address = address_of(listening)
-            tries = things_to_try(ledger, address, keys, uuid4())
+            examples = things_to_try(ledger, address, keys, uuid4())
 
             def started() -> None:
                 if as_json:
-                    shown = [{"what": what, "command": command} for what, command in tries]
+                    shown = [{"what": what, "command": command} for what, command in examples]
                     print_json({"address": address, "keys": keys, "try": shown})
                 else:
-                    _tell(address, data, tries)
+                    _print_examples(address, data, examples)
 
             serve_until_stopped(service, listening, started)
 
 
 def _to_be_filled(ledger: OpenLedger) -> bool:
-    """Tell whether the ledger is empty, or a first start was interrupted while it was being filled."""
+    """Return whether the ledger is empty, or was not filled completely because the first start was interrupted."""
     if ledger.log.head() == 0:
         return True
     try:
-        known = json.loads((ledger.data / MARK).read_text())
+        mark = json.loads((ledger.data / MARK).read_text())
     except (FileNotFoundError, ValueError):
         return False
-    return bool(known == {"scale": DEMO_SCALE, "seed": DEMO_SEED, "complete": False})
+    return bool(mark == {"scale": DEMO_SCALE, "seed": DEMO_SEED, "complete": False})
 
 
-def _tell(address: str, data: Path, tries: list[tuple[str, str]]) -> None:
-    show = out()
-    show.print(f"\nServing at {address} (descriptions and a form for each request; Ctrl-C ends)")
-    show.print(f"Two keys are in {data / KEYS}. Three things to try, in another terminal:\n")
-    for number, (what, command) in enumerate(tries, 1):
-        show.print(f"{number}. {what}:\n", soft_wrap=True)
-        show.print(command + "\n", soft_wrap=True, markup=False)
+def _print_examples(address: str, data: Path, examples: list[tuple[str, str]]) -> None:
+    console = out()
+    console.print(f"\nServing at {address} (descriptions and a form for each request; Ctrl-C ends)")
+    console.print(f"Two keys are in {data / KEYS}. Three things to try, in another terminal:\n")
+    for number, (what, command) in enumerate(examples, 1):
+        console.print(f"{number}. {what}:\n", soft_wrap=True)
+        console.print(command + "\n", soft_wrap=True, markup=False)

@@ -1,25 +1,31 @@
-"""`hours status`: how far the read models are, what they rest on, and whether anything about them is wrong.
+"""`hours status`: the positions of log, read models and archive, and any problems found.
 
-It looks and changes nothing; it does not bring read models up to the log first. Exit code 1 says that something is
-wrong.
+It changes nothing, and does not update the read models first. Exit code 1 means that there is a problem.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.markup import escape
 from rich.table import Table
 
+from api.cli.options import Json, data_of
 from api.cli.output import err, out, print_json
 from api.operations.service import open_ledger
 from replay.queries.health import LedgerHealth, measure
 
 
-def show_status(data: Path, *, deep: bool, as_json: bool) -> int:
-    """Show how a ledger is; return the exit code."""
-    with open_ledger(data) as ledger:
+def show_status(
+    context: typer.Context,
+    *,
+    deep: Annotated[bool, typer.Option("--deep", help="Also count the log and compute the checksum again.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Show how far the read models are and what is wrong; the exit code is 1 if anything is."""
+    with open_ledger(data_of(context)) as ledger:
         if deep:
             err().print("counting the log and the generation's rows")
         health = measure(ledger.database, lambda: ledger.archive, deep=deep)
@@ -72,7 +78,7 @@ def _when(instant: datetime | None) -> str:
 
 
 def _span(seconds: float) -> str:
-    """Return a length of time in its greatest two units."""
+    """Return a duration in its two largest units."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     days, rest = divmod(round(timedelta(seconds=seconds).total_seconds()), 86_400)

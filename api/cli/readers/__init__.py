@@ -1,4 +1,4 @@
-"""Readers: commands that print what the ledger holds, as tables for people or JSON for machines.
+"""Commands that print what the ledger holds, as tables or JSON.
 
-No command here records anything.
+They record nothing.
 """

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from datetime import date
 from pathlib import Path
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
+import typer
+
+from api.cli.options import AxesTexts, First, Json, Last, data_of, with_axes
 from api.cli.output import Hours, day, more, out, print_json, print_table
-from api.cli.readers.queries import AxisTexts, print_basis, reading, timeline_used
+from api.cli.readers.queries import print_basis, reading, timeline_used
 from api.files.spot_checks import as_csv, how_drawn
 from api.operations.usage_errors import UsageError
 from projections.anomalies.findings import KINDS
@@ -16,62 +20,79 @@ from replay.audit.anomalies import AnomalyFilter
 from replay.audit.spot_checks import SEED_FORM, Draw
 
 Span = tuple[str | None, str | None]
-"""`--from` and `--to` as they were written."""
+"""The texts of `--from` and `--to`."""
 
 
+@with_axes
 def anomalies(
-    data: Path,
-    kind: str | None,
-    about: tuple[str | None, str | None, str | None],
-    span: Span,
-    page: tuple[int, str | None],
-    texts: AxisTexts,
+    context: typer.Context,
     *,
-    as_json: bool,
+    kind: Annotated[str | None, typer.Option(help="Only this kind: two-stations, late-entry, ...")] = None,
+    station: Annotated[str | None, typer.Option(help="Only of this station.")] = None,
+    volunteer: Annotated[str | None, typer.Option(help="Only about this volunteer.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only what this actor did: person:NAME or station:ID.")] = None,
+    first: First = None,
+    last: Last = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Findings at most.")] = 20,
+    after: Annotated[str | None, typer.Option(help="Continue after this finding: DAY/KIND/ANOMALY.")] = None,
+    texts: AxesTexts,
+    as_json: Json = False,
 ) -> None:
-    """Show findings, the latest first; `about` names a station, a volunteer, an actor."""
-    named = next((known for known in KINDS if known == kind), None)
-    if kind is not None and named is None:
+    """List odd records, the latest first, each with its reason and the events behind it."""
+    known_kind = next((known for known in KINDS if known == kind), None)
+    if kind is not None and known_kind is None:
         raise UsageError(f"--kind {kind} is not known; use one of {', '.join(KINDS)}")
-    first, last = _days(span)
-    with reading(data, texts) as (ledger, axes):
-        found = ledger.queries.anomalies.anomalies(axes, AnomalyFilter(named, *about, first, last), *page)
+    chosen = AnomalyFilter(known_kind, station, volunteer, actor, *_days(first, last))
+    with reading(data_of(context), texts) as (ledger, axes):
+        found = ledger.queries.anomalies.anomalies(axes, chosen, limit, after)
     if as_json:
         print_json(found)
         return
     rows = [
-        (one.day, one.kind, one.volunteer or "", one.station or "", one.actor or "", one.reason, one.anomaly)
-        for one in found.anomalies
+        (
+            finding.day,
+            finding.kind,
+            finding.volunteer or "",
+            finding.station or "",
+            finding.actor or "",
+            finding.reason,
+            finding.anomaly,
+        )
+        for finding in found.anomalies
     ]
-    told = [f"{known} {count}" for known, count in found.counts.items()]
+    counts = [f"{known} {count}" for known, count in found.counts.items()]
     late = ", ".join(f"{Hours(minutes)} {grade}" for grade, minutes in found.late_minutes.items())
-    caption = f"all: {', '.join(told)}\nrecorded late: {late}"
+    caption = f"all: {', '.join(counts)}\nrecorded late: {late}"
     if found.next_after:
         caption += f"\n{more(found.next_after)} --known-at {found.known_at}"
     print_table("Anomalies", ("day", "kind", "volunteer", "station", "by", "reason", "anomaly"), rows, caption)
     print_basis(found)
 
 
+@with_axes
 def spot_check(
-    data: Path,
-    asked: tuple[str, int, str | None, str | None, str],
-    span: Span,
-    output: Path | None,
-    texts: AxisTexts,
+    context: typer.Context,
     *,
-    as_json: bool,
+    seed: Annotated[str, typer.Option(help="A seed from outside, such as a lottery number or dice.")],
+    size: Annotated[int, typer.Option(min=1, max=100_000, help="Shifts to draw.")],
+    station: Annotated[str | None, typer.Option(help="Only of this station.")] = None,
+    grade: Annotated[str | None, typer.Option(help="Only scanned, or only attested shifts.")] = None,
+    strata: Annotated[str, typer.Option(help="none, station-kind or grade: draw proportionally.")] = "none",
+    first: First = None,
+    last: Last = None,
+    output: Annotated[Path | None, typer.Option(help="Write a table for field work: FILE.csv.")] = None,
+    texts: AxesTexts,
+    as_json: Json = False,
 ) -> None:
-    """Draw a sample; `asked` are seed, size, station, grade and strata."""
-    seed, size, station, grade, strata = asked
+    """Draw a random sample of shifts for checks in the field; the same seed draws the same shifts."""
     if not re.fullmatch(SEED_FORM, seed):
-        raise UsageError(f"--seed {seed!r} cannot be a seed; use up to 64 letters, digits, dots and dashes")
+        raise UsageError(f"--seed {seed!r} is not a valid seed; use up to 64 letters, digits, dots and dashes")
     if grade not in {None, "scanned", "attested"}:
         raise UsageError(f"--grade {grade} is not known; use scanned or attested")
     if strata not in {"none", "station-kind", "grade"}:
         raise UsageError(f"--strata {strata} is not known; use station-kind or grade")
-    first, last = _days(span)
-    draw = Draw(seed, size, station, first, last, grade, strata)  # type: ignore[arg-type] # both were looked at
-    with reading(data, texts) as (ledger, axes):
+    draw = Draw(seed, size, station, *_days(first, last), grade, strata)  # type: ignore[arg-type] # both are checked above
+    with reading(data_of(context), texts) as (ledger, axes):
         found, timeline = ledger.queries.spot_checks.draw(draw, axes), timeline_used(ledger, axes)
     if output is not None:
         output.write_text(as_csv(found, timeline.time_zone), "utf-8", newline="")
@@ -84,25 +105,25 @@ def spot_check(
     zone = ZoneInfo(timeline.time_zone)
     rows = [
         (
-            one.number,
-            one.stratum,
-            one.volunteer,
-            one.station,
-            one.check_in.astimezone(zone).strftime("%Y-%m-%d %H:%M"),
-            one.check_out.astimezone(zone).strftime("%Y-%m-%d %H:%M") if one.check_out else "",
-            one.grade,
-            "late" if one.late else "",
-            one.shift,
+            shift.number,
+            shift.stratum,
+            shift.volunteer,
+            shift.station,
+            shift.check_in.astimezone(zone).strftime("%Y-%m-%d %H:%M"),
+            shift.check_out.astimezone(zone).strftime("%Y-%m-%d %H:%M") if shift.check_out else "",
+            shift.grade,
+            "late" if shift.late else "",
+            shift.shift,
         )
-        for one in found.shifts
+        for shift in found.shifts
     ]
     columns = ("number", "stratum", "volunteer", "station", "check-in", "check-out", "grade", "late", "shift")
     print_table("Spot check", columns, rows, how_drawn(found))
     print_basis(found)
 
 
-def _days(span: Span) -> tuple[date | None, date | None]:
-    first, last = day(span[0], "--from"), day(span[1], "--to")
-    if first and last and last < first:
-        raise UsageError(f"--from {first} lies after --to {last}; swap them")
-    return first, last
+def _days(first: str | None, last: str | None) -> tuple[date | None, date | None]:
+    begin, end = day(first, "--from"), day(last, "--to")
+    if begin and end and end < begin:
+        raise UsageError(f"--from {begin} is after --to {end}; swap them")
+    return begin, end

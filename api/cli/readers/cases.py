@@ -1,57 +1,64 @@
-"""The readers `hours disputes`, `hours requests` and `hours history` of the command line.
+"""The commands `hours disputes`, `hours requests` and `hours history`.
 
-Whoever keeps the ledger may read what people wrote.
+The operator of a ledger may read free texts, so these commands show them.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
-from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
+import typer
+
+from api.cli.options import AxesTexts, Json, KnownAt, ValidAt, data_of, with_axes
 from api.cli.output import Hours, more, print_json, print_table
-from api.cli.readers.queries import AxisTexts, print_basis, reading, today
+from api.cli.readers.queries import print_basis, reading, today
 from api.operations.usage_errors import UsageError
 from replay.records.case_answers import CaseStep, DisputeState, RecordAct, RequestState
 from replay.records.cases import DisputeFilter, RequestFilter
 
+After = Annotated[int, typer.Option(min=0, help="Continue after this position.")]
+
 Page = tuple[int, int]
-"""`--after` and `--limit`."""
+"""The values of `--after` and `--limit`."""
 
 
 def disputes(
-    data: Path,
-    state: str | None,
-    about: tuple[str | None, str | None],
-    page: Page,
-    texts: AxisTexts,
+    context: typer.Context,
     *,
-    overdue: bool,
-    as_json: bool,
+    state: Annotated[str | None, typer.Option(help="open, answered or settled.")] = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only overdue ones.")] = False,
+    station: Annotated[str | None, typer.Option(help="Only about shifts of this station.")] = None,
+    volunteer: Annotated[str | None, typer.Option(help="Only about this volunteer.")] = None,
+    after: After = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Disputes at most.")] = 50,
+    valid_at: ValidAt = None,
+    known_at: KnownAt = None,
+    as_json: Json = False,
 ) -> None:
-    """Show disputes. `about`: a station and a volunteer."""
-    chosen = next((one for one in get_args(DisputeState) if one == state), None)
+    """List disputes with their due dates."""
+    chosen = next((known for known in get_args(DisputeState) if known == state), None)
     if state is not None and chosen is None:
-        raise UsageError(f"--state {state} is no state of a dispute; write one of {', '.join(get_args(DisputeState))}")
-    with reading(data, texts) as (ledger, axes):
-        asked = DisputeFilter(axes.valid_at or today(ledger, axes), chosen, overdue or None, *about)
-        found = ledger.queries.disputes(asked, axes, *page)
+        raise UsageError(f"--state {state} is not a state of a dispute; use one of {', '.join(get_args(DisputeState))}")
+    with reading(data_of(context), (valid_at, known_at, None)) as (ledger, axes):
+        filters = DisputeFilter(axes.valid_at or today(ledger, axes), chosen, overdue or None, station, volunteer)
+        found = ledger.queries.disputes(filters, axes, after, limit)
     if as_json:
         print_json(found)
         return
     rows = [
         (
-            *_step(one.opened),
-            one.volunteer,
-            one.station,
-            one.state,
-            one.answer_due,
-            one.settle_due,
-            f"{one.overdue} overdue" if one.overdue else one.outcome,
-            one.shift,
+            *_step(dispute.opened),
+            dispute.volunteer,
+            dispute.station,
+            dispute.state,
+            dispute.answer_due,
+            dispute.settle_due,
+            f"{dispute.overdue} overdue" if dispute.overdue else dispute.outcome,
+            dispute.shift,
         )
-        for one in found.disputes
+        for dispute in found.disputes
     ]
     columns = (
         "position",
@@ -71,37 +78,53 @@ def disputes(
 
 
 def requests(
-    data: Path, state: str | None, volunteer: str | None, page: Page, texts: AxisTexts, *, as_json: bool
+    context: typer.Context,
+    *,
+    state: Annotated[str | None, typer.Option(help="open, approved, declined or withdrawn.")] = None,
+    volunteer: Annotated[str | None, typer.Option(help="Only about this volunteer.")] = None,
+    after: After = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Requests at most.")] = 50,
+    known_at: KnownAt = None,
+    as_json: Json = False,
 ) -> None:
-    """Show requests."""
-    chosen = next((one for one in get_args(RequestState) if one == state), None)
+    """List acts that await another person's approval, and those decided."""
+    chosen = next((known for known in get_args(RequestState) if known == state), None)
     if state is not None and chosen is None:
-        raise UsageError(f"--state {state} is no state of a request; write one of {', '.join(get_args(RequestState))}")
-    with reading(data, texts) as (ledger, axes):
-        found = ledger.queries.requests(RequestFilter(chosen, None, volunteer), axes, *page)
+        raise UsageError(f"--state {state} is not a state of a request; use one of {', '.join(get_args(RequestState))}")
+    with reading(data_of(context), (None, known_at, None)) as (ledger, axes):
+        found = ledger.queries.requests(RequestFilter(chosen, None, volunteer), axes, after, limit)
     if as_json:
         print_json(found)
         return
     rows = [
         (
-            one.request,
-            *_step(one.asked)[1:],
-            one.act,
-            _value(one.fields),
-            one.state,
-            one.decided and one.decided.by,
+            request.request,
+            *_step(request.asked)[1:],
+            request.act,
+            _value(request.fields),
+            request.state,
+            request.decided and request.decided.by,
         )
-        for one in found.requests
+        for request in found.requests
     ]
     columns = ("request", "asked", "by", "text", "act", "what", "state", "decided by")
     print_table("Requests", columns, rows, more(found.next_after))
     print_basis(found)
 
 
-def history(data: Path, number: str, page: Page, texts: AxisTexts, *, as_json: bool) -> None:
-    """Show what was done to a volunteer's record."""
-    with reading(data, texts) as (ledger, axes):
-        found = ledger.queries.volunteer_history(number, axes, *page)
+@with_axes
+def history(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    *,
+    after: After = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Acts at most.")] = 50,
+    texts: AxesTexts,
+    as_json: Json = False,
+) -> None:
+    """List every act on a volunteer's record: who, when and why, with the values before and after."""
+    with reading(data_of(context), texts) as (ledger, axes):
+        found = ledger.queries.volunteer_history(number, axes, after, limit)
     if as_json:
         print_json(found)
         return
@@ -135,7 +158,7 @@ def _who(act: RecordAct) -> str:
 
 
 def _why(reason: str | None, text: str | None) -> str:
-    return ": ".join(one for one in (reason, text) if one)
+    return ": ".join(part for part in (reason, text) if part)
 
 
 def _changed(act: RecordAct) -> str:
@@ -151,9 +174,9 @@ _NOTHING = object()
 
 
 def _value(value: object) -> str:
-    """Return a value for people: instants to the minute, as the volunteer's day has them."""
+    """Format a value for a table: an instant to the minute, in its own UTC offset."""
     if isinstance(value, dict):
-        return " ".join(f"{name}={_value(one)}" for name, one in value.items())
+        return " ".join(f"{name}={_value(inner)}" for name, inner in value.items())
     if isinstance(value, str) and _INSTANT.fullmatch(value):
         return value[:16].replace("T", " ")
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

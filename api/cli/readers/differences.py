@@ -1,11 +1,15 @@
-"""`hours diff A B`: who gains and who loses between two sides, and why."""
+"""`hours diff A B`: who gains and who loses between two rule timelines or two positions, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from api.cli.options import Json, ValidAt, data_of
 from api.cli.output import Hours, day, err, out, print_json, print_table, stages
 from api.cli.readers.queries import read_rules
 from api.operations.service import OpenLedger, open_ledger
@@ -19,16 +23,23 @@ from replay.what_if.files import Format, as_bytes
 from replay.what_if.sentences import what_if_answer
 
 FILES: dict[str, Format | None] = {".csv": "csv", ".parquet": "parquet", ".json": None}
-"""What a comparison is written to; None is the whole answer, the others hold the volunteers."""
+"""Formats of --to by file suffix: None is the whole answer, the others hold the volunteers who differ."""
 
 
 def diff(
-    data: Path, before: str, after: str, valid_at: str | None, limit: int, to: Path | None, *, as_json: bool
+    context: typer.Context,
+    before: Annotated[str, typer.Argument(help="current, a version, a digest or a TOML file; @POSITION, @INSTANT.")],
+    after: Annotated[str, typer.Argument(help="In the same form; 2@1000 or current@2018-06-01T00:00Z give both.")],
+    *,
+    valid_at: ValidAt = None,
+    limit: Annotated[int, typer.Option(min=0, max=100_000, help="Rows of each table.")] = 20,
+    to: Annotated[Path | None, typer.Option(help="Write everybody who differs: FILE.csv, .parquet or .json.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Compare two sides; show the weightiest changes, or write all of them to a file."""
+    """Show who gains and who loses between two rule timelines or two moments of knowledge, and why."""
     valid = day(valid_at, "--valid-at")
     _check_target(to)
-    with open_ledger(data) as ledger:
+    with open_ledger(data_of(context)) as ledger:
         ledger.catch_up()
         sides = _side(ledger, before, valid), _side(ledger, after, valid)
         warm(lambda message: err().print(message))
@@ -44,7 +55,7 @@ def diff(
         return
     _print(answer, limit)
     if to is not None:
-        out().print(f"{answer.volunteers_differing:,} volunteers who differ are in {to}")
+        out().print(f"{answer.volunteers_differing:,} differing volunteers written to {to}")
 
 
 def _side(ledger: OpenLedger, text: str, valid_at: date | None) -> Axes:
@@ -55,19 +66,19 @@ def _side(ledger: OpenLedger, text: str, valid_at: date | None) -> Axes:
 
 
 def _check_target(to: Path | None) -> None:
-    """Refuse a file that cannot be written before anything is computed."""
+    """Check --to before anything is computed."""
     if to is None:
         return
     if to.suffix not in FILES:
-        raise UsageError(f"--to {to} is no file that can be written; let it end in {', '.join(FILES)}")
+        raise UsageError(f"--to {to} has an unknown suffix; use one of {', '.join(FILES)}")
     if not to.parent.is_dir():
-        raise UsageError(f"--to {to} lies in no directory that is there; make it first")
+        raise UsageError(f"--to {to}: directory {to.parent} does not exist; create it first")
 
 
 def _write(found: Comparison, to: Path) -> None:
     kind = FILES[to.suffix]
     content = what_if_answer(found).model_dump_json(indent=1).encode() if kind is None else as_bytes(found, kind)
-    new = to.with_name(f".{to.name}.new")  # the file appears when it is whole
+    new = to.with_name(f".{to.name}.new")  # readers never see an incomplete file
     try:
         new.write_bytes(content)
         new.replace(to)
@@ -75,14 +86,14 @@ def _write(found: Comparison, to: Path) -> None:
         new.unlink(missing_ok=True)
 
 
-# --- as tables ------------------------------------------------------------------------------------------------------
+# --- tables ---------------------------------------------------------------------------------------------------------
 
 
 def _print(answer: WhatIf, limit: int) -> None:
     print_table(
         f"{_side_words(answer.before)} → {_side_words(answer.after)}: hours:minutes"
         + (f", valid at {answer.valid_at}" if answer.valid_at else ""),
-        ("in all", "before", "after", "change"),
+        ("total", "before", "after", "change"),
         [
             (name.replace("_", " "), *(_shown(name, part) for part in (change.before, change.after, change.change)))
             for name, change in answer.totals.items()
@@ -120,11 +131,11 @@ def _print(answer: WhatIf, limit: int) -> None:
     )
 
 
-def _table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[object, ...]], in_all: int) -> None:
+def _table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[object, ...]], total: int) -> None:
     shown = list(rows)
     if not shown:
         return
-    more = in_all - len(shown)
+    more = total - len(shown)
     print_table(
         title, columns, shown, f"{more:,} more: --limit shows more, --to FILE.json writes all" if more > 0 else ""
     )
@@ -150,7 +161,7 @@ def _three(change: Change) -> tuple[Hours, Hours, Hours]:
 def _volunteer_row(one: VolunteerChange) -> tuple[object, ...]:
     honors = [f"+{honor}" for honor in one.honors_gained] + [f"-{honor}" for honor in one.honors_lost]
     honors += [f"~{honor}" for honor in one.honors_moved]
-    merged = f"goes on as {one.goes_on_as.after}, " if one.goes_on_as else ""
+    merged = f"merged into {one.goes_on_as.after}, " if one.goes_on_as else ""
     return one.volunteer, *_three(one.credited), merged + one.reason, " ".join(honors)
 
 

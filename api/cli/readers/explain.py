@@ -1,19 +1,22 @@
-"""`hours explain`: every minute of a volunteer's day, with the rule that took or gave it and the events behind it."""
+"""`hours explain`: every minute of a volunteer's day, with the rule that decides it and the events behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from api.cli.output import Hours, day, out, print_json, print_table
-from api.cli.readers.queries import AxisTexts, balances_of, print_basis, print_person, reading
+from api.cli.options import AxesTexts, Json, data_of, with_axes
+from api.cli.output import Hours, out, print_json, print_table
+from api.cli.output import day as read_day
+from api.cli.readers.queries import balances_of, print_basis, print_person, reading
 from replay.axes.answers import Trace
 from replay.explain.explanations import (
     DayExplanation,
@@ -32,7 +35,7 @@ _STYLES = {
     "superseded": ("░", "cyan"),
     "too-short": ("░", "red"),
 }
-"""How minutes are drawn, those that matter more first; counted minutes under a factor are drawn otherwise."""
+"""Character and style of minutes, by precedence within a cell. Counted minutes under a factor have their own."""
 _CELL_MINUTES = 15
 _ENDED = {
     "missing-check-out": "no check-out: ended by",
@@ -40,16 +43,24 @@ _ENDED = {
 }
 
 
+@with_axes
 def explain(
-    data: Path, number: str, day_text: str | None, limit: int, before: str | None, texts: AxisTexts, *, as_json: bool
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    *,
+    day: Annotated[str | None, typer.Option(help="The day to explain; without it, list the days.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Days to list at most.")] = 30,
+    before: Annotated[str | None, typer.Option(help="List days before this one.")] = None,
+    texts: AxesTexts,
+    as_json: Json = False,
 ) -> None:
-    """Explain a day; without one, show the days of service in brief."""
-    asked, until = day(day_text, "--day"), day(before, "--before")
-    with reading(data, texts) as (ledger, axes):
-        if asked is None:
+    """Explain every minute of a volunteer's day: the rule that granted or denied it, and the events behind it."""
+    chosen_day, until = read_day(day, "--day"), read_day(before, "--before")
+    with reading(data_of(context), texts) as (ledger, axes):
+        if chosen_day is None:
             found: VolunteerDays | DayExplanation = ledger.queries.volunteer_days(number, axes, limit, until)
         else:
-            found = ledger.queries.explanation(number, asked, axes)
+            found = ledger.queries.explanation(number, chosen_day, axes)
     if as_json:
         print_json(found)
     elif isinstance(found, DayExplanation):
@@ -58,19 +69,19 @@ def explain(
         _print_days(found)
 
 
-# --- the days in brief ----------------------------------------------------------------------------------------------
+# --- the list of days -----------------------------------------------------------------------------------------------
 
 
 def _print_days(found: VolunteerDays) -> None:
     rows = [
         (
-            one.day,
-            f"{one.day:%a}",
-            one.shifts,
-            *map(Hours, (one.raw, one.counted, one.factor_change, -one.rounding, one.credited)),
-            _losses(one),
+            row.day,
+            f"{row.day:%a}",
+            row.shifts,
+            *map(Hours, (row.raw, row.counted, row.factor_change, -row.rounding, row.credited)),
+            _losses(row),
         )
-        for one in found.days
+        for row in found.days
     ]
     columns = ("day", "", "shifts", "raw", "counted", "factor", "rounded", "credited", "lost")
     print_person(found)
@@ -124,7 +135,7 @@ def _under(number: str | None) -> str:
 
 
 def _sum(trace: Trace) -> Text:
-    """Say how the day's minutes add up, as an equation that can be checked by eye."""
+    """Return the sum of the day's minutes as an equation."""
     parts = [("counted", trace.counted)]
     parts += [
         (name.replace("_", " "), getattr(trace, name))
@@ -142,7 +153,7 @@ def _sum(trace: Trace) -> Text:
 
 
 def _strip(found: DayExplanation) -> Text:
-    """Draw the day from midnight to midnight, a quarter of an hour a character."""
+    """Draw the day from midnight to midnight, one character for each quarter of an hour."""
     cells = int((found.until - found.begin) / timedelta(minutes=_CELL_MINUTES))
     text = Text("".join(f"{hour:02d}{' ' * (4 * 3 - 2)}" for hour in range(0, 24, 3)) + "24\n", "dim")
     stretches = [stretch for shift in found.shifts for stretch in shift.stretches]
@@ -150,12 +161,14 @@ def _strip(found: DayExplanation) -> Text:
     for cell in range(cells):
         begin = found.begin + timedelta(minutes=cell * _CELL_MINUTES)
         inside = [
-            one for one in stretches if one.begin < begin + timedelta(minutes=_CELL_MINUTES) and one.until > begin
+            stretch
+            for stretch in stretches
+            if stretch.begin < begin + timedelta(minutes=_CELL_MINUTES) and stretch.until > begin
         ]
         if not inside:
             text.append("·", "dim")
             continue
-        shown = min(inside, key=lambda one: (list(_STYLES).index(one.fate), one.percent == 100))
+        shown = min(inside, key=lambda stretch: (list(_STYLES).index(stretch.fate), stretch.percent == 100))
         mark, style = _style(shown)
         seen[_name(shown)] = f"[{style}]{mark}[/]"
         text.append(mark, style)
@@ -208,16 +221,16 @@ def _print_shift(console: Console, shift: ExplainedShift, found: DayExplanation)
 
 
 def _rounding(shift: ExplainedShift) -> str:
-    """Say how counted minutes became credited ones."""
+    """Return how counted minutes were rounded to credited ones."""
     rounding = shift.rounding
-    said = f"minutes x percent = {rounding.percentages:,} %, in whole minutes {rounding.share}"
+    sentence = f"minutes x percent = {rounding.percentages:,} %, in whole minutes {rounding.share}"
     unit = rounding.unit.value
     if unit > 1:
         before = f" with {rounding.shares_before} before" if rounding.shares_before else ""
-        said += f"; the shift's running sum{before} is rounded down to {unit} minutes"
+        sentence += f"; the shift's running sum{before} is rounded down to {unit} minutes"
     if rounding.credited_before:
-        said += f", of which {rounding.credited_before} were credited on earlier days"
-    return f"{said}: [bold green]credited {rounding.credited}[/]"
+        sentence += f", of which {rounding.credited_before} were credited on earlier days"
+    return f"{sentence}: [bold green]credited {rounding.credited}[/]"
 
 
 def _events(events: Sequence[EventBehind], of: date) -> Table:
@@ -240,10 +253,11 @@ def _events(events: Sequence[EventBehind], of: date) -> Table:
 
 def _print_rules(console: Console, found: DayExplanation) -> None:
     cap = found.cap
-    said = f"Day's cap: {cap.minutes} minutes, {_rule(cap.rule)}"
+    sentence = f"Day's cap: {cap.minutes} minutes, {_rule(cap.rule)}"
     if cap.raised_by:
-        said = f"Day's cap: {cap.minutes} minutes, raised at position {cap.raised_by.position}; else {_rule(cap.rule)}"
-    console.print(said)
+        raised = f"raised at position {cap.raised_by.position}; otherwise {_rule(cap.rule)}"
+        sentence = f"Day's cap: {cap.minutes} minutes, {raised}"
+    console.print(sentence)
     if found.rules_published:
         position = found.rules_published.position
         console.print(f"Rules {found.rules.name}, version {found.rules.version}: published at position {position}")
@@ -255,7 +269,7 @@ def _rule(rule: RuleCited) -> str:
 
 
 def _clock(instant: datetime, of: date, *, seconds: bool = False) -> str:
-    """Return the time of the day, with its date where it lies on another day."""
+    """Return the time of day, with the date if that is not `of`; the midnight after `of` is 24:00."""
     clock = f"{instant:%H:%M:%S}" if seconds else f"{instant:%H:%M}"
     if instant.date() == of:
         return clock

@@ -1,12 +1,15 @@
-"""What `hours organisation` shows."""
+"""`hours organisation`: the tree of organisations, their activity and their members."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from api.cli.options import AxesTexts, Json, Year, data_of, with_axes
 from api.cli.output import Hours, more, print_json, print_table
-from api.cli.readers.queries import AxisTexts, print_basis, reading, today
+from api.cli.readers.queries import print_basis, reading, today
 from replay.organisations import organisations
 from replay.organisations.answers import (
     ActivityPart,
@@ -18,70 +21,103 @@ from replay.organisations.answers import (
 )
 from replay.organisations.organisations import RowFilter
 
+app = typer.Typer(
+    help="The organisation tree, its activity and its members.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+Name = Annotated[str, typer.Argument(help="The organisation's id.")]
+
 _SERVICE = ("shifts", "volunteers", "raw", "counted", "credited", "scanned", "attested")
 
 
-def tree(data: Path, texts: AxisTexts, *, as_json: bool) -> None:
-    """Show the tree, each organisation below what it stands under."""
-    with reading(data, texts) as (ledger, axes):
+@app.command("list")
+@with_axes
+def tree(
+    context: typer.Context,
+    *,
+    texts: AxesTexts,
+    as_json: Json = False,
+) -> None:
+    """List the tree as of --valid-at or today."""
+    with reading(data_of(context), texts) as (ledger, axes):
         found = organisations.organisations(ledger.queries, ledger.database, today(ledger, axes), axes)
     if as_json:
         print_json(found)
         return
-    by_name = {one.organisation: one for one in found.organisations}
-    top = [one for one in found.organisations if one.parent is None]
+    by_name = {organisation.organisation: organisation for organisation in found.organisations}
+    top = [organisation for organisation in found.organisations if organisation.parent is None]
     rows = [
-        ("  " * depth + one.organisation, one.kind, len(one.children), one.ended_on)
-        for depth, one in _downwards(top, by_name, 0)
+        ("  " * depth + organisation.organisation, organisation.kind, len(organisation.children), organisation.ended_on)
+        for depth, organisation in _depth_first(top, by_name, 0)
     ]
     print_table(f"Organisations on {found.day}", ("organisation", "kind", "below", "ended"), rows)
     print_basis(found)
 
 
-def _downwards(
+def _depth_first(
     level: Iterable[Organisation], by_name: dict[str, Organisation], depth: int
 ) -> Iterable[tuple[int, Organisation]]:
-    for one in level:
-        yield depth, one
-        yield from _downwards((by_name[child] for child in one.children), by_name, depth + 1)
+    for organisation in level:
+        yield depth, organisation
+        yield from _depth_first((by_name[child] for child in organisation.children), by_name, depth + 1)
 
 
-def show(data: Path, name: str, texts: AxisTexts, *, as_json: bool) -> None:
-    """Show one organisation."""
-    with reading(data, texts) as (ledger, axes):
+@app.command()
+@with_axes
+def show(
+    context: typer.Context,
+    name: Name,
+    *,
+    texts: AxesTexts,
+    as_json: Json = False,
+) -> None:
+    """Show one organisation: its place, what belongs to it, and its history."""
+    with reading(data_of(context), texts) as (ledger, axes):
         found = organisations.organisation(ledger.queries, ledger.database, name, today(ledger, axes), axes)
     if as_json:
         print_json(found)
         return
-    one = found.organisation
+    organisation = found.organisation
     rows = [
         ("path", " > ".join(found.path)),
-        ("below it", ", ".join(one.children)),
+        ("below it", ", ".join(organisation.children)),
         ("stations", ", ".join(led.name + ("" if led.open else " (closed)") for led in found.stations)),
         ("projects", ", ".join(led.name + ("" if led.open else " (ended)") for led in found.projects)),
         ("members", f"{found.members:,}, with those below it {found.members_with_below:,}"),
     ]
-    ended = f", ended on {one.ended_on}" if one.ended_on else ""
-    print_table(f"Organisation {name} ({one.kind}) on {found.day}{ended}", ("", ""), rows)
+    ended = f", ended on {organisation.ended_on}" if organisation.ended_on else ""
+    print_table(f"Organisation {name} ({organisation.kind}) on {found.day}{ended}", ("", ""), rows)
     history = [
-        (each.day or "from the beginning", each.what, each.parent, each.reason, each.by, each.position)
-        for each in found.history
+        (change.day or "from the beginning", change.what, change.parent, change.reason, change.by, change.position)
+        for change in found.history
     ]
     print_table("History", ("since", "", "under", "reason", "by", "position"), history)
     print_basis(found)
 
 
+@app.command()
+@with_axes
 def activity(
-    data: Path, name: str | None, year: int | None, texts: AxisTexts, *, by_projects: bool, as_json: bool
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="The organisation's id; without it, the whole district.")] = None,
+    *,
+    year: Year = None,
+    projects: Annotated[
+        bool, typer.Option("--projects", help="Activity of the projects it leads, at any station, instead.")
+    ] = False,
+    texts: AxesTexts,
+    as_json: Json = False,
 ) -> None:
-    """Show what is done in an organisation, or in the whole district: its rows, its own, and each part's."""
-    wanted = RowFilter(year, "month" if year else "year", "projects" if by_projects else "places")
+    """Show activity in an organisation and each of its parts, by year or by month."""
+    row_filter = RowFilter(year, "month" if year else "year", "projects" if projects else "places")
     found: DistrictActivity | OrganisationActivity
-    with reading(data, texts) as (ledger, axes):
+    with reading(data_of(context), texts) as (ledger, axes):
         if name is None:
-            found = organisations.district(ledger.queries, ledger.database, wanted, axes)
+            found = organisations.district(ledger.queries, ledger.database, row_filter, axes)
         else:
-            found = organisations.activity(ledger.queries, ledger.database, name, wanted, axes)
+            found = organisations.activity(ledger.queries, ledger.database, name, row_filter, axes)
     if as_json:
         print_json(found)
     elif isinstance(found, DistrictActivity):
@@ -111,14 +147,22 @@ def _service(row: ServiceRow) -> tuple[object, ...]:
     return (when, row.shifts, row.volunteers, *map(Hours, minutes))
 
 
+@app.command()
+@with_axes
 def members(
-    data: Path, name: str, year: int | None, page: tuple[int, str | None], texts: AxisTexts, *, as_json: bool
+    context: typer.Context,
+    name: Name,
+    *,
+    year: Year = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Volunteers at most.")] = 20,
+    after: Annotated[str | None, typer.Option(help="Continue after this volunteer number.")] = None,
+    texts: AxesTexts,
+    as_json: Json = False,
 ) -> None:
-    """Show what members did, in sum and each."""
-    limit, after = page
-    wanted = RowFilter(year, "month" if year else "year")
-    with reading(data, texts) as (ledger, axes):
-        found = organisations.members(ledger.queries, ledger.database, name, wanted, axes, limit=limit, after=after)
+    """Show the service of members on the days of their membership, by year or by month."""
+    row_filter = RowFilter(year, "month" if year else "year")
+    with reading(data_of(context), texts) as (ledger, axes):
+        found = organisations.members(ledger.queries, ledger.database, name, row_filter, axes, limit=limit, after=after)
     if as_json:
         print_json(found)
         return
@@ -128,16 +172,16 @@ def members(
     print_table(f"Members of {name}, on the days of their membership", ("part", "when", *_SERVICE), rows)
     listed = [
         (
-            one.volunteer,
-            one.organisation,
-            one.since,
-            one.until,
-            one.shifts,
-            Hours(one.credited_minutes),
-            Hours(one.scanned_minutes),
-            Hours(one.attested_minutes),
+            member.volunteer,
+            member.organisation,
+            member.since,
+            member.until,
+            member.shifts,
+            Hours(member.credited_minutes),
+            Hours(member.scanned_minutes),
+            Hours(member.attested_minutes),
         )
-        for one in found.members
+        for member in found.members
     ]
     columns = ("volunteer", "organisation", "since", "until", "shifts", "credited", "scanned", "attested")
     print_table("Members", columns, listed, more(found.next_after))

@@ -1,13 +1,16 @@
-"""What `hours overview` shows: a volunteer's own view."""
+"""`hours overview`: a volunteer's own view."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
+import typer
+
+from api.cli.options import AxesTexts, Json, data_of, with_axes
 from api.cli.output import Hours, print_json, print_table
-from api.cli.readers.queries import AxisTexts, local, opening_balances, print_basis, reading, timeline_used, today
+from api.cli.readers.queries import local, opening_balances, print_basis, reading, timeline_used, today
 from replay.axes.answers import HoursRow
 from replay.queries.overview import overview as overview_of
 from replay.queries.overview_answers import Overview, PlaceHours, Progress
@@ -15,9 +18,16 @@ from replay.queries.overview_answers import Overview, PlaceHours, Progress
 _MINUTES = ("shifts", "raw", "counted", "credited", "scanned", "attested")
 
 
-def overview(data: Path, number: str, texts: AxisTexts, *, as_json: bool) -> None:
-    """Show a volunteer's own view."""
-    with reading(data, texts) as (ledger, axes):
+@with_axes
+def overview(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    *,
+    texts: AxesTexts,
+    as_json: Json = False,
+) -> None:
+    """Show what a volunteer sees: hours, progress to the next honours, what is pending, memberships, trainings."""
+    with reading(data_of(context), texts) as (ledger, axes):
         found = overview_of(ledger.database, number, today(ledger, axes), axes)
         zone = ZoneInfo(timeline_used(ledger, axes).time_zone)
     if as_json:
@@ -45,8 +55,8 @@ def _print_rest(found: Overview, zone: ZoneInfo) -> None:
         shown = [(what, local(one.check_in, zone), one.station, one.shift) for what, one in pending]
         print_table("Pending", ("", "check-in", "station", "shift"), shown)
     if found.pending.requests:
-        asked = [(one.act, local(one.asked_at, zone), one.request) for one in found.pending.requests]
-        print_table("Waiting for approval", ("act", "asked for", "request"), asked)
+        requests = [(one.act, local(one.asked_at, zone), one.request) for one in found.pending.requests]
+        print_table("Waiting for approval", ("act", "requested", "request"), requests)
     if found.pending.honors:
         announced = [
             (one.honor, str(one.year or ""), one.notice_until, one.open_objections, one.award)
@@ -69,11 +79,11 @@ def _cells(row: HoursRow | PlaceHours) -> tuple[object, ...]:
     return (row.shifts, *map(Hours, minutes))
 
 
-def _missing(one: Progress) -> str:
-    """Say what is missing, in the order in which somebody would see to it."""
-    scanned = "scanned " if one.grade == "scanned" else ""
-    missing = [f"{Hours(one.minutes_missing)} more {scanned}hours"] if one.minutes_missing else []
-    missing += [f"{one.active_years_missing} more active years"] if one.active_years_missing else []
-    missing += [f"training: {one.training_tier_min}"] if one.training_missing else []
-    missing += [f"time, until {one.tenure_on}"] if one.tenure_missing else []
+def _missing(progress: Progress) -> str:
+    """Return what is missing for an honour: hours, years, training, tenure."""
+    scanned = "scanned " if progress.grade == "scanned" else ""
+    missing = [f"{Hours(progress.minutes_missing)} more {scanned}hours"] if progress.minutes_missing else []
+    missing += [f"{progress.active_years_missing} more active years"] if progress.active_years_missing else []
+    missing += [f"training: {progress.training_tier_min}"] if progress.training_missing else []
+    missing += [f"time, until {progress.tenure_on}"] if progress.tenure_missing else []
     return ", ".join(missing) or "nothing"

@@ -1,50 +1,59 @@
-"""What `hours served` shows."""
+"""`hours served`: the people served in a period."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from api.cli.options import AxesTexts, First, Json, Last, data_of, with_axes
 from api.cli.output import day, more, print_json, print_table
-from api.cli.readers.queries import AxisTexts, print_basis, reading, today
+from api.cli.readers.queries import print_basis, reading, today
 from api.messages.periods import DAYS_BY_DEFAULT
 from api.operations.usage_errors import UsageError
 from replay.organisations.people_served import PeopleServedQuery, people_served
 from replay.organisations.people_served_answers import ServedDay
 
 
+@with_axes
 def served(
-    data: Path,
-    whose: tuple[str | None, str | None, str | None],
-    span: tuple[str | None, str | None],
-    page: tuple[int, str | None],
-    texts: AxisTexts,
+    context: typer.Context,
     *,
-    as_json: bool,
+    station: Annotated[str | None, typer.Option(help="Only at this station.")] = None,
+    project: Annotated[str | None, typer.Option(help="Only for this project.")] = None,
+    organisation: Annotated[str | None, typer.Option(help="Only of this organisation and those below it.")] = None,
+    first: First = None,
+    last: Last = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Days at most.")] = 20,
+    after: Annotated[str | None, typer.Option(help="Continue after this entry.")] = None,
+    texts: AxesTexts,
+    as_json: Json = False,
 ) -> None:
-    """Show the people served in a period.
-
-    Args:
-        whose: station, project and organisation.
-    """
-    first, last = day(span[0], "--from"), day(span[1], "--to")
-    limit, after = page
-    with reading(data, texts) as (ledger, axes):
-        end = last or today(ledger, axes)
-        begin = first or end - timedelta(days=DAYS_BY_DEFAULT - 1)
+    """Show people served (the helped, not volunteers) by station, project and day; by default of thirty days."""
+    begin, end = day(first, "--from"), day(last, "--to")
+    with reading(data_of(context), texts) as (ledger, axes):
+        end = end or today(ledger, axes)
+        begin = begin or end - timedelta(days=DAYS_BY_DEFAULT - 1)
         if end < begin:
-            raise UsageError(f"--from {begin} lies after --to {end}; swap them")
-        asked = PeopleServedQuery(begin, end, *whose)
-        found = people_served(ledger.queries, ledger.database, asked, axes, limit=limit, after=after)
+            raise UsageError(f"--from {begin} is after --to {end}; swap them")
+        query = PeopleServedQuery(begin, end, station, project, organisation)
+        found = people_served(ledger.queries, ledger.database, query, axes, limit=limit, after=after)
     if as_json:
         print_json(found)
         return
-    rows: list[tuple[object, ...]] = [(one.day, one.station, one.project, one.people, _said(one)) for one in found.days]
+    rows: list[tuple[object, ...]] = [
+        (served_day.day, served_day.station, served_day.project, served_day.people, _counts(served_day))
+        for served_day in found.days
+    ]
     rows.append(("all", None, None, found.people, ""))
     title = f"People served, {found.first_day} to {found.last_day}"
     print_table(title, ("day", "station", "project", "people", "counted"), rows, more(found.next_after))
     print_basis(found)
 
 
-def _said(one: ServedDay) -> str:
-    return ", then ".join(f"{each.people} ({each.reason})" if each.reason else f"{each.people}" for each in one.counts)
+def _counts(served_day: ServedDay) -> str:
+    """Return the counts in order of recording, each with its reason."""
+    return ", then ".join(
+        f"{count.people} ({count.reason})" if count.reason else f"{count.people}" for count in served_day.counts
+    )

@@ -1,6 +1,6 @@
-"""The readers of the command line: `hours volunteer`, `station`, `standings` and `log`.
+"""`hours volunteer`, `station`, `standings` and `log`, and what all readers share.
 
-Where no server follows the log, they first bring the read models up to it.
+If no server follows the log, readers bring the read models up to date first.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
+import typer
+
 from api.axes.written import candidate, names_rules, position_of, read_axes
+from api.cli.options import AxesTexts, First, Json, KnownAt, Last, data_of, with_axes
 from api.cli.output import Hours, day, more, out, print_json, print_line, print_table
 from api.http.routes.reads.log import events_of
 from api.messages.periods import DAYS_BY_DEFAULT, local_day
@@ -25,21 +28,18 @@ from replay.queries.queries import NOW, Axes, Period
 
 B = TypeVar("B", bound=answers.OpeningBalance)
 
-AxisTexts = tuple[str | None, str | None, str | None]
-"""`--valid-at`, `--known-at` and `--rules` as they were written."""
-
 
 @contextmanager
-def reading(data: Path, texts: AxisTexts) -> Iterator[tuple[OpenLedger, Axes]]:
-    """Open a ledger for reading, with the axes as written."""
-    day(texts[0], "--valid-at")  # before anything is opened
+def reading(data: Path, texts: AxesTexts) -> Iterator[tuple[OpenLedger, Axes]]:
+    """Open a ledger, bring its read models up to date, and read the axes."""
+    day(texts[0], "--valid-at")  # a usage error must not start a database
     with open_ledger(data) as ledger:
         ledger.catch_up()
         yield ledger, axes_of(ledger, texts)
 
 
-def axes_of(ledger: OpenLedger, texts: AxisTexts) -> Axes:
-    """Return the axes as written."""
+def axes_of(ledger: OpenLedger, texts: AxesTexts) -> Axes:
+    """Read the axes from their texts."""
     valid_text, known_text, rules_text = texts
     valid_at = day(valid_text, "--valid-at")
     known_at = position_of(ledger.log, known_text) if known_text is not None else None
@@ -49,42 +49,50 @@ def axes_of(ledger: OpenLedger, texts: AxisTexts) -> Axes:
 
 
 def timeline_used(ledger: OpenLedger, axes: Axes) -> RuleTimeline:
-    """Return the rules that are asked for, or else those that answer."""
+    """Return the requested rules; by default those of the current generation."""
     return axes.rules.timeline() if axes.rules else ledger.current_generation().timeline()
 
 
 def today(ledger: OpenLedger, axes: Axes = NOW) -> date:
-    """Return the day it is in the time zone of the rules used."""
+    """Return today's date in the time zone of the rules used."""
     return local_day(ledger.clock(), timeline_used(ledger, axes))
 
 
 def read_rules(path: Path) -> str:
-    """Return the text of a file of rules."""
+    """Return the text of a file of rules; raise UsageError if it is missing or not UTF-8."""
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
-        raise UsageError(f"{path} is neither a version nor a file that is there; check the path") from None
+        raise UsageError(f"{path} is neither a version nor an existing file; check the path") from None
     except ValueError:
-        raise UsageError(f"{path} is not text in UTF-8; save it so") from None
+        raise UsageError(f"{path} is not UTF-8; save it as UTF-8") from None
 
 
 # --- volunteers -----------------------------------------------------------------------------------------------------
 
 
+@with_axes
 def volunteer(
-    data: Path, number: str, period: tuple[str | None, str | None] | None, texts: AxisTexts, *, as_json: bool
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    *,
+    shifts: Annotated[bool, typer.Option("--shifts", help="List shifts with their traces instead.")] = False,
+    first: First = None,
+    last: Last = None,
+    texts: AxesTexts,
+    as_json: Json = False,
 ) -> None:
-    """Show a volunteer's hours; with a period (whose ends may be open) the shifts that begin in it."""
-    with reading(data, texts) as (ledger, axes):
-        if period:
-            chosen = Period(day(period[0], "--from"), day(period[1], "--to"))
+    """Show a volunteer's hours and honours or, with --shifts, the shifts that begin in a period."""
+    with reading(data_of(context), texts) as (ledger, axes):
+        if shifts:
+            chosen = Period(day(first, "--from"), day(last, "--to"))
             found = ledger.queries.volunteer_shifts(number, axes, chosen)
         else:
             hours = ledger.queries.volunteer_hours(number, axes)
         timeline = timeline_used(ledger, axes)
     if as_json:
-        print_json(found if period else hours)
-    elif period:
+        print_json(found if shifts else hours)
+    elif shifts:
         _print_shifts(found, timeline)
     else:
         _print_hours(hours)
@@ -93,10 +101,10 @@ def volunteer(
 def _print_hours(hours: answers.VolunteerHours) -> None:
     rows: list[tuple[object, ...]] = [("all", *_hours_cells(hours.total))]
     rows += [(str(year.year), *_hours_cells(year)) for year in hours.years]
-    said = opening_balances(hours)
+    parts = opening_balances(hours)
     late = (("scanned", hours.total.late_scanned_minutes), ("attested", hours.total.late_attested_minutes))
-    said += [f"{Hours(minutes)} {grade}, recorded late" for grade, minutes in late if minutes]
-    caption = f"of which {'; '.join(said)}" if said else ""
+    parts += [f"{Hours(minutes)} {grade}, recorded late" for grade, minutes in late if minutes]
+    caption = f"of which {'; '.join(parts)}" if parts else ""
     print_person(hours)
     print_table(
         f"Volunteer {hours.volunteer}, registered {hours.registered_on}: hours:minutes",
@@ -116,15 +124,15 @@ def _hours_cells(row: answers.HoursRow) -> tuple[object, ...]:
 
 
 def opening_balances(found: answers.VolunteerHours | Overview) -> list[str]:
-    """Say how much of a person's hours comes from before there were events."""
+    """Return a phrase for each opening balance in a person's hours."""
     return [
-        f"{Hours(one.minutes)} from before {one.as_of} (opening balance{_under(one.volunteer)})"
-        for one in balances_of(found.opening_balance, found.more_opening_balances)
+        f"{Hours(balance.minutes)} from before {balance.as_of} (opening balance{_under(balance.volunteer)})"
+        for balance in balances_of(found.opening_balance, found.more_opening_balances)
     ]
 
 
 def balances_of(first: B | None, more: Sequence[B] | None) -> list[B]:
-    """Return the opening balances that an answer tells: as a rule one or none, and more where numbers were merged."""
+    """Return the opening balances of an answer: usually none or one; merged numbers can have several."""
     return [*([first] if first else []), *(more or [])]
 
 
@@ -133,11 +141,11 @@ def _under(number: str | None) -> str:
 
 
 def print_person(found: answers.OfPerson) -> None:
-    """Say that a number was merged into another, and which numbers the answer includes, where there are several."""
+    """Print what a number was merged into and which numbers the answer includes, if there are several."""
     if found.numbers:
-        going_on = f"{found.volunteer} goes on as {found.goes_on_as}; " if found.goes_on_as else ""
+        merged = f"{found.volunteer} was merged into {found.goes_on_as}; " if found.goes_on_as else ""
         positions = ", ".join(str(merge.position) for merge in found.merges or ())
-        out().print(f"{going_on}one person with the numbers {', '.join(found.numbers)}, by position {positions}")
+        out().print(f"{merged}one person with the numbers {', '.join(found.numbers)}, merged at position {positions}")
 
 
 def _print_shifts(found: answers.VolunteerShifts, timeline: RuleTimeline) -> None:
@@ -169,31 +177,40 @@ def _trace_cells(trace: answers.Trace) -> tuple[int, ...]:
 
 
 def local(instant: datetime | None, zone: ZoneInfo) -> str:
-    """Return an instant as people write it."""
+    """Format an instant to the minute in a time zone; empty for None."""
     return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M") if instant else ""
 
 
 # --- stations and honours -------------------------------------------------------------------------------------------
 
 
-def station(data: Path, name: str, span: tuple[str | None, str | None], texts: AxisTexts, *, as_json: bool) -> None:
-    """Show a station's days."""
-    first, last = day(span[0], "--from"), day(span[1], "--to")
-    if first and last and last < first:
-        raise UsageError(f"--from {first} lies after --to {last}; swap them")
-    with reading(data, texts) as (ledger, axes):
-        end = last or _last_day(ledger, name)
-        begin = first or end - timedelta(days=DAYS_BY_DEFAULT - 1)
-        found = ledger.queries.station_activity(name, min(begin, end), end, axes)
+@with_axes
+def station(
+    context: typer.Context,
+    station: Annotated[str, typer.Argument(help="The station's id.")],
+    *,
+    first: First = None,
+    last: Last = None,
+    texts: AxesTexts,
+    as_json: Json = False,
+) -> None:
+    """Show a station's activity day by day; by default in the last thirty days of its service."""
+    begin, end = day(first, "--from"), day(last, "--to")
+    if begin and end and end < begin:
+        raise UsageError(f"--from {begin} is after --to {end}; swap them")
+    with reading(data_of(context), texts) as (ledger, axes):
+        end = end or _last_day(ledger, station)
+        begin = begin or end - timedelta(days=DAYS_BY_DEFAULT - 1)
+        found = ledger.queries.station_activity(station, min(begin, end), end, axes)
     if as_json:
         print_json(found)
         return
     columns = ("day", "shifts", "volunteers", "raw", "counted", "credited", "people served")
     rows: list[tuple[object, ...]] = [
-        (one.day, one.shifts, one.volunteers, *_minutes(one), one.people_served) for one in found.days
+        (row.day, row.shifts, row.volunteers, *_minutes(row), row.people_served) for row in found.days
     ]
     rows.append(("all", found.shifts, found.person_times, *_minutes(found), found.people_served))
-    title = f"Station {name}, {found.first_day} to {found.last_day}: open on {found.days_open} days"
+    title = f"Station {station}, {found.first_day} to {found.last_day}: open on {found.days_open} days"
     print_table(title, columns, rows)
     print_basis(found)
 
@@ -203,22 +220,31 @@ def _minutes(row: answers.StationDay | answers.StationActivity) -> tuple[Hours, 
 
 
 def _last_day(ledger: OpenLedger, station: str) -> date:
-    """Return the last day on which anything went on at a station, or today."""
+    """Return the last day with activity at a station, or today."""
     whole = ledger.queries.station_activity(station, date(2000, 1, 1), date(2100, 1, 1))
     return whole.days[-1].day if whole.days else today(ledger)
 
 
-def standings(data: Path, honor: str, limit: int, after: str | None, texts: AxisTexts, *, as_json: bool) -> None:
-    """Show who has reached an honour."""
+@with_axes
+def standings(
+    context: typer.Context,
+    honor: Annotated[str, typer.Argument(help="The honour's id.")],
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 20,
+    after: Annotated[str | None, typer.Option(help="Continue after this entry: DATE/VOLUNTEER.")] = None,
+    texts: AxesTexts,
+    as_json: Json = False,
+) -> None:
+    """List who has reached an honour."""
     if after is not None:
         day(after.partition("/")[0], "--after")
-    with reading(data, texts) as (ledger, axes):
+    with reading(data_of(context), texts) as (ledger, axes):
         found = ledger.queries.standings(honor, today(ledger, axes), axes, limit, after)
     if as_json:
         print_json(found)
         return
     title = f"{found.title} ({honor}): {found.count} up to {found.reached_up_to}"
-    rows = [(one.volunteer, one.reached_on) for one in found.standings]
+    rows = [(standing.volunteer, standing.reached_on) for standing in found.standings]
     print_table(title, ("volunteer", "reached on"), rows, more(found.next_after))
     print_basis(found)
 
@@ -226,31 +252,39 @@ def standings(data: Path, honor: str, limit: int, after: str | None, texts: Axis
 # --- the log --------------------------------------------------------------------------------------------------------
 
 
-def log(data: Path, after: int, limit: int, known_at: str | None = None, *, as_json: bool) -> None:
-    """Show events."""
-    with open_ledger(data) as ledger:
+def log(
+    context: typer.Context,
+    *,
+    after: Annotated[int, typer.Option(min=0, help="List events after this position.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="Events at most.")] = 20,
+    known_at: KnownAt = None,
+    as_json: Json = False,
+) -> None:
+    """List the events themselves; with --json, one per line."""
+    with open_ledger(data_of(context)) as ledger:
         until = ledger.log.head() if known_at is None else position_of(ledger.log, known_at)
         events = events_of(ledger, after, until, limit)
         if as_json:
             for event in events:
                 print_line(event)
             return
-        rows = [(event.position, event.topic, *_said(event)) for event in events]
+        rows = [(event.position, event.topic, *_event_cells(event)) for event in events]
     print_table("The log", ("position", "event", "recorded (UTC)", "by", "about"), rows)
 
 
-def _said(event: answers.LoggedEvent) -> tuple[str, str, str]:
-    said = dict(event.event)
-    recorded = datetime.fromtimestamp(int(str(said.pop("recorded_at"))), ZoneInfo("UTC"))
-    by = str(said.pop("by"))
+def _event_cells(event: answers.LoggedEvent) -> tuple[str, str, str]:
+    """Return when an event was recorded, by whom, and its other fields."""
+    fields = dict(event.event)
+    recorded = datetime.fromtimestamp(int(str(fields.pop("recorded_at"))), ZoneInfo("UTC"))
+    by = str(fields.pop("by"))
     for name in ("command", "occurred_at", "imported", "text", "digest"):
-        said.pop(name, None)
-    about = " ".join(f"{name}={value}" for name, value in said.items())
+        fields.pop(name, None)
+    about = " ".join(f"{name}={value}" for name, value in fields.items())
     return recorded.strftime("%Y-%m-%d %H:%M:%S"), by, about
 
 
 def print_basis(basis: answers.Basis) -> None:
-    """Say what an answer rests on."""
+    """Print the axes and the position of an answer."""
     valid = f", valid at {basis.valid_at}" if basis.valid_at else ""
     version = f"version {basis.rules.version}" if basis.rules.version else "not published"
     out().print(f"known at position {basis.known_at}{valid}, rules {basis.rules.name} ({version})", style="dim")

@@ -1,29 +1,39 @@
-"""The readers `hours ranking` and `hours project` of the command line."""
+"""`hours ranking` and `hours project`."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from api.cli.options import AxesTexts, Json, data_of, with_axes
 from api.cli.output import Hours, print_json, print_table
-from api.cli.readers.queries import AxisTexts, print_basis, reading
+from api.cli.readers.queries import print_basis, reading
 from replay.rankings import projects, rankings
 from replay.rankings.answers import ProjectMonth, RankingOfYear
 
 
+@with_axes
 def ranking(
-    data: Path, name: str, year: int | None, span: tuple[int, int | None], texts: AxisTexts, *, as_json: bool
+    context: typer.Context,
+    ranking: Annotated[str, typer.Argument(help="The ranking's id.")],
+    *,
+    year: Annotated[int | None, typer.Option(min=2000, max=2100, help="By default the latest.")] = None,
+    place: Annotated[int, typer.Option(min=1, help="The first rank to show.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, max=100_000, help="Rows at most; by default all places.")] = None,
+    texts: AxesTexts,
+    as_json: Json = False,
 ) -> None:
-    """Show a year's ranking, from a rank on."""
-    place, limit = span
-    with reading(data, texts) as (ledger, axes):
-        found = rankings.ranking(ledger.queries, name, year, axes, place=place, limit=limit)
+    """Show a year's ranking of volunteers or projects."""
+    with reading(data_of(context), texts) as (ledger, axes):
+        found = rankings.ranking(ledger.queries, ranking, year, axes, place=place, limit=limit)
     if as_json:
         print_json(found)
         return
-    # What decides comes first; then what else is known.
+    # The figures that decide the order come first.
     keys = [*found.order, *(key for key in _keys(found) if key not in found.order and key != "score")]
     rows = [(entry.rank, entry.name, *(_cell(key, entry.figures[key]) for key in keys)) for entry in found.entries]
-    title = f"{found.title} ({name}) of {found.year}: {found.places} places, {found.ranked} {found.of} ranked"
+    title = f"{found.title} ({ranking}) of {found.year}: {found.places} places, {found.ranked} {found.of} ranked"
     caption = f"more: --place {found.next_place}" if found.next_place else ""
     columns = ("rank", found.of.removesuffix("s"), *(key.removesuffix("_minutes").replace("_", " ") for key in keys))
     print_table(title, columns, rows, caption)
@@ -38,20 +48,28 @@ def _cell(key: str, value: int) -> object:
     return Hours(value) if key.endswith("_minutes") else value
 
 
-def project(data: Path, name: str, year: int | None, texts: AxisTexts, *, as_json: bool) -> None:
-    """Show a project's years, or the months of one."""
-    with reading(data, texts) as (ledger, axes):
-        found = projects.project_activity(ledger.queries, ledger.log, name, year, axes)
+@with_axes
+def project(
+    context: typer.Context,
+    project: Annotated[str, typer.Argument(help="The project's id.")],
+    *,
+    year: Annotated[int | None, typer.Option(min=2000, max=2100, help="Show the months of this year.")] = None,
+    texts: AxesTexts,
+    as_json: Json = False,
+) -> None:
+    """Show a project's activity by year or by month."""
+    with reading(data_of(context), texts) as (ledger, axes):
+        found = projects.project_activity(ledger.queries, ledger.log, project, year, axes)
     if as_json:
         print_json(found)
         return
-    rows = [_row(str(one.month), one) for one in found.months] if year else []
-    rows += [_row("all" if year else str(one.year), one) for one in found.years]
+    rows = [_row(str(month.month), month) for month in found.months] if year else []
+    rows += [_row("all" if year else str(total.year), total) for total in found.years]
     columns = ("month" if year else "year", "shifts", "volunteers", "raw", "counted", "credited", "people served")
-    print_table(f"Project {name}" + (f", {year}" if year else ""), columns, rows)
+    print_table(f"Project {project}" + (f", {year}" if year else ""), columns, rows)
     print_basis(found)
 
 
-def _row(label: str, one: ProjectMonth) -> tuple[object, ...]:
-    minutes = (one.raw_minutes, one.counted_minutes, one.credited_minutes)
-    return (label, one.shifts, one.volunteers, *map(Hours, minutes), one.people_served)
+def _row(label: str, activity: ProjectMonth) -> tuple[object, ...]:
+    minutes = (activity.raw_minutes, activity.counted_minutes, activity.credited_minutes)
+    return (label, activity.shifts, activity.volunteers, *map(Hours, minutes), activity.people_served)

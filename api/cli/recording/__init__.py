@@ -1,4 +1,4 @@
-"""Recording: commands that record acts through the intake of this process, and the erasure of personal data.
+"""Commands that record events through the intake of this process, and the erasure of personal data.
 
-What is recorded is decided in `ledger/`.
+`ledger/` decides what is recorded.
 """

@@ -1,4 +1,4 @@
-"""`hours import`: a table of old records, by a mapping file; or, with --dry-run, what would become of each line."""
+"""`hours import`: import a table of old records by a mapping file, or with --dry-run show each line's outcome."""
 
 from __future__ import annotations
 
@@ -9,39 +9,41 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
 
+import typer
 from pydantic import TypeAdapter, ValidationError
 
+from api.cli.options import OPERATOR, Json, data_of
 from api.cli.output import err, out, print_json, print_table, stages
-from api.files.credits import atomic_file
 from api.importing.columns import Columns
 from api.importing.kinds import IMPORTED_COMMANDS
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import FileForm, Mapping, MappingError, parse_mapping
 from api.importing.reports import reports
 from api.importing.running import Execute, Outcome, Tally, outcomes, recording, rehearsing
-from api.importing.tables import BrokenTableError, MistakenTableError, Table, is_excel, open_table
+from api.importing.tables import BrokenTableError, Table, UnreadableTableError, is_excel, open_table
 from api.messages.cloud_events import event_type
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from ledger.aggregates import Order
 from ledger.intake.answers import Accepted, Answer
 from ledger.names import Actor
+from replay.durable import atomic_file
 from replay.generations.store import NoGenerationError
 from replay.live.follower import Follower
 from replay.progress import Progress
 
 COLLECT_OBJECTS = 50_000
 REFUSALS_SHOWN_MAX = 1000
-"""All refusals are counted; so many are told one by one. A report tells all."""
+"""The number of refusals that are listed; all are counted, and a report lists all."""
 
 _actor: TypeAdapter[str] = TypeAdapter(Actor)
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the person at the command line asked for."""
+    """The options of one import."""
 
     file: Path
     mapping: Path | None
@@ -55,15 +57,15 @@ class ImportOptions:
 
 
 @dataclass
-class _Told:
-    """What is told in the end."""
+class _Summary:
+    """What is printed at the end."""
 
     tally: Tally = field(default_factory=Tally)
     refusals: list[dict[str, object]] = field(default_factory=list)
     examples: dict[tuple[str, str], str] = field(default_factory=dict)
-    """A detail for each rule that was broken, and field."""
+    """The first refusal for each rejection and field."""
     stopped: bool = False
-    """Whether it was too many refusals that ended it."""
+    """Whether --stop-after ended the import."""
 
     def add(self, slice_: Sequence[Outcome], reader: LineReader) -> None:
         for outcome in slice_:
@@ -87,132 +89,150 @@ class _Told:
                 )
 
 
-def import_table(data: Path, asked: ImportOptions, *, as_json: bool) -> int:
-    """Import a table; return the exit code: 1 when lines were refused."""
-    _check(asked)
-    told = _Told()
+def import_table(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Old records: .csv or .xlsx.")],
+    *,
+    mapping: Annotated[Path | None, typer.Option(help="The mapping, a TOML file; see docs/import.md.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="The sheet of an Excel file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Record nothing; show what would happen.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the outcome of each line, as CSV.")] = None,
+    refused: Annotated[Path | None, typer.Option(help="Write the refused lines, to correct and import again.")] = None,
+    stop_after: Annotated[int | None, typer.Option(min=1, help="Stop after this many refused lines.")] = None,
+    by: Annotated[str, typer.Option(help="The importer: person:NAME or system:NAME.")] = OPERATOR,
+    to_events: Annotated[
+        Path | None, typer.Option("--to-events", help="Record nothing; write CloudEvents to post over HTTP.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Import a table of old records by a mapping. It can be stopped and run again; nothing is recorded twice."""
+    options = ImportOptions(file, mapping, by, sheet, dry_run, report, refused, stop_after, to_events)
+    _check(options)
+    summary = _Summary()
     began = time.monotonic()
     try:
-        mapping = _mapping(asked)
-        with open_table(asked.file, mapping.file, asked.sheet) as table:
-            reader = LineReader(mapping, Columns(table.columns), asked.by)
-            _run(data, asked, mapping, table, reader, told)
+        parsed = _mapping(options)
+        with open_table(options.file, parsed.file, options.sheet) as table:
+            reader = LineReader(parsed, Columns(table.columns), options.by)
+            _run(data_of(context), options, parsed, table, reader, summary)
     except MappingError as error:
-        raise UsageError(f"{asked.mapping} does not fit {asked.file}: {error}") from None
-    except MistakenTableError as error:
+        raise UsageError(f"{options.mapping} does not fit {options.file}: {error}") from None
+    except UnreadableTableError as error:
         raise UsageError(str(error)) from None
     except BrokenTableError as error:
         raise UsageError(
-            f"{asked.file}: {error}; mend it and import the file again, nothing is entered twice "
-            f"(before it: {told.tally})"
+            f"{options.file}: {error}; fix it and import the file again, nothing is recorded twice "
+            f"(before it: {summary.tally})"
         ) from None
     except KeyboardInterrupt:
-        if told.tally.lines:
-            again = "the same command goes on from there" if not asked.dry_run else "nothing was recorded"
-            err().print(f"Stopped after line {told.tally.last_line}: {told.tally}; {again}", soft_wrap=True)
+        if summary.tally.lines:
+            again = "nothing was recorded" if options.dry_run else "the same command continues from there"
+            err().print(f"Stopped after line {summary.tally.last_line}: {summary.tally}; {again}", soft_wrap=True)
         raise
-    _tell(asked, told, time.monotonic() - began, as_json=as_json)
-    return 1 if told.tally.refused else 0
+    _print_summary(options, summary, time.monotonic() - began, as_json=as_json)
+    return 1 if summary.tally.refused else 0
 
 
-def _check(asked: ImportOptions) -> None:
-    """Refuse what would end badly, before anything is opened."""
+def _check(options: ImportOptions) -> None:
+    """Check the options before anything is opened."""
     try:
-        _actor.validate_python(asked.by)
+        _actor.validate_python(options.by)
     except ValidationError:
-        raise UsageError(f"--by {asked.by} is nobody; write person:NAME, station:ID or system:NAME") from None
-    if asked.sheet and not is_excel(asked.file):
-        raise UsageError(f"--sheet {asked.sheet} is for Excel files, and {asked.file} is none; leave it out")
-    if asked.events and asked.dry_run:
-        raise UsageError("--to-events records nothing as it is; leave out --dry-run")
-    written = {"--report": asked.report, "--refused": asked.refused, "--to-events": asked.events}
-    taken = {asked.file.resolve(): "the file that is imported"}
-    if asked.mapping:
-        taken[asked.mapping.resolve()] = "the mapping"
+        raise UsageError(f"--by {options.by} is not an actor; write person:NAME, station:ID or system:NAME") from None
+    if options.sheet and not is_excel(options.file):
+        raise UsageError(f"--sheet {options.sheet} is for Excel files, and {options.file} is not one; leave it out")
+    if options.events and options.dry_run:
+        raise UsageError("--to-events never records anything; leave out --dry-run")
+    written = {"--report": options.report, "--refused": options.refused, "--to-events": options.events}
+    used = {options.file.resolve(): "the file that is imported"}
+    if options.mapping:
+        used[options.mapping.resolve()] = "the mapping"
     for option, path in written.items():
         if path is None:
             continue
-        if (other := taken.get(path.resolve())) is not None:
+        if (other := used.get(path.resolve())) is not None:
             raise UsageError(f"{option} {path} is {other}; name another file")
-        taken[path.resolve()] = f"named by {option}, too"
+        used[path.resolve()] = f"also named by {option}"
         if not path.parent.is_dir():
-            raise UsageError(f"{option} {path} lies in no directory that is there; make it first")
-    if asked.refused and asked.refused.exists():
-        raise UsageError(f"--refused {asked.refused} exists and may hold corrected lines; name another file")
-    if asked.refused and is_excel(asked.refused) != is_excel(asked.file):
-        kind = ".xlsx" if is_excel(asked.file) else ".csv"
-        raise UsageError(f"--refused {asked.refused} is imported as {asked.file} is, so it must end in {kind}")
+            raise UsageError(f"{option} {path}: directory {path.parent} does not exist; create it first")
+    if options.refused and options.refused.exists():
+        raise UsageError(f"--refused {options.refused} exists and may hold corrected lines; name another file")
+    if options.refused and is_excel(options.refused) != is_excel(options.file):
+        kind = ".xlsx" if is_excel(options.file) else ".csv"
+        raise UsageError(f"--refused {options.refused} is imported like {options.file}, so it must end in {kind}")
 
 
-def _mapping(asked: ImportOptions) -> Mapping:
-    if asked.mapping is None:
-        with open_table(asked.file, FileForm(), asked.sheet) as table:
+def _mapping(options: ImportOptions) -> Mapping:
+    if options.mapping is None:
+        with open_table(options.file, FileForm(), options.sheet) as table:
             columns = ", ".join(Columns(table.columns).names)
         raise UsageError(
-            f"--mapping is missing; {asked.file} has the columns {columns}. A mapping says which command each line "
-            f"becomes ({', '.join(IMPORTED_COMMANDS)}), and of which columns: begin with one of docs/import/"
+            f"--mapping is missing; {options.file} has the columns {columns}. A mapping says which command each line "
+            f"becomes ({', '.join(IMPORTED_COMMANDS)}), and from which columns: start from a file in docs/import/"
         )
     try:
-        return parse_mapping(asked.mapping.read_text("utf-8-sig"))
+        return parse_mapping(options.mapping.read_text("utf-8-sig"))
     except FileNotFoundError:
-        raise UsageError(f"--mapping {asked.mapping} is no file that is there; check the path") from None
+        raise UsageError(f"--mapping {options.mapping} does not exist; check the path") from None
     except UnicodeDecodeError:
-        raise UsageError(f"--mapping {asked.mapping} is not UTF-8; save it as UTF-8") from None
+        raise UsageError(f"--mapping {options.mapping} is not UTF-8; save it as UTF-8") from None
     except MappingError as error:
-        raise UsageError(f"{asked.mapping} cannot be used: {error}") from None
+        raise UsageError(f"{options.mapping} cannot be used: {error}") from None
 
 
-def _run(data: Path, asked: ImportOptions, mapping: Mapping, table: Table, reader: LineReader, told: _Told) -> None:
-    title = f"{'Checking' if asked.dry_run else 'Importing'} {asked.file.name}"
+def _run(
+    data: Path, options: ImportOptions, mapping: Mapping, table: Table, reader: LineReader, summary: _Summary
+) -> None:
+    title = f"{'Checking' if options.dry_run else 'Importing'} {options.file.name}"
     lines = (reader.read(row) for row in table.rows)
     with ExitStack() as stack:
-        tell = stack.enter_context(stages(title))
-        if asked.events:
-            temporary = stack.enter_context(atomic_file(asked.events))
+        report_progress = stack.enter_context(stages(title))
+        if options.events:
+            temporary = stack.enter_context(atomic_file(options.events))
             file = stack.enter_context(temporary.open("w", encoding="utf-8"))
-            _take_all(asked, mapping, table, reader, outcomes(lines, _writing(file)), told, tell)
+            _report_all(options, mapping, table, reader, outcomes(lines, _writing(file)), summary, report_progress)
             return
         ledger = stack.enter_context(open_ledger(data))
-        execute = rehearsing(ledger) if asked.dry_run else recording(ledger)
-        _take_all(asked, mapping, table, reader, outcomes(lines, execute), told, tell)
-        if not asked.dry_run:
-            _catch_up(ledger, tell)
+        execute = rehearsing(ledger) if options.dry_run else recording(ledger)
+        _report_all(options, mapping, table, reader, outcomes(lines, execute), summary, report_progress)
+        if not options.dry_run:
+            _catch_up(ledger, report_progress)
 
 
-def _take_all(
-    asked: ImportOptions,
+def _report_all(
+    options: ImportOptions,
     mapping: Mapping,
     table: Table,
     reader: LineReader,
     slices: Iterator[list[Outcome]],
-    told: _Told,
-    tell: Progress,
+    summary: _Summary,
+    report_progress: Progress,
 ) -> None:
-    """Take slice after slice, and write down what became of them."""
-    sheet = asked.sheet or mapping.file.sheet
+    """Process all slices, writing their outcomes to the reports."""
+    sheet = options.sheet or mapping.file.sheet
     with (
-        reports(table, reader, mapping.file, asked.report, asked.refused, sheet, dry_run=asked.dry_run) as opened,
-        _seldom_collecting(),
+        reports(table, reader, mapping.file, options.report, options.refused, sheet, dry_run=options.dry_run) as opened,
+        _infrequent_gc(),
     ):
         for slice_ in slices:
-            told.add(slice_, reader)
+            summary.add(slice_, reader)
             for report in opened:
                 report.write(slice_)
-            if asked.stop_after is not None and told.tally.refused >= asked.stop_after:
-                told.stopped = True
+            if options.stop_after is not None and summary.tally.refused >= options.stop_after:
+                summary.stopped = True
                 break
-            tell("", told.tally.lines, _total_lines(table, told.tally.lines))
+            report_progress("", summary.tally.lines, _total_lines(table, summary.tally.lines))
 
 
 def _total_lines(table: Table, lines: int) -> int:
-    """Return about how many lines a table has, as far as that can be told; 0 if not at all."""
+    """Return an estimate of the lines of a table; 0 if it has no known size."""
     done = table.done()
     return round(lines * max(table.size, done) / done) if done and table.size else 0
 
 
 @contextmanager
-def _seldom_collecting() -> Iterator[None]:
-    """Let Python's garbage collector look seldom: thousands of cells come and go, and hardly a cycle with them."""
+def _infrequent_gc() -> Iterator[None]:
+    """Run Python's garbage collector less often: cells are many, and reference cycles are rare."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(COLLECT_OBJECTS, 10, 10)
@@ -223,21 +243,21 @@ def _seldom_collecting() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _catch_up(ledger: OpenLedger, tell: Progress) -> None:
-    """Bring the read models to the head of the log, where no server does it."""
+def _catch_up(ledger: OpenLedger, report_progress: Progress) -> None:
+    """Bring the read models to the head of the log, if no server does."""
     follower = Follower(ledger.database)
     try:
-        began = ledger.current_generation().position
+        start = ledger.current_generation().position
     except NoGenerationError:
         return
-    head, done = int(ledger.log.head()), began
-    while taken := follower.take_batch():
+    head, done = int(ledger.log.head()), start
+    while taken := follower.process_batch():
         done += taken
-        tell("read models", min(done, head) - began, head - began)
+        report_progress("read models", min(done, head) - start, head - start)
 
 
 def _writing(file: IO[str]) -> Execute:
-    """Return what writes lines as CloudEvents, to be posted to a ledger elsewhere."""
+    """Return a function that writes lines to a file as CloudEvents, to be posted to another ledger."""
 
     def execute(lines: Sequence[Line]) -> list[Answer]:
         orders = [line.order for line in lines if isinstance(line.order, Order)]
@@ -258,45 +278,45 @@ def _event(order: Order) -> dict[str, object]:
     }
 
 
-def _tell(asked: ImportOptions, told: _Told, seconds: float, *, as_json: bool) -> None:
-    tally = told.tally
+def _print_summary(options: ImportOptions, summary: _Summary, seconds: float, *, as_json: bool) -> None:
+    tally = summary.tally
     written = {
-        "report": asked.report,
-        "refused_lines": asked.refused if tally.refused else None,
-        "events": asked.events,
+        "report": options.report,
+        "refused_lines": options.refused if tally.refused else None,
+        "events": options.events,
     }
     if as_json:
         print_json(
             {
-                "dry_run": asked.dry_run,
+                "dry_run": options.dry_run,
                 "lines": tally.lines,
                 "last_line": tally.last_line,
                 "accepted": tally.accepted,
                 "duplicates": tally.duplicates,
                 "refused": tally.refused,
                 "refused_by_rule": [
-                    {"rejection": rule, "field": name or None, "lines": count, "example": told.examples[rule, name]}
+                    {"rejection": rule, "field": name or None, "lines": count, "example": summary.examples[rule, name]}
                     for (rule, name), count in tally.by_rule.most_common()
                 ],
-                "refusals": told.refusals,
+                "refusals": summary.refusals,
                 "position": tally.position,
-                "stopped": told.stopped,
+                "stopped": summary.stopped,
                 "seconds": round(seconds, 3),
                 **{name: str(path) if path else None for name, path in written.items()},
             }
         )
         return
-    said = str(tally)
-    if asked.dry_run or asked.events:
-        said = said.replace("accepted", "would be accepted" if asked.dry_run else "written")
+    counts = str(tally)
+    if options.dry_run or options.events:
+        counts = counts.replace("accepted", "would be accepted" if options.dry_run else "written")
     ending = f"; the last position is {tally.position}" if tally.position else ""
-    if asked.dry_run or asked.events:
+    if options.dry_run or options.events:
         ending = "; nothing was recorded"
-    if told.stopped:
+    if summary.stopped:
         ending += f"; stopped after line {tally.last_line}"
-    out().print(f"{asked.file}: {said}{ending}", markup=False)
+    out().print(f"{options.file}: {counts}{ending}", markup=False)
     if tally.refused:
-        rows = [(*rule, count, told.examples[rule]) for rule, count in tally.by_rule.most_common()]
+        rows = [(*rule, count, summary.examples[rule]) for rule, count in tally.by_rule.most_common()]
         print_table("Refused", ("rule", "field", "lines", "for example"), rows)
     for name, path in written.items():
         if path:

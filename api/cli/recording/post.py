@@ -1,7 +1,7 @@
-"""`hours post`: a file of CloudEvents, one a line, through the intake of this process.
+"""`hours post`: post a file of CloudEvents, one a line, through the intake of this process.
 
-A chunk of lines is one transaction; what has been recorded stays, whatever comes behind it. As every event has a name,
-the same file can be posted again: what is there is answered as a duplicate.
+Each chunk of lines is one transaction, so recorded events stay recorded if a later line fails. Every event has a name;
+when the same file is posted again, recorded events are counted as duplicates.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
 
+import typer
 from pydantic import TypeAdapter, ValidationError
 
+from api.cli.options import OPERATOR, Json, data_of
 from api.cli.output import Advance, out, print_json, print_table, progress
 from api.http.requests.submission import refused_for_content
 from api.messages.cloud_events import Sender, read_event
@@ -29,14 +31,14 @@ from ledger.names import Actor
 
 CHUNK_LINES = 2000
 REFUSALS_SHOWN_MAX = 1000
-"""All refusals are counted; so many are told one by one."""
+"""The number of refusals that are listed; all are counted."""
 
 _actor: TypeAdapter[str] = TypeAdapter(Actor)
 
 
 @dataclass
 class Posted:
-    """What became of the lines so far."""
+    """The outcomes of the lines posted so far."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -51,59 +53,70 @@ class Posted:
 
 
 class _BrokenLineError(Exception):
-    """A line that is no JSON; the lines before it are sound."""
+    """A line that is not JSON; the lines before it are valid."""
 
 
-def post(data: Path, file: str, by: str, *, imported: bool, as_json: bool) -> int:
-    """Post a file; return the exit code: 1 when events were refused."""
+def post(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(help="CloudEvents, one JSON object per line; - reads standard input.")],
+    *,
+    by: Annotated[str, typer.Option(help="The sender: person:NAME, station:ID or system:NAME.")] = OPERATOR,
+    imported: Annotated[bool, typer.Option("--imported", help="These are old records, which are not late.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Post a file of events. Events recorded before are not recorded again, so a file may be posted twice."""
     try:
         _actor.validate_python(by)
     except ValidationError:
-        raise UsageError(f"--by {by} is nobody; write person:NAME, station:ID or system:NAME") from None
+        raise UsageError(f"--by {by} is not an actor; write person:NAME, station:ID or system:NAME") from None
     posted = Posted()
-    with _opened(file) as (stream, size), open_ledger(data) as ledger, progress(f"Posting {file}") as advance:
+    with (
+        _opened(file) as (stream, size),
+        open_ledger(data_of(context)) as ledger,
+        progress(f"Posting {file}") as advance,
+    ):
         try:
             for chunk in _chunks(stream, Sender(by), size, advance):
                 _record(ledger, [(number, _allowed(order, imported=imported)) for number, order in chunk], posted)
         except _BrokenLineError as error:
             raise UsageError(
-                f"{file} {error}; mend it and post the file again, nothing is entered twice (before it: {posted})"
+                f"{file} {error}; fix it and post the file again, nothing is recorded twice (before it: {posted})"
             ) from None
         ledger.catch_up()
-    _tell(posted, file, as_json=as_json)
+    _print_posted(posted, file, as_json=as_json)
     return 1 if posted.refused else 0
 
 
 @contextmanager
 def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
-    """Open the file, and tell its size if it has one."""
+    """Open the file; yield it with its size, None for standard input."""
     if file == "-":
         yield sys.stdin.buffer, None
         return
     path = Path(file)
     if not path.is_file():
-        raise UsageError(f"{file} is no file that is there; check the path")
+        raise UsageError(f"{file} is not a file; check the path")
     with path.open("rb") as stream:
         yield stream, os.fstat(stream.fileno()).st_size
 
 
 def _chunks(
-    stream: IO[bytes], giver: Sender, size: int | None, advance: Advance
+    stream: IO[bytes], sender: Sender, size: int | None, advance: Advance
 ) -> Iterator[list[tuple[int, Order | Fault]]]:
-    """Yield numbered lines as orders, a chunk at a time; those before a broken line are yielded first."""
+    """Yield chunks of numbered orders; the lines before a broken line are yielded before the error is raised."""
     chunk: list[tuple[int, Order | Fault]] = []
     done = 0
     for number, line in enumerate(stream, 1):
         done += len(line)
         if line.isspace():
             continue
-        order = read_event(line, giver)
+        order = read_event(line, sender)
         if isinstance(order, Fault) and order.rejection == "malformed":
             yield chunk
             if not line.endswith(b"\n"):
                 raise _BrokenLineError(f"is cut off in line {number}")
-            why = order.detail.partition(" is not JSON: ")[2].partition(";")[0]
-            raise _BrokenLineError(f"line {number} is not JSON: {why}")
+            reason = order.detail.partition(" is not JSON: ")[2].partition(";")[0]
+            raise _BrokenLineError(f"line {number} is not JSON: {reason}")
         chunk.append((number, order))
         if len(chunk) == CHUNK_LINES:
             yield chunk
@@ -145,13 +158,13 @@ def _record(ledger: OpenLedger, read: list[tuple[int, Order | Fault]], posted: P
             )
 
 
-def _tell(posted: Posted, file: str, *, as_json: bool) -> None:
+def _print_posted(posted: Posted, file: str, *, as_json: bool) -> None:
     if as_json:
-        told = {name: value for name, value in vars(posted).items() if name != "by_rule"}
-        print_json({**told, "refused_by_rule": dict(posted.by_rule)})
+        counts = {name: value for name, value in vars(posted).items() if name != "by_rule"}
+        print_json({**counts, "refused_by_rule": dict(posted.by_rule)})
         return
     out().print(f"{file}: {posted}" + (f"; the last position is {posted.position}" if posted.position else ""))
     if posted.refusals:
-        rows = [(told["line"], told["rejection"], told["detail"]) for told in posted.refusals[:20]]
-        more = f"and {posted.refused - 20} more: --json tells them" if posted.refused > 20 else ""
+        rows = [(refusal["line"], refusal["rejection"], refusal["detail"]) for refusal in posted.refusals[:20]]
+        more = f"and {posted.refused - 20} more: --json lists them" if posted.refused > 20 else ""
         print_table("Refused", ("line", "rule", "why"), rows, more)

@@ -1,4 +1,4 @@
-"""Requests: what routes share: the caller, the axes, limits, links, the request log, and commands taken from a body.
+"""Requests: code that routes share: the caller, the axes, limits, links, the request log, and the submission of orders.
 
 No route is declared here.
 """

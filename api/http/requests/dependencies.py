@@ -1,6 +1,6 @@
-"""What requests share: the service, whose key it is, and the axes of time of a reading request.
+"""FastAPI dependencies: the service, the caller, and the axes of time of a read request.
 
-`at_least` makes a reader see its own writing: the request waits a moment until the read models hold that position.
+`at_least` lets clients read their own writes: the request waits a moment until the read models include that position.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from replay.queries.queries import Axes
 AT_LEAST_SECONDS_MAX = 2.0
 QUERY_SECONDS_MAX = 5.0
 REPLAY_SECONDS_MAX = 60.0
-"""How long a request waits for others of its kind before it is told to ask again."""
+"""How long a query or a replay waits for others of its kind before it is answered with `busy`."""
 _POLL_SECONDS = 0.02
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `hours keys make` makes one.")
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 async def get_service(request: Request) -> Service:
-    """Return the service this process runs. (It is async because a plain function would be called in a thread.)"""
+    """Return the service of this process. (Async, because FastAPI would call a plain function in a thread.)"""
     service: Service = request.app.state.service
     return service
 
@@ -53,21 +53,21 @@ async def get_service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 
-class Turn:
-    """Leave to do something that not many may do at once, until it is ended."""
+class Permit:
+    """A permit of a `BoundedLimiter`, held until it is released."""
 
     def __init__(self, limiter: CapacityLimiter) -> None:
         self._limiter: CapacityLimiter | None = limiter
 
-    def end(self) -> None:
-        """Let the next one in; to end it again changes nothing."""
+    def release(self) -> None:
+        """Release the permit; releasing it again changes nothing."""
         if self._limiter is not None:
             self._limiter.release_on_behalf_of(self)
             self._limiter = None
 
 
-class Turns:
-    """So many at once; the others wait, and are turned away (`busy`) when they would wait too long."""
+class BoundedLimiter:
+    """Grants at most `at_once` permits at a time; refuses a request (`busy`) that has waited `seconds_max`."""
 
     def __init__(self, at_once: int, seconds_max: float) -> None:
         self._limiter = CapacityLimiter(at_once)
@@ -75,58 +75,58 @@ class Turns:
         self.seconds_max = seconds_max
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[Turn]:
-        """Wait for a turn; it ends with the block, if not before."""
-        turn = Turn(self._limiter)
+    async def permit(self) -> AsyncIterator[Permit]:
+        """Wait for a permit; it is released at the end of the block at the latest."""
+        permit = Permit(self._limiter)
         try:
             with fail_after(self.seconds_max):
-                await self._limiter.acquire_on_behalf_of(turn)
+                await self._limiter.acquire_on_behalf_of(permit)
         except TimeoutError:
-            raise problem(
-                "busy", f"too many ask at once: {self.seconds_max:g} s went by before your turn; ask again"
-            ) from None
+            detail = f"too many requests at once: this one has waited {self.seconds_max:g} s; send it again"
+            raise problem("busy", detail) from None
         try:
-            yield turn
+            yield permit
         finally:
-            turn.end()
+            permit.release()
 
 
-class Threads:
-    """How many requests may use the database at once, by what they do; the others wait, for a bounded time.
+class ConcurrencyLimits:
+    """How many requests may use the database at once, by what they do; others wait, for a bounded time.
 
-    The readers' pool holds ten connections. Reading takes one or two for a moment. A replay takes two for seconds, and
-    gigabytes: one at a time. Keys have connections and threads of their own, so that no reader keeps a station waiting.
+    The readers' pool has ten connections. A query uses one or two for a moment. A replay uses two for seconds, and
+    gigabytes of memory: one runs at a time. Keys have their own connections and threads, so that readers never delay
+    stations.
     """
 
     def __init__(self) -> None:
-        self.reading = Turns(6, QUERY_SECONDS_MAX)
-        self.replays = Turns(1, REPLAY_SECONDS_MAX)
+        self.queries = BoundedLimiter(6, QUERY_SECONDS_MAX)
+        self.replays = BoundedLimiter(1, REPLAY_SECONDS_MAX)
         self.keys = CapacityLimiter(2)
 
 
-async def query_turn(request: Request) -> AsyncIterator[None]:
-    """Let a reading request wait for its turn, which ends when its answer is made, before it is sent."""
-    threads: Threads = request.app.state.threads
-    async with threads.reading.one() as turn:
-        request.state.turn = turn
+async def query_permit(request: Request) -> AsyncIterator[None]:
+    """Hold a permit for queries until the answer is computed; it is released before the answer is sent."""
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    async with limits.queries.permit() as permit:
+        request.state.permit = permit
         yield
 
 
-async def in_turn(request: Request, axes: Axes, work: Callable[[], T]) -> T:
-    """Do what may need a replay, in a thread; replays wait for one another, and keep no other reader waiting."""
-    return await (run_sync(work) if axes.current else replaying(request, work))
+async def run_query(request: Request, axes: Axes, work: Callable[[], T]) -> T:
+    """Run a query in a thread: as a replay, unless the current generation's rows can answer it."""
+    return await (run_sync(work) if axes.current else run_replay(request, work))
 
 
-async def replaying(request: Request, work: Callable[[], T]) -> T:
-    """Do what takes a replay under any axes: these wait for one another, and keep no other reader waiting."""
-    request.state.turn.end()
-    return await alone(request, work)
+async def run_replay(request: Request, work: Callable[[], T]) -> T:
+    """Run a read request that needs a replay: after other replays, and without holding a permit for queries."""
+    request.state.permit.release()
+    return await run_exclusively(request, work)
 
 
-async def alone(request: Request, work: Callable[[], T]) -> T:
-    """Do what takes as much as a replay does; these wait for one another."""
-    threads: Threads = request.app.state.threads
-    async with threads.replays.one():
+async def run_exclusively(request: Request, work: Callable[[], T]) -> T:
+    """Run work that uses as many resources as a replay, in a thread: one at a time."""
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    async with limits.replays.permit():
         return await run_sync(work)
 
 
@@ -135,61 +135,61 @@ async def get_caller(
     service: ServiceDep,
     _described: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Caller:
-    """Return whose key the request carries; without a valid one it ends here."""
+    """Return the caller whose key the request carries; see `authenticated`."""
     return await authenticated(request, service)
 
 
 async def authenticated(request: Request, service: Service) -> Caller:
-    """Return whose key the request carries, once its limits and its signature have been looked at.
+    """Return the caller whose key the request carries, after checking its rate, its address and its signature.
 
     Raises:
-        Problem: it carries no valid key, or may not ask this now.
+        Problem: there is no valid key or signature, the rate is exceeded, or the role may not use this address.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise problem("no-key")
-    threads: Threads = request.app.state.threads
-    caller = service.keys.remembered(token) or await run_sync(service.keys.caller, token, limiter=threads.keys)
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    caller = service.keys.cached(token) or await run_sync(service.keys.caller, token, limiter=limits.keys)
     if caller is None:
         raise problem("no-key")
     request.scope[CALLER] = caller
     if caller.key is not None and (seconds := service.limits.wait_seconds(caller.key, caller.per_second)):
         allowed = caller.per_second or service.limits.per_second
-        detail = f"key {caller.key} makes more requests than the {allowed} a second it may"
+        detail = f"key {caller.key} exceeds its rate of {allowed} requests a second"
         raise Problem(fault("too-often", detail), {"Retry-After": str(math.ceil(seconds))})
     if forbidden := forbids_address(caller, request.method, request.url.path):
         raise Problem(fault_of_role(forbidden))
     if caller.public_key is not None:
-        await _keep_signature(request, service, caller, caller.public_key)
+        await _store_signature(request, service, caller, caller.public_key)
     return caller
 
 
-async def _keep_signature(request: Request, service: Service, caller: Caller, public_key: bytes) -> None:
-    """Check and store a request's signature, before anything else is done; reading needs none."""
+async def _store_signature(request: Request, service: Service, caller: Caller, public_key: bytes) -> None:
+    """Verify and store a request's signature, before anything else is done; read requests need none."""
     if request.method in {"GET", "HEAD"}:
         return
     if not set(request.headers) & {"signature", "signature-input"}:
         if caller.must_sign:
-            raise problem("not-signed", f"requests with key {caller.key} are to be signed; see docs/access.md")
+            raise problem("not-signed", f"requests with key {caller.key} must be signed; see docs/access.md")
         return
     if is_stream(request.scope):
         raise problem("not-signed", "a stream cannot be signed; send batches", remedy="send batches")
     sent = Sent(request.method, str(request.url), request.headers, await request.body())
-    threads: Threads = request.app.state.threads
+    limits: ConcurrencyLimits = request.app.state.concurrency
     try:
         await run_sync(
-            lambda: service.signatures.keep(caller, verify(sent, caller.key or 0, public_key, service.signed_within)),
-            limiter=threads.keys,
+            lambda: service.signatures.store(caller, verify(sent, caller.key or 0, public_key, service.signed_within)),
+            limiter=limits.keys,
         )
     except BadSignatureError as error:
-        raise problem("bad-signature", f"the signature does not hold: {error}") from None
+        raise problem("bad-signature", f"the signature is not valid: {error}") from None
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
 def allowed_to(right: Right) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
-    """Return a dependency: the caller, whose role must have this right. It is asked before the body is read closely."""
+    """Return a dependency: the caller, whose role must have this right. It is checked before the body is validated."""
 
     async def allowed(caller: CallerDep) -> Caller:
         require(caller, right)
@@ -199,7 +199,7 @@ def allowed_to(right: Right) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
 
 
 def allowed_to_send(command_type: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
-    """Return a dependency: the caller, whose role may give this type of command."""
+    """Return a dependency: the caller, whose role must be allowed to send this type of command."""
 
     async def allowed(caller: CallerDep) -> Caller:
         if forbidden := forbids_type(caller, command_type):
@@ -210,24 +210,24 @@ def allowed_to_send(command_type: str) -> Callable[[Caller], Coroutine[Any, Any,
 
 
 class Reading(NamedTuple):
-    """A reading request's axes, with the generation that answers when none of them cuts events."""
+    """The axes of a read request, with the current generation, which answers if no axis excludes events."""
 
     axes: Axes
     generation: Generation
 
     @property
     def rules(self) -> Rules:
-        """The rules the answer rests on."""
+        """The rules on which the answer is based."""
         found = self.generation
         return self.axes.rules or Rules(found.rules_version, found.rules_digest, found.rules_text)
 
     @property
     def known_at(self) -> Position:
-        """The last position that counts."""
+        """The last position that the answer includes."""
         return Position(self.generation.position) if self.axes.known_at is None else self.axes.known_at
 
     def basis(self) -> answers.Basis:
-        """Return what every answer repeats."""
+        """Return the basis that every answer repeats: its axes and its position."""
         return answers.Basis(
             valid_at=self.axes.valid_at,
             known_at=self.known_at,
@@ -239,14 +239,14 @@ class Reading(NamedTuple):
 
 
 def today_of(service: Service, reading: Reading) -> date:
-    """Return the day it is in the time zone of the rules that an answer rests on."""
+    """Return today's date in the time zone of an answer's rules."""
     return local_day(service.ledger.clock(), reading.rules.timeline())
 
 
 async def get_axes(
     service: ServiceDep,
     _caller: CallerDep,
-    _turn: Annotated[None, Depends(query_turn, scope="function")],
+    _permit: Annotated[None, Depends(query_permit, scope="function")],
     valid_at: Annotated[WrittenDay | None, Query(description="Only results dated up to this day.")] = None,
     known_at: Annotated[
         str | None,
@@ -267,14 +267,14 @@ async def get_axes(
     ] = None,
     at_least: Annotated[
         int | None,
-        Query(ge=0, description="Wait (at most 2 s) until the answer includes this position, then answer."),
+        Query(ge=0, description="Wait (at most 2 s) until the answer includes this position."),
     ] = None,
 ) -> Reading:
-    """Return the axes of a reading request, once the read models hold what it asks for."""
+    """Return the axes of a read request, as soon as the read models include the requested position."""
     log = service.ledger.log
     position = None if known_at is None else await run_in_threadpool(position_of, log, known_at)
-    asked = [wanted for wanted in (position, at_least) if wanted is not None]
-    generation = await _reached(service.ledger, max(asked, default=0))
+    required = [bound for bound in (position, at_least) if bound is not None]
+    generation = await _generation_at(service.ledger, max(required, default=0))
     candidates = service.ledger.candidates
     return Reading(await run_in_threadpool(read_axes, log, valid_at, position, rules, candidates), generation)
 
@@ -282,11 +282,12 @@ async def get_axes(
 AxesDep = Annotated[Reading, Depends(get_axes)]
 
 
-async def _reached(ledger: OpenLedger, position: int) -> Generation:
-    """Wait until the read models hold a position.
+async def _generation_at(ledger: OpenLedger, position: int) -> Generation:
+    """Wait until the read models include a position; return the current generation.
 
     Raises:
-        AxisError: the log itself does not reach so far, so nobody was ever told of that position.
+        AxisError: the position is beyond the log's last one.
+        Problem: the read models did not reach the position in time.
     """
     deadline = time.monotonic() + AT_LEAST_SECONDS_MAX
     while True:
@@ -294,9 +295,9 @@ async def _reached(ledger: OpenLedger, position: int) -> Generation:
         if generation.position >= position:
             return generation
         if position > (head := await run_in_threadpool(ledger.log.head)):
-            sentence = f"at_least {position} lies beyond the log's last position, {head}; name one that was answered"
+            sentence = f"at_least {position} is beyond the log's last position, {head}; use one from an answer"
             raise AxisError("at_least", sentence)
         if time.monotonic() > deadline:
-            detail = f"the read models are at position {generation.position}, not yet at {position}; ask again"
+            detail = f"the read models are at position {generation.position}, not yet at {position}; send it again"
             raise problem("behind", detail, field="at_least")
         await asyncio.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""How large a request's body may be: counted as it arrives, so that none is kept in memory that will be refused."""
+"""The limit on the size of a request's body, enforced as the body arrives, so that memory use is bounded."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ BODY_BYTES_MAX = 1 << 20
 
 
 class BodyLimit:
-    """Refuses larger bodies with 413: at once where the length is told beforehand, else when it is reached."""
+    """Middleware that refuses larger bodies with 413: by their Content-Length, or when the limit is reached."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-        # A stream is read line by line, and never kept.
+        """Handle a request."""
+        # A stream is processed line by line, so it needs no limit.
         if scope["type"] != "http" or is_stream(scope):
             await self._app(scope, receive, send)
             return
@@ -39,7 +39,7 @@ class BodyLimit:
 
 
 def is_stream(scope: Scope) -> bool:
-    """Whether a request is a stream of events."""
+    """Return whether a request is a stream of events."""
     if scope["path"] != "/v1/events":
         return False
     return _header(scope, b"content-type").partition(b";")[0].strip().lower() == b"application/x-ndjson"

@@ -1,6 +1,6 @@
-"""Links: the addresses behind a number, so that a reader gets from any sum to its days, its shifts and its events.
+"""Links in answers: from each number to the days, shifts and events behind it.
 
-Every address keeps the axes of the request it was given to. Nothing is looked up here.
+Every link has the axes of the request. Links are made without queries.
 """
 
 from __future__ import annotations
@@ -25,45 +25,45 @@ def linked(part: L, **links: str) -> L:
 
 
 class Addresses:
-    """Addresses under the axes of one request."""
+    """Makes links with the axes of one request."""
 
     def __init__(self, axes: Axes) -> None:
-        asked = {
+        parameters = {
             "valid_at": axes.valid_at,
             "known_at": axes.known_at,
             "rules": axes.rules and (axes.rules.version or axes.rules.digest),
         }
-        self._axes = {name: str(value) for name, value in asked.items() if value is not None}
+        self._axes = {name: str(value) for name, value in parameters.items() if value is not None}
 
     def _address(self, path: str, **parameters: object) -> str:
         query = urlencode({**{name: str(value) for name, value in parameters.items()}, **self._axes})
         return f"{path}?{query}" if query else path
 
     def event(self, position: int) -> str:
-        """Return where an event of the log is."""
+        """Return the address of an event."""
         return f"/v1/log/{position}"
 
     def shifts(self, volunteer: str, first: date | None = None, last: date | None = None) -> str:
-        """Return where a volunteer's shifts are."""
+        """Return the address of a volunteer's shifts."""
         period = {"from": first, "to": last}
         return self._address(f"{_of(volunteer)}/shifts", **{name: day for name, day in period.items() if day})
 
     def shift_events(self, volunteer: str, shift: object) -> str:
-        """Return where the events behind a shift are."""
+        """Return the address of the events behind a shift."""
         return self._address(f"{_of(volunteer)}/shifts/{shift}/events")
 
     def explanation(self, volunteer: str, day: date | None = None) -> str:
-        """Return where a volunteer's day is explained, or the days in brief."""
+        """Return the address of the explanation of a volunteer's day, or of the list of days."""
         return self._address(f"{_of(volunteer)}/explanation", **({"day": day} if day else {}))
 
     def station_shifts(self, station: str, day: date) -> str:
-        """Return where the shifts behind a station's day are."""
+        """Return the address of the shifts behind a station's day."""
         return self._address(f"/v1/stations/{quote(station)}/shifts", day=day)
 
     # --- whole answers ----------------------------------------------------------------------------------------------
 
     def hours(self, found: answers.VolunteerHours) -> answers.VolunteerHours:
-        """Let rows of hours lead to the shifts of their year, and honours to the day they were reached on."""
+        """Link each year to its shifts, and each honour to the explanation of the day on which it was reached."""
         name = found.volunteer
         years = [
             linked(row, shifts=self.shifts(name, date(row.year, 1, 1), date(row.year, 12, 31))) if row.year else row
@@ -75,16 +75,16 @@ class Addresses:
         return self._person(found).model_copy(update=changes)
 
     def trained(self, found: Iterable[answers.TrainingRecord]) -> list[answers.TrainingRecord]:
-        """Let training records lead to the events that entered them."""
-        return [linked(one, event=self.event(one.position)) for one in found]
+        """Link each training record to its event."""
+        return [linked(record, event=self.event(record.position)) for record in found]
 
     def traced(self, found: answers.VolunteerShifts) -> answers.VolunteerShifts:
-        """Let shifts lead to their events, and to the explanation of the day they began on."""
+        """Link each shift to its events, and to the explanation of the day on which it begins."""
         shifts = [self._traced(found.volunteer, shift) for shift in found.shifts]
         return self._person(found).model_copy(update={"shifts": shifts})
 
     def _person(self, found: P) -> P:
-        """Let what makes several numbers one person lead to its events."""
+        """Link each merge of the person's numbers to its event."""
         merges = [linked(merge, event=self.event(merge.position)) for merge in found.merges or ()]
         return found.model_copy(update={"merges": merges}) if merges else found
 
@@ -95,7 +95,7 @@ class Addresses:
         return linked(shift, **links)
 
     def explained(self, found: explanations.DayExplanation) -> explanations.DayExplanation:
-        """Let every event lead to itself, and every shift to its events."""
+        """Link each event to its log entry, and each shift to its events."""
         shifts = [
             linked(
                 shift.model_copy(update={"events": self._events(shift.events)}),
@@ -120,7 +120,7 @@ class Addresses:
         if found.opening_balance:
             changes["opening_balance"] = self._balance(found.opening_balance)
         if found.more_opening_balances:
-            changes["more_opening_balances"] = [self._balance(each) for each in found.more_opening_balances]
+            changes["more_opening_balances"] = [self._balance(balance) for balance in found.more_opening_balances]
         return self._person(found).model_copy(update=changes)
 
     def _balance(self, found: explanations.OpeningBehind) -> explanations.OpeningBehind:
@@ -128,17 +128,17 @@ class Addresses:
         return found.model_copy(update={"event": event})
 
     def days(self, found: explanations.VolunteerDays) -> explanations.VolunteerDays:
-        """Let each day lead to its explanation."""
+        """Link each day to its explanation."""
         days = [linked(day, explanation=self.explanation(found.volunteer, day.day)) for day in found.days]
         return self._person(found).model_copy(update={"days": days})
 
     def activity(self, found: answers.StationActivity) -> answers.StationActivity:
-        """Let each day of a station lead to its shifts."""
+        """Link each day of a station to its shifts."""
         days = [linked(day, shifts=self.station_shifts(found.station, day.day)) for day in found.days]
         return found.model_copy(update={"days": days})
 
     def station_day(self, found: answers.StationDayShifts) -> answers.StationDayShifts:
-        """Let each shift lead to its events, and to its volunteer's day."""
+        """Link each shift to its events, and to the explanation of its volunteer's day."""
         shifts = [
             linked(
                 shift,
@@ -150,7 +150,7 @@ class Addresses:
         return found.model_copy(update={"shifts": shifts})
 
     def standings(self, found: answers.Standings) -> answers.Standings:
-        """Let each volunteer lead to the hours, and to the day the honour was reached on."""
+        """Link each volunteer to their hours, and to the explanation of the day on which the honour was reached."""
         standings = [
             linked(
                 standing,
@@ -162,30 +162,30 @@ class Addresses:
         return found.model_copy(update={"standings": standings})
 
     def disputes(self, found: case_answers.Disputes) -> case_answers.Disputes:
-        """Let each step of a dispute lead to its event, and each dispute to the shift's events."""
+        """Link each step of a dispute to its event, and each dispute to the shift's events and the record's history."""
         disputes = [
             linked(
-                one.model_copy(update=self._steps(one, "opened", "answered", "settled")),
-                events=self.shift_events(one.volunteer, one.shift),
-                history=self.record(one.volunteer),
+                dispute.model_copy(update=self._steps(dispute, "opened", "answered", "settled")),
+                events=self.shift_events(dispute.volunteer, dispute.shift),
+                history=self.record(dispute.volunteer),
             )
-            for one in found.disputes
+            for dispute in found.disputes
         ]
         return found.model_copy(update={"disputes": disputes})
 
     def requests(self, found: case_answers.ActRequests) -> case_answers.ActRequests:
-        """Let each step of a request lead to its event, and each request to the volunteer's record."""
+        """Link each step of a request to its event, and each request to the history of the volunteer's record."""
         requests = [
             linked(
-                one.model_copy(update=self._steps(one, "asked", "decided")),
-                **({"history": self.record(one.volunteer)} if one.volunteer else {}),
+                request.model_copy(update=self._steps(request, "asked", "decided")),
+                **({"history": self.record(request.volunteer)} if request.volunteer else {}),
             )
-            for one in found.requests
+            for request in found.requests
         ]
         return found.model_copy(update={"requests": requests})
 
     def history(self, found: case_answers.VolunteerHistory) -> case_answers.VolunteerHistory:
-        """Let each act lead to its event, and what changed minutes to the day."""
+        """Link each act to its event, and an act that changed minutes to the explanation of the first day affected."""
         acts = []
         for act in found.acts:
             links = {"event": self.event(act.position)}
@@ -195,7 +195,7 @@ class Addresses:
         return found.model_copy(update={"acts": acts})
 
     def record(self, volunteer: str) -> str:
-        """Return where all that was done to a volunteer's record is."""
+        """Return the address of the history of a volunteer's record."""
         return self._address(f"{_of(volunteer)}/history")
 
     def _steps(self, case: answers.Answer, *names: str) -> dict[str, object]:

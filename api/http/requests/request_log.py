@@ -1,14 +1,14 @@
-"""Lines about requests, and their ids.
+"""The request log, and the ids of requests.
 
 A request may bring its id in `X-Request-Id`: 32 hexadecimal digits, with or without the dashes of a UUID, as proxies
-make them and as W3C trace ids are. (Nothing else is taken: an id is logged, and a phone number is no id.) Without one
-an id is made. It is returned in the same header, and stands in every line that is logged for the request.
+and W3C trace contexts use. Any other value is ignored, because ids are logged and the value could be personal data; the
+request then gets a new id. The id is returned in the same header, and is in every line logged for the request.
 
-By default a line is written for what did not succeed and for what was slow, at most so many a second: posts come by
-the thousand, and each line costs as much as a tenth of a post. `hours serve --log-requests` writes one for each.
+By default only failed and slow requests are logged, at most LINES_PER_SECOND_MAX per second: posts come by the
+thousand, and a line costs a tenth of a post. `hours serve --log-requests` logs every request.
 
-A line holds the method, the route (a template, never the address asked for), the status, the time until the answer
-began, and the number and role of the key. It holds no token, no body, no query, no name.
+A line holds the method, the route (a template, never the actual path), the status, the time until the answer began, and
+the id and role of the key. It holds no token, body, query or name.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access.roles import Caller
 from api.messages.problems import REJECTION
 from api.operations.logs import request_id
-from api.operations.metrics import Counted
+from api.operations.metrics import ProcessMetrics
 
 HEADER = b"x-request-id"
 CALLER = "hours.caller"
-"""Where a request's scope holds whose key it carries."""
+"""The key in a request's scope that holds its caller."""
 
 SLOW_SECONDS = 1.0
 LINES_PER_SECOND_MAX = 100
-"""Lines about requests a second: when everything fails, the first hundred tell it, and the rest is counted."""
+"""Lines per second: when everything fails, the first hundred lines show it, and the rest is counted."""
 
-_taken = re.compile(rb"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+_is_id = re.compile(rb"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 
 logger = logging.getLogger(__name__)
 
 
-_process, _made = os.urandom(8).hex(), itertools.count(int.from_bytes(os.urandom(4)))
+_process, _counter = os.urandom(8).hex(), itertools.count(int.from_bytes(os.urandom(4)))
 
 
-def id_of(told: bytes | None) -> bytes:
-    """Return a request's id: what its caller told, if that is one; else a new one."""
-    return told if told is not None and _taken(told) else f"{_process}{next(_made):016x}".encode()
+def choose_id(sent: bytes | None) -> bytes:
+    """Return the id of a request: the one its caller sent, if that is valid; else a new one."""
+    return sent if sent is not None and _is_id(sent) else f"{_process}{next(_counter):016x}".encode()
 
 
 class RequestLog:
-    """Notes each request that was answered: for the metrics, and where it is worth it as a line of the log."""
+    """Records each answered request in the metrics, and in the log if it failed or was slow."""
 
     def __init__(
-        self, counted: Counted, *, all_requests: bool = False, clock: Callable[[], float] = time.monotonic
+        self, metrics: ProcessMetrics, *, all_requests: bool = False, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._counted = counted
+        self._metrics = metrics
         self._all_requests = all_requests
         self._clock = clock
         self._second = 0
@@ -72,8 +72,8 @@ class RequestLog:
         rejection: str | None,
         own_id: bytes,
     ) -> None:
-        """Note one more request. It is called as its answer begins."""
-        self._counted.request(method, route, status, seconds, rejection)
+        """Record a request; called when its answer begins."""
+        self._metrics.request(method, route, status, seconds, rejection)
         if self._all_requests or status >= 400 or seconds >= SLOW_SECONDS:
             fields: dict[str, Any] = {
                 "method": method,
@@ -99,30 +99,30 @@ class RequestLog:
         if self._left_out:
             fields["left_out"], self._left_out = self._left_out, 0
         level = logging.ERROR if status == 500 else logging.WARNING if status >= 500 else logging.INFO
-        what = "a slow request" if seconds >= SLOW_SECONDS and status < 400 else "request"
-        logger.log(level, what, extra={"fields": fields})
+        message = "a slow request" if seconds >= SLOW_SECONDS and status < 400 else "request"
+        logger.log(level, message, extra={"fields": fields})
 
 
-class Watched:
-    """Lets every request pass; gives it an id, and notes its route, its status and how long its answer took."""
+class RequestLogging:
+    """Middleware that gives each request an id, and records its route, status and duration."""
 
     def __init__(self, app: ASGIApp, requests: RequestLog) -> None:
         self._app = app
         self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, told = time.perf_counter(), False
-        own_id = id_of(next((value for name, value in scope["headers"] if name == HEADER), None))
+        began, noted = time.perf_counter(), False
+        own_id = choose_id(next((value for name, value in scope["headers"] if name == HEADER), None))
         request_id.set(own_id.decode())
 
         async def timed(message: Message) -> None:
-            nonlocal told
+            nonlocal noted
             if message["type"] == "http.response.start":
-                told = True
+                noted = True
                 self._note(scope, message["status"], began, own_id)
                 message = {**message, "headers": [*message.get("headers", ()), (HEADER, own_id)]}
             await send(message)
@@ -130,13 +130,13 @@ class Watched:
         try:
             await self._app(scope, receive, timed)
         except Exception:
-            if not told:  # whoever stands further out answers with 500
+            if not noted:  # the outermost handler answers with 500
                 scope.setdefault(REJECTION, "failed")
                 self._note(scope, 500, began, own_id)
             raise
 
     def _note(self, scope: Scope, status: int, began: float, own_id: bytes) -> None:
-        route = getattr(scope.get("route"), "path", "none")  # an address that is nowhere is not told apart
+        route = getattr(scope.get("route"), "path", "none")  # one name for all addresses that do not exist
         seconds = time.perf_counter() - began
         caller, rejection = scope.get(CALLER), scope.get(REJECTION)
         self._requests.note(scope["method"], route, status, seconds, caller, rejection, own_id)

@@ -1,6 +1,7 @@
-"""Taking commands from requests: from orders to the ledger's answers.
+"""Submission of orders from requests to the ledger.
 
-A batch is taken element by element: one that is no command, or is not allowed, is answered so and holds up no other.
+A batch is processed element by element: an element that is not a valid command, or is not allowed, is refused on its
+own and does not affect the others.
 """
 
 from __future__ import annotations
@@ -35,23 +36,23 @@ from projections.rules.timeline import RulesError
 PROJECTED_SECONDS_MAX = 2.0
 _POLL_SECONDS = 0.01
 SMALL_BYTES_MAX = 8192
-"""A body up to this size is read on the event loop: a thread would cost more than that does."""
+"""A body up to this size is parsed on the event loop: passing it to a thread would take longer."""
 
 
 class IntakeOptions(BaseModel):
-    """How a caller wants its events taken."""
+    """How submitted commands are to be processed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    atomic: bool = Field(default=False, description="All or nothing: when one is refused, none is recorded.")
-    dry_run: bool = Field(default=False, description="Answer what would be; nothing is recorded.")
+    atomic: bool = Field(default=False, description="All or nothing: if one is refused, none is recorded.")
+    dry_run: bool = Field(default=False, description="Only return what the answer would be; nothing is recorded.")
     wait: Literal["projected"] | None = Field(
         default=None, description="Answer when the read models include it, or after 2 s: `projected` says which."
     )
 
     @property
     def terms(self) -> Terms:
-        """The same for the ledger."""
+        """These options as the ledger's terms."""
         return Terms(atomic=self.atomic, dry_run=self.dry_run)
 
 
@@ -59,30 +60,30 @@ IntakeQuery = Annotated[IntakeOptions, Query()]
 
 
 class Reader:
-    """Reads a caller's events: from bytes to orders that are ready for the ledger, or to what is wrong with them."""
+    """Parses a caller's events: from bytes to orders prepared for the ledger, or to faults."""
 
     def __init__(self, caller: Caller) -> None:
-        self._giver = Sender(caller.by, caller.key, caller.volunteer)
+        self._sender = Sender(caller.by, caller.key, caller.volunteer)
         self._permission = Permission(caller)
 
     def read(self, event: bytes | msgspec.Raw) -> Prepared | Fault:
-        """Read an event."""
-        return self._allowed(read_event(event, self._giver))
+        """Parse an event."""
+        return self._prepared(read_event(event, self._sender))
 
     def read_binary(self, attributes: Mapping[str, Any], data: bytes) -> Prepared | Fault:
-        """Read an event whose attributes came apart from its data."""
-        return self._allowed(read_binary(attributes, data, self._giver))
+        """Parse an event whose attributes were sent apart from its data."""
+        return self._prepared(read_binary(attributes, data, self._sender))
 
-    def _allowed(self, read: Order | Fault) -> Prepared | Fault:
-        if isinstance(read, Fault):
-            return read
-        if forbidden := self._permission.forbids(read, named_by_caller=True):
+    def _prepared(self, order: Order | Fault) -> Prepared | Fault:
+        if isinstance(order, Fault):
+            return order
+        if forbidden := self._permission.forbids(order, named_by_caller=True):
             return fault_of_role(forbidden)
-        return refused_for_content(read.command) or prepare(read)
+        return refused_for_content(order.command) or prepare(order)
 
 
 def refused_for_content(command: Command) -> Fault | None:
-    """Return what is wrong with a command that the ledger itself cannot tell: it keeps rules, and cannot read them."""
+    """Return a fault that the ledger itself cannot detect, or None: it stores rules without parsing them."""
     if isinstance(command, PublishRules):
         try:
             require_sound(command.text)
@@ -91,49 +92,53 @@ def refused_for_content(command: Command) -> Fault | None:
     return None
 
 
-def orders_among(read: Sequence[Prepared | Fault], service: Service) -> list[Prepared]:
-    """Return the elements that are orders, and count the others as refused."""
-    faults = [one.rejection for one in read if isinstance(one, Fault)]
+def valid_orders(parsed: Sequence[Prepared | Fault], service: Service) -> list[Prepared]:
+    """Return the elements that are orders; count the others as refused in the metrics."""
+    faults = [item.rejection for item in parsed if isinstance(item, Fault)]
     if faults:
-        service.counted.refusals(faults)
-    return [one for one in read if not isinstance(one, Fault)]
+        service.metrics.refusals(faults)
+    return [item for item in parsed if not isinstance(item, Fault)]
 
 
-async def take(service: Service, orders: Sequence[Prepared], asked: IntakeOptions) -> list[Answer]:
-    """Record orders together with those of other requests; return their answers in the same order."""
+async def submit(service: Service, orders: Sequence[Prepared], options: IntakeOptions) -> list[Answer]:
+    """Record orders, in one commit with those of other requests; return their answers in the same order.
+
+    Raises:
+        Problem: there are too many orders for these options, the queue is full, or the service is stopping.
+    """
     if not orders:
         return []
-    if (asked.atomic or asked.dry_run) and len(orders) > TERMS_ORDERS_MAX:
-        detail = f"{len(orders)} events are more than the {TERMS_ORDERS_MAX} that are taken together; send fewer"
+    if (options.atomic or options.dry_run) and len(orders) > TERMS_ORDERS_MAX:
+        detail = f"{len(orders)} events are more than the {TERMS_ORDERS_MAX} allowed with atomic or dry_run; send fewer"
         raise problem("too-large", detail)
     try:
-        future = service.commits.submit(orders, asked.terms)
+        future = service.commits.submit(orders, options.terms)
     except QueueFull:
         raise problem("busy") from None
-    except RuntimeError:  # it is closing
+    except RuntimeError:  # closing
         raise problem("unavailable", "the service is stopping; send it again in a moment") from None
     return await _answers_of(future)
 
 
 def _answers_of(future: Future[list[Answer]]) -> asyncio.Future[list[Answer]]:
-    """Return a future of this event loop that is done when the ledger's is.
+    """Return a future of this event loop that completes with the ledger's.
 
-    A caller that goes away cancels its own alone: the order may be in mid-commit. (asyncio's `wrap_future` would cancel
-    both, and shielding it takes a third future and another turn of the loop.)
+    A client that disconnects cancels only its own future, because the order may be in mid-commit. (asyncio's
+    `wrap_future` would cancel both, and shielding it takes a third future and another iteration of the loop.)
     """
     loop = asyncio.get_running_loop()
     own: asyncio.Future[list[Answer]] = loop.create_future()
 
-    def tell(done: Future[list[Answer]]) -> None:
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits
-            loop.call_soon_threadsafe(_settle, own, done)
+    def on_done(done: Future[list[Answer]]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, so nothing awaits the future
+            loop.call_soon_threadsafe(_complete, own, done)
 
-    future.add_done_callback(tell)
+    future.add_done_callback(on_done)
     return own
 
 
-def _settle(own: asyncio.Future[list[Answer]], done: Future[list[Answer]]) -> None:
-    if own.done():  # its caller went away
+def _complete(own: asyncio.Future[list[Answer]], done: Future[list[Answer]]) -> None:
+    if own.done():  # cancelled
         return
     if error := done.exception():
         own.set_exception(error)
@@ -141,35 +146,37 @@ def _settle(own: asyncio.Future[list[Answer]], done: Future[list[Answer]]) -> No
         own.set_result(done.result())
 
 
-async def projected(service: Service, asked: IntakeOptions, position: int | None) -> bool | None:
-    """Wait, where that was asked, until the read models include a position; say whether they do.
+async def wait_projected(service: Service, options: IntakeOptions, position: int | None) -> bool | None:
+    """Wait, if the options say so, until the read models include a position.
 
-    What is recorded is answered as recorded, also when the read models cannot be asked.
+    Returns:
+        Whether they do, or None without `wait` or a position. A database error counts as not yet, because the command
+        is recorded anyway.
     """
-    if asked.wait is None or position is None:
+    if options.wait is None or position is None:
         return None
     deadline = time.monotonic() + PROJECTED_SECONDS_MAX
-    while await _seen(service) < position:
+    while await _read_model_position(service) < position:
         if time.monotonic() > deadline:
             return False
         await asyncio.sleep(_POLL_SECONDS)
     return True
 
 
-_asking: WeakKeyDictionary[Service, asyncio.Task[int]] = WeakKeyDictionary()
+_position_queries: WeakKeyDictionary[Service, asyncio.Task[int]] = WeakKeyDictionary()
 
 
-async def _seen(service: Service) -> int:
-    """Return the position of the read models; whoever asks at the same time is told by the same query."""
-    task = _asking.get(service)
+async def _read_model_position(service: Service) -> int:
+    """Return the position of the read models; concurrent callers share one query."""
+    task = _position_queries.get(service)
     if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
-        task = asyncio.create_task(run_in_threadpool(_position_of, service))
-        _asking[service] = task
+        task = asyncio.create_task(run_in_threadpool(_query_position, service))
+        _position_queries[service] = task
     return await asyncio.shield(task)
 
 
-def _position_of(service: Service) -> int:
+def _query_position(service: Service) -> int:
     try:
-        return service.ledger.reached()
+        return service.ledger.read_model_position()
     except psycopg.OperationalError:
         return 0

@@ -1,5 +1,5 @@
 """Routes: a module for each resource, in three folders: `writes/`, `reads/` and `operations/`.
 
-A route reads its parameters, calls `replay/` or the service, and returns an answer. What routes share is in
+A route parses its parameters, calls `replay/` or the service, and returns an answer. Code shared by routes is in
 `api/http/requests/`.
 """

@@ -1,4 +1,4 @@
-"""Events of rules, organisations, stations, projects and members: what must be known before anybody serves."""
+"""Events of rules, organisations, stations, projects and members, which precede all service."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def _stations(plan: Plan) -> tuple[Array, Make]:
 
 
 def _projects(plan: Plan) -> tuple[Array, Make]:
-    """Launch each project under somebody who registered before 2011."""
+    """Launch each project with a person in charge who registered before 2011."""
     projects, numbers = plan.places.projects, plan.members.number_texts()
     old = np.flatnonzero(plan.members.registered < 0)
-    chosen = generator(plan.seed, "in charge").choice(old, len(projects)).tolist() if len(old) else []
+    in_charge = generator(plan.seed, "in charge").choice(old, len(projects)).tolist() if len(old) else []
 
     def make(number: int, at: int, command: str) -> Event:
         project = projects[number]
@@ -105,7 +105,7 @@ def _projects(plan: Plan) -> tuple[Array, Make]:
             command=command,
             project=project.id,
             content=project.content,
-            in_charge=numbers[chosen[number]] if chosen else None,
+            in_charge=numbers[in_charge[number]] if in_charge else None,
             organisation=project.organisation,
         )
 
@@ -133,7 +133,7 @@ def _registered(plan: Plan) -> tuple[Array, Array, Make]:
 
 
 def _joined(plan: Plan) -> tuple[Array, Array, Make]:
-    """Let members of a group join it when they register; old ones are imported half a day after their registration."""
+    """Members join their group when they register; old memberships are imported half a day after the registration."""
     members, group, numbers = plan.members, plan.people.group, plan.members.number_texts()
     joined = np.flatnonzero(group >= 0)
     recorded_at = members.recorded_at[joined] + np.where(members.registered[joined] < 0, DAY // 2, 60)

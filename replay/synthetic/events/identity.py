@@ -1,7 +1,7 @@
 """Shift ids and stream ids, thousands at a time.
 
-The same as `ledger.names` makes them, tested against it; only faster: a shift's id comes from its check-in instant,
-the seed and the row number, so it is not kept but made again wherever it is needed.
+They are the same as those of `ledger.names` (tests compare the two) but computed faster. A shift's id is derived from
+its check-in instant, the seed and the row number, so it is not stored but computed wherever it is needed.
 """
 
 from __future__ import annotations
@@ -18,24 +18,29 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
 class ShiftNames(NamedTuple):
-    """Of each row: the stream's id in hexadecimal, the shift's id as text."""
+    """The stream's id in hexadecimal and the shift's id as text, for each row."""
 
     streams: list[str]
     shifts: list[str]
 
 
 class ShiftIds:
-    """Makes the ids of shifts, given by row."""
+    """The ids of shifts, given by row."""
 
     def __init__(self, seed: int, volunteer: Array, check_in: Array, numbers: list[str]) -> None:
-        """Take each shift's volunteer and check-in, as its station's clock had it, and the volunteers' numbers."""
+        """Prepare the ids.
+
+        Args:
+            volunteer, check_in: by shift; the check-in according to the station's clock.
+            numbers: by volunteer.
+        """
         self._volunteer, self._check_in = volunteer, check_in
         self._keys = generator(seed, "shift ids").integers(0, 2**64, 2, dtype=np.uint64)
         self._hashed = [f"{number}|".encode() for number in numbers]
         self._prefixes = [volunteer_prefix(number).hex() for number in numbers]
 
     def names(self, rows: Array) -> ShiftNames:
-        """Return the names of shifts and of their streams."""
+        """Return the ids of shifts and of their streams."""
         raw, hashed = self._uuid_bytes(rows), self._hashed
         digests = [
             blake2b(hashed[volunteer] + raw[i : i + 16], digest_size=8).hexdigest()
@@ -54,7 +59,7 @@ class ShiftIds:
         return _uuid_texts(self._uuid_bytes(rows))
 
     def _uuid_bytes(self, rows: Array) -> bytes:
-        """Return the ids, UUIDs of version 7, sixteen bytes each."""
+        """Return the ids as UUIDs of version 7, sixteen bytes each."""
         seconds = self._check_in[rows].astype(np.uint64)
         steps = (rows.astype(np.uint64) + np.uint64(1)) * _STEP
         high = (seconds * np.uint64(1000)) << np.uint64(16) | np.uint64(0x7000)
@@ -64,7 +69,7 @@ class ShiftIds:
 
 
 def _mixed(words: Array) -> Array:
-    """Scramble 64-bit words by steps that can be undone, so that different rows stay different."""
+    """Mix 64-bit words by invertible steps, so that different words stay different."""
     words = words ^ (words >> np.uint64(30))
     words = words * np.uint64(0xBF58476D1CE4E5B9)
     words ^= words >> np.uint64(27)

@@ -1,8 +1,7 @@
-"""The opening balances: the paper era before 2011, typed in last, in one batch.
+"""The opening balances of the paper era before 2011, recorded last, in one batch.
 
-They absorb the rest of the total (docs/glossary.md), so they can be written only when the electronic hours have been
-credited. They come last in the log, but are dated 2010-12-31; no shift lies on or before that day, so none is
-superseded.
+They make up the rest of the total (docs/glossary.md), so they can only be written once the electronic hours have been
+credited. They are last in the log but dated 2010-12-31; no shift is on or before that day, so none is superseded.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class OpeningError(ValueError):
 
 
 class Openings(NamedTuple):
-    """Who has an opening balance, and by what weight; all that is needed of a plan at the end of a load."""
+    """The volunteers with an opening balance, and their weights: the part of a plan needed at the end of a load."""
 
     minutes: int  # credited minutes of the whole history
     after: int  # the position they follow
@@ -43,10 +42,10 @@ class Openings(NamedTuple):
         return f"V{self.numbers[-1]:07d}"
 
     def chunk(self, credited_minutes: int) -> Chunk:
-        """Write the opening balances, so that they and the credited electronic minutes give the total.
+        """Write the opening balances. Together with the credited electronic minutes they give the total.
 
         Raises:
-            OpeningError: more is credited already than the total of this scale.
+            OpeningError: more minutes are credited than the total of this scale.
         """
         if credited_minutes > self.minutes:
             raise OpeningError(
@@ -76,7 +75,7 @@ class Openings(NamedTuple):
 
 
 def openings(plan: Plan, after: int) -> Openings:
-    """Return the opening balances of a plan, to be written behind a position."""
+    """Return the opening balances of a plan, to be written after a position."""
     weights = plan.people.opening_weight
     old = np.flatnonzero(weights > 0)
     old = old[np.argsort(plan.members.number[old], kind="stable")]

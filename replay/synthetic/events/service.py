@@ -39,7 +39,7 @@ REASONS = {
 
 
 class Service:
-    """Makes the events of shifts from a plan."""
+    """The sources of service events of a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -49,8 +49,8 @@ class Service:
         self.projects = ["", *(project.id for project in plan.places.projects)]
         crooked = generator(plan.seed, "clerks").choice(CLERKS, CROOKED_CLERKS, replace=False)
         self.crooked = [int(clerk) for clerk in crooked]
-        together = plan.schemes
-        self._evening = dict(zip(together.sold.tolist(), together.evening.tolist(), strict=True))
+        schemes = plan.schemes
+        self._evening = dict(zip(schemes.sold.tolist(), schemes.evening.tolist(), strict=True))
 
     def scan_sources(self) -> list[Source]:
         """Return check-ins, second check-ins, check-outs, second check-outs."""
@@ -108,11 +108,11 @@ class Service:
         return number
 
     def staff(self, row: int) -> str:
-        """Return who amends a shift: the staff of the volunteer's federation."""
+        """Return the member of staff who amends a shift, from the volunteer's local federation."""
         return f"person:staff-{self.plan.people.home[self.plan.shifts.volunteer[row]] % FEDERATIONS + 1:02d}"
 
     def actor(self, row: int) -> str:
-        """Return who entered a shift afterwards."""
+        """Return the clerk who entered a shift afterwards."""
         clerk = row % CLERKS
         if self.plan.shifts.shape[row] == Shape.FORGED:
             clerk = self.crooked[self._evening.get(row, row) % CROOKED_CLERKS]
@@ -199,7 +199,7 @@ class Service:
         return make
 
     def _raised(self) -> Make:
-        """Raise the day's cap to what the shift will take, in half hours."""
+        """Raise the day cap to the length of the shift, rounded up to half hours."""
         raised, times, plan = self.plan.amendments.raised, self.plan.times, self.plan.shifts
 
         def make(number: int, at: int, command: str) -> Event:
@@ -239,7 +239,7 @@ class Service:
 
 
 class _About:
-    """Makes the fields that all later events about a shift have."""
+    """The fields common to all later events about a shift."""
 
     def __init__(self, service: Service, rows: Array) -> None:
         self._service, self._rows, self._shift_ids = service, rows, service.ids.texts(rows)

@@ -1,8 +1,8 @@
-"""Where events come from: each source holds events of one kind and writes them as lines of the log.
+"""Sources: each holds events of one kind and writes them as lines of the log.
 
-A line is PostgreSQL's COPY text: stream, version, topic, state, position (`ledger.store.copy_format`). Scans are nearly
-all, and are written by template; every other event is made as a model and encoded by the codec. That both give
-the same bytes is tested.
+A line is PostgreSQL's COPY text: stream, version, topic, state, position (`ledger.store.copy_format`). Scans, which are
+nearly all events, are written by a template; other events are created as models and encoded by the codec. Tests verify
+that both give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from replay.synthetic.planning.randomness import Array
 
 
 class Chunk(NamedTuple):
-    """Events that follow one another, as lines for COPY, ASCII."""
+    """Consecutive events as ASCII lines for COPY."""
 
     first_position: int
     events: int
@@ -26,7 +26,7 @@ class Chunk(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """The places of events in the log: parallel lists."""
+    """The positions of events in the log and their versions in their streams: parallel lists."""
 
     positions: list[int]
     versions: list[int]
@@ -35,7 +35,7 @@ class Slots(NamedTuple):
 class Source(Protocol):
     """Events of one kind, numbered from 0.
 
-    `recorded_at` holds their instants, `stream` whole numbers that tell streams apart, over all sources.
+    `recorded_at` holds the instants of recording, `stream` an integer for each stream, unique over all sources.
     """
 
     @property
@@ -48,16 +48,16 @@ class Source(Protocol):
 
 
 def command_at(position: int) -> str:
-    """Return the name of the command that stands for a position of the simulation."""
+    """Return the command name of the event at a position."""
     return f"simulation#{position}"
 
 
 Make = Callable[[int, int, str], Event]
-"""Makes an event of its number, the instant it is recorded at and its command's name."""
+"""Creates an event from its number in the source, its instant of recording and its command name."""
 
 
 class Models(NamedTuple):
-    """Events that are made one by one."""
+    """Events that are created one by one."""
 
     recorded_at: Array
     stream: Array
@@ -83,7 +83,7 @@ class _Scans(NamedTuple):
     station: Array
     project: Array
     station_ids: list[str]
-    project_fields: list[str]  # as they stand in the state, by project
+    project_fields: list[str]  # as in the state, by project
 
     @property
     def stream(self) -> Array:

@@ -1,4 +1,4 @@
-"""All events in the order of the log: by the instant they are recorded at, which is the order in which they arrive."""
+"""All events in the order of the log, which is the order of their instants of recording."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from replay.synthetic.planning.randomness import Array, ranks_within
 
 
 class Timeline:
-    """The log's order: for each position, which source, which of its events, and the version in its stream."""
+    """The order of the log: for each position, the source, the event's number in it, and its version in its stream."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        """Merge the sources. Of equal instants those of earlier sources come first."""
+        """Merge the sources. Events with equal instants are in the order of the sources."""
         self.sources = sources
         sizes = [len(source.recorded_at) for source in sources]
         order = np.argsort(np.concatenate([source.recorded_at for source in sources]), kind="stable")
@@ -30,21 +30,21 @@ class Timeline:
         return len(self.source)
 
     def chunks(self, after: int, size: int) -> Iterator[Chunk]:
-        """Yield the events behind a position, `size` at a time; boundaries lie at multiples of `size`."""
+        """Yield the events after a position in chunks that end at multiples of `size`."""
         while after < len(self):
             until = min((after // size + 1) * size, len(self))
             yield self.chunk(after, until)
             after = until
 
     def chunk(self, after: int, until: int) -> Chunk:
-        """Write the events behind the position `after`, up to and including `until`."""
+        """Write the events after the position `after`, up to and including `until`."""
         source, number, version = self.source[after:until], self.number[after:until], self.version[after:until]
         lines = [""] * (until - after)
         for kind in np.unique(source).tolist():
-            places = np.flatnonzero(source == kind)
-            slots = Slots((places + after + 1).tolist(), version[places].tolist())
-            for place, line in zip(places.tolist(), self.sources[kind].lines(number[places], slots), strict=True):
-                lines[place] = line
+            rows = np.flatnonzero(source == kind)
+            slots = Slots((rows + after + 1).tolist(), version[rows].tolist())
+            for row, line in zip(rows.tolist(), self.sources[kind].lines(number[rows], slots), strict=True):
+                lines[row] = line
         return Chunk(after + 1, until - after, "".join(lines).encode("ascii"))
 
     def positions(self, source: Source) -> Array:

@@ -1,8 +1,8 @@
-"""What is amended days later: corrections, disputes and their settlement, voided forgeries, raised day caps.
+"""Amendments days later: corrections, disputes and their settlements, voided forgeries, raised day caps.
 
-Corrections make 1 % of the shifts (docs/glossary.md); about half of them give a forgotten check-out back. How they are
-divided, and all the rest, is [config]: no source says. No amendment moves a shift to another day or away from a
-station's post.
+1 % of the shifts are corrected (docs/glossary.md), about half of these because of a forgotten check-out. The shares of
+the other corrections, and everything else here, are [config]: no source gives them. No amendment moves a shift to
+another day or away from a station's post.
 """
 
 from __future__ import annotations
@@ -20,23 +20,21 @@ from replay.synthetic.planning.shifts import Shape, Shifts
 from replay.synthetic.planning.times import Scans
 
 CORRECTION_SHARE = 0.01
-DISPUTED_SHARE = 0.1  # of the corrections of forgotten check-outs: the volunteer asked for them
+DISPUTED_SHARE = 0.1  # of the corrections of forgotten check-outs: requested by the volunteer in a dispute
 REFUSED_DISPUTES = 0.5  # for each dispute that was upheld
 FOUND_SHARE = 0.1  # of the forged entries: found by a spot check and voided
 REINSTATED_SHARE = 0.05  # of those: voided in error
 RAISED_SHARE = 0.2  # of the shifts of 8 to 12 hours: approved in advance
 
-EVENING_BEFORE = (
-    4 * 3_600,
-    5 * 3_600,
-)  # a raise is approved in the evening before: whoever serves is registered by then
+# A raise is approved this many seconds before the day begins, when the volunteer is already registered.
+EVENING_BEFORE = (4 * 3_600, 5 * 3_600)
 DAYS_TO_AMEND = 120  # amendments need time before the history ends
 
 
 class Change(IntEnum):
     """What a correction changes."""
 
-    FORGOTTEN = 0  # sets the check-out that nobody scanned
+    FORGOTTEN = 0  # sets a check-out that was not scanned
     CHECK_OUT = 1  # an earlier check-out
     CHECK_IN = 2  # a later check-in
     PROJECT = 3
@@ -54,7 +52,7 @@ CHANGE_SHARES = {
 
 @dataclass(frozen=True)
 class Amendments:
-    """Rows of shifts and the instants at which something was recorded about them."""
+    """Rows of amended shifts, and the instants at which the amendments were recorded."""
 
     corrected: Array
     change: Array
@@ -75,21 +73,23 @@ class Amendments:
 def amendments(
     seed: int, places: Places, plan: Shifts, assignment: Assignment, times: Scans, too_long: Array
 ) -> Amendments:
-    """Draw everything that is said about a shift after it was recorded; nobody approved of the days too long."""
+    """Draw all later events about shifts. The shifts in `too_long` get no raises."""
     rng = generator(seed, "amendments")
     corrected, change = _corrected(rng, places, plan, assignment, times)
     corrected_at = times.sent_out[corrected] + _days(rng, len(corrected), 1, 20)
-    asked = pick(rng, np.flatnonzero(change == Change.FORGOTTEN), round(DISPUTED_SHARE * int((change == 0).sum())))
-    unasked = np.setdiff1d(times.missing[plan.day[times.missing] < DAY_COUNT - DAYS_TO_AMEND], corrected)
-    refused = pick(rng, unasked, round(REFUSED_DISPUTES * len(asked)))
-    disputed = np.concatenate((corrected[asked], refused))
+    upheld = pick(rng, np.flatnonzero(change == Change.FORGOTTEN), round(DISPUTED_SHARE * int((change == 0).sum())))
+    uncorrected = np.setdiff1d(times.missing[plan.day[times.missing] < DAY_COUNT - DAYS_TO_AMEND], corrected)
+    refused = pick(rng, uncorrected, round(REFUSED_DISPUTES * len(upheld)))
+    disputed = np.concatenate((corrected[upheld], refused))
     disputed_at = np.concatenate(
         (
-            corrected_at[asked] - rng.integers(600, DAY // 2, len(asked)),
+            corrected_at[upheld] - rng.integers(600, DAY // 2, len(upheld)),
             times.sent_out[refused] + _days(rng, len(refused), 1, 20),
         )
     )
-    settled_at = np.concatenate((corrected_at[asked] + 60, disputed_at[len(asked) :] + _days(rng, len(refused), 1, 9)))
+    settled_at = np.concatenate(
+        (corrected_at[upheld] + 60, disputed_at[len(upheld) :] + _days(rng, len(refused), 1, 9))
+    )
     forged = np.flatnonzero((plan.shape == Shape.FORGED) & (plan.day < DAY_COUNT - 2 * DAYS_TO_AMEND))
     voided = pick(rng, forged, round(FOUND_SHARE * len(forged)))
     voided_at = times.sent_out[voided] + _days(rng, len(voided), 30, 180)
@@ -104,7 +104,7 @@ def amendments(
         disputed=disputed,
         disputed_at=disputed_at,
         settled_at=settled_at,
-        upheld=np.arange(len(disputed)) < len(asked),
+        upheld=np.arange(len(disputed)) < len(upheld),
         voided=voided,
         voided_at=voided_at,
         reinstated=voided[reinstated],
@@ -121,7 +121,7 @@ def _days(rng: np.random.Generator, count: int, first: int, last: int) -> Array:
 def _corrected(
     rng: np.random.Generator, places: Places, plan: Shifts, assignment: Assignment, times: Scans
 ) -> tuple[Array, Array]:
-    """Pick the shifts to be corrected, each once: forgotten check-outs, and plain shifts at projects open to all."""
+    """Pick the shifts to correct, each once: forgotten check-outs, and plain shifts of projects open to everybody."""
     in_time = plan.day < DAY_COUNT - DAYS_TO_AMEND
     forgotten = np.zeros(len(plan), bool)
     forgotten[times.missing] = True
@@ -132,8 +132,8 @@ def _corrected(
     candidates = np.flatnonzero((plan.shape == Shape.PLAIN) & in_time & ~forgotten & at_project)
     others = [change for change in counts if change != Change.FORGOTTEN]
     picked = pick_apart(rng, candidates, [counts[change] for change in others])
-    mended = pick(rng, times.missing[in_time[times.missing]], counts[Change.FORGOTTEN])
-    rows = [mended, *picked]
+    completed = pick(rng, times.missing[in_time[times.missing]], counts[Change.FORGOTTEN])
+    rows = [completed, *picked]
     kinds = [Change.FORGOTTEN, *others]
     return np.concatenate(rows), np.repeat(kinds, [len(part) for part in rows])
 

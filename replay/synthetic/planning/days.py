@@ -21,7 +21,7 @@ LAST_DAY = date(2018, 12, 4)  # the day of the figures in docs/glossary.md
 DAY_COUNT = (LAST_DAY - FIRST_DAY).days + 1
 YEARS = range(2011, 2019)
 YEAR_SHARES = (4, 6, 8, 10, 13, 16, 20, 23)
-"""How the electronic hours fall on the years 2011 to 2018, in percent."""
+"""The shares of the years 2011 to 2018 in the electronic hours, in percent."""
 
 DAY = 86_400
 FIRST_MIDNIGHT = int(datetime(2011, 1, 1, tzinfo=UTC).timestamp()) - 8 * 3_600
@@ -38,7 +38,7 @@ SPRING_FESTIVAL = {
     2017: date(2017, 1, 28),
     2018: date(2018, 2, 16),
 }
-"""New Year's Day of the lunar calendar. The week of rest begins on its eve."""
+"""New Year's Day of the lunar calendar. The week of the festival begins on its eve."""
 
 TOMB_SWEEPING = {
     2011: date(2011, 4, 3),
@@ -56,7 +56,7 @@ WEEKEND_WEIGHT = 1.9
 SUMMER_WEIGHT = 1.3
 LEI_FENG_DAY_WEIGHT = 6.0  # 5 March
 VOLUNTEER_DAY_WEIGHT = 8.0  # 5 December
-FESTIVAL_WEIGHT = 0.5  # but not for transport hubs
+FESTIVAL_WEIGHT = 0.5  # except for transport hubs
 
 
 def day_index(day: date) -> int:
@@ -70,7 +70,7 @@ def date_of(index: int) -> date:
 
 
 def midnight(index: int) -> int:
-    """Return the instant at which a local day begins."""
+    """Return the first instant of a local day."""
     return FIRST_MIDNIGHT + index * DAY
 
 
@@ -118,8 +118,8 @@ def _weight(day: date) -> float:
 def day_shares(shifts_of_year: Array, hub_shifts_of_day: Array) -> Array:
     """Return float64[days]: the year's index plus the share of the year's shifts up to the end of each day.
 
-    In the week of Spring Festival shifts fall to half, while the transport hubs' (`hub_shifts_of_day`) stay what they
-    are.
+    In the week of Spring Festival the number of shifts is halved, except for those of transport hubs
+    (`hub_shifts_of_day`).
     """
     table = days()
     ends = np.empty(DAY_COUNT)

@@ -1,7 +1,7 @@
-"""When volunteers register, join groups and are trained; their numbers, in the order of registration.
+"""Registrations, group memberships and trainings of volunteers, and their numbers in the order of registration.
 
-Whoever serves registered on an earlier day than the first shift; whoever served in the paper era registered before
-2011. Records from before 2011 are imported in the last days of 2010. Shares of training are [config].
+Volunteers register before the day of their first shift; those who served in the paper era registered before 2011.
+Records from before 2011 are imported in the last days of 2010. Shares of training are [config].
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from replay.synthetic.planning.shifts import Shifts
 
 LAST_IMPORTED_DAY = -4
 IMPORT_AT = midnight(LAST_IMPORTED_DAY + 1)
-"""From here on the old registrations are imported, forty a second; a day later the old trainings."""
+"""Old registrations are imported from this instant on, forty per second; a day later, old trainings."""
 
 PAPER_DAYS = 6 * 365
 OLD_MEMBER_SHARE = 0.15  # of those who never served
@@ -42,7 +42,7 @@ class Members:
     trained_at: Array
 
     def number_texts(self) -> list[str]:
-        """Return the volunteer numbers as they stand in events."""
+        """Return the volunteer numbers as in events."""
         return [f"V{number:07d}" for number in self.number.tolist()]
 
 
@@ -57,7 +57,7 @@ def members(seed: int, people: People, plan: Shifts) -> Members:
     recorded_at = np.where(registered < 0, IMPORT_AT + number // 40, instant)
     trained, tier, trained_day = _trainings(rng, people, registered)
     imported_at = IMPORT_AT + DAY + number[trained] // 40
-    taught_at = FIRST_MIDNIGHT + trained_day * DAY + rng.integers(18 * 3_600, 21 * 3_600, len(trained))
+    completed_at = FIRST_MIDNIGHT + trained_day * DAY + rng.integers(18 * 3_600, 21 * 3_600, len(trained))
     left_day = registered[people.leavers] + rng.integers(*SCHOOL_DAYS, len(people.leavers))
     leaving = (left_day > 0) & (left_day < DAY_COUNT)
     return Members(
@@ -69,7 +69,7 @@ def members(seed: int, people: People, plan: Shifts) -> Members:
         trained=trained,
         tier=tier,
         trained_day=trained_day,
-        trained_at=np.where(trained_day < 0, imported_at, taught_at),
+        trained_at=np.where(trained_day < 0, imported_at, completed_at),
     )
 
 

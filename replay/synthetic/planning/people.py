@@ -1,9 +1,10 @@
-"""The volunteers: who serves, how much, in which years, where at home, in which group.
+"""The volunteers: who serves, how much, in which years, their home stations and groups.
 
-Hours are lognormal (docs/glossary.md), with paper and electronic hours together. How a volunteer's electronic hours
-fall on the years is fitted so that every volunteer's and every year's sum come out (iterative proportional fitting).
+Hours, paper and electronic ones together, are lognormal (docs/glossary.md). The distribution of a volunteer's
+electronic hours over the years is fitted to the totals of all volunteers and all years (iterative proportional
+fitting).
 
-Served volunteers come first in every array (`served` of them), then those who never served.
+In every array the volunteers who serve come first (`served` of them), then those who never serve.
 """
 
 from __future__ import annotations
@@ -24,36 +25,34 @@ TOTAL_HOURS = 20_000_000
 OPENING_HOURS = 2_000_000
 ELECTRONIC_HOURS = TOTAL_HOURS - OPENING_HOURS
 
-SCHOOL_MEMBERS = 24_000  # [config] who ever joined; `SCHOOL_LEAVERS` of them left, so that 20,000+ remain
+SCHOOL_MEMBERS = 24_000  # [config] who ever joined a school; `SCHOOL_LEAVERS` of them left, so that 20,000+ remain
 SCHOOL_LEAVERS = 3_000
 GROUP_SHARE = 0.4  # [config] of the volunteers outside of schools
-HOURS_PER_YEAR_COMFORTABLE = 450  # [config] who gives more has served for more years
-HEAVY_HOURS, HEAVY_STEEPNESS = (
-    3_000,
-    0.2,
-)  # [config] who gave that many served evenly, or the last year would not hold them
-LATENESS = (
-    0.2  # [config] the smaller, the more volunteers serve in the last years they can: it keeps 2018 below 5 h a day
-)
+HOURS_PER_YEAR_COMFORTABLE = 450  # [config] volunteers with more hours serve for more years
+# [config] Volunteers with this many hours spread them evenly over the years; they would not fit into the last year.
+HEAVY_HOURS, HEAVY_STEEPNESS = 3_000, 0.2
+# [config] The smaller, the more volunteers serve in the last possible years; this value keeps 2018 below 5 h a day.
+LATENESS = 0.2
 
 
 @dataclass(frozen=True)
 class People:
-    """One row per volunteer, the served first. Hours are float64; `group` is -1 without one; years are columns 2011
-    to 2018."""
+    """One row per volunteer, those who serve first. Hours are float64; `group` is -1 for none; the columns of
+    `year_ends` are the years 2011 to 2018.
+    """
 
     count: int
     served: int
-    electronic_hours: Array  # [served] what the volunteer means to give from 2011 on
+    electronic_hours: Array  # [served] planned hours from 2011 on
     opening_weight: Array  # [served] hours of the paper era, 0 for none
-    year_ends: Array  # [served, 8] share of the electronic hours given up to each year's end
-    home: Array  # [count] station index, by Zipf
+    year_ends: Array  # [served, 8] share of the electronic hours up to each year's end
+    home: Array  # [count] station index, by Zipf's law
     group: Array  # [count]
     leavers: Array  # volunteers who joined a school and left it
 
 
 def total_minutes(scale: float) -> int:
-    """Return the credited minutes that the whole history holds at a scale: 1,200,000,000 at 1.0."""
+    """Return the credited minutes of the whole history at a scale: 1,200,000,000 at 1.0."""
     return round(TOTAL_HOURS * 60 * scale)
 
 
@@ -80,7 +79,7 @@ def people(scale: float, seed: int, places: Places) -> People:
 
 
 def _targets(rng: np.random.Generator, served: int) -> Array:
-    """Return shares of all hours: lognormal and capped, one from each of `served` equal slices of the distribution."""
+    """Return shares in all hours: lognormal and capped, one from each of `served` equal slices of the distribution."""
     inverse = NormalDist(MU, SIGMA).inv_cdf
     slices = (np.arange(served) + rng.uniform(1e-6, 1 - 1e-6, served)) / served
     hours = np.minimum(np.exp(np.array([inverse(q) for q in slices.tolist()])), HOURS_MAX)
@@ -89,7 +88,9 @@ def _targets(rng: np.random.Generator, served: int) -> Array:
 
 
 def _opening_hours(rng: np.random.Generator, target: Array, scale: float) -> Array:
-    """Return what each served before 2011: some of the target of some, more often of those with many hours."""
+    """Return the hours served before 2011: a part of the target hours of some volunteers, more often of those with many
+    hours.
+    """
     paper_era = rng.random(len(target)) < np.where(target > 400, 0.4, 0.12)
     opening: Array = np.where(paper_era, target * rng.beta(2, 5, len(target)), 0.0)
     if not opening.any():
@@ -99,7 +100,7 @@ def _opening_hours(rng: np.random.Generator, target: Array, scale: float) -> Arr
 
 
 def _year_ends(rng: np.random.Generator, electronic: Array, paper_era: Array) -> Array:
-    """Spread hours over the years so that the rows are whole and the columns meet `YEAR_SHARES`."""
+    """Distribute hours over the years so that each row sums to 1 and the totals of the columns match `YEAR_SHARES`."""
     shares = np.array(YEAR_SHARES) / 100
     needed = np.clip(np.ceil(electronic / HOURS_PER_YEAR_COMFORTABLE), 1, 8).astype(np.int64)
     span = np.minimum(8, needed + rng.geometric(0.45, len(needed)) - 1)

@@ -1,8 +1,8 @@
-"""People served: person-times a station counts at the end of its day, and what the great services count by the year.
+"""People served: the counts of stations at the end of each day, and the yearly totals of the large services.
 
-Three figures of docs/glossary.md come out (at other scales rounded): 2,000,000 travellers a year at the transport
+They match three figures of docs/glossary.md (rounded at other scales): 2,000,000 travellers a year at the transport
 hubs, 200,000 visitors of the botanical garden each Spring Festival, 3,100,000 travellers at the border since 2017-04.
-So do 1,741 person-times of the mental-health volunteers in schools, and 2,060 pupils who cross the border.
+They also match 1,741 people served by mental-health volunteers in schools, and 2,060 pupils who cross the border.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ BORDER_TRAVELLERS = 3_100_000
 SCHOOL_PERSON_TIMES = 1_741
 BORDER_PUPILS = 2_060
 SERVED_PER_POST = 18  # [config] at the other stations
-COUNTED_AT = 23 * 3_600 + 40 * 60  # seconds of the day: when the stations have closed
+COUNTED_AT = 23 * 3_600 + 40 * 60  # seconds of the day, after stations have closed
 
 
 class Served(NamedTuple):
-    """One row for each station, project (0 is none) and day with people served."""
+    """One row per station, project (0 is none) and day with people served."""
 
     station: Array
     project: Array
@@ -63,14 +63,14 @@ def people_served(scale: float, seed: int, places: Places, plan: Shifts, assignm
 
 
 def _whole(total: int, weights: Array) -> Array:
-    """Apportion a total, or nothing where nobody was there to serve."""
+    """Apportion a total, or 0 if all weights are 0."""
     return apportion(total if weights.any() else 0, weights)
 
 
 def _services(
     rng: np.random.Generator, scale: float, places: Places, plan: Shifts, assignment: Assignment
 ) -> list[tuple[Array, Array, Array, Array]]:
-    """Split the great services' totals by their shifts of each station and day."""
+    """Split the totals of the large services by their numbers of shifts per station and day."""
     year = days().year
     rows = []
     for name, total, yearly in (
@@ -89,6 +89,6 @@ def _services(
         for period in range(8) if yearly else (0,):
             inside = (year[day] == period) if yearly else np.ones(len(day), bool)
             people[inside] = _whole(round(total * scale), weights[inside])
-        some = people > 0
-        rows.append((station[some], np.full(int(some.sum()), project), day[some], people[some]))
+        nonzero = people > 0
+        rows.append((station[nonzero], np.full(int(nonzero.sum()), project), day[nonzero], people[nonzero]))
     return rows

@@ -1,8 +1,8 @@
-"""Where service happens: organisations, stations and projects of the synthetic history.
+"""Organisations, stations and projects of the synthetic history.
 
-The figures are those of docs/glossary.md; ids are invented, ASCII, and name no person. Marked [config] is what
-no source names. Organisations and projects are the same at every scale. Stations are 105 from scale 0.1 up; below,
-there are only as many as the shifts of a lean day can fill, or "never an empty day" would be a lie.
+The figures are those of docs/glossary.md; ids are invented, ASCII, and name no person. [config] marks values that no
+source gives. Organisations and projects are the same at every scale. There are 105 stations from scale 0.1 up; at
+smaller scales there are only as many as the shifts of a quiet day can fill, so that no station has an empty day.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ THEMES = (
     "elderly-care",
     "libraries",
 )
-"""The themes of the special stations; seven of them are named by the source."""
+"""The themes of the special stations; the source names seven of them."""
 
 DISTRICT = "luohu"
 BORDER_OPENING = day_index(date(2017, 4, 1))
@@ -73,7 +73,7 @@ BRAND_PROJECTS = (
     "river-watch",
 )
 SERVICES_APART = (HOLIDAY_TRANSPORT, BOTANICAL_GARDEN, CROSS_BORDER_PUPILS, SCHOOL_MENTAL_HEALTH, MEDICAL_TEAM)
-"""Brand projects whose shifts are planned by the day; the others draw whoever comes."""
+"""Brand projects whose shifts are planned by the day; the shifts of the others are drawn at random."""
 
 
 class Organisation(NamedTuple):
@@ -98,7 +98,7 @@ class Project(NamedTuple):
 
 
 def federation(number: int) -> str:
-    """Return the id of a local federation, taken round in turn."""
+    """Return the id of a local federation; numbers wrap around."""
     return f"fed-{number % FEDERATIONS + 1:02d}"
 
 
@@ -120,8 +120,9 @@ def organisations() -> list[Organisation]:
 
 @dataclass(frozen=True)
 class Places:
-    """The stations at a scale, and the projects. Shifts hold an index into `stations`; project 0 is none, 1 is
-    `projects[0]`."""
+    """The stations of a scale, and the projects. Shifts hold an index into `stations`; project 0 is none, 1 is
+    `projects[0]`.
+    """
 
     stations: tuple[Station, ...]
     projects: tuple[Project, ...]

@@ -1,4 +1,4 @@
-"""The whole history as columns, before it becomes events: the same for the same scale and seed."""
+"""The plan: the whole history as columns, the same for the same scale and seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCALE_MIN, SCALE_MAX = 0.0005, 50.0
 
 
 class Plan(NamedTuple):
-    """Everything that is known of a history; rows of `shifts`, `assignment` and `times` are the same shifts."""
+    """All columns of a history; rows of `shifts`, `assignment` and `times` are the same shifts."""
 
     scale: float
     seed: int
@@ -46,23 +46,23 @@ def check_scale(scale: float, seed: int) -> None:
 
 
 def make_plan(scale: float, seed: int) -> Plan:
-    """Draw a history."""
-    where = places(scale)
-    who = people(scale, seed, where)
-    plan = shifts(scale, seed, who)
-    assignment = assign(scale, seed, who, where, plan)
-    together = schemes(scale, seed, where, plan, assignment)
-    times = scans(seed, plan, together)
+    """Draw the plan of a history."""
+    all_places = places(scale)
+    volunteers = people(scale, seed, all_places)
+    all_shifts = shifts(scale, seed, volunteers)
+    assignment = assign(scale, seed, volunteers, all_places, all_shifts)
+    all_schemes = schemes(scale, seed, all_places, all_shifts, assignment)
+    times = scans(seed, all_shifts, all_schemes)
     return Plan(
         scale=scale,
         seed=seed,
-        places=where,
-        people=who,
-        shifts=plan,
+        places=all_places,
+        people=volunteers,
+        shifts=all_shifts,
         assignment=assignment,
-        schemes=together,
+        schemes=all_schemes,
         times=times,
-        amendments=amendments(seed, where, plan, assignment, times, together.too_long),
-        members=members(seed, who, plan),
-        served=people_served(scale, seed, where, plan, assignment),
+        amendments=amendments(seed, all_places, all_shifts, assignment, times, all_schemes.too_long),
+        members=members(seed, volunteers, all_shifts),
+        served=people_served(scale, seed, all_places, all_shifts, assignment),
     )

@@ -1,8 +1,9 @@
-"""Which station and which project a shift belongs to.
+"""The station and the project of each shift.
 
-In this order: services planned by the day (transport hubs, botanical garden, pupils), one shift for every station
-that must never be empty, the other posts of the stations (volunteers whose home it is first), and what is left goes
-to projects: of the volunteer's group, or a brand project, scanned at the volunteer's home station.
+Shifts are assigned in this order: to services planned by the day (transport hubs, botanical garden, pupils); one to
+each station that must never be empty; to the other posts of the stations (first to volunteers whose home station it
+is). The remaining shifts belong to projects, of the volunteer's group or brand projects, and are scanned at the
+volunteer's home station.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ GROUP_PROJECT_SHARE = 0.75  # [config] of a group member's project shifts
 
 
 class Assignment(NamedTuple):
-    """By shift: index of the station, index of the project (0 is none)."""
+    """By shift: the index of the station, and the index of the project (0 is none)."""
 
     station: Array
     project: Array
 
 
 class Planned(NamedTuple):
-    """Shifts that are planned by the day, one row each, ordered by day."""
+    """Shifts planned by the day, one row each, ordered by day."""
 
     day: Array
     station: Array
@@ -53,7 +54,7 @@ class Planned(NamedTuple):
 
 
 def assign(scale: float, seed: int, people: People, places: Places, plan: Shifts) -> Assignment:
-    """Give every shift its station and project; moves a few shifts to other days where a station would stand empty."""
+    """Assign a station and a project to every shift. Moves a few shifts to days on which a station would be empty."""
     rng = generator(seed, "posts")
     planned = _planned_by_day(scale, places)
     fill_days(seed, plan, np.bincount(planned.day, minlength=DAY_COUNT))
@@ -64,7 +65,7 @@ def assign(scale: float, seed: int, people: People, places: Places, plan: Shifts
     ordinary = np.flatnonzero(~plan.attested & (plan.shape != Shape.OVERLAPPING))
     rows, matched = _match_days(rng, plan, ordinary, planned.day)
     if places.never_empty and len(rows) < len(planned.day):
-        raise ArithmeticError("there are days with fewer shifts than stations to be kept open: choose a larger scale")
+        raise ArithmeticError("some days have fewer shifts than stations that must be open: choose a larger scale")
     station[rows], project[rows] = planned.station[matched], planned.project[matched]
     at_post[rows] = True
 
@@ -90,7 +91,7 @@ def assign(scale: float, seed: int, people: People, places: Places, plan: Shifts
 
 
 def _planned_by_day(scale: float, places: Places) -> Planned:
-    """List the services planned by the day, then one shift for each station that would otherwise be empty."""
+    """Return the services planned by the day, then one shift for each station that would otherwise be empty."""
     table = days()
     counts: list[tuple[Array, int, int]] = []  # by day, station, project
     hubs = places.hubs
@@ -124,20 +125,22 @@ def _planned_by_day(scale: float, places: Places) -> Planned:
     return Planned(day[order], stations[order], projects[order])
 
 
-def _match_days(rng: np.random.Generator, plan: Shifts, rows: Array, wanted_day: Array) -> tuple[Array, Array]:
-    """Match wanted places (ordered by day) with random `rows` of the same day; return the rows and their places."""
+def _match_days(rng: np.random.Generator, plan: Shifts, rows: Array, post_day: Array) -> tuple[Array, Array]:
+    """Match posts, given by their ascending days, with random `rows` of the same day; return the matched rows and the
+    indices of their posts.
+    """
     keys = (plan.day[rows].astype(np.int64) << 32) | rng.integers(0, 1 << 32, len(rows))
     order = rows[np.argsort(keys, kind="stable")]
     day = plan.day[order]
     available = np.bincount(day, minlength=DAY_COUNT)
     begins = np.concatenate(([0], np.cumsum(available)[:-1]))
-    rank = ranks_within(wanted_day)
-    served = np.flatnonzero(rank < available[wanted_day])
-    return order[begins[wanted_day[served]] + rank[served]], served
+    rank = ranks_within(post_day)
+    filled = np.flatnonzero(rank < available[post_day])
+    return order[begins[post_day[filled]] + rank[filled]], filled
 
 
 def _home_stations(people: People, places: Places, plan: Shifts) -> Array:
-    """Return each shift's home station; before a station opened, its volunteers serve at the first one."""
+    """Return the home station of each shift's volunteer; before it opened, the first station."""
     station = people.home[plan.volunteer]
     opens = np.array([station.opens for station in places.stations])
     station[plan.day < opens[station]] = 0
@@ -145,7 +148,7 @@ def _home_stations(people: People, places: Places, plan: Shifts) -> Array:
 
 
 def _posts(rng: np.random.Generator, scale: float, places: Places) -> Array:
-    """Return int64[days, stations]: posts of the day beyond the one that is filled already."""
+    """Return int64[days, stations]: posts of the day other than the one that is already filled."""
     index = np.arange(DAY_COUNT)
     posts = np.zeros((DAY_COUNT, len(places.stations)), np.int64)
     for i, station in enumerate(places.stations):
@@ -191,7 +194,7 @@ def _projects(
 
 
 def _elsewhere(rng: np.random.Generator, places: Places, plan: Shifts, station: Array) -> None:
-    """Let every overlapping shift be at another station than the shift it overlaps: nobody is at two places at once."""
+    """Move every overlapping shift to another station than the shift it overlaps."""
     extra = np.flatnonzero(plan.shape == Shape.OVERLAPPING)
     candidates = np.array([i for i, place in enumerate(places.stations) if place.opens == 0])
     other = candidates[rng.integers(0, len(candidates), len(extra))]

@@ -1,13 +1,13 @@
-"""Schemes: faults of several shifts together, which no single shift would show, each with its ground truth.
+"""Schemes: faults that only several shifts together show, each with its ground truth.
 
-    sold hours      one crooked clerk enters, in one evening, many shifts of one volunteer who paid for them
+    sold hours      a crooked clerk enters, in one evening, many shifts of one volunteer who paid for them
     hurried         a volunteer checks in at another station minutes after checking out at the first
-    days too long   a volunteer serves longer than the cap of the day on several days in a row
-    wrong clocks    all scans of a station's day are off by the same minutes
+    days too long   a volunteer serves longer than the day cap on several consecutive days
+    wrong clocks    all scans of a station's day are off by the same number of minutes
 
-Rare: ninety of each in a whole district, which is none in a history of a hundredth. They are drawn from shifts that are
-there already and exchanged with others of their shape, so that no share, no total and no other draw changes; how many
-there are, and all their sizes, are [config]: no source says.
+Schemes are rare: ninety of each in a whole district, and none at a scale of 0.01. They are drawn from existing shifts,
+which exchange their shapes with others, so that no share, no total and no other draw changes. Their number and all
+sizes are [config]: no source gives them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from replay.synthetic.planning.randomness import Array, generator, pick
 from replay.synthetic.planning.shifts import DAYS_FOR_ENTRY, Shape, Shifts
 
 IN_A_DISTRICT = 90
-SOLD_SHIFTS, SOLD_DAYS = 8, 12  # of one evening: so many shifts, served within so many days
+SOLD_SHIFTS, SOLD_DAYS = 8, 12  # shifts entered in one evening, and the days within which they were served
 LONG_DAYS = 4
 HURRY_SECONDS = (60, 180)
 CLOCK_SHIFTS_MIN = 6  # of a station's day
@@ -31,8 +31,9 @@ CLOCK_MINUTES = (-8, -7, -6, -5, -4, 2)  # a clock further ahead would have been
 
 
 class Schemes(NamedTuple):
-    """Rows of shifts. `sold[i]` belongs to the evening `evening[i]`; `hurried` are the later ones of two, `hurry` the
-    seconds between them; `off` are the shifts at wrong clocks, `clock` the seconds by which each is off.
+    """Rows of shifts. `sold[i]` was entered in the evening `evening[i]`. `hurried` are the later shifts of pairs,
+    `hurry` the seconds between the two. `off` are the shifts with wrong clocks, `clock` the seconds by which each is
+    off.
     """
 
     sold: Array
@@ -45,7 +46,7 @@ class Schemes(NamedTuple):
 
 
 def schemes(scale: float, seed: int, places: Places, plan: Shifts, assignment: Assignment) -> Schemes:
-    """Draw the schemes; the shapes of their shifts are changed in `plan`."""
+    """Draw the schemes and change the shapes of their shifts in `plan`."""
     count = int(scale * IN_A_DISTRICT)
     rng = generator(seed, "schemes")
     free = _free(places, plan, assignment)
@@ -68,7 +69,7 @@ def schemes(scale: float, seed: int, places: Places, plan: Shifts, assignment: A
 
 
 def _free(places: Places, plan: Shifts, assignment: Assignment) -> Array:
-    """Return the plain shifts, alone on their day, that no station and no service planned by the day depends on."""
+    """Return the plain shifts, alone on their day, on which no station and no service planned by the day depends."""
     apart = [places.project(name) for name in SERVICES_APART]
     at_project = (assignment.project > 0) & ~np.isin(assignment.project, apart)
     alone = np.ones(len(plan), bool)
@@ -78,7 +79,7 @@ def _free(places: Places, plan: Shifts, assignment: Assignment) -> Array:
 
 
 def _in_row(rng: np.random.Generator, plan: Shifts, free: Array, shifts: int, days: int, count: int) -> Array:
-    """Return int64[n, shifts]: for n volunteers, so many shifts of each within so many days."""
+    """Return int64[n, shifts]: for n volunteers, the given number of shifts within the given number of days."""
     order = free[np.lexsort((plan.day[free], plan.volunteer[free]))]
     if count == 0 or len(order) < shifts:
         return np.empty((0, shifts), np.int64)
@@ -92,14 +93,14 @@ def _in_row(rng: np.random.Generator, plan: Shifts, free: Array, shifts: int, da
 
 
 def _exchange(rng: np.random.Generator, plan: Shifts, rows: Array, shape: Shape) -> None:
-    """Give plain shifts a shape, and as many others of that shape back what is plain."""
+    """Give plain shifts a shape, and make as many others of that shape plain."""
     others = pick(rng, np.flatnonzero(plan.shape == shape), len(rows))
     plan.shape[others] = Shape.PLAIN
     plan.shape[rows] = shape
 
 
 def _hurried(rng: np.random.Generator, plan: Shifts, assignment: Assignment, count: int) -> Array:
-    """Return the later ones of two shifts of a day at different stations."""
+    """Return the later shifts of pairs on one day at different stations."""
     first = plan.first_of_two
     apart = assignment.station[first] != assignment.station[first + 1]
     plain = (plan.shape[first] == Shape.PLAIN) & (plan.shape[first + 1] == Shape.PLAIN)
@@ -107,14 +108,15 @@ def _hurried(rng: np.random.Generator, plan: Shifts, assignment: Assignment, cou
 
 
 def _wrong_clocks(
-    rng: np.random.Generator, plan: Shifts, assignment: Assignment, without: Array, count: int
+    rng: np.random.Generator, plan: Shifts, assignment: Assignment, excluded: Array, count: int
 ) -> tuple[Array, Array]:
-    """Return the scanned shifts of so many stations' days, and the seconds by which the clock was off."""
-    place = assignment.station.astype(np.int64) * DAY_COUNT + plan.day
+    """Return the scanned shifts of `count` station days without excluded shifts, and the seconds by which the clock was
+    off.
+    """
+    station_day = assignment.station.astype(np.int64) * DAY_COUNT + plan.day
     usable = (plan.shape == Shape.PLAIN) & ~plan.attested
-    kept = np.bincount(place[usable], minlength=0)
-    barred = place[without]
-    days = pick(rng, np.setdiff1d(np.flatnonzero(kept >= CLOCK_SHIFTS_MIN), barred), count)
+    usable_shifts = np.bincount(station_day[usable], minlength=0)
+    days = pick(rng, np.setdiff1d(np.flatnonzero(usable_shifts >= CLOCK_SHIFTS_MIN), station_day[excluded]), count)
     seconds = rng.choice(CLOCK_MINUTES, len(days)) * 60
-    rows = np.flatnonzero(usable & np.isin(place, days))
-    return rows, seconds[np.searchsorted(days, place[rows])]
+    rows = np.flatnonzero(usable & np.isin(station_day, days))
+    return rows, seconds[np.searchsorted(days, station_day[rows])]

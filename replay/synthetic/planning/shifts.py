@@ -1,8 +1,8 @@
-"""The shifts before anything goes wrong: who served on which day for how long, in what shape.
+"""The planned shifts: volunteer, day, length, and shape.
 
-A volunteer's shifts are spread over the quantiles of that volunteer's own years and of the weighted days, so that
-weights hold and nobody is everywhere at once: at most two shifts a day. Some of those that stand alone on their day
-get a *shape*: long, across midnight, entered afterwards, forged, or overlapped by an extra one.
+A volunteer's shifts are spread over the quantiles of the volunteer's years and of the weighted days, so that the
+weights of days are met, with at most two shifts a day. Some shifts that are alone on their day get a *shape*: long,
+across midnight, entered afterwards, forged, or overlapped by an extra shift.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ LENGTHS = (60, 120, 180, 240, 480)
 LENGTH_SHARES = (5, 28, 35, 28, 4)
 LENGTH_MEAN = 186.0
 CREDITED_SHARE = 0.963
-"""What the default rules credit for each planned hour, measured; forgotten check-outs take most of the rest. Shifts
-are planned by it, so that the credited electronic hours come near 18,000,000; opening balances absorb what is left.
+"""The credited share of planned hours under the default rules, measured; most of the rest is lost to forgotten
+check-outs. The number of shifts depends on it, so that the credited electronic hours are close to 18,000,000; the
+opening balances make up the difference.
 """
 
 OVERLAP_SHARE = 0.005
@@ -30,14 +31,14 @@ LONG_SHARE = 0.01  # longer than 8 h
 VERY_LONG_SHARE = 0.001  # of all shifts, longer than 12 h; they are among the long ones
 MIDNIGHT_SHARE = 0.005
 FORGED_SHARE = 0.0005
-LATE_ENTRY_SHARE = 0.005  # [config] honest entries afterwards, or every attested shift would be a forged one
+LATE_ENTRY_SHARE = 0.005  # [config] honest late entries; without them every attested shift would be forged
 
-DAYS_FOR_ENTRY = 20  # a shift entered afterwards needs days to be entered on
+DAYS_FOR_ENTRY = 20  # a shift entered afterwards needs later days for the entry
 HUB_SHIFTS_A_YEAR = 5_640  # "5,500+ person-times a year"
 
 
 class Shape(IntEnum):
-    """What is peculiar about a shift."""
+    """The peculiarity of a shift."""
 
     PLAIN = 0
     OVERLAPPED = 1  # another shift of the same volunteer begins within it
@@ -54,7 +55,7 @@ ATTESTED_SHAPES = (Shape.FORGED, Shape.LATE_ENTRY)
 
 @dataclass
 class Shifts:
-    """One row per shift; extra overlapping shifts are last. `minutes` is the planned length."""
+    """One row per shift, extra overlapping shifts last. `minutes` is the planned length."""
 
     volunteer: Array
     day: Array
@@ -68,12 +69,12 @@ class Shifts:
 
     @property
     def attested(self) -> Array:
-        """bool[n]: entered afterwards, by whatever right."""
+        """bool[n]: whether the shift was entered afterwards, honestly or not."""
         return np.isin(self.shape, ATTESTED_SHAPES)
 
 
 def hub_shifts_of_day(scale: float) -> Array:
-    """Return how many shifts the transport hubs plan for each day; the holidays of a year share `HUB_SHIFTS_A_YEAR`."""
+    """Return the planned shifts of the transport hubs for each day, `HUB_SHIFTS_A_YEAR` over the holidays of a year."""
     table, planned = days(), np.zeros(DAY_COUNT, np.int64)
     for year in range(8):
         rows = np.flatnonzero(table.transport & (table.year == year))
@@ -88,7 +89,7 @@ def shifts(scale: float, seed: int, people: People) -> Shifts:
     alike = (volunteer[1:] == volunteer[:-1]) & (day[1:] == day[:-1])
     alone = ~(np.append(alike, False) | np.append(False, alike))
     count = len(volunteer)
-    in_all = count / (1 - OVERLAP_SHARE)
+    total = count / (1 - OVERLAP_SHARE)
     in_time = day < DAY_COUNT - DAYS_FOR_ENTRY
     shapes = (
         (Shape.OVERLAPPED, OVERLAP_SHARE),
@@ -98,7 +99,7 @@ def shifts(scale: float, seed: int, people: People) -> Shifts:
         (Shape.FORGED, FORGED_SHARE),
         (Shape.LATE_ENTRY, LATE_ENTRY_SHARE),
     )
-    picked = pick_apart(rng, np.flatnonzero(alone & in_time), [round(share * in_all) for _, share in shapes])
+    picked = pick_apart(rng, np.flatnonzero(alone & in_time), [round(share * total) for _, share in shapes])
     shape = np.zeros(count, np.uint8)
     for (name, _), rows in zip(shapes, picked, strict=True):
         shape[rows] = name
@@ -120,7 +121,7 @@ def _lengths(rng: np.random.Generator, count: int) -> Array:
 
 
 def _days_of_shifts(rng: np.random.Generator, people: People, scale: float) -> tuple[Array, Array]:
-    """Return volunteer and day of every shift but the extra ones, sorted by both."""
+    """Return volunteer and day of every shift except the extra ones, sorted by both."""
     expected = people.electronic_hours * (60 / LENGTH_MEAN / CREDITED_SHARE)
     per_volunteer = np.maximum(np.floor(expected + rng.random(people.served)), 1).astype(np.int64)
     volunteer = np.repeat(np.arange(people.served, dtype=np.int32), per_volunteer)
@@ -141,33 +142,33 @@ def _days_of_shifts(rng: np.random.Generator, people: People, scale: float) -> t
 
 
 def _at_most_two_a_day(rng: np.random.Generator, volunteer: Array, day: Array, ends: Array) -> tuple[Array, Array]:
-    """Redraw the third shift of a volunteer's day within its year; a few that find no room are dropped."""
+    """Redraw third and further shifts of a volunteer's day within the year; drop the few for which no day is found."""
     year_of_day = days().year
     keys = volunteer.astype(np.int64) * DAY_COUNT + day
     crowded = ranks_within(keys) >= 2
-    kept, waiting = keys[~crowded], keys[crowded]
+    placed, pending = keys[~crowded], keys[crowded]
     for _ in range(40):
-        if not len(waiting):
+        if not len(pending):
             break
-        year = year_of_day[waiting % DAY_COUNT]
-        redrawn = np.searchsorted(ends, year + rng.uniform(0, 1 - 1e-9, len(waiting)), side="right")
-        proposals = waiting // DAY_COUNT * DAY_COUNT + redrawn
-        room = np.searchsorted(kept, proposals, side="right") - np.searchsorted(kept, proposals, side="left") < 2
+        year = year_of_day[pending % DAY_COUNT]
+        redrawn = np.searchsorted(ends, year + rng.uniform(0, 1 - 1e-9, len(pending)), side="right")
+        proposals = pending // DAY_COUNT * DAY_COUNT + redrawn
+        room = np.searchsorted(placed, proposals, side="right") - np.searchsorted(placed, proposals, side="left") < 2
         candidates = np.flatnonzero(room)
         _, firsts = np.unique(proposals[candidates], return_index=True)
         accepted = candidates[firsts]
-        kept = np.sort(np.concatenate((kept, proposals[accepted])), kind="stable")
-        waiting = np.delete(waiting, accepted)
-    return (kept // DAY_COUNT).astype(np.int32), (kept % DAY_COUNT).astype(np.int16)
+        placed = np.sort(np.concatenate((placed, proposals[accepted])), kind="stable")
+        pending = np.delete(pending, accepted)
+    return (placed // DAY_COUNT).astype(np.int32), (placed % DAY_COUNT).astype(np.int16)
 
 
 def fill_days(seed: int, plan: Shifts, needed: Array) -> None:
-    """Move shifts to days of the same year that have fewer than `needed`, or fewer than a great day's weight asks for.
+    """Move shifts to days of the same year that have fewer than `needed`, or fewer than the weight of a great day
+    requires.
 
-    The first keeps stations from standing empty. The second is for 5 March and 5 December: those who serve nearly
-    every day cannot come eight times, so others come on that day. Moved are plain shifts that are alone on their day,
-    to days on which their volunteer does not serve: for great days as far as shifts are found in six rounds, then for
-    empty stations.
+    The former keeps stations from being empty. The latter concerns 5 March and 5 December: volunteers who serve nearly
+    every day cannot serve eight times on these days, so others must. Only plain shifts that are alone on their day are
+    moved, to days on which their volunteer does not serve: in six rounds for great days, then for empty stations.
     """
     rng, year_of_day = generator(seed, "full days"), days().year
     ordinary = ~plan.attested & (plan.shape != Shape.OVERLAPPING)
@@ -175,36 +176,36 @@ def fill_days(seed: int, plan: Shifts, needed: Array) -> None:
     great_days = _great_days(np.bincount(plan.day[ordinary], minlength=DAY_COUNT))
     for attempt in range(60):
         present = np.bincount(plan.day[ordinary], minlength=DAY_COUNT)
-        wanted = np.maximum(needed, great_days) if attempt < 6 else needed
-        missing = np.maximum(wanted - present, 0)
+        target = np.maximum(needed, great_days) if attempt < 6 else needed
+        missing = np.maximum(target - present, 0)
         goals = np.repeat(np.arange(DAY_COUNT), missing)
         if not len(goals):
             return
-        spare = present - needed >= np.maximum(wanted, 4)
-        taken = np.sort(plan.volunteer.astype(np.int64) * DAY_COUNT + plan.day, kind="stable")
+        spare = present - needed >= np.maximum(target, 4)
+        occupied = np.sort(plan.volunteer.astype(np.int64) * DAY_COUNT + plan.day, kind="stable")
         for year in np.unique(year_of_day[goals]).tolist():
             donors = np.flatnonzero(movable & spare[plan.day] & (year_of_day[plan.day] == year))
-            here = np.tile(goals[year_of_day[goals] == year], 4)  # most who are asked serve on that day already
-            rows = rng.permutation(pick(rng, donors, len(here)))
-            here = here[: len(rows)]
-            keys = plan.volunteer[rows].astype(np.int64) * DAY_COUNT + here
-            free = np.flatnonzero(taken[np.minimum(np.searchsorted(taken, keys), len(taken) - 1)] != keys)
+            day = np.tile(goals[year_of_day[goals] == year], 4)  # most donors already serve on the day
+            rows = rng.permutation(pick(rng, donors, len(day)))
+            day = day[: len(rows)]
+            keys = plan.volunteer[rows].astype(np.int64) * DAY_COUNT + day
+            free = np.flatnonzero(occupied[np.minimum(np.searchsorted(occupied, keys), len(occupied) - 1)] != keys)
             _, firsts = np.unique(keys[free], return_index=True)
             chosen = rng.permutation(free[firsts])
-            chosen = chosen[np.argsort(here[chosen], kind="stable")]
-            chosen = chosen[ranks_within(here[chosen]) < missing[here[chosen]]]
-            plan.day[rows[chosen]] = here[chosen]
+            chosen = chosen[np.argsort(day[chosen], kind="stable")]
+            chosen = chosen[ranks_within(day[chosen]) < missing[day[chosen]]]
+            plan.day[rows[chosen]] = day[chosen]
 
 
 def _great_days(present: Array) -> Array:
-    """Return how many shifts the days of the greatest weights should have, by their year's plain days; else 0."""
+    """Return the target number of shifts for great days, relative to plain days of the same year; 0 for other days."""
     table = days()
-    wanted = np.zeros(DAY_COUNT, np.int64)
+    target = np.zeros(DAY_COUNT, np.int64)
     for year in range(8):
         plain = (table.year == year) & ~table.festival & (table.weight == 1)
         great = (table.year == year) & (table.weight >= LEI_FENG_DAY_WEIGHT)
-        wanted[great] = np.round(table.weight[great] * present[plain].mean())
-    return wanted
+        target[great] = np.round(table.weight[great] * present[plain].mean())
+    return target
 
 
 def _alone(plan: Shifts) -> Array:
@@ -215,5 +216,5 @@ def _alone(plan: Shifts) -> Array:
 
 
 def stations_never_empty(places: Places) -> list[int]:
-    """Return the stations that must be open on every day since their opening; none at a tiny scale."""
+    """Return the stations that must be open every day since their opening; none at very small scales."""
     return places.always_open if places.never_empty else []

@@ -1,8 +1,8 @@
-"""When a shift truly began and ended, to the second, and what the scanners made of it.
+"""The true begin and end of each shift, to the second, and its scans.
 
-True instants never overlap for one volunteer, but for the shifts that are meant to. Faults of scanning (no check-out,
-a second scan, a late upload, a wrong clock) are drawn here; a shift may suffer from several. Shares are those of
-docs/glossary.md, exact but for rounding.
+True times of one volunteer never overlap, except for shifts that are planned to overlap. Faults of scanning (no
+check-out, a second scan, a late upload, a wrong clock) are drawn here; a shift may have several. Shares are those of
+docs/glossary.md, exact except for rounding.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ SKEW_SHARE = 0.02
 
 HOUR = 3_600
 LATE_SECONDS = HOUR  # an upload is late after this
-LATE_DAYS_MAX = 8  # so never over ten working days
+LATE_DAYS_MAX = 8  # so never more than ten working days
 VERY_LATE_DAYS = (25, 60)  # ten working days are at most eighteen days, at Spring Festival
 SKEW_SECONDS_MAX = 180
 DUPLICATE_SECONDS = (5, 90)
-ENTRY_SECONDS_MAX = 110  # both halves of an entry are typed within two minutes
+ENTRY_SECONDS_MAX = 110  # check-in and check-out are entered within two minutes
 
 MORNING_AND_AFTERNOON = np.array([510, 540, 570, 600, 810, 840, 870, 900])  # usual first minutes of the day
 WITH_EVENING = np.append(MORNING_AND_AFTERNOON, [1110, 1140])
@@ -39,8 +39,8 @@ WHOLE_DAY = np.array([480, 510, 540])
 class Scans:
     """The first four columns by shift, in epoch seconds; then the rows of the faulty shifts, ascending.
 
-    `check_in` and `check_out` are what the station's clock said, also for a check-out that nobody scanned; `sent_in`
-    and `sent_out` say when each reached the ledger.
+    `check_in` and `check_out` are according to the station's clock, also for a check-out that was not scanned.
+    `sent_in` and `sent_out` are the instants at which they reached the ledger.
     """
 
     check_in: Array
@@ -51,17 +51,17 @@ class Scans:
     duplicate: Array
     duplicate_of_check_out: Array  # bool, beside `duplicate`
     duplicate_after: Array  # seconds, beside `duplicate`
-    late: Array  # with the very late
+    late: Array  # including the very late
     very_late: Array
     skewed: Array
     skew: Array  # seconds, beside `skewed`
 
 
-def scans(seed: int, plan: Shifts, together: Schemes) -> Scans:
+def scans(seed: int, plan: Shifts, schemes: Schemes) -> Scans:
     """Draw the instants of all shifts and the faults of their scans."""
     rng = generator(seed, "times")
     start, seconds = _true_times(rng, plan)
-    start[together.hurried] = start[together.hurried - 1] + seconds[together.hurried - 1] + together.hurry
+    start[schemes.hurried] = start[schemes.hurried - 1] + seconds[schemes.hurried - 1] + schemes.hurry
     end = start + seconds
     sent_in, sent_out = start + rng.integers(0, 4, len(plan)), end + rng.integers(0, 4, len(plan))
 
@@ -86,11 +86,11 @@ def scans(seed: int, plan: Shifts, together: Schemes) -> Scans:
     check_in, check_out = start, end
     check_in[skewed] += skew
     check_out[skewed] += skew
-    check_in[together.off] += together.clock
-    check_out[together.off] += together.clock
+    check_in[schemes.off] += schemes.clock
+    check_out[schemes.off] += schemes.clock
 
     _enter_afterwards(generator(seed, "entries"), plan, sent_in, sent_out)
-    _enter_together(generator(seed, "evenings"), plan, together, sent_in, sent_out)
+    _enter_together(generator(seed, "evenings"), plan, schemes, sent_in, sent_out)
     return Scans(
         check_in=check_in.astype(np.int32),
         check_out=check_out.astype(np.int32),
@@ -129,7 +129,9 @@ def _choice(values: Array, chance: Array) -> Array:
 
 
 def _two_of_a_day(rng: np.random.Generator, first: Array, minutes: Array, starts: Array) -> None:
-    """Place two shifts between 06:30 and 23:00, twenty minutes apart or more: no wrong clock makes them meet."""
+    """Place two shifts between 06:30 and 23:00, at least twenty minutes apart, so that wrong clocks cannot make them
+    overlap.
+    """
     second = first + 1
     free = (1380 - 390 - 20 - minutes[first] - minutes[second]) * 60
     starts[first] = 390 * 60 + (free * rng.random(len(first)) / 2).astype(np.int64)
@@ -138,7 +140,7 @@ def _two_of_a_day(rng: np.random.Generator, first: Array, minutes: Array, starts
 
 
 def _shapes(rng: np.random.Generator, plan: Shifts, starts: Array, seconds: Array) -> None:
-    """Give the shifts of each shape their seconds of the day and lengths."""
+    """Set the start (second of the day) and the length of the shifts of each shape."""
 
     def rows(shape: Shape) -> Array:
         return np.flatnonzero(plan.shape == shape)
@@ -154,7 +156,7 @@ def _shapes(rng: np.random.Generator, plan: Shifts, starts: Array, seconds: Arra
     forged, entered = rows(Shape.FORGED), rows(Shape.LATE_ENTRY)
     starts[forged] = rng.choice([8, 9, 10, 13, 14], len(forged)) * HOUR  # round numbers, five hours each
     seconds[forged] = 5 * HOUR
-    starts[entered] -= starts[entered] % 900  # from a paper list, by the quarter of an hour
+    starts[entered] -= starts[entered] % 900  # from a paper list, in quarters of an hour
     seconds[entered] -= seconds[entered] % 900
 
     overlapping, overlapped = rows(Shape.OVERLAPPING), plan.overlapped
@@ -167,7 +169,7 @@ def _shapes(rng: np.random.Generator, plan: Shifts, starts: Array, seconds: Arra
 def _delay(
     rng: np.random.Generator, late: Array, very_late: Array, last_scan: Array, sent_in: Array, sent_out: Array
 ) -> None:
-    """Let both scans of a late shift arrive together, that long after the last of them."""
+    """Let both scans of a late shift arrive at the same time, after a delay from the last scan."""
     hours = np.minimum(LATE_SECONDS + 60 + rng.exponential(DAY, len(late)), LATE_DAYS_MAX * DAY).astype(np.int64)
     weeks = rng.integers(VERY_LATE_DAYS[0] * DAY, VERY_LATE_DAYS[1] * DAY, len(very_late))
     for rows, delay in ((late, hours), (very_late, weeks)):
@@ -175,7 +177,7 @@ def _delay(
 
 
 def _enter_afterwards(rng: np.random.Generator, plan: Shifts, sent_in: Array, sent_out: Array) -> None:
-    """Date the entries: honest ones in office hours of the following days, forged ones in the evening."""
+    """Set the instants of entries: honest ones in office hours of the following days, forged ones in the evening."""
     for shape, days_max, first_hour in ((Shape.LATE_ENTRY, 9, 9), (Shape.FORGED, 15, 19)):
         rows = np.flatnonzero(plan.shape == shape)
         day = plan.day[rows].astype(np.int64) + rng.integers(1, days_max, len(rows), endpoint=True)
@@ -183,9 +185,9 @@ def _enter_afterwards(rng: np.random.Generator, plan: Shifts, sent_in: Array, se
         sent_out[rows] = sent_in[rows] + rng.integers(15, ENTRY_SECONDS_MAX, len(rows))
 
 
-def _enter_together(rng: np.random.Generator, plan: Shifts, together: Schemes, sent_in: Array, sent_out: Array) -> None:
-    """Date sold hours: all of one volunteer's in the evening after the last, one after the other."""
-    evenings = together.sold.reshape(-1, SOLD_SHIFTS)
+def _enter_together(rng: np.random.Generator, plan: Shifts, schemes: Schemes, sent_in: Array, sent_out: Array) -> None:
+    """Set the instants of sold hours: all shifts of a volunteer one after the other, in the evening after the last."""
+    evenings = schemes.sold.reshape(-1, SOLD_SHIFTS)
     day = plan.day[evenings].max(axis=1, initial=0).astype(np.int64) + 1
     begin = FIRST_MIDNIGHT + day * DAY + 19 * HOUR + rng.integers(0, 2 * HOUR, len(evenings))
     sent_in[evenings] = begin[:, None] + np.arange(SOLD_SHIFTS) * ENTRY_SECONDS_MAX

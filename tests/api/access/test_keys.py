@@ -47,7 +47,7 @@ def keys(database: Database) -> Keys:
 def memory(keys: Keys, database: Database) -> Iterator[KeyMemory]:
     found = KeyMemory(keys, database.url, Clock())
     found.start()
-    assert becomes(lambda: found._hears)
+    assert becomes(lambda: found._connected)
     yield found
     found.close()
 
@@ -63,21 +63,21 @@ def becomes(what: Callable[[], object], wanted: object = True) -> bool:  # noqa:
 
 
 def learned(memory: KeyMemory, token: str) -> Caller:
-    """Return whose key it is, once that is remembered: the news of its making may come a little later."""
-    assert becomes(lambda: memory.caller(token) is not None and memory.remembered(token) is not None)
-    caller = memory.remembered(token)
+    """Return whose key it is, once that is cached: the news of its making may come a little later."""
+    assert becomes(lambda: memory.caller(token) is not None and memory.cached(token) is not None)
+    caller = memory.cached(token)
     assert caller is not None
     return caller
 
 
 def test_a_key_that_was_seen_is_remembered_until_any_key_changes(keys: Keys, memory: KeyMemory) -> None:
     key, token = keys.make(Role.STATION, "C01", per_second=7)
-    assert memory.remembered(token) is None
+    assert memory.cached(token) is None
     caller = learned(memory, token)
     assert (caller.by, caller.key, caller.per_second) == ("station:C01", key.id, 7)
-    assert memory.remembered(token) == caller
+    assert memory.cached(token) == caller
     keys.revoke(key.id)
-    assert becomes(lambda: memory.remembered(token), None)
+    assert becomes(lambda: memory.cached(token), None)
     assert memory.caller(token) is None
 
 
@@ -86,7 +86,7 @@ def test_a_key_changed_by_hand_is_forgotten(keys: Keys, memory: KeyMemory, datab
     learned(memory, token)
     with psycopg.connect(database.url) as connection:
         connection.execute("DELETE FROM api.keys WHERE id = %s", (key.id,))
-    assert becomes(lambda: memory.remembered(token), None)
+    assert becomes(lambda: memory.cached(token), None)
     assert memory.caller(token) is None
 
 
@@ -105,7 +105,7 @@ def test_a_key_read_before_it_was_revoked_is_not_remembered_after(
 
     monkeypatch.setattr(keys, "find", slow)
     memory.caller(token)
-    assert memory.remembered(token) is None
+    assert memory.cached(token) is None
 
 
 def test_what_cannot_be_heard_is_not_remembered(
@@ -119,11 +119,11 @@ def test_what_cannot_be_heard_is_not_remembered(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE query LIKE 'LISTEN api_keys%' AND datname = current_database()"
         )
-    assert becomes(lambda: memory.remembered(token), None)
+    assert becomes(lambda: memory.cached(token), None)
     keys.revoke(key.id)
     assert memory.caller(token) is None
     _, other = keys.make(Role.READER, "bo")
-    assert becomes(lambda: memory._hears)
+    assert becomes(lambda: memory._connected)
     assert learned(memory, other).name == "bo"
 
 
@@ -141,9 +141,9 @@ def test_a_connection_that_died_without_a_word_counts_as_lost(
         os.kill(listener, signal.SIGSTOP)
         try:
             keys.revoke(key.id)
-            assert memory._hears
-            assert becomes(lambda: memory.remembered(token), None)
-            assert memory._hears  # nobody has told it that it is deaf
+            assert memory._connected
+            assert becomes(lambda: memory.cached(token), None)
+            assert memory._connected  # nobody has told it that it is deaf
             assert memory.caller(token) is None
         finally:
             os.kill(listener, signal.SIGCONT)
@@ -153,11 +153,11 @@ def test_a_key_ends_when_its_time_has_come(keys: Keys, database: Database) -> No
     clock = Clock()
     memory = KeyMemory(keys, database.url, clock)
     memory.start()
-    assert becomes(lambda: memory._hears)
+    assert becomes(lambda: memory._connected)
     _, token = keys.make(Role.READER, "anna", datetime.fromtimestamp(clock.now, UTC) + timedelta(seconds=1))
     learned(memory, token)
     clock.now += 1
-    assert memory.remembered(token) is None
+    assert memory.cached(token) is None
     assert memory.caller(token) is None
     memory.close()
 
@@ -230,9 +230,9 @@ def test_a_key_that_is_to_sign_is_remembered_as_one(keys: Keys, memory: KeyMemor
     key, token = keys.make(Role.STATION, "C01")
     learned(memory, token)
     keys.sign_with(key.id, bytes(32), required=True)
-    assert becomes(lambda: memory.remembered(token), None)
+    assert becomes(lambda: memory.cached(token), None)
     learned(memory, token)
-    for caller in (memory.caller(token), memory.remembered(token)):
+    for caller in (memory.caller(token), memory.cached(token)):
         assert caller is not None
         assert (caller.must_sign, caller.public_key) == (True, bytes(32))
 

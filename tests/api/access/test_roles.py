@@ -264,7 +264,7 @@ def test_a_volunteer_reads_what_is_about_one_number_and_nothing_else(served: Ser
         assert other not in mine.text
         theirs = get(f"/v1/volunteers/{other}{path}".replace("{shift}", str(others_shift)))
         assert (theirs.status_code, theirs.json()["rejection"]) == (403, "forbidden"), path
-        assert f"ask for /v1/volunteers/{own}/overview" in theirs.json()["detail"]
+        assert f"use /v1/volunteers/{own}/overview" in theirs.json()["detail"]
     for path in (f"/v1/volunteers/{own}/ranks", f"/v1/volunteers/{own}/../{other}", "/v1/log", "/v1/organisations"):
         assert get(path).status_code == 403, path
 

@@ -72,12 +72,12 @@ def test_a_copy_is_checked_and_replayed_without_a_database(
     names = next(copy.glob("*/names.parquet"))
     names.write_bytes(names.read_bytes()[:-1])
     told = archived("archive", "verify", copy)
-    assert (told.code, "names.parquet is not as it was written" in " ".join(told.out.split())) == (1, True)
+    assert (told.code, "names.parquet fails its SHA-256 checksum" in " ".join(told.out.split())) == (1, True)
 
 
 def test_mistakes_are_told(archived: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("keep me")
-    assert "holds other things than an archive" in archived("archive", "copy", tmp_path).sentence
+    assert "contains files that are not part of an archive" in archived("archive", "copy", tmp_path).sentence
     assert "is the archive itself" in archived("archive", "copy", archived.data / "archive").sentence
     for command in ("status", "verify"):
         assert "holds no archive" in archived("archive", command, tmp_path).sentence

@@ -79,7 +79,7 @@ def test_requests_are_shown_with_what_is_asked_for(cases: CommandLine) -> None:
 def test_read_models_are_the_same_when_all_of_it_is_replayed(cases: CommandLine) -> None:
     cases("history", "V0000001")  # which brings them up to the log
     before = json.loads(cases("generations", "--json").out)["generations"][-1]
-    assert cases("rebuild", "--facts-anew", "--archive-anew").code == 0
+    assert cases("rebuild", "--new-facts", "--new-archive").code == 0
     after = json.loads(cases("generations", "--json").out)["generations"][-1]
     assert after["id"] != before["id"]
     assert (after["position"], after["checksum"]) == (before["position"], before["checksum"])
@@ -90,12 +90,12 @@ def test_read_models_are_the_same_when_all_of_it_is_replayed(cases: CommandLine)
     [
         (
             ("disputes", "--state", "late"),
-            "--state late is no state of a dispute; write one of open, answered, settled",
+            "--state late is not a state of a dispute; use one of open, answered, settled",
         ),
-        (("requests", "--state", "late"), "--state late is no state of a request; write one of open, approved"),
+        (("requests", "--state", "late"), "--state late is not a state of a request; use one of open, approved"),
         (("history", "V9999999"), "volunteer V9999999 is not known to the ledger"),
-        (("keys", "make", "--role", "staff", "--name", "anna", "--volunteer", "V9"), "--volunteer V9 is no volunteer"),
-        (("keys", "make", "--role", "station", "--name", "C01", "--volunteer", "V0000001"), "a station is nobody"),
+        (("keys", "make", "--role", "staff", "--name", "anna", "--volunteer", "V9"), "--volunteer V9 is not a known"),
+        (("keys", "make", "--role", "station", "--name", "C01", "--volunteer", "V0000001"), "--volunteer is for staff"),
     ],
 )
 def test_a_mistake_is_a_sentence(cases: CommandLine, command: tuple[str, ...], said: str) -> None:

@@ -61,7 +61,7 @@ def test_another_history_is_not_mixed_with_the_first(full: CommandLine) -> None:
 
 def test_a_rebuild_gives_the_same_checksum_also_from_nothing(full: CommandLine) -> None:
     plain = full("rebuild", "--json").answer
-    anew = full("rebuild", "--archive-anew", "--facts-anew", "--json").answer
+    anew = full("rebuild", "--new-archive", "--new-facts", "--json").answer
     assert plain["checksum"] == anew["checksum"]
     assert anew["generation"] == plain["generation"] + 1
     assert "honours" in full("rebuild").out
@@ -157,8 +157,8 @@ def test_an_archive_of_another_ledger_is_told_and_made_anew(
     told = hours("rebuild", "--rules", rules)
     assert told.code == 1
     assert "it belongs to another ledger" in told.err
-    assert "--archive-anew" in told.err
-    assert hours("rebuild", "--archive-anew", "--json").answer["position"] == 1
+    assert "--new-archive" in told.err
+    assert hours("rebuild", "--new-archive", "--json").answer["position"] == 1
     assert hours("rebuild").code == 0
 
 

@@ -89,7 +89,7 @@ def test_the_table_is_cut_and_says_so(reads: CommandLine, strict: Path) -> None:
 def test_all_who_differ_are_written_to_a_file(reads: CommandLine, strict: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     told = reads("diff", "current", strict, "--to", path, "--limit", "0")
-    assert f"2 volunteers who differ are in {path}" in told.out.replace("\n", "")
+    assert f"2 differing volunteers written to {path}" in told.out.replace("\n", "")
     if name.endswith(".json"):
         found = {one["volunteer"]: one["reason"] for one in json.loads(path.read_text())["volunteers"]}
     else:
@@ -107,11 +107,14 @@ def test_all_who_differ_are_written_to_a_file(reads: CommandLine, strict: Path, 
         (("diff", "current", "99"), "version 99 of the rules has not been published"),
         (("diff", "current", "nowhere.toml"), "nowhere.toml is neither a version"),
         (("diff", "currant", "1"), "currant is neither a version nor a digest"),
-        (("diff", "@999999", "current"), "lies beyond the log's last position"),
+        (("diff", "@999999", "current"), "is beyond the log's last position"),
         (("diff", "1@soon", "current"), "known_at soon"),
         (("diff", "1", "current", "--valid-at", "soon"), "--valid-at soon is not a day"),
-        (("diff", "1", "current", "--to", "who.xlsx"), "who.xlsx is no file that can be written"),
-        (("diff", "1", "current", "--to", "/nowhere/who.csv"), "no directory that is there"),
+        (
+            ("diff", "1", "current", "--to", "who.xlsx"),
+            "who.xlsx has an unknown suffix; use one of .csv, .parquet, .json",
+        ),
+        (("diff", "1", "current", "--to", "/nowhere/who.csv"), "directory /nowhere does not exist"),
         (("diff", "1"), "after"),
         (("rules", "show", "7"), "version 7 of the rules has not been published"),
         (("rules", "check", "nowhere.toml"), "nowhere.toml"),

@@ -44,7 +44,7 @@ def test_an_award_s_life_at_the_command_line(conferring: CommandLine, clock: Clo
     assert (tried["accepted"], hours("honors", "notices", "--json").answer["count"]) == (3, 0)
     told = hours("honors", "announce", "star-1", "--all-eligible", *OFFICER)
     assert told.code == 0, told.err
-    assert "star-1: 3 announced, 0 refused, 0 passed by" in told.out
+    assert "star-1: 3 announced, 0 refused, 0 skipped" in told.out
     assert hours("honors", "notices").out.count("2018-12-11") == 3
     asked = hours.data / "request.jsonl"
     asked.write_text(
@@ -94,18 +94,21 @@ def test_an_award_s_life_at_the_command_line(conferring: CommandLine, clock: Clo
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("announce", "star-1"), "name --volunteer, --project or --all-eligible: one of them, and not several"),
+        (("announce", "star-1"), "name exactly one of --volunteer, --project and --all-eligible"),
         (("award", "star-1", "--all-due", "--volunteer", "V1"), "name --volunteer, --project or --all-due"),
         (("announce", "star-9", "--all-eligible"), "honor star-9 is not known to the ledger; check the id"),
         (("announce", "star-1", "--volunteer", "V0000001"), "V0000001 has not reached star-1; see who is eligible"),
-        (("announce", "top-hundred", "--all-eligible"), "top-hundred is of a year; name the year"),
-        (("announce", "star-1", "--volunteer", "V0000002", "--by", "li"), "--by li is nobody; write person:NAME"),
+        (("announce", "top-hundred", "--all-eligible"), "top-hundred is awarded for a year; name the year"),
+        (("announce", "star-1", "--volunteer", "V0000002", "--by", "li"), "--by li is not an actor; write person:NAME"),
         (("award", "star-1", "--volunteer", "V0000002"), "star-1 is not announced for V0000002; announce it first"),
         (("award", "star-1", "--all-due", "--awarded-on", "soon"), "--awarded-on soon is not a day"),
         (("object", "A1", "--reason", "x"), "award A1: no honour was announced under this award id; announce it first"),
         (("settle", "A1", "--outcome", "so-so", "--reason", "x"), "outcome should be 'upheld' or 'rejected'"),
         (("show", "A1"), "award A1 is not known to the ledger; check the id"),
-        (("list", "--state", "lost"), "--state lost is none; write announced, objected, rejected, awarded or revoked"),
+        (
+            ("list", "--state", "lost"),
+            "--state lost is not a state of an award; use announced, objected, rejected, awarded or",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(reads: CommandLine, words: tuple[str, ...], sentence: str) -> None:

@@ -143,8 +143,8 @@ def test_files_of_any_encoding_are_read_as_their_mapping_says(
 @pytest.mark.parametrize(
     ("written", "told"),
     [
-        ("gb18030", 'is not utf-8, in line 2; it may be gb18030 or big5: set encoding = "gb18030" under [file]'),
-        ("utf-16", "is not utf-8, in line 1; it may be utf-16"),
+        ("gb18030", 'is not valid utf-8 in line 2; it may be gb18030 or big5: set encoding = "gb18030" under [file]'),
+        ("utf-16", "is not valid utf-8 in line 1; it may be utf-16"),
     ],
 )
 def test_a_file_of_another_encoding_is_refused_before_anything_is_recorded(
@@ -177,9 +177,9 @@ def test_cells_of_a_spreadsheet_are_read_as_what_they_are(importing: Importing) 
     assert importing.counts(file, "--sheet", "2015", "--report", report) == (3, 0, 3)
     told = read_csv(report)
     assert [row["line"] for row in told] == ["4", "6", "7", "8", "9", "10"]
-    assert "error #N/A; mend its formula" in told[3]["detail"]
+    assert "error #N/A; correct its formula" in told[3]["detail"]
     assert "is a number, not a day" in told[4]["detail"]
-    assert "check_out is empty: Date, To; fill it in (of a formula the result must be stored" in told[5]["detail"]
+    assert "check_out is empty: Date, To; fill it in (a formula needs a stored result" in told[5]["detail"]
     importing.make_ready()
     assert (importing.minutes("V0000001"), importing.minutes("V0000002")) == (360, 150)
     importing.mapping(SHIFTS)
@@ -301,7 +301,7 @@ def test_refused_lines_can_be_mended_and_imported(importing: Importing) -> None:
     file = write_csv(importing.folder / "shifts.csv", title, (), SHIFT_COLUMNS, *GOOD, *BAD)
     refused = importing.folder / "refused.csv"
     assert importing.counts(file, "--refused", refused) == (3, 0, 5)
-    assert importing(file, "--refused", refused).sentence.startswith(f"--refused {refused} is there already")
+    assert importing(file, "--refused", refused).sentence.startswith(f"--refused {refused} exists")
     text = refused.read_text("utf-8-sig")
     assert "=1+1" in text
     mended = text.replace("V9999999", "V0000003").replace("Beach", "Library").replace("7.3.2015", "2015-03-07")
@@ -434,7 +434,7 @@ def test_an_import_that_was_interrupted_says_how_far_it_came(
         patch.setattr("api.cli.recording.import_table.recording", Interrupted)
         told = importing(importing.csv(*GOOD))
     assert told.code == 130
-    assert "Stopped after line 3: 2 accepted, 0 duplicates, 0 refused; the same command goes on from there" in told.err
+    assert "Stopped after line 3: 2 accepted, 0 duplicates, 0 refused; the same command continues" in told.err
     assert importing.counts(importing.csv(*GOOD)) == (1, 2, 0)
 
 
@@ -442,7 +442,7 @@ def test_an_import_that_was_interrupted_says_how_far_it_came(
     ("broken", "told"),
     [
         ('4,"V0000002,Library\n', "a quotation mark in line 5 is never closed, or the file is cut off"),
-        ('4,"V0000002"x,Library\n5,,\n', "line 5 is no CSV: ',' expected after '\"'"),
+        ('4,"V0000002"x,Library\n5,,\n', "line 5 is not valid CSV: ',' expected after '\"'"),
     ],
 )
 def test_a_file_that_breaks_off_is_named_and_what_stands_before_it_is_kept(
@@ -453,7 +453,7 @@ def test_a_file_that_breaks_off_is_named_and_what_stands_before_it_is_kept(
         lines.write(broken)
     sentence = importing(file).sentence
     assert told in sentence
-    assert "nothing is entered twice (before it: 3 accepted, 0 duplicates, 0 refused)" in sentence
+    assert "nothing is recorded twice (before it: 3 accepted, 0 duplicates, 0 refused)" in sentence
 
 
 # --- persons --------------------------------------------------------------------------------------------------------
@@ -517,16 +517,16 @@ def test_a_table_can_be_posted_as_events(importing: Importing) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [
-        ("none.csv", [], "none.csv is no file that is there; check the path"),
-        ("shifts.xls", [], "is of Excel before 2007; save it as .xlsx"),
+        ("none.csv", [], "none.csv is not an existing file; check the path"),
+        ("shifts.xls", [], "has the format of Excel before 2007; save it as .xlsx"),
         ("broken.xlsx", [], "cannot be read as an Excel file"),
         ("empty.csv", [], "has no header in line 1; set file.header_line in the mapping"),
-        ("shifts.csv", ["--by", "me"], "--by me is nobody; write person:NAME"),
+        ("shifts.csv", ["--by", "me"], "--by me is not an actor; write person:NAME"),
         ("shifts.csv", ["--sheet", "1"], "--sheet 1 is for Excel files"),
         ("shifts.csv", ["--report", "{folder}/shifts.csv"], "is the file that is imported; name another file"),
-        ("shifts.csv", ["--report", "{folder}/r.csv", "--refused", "{folder}/r.csv"], "is named by --report, too"),
-        ("shifts.csv", ["--report", "{folder}/none/r.csv"], "lies in no directory that is there"),
-        ("shifts.csv", ["--dry-run", "--to-events", "{folder}/e"], "--to-events records nothing as it is"),
+        ("shifts.csv", ["--report", "{folder}/r.csv", "--refused", "{folder}/r.csv"], "is also named by --report"),
+        ("shifts.csv", ["--report", "{folder}/none/r.csv"], "/none does not exist; create it first"),
+        ("shifts.csv", ["--dry-run", "--to-events", "{folder}/e"], "--to-events never records anything"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(importing: Importing, name: str, options: list[str], told: str) -> None:

@@ -105,7 +105,7 @@ def test_a_broken_line_is_named_and_what_stands_before_it_is_kept(
     told = posting("post", file).sentence
     assert told.startswith(f"{file} line 5 is not JSON: ")
     assert told.count("not JSON") == 1
-    assert "; mend it and post the file again" in told
+    assert "; fix it and post the file again" in told
     assert "4 accepted" in told
 
 

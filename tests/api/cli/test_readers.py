@@ -91,7 +91,7 @@ def test_the_log_is_shown_and_told_one_event_a_line(reads: CommandLine) -> None:
         (("station", "C01", "--from", "yesterday"), "--from yesterday is not a day"),
         (("station", "C01", "--from", "2018-12-02", "--to", "2018-12-01"), "swap them"),
         (("volunteer", "V0000001", "--known-at", "2018-12-04T09:00:00"), "has no zone"),
-        (("volunteer", "V0000001", "--known-at", "999999"), "lies beyond the log's last position"),
+        (("volunteer", "V0000001", "--known-at", "999999"), "is beyond the log's last position"),
         (("volunteer", "V0000001", "--rules", "99"), "version 99 of the rules has not been published"),
         (("volunteer", "V0000001", "--rules", "nowhere.toml"), "nowhere.toml is neither a version nor a file"),
         (("standings", "star-1", "--after", "x"), "--after x is not a day"),
@@ -101,14 +101,14 @@ def test_the_log_is_shown_and_told_one_event_a_line(reads: CommandLine) -> None:
         (("nonsense",), "nonsense"),
         (("volunteer", "V0000001", "--colour"), "--colour"),
         (("export", "credits", "--output", "x.csv", "--format", "xlsx"), "--format xlsx is not written"),
-        (("export", "credits", "--output", "/nowhere/x.csv"), "no directory that is there"),
+        (("export", "credits", "--output", "/nowhere/x.csv"), "directory /nowhere does not exist"),
         (("keys", "make", "--role", "king", "--name", "x"), "--role king is not a role"),
-        (("keys", "make", "--role", "staff", "--name", "x y"), "--name x y cannot stand in an event"),
-        (("keys", "make", "--role", "station", "--name", "X99"), "X99 is no station"),
+        (("keys", "make", "--role", "staff", "--name", "x y"), "--name x y is not valid in an event"),
+        (("keys", "make", "--role", "station", "--name", "X99"), "X99 is not a known station"),
         (("keys", "revoke", "999"), "no key has the id 999"),
         (("rebuild", "--rules", "nowhere.toml"), "nowhere.toml"),
         (("post", "nowhere.ndjson"), "nowhere.ndjson is no file"),
-        (("post", "-", "--by", "me"), "--by me is nobody"),
+        (("post", "-", "--by", "me"), "--by me is not an actor"),
         (("simulate", "--scale", "-1"), "--scale -1"),
         (("serve", "--host", "203.0.113.1"), "--host 203.0.113.1"),
         (("serve", "--port", "70000"), "--port"),
@@ -128,7 +128,7 @@ def test_rules_that_cannot_be_read_are_named_by_their_key(reads: CommandLine, tm
     for command in (("rebuild",), ("volunteer", "V0000001")):
         assert "day_minute_max: unknown key" in reads(*command, "--rules", wrong).sentence
     wrong.write_bytes(b"\xff\xfe")
-    assert "not text in UTF-8" in reads("rebuild", "--rules", wrong).sentence
+    assert "is not UTF-8; save it as UTF-8" in reads("rebuild", "--rules", wrong).sentence
 
 
 def test_readers_of_an_empty_ledger_are_told_what_to_do(hours: CommandLine) -> None:

@@ -194,7 +194,7 @@ def test_a_first_start_that_was_interrupted_is_continued(data: Path) -> None:
     command = [*HOURS, "--data", str(data), "run", "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        while "Making a history" not in process.stderr.readline():
+        while "Creating a history" not in process.stderr.readline():
             assert process.poll() is None
         while not (data / MARK).exists():
             assert process.poll() is None
@@ -212,10 +212,3 @@ def test_a_first_start_that_was_interrupted_is_continued(data: Path) -> None:
         assert status["head"] > 100_000
         assert (status["lag"], status["alert"]) == (0, None)
         ended(process, signal.SIGTERM)
-
-
-def test_help_does_not_wait_for_the_kernels() -> None:
-    code = "import sys; from api.cli.main import execute; execute(['--help']); sys.exit('numba' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert told.returncode == 0
-    assert "rebuild" in told.stdout

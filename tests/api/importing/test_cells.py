@@ -15,8 +15,8 @@ from api.importing.cells import (
     minutes_of,
     minutes_of_hours,
     moment_of,
+    quoted,
     seconds_of,
-    shown,
     text_of,
     whole_of,
 )
@@ -44,7 +44,7 @@ def test_a_name_is_read_as_it_was_meant(cell: Any, text: str) -> None:
 
 @pytest.mark.parametrize("cell", ["#N/A", "#REF!", "#VALUE!"])
 def test_the_error_of_a_formula_is_no_value(cell: str) -> None:
-    with pytest.raises(CellError, match=f"holds the spreadsheet's error {cell}; mend its formula"):
+    with pytest.raises(CellError, match=f"contains the spreadsheet error {cell}; correct its formula"):
         text_of(cell)
 
 
@@ -73,13 +73,13 @@ def test_a_day_is_read_in_many_forms(cell: Any, formats: tuple[str, ...]) -> Non
 @pytest.mark.parametrize(
     ("cell", "formats", "told"),
     [
-        ("5.3.2015", (), "is not read as a day; write 2018-12-04, or say how days are written"),
-        ("2015-02-29", (), "is no day that there is"),
-        ("42068", (), "is a number, not a day; give the column the form of a date"),
+        ("5.3.2015", (), "cannot be read as a day; write 2018-12-04, or set the format of days"),
+        ("2015-02-29", (), "is not a day of the calendar"),
+        ("42068", (), "is a number, not a day; format the column as a date"),
         (42068, (), "is a number, not a day"),
         ("31.4.2015", ("%d.%m.%Y",), "write it as %d.%m.%Y"),
-        (time(9), (), "is no day but a time"),
-        ("soon", (), "is not read as a day"),
+        (time(9), (), "is a time, not a day"),
+        ("soon", (), "cannot be read as a day"),
     ],
 )
 def test_what_is_no_day_is_told(cell: Any, formats: tuple[str, ...], told: str) -> None:
@@ -154,14 +154,14 @@ def test_hours_are_read_as_minutes(cell: Any, decimal: str, minutes: int) -> Non
 @pytest.mark.parametrize(
     ("cell", "told"),
     [
-        ("1,500", 'holds ","'),
+        ("1,500", 'contains ","'),
         ("-2", "is negative"),
         (timedelta(hours=-1), "is negative"),
         ("three", "is not a number"),
-        ("NaN", "is no number that can be meant"),
-        ("Infinity", "is no number that can be meant"),
-        ("1e300", "is no number that can be meant"),
-        (DAY, "is no number but a day"),
+        ("NaN", "is out of range"),
+        ("Infinity", "is out of range"),
+        ("1e300", "is out of range"),
+        (DAY, "is a day or time, not a number"),
     ],
 )
 def test_what_is_no_number_is_told(cell: Any, told: str) -> None:
@@ -176,5 +176,5 @@ def test_counts_are_whole() -> None:
 
 
 def test_messages_quote_cells_briefly_and_obey_no_escape_codes() -> None:
-    assert shown("\x1b[2Jgone") == '"\ufffd[2Jgone"'
-    assert len(shown("long" * 100)) < 50
+    assert quoted("\x1b[2Jgone") == '"\ufffd[2Jgone"'
+    assert len(quoted("long" * 100)) < 50

@@ -83,7 +83,7 @@ def test_a_shift_of_more_hours_than_the_mapping_expects_is_looked_at_by_a_person
     mapping = SHIFTS.replace('time = "To" }', 'time = "To", hours_max = 12 }')
     assert stay(mapping, *LINE)
     told = detail(read(mapping, SHIFT_COLUMNS, *LINE[:5], "08:00", ""))
-    assert told == "check_out would make a shift of 23:00:00, over hours_max = 12; check both times"
+    assert told == "check_out would make a shift of 23:00:00, more than hours_max = 12; check both times"
 
 
 BERLIN = SHIFTS.replace("Asia/Shanghai", "Europe/Berlin")
@@ -91,9 +91,9 @@ BERLIN = SHIFTS.replace("Asia/Shanghai", "Europe/Berlin")
 
 def test_clocks_that_went_forward_or_back_are_not_guessed() -> None:
     skipped = read(BERLIN, SHIFT_COLUMNS, "1", "V1", "East gate", "2018-03-25", "02:30", "05:00", "")
-    assert "2018-03-25 02:30:00 never was in Europe/Berlin: the clocks went forward" in detail(skipped)
+    assert "2018-03-25 02:30:00 did not exist in Europe/Berlin: the clocks went forward" in detail(skipped)
     twice = ("1", "V1", "East gate", "2018-10-28", "02:30", "05:00", "")
-    assert "came twice in Europe/Berlin: the clocks went back then; write the offset" in detail(
+    assert "occurred twice in Europe/Berlin: the clocks went back then; write the offset" in detail(
         read(BERLIN, SHIFT_COLUMNS, *twice)
     )
     for ambiguous, begins in (("earlier", "2018-10-28T00:30:00Z"), ("later", "2018-10-28T01:30:00Z")):
@@ -138,7 +138,7 @@ def _plain(text: str) -> str:
         ("", "key is empty; fill in all columns of the key"),
         ("13800138000", "key looks like a phone or identity number"),
         ("11010519491231002X", "key looks like a phone or identity number"),
-        ("#N/A", "key holds the spreadsheet's error #N/A"),
+        ("#N/A", "key contains the spreadsheet error #N/A"),
     ],
 )
 def test_a_key_that_is_no_name_is_told(key: str, told: str) -> None:
@@ -163,9 +163,9 @@ def test_a_key_that_is_no_name_is_told(key: str, told: str) -> None:
         ),
         (2, "=1+1", "station", 'station "=1+1" is not in the table of values'),
         (3, "", "check_in", "check_in is empty: Date, From"),
-        (3, "5.3.2015", "check_in", 'check_in "5.3.2015" is not read as a day'),
-        (4, "9 o'clock", "check_in", 'check_in "9 o\'clock" is no time of the day'),
-        (3, "1986-05-04", "check_in", "check_in 1986-05-04 09:00:00 lies before the year 2000, from which on"),
+        (3, "5.3.2015", "check_in", 'check_in "5.3.2015" cannot be read as a day'),
+        (4, "9 o'clock", "check_in", 'check_in "9 o\'clock" is not a time of day'),
+        (3, "1986-05-04", "check_in", "check_in 1986-05-04 09:00:00 is before the year 2000"),
         (5, "", "check_out", "check_out is empty: Date, To"),
         (6, "\x00", "text", "text does not have the form"),
     ],
@@ -223,4 +223,4 @@ def test_an_opening_balance_may_be_given_in_hours_and_on_a_day_for_all() -> None
     assert command == RecordOpeningBalance(
         volunteer="V1", minutes=74_070, as_of=date(2010, 12, 31), evidence="paper-list"
     )
-    assert 'minutes "1.234,5" holds "."' in detail(read(mapping, ("No.", "Hours"), "V1", "1.234,5"))
+    assert 'minutes "1.234,5" contains "."' in detail(read(mapping, ("No.", "Hours"), "V1", "1.234,5"))

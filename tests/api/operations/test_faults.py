@@ -58,7 +58,7 @@ CLOCK = Clock()
 @pytest.fixture(scope="module")
 def served(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A served ledger for these tests, whose archive grows with every event, and which outlives each of them."""
-    eager = Policy(events_behind_max=1, look_seconds=0.05, retry_seconds_max=0.2)
+    eager = Policy(events_behind_max=1, poll_seconds=0.05, retry_seconds_max=0.2)
     with pytest.MonkeyPatch.context() as context, Database.open(new_database_url()) as database:
         context.setattr(service, "Archivist", partial(Archivist, policy=eager))
         context.setattr(dependencies, "QUERY_SECONDS_MAX", 0.5)
@@ -141,7 +141,7 @@ def test_a_clock_that_goes_back_an_hour_moves_nothing_that_was_recorded(served: 
 # --- connections ------------------------------------------------------------------------------------------------------
 
 
-def test_slow_readers_take_nothing_from_stations_and_are_turned_away_in_bounded_time(served: Served) -> None:
+def test_slow_readers_take_nothing_from_stations_and_others_are_turned_away_meanwhile(served: Served) -> None:
     text = DEFAULT_RULES.read_text("utf-8") + "# a candidate\n"
     digest = served.client.post(
         "/v1/rules/candidates",
@@ -149,14 +149,12 @@ def test_slow_readers_take_nothing_from_stations_and_are_turned_away_in_bounded_
         headers={**served.headers(Role.ANALYST), "Content-Type": "application/toml"},
     ).json()["digest"]
     slow = partial(served.get, "/v1/volunteers/V0000000", rules=digest)
-    at_once = dependencies.Threads().reading.at_once
+    at_once = dependencies.ConcurrencyLimits().queries.at_once
     with ThreadPoolExecutor(at_once) as pool:
         with another_session(served, "LOCK TABLE api.rule_candidates"):
             waiting = [pool.submit(slow) for _ in range(at_once)]
             until(lambda: reading(served) == at_once)
-            began = time.monotonic()
-            told(served.get("/v1/volunteers/V0000000"), "busy", "ask again")
-            assert time.monotonic() - began < 5
+            told(served.get("/v1/volunteers/V0000000"), "busy", "send it again")
             batch = served.send([scan(served) for _ in range(50)])
             assert {one["outcome"] for one in batch.json()["answers"]} == {"accepted"}
             new = served.ledger.keys.make(Role.STATION, STATION)[1]
@@ -166,7 +164,6 @@ def test_slow_readers_take_nothing_from_stations_and_are_turned_away_in_bounded_
                 headers={"Authorization": f"Bearer {new}", "Content-Type": "application/cloudevents+json"},
             )
             assert (answer.status_code, answer.json()["projected"]) == (201, True)
-            assert time.monotonic() - began < 5
         assert {one.result().status_code for one in waiting} == {200}
     assert served.get("/v1/volunteers/V0000000").status_code == 200
     all_is_well(served)
@@ -182,7 +179,7 @@ def reading(served: Served) -> int:
 def test_a_pool_that_is_used_up_is_told_to_readers_alone(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = served.ledger.database.pool
     monkeypatch.setattr(pool, "timeout", 0.3)
-    until(lambda: served.service.keys.hears)
+    until(lambda: served.service.keys.is_listening)
     with ExitStack() as stack:
         for _ in range(POOL_SIZE_MAX):
             stack.enter_context(pool.connection(timeout=SECONDS_MAX))
@@ -265,7 +262,7 @@ def ended(served: Served, address: str) -> dict[str, Any]:
     return dict(served.get(f"/v1/jobs/{job['id']}").json())
 
 
-# --- a database that takes no writing ---------------------------------------------------------------------------------
+# --- a read-only database ---------------------------------------------------------------------------------------------
 
 
 def test_a_database_that_takes_no_writing_for_a_while_fails_no_order_and_stops_no_follower(
@@ -279,10 +276,10 @@ def test_a_database_that_takes_no_writing_for_a_while_fails_no_order_and_stops_n
         stack = ExitStack()
         stack.enter_context(read_only(served))
     with stack:
-        told(served.send(event), "unavailable", "the database takes no writing now; nothing was recorded")
-        told(served.send([event]), "unavailable", "takes no writing")
+        told(served.send(event), "unavailable", "the database is read-only; nothing was recorded")
+        told(served.send([event]), "unavailable", "is read-only")
         ready = served.client.get("/readyz")
-        assert (ready.status_code, "takes no writing" in ready.text) == (503, True)
+        assert (ready.status_code, "read-only" in ready.text) == (503, True)
         until(lambda: served.service.follower.trouble)
     assert served.send(event).status_code == 201
     assert served.service.follower.alert is None
@@ -331,7 +328,7 @@ def test_a_full_disk_is_told_and_nothing_is_recorded_until_there_is_room(
         context.setattr(growth, "digests_of", no_room)
         answers = served.send(events).json()["answers"]
         assert [one["position"] for one in answers] == [head + 1, head + 2, head + 3]
-        until(lambda: "make room" in str(served.get("/v1/status").json()["problems"]))
+        until(lambda: "free some space" in str(served.get("/v1/status").json()["problems"]))
         assert served.client.get("/readyz").status_code == 200  # a ledger can do without its archive
     all_is_well(served)
 
@@ -347,7 +344,10 @@ def no_room(*_: object) -> Any:
     ("error", "said"),
     [
         (LockHeldError("another session has held the writers' lock for 10 s"), "lock for 10 s; try again in a moment"),
-        (errors.DiskFull("could not extend file"), "disk is full, and nothing was changed; make room, and try again"),
+        (
+            errors.DiskFull("could not extend file"),
+            "disk is full, and nothing was changed; free some space, and try again",
+        ),
         (psycopg.OperationalError("connection refused\nIs the server running?"), "refused; check DATABASE_URL"),
     ],
 )

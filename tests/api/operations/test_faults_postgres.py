@@ -34,7 +34,7 @@ from api.messages.cloud_events import BATCH
 from api.operations.service import open_ledger
 from bench.crash.checks import Checks
 from bench.crash.network import STATION, Client, Seen, shifts
-from bench.crash.run import found
+from bench.crash.run import set_up
 from bench.crash.server import ServerOrder
 from bench.crash.steps import DATABASE, kill
 from bench.support.common import ROOT
@@ -59,12 +59,12 @@ class Loaded(NamedTuple):
     def post(self) -> httpx2.Response:
         """Post a shift of its own, and note what comes of it."""
         events = shifts(1)
-        self.seen.send(events)
+        self.seen.note_sent(events)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": BATCH}
         now = time.monotonic()
         answer = httpx2.post(f"{self.address}/v1/events", json=events, headers=headers, timeout=60)
         if answer.status_code == 200:
-            self.seen.take(answer.json()["answers"], now)
+            self.seen.note_answers(answer.json()["answers"], now)
         return answer
 
     def goes_on(self) -> None:
@@ -96,7 +96,7 @@ def until(holds: Callable[[], object]) -> None:
 def serving(folder: Path, data: Path, url: str | None) -> Iterator[str]:
     """Run `hours serve` on a ledger; yield its address."""
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    order = ServerOrder(str(folder / "said"), str(folder / "reached"), wait_seconds=WAIT_SECONDS)
+    order = ServerOrder(str(folder / "output"), str(folder / "reached"), wait_seconds=WAIT_SECONDS)
     with (
         (folder / "servers.log").open("w") as log,
         subprocess.Popen(
@@ -115,8 +115,8 @@ def serving(folder: Path, data: Path, url: str | None) -> Iterator[str]:
         forks.stdin.flush()
         server = psutil.Process(int(forks.stdout.readline()))
         try:
-            until(lambda: Path(order.said).exists() and Path(order.said).read_text().endswith("}\n"))
-            yield json.loads(Path(order.said).read_text())["address"]
+            until(lambda: Path(order.output).exists() and Path(order.output).read_text().endswith("}\n"))
+            yield json.loads(Path(order.output).read_text())["address"]
         finally:
             server.send_signal(signal.SIGTERM)
             with suppress(psutil.NoSuchProcess):
@@ -129,7 +129,7 @@ def under_load(folder: Path, data: Path, url: str | None = None) -> Iterator[Loa
     """Let tablets upload to a served ledger; in the end look whether everything is as it was answered."""
     seen, stop = Seen(), Event()
     with open_ledger(data, url) as ledger:
-        found(ledger)
+        set_up(ledger)
         token = ledger.keys.make(Role.STATION, STATION)[1]
     with serving(folder, data, url) as address:
         clients = [Client(urlsplit(address).port or 0, token, seen, stop) for _ in range(CLIENTS)]
@@ -144,7 +144,7 @@ def under_load(folder: Path, data: Path, url: str | None = None) -> Iterator[Loa
                 client.join(60)
     checks = Checks(seen, [])
     with open_ledger(data, url) as ledger:
-        checks.look(ledger)
+        checks.run(ledger)
     assert not checks.losses
 
 

@@ -26,7 +26,7 @@ pytest_plugins = ["tests.support.api.fixtures"]
 @pytest.fixture
 def jobs() -> Iterator[Jobs]:
     """A registry with room for two jobs at once, one waiting, and two that have ended."""
-    found = Jobs(running_max=2, waiting_max=1, kept_max=2)
+    found = Jobs(running_max=2, waiting_max=1, ended_max=2)
     yield found
     found.close()
 

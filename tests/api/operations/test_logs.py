@@ -23,8 +23,8 @@ from api.http.app import create_app
 from api.http.requests import request_log
 from api.http.requests.request_log import LINES_PER_SECOND_MAX, RequestLog
 from api.messages.cloud_events import BATCH, EVENT
-from api.operations.logs import LINES_WAITING_MAX, LogFormat, LogLevel, LogSettings, logging_to, scrubbed
-from api.operations.metrics import Counted
+from api.operations.logs import LINES_WAITING_MAX, LogFormat, LogLevel, LogSettings, logging_to, redacted
+from api.operations.metrics import ProcessMetrics
 from api.operations.service import OpenLedger, running
 from ledger.store.persons import Person, Persons
 from tests.support.api.serving import STATION, Served, give
@@ -97,7 +97,7 @@ def ask_for_everything(served: Served) -> list[tuple[str, int]]:
 
 def test_no_log_of_any_request_holds_a_secret_or_a_personal_datum(fresh: OpenLedger) -> None:
     give(fresh, "register-volunteer", volunteer="V0000001", registered_on="2016-03-05")
-    Persons(fresh.database.pool).remember(Person("V0000001", NAME, PHONE, MAIL))
+    Persons(fresh.database.pool).save(Person("V0000001", NAME, PHONE, MAIL))
     with logged(all_requests=True, level=LogLevel.DEBUG) as log, serving(fresh, all_requests=True) as served:
         answered = ask_for_everything(served)
     statuses = [status for _, status in answered]
@@ -189,12 +189,12 @@ def test_an_error_is_told_without_the_values_it_quotes(database_url: str) -> Non
     ],
 )
 def test_what_looks_like_a_secret_is_blotted_out(text: str, left: str | None) -> None:
-    assert scrubbed(text) == (text if left is None else left)
+    assert redacted(text) == (text if left is None else left)
 
 
 def test_lines_about_requests_are_limited_and_the_rest_is_counted() -> None:
     now = 0.5
-    requests = RequestLog(Counted(), clock=lambda: now)
+    requests = RequestLog(ProcessMetrics(), clock=lambda: now)
     with logged() as log:
         for _ in range(LINES_PER_SECOND_MAX + 7):
             requests.note("GET", "/v1/log", 503, 0.001, None, "unavailable", b"a" * 32)

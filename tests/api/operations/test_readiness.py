@@ -44,9 +44,9 @@ def test_a_service_that_has_all_it_needs_is_ready(served: Served) -> None:
     ("missing", "status", "said"),
     [
         ("read models", 503, "the follower stopped: poison"),
-        ("archive", 200, "the archive does not grow: no room"),
+        ("archive", 200, "the archive cannot grow: no room"),
         ("disk", 503, "1 MiB are free"),
-        ("queue", 503, "0 commands wait, of 0 at most"),
+        ("queue", 503, "0 of at most 0 commands are waiting"),
     ],
 )
 def test_what_is_missing_is_said(
@@ -91,8 +91,8 @@ def test_a_database_that_takes_no_writing_is_not_ready(served: Served, monkeypat
     url = served.ledger.database.url
     read_only = psycopg.connect(url, options="-c default_transaction_read_only=on")
     monkeypatch.setattr(served.ledger.database.pool, "connection", lambda **_: nullcontext(read_only))
-    checks = {check.name: check for check in readiness.look(served.service).checks}
-    assert (checks["database"].ok, checks["database"].detail) == (False, "the database takes no writing")
+    checks = {check.name: check for check in readiness.check_readiness(served.service).checks}
+    assert (checks["database"].ok, checks["database"].detail) == (False, "the database is read-only")
     read_only.close()
 
 
@@ -105,7 +105,7 @@ def test_a_database_that_is_stuck_is_said_while_others_wait_for_it(
         looks.append(1)
         return going_on.wait(30), "late"
 
-    monkeypatch.setattr(readiness, "LOOK_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(readiness, "PROBE_SECONDS_MAX", 0.1)
     monkeypatch.setattr(readiness, "_database", stuck)
     for _ in range(5):
         status, checks = readyz(served)
@@ -163,16 +163,16 @@ def test_an_archive_that_cannot_grow_is_told_and_mended_by_itself(fresh: OpenLed
     fresh.archive.folder.write_text("in the way")
     with serving(fresh) as served:
         served.service.archivist.close()
-        policy = Policy(events_behind_max=1, look_seconds=0.02, retry_seconds_max=0.1)
+        policy = Policy(events_behind_max=1, poll_seconds=0.02, retry_seconds_max=0.1)
         served.service.archivist = Archivist(fresh.database, fresh.archive, policy)
         served.service.archivist.start()
         assert becomes(lambda: served.service.archivist.alert is not None)
         status, checks = readyz(served)
         assert (status, checks["archive"]["ok"], checks["archive"]["needed"]) == (200, False, False)
-        assert "the archive does not grow" in checks["archive"]["detail"]
+        assert "the archive cannot grow" in checks["archive"]["detail"]
         assert sample(served, "hours_archivist_alert") == 1
         assert sample(served, "hours_archive_lag_events") == fresh.log.head()
-        assert any("does not grow" in said for said in served.get("/v1/status").json()["problems"])
+        assert any("cannot grow" in said for said in served.get("/v1/status").json()["problems"])
         fresh.archive.folder.unlink()
         assert becomes(lambda: served.service.archivist.alert is None and fresh.archive.position == fresh.log.head())
         assert readyz(served)[1]["archive"]["ok"]

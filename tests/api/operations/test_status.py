@@ -180,9 +180,9 @@ def _cut_log(database: psycopg.Connection[Any]) -> None:
     ("breaking", "deep", "said"),
     [
         (_cut_log, False, "read models hold 17 events, the log only 3"),
-        (_break_rows, True, "hours rebuild --facts-anew"),
+        (_break_rows, True, "hours rebuild --new-facts"),
         (_make_hole, True, "1 positions of the log hold no event"),
-        (_append_riddle, False, "cannot be understood, so read models stop before it"),
+        (_append_riddle, False, "cannot be decoded, so the read models stop before it"),
         (_cut_log, False, "was an older backup restored?"),
     ],
 )

@@ -32,7 +32,7 @@ from ledger.intake.answers import Accepted
 from ledger.store.database import Database
 from ledger.store.mapper import encode
 from ledger.store.persons import Person, Persons
-from ledger.store.upgrading import NewerDatabaseError, Part, bring_up, version_of
+from ledger.store.upgrading import NewerDatabaseError, Part, upgrade_tables, version_of
 from replay.backup.backup import LOG, TABLES, Manifest, back_up, restore
 from replay.generations.rebuild import rebuild
 from replay.published import published_rules
@@ -144,7 +144,7 @@ def hold_the_same(ledger: OpenLedger) -> None:
         hours = f"SELECT volunteer, credited_minutes FROM {schema}.volunteer_hours WHERE year = 0 ORDER BY 1"
         assert connection.execute(hours).fetchall() == [("V0000001", 360), ("V0000002", 6180)]
     live = ledger.current_generation()
-    anew = rebuild(ledger.database, ledger.archive, published_rules(ledger.log), facts_anew=True).generation
+    anew = rebuild(ledger.database, ledger.archive, published_rules(ledger.log), new_facts=True).generation
     assert (live.position, live.checksum) == (anew.position, anew.checksum)
 
 
@@ -277,7 +277,7 @@ def test_a_backup_of_older_tables_is_restored_through_the_steps_that_came_since(
     later = [Part(one.name, (*one.steps, tmp_path / "later.sql")) if one.name == "ledger" else one for one in PARTS]
     OpenLedger(database, tmp_path / "data")
     with database.pool.connection() as connection:
-        bring_up(connection, later[0])
+        upgrade_tables(connection, later[0])
     restore(tmp_path / "backup", database, later)
     with database.pool.connection() as connection:
         assert connection.execute("SELECT initials FROM ledger.persons").fetchall() == [("王",)]
@@ -328,7 +328,7 @@ def test_data_of_another_postgresql_are_moved_as_the_sentence_says(
     subprocess.run(command, env=then, capture_output=True, timeout=120, check=True)
     hours = CommandLine(data, capsys)
     said = hours("keys", "list").sentence
-    assert f"{data}/postgres was made by PostgreSQL 16, this program brings 18: run" in said
+    assert f"{data}/postgres was created by PostgreSQL 16, but this program includes 18: run" in said
     way = f"`PGSERVER_POSTGRES_VERSION=16 hours --data {data} backup FOLDER`"  # as was just done
     assert f"run {way}, then `hours --data ELSEWHERE restore FOLDER`" in said
     monkeypatch.setenv("DATABASE_URL", new_database_url())
@@ -374,18 +374,18 @@ def notes(connection: psycopg.Connection[Any]) -> list[str]:
 
 def test_missing_steps_are_taken_once_in_their_order(connection: psycopg.Connection[Any], tmp_path: Path) -> None:
     for steps in ([FIRST], [FIRST, SECOND], [FIRST, SECOND], [FIRST, SECOND, "UPDATE notes SET text = text || '!'"]):
-        bring_up(connection, part_of(tmp_path, *steps))
+        upgrade_tables(connection, part_of(tmp_path, *steps))
         assert version_of(connection, part_of(tmp_path, *steps)) == len(steps)
     assert notes(connection) == ["second!"]
-    with pytest.raises(NewerDatabaseError, match="have version 3, this program knows 1"):
-        bring_up(connection, part_of(tmp_path, FIRST))
+    with pytest.raises(NewerDatabaseError, match="have version 3, this program supports 1"):
+        upgrade_tables(connection, part_of(tmp_path, FIRST))
 
 
 def test_a_step_that_fails_leaves_the_old_version(connection: psycopg.Connection[Any], tmp_path: Path) -> None:
-    bring_up(connection, part_of(tmp_path, FIRST))
+    upgrade_tables(connection, part_of(tmp_path, FIRST))
     broken = part_of(tmp_path, FIRST, SECOND, "INSERT INTO nowhere VALUES (1)")
     with pytest.raises(psycopg.errors.UndefinedTable):
-        bring_up(connection, broken)
+        upgrade_tables(connection, broken)
     assert (version_of(connection, broken), notes(connection)) == (1, [])
 
 
@@ -393,7 +393,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import psycopg
-from ledger.store.upgrading import Part, bring_up
+from ledger.store.upgrading import Part, upgrade_tables
 
 class Deadly(type(Path())):
     def read_bytes(self):
@@ -401,19 +401,19 @@ class Deadly(type(Path())):
 
 *steps, last = sys.argv[2:]
 with psycopg.connect(sys.argv[1], autocommit=True) as connection:
-    bring_up(connection, Part("notes", (*map(Path, steps), Deadly(last))))
+    upgrade_tables(connection, Part("notes", (*map(Path, steps), Deadly(last))))
 """
 
 
 def test_an_upgrade_that_is_killed_leaves_the_old_version_and_is_done_the_next_time(
     connection: psycopg.Connection[Any], database: Database, tmp_path: Path
 ) -> None:
-    bring_up(connection, part_of(tmp_path, FIRST))
+    upgrade_tables(connection, part_of(tmp_path, FIRST))
     whole = part_of(tmp_path, FIRST, SECOND, "INSERT INTO notes VALUES ('third')")
     command = [sys.executable, "-c", KILLED, database.url, *map(str, whole.steps)]
     assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
     assert (version_of(connection, whole), notes(connection)) == (1, [])
-    bring_up(connection, whole)
+    upgrade_tables(connection, whole)
     assert notes(connection) == ["second", "third"]
 
 
@@ -422,7 +422,7 @@ def test_processes_that_begin_at_once_take_each_step_once(database: Database, tm
 
     def begin() -> None:
         with psycopg.connect(database.url, autocommit=True) as one:
-            bring_up(one, part)
+            upgrade_tables(one, part)
 
     threads = [Thread(target=begin) for _ in range(4)]
     for thread in threads:

@@ -35,7 +35,7 @@ for command in (
     ["status", "--deep"],
     ["diff", "@9000", "current", "--valid-at", "2017-01-01"],
     ["keys", "make", "--role", "staff", "--name", "x"],
-    ["rebuild", "--facts-anew"],
+    ["rebuild", "--new-facts"],
     ["export", "credits", "--output", sys.argv[2] + "/credits.csv"],
     ["post", sys.argv[3]],
 ):

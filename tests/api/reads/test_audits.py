@@ -139,7 +139,7 @@ def test_a_correction_takes_a_finding_away_at_once(served: Served) -> None:
     told = found(served, volunteer=volunteer, kind="two-stations")
     (one,) = told["anomalies"]
     assert (one["reason"], one["figures"]) == (
-        f"at {STATION} and at {OTHER_STATION} at once for 1 h 00 min",
+        f"at {STATION} and {OTHER_STATION} at the same time for 1 h 00 min",
         {"minutes": 60},
     )
     assert [UUID(shift["shift"]) for shift in one["shifts"]] == [here, there]
@@ -369,9 +369,9 @@ def test_the_command_line_draws_and_writes_samples(reads: CommandLine, tmp_path:
     [
         (("anomalies", "--kind", "murder"), "--kind murder is not known; use one of two-stations,"),
         (("anomalies", "--station", "C99"), "station C99 is not known to the ledger; check the id"),
-        (("anomalies", "--after", "x"), "after 'x' is not the next_after of a page; leave it out to begin"),
-        (("anomalies", "--from", "2018-12-05", "--to", "2018-12-04"), "lies after --to 2018-12-04; swap them"),
-        (("spot-check", "--seed", "a b", "--size", "3"), "--seed 'a b' cannot be a seed; use up to 64 letters"),
+        (("anomalies", "--after", "x"), "after 'x' is not the next_after of a page; omit it for the first page"),
+        (("anomalies", "--from", "2018-12-05", "--to", "2018-12-04"), "is after --to 2018-12-04; swap them"),
+        (("spot-check", "--seed", "a b", "--size", "3"), "--seed 'a b' is not a valid seed; use up to 64 letters"),
         (
             ("spot-check", "--seed", "a", "--size", "3", "--grade", "A"),
             "--grade A is not known; use scanned or attested",

@@ -196,7 +196,7 @@ def test_who_was_rejected_or_revoked_is_announced_anew_only_by_name(conferred: t
     caught_up(served)
     standing = post(served, f"{STAR}/announcements", volunteer=NEAR)
     assert (standing["status_code"], standing["rejection"]) == (409, "not-eligible")
-    assert "stands for V0000001 already" in standing["detail"]
+    assert "was already announced for V0000001" in standing["detail"]
     award = f"star-1-{NEAR}"
     served.command("object-to-honor", Role.STAFF, award=award, reason="hours-doubted")
     settle: dict[str, Any] = {"award": award, "objection": 1, "outcome": "upheld", "reason": "nobody-saw-him"}
@@ -208,7 +208,7 @@ def test_who_was_rejected_or_revoked_is_announced_anew_only_by_name(conferred: t
     again = post(served, f"{STAR}/announcements", all_eligible=True)
     assert (again["accepted"], again["passed_by"]) == (
         0,
-        [{"recipient": NEAR, "award": award, "why": f"was rejected; to announce it anew, name {NEAR}"}],
+        [{"recipient": NEAR, "award": award, "why": f"was rejected; to announce it again, name {NEAR}"}],
     )
     (anew,) = post(served, f"{STAR}/announcements", volunteer=NEAR)["outcomes"]
     assert (anew["award"], anew["problem"]) == (f"{award}-2", None)
@@ -224,7 +224,7 @@ def test_who_has_not_reached_it_any_more_is_passed_by_at_the_award(conferred: tu
     said = post(served, f"{STAR}/awards", all_due=True, limit=1)
     assert (said["accepted"], said["left"]) == (1, 1)
     assert [(one["recipient"], one["why"]) for one in said["passed_by"]] == [
-        (NEAR, "has not reached it any more; revoke it")
+        (NEAR, "no longer reaches it; revoke it")
     ]
     told = post(served, f"{STAR}/awards", volunteer=NEAR)
     assert (told["status_code"], told["rejection"]) == (409, "not-eligible")

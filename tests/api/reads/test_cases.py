@@ -286,7 +286,7 @@ def test_a_role_asks_for_what_it_may_do_itself_and_approving_is_another_s(served
     asked: dict[str, Any] = {"request": f"of-{volunteer}", "act": "void-shift", "fields": about(volunteer, shift)}
     told = served.command("request-act", Role.HONORS_OFFICER, **asked)
     assert (told.status_code, told.json()["field"]) == (403, "act")
-    assert "may not ask to void shift" in told.json()["detail"]
+    assert "may not request to void shift" in told.json()["detail"]
     assert served.command("request-act", Role.CORRECTOR, **asked).status_code == 201
     told = served.command("approve-act", Role.CORRECTOR, request=asked["request"])
     assert (told.status_code, told.json()["field"]) == (403, "command")

@@ -195,7 +195,7 @@ def test_the_command_line_shows_the_own_view_and_people_served(reads: CommandLin
         == 40
     )
     assert "is not known to the ledger" in reads("overview", "V7").sentence
-    assert "lies after" in reads("served", "--from", "2018-12-02", "--to", "2018-12-01").sentence
+    assert "is after" in reads("served", "--from", "2018-12-02", "--to", "2018-12-01").sentence
 
 
 def test_the_command_line_shows_organisations(reads: CommandLine) -> None:

@@ -174,7 +174,7 @@ def test_two_moments_around_a_merge_are_told_apart_by_person(hours: CommandLine,
         give(ledger, "merge-volunteer", volunteer="V1", into="V2", reason="two-cards")
         ledger.catch_up()
     told = hours("volunteer", "V1").out
-    assert "V1 goes on as V2; one person with the numbers V1, V2" in told
+    assert "V1 was merged into V2; one person with the numbers V1, V2" in told
     assert "of which 100:00 from before 2012-01-01 (opening balance of number V1)" in " ".join(told.split())
     seen = " ".join(hours("overview", "V1").out.split())
     assert "100:00 from before 2012-01-01 (opening balance of number V1)" in seen
@@ -189,9 +189,9 @@ def test_two_moments_around_a_merge_are_told_apart_by_person(hours: CommandLine,
         "V1": (-6180, {"before": "V1", "after": "V2"}),
         "V2": (6180 - 60, None),
     }
-    assert "goes on as V2" in hours("diff", *sides).out
+    assert "merged into V2" in hours("diff", *sides).out
     (lost,) = [one for one in answer["honor_changes"] if one["volunteer"] == "V1"]
-    assert (lost["kind"], lost["reason"]) == ("lost", "the number goes on as V2; opening balance -6000, raw -180")
+    assert (lost["kind"], lost["reason"]) == ("lost", "merged into V2; opening balance -6000, raw -180")
     output = tmp_path / "credits.csv"
     assert hours("export", "credits", "--output", output).code == 0
     with output.open(newline="") as file:

@@ -23,12 +23,10 @@ MORNING, NOON = "2018-12-04T09:00:00+08:00", "2018-12-04T12:00:00+08:00"
 BASIS = {"valid_at", "known_at", "rules", "position"}
 
 
-def test_a_shift_is_seen_within_a_second_and_a_correction_changes_it(served: Served) -> None:
+def test_a_shift_is_seen_at_its_position_and_a_correction_changes_it(served: Served) -> None:
     volunteer = served.volunteer()
     shift, position = served.served_shift(volunteer, MORNING, NOON)
-    started = time.monotonic()
     hours = served.get(f"/v1/volunteers/{volunteer}", at_least=position).json()
-    assert time.monotonic() - started < 2
     assert hours["position"] >= position
     assert hours["registered_on"] == "2016-03-05"
     assert (hours["total"]["credited_minutes"], hours["total"]["scanned_minutes"]) == (180, 180)
@@ -207,7 +205,7 @@ def test_an_axis_that_points_at_nothing_is_refused_by_name(served: Served, axes:
 def test_a_position_beyond_the_log_is_not_waited_for(served: Served) -> None:
     answer = served.get("/v1/honors", at_least=10_000_000)
     assert (answer.status_code, answer.json()["field"]) == (422, "at_least")
-    assert "lies beyond the log's last position" in answer.json()["detail"]
+    assert "is beyond the log's last position" in answer.json()["detail"]
 
 
 def test_a_position_the_read_models_do_not_reach_is_waited_for_and_then_refused(
@@ -309,7 +307,7 @@ def test_the_status_tells_head_lag_generation_rules_and_alert(served: Served, mo
 
 def test_without_read_models_readers_are_told_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "current_generation", lambda _connection: None)
-    monkeypatch.setattr(Follower, "take_batch", lambda _self: 0)
+    monkeypatch.setattr(Follower, "process_batch", lambda _self: 0)
     answer = served.get("/v1/honors")
     assert (answer.status_code, answer.json()["rejection"]) == (503, "no-read-models")
     assert "hours rebuild" in answer.json()["remedy"]

@@ -224,7 +224,7 @@ def test_an_event_that_is_not_right_is_refused_by_its_field(change: dict[str, An
         ({"data": None}, "data is not a JSON object; send the fields as one"),
         ({"data": "{}"}, "data is not a JSON object; send the fields as one"),
         ({"data": [EVENT_EXAMPLE["data"]]}, "data is not a JSON object; send the fields as one"),
-        ({"data_base64": None}, "data_base64 is not taken here; send the fields as JSON in data"),
+        ({"data_base64": None}, "data_base64 is not supported; send the fields as JSON in data"),
         ({"id": 7, "source": 7, "type": "x", "data": 7}, "id should be a valid string"),
     ],
 )

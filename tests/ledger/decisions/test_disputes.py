@@ -184,7 +184,7 @@ def test_a_shift_can_follow_to_its_volunteer_or_be_voided() -> None:
     [
         ({"fields": {"changes": ["check_out"]}}, "name the act"),
         ({"act": "void-shift", "outcome": "rejected"}, "upheld"),
-        ({"act": "void-shift", "fields": {"volunteer": "V2"}}, "fields.volunteer is the settlement's own"),
+        ({"act": "void-shift", "fields": {"volunteer": "V2"}}, "fields.volunteer is taken from the settlement"),
         ({"act": "correct-shift", "fields": {"changes": []}}, "changes: "),
         ({"act": "attest-shift"}, "Input should be"),
     ],

@@ -16,6 +16,7 @@ from ledger.names import Position
 from projections.schema import IN_DISPUTE, VOID
 from replay.cohorts.cohort import resolve_events
 from replay.explain.sources import check, sources
+from tests.support.examples import examples
 from tests.support.oracle.histories import (
     CORRECTED_FIELDS,
     Case,
@@ -143,7 +144,7 @@ EVENTS = (
 """Events of one shift, all within seconds, so that they tie."""
 
 
-@settings(patiently, max_examples=1_000)
+@settings(patiently, max_examples=examples(300))
 @given(st.lists(EVENTS, min_size=1, max_size=10))
 def test_a_shift_is_folded_as_the_kernel_resolves_it(events: list[ShiftEvent]) -> None:
     hold_to_the_kernel([event for event in stamped(events) if isinstance(event, ShiftEvent)])

@@ -130,7 +130,7 @@ def test_closing_executes_what_waits_and_takes_no_more(recorder: Recorder) -> No
     recorder.go.set()
     commit.close()
     assert [positions(future.result(timeout=0)) for future in futures] == [[0], [1], [2], [3], [4]]
-    with pytest.raises(RuntimeError, match="takes no more orders"):
+    with pytest.raises(RuntimeError, match="accepts no more orders"):
         commit.submit(orders(6))
 
 

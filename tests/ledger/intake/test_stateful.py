@@ -34,13 +34,14 @@ from ledger.intake.intake import Intake
 from ledger.intake.prepare import Prepared, prepare_all
 from ledger.names import shift_id_for
 from ledger.store.database import Database
+from tests.support.examples import examples
 from tests.support.ledger.comparing_logs import assert_same, recorded
 from tests.support.ledger.ordering import ACTORS, DAY, HOUR, VOLUNTEERS, orders, scripts
 from tests.support.ledger.plain_ledger import PlainLedger
 from tests.support.ledger.plain_log import PlainAnswer
 
 NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
-EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", examples(60)))
 STEPS = 40
 
 TOGETHER, QUEUE = 3, 14

@@ -19,8 +19,8 @@ PERSON = Person("V1", "张三", phone="13800138000")
 
 def test_a_person_is_remembered_replaced_and_erased(database: Database) -> None:
     persons = Persons(database.pool)
-    persons.remember(PERSON)
-    persons.remember(PERSON._replace(phone=None, email="zhang@example.org"))
+    persons.save(PERSON)
+    persons.save(PERSON._replace(phone=None, email="zhang@example.org"))
     assert persons.find("V1") == Person("V1", "张三", None, "zhang@example.org")
     assert persons.erase("V1") == 1
     assert persons.find("V1") is None
@@ -37,7 +37,7 @@ def test_erasing_a_person_erases_texts_and_salts_and_leaves_the_log_as_it_was(da
     assert isinstance(event, ShiftVoided)
     assert event.note
     persons = Persons(database.pool)
-    persons.remember(PERSON)
+    persons.save(PERSON)
     assert persons.text(event.note) == "his mother is ill"
     assert persons.erase("V1") == 2
     assert persons.text(event.note) is None

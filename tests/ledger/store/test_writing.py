@@ -23,6 +23,7 @@ from ledger.store.append import CHANNEL, Append, take_lock
 from ledger.store.copy_format import Row, command_row, event_row, text_rows
 from ledger.store.database import Database
 from ledger.store.log_queries import LogReader
+from tests.support.examples import examples
 from tests.support.ledger.helpers import append_rows, wait_until_somebody_is_held_up
 
 STATE = '{"recorded_at":1543888800}'
@@ -48,7 +49,7 @@ Put = Callable[[Database, Row], None]
 
 
 @BOTH_FORMATS
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     state=st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.binary()),
     topic=st.sampled_from(["a.v1", "a\\b\t\n\r"]),

@@ -23,7 +23,7 @@ from replay.archive.manifest import MANIFEST
 from replay.archive.segments import SHIFTS
 from tests.support.replay.archives import EVENTS, Growing, assert_same_facts
 
-AT_ONCE = Policy(events_behind_max=1, look_seconds=0.01, retry_seconds_max=0.02)
+AT_ONCE = Policy(events_behind_max=1, poll_seconds=0.01, retry_seconds_max=0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -62,23 +62,23 @@ def until(true: Callable[[], object]) -> None:
 def test_it_waits_until_there_is_enough(growing: Growing, archivist: Callable[[Policy], Archivist]) -> None:
     one = archivist(Policy(events_behind_max=10, seconds_behind_max=3600))
     growing.write(9)
-    one.look()
+    one.run_once()
     assert growing.another().position == 0
     growing.write(1)
-    one.look()
+    one.run_once()
     assert growing.another().position == 10
 
 
 def test_no_event_waits_too_long(growing: Growing, archivist: Callable[[Policy], Archivist]) -> None:
     one = archivist(Policy(events_behind_max=1000, seconds_behind_max=0.2))
     growing.write(1)
-    one.look()
+    one.run_once()
     assert growing.another().position == 0
     time.sleep(0.25)
-    one.look()
+    one.run_once()
     assert growing.another().position == 1
     growing.write(1)
-    one.look()  # the waiting begins anew
+    one.run_once()  # the waiting begins anew
     assert growing.another().position == 1
 
 
@@ -98,12 +98,12 @@ def test_it_works_in_a_thread_and_stops(growing: Growing, archivist: Callable[[P
 def test_of_two_one_works_until_it_ends(growing: Growing) -> None:
     first, second = (Archivist(growing.database, growing.another(), AT_ONCE) for _ in range(2))
     growing.write(3)
-    first.look()
+    first.run_once()
     growing.write(3)
-    second.look()
+    second.run_once()
     assert growing.another().position == 3
     first.close()
-    second.look()
+    second.run_once()
     assert growing.another().position == 6
     second.close()
 
@@ -113,13 +113,13 @@ def test_dictionaries_of_a_growth_that_failed_are_not_used_again(
 ) -> None:
     one = archivist(AT_ONCE)
     growing.write(9)
-    one.look()
+    one.run_once()
     growing.write(6)
     with pytest.MonkeyPatch.context() as context:
         context.setattr(growth, "digests_of", no_room)
         with pytest.raises(Exception, match="No space left"):
-            one.look()
-    one.look()
+            one.run_once()
+    one.run_once()
     assert_same_facts(growing.another().facts(), facts_of(EVENTS[:15]))
 
 
@@ -141,7 +141,7 @@ def test_a_full_disk_is_told_for_as_long_as_it_is_full(
         until(lambda: one.alert)
         assert one.alert is not None
         assert "No space left on device" in one.alert
-        assert "make room" in one.alert
+        assert "free some space" in one.alert
     until(lambda: one.alert is None)
     assert growing.another().position == 3
 
@@ -151,10 +151,10 @@ def test_a_manifest_that_cannot_be_read_is_made_anew(
 ) -> None:
     one = archivist(AT_ONCE)
     growing.write(9)
-    one.look()
+    one.run_once()
     for content in ("{", json.dumps({"format": 2, "segments": []})):
         (growing.folder / MANIFEST).write_text(content)
-        one.look()
+        one.run_once()
         assert_same_facts(growing.another().facts(), facts_of(EVENTS[:9]))
 
 
@@ -164,12 +164,12 @@ def test_a_file_that_is_damaged_is_found_in_turn_and_made_anew(
     monkeypatch.setattr(growth, "SEGMENT_EVENTS", 8)
     one = archivist(Policy(events_behind_max=1, check_seconds=0))
     growing.write()
-    one.look()
+    one.run_once()
     assert growing.archive.manifest.edition == 1
     path = growing.folder / growing.archive.segments[2].folder / SHIFTS
     path.write_bytes(path.read_bytes()[:-1])
     for _ in range(4):
-        one.look()
+        one.run_once()
     assert growing.archive.manifest.edition == 2
     assert check(growing.another(), growing.database) == []
 
@@ -179,10 +179,10 @@ def test_a_log_that_was_restored_makes_the_archive_anew(
 ) -> None:
     one = archivist(AT_ONCE)
     growing.write(9)
-    one.look()
+    one.run_once()
     with growing.database.pool.connection() as connection:
         connection.execute("DELETE FROM ledger.stored_events WHERE notification_id > 7")
-    one.look()
+    one.run_once()
     assert_same_facts(growing.another().facts(), facts_of(EVENTS[:7]))
 
 

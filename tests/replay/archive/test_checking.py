@@ -110,8 +110,8 @@ def test_an_event_that_was_changed_in_the_log_is_found_wherever_it_is(growing: G
     say(growing.database, 18, "person:", "system:")  # of what no column tells
     growing.archive.catch_up(growing.database)  # the end is as it was
     assert check_log(growing.archive, growing.database) == [
-        Finding(1, 17, "these events are not what the log holds"),
-        Finding(18, 22, "these events are not what the log holds"),
+        Finding(1, 17, "these events differ from the log"),
+        Finding(18, 22, "these events differ from the log"),
     ]
 
 
@@ -134,8 +134,8 @@ def test_columns_that_a_faulty_program_wrote_are_found(growing: Growing, monkeyp
         growing.archive.rebuild(growing.database)
     (finding,) = check(growing.archive, growing.database)
     assert (finding.first, finding.last) == (12, 12)
-    assert finding.what.startswith("shift-events.parquet says")
-    assert "as occurred_at, the log" in finding.what
+    assert finding.what.startswith("shift-events.parquet has occurred_at")
+    assert ", but the log gives" in finding.what
 
 
 def test_an_archive_that_grows_while_it_is_checked_is_sound(growing: Growing) -> None:
@@ -217,7 +217,7 @@ def test_a_later_copy_takes_only_what_is_new(growing: Growing, tmp_path: Path, m
 def test_a_damaged_archive_is_not_copied(growing: Growing, tmp_path: Path) -> None:
     path = growing.folder / growing.archive.segments[1].folder / "shifts.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(ArchiveDamagedError, match=r"shifts\.parquet is not as it was written"):
+    with pytest.raises(ArchiveDamagedError, match=r"shifts\.parquet fails its SHA-256 checksum"):
         copy_archive(growing.archive, tmp_path / "copy")
     with pytest.raises(ArchiveError, match="there is no archive in"):
         Archive.open_copy(tmp_path / "copy")
@@ -255,7 +255,7 @@ def test_nothing_else_is_overwritten(growing: Growing, tmp_path: Path) -> None:
     things = tmp_path / "things"
     things.mkdir()
     (things / "letter.txt").write_text("keep me")
-    with pytest.raises(ArchiveError, match="holds other things"):
+    with pytest.raises(ArchiveError, match="contains files that are not part of an archive"):
         copy_archive(growing.archive, things)
     with pytest.raises(ArchiveError, match="is a file"):
         copy_archive(growing.archive, things / "letter.txt")

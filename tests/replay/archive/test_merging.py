@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from replay.archive import growth
 from replay.archive.growth import cut, mergeable, spans
 from replay.archive.manifest import Segment, joined
+from tests.support.examples import examples
 from tests.support.oracle.histories import patiently
 
 WHOLE = 4096
@@ -46,7 +47,7 @@ def grown(batches: list[int]) -> tuple[list[Segment], dict[int, int], int]:
     return segments, written, most
 
 
-@settings(patiently, max_examples=60)
+@settings(patiently, max_examples=examples(20))
 @given(batches=st.lists(st.one_of(st.integers(1, 5), st.integers(1, 300), st.integers(1, 9000)), max_size=120))
 def test_segments_stay_few_and_events_are_rewritten_seldom(batches: list[int]) -> None:
     segments, written, most = grown(batches)

@@ -93,7 +93,7 @@ def test_an_instant_beyond_32_bits_is_not_plain() -> None:
 
 @pytest.mark.parametrize("topics", [[IN], [IN] * 3])
 def test_other_than_one_line_per_event_is_an_error(topics: list[str]) -> None:
-    with pytest.raises(ValueError, match="events of the log are"):
+    with pytest.raises(ValueError, match="lines of JSON"):
         columns_of(f"{line()}\n{line()}".encode(), topics, 1, Dictionaries.empty())
 
 

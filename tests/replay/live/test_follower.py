@@ -279,4 +279,4 @@ def test_minutes_and_people_beyond_32_bits_are_counted(database: Database, tmp_p
     assert Follower(database).catch_up() == len(events)
     day = date(2018, 12, 1)
     assert Queries(database, archive).station_activity("U1", day, day).people_served == 30 * 100_000_000
-    rebuild(database, archive, usual, facts_anew=True)
+    rebuild(database, archive, usual, new_facts=True)

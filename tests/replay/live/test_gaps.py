@@ -95,6 +95,6 @@ def test_a_hole_right_behind_the_read_models_is_one_position(ledger: Database) -
 def test_a_log_that_ends_before_the_read_models_stops_the_follower(ledger: Database) -> None:
     delete(ledger, KNOWN - 1, len(EVENTS))
     assert ledger.log.head() == Position(KNOWN - 2)
-    with pytest.raises(LogShortError, match=f"ends at position {KNOWN - 2}, but events up to {KNOWN} were taken in"):
+    with pytest.raises(LogShortError, match=f"ends at position {KNOWN - 2}, but the read models are at {KNOWN}"):
         Follower(ledger).catch_up()
     assert generation_of(ledger).position == KNOWN

@@ -92,7 +92,7 @@ def test_a_follower_killed_at_any_step_leaves_whole_batches_and_ends_equal_to_a_
     assert holds(database) == len(EVENTS)
     with database.pool.connection() as connection:
         followed = store.current_generation(connection)
-    anew = rebuild(database, archive, RULES, facts_anew=True).generation  # it refuses another checksum by itself
+    anew = rebuild(database, archive, RULES, new_facts=True).generation  # it refuses another checksum by itself
     assert followed is not None
     assert anew.checksum == followed.checksum
 
@@ -121,6 +121,6 @@ def test_a_follower_started_late_and_stopped_again_and_again_ends_equal(ledger: 
         follower.close()
         taken, reached = reached, holds(database)
         if reached == taken:  # it was stopped before it had begun
-            reached += Follower(database).take_batch()
+            reached += Follower(database).process_batch()
     assert holds(database) == len(EVENTS)
     assert rebuild(database, archive, RULES).generation.position == len(EVENTS)

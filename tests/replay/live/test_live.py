@@ -17,6 +17,7 @@ from ledger.store.database import Database
 from replay.generations import store
 from replay.generations.rebuild import rebuild
 from replay.live.follower import Follower
+from tests.support.examples import examples
 from tests.support.oracle.histories import Case, as_text, cases, history, patiently, rule_set, rules
 from tests.support.replay.replaying import append, as_rules, as_sets, empty, replayed
 
@@ -74,10 +75,10 @@ def test_numbers_that_are_merged_and_taken_apart_are_live_what_they_are_rebuilt(
         live = generation.checksum
         assert live == found.checksum()
     # Rebuilding is held to the log's own streams, for every number there is.
-    assert rebuild(database, archive, ruled, facts_anew=True).generation.checksum == live
+    assert rebuild(database, archive, ruled, new_facts=True).generation.checksum == live
 
 
-@settings(patiently, max_examples=60)
+@settings(patiently, max_examples=examples(25))
 @given(case=cases(), data=st.data())
 def test_the_follower_s_rows_equal_a_replay_at_every_position(
     ledger: tuple[Database, Path], case: Case, data: st.DataObject
@@ -104,4 +105,4 @@ def test_the_follower_s_rows_equal_a_replay_at_every_position(
     # The same rules at the same position: `rebuild` itself refuses another checksum. Facts made anew change nothing
     # either.
     assert rebuild(database, archive, rules).generation.checksum == live
-    assert rebuild(database, archive, rules, facts_anew=True).generation.checksum == live
+    assert rebuild(database, archive, rules, new_facts=True).generation.checksum == live

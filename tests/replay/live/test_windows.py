@@ -23,14 +23,15 @@ from ledger.names import Position
 from ledger.store.database import Database
 from projections.rules.timeline import RuleTimeline
 from projections.schema import Longs
-from replay.cohorts.change_windows import near, windows
+from replay.cohorts.change_windows import credit_windows, windows
 from replay.cohorts.cohort import Cohort, Person, kind_of, person_of, resolve_events
-from replay.cohorts.merges import Merges, told
+from replay.cohorts.merges import Merges, apply_events
 from replay.cohorts.shift_columns import ShiftNames, Shifts
 from replay.generations import store
 from replay.generations.rebuild import rebuild
 from replay.live.facts import by_person, extents
 from replay.live.follower import Follower
+from tests.support.examples import examples
 from tests.support.oracle.histories import Case, as_text, cases, history, patiently, rule_set, rules, stamped
 from tests.support.replay.replaying import append, as_rules, as_sets, empty, replayed
 
@@ -80,12 +81,12 @@ class World(NamedTuple):
             (Position(position), event) for position, event in enumerate(events, 1) if _of_shift(event)
         )
         kinds = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
-        return cls(persons, shifts, kinds, told({}, events))
+        return cls(persons, shifts, kinds, apply_events({}, events))
 
     def sums(self, shifts: Shifts, timeline: RuleTimeline) -> Counter[tuple[str, str, int, int]]:
         """Return every figure that adds up, by whose it is, day or year, and column."""
-        circle = Cohort(self.persons, shifts, self.kinds, merges=self.merges)
-        models, tables = circle.read_models(timeline), circle.tables
+        cohort = Cohort(self.persons, shifts, self.kinds, merges=self.merges)
+        models, tables = cohort.read_models(timeline), cohort.tables
         found: Counter[tuple[str, str, int, int]] = Counter()
         volunteers, stations, projects = (
             names.texts() for names in (tables.volunteer_names, tables.station_names, tables.project_names)
@@ -124,10 +125,10 @@ def read(
         for (number, _), instant in zip(before.shifts, check_in, strict=True)
     ]
     kept = before.shifts.where(np.array(within, bool))
-    return kept, Shifts.joined(ShiftNames.beginning(), [kept.without(changed), changed])
+    return kept, Shifts.joined(ShiftNames.starting_with(), [kept.without(changed), changed])
 
 
-@settings(patiently, max_examples=120)
+@settings(patiently, max_examples=examples(50))
 @given(case=long_lives(), data=st.data())
 def test_a_batch_makes_the_same_difference_to_a_window_of_shifts_as_to_all(case: Case, data: st.DataObject) -> None:
     others = [event for event in case.events if not _of_shift(event)]
@@ -140,7 +141,7 @@ def test_a_batch_makes_the_same_difference_to_a_window_of_shifts_as_to_all(case:
     before = World.of(events[:cut])._replace(persons=after.persons, merges=after.merges)
     whole = after.sums(after.shifts, timeline)
     whole.subtract(before.sums(before.shifts, timeline))
-    for bounds, kinds in ((near, {"hours", "station"}), (windows, {"hours", "station", "project"})):
+    for bounds, kinds in ((credit_windows, {"hours", "station"}), (windows, {"hours", "station", "project"})):
         kept, then = read(before, after, events[cut:], timeline, bounds)
         difference = before.sums(kept, timeline)
         difference.update(whole)
@@ -193,7 +194,7 @@ def ledger(new_database_url: object, tmp_path_factory: pytest.TempPathFactory) -
         yield database, tmp_path_factory.mktemp("archive")
 
 
-@settings(patiently, max_examples=10)
+@settings(patiently, max_examples=examples(6))
 @given(case=long_lives(), data=st.data())
 def test_a_ledger_of_many_years_is_live_what_it_is_rebuilt(
     ledger: tuple[Database, Path], case: Case, data: st.DataObject

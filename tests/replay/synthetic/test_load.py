@@ -108,7 +108,7 @@ def test_another_writer_during_a_load_stops_it(database: Database) -> None:
         line = text_rows([(first.event.stream_id, 2, first.topic, first.state)], done + 1)
         database.recorder.append_history([line.encode()])
 
-    with pytest.raises(HistoryConflictError, match="a ledger of its own"):
+    with pytest.raises(HistoryConflictError, match="a separate ledger"):
         write_history(database, history, lambda: CREDITED, chunk_events=3_000, progress=interfere)
     assert database.log.head() == 3_001
 
@@ -121,8 +121,8 @@ def test_a_failure_of_the_writing_process_is_reported(database: Database, tmp_pa
 
 
 def test_a_writing_process_that_was_killed_is_reported() -> None:
-    order = loading._Order(TINY, 1, RULES, 0, 1_000, None)
-    with loading._writing(order) as messages:
+    job = loading._Job(TINY, 1, RULES, 0, 1_000, None)
+    with loading._writing(job) as messages:
         messages.next(loading._Contents)
-        with pytest.raises(HistoryWriterError, match="out of turn"):
+        with pytest.raises(HistoryWriterError, match="sent an unexpected"):
             messages.next(loading._Contents)

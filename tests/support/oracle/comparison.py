@@ -42,7 +42,7 @@ def kernel_results(
     facts = builder.facts()
     shifts = builder.shifts()
     volunteers, stations, projects = (names.texts() for names in (facts.volunteers, facts.stations, facts.projects))
-    table, people, goes_on = facts.ordered(facts.resolved()), facts.volunteer_table(), facts.goes_on()
+    table, people, person_of = facts.ordered(facts.resolved()), facts.volunteer_table(), facts.person_of()
     rules = rule_table(timeline, facts.projects.number)
     valid_until = NO_DAY if valid_at is None else day_number(valid_at)
     models = compute(
@@ -63,7 +63,7 @@ def kernel_results(
         assert table.number[at] == number
         return Piece(
             volunteer=volunteer,
-            person=volunteer if goes_on is None else volunteers[goes_on[number]],
+            person=volunteer if person_of is None else volunteers[person_of[number]],
             shift=shift,
             station=stations[table.station[at]],
             project=projects[table.project[at]] if table.project[at] >= 0 else None,

@@ -16,7 +16,7 @@ from ledger.store.mapper import encode
 from replay.axes import answers
 from replay.axes.as_known import Known
 from replay.cohorts.cohort import Cohort, Person, kind_of, person_of, resolve_events
-from replay.cohorts.merges import linked, merge_events, standing, told
+from replay.cohorts.merges import apply_events, linked, merge_events, pairs_in_force
 from replay.published import Rules
 
 
@@ -52,8 +52,8 @@ def listed(events: Sequence[Event]) -> LogQueries:
 
 def known(events: Sequence[Event], volunteer: str, rules: Rules) -> Known:
     """Return a volunteer as these events know one."""
-    merges = told({}, events)
-    persons, kinds = {number: Person() for number in linked([volunteer], standing(merges))}, {}
+    merges = apply_events({}, events)
+    persons, kinds = {number: Person() for number in linked([volunteer], pairs_in_force(merges))}, {}
     for event in events:
         if (number := person_of(event)) in persons:
             persons[number].apply(event)
@@ -64,6 +64,7 @@ def known(events: Sequence[Event], volunteer: str, rules: Rules) -> Known:
     used = answers.RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest)
     position = Position(len(events))
     basis = answers.Basis(valid_at=None, known_at=position, rules=used, position=position)
-    circle = Cohort(persons, shifts, kinds, merges={pair: True for pair in standing(merges) if pair[0] in persons})
-    said = merge_events(listed(events), circle.merges, position)
-    return Known(volunteer, circle, rules, rules.timeline(), position, basis, said)
+    in_force = {pair: True for pair in pairs_in_force(merges) if pair[0] in persons}
+    cohort = Cohort(persons, shifts, kinds, merges=in_force)
+    said = merge_events(listed(events), cohort.merges, position)
+    return Known(volunteer, cohort, rules, rules.timeline(), position, basis, said)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pages.prefork import Prefork
 from tests.support.pages.readme import ROOT, Shell
 
 
@@ -32,11 +33,12 @@ def shell(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Shell
     directory = tmp_path_factory.mktemp("readme")
     for folder in ("rules", "docs"):
         (directory / folder).symlink_to(ROOT / folder)
-    (directory / ".venv").symlink_to(Path(sys.prefix))
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "HOURS_", "PG"))
     }
     environment |= {"COLUMNS": "200", "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}"}
+    prefork = Prefork(directory, environment)
+    _make_environment(directory / ".venv" / "bin", prefork)
     log = directory / "run.log"
     with log.open("w") as output:
         demonstration = subprocess.Popen(
@@ -58,3 +60,14 @@ def shell(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Shell
     finally:
         demonstration.send_signal(signal.SIGINT)
         demonstration.wait(60)
+        prefork.close()
+
+
+def _make_environment(folder: Path, prefork: Prefork) -> None:
+    """Make a virtual environment like this one, in which `hours` is forked instead of started."""
+    folder.mkdir(parents=True)
+    for program in Path(sys.executable).parent.iterdir():
+        if program.name not in {"hours", "activate"}:
+            (folder / program.name).symlink_to(program)
+    (folder / "activate").write_text(f'PATH="{folder}:$PATH"\n')
+    prefork.install(folder)

@@ -53,7 +53,7 @@ def follow(url: str, step: str, call: int) -> None:
             Follower(database).catch_up()
         elif step == COMMIT:
             for _ in range(call):
-                Follower(database).take_batch()
+                Follower(database).process_batch()
             os.kill(os.getpid(), signal.SIGKILL)
         else:
             with patch.object(batch, step, _dying(getattr(batch, step), call)):

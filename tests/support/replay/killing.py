@@ -56,7 +56,7 @@ def work(url: str, folder: Path, order: dict[str, Any]) -> None:
 WORKS: dict[str, Callable[[Database, Archive, Progress], object]] = {
     "rebuild": lambda database, archive, progress: rebuild(database, archive, NEW_RULES, progress=progress),
     "rebuild facts anew": lambda database, archive, progress: rebuild(
-        database, archive, NEW_RULES, facts_anew=True, progress=progress
+        database, archive, NEW_RULES, new_facts=True, progress=progress
     ),
     "switch": lambda database, archive, progress: switch(database, archive, 1, progress=progress),
 }

@@ -1,4 +1,4 @@
-"""Operations: routes for those who run the ledger and try out its rules: status, generations, what-ifs and jobs.
+"""Operations: routes for operating the ledger and trying out rules: status, rules, generations, what-ifs and jobs.
 
-Long work is started as a job and never done while a request waits.
+Building and switching generations are jobs; a what-if is a job on request.
 """

@@ -1,8 +1,8 @@
-"""Generations over HTTP: which there are, building one under published rules, switching, dropping.
+"""Generations over HTTP: listing, building under published rules, switching and dropping them.
 
-To publish rules and let them answer: `POST /v1/commands/publish-rules`, then `POST /v1/generations`. The second is long
-work, so it is answered with a job (api/http/routes/operations/jobs.py) that tells its progress; the numbers of the old
-generation answer until it is done. Whoever may read may look at generations; to change what answers takes an admin key.
+To publish rules and put them into use: `POST /v1/commands/publish-rules`, then `POST /v1/generations`. The second
+starts a job (api/http/routes/operations/jobs.py); queries are answered from the current generation until it is done.
+Any role that may read may list generations; changing them needs an admin key.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ router = APIRouter(prefix="/v1/generations", tags=["generations"])
 RetentionReason = Literal["answers", "answered before", "built beside", "dropped next"]
 
 POLICY = (
-    f"kept are the generation that answers, the {generations.PREVIOUS_MAX} that answered before it, and the "
-    f"{generations.BESIDE_MAX} latest built beside; the rest is dropped after the next build or switch"
+    f"the current generation, the {generations.PREVIOUS_MAX} that were current before it, and the "
+    f"{generations.BESIDE_MAX} latest that never were are kept; the others are dropped after the next build or switch"
 )
 
 
 class GenerationStatus(BaseModel):
-    """One replay's read models: under which rules, up to which position, and why they are kept.
+    """The read models of one replay: their rules, their position, and why they are kept.
 
-    `switched_at`: when it was last switched to; null if it never answered. `valid_at`: the last day whose results it
-    holds, if it was built so.
+    `switched_at`: when the generation last became the current one; null if it never did. `valid_at`: the last day whose
+    results it includes, if it was built with that limit.
     """
 
     id: int
@@ -61,14 +61,14 @@ class GenerationStatus(BaseModel):
 
 
 class GenerationList(BaseModel):
-    """All generations, the oldest first, and the policy by which they are kept."""
+    """All generations, the oldest first, and the retention policy."""
 
     policy: str
     generations: list[GenerationStatus]
 
 
 class NewGeneration(BaseModel):
-    """What to build. `rules`: a published version, by default the latest; `switch`: whether it is to answer."""
+    """What to build. `rules`: a published version, by default the latest; `switch`: whether to switch to it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,7 +77,7 @@ class NewGeneration(BaseModel):
 
 
 class GenerationReady(BaseModel):
-    """A generation that was built, or switched to."""
+    """A generation that was built or switched to. `answers`: whether it is the current one."""
 
     generation: int
     answers: bool
@@ -87,7 +87,7 @@ class GenerationReady(BaseModel):
 
 
 def ready(generation: store.Generation, *, answering: bool) -> GenerationReady:
-    """Return what is told of a generation at the end of a job."""
+    """Return the result of a job that built or switched to a generation."""
     return GenerationReady(
         generation=generation.id,
         answers=answering,
@@ -106,7 +106,7 @@ def _status(found: generations.Overview) -> GenerationStatus:
     generation = found.generation
     return GenerationStatus(
         id=generation.id,
-        kept=found.kept.value,
+        kept=found.retention.value,
         rules=answers.RulesUsed(
             name=generation.timeline().name, version=generation.rules_version, digest=generation.rules_digest
         ),
@@ -122,37 +122,37 @@ def _status(found: generations.Overview) -> GenerationStatus:
 
 @router.get("", summary="The generations of the read models")
 def generation_list(service: ServiceDep, _caller: CallerDep) -> GenerationList:
-    """Which answers, which can be switched back to, and which are dropped next."""
+    """The current generation, those that can be switched back to, and those that are dropped next."""
     return listed(service.ledger)
 
 
 _JOB: dict[int | str, dict[str, Any]] = {
-    202: {"model": JobStatus, "description": "It is under way: `Location` names the job."}
+    202: {"model": JobStatus, "description": "The job was started; its address is in `Location`."}
 }
 GenerationId = Annotated[int, Path(ge=1, le=2**31 - 1, description="The generation's id.")]
 
 
 @router.post("", summary="Build a generation under published rules", status_code=202, responses=_JOB)
-async def make(service: ServiceDep, caller: CallerDep, asked: NewGeneration | None = None) -> JSONResponse:
-    """It is built beside the one that answers, catches up, is verified, and (unless `switch` is false) answers then."""
-    _admin(caller)
-    ledger, wanted = service.ledger, asked or NewGeneration()
-    rules = await run_in_threadpool(_rules, ledger, wanted.rules)
+async def make(service: ServiceDep, caller: CallerDep, options: NewGeneration | None = None) -> JSONResponse:
+    """Build a generation beside the current one, let it catch up, and verify it; switch to it if `switch` is true."""
+    _require_admin(caller)
+    ledger, new = service.ledger, options or NewGeneration()
+    rules = await run_in_threadpool(_rules, ledger, new.rules)
 
     def work(progress: Progress) -> GenerationReady:
-        make_one = rebuild if wanted.switch else build
-        built = make_one(ledger.database, ledger.archive, rules, progress=progress)
-        return ready(built.generation, answering=wanted.switch)
+        make_generation = rebuild if new.switch else build
+        built = make_generation(ledger.database, ledger.archive, rules, progress=progress)
+        return ready(built.generation, answering=new.switch)
 
     return start(service, caller, "build-generation", work)
 
 
-@router.post("/{generation}/switch", summary="Let another generation answer", status_code=202, responses=_JOB)
+@router.post("/{generation}/switch", summary="Switch to another generation", status_code=202, responses=_JOB)
 async def switch_to(service: ServiceDep, caller: CallerDep, generation: GenerationId) -> JSONResponse:
-    """It first catches up with the one that answers, and is verified as a new one would be."""
-    _admin(caller)
+    """The generation first catches up with the current one, and is verified like a new one."""
+    _require_admin(caller)
     ledger = service.ledger
-    await run_in_threadpool(_known, ledger, generation)
+    await run_in_threadpool(_require_known, ledger, generation)
 
     def work(progress: Progress) -> GenerationReady:
         return ready(switch(ledger.database, ledger.archive, generation, progress=progress), answering=True)
@@ -160,10 +160,10 @@ async def switch_to(service: ServiceDep, caller: CallerDep, generation: Generati
     return start(service, caller, "switch-generation", work)
 
 
-@router.delete("/{generation}", summary="Drop a generation that does not answer", status_code=204)
+@router.delete("/{generation}", summary="Drop a generation that is not the current one", status_code=204)
 async def drop(service: ServiceDep, caller: CallerDep, generation: GenerationId) -> Response:
-    """Nothing is lost: the same rules make the same generation again."""
-    _admin(caller)
+    """No data are lost: the generation can be built again under the same rules."""
+    _require_admin(caller)
     try:
         await run_in_threadpool(generations.drop, service.ledger.database, generation)
     except generations.UnknownGenerationError as error:
@@ -173,7 +173,7 @@ async def drop(service: ServiceDep, caller: CallerDep, generation: GenerationId)
     return Response(status_code=204)
 
 
-def _admin(caller: Caller) -> None:
+def _require_admin(caller: Caller) -> None:
     require(caller, Right.CHANGE_GENERATIONS)
 
 
@@ -185,9 +185,9 @@ def _rules(ledger: OpenLedger, version: int | None) -> Rules:
         raise problem("invalid", sentence, field="rules") from None
 
 
-def _known(ledger: OpenLedger, generation: int) -> None:
+def _require_known(ledger: OpenLedger, generation: int) -> None:
     with ledger.database.pool.connection() as connection:
-        if all(one.id != generation for one in store.list_generations(connection)):
+        if all(known.id != generation for known in store.list_generations(connection)):
             raise _unknown(generations.UnknownGenerationError(generation))
 
 

@@ -1,7 +1,7 @@
-"""Jobs over HTTP: which there are, how far each is, its progress as server-sent events, and stopping it.
+"""Jobs over HTTP: the list of jobs, the state of one, its progress as server-sent events, and stopping it.
 
-Whoever may read may look at jobs; who started one, or an admin key, may stop it. The jobs themselves:
-api/operations/jobs.py.
+Any role that may read may see jobs; the caller who started a job, or an admin key, may stop it. The jobs themselves
+are in api/operations/jobs.py.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from api.operations.jobs import Job, JobStatus, TooManyJobsError, UnknownJobErro
 from api.operations.service import Service
 
 POLL_SECONDS = 0.1
-"""How often an open stream looks for news: a person sees no finer steps."""
+"""The interval at which an open stream checks for changes: people do not notice a shorter one."""
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
 class JobList(BaseModel):
-    """The jobs that are known, the latest first, without their results."""
+    """All jobs, the latest first, without their results."""
 
     jobs: list[JobStatus]
 
 
 def start(service: Service, caller: Caller, kind: str, work: Work) -> JSONResponse:
-    """Start a job for a request; return the answer: 202 and where the job is found."""
+    """Start a job for a request; return the answer: 202 with the job's status and its address in `Location`."""
     try:
         job = service.jobs.start(kind, work, caller.by)
     except TooManyJobsError:
@@ -44,7 +44,7 @@ def start(service: Service, caller: Caller, kind: str, work: Work) -> JSONRespon
 
 
 def get_job(service: ServiceDep, _caller: CallerDep, job: Annotated[UUID, Path(description="The job's id.")]) -> Job:
-    """Return the job an address names."""
+    """Return the job that the path names."""
     try:
         return service.jobs.find(job)
     except UnknownJobError as error:
@@ -54,28 +54,28 @@ def get_job(service: ServiceDep, _caller: CallerDep, job: Annotated[UUID, Path(d
 JobDep = Annotated[Job, Depends(get_job)]
 
 
-@router.get("", summary="Long work: what runs, waits, and ended lately")
+@router.get("", summary="The jobs that run, wait, or ended recently")
 async def jobs(service: ServiceDep, _caller: CallerDep) -> JobList:
-    """The latest first. A service that was restarted knows of none before."""
+    """The latest first. Jobs are not stored: after a restart of the service the list is empty."""
     return JobList(jobs=[job.status(with_result=False) for job in service.jobs.list()])
 
 
-@router.get("/{job}", summary="How far a job is, and what came of it")
+@router.get("/{job}", summary="The state of a job")
 async def job(found: JobDep) -> JobStatus:
-    """With its result, or the problem it met, once it has ended."""
+    """Its progress, and after its end its result or its problem."""
     return found.status()
 
 
 @router.get("/{job}/events", summary="A job's progress as server-sent events", response_class=EventSourceResponse)
 async def events(found: JobDep) -> AsyncIterator[ServerSentEvent]:
-    """`progress` whenever there is news; at the end one `result`, or one `problem` (also of a job that was stopped)."""
-    told = None
+    """A `progress` event at each change; at the end one `result`, or one `problem` (also if the job was stopped)."""
+    sent = None
     while True:
-        ended = found.ended  # asked before the status is read: its last word is never missed
+        ended = found.ended  # read before the status, so that the last progress is not missed
         status = found.status()
-        if status.progress != told:
-            told = status.progress
-            yield ServerSentEvent(event="progress", data=told)
+        if status.progress != sent:
+            sent = status.progress
+            yield ServerSentEvent(event="progress", data=sent)
         if ended:
             break
         await asyncio.sleep(POLL_SECONDS)
@@ -85,11 +85,12 @@ async def events(found: JobDep) -> AsyncIterator[ServerSentEvent]:
         yield ServerSentEvent(event="result", data=status.result)
 
 
-@router.delete("/{job}", summary="Stop a job", responses={202: {"description": "It stops at its next step."}})
+@router.delete("/{job}", summary="Stop a job", responses={202: {"description": "The job is stopping."}})
 async def stop(found: JobDep, caller: CallerDep, response: Response) -> JobStatus:
-    """It leaves nothing half done. To stop one that has ended changes nothing."""
+    """A stopped job leaves nothing half done. Stopping a job that has ended changes nothing."""
     if forbids_right(caller, Right.STOP_ANY_JOB) and caller.by != found.by:
-        raise problem("forbidden", f"{found.by} started this job; an admin key may stop it, too", field="job")
+        detail = f"{found.by} started this job; only {found.by} or an admin key may stop it"
+        raise problem("forbidden", detail, field="job")
     found.stop()
     response.status_code = 200 if found.ended else 202
     return found.status()

@@ -1,7 +1,7 @@
-"""Rules over HTTP: what was published, and candidates to try out.
+"""Rules over HTTP: published rules, and candidates to try out.
 
-A candidate is posted once, as TOML or as JSON; it is checked, kept under the SHA-256 of its text, and then named by
-that digest as `rules` on every read. It decides nothing until an admin publishes it.
+A candidate is posted as TOML or JSON; it is checked and stored under the SHA-256 of its text. That digest can then be
+used as `rules` on every read. A candidate has no other effect until an admin publishes it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.access.refusals import require
-from api.access.roles import Caller, Right
+from api.access.roles import Right
 from api.axes.written import RULES_FORM, find_rules
 from api.http.requests.dependencies import CallerDep, ServiceDep
 from api.messages.problems import MEDIA_TYPE, Problem, details_of, fault, fault_of_validation, problem
@@ -36,7 +36,7 @@ _AS_TEXT = {TOML, "text/plain", "text/x-toml"}
 
 
 class RulesFinding(BaseModel):
-    """Something about a rule timeline: an error makes it unusable, a warning is something hardly meant."""
+    """A finding about a rule timeline: an error makes it unusable; a warning marks a probable mistake."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -48,7 +48,7 @@ class RulesFinding(BaseModel):
 
 
 class PublishedRules(BaseModel):
-    """A version of the rules, and the event that published it. `in_force`: the read models rest on it."""
+    """A version of the rules, and the event that published it. `in_force`: the read models are based on it."""
 
     version: int
     digest: str
@@ -61,7 +61,7 @@ class PublishedRules(BaseModel):
 
 
 class StoredCandidate(BaseModel):
-    """A candidate that can be named by its digest."""
+    """A stored candidate, which can be named by its digest."""
 
     digest: str
     by: str
@@ -76,7 +76,7 @@ class RulesKnown(BaseModel):
 
 
 class RulesShown(BaseModel):
-    """A rule timeline; version 0 is a candidate."""
+    """A rule timeline; version 0 means a candidate."""
 
     version: int
     digest: str
@@ -85,7 +85,7 @@ class RulesShown(BaseModel):
 
 
 class CandidateChecked(BaseModel):
-    """A candidate that was checked and kept. Its findings are warnings: with errors it would have been refused."""
+    """A candidate that was checked and stored. Its findings are warnings; a candidate with errors is refused."""
 
     digest: str
     name: str
@@ -93,7 +93,7 @@ class CandidateChecked(BaseModel):
 
 
 CANDIDATES = "candidates"
-"""An address of its own among those of rules, to which candidates are posted."""
+"""The last part of the address to which candidates are posted."""
 
 
 class _Posted(BaseModel):
@@ -136,13 +136,13 @@ def rules_named(ledger: OpenLedger, name: str) -> Rules:
 
 
 def findings_answer(findings: list[Finding]) -> list[RulesFinding]:
-    """Return findings as they are answered."""
+    """Return findings as they appear in answers."""
     return [RulesFinding.model_validate(finding) for finding in findings]
 
 
-@router.get("", summary="The rules that were published, and candidates")
+@router.get("", summary="Published rules and candidates")
 def rules(service: ServiceDep, _caller: CallerDep) -> RulesKnown:
-    """The latest first; each can be named as `rules` on every read, by version or by digest."""
+    """The latest first; each can be used as `rules` on every read, by version or by digest."""
     return known_rules(service.ledger)
 
 
@@ -166,9 +166,10 @@ def one(
         ),
     ],
 ) -> RulesShown | PlainTextResponse:
-    """Its text; with `Accept: application/toml` nothing else."""
+    """The timeline with its text; with `Accept: application/toml` only the text."""
     if rules == CANDIDATES:
-        raise Problem(fault("wrong-method", "candidates are posted here; /v1/rules lists them"), {"Allow": "POST"})
+        detail = "this address supports only POST; see /v1/rules for the candidates"
+        raise Problem(fault("wrong-method", detail), {"Allow": "POST"})
     found = rules_named(service.ledger, rules)
     if TOML in request.headers.get("accept", ""):
         return PlainTextResponse(found.text, media_type=TOML)
@@ -188,37 +189,33 @@ _BODY = {
 
 @router.post(
     f"/{CANDIDATES}",
-    summary="Check a candidate, and keep it to try it out",
+    summary="Check and store a candidate",
     status_code=201,
     response_model=CandidateChecked,
     openapi_extra=_BODY,
 )
 async def post_candidate(request: Request, service: ServiceDep, caller: CallerDep) -> Response | CandidateChecked:
-    """The TOML itself, or JSON with it as `text`. What cannot be used is refused with all findings, each with its
-    line and remedy; what is kept is named by `digest` as `rules` on every read.
+    """Send the TOML itself, or JSON with the TOML as `text`. A candidate with errors is refused with all findings, each
+    with its line and remedy. The `digest` of a stored candidate can be used as `rules` on every read.
     """
-    _may_post(caller)
+    require(caller, Right.TRY_RULES)
     text = await _text_of(request)
     findings = await run_in_threadpool(check_against, service.ledger, text)
     try:
-        kept = await run_in_threadpool(service.ledger.candidates.keep, text, caller.by)
+        stored = await run_in_threadpool(service.ledger.candidates.store, text, caller.by)
     except RulesError:
         return _refused(findings)
-    return CandidateChecked(digest=kept.digest, name=kept.timeline().name, findings=findings_answer(findings))
+    return CandidateChecked(digest=stored.digest, name=stored.timeline().name, findings=findings_answer(findings))
 
 
 def check_against(ledger: OpenLedger, text: str) -> list[Finding]:
-    """Check rules with the ledger at hand, which knows the projects."""
+    """Check rules against a ledger: also whether the projects they name exist."""
 
     def known(names: Collection[str]) -> Collection[str]:
         streams = {stream("project", name): name for name in names}
         return {streams[found] for found, events in ledger.log.read_streams(list(streams)).items() if events}
 
     return check_rules(text, known_projects=known)
-
-
-def _may_post(caller: Caller) -> None:
-    require(caller, Right.TRY_RULES)
 
 
 async def _text_of(request: Request) -> str:
@@ -230,18 +227,18 @@ async def _text_of(request: Request) -> str:
         if media_type in _AS_TEXT:
             return body.decode()
     except UnicodeDecodeError:
-        raise problem("malformed", "the body is not text in UTF-8; send it so") from None
+        raise problem("malformed", "the body is not UTF-8; send UTF-8 text") from None
     except ValidationError as error:
         raise Problem(fault_of_validation(error.errors())) from None
-    remedy = f"set the header Content-Type to {TOML} or application/json"
-    raise problem("wrong-media-type", f"{media_type or 'no media type'} is not taken here; {remedy}", remedy=remedy)
+    remedy = f"set the Content-Type header to {TOML} or application/json"
+    raise problem("wrong-media-type", f"{media_type or 'no media type'} is not supported here; {remedy}", remedy=remedy)
 
 
 def _refused(findings: list[Finding]) -> JSONResponse:
-    """Return a problem that lists its findings."""
+    """Return a problem with all findings."""
     errors = [finding for finding in findings if finding.severity == "error"]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    found = fault("unsound-rules", f"{errors[0]}{more}", field="text", remedy=errors[0].remedy)
-    told: dict[str, Any] = details_of(found).model_dump(mode="json")
-    told["findings"] = [finding.model_dump() for finding in findings_answer(findings)]
-    return JSONResponse(told, found.rule.status, media_type=MEDIA_TYPE)
+    refusal = fault("unsound-rules", f"{errors[0]}{more}", field="text", remedy=errors[0].remedy)
+    details: dict[str, Any] = details_of(refusal).model_dump(mode="json")
+    details["findings"] = [finding.model_dump() for finding in findings_answer(findings)]
+    return JSONResponse(details, refusal.rule.status, media_type=MEDIA_TYPE)

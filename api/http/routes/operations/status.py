@@ -1,4 +1,4 @@
-"""How the service is: for its keeper, and for whatever watches it."""
+"""The state of the service, for its operator and for monitoring systems; and explanations of problems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from api.http.requests.dependencies import CallerDep, ServiceDep
 from api.messages.problems import RULES, problem
-from api.operations.readiness import Looker, Readiness
+from api.operations.readiness import Readiness, ReadinessProbe
 from replay.axes import answers
 from replay.queries.health import ArchiveHealth, measure
 
@@ -20,18 +20,18 @@ router = APIRouter(tags=["service"])
 
 
 class JobsUnderWay(BaseModel):
-    """Long work of this process."""
+    """The number of jobs of this process."""
 
     running: int
     waiting: int
 
 
 class Status(BaseModel):
-    """The log's last position, and how far the read models are. `lag` is what they still have to take in, `lag_seconds`
-    how long the oldest of it is known; `holes`, positions that should hold an event and do not.
+    """The log's last position (`head`), and the position of the read models. `lag`: the number of events missing from
+    them; `lag_seconds`: the age of the oldest; `holes`: positions of the log without an event.
 
-    `alert` says why the read models stopped following, if they did: until then they answer as of their position.
-    `problems` are all things that are wrong, each in a sentence.
+    `alert`: why the follower has stopped, if it has; queries are then answered as of `position`. `problems`: everything
+    that is wrong, each in a sentence.
     """
 
     head: int
@@ -67,9 +67,9 @@ class RuleExplained(BaseModel):
     retry: bool
 
 
-@router.get("/v1/status", summary="The log's head, and how far the read models are")
+@router.get("/v1/status", summary="The state of the ledger")
 def status(service: ServiceDep, _caller: CallerDep) -> Status:
-    """Return the state of the ledger, its read models, its archive, and the long work of this process."""
+    """Return the state of the log, the read models, the archive, and the jobs of this process."""
     ledger, alert = service.ledger, service.follower.alert
     health = measure(ledger.database, lambda: ledger.archive)
     generation = health.generation
@@ -89,36 +89,36 @@ def status(service: ServiceDep, _caller: CallerDep) -> Status:
         archive=health.archive,
         jobs=JobsUnderWay(running=states.count("running"), waiting=states.count("waiting")),
         alert=alert,
-        problems=[said for said in (alert, service.archivist.alert, *health.problems) if said],
+        problems=[sentence for sentence in (alert, service.archivist.alert, *health.problems) if sentence],
     )
 
 
-@router.get("/metrics", summary="The same for a monitoring system", response_class=PlainTextResponse)
+@router.get("/metrics", summary="Metrics for a monitoring system", response_class=PlainTextResponse)
 def metrics(request: Request, service: ServiceDep, _caller: CallerDep) -> Response:
     """Return metrics in Prometheus' text format: of the ledger, its read models and archive, of jobs, and of the
     requests this process has answered.
 
-    They tell how busy a district is, so a key is asked for here as well (any role, `reader` will do): Prometheus sends
-    it with `authorization.credentials_file`.
+    A key is required, because the metrics disclose the activity of the district. Any role that may read will do, such
+    as `reader`; Prometheus sends the key with `authorization.credentials_file`.
     """
-    told = generate_latest(service.counted.registry) + generate_latest(request.app.state.measured)
-    return Response(told, media_type=CONTENT_TYPE_LATEST)
+    text = generate_latest(service.metrics.registry) + generate_latest(request.app.state.ledger_metrics)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/healthz", summary="Whether the process answers")
 async def healthz() -> Health:
-    """Return ok. No key is needed. Whether it should be sent requests is for `/readyz` to say."""
+    """Return ok. No key is needed. `/readyz` says whether the service should receive requests."""
     return Health()
 
 
 @router.get("/readyz", summary="Whether the service can serve", responses={503: {"model": Readiness}})
 async def readyz(request: Request, response: Response) -> Readiness:
-    """Look at the database, the read models, the archive, the disk and the queue; 503 if something needed is missing.
+    """Check the database, the read models, the archive, the disk and the queue; 503 if a needed one is not ok.
 
     No key is needed.
     """
-    looker: Looker = request.app.state.looker
-    found = await looker.look()
+    probe: ReadinessProbe = request.app.state.readiness
+    found = await probe.check()
     if found.status != "ready":
         response.status_code = 503
         response.headers["Retry-After"] = "5"
@@ -127,9 +127,9 @@ async def readyz(request: Request, response: Response) -> Readiness:
 
 @router.get("/problems/{rejection}", summary="What a problem means")
 def explain(rejection: str) -> RuleExplained:
-    """Explain a problem by its name: problems link here. No key is needed."""
+    """Explain a problem by its name. The `type` of a problem is this address. No key is needed."""
     if rejection not in RULES:
-        raise problem("no-such-address", f"no problem is named {rejection}; the names are those of /docs")
+        raise problem("no-such-address", f"no problem has the name {rejection}; see /docs for the addresses")
     rule = RULES[rejection]
     return RuleExplained(
         rejection=rejection, status=rule.status, title=rule.title, remedy=rule.remedy, retry=rule.retry

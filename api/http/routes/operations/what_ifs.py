@@ -1,7 +1,7 @@
-"""What-ifs over HTTP: two sides held against one another, before anything is published.
+"""What-ifs over HTTP: compare two sides, before anything is published.
 
-Answered at once, which takes seconds at full scale, or with `Prefer: respond-async` as a job that can be watched and
-stopped. Everybody who differs as CSV or Parquet: by the header `Accept`.
+The answer takes seconds at full scale; with `Prefer: respond-async` the comparison is a job that can be followed and
+stopped. With the Accept header for CSV or Parquet the answer is a table of all volunteers who differ.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.roles import Caller, Right
-from api.http.requests.dependencies import ServiceDep, allowed_to, alone
+from api.http.requests.dependencies import ServiceDep, allowed_to, run_exclusively
 from api.http.routes.operations.jobs import start
 from api.messages.problems import problem
 from api.operations.jobs import JobStatus
@@ -35,23 +35,23 @@ T = TypeVar("T")
 LIMIT_MAX = 10_000
 MEDIA_TYPES: dict[str, Format] = {"text/csv": "csv", "application/vnd.apache.parquet": "parquet"}
 Number = Annotated[int, Field(strict=True), AS_WRITTEN]
-_KNOWN_AT = "A log position, or an ISO 8601 instant with a zone; by default all that is known."
+_KNOWN_AT = "A log position, or an ISO 8601 instant with a zone; by default everything known now."
 
 
 class SideRequest(BaseModel):
-    """A side: some rules, what was known then, or both. Nothing at all is what is in force and known now."""
+    """One side: rules, a point of knowledge, or both. By default the rules in force, and everything known now."""
 
     model_config = ConfigDict(extra="forbid")
 
     rules: Annotated[
         Number | str | None,
-        Field(description='A version, a digest, "current", or a candidate\'s TOML; by default those known then.'),
+        Field(description='A version, a digest, "current", or a candidate\'s TOML; by default the rules known then.'),
     ] = None
     known_at: Annotated[Number | str | None, Field(description=_KNOWN_AT)] = None
 
 
 class WhatIfRequest(BaseModel):
-    """Two sides to compare. `limit` cuts the lists of volunteers, honours and ranks; the counts are of all."""
+    """Two sides to compare. `limit`: the maximum length of the lists; the counts always include everything."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -66,28 +66,29 @@ class WhatIfRequest(BaseModel):
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {name: {"schema": {"type": "string", "format": "binary"}} for name in MEDIA_TYPES}},
-    202: {"model": JobStatus, "description": "With `Prefer: respond-async`: `Location` names the job."},
+    202: {"model": JobStatus, "description": "With `Prefer: respond-async`: the job, whose address is in `Location`."},
 }
 
 
-@router.post("", summary="Hold two sides against one another", response_model=WhatIf, responses=_RESPONSES)
+@router.post("", summary="Compare two sides", response_model=WhatIf, responses=_RESPONSES)
 async def compare(
     request: Request,
-    asked: WhatIfRequest,
+    comparison: WhatIfRequest,
     service: ServiceDep,
     caller: Annotated[Caller, Depends(allowed_to(Right.TRY_RULES))],
-    prefer: Annotated[str | None, Header(description="`respond-async` answers with a job at once.")] = None,
+    prefer: Annotated[str | None, Header(description="`respond-async` to start a job instead of waiting.")] = None,
 ) -> Response | WhatIf:
-    """Who gains and who loses by which step of the rules; stations, honours gained, lost and moved, and ranks.
+    """Return who gains and loses minutes, and by which step of the rules; and the changes at stations, of honours and
+    of ranks.
 
-    Sides may differ in rules, in what was known, or in both. With `Accept: text/csv` or
+    The sides can differ in rules, in knowledge, or in both. With `Accept: text/csv` or
     `application/vnd.apache.parquet` the answer is a table of all volunteers who differ.
     """
     ledger = service.ledger
-    sides = await run_in_threadpool(lambda: (_axes(ledger, asked, "before"), _axes(ledger, asked, "after")))
+    sides = await run_in_threadpool(lambda: (_axes(ledger, comparison, "before"), _axes(ledger, comparison, "after")))
 
     def work(progress: Progress) -> WhatIf:
-        return what_if_answer(compared(ledger, sides, asked.valid_at, progress), asked.limit)
+        return what_if_answer(compared(ledger, sides, comparison.valid_at, progress), comparison.limit)
 
     if "respond-async" in (prefer or "").lower():
         answer = start(service, caller, "what-if", work)
@@ -95,8 +96,8 @@ async def compare(
         return answer
     kind = next((kind for name, kind in MEDIA_TYPES.items() if name in request.headers.get("accept", "")), None)
     if kind is None:
-        return await alone(request, lambda: work(ignore))
-    content = await alone(request, lambda: as_bytes(compared(ledger, sides, asked.valid_at), kind))
+        return await run_exclusively(request, lambda: work(ignore))
+    content = await run_exclusively(request, lambda: as_bytes(compared(ledger, sides, comparison.valid_at), kind))
     return Response(
         content,
         media_type=next(name for name, known in MEDIA_TYPES.items() if known == kind),
@@ -112,11 +113,11 @@ def compared(
     return what_if(before, after, valid_at=valid_at, progress=progress)
 
 
-def _axes(ledger: OpenLedger, asked: WhatIfRequest, name: str) -> Axes:
-    side: SideRequest = getattr(asked, name)
+def _axes(ledger: OpenLedger, comparison: WhatIfRequest, name: str) -> Axes:
+    side: SideRequest = getattr(comparison, name)
     rules, known_at = (None if part is None else str(part) for part in (side.rules, side.known_at))
     try:
-        return side_axes(ledger, rules, known_at, asked.valid_at)
+        return side_axes(ledger, rules, known_at, comparison.valid_at)
     except RulesError as error:
-        first = error.findings[0]
-        raise problem("unsound-rules", str(error), field=f"{name}.rules", remedy=first.remedy) from None
+        remedy = error.findings[0].remedy
+        raise problem("unsound-rules", str(error), field=f"{name}.rules", remedy=remedy) from None

@@ -1,4 +1,4 @@
-"""Reads: routes that answer questions about the ledger under any three axes.
+"""Reads: routes that answer queries under any three axes of time.
 
 No route here changes anything.
 """

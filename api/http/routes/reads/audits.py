@@ -1,4 +1,4 @@
-"""What auditors ask: which records are odd, and a random sample of shifts to be checked in the field."""
+"""Routes for auditors: anomalous records, and random samples of shifts for checks in the field."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.access.roles import Caller, Right
 from api.files.spot_checks import as_csv
-from api.http.requests.dependencies import AxesDep, ServiceDep, allowed_to, replaying
+from api.http.requests.dependencies import AxesDep, ServiceDep, allowed_to, run_replay
 from api.http.requests.links import Addresses, linked
 from api.messages.periods import check_period
 from api.messages.problems import problem
@@ -26,19 +26,21 @@ T = TypeVar("T")
 ACTOR_FORM = r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$"
 CSV = "text/csv"
 Auditor = Annotated[Caller, Depends(allowed_to(Right.AUDIT))]
-Station = Annotated[str | None, Query(description="Only of this station.", pattern=NAME_PATTERN)]
+Station = Annotated[str | None, Query(description="Only at this station.", pattern=NAME_PATTERN)]
 
 
-@router.get("/anomalies", summary="Odd records, the latest first")
+@router.get("/anomalies", summary="Anomalous records, the latest first")
 async def anomalies(
     request: Request,
     _caller: Auditor,
     service: ServiceDep,
     reading: AxesDep,
-    kind: Annotated[Kind | None, Query(description="Only this kind; the counts are of all.")] = None,
+    kind: Annotated[Kind | None, Query(description="Only this kind; the counts include all kinds.")] = None,
     station: Station = None,
     volunteer: Annotated[str | None, Query(description="Only about this volunteer.", pattern=NAME_PATTERN)] = None,
-    actor: Annotated[str | None, Query(description="Only what this person or station did.", pattern=ACTOR_FORM)] = None,
+    actor: Annotated[
+        str | None, Query(description="Only events entered by this person or station.", pattern=ACTOR_FORM)
+    ] = None,
     first: Annotated[WrittenDay | None, Query(alias="from", description="Only dated on this day or later.")] = None,
     last: Annotated[WrittenDay | None, Query(alias="to", description="Only dated on this day or earlier.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -47,16 +49,17 @@ async def anomalies(
         Query(description="`next_after` of the page before.", json_schema_extra={"pattern": f"^{MARK_FORM.pattern}$"}),
     ] = None,
 ) -> Anomalies:
-    """Each with its reason and what is behind it. A finding is no verdict: nothing is taken from anybody by it.
+    """Each finding with its reason and the records behind it. A finding is not a verdict: it changes no minutes.
 
-    Found by the rules' table `[anomalies]` in what is known now, or under other axes; it takes a replay, of seconds for
-    a whole district. `late-entry` lists what was recorded more than ten working days after the service ended.
+    Anomalies are computed by the rules' table `[anomalies]`, from what is known now or under other axes; this needs a
+    replay, which takes seconds for a whole district. `late-entry` lists records entered more than ten working days
+    after the service ended.
     """
     check_period(first, last)
     reader, axes = service.ledger.queries.anomalies, reading.axes
-    asked = AnomalyFilter(kind, station, volunteer, actor, first, last)
+    criteria = AnomalyFilter(kind, station, volunteer, actor, first, last)
     try:
-        found = await replaying(request, lambda: reader.anomalies(axes, asked, limit, after))
+        found = await run_replay(request, lambda: reader.anomalies(axes, criteria, limit, after))
     except MarkError as error:
         raise problem("invalid", str(error), field="after") from None
     return AuditAddresses(axes).anomalies(found)
@@ -75,23 +78,32 @@ async def spot_check(
     _caller: Auditor,
     service: ServiceDep,
     reading: AxesDep,
-    seed: Annotated[str, Query(description="From outside: a lottery, a die.", pattern=SEED_FORM, examples=["2018-12"])],
-    size: Annotated[int, Query(ge=1, le=10_000, description="Shifts to draw.", examples=[30])],
+    seed: Annotated[
+        str,
+        Query(
+            description="Chosen by chance outside the program: a lottery number, a die.",
+            pattern=SEED_FORM,
+            examples=["2018-12"],
+        ),
+    ],
+    size: Annotated[int, Query(ge=1, le=10_000, description="The number of shifts to draw.", examples=[30])],
     station: Station = None,
     first: Annotated[
         WrittenDay | None, Query(alias="from", description="Only checked in on this day or later.")
     ] = None,
     last: Annotated[WrittenDay | None, Query(alias="to", description="Only checked in on this day or earlier.")] = None,
     grade: Annotated[Grade | None, Query(description="Only of this grade.")] = None,
-    strata: Annotated[Strata, Query(description="Draw from each kind of station, or each grade, its share.")] = "none",
+    strata: Annotated[
+        Strata, Query(description="Draw a proportional share from each kind of station or each grade.")
+    ] = "none",
 ) -> Response | SpotCheck:
-    """The same seed draws the same shifts from what was known at the same position, in whatever order it was uploaded.
+    """The same seed draws the same shifts from what was known at the same position, whatever the order of uploads.
 
-    With `Accept: text/csv` the answer is a table for field work, with columns to be filled in.
+    With `Accept: text/csv` the answer is a table for field work, with columns to fill in.
     """
     check_period(first, last)
     spot_checks, axes = service.ledger.queries.spot_checks, reading.axes
-    found = await replaying(
+    found = await run_replay(
         request, lambda: spot_checks.draw(Draw(seed, size, station, first, last, grade, strata), axes)
     )
     if CSV in request.headers.get("accept", ""):
@@ -101,11 +113,11 @@ async def spot_check(
 
 
 class AuditAddresses(Addresses):
-    """Where what is behind findings and samples can be looked at."""
+    """Makes the links of findings and samples."""
 
     def anomalies(self, found: Anomalies) -> Anomalies:
-        """Let findings lead to their shifts and events, to their volunteer and to their station's day."""
-        return found.model_copy(update={"anomalies": [self._anomaly(one) for one in found.anomalies]})
+        """Link each finding to its shifts and events, its volunteer's day and its station's day."""
+        return found.model_copy(update={"anomalies": [self._anomaly(anomaly) for anomaly in found.anomalies]})
 
     def _anomaly(self, found: Anomaly) -> Anomaly:
         links: dict[str, str] = {}
@@ -114,14 +126,14 @@ class AuditAddresses(Addresses):
         if found.station:
             links["station_day"] = self.station_shifts(found.station, found.day)
         changes: dict[str, Any] = {
-            "shifts": [linked(one, events=self.shift_events(one.volunteer, one.shift)) for one in found.shifts],
-            "events": [linked(one, event=self.event(one.position)) for one in found.events],
+            "shifts": [linked(shift, events=self.shift_events(shift.volunteer, shift.shift)) for shift in found.shifts],
+            "events": [linked(event, event=self.event(event.position)) for event in found.events],
         }
         return linked(found.model_copy(update=changes), **links)
 
     def sample(self, found: SpotCheck) -> SpotCheck:
-        """Let sampled shifts lead to their events."""
-        return found.model_copy(update={"shifts": [self._sampled(one) for one in found.shifts]})
+        """Link each sampled shift to its events."""
+        return found.model_copy(update={"shifts": [self._sampled(shift) for shift in found.shifts]})
 
-    def _sampled(self, one: SampledShift) -> SampledShift:
-        return linked(one, events=self.shift_events(one.volunteer, one.shift))
+    def _sampled(self, shift: SampledShift) -> SampledShift:
+        return linked(shift, events=self.shift_events(shift.volunteer, shift.shift))

@@ -1,6 +1,6 @@
-"""What readers ask about disputes, about requests, and about all that was done to a volunteer's record.
+"""Routes about disputes, requests, and the history of a volunteer's record.
 
-What people wrote is told to those alone whose role may read it (docs/access.md).
+Free texts are included only if the caller's role may read them (docs/access.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from replay.records.cases import DisputeFilter, RequestFilter
 router = APIRouter(prefix="/v1", tags=["readers"])
 
 After = Annotated[int, Query(ge=0, description="`next_after` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="The maximum number of entries.")]
 OfVolunteer = Annotated[str | None, Query(description="Only about this volunteer.", pattern=NAME_PATTERN)]
 
 
@@ -30,57 +30,60 @@ def disputes(
     reading: AxesDep,
     caller: CallerDep,
     state: Annotated[DisputeState | None, Query(description="Only those in this state.")] = None,
-    overdue: Annotated[bool | None, Query(description="Only those that are late, or only those that are not.")] = None,
+    overdue: Annotated[
+        bool | None, Query(description="Only those that are overdue, or only those that are not.")
+    ] = None,
     station: Annotated[
-        str | None, Query(description="Only about shifts of this station.", pattern=NAME_PATTERN)
+        str | None, Query(description="Only about shifts at this station.", pattern=NAME_PATTERN)
     ] = None,
     volunteer: OfVolunteer = None,
     after: After = 0,
     limit: Limit = 100,
 ) -> Disputes:
-    """In the order in which they were opened. A dispute is overdue when it was not answered, or not settled, by the
-    working day on which that was due: as of `valid_at`, by default today.
+    """In the order in which they were opened. A dispute is overdue if it was not answered, or not settled, by the
+    working day on which that was due; as of `valid_at`, by default today.
     """
     today = reading.axes.valid_at or today_of(service, reading)
-    asked = DisputeFilter(today, state, overdue, station, volunteer)
-    found = service.ledger.queries.disputes(asked, reading.axes, after, limit, texts=may_read_texts(caller))
+    criteria = DisputeFilter(today, state, overdue, station, volunteer)
+    found = service.ledger.queries.disputes(criteria, reading.axes, after, limit, texts=may_read_texts(caller))
     return Addresses(reading.axes).disputes(found)
 
 
-@router.get("/requests", summary="Requests for acts that another approves")
+@router.get("/requests", summary="Requests for acts that need approval")
 def requests(
     service: ServiceDep,
     reading: AxesDep,
     caller: CallerDep,
     state: Annotated[RequestState | None, Query(description="Only those in this state.")] = None,
-    act: Annotated[ApprovableAct | None, Query(description="Only for this type of command.")] = None,
+    act: Annotated[ApprovableAct | None, Query(description="Only requests for this type of command.")] = None,
     volunteer: OfVolunteer = None,
     after: After = 0,
     limit: Limit = 100,
 ) -> ActRequests:
-    """In the order in which they were made; `state=open` asks for those that wait for somebody."""
-    asked = RequestFilter(state, act, volunteer)
-    found = service.ledger.queries.requests(asked, reading.axes, after, limit, texts=may_read_texts(caller))
+    """In the order in which they were made; `state=open` returns those that wait for a decision."""
+    criteria = RequestFilter(state, act, volunteer)
+    found = service.ledger.queries.requests(criteria, reading.axes, after, limit, texts=may_read_texts(caller))
     return Addresses(reading.axes).requests(found)
 
 
-@router.get("/volunteers/{number}/history", summary="All that was done to a volunteer's record")
+@router.get("/volunteers/{number}/history", summary="The history of a volunteer's record")
 def history(
     number: Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])],
     service: ServiceDep,
     reading: AxesDep,
     caller: CallerDep,
     after: After = 0,
-    limit: Annotated[int, Query(ge=1, le=200, description="Acts at most.")] = 50,
+    limit: Annotated[int, Query(ge=1, le=200, description="The maximum number of acts.")] = 50,
 ) -> VolunteerHistory:
-    """Every act but scans, in log order: who, when and why, the fields before and after it, and what it made of the
+    """Every act except scans, in log order: who, when and why, the fields before and after it, and its effect on the
     volunteer's credited minutes under the rules of this answer.
     """
-    may = may_read_texts(caller) or caller.role is Role.VOLUNTEER  # whose record it is, or it would not be told
-    found = service.ledger.queries.volunteer_history(number, reading.axes, after, limit, texts=may)
+    # A volunteer's key can reach only the volunteer's own record (`forbids_address`).
+    texts = may_read_texts(caller) or caller.role is Role.VOLUNTEER
+    found = service.ledger.queries.volunteer_history(number, reading.axes, after, limit, texts=texts)
     return Addresses(reading.axes).history(found)
 
 
 def may_read_texts(caller: Caller) -> bool:
-    """Whether this caller is told what people wrote."""
+    """Return whether this caller may read free texts."""
     return forbids_right(caller, Right.READ_TEXTS) is None

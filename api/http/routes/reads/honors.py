@@ -1,4 +1,4 @@
-"""What readers ask about honours: which there are under some rules, and who has reached one."""
+"""Routes about honours: the honours of the rules, and the volunteers who have reached one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, in_turn, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, today_of
 from api.http.requests.links import Addresses
 from api.messages.problems import problem
 from ledger.aggregates.volunteer import TrainingTier
@@ -23,7 +23,7 @@ _AFTER = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}/[A-Za-z0-9._-]{1,32}$")
 
 
 class Conditions(BaseModel):
-    """What an honour asks for, from a service date on. A year is active with `active_year_minutes_min` minutes."""
+    """What an honour requires, from a service date on. A year with `active_year_minutes_min` minutes is active."""
 
     holds_from: date
     credited_minutes_min: int
@@ -35,7 +35,7 @@ class Conditions(BaseModel):
 
 
 class Honor(BaseModel):
-    """An honour of the rules, with its conditions in each rule set that has it."""
+    """An honour, with its conditions in each rule set that has it."""
 
     honor: str
     title: str
@@ -43,7 +43,7 @@ class Honor(BaseModel):
 
 
 class Honors(answers.Basis):
-    """All honours of a rule timeline, and for how many working days one is announced before it may be awarded."""
+    """All honours of a rule timeline, and the number of working days between announcement and award."""
 
     notice_working_days: int
     honors: list[Honor]
@@ -51,24 +51,24 @@ class Honors(answers.Basis):
 
 @router.get("", summary="The honours of the rules")
 def honors(reading: AxesDep) -> Honors:
-    """Each with what it asks for; under the rules in force, or those that `rules` or `known_at` names."""
+    """Each with its conditions, under the rules in force, or those that `rules` or `known_at` names."""
     timeline = reading.rules.timeline()
     days = timeline.public_notice.working_days
     return Honors(**dict(reading.basis()), notice_working_days=days, honors=honors_of(timeline))
 
 
 def honors_of(timeline: RuleTimeline) -> list[Honor]:
-    """Return the honours of a timeline in the order in which it names them."""
+    """Return the honours of a timeline, in its order."""
     found: dict[str, Honor] = {}
     for rule_set in timeline.rule_sets:
         for threshold in rule_set.honors:
             honor = found.setdefault(threshold.id, Honor(honor=threshold.id, title=threshold.title, conditions=[]))
-            said = threshold.model_dump(exclude={"id", "title"})
-            honor.conditions.append(Conditions(holds_from=rule_set.holds_from, **said))
+            fields = threshold.model_dump(exclude={"id", "title"})
+            honor.conditions.append(Conditions(holds_from=rule_set.holds_from, **fields))
     return list(found.values())
 
 
-@router.get("/{honor}/standings", summary="Who has reached an honour")
+@router.get("/{honor}/standings", summary="The volunteers who have reached an honour")
 async def standings(
     request: Request,
     honor: Annotated[str, Path(description="The honour's id.", pattern=NAME_PATTERN, examples=["star-1"])],
@@ -79,10 +79,10 @@ async def standings(
         str | None, Query(description="`next_after` of the page before.", json_schema_extra={"pattern": _AFTER.pattern})
     ] = None,
 ) -> answers.Standings:
-    """By the date on which it was reached, up to `valid_at` (by default today), and by volunteer number."""
+    """By the date on which the honour was reached, up to `valid_at` (by default today), then by volunteer number."""
     today = today_of(service, reading)
     queries, axes, start = service.ledger.queries, reading.axes, _checked(after)
-    found = await in_turn(request, axes, lambda: queries.standings(honor, today, axes, limit, start))
+    found = await run_query(request, axes, lambda: queries.standings(honor, today, axes, limit, start))
     return Addresses(axes).standings(found)
 
 
@@ -95,4 +95,6 @@ def _checked(after: str | None) -> str | None:
             return after
     except ValueError:
         pass
-    raise problem("invalid", f"after {after!r} is not the next_after of a page; leave it out to begin", field="after")
+    raise problem(
+        "invalid", f"after {after!r} is not the next_after of a page; omit it for the first page", field="after"
+    )

@@ -1,4 +1,4 @@
-"""The log for readers: page by page, or as one stream of lines."""
+"""Routes to the log: in pages, or as one stream of lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/log", tags=["readers"])
 
 
 class LogPage(answers.Basis):
-    """Events in the order of their positions; `next_after` continues the log, if there is more of it."""
+    """Events in the order of their positions. `next_after`: the `after` of the next page, null on the last one."""
 
     events: list[answers.LoggedEvent]
     next_after: int | None
@@ -37,20 +37,26 @@ class LogEntry(answers.Basis):
     "",
     summary="The log",
     response_model=LogPage,
-    responses={200: {"content": {NDJSON: {"schema": {"type": "string", "description": "A `LoggedEvent` a line."}}}}},
+    responses={
+        200: {"content": {NDJSON: {"schema": {"type": "string", "description": "One `LoggedEvent` per line."}}}}
+    },
 )
 def log(
     request: Request,
     service: ServiceDep,
     reading: AxesDep,
-    after: Annotated[int, Query(ge=0, description="The position to begin behind.")] = 0,
+    after: Annotated[int, Query(ge=0, description="Only events after this position.")] = 0,
     limit: Annotated[
-        int | None, Query(ge=1, description="Events at most: 100 and up to 1,000 a page; a stream: all.")
+        int | None,
+        Query(
+            ge=1,
+            description="The maximum number of events. Page: 100 by default, at most 1,000; stream: all by default.",
+        ),
     ] = None,
 ) -> LogPage | StreamingResponse:
-    """Events as they are stored. With `Accept: application/x-ndjson` one event a line, up to `known_at`.
+    """Events as they are stored. With `Accept: application/x-ndjson` a stream of one event per line, up to `known_at`.
 
-    A stream that breaks off is continued with `after` = the last position received.
+    To continue an interrupted stream, set `after` to the last position received.
     """
     ledger = service.ledger
     until = ledger.log.head() if reading.axes.known_at is None else reading.axes.known_at
@@ -68,7 +74,7 @@ def event(
     service: ServiceDep,
     reading: AxesDep,
 ) -> LogEntry:
-    """The event at a position, as it is stored: what numbers lead back to. `known_at` cuts it."""
+    """The event at a position, as it is stored. Events after `known_at` are not found."""
     known_at = reading.axes.known_at
     if known_at is not None and position > known_at:
         raise UnknownNameError("event", str(position))
@@ -76,7 +82,7 @@ def event(
 
 
 def events_of(ledger: OpenLedger, after: int, until: Position, limit: int | None) -> Iterator[answers.LoggedEvent]:
-    """Yield events behind a position, up to and including another, a page at a time."""
+    """Yield events after a position, up to and including `until`, reading a page at a time."""
     left = until - after if limit is None else limit
     while left > 0 and after < until:
         for event in ledger.log.read(Position(after), min(left, PAGE_EVENTS_MAX), until):

@@ -1,4 +1,4 @@
-"""What readers ask about organisations: the tree, what belongs to one, what is done there and by its members."""
+"""Routes about organisations: the tree, what belongs to an organisation, its activity, and that of its members."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, replaying, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_replay, today_of
 from api.http.requests.links import Addresses, linked
 from ledger.names import NAME_PATTERN
 from replay.organisations import organisations
@@ -36,17 +36,21 @@ Name = Annotated[
     str, Path(description="The organisation's id.", pattern=NAME_PATTERN, examples=["luohu"], max_length=32)
 ]
 Year = Annotated[int | None, Query(ge=2000, le=2100, description="By default all years.")]
-WhichOnes = Annotated[Of, Query(description="By the stations' organisations, or by those that lead the projects.")]
+WhichOnes = Annotated[
+    Of, Query(description="By the organisations of the stations, or by those that lead the projects.")
+]
 Rows = Annotated[By, Query(description="A row for each year, or for each month.")]
 
 
 @router.get("/v1/organisations", summary="The organisation tree")
 async def all_organisations(service: ServiceDep, reading: AxesDep) -> Organisations:
-    """Districts, subdistricts, communities, group members and NGOs, as they stand on `valid_at`, by default today."""
+    """Districts, subdistricts, communities, group members and NGOs, as of `valid_at`, by default today."""
     queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
     found = await run_sync(lambda: organisations.organisations(queries, database, today, reading.axes))
     addresses = OrganisationAddresses(reading.axes)
-    return found.model_copy(update={"organisations": [addresses.linked(one) for one in found.organisations]})
+    return found.model_copy(
+        update={"organisations": [addresses.linked(organisation) for organisation in found.organisations]}
+    )
 
 
 @router.get("/v1/organisations/{organisation}", summary="An organisation, and what belongs to it")
@@ -57,7 +61,7 @@ async def one_organisation(organisation: Name, service: ServiceDep, reading: Axe
     return OrganisationAddresses(reading.axes).answer(found)
 
 
-@router.get("/v1/organisations/{organisation}/activity", summary="What is done in an organisation")
+@router.get("/v1/organisations/{organisation}/activity", summary="The activity in an organisation")
 async def organisation_activity(
     request: Request,
     organisation: Name,
@@ -67,18 +71,18 @@ async def organisation_activity(
     by: Rows = "year",
     of: WhichOnes = "places",
 ) -> OrganisationActivity:
-    """A shift belongs to its station's organisation on the day it begins, or, if the station has none, to its
-    project's; people served likewise. With `of=projects` all is counted where the project is led, wherever it was.
-    `rows` are with all below; `own` and `parts` sum to them, but for volunteers, who count once each. It is replayed,
-    so the first question after an event takes as long as that does.
+    """A shift counts for the organisation of its station on the day it begins or, if the station has none, for that of
+    its project; people served likewise. With `of=projects` everything counts for the organisation that leads the
+    project, wherever it took place. `rows` include all organisations below; `own` and `parts` add up to them, except
+    for volunteers, who count once each. The first query after an event needs a replay.
     """
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    wanted = RowFilter(year, by, of)
-    found = await replaying(request, lambda: organisations.activity(queries, database, organisation, wanted, axes))
+    rows = RowFilter(year, by, of)
+    found = await run_replay(request, lambda: organisations.activity(queries, database, organisation, rows, axes))
     return OrganisationAddresses(axes).done(found)
 
 
-@router.get("/v1/organisations/{organisation}/members", summary="What an organisation's members do")
+@router.get("/v1/organisations/{organisation}/members", summary="The activity of an organisation's members")
 async def organisation_members(
     request: Request,
     organisation: Name,
@@ -89,19 +93,20 @@ async def organisation_members(
     limit: Annotated[int, Query(ge=1, le=1000, description="Volunteers at most.")] = 100,
     after: Annotated[str | None, Query(description="`next_after` of the page before.", pattern=NAME_PATTERN)] = None,
 ) -> OrganisationMembers:
-    """What they did on the days of their membership, wherever they served. Whoever moves keeps the past where it was.
-    A member of several organisations stands in the sums of each, and once in those of what is above them.
+    """Their service on the days of their membership, wherever it took place. Service before a change of membership
+    stays with the former organisation. A member of several organisations counts in each of them, and once in the
+    organisations above them.
     """
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    wanted = RowFilter(year, by)
-    found = await replaying(
+    rows = RowFilter(year, by)
+    found = await run_replay(
         request,
-        lambda: organisations.members(queries, database, organisation, wanted, axes, limit=limit, after=after),
+        lambda: organisations.members(queries, database, organisation, rows, axes, limit=limit, after=after),
     )
     return OrganisationAddresses(axes).members(found)
 
 
-@router.get("/v1/district/activity", summary="What is done at all, by organisation")
+@router.get("/v1/district/activity", summary="All activity in the district, by organisation")
 async def district_activity(
     request: Request,
     service: ServiceDep,
@@ -110,51 +115,51 @@ async def district_activity(
     by: Rows = "year",
     of: WhichOnes = "places",
 ) -> DistrictActivity:
-    """All shifts and all people served: the parts of the organisations at the top of the tree, and of none."""
+    """All shifts and all people served. `parts`: the organisations at the top of the tree, and what belongs to none."""
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    found = await replaying(request, lambda: organisations.district(queries, database, RowFilter(year, by, of), axes))
+    found = await run_replay(request, lambda: organisations.district(queries, database, RowFilter(year, by, of), axes))
     return OrganisationAddresses(axes).district(found)
 
 
 class OrganisationAddresses(Addresses):
-    """Where an organisation's figures come from."""
+    """Makes the links of organisations and their figures."""
 
     def _of(self, name: str) -> str:
         return f"/v1/organisations/{quote(name)}"
 
     def activity_of(self, name: str, **parameters: object) -> str:
-        """Return where what is done in an organisation is."""
+        """Return the address of the activity in an organisation."""
         return self._address(f"{self._of(name)}/activity", **parameters)
 
-    def linked(self, one: Organisation) -> Organisation:
-        """Let an organisation lead to what belongs to it, what is done there, and by its members."""
-        name = one.organisation
+    def linked(self, organisation: Organisation) -> Organisation:
+        """Link an organisation to what belongs to it, to its activity, and to that of its members."""
+        name = organisation.organisation
         return linked(
-            one,
+            organisation,
             organisation=self._address(self._of(name)),
             activity=self.activity_of(name),
             members=self._address(f"{self._of(name)}/members"),
         )
 
     def answer(self, found: OrganisationAnswer) -> OrganisationAnswer:
-        """Let all that belongs to an organisation lead to what goes on there, and its history to the events."""
+        """Link each station and project of an organisation to its activity, and each change to its event."""
         return found.model_copy(
             update={
                 "organisation": self.linked(found.organisation),
                 "stations": [
-                    linked(one, activity=self._address(f"/v1/stations/{quote(one.name)}/activity"))
-                    for one in found.stations
+                    linked(station, activity=self._address(f"/v1/stations/{quote(station.name)}/activity"))
+                    for station in found.stations
                 ],
                 "projects": [
-                    linked(one, activity=self._address(f"/v1/projects/{quote(one.name)}/activity"))
-                    for one in found.projects
+                    linked(project, activity=self._address(f"/v1/projects/{quote(project.name)}/activity"))
+                    for project in found.projects
                 ],
                 "history": [linked(change, event=self.event(change.position)) for change in found.history],
             }
         )
 
     def done(self, found: OrganisationActivity) -> OrganisationActivity:
-        """Let years lead to their months, and parts to what is done there."""
+        """Link each year to its months, and each part to its activity."""
         name = found.organisation
         rows = [
             self._row(row, lambda year: self.activity_of(name, year=year, by="month", of=found.of))
@@ -163,7 +168,7 @@ class OrganisationAddresses(Addresses):
         return found.model_copy(update={"rows": rows, "parts": self._parts(found)})
 
     def district(self, found: DistrictActivity) -> DistrictActivity:
-        """The same of the whole district."""
+        """Link each year of the district to its months, and each part to its activity."""
         rows = [
             self._row(row, lambda year: self._address("/v1/district/activity", year=year, by="month", of=found.of))
             for row in found.rows
@@ -179,13 +184,13 @@ class OrganisationAddresses(Addresses):
         ]
 
     def members(self, found: OrganisationMembers) -> OrganisationMembers:
-        """Let members lead to their shifts of the time, and parts to their members."""
+        """Link each member to the shifts during the membership, and each part to its members."""
         parts = [
             linked(part, members=self._address(f"{self._of(part.organisation)}/members", by=found.by))
             for part in found.parts
         ]
-        return found.model_copy(update={"parts": parts, "members": [self._member(one) for one in found.members]})
+        return found.model_copy(update={"parts": parts, "members": [self._member(member) for member in found.members]})
 
-    def _member(self, one: Member) -> Member:
-        last = one.until - timedelta(days=1) if one.until else None
-        return linked(one, shifts=self.shifts(one.volunteer, one.since, last))
+    def _member(self, member: Member) -> Member:
+        last = member.until - timedelta(days=1) if member.until else None
+        return linked(member, shifts=self.shifts(member.volunteer, member.since, last))

@@ -1,4 +1,4 @@
-"""A volunteer's own view: hours, the way to the next honours, what is pending, and why each number is what it is."""
+"""The route to a volunteer's own view: hours, progress towards honours, pending matters, and links to explanations."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ async def volunteer_overview(
     service: ServiceDep,
     reading: AxesDep,
 ) -> Overview:
-    """Hours by year, station and project; honours reached, and of the others what is missing; open shifts, disputes,
-    requests that wait for approval and honours that are announced; memberships and trainings, on `valid_at` (by default
-    today). Every number leads to the shifts behind it, and a shift to the explanation of its minutes.
+    """Hours by year, station and project; honours reached, and what is missing for the others; open shifts, disputes,
+    requests that wait for approval and announced honours; memberships and trainings; all as of `valid_at`, by default
+    today. Every number links to the shifts behind it, and every shift to the explanation of its minutes.
     """
     database, today = service.ledger.database, today_of(service, reading)
     found = await run_sync(lambda: overview(database, number, today, reading.axes))
@@ -34,10 +34,10 @@ async def volunteer_overview(
 
 
 class OverviewAddresses(Addresses):
-    """What is behind a volunteer's own view."""
+    """Makes the links of a volunteer's own view."""
 
     def overview(self, found: Overview) -> Overview:
-        """Let each part lead to what is behind it."""
+        """Link each part to the shifts, events or other answers behind it."""
         name = found.volunteer
         pending = found.pending
         return found.model_copy(
@@ -49,33 +49,38 @@ class OverviewAddresses(Addresses):
                     else row
                     for row in found.years
                 ],
-                "stations": [self._place(one, "stations") for one in found.stations],
-                "projects": [self._place(one, "projects") for one in found.projects],
+                "stations": [self._place(station, "stations") for station in found.stations],
+                "projects": [self._place(project, "projects") for project in found.projects],
                 "honors": [
                     linked(honor, explanation=self.explanation(name, honor.reached_on)) for honor in found.honors
                 ],
                 "pending": pending.model_copy(
                     update={
-                        "open_shifts": [self._shift(name, one) for one in pending.open_shifts],
-                        "disputes": [self._shift(name, one) for one in pending.disputes],
-                        "requests": [linked(one, event=self.event(one.position)) for one in pending.requests],
+                        "open_shifts": [self._shift(name, shift) for shift in pending.open_shifts],
+                        "disputes": [self._shift(name, shift) for shift in pending.disputes],
+                        "requests": [
+                            linked(request, event=self.event(request.position)) for request in pending.requests
+                        ],
                         "honors": [
-                            linked(one, life=self._address(f"/v1/awards/{quote(one.award)}")) for one in pending.honors
+                            linked(honor, life=self._address(f"/v1/awards/{quote(honor.award)}"))
+                            for honor in pending.honors
                         ],
                     }
                 ),
                 "memberships": [
-                    linked(one, organisation=self._address(f"/v1/organisations/{quote(one.organisation)}"))
-                    for one in found.memberships
+                    linked(
+                        membership, organisation=self._address(f"/v1/organisations/{quote(membership.organisation)}")
+                    )
+                    for membership in found.memberships
                 ],
                 "trainings": self.trained(found.trainings),
             }
         )
 
-    def _place(self, one: PlaceHours, kind: str) -> PlaceHours:
-        return (
-            one if one.name is None else linked(one, activity=self._address(f"/v1/{kind}/{quote(one.name)}/activity"))
-        )
+    def _place(self, place: PlaceHours, kind: str) -> PlaceHours:
+        if place.name is None:
+            return place
+        return linked(place, activity=self._address(f"/v1/{kind}/{quote(place.name)}/activity"))
 
-    def _shift(self, volunteer: str, one: PendingShift) -> PendingShift:
-        return linked(one, events=self.shift_events(one.volunteer or volunteer, one.shift))
+    def _shift(self, volunteer: str, shift: PendingShift) -> PendingShift:
+        return linked(shift, events=self.shift_events(shift.volunteer or volunteer, shift.shift))

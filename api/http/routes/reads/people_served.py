@@ -1,4 +1,4 @@
-"""What readers ask about people served (服务人次): people helped, not volunteers."""
+"""The route to people served (服务人次): people helped, not volunteers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, in_turn, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, today_of
 from api.http.requests.links import Addresses, linked
 from api.messages.periods import period
 from api.messages.problems import problem
@@ -29,37 +29,40 @@ async def served(
     station: Annotated[str | None, Query(description="Only at this station.", pattern=NAME_PATTERN)] = None,
     project: Annotated[str | None, Query(description="Only for this project.", pattern=NAME_PATTERN)] = None,
     organisation: Annotated[
-        str | None, Query(description="Only what belongs to it or to one below it.", pattern=NAME_PATTERN)
+        str | None,
+        Query(description="Only what belongs to this organisation or to one below it.", pattern=NAME_PATTERN),
     ] = None,
     first: Annotated[
         WrittenDay | None, Query(alias="from", description="The first day; by default a month ago.")
     ] = None,
     last: Annotated[WrittenDay | None, Query(alias="to", description="The last day; by default today.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Days at most.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="The maximum number of days.")] = 100,
     after: Annotated[
         str | None, Query(description="`next_after` of the page before.", json_schema_extra={"pattern": _AFTER.pattern})
     ] = None,
 ) -> PeopleServed:
-    """The last count for a station, project and day stands; every count is shown with who entered it and why."""
+    """The last count for a station, project and day is in force. Every count is listed, with who entered it and why."""
     if after is not None and not _AFTER.match(after):
         raise problem(
-            "invalid", f"after {after!r} is not the next_after of a page; leave it out to begin", field="after"
+            "invalid",
+            f"after {after!r} is not the next_after of a page; omit it for the first page",
+            field="after",
         )
     begin, end = period(first, last, today_of(service, reading))
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
-    asked = PeopleServedQuery(begin, end, station, project, organisation)
-    found = await in_turn(
-        request, axes, lambda: people_served(queries, database, asked, axes, limit=limit, after=after)
+    query = PeopleServedQuery(begin, end, station, project, organisation)
+    found = await run_query(
+        request, axes, lambda: people_served(queries, database, query, axes, limit=limit, after=after)
     )
     addresses = ServedAddresses(axes)
     return found.model_copy(update={"days": [addresses.day(day) for day in found.days]})
 
 
 class ServedAddresses(Addresses):
-    """What is behind a count."""
+    """Makes the links of counts."""
 
     def day(self, day: ServedDay) -> ServedDay:
-        """Let a day lead to the station's, and each count to its event."""
+        """Link a day to the station's activity on it, and each count to its event."""
         counts = [linked(count, event=self.event(count.position)) for count in day.counts]
         station = self._address(f"/v1/stations/{quote(day.station)}/activity", **{"from": day.day, "to": day.day})
         return linked(day.model_copy(update={"counts": counts}), station_day=station)

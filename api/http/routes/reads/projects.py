@@ -1,4 +1,4 @@
-"""What readers ask about projects: which there are, what went on at one, and where it stands in a year's rankings."""
+"""Routes about projects: the list, the activity of one, and its ranks in the rankings of a year."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ class Project(BaseModel):
 
 
 class Projects(answers.Basis):
-    """The projects at which anything went on, by id."""
+    """All projects with any activity, by id."""
 
     projects: list[Project]
 
 
 @router.get("", summary="The projects")
 def all_projects(service: ServiceDep, reading: AxesDep) -> Projects:
-    """Those at which anything went on, as known at `known_at`; the other axes change nothing here."""
+    """Projects with any activity, as known at `known_at`; the other axes have no effect here."""
     return Projects(**dict(reading.basis()), projects=projects_known(service.ledger, reading.known_at))
 
 
 def projects_known(ledger: OpenLedger, known_at: Position) -> list[Project]:
-    """Return the projects as the log knew them at a position."""
+    """Return the projects as known at a position."""
     streams = {stream("project", name): name for name in projects.projects(ledger.queries)}
     found = []
     for stream_id, events in ledger.log.read_streams(list(streams), until=known_at).items():
@@ -72,15 +72,15 @@ def projects_known(ledger: OpenLedger, known_at: Position) -> list[Project]:
 async def project_activity(
     request: Request, project: ProjectDep, service: ServiceDep, reading: AxesDep, year: Year = None
 ) -> ProjectActivity:
-    """Shifts, volunteers, minutes and people served; of one year, or without `year` of all."""
+    """Shifts, volunteers, minutes and people served, of one year or, without `year`, of all years."""
     queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
     found = await of_year(request, reading, year, lambda: projects.project_activity(queries, log, project, year, axes))
     addresses = RankedAddresses(axes)
-    years = [linked(one, months=addresses.project(project, one.year)) for one in found.years]
+    years = [linked(row, months=addresses.project(project, row.year)) for row in found.years]
     return found.model_copy(update={"years": years})
 
 
-@router.get("/{project}/ranks", summary="Where a project stands in a year's rankings")
+@router.get("/{project}/ranks", summary="A project's ranks in the rankings of a year")
 async def project_ranks(
     request: Request,
     project: ProjectDep,
@@ -89,7 +89,7 @@ async def project_ranks(
     year: Year = None,
     around: Around = 1,
 ) -> Places:
-    """The rank, which projects stand next to it, and its figures; or what is lacking to be ranked."""
+    """The rank, the projects next to it, and its figures; or what is missing to be ranked."""
     queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
     found = await of_year(
         request,

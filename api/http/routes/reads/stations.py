@@ -1,4 +1,4 @@
-"""What readers ask about stations: which there are, and what goes on at one."""
+"""Routes about stations: the list, the activity of one, and the shifts of a day."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, in_turn, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, today_of
 from api.http.requests.links import Addresses
 from api.messages.periods import period
 from api.operations.service import OpenLedger
@@ -37,12 +37,12 @@ class Stations(answers.Basis):
 
 @router.get("", summary="The stations")
 def stations(service: ServiceDep, reading: AxesDep) -> Stations:
-    """City, community and special stations as known at `known_at`; the other axes change nothing here."""
+    """City, community and special stations as known at `known_at`; the other axes have no effect here."""
     return Stations(**dict(reading.basis()), stations=stations_known(service.ledger, reading.known_at))
 
 
 def stations_known(ledger: OpenLedger, known_at: Position) -> list[Station]:
-    """Return the stations as the log knew them at a position."""
+    """Return the stations as known at a position."""
     streams = {stream("station", name): name for name in ledger.queries.stations()}
     found = []
     for stream_id, events in ledger.log.read_streams(list(streams), until=known_at).items():
@@ -62,7 +62,7 @@ def stations_known(ledger: OpenLedger, known_at: Position) -> list[Station]:
     return sorted(found, key=lambda station: station.station)
 
 
-@router.get("/{station}/activity", summary="A station, day by day")
+@router.get("/{station}/activity", summary="The activity of a station, by day")
 async def station_activity(
     request: Request,
     station: Annotated[str, Path(description="The station's id.", pattern=NAME_PATTERN, examples=["C01"])],
@@ -73,10 +73,10 @@ async def station_activity(
     ] = None,
     last: Annotated[WrittenDay | None, Query(alias="to", description="The last day; by default today.")] = None,
 ) -> answers.StationActivity:
-    """Shifts, volunteers, minutes and people served of each day, and their sums. A day with shifts is a day open."""
+    """Shifts, volunteers, minutes and people served of each day, and their totals. A day with shifts is a day open."""
     begin, end = period(first, last, today_of(service, reading))
     queries, axes = service.ledger.queries, reading.axes
-    found = await in_turn(request, axes, lambda: queries.station_activity(station, begin, end, axes))
+    found = await run_query(request, axes, lambda: queries.station_activity(station, begin, end, axes))
     return Addresses(axes).activity(found)
 
 
@@ -87,10 +87,10 @@ async def station_shifts(
     day: Annotated[WrittenDay, Query(description="The local day.", examples=["2018-12-04"])],
     service: ServiceDep,
     reading: AxesDep,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Volunteers at most.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="The maximum number of volunteers.")] = 100,
     after: Annotated[str | None, Query(description="`next_after` of the page before.", pattern=NAME_PATTERN)] = None,
 ) -> answers.StationDayShifts:
-    """Each shift's part in the day, by volunteer; over all pages the parts sum to the day's row of the activity."""
+    """The part of each shift on that day, by volunteer; over all pages the parts add up to the day's activity."""
     queries, axes = service.ledger.queries, reading.axes
-    found = await in_turn(request, axes, lambda: queries.station_shifts(station, day, axes, limit, after))
+    found = await run_query(request, axes, lambda: queries.station_shifts(station, day, axes, limit, after))
     return Addresses(axes).station_day(found)

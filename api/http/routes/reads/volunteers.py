@@ -1,4 +1,4 @@
-"""What readers ask about a volunteer: hours, shifts, the events behind a shift, and every minute of a day."""
+"""Routes about a volunteer: hours, shifts, the events behind a shift, and the explanation of a day."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class ShiftEvents(answers.Basis):
     events: list[answers.LoggedEvent]
 
 
-@router.get("/{number}", summary="A volunteer's hours, per year and in all")
+@router.get("/{number}", summary="A volunteer's hours, by year and in total")
 def volunteer_hours(number: Number, service: ServiceDep, reading: AxesDep) -> answers.VolunteerHours:
-    """Raw, counted and credited minutes side by side, scanned and attested apart, and the honours reached."""
+    """Raw, counted and credited minutes, scanned and attested minutes, trainings, and the honours reached."""
     found = service.ledger.queries.volunteer_hours(number, reading.axes)
     return Addresses(reading.axes).hours(found)
 
@@ -46,13 +46,15 @@ def volunteer_shifts(
     reading: AxesDep,
     first: First = None,
     last: Last = None,
-    limit: Annotated[int | None, Query(ge=1, le=10_000, description="Shifts at most; by default all.")] = None,
+    limit: Annotated[
+        int | None, Query(ge=1, le=10_000, description="The maximum number of shifts; by default all.")
+    ] = None,
     after: Annotated[str | None, Query(description="`next_after` of the page before.")] = None,
 ) -> answers.VolunteerShifts:
-    """Where each minute went, the latest shift first; what is odd about a shift is named in its `flags`.
+    """How each minute was counted, the latest shift first; `flags` name what is unusual about a shift.
 
     raw = counted + superseded + too short + clipped + overlapped + capped;
-    credited = counted + factor change - rounding. `positions` are those of the events behind a shift.
+    credited = counted + factor change - rounding. `positions`: the events behind a shift.
     """
     check_period(first, last)
     try:
@@ -65,7 +67,7 @@ def volunteer_shifts(
 
 @router.get("/{number}/shifts/{shift}/events", summary="The events behind a shift")
 def shift_events(number: Number, shift: UUID, service: ServiceDep, reading: AxesDep) -> ShiftEvents:
-    """Who said what, when, and by which command; `known_at` cuts it."""
+    """Each with its actor, its instant and its command, up to `known_at`."""
     events = service.ledger.queries.shift_events(number, shift)
     known = [event for event in events if event.position <= reading.known_at]
     if not known:
@@ -73,21 +75,23 @@ def shift_events(number: Number, shift: UUID, service: ServiceDep, reading: Axes
     return ShiftEvents(**dict(reading.basis()), volunteer=number, shift=shift, events=known)
 
 
-@router.get("/{number}/explanation", summary="Every minute of a day, or the days in brief")
+@router.get("/{number}/explanation", summary="The explanation of a day, or the list of days")
 def explanation(
     number: Number,
     service: ServiceDep,
     reading: AxesDep,
     day: Annotated[
-        WrittenDay | None, Query(description="The local day to explain; without it, the days in brief.")
+        WrittenDay | None, Query(description="The local day to explain; by default the answer is the list of days.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=4000, description="Days in brief at most.")] = 100,
-    before: Annotated[WrittenDay | None, Query(description="Days in brief before this one: `next_before`.")] = None,
+    limit: Annotated[int, Query(ge=1, le=4000, description="The maximum number of days in the list.")] = 100,
+    before: Annotated[
+        WrittenDay | None, Query(description="Only days before this one: `next_before` of the page before.")
+    ] = None,
 ) -> DayExplanation | VolunteerDays:
-    """With `day`: each stretch of minutes with its fate, the rule that took or gave it, and the events behind it; how
-    shares and rounding make credited minutes of counted ones. The parts sum to the trace of the day.
+    """With `day`: each stretch of minutes with its outcome, the rule that decided it, and the events behind it; and how
+    shares and rounding turn counted minutes into credited ones. The parts add up to the trace of the day.
 
-    Without: the volunteer's days of service, the latest first.
+    Without `day`: the volunteer's days of service, the latest first.
     """
     queries, addresses = service.ledger.queries, Addresses(reading.axes)
     if day is None:

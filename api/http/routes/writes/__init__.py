@@ -1,4 +1,4 @@
 """Writes: routes that record commands: one by one, in batches and as streams.
 
-Every route here ends in `api/http/requests/submission.py`, which hands orders to the ledger.
+Every route here uses `api/http/requests/submission.py`, which submits orders to the ledger.
 """

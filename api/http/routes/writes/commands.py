@@ -1,6 +1,6 @@
 """`POST /v1/commands/<type>`: every command of the ledger as plain JSON, generated from the table of commands.
 
-A command needs no page of code here: its model is its description, its checks and its documentation.
+A new command needs no code here: its model provides the schema, the validation and the documentation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from api.access.refusals import fault_of_role
 from api.access.roles import Caller, Permission
 from api.http.requests.dependencies import CallerDep, ServiceDep
-from api.http.requests.submission import IntakeOptions, IntakeQuery, projected, refused_for_content, take
+from api.http.requests.submission import IntakeOptions, IntakeQuery, refused_for_content, submit, wait_projected
 from api.messages.examples import EXAMPLES
 from api.messages.problems import Problem, fault_of_refusal, fault_of_validation
 from api.operations.service import Service
@@ -31,10 +31,10 @@ _command_id: TypeAdapter[str] = TypeAdapter(CommandId)
 
 
 class CommandAccepted(BaseModel):
-    """The command is in the ledger. `position`: its last event's, to ask readers for with `at_least`.
+    """The command is in the ledger. `position`: the position of its last event, for readers' `at_least`.
 
-    After a dry run `recorded` is false, and there is no position. `projected`: whether the read models include it,
-    where that was waited for.
+    After a dry run `recorded` is false, and `position` is null. `projected`: whether the read models include the
+    command; null unless the request waited for that.
     """
 
     position: int | None
@@ -49,27 +49,27 @@ class CommandAccepted(BaseModel):
 Endpoint = Callable[..., Coroutine[Any, Any, CommandAccepted]]
 
 
-async def _give(
-    command: Command, response: Response, service: Service, caller: Caller, name: str | None, asked: IntakeOptions
+async def _submit(
+    command: Command, response: Response, service: Service, caller: Caller, name: str | None, options: IntakeOptions
 ) -> CommandAccepted:
     try:
-        checked = _command_id.validate_python(str(uuid4()) if name is None else name)
+        command_id = _command_id.validate_python(str(uuid4()) if name is None else name)
     except ValidationError as error:
         raise Problem(fault_of_validation(error.errors(), prefix="Idempotency-Key")) from None
-    # A caller's names are its own: two callers that choose the same one do not meet.
+    # The source contains the caller, so callers cannot use up each other's names.
     order = Order.checked(
         command=command,
         source=f"/callers/{caller.by}",
-        id=checked,
+        id=command_id,
         by=caller.by,
         key=caller.key,
         by_volunteer=caller.volunteer,
     )
     if forbidden := Permission(caller).forbids(order, named_by_caller=False):
         raise Problem(fault_of_role(forbidden))
-    if wrong := refused_for_content(command):
-        raise Problem(wrong)
-    (answer,) = await take(service, [prepare(order)], asked)
+    if fault := refused_for_content(command):
+        raise Problem(fault)
+    (answer,) = await submit(service, [prepare(order)], options)
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
     recorded = answer.position is not None
@@ -81,16 +81,17 @@ async def _give(
         source=order.source,
         id=order.id,
         recorded=recorded,
-        projected=await projected(service, asked, answer.position),
+        projected=await wait_projected(service, options, answer.position),
     )
 
 
 def _idempotency_key(command_type: type[Command]) -> object:
-    """Return the type of the header; its example is of this type, as a name is of one command alone."""
+    """Return the type of the header; its example names the type of command, because a name can be used only once."""
     header = Header(
         alias="Idempotency-Key",
-        description="The command's name: sent again, it is answered as the first time; sent with other content, it is "
-        "refused with 422 `name-taken`. It is kept as written, for ever, and is the caller's own. Made up when absent.",
+        description="The command's name. A command sent again under its name is answered as the first time; with other "
+        "content it is refused with 422 `name-taken`. Names are stored permanently as written, and each caller has its "
+        "own. By default a new UUID.",
         json_schema_extra={"pattern": COMMAND_ID_FORM},
         examples=[f"{command_type.TYPE}-8e03978e-40d5-43dd-bc93-6894a57f9324"],
     )
@@ -98,16 +99,16 @@ def _idempotency_key(command_type: type[Command]) -> object:
 
 
 def _endpoint(command_type: type[Command]) -> Endpoint:
-    """Return the function that takes one type of command; its signature tells FastAPI the model of the body."""
+    """Return the endpoint for one type of command; its signature tells FastAPI the model of the body."""
 
-    async def give(**given: Any) -> CommandAccepted:  # what the signature below says
-        return await _give(
-            given["command"],
-            given["response"],
-            given["service"],
-            given["caller"],
-            given["idempotency_key"],
-            given["asked"],
+    async def endpoint(**arguments: Any) -> CommandAccepted:  # its real signature is set below
+        return await _submit(
+            arguments["command"],
+            arguments["response"],
+            arguments["service"],
+            arguments["caller"],
+            arguments["idempotency_key"],
+            arguments["options"],
         )
 
     parameters = {
@@ -115,10 +116,10 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
         "response": Response,
         "service": ServiceDep,
         "caller": CallerDep,
-        "asked": IntakeQuery,
+        "options": IntakeQuery,
         "idempotency_key": _idempotency_key(command_type),
     }
-    give.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(
                 name,
@@ -129,7 +130,7 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
             for name, annotation in parameters.items()
         ]
     )
-    return give
+    return endpoint
 
 
 def _add(command_type: type[Command]) -> None:
@@ -143,7 +144,12 @@ def _add(command_type: type[Command]) -> None:
         summary=name.replace("-", " ").capitalize(),
         description=inspect.getdoc(command_type) if command_type.__doc__ != Command.__doc__ else None,
         operation_id=name,
-        responses={200: {"description": "The command was there before.", "model": CommandAccepted}},
+        responses={
+            200: {
+                "description": "The command had been recorded before, or nothing is recorded (`dry_run`).",
+                "model": CommandAccepted,
+            }
+        },
         openapi_extra={"requestBody": body},
     )
 

@@ -1,6 +1,6 @@
-"""Officers announce and award honours by naming them; the evidence comes from the read models (replay/awards/plans.py).
+"""Announcing and awarding honours by their names; the evidence comes from the read models (replay/awards/plans.py).
 
-Each command is one of the ledger's own, answered under its own name: what is refused holds up no other.
+Each announcement or award is a command of its own: one that is refused does not affect the others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.access.roles import Caller
 from api.http.requests.dependencies import ServiceDep, allowed_to_send
-from api.http.requests.submission import IntakeOptions, IntakeQuery, take
+from api.http.requests.submission import IntakeOptions, IntakeQuery, submit
 from api.messages.periods import local_day
 from api.messages.problems import ProblemDetails, details_of, fault_of_refusal, problem
 from api.operations.service import Service
@@ -25,14 +25,14 @@ from ledger.intake.answers import Accepted, Answer
 from ledger.intake.prepare import prepare_all
 from ledger.names import AS_WRITTEN, NAME_PATTERN, Day, HonorId, HonorYear
 from ledger.rejections import Refused
-from replay.awards.plans import Plan, PlanError, Step, Wish, plan_announcements, plan_awards
+from replay.awards.plans import Plan, PlanError, PlanRequest, Step, plan_announcements, plan_awards
 from replay.axes.answers import Answer as QueryAnswer
 from replay.axes.answers import Basis
 
 router = APIRouter(prefix="/v1/honors", tags=["commands"])
 
 Honor = Annotated[str, Path(description="A threshold's or a ranking's id.", pattern=NAME_PATTERN, examples=["star-1"])]
-Limit = Annotated[int, Field(strict=True, ge=1, le=10_000, description="How many at most."), AS_WRITTEN]
+Limit = Annotated[int, Field(strict=True, ge=1, le=10_000, description="The maximum number of recipients."), AS_WRITTEN]
 
 
 class _Recipients(BaseModel):
@@ -40,34 +40,34 @@ class _Recipients(BaseModel):
 
     volunteer: HonorId | None = None
     project: HonorId | None = None
-    year: Annotated[HonorYear | None, Field(description="Of a ranking.")] = None
+    year: Annotated[HonorYear | None, Field(description="The year of a ranking; omit it for a threshold.")] = None
     limit: Limit = 1000
 
-    def wish(self, honor: str) -> Wish:
-        """Return what is asked for."""
-        return Wish(honor, self.year, self.volunteer or self.project, self.limit)
+    def plan_request(self, honor: str) -> PlanRequest:
+        """Return the request for a plan."""
+        return PlanRequest(honor, self.year, self.volunteer or self.project, self.limit)
 
-    def one_or_all(self, name: str, wanted: bool) -> None:  # noqa: FBT001 - the value of a field
-        """Hold the request to one recipient, or to all of them said so."""
-        if (self.volunteer is not None) + (self.project is not None) + wanted != 1:
-            raise ValueError(f"volunteer, project and {name}: name one of them, not several and not none")
+    def require_one_or_all(self, name: str, value: bool) -> None:  # noqa: FBT001 - the value of a field
+        """Require either one recipient or the field `name`, which means all of them."""
+        if (self.volunteer is not None) + (self.project is not None) + value != 1:
+            raise ValueError(f"set exactly one of volunteer, project and {name}")
 
 
 class AnnouncementsRequest(_Recipients):
-    """For whom an honour is to be announced: one who has reached it, or all who have and for whom it never was."""
+    """For whom to announce an honour: one recipient, or all who have reached it and for whom it was never announced."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"all_eligible": True, "limit": 100}]})
 
     all_eligible: bool = False
 
     @model_validator(mode="after")
-    def _somebody(self) -> Self:
-        self.one_or_all("all_eligible", self.all_eligible)
+    def _has_recipients(self) -> Self:
+        self.require_one_or_all("all_eligible", self.all_eligible)
         return self
 
 
 class AwardsRequest(_Recipients):
-    """To whom an announced honour is to be awarded: to one, or to all whose notice has ended with no objection."""
+    """To whom to award an announced honour: one recipient, or all whose notice has ended without objection."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"all_due": True, "limit": 100}]})
 
@@ -75,13 +75,13 @@ class AwardsRequest(_Recipients):
     awarded_on: Annotated[Day | None, Field(description="By default today.")] = None
 
     @model_validator(mode="after")
-    def _somebody(self) -> Self:
-        self.one_or_all("all_due", self.all_due)
+    def _has_recipients(self) -> Self:
+        self.require_one_or_all("all_due", self.all_due)
         return self
 
 
 class Outcome(QueryAnswer):
-    """What became of one command: its position (none after a dry run), or the problem it met."""
+    """The outcome of one command: its position (null after a dry run), or its problem."""
 
     award: str
     recipient: str
@@ -90,7 +90,7 @@ class Outcome(QueryAnswer):
 
 
 class Passed(QueryAnswer):
-    """Somebody for whom nothing was done, and why."""
+    """A recipient who was skipped, and why."""
 
     recipient: str
     award: str
@@ -98,8 +98,8 @@ class Passed(QueryAnswer):
 
 
 class Conferred(Basis):
-    """What became of each; the evidence rests on the position and the rules of this answer. `left`: how many more there
-    are behind the limit.
+    """The outcome for each recipient. The evidence is based on the position and the rules of this answer. `passed_by`:
+    recipients who were skipped; `left`: the number of recipients beyond the limit.
     """
 
     honor: str
@@ -113,52 +113,57 @@ class Conferred(Basis):
 @router.post("/{honor}/announcements", summary="Announce an honour, with its evidence")
 async def announce(
     honor: Honor,
-    asked: AnnouncementsRequest,
+    recipients: AnnouncementsRequest,
     service: ServiceDep,
     caller: Annotated[Caller, Depends(allowed_to_send("announce-honor"))],
-    taking: IntakeQuery,
+    options: IntakeQuery,
 ) -> Conferred:
-    """Public notice for one who has reached the honour, or for all who have: those for whom it was rejected or revoked
-    before are passed by, and have to be named.
+    """Give public notice of the honour for one recipient who has reached it, or for all. Recipients for whom it was
+    rejected or revoked before are skipped unless they are named.
     """
-    wish, today = asked.wish(honor), _today(service)
-    plan = await _planned(lambda: plan_announcements(service.ledger.queries, wish, today))
-    return await _given(plan, honor, service, caller, taking)
+    plan_request, today = recipients.plan_request(honor), _today(service)
+    plan = await _plan(lambda: plan_announcements(service.ledger.queries, plan_request, today))
+    return await _execute(plan, honor, service, caller, options)
 
 
 @router.post("/{honor}/awards", summary="Award an announced honour, with its evidence")
 async def award(
     honor: Honor,
-    asked: AwardsRequest,
+    recipients: AwardsRequest,
     service: ServiceDep,
     caller: Annotated[Caller, Depends(allowed_to_send("award-honor"))],
-    taking: IntakeQuery,
+    options: IntakeQuery,
 ) -> Conferred:
-    """The evidence is found anew: who has not reached the honour any more is passed by."""
-    wish, today = asked.wish(honor), _today(service)
-    plan = await _planned(lambda: plan_awards(service.ledger.queries, wish, today, asked.awarded_on))
-    return await _given(plan, honor, service, caller, taking)
+    """The evidence is computed anew: recipients who no longer reach the honour are skipped."""
+    plan_request, today = recipients.plan_request(honor), _today(service)
+    plan = await _plan(lambda: plan_awards(service.ledger.queries, plan_request, today, recipients.awarded_on))
+    return await _execute(plan, honor, service, caller, options)
 
 
 def _today(service: Service) -> date:
     return local_day(service.ledger.clock(), service.ledger.current_generation().timeline())
 
 
-async def _planned(work: Callable[[], Plan]) -> Plan:
+async def _plan(work: Callable[[], Plan]) -> Plan:
     try:
         return await run_sync(work)
     except PlanError as error:
         raise problem(error.rejection, str(error), field=error.field) from None
 
 
-async def _given(plan: Plan, honor: str, service: Service, caller: Caller, taking: IntakeOptions) -> Conferred:
+async def _execute(plan: Plan, honor: str, service: Service, caller: Caller, options: IntakeOptions) -> Conferred:
     orders = orders_of(plan, caller.by, caller.key)
-    answers = await take(service, prepare_all(orders), taking)
+    answers = await submit(service, prepare_all(orders), options)
     return conferred(plan, honor, answers)
 
 
 def orders_of(plan: Plan, by: str, key: int | None = None) -> list[Order]:
-    """Return a plan's commands as orders of somebody."""
+    """Return the commands of a plan as orders of an actor.
+
+    Args:
+        by: the actor, as events name it.
+        key: the id of the actor's API key, if there is one.
+    """
     return [
         Order.checked(command=step.command, source=f"/honors/{by}", id=str(uuid4()), by=by, key=key)
         for step in plan.steps
@@ -166,7 +171,7 @@ def orders_of(plan: Plan, by: str, key: int | None = None) -> list[Order]:
 
 
 def conferred(plan: Plan, honor: str, answers: Sequence[Answer]) -> Conferred:
-    """Return what became of a plan."""
+    """Return the answers to a plan's commands as one answer."""
     outcomes = [_outcome(step, answer) for step, answer in zip(plan.steps, answers, strict=True)]
     return Conferred(
         **dict(plan.basis),
@@ -175,7 +180,7 @@ def conferred(plan: Plan, honor: str, answers: Sequence[Answer]) -> Conferred:
         refused=sum(isinstance(answer, Refused) for answer in answers),
         left=plan.left,
         outcomes=outcomes,
-        passed_by=[Passed(**one._asdict()) for one in plan.passed_by],
+        passed_by=[Passed(**skipped._asdict()) for skipped in plan.passed_by],
     )
 
 

@@ -1,8 +1,8 @@
-"""A stream of events, a line each, answered by a line each as they are committed.
+"""A stream of events, one per line, answered by one line per event as they are committed.
 
-A stream has no length to limit: it is read a chunk at a time, and no further while a chunk is being committed, so a
-sender is slowed to what the ledger takes. Whoever breaks off sends the rest again later: the answers say how far it
-came, and what was sent twice is recorded once. Only the length of a line is limited.
+The length of a stream is not limited: it is read in chunks, and no further while a chunk is being committed, so the
+sender is slowed to the speed of the ledger. An interrupted stream can be continued: the answers show how far it got,
+and events that are sent twice are recorded once. Only the length of a line is limited.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.http.requests.submission import IntakeOptions, Reader, orders_among, projected, take
+from api.http.requests.submission import IntakeOptions, Reader, submit, valid_orders, wait_projected
 from api.messages.answers import as_json, element_answers, last_position
 from api.messages.database_faults import fault_of_database
 from api.messages.problems import Fault, Problem, details_of, fault
@@ -28,12 +28,13 @@ NDJSON = "application/x-ndjson"
 CHUNK_LINES = 500
 LINE_BYTES_MAX = 1 << 20
 FULL_WAIT_SECONDS = 0.2
+"""The pause before a chunk is submitted again while the ledger's queue is full."""
 
 
 class Lines(Response):
-    """A response of lines that come while the request's body is still being read.
+    """A response whose lines are sent while the request's body is still being read.
 
-    The framework's own streaming response listens for the caller's going away, and would swallow the body.
+    The framework's own streaming response listens for a disconnect, and would thereby consume the body.
     """
 
     media_type = NDJSON
@@ -43,8 +44,8 @@ class Lines(Response):
         del self.headers["content-length"]
         self._lines = lines
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as the protocol has it
-        """Send the lines."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Send the response."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async for lines in self._lines:
             await send({"type": "http.response.body", "body": lines, "more_body": True})
@@ -52,33 +53,33 @@ class Lines(Response):
 
 
 async def answer_lines(
-    body: AsyncIterator[bytes], service: Service, asked: IntakeOptions, reader: Reader
+    body: AsyncIterator[bytes], service: Service, options: IntakeOptions, reader: Reader
 ) -> AsyncIterator[bytes]:
-    """Yield an answer for each line of a body, chunk by chunk; a problem that ends the stream is its last line."""
+    """Yield answers to the lines of a body, chunk by chunk; a problem that ends the stream is its last line."""
     try:
         async for lines in _chunks(body):
-            yield await _answered(lines, service, asked, reader)
+            yield await _answer_chunk(lines, service, options, reader)
     except Problem as problem:
         yield _line(problem.fault)
     except psycopg.OperationalError as error:
-        yield _line(fault_of_database(error, reachable=service.keys.hears))
+        yield _line(fault_of_database(error, reachable=service.keys.is_listening))
     except ClientDisconnect:
-        return  # nobody is there to be answered; what came before is recorded
+        return  # the client is gone; the chunks before are recorded
 
 
-async def _answered(lines: list[bytes], service: Service, asked: IntakeOptions, reader: Reader) -> bytes:
-    orders_read = await run_in_threadpool(lambda: list(map(reader.read, lines)))
-    answers = await _patiently(service, orders_among(orders_read, service), asked)
-    known = await projected(service, asked, last_position(answers))
-    told = element_answers(lines, orders_read, answers, projected=known)
-    return b"".join(as_json(one) + b"\n" for one in told)
+async def _answer_chunk(lines: list[bytes], service: Service, options: IntakeOptions, reader: Reader) -> bytes:
+    parsed = await run_in_threadpool(lambda: list(map(reader.read, lines)))
+    answers = await _submit_when_free(service, valid_orders(parsed, service), options)
+    projected = await wait_projected(service, options, last_position(answers))
+    results = element_answers(lines, parsed, answers, projected=projected)
+    return b"".join(as_json(result) + b"\n" for result in results)
 
 
-async def _patiently(service: Service, orders: list[Prepared], asked: IntakeOptions) -> list[Answer]:
-    """Take orders; while the queue is full, wait: it is the sender who is to be slowed."""
+async def _submit_when_free(service: Service, orders: list[Prepared], options: IntakeOptions) -> list[Answer]:
+    """Submit orders; while the queue is full, wait and retry, which slows the sender."""
     while True:
         try:
-            return await take(service, orders, asked)
+            return await submit(service, orders, options)
         except Problem as problem:
             if problem.fault.rejection != "busy":
                 raise
@@ -86,7 +87,7 @@ async def _patiently(service: Service, orders: list[Prepared], asked: IntakeOpti
 
 
 async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
-    """Yield the lines of a body that have come, some hundred at a time; empty lines are left out."""
+    """Yield the lines of a body as they arrive, at most CHUNK_LINES at a time; empty lines are skipped."""
     rest = b""
     async for part in body:
         *lines, rest = (rest + part).split(b"\n")
@@ -99,5 +100,5 @@ async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
         yield [rest]
 
 
-def _line(found: Fault) -> bytes:
-    return details_of(found).model_dump_json().encode() + b"\n"
+def _line(fault: Fault) -> bytes:
+    return details_of(fault).model_dump_json().encode() + b"\n"
