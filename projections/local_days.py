@@ -1,4 +1,4 @@
-"""Local days of many instants at once, for code that looks at columns and is no kernel."""
+"""Local days of columns of instants, for code outside of kernels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from projections.schema import Array, Ints, Longs
 
 
 def local_minutes(instants: Array, zone: str) -> Longs:
-    """Return the minutes since 1970-01-01T00:00 that clocks of a zone show at instants (epoch seconds)."""
+    """Return the local minutes since 1970-01-01T00:00 of instants (epoch seconds)."""
     table, minutes = zone_table(zone), instants.astype(np.int64) // 60
-    found: Longs = minutes + table.offset[np.searchsorted(table.since, minutes, side="right") - 1]
-    return found
+    local: Longs = minutes + table.offset[np.searchsorted(table.since, minutes, side="right") - 1]
+    return local
 
 
 def local_days(instants: Array, zone: str) -> Ints:

@@ -1,7 +1,7 @@
-"""Days and minutes: instants become local days, in kernels that know no time zone database.
+"""Local time for kernels, which cannot use a time zone database.
 
-A zone is compiled to its offsets between 2000 and 2101; a piece of time between two local midnights or two changes of
-the clock has one offset, which is how daylight saving needs no special case anywhere else.
+A zone is compiled to a table of its offsets between 2000 and 2101. Between local midnights and clock changes the offset
+is constant, so daylight saving needs no special case elsewhere.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ EPOCH = date(1970, 1, 1)
 
 
 class ZoneTable(NamedTuple):
-    """UTC minutes at which an offset begins to hold (ascending, the first before all instants), and the offsets in
-    minutes.
+    """The offsets of a zone in minutes, and the UTC minute from which each holds; ascending, the first before all
+    instants.
     """
 
     since: Ints
@@ -29,7 +29,7 @@ class ZoneTable(NamedTuple):
 
 
 def day_number(day: date) -> int:
-    """Return days since 1970-01-01."""
+    """Return the number of days since 1970-01-01."""
     return (day - EPOCH).days
 
 
@@ -40,7 +40,7 @@ def day_of_number(number: int) -> date:
 
 @lru_cache(maxsize=16)
 def zone_table(name: str) -> ZoneTable:
-    """Compile a time zone: each change of offset between 2000 and 2101, to the minute."""
+    """Compile a time zone to its changes of offset between 2000 and 2101, to the minute."""
     zone = ZoneInfo(name)
 
     def offset(minute: int) -> int:
@@ -62,7 +62,7 @@ def zone_table(name: str) -> ZoneTable:
 
 
 def date_goes_back(name: str) -> bool:
-    """Tell whether a zone's clocks ever went back over midnight: a shift's days would not follow one another."""
+    """Return whether a zone's clocks ever went back over midnight, so that a shift's days would not be in order."""
     zone = zone_table(name)
     before, after = (zone.since[1:] - 1 + zone.offset[:-1]) // 1440, (zone.since[1:] + zone.offset[1:]) // 1440
     return bool((after < before).any())
@@ -70,11 +70,13 @@ def date_goes_back(name: str) -> bool:
 
 @inlined
 def local_span(minute: int, zone: ZoneTable) -> tuple[int, int, int]:
-    """Return (local day, minute of that day, UTC minute at which the day or the offset ends) of a UTC minute."""
+    """Return, for a UTC minute, the local day, the minute of that day, and the UTC minute at which the day or the
+    offset ends.
+    """
     since, offsets = zone
     low, high = 0, len(since)
     if minute >= since[high - 1]:
-        low = high - 1  # most zones left their clocks alone long before the first shift
+        low = high - 1  # in most zones the last change was long before the first shift
     while high - low > 1:
         middle = (low + high) // 2
         if since[middle] <= minute:
@@ -117,7 +119,7 @@ def number_of(year: int, month: int, day_of_month: int) -> int:
 
 @kernel
 def months_later(day: int, months: int) -> int:
-    """Return the day number so many calendar months later; a day the month does not have becomes its last."""
+    """Return the day number a number of calendar months later; if the month lacks the day, its last day."""
     year, month, day_of_month = civil(day)
     months += month - 1
     year += months // 12

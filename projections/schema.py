@@ -1,8 +1,8 @@
 """The columnar schema: what the kernels read and write, with dtypes, units and sentinels.
 
-Names become dense int32 numbers ("surrogates"), in order of first appearance: `-1` means none. Instants are epoch
-seconds in uint32, `0` means none. Minutes on the time line are UTC minutes since 1970; days are local days since
-1970-01-01 in the time zone of the rules; both int32. `NO_DAY` means never.
+Names are represented by dense int32 numbers ("surrogates"), in order of first appearance; `-1` means none. Instants are
+epoch seconds in uint32; `0` means none. Minutes are UTC minutes since 1970, days are local days since 1970-01-01 in the
+time zone of the rules; both are int32. `NO_DAY` means never.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NONE: Final = -1
 NO_INSTANT: Final = 0
 NO_DAY: Final = 1 << 30
 DAYS: Final = 48_000
-"""Tables indexed by day end in the year 2101; the ledger refuses instants from 2100 on."""
+"""The length of tables indexed by day: they end in 2101, and the ledger refuses instants from 2100 on."""
 
 # --- events of shifts -----------------------------------------------------------------------------------------------
 
@@ -49,7 +49,7 @@ SHIFT_CODES: Final = {
     "dispute-answered.v1": ANSWERED,
 }
 
-# What a correction changes, as bits of `changes`; the order is that of ledger.names.CorrectedField.
+# The fields that a correction sets, as bits of `changes`, in the order of ledger.names.CorrectedField.
 CHANGES_CHECK_IN: Final = 1
 CHANGES_CHECK_OUT: Final = 2
 CHANGES_STATION: Final = 4
@@ -61,14 +61,14 @@ CHANGE_BITS: Final = {
     "project": CHANGES_PROJECT,
 }
 
-# How a scan came about, as bits of `marks`.
+# Properties of check-ins and check-outs, as bits of `marks`.
 ATTESTED: Final = 1
 REPLACES: Final = 2
 IMPORTED: Final = 4
 
 
 class ShiftEvents(NamedTuple):
-    """Events of shifts in log order, one row each, all columns of length n. Of a correction, what it sets stands in
+    """Events of shifts in log order, one row each, all columns of length n. The values of a correction are in
     `Corrections`.
     """
 
@@ -81,7 +81,7 @@ class ShiftEvents(NamedTuple):
 
 
 class Corrections(NamedTuple):
-    """Corrections in log order: which fields of a shift they set (`CHANGE_BITS`), and to what."""
+    """Corrections in log order: the fields of a shift that they set (`CHANGE_BITS`), and the values."""
 
     shift: Ints
     changes: Bytes
@@ -105,7 +105,7 @@ MERGED: Final = 40
 MERGE_UNDONE: Final = 41
 TRAINING_VOIDED: Final = 48
 OTHER: Final = 255
-"""An event that no kernel reads; it keeps its row, so that every position is somewhere."""
+"""An event that no kernel reads. It has a row, so that every position has one."""
 
 OTHER_CODES: Final = {
     "volunteer-registered.v1": REGISTERED,
@@ -125,11 +125,11 @@ STATION_KINDS: Final = {"city": 1, "community": 2, "special": 4}
 
 
 class OtherEvents(NamedTuple):
-    """All other events in log order, one row each; what a column means depends on the code.
+    """All other events in log order, one row each; the meaning of a column depends on the code.
 
     `day`: registered_on, completed_on, as_of, or the day of a raise or of people served. `amount`: minutes of a
-    balance or raise, people served, a training tier (`TIERS`) or a station's kind (`STATION_KINDS`). `key`: which
-    raise, as a surrogate. `into`: the number that a merge names as the one that goes on.
+    balance or raise, people served, a training tier (`TIERS`) or a station's kind (`STATION_KINDS`). `key`: the
+    surrogate of a raise. `into`: the target of a merge.
     """
 
     code: Bytes
@@ -151,7 +151,7 @@ DTYPES = {
     "check_in": np.uint32,
     "check_out": np.uint32,
 }
-"""Dtypes of columns of events; all others are int32."""
+"""The dtypes of columns of events; all others are int32."""
 
 
 # --- resolved shifts ------------------------------------------------------------------------------------------------
@@ -172,14 +172,14 @@ FROM_IMPORT: Final = 2048
 
 
 class ResolvedShifts(NamedTuple):
-    """What is true of each shift by all events known, indexed by the shift's surrogate; it depends on no rules."""
+    """The state of each shift by all known events, indexed by the shift's surrogate; independent of rules."""
 
     volunteer: Ints
     station: Ints
     project: Ints
     check_in: Instants
     check_out: Instants
-    recorded_at: Instants  # when the ledger first heard of the shift
+    recorded_at: Instants  # of the shift's first event
     flags: Flags
 
 
@@ -196,15 +196,15 @@ SHIFT_COLUMNS: Final = 8
 
 
 class ShiftTable(NamedTuple):
-    """Shifts that can earn something, by person, each person's in order of check-in minute.
+    """Shifts that can earn something, by person and check-in minute.
 
-    `rows[first[v]]` to `rows[first[v + 1]]`, int32[n, SHIFT_COLUMNS], are those of the person who goes on as number v;
-    a number that was merged into another has none. NUMBER is the number under which a shift was recorded. TIE orders
-    shifts with the same check-in minute by shift id; the END (minute; `NONE` without a check-out) cannot be part of the
-    order here because it may depend on rules.
+    `rows[first[v]]` to `rows[first[v + 1]]`, int32[n, SHIFT_COLUMNS], are those of the person with number v; a number
+    that was merged into another has none. NUMBER is the number under which a shift was recorded. TIE orders shifts with
+    the same check-in minute by shift id. The END (minute; `NONE` without a check-out) is not part of the order here,
+    because it may depend on rules.
 
-    The columns of a shift lie side by side in memory: placing it touches one cache line instead of eight (measured for
-    six million shifts: 0.2 instead of 0.43 s).
+    The columns of a shift are adjacent in memory, so that inserting it writes one cache line instead of eight (measured
+    for six million shifts: 0.2 instead of 0.43 s).
     """
 
     first: Longs
@@ -247,12 +247,12 @@ class ShiftTable(NamedTuple):
 
 
 class VolunteerTable(NamedTuple):
-    """Facts of persons, indexed by the surrogate of the number they go on as; of a number that was merged into another
-    nothing is known, but for `superseded_until`. `several`: whether the person has several numbers.
+    """Facts of persons, indexed by the surrogate of the person's number. A number that was merged into another has no
+    facts except `superseded_until`. `several`: whether the person has several numbers.
 
     `trained[v, t]` is the first day on which v had completed a tier of at least t + 1. `superseded_until`, by number:
     the day of that number's own opening balance. `balances[v]` to `balances[v + 1]` are the rows of v in `balance_day`
-    (ascending) and `balance_minutes` (of v's balances up to and with this one). `raises[v]` to `raises[v + 1]` are the
+    (ascending) and `balance_minutes` (the total of v's balances up to this one). `raises[v]` to `raises[v + 1]` are the
     rows of v in `raise_day` (ascending) and `raise_minutes` (the greatest in force).
     """
 
@@ -285,7 +285,7 @@ SHARE: Final = 10
 CREDITED: Final = 11
 PIECE_COLUMNS: Final = 12
 
-# Columns of a volunteer's hours, of a station's day and of a project's month. Minutes, but for the counts of shifts,
+# Columns of a volunteer's hours, a station's day and a project's month: minutes, except the counts of shifts,
 # volunteers and people.
 HOURS_COLUMNS: Final = ("shifts", "raw", "counted", "credited", "scanned", "attested")
 STATION_COLUMNS: Final = ("shifts", "volunteers", "raw", "counted", "credited", "people_served")

@@ -1,7 +1,7 @@
 """Surrogates: dense numbers in place of names, in order of first appearance.
 
-Names of volunteers, stations and projects are few: a dictionary holds them. Shifts are millions: a hash table of two
-integers a slot holds them, in a tenth of the memory.
+Volunteers, stations and projects are few enough for a dictionary. Shifts number millions, so they have a hash table of
+integers, which needs a tenth of the memory.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Names:
             self.add(name)
 
     def add(self, name: str | None) -> int:
-        """Return the surrogate of a name, a new one if need be; `NONE` for no name."""
+        """Return the surrogate of a name, adding a new one if necessary; `NONE` for None."""
         return NONE if name is None else self.number.setdefault(name, len(self.number))
 
     def extend(self, names: Iterable[str]) -> None:
-        """Give new names the next numbers."""
+        """Assign the next numbers to new names."""
         for name in names:
             self.number[name] = len(self.number)
 
@@ -40,11 +40,11 @@ class Names:
         return list(self.number)
 
     def since(self, count: int) -> list[str]:
-        """Return the names beyond the first so many."""
+        """Return the names after the first `count`."""
         return list(islice(self.number, count, None))
 
     def ranks(self) -> Ints:
-        """Return each name's place among all names, sorted."""
+        """Return the rank of each name among all names, sorted."""
         texts = self.texts()
         ranks = np.empty(len(texts), np.int32)
         ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts), dtype=np.int32)
@@ -52,7 +52,7 @@ class Names:
 
 
 class ShiftNumbers:
-    """Numbers of shifts, each known by its volunteer's surrogate and its id (two uint64 halves)."""
+    """The surrogates of shifts, by the volunteer's surrogate and the shift id (two uint64 halves)."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -61,17 +61,15 @@ class ShiftNumbers:
         self._volunteer = np.empty(1 << 10, np.int32)
 
     def add(self, volunteer: Ints, high: Words, low: Words) -> Ints:
-        """Return the number of each shift, int32[n]; new shifts get the next numbers in the order in which they
-        stand.
-        """
+        """Return the number of each shift, int32[n]; new shifts get the next numbers, in order."""
         volunteer, high, low = map(np.ascontiguousarray, (volunteer, high, low))
-        wanted = self.count + len(volunteer)
-        if wanted > len(self._high):
-            size = max(wanted, 2 * len(self._high))
+        count_max = self.count + len(volunteer)
+        if count_max > len(self._high):
+            size = max(count_max, 2 * len(self._high))
             self._high, self._low = np.resize(self._high, size), np.resize(self._low, size)
             self._volunteer = np.resize(self._volunteer, size)
-        if 2 * wanted > len(self._slots):  # at most half full, so that a look-up ends soon
-            self._slots = np.full(1 << (4 * wanted - 1).bit_length(), NONE, np.int32)
+        if 2 * count_max > len(self._slots):  # at most half full, so that lookups are short
+            self._slots = np.full(1 << (4 * count_max - 1).bit_length(), NONE, np.int32)
             _fill(self._slots, self._volunteer, self._low, self.count)
         numbers = np.empty(len(volunteer), np.int32)
         self.count = _add(
@@ -80,7 +78,7 @@ class ShiftNumbers:
         return numbers
 
     def since(self, number: int) -> tuple[Ints, Words, Words]:
-        """Return volunteer and id halves of all shifts from a number on."""
+        """Return the volunteers and id halves of all shifts from a number on."""
         return (
             self._volunteer[number : self.count],
             self._high[number : self.count],
@@ -90,10 +88,10 @@ class ShiftNumbers:
 
 @inlined
 def _slot(volunteer: int, low: int, mask: int) -> np.int64:
-    """Return where to look first. The lower half of a UUID is random; whoever forges ids only slows the look-up."""
+    """Return the first slot to probe. The lower half of a UUID is random; forged ids only slow lookups down."""
     mixed = np.uint64(low) ^ (np.uint64(volunteer) * np.uint64(0x9E3779B97F4A7C15))
     mixed ^= mixed >> np.uint64(29)
-    return np.int64(mixed & np.uint64(mask))  # as uint64 it would make floats of sums
+    return np.int64(mixed & np.uint64(mask))  # numba would convert sums with uint64 to floats
 
 
 @kernel

@@ -181,9 +181,7 @@ def _supersede(
 
 @inlined
 def _before(work: Workspace, table: ShiftTable, one: int, other: int) -> bool:
-    """Return whether one shift precedes another, by end and shift id. Only shifts with the same check-in minute can be
-    out of order here.
-    """
+    """Return whether one shift precedes another; only those with equal check-in minutes can be out of order here."""
     row, other_row = work.order[one], work.order[other]
     if table.rows[row, START] != table.rows[other_row, START]:
         return False

@@ -1,5 +1,4 @@
-"""Rules: what a rule file says, whether it is sound, and its form as arrays.
+"""Rules: rule files are parsed, checked and compiled to arrays.
 
-A rule file is parsed, checked and turned into tables here. What the rules make of a shift is in `projections/kernels/`;
-which rules are published is in `replay/`.
+`projections/kernels/` applies the rules to shifts; `replay/` knows which rules are published.
 """

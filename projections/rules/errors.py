@@ -1,7 +1,7 @@
-"""Rule errors: what is wrong with a rule timeline, with the line, the key and the way out.
+"""Rule errors: what is wrong with a rule timeline, with the line, the key and a remedy.
 
-The models of `projections.rules.timeline` say what they refuse; here it is turned into findings that people can act on.
-Each message is a sentence and, behind a semicolon, a remedy.
+The validation errors of the models in `projections.rules.timeline` are converted to findings here. Each message is a
+sentence and, after a semicolon, a remedy.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from projections.rules.toml_places import Place, line_of
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a rule timeline: on which line of its text, by which key, what it is and what to do.
+    """A problem of a rule timeline: the line of the text, the key, a sentence and a remedy.
 
-    An error makes the timeline unusable; a warning is something hardly meant.
+    A timeline with an error must not be used; a warning is about something that is probably not intended.
     """
 
     line: int
@@ -32,12 +32,12 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        """Return it as one sentence."""
+        """Return the finding as one sentence."""
         return f"line {self.line}: {self.key}: {self.sentence}; {self.remedy}"
 
 
 class RulesError(ValueError):
-    """A rule timeline that cannot be used; the message names the lines, the keys and the remedies."""
+    """A rule timeline is not valid; the message names the lines, the keys and the remedies."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__(". ".join(map(str, findings)))
@@ -45,43 +45,43 @@ class RulesError(ValueError):
 
 
 def error_at(sentence: str, *place: str | int) -> PydanticCustomError:
-    """Return an error to raise within a model, about a place within it; the remedy stands behind a semicolon."""
+    """Return an error to raise in a model's validator, about a place in the model; the remedy follows a semicolon."""
     return PydanticCustomError("rules", "{sentence}", {"sentence": sentence, "place": place})
 
 
 def not_toml(text: str, message: str) -> Finding:
-    """Say where the text stops being TOML."""
+    """Return the finding for a text that is not TOML, from the parser's message."""
     found = re.search(r"\(at line (\d+), column \d+\)", message)
     line = int(found.group(1)) if found else len(text.splitlines())
     return Finding(line, "timeline", "error", f"the rules are not TOML: {message}", "correct the line")
 
 
 def findings_of(error: ValidationError, known: Mapping[Place, int]) -> list[Finding]:
-    """Say what is wrong, a misspelt key once: with the key that is missing beside it, which is what was meant."""
-    problems = _told(error.errors())
+    """Return the findings of a validation error. A misspelt key and the missing key that was meant are one finding."""
+    problems = _without_consequences(error.errors())
     missing = {problem["loc"] for problem in problems if problem["type"] == "missing"}
-    said: list[tuple[Place, str, str]] = []
+    entries: list[tuple[Place, str, str]] = []
     for problem in problems:
         kind, place = problem["type"], problem["loc"]
         if kind == "extra_forbidden":
             siblings = [str(other[-1]) for other in missing if other[:-1] == place[:-1]]
             meant = get_close_matches(str(place[-1]), siblings, n=1)
             missing -= {(*place[:-1], name) for name in meant}
-            said.append(
+            entries.append(
                 (place, "unknown key", f"did you mean {meant[0]}?" if meant else "check its spelling or remove it")
             )
         elif kind != "missing":
-            said.append(_said(place, problem, known))
-    said += [(place, "is missing", "write it down") for place in sorted(missing, key=str)]
+            entries.append(_entry(place, problem, known))
+    entries += [(place, "is missing", "add it") for place in sorted(missing, key=str)]
     findings = [
         Finding(line_of(known, place), ".".join(map(str, place)) or "timeline", "error", sentence, remedy)
-        for place, sentence, remedy in said
+        for place, sentence, remedy in entries
     ]
     return sorted(findings, key=lambda finding: finding.line)
 
 
-def _told(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Leave out that a list is empty where it only seems so because what stands in it is wrong."""
+def _without_consequences(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the problems without those about an empty list that is empty only because its elements are invalid."""
     places = [problem["loc"] for problem in problems]
     return [
         problem
@@ -90,14 +90,14 @@ def _told(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def _said(place: Place, problem: ErrorDetails, known: Mapping[Place, int]) -> tuple[Place, str, str]:
-    """Return the place, what is wrong there, and the remedy."""
+def _entry(place: Place, problem: ErrorDetails, known: Mapping[Place, int]) -> tuple[Place, str, str]:
+    """Return the place, the sentence and the remedy of a problem."""
     message, context = problem["msg"].removeprefix("Value error, "), problem.get("ctx", {})
     sentence, _, remedy = message.partition("; ")
     if problem["type"] == "rules":
         return (*place, *context["place"]), sentence, remedy
-    begins = (*place, message.partition(" ")[0])  # a sentence about one key of a table begins with it
-    return (begins if begins in known else place), sentence, remedy or _REMEDIES.get(problem["type"], "correct it")
+    named = (*place, message.partition(" ")[0])  # a sentence about one key of a table begins with the key
+    return (named if named in known else place), sentence, remedy or _REMEDIES.get(problem["type"], "correct it")
 
 
 _REMEDIES = {
@@ -106,8 +106,8 @@ _REMEDIES = {
     "string_type": "write it in quotation marks",
     "date_type": "write a day such as 2018-12-04",
     "date_from_datetime_parsing": "write a day such as 2018-12-04",
-    "less_than_equal": "write less",
-    "greater_than_equal": "write more",
-    "literal_error": "write one of these",
+    "less_than_equal": "use a smaller number",
+    "greater_than_equal": "use a larger number",
+    "literal_error": "use one of these",
     "too_short": "add one",
 }

@@ -1,8 +1,8 @@
-"""Late entries: which records of service came to the ledger too late (Order 67, Art. 11). Late takes nothing away.
+"""Late entries: shifts that were recorded too late (Order 67, Art. 11). They are credited all the same.
 
-A record is late where the ledger first heard of the shift after the last day that its rule set allows: so many working
-days after the local day on which the service ended, by the Chinese holiday calendar with its make-up days. Rules from
-before there were working days in them allow calendar days instead. Old records that were imported are never late.
+A shift is late if it was first recorded after the last day that its rule set allows: a number of working days after the
+local day on which the service ended, by the Chinese holiday calendar with its make-up workdays. Older rules allow a
+number of calendar days instead. Imported old records are never late.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ def late(shifts: ResolvedShifts, timeline: RuleTimeline) -> Array:
     began = np.where(shifts.check_in == NO_INSTANT, shifts.recorded_at, shifts.check_in)
     began_on, ended_on = (local_days(instants, timeline.time_zone) for instants in (began, ended))
     recorded_on = local_days(shifts.recorded_at, timeline.time_zone)
-    asked: Array = (ended != NO_INSTANT) & (shifts.flags & FROM_IMPORT == 0)
-    found = np.zeros(len(asked), bool)
-    which = np.maximum(np.searchsorted(_begins(timeline), began_on, side="right") - 1, 0)
+    eligible: Array = (ended != NO_INSTANT) & (shifts.flags & FROM_IMPORT == 0)
+    is_late = np.zeros(len(eligible), bool)
+    rule_set = np.maximum(np.searchsorted(_begins(timeline), began_on, side="right") - 1, 0)
     for number, rules in enumerate(timeline.rule_sets):
-        rows = np.flatnonzero(asked & (which == number))
+        rows = np.flatnonzero(eligible & (rule_set == number))
         if rules.late_entry_working_days is None:
             seconds = shifts.recorded_at[rows].astype(np.int64) - ended[rows]
-            found[rows] = seconds > rules.late_entry_days * 86_400
+            is_late[rows] = seconds > rules.late_entry_days * 86_400
         else:
-            found[rows] = recorded_on[rows] > last_days(ended_on[rows], rules.late_entry_working_days)
-    return found
+            is_late[rows] = recorded_on[rows] > last_days(ended_on[rows], rules.late_entry_working_days)
+    return is_late
 
 
 def service_ended(shifts: ResolvedShifts) -> Array:
-    """Return when the service ended, as far as is known: at the check-out, or else not before the check-in."""
+    """Return the instants at which the service ended: the check-out, or the check-in if there is none."""
     return np.where(shifts.check_out == NO_INSTANT, shifts.check_in, shifts.check_out)
 
 
 def last_days(ended_on: Ints, working_days: int) -> Ints:
-    """Return the last day on which service that ended on each day is recorded in time."""
+    """Return, for each day on which service ended, the last day for recording it in time."""
     days, place = np.unique(ended_on, return_inverse=True)
-    known = [day_number(working_days_after(day_of_number(day), working_days)) for day in days.tolist()]
-    return np.array(known, np.int32)[place]
+    deadlines = [day_number(working_days_after(day_of_number(day), working_days)) for day in days.tolist()]
+    return np.array(deadlines, np.int32)[place]
 
 
 def rules_of(day: date, timeline: RuleTimeline) -> RuleSet:

@@ -1,11 +1,10 @@
-"""Rankings as rules: who is among the first of a year, by which keys, among whom.
+"""Rankings, as rules: the number of places, the keys of the order, and the minimums.
 
 "Top hundred volunteers" and "ten best projects" are data, not code: each is a table `[[rule_sets.rankings]]` of a rule
-set, and the set in force on the last day of a year decides that year's ranking. How ranks follow from rows stands in
-`projections.kernels.rankings`; this module only says what a ranking may look like.
+set, and the set in force on the last day of a year applies to that year. This module defines the models;
+`projections.kernels.rankings` computes ranks.
 
-Errors: `ValueError` within pydantic's validation; `projections.rules.timeline` turns it into a sentence with the key's
-name.
+Errors: `ValueError` during pydantic's validation, which `projections.rules.timeline` converts to a `RulesError`.
 """
 
 from __future__ import annotations
@@ -58,8 +57,8 @@ class _Rules(BaseModel):
 
 
 class Score(_Rules):
-    """Points of a project's year: each figure times its weight, added up. `credited_hours` are whole hours, rounded
-    down; `months_active` are the months in which a shift began.
+    """The score of a project's year: the sum of each figure times its weight. `credited_hours` are whole hours, rounded
+    down; `months_active` is the number of months in which a shift began.
     """
 
     credited_hours: Weight = 0
@@ -71,11 +70,11 @@ class Score(_Rules):
 
 
 class Ranking(_Rules):
-    """The first `places` of a local year, among those who reach every minimum.
+    """A ranking: the first `places` of a local year, among those who reach every minimum.
 
-    `order` names the keys, the weightiest first; of each the greater stands before. Whoever is equal in all of them is
-    told apart by number (volunteers) or id (projects), the smaller first: so no two share a place. A minimum of 0 asks
-    for nothing. Opening balances belong to no year and count in no ranking.
+    `order` names the keys by priority; greater values come first. Ties in all keys are broken by number (volunteers) or
+    id (projects), the smaller first, so no two share a place. A minimum of 0 has no effect. Opening balances belong to
+    no year and count in no ranking.
     """
 
     id: HonorId
@@ -94,17 +93,17 @@ class Ranking(_Rules):
 
     @property
     def minimums(self) -> dict[str, int]:
-        """What is asked for, by key; only what asks for anything."""
-        found = {key: getattr(self, f"{key}_min", 0) for key in self.keys}
-        return {key: least for key, least in found.items() if least}
+        """The minimums by key, without those that are 0."""
+        minimums = {key: getattr(self, f"{key}_min", 0) for key in self.keys}
+        return {key: minimum for key, minimum in minimums.items() if minimum}
 
     def without_minimums(self) -> Ranking:
-        """Return the same ranking without minimums: in its order stands who is ranked and who is not."""
+        """Return the same ranking without minimums, which orders all, including those who do not reach them."""
         return self.model_copy(update=dict.fromkeys((f"{key}_min" for key in self.minimums), 0))
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys that this kind of ranking knows."""
+        """The keys of this kind of ranking."""
         return VOLUNTEER_KEYS if self.of == "volunteers" else PROJECT_KEYS
 
     @model_validator(mode="after")
@@ -115,28 +114,28 @@ class Ranking(_Rules):
             if key not in self.keys:
                 raise ValueError(f"order names {key}, which {self.of} do not have; they have {', '.join(self.keys)}")
             if key in self.order[:place]:
-                raise ValueError(f"order names {key} twice: the second could decide nothing; remove it")
+                raise ValueError(f"order names {key} twice, and the second has no effect; remove it")
         named = {name.removesuffix("_min") for name in self.model_fields_set if name.endswith("_min")}
         for unknown in sorted(named - set(self.keys)):
             if getattr(self, f"{unknown}_min"):
-                raise ValueError(f"{unknown}_min cannot be asked of {self.of}; remove it")
+                raise ValueError(f"{unknown}_min does not apply to {self.of}; remove it")
         if "score" in self.order and not (self.score and any(self.score.model_dump().values())):
-            raise ValueError("order names score, but nothing has a weight: add [rule_sets.rankings.score]")
+            raise ValueError("order names score, but no figure has a weight; add [rule_sets.rankings.score]")
         if self.score is not None and "score" not in self.order:
             raise ValueError(
-                'score has weights, but order does not name it: add "score" to order or remove the weights'
+                'score has weights, but order does not name it; add "score" to order, or remove the weights'
             )
         return self
 
 
 def check_ids(thresholds: Iterable[str], rankings: Iterable[Ranking]) -> None:
-    """Hold the kinds of honour of a whole timeline apart: awards name them all by id.
+    """Require that each id of a timeline belongs to one kind of honour: awards refer to all kinds by id.
 
     Raises:
-        ValueError
+        ValueError: an id is used for several kinds.
     """
     kinds = {(name, "a threshold") for name in thresholds}
     kinds |= {(ranking.id, f"a ranking of {ranking.of}") for ranking in rankings}
     for (name, kind), (other_name, other) in pairwise(sorted(kinds)):
         if name == other_name:
-            raise ValueError(f"{name} is the id of {kind} and of {other}: give each its own")
+            raise ValueError(f"{name} is the id of {kind} and of {other}; give each its own")

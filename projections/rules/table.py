@@ -1,4 +1,4 @@
-"""A rule timeline as arrays, which is how the kernels read it."""
+"""A rule timeline as arrays, the form that kernels read."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from projections.schema import DAYS, NO_DAY, NONE, STATION_KINDS, TIERS, Array, 
 
 
 class FactorTable(NamedTuple):
-    """Factor windows, rule set by rule set: rows `first[s]` to `first[s + 1]` belong to set s. `project[f, p + 1]`:
-    does it hold there?
+    """Factor windows by rule set: rows `first[s]` to `first[s + 1]` belong to set s. `project[f, p + 1]`: whether
+    window f holds for project p; index 0 is for shifts without a project.
     """
 
     first: Ints
@@ -29,9 +29,9 @@ class FactorTable(NamedTuple):
 
 
 class HonorTable(NamedTuple):
-    """Thresholds: `[h, s]` is honour h under rule set s; minutes `NONE` where the set does not know the honour.
+    """Thresholds: `[h, s]` is honour h under rule set s; minutes are `NONE` if the set does not have the honour.
 
-    `minutes` holds what active years take as well, so that whoever has fewer is passed by at once.
+    `minutes` is at least what the active years require, so that volunteers with fewer are skipped early.
     """
 
     minutes: Ints
@@ -43,7 +43,7 @@ class HonorTable(NamedTuple):
 
 
 class RuleTable(NamedTuple):
-    """All a kernel needs to know of the rules; sets are in the order of their dates."""
+    """A rule timeline for kernels; rule sets are in the order of their dates."""
 
     holds_from: Ints
     day_minutes_max: Ints
@@ -62,14 +62,14 @@ def honor_ids(timeline: RuleTimeline) -> list[str]:
 
 
 def rule_table(timeline: RuleTimeline, projects: Mapping[str, int]) -> RuleTable:
-    """Compile a timeline. `projects` gives the surrogates of projects; a window for an unknown project never holds."""
+    """Compile a timeline. `projects`: the surrogates by id; a window for an unknown project never holds."""
     sets = timeline.rule_sets
 
     def column(name: str) -> Ints:
         return np.array([getattr(rule_set, name) for rule_set in sets], np.int32)
 
     return RuleTable(
-        # The first set reaches back to the beginning, whatever date it names.
+        # The first set applies from the beginning, whatever its date.
         holds_from=np.array([-NO_DAY] + [day_number(rule_set.holds_from) for rule_set in sets[1:]], np.int32),
         day_minutes_max=column("day_minutes_max"),
         shift_minutes_min=column("shift_minutes_min"),

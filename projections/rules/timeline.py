@@ -1,11 +1,11 @@
-"""Rule timelines: what a minute of service is worth, from which service date on.
+"""Rule timelines: the rules of credit and honours, by service date.
 
-A timeline is TOML text read into the models below. Everything that no source fixes ([config]) is a field here and a
-line in `rules/luohu.toml`; no kernel holds a number of its own. Minutes are whole, days are days of the timeline's
-time zone.
+A timeline is a TOML text, parsed into the models below. Every value that no source fixes ([config]) is a field here and
+a line in `rules/luohu.toml`; kernels contain no such numbers. Minutes are whole, days are days of the timeline's time
+zone.
 
-Errors: `RulesError` (projections/rules/errors.py) names line, key and the way out. What could be used but is hardly
-meant, `projections.rules.checking` finds. This module reads text, never files.
+Errors: `RulesError` (projections/rules/errors.py) names the line, the key and a remedy. `projections.rules.checking`
+finds what is valid but probably not intended. This module reads text, never files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["Factor", "RuleSet", "RuleTimeline", "RulesError", "Threshold", "pars
 
 
 def _minute_of_day(value: object) -> object:
-    """Turn "08:30" into 510; "24:00" is the day's end."""
+    """Convert a time of day such as "08:30" to minutes; "24:00" is the end of the day."""
     if isinstance(value, str):
         hour, colon, minute = value.partition(":")
         if not (colon and hour.isdigit() and minute.isdigit() and len(minute) == 2 and int(minute) < 60):
@@ -50,11 +50,11 @@ class _Rules(BaseModel):
 
 
 class Factor(_Rules):
-    """A window in which a counted minute earns `percent` of itself. Every condition that is given must hold.
+    """A window in which a counted minute earns `percent` of itself. All given conditions must hold.
 
-    `first_day` and `last_day` are both inside; `minute_from` is inside, `minute_until` is not; a window whose end is
-    not after its start runs through midnight and looks at each minute's own date. `weekdays`: 1 is Monday, 7 is
-    Sunday.
+    `first_day` and `last_day` are included; `minute_from` is included, `minute_until` is not. A window whose end is not
+    after its start runs through midnight; the date conditions apply to each minute's own date. `weekdays`: 1 is Monday,
+    7 is Sunday.
     """
 
     name: str
@@ -70,15 +70,15 @@ class Factor(_Rules):
     @model_validator(mode="after")
     def _days_in_order(self) -> Factor:
         if self.first_day and self.last_day and self.last_day < self.first_day:
-            raise error_at("last_day lies before first_day; swap them", "last_day")
+            raise error_at("last_day is before first_day; swap them", "last_day")
         return self
 
 
 class Threshold(_Rules):
     """An honour reached on the first date on which all of its conditions hold (docs/glossary.md, "Stars").
 
-    A year is active once it has `active_year_minutes_min` credited minutes, of the grade asked for; `active_years_min`
-    such years need not follow one another. An opening balance belongs to no year, and makes none active.
+    A year is active once it has `active_year_minutes_min` credited minutes of the required grade. The
+    `active_years_min` active years need not be consecutive. An opening balance belongs to no year.
     """
 
     id: HonorId
@@ -94,35 +94,35 @@ class Threshold(_Rules):
     def _years_have_minutes(self) -> Threshold:
         if self.active_years_min and not self.active_year_minutes_min:
             raise error_at(
-                "active_years_min asks for active years; add active_year_minutes_min, which says when a year is one",
+                "active_years_min needs the minutes that make a year active; add active_year_minutes_min",
                 "active_years_min",
             )
         if self.active_year_minutes_min and not self.active_years_min:
             raise error_at(
-                "active_year_minutes_min says when a year is active; add active_years_min, which says how many",
+                "active_year_minutes_min needs the number of active years; add active_years_min",
                 "active_year_minutes_min",
             )
         return self
 
     @property
     def minutes_min(self) -> int:
-        """The credited minutes that nobody who holds this honour can be without."""
+        """The fewest credited minutes with which this honour can be reached."""
         return max(self.credited_minutes_min, self.active_years_min * self.active_year_minutes_min)
 
 
 class PublicNotice(_Rules):
     """公示: how long an honour is announced before it may be awarded (docs/glossary.md, "Stars"). The day of the
-    announcement is not one of them.
+    announcement does not count.
     """
 
     working_days: Annotated[int, Field(strict=True, ge=1, le=60)] = 5
 
 
 class RuleSet(_Rules):
-    """The rules that hold from service date `holds_from` until the next set's.
+    """The rules in force from service date `holds_from` until that of the next set.
 
-    With `honors_go_on`, the honours and rankings of the set before hold here as well: what this set names itself is
-    added to them, or takes the place of what has the same id. `honors` and `rankings` are then those that hold.
+    With `honors_go_on`, the honours and rankings of the set before are inherited; those of this set are added, or
+    replace the ones with the same id. `honors` and `rankings` then include the inherited ones.
     """
 
     holds_from: date
@@ -132,7 +132,7 @@ class RuleSet(_Rules):
     missing_check_out_minutes: Annotated[int, Field(strict=True, ge=0, le=1440)] = 0
     credit_unit_minutes: Annotated[int, Field(strict=True, ge=1, le=1440)] = 1
     late_entry_working_days: Annotated[int, Field(strict=True, ge=1, le=365)] | None = None
-    late_entry_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 14  # counts where no working days are given
+    late_entry_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 14  # used without late_entry_working_days
     honors_go_on: bool = False
     factors: tuple[Factor, ...] = ()
     honors: tuple[Threshold, ...] = ()
@@ -142,12 +142,12 @@ class RuleSet(_Rules):
     def _consistent(self) -> RuleSet:
         if self.shift_minutes_max < self.shift_minutes_min:
             raise error_at(
-                "shift_minutes_max lies below shift_minutes_min: no shift could earn anything; raise it",
+                "shift_minutes_max is less than shift_minutes_min, so no shift could earn anything; raise it",
                 "shift_minutes_max",
             )
         for kind, ids in (
             ("honors", [honor.id for honor in self.honors]),
-            ("rankings", [one.id for one in self.rankings]),
+            ("rankings", [ranking.id for ranking in self.rankings]),
         ):
             for number, name in enumerate(ids):
                 if name in ids[:number]:
@@ -156,10 +156,10 @@ class RuleSet(_Rules):
 
 
 class RuleTimeline(_Rules):
-    """Rule sets in the order of the service dates they hold from; the first reaches back to the beginning.
+    """Rule sets in the order of their service dates; the first applies from the beginning.
 
-    `approvals` and `disputes` are about acts: no kernel reads them, they hold from when they are published
-    (`ledger/deciding/policies.py`).
+    `approvals` and `disputes` are about acts, not service: no kernel reads them, and they apply from their publication
+    on (`ledger/deciding/policies.py`).
     """
 
     name: str
@@ -172,15 +172,13 @@ class RuleTimeline(_Rules):
 
     @field_validator("rule_sets")
     @classmethod
-    def _honors_that_go_on(cls, value: tuple[RuleSet, ...]) -> tuple[RuleSet, ...]:
+    def _inherit_honors(cls, value: tuple[RuleSet, ...]) -> tuple[RuleSet, ...]:
         if value[0].honors_go_on:
-            raise error_at(
-                "the first rule set has none before it whose honours could go on; remove it", 0, "honors_go_on"
-            )
-        whole = [value[0]]
+            raise error_at("the first rule set has no honours to inherit; remove it", 0, "honors_go_on")
+        complete = [value[0]]
         for own in value[1:]:
-            whole.append(_with_those_before(whole[-1], own) if own.honors_go_on else own)
-        return tuple(whole)
+            complete.append(_with_inherited(complete[-1], own) if own.honors_go_on else own)
+        return tuple(complete)
 
     @field_validator("time_zone")
     @classmethod
@@ -188,7 +186,7 @@ class RuleTimeline(_Rules):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError("is not a time zone; write a name such as Asia/Shanghai") from None
+            raise ValueError("is not a time zone; use a name such as Asia/Shanghai") from None
         if date_goes_back(value):
             raise ValueError("has had a date twice (its clocks went back over midnight); use a neighbouring zone")
         return value
@@ -199,14 +197,14 @@ class RuleTimeline(_Rules):
         for number, (day, following) in enumerate(pairwise(days), 1):
             if following <= day:
                 raise error_at(
-                    "rule_sets must stand in the order of holds_from, each with a date of its own; move or correct it",
+                    "rule_sets must be in the order of holds_from, with different dates; move or correct it",
                     "rule_sets",
                     number,
                     "holds_from",
                 )
         if days[0] > date(2000, 1, 1):
             raise error_at(
-                "the first rule set must hold from 2000-01-01 or earlier, or early shifts have no rules; set it back",
+                "the first rule set must hold from 2000-01-01 or earlier, or early shifts have no rules; correct it",
                 "rule_sets",
                 0,
                 "holds_from",
@@ -218,7 +216,7 @@ class RuleTimeline(_Rules):
         return self
 
 
-def _with_those_before(before: RuleSet, own: RuleSet) -> RuleSet:
+def _with_inherited(before: RuleSet, own: RuleSet) -> RuleSet:
     honors = {honor.id: honor for honor in (*before.honors, *own.honors)}
     rankings = {ranking.id: ranking for ranking in (*before.rankings, *own.rankings)}
     return own.model_copy(update={"honors": tuple(honors.values()), "rankings": tuple(rankings.values())})
@@ -228,7 +226,7 @@ def parse_timeline(text: str) -> RuleTimeline:
     """Read a rule timeline from TOML text.
 
     Raises:
-        RulesError: the text is no TOML, or a key is unknown, missing or out of range; each with its line and remedy.
+        RulesError: the text is not TOML, or a key is unknown, missing or out of range; each with its line and remedy.
     """
     try:
         content = tomllib.loads(text)

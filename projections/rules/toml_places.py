@@ -1,8 +1,8 @@
-"""TOML places: on which line each key and table of a TOML text stands.
+"""TOML places: the line of each key and table of a TOML text.
 
-The standard parser does not tell where it found what it accepts, nor does any well-kept library in Python. So this
-scans the text once more, for keys and headers alone. It may trust the text: it is asked only after `tomllib` has
-accepted it, and it answers nothing but line numbers.
+Neither the standard parser nor any maintained Python library reports the lines of parsed values. So this module scans
+the text again, for keys and headers only. It may assume a valid text, because `tomllib` has accepted it before, and it
+returns only line numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 Place = tuple[str | int, ...]
-"""The way to a value, by keys and numbers in arrays: ("rule_sets", 0, "factors", 2, "percent")."""
+"""The path to a value, by keys and array indices: ("rule_sets", 0, "factors", 2, "percent")."""
 
 _TOKEN = re.compile(
     r"(?P<blank>[ \t\r]+|\#[^\n]*)"
@@ -26,14 +26,14 @@ _TOKEN = re.compile(
 
 
 def places(text: str) -> dict[Place, int]:
-    """Return the line, from 1 on, of each key, table and element of an array of a valid TOML text."""
+    """Return the line, from 1, of each key, table and array element of a valid TOML text."""
     return _Scanner(text).scan()
 
 
 def line_of(known: Mapping[Place, int], place: Sequence[str | int]) -> int:
-    """Return the line of a place, or of the nearest thing around it that has one; 1 for the text itself."""
-    around = (known.get(tuple(place[:length])) for length in range(len(place), 0, -1))
-    return next((line for line in around if line is not None), 1)
+    """Return the line of a place, or of the innermost place around it that has one; 1 if none has."""
+    lines = (known.get(tuple(place[:length])) for length in range(len(place), 0, -1))
+    return next((line for line in lines if line is not None), 1)
 
 
 class _Token(NamedTuple):
@@ -54,7 +54,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 class _Scanner:
-    """Walks the tokens; `_table` is where keys at the start of a line belong."""
+    """Scans the tokens. `_table` is the current table, to which keys at the start of a line belong."""
 
     def __init__(self, text: str) -> None:
         self._tokens = [*_tokens(text), _END]
@@ -89,7 +89,7 @@ class _Scanner:
         self._lines.setdefault(place, line)
 
     def _keys(self) -> list[str]:
-        """Read a key, dotted or not, up to the sign behind it."""
+        """Read a key, dotted or not, up to the sign after it."""
         keys = []
         while self._token.kind in {"bare", "text"} or self._token.text == ".":
             token = self._take()
@@ -104,9 +104,9 @@ class _Scanner:
         of_array = self._token.text == "["
         if of_array:
             self._take()
-        *around, last = self._keys()
+        *parents, last = self._keys()
         place: Place = ()
-        for key in around:
+        for key in parents:
             place = (*place, key)
             self._note(place, line)
             if place in self._elements:

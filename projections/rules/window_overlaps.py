@@ -1,8 +1,8 @@
-"""Window overlaps: which factor windows of a rule set ever hold, and which of two wins where both would.
+"""Window overlaps: which factor windows of a rule set can hold, and which windows earlier ones hide.
 
-The first window in the file wins. Whether one is ever reached is a question about sets: of days, weekdays, minutes of
-the day, kinds of station and projects. They are cut where any window begins or ends, so that each cell lies inside or
-outside every window, and counted as arrays.
+The first window in the file wins. The days, weekdays, minutes of the day, kinds of station and projects are divided
+wherever a window begins or ends, so that each cell is entirely inside or outside of every window; sets of cells are
+boolean arrays.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _Mask = npt.NDArray[np.bool_]
 
 WINDOWS_MAX: Final = 100
 CELLS_MAX: Final = 200_000
-"""Rule sets with more windows, or windows cut into more cells, are not looked into: it would take seconds."""
+"""Rule sets with more windows, or more cells for a window, are not examined, because it would take seconds."""
 _KINDS: Final = (*STATION_KINDS, "")
-"""Kinds of station, and a station of which none is known."""
+"""The kinds of station, and "" for a station of unknown kind."""
 
 
 class Reach(NamedTuple):
-    """How far a window reaches. `before`: earlier windows that take some of it, in the order of the file.
+    """The reach of a window. `before`: the earlier windows that hide a part of it, in the order of the file.
 
-    outside: it never holds at all, on no day of its rule set. hidden: earlier windows leave nothing of it.
+    outside: it holds on no day of its rule set. hidden: earlier windows hide all of it.
     """
 
     outside: bool
@@ -39,17 +39,17 @@ class Reach(NamedTuple):
 
 
 class TooManyError(Exception):
-    """A rule set has more windows than can be looked into."""
+    """A rule set has too many windows to examine."""
 
 
-def reaches(factors: Sequence[Factor], first: date | None, until: date | None) -> list[Reach]:
-    """Return how far each window of a rule set reaches.
+def window_reach(factors: Sequence[Factor], first: date | None, until: date | None) -> list[Reach]:
+    """Return the reach of each window of a rule set.
 
     Args:
-        first, until: the days on which the set holds; `until` is not one of them; None is open.
+        first, until: the days on which the set holds, as a half-open interval; None is open.
 
     Raises:
-        TooManyError
+        TooManyError: there are too many windows or cells.
     """
     if len(factors) > WINDOWS_MAX:
         raise TooManyError
@@ -58,32 +58,32 @@ def reaches(factors: Sequence[Factor], first: date | None, until: date | None) -
 
 
 def _reach(earlier: Sequence[Factor], factor: Factor, span: tuple[int, int]) -> Reach:
-    others = [(number, other) for number, other in enumerate(earlier) if _may_meet(other, factor)]
+    others = [(number, other) for number, other in enumerate(earlier) if _may_overlap(other, factor)]
     low, high = _days(factor, span)
     if low >= high:
         return Reach(outside=True, hidden=False, before=[])
     axes = _Axes.around(factor, [other for _, other in others], (low, high))
     if axes.cells > CELLS_MAX:
         raise TooManyError
-    mine = axes.mask(factor) & axes.occurring()
-    if not mine.any():
+    cells = axes.mask(factor) & axes.occurring()
+    if not cells.any():
         return Reach(outside=True, hidden=False, before=[])
-    taken, before = np.zeros_like(mine), []
+    covered, before = np.zeros_like(cells), []
     for number, other in others:
-        theirs = axes.mask(other) & mine
-        if (theirs & ~taken).any():
+        shared = axes.mask(other) & cells
+        if (shared & ~covered).any():
             before.append(number)
-            taken |= theirs
-    return Reach(outside=False, hidden=bool((taken == mine).all()), before=before)
+            covered |= shared
+    return Reach(outside=False, hidden=bool((covered == cells).all()), before=before)
 
 
-def _may_meet(one: Factor, other: Factor) -> bool:
-    """Tell quickly of most windows that they have nothing in common."""
-    for ours, theirs in ((one.station_kinds, other.station_kinds), (one.projects, other.projects)):
-        if ours and theirs and not set(ours) & set(theirs):
+def _may_overlap(one: Factor, other: Factor) -> bool:
+    """Return False if two windows obviously have nothing in common."""
+    for values, other_values in ((one.station_kinds, other.station_kinds), (one.projects, other.projects)):
+        if values and other_values and not set(values) & set(other_values):
             return False
-    days = max(one.first_day or date.min, other.first_day or date.min)
-    return days <= min(one.last_day or date.max, other.last_day or date.max)
+    first_day = max(one.first_day or date.min, other.first_day or date.min)
+    return first_day <= min(one.last_day or date.max, other.last_day or date.max)
 
 
 def _days(factor: Factor, span: tuple[int, int]) -> tuple[int, int]:
@@ -100,16 +100,16 @@ def _minutes(factor: Factor) -> list[tuple[int, int]]:
 
 
 class _Axes(NamedTuple):
-    """The edges of all cells: days and minutes (each cell from one edge to the next), kinds, projects."""
+    """The edges of the cells: days and minutes (a cell goes from one edge to the next), kinds and projects."""
 
     days: list[int]
     minutes: list[int]
     kinds: list[str]
-    projects: list[str]  # "" stands for all that no window names
+    projects: list[str]  # "" stands for all projects that no window names
 
     @classmethod
     def around(cls, factor: Factor, others: Sequence[Factor], span: tuple[int, int]) -> _Axes:
-        """Cut what a window covers where others begin or end."""
+        """Divide what a window covers wherever other windows begin or end."""
         windows = [factor, *others]
         days = {edge for window in windows for edge in _days(window, span)}
         minutes = {0, 1440} | {edge for window in windows for part in _minutes(window) for edge in part}
@@ -123,7 +123,7 @@ class _Axes(NamedTuple):
 
     @property
     def cells(self) -> int:
-        """How many cells there are."""
+        """The number of cells."""
         return (len(self.days) - 1) * 7 * (len(self.minutes) - 1) * len(self.kinds) * len(self.projects)
 
     def mask(self, window: Factor) -> _Mask:
@@ -145,8 +145,8 @@ class _Axes(NamedTuple):
 
     def occurring(self) -> _Mask:
         """Return the cells whose weekday occurs between their days."""
-        found = np.zeros((len(self.days) - 1, 7, 1, 1, 1), bool)
+        mask = np.zeros((len(self.days) - 1, 7, 1, 1, 1), bool)
         for row, low in enumerate(self.days[:-1]):
             for day in range(low, min(self.days[row + 1], low + 7)):
-                found[row, (day + 3) % 7] = True  # day 0 was a Thursday
-        return found
+                mask[row, (day + 3) % 7] = True  # day 0 was a Thursday
+        return mask

@@ -187,9 +187,9 @@ class AnomalyReader:
         if person_of is not None:
             raises = raises._replace(volunteer=person_of[raises.volunteer])
         acts, names = read_acts(self._database, events, raises, shifts.volunteer, valid_until)
-        late = self._entered_by(recording.late_entries(shifts, timeline, until), events, names)
+        late = self._with_actors(recording.late_entries(shifts, timeline, until), events, names)
         findings = [
-            *_of_stays(facts, timeline, valid_until),
+            *_stay_findings(facts, timeline, valid_until),
             *entries.entry_bursts(acts, rules, zone),
             *entries.same_person(acts, rules, zone),
             *recording.late_uploads(events, shifts, rules, zone),
@@ -198,7 +198,7 @@ class AnomalyReader:
         ]
         return _ordered(findings, facts, names.texts())
 
-    def _entered_by(self, late: list[Finding], events: Recorded, names: Names) -> list[Finding]:
+    def _with_actors(self, late: list[Finding], events: Recorded, names: Names) -> list[Finding]:
         """Add to each late entry the position of the shift's first event, and the actor who recorded it."""
         first = first_positions(events, np.array([finding.shifts[0] for finding in late], np.int64))
         positions = np.unique(first[first > 0])
@@ -236,7 +236,7 @@ class AnomalyReader:
         )
 
 
-def _of_stays(facts: Facts, timeline: RuleTimeline, valid_until: int) -> Iterator[Finding]:
+def _stay_findings(facts: Facts, timeline: RuleTimeline, valid_until: int) -> Iterator[Finding]:
     """Yield the findings about when and where volunteers served."""
     table, volunteers = facts.ordered(facts.resolved()), facts.volunteer_table()
     kinds, rules = facts.station_kinds(), rule_table(timeline, facts.projects.number)

@@ -79,15 +79,18 @@ def read_records(archive: OpenArchive, known: int, stations: int, seconds_off: i
 
 def _read(archive: OpenArchive, known: int, stations: int, seconds_off: int, zone: str) -> Records:
     prompt = np.zeros((stations, DAYS), np.int32)  # pages that are never written take no memory
-    events, raises = [_none(Recorded._fields)], [_none(("position", "recorded_at", "code", "volunteer", "day"))]
+    events, raises = (
+        [_empty_columns(Recorded._fields)],
+        [_empty_columns(("position", "recorded_at", "code", "volunteer", "day"))],
+    )
     for segment in (segment for segment in archive.segments if segment.first <= known):
         place = archive.folder / segment.folder
         for group in range(guarded(place / SHIFT_EVENTS, row_groups)):
-            chunk = Recorded(**_first(guarded(place / SHIFT_EVENTS, partial(_columns, Recorded._fields, group)), known))
+            chunk = Recorded(**_up_to(guarded(place / SHIFT_EVENTS, partial(_columns, Recorded._fields, group)), known))
             count_scans(chunk, zone, prompt)
             relevant = ~are_scans(chunk) | (np.abs(delays(chunk)) > seconds_off)
             events.append({name: column[relevant] for name, column in chunk._asdict().items()})
-        others = _first(guarded(place / OTHER_EVENTS, partial(_columns, tuple(raises[0]), None)), known)
+        others = _up_to(guarded(place / OTHER_EVENTS, partial(_columns, tuple(raises[0]), None)), known)
         raises.append({name: column[others["code"] == CAP_RAISED] for name, column in others.items()})
     raised = _joined(raises)
     del raised["code"]
@@ -98,11 +101,11 @@ def _columns(names: Sequence[str], group: int | None, path: Path) -> dict[str, A
     return read_columns(path, list(names), group)
 
 
-def _none(names: Sequence[str]) -> dict[str, Array]:
+def _empty_columns(names: Sequence[str]) -> dict[str, Array]:
     return {name: np.empty(0, _DTYPES.get(name, np.int32)) for name in names}
 
 
-def _first(columns: dict[str, Array], known: int) -> dict[str, Array]:
+def _up_to(columns: dict[str, Array], known: int) -> dict[str, Array]:
     """Return the rows up to a position; rows are in log order."""
     count = int(np.searchsorted(columns["position"], known, side="right"))
     return {name: column[:count] for name, column in columns.items()}

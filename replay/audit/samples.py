@@ -21,12 +21,12 @@ def hash_of(seed: str, volunteer: str, shift: str) -> str:
     return sha256(f"{seed}/{volunteer}/{shift}".encode()).hexdigest()
 
 
-def drawn(hashes: Sequence[str], count: int) -> list[int]:
+def smallest(hashes: Sequence[str], count: int) -> list[int]:
     """Return the indexes of the smallest hashes, the smallest first."""
     return nsmallest(count, range(len(hashes)), key=hashes.__getitem__)
 
 
-def allotted(populations: Mapping[str, int], size: int) -> dict[str, int]:
+def allot(populations: Mapping[str, int], size: int) -> dict[str, int]:
     """Allot a sample to strata in proportion to their populations: rounded down, then one more for the largest
     remainders, by name if they are equal. Every stratum gets at least one if the sample is large enough for that, and
     none more than its population.

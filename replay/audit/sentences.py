@@ -28,7 +28,7 @@ _Reason = Callable[[Finding, Mapping[str, int], Named, RuleTimeline], str]
 
 
 def _two_stations(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
-    return f"at {name('station')} and {name('other_station')} at the same time for {_length(figures['minutes'])}"
+    return f"at {name('station')} and {name('other_station')} at the same time for {_duration(figures['minutes'])}"
 
 
 def _travel_time(_: Finding, figures: Mapping[str, int], name: Named, timeline: RuleTimeline) -> str:
@@ -41,21 +41,20 @@ def _travel_time(_: Finding, figures: Mapping[str, int], name: Named, timeline: 
 
 def _long_shift(_: Finding, figures: Mapping[str, int], name: Named, timeline: RuleTimeline) -> str:
     most = timeline.anomalies.long_shift_minutes
-    return f"a shift of {_length(figures['minutes'])} at {name('station')}, longer than {_length(most)}"
+    return f"a shift of {_duration(figures['minutes'])} at {name('station')}, longer than {_duration(most)}"
 
 
 def _over_cap(finding: Finding, figures: Mapping[str, int], _: Named, __: RuleTimeline) -> str:
     first = day_of_number(finding.day) - timedelta(days=figures["days"] - 1)
-    return (
-        f"over the day cap on {figures['days']} days in a row from {first}: {_length(figures['minutes'])} did not count"
-    )
+    lost = _duration(figures["minutes"])
+    return f"over the day cap on {figures['days']} days in a row from {first}: {lost} did not count"
 
 
 def _entry_burst(_: Finding, figures: Mapping[str, int], name: Named, timeline: RuleTimeline) -> str:
     rules = timeline.anomalies
     return (
-        f"{name('actor')} entered {figures['entries']} shifts of {_many(figures['volunteers'], 'volunteer')} within "
-        f"{_span(figures['seconds'])}; the limit is {rules.burst_entries_min} in {rules.burst_minutes} min"
+        f"{name('actor')} entered {figures['entries']} shifts of {_plural(figures['volunteers'], 'volunteer')} within "
+        f"{_delay(figures['seconds'])}; the limit is {rules.burst_entries_min} in {rules.burst_minutes} min"
     )
 
 
@@ -76,7 +75,7 @@ def _round_numbers(_: Finding, figures: Mapping[str, int], name: Named, __: Rule
 
 def _late_upload(_: Finding, figures: Mapping[str, int], name: Named, timeline: RuleTimeline) -> str:
     most = timeline.anomalies.upload_hours_max
-    return f"a scan at {name('station')} arrived {_span(figures['seconds'])} later; {most} h are allowed"
+    return f"a scan at {name('station')} arrived {_delay(figures['seconds'])} later; {most} h are allowed"
 
 
 def _late_entry(finding: Finding, figures: Mapping[str, int], _: Named, timeline: RuleTimeline) -> str:
@@ -89,7 +88,7 @@ def _late_entry(finding: Finding, figures: Mapping[str, int], _: Named, timeline
     )
     grade = "scanned" if figures["scanned"] else "attested"
     return (
-        f"{_length(figures['minutes'])} of service ({grade}) that ended on {ended} were recorded on {recorded}, "
+        f"{_duration(figures['minutes'])} of service ({grade}) that ended on {ended} were recorded on {recorded}, "
         f"{figures['days']} days later; {allowed} are allowed"
     )
 
@@ -97,13 +96,13 @@ def _late_entry(finding: Finding, figures: Mapping[str, int], _: Named, timeline
 def _wrong_clock(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
     signs = []
     if ahead := figures["scans_ahead"]:
-        signs.append(f"{_many(ahead, 'scan')} from the future, by up to {_span(figures['seconds_ahead'])}")
+        signs.append(f"{_plural(ahead, 'scan')} from the future, by up to {_delay(figures['seconds_ahead'])}")
     if off := figures["scans_off"]:
         signs.append(
-            f"{off} of {figures['of']} scans off in one direction, by a median of {_span(figures['seconds_off'])}"
+            f"{off} of {figures['of']} scans off in one direction, by a median of {_delay(figures['seconds_off'])}"
         )
     if first := figures["check_outs_first"]:
-        signs.append(f"{_many(first, 'check-out')} before the check-in")
+        signs.append(f"{_plural(first, 'check-out')} before the check-in")
     return f"the clock of {name('station')} seems wrong: {', '.join(signs)}"
 
 
@@ -121,17 +120,17 @@ _REASONS: dict[Kind, _Reason] = {
 }
 
 
-def _length(minutes: int) -> str:
+def _duration(minutes: int) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def _span(seconds: int) -> str:
+def _delay(seconds: int) -> str:
     if seconds < 120:
         return f"{seconds} s"
     if seconds < 48 * 3_600:
-        return _length(seconds // 60)
+        return _duration(seconds // 60)
     return f"{seconds // 86_400} days"
 
 
-def _many(count: int, thing: str) -> str:
+def _plural(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

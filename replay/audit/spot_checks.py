@@ -24,7 +24,7 @@ from projections.rules.late_entries import late
 from projections.rules.timeline import RuleTimeline
 from projections.schema import NO_DAY, NO_INSTANT, STATION_KINDS, VOID, Array
 from replay.archive.archive import Archive
-from replay.audit.samples import METHOD, allotted, drawn, hash_of
+from replay.audit.samples import METHOD, allot, hash_of, smallest
 from replay.axes.answers import Answer, Basis, Grade, Linked
 from replay.axes.as_known import Axes, UnknownNameError, basis_of, position_known, rules_used, snapshot
 
@@ -118,11 +118,11 @@ class SpotChecks:
         hashes = [hash_of(query.seed, volunteers[owner], shift) for owner, shift in zip(owners, ids, strict=True)]
         strata = _strata(facts, rows, query.strata)
         populations = {name: strata.count(name) for name in sorted(set(strata))}
-        shares = allotted(populations, query.size)
+        shares = allot(populations, query.size)
         chosen: list[int] = []
         for name, share in shares.items():
             members = [place for place, stratum in enumerate(strata) if stratum == name]
-            chosen += [members[place] for place in drawn([hashes[member] for member in members], share)]
+            chosen += [members[place] for place in smallest([hashes[member] for member in members], share)]
         sampled = _Sampled(facts, timeline, rows, ids, hashes, strata)
         return SpotCheck(
             **dict(basis),

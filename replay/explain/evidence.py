@@ -73,7 +73,7 @@ def read_evidence(log: LogQueries, known: Known, day: date, shifts: Sequence[Shi
         found_sources = sources.sources(own)
         sources.check(shift, found_sources)
         evidence.shifts[shift.volunteer, shift.shift] = [
-            _behind(source.position, source.event, zone, source.decides) for source in found_sources
+            _event_behind(source.position, source.event, zone, source.decides) for source in found_sources
         ]
     for events in decoded.values():
         for position, event in events:
@@ -85,25 +85,25 @@ def _add_other_event(evidence: Evidence, position: Position, event: Event, zone:
     """Add an event that is not about a shift; called in the order of its stream."""
     match event:
         case StationOpened():
-            evidence.stations[event.station] = _behind(position, event, zone, ("kind",))
+            evidence.stations[event.station] = _event_behind(position, event, zone, ("kind",))
         case OpeningBalanceRecorded():
-            evidence.openings[event.volunteer] = _behind(position, event, zone, ("opening_balance",))
+            evidence.openings[event.volunteer] = _event_behind(position, event, zone, ("opening_balance",))
         case OpeningBalanceVoided():
             evidence.openings.pop(event.volunteer, None)
         case DayCapRaised():
             evidence.raises[event.volunteer, event.raise_id] = (
                 event.minutes,
-                _behind(position, event, zone, ("day_cap",)),
+                _event_behind(position, event, zone, ("day_cap",)),
             )
         case DayCapRaiseWithdrawn():
             evidence.raises.pop((event.volunteer, event.raise_id), None)
         case RulesPublished() if event.version == version:
-            evidence.rules = _behind(position, event, zone, ("rules",))
+            evidence.rules = _event_behind(position, event, zone, ("rules",))
         case _:
             pass
 
 
-def _behind(position: Position, event: Event, zone: ZoneInfo, decides: Sequence[str]) -> EventBehind:
+def _event_behind(position: Position, event: Event, zone: ZoneInfo, decides: Sequence[str]) -> EventBehind:
     return EventBehind(
         position=position,
         topic=event.TOPIC,

@@ -23,7 +23,7 @@ from replay.axes.answers import Answer, RulesUsed
 from replay.axes.as_known import snapshot
 from replay.generations import store
 
-AHEAD_EVENTS = 200
+DECODED_EVENTS_MAX = 200
 """How many events that the read models lack are decoded, to find one that stops the follower."""
 
 HOLES_EVENTS_MAX = 200_000
@@ -161,7 +161,7 @@ def _recount(connection: Connection[Any], generation: store.Generation, head: in
 
 
 def _check_lag(
-    database: Database, position: Position, now: datetime, events: int = AHEAD_EVENTS
+    database: Database, position: Position, now: datetime, events: int = DECODED_EVENTS_MAX
 ) -> tuple[float, str | None]:
     """Return how long the first event after a position has been in the log, in seconds; and a problem, if one of the
     events cannot be decoded.

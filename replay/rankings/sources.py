@@ -92,7 +92,7 @@ class Indexed:
         self._schema, self._ranking, self._year = schema, ranking, year
 
     def count(self) -> int:
-        return self._number(ranking_indexes.count_volunteers(self._schema, self._ranking, self._year))
+        return self._scalar(ranking_indexes.count_volunteers(self._schema, self._ranking, self._year))
 
     def page(self, place: int, limit: int) -> list[Ranked]:
         statement = ranking_indexes.list_volunteers(self._schema, self._ranking, self._year, place - 1, limit)
@@ -104,11 +104,11 @@ class Indexed:
 
     def near(self, name: str, figures: dict[str, int], around: int) -> Near:
         place = (self._schema, self._ranking, self._year, figures, name)
-        rank = 1 + self._number(ranking_indexes.count_before(*place))
+        rank = 1 + self._scalar(ranking_indexes.count_before(*place))
         before = self._entries(ranking_indexes.neighbours(*place, around, before=True), rank - 1, step=-1)
         return Near(rank, before, self._entries(ranking_indexes.neighbours(*place, around, before=False), rank + 1))
 
-    def _number(self, statement: ranking_indexes.Statement) -> int:
+    def _scalar(self, statement: ranking_indexes.Statement) -> int:
         row = self._connection.execute(statement).fetchone()
         return int(row[0]) if row else 0
 

@@ -111,7 +111,7 @@ class Award(NamedTuple):
         return self.state in {"announced", "objected", "awarded"}
 
 
-def applied(award: Award | None, event: Event) -> Award | None:
+def apply(award: Award | None, event: Event) -> Award | None:
     """Return an award after its next event; None if it was never announced, which decisions prevent."""
     if isinstance(event, HonorAnnounced):
         return _announced(event)
@@ -168,7 +168,7 @@ def fold(awards: Mapping[str, Award], events: Iterable[Event]) -> dict[str, Awar
     """Apply events to awards; return the awards by id, in the order of their announcement."""
     found = dict(awards)
     for event in events:
-        if isinstance(event, HonorEvent) and (award := applied(found.get(event.award), event)) is not None:
+        if isinstance(event, HonorEvent) and (award := apply(found.get(event.award), event)) is not None:
             found[event.award] = award
     return found
 

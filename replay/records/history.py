@@ -201,10 +201,10 @@ class _Minutes:
                 instants = [Shift.of(events).check_in for events in (step.before, [*step.before, event])]
                 check_ins = [instant for instant in instants if instant is not None]
                 days = {self._day(instant) for instant in check_ins}
-                return self._change(step.position, event.volunteer, self._around(check_ins), days)
+                return self._change(step.position, event.volunteer, self._near_shifts(check_ins), days)
             case DayCapEvent():
                 noon = int(datetime.combine(event.day, time(12), UTC).timestamp())
-                return self._change(step.position, event.volunteer, self._around([noon]), {day_number(event.day)})
+                return self._change(step.position, event.volunteer, self._near_shifts([noon]), {day_number(event.day)})
             case OpeningBalanceEvent():
                 return self._change(step.position, event.volunteer, self.known.cohort, set())
             case _:
@@ -227,7 +227,7 @@ class _Minutes:
             change=new - old,
         )
 
-    def _around(self, instants: Sequence[int]) -> Cohort:
+    def _near_shifts(self, instants: Sequence[int]) -> Cohort:
         """Return the volunteer with the shifts that a change at these instants can affect."""
         margin = margin_seconds(self.known.timeline)
         near = self._may_have_moved.copy()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from replay.axes.answers import RulesUsed, omit_none
 
-WORDS = {
+STEP_NAMES = {
     "raw": "raw",
     "superseded": "superseded",
     "too_short": "too short",
@@ -62,7 +62,7 @@ class Reason(_Answer):
 
 def name_of(step: str, factor: str | None) -> str:
     """Return the name of a step in texts: "night factor"."""
-    return f"{factor} factor" if factor else WORDS[step]
+    return f"{factor} factor" if factor else STEP_NAMES[step]
 
 
 class YearChange(_Answer):

@@ -87,7 +87,7 @@ def reasons_of(found: Comparison, row: int) -> list[Reason]:
     ]
 
 
-def in_words(reasons: list[Reason]) -> str:
+def reason_text(reasons: list[Reason]) -> str:
     """Return reasons as one text, the largest first: "night factor +120, day cap -60"."""
     return ", ".join(reason.words() for reason in sorted(reasons, key=lambda reason: -abs(reason.minutes)))
 
@@ -104,7 +104,7 @@ def volunteer_change(found: Comparison, row: int, honors: Honors) -> VolunteerCh
         goes_on_as=_goes_on_as(found, number),
         credited=Change(before=before, after=after, change=after - before),
         reasons=reasons,
-        reason=in_words(reasons),
+        reason=reason_text(reasons),
         trace=_changes(TRACE_COLUMNS, trace),
         years=_years(found, number),
         honors_gained=gained,
@@ -203,7 +203,7 @@ def _reason(found: Comparison, row: int, redefined: bool) -> str:  # noqa: FBT00
     if person := _goes_on_as(found, number):
         undone = person.after == found.volunteers[number]
         parts.append(f"merge into {person.before} undone" if undone else f"merged into {person.after}")
-    minutes = in_words(reasons_of(found, row))
+    minutes = reason_text(reasons_of(found, row))
     if minutes:
         parts.append(minutes)
     return "; ".join(parts) or "minutes on other days, registration or training"

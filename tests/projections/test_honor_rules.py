@@ -90,7 +90,7 @@ REFUSED = [
     (
         BASE.replace("shift_minutes_max = 720", "shift_minutes_max = 720\nhonors_go_on = true"),
         "honors_go_on",
-        "none before",
+        "no honours to inherit",
     ),
     (BASE + LATER + _honor("ivy", 0, "active_years_min = 2"), "active_years_min", "add active_year_minutes_min"),
     (BASE + LATER + _honor("ivy", 0, "active_year_minutes_min = 9"), "active_year_minutes_min", "add active_years_min"),
@@ -112,7 +112,7 @@ def test_what_cannot_be_is_refused_at_its_key_with_the_way_out(text: str, key: s
 def test_a_warning_about_an_honour_that_goes_on_points_to_where_it_was_written() -> None:
     text = BASE + LATER + "honors_go_on = true\n" + _honor("star-3", 1_200)
     (finding,) = check_rules(text)
-    assert finding.sentence == "star-3 asks for 1200 minutes, no more than star-2 with 1200"
+    assert finding.sentence == "star-3 requires 1200 minutes, no more than star-2 with 1200"
     assert text.splitlines()[finding.line - 1] == "credited_minutes_min = 1200"
     never = check_rules(BASE + LATER + _honor("ivy", 0, "active_years_min = 1", "active_year_minutes_min = 200_000"))
     assert "no year can ever have 200000 minutes for ivy" in [one.sentence for one in never]

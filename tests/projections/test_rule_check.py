@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from projections.rules.checking import check_rules, require_sound
 from projections.rules.timeline import Factor, RulesError
 from projections.rules.toml_places import Place, line_of, places
-from projections.rules.window_overlaps import reaches
+from projections.rules.window_overlaps import window_reach
 from tests.support.oracle.histories import Case, cases, patiently
 from tests.support.replay.replaying import SMALL_RULES, to_toml
 
@@ -59,23 +59,23 @@ def test_sound_rules_have_no_findings_and_the_federation_s_own_no_errors() -> No
     assert require_sound(SOUND).name == "small"
     found = check_rules(LUOHU)
     assert [LUOHU.splitlines()[one.line - 1] for one in found] == ["[[rule_sets.factors]]"] * 2
-    assert all("night meets spring-festival" in one.sentence for one in found)
+    assert all("night overlaps spring-festival" in one.sentence for one in found)
     assert {one.severity for one in found} == {"warning"}
 
 
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("burst_entries_min = 1", "a single entry would be a burst; write 2 at least"),
-        ("round_shifts_min = 1", "a single shift on full hours would be told; write 2 at least"),
-        ("same_person_entries_min = 1", "whoever enters a single shift would be told; write 2 at least"),
-        ("same_person_decisions_min = 1", "whoever corrects a single shift would be told; write 2 at least"),
-        ("clock_scans_min = 1", "a single scan sent late would make a clock wrong; write 2 at least"),
+        ("burst_entries_min = 1", "a single entry would be a burst; use at least 2"),
+        ("round_shifts_min = 1", "a single shift on full hours would be reported; use at least 2"),
+        ("same_person_entries_min = 1", "anybody who enters a single shift would be reported; use at least 2"),
+        ("same_person_decisions_min = 1", "anybody who corrects a single shift would be reported; use at least 2"),
+        ("clock_scans_min = 1", "a single scan sent late would count as a wrong clock; use at least 2"),
         (
             "round_percent_min = 20",
-            "of entries by the quarter of an hour one in four is on a full hour by chance; write 50 at least",
+            "if instants are entered in quarter hours, one in four is on a full hour by chance; use at least 50",
         ),
-        ("long_shift_minutes = 300", "shifts within the cap of the day would be told; write 360 at least"),
+        ("long_shift_minutes = 300", "shifts within the day cap would be reported; use at least 360"),
     ],
 )
 def test_thresholds_that_would_show_nearly_everything_are_told(line: str, sentence: str) -> None:
@@ -86,8 +86,8 @@ def test_thresholds_that_would_show_nearly_everything_are_told(line: str, senten
     ("line", "sentence"),
     [
         ("burst_entry_min = 5", "unknown key; check its spelling or remove it"),
-        ("burst_entries_min = 0", "Input should be greater than or equal to 1; write more"),
-        ("round_percent_min = 101", "Input should be less than or equal to 100; write less"),
+        ("burst_entries_min = 0", "Input should be greater than or equal to 1; use a larger number"),
+        ("round_percent_min = 101", "Input should be less than or equal to 100; use a smaller number"),
         ('clock_seconds = "60"', "Input should be a valid integer; write a whole number, without quotation marks"),
     ],
 )
@@ -98,7 +98,7 @@ def test_an_anomaly_s_threshold_that_cannot_be_used_is_an_error_on_its_line(line
 def test_late_entries_count_in_one_unit() -> None:
     both = SOUND.replace("shift_minutes_min = 10\n", "late_entry_days = 14\nlate_entry_working_days = 10\n", 1)
     both = both.replace("shift_minutes_max = 720\n", "shift_minutes_min = 10\nshift_minutes_max = 720\n", 1)
-    sentence = "late entries are counted in working days, so late_entry_days says nothing; remove it"
+    sentence = "late entries are counted in working days, so late_entry_days has no effect; remove it"
     assert told(both) == [(6, "warning", sentence)]
 
 
@@ -111,15 +111,21 @@ NIGHT: dict[str, Any] = {"minute_from": "22:00", "minute_until": "06:00"}
     [
         ("shift_minutes_min = 10", "shift_minute_min = 10", 6, "error", "unknown key; did you mean shift_minutes_min?"),
         ("360", "360\ncolour = 1", 15, "error", "unknown key; check its spelling or remove it"),
-        ("day_minutes_max = 360", "", 12, "error", "is missing; write it down"),
-        ("360", "3600", 14, "error", "less than or equal to 1440; write less"),
+        ("day_minutes_max = 360", "", 12, "error", "is missing; add it"),
+        ("360", "3600", 14, "error", "less than or equal to 1440; use a smaller number"),
         ("360", '"6h"', 14, "error", "valid integer; write a whole number, without quotation marks"),
         ("[[rule_sets]]", "[[rule_sets]", 3, "error", "the rules are not TOML"),
-        ("2018-01-01", "1999-01-01", 13, "error", "in the order of holds_from, each with a date of its own; move"),
+        ("2018-01-01", "1999-01-01", 13, "error", "in the order of holds_from, with different dates; move"),
         ("2000-01-01", "2010-01-01", 4, "error", "the first rule set must hold from 2000-01-01 or earlier"),
-        ("Asia/Shanghai", "Asia/Luohu", 2, "error", "is not a time zone; write a name such as Asia/Shanghai"),
-        ("shift_minutes_max = 720", "shift_minutes_max = 5", 7, "error", "lies below shift_minutes_min"),
-        ("360", "9", 14, "error", "the day's cap of 9 minutes lies below the shortest shift of 10; raise it to 10"),
+        ("Asia/Shanghai", "Asia/Luohu", 2, "error", "is not a time zone; use a name such as Asia/Shanghai"),
+        ("shift_minutes_max = 720", "shift_minutes_max = 5", 7, "error", "is less than shift_minutes_min"),
+        (
+            "360",
+            "9",
+            14,
+            "error",
+            "the day cap of 9 minutes is below the shortest shift of 10; raise it to at least 10",
+        ),
         ("360", "360\ncredit_unit_minutes = 800", 15, "error", "no shift can earn a whole unit of 800 minutes"),
         (
             "360",
@@ -128,24 +134,36 @@ NIGHT: dict[str, Any] = {"minute_from": "22:00", "minute_until": "06:00"}
             "warning",
             "but earns less than a unit of 30; raise shift_minutes_min",
         ),
-        ("360", "360\nmissing_check_out_minutes = 5", 15, "warning", "too short to earn anything; write 0, or 10"),
+        (
+            "360",
+            "360\nmissing_check_out_minutes = 5",
+            15,
+            "warning",
+            "too short to earn anything; use 0, or at least 10",
+        ),
         (
             "360",
             "360\nmissing_check_out_minutes = 900",
             15,
             "warning",
-            "of which only 720 can count; write 720 at most",
+            "of which only 720 can count; use at most 720",
         ),
         ("2018-01-01", "2100-01-01", 13, "warning", "no service can be dated 2100-01-01 or later"),
-        ("day_minutes_max = 360", "day_minutes_max = 480", 12, "warning", "changes nothing of the one before"),
+        ("day_minutes_max = 360", "day_minutes_max = 480", 12, "warning", "is the same as the one before"),
         ('id = "star-1"', 'id = "sun"', 12, "warning", "sun is not in the set from 2018-01-01 on"),
         ('title = "one"', 'title = "eins"', 19, "warning", "star-1 is called one, but eins in the set before"),
         ("6_000", "99_000_000", 11, "warning", "nobody can ever reach 99000000 minutes for star-1"),
         ("\n", '\napprovals = { kinds = ["void-shift", "void-shift"] }\n', 2, "warning", "twice; remove one"),
         ("\n", '\napprovals = { kinds = ["check-in"] }\n', 2, "error", "Input should be 'attest-shift'"),
-        ("\n", "\napprovals = { raised_day_minutes_max = 360 }\n", 2, "warning", "a day's cap of 360; write more than"),
-        ("\n", "\ndisputes = { answer_working_days = 5 }\n", 2, "error", "is missing; write it down"),
-        ("\n", "\ndisputes = { answer_working_days = 5, settle_working_days = 0 }\n", 2, "error", "write more"),
+        ("\n", "\napprovals = { raised_day_minutes_max = 360 }\n", 2, "warning", "a day cap of 360; use more than"),
+        ("\n", "\ndisputes = { answer_working_days = 5 }\n", 2, "error", "is missing; add it"),
+        (
+            "\n",
+            "\ndisputes = { answer_working_days = 5, settle_working_days = 0 }\n",
+            2,
+            "error",
+            "use a larger number",
+        ),
         (
             "\n",
             "\ndisputes = { answer_working_days = 5, settle_working_days = 4 }\n",
@@ -172,7 +190,7 @@ def test_a_finding_names_its_line_and_the_way_out(old: str, new: str, line: int,
             "holds on no day of its rule set, which holds from 2018-01-01 on",
         ),
         (window(first_day="2018-03-05", last_day="2018-03-09", weekdays=[7]), 1, "error", "holds on no day"),
-        (window(first_day="2017-12-25", last_day="2018-01-05"), 1, "warning", "reaches beyond its rule set"),
+        (window(first_day="2017-12-25", last_day="2018-01-05"), 1, "warning", "extends beyond its rule set"),
         (
             window(**NIGHT) + window(name="late", minute_from="23:00", minute_until="23:30"),
             6,
@@ -189,7 +207,7 @@ def test_a_finding_names_its_line_and_the_way_out(old: str, new: str, line: int,
             window(**NIGHT) + window(name="late", percent=200, minute_from="23:00", minute_until="12:00"),
             6,
             "warning",
-            "late meets w (line 21)",
+            "late overlaps w (line 21)",
         ),
         (window(100), 3, "warning", "changes nothing: 100 percent"),
         (window(minute_from="08:00", minute_until="08:00"), 5, "warning", "holds all day; leave both out"),
@@ -203,7 +221,7 @@ def test_a_finding_names_its_line_and_the_way_out(old: str, new: str, line: int,
             '[[rule_sets.honors]]\nid = "star-2"\ntitle = "two"\ncredited_minutes_min = 6_000\n',
             4,
             "warning",
-            "star-2 asks for 6000 minutes, no more than star-1",
+            "star-2 requires 6000 minutes, no more than star-1",
         ),
         (
             '[[rule_sets.honors]]\nid = "star-1"\ntitle = "two"\ncredited_minutes_min = 7_000\n',
@@ -236,7 +254,7 @@ def test_windows_that_do_not_meet_or_agree_are_left_alone() -> None:
         window(projects=["p"], name="a") + window(percent=120, projects=["q"], name="b"),
         window(100, name="except", projects=["p"]) + window(name="rest"),  # an exception is no idle window
     ):
-        assert [one for one in told(SOUND + more) if "meets except" not in one[2]] == []
+        assert [one for one in told(SOUND + more) if "overlaps except" not in one[2]] == []
 
 
 def test_projects_that_nobody_knows_are_named_where_a_ledger_is_at_hand() -> None:
@@ -252,7 +270,7 @@ def test_all_errors_of_new_rules_are_told_at_once() -> None:
     with pytest.raises(RulesError) as refusal:
         require_sound(text)
     assert [finding.line for finding in refusal.value.findings] == [5, 14]
-    assert str(refusal.value).count("lies below the shortest shift") == 2
+    assert str(refusal.value).count("is below the shortest shift") == 2
 
 
 # --- laws -----------------------------------------------------------------------------------------------------------
@@ -274,7 +292,7 @@ def test_a_window_that_never_holds_is_one_no_minute_finds(case: Case, data: st.D
         for weekday in range(1, 8)
         for minute in range(0, 1440, 10)
     }
-    found = reaches(factors, None, None)
+    found = window_reach(factors, None, None)
     coarse = all(edge % 10 == 0 for f in factors for edge in (f.minute_from, f.minute_until))
     for at, reach in enumerate(found):
         assert not reach.outside

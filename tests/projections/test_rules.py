@@ -34,7 +34,7 @@ def test_luohu_s_file_holds_the_sources_figures() -> None:
         ("day_minutes_max = 480", "day_minutes_max = 480\ncolour = 1", "colour: unknown key; check its spelling"),
         ("480", "2000", "rule_sets.0.day_minutes_max: Input should be less than or equal to 1440"),
         ("480", "480.5", "rule_sets.0.day_minutes_max: Input should be a valid integer"),
-        ("720", "5", "shift_minutes_max lies below shift_minutes_min"),
+        ("720", "5", "shift_minutes_max is less than shift_minutes_min"),
         ("2000-01-01", "2010-01-01", "must hold from 2000-01-01 or earlier"),
         ("Asia/Shanghai", "Asia/Luohu", "time_zone: is not a time zone"),
         ("Asia/Shanghai", "America/St_Johns", "time_zone: has had a date twice"),
@@ -43,7 +43,7 @@ def test_luohu_s_file_holds_the_sources_figures() -> None:
         (
             "720\n",
             '720\n[[rule_sets.factors]]\nname = "n"\npercent = 150\nfirst_day = 2018-02-02\nlast_day = 2018-02-01\n',
-            "last_day lies before first_day",
+            "last_day is before first_day",
         ),
         (
             "720\n",

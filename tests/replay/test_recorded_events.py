@@ -75,7 +75,7 @@ def test_whoever_approved_it_did_it_as_well(database: Database, records: Records
     acts, names = read_acts(database, approved, nothing, np.zeros(2, np.int32), NO_DAY)
     assert acts.code.tolist() == [SETTLED, APPROVED]
     assert [names.texts()[number] for number in acts.actor.tolist()] == ["person:tester", "person:second"]
-    with pytest.raises(LookupError, match="the log holds 1 of 2 events that the archive names; run `hours archive verify`"):
+    with pytest.raises(LookupError, match="holds 1 of 2 events that the archive names; run `hours archive verify`"):
         actors(database, np.array([head, head + 9], np.int64), names)
 
 

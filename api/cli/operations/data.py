@@ -99,7 +99,7 @@ def export_credits(
     if format not in get_args(Format):
         raise UsageError(f"--format {format} is not supported; choose csv or parquet")
     if not output.parent.is_dir():
-        raise UsageError(f"--output {output}: directory {output.parent} does not exist; create it first")
+        raise UsageError(f"--output {output}: the folder {output.parent} does not exist; create it first")
     with reading(data_of(context), texts) as (ledger, axes):
         warm(notify)
         rules = axes.rules or published_rules(ledger.log)

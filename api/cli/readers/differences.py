@@ -72,7 +72,7 @@ def _check_target(to: Path | None) -> None:
     if to.suffix not in FILES:
         raise UsageError(f"--to {to} has an unknown suffix; use one of {', '.join(FILES)}")
     if not to.parent.is_dir():
-        raise UsageError(f"--to {to}: directory {to.parent} does not exist; create it first")
+        raise UsageError(f"--to {to}: the folder {to.parent} does not exist; create it first")
 
 
 def _write(found: Comparison, to: Path) -> None:

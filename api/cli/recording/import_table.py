@@ -154,7 +154,7 @@ def _check(options: ImportOptions) -> None:
             raise UsageError(f"{option} {path} is {other}; name another file")
         used[path.resolve()] = f"also named by {option}"
         if not path.parent.is_dir():
-            raise UsageError(f"{option} {path}: directory {path.parent} does not exist; create it first")
+            raise UsageError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
     if options.refused and options.refused.exists():
         raise UsageError(f"--refused {options.refused} exists and may hold corrected lines; name another file")
     if options.refused and is_excel(options.refused) != is_excel(options.file):

@@ -364,7 +364,7 @@ def test_a_problem_tells_neither_token_nor_signature(station: Station, caplog: p
 
 def test_only_keys_of_stations_sign(station: Station) -> None:
     key, _ = station.served.ledger.keys.make(Role.STAFF, "anna")
-    with pytest.raises(SigningError, match="of role staff"):
+    with pytest.raises(SigningError, match="has the role staff"):
         station.served.ledger.keys.sign_with(key.id, raw(station.private), required=False)
 
 
@@ -383,7 +383,7 @@ _TAMPERING = {
             "UPDATE ledger.stored_events SET state = convert_to(regexp_replace(convert_from(state, 'UTF8'), "
             "'\"key\":[0-9]+', '\"key\":1'), 'UTF8') WHERE notification_id = %s"
         ),
-        "came with key 1",
+        "names key 1",
     ),
     "what was not said": (
         (
@@ -476,7 +476,7 @@ def test_the_command_line_registers_keys_and_checks(hours: CommandLine, tmp_path
         X25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
     assert "not an Ed25519 key" in hours("keys", "sign-with", made["id"], other).sentence
-    assert "no public key in PEM" in hours("keys", "sign-with", made["id"], private).sentence
+    assert "is not a public key in PEM" in hours("keys", "sign-with", made["id"], private).sentence
     assert "no key has the id 99" in hours("keys", "sign-with", 99, public).sentence
     assert "nothing.pem" in hours("keys", "sign-with", made["id"], tmp_path / "nothing.pem").err
     checked = hours("signatures", "check", 1)

@@ -114,7 +114,7 @@ def test_all_who_differ_are_written_to_a_file(reads: CommandLine, strict: Path, 
             ("diff", "1", "current", "--to", "who.xlsx"),
             "who.xlsx has an unknown suffix; use one of .csv, .parquet, .json",
         ),
-        (("diff", "1", "current", "--to", "/nowhere/who.csv"), "directory /nowhere does not exist"),
+        (("diff", "1", "current", "--to", "/nowhere/who.csv"), "the folder /nowhere does not exist"),
         (("diff", "1"), "after"),
         (("rules", "show", "7"), "version 7 of the rules has not been published"),
         (("rules", "check", "nowhere.toml"), "nowhere.toml"),
@@ -172,4 +172,4 @@ def test_rules_that_no_new_version_may_say_are_not_tried_out(reads: CommandLine,
     path = tmp_path / "new.toml"
     path.write_text(LUOHU.replace("day_minutes_max = 480", "day_minutes_max = 5"), "utf-8")
     for command in (("diff", "current", path), ("volunteer", "V0000001", "--rules", path), ("publish", path)):
-        assert "the day's cap of 5 minutes lies below the shortest shift" in reads(*command).sentence
+        assert "the day cap of 5 minutes is below the shortest shift" in reads(*command).sentence

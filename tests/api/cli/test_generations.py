@@ -55,7 +55,7 @@ def test_published_rules_answer_and_switching_back_restores_the_checksum(hours: 
     shown = hours("generations").out
     assert "answered before" in shown
     assert f"{first.checksum:016x}" in shown
-    assert "Policy: kept are" in shown
+    assert "Policy: the current generation, the 2 that were current before it" in shown
     assert "answers: version 2" in hours("generations", "switch", published["generation"]).out
     assert "is dropped" in hours("generations", "drop", first.id).out
     assert [one["id"] for one in hours("generations", "--json").answer["generations"]] == [published["generation"]]
@@ -63,9 +63,9 @@ def test_published_rules_answer_and_switching_back_restores_the_checksum(hours: 
 
 def test_what_cannot_be_is_said_in_a_sentence(hours: CommandLine, strict: Path, tmp_path: Path) -> None:
     made = hours("publish", strict, "--json").answer["generation"]
-    assert f"generation {made} answers" in hours("generations", "drop", made).sentence
-    assert "no generation has the id 99" in hours("generations", "switch", 99).sentence
-    assert "no generation has the id 99" in hours("generations", "drop", 99).sentence
+    assert f"generation {made} is the current one" in hours("generations", "drop", made).sentence
+    assert "generation 99 does not exist" in hours("generations", "switch", 99).sentence
+    assert "generation 99 does not exist" in hours("generations", "drop", 99).sentence
     broken = tmp_path / "broken.toml"
     broken.write_text("name = ", "utf-8")
     assert "not TOML" in hours("publish", broken).sentence

@@ -95,7 +95,7 @@ def test_an_award_s_life_at_the_command_line(conferring: CommandLine, clock: Clo
     ("words", "sentence"),
     [
         (("announce", "star-1"), "name exactly one of --volunteer, --project and --all-eligible"),
-        (("award", "star-1", "--all-due", "--volunteer", "V1"), "name --volunteer, --project or --all-due"),
+        (("award", "star-1", "--all-due", "--volunteer", "V1"), "one of --volunteer, --project and --all-due"),
         (("announce", "star-9", "--all-eligible"), "honor star-9 is not known to the ledger; check the id"),
         (("announce", "star-1", "--volunteer", "V0000001"), "V0000001 has not reached star-1; see who is eligible"),
         (("announce", "top-hundred", "--all-eligible"), "top-hundred is awarded for a year; name the year"),

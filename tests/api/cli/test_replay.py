@@ -124,7 +124,7 @@ def test_what_is_there_is_only_replaced_when_asked_and_only_if_it_is_a_replay(
     target.mkdir()
     (target / "thesis.txt").write_text("ten years of work")
     assert "--overwrite" in reads("replay", "--to", target).sentence
-    assert "not overwritten" in reads("replay", "--to", target, "--overwrite").sentence
+    assert "not part of a replay" in reads("replay", "--to", target, "--overwrite").sentence
     assert (target / "thesis.txt").read_text() == "ten years of work"
     (target / "thesis.txt").unlink()
     assert reads("replay", "--to", target, "--json").code == 0
@@ -184,7 +184,7 @@ def test_a_generation_is_built_beside_the_one_that_answers(hours: CommandLine) -
         ((), "--to FOLDER writes Parquet, --generation builds"),
         (("--to", "x", "--generation"), "name one target: --to FOLDER"),
         (("--generation", "--archive", "x"), "leave one of them out"),
-        (("--to", "/nowhere/x"), "make /nowhere first"),
+        (("--to", "/nowhere/x"), "the folder /nowhere does not exist"),
         (("--to", "pyproject.toml"), "is a file"),
         (("--to", "x", "--archive", "docs"), "--archive docs holds no archive"),
         (("--to", "x", "--known-at", "10000000"), "is beyond"),

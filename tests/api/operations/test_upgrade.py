@@ -343,7 +343,7 @@ def test_data_of_a_postgresql_that_the_program_has_never_brought_are_refused(
     (tmp_path / "data" / "postgres" / "PG_VERSION").write_text("12\n")
     said = CommandLine(tmp_path / "data", capsys)("keys", "list").sentence
     assert "PostgreSQL 12" in said
-    assert "run `hours backup FOLDER` with the version of this program that made it" in said
+    assert "run `hours backup FOLDER` with the version of this program that created it" in said
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["postgres"]
 
 

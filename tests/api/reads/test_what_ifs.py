@@ -220,4 +220,4 @@ def test_new_rules_that_cannot_be_meant_are_not_published(served: Served) -> Non
     text = LUOHU.replace("day_minutes_max = 480", "day_minutes_max = 5")
     refused = served.command("publish-rules", role=Role.ADMIN, text=text)
     assert (refused.status_code, refused.json()["field"]) == (422, "text")
-    assert "lies below the shortest shift" in refused.json()["detail"]
+    assert "is below the shortest shift" in refused.json()["detail"]

@@ -254,7 +254,7 @@ def test_what_is_recorded_is_answered_so_even_if_the_read_models_stay_behind(
 ) -> None:
     monkeypatch.setattr(submission, "PROJECTED_SECONDS_MAX", 0.03)
     behind = served.ledger.read_model_position()
-    monkeypatch.setattr(served.service.ledger, "reached", lambda: behind)
+    monkeypatch.setattr(served.service.ledger, "read_model_position", lambda: behind)
     event = check_in(served)
     assert behind < served.ledger.log.head()
     assert (

@@ -350,6 +350,7 @@ def test_every_command_has_a_decision_and_a_row_that_grants_it() -> None:
 SHARED: dict[str, Callable[..., object]] = {
     "not_recorded": ShiftAct.not_recorded,
     "open_request": RequestDecision.open_request,
+    "open_request_of_another": RequestDecision.open_request_of_another,
     "_unsound_evidence": honor._unsound_evidence,
 }
 """What ladders have in common, by the name it is called by."""

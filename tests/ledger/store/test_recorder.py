@@ -82,7 +82,7 @@ def test_the_database_functions_of_the_library_are_refused(database_url: str) ->
 
 
 def test_streams_that_are_no_uuid_are_refused(recorder: LedgerRecorder) -> None:
-    with pytest.raises(ProgrammingError, match="names streams by UUID"):
+    with pytest.raises(ProgrammingError, match="stream ids must be UUIDs"):
         recorder.insert_events([StoredEvent("V1", 1, "a", b"{}")])
 
 

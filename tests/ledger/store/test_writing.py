@@ -169,7 +169,7 @@ def test_history_that_does_not_go_on_from_the_head_is_refused(database: Database
 
 def test_history_with_a_gap_inside_a_chunk_is_refused(database: Database) -> None:
     chunk = text_rows([row(1)], 1) + text_rows([row(2)], 3)
-    with pytest.raises(ValueError, match="position 1, without a gap"):
+    with pytest.raises(ValueError, match="position 1 without a gap"):
         database.recorder.append_history([chunk.encode()])
     assert database.log.head() == 0
 

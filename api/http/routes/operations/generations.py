@@ -36,8 +36,8 @@ router = APIRouter(prefix="/v1/generations", tags=["generations"])
 RetentionReason = Literal["answers", "answered before", "built beside", "dropped next"]
 
 POLICY = (
-    f"the current generation, the {generations.PREVIOUS_MAX} that were current before it, and the "
-    f"{generations.BESIDE_MAX} latest that never were are kept; the others are dropped after the next build or switch"
+    f"the generation that answers, the {generations.PREVIOUS_MAX} that answered before it, and the "
+    f"{generations.BESIDE_MAX} latest built beside it are kept; the others are dropped after the next build or switch"
 )
 
 
