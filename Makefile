@@ -1,5 +1,6 @@
 # make run     a synthetic history, served: the address and three things to try are printed
-# make test    format, lint, types, layers and tests
+# make check   format, lint, types, layers and the fast tests: about a minute
+# make test    the same with all tests: what a change has to pass
 # make clean   the environment and the caches; data/ stays
 #
 # PYTHON names the interpreter (3.11 or later) that the environment is made from.
@@ -9,10 +10,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test checks warm clean
+.PHONY: run check test checks warm clean
 
 run: $(READY)
 	@$(BIN)/hours run
+
+check: $(READY)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target warm checks
+	HYPOTHESIS_PROFILE=brief $(BIN)/pytest -n 2 -m "not slow" tests/ledger tests/projections tests/api/importing tests/pages/test_documents.py
 
 test: $(READY)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target warm checks

@@ -1,4 +1,4 @@
-"""Listening for notifications of PostgreSQL on a connection that is opened again until the listener is stopped."""
+"""Listening for PostgreSQL notifications on a connection that is reopened after each loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAUSE_SECONDS_MAX = 5.0
 
 
 def confirm(connection: Connection[TupleRow], channel: str) -> None:
-    """Listen on a channel, or make sure that a connection that listens is alive.
+    """Listen on a channel; on a connection that already listens, verify that it is alive.
 
     Raises:
         psycopg.Error: the connection is lost.
@@ -33,13 +33,13 @@ def listen(
     errors: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError),
     pause_seconds_max: float = PAUSE_SECONDS_MAX,
 ) -> None:
-    """Run `session` with a connection that listens on a channel, again after each loss, until `stop` is set.
+    """Run `session` with a connection that listens on a channel, and reconnect after each loss, until `stop` is set.
 
     Args:
-        lost: called with the error, and whether it is the first since the connection was there.
-        regained: called when the connection is there again after a loss.
-        errors: the errors after which to try again; all others end the loop.
-        pause_seconds_max: the longest pause between two attempts; it begins at 0.1 s and doubles.
+        lost: called with the error, and whether it is the first since the connection was established.
+        regained: called when the connection is re-established after a loss.
+        errors: the errors after which to reconnect; all others end the loop.
+        pause_seconds_max: the longest pause between two attempts; pauses begin at 0.1 s and double.
     """
     pause, is_lost = PAUSE_SECONDS, False
     while not stop.is_set():

@@ -87,17 +87,17 @@ def widened(side: Side, other: Side) -> Side:
     stations = max(len(other.station_kind) - len(side.station_kind), 0)
     if not more and not stations:
         return side
-    known = side.volunteers
+    facts = side.volunteers
     never = np.full(more, NO_DAY, np.int32)
     return side._replace(
         table=side.table._replace(first=np.append(side.table.first, np.repeat(side.table.first[-1:], more))),
-        volunteers=known._replace(
-            several=np.append(known.several, np.zeros(more, np.bool_)),
-            registered=np.append(known.registered, never),
-            superseded_until=np.append(known.superseded_until, never),
-            balances=np.append(known.balances, np.repeat(known.balances[-1:], more)),
-            trained=np.concatenate([known.trained, np.full((more, known.trained.shape[1]), NO_DAY, np.int32)]),
-            raises=np.append(known.raises, np.repeat(known.raises[-1:], more)),
+        volunteers=facts._replace(
+            several=np.append(facts.several, np.zeros(more, np.bool_)),
+            registered=np.append(facts.registered, never),
+            superseded_until=np.append(facts.superseded_until, never),
+            balances=np.append(facts.balances, np.repeat(facts.balances[-1:], more)),
+            trained=np.concatenate([facts.trained, np.full((more, facts.trained.shape[1]), NO_DAY, np.int32)]),
+            raises=np.append(facts.raises, np.repeat(facts.raises[-1:], more)),
         ),
         station_kind=np.append(side.station_kind, np.zeros(stations, np.int32)),
     )

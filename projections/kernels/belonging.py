@@ -242,11 +242,11 @@ def _add_piece(
             if work.months[group] != stamp:
                 work.months[group] = stamp
                 sums[group, slot, 1] += 1
-                whole = slot // YEAR_SLOTS * YEAR_SLOTS
-                stamp = volunteer * slots_total + whole
+                year_slot = slot // YEAR_SLOTS * YEAR_SLOTS
+                stamp = volunteer * slots_total + year_slot
                 if work.years[group] != stamp:
                     work.years[group] = stamp
-                    sums[group, whole, 1] += 1
+                    sums[group, year_slot, 1] += 1
         sums[group, slot, 2] += pieces[number, RAW]
         sums[group, slot, 3] += pieces[number, COUNTED]
         sums[group, slot, 4] += credited

@@ -84,11 +84,11 @@ def add_project_months(
             if months[project] != stamp:
                 months[project] = stamp
                 sums[project, slot, 1] += 1
-                whole = slot // YEAR_SLOTS * YEAR_SLOTS
-                stamp = volunteer * slots_total + whole
+                year_slot = slot // YEAR_SLOTS * YEAR_SLOTS
+                stamp = volunteer * slots_total + year_slot
                 if years[project] != stamp:
                     years[project] = stamp
-                    sums[project, whole, 1] += 1
+                    sums[project, year_slot, 1] += 1
         sums[project, slot, 2] += pieces[number, RAW]
         sums[project, slot, 3] += pieces[number, COUNTED]
         sums[project, slot, 4] += pieces[number, CREDITED]

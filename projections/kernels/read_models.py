@@ -268,10 +268,10 @@ def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, co
         years[year, 3] += credited
         years[year, 4 if scanned[pieces[number, ROW]] else 5] += credited
         years[year, _PIECES] += 1
-    whole = row = totals.used[0]
-    hours[whole, 0] = volunteer
-    hours[whole, 1:] = 0
-    hours[whole, _CREDITED] = hours[whole, _ATTESTED] = opening
+    total_row = row = totals.used[0]
+    hours[total_row, 0] = volunteer
+    hours[total_row, 1:] = 0
+    hours[total_row, _CREDITED] = hours[total_row, _ATTESTED] = opening
     for year in range(first_year, last_year + 1):
         if years[year, _PIECES] == 0:
             continue
@@ -280,7 +280,7 @@ def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, co
         hours[row, 1] = year + _YEAR_ZERO
         for column in range(_PIECES):
             hours[row, 2 + column] = years[year, column]
-            hours[whole, 2 + column] += years[year, column]
+            hours[total_row, 2 + column] += years[year, column]
         years[year] = 0
     totals.used[0] = row + 1
 

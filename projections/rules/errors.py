@@ -56,7 +56,7 @@ def not_toml(text: str, message: str) -> Finding:
     return Finding(line, "timeline", "error", f"the rules are not TOML: {message}", "correct the line")
 
 
-def findings_of(error: ValidationError, known: Mapping[Place, int]) -> list[Finding]:
+def findings_of(error: ValidationError, lines: Mapping[Place, int]) -> list[Finding]:
     """Return the findings of a validation error. A misspelt key and the missing key that was meant are one finding."""
     problems = _without_consequences(error.errors())
     missing = {problem["loc"] for problem in problems if problem["type"] == "missing"}
@@ -71,10 +71,10 @@ def findings_of(error: ValidationError, known: Mapping[Place, int]) -> list[Find
                 (place, "unknown key", f"did you mean {meant[0]}?" if meant else "check its spelling or remove it")
             )
         elif kind != "missing":
-            entries.append(_entry(place, problem, known))
+            entries.append(_entry(place, problem, lines))
     entries += [(place, "is missing", "add it") for place in sorted(missing, key=str)]
     findings = [
-        Finding(line_of(known, place), ".".join(map(str, place)) or "timeline", "error", sentence, remedy)
+        Finding(line_of(lines, place), ".".join(map(str, place)) or "timeline", "error", sentence, remedy)
         for place, sentence, remedy in entries
     ]
     return sorted(findings, key=lambda finding: finding.line)
@@ -90,14 +90,14 @@ def _without_consequences(problems: Sequence[ErrorDetails]) -> list[ErrorDetails
     ]
 
 
-def _entry(place: Place, problem: ErrorDetails, known: Mapping[Place, int]) -> tuple[Place, str, str]:
+def _entry(place: Place, problem: ErrorDetails, lines: Mapping[Place, int]) -> tuple[Place, str, str]:
     """Return the place, the sentence and the remedy of a problem."""
     message, context = problem["msg"].removeprefix("Value error, "), problem.get("ctx", {})
     sentence, _, remedy = message.partition("; ")
     if problem["type"] == "rules":
         return (*place, *context["place"]), sentence, remedy
     named = (*place, message.partition(" ")[0])  # a sentence about one key of a table begins with the key
-    return (named if named in known else place), sentence, remedy or _REMEDIES.get(problem["type"], "correct it")
+    return (named if named in lines else place), sentence, remedy or _REMEDIES.get(problem["type"], "correct it")
 
 
 _REMEDIES = {

@@ -30,10 +30,10 @@ def places(text: str) -> dict[Place, int]:
     return _Scanner(text).scan()
 
 
-def line_of(known: Mapping[Place, int], place: Sequence[str | int]) -> int:
+def line_of(lines: Mapping[Place, int], place: Sequence[str | int]) -> int:
     """Return the line of a place, or of the innermost place around it that has one; 1 if none has."""
-    lines = (known.get(tuple(place[:length])) for length in range(len(place), 0, -1))
-    return next((line for line in lines if line is not None), 1)
+    candidates = (lines.get(tuple(place[:length])) for length in range(len(place), 0, -1))
+    return next((line for line in candidates if line is not None), 1)
 
 
 class _Token(NamedTuple):

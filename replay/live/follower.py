@@ -30,7 +30,7 @@ from replay.live.batch import Batch
 from replay.live.continuity import contiguous, verify_length
 
 BATCH_EVENTS = 2_000
-"""The most events of a batch: faster than any intake, and still visible within a fraction of a second."""
+"""The most events of a batch: enough to keep up with any intake, and processed in a fraction of a second."""
 LOCK_SECONDS_MAX = 5
 """How long to wait for another follower or a rebuild before reporting it and trying again."""
 

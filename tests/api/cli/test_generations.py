@@ -55,7 +55,7 @@ def test_published_rules_answer_and_switching_back_restores_the_checksum(hours: 
     shown = hours("generations").out
     assert "answered before" in shown
     assert f"{first.checksum:016x}" in shown
-    assert "Policy: the current generation, the 2 that were current before it" in shown
+    assert "Policy: the generation that answers, the 2 that answered before it" in shown
     assert "answers: version 2" in hours("generations", "switch", published["generation"]).out
     assert "is dropped" in hours("generations", "drop", first.id).out
     assert [one["id"] for one in hours("generations", "--json").answer["generations"]] == [published["generation"]]

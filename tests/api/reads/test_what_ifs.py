@@ -191,7 +191,7 @@ def test_a_candidate_that_cannot_be_used_is_refused_with_all_findings(served: Se
     errors = [finding for finding in told["findings"] if finding["severity"] == "error"]
     lines = [number for number, line in enumerate(LUOHU.splitlines(), 1) if line.startswith("day_minutes_max")]
     assert [finding["line"] for finding in errors] == lines
-    assert told["detail"].startswith(f"line {lines[0]}: rule_sets.0.day_minutes_max: the day's cap of 5")
+    assert told["detail"].startswith(f"line {lines[0]}: rule_sets.0.day_minutes_max: the day cap of 5")
     assert served.get("/v1/honors", rules="0" * 64).status_code == 422
 
 

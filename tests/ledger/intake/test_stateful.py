@@ -52,6 +52,8 @@ JUMPS = (1, 60, 600, 5 * 3600, 86_400, -1, -3600, -86_400)
 WAIT_SECONDS = 60
 """What does not come in that time never comes."""
 
+pytestmark = pytest.mark.slow
+
 
 class Gate:
     """An intake whose batches wait until they are let through, one at a time."""

@@ -26,6 +26,8 @@ with serving(Path(sys.argv[1])) as url:
     sys.stdin.read()
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
