@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 PER_SECOND = 10_000
-"""The default limit of requests per second and key. It is more than one process can answer, so it slows nobody until
+"""The default limit of requests per second and key. It is more than one process can answer, so it has no effect until
 an operator sets a lower one, for the service or for a key."""
 
 BURST_SECONDS = 5
