@@ -38,6 +38,8 @@ from projections.schema import (
 
 _DAY_MINUTES: Final = 2048
 """More minutes than any local day has, so that two counts of a day's minutes fit into one share."""
+_SEVERAL: Final = -2
+"""Several windows can have held."""
 
 
 class Windows(NamedTuple):
@@ -48,7 +50,8 @@ class Windows(NamedTuple):
     on a day, or `NONE`. effect: how much more a minute in the window is worth than itself, in hundredths. name: the
     number of the window's name among the names of both sides. facts: int32[n, 7], for windows that change something:
     first and last day within the rule set, weekdays, kinds of station, minutes from and until, row. sums: int64[names],
-    working memory.
+    working memory. may_cancel: whether some windows add minutes and others take some away, so that their effects on one
+    piece may cancel out.
     """
 
     rules: RuleTable
@@ -58,6 +61,7 @@ class Windows(NamedTuple):
     name: Ints
     facts: Ints
     sums: Longs
+    may_cancel: bool
 
 
 def window_names(timelines: Sequence[RuleTimeline]) -> list[str]:
@@ -108,6 +112,7 @@ def windows_of(rules: RuleTable, numbers: Ints) -> Windows:
         name=np.append(numbers, np.int32(NONE))[order].astype(np.int32),
         facts=_facts(rules.holds_from, factors, group),
         sums=np.zeros(int(numbers.max(initial=NONE)) + 1, np.int64),
+        may_cancel=bool((effect > 0).any() and (effect < 0).any()),
     )
 
 
@@ -167,7 +172,7 @@ def add_plain_effects(
         sums[name] = 0
     for number in range(count):
         change = pieces[number, SHARE] - pieces[number, COUNTED]
-        if change == 0:
+        if pieces[number, COUNTED] == 0 or (change == 0 and not windows.may_cancel):
             continue
         begin, end = 0, 1440  # the minutes of the day that the piece may cover
         if pieces[number, FIRST]:
@@ -176,8 +181,10 @@ def add_plain_effects(
             if until - start == 1440 - within:  # no clock change on the rest of the day
                 begin, end = within, within + pieces[number, RAW]
         window = _only_window(windows, shifts, station_kind, pieces, number, begin, end)
-        if window != NONE:
+        if window >= 0:
             sums[names[window]] += change * 100
+        elif window == NONE and change == 0:
+            continue
         elif end - begin == pieces[number, COUNTED]:
             _add_minutes(windows, shifts, station_kind, pieces, number, begin, end, sums)
         else:
@@ -191,7 +198,7 @@ def add_plain_effects(
 def _only_window(
     windows: Windows, shifts: Ints, station_kind: Ints, pieces: Ints, number: int, begin: int, end: int
 ) -> int:
-    """Return the only window that can have held in the minutes of a piece, or `NONE` if several can."""
+    """Return the only window that can have held in the minutes of a piece, `NONE` or `_SEVERAL`."""
     facts, projects = windows.facts, windows.rules.factors.project
     day, row = pieces[number, DAY], pieces[number, ROW]
     kind, project = station_kind[shifts[row, STATION]], shifts[row, PROJECT]
@@ -212,7 +219,7 @@ def _only_window(
         else:
             meets, covers = begin < last and end > first, first <= begin and end <= last
         if meets and found != NONE:
-            return NONE
+            return _SEVERAL
         if meets:
             found = facts[at, 6]
         if covers:  # the first window wins, so no later one can hold

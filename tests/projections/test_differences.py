@@ -29,6 +29,8 @@ from tests.support.replay.replaying import as_rules
 
 NIGHT = {"name": "night", "percent": 150, "minute_from": "22:00", "minute_until": "06:00"}
 ADVENT = {"name": "advent", "percent": 300, "first_day": "2018-12-04", "last_day": "2018-12-24"}
+DINNER = {"name": "dinner", "percent": 0, "minute_from": "20:00", "minute_until": "21:00"}
+STROLL = {"name": "stroll", "percent": 200, "minute_from": "21:00", "minute_until": "22:00"}
 LENIENT = rules()
 
 
@@ -254,6 +256,12 @@ TWO_DAYS = """
             {"V1": {"capped": -90, "night": -83}},
         ),
         ({"factors": [{**NIGHT, "percent": 101}]}, {}, {"V1": {"night": -2}}),
+        # Two windows cancel out within one piece, and each is still named.
+        (
+            {},
+            {"factors": [ADVENT, DINNER, STROLL]},
+            {"V1": {"advent": 240, "dinner": -60, "stroll": 60}, "V2": {"advent": 40}},
+        ),
     ],
 )
 def test_reasons_name_the_step_that_gave_or_took(
