@@ -1,14 +1,15 @@
 """The rights of each role: one table of commands and other rights. A test compares it with docs/access.md.
 
-    station         records scans and people served, of its own station, under its own command names
-    corrector       records of volunteers and shifts: late entries, corrections, disputes, balances, caps, training
+    station         records scans and people served, of its own station, with sources below /stations/<id>
+    corrector       records of volunteers and shifts: late entries, corrections, disputes, balances, caps,
+                    training, memberships, merges, people served, requests
     approver        approves or declines requests of others; answers and settles disputes
     honors-officer  announces, objects to, awards and revokes honours
     analyst         no commands; for trying out rules
     auditor         no commands; looks for anomalies, which no other role but admin sees
     reader          no commands; for programs that show hours
     volunteer       reads the records of one volunteer, whose number is the key's name, and disputes that one's shifts
-    staff           the commands of the first four, and those of organisations, stations and projects
+    staff           the commands of station, corrector, approver and honors-officer, and those of organisations, stations and projects
     admin           everything
 
 Every role but volunteer may read everything, under any axes; free texts and anomalies need a right of their own. Every

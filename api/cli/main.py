@@ -26,8 +26,8 @@ COMMANDS = {
     name: LazyCommand(source, panel, summary)
     for panel, commands in {
         "Serve": {
-            "run": (f"{_OPERATIONS}.server:run", "Serve a demonstration with a small synthetic history."),
-            "serve": (f"{_OPERATIONS}.server:serve", "Serve the ledger over HTTP until Ctrl-C."),
+            "run": (f"{_OPERATIONS}.serve_options:run", "Serve a demonstration with a small synthetic history."),
+            "serve": (f"{_OPERATIONS}.serve_options:serve", "Serve the ledger over HTTP until Ctrl-C."),
             "status": (f"{_OPERATIONS}.status:show_status", "Show how far the read models are and what is wrong."),
         },
         "Record": {

@@ -1,4 +1,4 @@
-"""The OpenAPI description: the framework's, with the models and the problems that no route declares.
+"""FastAPI's OpenAPI description, with the models and problems that FastAPI does not know of.
 
 Every operation can answer with problems. The common ones are described by status, with their headers; `default`
 describes all others. All have the same schema.
@@ -27,7 +27,7 @@ def _problem(description: str, header: str | None = None, **schema: str) -> dict
 _SECONDS = {"type": "string", "pattern": "^[0-9]+$"}
 _WITH_KEY = {
     "401": _problem("No key, an invalid key, or no valid signature.", "WWW-Authenticate", type="string"),
-    "403": _problem("The key's role or station does not allow this."),
+    "403": _problem("The key may not do this."),
     "429": _problem("The key exceeds its request rate. Nothing was recorded.", "Retry-After", **_SECONDS),
     "503": _problem("The service is busy, stopping, or without its database.", "Retry-After", **_SECONDS),
 }

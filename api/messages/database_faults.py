@@ -1,7 +1,7 @@
 """Database errors as faults: a sentence with a remedy, without internal details.
 
-The caller of this module logs the error. Sending the same request again is always safe: what was recorded is answered
-as recorded.
+The caller of this module logs the error. Sending the same request again is always safe: a command that was
+recorded is not recorded again; its first answer is repeated.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _FAULTS: tuple[tuple[type[Exception], str, str | None], ...] = (
         "the database closed the connection; send it again, and the answer says whether it was recorded",
     ),
 )
-"""Database errors, the name of each problem, and the detail that replaces the problem's own sentence, if any."""
+"""By error: the problem's name, and a detail in place of the problem's own sentence, or None."""
 
 
 def fault_of_database(error: Exception, *, reachable: bool = False) -> Fault:
     """Return a database error as a fault.
 
     Args:
-        reachable: whether the database is known to answer: then a pool timeout only means that it is busy.
+        reachable: whether the database is known to be up; a pool timeout then means busy, not unreachable.
     """
     if reachable and isinstance(error, PoolTimeout):
         return fault("busy", NO_CONNECTION_FREE)

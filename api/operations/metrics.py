@@ -1,8 +1,8 @@
 """Metrics of this process for Prometheus: counters and histograms of requests and commits.
 
 They are updated as requests and commits happen. All other metrics are measured at each scrape
-(`api/operations/ledger_metrics.py`), so that they are never stale. No metric holds the name of a person: routes are
-templates, so looking up a volunteer only increments a count.
+(`api/operations/ledger_metrics.py`), so that they are never stale. Routes are recorded
+as templates (`/v1/volunteers/{volunteer}`), so no metric contains a volunteer number.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ProcessMetrics:
         )
         self._refused = Counter(
             "hours_commands_refused_total",
-            "Commands refused, by the rule broken: by the ledger, or in a batch before they were submitted to it.",
+            "Refused commands, by rejection; includes commands of a batch that never reached the ledger.",
             ("rejection",),
             registry=self.registry,
         )
@@ -63,8 +63,9 @@ class ProcessMetrics:
 
     def request(self, method: str, route: str, status: int, seconds: float, problem: str | None) -> None:
         """Count a request."""
+        # Looking up labels takes longer than counting, so they are cached. Unknown methods share one entry.
         found = self._by_labels.get((method, route, status))
-        if found is None:  # cached, because looking up labels takes longer than counting
+        if found is None:
             label = method if method in _METHODS else "other"
             found = self._requests.labels(label, route, status), self._request_seconds.labels(label, route)
             self._by_labels[label, route, status] = found

@@ -1,8 +1,8 @@
 """Errors that end a command of the command line: one sentence and an exit code.
 
-2    usage error: a name, a date, a file, rules; the sentence says what to change
-1    a failure outside the program: the database, the disk; or `post` sent events that were refused
-130  interrupted
+2    the command cannot be run as asked; the sentence says what to change
+1    a failure: the database, the disk, a check that did not pass; or `post` sent events that were refused
+130  interrupted (`api/cli/main.py`)
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Policies: what the published rules say about acts, not hours: which acts need approval, and deadlines of disputes.
+"""Policies: the published rules about acts rather than hours. They say which acts need approval, and by when a dispute
+must be answered and settled.
 
-They are tables of the rule timeline (`rules/luohu.toml`), the only ones that the ledger reads;
-`projections/rules/timeline.py` validates rule files with the same models. They apply from the moment of publication,
+They are the tables `[approvals]` and `[disputes]` of the rule timeline (`rules/luohu.toml`); what the ledger reads about
+honours is in `ledger/deciding/honor_policies.py`. `projections/rules/timeline.py` validates rule files with the same models. They apply from the moment of publication,
 whatever day an act is about. If no rules were published, no act needs approval, raises have no limit and disputes have
 no deadlines.
 
@@ -39,7 +40,7 @@ ApprovableAct = Literal[
     "award-honor",
     "revoke-honor",
 ]
-"""Types of commands that can require another person's approval. Scans are facts and never do."""
+"""Types of commands that can require another person's approval. Check-ins and check-outs never do."""
 
 WorkingDays = Annotated[int, Field(strict=True, ge=1, le=250)]
 
@@ -99,8 +100,7 @@ NO_POLICIES = Policies()
 def policies_of(text: str) -> Policies:
     """Read the policies of a rule timeline.
 
-    Rules are validated before publication. In a text that this version could not publish, an invalid table counts as
-    absent.
+    An older version may have published a table that is invalid today; it counts as absent.
     """
     content = content_of(text)
     return Policies(
@@ -111,7 +111,7 @@ def policies_of(text: str) -> Policies:
 
 
 def content_of(text: str) -> dict[str, Any]:
-    """Return the content of a rule timeline's text. A text that is not TOML, so cannot have been in use, is empty."""
+    """Return the content of a rule timeline's text. It is empty if the text is not TOML; such a text was never in force."""
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError):

@@ -2,7 +2,7 @@
 
 Pure functions over columns, not kernels, because a year has few rows. The order of a ranking is total: by the keys, the
 greatest first, then by the names, which are unique, the smallest first. So the same rows always give the same ranks.
-The SQL that reads ranks from an index (`replay.rankings.rankings`) must use the same order.
+The SQL that reads ranks from an index (`replay/generations/ranking_indexes.py`) must use the same order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read models: one pass over all volunteers X.
+"""Read models: one pass over all volunteers.
 
 The pass credits each volunteer (`projections.kernels.credit`) and adds up the pieces, which are not stored. Volunteers
 are independent of one another, so ranges of volunteers run in parallel; shared sums, such as station days, are combined

@@ -5,8 +5,8 @@
     replay/awards/causes.py     why minutes differ from those of the evidence
 
 `known_at` cuts awards as well as service. `rules` are those that standings are computed by. `valid_at` is the day of a
-list: awards conferred up to it, notices that run on it, honours reached up to it. An award is judged by the day of the
-award, so `valid_at` never undercuts one. Nothing here writes.
+list: awards conferred up to it, notices that run on it, honours reached up to it. `valid_at` only
+chooses which awards are listed, not whether one is undercut. Nothing here writes.
 """
 
 from __future__ import annotations

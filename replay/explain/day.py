@@ -1,4 +1,4 @@
-"""Explain: every minute of a volunteer's day, with the rule that granted or denied it and the events behind it.
+"""The explanation of one day, put together from the kernel's pieces.
 
 The kernel's pieces are authoritative. `replay/explain/stretches.py` determines which minutes they are, and
 `replay/explain/sources.py` which events decide a shift. Both are verified against the kernel each time, so an

@@ -1,6 +1,6 @@
 """Rankings in SQL: the indexes that a generation's rules need, and the statements that read ranks from them.
 
-There is one partial index for each order with its minimums; it contains the ranked volunteers in the order of their
+There is one partial index for each distinct pair of sort order and minimums; it contains the ranked volunteers in the order of their
 ranks. The minimums are literals in the statements, because PostgreSQL uses a partial index only if the statement
 implies its condition. The order is that of `projections.kernels.rankings`; a test compares the two. This module
 composes statements and runs none.
@@ -77,8 +77,8 @@ def one_volunteer(schema: str, volunteer: str, year: int) -> Statement:
 
 def count_before(schema: str, ranking: Ranking, year: int, figures: Mapping[str, int], name: str) -> Statement:
     """Return a statement for the number of volunteers ranked before one with these figures: those with a greater first
-    key, plus those with an equal one who are ranked before. Two counts, because each is a range of the index that can
-    be scanned without the table.
+    key, and those with an equal first key and an earlier place by the other keys. They are counted separately, because
+    each count is then an index-only range scan.
     """
     first = ranking.order[0]
     column, value = sql.Identifier(first), sql.Literal(figures[first])
@@ -108,7 +108,7 @@ def neighbours(
         _FIGURES,
         _hours(schema),
         _of_year(ranking, year),
-        # Implied by the condition below, but lets the index scan start at this key.
+        # Redundant with `_beyond`, but it lets the index scan start at this key.
         sql.Identifier(first),
         sql.SQL(">=" if before else "<="),
         sql.Literal(figures[first]),

@@ -1,6 +1,7 @@
 """Answers about organisations: the tree, the service in each one, and the service of its members.
 
-Shifts, minutes and people served of an organisation and of those below it sum to its rolled-up rows. Volunteers do not:
+The rolled-up rows of an organisation are the sums of its own shifts, minutes and people served and of those below it.
+Volunteers are not summed:
 a volunteer who served in two organisations counts once in the organisation above both.
 """
 
@@ -71,7 +72,7 @@ class OrganisationAnswer(Basis):
 
 
 class ServiceRow(Linked):
-    """The service in a year, or in a month of it. `volunteers`: those with a shift that began in it."""
+    """The service in a year, or in a month of it. `volunteers`: how many had a shift that began in it."""
 
     year: int
     month: int | None
@@ -141,8 +142,8 @@ class Member(Linked):
 
 
 class OrganisationMembers(Basis):
-    """The service of members during their membership, at any station. `rows` cover the organisation and all below it,
-    and count each person's service once; a member of several organisations is in the `parts` of each.
+    """The service of members during their membership, at any station. `rows` cover the organisation and all below it
+    and count a person's service once, even for a member of several organisations; `parts` count it in each of them.
 
     `members`: the memberships of the period, by volunteer number. `next_after` continues the list.
     """

@@ -1,7 +1,7 @@
 """A synthetic history that looks like Luohu (docs/luohu.md), because real records are private.
 
 `planning/` plans what happened, as columns; `events/` turns the plan into events; `labels.py` records the ground truth
-of every fault. Events are not created by commands, and no other package depends on this one.
+of every fault. Events are not created by commands. Only the command line uses this package.
 """
 
 from replay.synthetic.events.opening import OpeningError, Openings
