@@ -20,9 +20,10 @@ from starlette.requests import ClientDisconnect
 
 from api.axes.written import AxisError
 from api.http.descriptions import ANY_PROBLEM, description_of, methods_of
-from api.http.requests.dependencies import ConcurrencyLimits
+from api.http.requests.dependencies import ConcurrencyLimits, identify_before_body
 from api.http.requests.limits import BodyLimit
 from api.http.requests.request_log import RequestLog, RequestLogging
+from api.http.requests.security_headers import SECURITY_HEADERS, SecurityHeaders
 from api.http.routes.operations import generations, jobs, status, what_ifs
 from api.http.routes.operations import rules as rule_routes
 from api.http.routes.reads import (
@@ -82,8 +83,9 @@ def create_app(service: Service) -> FastAPI:
     app.state.readiness = ReadinessProbe(service)
     app.state.ledger_metrics = LedgerCollector.registry(service)
     requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, identify=identify_before_body)
     app.add_middleware(RequestLogging, requests=requests)
+    app.add_middleware(SecurityHeaders)
     _add_error_handlers(app)
 
     @app.get("/", include_in_schema=False)
@@ -156,8 +158,9 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
 
 
 async def _on_failure(_request: Request, _error: Exception) -> Response:
-    # The framework logs the traceback. It answers outside of the middleware that adds the request's id.
-    return response(fault("failed"), {"X-Request-Id": request_id.get() or ""})
+    # The framework logs the traceback. It answers outside of the middleware that adds these headers.
+    headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
+    return response(fault("failed"), {"X-Request-Id": request_id.get() or "", **headers})
 
 
 def _add_error_handlers(app: FastAPI) -> None:
