@@ -18,6 +18,7 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope
 
 from api.access.refusals import fault_of_role, require
 from api.access.roles import Caller, Right, forbids_address, forbids_type
@@ -145,13 +146,21 @@ async def authenticated(request: Request, service: Service) -> Caller:
     Raises:
         Problem: there is no valid key or signature, the rate is exceeded, or the role may not use this address.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise problem("no-key")
-    limits: ConcurrencyLimits = request.app.state.concurrency
-    caller = service.keys.cached(token) or await run_sync(service.keys.caller, token, limiter=limits.keys)
-    if caller is None:
-        raise problem("no-key")
+    known: Caller | None = request.scope.get(CALLER)
+    caller = await identify(request) if known is None else await confirm(request)
+    if caller.public_key is not None:
+        await _store_signature(request, service, caller, caller.public_key)
+    return caller
+
+
+async def identify(request: Request) -> Caller:
+    """Return the caller whose key the request carries, after checking its rate and its address. Reads no body.
+
+    Raises:
+        Problem: there is no valid key, the rate is exceeded, or the role may not use this address.
+    """
+    caller = await _find_caller(request)
+    service: Service = request.app.state.service
     request.scope[CALLER] = caller
     if caller.key is not None and (seconds := service.limits.wait_seconds(caller.key, caller.per_second)):
         allowed = caller.per_second or service.limits.per_second
@@ -159,8 +168,36 @@ async def authenticated(request: Request, service: Service) -> Caller:
         raise Problem(fault("too-often", detail), {"Retry-After": str(math.ceil(seconds))})
     if forbidden := forbids_address(caller, request.method, request.url.path):
         raise Problem(fault_of_role(forbidden))
-    if caller.public_key is not None:
-        await _store_signature(request, service, caller, caller.public_key)
+    return caller
+
+
+async def identify_before_body(scope: Scope) -> None:
+    """Look up the caller of a request whose body is about to be read, unless that was done."""
+    if CALLER not in scope:
+        await identify(Request(scope))
+
+
+async def confirm(request: Request) -> Caller:
+    """Look the request's key up again: a body may take minutes to arrive, and the key may be revoked meanwhile.
+
+    Raises:
+        Problem: the key is revoked or expired, or its rights are no longer those with which the request began.
+    """
+    caller = await _find_caller(request)
+    if caller != request.scope[CALLER]:
+        raise problem("no-key", "the key was changed while the request arrived; send the request again")
+    return caller
+
+
+async def _find_caller(request: Request) -> Caller:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise problem("no-key")
+    service: Service = request.app.state.service
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    caller = service.keys.cached(token) or await run_sync(service.keys.caller, token, limiter=limits.keys)
+    if caller is None:
+        raise problem("no-key")
     return caller
 
 
@@ -175,6 +212,7 @@ async def _store_signature(request: Request, service: Service, caller: Caller, p
     if is_stream(request.scope):
         raise problem("not-signed", "a stream cannot be signed; send batches", remedy="send batches")
     sent = Sent(request.method, str(request.url), request.headers, await request.body())
+    await confirm(request)
     limits: ConcurrencyLimits = request.app.state.concurrency
     try:
         await run_sync(
