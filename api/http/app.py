@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from api.axes.written import AxisError
-from api.http.descriptions import ANY_PROBLEM, description_of, methods_of
+from api.http.descriptions import ANY_PROBLEM, description_of, methods_of, page_of
 from api.http.requests.dependencies import ConcurrencyLimits, identify_before_body
 from api.http.requests.limits import BodyLimit
 from api.http.requests.request_log import RequestLog, RequestLogging
@@ -70,7 +70,7 @@ Send `Authorization: Bearer <key>`; `hours keys make` makes keys.
 def create_app(service: Service) -> FastAPI:
     """Return the application for a service."""
     app = FastAPIOffline(
-        docs_url="/docs",
+        docs_url=None,  # the page is below: it needs a policy of its own
         redoc_url=None,
         title="Service-hours ledger",
         version="1",
@@ -91,6 +91,10 @@ def create_app(service: Service) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
         return RedirectResponse("/docs")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        return page_of(app, request.scope.get("root_path", ""))
 
     for module in (events, volunteers, overview, stations, organisations, projects, people_served, log, status):
         app.include_router(module.router)

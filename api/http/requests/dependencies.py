@@ -9,11 +9,12 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import date
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from anyio import CapacityLimiter, fail_after
+import psycopg
+from anyio import CapacityLimiter, fail_after, move_on_after
 from anyio.to_thread import run_sync
 from fastapi import Depends, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
@@ -21,7 +22,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import Scope
 
 from api.access.refusals import fault_of_role, require
-from api.access.roles import Caller, Right, forbids_address, forbids_type
+from api.access.roles import Caller, Right, forbids_address, forbids_right, forbids_type
 from api.access.signed_requests import BadSignatureError, Sent, verify
 from api.axes.written import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
 from api.http.requests.limits import is_stream
@@ -39,6 +40,8 @@ AT_LEAST_SECONDS_MAX = 2.0
 QUERY_SECONDS_MAX = 5.0
 REPLAY_SECONDS_MAX = 60.0
 """How long a query or a replay waits for others of its kind before it is answered with `busy`."""
+KEY_SECONDS_MAX = 1.0
+"""How long `/readyz` waits for a key to be looked up."""
 _POLL_SECONDS = 0.02
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `hours keys make` makes one.")
@@ -189,9 +192,29 @@ async def confirm(request: Request) -> Caller:
     return caller
 
 
-async def _find_caller(request: Request) -> Caller:
+async def is_reader(request: Request) -> bool:
+    """Return whether the request carries a key that may read, as far as that is known within a second.
+
+    While the database is away, a key counts as it was last known.
+    """
+    service: Service = request.app.state.service
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    token = _token_of(request)
+    caller = service.keys.last_known(token) if token else None
+    if token and caller is None and service.keys.is_listening:
+        with move_on_after(KEY_SECONDS_MAX), suppress(psycopg.OperationalError):
+            caller = await run_sync(service.keys.caller, token, limiter=limits.keys, abandon_on_cancel=True)
+    return caller is not None and forbids_right(caller, Right.READ) is None
+
+
+def _token_of(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    return token if scheme.lower() == "bearer" and token else None
+
+
+async def _find_caller(request: Request) -> Caller:
+    token = _token_of(request)
+    if token is None:
         raise problem("no-key")
     service: Service = request.app.state.service
     limits: ConcurrencyLimits = request.app.state.concurrency

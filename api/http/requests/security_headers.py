@@ -1,7 +1,7 @@
 """Headers that tell browsers and caches to keep answers to themselves. Every answer carries them.
 
 The page of descriptions is the only one that loads anything, so it sets a policy of its own
-(`api/http/routes/operations/descriptions.py`), which is not replaced here.
+(`api/http/descriptions.py`), which is not replaced here.
 """
 
 from __future__ import annotations
