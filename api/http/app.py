@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from api.axes.written import AxisError
 from api.http.descriptions import ANY_PROBLEM, description_of, methods_of, page_of
-from api.http.requests.dependencies import ConcurrencyLimits, identify_before_body
+from api.http.requests.dependencies import ConcurrencyLimits, check_key
 from api.http.requests.limits import BodyLimit
 from api.http.requests.request_log import RequestLog, RequestLogging
 from api.http.requests.security_headers import SECURITY_HEADERS, SecurityHeaders
@@ -83,7 +83,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.readiness = ReadinessProbe(service)
     app.state.ledger_metrics = LedgerCollector.registry(service)
     requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
-    app.add_middleware(BodyLimit, identify=identify_before_body)
+    app.add_middleware(BodyLimit, check_key=check_key)
     app.add_middleware(RequestLogging, requests=requests)
     app.add_middleware(SecurityHeaders)
     _add_error_handlers(app)

@@ -174,10 +174,10 @@ async def identify(request: Request) -> Caller:
     return caller
 
 
-async def identify_before_body(scope: Scope) -> None:
-    """Look up the caller of a request whose body is about to be read, unless that was done."""
-    if CALLER not in scope:
-        await identify(Request(scope))
+async def check_key(scope: Scope) -> None:
+    """Look up the caller of a request, or look it up again if that was done before."""
+    request = Request(scope)
+    await (confirm(request) if CALLER in scope else identify(request))
 
 
 async def confirm(request: Request) -> Caller:

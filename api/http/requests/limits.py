@@ -1,6 +1,7 @@
 """What is checked while the body of a request arrives: its key, its size and its time.
 
-A body costs memory and time, so none is read for a caller without a key, whichever way reads it.
+A body costs memory and time, so none is read for a caller without a key, whichever way reads it. A body that takes time
+to arrive may outlive its key, so the key is looked up again when it is whole.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.requests.request_log import CALLER
 from api.messages.problems import fault, problem, response
 
 BODY_BYTES_MAX = 1 << 20
@@ -24,14 +26,14 @@ class BodyLimit:
     """Middleware that gives a body only to callers with a key, and refuses bodies that are too large or too slow.
 
     Args:
-        identify: looks up the caller of a request, unless that was done; raises a Problem if there is none.
+        check_key: looks up the caller of a request, or looks it up again; raises a Problem if there is none.
     """
 
     def __init__(
-        self, app: ASGIApp, identify: Callable[[Scope], Awaitable[object]], seconds_max: float = BODY_SECONDS_MAX
+        self, app: ASGIApp, check_key: Callable[[Scope], Awaitable[object]], seconds_max: float = BODY_SECONDS_MAX
     ) -> None:
         self._app = app
-        self._identify = identify
+        self._check_key = check_key
         self._seconds_max = seconds_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,7 +41,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(scope, receive, self._identify, self._seconds_max)
+        body = _Body(scope, receive, self._check_key, self._seconds_max)
         if _is_closed_after(scope):
             send = _sending_after(body, send)
         length = _header(scope, b"content-length")
@@ -53,12 +55,12 @@ class _Body:
     """The body of one request, as it arrives."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, identify: Callable[[Scope], Awaitable[object]], seconds_max: float
+        self, scope: Scope, receive: Receive, check_key: Callable[[Scope], Awaitable[object]], seconds_max: float
     ) -> None:
         self.is_stream = is_stream(scope)
         self._scope = scope
         self._receive = receive
-        self._identify = identify
+        self._check_key = check_key
         self._seconds_max = seconds_max
         self._received = 0
         self._deadline = 0.0
@@ -73,9 +75,10 @@ class _Body:
         """
         if self.is_complete or self._is_open_to_all:
             return await self._receive()  # waits for the client to hang up
-        if not self._deadline:
-            await self._identify(self._scope)
-        if self.is_stream or not self._deadline:
+        is_first = not self._deadline
+        if is_first and CALLER not in self._scope:
+            await self._check_key(self._scope)
+        if self.is_stream or is_first:
             self._deadline = asyncio.get_running_loop().time() + self._seconds_max
         try:
             async with asyncio.timeout_at(self._deadline):
@@ -88,6 +91,8 @@ class _Body:
         self._received += len(message.get("body", b""))
         if self._received > BODY_BYTES_MAX and not self.is_stream:
             raise problem("too-large", _DETAIL)
+        if self.is_complete and not is_first:
+            await self._check_key(self._scope)
         return message
 
     async def drop(self) -> None:
