@@ -12,7 +12,6 @@ POLICY = b"content-security-policy"
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
     (POLICY, b"default-src 'none'; frame-ancestors 'none'"),
 )
 _WITHOUT_POLICY = SECURITY_HEADERS[:-1]

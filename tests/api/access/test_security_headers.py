@@ -26,7 +26,6 @@ def policy(headers: dict[str, str]) -> dict[str, list[str]]:
 def holds(answer_headers: dict[str, str]) -> None:
     assert answer_headers["x-content-type-options"] == "nosniff"
     assert answer_headers["cache-control"] == "no-store"
-    assert answer_headers["referrer-policy"] == "no-referrer"
     assert policy(answer_headers)["frame-ancestors"] == ["'none'"]
     assert policy(answer_headers)["default-src"] == ["'none'"]
 
