@@ -40,6 +40,7 @@ class KeyMemory:
         self._url = url
         self._clock = clock
         self._cached: dict[bytes, ActiveKey] = {}
+        self._last_known: dict[bytes, ActiveKey] = {}  # what was cached when the connection was lost
         self._uses: dict[int, float] = {}
         self._stored_at = time.monotonic()
         self._lock = Lock()
@@ -68,6 +69,14 @@ class KeyMemory:
     def cached(self, token: str) -> Caller | None:
         """Return the caller whose token this is, if the cache has it and is up to date. Makes no query."""
         return self._valid(self._cached.get(digest(token))) if self.is_listening else None
+
+    def last_known(self, token: str) -> Caller | None:
+        """Return the caller whose token this is, as last known, also while the database is away. Makes no query.
+
+        The key may have been revoked meanwhile, so this is for what a former caller may know as well.
+        """
+        key = digest(token)
+        return self._valid(self._cached.get(key) or self._last_known.get(key))
 
     def caller(self, token: str) -> Caller | None:
         """Return the caller whose token this is, or None if it is unknown, revoked or expired. Queries the database."""
@@ -103,6 +112,7 @@ class KeyMemory:
         with self._lock:
             self._changes += 1
             self._connected = connected
+            self._last_known = {} if connected else self._cached or self._last_known
             self._cached = {}
 
     def _poll(self, connection: psycopg.Connection[TupleRow]) -> None:

@@ -19,10 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from api.axes.written import AxisError
-from api.http.descriptions import ANY_PROBLEM, description_of, methods_of
-from api.http.requests.dependencies import ConcurrencyLimits
+from api.http.descriptions import ANY_PROBLEM, description_of, methods_of, page_of
+from api.http.requests.dependencies import ConcurrencyLimits, check_key
 from api.http.requests.limits import BodyLimit
 from api.http.requests.request_log import RequestLog, RequestLogging
+from api.http.requests.security_headers import SECURITY_HEADERS, SecurityHeaders
 from api.http.routes.operations import generations, jobs, status, what_ifs
 from api.http.routes.operations import rules as rule_routes
 from api.http.routes.reads import (
@@ -69,7 +70,7 @@ Send `Authorization: Bearer <key>`; `hours keys make` makes keys.
 def create_app(service: Service) -> FastAPI:
     """Return the application for a service."""
     app = FastAPIOffline(
-        docs_url="/docs",
+        docs_url=None,  # the page is below: it needs a policy of its own
         redoc_url=None,
         title="Service-hours ledger",
         version="1",
@@ -82,13 +83,18 @@ def create_app(service: Service) -> FastAPI:
     app.state.readiness = ReadinessProbe(service)
     app.state.ledger_metrics = LedgerCollector.registry(service)
     requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, check_key=check_key)
     app.add_middleware(RequestLogging, requests=requests)
+    app.add_middleware(SecurityHeaders)
     _add_error_handlers(app)
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
         return RedirectResponse("/docs")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        return page_of(app, request.scope.get("root_path", ""))
 
     for module in (events, volunteers, overview, stations, organisations, projects, people_served, log, status):
         app.include_router(module.router)
@@ -156,8 +162,9 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
 
 
 async def _on_failure(_request: Request, _error: Exception) -> Response:
-    # The framework logs the traceback. It answers outside of the middleware that adds the request's id.
-    return response(fault("failed"), {"X-Request-Id": request_id.get() or ""})
+    # The framework logs the traceback. It answers outside of the middleware that adds these headers.
+    headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
+    return response(fault("failed"), {"X-Request-Id": request_id.get() or "", **headers})
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""FastAPI's OpenAPI description, with the models and problems that FastAPI does not know of.
+"""FastAPI's OpenAPI description, with the models and problems that FastAPI does not know of; and its page.
 
 Every operation can answer with problems. The common ones are described by status, with their headers; `default`
 describes all others. All have the same schema.
@@ -6,10 +6,15 @@ describes all others. All have the same schema.
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
 from starlette.routing import compile_path
 
 from api.messages.event_schemas import event_schemas
@@ -69,6 +74,36 @@ def _add_problems(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)  # the framework's own error
     operation["responses"] = dict(sorted({**problems, **responses}.items()))
+
+
+STATIC = "/static-offline-docs"
+"""Where FastAPI-offline serves the files of the page."""
+
+
+def page_of(app: FastAPI, root_path: str) -> HTMLResponse:
+    """Return the page of descriptions, with a policy that allows its own files and its one script, and no others.
+
+    FastAPI-offline's page has no policy, and its script is inline, so the policy names the script by its digest.
+
+    Args:
+        root_path: the path under which a proxy serves the application.
+    """
+    static = root_path + STATIC
+    page = get_swagger_ui_html(
+        openapi_url=f"{root_path}{app.openapi_url}",
+        title=app.title,
+        swagger_js_url=f"{static}/swagger-ui-bundle.js",
+        swagger_css_url=f"{static}/swagger-ui.css",
+        swagger_favicon_url=f"{static}/favicon.png",
+        swagger_ui_parameters=app.swagger_ui_parameters,
+    )
+    scripts = re.findall(rb"<script>(.*?)</script>", bytes(page.body), re.DOTALL)
+    digests = " ".join(f"'sha256-{b64encode(sha256(script).digest()).decode()}'" for script in scripts)
+    page.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; script-src 'self' {digests}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+    return page
 
 
 def methods_of(app: FastAPI, address: str) -> list[str]:

@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.http.app import create_app
+from api.http.protocol import ConnectionLimits, Connections
 from api.operations.interrupts import stop_if_interrupted
 from api.operations.service import Service
 from api.operations.usage_errors import UsageError
@@ -27,6 +32,8 @@ DRAIN_SECONDS_MAX = 10
 """How long current requests may take when the server is stopped, by default."""
 
 BACKLOG = 1024
+DESCRIPTORS_RESERVED = 256
+"""File descriptors that connections leave to the database, the archive and the log."""
 SWITCH_SECONDS = 0.0005
 """The interval at which threads are switched: the follower computes beside the event loop, and at Python's default of
 5 ms it took 6.5 ms to answer an event."""
@@ -84,32 +91,43 @@ class _Server(uvicorn.Server):
             await self.lifespan.shutdown()
 
 
-def _report_cancelled(record: logging.LogRecord) -> bool:
-    """Log a request that was cancelled by the server's stop as a warning, not as a failure of the program."""
+def _filter_record(record: logging.LogRecord) -> bool:
+    """Log a request that was cancelled by the server's stop as a warning, not as a failure of the program.
+
+    What is not HTTP is counted in the metrics instead: anybody can send it, as often as they like.
+    """
+    if record.msg == "Invalid HTTP request received.":
+        return False
     if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
         record.msg, record.args, record.exc_info = "a request was cancelled because the server is stopping", None, None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return True
 
 
-def serve_until_stopped(
-    service: Service,
-    listening: socket.socket,
-    started: Callable[[], None],
-    drain_seconds: int = DRAIN_SECONDS_MAX,
-) -> None:
-    """Serve until SIGINT or SIGTERM, then finish the current requests, for at most `drain_seconds`.
+def limits_of_process(limits: ConnectionLimits) -> ConnectionLimits:
+    """Raise the process's limit of file descriptors as far as connections need; allow no more than it permits."""
+    wanted = limits.connections + DESCRIPTORS_RESERVED
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        connections = max(1, soft - DESCRIPTORS_RESERVED)
+        if connections < limits.connections:
+            message = "only %d connections are accepted, because the process may open only %d files"
+            logger.warning(message, connections, soft)
+            return replace(limits, connections=connections)
+    return limits
 
-    Args:
-        started: called when the server accepts requests.
-    """
-    stop_if_interrupted()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    app = create_app(service)
-    config = uvicorn.Config(
+
+def config_of(app: FastAPI, limits: ConnectionLimits, drain_seconds: int = DRAIN_SECONDS_MAX) -> uvicorn.Config:
+    """Return the settings with which the application is served."""
+    service: Service = app.state.service
+    connections = Connections(limits, lambda fault: service.metrics.refused_connection(fault.rejection))
+    protocol: Any = connections.protocol  # uvicorn calls it as it calls a class
+    return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=protocol,
         proxy_headers=False,
         ws="none",
         lifespan="on",
@@ -119,7 +137,25 @@ def serve_until_stopped(
         server_header=False,
         timeout_graceful_shutdown=drain_seconds,
     )
-    logging.getLogger("uvicorn.error").addFilter(_report_cancelled)
+
+
+def serve_until_stopped(
+    service: Service,
+    listening: socket.socket,
+    started: Callable[[], None],
+    drain_seconds: int = DRAIN_SECONDS_MAX,
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - it is frozen
+) -> None:
+    """Serve until SIGINT or SIGTERM, then finish the current requests, for at most `drain_seconds`.
+
+    Args:
+        started: called when the server accepts requests.
+        limits: the limits of connections.
+    """
+    stop_if_interrupted()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    config = config_of(create_app(service), limits_of_process(limits), drain_seconds)
+    logging.getLogger("uvicorn.error").addFilter(_filter_record)
     gc.collect()
     gc.freeze()  # collections then examine only what requests create, not everything that was imported
     gc.set_threshold(COLLECT_OBJECTS, 10, 10)

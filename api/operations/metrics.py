@@ -75,6 +75,10 @@ class ProcessMetrics:
         if problem is not None:
             self._problems.labels(problem).inc()
 
+    def refused_connection(self, problem: str) -> None:
+        """Count a connection that was refused before there was a request."""
+        self._problems.labels(problem).inc()
+
     def commit(self, tally: Tally, seconds: float) -> None:
         """Count a committed batch of commands."""
         self._commit_seconds.observe(seconds)

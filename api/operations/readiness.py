@@ -36,10 +36,10 @@ class Check(BaseModel):
 
 
 class Readiness(BaseModel):
-    """`ready` if every needed check is ok."""
+    """`ready` if every needed check is ok. `checks`: only for callers whose key may read."""
 
     status: Literal["ready", "not ready"]
-    checks: list[Check]
+    checks: list[Check] | None = None
 
 
 def check_readiness(service: Service) -> Readiness:

@@ -222,7 +222,7 @@ class Drill:
         """Wait until an event sent after the kill is accepted, and all remaining servers are ready."""
         deadline = killed_at + RECOVERED_SECONDS_MAX
         while time.monotonic() < deadline:
-            if self.seen.new_at > killed_at and all(_is_ready(server.address) for server in remaining):
+            if self.seen.new_at > killed_at and all(self._is_ready(server.address) for server in remaining):
                 self.recovered.append(time.monotonic() - killed_at)
                 return
             time.sleep(0.05)
@@ -248,6 +248,13 @@ class Drill:
                 self.work[f"{work}: {job['state']}"] += 1
             stop.wait(0.05)
 
+    def _is_ready(self, address: str) -> bool:
+        """Return whether all readiness checks of a server pass, also those it can serve without."""
+        try:
+            return all(check["ok"] for check in self._request(address, "GET", "/readyz")["checks"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            return False
+
     def _request(self, address: str, method: str, path: str, body: object = None) -> Any:
         connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
         try:
@@ -256,18 +263,6 @@ class Drill:
             return json.loads(connection.getresponse().read())
         finally:
             connection.close()
-
-
-def _is_ready(address: str) -> bool:
-    """Return whether all readiness checks of a server pass, also those it can serve without."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
-    try:
-        connection.request("GET", "/readyz")
-        return all(check["ok"] for check in json.loads(connection.getresponse().read())["checks"])
-    except (OSError, http.client.HTTPException, ValueError, KeyError):
-        return False
-    finally:
-        connection.close()
 
 
 def report(drill: Drill, rounds: list[Round], seconds: float) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from api.cli.operations.data import MARK, fill
 from api.cli.operations.demonstration import KEYS, demo_keys, things_to_try
 from api.cli.operations.generations import notify
 from api.cli.output import out, print_json
+from api.http.protocol import ConnectionLimits
 from api.http.server import DRAIN_SECONDS_MAX, address_of, bind, serve_until_stopped
 from api.operations.logs import LogFormat, LogLevel, LogSettings, logging_to
 from api.operations.service import OpenLedger, open_ledger, running
@@ -34,6 +35,7 @@ def serve(
     per_second: int = PER_SECOND,
     signed_within: int = CREATED_SECONDS_MAX,
     drain_seconds: int = DRAIN_SECONDS_MAX,
+    connections: int = ConnectionLimits.connections,
     as_json: bool,
 ) -> None:
     """Serve the ledger in the data directory, or the one that DATABASE_URL names.
@@ -43,6 +45,7 @@ def serve(
         per_second: requests per second for each key without a limit of its own.
         signed_within: the greatest age of a request's signature, in seconds.
         drain_seconds: how long running requests may take to finish when the server is stopped.
+        connections: how many connections may be open at once.
     """
     with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, supervised=True) as ledger:
         warm(logger.info)
@@ -58,7 +61,7 @@ def serve(
         with running(ledger, RateLimits(per_second)) as service:
             service.signed_within = signed_within
             service.logs_all_requests = log.all_requests
-            serve_until_stopped(service, listening, started, drain_seconds)
+            serve_until_stopped(service, listening, started, drain_seconds, ConnectionLimits(connections=connections))
         logger.info("stopped")
 
 

@@ -36,6 +36,9 @@ def serve(
     drain_seconds: Annotated[
         int, typer.Option(min=0, max=3_600, help="Seconds that running requests may take to end after SIGTERM.")
     ] = 10,
+    connections: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Connections at once; a new one takes the place of an idle one.")
+    ] = 1000,
     log_format: Annotated[
         LogFormat | None, typer.Option(help="By default text on a terminal, otherwise one JSON object per line.")
     ] = None,
@@ -57,5 +60,6 @@ def serve(
         per_second=per_second,
         signed_within=signed_within,
         drain_seconds=drain_seconds,
+        connections=connections,
         as_json=as_json,
     )

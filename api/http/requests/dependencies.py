@@ -9,18 +9,20 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import date
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from anyio import CapacityLimiter, fail_after
+import psycopg
+from anyio import CapacityLimiter, fail_after, move_on_after
 from anyio.to_thread import run_sync
 from fastapi import Depends, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope
 
 from api.access.refusals import fault_of_role, require
-from api.access.roles import Caller, Right, forbids_address, forbids_type
+from api.access.roles import Caller, Right, forbids_address, forbids_right, forbids_type
 from api.access.signed_requests import BadSignatureError, Sent, verify
 from api.axes.written import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
 from api.http.requests.limits import is_stream
@@ -38,6 +40,8 @@ AT_LEAST_SECONDS_MAX = 2.0
 QUERY_SECONDS_MAX = 5.0
 REPLAY_SECONDS_MAX = 60.0
 """How long a query or a replay waits for others of its kind before it is answered with `busy`."""
+KEY_SECONDS_MAX = 1.0
+"""How long `/readyz` waits for a key to be looked up."""
 _POLL_SECONDS = 0.02
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `hours keys make` makes one.")
@@ -145,13 +149,21 @@ async def authenticated(request: Request, service: Service) -> Caller:
     Raises:
         Problem: there is no valid key or signature, the rate is exceeded, or the role may not use this address.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise problem("no-key")
-    limits: ConcurrencyLimits = request.app.state.concurrency
-    caller = service.keys.cached(token) or await run_sync(service.keys.caller, token, limiter=limits.keys)
-    if caller is None:
-        raise problem("no-key")
+    known: Caller | None = request.scope.get(CALLER)
+    caller = await identify(request) if known is None else await confirm(request)
+    if caller.public_key is not None:
+        await _store_signature(request, service, caller, caller.public_key)
+    return caller
+
+
+async def identify(request: Request) -> Caller:
+    """Return the caller whose key the request carries, after checking its rate and its address. Reads no body.
+
+    Raises:
+        Problem: there is no valid key, the rate is exceeded, or the role may not use this address.
+    """
+    caller = await _find_caller(request)
+    service: Service = request.app.state.service
     request.scope[CALLER] = caller
     if caller.key is not None and (seconds := service.limits.wait_seconds(caller.key, caller.per_second)):
         allowed = caller.per_second or service.limits.per_second
@@ -159,8 +171,56 @@ async def authenticated(request: Request, service: Service) -> Caller:
         raise Problem(fault("too-often", detail), {"Retry-After": str(math.ceil(seconds))})
     if forbidden := forbids_address(caller, request.method, request.url.path):
         raise Problem(fault_of_role(forbidden))
-    if caller.public_key is not None:
-        await _store_signature(request, service, caller, caller.public_key)
+    return caller
+
+
+async def check_key(scope: Scope) -> None:
+    """Look up the caller of a request, or look it up again if that was done before."""
+    request = Request(scope)
+    await (confirm(request) if CALLER in scope else identify(request))
+
+
+async def confirm(request: Request) -> Caller:
+    """Look the request's key up again: a body may take minutes to arrive, and the key may be revoked meanwhile.
+
+    Raises:
+        Problem: the key is revoked or expired, or its rights are no longer those with which the request began.
+    """
+    caller = await _find_caller(request)
+    if caller != request.scope[CALLER]:
+        raise problem("no-key", "the key was changed while the request arrived; send the request again")
+    return caller
+
+
+async def is_reader(request: Request) -> bool:
+    """Return whether the request carries a key that may read, as far as that is known within a second.
+
+    While the database is away, a key counts as it was last known.
+    """
+    service: Service = request.app.state.service
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    token = _token_of(request)
+    caller = service.keys.last_known(token) if token else None
+    if token and caller is None and service.keys.is_listening:
+        with move_on_after(KEY_SECONDS_MAX), suppress(psycopg.OperationalError):
+            caller = await run_sync(service.keys.caller, token, limiter=limits.keys, abandon_on_cancel=True)
+    return caller is not None and forbids_right(caller, Right.READ) is None
+
+
+def _token_of(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" and token else None
+
+
+async def _find_caller(request: Request) -> Caller:
+    token = _token_of(request)
+    if token is None:
+        raise problem("no-key")
+    service: Service = request.app.state.service
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    caller = service.keys.cached(token) or await run_sync(service.keys.caller, token, limiter=limits.keys)
+    if caller is None:
+        raise problem("no-key")
     return caller
 
 
@@ -175,6 +235,7 @@ async def _store_signature(request: Request, service: Service, caller: Caller, p
     if is_stream(request.scope):
         raise problem("not-signed", "a stream cannot be signed; send batches", remedy="send batches")
     sent = Sent(request.method, str(request.url), request.headers, await request.body())
+    await confirm(request)
     limits: ConcurrencyLimits = request.app.state.concurrency
     try:
         await run_sync(

@@ -16,12 +16,13 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 import psycopg
-from fastapi import Query
+from fastapi import Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.refusals import fault_of_role
 from api.access.roles import Caller, Permission
+from api.http.requests.dependencies import confirm
 from api.messages.cloud_events import Sender, read_binary, read_event
 from api.messages.problems import Fault, fault, problem
 from api.operations.service import Service
@@ -100,12 +101,18 @@ def valid_orders(parsed: Sequence[Prepared | Fault], service: Service) -> list[P
     return [item for item in parsed if not isinstance(item, Fault)]
 
 
-async def submit(service: Service, orders: Sequence[Prepared], options: IntakeOptions) -> list[Answer]:
-    """Record orders, in one commit with those of other requests; return their answers in the same order.
+async def submit(request: Request, orders: Sequence[Prepared], options: IntakeOptions) -> list[Answer]:
+    """Record a request's orders, in one commit with those of others; return their answers in the same order.
+
+    The key is looked up again: whatever took the time, a body, a queue or a computation, nothing is recorded under a
+    key that has been revoked meanwhile.
 
     Raises:
-        Problem: there are too many orders for these options, the queue is full, or the service is stopping.
+        Problem: the key is no longer valid, there are too many orders for these options, the queue is full, or the
+            service is stopping.
     """
+    await confirm(request)
+    service: Service = request.app.state.service
     if not orders:
         return []
     if (options.atomic or options.dry_run) and len(orders) > TERMS_ORDERS_MAX:

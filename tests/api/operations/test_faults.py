@@ -104,7 +104,7 @@ def all_is_well(served: Served) -> None:
         return bool(status["head"] == status["position"] == status["archive"]["position"] == position)
 
     until(taken_in)
-    until(lambda: all(check["ok"] for check in served.client.get("/readyz").json()["checks"]))
+    until(lambda: all(check["ok"] for check in served.get("/readyz").json()["checks"]))
 
 
 @contextmanager
@@ -224,7 +224,7 @@ def test_a_read_models_lock_that_is_held_is_told_and_commands_are_taken(
             headers={**served.headers(Role.STATION), "Content-Type": "application/cloudevents+json"},
         )
         assert (answer.status_code, answer.json()["projected"]) == (201, False)
-        until(lambda: said in str(served.client.get("/readyz").json()))
+        until(lambda: said in str(served.get("/readyz").json()))
         job = built(served)
         assert (job["state"], job["problem"]["rejection"]) == ("failed", "locked")
         assert said in job["problem"]["detail"]
@@ -278,7 +278,7 @@ def test_a_database_that_takes_no_writing_for_a_while_fails_no_order_and_stops_n
     with stack:
         told(served.send(event), "unavailable", "the database is read-only; nothing was recorded")
         told(served.send([event]), "unavailable", "is read-only")
-        ready = served.client.get("/readyz")
+        ready = served.get("/readyz")
         assert (ready.status_code, "read-only" in ready.text) == (503, True)
         until(lambda: served.service.follower.trouble)
     assert served.send(event).status_code == 201

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
-from api.access.roles import Role
+from api.access.roles import ROLES_OF_RIGHT, Right, Role
 from api.http.app import create_app
 from api.operations import readiness
 from api.operations.service import OpenLedger, running
@@ -26,7 +26,7 @@ pytest_plugins = ["tests.support.api.fixtures"]
 
 
 def readyz(served: Served) -> tuple[int, dict[str, dict[str, Any]]]:
-    answer = served.client.get("/readyz")
+    answer = served.get("/readyz")
     told = answer.json()
     assert (told["status"] == "ready") == (answer.status_code == 200)
     assert ("retry-after" in answer.headers) == (answer.status_code == 503)
@@ -38,6 +38,54 @@ def test_a_service_that_has_all_it_needs_is_ready(served: Served) -> None:
     assert status == 200
     assert all(check["ok"] for check in checks.values()), checks
     assert set(checks) == {"database", "read models", "archive", "disk", "queue"}
+
+
+STRANGERS = ("", "Bearer", "Bearer hours_wrong", "Basic aGVsbG86", "volunteer")
+
+
+@pytest.mark.parametrize("authorization", STRANGERS)
+@pytest.mark.parametrize("ready", [True, False])
+def test_strangers_are_told_the_status_alone(
+    served: Served,
+    monkeypatch: pytest.MonkeyPatch,
+    authorization: str,
+    ready: bool,  # noqa: FBT001 - a case of the table above
+) -> None:
+    if not ready:
+        monkeypatch.setattr(served.service.commits, "queue_orders_max", 0)
+    volunteer = served.headers(Role.VOLUNTEER)
+    answer = served.client.get(
+        "/readyz", headers=volunteer if authorization == "volunteer" else {"Authorization": authorization}
+    )
+    assert answer.json() == {"status": "ready" if ready else "not ready"}
+    assert answer.status_code == (200 if ready else 503)
+
+
+@pytest.mark.parametrize("role", sorted(ROLES_OF_RIGHT[Right.READ]))
+def test_whoever_may_read_is_told_the_checks(served: Served, role: Role) -> None:
+    assert [check["ok"] for check in served.get("/readyz", role=role).json()["checks"]] == [True] * 5
+
+
+def test_a_key_counts_as_it_was_last_known_while_the_database_is_away(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = served.service.keys
+    assert becomes(lambda: served.get("/readyz").json().keys() == {"status", "checks"} and keys.is_listening)
+    assert becomes(lambda: keys.cached(served.tokens[Role.READER]) is not None)
+    monkeypatch.setattr(keys, "_heard_at", 0.0)
+    monkeypatch.setattr(keys, "_connected", False)
+
+    def away(_token: str) -> None:
+        raise psycopg.OperationalError
+
+    monkeypatch.setattr(keys, "caller", away)
+    keys._clear(connected=False)
+    keys._clear(connected=False)  # it is tried again and again
+    assert keys.cached(served.tokens[Role.READER]) is None
+    assert "checks" in served.get("/readyz").json()
+    assert "checks" not in served.client.get("/readyz", headers={"Authorization": "Bearer hours_wrong"}).json()
+    keys._clear(connected=True)
+    assert keys.last_known(served.tokens[Role.READER]) is None  # it may have been revoked meanwhile
 
 
 @pytest.mark.parametrize(
@@ -91,7 +139,7 @@ def test_a_database_that_takes_no_writing_is_not_ready(served: Served, monkeypat
     url = served.ledger.database.url
     read_only = psycopg.connect(url, options="-c default_transaction_read_only=on")
     monkeypatch.setattr(served.ledger.database.pool, "connection", lambda **_: nullcontext(read_only))
-    checks = {check.name: check for check in readiness.check_readiness(served.service).checks}
+    checks = {check.name: check for check in readiness.check_readiness(served.service).checks or []}
     assert (checks["database"].ok, checks["database"].detail) == (False, "the database is read-only")
     read_only.close()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
@@ -20,7 +22,7 @@ from pydantic import ValidationError
 from api.access.roles import Caller, Permission, Role
 from api.http.requests import submission
 from api.http.requests.submission import Reader, refused_for_content
-from api.http.routes.writes.event_stream import NDJSON
+from api.http.routes.writes.event_stream import LINE_BYTES_MAX, NDJSON, chunks_of
 from api.http.routes.writes.events import read_batch
 from api.messages.answers import BatchAnswer, EventAccepted, accepted, as_json, batch_answer
 from api.messages.cloud_events import (
@@ -179,6 +181,35 @@ def test_a_stream_waits_while_the_queue_is_full(served: Served, monkeypatch: pyt
     monkeypatch.setattr(served.service.commits, "submit", sometimes_full)
     (answer,) = stream(served, [event])
     assert answer["outcome"] == "accepted"
+
+
+def test_a_line_that_comes_byte_by_byte_is_put_together_once() -> None:
+    """A MiB: copied anew with each byte, as it once was, it would take minutes."""
+    line = b"x" * (LINE_BYTES_MAX - 1)
+
+    async def parts() -> AsyncIterator[bytes]:
+        for byte in line + b"\n \nrest":
+            yield bytes([byte])
+
+    async def collected() -> list[list[bytes]]:
+        return [lines async for lines in chunks_of(parts())]
+
+    assert asyncio.run(collected()) == [[line], [b"rest"]]
+
+
+@given(st.binary(max_size=200).map(lambda content: content.replace(b"x", b"\n")), st.data())
+def test_lines_are_the_same_however_the_body_is_cut(content: bytes, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)))))
+    pieces = [content[start:end] for start, end in pairwise([0, *cuts, len(content)])]
+
+    async def parts() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    async def collected() -> list[bytes]:
+        return [line async for lines in chunks_of(parts()) for line in lines]
+
+    assert asyncio.run(collected()) == [line for line in content.split(b"\n") if line.strip()]
 
 
 def test_what_ends_a_stream_is_its_last_line(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

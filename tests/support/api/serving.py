@@ -17,6 +17,8 @@ from httpx2 import Response
 
 from api.access.roles import Role
 from api.http.app import create_app
+from api.http.protocol import ConnectionLimits
+from api.http.server import config_of
 from api.messages.cloud_events import BATCH, EVENT, event_type
 from api.operations.service import OpenLedger, Service
 from ledger.aggregates import COMMANDS, Order
@@ -126,19 +128,9 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def listening(served: Served) -> Iterator[Listening]:
+def listening(served: Served, limits: ConnectionLimits = ConnectionLimits()) -> Iterator[Listening]:  # noqa: B008 - frozen
     """Serve a ledger on a port of its own, with what `hours serve` serves it with, until the block ends."""
-    config = uvicorn.Config(
-        create_app(served.service),
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
+    config = config_of(create_app(served.service), limits)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

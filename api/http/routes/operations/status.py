@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Literal
 
@@ -10,7 +11,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import CallerDep, ServiceDep
+from api.http.requests.dependencies import CallerDep, ServiceDep, is_reader
 from api.messages.problems import RULES, problem
 from api.operations.readiness import Readiness, ReadinessProbe
 from replay.axes import answers
@@ -111,18 +112,23 @@ async def healthz() -> Health:
     return Health()
 
 
-@router.get("/readyz", summary="Whether the service can serve", responses={503: {"model": Readiness}})
+@router.get(
+    "/readyz",
+    summary="Whether the service can serve",
+    response_model_exclude_none=True,
+    responses={503: {"model": Readiness}},
+)
 async def readyz(request: Request, response: Response) -> Readiness:
     """Check the database, the read models, the archive, the disk and the queue; 503 if a needed one is not ok.
 
-    No key is needed.
+    No key is needed. A caller whose key may read also gets each check; other callers get the status alone.
     """
     probe: ReadinessProbe = request.app.state.readiness
-    found = await probe.check()
+    found, may_read = await asyncio.gather(probe.check(), is_reader(request))
     if found.status != "ready":
         response.status_code = 503
         response.headers["Retry-After"] = "5"
-    return found
+    return found if may_read else Readiness(status=found.status)
 
 
 @router.get("/problems/{rejection}", summary="What a problem means")

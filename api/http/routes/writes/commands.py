@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api.access.refusals import fault_of_role
@@ -50,7 +50,13 @@ Endpoint = Callable[..., Coroutine[Any, Any, CommandAccepted]]
 
 
 async def _submit(
-    command: Command, response: Response, service: Service, caller: Caller, name: str | None, options: IntakeOptions
+    command: Command,
+    request: Request,
+    response: Response,
+    service: Service,
+    caller: Caller,
+    name: str | None,
+    options: IntakeOptions,
 ) -> CommandAccepted:
     try:
         command_id = _command_id.validate_python(str(uuid4()) if name is None else name)
@@ -69,7 +75,7 @@ async def _submit(
         raise Problem(fault_of_role(forbidden))
     if fault := refused_for_content(command):
         raise Problem(fault)
-    (answer,) = await submit(service, [prepare(order)], options)
+    (answer,) = await submit(request, [prepare(order)], options)
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
     recorded = answer.position is not None
@@ -104,6 +110,7 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
     async def endpoint(**arguments: Any) -> CommandAccepted:  # its real signature is set below
         return await _submit(
             arguments["command"],
+            arguments["request"],
             arguments["response"],
             arguments["service"],
             arguments["caller"],
@@ -113,6 +120,7 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
 
     parameters = {
         "command": command_type,
+        "request": Request,
         "response": Response,
         "service": ServiceDep,
         "caller": CallerDep,

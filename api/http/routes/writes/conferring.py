@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from uuid import uuid4
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.access.roles import Caller
@@ -112,6 +112,7 @@ class Conferred(Basis):
 
 @router.post("/{honor}/announcements", summary="Announce an honour, with its evidence")
 async def announce(
+    request: Request,
     honor: Honor,
     recipients: AnnouncementsRequest,
     service: ServiceDep,
@@ -123,11 +124,12 @@ async def announce(
     """
     plan_request, today = recipients.plan_request(honor), _today(service)
     plan = await _plan(lambda: plan_announcements(service.ledger.queries, plan_request, today))
-    return await _execute(plan, honor, service, caller, options)
+    return await _execute(request, plan, honor, caller, options)
 
 
 @router.post("/{honor}/awards", summary="Award an announced honour, with its evidence")
 async def award(
+    request: Request,
     honor: Honor,
     recipients: AwardsRequest,
     service: ServiceDep,
@@ -137,7 +139,7 @@ async def award(
     """The evidence is computed anew: recipients who no longer reach the honour are skipped."""
     plan_request, today = recipients.plan_request(honor), _today(service)
     plan = await _plan(lambda: plan_awards(service.ledger.queries, plan_request, today, recipients.awarded_on))
-    return await _execute(plan, honor, service, caller, options)
+    return await _execute(request, plan, honor, caller, options)
 
 
 def _today(service: Service) -> date:
@@ -151,9 +153,9 @@ async def _plan(work: Callable[[], Plan]) -> Plan:
         raise problem(error.rejection, str(error), field=error.field) from None
 
 
-async def _execute(plan: Plan, honor: str, service: Service, caller: Caller, options: IntakeOptions) -> Conferred:
+async def _execute(request: Request, plan: Plan, honor: str, caller: Caller, options: IntakeOptions) -> Conferred:
     orders = orders_of(plan, caller.by, caller.key)
-    answers = await submit(service, prepare_all(orders), options)
+    answers = await submit(request, prepare_all(orders), options)
     return conferred(plan, honor, answers)
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 import psycopg
 from fastapi.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -53,12 +53,12 @@ class Lines(Response):
 
 
 async def answer_lines(
-    body: AsyncIterator[bytes], service: Service, options: IntakeOptions, reader: Reader
+    request: Request, service: Service, options: IntakeOptions, reader: Reader
 ) -> AsyncIterator[bytes]:
     """Yield answers to the lines of a body, chunk by chunk; a problem that ends the stream is its last line."""
     try:
-        async for lines in _chunks(body):
-            yield await _answer_chunk(lines, service, options, reader)
+        async for lines in chunks_of(request.stream()):
+            yield await _answer_chunk(lines, request, service, options, reader)
     except Problem as problem:
         yield _line(problem.fault)
     except psycopg.OperationalError as error:
@@ -67,37 +67,44 @@ async def answer_lines(
         return  # the client is gone; the chunks before are recorded
 
 
-async def _answer_chunk(lines: list[bytes], service: Service, options: IntakeOptions, reader: Reader) -> bytes:
+async def _answer_chunk(
+    lines: list[bytes], request: Request, service: Service, options: IntakeOptions, reader: Reader
+) -> bytes:
     parsed = await run_in_threadpool(lambda: list(map(reader.read, lines)))
-    answers = await _submit_when_free(service, valid_orders(parsed, service), options)
+    answers = await _submit_when_free(request, valid_orders(parsed, service), options)
     projected = await wait_projected(service, options, last_position(answers))
     results = element_answers(lines, parsed, answers, projected=projected)
     return b"".join(as_json(result) + b"\n" for result in results)
 
 
-async def _submit_when_free(service: Service, orders: list[Prepared], options: IntakeOptions) -> list[Answer]:
+async def _submit_when_free(request: Request, orders: list[Prepared], options: IntakeOptions) -> list[Answer]:
     """Submit orders; while the queue is full, wait and retry, which slows the sender."""
     while True:
         try:
-            return await submit(service, orders, options)
+            return await submit(request, orders, options)
         except Problem as problem:
             if problem.fault.rejection != "busy":
                 raise
         await asyncio.sleep(FULL_WAIT_SECONDS)
 
 
-async def _chunks(body: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+async def chunks_of(body: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
     """Yield the lines of a body as they arrive, at most CHUNK_LINES at a time; empty lines are skipped."""
-    rest = b""
+    rest = bytearray()  # the line that is not complete; each byte is looked at once, however small the parts are
     async for part in body:
-        *lines, rest = (rest + part).split(b"\n")
+        head, newline, tail = part.rpartition(b"\n")
+        if newline:
+            lines = [line for line in (bytes(rest) + head).split(b"\n") if line.strip()]
+            rest = bytearray(tail)
+        else:
+            lines = []
+            rest += part
         if len(rest) > LINE_BYTES_MAX:
             raise Problem(fault("too-large", f"a line is longer than {LINE_BYTES_MAX >> 20} MiB; send shorter ones"))
-        lines = [line for line in lines if line.strip()]
         for start in range(0, len(lines), CHUNK_LINES):
             yield lines[start : start + CHUNK_LINES]
     if rest.strip():
-        yield [rest]
+        yield [bytes(rest)]
 
 
 def _line(fault: Fault) -> bytes:

@@ -99,15 +99,15 @@ async def post_events(request: Request) -> Response:
     if media_type == NDJSON:
         if options.atomic:
             raise problem("invalid", "atomic is not supported for streams; send a batch", field="atomic")
-        return Lines(answer_lines(request.stream(), service, options, reader))
+        return Lines(answer_lines(request, service, options, reader))
     body = await request.body()
     if "ce-specversion" in request.headers:
         attributes = _attributes(request.headers, media_type)
-        return await _answer_one(reader.read_binary(attributes, body), service, options)
+        return await _answer_one(reader.read_binary(attributes, body), request, service, options)
     if media_type == EVENT:
-        return await _answer_one(reader.read(body), service, options)
+        return await _answer_one(reader.read(body), request, service, options)
     if media_type == BATCH:
-        return await _answer_batch(body, service, reader, options)
+        return await _answer_batch(body, request, service, reader, options)
     remedy = f"set the Content-Type header to {EVENT} for one event, or to {BATCH} for a list of events"
     raise problem("wrong-media-type", f"{media_type or 'no media type'} is not supported here; {remedy}", remedy=remedy)
 
@@ -124,10 +124,10 @@ def _options(request: Request) -> IntakeOptions:
         raise Problem(fault_of_validation(error.errors())) from None
 
 
-async def _answer_one(order: Prepared | Fault, service: Service, options: IntakeOptions) -> Response:
+async def _answer_one(order: Prepared | Fault, request: Request, service: Service, options: IntakeOptions) -> Response:
     if isinstance(order, Fault):
         raise Problem(order)
-    (answer,) = await submit(service, [order], options)
+    (answer,) = await submit(request, [order], options)
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
     projected = await wait_projected(service, options, answer.position)
@@ -136,17 +136,19 @@ async def _answer_one(order: Prepared | Fault, service: Service, options: Intake
     return Response(as_json(result), 201 if is_new else 200, media_type=JSON)
 
 
-async def _answer_batch(body: bytes, service: Service, reader: Reader, options: IntakeOptions) -> Response:
+async def _answer_batch(
+    body: bytes, request: Request, service: Service, reader: Reader, options: IntakeOptions
+) -> Response:
     if len(body) > SMALL_BYTES_MAX:
         elements, parsed = await run_in_threadpool(read_batch, body, reader)
     else:
         elements, parsed = read_batch(body, reader)
     orders = valid_orders(parsed, service)
     if options.atomic and len(orders) < len(parsed):  # some element is not a valid order, so none may be recorded
-        rehearsed = await submit(service, orders, IntakeOptions(dry_run=True))
+        rehearsed = await submit(request, orders, IntakeOptions(dry_run=True))
         answers: Sequence[Answer] = [_not_alone(*pair) for pair in zip(orders, rehearsed, strict=True)]
     else:
-        answers = await submit(service, orders, options)
+        answers = await submit(request, orders, options)
     projected = await wait_projected(service, options, last_position(answers))
     return Response(as_json(batch_answer(elements, parsed, answers, projected=projected)), 200, media_type=JSON)
 
