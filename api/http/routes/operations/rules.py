@@ -202,7 +202,7 @@ async def post_candidate(request: Request, service: ServiceDep, caller: CallerDe
     text = await _text_of(request)
     findings = await run_in_threadpool(check_against, service.ledger, text)
     try:
-        stored = await run_in_threadpool(service.ledger.candidates.store, text, caller.by)
+        stored = await run_in_threadpool(service.ledger.candidates.store, text, caller.by, findings)
     except RulesError:
         return _refused(findings)
     return CandidateChecked(digest=stored.digest, name=stored.timeline().name, findings=findings_answer(findings))
