@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from api.axes.written import AxisError
 from api.http.descriptions import ANY_PROBLEM, description_of, methods_of
-from api.http.requests.dependencies import ConcurrencyLimits
+from api.http.requests.lanes import ConcurrencyLimits, pass_through
 from api.http.requests.limits import BodyLimit
 from api.http.requests.request_log import RequestLog, RequestLogging
 from api.http.routes.operations import generations, jobs, status, what_ifs
@@ -79,7 +79,7 @@ def create_app(service: Service) -> FastAPI:
         responses={"default": ANY_PROBLEM},
     )
     app.state.service = service
-    app.state.readiness = ReadinessProbe(service)
+    app.state.readiness = ReadinessProbe(service, lambda: pass_through(app.state.concurrency))
     app.state.ledger_metrics = LedgerCollector.registry(service)
     requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
     app.add_middleware(BodyLimit)

@@ -15,10 +15,12 @@ from api.cli.operations.demonstration import KEYS, demo_keys, things_to_try
 from api.cli.operations.generations import notify
 from api.cli.output import out, print_json
 from api.http.server import DRAIN_SECONDS_MAX, address_of, bind, serve_until_stopped
+from api.operations.ending import Ending
 from api.operations.logs import LogFormat, LogLevel, LogSettings, logging_to
 from api.operations.service import OpenLedger, open_ledger, running
 from api.operations.version import version
 from api.operations.warming import warm
+from ledger.store.embedded import end_all_uses
 
 DEMO_SCALE, DEMO_SEED = 0.01, 1
 
@@ -44,7 +46,12 @@ def serve(
         signed_within: the greatest age of a request's signature, in seconds.
         drain_seconds: how long running requests may take to finish when the server is stopped.
     """
-    with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, supervised=True) as ledger:
+    with (
+        bind(host, port) as listening,
+        logging_to(sys.stderr, log),
+        Ending(drain_seconds, end_all_uses) as ending,
+        open_ledger(data, supervised=True) as ledger,
+    ):
         warm(logger.info)
         address = address_of(listening)
 
@@ -58,14 +65,19 @@ def serve(
         with running(ledger, RateLimits(per_second)) as service:
             service.signed_within = signed_within
             service.logs_all_requests = log.all_requests
-            serve_until_stopped(service, listening, started, drain_seconds)
+            serve_until_stopped(service, listening, started, drain_seconds, ending.begin)
         logger.info("stopped")
 
 
 def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
     """Serve a synthetic history, creating it first if the ledger is empty, and print examples."""
     log = LogSettings(LogFormat.TEXT, LogLevel.WARNING)
-    with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, supervised=True) as ledger:
+    with (
+        bind(host, port) as listening,
+        logging_to(sys.stderr, log),
+        Ending(DRAIN_SECONDS_MAX, end_all_uses) as ending,
+        open_ledger(data, supervised=True) as ledger,
+    ):
         warm(notify)
         if _to_be_filled(ledger):
             notify(f"Creating a history at scale {DEMO_SCALE}, once: 1,200 volunteers from 2011 to 2018")
@@ -82,7 +94,7 @@ def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
                 else:
                     _print_examples(address, data, examples)
 
-            serve_until_stopped(service, listening, started)
+            serve_until_stopped(service, listening, started, stopping=ending.begin)
 
 
 def _to_be_filled(ledger: OpenLedger) -> bool:

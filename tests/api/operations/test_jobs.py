@@ -15,7 +15,7 @@ from httpx2 import Response
 
 from api.access.roles import Role
 from api.messages.problems import problem
-from api.operations.jobs import Job, Jobs, TooManyJobsError, UnknownJobError, Work
+from api.operations.jobs import Job, Jobs, Task, TooManyJobsError, UnknownJobError, Work
 from replay.generations.rebuild import VerificationError
 from replay.progress import Meter, Progress
 from tests.support.api.serving import Listening, Served, listening
@@ -67,7 +67,7 @@ def test_a_job_tells_its_stages_and_keeps_its_result(jobs: Jobs) -> None:
         progress("writing", 10, 10)
         return {"rows": 7}
 
-    job = jobs.start("rebuild", work, "person:li.wei")
+    job = jobs.start(Task("rebuild", work), "person:li.wei")
     deadline = time.monotonic() + 20
     while job.status().progress.stage != "reading" and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -100,7 +100,7 @@ def test_a_job_that_fails_says_which_problem_it_met(jobs: Jobs, error: Exception
     def work(_progress: Progress) -> dict[str, Any]:
         raise error
 
-    status = wait(jobs.start("rebuild", work)).status()
+    status = wait(jobs.start(Task("rebuild", work))).status()
     assert (status.state, status.result) == ("failed", None)
     assert status.problem is not None
     assert status.problem.rejection == rejection
@@ -110,12 +110,12 @@ def test_a_job_that_fails_says_which_problem_it_met(jobs: Jobs, error: Exception
 
 def test_only_so_many_run_wait_and_are_remembered(jobs: Jobs) -> None:
     works = [Endless() for _ in range(3)]
-    running = [jobs.start("endless", work) for work in works]
+    running = [jobs.start(Task("endless", work)) for work in works]
     assert works[0].begun.wait(20)
     assert works[1].begun.wait(20)
     assert [job.state for job in running] == ["running", "running", "waiting"]
     with pytest.raises(TooManyJobsError):
-        jobs.start("endless", Endless())
+        jobs.start(Task("endless", Endless()))
     running[2].stop()  # it waits: it ends at once, and never begins
     assert running[2].state == "stopped"
     running[0].stop()
@@ -123,7 +123,7 @@ def test_only_so_many_run_wait_and_are_remembered(jobs: Jobs) -> None:
     assert works[0].left.is_set()
     assert not works[2].begun.is_set()
     assert not running[1].ended
-    later = [wait(jobs.start("short", lambda _: {})) for _ in range(3)]
+    later = [wait(jobs.start(Task("short", lambda _: {}))) for _ in range(3)]
     assert jobs.list() == [later[2], later[1], running[1]]
     with pytest.raises(UnknownJobError):
         jobs.find(running[0].id)
@@ -131,13 +131,13 @@ def test_only_so_many_run_wait_and_are_remembered(jobs: Jobs) -> None:
 
 def test_closing_stops_what_runs_and_takes_nothing_more(jobs: Jobs) -> None:
     works = [Endless() for _ in range(3)]
-    running = [jobs.start("endless", work) for work in works]
+    running = [jobs.start(Task("endless", work)) for work in works]
     assert works[0].begun.wait(20)
     jobs.close()
     assert {job.state for job in running} == {"stopped"}
     assert works[0].left.is_set()
     with pytest.raises(TooManyJobsError):
-        jobs.start("endless", Endless())
+        jobs.start(Task("endless", Endless()))
 
 
 def test_a_meter_measures_each_stage_by_itself() -> None:
@@ -170,7 +170,7 @@ def stream(answer: Response) -> list[tuple[str, Any]]:
 
 def served_job(served: Served, work: Work, by: str = "person:reader") -> tuple[Job, str]:
     """Start a job in the service; return it and its address."""
-    job = served.service.jobs.start("test", work, by)
+    job = served.service.jobs.start(Task("test", work), by)
     return job, f"/v1/jobs/{job.id}"
 
 

@@ -37,7 +37,7 @@ def test_a_service_that_has_all_it_needs_is_ready(served: Served) -> None:
     status, checks = readyz(served)
     assert status == 200
     assert all(check["ok"] for check in checks.values()), checks
-    assert set(checks) == {"database", "read models", "archive", "disk", "queue"}
+    assert set(checks) == {"requests", "database", "read models", "archive", "disk", "queue"}
 
 
 @pytest.mark.parametrize(
