@@ -18,6 +18,8 @@ from typing import NoReturn, Self
 CLOSE_SECONDS_MAX = 5.0
 """How long a server may take to close after its requests were answered or cancelled."""
 JOIN_SECONDS_MAX = 0.5
+COMPUTING = {"compute", "job"}
+"""Names of daemon threads that may be in compiled code, which must not return to an interpreter that has ended."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ def leave(code: int) -> NoReturn:
     for thread in others:
         if not thread.daemon:
             thread.join(max(deadline - time.monotonic(), 0))
-    if any(thread.is_alive() and (not thread.daemon or thread.name == "compute") for thread in others):
+    if any(thread.is_alive() and (not thread.daemon or thread.name in COMPUTING) for thread in others):
         _exit(code)
     sys.exit(code)
 

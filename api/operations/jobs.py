@@ -211,7 +211,7 @@ class Jobs:
         """When a share last began a job, counted in jobs."""
         self._closing = False
         # Daemons, because a process that ends must not wait for a job that does not stop.
-        self._threads = [Thread(target=self._run, name=f"job-{number}", daemon=True) for number in range(running_max)]
+        self._threads = [Thread(target=self._run, name="job", daemon=True) for _ in range(running_max)]
         for thread in self._threads:
             thread.start()
 

@@ -27,7 +27,7 @@ from api.http.requests.request_log import CALLER
 from api.messages.periods import local_day
 from api.messages.problems import Problem, fault, problem
 from api.operations.service import OpenLedger, Service
-from ledger.names import Position, WrittenDay
+from ledger.names import POSITION_MAX, Position, QueryDay
 from replay.axes import answers
 from replay.generations.store import Generation
 from replay.published import Rules
@@ -203,7 +203,7 @@ async def get_axes(
     service: ServiceDep,
     _caller: CallerDep,
     _permit: Annotated[None, Depends(query_permit, scope="function")],
-    valid_at: Annotated[WrittenDay | None, Query(description="Only results dated up to this day.")] = None,
+    valid_at: Annotated[QueryDay | None, Query(description="Only results dated up to this day.")] = None,
     known_at: Annotated[
         str | None,
         Query(
@@ -223,7 +223,7 @@ async def get_axes(
     ] = None,
     at_least: Annotated[
         int | None,
-        Query(ge=0, description="Wait (at most 2 s) until the answer includes this position."),
+        Query(ge=0, le=POSITION_MAX, description="Wait (at most 2 s) until the answer includes this position."),
     ] = None,
 ) -> Reading:
     """Return the axes of a read request, as soon as the read models include the requested position."""

@@ -20,7 +20,7 @@ from api.messages.problems import problem
 from api.operations.jobs import JobStatus, Task
 from api.operations.service import OpenLedger
 from api.operations.sides import is_text, side_axes
-from ledger.names import AS_WRITTEN, WrittenDay
+from ledger.names import AS_WRITTEN, QueryDay
 from projections.rules.timeline import RulesError
 from replay.progress import Progress, checked, ignore
 from replay.queries.queries import Axes
@@ -62,7 +62,7 @@ class WhatIfRequest(BaseModel):
 
     before: SideRequest = SideRequest()
     after: SideRequest = SideRequest()
-    valid_at: Annotated[WrittenDay | None, Field(description="Only results dated up to this day.")] = None
+    valid_at: Annotated[QueryDay | None, Field(description="Only results dated up to this day.")] = None
     limit: Annotated[int, Field(strict=True, ge=0, le=LIMIT_MAX), AS_WRITTEN] = 100
 
 

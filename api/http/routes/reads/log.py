@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from api.http.requests.dependencies import AxesDep, ServiceDep
 from api.operations.service import OpenLedger
-from ledger.names import Position
+from ledger.names import POSITION_MAX, Position
 from replay.axes import answers
 from replay.queries.queries import UnknownNameError, logged_event
 
@@ -45,11 +45,12 @@ def log(
     request: Request,
     service: ServiceDep,
     reading: AxesDep,
-    after: Annotated[int, Query(ge=0, description="Only events after this position.")] = 0,
+    after: Annotated[int, Query(ge=0, le=POSITION_MAX, description="Only events after this position.")] = 0,
     limit: Annotated[
         int | None,
         Query(
             ge=1,
+            le=POSITION_MAX,
             description="The maximum number of events. Page: 100 by default, at most 1,000; stream: all by default.",
         ),
     ] = None,
@@ -70,7 +71,7 @@ def log(
 
 @router.get("/{position}", summary="One event")
 def event(
-    position: Annotated[int, Path(ge=1, description="Its position in the log.")],
+    position: Annotated[int, Path(ge=1, le=POSITION_MAX, description="Its position in the log.")],
     service: ServiceDep,
     reading: AxesDep,
 ) -> LogEntry:
