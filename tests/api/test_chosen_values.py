@@ -131,13 +131,12 @@ def test_no_value_in_a_body_makes_an_address_fail(served: Served, path: str, val
                     assert json.loads(answer.content)["remedy"]
 
 
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("name", [name for name, value in VALUES.items() if "\0" not in value])  # no argument has one
 @pytest.mark.parametrize(
     "arguments",
     [
         ("volunteer", "V0000001", "--known-at"),
         ("volunteer", "V0000001", "--valid-at"),
-        ("volunteer", "V0000001", "--rules"),
         ("station", STATION, "--from"),
         ("station", STATION, "--to"),
         ("anomalies", "--from"),
@@ -147,8 +146,6 @@ def test_no_value_in_a_body_makes_an_address_fail(served: Served, path: str, val
     ids=" ".join,
 )
 def test_no_value_of_an_option_makes_a_command_fail(reads: CommandLine, arguments: tuple[str, ...], name: str) -> None:
-    if "\0" in VALUES[name]:
-        pytest.skip("no argument of a process can hold a zero byte")
     *words, option = arguments
     told = reads(*words, f"{option}={VALUES[name]}")
     assert told.code in {0, 2}, told.err
