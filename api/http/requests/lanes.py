@@ -4,6 +4,7 @@
     replays   reads that need a replay, one at a time: it uses all cores and, at full scale, gigabytes of memory
     checks    rules to be checked, one at a time
     plans     honours to be conferred, one at a time
+    exports   streams of the log, eight at a time
     keys      lookups of keys, with threads and connections that readers cannot occupy
 
 Each lane serves the keys that wait in turn, and limits how many requests of one key it holds, so that one key cannot
@@ -31,6 +32,9 @@ from api.messages.problems import problem
 from replay.progress import OutOfTimeError, Stop, StoppedError, stopped_by
 
 QUERIES_AT_ONCE = 6
+EXPORTS_AT_ONCE = 8
+EXPORTS_PER_KEY_MAX = 2
+"""Streams of the log occupy threads of all requests for a moment each, and last as long as their reader likes."""
 QUERY_SECONDS_MAX = 5.0
 REPLAY_SECONDS_MAX = 60.0
 """How long a query or a replay waits for others of its kind before it is answered with `busy`."""
@@ -142,6 +146,7 @@ class ConcurrencyLimits:
         self.replays = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX)
         self.checks = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX)
         self.plans = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX)
+        self.exports = Lane(EXPORTS_AT_ONCE, QUERY_SECONDS_MAX, EXPORTS_PER_KEY_MAX)
         self.keys = CapacityLimiter(2)
 
 

@@ -294,3 +294,24 @@ def test_a_key_that_holds_its_places_is_refused_and_others_are_not(served: Serve
         assert ask(served, other).status_code not in {500, 503}
     finally:
         del lane._held[held.key]
+
+
+# --- streams --------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_streams_the_log_twice_at_once_and_leaves_nothing_behind(served: Served) -> None:
+    limits: ConcurrencyLimits = served.client.app.state.concurrency  # type: ignore[attr-defined]
+    headers = served.headers(Role.READER) | {"Accept": "application/x-ndjson"}
+    portal = served.client.portal
+    reader = served.service.keys.caller(served.tokens[Role.READER])
+    assert portal is not None
+    assert reader is not None
+    held = [portal.call(limits.exports.acquire, lanes.share_of(reader)) for _ in range(lanes.EXPORTS_PER_KEY_MAX)]
+    refused = served.client.get("/v1/log", headers=headers)
+    assert (refused.status_code, refused.json()["rejection"]) == (503, "busy")
+    other = served.client.get("/v1/log", headers=served.headers(Role.AUDITOR) | {"Accept": "application/x-ndjson"})
+    assert len(other.text.splitlines()) == served.ledger.log.head()
+    for permit in held:
+        portal.call(permit.release)
+    assert served.client.get("/v1/log", headers=headers).status_code == 200
+    assert idle(limits.exports, served)
