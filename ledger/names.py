@@ -119,6 +119,9 @@ Instant = Annotated[
 """An instant as a caller may write it: epoch seconds, or ISO 8601 text with a zone."""
 WrittenDay = Annotated[date, BeforeValidator(_day_of_text)]
 """A day as a caller may write it: an ISO 8601 date, never a number, which would be read as seconds since 1970."""
+FIRST_QUERY_DAY, LAST_QUERY_DAY = date(1900, 1, 1), date(2999, 12, 31)
+QueryDay = Annotated[WrittenDay, Field(ge=FIRST_QUERY_DAY, le=LAST_QUERY_DAY)]
+"""A day that limits a query: the days around it exist in every time zone, and spans from it can be counted."""
 Day = Annotated[WrittenDay, Field(ge=date(1900, 1, 1), le=date(2099, 12, 31))]
 """A day in living memory: of a registration, a training, an opening balance."""
 ServiceDay = Annotated[WrittenDay, Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))]
@@ -137,7 +140,9 @@ Rank = Annotated[int, Field(strict=True, ge=1, le=10_000), AS_WRITTEN]
 HonorYear = Annotated[int, Field(strict=True, ge=2000, le=2099), AS_WRITTEN]
 """The year of a ranking."""
 RulesVersion = Annotated[int, Field(strict=True, ge=0, le=1_000_000), AS_WRITTEN]
-LogPosition = Annotated[int, Field(strict=True, ge=0, le=10**15), AS_WRITTEN]
+POSITION_MAX = 10**15
+"""No log will be longer. PostgreSQL compares a number beyond its bigint with each row, without an index."""
+LogPosition = Annotated[int, Field(strict=True, ge=0, le=POSITION_MAX), AS_WRITTEN]
 
 
 def instant_text(instant: int) -> str:

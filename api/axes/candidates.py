@@ -6,6 +6,7 @@ same digest. This module does not depend on HTTP.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,7 +15,8 @@ from psycopg.rows import class_row
 
 from ledger.store.pool import Pool
 from ledger.store.upgrading import Part, upgrade_tables
-from projections.rules.checking import require_sound
+from projections.rules.checking import require_no_errors
+from projections.rules.errors import Finding
 from projections.rules.timeline import rules_digest
 from replay.published import Rules
 
@@ -42,13 +44,16 @@ class Candidates:
         with self._pool.connection() as connection:
             upgrade_tables(connection, PART)
 
-    def store(self, text: str, by: str) -> Rules:
-        """Check a candidate and store it; return it as rules of version 0.
+    def store(self, text: str, by: str, findings: Sequence[Finding]) -> Rules:
+        """Store a candidate; return it as rules of version 0.
+
+        Args:
+            findings: the findings of `check_rules` about the text.
 
         Raises:
             projections.rules.errors.RulesError: with all findings that are errors.
         """
-        require_sound(text)
+        require_no_errors(findings)
         digest = rules_digest(text)
         with self._pool.connection() as connection, connection.transaction():
             connection.execute(

@@ -22,6 +22,8 @@ from replay.queries.rule_history import all_published
 
 DIGITS = 10
 """A version has fewer digits; 64 are a digest, even if all of them are decimal."""
+POSITION_DIGITS_MAX = 18
+"""Longer numbers are no positions, and from 4,300 digits on Python refuses to convert them."""
 RULES_FORM = r"^([0-9]{1,9}|[0-9A-Fa-f]{64})$"
 """The forms of `rules` and `known_at`, for the OpenAPI description; values are checked in code, for better messages."""
 KNOWN_AT_FORM = r"^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2}))$"
@@ -115,15 +117,15 @@ def position_of(log: PositionSource, text: str) -> Position:
     """
     head = log.head()
     if text.isdecimal():
-        if int(text) > head:
-            raise AxisError("known_at", f"known_at {text} is beyond the log's last position, {head}; leave it out")
+        if len(text) > POSITION_DIGITS_MAX or int(text) > head:
+            raise AxisError("known_at", f"known_at {text[:80]} is beyond the log's last position, {head}; leave it out")
         return Position(int(text))
     try:
         # In a query string a plus sign means a space, so the zone of an instant often arrives with one.
         return log.position_at(_instant.validate_python(text.replace(" ", "+")))
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise AxisError("known_at", f"known_at {text} {message}") from None
+        raise AxisError("known_at", f"known_at {text[:80]} {message[:200]}") from None
 
 
 def candidate(text: str) -> Rules:

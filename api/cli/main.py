@@ -17,6 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from api.cli.lazy import LazyCommand, lazy_group
+from api.operations.ending import leave
 from api.operations.interrupts import remember_interrupts
 from api.operations.usage_errors import exit_message
 
@@ -103,7 +104,7 @@ def main() -> NoReturn:
     """Run the command line of this process."""
     signal.signal(signal.SIGTERM, _terminated)
     remember_interrupts()
-    sys.exit(execute(sys.argv[1:]))
+    leave(execute(sys.argv[1:]))
 
 
 def execute(arguments: Sequence[str]) -> int:

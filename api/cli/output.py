@@ -19,6 +19,7 @@ from rich.text import Text
 
 from api.operations.interrupts import stop_if_interrupted
 from api.operations.usage_errors import UsageError
+from ledger.names import FIRST_QUERY_DAY, LAST_QUERY_DAY
 from replay.progress import Progress
 
 Advance = Callable[[int, int], None]
@@ -132,6 +133,10 @@ def day(text: str | None, option: str) -> date | None:
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{option} {text} is not a day; write one such as 2018-12-04") from None
+        raise UsageError(f"{option} {text[:80]} is not a day; write one such as 2018-12-04") from None
+    if not FIRST_QUERY_DAY <= found <= LAST_QUERY_DAY:
+        sentence = f"{option} {found} is not between {FIRST_QUERY_DAY} and {LAST_QUERY_DAY}; use a day that is"
+        raise UsageError(sentence)
+    return found

@@ -20,7 +20,8 @@ from starlette.requests import ClientDisconnect
 
 from api.axes.written import AxisError
 from api.http.descriptions import ANY_PROBLEM, description_of, methods_of, page_of
-from api.http.requests.dependencies import ConcurrencyLimits, check_key
+from api.http.requests.dependencies import check_key
+from api.http.requests.lanes import ConcurrencyLimits, pass_through
 from api.http.requests.limits import BodyLimit
 from api.http.requests.request_log import RequestLog, RequestLogging
 from api.http.requests.security_headers import SECURITY_HEADERS, SecurityHeaders
@@ -80,7 +81,7 @@ def create_app(service: Service) -> FastAPI:
         responses={"default": ANY_PROBLEM},
     )
     app.state.service = service
-    app.state.readiness = ReadinessProbe(service)
+    app.state.readiness = ReadinessProbe(service, lambda: pass_through(app.state.concurrency))
     app.state.ledger_metrics = LedgerCollector.registry(service)
     requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
     app.add_middleware(BodyLimit, check_key=check_key)

@@ -145,12 +145,14 @@ def serve_until_stopped(
     started: Callable[[], None],
     drain_seconds: int = DRAIN_SECONDS_MAX,
     limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - it is frozen
+    stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish the current requests, for at most `drain_seconds`.
 
     Args:
         started: called when the server accepts requests.
         limits: the limits of connections.
+        stopping: called when the server begins to stop.
     """
     stop_if_interrupted()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -159,9 +161,14 @@ def serve_until_stopped(
     gc.collect()
     gc.freeze()  # collections then examine only what requests create, not everything that was imported
     gc.set_threshold(COLLECT_OBJECTS, 10, 10)
+
+    def begin_to_stop() -> None:
+        stopping()
+        service.jobs.stop_all()
+
     # After draining, uvicorn raises the signal again; by then everything is done.
     with suppress(KeyboardInterrupt):
         # Jobs are stopped first: requests that follow a job's progress would otherwise delay the stop.
-        _Server(config, started, service.jobs.stop_all).run(sockets=[listening])
+        _Server(config, started, begin_to_stop).run(sockets=[listening])
     for number in (signal.SIGINT, signal.SIGTERM):  # the caller's closing must not be interrupted
         signal.signal(number, signal.SIG_IGN)

@@ -32,6 +32,7 @@ from api.importing.cells import CellError, day_of
 from api.importing.kinds import IMPORTED_COMMANDS, KINDS, Kind
 from ledger.aggregates import COMMANDS, Command
 from projections.rules.errors import Finding, error_at, findings_of, not_toml
+from projections.rules.limits import text_exceeds
 from projections.rules.toml_places import Place, places
 
 SOURCE_PATTERN = r"^/imports/[A-Za-z0-9._-]{1,60}$"
@@ -290,6 +291,8 @@ def parse_mapping(text: str) -> Mapping:
     Raises:
         MappingError: with all findings.
     """
+    if beyond := text_exceeds(text, "mapping"):
+        raise MappingError([beyond])
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

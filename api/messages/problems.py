@@ -102,6 +102,11 @@ _REQUESTS = {
     "not-verified": Rule(500, "the generation built does not agree with the log", "tell the ledger's operator"),
     "too-many-jobs": Rule(503, "too many jobs are waiting", "start it later", retry=True),
     "too-many-connections": Rule(503, "the server has too many connections", "send it again", retry=True),
+    "timed-out": Rule(
+        503,
+        "the computation took longer than allowed, and was stopped",
+        "ask for less at a time, or have the what-if computed as a job with `Prefer: respond-async`",
+    ),
     "busy": Rule(503, "the ledger has too many requests at once", "send it again", retry=True),
     "behind": Rule(503, "the read models have not reached that position", "send it again", retry=True),
     "no-read-models": Rule(503, "there are no read models yet", "run `hours rebuild`", retry=True),

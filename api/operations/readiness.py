@@ -1,7 +1,8 @@
 """Readiness: whether this process can serve requests, checked anew for each request to `/readyz`.
 
 `/healthz` says that the process answers; a supervisor restarts one that does not. `/readyz` says whether it should
-receive requests: 503 should take it out of the rotation but not restart it, because a restart does not help.
+receive requests: 503 should take it out of the rotation but not restart it, because a restart does not help. One check
+goes the way of a read request, through the same lanes and threads: while these are occupied, the service is not ready.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from threading import Thread
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 from pydantic import BaseModel
 
+from api.messages.problems import Problem
 from api.operations.service import Service
 from replay.generations.store import NoGenerationError
 
@@ -26,10 +28,13 @@ LAG_EVENTS_MAX = 100_000
 """The maximum lag of read models that are ready: they catch up with that in half a minute."""
 
 
+Name = Literal["requests", "database", "read models", "archive", "disk", "queue"]
+
+
 class Check(BaseModel):
     """The check of one dependency. `needed`: whether the service is not ready without it; `detail`: its state."""
 
-    name: Literal["database", "read models", "archive", "disk", "queue"]
+    name: Name
     ok: bool
     needed: bool
     detail: str
@@ -62,15 +67,39 @@ class ReadinessProbe:
 
     If the database hangs or the pool is exhausted, the checks hang too; callers then get an answer that says so. At
     most one run of the checks is in progress: later callers wait for the same run.
+
+    Args:
+        way: goes the way of a read request, and returns when such a request would have been answered.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, way: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._service = service
+        self._way = way
+        self._passage: asyncio.Task[None] | None = None
         self._run: Future[Readiness] | None = None
         self._began = 0.0
 
     async def check(self) -> Readiness:
         """Check everything a service needs, for at most PROBE_SECONDS_MAX."""
+        requests, found = await asyncio.gather(self._requests(), self._checked())
+        status = found.status if requests.ok else "not ready"
+        return Readiness(status=status, checks=[requests, *(found.checks or ())])
+
+    async def _requests(self) -> Check:
+        """Check whether requests are answered, by going their way."""
+        if self._passage is None or self._passage.done():
+            self._passage = asyncio.create_task(self._way())
+            self._passage.add_done_callback(_take_exception)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._passage), PROBE_SECONDS_MAX)
+        except (TimeoutError, Problem):
+            detail = (
+                f"a read request was not answered within {PROBE_SECONDS_MAX:g} seconds, because others occupy its lane"
+            )
+            return Check(name="requests", ok=False, needed=True, detail=detail)
+        return Check(name="requests", ok=True, needed=True, detail="read requests are answered")
+
+    async def _checked(self) -> Readiness:
         if self._run is None or self._run.done():
             self._began = time.monotonic()
             self._run = Future()
@@ -91,7 +120,12 @@ class ReadinessProbe:
             run.set_exception(error)
 
 
-Name = Literal["database", "read models", "archive", "disk", "queue"]
+def _take_exception(task: asyncio.Task[None]) -> None:
+    """Take the exception of a task that nobody may await any more."""
+    if not task.cancelled():
+        task.exception()
+
+
 _Result = tuple[bool, str]
 """Whether a dependency is ok, and the detail."""
 

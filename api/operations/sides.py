@@ -37,9 +37,14 @@ def side_axes(ledger: OpenLedger, rules: str | None, known_at: str | None, valid
     if rules == CURRENT:
         found = ledger.current_generation()
         return Axes(valid_at, position, Rules(found.rules_version, found.rules_digest, found.rules_text))
-    if "\n" in rules or "=" in rules:
+    if is_text(rules):
         return Axes(valid_at, position, candidate(rules))
     return read_axes(ledger.log, valid_at, position, rules, ledger.candidates)
+
+
+def is_text(rules: str) -> bool:
+    """Return whether the rules of a side are the text of a candidate, rather than a name."""
+    return "\n" in rules or "=" in rules
 
 
 def split_side(text: str, is_file: Callable[[str], bool]) -> tuple[str | None, str | None]:

@@ -123,7 +123,7 @@ def zone_of(content: Mapping[str, Any]) -> str | None:
     name = content.get("time_zone")
     try:
         return ZoneInfo(name).key if isinstance(name, str) else None
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
 
 

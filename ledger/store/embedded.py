@@ -107,11 +107,28 @@ def serving(data: Path, url: str | None = None, *, supervised: bool = False) -> 
             fcntl.flock(starting, fcntl.LOCK_EX)  # one process prepares a new server, the others wait for it
             server = _start_prepared(data / "postgres")
         try:
+            _uses[users.fileno()] = users, server
             with _supervision(data) if supervised else nullcontext():
                 yield server.get_uri(DATABASE)
         finally:
-            if _is_last(users):
-                _stop(server)
+            _end_use(users.fileno())
+
+
+_uses: dict[int, tuple[IO[str], PostgresServer]] = {}
+"""The embedded servers that this process uses, by the descriptor of the lock."""
+
+
+def _end_use(descriptor: int) -> None:
+    """End a use of a server, unless it has ended; stop the server if this process was its last user."""
+    users, server = _uses.pop(descriptor, (None, None))
+    if users is not None and server is not None and _is_last(users):
+        _stop(server)
+
+
+def end_all_uses() -> None:
+    """Stop the servers of which this process is the last user, from any thread: the process is about to end."""
+    for descriptor in list(_uses):
+        _end_use(descriptor)
 
 
 def _is_last(users: IO[str]) -> bool:

@@ -3,8 +3,9 @@
 A timeline that `parse_timeline` refuses can never be used. One with an error that is found only here remains usable if
 it was published before, but cannot be a candidate or a new version. Warnings block nothing.
 
-    error    unknown, missing or invalid keys; rule sets out of order; a cap below the shortest shift; a unit that no
-             shift can earn; a window outside its rule set, or completely hidden by earlier ones
+    error    more than the limits allow (`projections/rules/limits.py`); unknown, missing or invalid keys; rule sets out
+             of order; a cap below the shortest shift; a unit that no shift can earn; a window outside its rule set, or
+             completely hidden by earlier ones
     warning  windows that overlap with different percentages (the first in the file wins), or that change nothing;
              honours and rankings that a later set drops or renames; levels whose minutes do not increase; honours
              that cannot be reached; sets that change nothing; unknown projects; late entries in two units; thresholds
@@ -18,13 +19,15 @@ import tomllib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
-from projections.rules.errors import Finding, RulesError
+from projections.rules.errors import FINDINGS_MAX, Finding, RulesError
+from projections.rules.limits import text_exceeds, timeline_exceeds
 from projections.rules.timeline import Factor, RuleSet, RuleTimeline, Threshold, parse_timeline
 from projections.rules.toml_places import Place, line_of, places
-from projections.rules.window_overlaps import TooManyError, window_reach
+from projections.rules.window_overlaps import CELLS_COMPARED_MAX, TooManyError, window_reach
 
 _YEARS_OF_SERVICE: Final = 60
 _LAST_DAY: Final = date(2100, 1, 1)
@@ -35,19 +38,24 @@ KnownProjects = Callable[[Collection[str]], Collection[str]]
 
 
 def check_rules(text: str, *, known_projects: KnownProjects | None = None) -> list[Finding]:
-    """Return all findings about a rule timeline, by line; none if it is sound.
+    """Return the findings about a rule timeline, by line, at most FINDINGS_MAX, errors first; none if it is sound.
 
     Args:
         known_projects: returns those of the given projects that the ledger knows; None without a ledger.
     """
+    if beyond := text_exceeds(text):
+        return [beyond]
     try:
         timeline = parse_timeline(text)
     except RulesError as error:
         return list(error.findings)
+    if too_many := list(timeline_exceeds(timeline)):
+        return too_many
     named = {name for rule_set in timeline.rule_sets for factor in rule_set.factors for name in factor.projects}
     projects = known_projects(named) if known_projects and named else None
     found = _Check(timeline, tomllib.loads(text)["rule_sets"], places(text), projects).findings()
-    return sorted(found, key=lambda finding: finding.line)
+    errors_first = sorted(found, key=lambda finding: finding.severity)[:FINDINGS_MAX]
+    return sorted(errors_first, key=lambda finding: finding.line)
 
 
 def require_sound(text: str) -> RuleTimeline:
@@ -56,9 +64,18 @@ def require_sound(text: str) -> RuleTimeline:
     Raises:
         RulesError: the timeline has errors; it holds all of them.
     """
-    if errors := [finding for finding in check_rules(text) if finding.severity == "error"]:
-        raise RulesError(errors)
+    require_no_errors(check_rules(text))
     return parse_timeline(text)
+
+
+def require_no_errors(findings: Sequence[Finding]) -> None:
+    """Require that none of the findings of `check_rules` is an error.
+
+    Raises:
+        RulesError: some are; it holds all of them.
+    """
+    if errors := [finding for finding in findings if finding.severity == "error"]:
+        raise RulesError(errors)
 
 
 @dataclass(frozen=True)
@@ -99,9 +116,11 @@ class _Check:
 
     def _approvals(self, last: RuleSet) -> Iterator[Finding]:
         approvals = self.timeline.approvals
+        seen: set[str] = set()
         for number, kind in enumerate(approvals.kinds):
-            if kind in approvals.kinds[:number]:
+            if kind in seen:
                 yield self._warning(f"{kind} is listed twice", "remove one", "approvals", "kinds", number)
+            seen.add(kind)
         raised_max, cap = approvals.raised_day_minutes_max, last.day_minutes_max
         if raised_max <= cap and ("approvals", "raised_day_minutes_max") in self.lines:
             sentence = f"a raise to at most {raised_max} minutes cannot exceed a day cap of {cap}"
@@ -110,10 +129,18 @@ class _Check:
     def _written(self, number: int, kind: str, name: str) -> Place:
         """Return the place of an honour or ranking of a rule set in the text, which may be in an earlier set."""
         for earlier in range(number, -1, -1):
-            names = [entry["id"] for entry in self.written[earlier].get(kind, ())]
-            if name in names:
-                return "rule_sets", earlier, kind, names.index(name)
+            place = self._places_of[kind][earlier].get(name)
+            if place is not None:
+                return "rule_sets", earlier, kind, place
         return "rule_sets", number, kind
+
+    @cached_property
+    def _places_of(self) -> dict[str, list[dict[str, int]]]:
+        """The place of each honour and ranking, by its id, in each rule set as written."""
+        return {
+            kind: [{entry["id"]: place for place, entry in enumerate(own.get(kind, ()))} for own in self.written]
+            for kind in ("honors", "rankings")
+        }
 
     # --- minutes ----------------------------------------------------------------------------------------------------
 
@@ -173,7 +200,8 @@ class _Check:
         at = "rule_sets", number, "factors"
         first = None if number == 0 else rules.holds_from
         try:
-            reaches = window_reach(rules.factors, first, until)
+            cells_max = CELLS_COMPARED_MAX // len(self.timeline.rule_sets)
+            reaches = window_reach(rules.factors, first, until, cells_max)
         except TooManyError:
             sentence = f"{len(rules.factors)} windows are too many to check for overlaps"
             yield self._warning(sentence, "combine some of them", *at)

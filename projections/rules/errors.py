@@ -10,12 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from projections.rules.toml_places import Place, line_of
+
+FINDINGS_MAX: Final = 200
+"""The maximum number of findings about one timeline; the others are found when these are corrected."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def not_toml(text: str, message: str) -> Finding:
 
 def findings_of(error: ValidationError, lines: Mapping[Place, int]) -> list[Finding]:
     """Return the findings of a validation error. A misspelt key and the missing key that was meant are one finding."""
-    problems = _without_consequences(error.errors())
+    problems = _without_consequences(error.errors(include_url=False))[:FINDINGS_MAX]
     missing = {problem["loc"] for problem in problems if problem["type"] == "missing"}
     entries: list[tuple[Place, str, str]] = []
     for problem in problems:

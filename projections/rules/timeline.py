@@ -185,7 +185,7 @@ class RuleTimeline(_Rules):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, or a long name
             raise ValueError("is not a time zone; use a name such as Asia/Shanghai") from None
         if date_goes_back(value):
             raise ValueError("has had a date twice (its clocks went back over midnight); use a neighbouring zone")
@@ -223,7 +223,7 @@ def _with_inherited(before: RuleSet, own: RuleSet) -> RuleSet:
 
 
 def parse_timeline(text: str) -> RuleTimeline:
-    """Read a rule timeline from TOML text.
+    """Read a rule timeline from TOML text that is published, or was found to be within the limits for new rules.
 
     Raises:
         RulesError: the text is not TOML, or a key is unknown, missing or out of range; each with its line and remedy.

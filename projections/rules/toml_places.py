@@ -15,10 +15,12 @@ from typing import NamedTuple
 Place = tuple[str | int, ...]
 """The path to a value, by keys and array indices: ("rule_sets", 0, "factors", 2, "percent")."""
 
+# No part of the pattern backtracks, so that any text is scanned in time proportional to its length.
 _TOKEN = re.compile(
     r"(?P<blank>[ \t\r]+|\#[^\n]*)"
     r"|(?P<newline>\n)"
-    r'|(?P<text>"""(?:\\.|[^\\])*?"{3,5}|' + r"'''.*?'{3,5}" + r'|"(?:\\.|[^"\\\n])*"|' + r"'[^'\n]*')"
+    r'|(?P<text>"""(?:[^"\\]+|\\.|"{1,2}(?!"))*+"{3,5}|' + r"'''(?:[^']+|'{1,2}(?!'))*+'{3,5}"
+    r'|"(?!"")(?:[^"\\\n]+|\\.)*+"|' + r"'(?!'')[^'\n]*+')"
     r"|(?P<bare>[A-Za-z0-9_-]+)"
     r"|(?P<sign>.)",
     re.DOTALL,
@@ -36,20 +38,23 @@ def line_of(lines: Mapping[Place, int], place: Sequence[str | int]) -> int:
     return next((line for line in candidates if line is not None), 1)
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
+    """A token: its kind (newline, text, bare or sign), its text, and its line, from 1."""
+
     kind: str
     text: str
     line: int
 
 
-_END = _Token("end", "", 0)
+_END = Token("end", "", 0)
 
 
-def _tokens(text: str) -> Iterator[_Token]:
+def tokens_of(text: str) -> Iterator[Token]:
+    """Yield the tokens of a text, which need not be TOML, without blanks and comments."""
     line = 1
     for match in _TOKEN.finditer(text):
         if match.lastgroup != "blank":
-            yield _Token(str(match.lastgroup), match.group(), line)
+            yield Token(str(match.lastgroup), match.group(), line)
         line += match.group().count("\n")
 
 
@@ -57,7 +62,7 @@ class _Scanner:
     """Scans the tokens. `_table` is the current table, to which keys at the start of a line belong."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = [*_tokens(text), _END]
+        self._tokens = [*tokens_of(text), _END]
         self._at = 0
         self._table: Place = ()
         self._elements: dict[Place, int] = {}  # of arrays of tables
@@ -73,14 +78,14 @@ class _Scanner:
         return self._lines
 
     @property
-    def _token(self) -> _Token:
+    def _token(self) -> Token:
         return self._tokens[self._at]
 
-    def _take(self) -> _Token:
+    def _take(self) -> Token:
         self._at = min(self._at + 1, len(self._tokens) - 1)
         return self._tokens[self._at - 1]
 
-    def _skip_lines(self) -> _Token:
+    def _skip_lines(self) -> Token:
         while self._token.kind == "newline":
             self._take()
         return self._token

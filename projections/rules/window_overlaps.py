@@ -23,6 +23,8 @@ _Mask = npt.NDArray[np.bool_]
 WINDOWS_MAX: Final = 100
 CELLS_MAX: Final = 200_000
 """Rule sets with more windows, or more cells for a window, are not examined, because it would take seconds."""
+CELLS_COMPARED_MAX: Final = 10_000_000
+"""The maximum number of cells of a timeline that are compared, for all pairs of windows together: a second's work."""
 _KINDS: Final = (*STATION_KINDS, "")
 """The kinds of station, and "" for a station of unknown kind."""
 
@@ -42,11 +44,14 @@ class TooManyError(Exception):
     """A rule set has too many windows to examine."""
 
 
-def window_reach(factors: Sequence[Factor], first: date | None, until: date | None) -> list[Reach]:
+def window_reach(
+    factors: Sequence[Factor], first: date | None, until: date | None, cells_max: int = CELLS_COMPARED_MAX
+) -> list[Reach]:
     """Return the reach of each window of a rule set.
 
     Args:
         first, until: the days on which the set holds, as a half-open interval; None is open.
+        cells_max: the maximum number of cells to compare, for all pairs of windows together.
 
     Raises:
         TooManyError: there are too many windows or cells.
@@ -54,27 +59,34 @@ def window_reach(factors: Sequence[Factor], first: date | None, until: date | No
     if len(factors) > WINDOWS_MAX:
         raise TooManyError
     span = (day_number(first) if first else 0, day_number(until) if until else DAYS)
-    return [_reach(factors[:number], factor, span) for number, factor in enumerate(factors)]
+    found, remaining = [], cells_max
+    for number, factor in enumerate(factors):
+        reach, compared = _reach(factors[:number], factor, span, remaining)
+        found.append(reach)
+        remaining -= compared
+    return found
 
 
-def _reach(earlier: Sequence[Factor], factor: Factor, span: tuple[int, int]) -> Reach:
+def _reach(earlier: Sequence[Factor], factor: Factor, span: tuple[int, int], cells_max: int) -> tuple[Reach, int]:
+    """Return the reach of a window, and the number of cells compared, which is at most `cells_max`."""
     others = [(number, other) for number, other in enumerate(earlier) if _may_overlap(other, factor)]
     low, high = _days(factor, span)
     if low >= high:
-        return Reach(outside=True, hidden=False, before=[])
+        return Reach(outside=True, hidden=False, before=[]), 0
     axes = _Axes.around(factor, [other for _, other in others], (low, high))
-    if axes.cells > CELLS_MAX:
+    compared = axes.cells * (len(others) + 1)
+    if axes.cells > CELLS_MAX or compared > cells_max:
         raise TooManyError
     cells = axes.mask(factor) & axes.occurring()
     if not cells.any():
-        return Reach(outside=True, hidden=False, before=[])
+        return Reach(outside=True, hidden=False, before=[]), compared
     covered, before = np.zeros_like(cells), []
     for number, other in others:
         shared = axes.mask(other) & cells
         if (shared & ~covered).any():
             before.append(number)
             covered |= shared
-    return Reach(outside=False, hidden=bool((covered == cells).all()), before=before)
+    return Reach(outside=False, hidden=bool((covered == cells).all()), before=before), compared
 
 
 def _may_overlap(one: Factor, other: Factor) -> bool:
@@ -129,12 +141,13 @@ class _Axes(NamedTuple):
     def mask(self, window: Factor) -> _Mask:
         """Return the cells in which a window holds: bool[days, weekdays, minutes, kinds, projects]."""
         low, high = _days(window, (self.days[0], self.days[-1]))
+        projects = frozenset(window.projects)
         parts = (
             [low <= edge < high for edge in self.days[:-1]],
             [not window.weekdays or weekday in window.weekdays for weekday in range(1, 8)],
             [any(begin <= edge < end for begin, end in _minutes(window)) for edge in self.minutes[:-1]],
             [not window.station_kinds or kind in window.station_kinds for kind in self.kinds],
-            [not window.projects or project in window.projects for project in self.projects],
+            [not projects or project in projects for project in self.projects],
         )
         mask = np.ones((1,) * len(parts), bool)
         for axis, part in enumerate(parts):

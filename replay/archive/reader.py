@@ -35,6 +35,7 @@ from replay.archive.segments import (
     read_shifts,
     row_groups,
 )
+from replay.progress import checkpoint
 
 _T = TypeVar("_T")
 _Events = TypeVar("_Events", ShiftEvents, Corrections, OtherEvents)
@@ -61,6 +62,7 @@ def read_facts(folder: Path, segments: Sequence[Segment], known: int, threads: i
             volunteer, recorded_at = _joined([future.result() for future in shifts], (np.int32, np.uint32))
             resolver = Resolver(volunteer, recorded_at, names.stations.ranks(), names.projects.ranks())
             for events in _results(chunks):
+                checkpoint()
                 resolver.take(events)
             resolved = resolver.finish(_joined_events([future.result() for future in corrections], Corrections))
             other_events = _joined_events([future.result() for future in others], OtherEvents)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -38,6 +38,7 @@ from replay.audit.sentences import figures_of, reason
 from replay.axes.answers import Grade
 from replay.axes.as_known import Axes, MarkError, UnknownNameError, basis_of, position_known, rules_used, snapshot
 from replay.on_demand.cache import ResultCache
+from replay.progress import checkpoint, with_checkpoints
 
 LIST_MAX = 100
 """At most this many shifts and events of a finding are listed."""
@@ -178,24 +179,28 @@ class AnomalyReader:
 
     def _find(self, known_at: Position, timeline: RuleTimeline, valid_until: int) -> FindingList:
         facts = self._archive.facts_from(self._database, known_at)
+        checkpoint()
         rules, zone, shifts, person_of = timeline.anomalies, timeline.time_zone, facts.shifts, facts.person_of()
         if person_of is not None:  # shifts belong to persons
             shifts = shifts._replace(volunteer=person_of[shifts.volunteer])
         records = read_records(self._archive, known_at, len(facts.stations), rules.clock_seconds, zone)
+        checkpoint()
         until = beginning_until(shifts, zone, valid_until)
         events, raises = records.events.where(until[records.events.shift]), records.raises
         if person_of is not None:
             raises = raises._replace(volunteer=person_of[raises.volunteer])
         acts, names = read_acts(self._database, events, raises, shifts.volunteer, valid_until)
+        checkpoint()
         late = self._with_actors(recording.late_entries(shifts, timeline, until), events, names)
-        findings = [
-            *_stay_findings(facts, timeline, valid_until),
-            *entries.entry_bursts(acts, rules, zone),
-            *entries.same_person(acts, rules, zone),
-            *recording.late_uploads(events, shifts, rules, zone),
-            *late,
-            *recording.wrong_clocks(events, records.prompt, shifts, until, rules, zone),
-        ]
+        finders: tuple[Callable[[], Iterable[Finding]], ...] = (
+            lambda: _stay_findings(facts, timeline, valid_until),
+            lambda: entries.entry_bursts(acts, rules, zone),
+            lambda: entries.same_person(acts, rules, zone),
+            lambda: recording.late_uploads(events, shifts, rules, zone),
+            lambda: late,
+            lambda: recording.wrong_clocks(events, records.prompt, shifts, until, rules, zone),
+        )
+        findings = [finding for find in with_checkpoints(finders, every=1) for finding in find()]
         return _ordered(findings, facts, names.texts())
 
     def _with_actors(self, late: list[Finding], events: Recorded, names: Names) -> list[Finding]:

@@ -27,6 +27,7 @@ from replay.archive.archive import Archive
 from replay.audit.samples import METHOD, allot, hash_of, smallest
 from replay.axes.answers import Answer, Basis, Grade, Linked
 from replay.axes.as_known import Axes, UnknownNameError, basis_of, position_known, rules_used, snapshot
+from replay.progress import checkpoint, with_checkpoints
 
 Strata = Literal["none", "station-kind", "grade"]
 SEED_FORM = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -108,6 +109,7 @@ class SpotChecks:
         with snapshot(self._database) as (_, generation):
             rules, known_at = rules_used(self._database.log, axes, generation), position_known(axes, generation)
             basis = basis_of(axes, rules, generation)
+        checkpoint()
         facts, timeline = self._archive.facts_from(self._database, known_at), rules.timeline()
         if query.station is not None and query.station not in facts.stations.number:
             raise UnknownNameError("station", query.station)
@@ -115,12 +117,15 @@ class SpotChecks:
         ids = _ids(facts, rows)
         volunteers = facts.volunteers.texts()
         owners = facts.shifts.volunteer[rows].tolist()
-        hashes = [hash_of(query.seed, volunteers[owner], shift) for owner, shift in zip(owners, ids, strict=True)]
+        hashes = [
+            hash_of(query.seed, volunteers[owner], shift)
+            for owner, shift in with_checkpoints(zip(owners, ids, strict=True))
+        ]
         strata = _strata(facts, rows, query.strata)
         populations = {name: strata.count(name) for name in sorted(set(strata))}
         shares = allot(populations, query.size)
         chosen: list[int] = []
-        for name, share in shares.items():
+        for name, share in with_checkpoints(shares.items(), every=1):
             members = [place for place, stratum in enumerate(strata) if stratum == name]
             chosen += [members[place] for place in smallest([hashes[member] for member in members], share)]
         sampled = _Sampled(facts, timeline, rows, ids, hashes, strata)

@@ -14,6 +14,7 @@ from ledger.aggregates.honor import AnnounceHonor, AwardHonor
 from replay.awards.reports import last_awards
 from replay.awards.standings import HonorStandings, Kind, Reached, open_standings
 from replay.axes.answers import Basis
+from replay.progress import with_checkpoints
 from replay.queries.queries import NOW, Queries
 from replay.records.awards import Award
 
@@ -86,7 +87,10 @@ def plan_announcements(queries: Queries, request: PlanRequest, today: date) -> P
         if (award := last.get(each.name)) and not award.is_active
     ]
     due = [each for each in reached if each.name not in last]
-    steps = [Step(each.name, _announcement(each, request, kind, basis, known)) for each in due[: request.limit]]
+    steps = [
+        Step(each.name, _announcement(each, request, kind, basis, known))
+        for each in with_checkpoints(due[: request.limit])
+    ]
     return Plan(basis, steps, skipped, max(len(due) - request.limit, 0))
 
 
@@ -118,7 +122,7 @@ def plan_awards(queries: Queries, request: PlanRequest, today: date, awarded_on:
     else:
         announced = [award for award in announced if award.state == "announced" and not award.notice_runs(today)]
     skipped, due = [], []
-    for award in announced:
+    for award in with_checkpoints(announced):
         holder = award.holder(merged)
         if holder not in reached:
             skipped.append(Skipped(award.recipient, award.award, "no longer reaches it; revoke it"))

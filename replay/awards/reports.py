@@ -39,6 +39,7 @@ from replay.awards.causes import Now, causes
 from replay.awards.standings import HonorStandings, Reached, open_standings
 from replay.axes.answers import Basis
 from replay.axes.as_known import titles_of
+from replay.progress import checkpoint, with_checkpoints
 from replay.published import published_rules
 from replay.queries.queries import NOW, Axes, Queries, UnknownNameError, logged_event
 from replay.rankings import rankings
@@ -216,7 +217,9 @@ def undercut(queries: Queries, log: LogQueries, axes: Axes, query: AwardFilter, 
         basis = _with_valid_at(standings.reader.basis, axes)
     # Causes are computed one by one from the log's streams, at the position of the list: no snapshot is held open.
     now = Now(Position(basis.known_at), rules)
-    entries = [_undercut(each, merged, causes(queries, log, each.award, now)) for each in chosen]
+    entries = [
+        _undercut(each, merged, causes(queries, log, each.award, now)) for each in with_checkpoints(chosen, every=1)
+    ]
     return UndercutAwards(
         **dict(basis), awards_in_all=len(awarded), count=len(found), undercut=entries, next_after=following
     )
@@ -232,7 +235,7 @@ def _undercut_thresholds(standings: HonorStandings, awarded: Sequence[Award]) ->
     """Yield the awards of thresholds that, by the standings, were not reached on the day of the award."""
     judged = [award for award in awarded if award.year is None and _can_be_judged(standings, award)]
     days = standings.days([(award.holder(standings.merged), award.honor) for award in judged])
-    for award, day in zip(judged, days, strict=True):
+    for award, day in with_checkpoints(zip(judged, days, strict=True)):
         if day is None or (award.awarded_on and day > award.awarded_on):
             yield Finding(award, "lost" if day is None else "later", day, None)
 
@@ -297,6 +300,7 @@ def as_given(queries: Queries, log: LogQueries, name: str, axes: Axes) -> AsGive
     Raises:
         UnknownNameError: no such award was announced, or the recipient was not known then. NoRulesError
     """
+    checkpoint()
     _, known, merged = _read_awards(queries, axes)
     award = _require_award(known, name)
     then = axes_of_evidence(log, award)

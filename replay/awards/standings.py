@@ -24,6 +24,7 @@ from projections.schema import HOURS_COLUMNS
 from replay.axes.as_known import titles_of
 from replay.cohorts.shift_columns import text_array
 from replay.generations.named_rows import Rows
+from replay.progress import checkpoint
 from replay.queries.queries import Axes, Queries, UnknownNameError
 from replay.rankings.answers import Ranked
 from replay.rankings.rankings import RankingNotInForceError, RankingReader, Tables, open_reader
@@ -157,6 +158,7 @@ class HonorStandings:
 @contextmanager
 def open_standings(queries: Queries, axes: Axes, year: int | None = None) -> Iterator[HonorStandings]:
     """Open one snapshot for reports about honours; replay if the rows cannot answer."""
+    checkpoint()
     with open_reader(queries, axes, year) as reader:
         yield HonorStandings(reader, queries.merged(Position(reader.basis.known_at)))
 

@@ -22,7 +22,7 @@ from replay.generations import fact_tables, retention, store
 from replay.generations.catching_up import patch
 from replay.generations.named_rows import Rows, rows_of
 from replay.generations.verification import VERIFYING, VerificationError, verify, verify_checksum
-from replay.progress import Progress, ignore
+from replay.progress import Progress, checkpoint, ignore
 from replay.published import Rules
 
 READING, REPLAYING, CATCHING_UP, SWITCHING = "reading the archive", "replaying", "catching up", "switching"
@@ -72,7 +72,9 @@ class Rebuilt:
 def replay(facts: Facts, rules: Rules, resolved: ResolvedShifts | None = None, valid_until: int = NO_DAY) -> Rows:
     """Replay facts in memory; return the rows of all read models, with results dated up to the day `valid_until`."""
     timeline = rules.timeline()
+    checkpoint()
     models = facts.read_models(timeline, threads=os.cpu_count() or 1, valid_until=valid_until, resolved=resolved)
+    checkpoint()
     names = (facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts())
     return rows_of(models, *names)
 

@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable
 from typing import Generic, TypeVar
 
+from replay.progress import checkpoint
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -24,6 +26,7 @@ class ResultCache(Generic[K, V]):
 
     def get(self, key: K, compute: Callable[[], V]) -> V:
         """Return the cached result, or compute it while other callers wait."""
+        checkpoint()
         with self._lock:
             if key not in self._results:
                 self._results[key] = compute()

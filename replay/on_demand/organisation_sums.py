@@ -29,6 +29,7 @@ from projections.rules.timeline import RuleTimeline
 from projections.schema import Longs
 from replay.on_demand.cache import ResultCache
 from replay.on_demand.replays import Replays
+from replay.progress import checkpoint
 from replay.published import Rules
 from replay.records.belonging import Places, read_members, read_places
 
@@ -70,6 +71,7 @@ class OrganisationSums:
 
     def _added_up(self, known_at: Position, timeline: RuleTimeline, valid_until: int, what: What) -> Sums:
         facts = self._replays.facts(known_at)
+        checkpoint()
         with self._database.pool.connection() as connection:
             places = read_places(connection, known_at)
             members = read_members(connection, places.tree, known_at) if what == "members" else {}
@@ -87,11 +89,13 @@ def sums_of(
     threads: int = 1,
 ) -> Sums:
     """Add up the service of all organisations; `members`: the memberships of every number, for `what` = members."""
+    checkpoint()
     book = RouteBuilder(places.tree)
     if what == "members":
         placed = _members(book, facts, members)
     else:
         placed = _places(book, facts, places, timeline, by_stations=what == "places")
+    checkpoint()
     found = add_up(
         facts.ordered(facts.resolved(), threads=threads),
         facts.volunteer_table(),

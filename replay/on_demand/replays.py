@@ -15,6 +15,7 @@ from replay.archive.archive import Archive
 from replay.generations.named_rows import Rows
 from replay.generations.rebuild import replay
 from replay.on_demand.cache import ResultCache
+from replay.progress import checkpoint
 from replay.published import Rules
 
 CACHE_BYTES_MAX = 256 << 20
@@ -42,6 +43,7 @@ class Replays:
 
     def facts(self, known_at: Position) -> Facts:
         """Return the facts as known at a position, from the archive, which first catches up to it."""
+        checkpoint()
         return self._archive.facts_from(self._database, known_at)
 
 

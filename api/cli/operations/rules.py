@@ -16,6 +16,7 @@ from api.operations.service import open_ledger
 from api.operations.usage_errors import UsageError
 from projections.rules.checking import check_rules
 from projections.rules.errors import Finding
+from projections.rules.limits import text_exceeds
 from projections.rules.timeline import RulesError, parse_timeline, rules_digest
 
 app = typer.Typer(help="Check a rule file; list and show known rules.", no_args_is_help=True)
@@ -60,6 +61,8 @@ def _findings(data: Path, text: str) -> list[Finding]:
 
 
 def _name(text: str) -> str | None:
+    if text_exceeds(text):
+        return None
     try:
         return parse_timeline(text).name
     except RulesError:

@@ -16,10 +16,12 @@ from api.cli.operations.generations import notify
 from api.cli.output import out, print_json
 from api.http.protocol import ConnectionLimits
 from api.http.server import DRAIN_SECONDS_MAX, address_of, bind, serve_until_stopped
+from api.operations.ending import Ending
 from api.operations.logs import LogFormat, LogLevel, LogSettings, logging_to
 from api.operations.service import OpenLedger, open_ledger, running
 from api.operations.version import version
 from api.operations.warming import warm
+from ledger.store.embedded import end_all_uses
 
 DEMO_SCALE, DEMO_SEED = 0.01, 1
 
@@ -47,7 +49,12 @@ def serve(
         drain_seconds: how long running requests may take to finish when the server is stopped.
         connections: how many connections may be open at once.
     """
-    with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, supervised=True) as ledger:
+    with (
+        bind(host, port) as listening,
+        logging_to(sys.stderr, log),
+        Ending(drain_seconds, end_all_uses) as ending,
+        open_ledger(data, supervised=True) as ledger,
+    ):
         warm(logger.info)
         address = address_of(listening)
 
@@ -61,14 +68,20 @@ def serve(
         with running(ledger, RateLimits(per_second)) as service:
             service.signed_within = signed_within
             service.logs_all_requests = log.all_requests
-            serve_until_stopped(service, listening, started, drain_seconds, ConnectionLimits(connections=connections))
+            limits = ConnectionLimits(connections=connections)
+            serve_until_stopped(service, listening, started, drain_seconds, limits, ending.begin)
         logger.info("stopped")
 
 
 def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
     """Serve a synthetic history, creating it first if the ledger is empty, and print examples."""
     log = LogSettings(LogFormat.TEXT, LogLevel.WARNING)
-    with bind(host, port) as listening, logging_to(sys.stderr, log), open_ledger(data, supervised=True) as ledger:
+    with (
+        bind(host, port) as listening,
+        logging_to(sys.stderr, log),
+        Ending(DRAIN_SECONDS_MAX, end_all_uses) as ending,
+        open_ledger(data, supervised=True) as ledger,
+    ):
         warm(notify)
         if _to_be_filled(ledger):
             notify(f"Creating a history at scale {DEMO_SCALE}, once: 1,200 volunteers from 2011 to 2018")
@@ -85,7 +98,7 @@ def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
                 else:
                     _print_examples(address, data, examples)
 
-            serve_until_stopped(service, listening, started)
+            serve_until_stopped(service, listening, started, stopping=ending.begin)
 
 
 def _to_be_filled(ledger: OpenLedger) -> bool:

@@ -9,12 +9,12 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import psycopg
-from anyio import CapacityLimiter, fail_after, move_on_after
+from anyio import move_on_after
 from anyio.to_thread import run_sync
 from fastapi import Depends, Query, Request, Security
 from fastapi.concurrency import run_in_threadpool
@@ -25,21 +25,19 @@ from api.access.refusals import fault_of_role, require
 from api.access.roles import Caller, Right, forbids_address, forbids_right, forbids_type
 from api.access.signed_requests import BadSignatureError, Sent, verify
 from api.axes.written import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
+from api.http.requests.lanes import ConcurrencyLimits, compute, share_of
 from api.http.requests.limits import is_stream
 from api.http.requests.request_log import CALLER
 from api.messages.periods import local_day
 from api.messages.problems import Problem, fault, problem
 from api.operations.service import OpenLedger, Service
-from ledger.names import Position, WrittenDay
+from ledger.names import POSITION_MAX, Position, QueryDay
 from replay.axes import answers
 from replay.generations.store import Generation
 from replay.published import Rules
 from replay.queries.queries import Axes
 
 AT_LEAST_SECONDS_MAX = 2.0
-QUERY_SECONDS_MAX = 5.0
-REPLAY_SECONDS_MAX = 60.0
-"""How long a query or a replay waits for others of its kind before it is answered with `busy`."""
 KEY_SECONDS_MAX = 1.0
 """How long `/readyz` waits for a key to be looked up."""
 _POLL_SECONDS = 0.02
@@ -57,65 +55,6 @@ async def get_service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 
-class Permit:
-    """A permit of a `BoundedLimiter`, held until it is released."""
-
-    def __init__(self, limiter: CapacityLimiter) -> None:
-        self._limiter: CapacityLimiter | None = limiter
-
-    def release(self) -> None:
-        """Release the permit; releasing it again changes nothing."""
-        if self._limiter is not None:
-            self._limiter.release_on_behalf_of(self)
-            self._limiter = None
-
-
-class BoundedLimiter:
-    """Grants at most `at_once` permits at a time; refuses a request (`busy`) that has waited `seconds_max`."""
-
-    def __init__(self, at_once: int, seconds_max: float) -> None:
-        self._limiter = CapacityLimiter(at_once)
-        self.at_once = at_once
-        self.seconds_max = seconds_max
-
-    @asynccontextmanager
-    async def permit(self) -> AsyncIterator[Permit]:
-        """Wait for a permit; it is released at the end of the block at the latest."""
-        permit = Permit(self._limiter)
-        try:
-            with fail_after(self.seconds_max):
-                await self._limiter.acquire_on_behalf_of(permit)
-        except TimeoutError:
-            detail = f"too many requests at once: this one has waited {self.seconds_max:g} s; send it again"
-            raise problem("busy", detail) from None
-        try:
-            yield permit
-        finally:
-            permit.release()
-
-
-class ConcurrencyLimits:
-    """How many requests may use the database at once, by what they do; others wait, for a bounded time.
-
-    The readers' pool has ten connections. A query uses one or two for a moment. A replay uses two for seconds, and
-    gigabytes of memory: one runs at a time. Keys have their own connections and threads, so that readers never delay
-    stations.
-    """
-
-    def __init__(self) -> None:
-        self.queries = BoundedLimiter(6, QUERY_SECONDS_MAX)
-        self.replays = BoundedLimiter(1, REPLAY_SECONDS_MAX)
-        self.keys = CapacityLimiter(2)
-
-
-async def query_permit(request: Request) -> AsyncIterator[None]:
-    """Hold a permit for queries until the answer is computed; it is released before the answer is sent."""
-    limits: ConcurrencyLimits = request.app.state.concurrency
-    async with limits.queries.permit() as permit:
-        request.state.permit = permit
-        yield
-
-
 async def run_query(request: Request, axes: Axes, work: Callable[[], T]) -> T:
     """Run a query in a thread: as a replay, unless the current generation's rows can answer it."""
     return await (run_sync(work) if axes.current else run_replay(request, work))
@@ -128,10 +67,21 @@ async def run_replay(request: Request, work: Callable[[], T]) -> T:
 
 
 async def run_exclusively(request: Request, work: Callable[[], T]) -> T:
-    """Run work that uses as many resources as a replay, in a thread: one at a time."""
+    """Run work that uses as many resources as a replay: one at a time, keys in turn, with a deadline."""
     limits: ConcurrencyLimits = request.app.state.concurrency
-    async with limits.replays.permit():
-        return await run_sync(work)
+    return await compute(limits.replays, request.scope[CALLER], work)
+
+
+async def run_check(request: Request, work: Callable[[], T]) -> T:
+    """Run a check of rules that a caller sent: one at a time, keys in turn, with a deadline."""
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    return await compute(limits.checks, request.scope[CALLER], work)
+
+
+async def run_plan(request: Request, work: Callable[[], T]) -> T:
+    """Find the evidence of honours to be conferred: one request at a time, keys in turn, with a deadline."""
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    return await compute(limits.plans, request.scope[CALLER], work)
 
 
 async def get_caller(
@@ -270,6 +220,14 @@ def allowed_to_send(command_type: str) -> Callable[[Caller], Coroutine[Any, Any,
     return allowed
 
 
+async def query_permit(request: Request, caller: CallerDep) -> AsyncIterator[None]:
+    """Hold a permit for queries until the answer is computed; it is released before the answer is sent."""
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    async with limits.queries.permit(share_of(caller)) as permit:
+        request.state.permit = permit
+        yield
+
+
 class Reading(NamedTuple):
     """The axes of a read request, with the current generation, which answers if no axis excludes events."""
 
@@ -308,7 +266,7 @@ async def get_axes(
     service: ServiceDep,
     _caller: CallerDep,
     _permit: Annotated[None, Depends(query_permit, scope="function")],
-    valid_at: Annotated[WrittenDay | None, Query(description="Only results dated up to this day.")] = None,
+    valid_at: Annotated[QueryDay | None, Query(description="Only results dated up to this day.")] = None,
     known_at: Annotated[
         str | None,
         Query(
@@ -328,7 +286,7 @@ async def get_axes(
     ] = None,
     at_least: Annotated[
         int | None,
-        Query(ge=0, description="Wait (at most 2 s) until the answer includes this position."),
+        Query(ge=0, le=POSITION_MAX, description="Wait (at most 2 s) until the answer includes this position."),
     ] = None,
 ) -> Reading:
     """Return the axes of a read request, as soon as the read models include the requested position."""

@@ -21,7 +21,7 @@ from psycopg import errors
 
 from api.access.roles import Role
 from api.http.app import create_app
-from api.http.requests import dependencies
+from api.http.requests import lanes
 from api.messages.database_faults import NO_CONNECTION_FREE
 from api.messages.problems import MEDIA_TYPE
 from api.operations import service
@@ -61,7 +61,7 @@ def served(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPat
     eager = Policy(events_behind_max=1, poll_seconds=0.05, retry_seconds_max=0.2)
     with pytest.MonkeyPatch.context() as context, Database.open(new_database_url()) as database:
         context.setattr(service, "Archivist", partial(Archivist, policy=eager))
-        context.setattr(dependencies, "QUERY_SECONDS_MAX", 0.5)
+        context.setattr(lanes, "QUERY_SECONDS_MAX", 0.5)
         ledger = OpenLedger(database, tmp_path_factory.mktemp("data"), CLOCK)
         found(ledger)
         tokens = {role: ledger.keys.make(role, STATION if role is Role.STATION else role.value)[1] for role in Role}
@@ -149,7 +149,7 @@ def test_slow_readers_take_nothing_from_stations_and_others_are_turned_away_mean
         headers={**served.headers(Role.ANALYST), "Content-Type": "application/toml"},
     ).json()["digest"]
     slow = partial(served.get, "/v1/volunteers/V0000000", rules=digest)
-    at_once = dependencies.ConcurrencyLimits().queries.at_once
+    at_once = lanes.ConcurrencyLimits().queries.at_once
     with ThreadPoolExecutor(at_once) as pool:
         with another_session(served, "LOCK TABLE api.rule_candidates"):
             waiting = [pool.submit(slow) for _ in range(at_once)]

@@ -6,18 +6,19 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import HTTPConnection
 from typing import Any
+from uuid import UUID
 
 import pytest
 from httpx2 import Response
 
 from api.access.roles import Role
 from api.messages.problems import problem
-from api.operations.jobs import Job, Jobs, TooManyJobsError, UnknownJobError, Work
+from api.operations.jobs import Job, Jobs, Task, TooManyJobsError, UnknownJobError, Work
 from replay.generations.rebuild import VerificationError
-from replay.progress import Meter, Progress
+from replay.progress import Meter, Progress, checkpoint
 from tests.support.api.serving import Listening, Served, listening
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -67,7 +68,7 @@ def test_a_job_tells_its_stages_and_keeps_its_result(jobs: Jobs) -> None:
         progress("writing", 10, 10)
         return {"rows": 7}
 
-    job = jobs.start("rebuild", work, "person:li.wei")
+    job = jobs.start(Task("rebuild", work), "person:li.wei")
     deadline = time.monotonic() + 20
     while job.status().progress.stage != "reading" and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -100,7 +101,7 @@ def test_a_job_that_fails_says_which_problem_it_met(jobs: Jobs, error: Exception
     def work(_progress: Progress) -> dict[str, Any]:
         raise error
 
-    status = wait(jobs.start("rebuild", work)).status()
+    status = wait(jobs.start(Task("rebuild", work))).status()
     assert (status.state, status.result) == ("failed", None)
     assert status.problem is not None
     assert status.problem.rejection == rejection
@@ -110,12 +111,12 @@ def test_a_job_that_fails_says_which_problem_it_met(jobs: Jobs, error: Exception
 
 def test_only_so_many_run_wait_and_are_remembered(jobs: Jobs) -> None:
     works = [Endless() for _ in range(3)]
-    running = [jobs.start("endless", work) for work in works]
+    running = [jobs.start(Task("endless", work)) for work in works]
     assert works[0].begun.wait(20)
     assert works[1].begun.wait(20)
     assert [job.state for job in running] == ["running", "running", "waiting"]
     with pytest.raises(TooManyJobsError):
-        jobs.start("endless", Endless())
+        jobs.start(Task("endless", Endless()))
     running[2].stop()  # it waits: it ends at once, and never begins
     assert running[2].state == "stopped"
     running[0].stop()
@@ -123,7 +124,7 @@ def test_only_so_many_run_wait_and_are_remembered(jobs: Jobs) -> None:
     assert works[0].left.is_set()
     assert not works[2].begun.is_set()
     assert not running[1].ended
-    later = [wait(jobs.start("short", lambda _: {})) for _ in range(3)]
+    later = [wait(jobs.start(Task("short", lambda _: {}))) for _ in range(3)]
     assert jobs.list() == [later[2], later[1], running[1]]
     with pytest.raises(UnknownJobError):
         jobs.find(running[0].id)
@@ -131,13 +132,13 @@ def test_only_so_many_run_wait_and_are_remembered(jobs: Jobs) -> None:
 
 def test_closing_stops_what_runs_and_takes_nothing_more(jobs: Jobs) -> None:
     works = [Endless() for _ in range(3)]
-    running = [jobs.start("endless", work) for work in works]
+    running = [jobs.start(Task("endless", work)) for work in works]
     assert works[0].begun.wait(20)
     jobs.close()
     assert {job.state for job in running} == {"stopped"}
     assert works[0].left.is_set()
     with pytest.raises(TooManyJobsError):
-        jobs.start("endless", Endless())
+        jobs.start(Task("endless", Endless()))
 
 
 def test_a_meter_measures_each_stage_by_itself() -> None:
@@ -170,7 +171,7 @@ def stream(answer: Response) -> list[tuple[str, Any]]:
 
 def served_job(served: Served, work: Work, by: str = "person:reader") -> tuple[Job, str]:
     """Start a job in the service; return it and its address."""
-    job = served.service.jobs.start("test", work, by)
+    job = served.service.jobs.start(Task("test", work), by)
     return job, f"/v1/jobs/{job.id}"
 
 
@@ -254,3 +255,122 @@ def test_unknown_jobs_and_callers_are_refused(served: Served) -> None:
         assert served.get(address, role=None).status_code == 401
     assert served.get("/v1/jobs/x").json()["field"] == "job"
     assert served.get("/v1/jobs", role=None).status_code == 401
+
+
+# --- turns, shares, deadlines ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one_at_a_time() -> Iterator[Jobs]:
+    """The jobs of a service, with its own limits."""
+    found = Jobs()
+    yield found
+    found.close()
+
+
+class InOrder:
+    """Works that note the order in which they run, behind one that waits for the test."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self.ran: list[str] = []
+        self._jobs, self._gate, begun = jobs, threading.Event(), threading.Event()
+
+        def hold(_progress: Progress) -> dict[str, Any]:
+            begun.set()
+            assert self._gate.wait(20)
+            return {}
+
+        self._started = [jobs.start(Task("hold", hold), share="holder")]
+        assert begun.wait(20)
+
+    def start(self, name: str, share: str, *, first: bool = False) -> Job:
+        def work(_progress: Progress) -> dict[str, Any]:
+            self.ran.append(name)
+            return {}
+
+        job = self._jobs.start(Task(name, work, first=first), share=share)
+        self._started.append(job)
+        return job
+
+    def go_on(self) -> list[str]:
+        self._gate.set()
+        for job in self._started:
+            wait(job)
+        return self.ran
+
+
+def test_what_changes_generations_runs_first_and_keys_take_turns(one_at_a_time: Jobs) -> None:
+    order = InOrder(one_at_a_time)
+    for name in ("a1", "a2", "a3"):
+        order.start(name, "a")
+    order.start("b1", "b")
+    order.start("c1", "c")
+    order.start("rebuild", "admin", first=True)
+    assert order.go_on() == ["rebuild", "a1", "b1", "c1", "a2", "a3"]
+
+
+def test_a_key_starts_a_few_jobs_and_leaves_room_for_others(one_at_a_time: Jobs) -> None:
+    order = InOrder(one_at_a_time)
+    for number in range(3):
+        order.start(f"a{number}", "a")
+    with pytest.raises(TooManyJobsError, match="of this key"):
+        order.start("a3", "a")
+    for share in ("b", "c"):
+        for number in range(3):
+            with suppress(TooManyJobsError):
+                order.start(f"{share}{number}", share)
+    with pytest.raises(TooManyJobsError, match="too many jobs"):
+        order.start("d0", "d")
+    rebuild = order.start("rebuild", "admin", first=True)  # which has room of its own
+    order.start("switch", "a", first=True)
+    assert order.go_on()[:2] == ["rebuild", "switch"]
+    assert rebuild.state == "done"
+    assert wait(one_at_a_time.start(Task("later", lambda _: {}), share="a")).state == "done"
+
+
+@pytest.mark.parametrize("how", ["progress", "checkpoint"])
+def test_a_job_that_takes_too_long_fails_and_says_so(one_at_a_time: Jobs, how: str) -> None:
+    def work(progress: Progress) -> dict[str, Any]:
+        while True:
+            progress("counting", 0, 0) if how == "progress" else checkpoint()
+
+    job = wait(one_at_a_time.start(Task("what-if", work, seconds_max=0.01)))
+    status = job.status()
+    assert (status.state, status.problem and status.problem.rejection) == ("failed", "timed-out")
+    assert wait(one_at_a_time.start(Task("later", lambda _: {}, seconds_max=60))).state == "done"
+
+
+def test_a_job_that_does_not_stop_is_not_waited_for(one_at_a_time: Jobs) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def deaf(_progress: Progress) -> dict[str, Any]:
+        begun.set()
+        go_on.wait(20)
+        return {}
+
+    job = one_at_a_time.start(Task("deaf", deaf))
+    waits = one_at_a_time.start(Task("behind it", lambda _: {}))
+    assert begun.wait(20)
+    one_at_a_time.close(seconds_max=0.01)
+    assert (job.state, waits.state) == ("running", "stopped")
+    go_on.set()
+    wait(job)
+
+
+def test_many_what_ifs_of_one_key_leave_room_for_a_rebuild(served: Served) -> None:
+    work = Endless()
+    blocker = served.service.jobs.start(Task("what-if", work), "person:other")
+    assert work.begun.wait(20)
+    headers = served.headers(Role.ANALYST) | {"Prefer": "respond-async"}
+    answers = [served.client.post("/v1/what-ifs", json={}, headers=headers) for _ in range(9)]
+    assert [answer.status_code for answer in answers] == [202] * 3 + [503] * 6
+    assert {answer.json()["rejection"] for answer in answers[3:]} == {"too-many-jobs"}
+    assert "of this key" in answers[3].json()["detail"]
+    rebuild = served.client.post("/v1/generations", headers=served.headers(Role.ADMIN))
+    assert rebuild.status_code == 202
+    blocker.stop()
+    jobs = [served.service.jobs.find(UUID(answer.json()["id"])) for answer in (rebuild, *answers[:3])]
+    for job in jobs:
+        wait(job)
+    assert jobs[0].ended_at is not None
+    assert all(job.ended_at is not None and job.ended_at >= jobs[0].ended_at for job in jobs)

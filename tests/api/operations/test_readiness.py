@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -13,10 +14,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 from fastapi.testclient import TestClient
 
 from api.access.roles import ROLES_OF_RIGHT, Right, Role
 from api.http.app import create_app
+from api.http.requests.lanes import ConcurrencyLimits
 from api.operations import readiness
 from api.operations.service import OpenLedger, running
 from replay.archive.archivist import Archivist, Policy
@@ -37,7 +40,7 @@ def test_a_service_that_has_all_it_needs_is_ready(served: Served) -> None:
     status, checks = readyz(served)
     assert status == 200
     assert all(check["ok"] for check in checks.values()), checks
-    assert set(checks) == {"database", "read models", "archive", "disk", "queue"}
+    assert set(checks) == {"requests", "database", "read models", "archive", "disk", "queue"}
 
 
 STRANGERS = ("", "Bearer", "Bearer hours_wrong", "Basic aGVsbG86", "volunteer")
@@ -162,6 +165,43 @@ def test_a_database_that_is_stuck_is_said_while_others_wait_for_it(
     assert served.client.get("/healthz").status_code == 200
     assert len(looks) == 1  # whoever asks more often makes it no worse
     going_on.set()
+    monkeypatch.undo()
+    assert becomes(lambda: readyz(served)[0] == 200)
+
+
+@pytest.mark.parametrize("occupied", ["keys", "queries", "threads"])
+def test_a_service_that_answers_no_requests_is_not_ready(
+    served: Served, monkeypatch: pytest.MonkeyPatch, occupied: str
+) -> None:
+    """Whatever occupies the way of a request, `/readyz` goes that way too."""
+    monkeypatch.setattr(readiness, "PROBE_SECONDS_MAX", 0.2)
+    limits: ConcurrencyLimits = served.client.app.state.concurrency  # type: ignore[attr-defined]
+    portal = served.client.portal
+    assert portal is not None
+
+    held: list[Callable[[], None]] = []
+
+    async def occupy() -> None:
+        if occupied == "queries":
+            held.extend([(await limits.queries.acquire("others")).release for _ in range(limits.queries.at_once)])
+            return
+        limiter = limits.keys if occupied == "keys" else current_default_thread_limiter()
+        for holder in [object() for _ in range(int(limiter.total_tokens))]:
+            limiter.acquire_on_behalf_of_nowait(holder)
+            held.append(partial(limiter.release_on_behalf_of, holder))
+
+    async def release() -> None:
+        for each in held:
+            each()
+
+    portal.call(occupy)
+    try:
+        status, checks = readyz(served)
+        assert (status, checks["requests"]["ok"], checks["database"]["ok"]) == (503, False, True)
+        assert "a read request was not answered" in checks["requests"]["detail"]
+        assert served.client.get("/healthz").status_code == 200
+    finally:
+        portal.call(release)
     monkeypatch.undo()
     assert becomes(lambda: readyz(served)[0] == 200)
 

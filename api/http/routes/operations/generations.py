@@ -20,7 +20,7 @@ from api.access.roles import Caller, Right
 from api.http.requests.dependencies import CallerDep, ServiceDep
 from api.http.routes.operations.jobs import start
 from api.messages.problems import Problem, problem
-from api.operations.jobs import JobStatus
+from api.operations.jobs import JobStatus, Task
 from api.operations.service import OpenLedger
 from ledger.names import AS_WRITTEN
 from replay.axes import answers
@@ -144,7 +144,7 @@ async def make(service: ServiceDep, caller: CallerDep, options: NewGeneration | 
         built = make_generation(ledger.database, ledger.archive, rules, progress=progress)
         return ready(built.generation, answering=new.switch)
 
-    return start(service, caller, "build-generation", work)
+    return start(service, caller, Task("build-generation", work, first=True))
 
 
 @router.post("/{generation}/switch", summary="Switch to another generation", status_code=202, responses=_JOB)
@@ -157,7 +157,7 @@ async def switch_to(service: ServiceDep, caller: CallerDep, generation: Generati
     def work(progress: Progress) -> GenerationReady:
         return ready(switch(ledger.database, ledger.archive, generation, progress=progress), answering=True)
 
-    return start(service, caller, "switch-generation", work)
+    return start(service, caller, Task("switch-generation", work, first=True))
 
 
 @router.delete("/{generation}", summary="Drop a generation that is not the current one", status_code=204)

@@ -18,8 +18,9 @@ from pydantic import BaseModel
 
 from api.access.roles import Caller, Right, forbids_right
 from api.http.requests.dependencies import CallerDep, ServiceDep
+from api.http.requests.lanes import share_of
 from api.messages.problems import problem
-from api.operations.jobs import Job, JobStatus, TooManyJobsError, UnknownJobError, Work
+from api.operations.jobs import Job, JobStatus, Task, TooManyJobsError, UnknownJobError
 from api.operations.service import Service
 
 POLL_SECONDS = 0.1
@@ -34,12 +35,12 @@ class JobList(BaseModel):
     jobs: list[JobStatus]
 
 
-def start(service: Service, caller: Caller, kind: str, work: Work) -> JSONResponse:
+def start(service: Service, caller: Caller, task: Task) -> JSONResponse:
     """Start a job for a request; return the answer: 202 with the job's status and its address in `Location`."""
     try:
-        job = service.jobs.start(kind, work, caller.by)
-    except TooManyJobsError:
-        raise problem("too-many-jobs") from None
+        job = service.jobs.start(task, caller.by, share_of(caller))
+    except TooManyJobsError as error:
+        raise problem("too-many-jobs", str(error)) from None
     return JSONResponse(job.status().model_dump(mode="json"), 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 

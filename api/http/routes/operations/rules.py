@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from api.access.refusals import require
 from api.access.roles import Right
 from api.axes.written import RULES_FORM, find_rules
-from api.http.requests.dependencies import CallerDep, ServiceDep
+from api.http.requests.dependencies import CallerDep, ServiceDep, run_check
 from api.messages.problems import MEDIA_TYPE, Problem, details_of, fault, fault_of_validation, problem
 from api.operations.service import OpenLedger
 from api.operations.sides import CURRENT
@@ -200,9 +200,9 @@ async def post_candidate(request: Request, service: ServiceDep, caller: CallerDe
     """
     require(caller, Right.TRY_RULES)
     text = await _text_of(request)
-    findings = await run_in_threadpool(check_against, service.ledger, text)
+    findings = await run_check(request, lambda: check_against(service.ledger, text))
     try:
-        stored = await run_in_threadpool(service.ledger.candidates.store, text, caller.by)
+        stored = await run_in_threadpool(service.ledger.candidates.store, text, caller.by, findings)
     except RulesError:
         return _refused(findings)
     return CandidateChecked(digest=stored.digest, name=stored.timeline().name, findings=findings_answer(findings))

@@ -14,15 +14,15 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.roles import Caller, Right
-from api.http.requests.dependencies import ServiceDep, allowed_to, run_exclusively
+from api.http.requests.dependencies import ServiceDep, allowed_to, run_check, run_exclusively
 from api.http.routes.operations.jobs import start
 from api.messages.problems import problem
-from api.operations.jobs import JobStatus
+from api.operations.jobs import JobStatus, Task
 from api.operations.service import OpenLedger
-from api.operations.sides import side_axes
-from ledger.names import AS_WRITTEN, WrittenDay
+from api.operations.sides import is_text, side_axes
+from ledger.names import AS_WRITTEN, QueryDay
 from projections.rules.timeline import RulesError
-from replay.progress import Progress, ignore
+from replay.progress import Progress, checked, ignore
 from replay.queries.queries import Axes
 from replay.what_if.answers import WhatIf
 from replay.what_if.comparison import Comparison, points, what_if
@@ -33,6 +33,8 @@ router = APIRouter(prefix="/v1/what-ifs", tags=["readers"])
 T = TypeVar("T")
 
 LIMIT_MAX = 10_000
+WHAT_IF_SECONDS_MAX = 300.0
+"""How long a what-if that is a job may take; at full scale it takes a few seconds."""
 MEDIA_TYPES: dict[str, Format] = {"text/csv": "csv", "application/vnd.apache.parquet": "parquet"}
 Number = Annotated[int, Field(strict=True), AS_WRITTEN]
 _KNOWN_AT = "A log position, or an ISO 8601 instant with a zone; by default everything known now."
@@ -60,7 +62,7 @@ class WhatIfRequest(BaseModel):
 
     before: SideRequest = SideRequest()
     after: SideRequest = SideRequest()
-    valid_at: Annotated[WrittenDay | None, Field(description="Only results dated up to this day.")] = None
+    valid_at: Annotated[QueryDay | None, Field(description="Only results dated up to this day.")] = None
     limit: Annotated[int, Field(strict=True, ge=0, le=LIMIT_MAX), AS_WRITTEN] = 100
 
 
@@ -85,19 +87,26 @@ async def compare(
     `application/vnd.apache.parquet` the answer is a table of all volunteers who differ.
     """
     ledger = service.ledger
-    sides = await run_in_threadpool(lambda: (_axes(ledger, comparison, "before"), _axes(ledger, comparison, "after")))
+
+    def read_sides() -> tuple[Axes, Axes]:
+        return _axes(ledger, comparison, "before"), _axes(ledger, comparison, "after")
+
+    with_text = any(is_text(str(side.rules)) for side in (comparison.before, comparison.after))
+    sides = await (run_check(request, read_sides) if with_text else run_in_threadpool(read_sides))
 
     def work(progress: Progress) -> WhatIf:
         return what_if_answer(compared(ledger, sides, comparison.valid_at, progress), comparison.limit)
 
     if "respond-async" in (prefer or "").lower():
-        answer = start(service, caller, "what-if", work)
+        answer = start(service, caller, Task("what-if", work, seconds_max=WHAT_IF_SECONDS_MAX))
         answer.headers["Preference-Applied"] = "respond-async"
         return answer
     kind = next((kind for name, kind in MEDIA_TYPES.items() if name in request.headers.get("accept", "")), None)
     if kind is None:
-        return await run_exclusively(request, lambda: work(ignore))
-    content = await run_exclusively(request, lambda: as_bytes(compared(ledger, sides, comparison.valid_at), kind))
+        return await run_exclusively(request, lambda: work(checked))
+    content = await run_exclusively(
+        request, lambda: as_bytes(compared(ledger, sides, comparison.valid_at, checked), kind)
+    )
     return Response(
         content,
         media_type=next(name for name, known in MEDIA_TYPES.items() if known == kind),

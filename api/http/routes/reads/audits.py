@@ -12,7 +12,7 @@ from api.http.requests.dependencies import AxesDep, ServiceDep, allowed_to, run_
 from api.http.requests.links import Addresses, linked
 from api.messages.periods import check_period
 from api.messages.problems import problem
-from ledger.names import NAME_PATTERN, WrittenDay
+from ledger.names import NAME_PATTERN, QueryDay
 from projections.anomalies.findings import Kind
 from replay.audit.anomalies import MARK_FORM, AnomalyFilter
 from replay.audit.answers import Anomalies, Anomaly
@@ -41,8 +41,8 @@ async def anomalies(
     actor: Annotated[
         str | None, Query(description="Only events entered by this person or station.", pattern=ACTOR_FORM)
     ] = None,
-    first: Annotated[WrittenDay | None, Query(alias="from", description="Only dated on this day or later.")] = None,
-    last: Annotated[WrittenDay | None, Query(alias="to", description="Only dated on this day or earlier.")] = None,
+    first: Annotated[QueryDay | None, Query(alias="from", description="Only dated on this day or later.")] = None,
+    last: Annotated[QueryDay | None, Query(alias="to", description="Only dated on this day or earlier.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[
         str | None,
@@ -88,10 +88,8 @@ async def spot_check(
     ],
     size: Annotated[int, Query(ge=1, le=10_000, description="The number of shifts to draw.", examples=[30])],
     station: Station = None,
-    first: Annotated[
-        WrittenDay | None, Query(alias="from", description="Only checked in on this day or later.")
-    ] = None,
-    last: Annotated[WrittenDay | None, Query(alias="to", description="Only checked in on this day or earlier.")] = None,
+    first: Annotated[QueryDay | None, Query(alias="from", description="Only checked in on this day or later.")] = None,
+    last: Annotated[QueryDay | None, Query(alias="to", description="Only checked in on this day or earlier.")] = None,
     grade: Annotated[Grade | None, Query(description="Only of this grade.")] = None,
     strata: Annotated[
         Strata, Query(description="Draw a proportional share from each kind of station or each grade.")

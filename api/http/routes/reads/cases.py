@@ -13,13 +13,13 @@ from api.access.roles import Caller, Right, Role, forbids_right
 from api.http.requests.dependencies import AxesDep, CallerDep, ServiceDep, today_of
 from api.http.requests.links import Addresses
 from ledger.deciding.policies import ApprovableAct
-from ledger.names import NAME_PATTERN
+from ledger.names import NAME_PATTERN, POSITION_MAX
 from replay.records.case_answers import ActRequests, Disputes, DisputeState, RequestState, VolunteerHistory
 from replay.records.cases import DisputeFilter, RequestFilter
 
 router = APIRouter(prefix="/v1", tags=["readers"])
 
-After = Annotated[int, Query(ge=0, description="`next_after` of the page before.")]
+After = Annotated[int, Query(ge=0, le=POSITION_MAX, description="`next_after` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="The maximum number of entries.")]
 OfVolunteer = Annotated[str | None, Query(description="Only about this volunteer.", pattern=NAME_PATTERN)]
 

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from api.http.requests.dependencies import AxesDep, ServiceDep
+from api.http.requests.dependencies import AxesDep, CallerDep, ServiceDep
+from api.http.requests.lanes import ConcurrencyLimits, Permit, share_of
 from api.operations.service import OpenLedger
-from ledger.names import Position
+from ledger.names import POSITION_MAX, Position
 from replay.axes import answers
 from replay.queries.queries import UnknownNameError, logged_event
 
@@ -41,15 +44,17 @@ class LogEntry(answers.Basis):
         200: {"content": {NDJSON: {"schema": {"type": "string", "description": "One `LoggedEvent` per line."}}}}
     },
 )
-def log(
+async def log(
     request: Request,
     service: ServiceDep,
+    caller: CallerDep,
     reading: AxesDep,
-    after: Annotated[int, Query(ge=0, description="Only events after this position.")] = 0,
+    after: Annotated[int, Query(ge=0, le=POSITION_MAX, description="Only events after this position.")] = 0,
     limit: Annotated[
         int | None,
         Query(
             ge=1,
+            le=POSITION_MAX,
             description="The maximum number of events. Page: 100 by default, at most 1,000; stream: all by default.",
         ),
     ] = None,
@@ -58,19 +63,36 @@ def log(
 
     To continue an interrupted stream, set `after` to the last position received.
     """
-    ledger = service.ledger
-    until = ledger.log.head() if reading.axes.known_at is None else reading.axes.known_at
+    ledger, known_at = service.ledger, reading.axes.known_at
+    until = await run_in_threadpool(ledger.log.head) if known_at is None else known_at
     if NDJSON in request.headers.get("accept", ""):
         lines = (event.model_dump_json() + "\n" for event in events_of(ledger, after, until, limit))
-        return StreamingResponse(lines, media_type=NDJSON)
-    events = list(events_of(ledger, after, until, min(limit or 100, PAGE_EVENTS_MAX)))
+        limits: ConcurrencyLimits = request.app.state.concurrency
+        return _Export(lines, await limits.exports.acquire(share_of(caller)))
+    page = min(limit or 100, PAGE_EVENTS_MAX)
+    events = await run_in_threadpool(lambda: list(events_of(ledger, after, until, page)))
     more = bool(events) and events[-1].position < until
     return LogPage(**dict(reading.basis()), events=events, next_after=events[-1].position if more else None)
 
 
+class _Export(StreamingResponse):
+    """A stream of lines that holds a permit until it ends."""
+
+    def __init__(self, lines: Iterator[str], permit: Permit) -> None:
+        super().__init__(lines, media_type=NDJSON)
+        self._permit = permit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._permit.release()
+
+
 @router.get("/{position}", summary="One event")
 def event(
-    position: Annotated[int, Path(ge=1, description="Its position in the log.")],
+    position: Annotated[int, Path(ge=1, le=POSITION_MAX, description="Its position in the log.")],
     service: ServiceDep,
     reading: AxesDep,
 ) -> LogEntry:

@@ -12,7 +12,7 @@ from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, today
 from api.http.requests.links import Addresses, linked
 from api.messages.periods import period
 from api.messages.problems import problem
-from ledger.names import NAME_PATTERN, WrittenDay
+from ledger.names import NAME_PATTERN, QueryDay
 from replay.organisations.people_served import PeopleServedQuery, people_served
 from replay.organisations.people_served_answers import PeopleServed, ServedDay
 
@@ -32,10 +32,8 @@ async def served(
         str | None,
         Query(description="Only what belongs to this organisation or to one below it.", pattern=NAME_PATTERN),
     ] = None,
-    first: Annotated[
-        WrittenDay | None, Query(alias="from", description="The first day; by default a month ago.")
-    ] = None,
-    last: Annotated[WrittenDay | None, Query(alias="to", description="The last day; by default today.")] = None,
+    first: Annotated[QueryDay | None, Query(alias="from", description="The first day; by default a month ago.")] = None,
+    last: Annotated[QueryDay | None, Query(alias="to", description="The last day; by default today.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="The maximum number of days.")] = 100,
     after: Annotated[
         str | None, Query(description="`next_after` of the page before.", json_schema_extra={"pattern": _AFTER.pattern})

@@ -12,7 +12,7 @@ from api.http.requests.links import Addresses
 from api.messages.periods import period
 from api.operations.service import OpenLedger
 from ledger.aggregates.station import StationClosed, StationKind, StationOpened
-from ledger.names import NAME_PATTERN, Position, WrittenDay, stream
+from ledger.names import NAME_PATTERN, Position, QueryDay, stream
 from ledger.store.mapper import decode
 from replay.axes import answers
 
@@ -68,10 +68,8 @@ async def station_activity(
     station: Annotated[str, Path(description="The station's id.", pattern=NAME_PATTERN, examples=["C01"])],
     service: ServiceDep,
     reading: AxesDep,
-    first: Annotated[
-        WrittenDay | None, Query(alias="from", description="The first day; by default a month ago.")
-    ] = None,
-    last: Annotated[WrittenDay | None, Query(alias="to", description="The last day; by default today.")] = None,
+    first: Annotated[QueryDay | None, Query(alias="from", description="The first day; by default a month ago.")] = None,
+    last: Annotated[QueryDay | None, Query(alias="to", description="The last day; by default today.")] = None,
 ) -> answers.StationActivity:
     """Shifts, volunteers, minutes and people served of each day, and their totals. A day with shifts is a day open."""
     begin, end = period(first, last, today_of(service, reading))
@@ -84,7 +82,7 @@ async def station_activity(
 async def station_shifts(
     request: Request,
     station: Annotated[str, Path(description="The station's id.", pattern=NAME_PATTERN, examples=["C01"])],
-    day: Annotated[WrittenDay, Query(description="The local day.", examples=["2018-12-04"])],
+    day: Annotated[QueryDay, Query(description="The local day.", examples=["2018-12-04"])],
     service: ServiceDep,
     reading: AxesDep,
     limit: Annotated[int, Query(ge=1, le=1000, description="The maximum number of volunteers.")] = 100,

@@ -11,7 +11,7 @@ from api.http.requests.dependencies import AxesDep, ServiceDep
 from api.http.requests.links import Addresses
 from api.messages.periods import check_period
 from api.messages.problems import problem
-from ledger.names import NAME_PATTERN, WrittenDay
+from ledger.names import NAME_PATTERN, QueryDay
 from replay.axes import answers
 from replay.axes.as_known import MarkError
 from replay.explain.explanations import DayExplanation, VolunteerDays
@@ -20,8 +20,8 @@ from replay.queries.queries import Period, UnknownNameError
 router = APIRouter(prefix="/v1/volunteers", tags=["readers"])
 
 Number = Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])]
-First = Annotated[WrittenDay | None, Query(alias="from", description="Only shifts that begin on this day or later.")]
-Last = Annotated[WrittenDay | None, Query(alias="to", description="Only shifts that begin on this day or earlier.")]
+First = Annotated[QueryDay | None, Query(alias="from", description="Only shifts that begin on this day or later.")]
+Last = Annotated[QueryDay | None, Query(alias="to", description="Only shifts that begin on this day or earlier.")]
 
 
 class ShiftEvents(answers.Basis):
@@ -81,11 +81,11 @@ def explanation(
     service: ServiceDep,
     reading: AxesDep,
     day: Annotated[
-        WrittenDay | None, Query(description="The local day to explain; by default the answer is the list of days.")
+        QueryDay | None, Query(description="The local day to explain; by default the answer is the list of days.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=4000, description="The maximum number of days in the list.")] = 100,
     before: Annotated[
-        WrittenDay | None, Query(description="Only days before this one: `next_before` of the page before.")
+        QueryDay | None, Query(description="Only days before this one: `next_before` of the page before.")
     ] = None,
 ) -> DayExplanation | VolunteerDays:
     """With `day`: each stretch of minutes with its outcome, the rule that decided it, and the events behind it; and how

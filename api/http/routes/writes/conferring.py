@@ -10,12 +10,11 @@ from datetime import date
 from typing import Annotated, Self
 from uuid import uuid4
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.access.roles import Caller
-from api.http.requests.dependencies import ServiceDep, allowed_to_send
+from api.http.requests.dependencies import ServiceDep, allowed_to_send, run_plan
 from api.http.requests.submission import IntakeOptions, IntakeQuery, submit
 from api.messages.periods import local_day
 from api.messages.problems import ProblemDetails, details_of, fault_of_refusal, problem
@@ -123,7 +122,7 @@ async def announce(
     rejected or revoked before are skipped unless they are named.
     """
     plan_request, today = recipients.plan_request(honor), _today(service)
-    plan = await _plan(lambda: plan_announcements(service.ledger.queries, plan_request, today))
+    plan = await _plan(request, lambda: plan_announcements(service.ledger.queries, plan_request, today))
     return await _execute(request, plan, honor, caller, options)
 
 
@@ -138,7 +137,7 @@ async def award(
 ) -> Conferred:
     """The evidence is computed anew: recipients who no longer reach the honour are skipped."""
     plan_request, today = recipients.plan_request(honor), _today(service)
-    plan = await _plan(lambda: plan_awards(service.ledger.queries, plan_request, today, recipients.awarded_on))
+    plan = await _plan(request, lambda: plan_awards(service.ledger.queries, plan_request, today, recipients.awarded_on))
     return await _execute(request, plan, honor, caller, options)
 
 
@@ -146,9 +145,9 @@ def _today(service: Service) -> date:
     return local_day(service.ledger.clock(), service.ledger.current_generation().timeline())
 
 
-async def _plan(work: Callable[[], Plan]) -> Plan:
+async def _plan(request: Request, work: Callable[[], Plan]) -> Plan:
     try:
-        return await run_sync(work)
+        return await run_plan(request, work)
     except PlanError as error:
         raise problem(error.rejection, str(error), field=error.field) from None
 
