@@ -20,7 +20,7 @@ from ledger.aggregates import (
     volunteer,
 )
 from ledger.aggregates.permission import check_permission
-from ledger.deciding.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, command_of
+from ledger.deciding.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, Sender, command_of
 from ledger.deciding.case import Case, Decision
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Decision",
     "Event",
     "Order",
+    "Sender",
     "command_of",
     "day_cap",
     "decide",

@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from ledger.aggregates import Case, Event, Order, decide
 from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut
 from ledger.intake.answers import Accepted, Answer
-from ledger.intake.batch import Clock, answered_before, read_head, repeat_answer
+from ledger.intake.batch import Clock, answered_before, answered_formerly, read_head, repeat_answer
 from ledger.intake.intake import system_clock
 from ledger.intake.memory import Answered, Memory
 from ledger.intake.prepare import Prepared, prepare_all
@@ -62,7 +62,7 @@ class Rehearsal:
         log = LogReader(connection)
         clock = self._clock()
         now = max(clock, read_head(log)[1])
-        recorded = answered_before(log, [item.name for item in prepared])
+        recorded = answered_before(log, [item.name for item in prepared]) | answered_formerly(log, prepared)
         stored = BatchStreams(log, self._empty_memory, careful=True)
         stored.read_for(prepared)
         streams = _RehearsalStreams(stored, self._events)

@@ -18,12 +18,12 @@ import msgspec
 import psycopg
 from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.access.refusals import fault_of_role
 from api.access.roles import Caller, Permission
-from api.messages.cloud_events import Sender, read_binary, read_event
-from api.messages.problems import Fault, fault, problem
+from api.messages.cloud_events import read_binary, read_event
+from api.messages.problems import Fault, fault, fault_of_validation, problem
 from api.operations.service import Service
 from ledger.aggregates import Command, Order
 from ledger.aggregates.rules import PublishRules
@@ -60,11 +60,22 @@ IntakeQuery = Annotated[IntakeOptions, Query()]
 
 
 class Reader:
-    """Parses a caller's events: from bytes to orders prepared for the ledger, or to faults."""
+    """Makes the orders of a caller, whatever the request, and prepares them for the ledger, or returns faults.
+
+    Every order of a request is made here: the names are checked, and what the caller may do.
+    """
 
     def __init__(self, caller: Caller) -> None:
-        self._sender = Sender(caller.by, caller.key, caller.volunteer)
+        self._sender = caller.sender
         self._permission = Permission(caller)
+
+    def order(self, command: Command, *, realm: str, id: str) -> Prepared | Fault:  # noqa: A002 - the field
+        """Make an order of a command that was sent without a source: the source is the caller's own of this realm."""
+        source = f"/{realm}/{self._sender.by}"
+        try:
+            return self._prepared(self._sender.order(command, source=source, id=id, imported=False))
+        except ValidationError as error:
+            return fault_of_validation(error.errors())
 
     def read(self, event: bytes | msgspec.Raw) -> Prepared | Fault:
         """Parse an event."""
@@ -77,7 +88,7 @@ class Reader:
     def _prepared(self, order: Order | Fault) -> Prepared | Fault:
         if isinstance(order, Fault):
             return order
-        if forbidden := self._permission.forbids(order, named_by_caller=True):
+        if forbidden := self._permission.forbids(order):
             return fault_of_role(forbidden)
         return refused_for_content(order.command) or prepare(order)
 

@@ -13,10 +13,11 @@ from api.access.roles import COMMANDS_OF_ROLE, ROLES_OF_RIGHT, Permission, Right
 from api.messages.cloud_events import BATCH, EVENT
 from api.messages.examples import EXAMPLES
 from api.messages.problems import MEDIA_TYPE
-from ledger.aggregates import COMMANDS, Order
+from ledger.aggregates import COMMANDS
 from ledger.names import Position
 from tests.api.access.test_keys import becomes
 from tests.support.api.serving import OTHER_STATION, STATION, Served
+from tests.support.ledger.orders import order_of
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -108,8 +109,8 @@ def test_each_role_may_give_its_commands_and_no_others(served: Served, role: Rol
     assert caller is not None
     asks_for = EXAMPLES[command_type]["act"] if command_type == "request-act" else command_type
     may = may and asks_for in COMMANDS_OF_ROLE[role]  # a role asks for what it may do itself
-    order = Order(command, source="/callers/test", id="1", by=caller.by)
-    assert (Permission(caller).forbids(order, named_by_caller=False) is None) == may
+    order = order_of(command, source=f"/callers/{caller.by}", id="1", by=caller.by)
+    assert (Permission(caller).forbids(order) is None) == may
     if may:
         return  # that a granted command is recorded is shown elsewhere
     head = served.ledger.log.head()

@@ -29,14 +29,13 @@ from api.messages.cloud_events import (
     COMMAND_OF_TYPE,
     EVENT,
     CloudEvent,
-    Sender,
     event_type,
     read_binary,
     read_event,
 )
 from api.messages.examples import EXAMPLES
 from api.messages.problems import Fault, Problem
-from ledger.aggregates import Order
+from ledger.aggregates import Order, Sender
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.group_commit import QueueFull
 from ledger.intake.prepare import Prepared
@@ -44,6 +43,7 @@ from ledger.names import Position
 from ledger.rejections import Rejection, refuse
 from replay.generations import store
 from tests.support.api.serving import OTHER_STATION, STATION, Served
+from tests.support.ledger.orders import order_of
 from tests.support.oracle.histories import patiently
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -371,7 +371,7 @@ def commands(draw: st.DrawFn) -> dict[str, Any]:
 WRITTEN: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [{}, {"separators": (",", ":")}, {"indent": 1}, {"ensure_ascii": False}]
 )
-SENDER = Sender("station:C01", 3)
+SENDER = Sender("station:C01", 3, None)
 
 
 @st.composite
@@ -415,7 +415,7 @@ def closer_look(element: Any, sender: Sender = SENDER) -> Order | None:
         command = command_type.model_validate(data)
     except (ValidationError, LookupError):
         return None
-    return None if "data_base64" in element else Order(command, event.source, event.id, sender.by, event.imported, 3)
+    return None if "data_base64" in element else order_of(command, event.source, event.id, sender.by, event.imported, 3)
 
 
 def found(body: bytes) -> Order | None:
@@ -447,7 +447,7 @@ def test_an_event_is_taken_from_those_alone_who_may_give_it(body: bytes, role: R
     order = parsed_order(body)
     if order is not None:
         order = order._replace(by=caller.by)
-        forbidden = Permission(caller).forbids(order, named_by_caller=True) or refused_for_content(order.command)
+        forbidden = Permission(caller).forbids(order) or refused_for_content(order.command)
         order = None if forbidden else order
     assert (read.order if isinstance(read, Prepared) else None) == order
 

@@ -37,6 +37,7 @@ from ledger.store.database import Database
 from tests.support.examples import examples
 from tests.support.ledger.comparing_logs import assert_same, recorded
 from tests.support.ledger.ordering import ACTORS, DAY, HOUR, VOLUNTEERS, orders, scripts
+from tests.support.ledger.orders import order_of
 from tests.support.ledger.plain_ledger import PlainLedger
 from tests.support.ledger.plain_log import PlainAnswer
 
@@ -173,7 +174,7 @@ class Stations(RuleBasedStateMachine):
         bodies += [("launch-project", {"project": "P1", "content": "teaching"})]
         commands = [COMMANDS[command_type].model_validate(body) for command_type, body in bodies]
         founding = [
-            Order(command=command, source="/founding", id=f"{number}", by="system:founding")
+            order_of(command=command, source="/founding", id=f"{number}", by="system:founding")
             for number, command in enumerate(commands)
         ]
         self._submit(0, founding)
@@ -250,7 +251,7 @@ class Stations(RuleBasedStateMachine):
         if act == "settle-dispute" and data.draw(st.booleans()):
             bodies.append(("settle-dispute", fields[act] | {"text": text}))
         orders = [
-            Order(
+            order_of(
                 command=COMMANDS[command_type].model_validate(body),
                 source="/stations/S1",
                 id=f"{next(self.names)}",
@@ -265,7 +266,7 @@ class Stations(RuleBasedStateMachine):
         who = cycle(["person:anna", "person:li.wei"])
         self._submit(
             process,
-            [Order(command=one, source="/stations/S1", id=f"{next(self.names)}", by=next(who)) for one in commands],
+            [order_of(command=one, source="/stations/S1", id=f"{next(self.names)}", by=next(who)) for one in commands],
         )
 
     def _submit(self, process: int, submitted: list[Order], terms: Terms = Terms()) -> None:  # noqa: B008 - it is frozen
@@ -391,7 +392,7 @@ def _orders_of_a_day(chance: Random) -> list[Order]:
         }
         bodies += [("void-shift", act), ("reinstate-shift", act), ("move-shift", act | {"to_volunteer": "V1"})]
     return [
-        Order(
+        order_of(
             command=COMMANDS[command_type].model_validate(body),
             source="/stations/S1",
             id=f"{number}",

@@ -11,12 +11,13 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
-from ledger.aggregates import EVENTS, Case, Command, Decision, Event, Order, decide
+from ledger.aggregates import EVENTS, Case, Command, Decision, Event, decide
 from ledger.aggregates.shift import ShiftEvent
 from ledger.names import shift_stream_ranges, stream
 from ledger.rejections import Refused
 from ledger.store.copy_format import Row
 from ledger.store.database import Database
+from tests.support.ledger.orders import order_of
 
 HEAD = 1_000
 """The last position there is, as decisions are told."""
@@ -66,7 +67,7 @@ class Memory:
         """Decide a command, and keep what it comes to."""
         said: dict[str, Any] = {"by": by, "imported": imported}
         said |= {"command": given} if isinstance(given, Command) else given
-        order = Order(source="test", id=str(next(self._ids)), **said)
+        order = order_of(source="test", id=str(next(self._ids)), **said)
         decision = decide(Case(order, self, now, note, head=HEAD))
         if not isinstance(decision, Refused):
             for event in decision:
