@@ -22,6 +22,7 @@ from ledger.aggregates import (
 from ledger.aggregates.permission import check_permission
 from ledger.deciding.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, Sender, command_of
 from ledger.deciding.case import Case, Decision
+from ledger.rejections import RefusedError
 
 __all__ = [
     "COMMANDS",
@@ -66,4 +67,7 @@ for _registry in (COMMANDS, EVENTS):
 
 def decide(case: Case) -> Decision:
     """Return the events that an order results in, or its refusal."""
-    return check_permission(case) or case.order.command.decide(case)
+    try:
+        return check_permission(case) or case.order.command.decide(case)
+    except RefusedError as error:
+        return error.refused

@@ -8,12 +8,12 @@ the volunteer concerned. Merged numbers are one person.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import get_args
+from typing import Protocol, get_args
 
 from ledger.aggregates.project import Project
 from ledger.aggregates.rules import rules_in_force
 from ledger.aggregates.volunteer import person_number
-from ledger.deciding.base import Command, Event, Order
+from ledger.deciding.base import Command, Order
 from ledger.deciding.case import Case
 from ledger.deciding.policies import NO_POLICIES, ApprovableAct, Policies, policies_of
 from ledger.names import writing_of
@@ -61,13 +61,24 @@ def own_numbers(case: Case, volunteers: Callable[[], Iterable[str]]) -> Iterator
     """Yield those of the volunteers who are the caller."""
     callers = _persons(case, case.order.by, case.order.by_volunteer)
     numbers = list(volunteers())
-    yield from (number for number in numbers if writing_of(f"person:{number}") in callers)
+    yield from (n for n in numbers if writing_of(f"person:{n}") in callers and case.knows("volunteer", n))
     names = filter(None, (case.order.by.removeprefix("person:"), case.order.by_volunteer))
     if any(case.knows("volunteer", name) for name in names):  # usually false: reads no merges
         yield from (number for number in numbers if _person(case, number) in callers)
 
 
-def same_person(case: Case, events: Iterable[Event]) -> bool:
+class Caused(Protocol):
+    """What names who caused it."""
+
+    @property
+    def by(self) -> str: ...
+    @property
+    def by_volunteer(self) -> str | None: ...
+    @property
+    def approved_by(self) -> str | None: ...
+
+
+def same_person(case: Case, events: Iterable[Caused]) -> bool:
     """Return whether the caller or the approver of this order also caused or approved one of the events."""
     callers = _persons(case, case.order.by, case.order.by_volunteer)
     if case.approval:

@@ -69,10 +69,14 @@ class Aggregate:
     @classmethod
     def of(cls, events: Iterable[Event]) -> Self:
         """Return the state after the events of a stream, in order."""
-        aggregate = cls()
+        return cls().after_all(events)
+
+    def after_all(self, events: Iterable[Event]) -> Self:
+        """Return the state after more events, in order."""
+        state = self
         for event in events:
-            aggregate = aggregate.after(event)
-        return aggregate
+            state = state.after(event)
+        return state
 
 
 class _EventClass(msgspec.StructMeta):
@@ -95,6 +99,12 @@ class Event(msgspec.Struct, metaclass=_EventClass, frozen=True, kw_only=True):
     TOPIC: ClassVar[str]
     AGGREGATE: ClassVar[type[Aggregate]]
     """The class of state that such events fold to."""
+    STREAM_FIELD: ClassVar[str] = "command"
+    """The field that names the stream, for refusals."""
+    EVENTS_MAX: ClassVar[int] = 1000
+    """The greatest version of such an event in its stream. Decisions read whole streams under the writers' lock, so no
+    caller may lengthen one without end. Events that are easily repeated have a lower limit than those that end one.
+    """
 
     occurred_at: EpochSeconds
     recorded_at: EpochSeconds

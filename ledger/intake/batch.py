@@ -123,6 +123,9 @@ class Batch:
         if isinstance(decision, Refused):
             self._refused.append(item.name)
             return decision
+        if full := self._streams.full(decision, item.shift):
+            self._refused.append(item.name)
+            return full
         if text:  # stored with the volunteer it is about, for erasure; for requests only the events name that volunteer
             volunteers = (getattr(event, "volunteer", None) for event in decision)
             self._texts.append(text._replace(volunteer=text.volunteer or next(filter(None, volunteers), None)))

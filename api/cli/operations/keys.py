@@ -31,7 +31,7 @@ def make(
     role: Annotated[str, typer.Option(help="The role of the key's holder; see docs/access.md.")],
     name: Annotated[str, typer.Option(help="The person's name, or for a station its id.")],
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it expires.")] = None,
-    per_second: Annotated[int | None, typer.Option(min=1, max=100_000, help="Requests per second it may make.")] = None,
+    per_second: Annotated[int | None, typer.Option(min=1, max=100_000, help="Commands per second it may send.")] = None,
     volunteer: Annotated[
         str | None, typer.Option(help="The person's volunteer number; nobody may act on their own hours.")
     ] = None,

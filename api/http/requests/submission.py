@@ -20,6 +20,7 @@ from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from api.access.rate_limits import RateLimits, rate_of
 from api.access.refusals import fault_of_role
 from api.access.roles import Caller, Permission
 from api.messages.cloud_events import read_binary, read_event
@@ -66,6 +67,7 @@ class Reader:
     """
 
     def __init__(self, caller: Caller) -> None:
+        self._caller = caller
         self._sender = caller.sender
         self._permission = Permission(caller)
 
@@ -76,6 +78,17 @@ class Reader:
             return self._prepared(self._sender.order(command, source=source, id=id, imported=False))
         except ValidationError as error:
             return fault_of_validation(error.errors())
+
+    def charge(self, limits: RateLimits, commands: int) -> None:
+        """Count the commands of one request, also those that are faults: limits are of commands, not of requests."""
+        if self._caller.key is not None:
+            limits.charge(self._caller.key, rate_of(self._caller, limits), commands)
+
+    async def wait(self, limits: RateLimits) -> None:
+        """Wait until the caller may send again; that slows the sender of a stream, which is one request."""
+        key, rate = self._caller.key, rate_of(self._caller, limits)
+        while key is not None and (seconds := limits.wait_seconds(key, rate)):  # noqa: ASYNC110 - time is waited for
+            await asyncio.sleep(seconds)
 
     def read(self, event: bytes | msgspec.Raw) -> Prepared | Fault:
         """Parse an event."""

@@ -269,7 +269,7 @@ def test_one_bad_order_of_a_batch_fails_alone(
     assert refused([answer for answer in answers if isinstance(answer, Refused)]) == [Rejection.FAILED] * len(bad)
     assert database.log.head() == 2 + 10 - len(bad)
     told = {vars(record)["fields"]["command"] for record in caplog.records}
-    assert told == {name_digest(f"test#{name}").hex() for name in bad}
+    assert told == {name_digest(f"station:S1 test#{name}").hex() for name in bad}
     monkeypatch.undo()
     assert refused([answer for answer in intake.execute(orders) if isinstance(answer, Refused)]) == (
         [Rejection.FUTURE] * len(bad)
@@ -502,7 +502,8 @@ def test_a_scan_is_stored_as_json_of_its_fields_in_order_without_defaults(one: O
         "shift": command.shift,
         "project": project,
     }
-    assert prepared.name == digest_of(f"{one.source}#{one.id}".encode())
+    assert prepared.name == digest_of(f"{one.by} {one.source}#{one.id}".encode())
+    assert prepared.former_name == digest_of(f"{one.source}#{one.id}".encode())
     assert prepared.content == digest_of(command.TYPE.encode() + b" " + json_of(said))
     names = pack(">hi16si16siq", 3, 16, prepared.name, 16, prepared.content, 8, 42)
     assert command_row(prepared.name, prepared.content, 42) == names

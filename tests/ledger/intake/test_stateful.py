@@ -354,8 +354,8 @@ def test_whatever_threads_do_the_log_is_one_that_the_plain_ledger_would_write(da
         for group in groups:
             group.close()
     log = recorded(database)
-    plain, by_name = PlainLedger(shift_id_for), {order.name: order for order in given}
-    for name in dict.fromkeys(event["command"] for event in log):
+    plain, by_name = PlainLedger(shift_id_for), {(order.by, order.name): order for order in given}
+    for name in dict.fromkeys((event.get("approved_by") or event["by"], event["command"]) for event in log):
         assert plain.take([by_name[name]], NOW)[0].outcome == "accepted"
     assert_same(log, [{**event, "recorded_at": NOW} for event in plain.log])
     firsts = [order.name for order, answer in chain(*answers) if isinstance(answer, Accepted) and not answer.duplicate]

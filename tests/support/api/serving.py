@@ -66,7 +66,7 @@ class Served:
         return {"Authorization": f"Bearer {self._stations[station]}"}
 
     def command(
-        self, command_type: str, role: Role | None | Literal["usual"] = "usual", key: str | None = None, **body: Any
+        self, command_type: str, role: Role | Literal["usual"] | None = "usual", key: str | None = None, **body: Any
     ) -> Response:
         """Post a command; usually staff does, and a station its own scans."""
         if role != "usual":

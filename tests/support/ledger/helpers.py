@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from threading import Event as Flag
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
-from ledger.aggregates import EVENTS, Case, Command, Decision, Event, decide
+from ledger.aggregates import EVENTS, Aggregate, Case, Command, Decision, Event, decide
 from ledger.aggregates.shift import ShiftEvent
 from ledger.names import shift_stream_ranges, stream
 from ledger.rejections import Refused
@@ -24,6 +24,7 @@ HEAD = 1_000
 NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
 
 
+A = TypeVar("A", bound=Aggregate)
 Given = Command | dict[str, Any]
 """A command of person:p1, or what its order says."""
 
@@ -49,11 +50,20 @@ class Memory:
     def events(self, stream_id: UUID) -> Sequence[Event]:
         return self.streams.get(stream_id, [])
 
-    def shifts(self, volunteer: str, first_day: int, last_day: int) -> Sequence[Sequence[Event]]:
+    def state(self, aggregate: type[A], stream_id: UUID) -> A:
+        return aggregate.of(self.events(stream_id))
+
+    def shifts(
+        self, aggregate: type[A], volunteer: str, first_day: int, last_day: int, where: Callable[[A], bool]
+    ) -> Sequence[A]:
         ranges = shift_stream_ranges(volunteer, first_day, last_day)
-        return [
-            events for low, high in ranges for stream_id, events in self.streams.items() if low <= stream_id <= high
-        ]
+        found = (
+            aggregate.of(events)
+            for low, high in ranges
+            for stream_id, events in self.streams.items()
+            if low <= stream_id <= high
+        )
+        return [state for state in found if where(state)]
 
     def decide(
         self,

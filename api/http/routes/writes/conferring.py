@@ -151,6 +151,7 @@ async def _plan(work: Callable[[], Plan]) -> Plan:
 
 async def _execute(plan: Plan, honor: str, service: Service, caller: Caller, options: IntakeOptions) -> Conferred:
     reader = Reader(caller)
+    reader.charge(service.limits, len(plan.steps))
     orders = [reader.order(step.command, realm="honors", id=str(uuid4())) for step in plan.steps]
     if faults := [order for order in orders if isinstance(order, Fault)]:
         raise Problem(faults[0])
