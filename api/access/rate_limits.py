@@ -16,7 +16,7 @@ PER_SECOND = 10_000
 """The default limit of commands per second and key. It is more than one process can answer, so it slows nobody until
 an operator sets a lower one, for the service or for a key."""
 
-VOLUNTEER_PER_SECOND = 5
+VOLUNTEER_PER_SECOND = 10
 """The default limit of a volunteer's key, which a person uses by hand."""
 
 BURST_SECONDS = 5

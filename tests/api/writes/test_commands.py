@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from api.access.roles import Role
+from api.access.roles import SCANS, Role
 from api.messages.examples import EXAMPLES
 from api.messages.problems import MEDIA_TYPE, RULES
 from ledger.aggregates import COMMANDS
@@ -111,9 +111,13 @@ def test_every_command_can_be_given_and_again_under_its_name(served: Served) -> 
         key = str(uuid4())
         role = Role.APPROVER if command_type in OF_APPROVER else Role.STAFF
         role = Role.ADMIN if command_type == "settle-honor-objection" else role  # who announced may not settle
+        role = Role.STATION if command_type in SCANS else role
         first = served.command(command_type, role, key=key, **body)
         assert first.status_code == 201, (command_type, first.text)
-        assert (first.json()["id"], first.json()["source"]) == (key, f"/callers/person:{role}")
+        assert (first.json()["id"], first.json()["source"]) == (
+            key,
+            f"/callers/{f'station:{STATION}' if role is Role.STATION else f'person:{role}'}",
+        )
         again = served.command(command_type, role, key=key, **body)
         assert (again.status_code, again.json()) == (200, {**first.json(), "duplicate": True}), command_type
         act = asked[body["request"]] if command_type == "approve-act" else command_type
