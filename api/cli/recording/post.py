@@ -130,8 +130,9 @@ def _chunks(
 def _allowed(order: Order | Fault, *, imported: bool) -> Order | Fault:
     if isinstance(order, Fault):
         return order
-    # The operator uploads what stations scanned; any other person enters shifts.
-    if order.command.TYPE in SCANS and order.by.startswith("person:") and order.by != OPERATOR:
+    # The operator uploads what stations scanned, or old records, which stay marked; any other person enters shifts.
+    person = order.by.startswith("person:") and order.by != OPERATOR
+    if order.command.TYPE in SCANS and person and not (order.imported or imported):
         remedy = "enter the shift with attest-shift, or post a station's own events with --by station:ID"
         return fault("forbidden", f"{order.by} is a person, who scans nothing; {remedy}", field="by", remedy=remedy)
     return refused_for_content(order.command) or order._replace(imported=order.imported or imported)

@@ -152,7 +152,7 @@ def test_a_volunteer_cannot_fill_a_shift_s_record_alone(taker: Taker) -> None:
 @pytest.mark.parametrize("timeless", [False, True], ids=["of a day", "without a time"])
 def test_a_check_out_without_a_shift_reads_a_bounded_number_of_shifts(
     taker: Taker,
-    timeless: bool,
+    timeless: bool,  # noqa: FBT001 - a column of the table
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taker.take(WORLD[:-1])
