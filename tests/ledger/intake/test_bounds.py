@@ -178,9 +178,7 @@ def test_a_check_out_without_a_shift_reads_a_bounded_number_of_shifts(
     assert max(counted.decoded, counted.folded) <= 4 * streams.RANGE_EVENTS_MAX
 
 
-def test_rules_are_read_once_a_batch_and_a_text_is_kept_between_batches(
-    taker: Taker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_published_rules_are_decoded_once_a_batch(taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
     taker.take(WORLD)
     taker.take(alone(*(PublishRules(text=f"{TEXT}{number}") for number in range(20))))
     counted = Counted(monkeypatch)
