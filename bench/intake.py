@@ -104,9 +104,10 @@ def run_variant(bench: BenchIntake, commands: int, variant: Variant) -> float:
 
 def run_callers(bench: BenchIntake, commits: GroupCommit, commands: int) -> float:
     """Submit batches of events as JSON from eight callers; return the seconds until all are answered."""
-    batches = in_batches(bench.plan(commands // 2, id_share=10).orders(), BATCH)
+    plan = bench.plan(commands // 2, id_share=10)._replace(stations=bench.stations[:1])
+    batches = in_batches(plan.orders(), BATCH)
     bodies = iter([as_json(as_events(batch)) for batch in batches])
-    caller, lock = Caller(Role.STAFF, "bench", 1), Lock()
+    caller, lock = Caller(Role.STATION, bench.stations[0], 1), Lock()
     answers: list[Answer] = []
 
     def next_body() -> bytes | None:

@@ -22,44 +22,53 @@ Position = NewType("Position", int)
 """The dense number of an event in the log, from 1, in commit order; 0 stands for the empty log."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
-_MOBILE_NUMBER = re.compile(r"^1[3-9][0-9]{9}$")
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PERSONAL = re.compile(
+    r"""(?<![0-9A-Fa-f]) (?: (?:\+|00)?86[-._]? )? 1[3-9][0-9] (?P<gap>[-._]?) [0-9]{4} (?P=gap) [0-9]{4}
+        (?![0-9A-Fa-f])
+      | (?<![0-9A-Fa-f]) [0-9]{6} (?:19|20)[0-9]{2} (?:0[1-9]|1[0-2]) [0-3][0-9] [0-9]{3} [0-9Xx] (?![0-9A-Fa-f])
+      | (?:^|(?<=[/:#,;?&=])) [A-Za-z0-9._+-]+ @ [A-Za-z0-9.-]+ [.] [A-Za-z]{2,} (?=$|[/:#,;?&=])
+    """,
+    re.VERBOSE,
+)
+"""A mobile number, an identity number with its date of birth, a mail address. They may be parts of a name, but not of a
+longer number or of hexadecimal digits, so that no UUID is mistaken for one."""
 _IDENTITY_NUMBER = re.compile(r"^[0-9]{17}[0-9Xx]$")
+"""As a whole name, 18 digits are refused whatever date they hold."""
 
 
+@lru_cache(maxsize=1 << 12)
 def not_personal(name: str) -> str:
     """Return a name that will be stored permanently.
 
+    Every name is checked here, of actors, commands and things: people do log in with their phone numbers.
+
     Raises:
-        ValueError: the name looks like personal data.
+        ValueError: the name looks like personal data, or contains what does.
     """
-    if len(name) in {11, 18} and (_MOBILE_NUMBER.match(name) or _IDENTITY_NUMBER.match(name)):
-        raise ValueError("looks like a phone or identity number; use a number the federation issued")
+    if _PERSONAL.search(name) or _IDENTITY_NUMBER.match(name):
+        raise ValueError("looks like a phone or identity number or a mail address; use a name without personal data")
     return name
 
 
-def _actor_not_personal(actor: str) -> str:
-    not_personal(actor.partition(":")[2])
-    return actor
-
-
-VolunteerNumber = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(not_personal)]
-StationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-ProjectId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-OrganisationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-HonorId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+_NOT_PERSONAL = AfterValidator(not_personal)
+VolunteerNumber = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
+StationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
+ProjectId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
+OrganisationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
+HonorId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
 AWARD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"  # room for honour, year and recipient
-AwardId = Annotated[str, StringConstraints(pattern=AWARD_PATTERN)]
-RaiseId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-RequestId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+AwardId = Annotated[str, StringConstraints(pattern=AWARD_PATTERN), _NOT_PERSONAL]
+RaiseId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
+RequestId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
 ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Actor = Annotated[str, StringConstraints(pattern=r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")]
-CallingActor = Annotated[Actor, AfterValidator(_actor_not_personal)]
-"""An actor in an order. It is checked for personal data, because people do log in with their phone numbers."""
+CallingActor = Annotated[Actor, _NOT_PERSONAL]
+"""An actor in an order, which must not be named by personal data. (Recorded ones may be: the log is immutable.)"""
 SOURCE_FORM = r"^[!-\"$-\[\]-~]{1,120}$"  # printable, no space, no '#', no '\'
-Source = Annotated[str, StringConstraints(pattern=SOURCE_FORM)]
+Source = Annotated[str, StringConstraints(pattern=SOURCE_FORM), _NOT_PERSONAL]
 COMMAND_ID_FORM = r"^[!-\[\]-~]{1,120}$"  # printable, no space, no '\'
-CommandId = Annotated[str, StringConstraints(pattern=COMMAND_ID_FORM)]
+CommandId = Annotated[str, StringConstraints(pattern=COMMAND_ID_FORM), _NOT_PERSONAL]
 CommandName = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]{1,241}$")]
 """`source#id`: the permanently unique name that the caller gave a command."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32,64}$")]
@@ -70,6 +79,34 @@ KeyNumber = Annotated[int, Field(strict=True, ge=1, le=0x7FFF_FFFF)]
 def command_name(source: str, command_id: str) -> str:
     """Return the name of a command: its CloudEvents `source` and `id`, separated by '#'."""
     return f"{source}#{command_id}"
+
+
+IMPORT_PATTERN = r"^/imports/[A-Za-z0-9._-]{1,60}$"
+"""The source of an import, which is the same whoever runs it."""
+IMPORTS = "/imports/"
+
+
+@lru_cache(maxsize=1 << 12)
+def is_own_source(source: str, actor: str) -> bool:
+    """Return whether a source belongs to an actor alone, so that names under it are the actor's in any case."""
+    kind, _, name = actor.partition(":")
+    own = {f"/callers/{actor}", f"/honors/{actor}"}
+    own |= {f"/{realm}/{name}" for realm, of in (("stations", "station"), ("volunteers", "person")) if of == kind}
+    return any(source == one or source.startswith(one + "/") for one in own)
+
+
+_ALIKE = str.maketrans({"1": "l", "i": "l", "0": "o", ".": None, "-": None, "_": None})
+
+
+@lru_cache(maxsize=1 << 12)
+def writing_of(actor: str) -> str:
+    """Return what is left of an actor's name without what readers confuse: case, I, l and 1, O and 0, dots and dashes.
+
+    Actors of the same writing count as one person where two are needed. (Names are ASCII, so these are the confusable
+    characters of Unicode's UTS #39, and the separators, which it leaves out.)
+    """
+    kind, _, name = actor.partition(":")
+    return f"{kind}:{name.lower().translate(_ALIKE).replace('rn', 'm').replace('vv', 'w')}"
 
 
 # The kernels use tables indexed by day, so the log refuses instants outside of these tables.

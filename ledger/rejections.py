@@ -42,6 +42,11 @@ class Rejection(Enum):
     ENDS_BEFORE_IT_BEGINS = "ends-before-it-begins", "the check-out must be after the check-in", False
 
     # Shifts.
+    TOO_MANY_SHIFTS = (
+        "too-many-shifts",
+        "the volunteer has too many shifts to find the one that is open; name the shift",
+        False,
+    )
     NO_OPEN_SHIFT = "no-open-shift", "the volunteer has no shift that this check-out could end; name the shift", True
     SEVERAL_OPEN_SHIFTS = "several-open-shifts", "the check-out could end any of the candidates; name the shift", False
     UNKNOWN_SHIFT = "unknown-shift", "the volunteer has no shift with this id; check the number and the id", True
@@ -55,6 +60,11 @@ class Rejection(Enum):
     )
     NO_CHECK_IN = "no-check-in", "the shift has no check-in to move; correct it first", True
     NO_OPEN_DISPUTE = "no-open-dispute", "the shift is not disputed; there is nothing to settle", False
+    DISPUTE_FULL = (
+        "dispute-full",
+        "the open dispute has as many additions as are kept; wait until it is settled",
+        False,
+    )
     OWN_DISPUTE = (
         "own-dispute",
         "the person who opened the dispute may not settle it; let somebody else settle it",
@@ -163,6 +173,23 @@ class Rejection(Enum):
         False,
     )
 
+    # Records that grew beyond what one decision reads.
+    MERGED_TOO_OFTEN = (
+        "merged-too-often",
+        "too many numbers were merged one into the next; undo a merge",
+        False,
+    )
+    TREE_TOO_LARGE = (
+        "tree-too-large",
+        "the organisation has or had too many ancestors to verify the tree; name another parent",
+        False,
+    )
+    RECORD_FULL = (
+        "record-full",
+        "this record holds as many events of this kind as it may; begin another, or ask the operator",
+        False,
+    )
+
     # The submission.
     NOT_ALONE = (
         "not-alone",
@@ -187,6 +214,14 @@ class Refused(NamedTuple):
     def retry(self) -> bool:
         """Whether the same command may be accepted later."""
         return self.rejection.retry
+
+
+class RefusedError(Exception):
+    """Ends a decision with a refusal, from deep inside it."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.detail)
+        self.refused = refused
 
 
 def refuse(rejection: Rejection, field: str, value: object, candidates: tuple[UUID, ...] = ()) -> Refused:

@@ -93,11 +93,10 @@ class KeyMemory:
 
     def _valid(self, found: ActiveKey | None) -> Caller | None:
         now = self._clock()
-        if found is None or (found.expires_at is not None and found.expires_at <= now):
-            return None
-        if found.caller.key is not None:
-            self._uses[found.caller.key] = now
-        return found.caller
+        caller = None if found is None else found.caller_at(now)
+        if caller is not None and caller.key is not None:
+            self._uses[caller.key] = now
+        return caller
 
     def _store_uses(self) -> None:
         uses, self._uses, self._stored_at = self._uses, {}, time.monotonic()

@@ -22,15 +22,18 @@ from api.access.roles import Caller, Role
 from ledger.store.pool import Pool
 from ledger.store.upgrading import Part, upgrade_tables
 
-PART = Part("keys", tuple(Path(__file__).with_name(name) for name in ("keys.sql", "keys_volunteer.sql")))
+_STEPS = ("keys.sql", "keys_volunteer.sql", "keys_import.sql")
+_STEPS = ("keys.sql", "keys_volunteer.sql", "keys_import.sql")
+PART = Part("keys", tuple(Path(__file__).with_name(name) for name in _STEPS))
 TOKEN_PREFIX = "hours_"  # noqa: S105 - no secret: it makes a leaked key recognisable
 CHANNEL = "api_keys"
 """The PostgreSQL channel that is notified of every change of the table of keys."""
 
 
 class Key(NamedTuple):
-    """A key without its token, which only its holder has. `per_second`: the request rate, if the key has its own limit;
-    `volunteer`: the number of its holder, if that is a volunteer; `used_at`: the last use, to about a minute.
+    """A key without its token, which only its holder has. `per_second`: the rate, if the key has its own limit;
+    `volunteer`: the number of its holder, if that is a volunteer; `used_at`: the last use, to about a minute;
+    `import_source`, `import_until`: the import that it was given.
     """
 
     id: int
@@ -43,14 +46,32 @@ class Key(NamedTuple):
     public_key: bytes | None
     must_sign: bool
     volunteer: str | None
+    import_source: str | None
+    import_until: datetime | None
     used_at: datetime | None
 
 
+class Import(NamedTuple):
+    """An import that a key is given: only under this source, and only until this instant, may it mark old records."""
+
+    source: str
+    until: datetime
+
+
 class ActiveKey(NamedTuple):
-    """A key that is not revoked: its caller, and its expiry in epoch seconds."""
+    """A key that is not revoked: its caller, its expiry and that of its import, in epoch seconds."""
 
     caller: Caller
     expires_at: float | None
+    import_until: float | None
+
+    def caller_at(self, now: float) -> Caller | None:
+        """Return the caller as of an instant; None if the key has expired."""
+        if self.expires_at is not None and self.expires_at <= now:
+            return None
+        if self.import_until is not None and self.import_until <= now:
+            return self.caller._replace(imports=None)
+        return self.caller
 
 
 class UnknownKeyError(LookupError):
@@ -63,6 +84,7 @@ class SigningError(ValueError):
 
 _COLUMNS = (
     "id, role, name, made_at, expires_at, revoked_at, per_second, public_key, must_sign, volunteer, "
+    "import_source, import_until, "
     "(SELECT used_at FROM api.key_uses WHERE key = id) AS used_at"
 )
 
@@ -85,14 +107,16 @@ class Keys:
         expires_at: datetime | None = None,
         per_second: int | None = None,
         volunteer: str | None = None,
+        imports: Import | None = None,
     ) -> tuple[Key, str]:
         """Create a key; return it and its token, which cannot be retrieved later."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Key)) as cursor:
             key = cursor.execute(
-                "INSERT INTO api.keys (role, name, digest, expires_at, per_second, volunteer) "
-                f"VALUES (%s, %s, %s, %s, %s, %s) RETURNING {_COLUMNS}",
-                (role.value, name, digest(token), expires_at, per_second, volunteer),
+                "INSERT INTO api.keys (role, name, digest, expires_at, per_second, volunteer, "
+                "import_source, import_until) "
+                f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING {_COLUMNS}",
+                (role.value, name, digest(token), expires_at, per_second, volunteer, *(imports or (None, None))),
             ).fetchone()
         if key is None:
             raise RuntimeError("the key was not stored")
@@ -151,12 +175,12 @@ class Keys:
         """Return the key whose token has this digest, or None if it is unknown or revoked."""
         with self._pool.connection() as connection:
             row = connection.execute(
-                "SELECT role, name, id, per_second, public_key, must_sign, volunteer, "
-                "extract(epoch FROM expires_at)::float8 "
+                "SELECT role, name, id, per_second, public_key, must_sign, volunteer, import_source, "
+                "extract(epoch FROM expires_at)::float8, extract(epoch FROM import_until)::float8 "
                 "FROM api.keys WHERE digest = %s AND revoked_at IS NULL",
                 (token_digest,),
             ).fetchone()
-        return ActiveKey(Caller(Role(row[0]), *row[1:7]), row[7]) if row else None
+        return ActiveKey(Caller(Role(row[0]), *row[1:8]), *row[8:]) if row else None
 
 
 def digest(token: str) -> bytes:

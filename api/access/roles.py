@@ -9,8 +9,13 @@
     auditor         no commands; looks for anomalies, which no other role but admin sees
     reader          no commands; for programs that show hours
     volunteer       reads the records of one volunteer, whose number is the key's name, and disputes that one's shifts
-    staff           the commands of station, corrector, approver and honors-officer, and those of organisations, stations and projects
-    admin           everything
+    staff           the commands of corrector, approver and honors-officer, and those of organisations, stations and
+                    projects
+    admin           everything but scans
+
+A scan is what a station's reader saw, and is credited as scanned; so no key of a person sends one. A key of role
+corrector, staff or admin may be given one import for a time: with it, and only for that import, the key may mark events
+as old records.
 
 Every role but volunteer may read everything, under any axes; free texts and anomalies need a right of their own. Every
 role but station and volunteer may try out rules. This module does not depend on HTTP.
@@ -22,11 +27,12 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-from ledger.aggregates import COMMANDS, Command, Order
+from ledger.aggregates import COMMANDS, Command, Order, Sender
 from ledger.aggregates.dispute import DisputeShift
 from ledger.aggregates.people_served import CountPeopleServed
 from ledger.aggregates.request import RequestAct
 from ledger.aggregates.shift import CheckIn, CheckOut
+from ledger.names import is_own_source
 
 
 class Role(StrEnum):
@@ -54,7 +60,7 @@ class Right(StrEnum):
     AUDIT = "look for anomalies"
     CHANGE_GENERATIONS = "change generations"
     STOP_ANY_JOB = "stop any job"
-    IMPORT = "mark events as old records"
+    IMPORT = "mark events as old records, if the key was given an import"
 
 
 class Caller(NamedTuple):
@@ -72,14 +78,24 @@ class Caller(NamedTuple):
     must_sign: bool = False
     volunteer: str | None = None
     """The volunteer number of the key's holder, if that is a volunteer: nobody may act on their own hours."""
+    imports: str | None = None
+    """The source of the import for which the key may mark events as old records now, if there is one."""
 
     @property
     def by(self) -> str:
         """The actor that events name in `by`."""
         return f"station:{self.name}" if self.role is Role.STATION else f"person:{self.name}"
 
+    @property
+    def sender(self) -> Sender:
+        """The caller as the sender of orders."""
+        return Sender(by=self.by, key=self.key, volunteer=self.volunteer)
 
-_STATION = {"check-in", "check-out", "count-people-served"}
+
+SCANS = frozenset({"check-in", "check-out"})
+"""What only a station's key may send, because a scan is credited as scanned: a person attests a shift instead."""
+_COUNTS = {"count-people-served"}
+_STATION = SCANS | _COUNTS
 _CORRECTOR = {
     "attest-shift",
     "correct-shift",
@@ -133,11 +149,31 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
         Role.AUDITOR: _NONE,
         Role.READER: _NONE,
         Role.VOLUNTEER: _VOLUNTEER,
-        Role.STAFF: _STATION | _CORRECTOR | _APPROVER | _HONORS | _PLACES,
-        Role.ADMIN: set(COMMANDS),
+        Role.STAFF: _CORRECTOR | _APPROVER | _HONORS | _PLACES,
+        Role.ADMIN: set(COMMANDS) - SCANS,
     }.items()
 }
 """The types of command each role may send."""
+
+IMPORTED_COMMANDS = (
+    "found-organisation",
+    "open-station",
+    "close-station",
+    "launch-project",
+    "end-project",
+    "move-organisation",
+    "end-organisation",
+    "register-volunteer",
+    "withdraw-volunteer",
+    "join-organisation",
+    "leave-organisation",
+    "record-training",
+    "record-opening-balance",
+    "attest-shift",
+    "raise-day-cap",
+    "count-people-served",
+)
+"""In the order in which a new ledger needs them. Scans come from stations; people make corrections and give honours."""
 
 ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
     Right.READ: frozenset(Role) - {Role.VOLUNTEER},
@@ -170,17 +206,28 @@ class Permission:
         self._volunteer = caller.name if caller.role is Role.VOLUNTEER else None
         self._own_source = _own_source(caller)
 
-    def forbids(self, order: Order, *, named_by_caller: bool) -> Forbidden | None:
-        """Return why the caller may not submit this order, or None.
-
-        Args:
-            named_by_caller: whether the caller chose the order's source.
-        """
+    def forbids(self, order: Order) -> Forbidden | None:
+        """Return why the caller may not submit this order, or None."""
         return (
             self._forbids_command(order.command)
-            or (forbids_right(self._caller, Right.IMPORT) if order.imported else None)
-            or (self._forbids_name(order.source) if named_by_caller and self._own_source else None)
+            or (self._forbids_import(order) if order.imported else None)
+            or (self._forbids_name(order.source) if self._own_source else None)
         )
+
+    def _forbids_import(self, order: Order) -> Forbidden | None:
+        """Nobody calls a record old, and so exempt from approval, beyond the import that the key was given."""
+        if forbidden := forbids_right(self._caller, Right.IMPORT):
+            return forbidden
+        own = self._caller.imports
+        if own is None:
+            remedy = "leave imported out, or have the operator make a key with --imports and --import-until"
+            return Forbidden("imported", "this key was not given an import, or its time has ended", remedy)
+        if order.command.TYPE not in IMPORTED_COMMANDS:
+            rule = f"an old record cannot {_in_words(order.command.TYPE)}"
+            return Forbidden("imported", rule, "leave imported out")
+        if order.source != own:
+            return Forbidden("source", f"this key was given the import {own}", f"use {own} as source")
+        return None
 
     def _forbids_command(self, command: Command) -> Forbidden | None:
         if command.TYPE not in self._types:
@@ -202,7 +249,7 @@ class Permission:
     def _forbids_name(self, source: str) -> Forbidden | None:
         """A name can be used once only, so stations and volunteers must not use names of others."""
         own = self._own_source
-        if own is None or source == own or source.startswith(own + "/"):
+        if is_own_source(source, self._caller.by):
             return None
         rule = f"the source of events of this {self._caller.role.value} must begin with {own}"
         return Forbidden("source", rule, f"use {own}, or a path below it, as source")
@@ -224,7 +271,10 @@ def forbids_type(caller: Caller, command_type: str) -> Forbidden | None:
     if command_type in COMMANDS_OF_ROLE[caller.role]:
         return None
     others = [role for role in Role if command_type in COMMANDS_OF_ROLE[role]]
-    return Forbidden("command", f"a {caller.role} key may not {_in_words(command_type)}", f"use {_one_of(others)}")
+    remedy = f"use {_one_of(others)}"
+    if command_type in SCANS:
+        remedy += "; a person enters a shift with attest-shift"
+    return Forbidden("command", f"a {caller.role} key may not {_in_words(command_type)}", remedy)
 
 
 def forbids_right(caller: Caller, right: Right) -> Forbidden | None:

@@ -28,9 +28,9 @@ from http_message_signatures.resolvers import MappingKeyResolver
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 
-from api.messages.cloud_events import Sender, attributes_of, elements_of, name_of, read_binary, read_event
+from api.messages.cloud_events import attributes_of, elements_of, name_of, read_binary, read_event
 from api.messages.problems import Fault
-from ledger.aggregates import COMMANDS, Order
+from ledger.aggregates import COMMANDS, Order, Sender
 from ledger.names import command_name
 
 CREATED_SECONDS_MAX = 300
@@ -139,17 +139,17 @@ def signed_names(signed: Signed, by: str) -> list[str]:
 
 def signed_orders(signed: Signed, by: str, key: int) -> Iterator[Order]:
     """Yield the orders in a signed request; leave out invalid ones."""
-    components = covered(signed.base)
+    components, sender = covered(signed.base), Sender(by=by, key=key, volunteer=None)
     path = components["@path"]
     if not path.startswith(COMMANDS_PATH):
-        yield from (item for item in _events(components, signed.body, Sender(by, key)) if isinstance(item, Order))
+        yield from (item for item in _events(components, signed.body, sender) if isinstance(item, Order))
         return
     command_type = COMMANDS.get(path.removeprefix(COMMANDS_PATH))
     try:
         if command_type is not None:
             command = command_type.model_validate_json(signed.body)
             name = components["idempotency-key"]
-            yield Order.checked(command=command, source=f"/callers/{by}", id=name, by=by, key=key)
+            yield sender.order(command, source=f"/callers/{by}", id=name, imported=False)
     except ValidationError:
         return
 

@@ -7,26 +7,6 @@ from typing import Literal
 Kind = Literal["text", "day", "number", "minutes", "instant", "end"]
 """`text`: names and codes; `end`: an instant that can also be given as a duration."""
 
-IMPORTED_COMMANDS = (
-    "found-organisation",
-    "open-station",
-    "close-station",
-    "launch-project",
-    "end-project",
-    "move-organisation",
-    "end-organisation",
-    "register-volunteer",
-    "withdraw-volunteer",
-    "join-organisation",
-    "leave-organisation",
-    "record-training",
-    "record-opening-balance",
-    "attest-shift",
-    "raise-day-cap",
-    "count-people-served",
-)
-"""In the order in which a new ledger needs them. Scans come from stations; people make corrections and give honours."""
-
 KINDS: dict[str, Kind] = {
     "check_in": "instant",
     "check_out": "end",

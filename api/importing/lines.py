@@ -34,7 +34,7 @@ from api.importing.kinds import KINDS
 from api.importing.mapping import FieldSource, Mapping
 from api.importing.tables import Row
 from api.messages.problems import Fault, fault, fault_of_validation
-from ledger.aggregates import Order
+from ledger.aggregates import Order, Sender
 from ledger.intake.prepare import content_digest
 from ledger.names import EARLIEST_INSTANT, not_personal
 from ledger.store.persons import Person
@@ -63,7 +63,7 @@ class LineReader:
         columns.require(mapping)
         self._mapping = mapping
         self._columns = columns
-        self._by = by
+        self._sender = Sender.of_operator(by)
         self._command = mapping.command_type
         # In the order of the command's fields, so that the check-in is read before the check-out.
         mapped = [name for name in self._command.model_fields if name in mapping.fields]
@@ -108,7 +108,10 @@ class LineReader:
             record = self._record(cells) if self._key else content_digest(command).hex()
         except CellError as error:
             return fault("invalid", f"key {error}", field="key", remedy=error.remedy)
-        return Order.checked(command=command, source=self._mapping.source, id=record, by=self._by, imported=True)
+        try:
+            return self._sender.order(command, source=self._mapping.source, id=record, imported=True)
+        except ValidationError as error:
+            return fault_of_validation(error.errors())
 
     def _fault_of(self, error: ValidationError) -> Fault:
         found = fault_of_validation(error.errors())

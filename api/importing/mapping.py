@@ -28,14 +28,14 @@ from pydantic import (
     model_validator,
 )
 
+from api.access.roles import IMPORTED_COMMANDS
 from api.importing.cells import CellError, day_of
-from api.importing.kinds import IMPORTED_COMMANDS, KINDS, Kind
+from api.importing.kinds import KINDS, Kind
 from ledger.aggregates import COMMANDS, Command
+from ledger.names import IMPORT_PATTERN
 from projections.rules.errors import Finding, error_at, findings_of, not_toml
 from projections.rules.limits import text_exceeds
 from projections.rules.toml_places import Place, places
-
-SOURCE_PATTERN = r"^/imports/[A-Za-z0-9._-]{1,60}$"
 
 Day = date
 """`date` under another name, for classes with a field `date`."""
@@ -143,7 +143,7 @@ class Mapping(_Strict):
     """A mapping. `lines`: the line of each key in its text."""
 
     command: str
-    source: Annotated[str, StringConstraints(pattern=SOURCE_PATTERN)]
+    source: Annotated[str, StringConstraints(pattern=IMPORT_PATTERN)]
     key: Annotated[tuple[ColumnName, ...], BeforeValidator(_several)] = ()
     time_zone: str | None = None
     ambiguous: Literal["refuse", "earlier", "later"] = "refuse"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 import msgspec
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from api.messages.problems import Fault, fault, fault_of_validation
-from ledger.aggregates import COMMANDS, Command, Order
+from ledger.aggregates import COMMANDS, Command, Order, Sender
 from ledger.names import COMMAND_ID_FORM, SOURCE_FORM, CommandId, Source
 
 EVENT = "application/cloudevents+json"
@@ -91,14 +91,6 @@ _arrays = msgspec.json.Decoder(list[msgspec.Raw])
 _any_json = msgspec.json.Decoder(msgspec.Raw)
 _names = msgspec.json.Decoder(_Named)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
-class Sender(NamedTuple):
-    """The actor who sends events, the number of the key used, and the volunteer who holds it, if it is one's."""
-
-    by: str
-    key: int | None = None
-    volunteer: str | None = None
 
 
 def attributes_of(headers: Mapping[str, str]) -> dict[str, Any]:
@@ -186,7 +178,14 @@ def _order(envelope: Envelope, data: bytes, sender: Sender) -> Order | Fault:
         return fault_of_validation(error.errors(), prefix="data.")
     except ValueError as error:
         return _malformed(error)
-    return Order(command, envelope.source, envelope.id, sender.by, envelope.imported, sender.key, sender.volunteer)
+    return _named(envelope, command, sender)
+
+
+def _named(envelope: Envelope, command: Command, sender: Sender) -> Order | Fault:
+    try:
+        return sender.order(command, source=envelope.source, id=envelope.id, imported=envelope.imported)
+    except ValidationError as error:
+        return fault_of_validation(error.errors())
 
 
 def _with_instant(data: bytes, time: str) -> object:

@@ -23,7 +23,7 @@ from api.access.signed_requests import CREATED_SECONDS_MAX
 from api.axes.candidates import Candidates
 from api.operations.jobs import Jobs
 from api.operations.metrics import ProcessMetrics
-from ledger.aggregates import Order
+from ledger.aggregates import Sender
 from ledger.aggregates.rules import PublishRules
 from ledger.intake.answers import Accepted
 from ledger.intake.batch import Clock
@@ -110,7 +110,8 @@ class OpenLedger:
             projections.rules.timeline.RulesError: the text is not a valid rule timeline.
         """
         require_sound(text)
-        order = Order.checked(command=PublishRules(text=text), source="/rules", id=str(uuid4()), by=by)
+        sender = Sender.of_operator(by)
+        order = sender.order(PublishRules(text=text), source="/rules", id=str(uuid4()), imported=False)
         (answer,) = self.intake.execute([order])
         match answer:
             case Accepted():

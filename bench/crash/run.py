@@ -85,7 +85,15 @@ def set_up(ledger: OpenLedger) -> None:
     commands = [OpenStation(station=STATION, kind="city"), *members]
     ledger.intake.execute(
         [
-            Order(command=command, source="/drill", id=str(number), by="system:drill")
+            Order(
+                command=command,
+                source="/drill",
+                id=str(number),
+                by="system:drill",
+                imported=False,
+                key=None,
+                by_volunteer=None,
+            )
             for number, command in enumerate(commands)
         ]
     )

@@ -42,7 +42,16 @@ class BenchIntake:
         members = (RegisterVolunteer(volunteer=name, registered_on=date(2024, 1, 1)) for name in self.volunteers)
         numbered = enumerate([*commands, *members])
         orders = (
-            Order(command=command, source="/bench", id=str(number), by="system:bench") for number, command in numbered
+            Order(
+                command=command,
+                source="/bench",
+                id=str(number),
+                by="system:bench",
+                imported=False,
+                key=None,
+                by_volunteer=None,
+            )
+            for number, command in numbered
         )
         for batch in in_batches(orders, BATCH):
             check(self.intake.execute(batch))

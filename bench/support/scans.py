@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from ledger.aggregates import Command, Order
+from ledger.aggregates import Command, Order, Sender
 from ledger.aggregates.shift import CheckIn, CheckOut
 from ledger.intake.answers import Accepted, Answer
 from ledger.names import Position, shift_id_for
@@ -83,7 +83,9 @@ class Scans(NamedTuple):
 
     def _order(self, source: str, what: str, number: int, command: Command) -> Order:
         station = self._where(number)
-        return Order(command=command, source=source, id=f"{what}-{number}", by=f"station:{station}")
+        return Sender.of_operator(f"station:{station}").order(
+            command, source=f"/stations/{station}{source}", id=f"{what}-{number}", imported=False
+        )
 
 
 def in_batches(orders: Iterator[Order], size: int) -> Iterator[list[Order]]:

@@ -20,8 +20,9 @@ from ledger.aggregates import (
     volunteer,
 )
 from ledger.aggregates.permission import check_permission
-from ledger.deciding.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, command_of
+from ledger.deciding.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, Sender, command_of
 from ledger.deciding.case import Case, Decision
+from ledger.rejections import RefusedError
 
 __all__ = [
     "COMMANDS",
@@ -32,6 +33,7 @@ __all__ = [
     "Decision",
     "Event",
     "Order",
+    "Sender",
     "command_of",
     "day_cap",
     "decide",
@@ -65,4 +67,7 @@ for _registry in (COMMANDS, EVENTS):
 
 def decide(case: Case) -> Decision:
     """Return the events that an order results in, or its refusal."""
-    return check_permission(case) or case.order.command.decide(case)
+    try:
+        return check_permission(case) or case.order.command.decide(case)
+    except RefusedError as error:
+        return error.refused

@@ -29,6 +29,8 @@ class DayCap(Aggregate):
 
 class DayCapEvent(Event):
     AGGREGATE = DayCap
+    STREAM_FIELD = "day"
+    EVENTS_MAX = 200
     volunteer: VolunteerNumber
     day: ServiceDay
     raise_id: RaiseId
@@ -42,6 +44,7 @@ class DayCapRaised(DayCapEvent):
     """A raise of the day cap was approved. The greatest raise in force replaces the cap for this volunteer and day."""
 
     TOPIC = "day-cap-raised.v1"
+    EVENTS_MAX = 100
     minutes: Annotated[int, Field(strict=True, ge=1, le=1440)]
     reason: ReasonCode
 

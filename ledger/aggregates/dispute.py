@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import JsonValue, model_validator
 
 from ledger.aggregates.permission import policies, same_person
-from ledger.aggregates.shift import CheckedIn, CheckedOut, DisputeAnswered, DisputeSettled, Shift, ShiftDisputed
+from ledger.aggregates.shift import DisputeAnswered, DisputeSettled, ShiftDisputed
 from ledger.aggregates.shift_acts import ShiftAct, shift_of
-from ledger.deciding.base import Event, command_of
+from ledger.deciding.base import command_of
 from ledger.deciding.case import Case, Decision
-from ledger.names import Outcome, shift_stream
+from ledger.names import Outcome
 from ledger.rejections import Refused, Rejection, refuse
+
+STATEMENTS_MAX = 10
+"""The number of statements in an open dispute. Only its settlement, by another person, makes room for more."""
 
 
 class DisputeShift(ShiftAct):
@@ -25,7 +27,10 @@ class DisputeShift(ShiftAct):
         """Open a dispute, or add to an open one, which keeps its due dates."""
         if refused := self.not_recorded(case):
             return refused
-        opened = shift_of(case, self.volunteer, self.shift).disputed
+        shift = shift_of(case, self.volunteer, self.shift)
+        opened = shift.disputed
+        if opened and shift.statements >= STATEMENTS_MAX:
+            return refuse(Rejection.DISPUTE_FULL, "shift", self.shift)
         due = (opened.answer_due, opened.settle_due) if opened else policies(case).due(self.occurred_at or case.now)
         answer_due, settle_due = due or (None, None)
         return [case.event(ShiftDisputed, self, answer_due=answer_due, settle_due=settle_due)]
@@ -88,13 +93,13 @@ class SettleDispute(ShiftAct):
         """Settle the dispute; decide the resulting command, if any, and record its events with the settlement."""
         if refused := self.not_recorded(case):
             return refused
-        events = case.streams.events(shift_stream(self.volunteer, self.shift))
-        opened = Shift.of(events).disputed
+        shift = shift_of(case, self.volunteer, self.shift)
+        opened = shift.disputed
         if opened is None:
             return refuse(Rejection.NO_OPEN_DISPUTE, "shift", self.shift)
         if same_person(case, [opened]):
             return refuse(Rejection.OWN_DISPUTE, "shift", self.shift)
-        if same_person(case, _disputed_entry(events, opened)):
+        if same_person(case, shift.entered_before):
             return refuse(Rejection.OWN_ENTRY, "shift", self.shift)
         settled = case.event(DisputeSettled, self)
         command = self.resulting_command()
@@ -102,15 +107,3 @@ class SettleDispute(ShiftAct):
             return [settled]
         decided = command.decide(case._replace(note=None))  # the text belongs to the settlement
         return decided if isinstance(decided, Refused) else [settled, *decided]
-
-
-def _disputed_entry(events: Sequence[Event], opened: ShiftDisputed) -> list[Event]:
-    """Return the events before the dispute that people are responsible for: attested entries, and acts on the shift."""
-    before = events[: list(events).index(opened)]
-    scans = (CheckedIn, CheckedOut)
-    disputes = (ShiftDisputed, DisputeAnswered, DisputeSettled)
-    return [
-        event
-        for event in before
-        if not isinstance(event, disputes) and not (isinstance(event, scans) and event.evidence is None)
-    ]

@@ -76,6 +76,7 @@ class Award(Aggregate):
 
 class HonorEvent(Event):
     AGGREGATE = Award
+    STREAM_FIELD = "award"
     award: AwardId
 
     @property
@@ -106,6 +107,7 @@ class HonorAnnounced(HonorEvent):
 
 class HonorObjected(HonorEvent):
     TOPIC = "honor-objected.v1"
+    EVENTS_MAX = 400
     reason: ReasonCode
     note: Digest | None = None
 

@@ -24,6 +24,7 @@ class OpeningBalance(Aggregate):
 
 class OpeningBalanceEvent(Event):
     AGGREGATE = OpeningBalance
+    STREAM_FIELD = "volunteer"
     volunteer: VolunteerNumber
 
     @property

@@ -14,7 +14,7 @@ from uuid import UUID
 from ledger.deciding.base import Act, Aggregate, Event
 from ledger.deciding.case import Case, Decision
 from ledger.names import Day, OrganisationId, ReasonCode, stream
-from ledger.rejections import Rejection, refuse
+from ledger.rejections import RefusedError, Rejection, refuse
 
 OrganisationKind = Literal["district", "subdistrict", "community", "group-member", "ngo"]
 Placing = tuple[date, str | None]
@@ -62,6 +62,8 @@ class Organisation(Aggregate):
 
 class OrganisationEvent(Event):
     AGGREGATE = Organisation
+    STREAM_FIELD = "organisation"
+    EVENTS_MAX = 60
     organisation: OrganisationId
 
     @property
@@ -93,6 +95,10 @@ class OrganisationEnded(OrganisationEvent):
     TOPIC = "organisation-ended.v1"
     ended_on: Day
     reason: ReasonCode
+
+
+ANCESTORS_MAX = 60
+"""The number of organisations that may be above another, on any day."""
 
 
 def organisation_of(case: Case, organisation: str) -> Organisation:
@@ -179,6 +185,8 @@ def _creates_cycle(case: Case, organisation: str, parent: str | None, since: dat
         if ancestor is None or ancestor in seen:
             continue
         seen.add(ancestor)
+        if len(seen) > ANCESTORS_MAX:
+            raise RefusedError(refuse(Rejection.TREE_TOO_LARGE, "parent", parent))
         placings = organisation_of(case, ancestor).placings
         days |= {day for day, _ in placings if day > since}
         pending += [above for _, above in placings]

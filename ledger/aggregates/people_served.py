@@ -28,6 +28,8 @@ class PeopleServedCounted(Event):
     """
 
     AGGREGATE = PeopleServed
+    STREAM_FIELD = "day"
+    EVENTS_MAX = 10_000
     TOPIC = "people-served-counted.v1"
     station: StationId
     project: ProjectId | None = None

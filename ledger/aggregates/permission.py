@@ -8,14 +8,15 @@ the volunteer concerned. Merged numbers are one person.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import get_args
+from typing import Protocol, get_args
 
 from ledger.aggregates.project import Project
 from ledger.aggregates.rules import rules_in_force
 from ledger.aggregates.volunteer import person_number
-from ledger.deciding.base import Command, Event, Order
+from ledger.deciding.base import Command, Order
 from ledger.deciding.case import Case
 from ledger.deciding.policies import NO_POLICIES, ApprovableAct, Policies, policies_of
+from ledger.names import writing_of
 from ledger.rejections import Refused, Rejection, refuse
 
 _CHECKED_TYPES = frozenset(get_args(ApprovableAct)) | {"request-act", "approve-act", "decline-act", "answer-dispute"}
@@ -59,11 +60,25 @@ def own_number(case: Case, command: Command) -> str | None:
 def own_numbers(case: Case, volunteers: Callable[[], Iterable[str]]) -> Iterator[str]:
     """Yield those of the volunteers who are the caller."""
     callers = _persons(case, case.order.by, case.order.by_volunteer)
-    if any(case.knows("volunteer", name.removeprefix("person:")) for name in callers):  # usually false: reads no more
-        yield from (number for number in volunteers() if f"person:{person_number(case, number)}" in callers)
+    numbers = list(volunteers())
+    yield from (n for n in numbers if writing_of(f"person:{n}") in callers and case.knows("volunteer", n))
+    names = filter(None, (case.order.by.removeprefix("person:"), case.order.by_volunteer))
+    if any(case.knows("volunteer", name) for name in names):  # usually false: reads no merges
+        yield from (number for number in numbers if _person(case, number) in callers)
 
 
-def same_person(case: Case, events: Iterable[Event]) -> bool:
+class Caused(Protocol):
+    """What names who caused it."""
+
+    @property
+    def by(self) -> str: ...
+    @property
+    def by_volunteer(self) -> str | None: ...
+    @property
+    def approved_by(self) -> str | None: ...
+
+
+def same_person(case: Case, events: Iterable[Caused]) -> bool:
     """Return whether the caller or the approver of this order also caused or approved one of the events."""
     callers = _persons(case, case.order.by, case.order.by_volunteer)
     if case.approval:
@@ -74,13 +89,21 @@ def same_person(case: Case, events: Iterable[Event]) -> bool:
 
 
 def _persons(case: Case, by: str | None, by_volunteer: str | None = None) -> set[str]:
-    """Return the names of a caller: the actor, and the person behind the volunteer number of the actor or the key."""
+    """Return the writings of a caller: of the actor, and of the person behind the number of the actor or the key.
+
+    Names that differ only in their writing are one person: `Li.Wei` does not approve what `li.wei` requested.
+    """
     names = {by} | ({f"person:{by_volunteer}"} if by_volunteer else set())
-    kinds = [(name, *name.partition(":")[::2]) for name in names if name]
-    return {
-        f"person:{person_number(case, number)}" if kind == "person" and case.knows("volunteer", number) else name
-        for name, kind, number in kinds
-    }
+    persons = {writing_of(name) for name in names if name}
+    for name in filter(None, names):
+        kind, _, number = name.partition(":")
+        if kind == "person" and case.knows("volunteer", number):
+            persons.add(_person(case, number))
+    return persons
+
+
+def _person(case: Case, number: str) -> str:
+    return writing_of(f"person:{person_number(case, number)}")
 
 
 def recipient(case: Case, volunteer: str | None, project: str | None) -> str | None:

@@ -32,6 +32,7 @@ class Project(Aggregate):
 
 class ProjectEvent(Event):
     AGGREGATE = Project
+    STREAM_FIELD = "project"
     project: ProjectId
 
     @property

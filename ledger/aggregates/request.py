@@ -45,6 +45,7 @@ class RequestEvent(Event):
     """An event of a request, which has its own stream. `volunteer`: the volunteer whose record it is about, if any."""
 
     AGGREGATE = Request
+    STREAM_FIELD = "request"
     request: RequestId
     volunteer: VolunteerNumber | None = None
 

@@ -47,6 +47,7 @@ class RulesPublished(Event):
 
     AGGREGATE = Rules
     TOPIC = "rules-published.v1"
+    STREAM_FIELD = "text"
     version: Annotated[int, Field(strict=True, ge=1)]
     digest: Digest
     text: str
@@ -58,13 +59,12 @@ class RulesPublished(Event):
 
 def published_rules(case: Case) -> Rules:
     """Return the published rule timelines."""
-    return Rules.of(case.streams.events(TIMELINE))
+    return case.streams.state(Rules, TIMELINE)
 
 
 def rules_in_force(case: Case) -> RulesPublished | None:
     """Return the rules published last."""
-    events = case.streams.events(TIMELINE)  # not folded: every entry of an import reads them
-    return events[-1] if events and isinstance(events[-1], RulesPublished) else None
+    return published_rules(case).in_force
 
 
 class PublishRules(Act):

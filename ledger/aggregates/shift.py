@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from ledger.deciding.base import Aggregate, Command, Event, Noted
@@ -32,16 +32,34 @@ from ledger.names import (
     shift_stream,
     shift_stream_key,
 )
-from ledger.rejections import Rejection, refuse
+from ledger.rejections import Refused, Rejection, refuse
 
 OPEN_SHIFT_SECONDS_MAX = 24 * 3600
 """A check-out without a shift id ends a shift of the last 24 hours: no approval in the provincial system exceeds a day
 (docs/glossary.md, "Caps"), so a shift that is open for longer lacks its check-out and is not the one meant."""
 
+OPEN_SHIFTS_MAX = 100
+"""More open shifts of one volunteer are no stays at stations."""
+CANDIDATES_MAX = 10
+"""The number of open shifts that a refusal lists, the oldest first."""
+
 C = TypeVar("C", bound="CheckedIn | CheckedOut")
 
 
 # --- the state of a shift --------------------------------------------------------------------------------------------
+
+
+class Involved(NamedTuple):
+    """Who caused an event: the actor, the volunteer whose key was used, the approver."""
+
+    by: str
+    by_volunteer: str | None
+    approved_by: str | None
+
+    @classmethod
+    def in_event(cls, event: Event) -> Involved:
+        """Return who caused an event."""
+        return cls(event.by, event.by_volunteer, event.approved_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +76,18 @@ class Shift(Aggregate):
     disputed: ShiftDisputed | None = None
     """The event that opened the dispute, if one is open."""
     disputed_or_settled: ShiftDisputed | DisputeSettled | None = None
+    statements: int = 0
+    """The number of statements in the open dispute: the one that opened it, and its additions."""
+    first: ShiftEvent | None = None
+    entered: frozenset[Involved] = frozenset()
+    """Who entered the shift or acted on it; nobody is responsible for a scan."""
+    entered_before: frozenset[Involved] = frozenset()
+    """The same when the open dispute was opened."""
 
     def after(self, event: Event) -> Shift:
-        shift = replace(self, version=self.version + 1)
+        assert isinstance(event, ShiftEvent)  # noqa: S101 - a shift's stream has no others
+        entered = self.entered if _is_scan_or_dispute(event) else self.entered | {Involved.in_event(event)}
+        shift = replace(self, version=self.version + 1, first=self.first or event, entered=entered)
         match event:
             case CheckedIn():
                 return replace(shift, begun=event if self.begun is None else earlier(self.begun, event))
@@ -74,9 +101,11 @@ class Shift(Aggregate):
             case ShiftReinstated():
                 return replace(shift, void=None, voided_or_reinstated=event)
             case ShiftDisputed():  # while a dispute is open, another event adds to it
-                return replace(shift, disputed=self.disputed or event, disputed_or_settled=event)
+                before = self.entered_before if self.disputed else self.entered
+                shift = replace(shift, disputed=self.disputed or event, entered_before=before)
+                return replace(shift, disputed_or_settled=event, statements=self.statements + 1)
             case DisputeSettled():
-                return replace(shift, disputed=None, disputed_or_settled=event)
+                return replace(shift, disputed=None, disputed_or_settled=event, statements=0)
             case _:
                 return shift
 
@@ -153,6 +182,8 @@ class ShiftEvent(Event):
     """An event of a shift. It repeats the volunteer, so that the log can be filtered by volunteer without a join."""
 
     AGGREGATE = Shift
+    STREAM_FIELD = "shift"
+    EVENTS_MAX = 700
     volunteer: VolunteerNumber
     shift: UUID
 
@@ -169,6 +200,7 @@ class CheckedIn(ShiftEvent):
     """A check-in at `occurred_at`. It is a scan, unless `evidence` names the grounds on which it was attested."""
 
     TOPIC = "checked-in.v1"
+    EVENTS_MAX = 300
     station: StationId
     project: ProjectId | None = None
     evidence: ReasonCode | None = None
@@ -186,6 +218,7 @@ class CheckedOut(ShiftEvent):
     """A check-out at `occurred_at`, with the station where it was scanned. The station of the shift does not change."""
 
     TOPIC = "checked-out.v1"
+    EVENTS_MAX = 300
     station: StationId
     evidence: ReasonCode | None = None
     note: Digest | None = None
@@ -221,6 +254,7 @@ class ShiftDisputed(ShiftEvent):
     """A dispute was opened, or an open one was added to, which keeps its due dates."""
 
     TOPIC = "shift-disputed.v1"
+    EVENTS_MAX = 400
     reason: ReasonCode
     note: Digest | None = None
     answer_due: Day | None = None  # by the rules published when it was opened
@@ -229,6 +263,7 @@ class ShiftDisputed(ShiftEvent):
 
 class DisputeAnswered(ShiftEvent):
     TOPIC = "dispute-answered.v1"
+    EVENTS_MAX = 500
     reason: ReasonCode
     note: Digest | None = None
 
@@ -237,6 +272,7 @@ class DisputeSettled(ShiftEvent):
     """A dispute was settled. Events of the resulting command, if any, were recorded under the same command name."""
 
     TOPIC = "dispute-settled.v1"
+    EVENTS_MAX = 1000
     outcome: Outcome
     reason: ReasonCode
     note: Digest | None = None
@@ -293,13 +329,11 @@ class CheckOut(Command):
             return refuse(Rejection.UNKNOWN_STATION, "station", self.station)
         if case.is_future(self.occurred_at):
             return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        shifts = [self.shift] if self.shift else open_shifts(case, self.volunteer, self.occurred_at)
-        if not shifts:
-            return refuse(Rejection.NO_OPEN_SHIFT, "shift", "left out")
-        if len(shifts) > 1:
-            return refuse(Rejection.SEVERAL_OPEN_SHIFTS, "shift", "left out", tuple(shifts))
+        shift = self.shift or _only_open_shift(case, self.volunteer, self.occurred_at)
+        if isinstance(shift, Refused):
+            return shift
         fields = _scan_fields(case, self.occurred_at)
-        return [CheckedOut(**fields, volunteer=self.volunteer, shift=shifts[0], station=self.station)]
+        return [CheckedOut(**fields, volunteer=self.volunteer, shift=shift, station=self.station)]
 
 
 def _scan_fields(case: Case, occurred_at: int) -> EventFields:
@@ -309,17 +343,33 @@ def _scan_fields(case: Case, occurred_at: int) -> EventFields:
     return fields
 
 
-def open_shifts(case: Case, volunteer: str, instant: int) -> list[UUID]:
-    """Return the shifts of a volunteer that a check-out at an instant could end, oldest first."""
+def _only_open_shift(case: Case, volunteer: str, instant: int) -> UUID | Refused:
+    """Return the one shift of a volunteer that a check-out at an instant could end."""
+    found = case.streams.shifts(Shift, volunteer, *open_shift_days(instant), _is_open)
+    if found is None or len(found) > OPEN_SHIFTS_MAX:
+        return refuse(Rejection.TOO_MANY_SHIFTS, "shift", "left out")
     earliest = instant - OPEN_SHIFT_SECONDS_MAX
-    found: list[tuple[int, UUID]] = []
-    for events in case.streams.shifts(volunteer, *open_shift_days(instant)):
-        shift, first = Shift.of(events), events[0]
-        if shift.void or shift.check_out is not None or shift.check_in is None:
-            continue
-        if earliest <= shift.check_in < instant and isinstance(first, ShiftEvent) and first.volunteer == volunteer:
-            found.append((shift.check_in, first.shift))
-    return [shift for _, shift in sorted(found)]
+    shifts: list[tuple[int, UUID]] = []
+    for shift in found:
+        check_in, first = shift.check_in, shift.first
+        if first and check_in is not None and earliest <= check_in < instant and first.volunteer == volunteer:
+            shifts.append((check_in, first.shift))
+    if not shifts:
+        return refuse(Rejection.NO_OPEN_SHIFT, "shift", "left out")
+    if len(shifts) > 1:
+        oldest = tuple(shift for _, shift in sorted(shifts)[:CANDIDATES_MAX])
+        return refuse(Rejection.SEVERAL_OPEN_SHIFTS, "shift", "left out", oldest)
+    return shifts[0][1]
+
+
+def _is_open(shift: Shift) -> bool:
+    return not shift.void and shift.check_out is None and shift.check_in is not None
+
+
+def _is_scan_or_dispute(event: ShiftEvent) -> bool:
+    if isinstance(event, CheckedIn | CheckedOut):
+        return event.evidence is None
+    return isinstance(event, ShiftDisputed | DisputeAnswered | DisputeSettled)
 
 
 def open_shift_days(instant: int) -> tuple[int, int]:

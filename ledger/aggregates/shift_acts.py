@@ -37,7 +37,7 @@ def exists(case: Case, volunteer: str, shift: UUID) -> bool:
 
 def shift_of(case: Case, volunteer: str, shift: UUID) -> Shift:
     """Return the current state of a shift."""
-    return Shift.of(case.streams.events(shift_stream(volunteer, shift)))
+    return case.streams.state(Shift, shift_stream(volunteer, shift))
 
 
 class CorrectShift(ShiftAct):

@@ -35,6 +35,7 @@ class Station(Aggregate):
 
 class StationEvent(Event):
     AGGREGATE = Station
+    STREAM_FIELD = "station"
     station: StationId
 
     @property

@@ -12,7 +12,7 @@ from ledger.aggregates.organisation import has_ended
 from ledger.deciding.base import Act, Aggregate, Event
 from ledger.deciding.case import Case, Decision
 from ledger.names import Day, Minutes, OrganisationId, ReasonCode, VolunteerNumber, stream
-from ledger.rejections import Rejection, refuse
+from ledger.rejections import RefusedError, Rejection, refuse
 
 TrainingTier = Literal["basic", "professional", "leader"]
 TrainingKey = tuple[str, str, str, date]
@@ -58,6 +58,7 @@ class Volunteer(Aggregate):
 
 class VolunteerEvent(Event):
     AGGREGATE = Volunteer
+    STREAM_FIELD = "volunteer"
     volunteer: VolunteerNumber
 
     @property
@@ -67,6 +68,7 @@ class VolunteerEvent(Event):
 
 class VolunteerRegistered(VolunteerEvent):
     TOPIC = "volunteer-registered.v1"
+    EVENTS_MAX = 900
     registered_on: Day
     organisation: OrganisationId | None = None
 
@@ -97,6 +99,7 @@ class TrainingCompleted(VolunteerEvent):
     """A training record (Order 67, Art. 8): content, learning time, provider, date."""
 
     TOPIC = "training-completed.v1"
+    EVENTS_MAX = 900
     tier: TrainingTier
     content: ReasonCode
     learning_minutes: Minutes
@@ -121,6 +124,7 @@ def _training_key(event: TrainingCompleted | TrainingVoided) -> TrainingKey:
 
 class OrganisationJoined(VolunteerEvent):
     TOPIC = "organisation-joined.v1"
+    EVENTS_MAX = 900
     organisation: OrganisationId
     joined_on: Day
 
@@ -131,6 +135,10 @@ class OrganisationLeft(VolunteerEvent):
     left_on: Day
 
 
+MERGES_MAX = 50
+"""The number of merges that are followed from a number to its person's."""
+
+
 def volunteer_of(case: Case, volunteer: str) -> Volunteer:
     """Return the current state of a volunteer number."""
     return case.stream(Volunteer, "volunteer", volunteer)
@@ -139,11 +147,18 @@ def volunteer_of(case: Case, volunteer: str) -> Volunteer:
 def person_number(case: Case, volunteer: str) -> str:
     """Return the number of the person: that into which a number was finally merged, or the number itself.
 
-    Merges in force form no cycle (`MergeVolunteer` refuses one), so the loop ends.
+    Merges in force form no cycle (`MergeVolunteer` refuses one).
+
+    Raises:
+        RefusedError: more merges would have to be followed than are.
     """
-    while merge := volunteer_of(case, volunteer).merge:
-        volunteer = merge.into
-    return volunteer
+    number = volunteer
+    for _ in range(MERGES_MAX):
+        merge = volunteer_of(case, number).merge
+        if merge is None:
+            return number
+        number = merge.into
+    raise RefusedError(refuse(Rejection.MERGED_TOO_OFTEN, "volunteer", volunteer))
 
 
 # --- registrations, withdrawals, merges ------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from ledger.names import (
+    IMPORTS,
     Actor,
     CallingActor,
     CommandId,
@@ -37,6 +38,7 @@ from ledger.names import (
     KeyNumber,
     Source,
     VolunteerNumber,
+    is_own_source,
 )
 
 if TYPE_CHECKING:
@@ -67,10 +69,14 @@ class Aggregate:
     @classmethod
     def of(cls, events: Iterable[Event]) -> Self:
         """Return the state after the events of a stream, in order."""
-        aggregate = cls()
+        return cls().after_all(events)
+
+    def after_all(self, events: Iterable[Event]) -> Self:
+        """Return the state after more events, in order."""
+        state = self
         for event in events:
-            aggregate = aggregate.after(event)
-        return aggregate
+            state = state.after(event)
+        return state
 
 
 class _EventClass(msgspec.StructMeta):
@@ -93,6 +99,12 @@ class Event(msgspec.Struct, metaclass=_EventClass, frozen=True, kw_only=True):
     TOPIC: ClassVar[str]
     AGGREGATE: ClassVar[type[Aggregate]]
     """The class of state that such events fold to."""
+    STREAM_FIELD: ClassVar[str] = "command"
+    """The field that names the stream, for refusals."""
+    EVENTS_MAX: ClassVar[int] = 1000
+    """The greatest version of such an event in its stream. Decisions read whole streams under the writers' lock, so no
+    caller may lengthen one without end. Events that are easily repeated have a lower limit than those that end one.
+    """
 
     occurred_at: EpochSeconds
     recorded_at: EpochSeconds
@@ -192,33 +204,58 @@ class Noted(Command):
     text: FreeText | None = None
 
 
+class Sender(NamedTuple):
+    """Who sends orders: the actor, the number of the key that is used, and the volunteer to whom the key belongs.
+
+    No field has a default, here and in `Order`: one that is forgotten is an error of types, not a safeguard that does
+    not apply.
+    """
+
+    by: str
+    key: int | None
+    volunteer: str | None
+
+    @classmethod
+    def of_operator(cls, by: str) -> Sender:
+        """Return an actor whom the operator names at the command line, where there are no keys."""
+        return cls(by=by, key=None, volunteer=None)
+
+    def order(self, command: Command, *, source: str, id: str, imported: bool) -> Order:  # noqa: A002 - the field
+        """Return this sender's order, after validating its names. Every order from outside is made here.
+
+        Raises:
+            pydantic.ValidationError: it names the field.
+        """
+        _ENVELOPE.validate_python({"source": source, "id": id, "by": self.by})
+        return Order(command, source, id, self.by, imported, self.key, self.volunteer)
+
+
 class Order(NamedTuple):
     """A command with its envelope: its name (`source` and `id`), the actor and the key that send it, and whether it is
-    an imported old record. Orders from outside are made with `checked`.
+    an imported old record. Orders from outside are made by `Sender.order`.
     """
 
     command: Command
     source: str
     id: str
     by: str
-    imported: bool = False
-    key: int | None = None
-    by_volunteer: str | None = None  # the volunteer to whom the key belongs, if any
-
-    @classmethod
-    def checked(cls, command: Command, source: str, id: str, by: str, **more: Any) -> Order:  # noqa: A002 - the field
-        """Return an order after validating its names.
-
-        Raises:
-            pydantic.ValidationError: it names the field.
-        """
-        _ENVELOPE.validate_python({"source": source, "id": id, "by": by})
-        return cls(command, source, id, by, **more)
+    imported: bool
+    key: int | None
+    by_volunteer: str | None  # the volunteer to whom the key belongs, if any
 
     @property
     def name(self) -> str:
-        """The permanently unique name of the command: source and id."""
+        """The name of the command: source and id. It is permanently unique in its realm."""
         return f"{self.source}#{self.id}"
+
+    @property
+    def realm(self) -> str | None:
+        """The actor to whom the name belongs; None if the source itself belongs to the actor, or to an import.
+
+        So nobody takes a name of somebody else by writing that one's source.
+        """
+        in_import = self.imported and self.source.startswith(IMPORTS)
+        return None if in_import or is_own_source(self.source, self.by) else self.by
 
 
 class _Envelope(BaseModel):

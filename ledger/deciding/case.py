@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypedDict, TypeVar
 from uuid import UUID
@@ -46,8 +46,15 @@ class Streams(Protocol):
     def events(self, stream_id: UUID) -> Sequence[Event]:
         """Return a stream's events in order."""
 
-    def shifts(self, volunteer: str, first_day: int, last_day: int) -> Sequence[Sequence[Event]]:
-        """Return the events of a volunteer's shifts whose ids were made on these days (since 1970) or have no time."""
+    def state(self, aggregate: type[A], stream_id: UUID) -> A:
+        """Return the state of a stream. A batch folds each event once, however many of its orders read the stream."""
+
+    def shifts(
+        self, aggregate: type[A], volunteer: str, first_day: int, last_day: int, where: Callable[[A], bool]
+    ) -> Sequence[A] | None:
+        """Return those of a volunteer's shifts whose ids were made on these days (since 1970) or have no time, and for
+        which a function holds; None if there are more than are read.
+        """
 
 
 class EventFields(TypedDict):
@@ -85,7 +92,7 @@ class Case(NamedTuple):
 
     def stream(self, aggregate: type[A], kind: str, *key: str) -> A:
         """Return the state of the stream of a kind and a key."""
-        return aggregate.of(self.streams.events(stream(kind, *key)))
+        return self.streams.state(aggregate, stream(kind, *key))
 
     @property
     def _clock(self) -> int:

@@ -1,10 +1,10 @@
 """Policies: the published rules about acts rather than hours. They say which acts need approval, and by when a dispute
 must be answered and settled.
 
-They are the tables `[approvals]` and `[disputes]` of the rule timeline (`rules/luohu.toml`); what the ledger reads about
-honours is in `ledger/deciding/honor_policies.py`. `projections/rules/timeline.py` validates rule files with the same models. They apply from the moment of publication,
-whatever day an act is about. If no rules were published, no act needs approval, raises have no limit and disputes have
-no deadlines.
+They are the tables `[approvals]` and `[disputes]` of the rule timeline (`rules/luohu.toml`); what the ledger reads
+about honours is in `ledger/deciding/honor_policies.py`. `projections/rules/timeline.py` validates rule files with the
+same models. They apply from the moment of publication, whatever day an act is about. If no rules were published, no act
+needs approval, raises have no limit and disputes have no deadlines.
 
 This module reads the text it is given, never the log, a clock or a file.
 """
@@ -111,7 +111,8 @@ def policies_of(text: str) -> Policies:
 
 
 def content_of(text: str) -> dict[str, Any]:
-    """Return the content of a rule timeline's text. It is empty if the text is not TOML; such a text was never in force."""
+    """Return the content of a rule timeline's text. It is empty if the text is not TOML; such a text was never in
+    force."""
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError):

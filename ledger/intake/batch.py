@@ -105,6 +105,7 @@ class Batch:
         if self._careful:
             self._answered = answered_before(self._append.log, [item.name for item in self._items])
             self.repeats = bool(self._answered)
+        self._answered |= answered_formerly(self._append.log, self._items)
         self._streams.read_for([item for item in self._items if item.name not in self._answered])
 
     def _repeat_answer(self, item: Prepared) -> Answer | None:
@@ -122,6 +123,9 @@ class Batch:
         if isinstance(decision, Refused):
             self._refused.append(item.name)
             return decision
+        if full := self._streams.full(decision, item.shift):
+            self._refused.append(item.name)
+            return full
         if text:  # stored with the volunteer it is about, for erasure; for requests only the events name that volunteer
             volunteers = (getattr(event, "volunteer", None) for event in decision)
             self._texts.append(text._replace(volunteer=text.volunteer or next(filter(None, volunteers), None)))
@@ -162,6 +166,20 @@ def answered_before(log: LogQueries, names: Collection[bytes]) -> dict[bytes, An
         name.bytes: Answered(content.bytes, position, _shift_of(decode(topic, state)))
         for name, content, position, topic, state in log.answered(names)
     }
+
+
+def answered_formerly(log: LogQueries, items: Collection[Prepared]) -> dict[bytes, Answered]:
+    """Return what the log holds of those names that their actors used before names had realms."""
+    former: dict[bytes, dict[str, bytes]] = {}
+    for item in items:
+        if item.former_name is not None:
+            former.setdefault(item.former_name, {})[item.order.by] = item.name
+    found: dict[bytes, Answered] = {}
+    for name, content, position, topic, state in log.answered(former.keys()):
+        event = decode(topic, state)
+        if realm_name := former[name.bytes].get(event.approved_by or event.by):
+            found[realm_name] = Answered(content.bytes, position, _shift_of(event))
+    return found
 
 
 def repeat_answer(item: Prepared, answered: Answered) -> Answer:

@@ -35,6 +35,8 @@ class Prepared(NamedTuple):
     order: Order
     name: bytes
     content: bytes
+    former_name: bytes | None = None
+    """The digest under which the name may have been answered before names had realms, if it differs."""
     known: tuple[Name, ...] = ()
     """The volunteers, stations and projects whose existence the decision checks."""
     shift: bytes | None = None
@@ -61,29 +63,41 @@ def prepare_all(orders: Iterable[Order]) -> list[Prepared]:
 def prepare(order: Order) -> Prepared:
     """Prepare an order."""
     command, name = order.command, order.name
-    digest, content = name_digest(name), content_digest(command)
+    digest, former = name_digests(order)
+    content = content_digest(command)
     match command:
         case CheckIn():
             shift = command.shift or shift_id_for(command.occurred_at, name)
             key = shift_stream_key(command.volunteer, shift)
-            return Prepared(order, digest, content, _references(command), key, True)  # noqa: FBT003 - by position
+            return Prepared(order, digest, content, former, _references(command), key, begins=True)
         case CheckOut():
             if command.shift:
                 key = shift_stream_key(command.volunteer, command.shift)
-                return Prepared(order, digest, content, _references(command), key)
+                return Prepared(order, digest, content, former, _references(command), key)
             ranges = shift_stream_ranges(command.volunteer, *open_shift_days(command.occurred_at))
-            return Prepared(order, digest, content, _references(command), ranges=ranges)
+            return Prepared(order, digest, content, former, _references(command), ranges=ranges)
         case AttestShift():
             shift = command.shift or shift_id_for(command.check_in, name)
             known, key = (*_references(command), *_actor(order)), shift_stream_key(command.volunteer, shift)
-            return Prepared(order, digest, content, known, key, histories=(TIMELINE,), text=_text(command))
+            return Prepared(order, digest, content, former, known, key, histories=(TIMELINE,), text=_text(command))
         case _:
             histories = _histories(command)
-            return Prepared(order, digest, content, _actor(order), histories=histories, text=_text(command))
+            return Prepared(order, digest, content, former, _actor(order), histories=histories, text=_text(command))
+
+
+def name_digests(order: Order) -> tuple[bytes, bytes | None]:
+    """Return the digest of an order's name in its realm, as stored in ledger.commands, and that without the realm.
+
+    A name under the caller's own source is stored as it is; any other with its actor. Earlier versions stored all names
+    as they are, so an answer to this actor may be found under the second digest, which is None if it is the first.
+    """
+    digest = name_digest(order.name)
+    realm = order.realm
+    return (digest, None) if realm is None else (name_digest(f"{realm} {order.name}"), digest)
 
 
 def name_digest(name: str) -> bytes:
-    """Return the digest of a command's name, as stored in ledger.commands."""
+    """Return the digest of a command's name. (No actor holds a space, and no name.)"""
     return blake2b(name.encode(), digest_size=16).digest()
 
 

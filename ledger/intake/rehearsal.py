@@ -9,25 +9,28 @@ A rehearsal holds about 200 bytes per order in memory, and the events of those o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from ledger.aggregates import Case, Event, Order, decide
+from ledger.aggregates import Aggregate, Case, Event, Order, decide
 from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut
 from ledger.intake.answers import Accepted, Answer
-from ledger.intake.batch import Clock, answered_before, read_head, repeat_answer
+from ledger.intake.batch import Clock, answered_before, answered_formerly, read_head, repeat_answer
 from ledger.intake.intake import system_clock
 from ledger.intake.memory import Answered, Memory
 from ledger.intake.prepare import Prepared, prepare_all
-from ledger.intake.streams import BatchStreams
+from ledger.intake.streams import BatchStreams, refused_as_full
 from ledger.names import stream_key
 from ledger.rejections import Refused
 from ledger.store.database import Database
 from ledger.store.log_queries import LogReader, Stored
 from ledger.store.mapper import decode, encode
+
+A = TypeVar("A", bound=Aggregate)
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
@@ -62,7 +65,7 @@ class Rehearsal:
         log = LogReader(connection)
         clock = self._clock()
         now = max(clock, read_head(log)[1])
-        recorded = answered_before(log, [item.name for item in prepared])
+        recorded = answered_before(log, [item.name for item in prepared]) | answered_formerly(log, prepared)
         stored = BatchStreams(log, self._empty_memory, careful=True)
         stored.read_for(prepared)
         streams = _RehearsalStreams(stored, self._events)
@@ -73,6 +76,9 @@ class Rehearsal:
                 continue
             note = item.text.digest if item.text else None
             decision = decide(Case(item.order, streams, now, note, clock))
+            if not isinstance(decision, Refused):
+                full = refused_as_full(decision, lambda event: streams.version(event.stream_id))
+                decision = full or decision
             if isinstance(decision, Refused):
                 answers.append(decision)
                 continue
@@ -110,6 +116,12 @@ class _RehearsalStreams:
         new = self._new.get(stream_id.bytes, ())
         return [*self._stored.events(stream_id), *(decode(*stored) for stored in new)]
 
-    def shifts(self, volunteer: str, first_day: int, last_day: int) -> list[Sequence[Event]]:
+    def state(self, aggregate: type[A], stream_id: UUID) -> A:
+        new = self._new.get(stream_id.bytes, ())
+        return self._stored.state(aggregate, stream_id).after_all(decode(*stored) for stored in new)
+
+    def shifts(
+        self, aggregate: type[A], volunteer: str, first_day: int, last_day: int, where: Callable[[A], bool]
+    ) -> Sequence[A] | None:
         """Not implemented: only a check-out without a shift id needs it, and scans are not rehearsed."""
         raise NotImplementedError

@@ -7,17 +7,42 @@ events, which are decoded on demand. The writers' lock is held, so what was read
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
-from ledger.aggregates import Event
+from ledger.aggregates import Aggregate, Event
 from ledger.aggregates.shift import ShiftEvent
 from ledger.intake.memory import Memory
 from ledger.intake.prepare import Name, Prepared
 from ledger.names import shift_stream_ranges, stream_key
+from ledger.rejections import Refused, Rejection, refuse
 from ledger.store.log_queries import LogQueries, Range, Stored
 from ledger.store.mapper import decode
+
+RANGE_EVENTS_MAX = 2000
+"""The number of events that a check-out without a shift id reads of a volunteer's shifts of one day, or without one."""
+
+A = TypeVar("A", bound=Aggregate)
+
+
+def refused_as_full(events: Sequence[Event], version: Callable[[Event], int]) -> Refused | None:
+    """Return the refusal of decided events for which their streams have no room.
+
+    Args:
+        version: the number of events in an event's stream.
+    """
+    added: Counter[bytes] = Counter()
+    for event in events:
+        before = version(event)
+        if len(events) > 1:
+            before += added[event.stream_key]
+            added[event.stream_key] += 1
+        if before >= event.EVENTS_MAX:
+            field = event.STREAM_FIELD
+            return refuse(Rejection.RECORD_FULL, field, getattr(event, field, ""))
+    return None
 
 
 class BatchStreams:
@@ -39,6 +64,10 @@ class BatchStreams:
         self._new_of: defaultdict[bytes, list[Stored]] = defaultdict(list)
         self._new_shifts_of: defaultdict[str, set[bytes]] = defaultdict(set)
         self._decoded: defaultdict[bytes, list[Event]] = defaultdict(list)  # a prefix of the stream's events
+        self._states: dict[bytes, Aggregate] = {}
+        self._too_long: set[bytes] = set()  # ranges with too many events, by their lower ends
+        self._changes_of: Counter[str] = Counter()
+        self._shifts_of: dict[tuple[str, int, int], tuple[int, list[Any]]] = {}
         self._versions: dict[bytes, int] = {}
         self.new_versions: dict[bytes, int] = {}
         """The versions of the streams to which this batch appends."""
@@ -86,29 +115,57 @@ class BatchStreams:
 
     def events(self, stream_id: UUID) -> Sequence[Event]:
         """Return a stream's events, including those of this batch."""
-        key = stream_id.bytes
+        return self._events(stream_id.bytes).copy()
+
+    def _events(self, key: bytes) -> list[Event]:
+        """Decode the events that were not decoded before: some streams, such as the rules, are read by every order."""
         if key not in self._stored:
             self._read_events([key])
-        return self._events(key)
-
-    def _events(self, key: bytes) -> Sequence[Event]:
-        """Decode the events that were not decoded before: some streams, such as the rules, are read by every order."""
         decoded, stored, new = self._decoded[key], self._stored[key], self._new_of[key]
         for at in range(len(decoded), len(stored) + len(new)):
             decoded.append(decode(*(stored[at] if at < len(stored) else new[at - len(stored)])))
-        return decoded.copy()
+        return decoded
 
-    def shifts(self, volunteer: str, first_day: int, last_day: int) -> list[Sequence[Event]]:
-        """Return the events of a volunteer's shifts whose ids were made on these days (since 1970) or have no time."""
+    def state(self, aggregate: type[A], stream_id: UUID) -> A:
+        """Return the state of a stream, including the events of this batch."""
+        return self._state(aggregate, stream_id.bytes)
+
+    def _state(self, aggregate: type[A], key: bytes) -> A:
+        """Fold the events that were not folded before."""
+        events, state = self._events(key), self._states.get(key)
+        if not isinstance(state, aggregate):
+            state = aggregate()
+        if state.version < len(events):
+            state = state.after_all(events[state.version :])
+            self._states[key] = state
+        return state
+
+    def shifts(
+        self, aggregate: type[A], volunteer: str, first_day: int, last_day: int, where: Callable[[A], bool]
+    ) -> Sequence[A] | None:
+        """Return those of a volunteer's shifts whose ids were made on these days (since 1970) or have no time, and for
+        which a function holds; None if there are more than are read.
+        """
         ranges = shift_stream_ranges(volunteer, first_day, last_day)
         self._read_ranges([span for span in ranges if span[0].bytes not in self._in_range])
-        found: list[Sequence[Event]] = []
+        if any(low.bytes in self._too_long for low, _ in ranges):
+            return None
+        asked, changes = (volunteer, first_day, last_day), self._changes_of[volunteer]
+        last = self._shifts_of.get(asked)
+        if last is not None and last[0] == changes:
+            return last[1]
+        found: list[A] = []
         for low, high in ranges:
             begun = {key for key in self._new_shifts_of[volunteer] if low.bytes <= key <= high.bytes}
             for key in self._in_range[low.bytes] | begun:
                 self._stored.setdefault(key, [])  # a stream begun in this batch is not in the log's ranges
-                found.append(self._events(key))
-        return found
+                found.append(self._state(aggregate, key))
+        self._shifts_of[asked] = changes, [state for state in found if where(state)]
+        return self._shifts_of[asked][1]
+
+    def full(self, events: Sequence[Event], stream: bytes | None) -> Refused | None:
+        """Return the refusal of events for which their streams have no room."""
+        return refused_as_full(events, lambda event: self._next_version(stream or event.stream_key) - 1)
 
     def append(self, event: Event, topic: str, state: bytes, stream: bytes | None) -> tuple[bytes, int]:
         """Add a decided event in its stored form; return its stream and its version."""
@@ -119,6 +176,7 @@ class BatchStreams:
             self._new_of[key].append(Stored(topic, state))
             if isinstance(event, ShiftEvent):
                 self._new_shifts_of[event.volunteer].add(key)
+                self._changes_of[event.volunteer] += 1
         return key, version
 
     def _next_version(self, key: bytes) -> int:
@@ -145,7 +203,12 @@ class BatchStreams:
         if not ranges:
             return
         self._in_range.update((low.bytes, set()) for low, _ in ranges)
-        for low, stream_id, topic, state in self.log.ranges(list(ranges)):
+        rows = self.log.ranges(list(ranges), RANGE_EVENTS_MAX + 1)
+        counts = Counter(low for low, *_ in rows)
+        self._too_long |= {low.bytes for low, count in counts.items() if count > RANGE_EVENTS_MAX}
+        for low, stream_id, topic, state in rows:
+            if low.bytes in self._too_long:
+                continue  # the last of its streams may be incomplete
             key, begun = stream_id.bytes, self._in_range[low.bytes]
             if key not in begun:
                 begun.add(key)

@@ -71,7 +71,7 @@ _RANGES = """
 SELECT range.low, found.originator_id, found.topic, found.state
 FROM unnest(%s::uuid[], %s::uuid[]) AS range (low, high), LATERAL (
     SELECT originator_id, topic, state FROM ledger.stored_events
-    WHERE originator_id BETWEEN range.low AND range.high ORDER BY originator_id, originator_version
+    WHERE originator_id BETWEEN range.low AND range.high ORDER BY originator_id, originator_version LIMIT %s
 ) AS found
 """
 _ANSWERED = """
@@ -172,10 +172,12 @@ class LogQueries:
             return {}
         return dict(zip(keys, [version or 0 for (version,) in self.rows(_VERSIONS, (key_array(keys),))], strict=True))
 
-    def ranges(self, ranges: Collection[Range]) -> list[tuple[UUID, UUID, str, bytes]]:
-        """Return the events of all streams in these ranges: first id of the range, stream, topic and state."""
+    def ranges(self, ranges: Collection[Range], limit: int) -> list[tuple[UUID, UUID, str, bytes]]:
+        """Return the events of all streams in these ranges, at most `limit` of each: first id of the range, stream,
+        topic and state.
+        """
         lows, highs = zip(*ranges, strict=True)
-        return self.rows(_RANGES, (uuid_array(lows), uuid_array(highs)))
+        return self.rows(_RANGES, (uuid_array(lows), uuid_array(highs), limit))
 
     def answered(self, names: Collection[bytes]) -> list[tuple[UUID, UUID, int, str, bytes]]:
         """Return those of these commands that were answered: the digests of name and content, and the position, topic

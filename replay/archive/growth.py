@@ -1,8 +1,8 @@
 """How an archive grows: parts of the log are appended as small segments, which are merged later.
 
-A segment is merged with those after it once those are together at least half its size. Once a span of a million events is
-complete, it becomes one segment, which is never rewritten. So each event is rewritten only a few times at any rate, and
-the number of segments stays small (tests/replay/archive/test_merging.py checks both).
+A segment is merged with those after it once those are together at least half its size. Once a span of a million events
+is complete, it becomes one segment, which is never rewritten. So each event is rewritten only a few times at any rate,
+and the number of segments stays small (tests/replay/archive/test_merging.py checks both).
 
 The caller holds the archive's lock and publishes the resulting segments.
 """

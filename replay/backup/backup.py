@@ -58,6 +58,8 @@ TABLES: dict[str, tuple[str, ...]] = {
         "public_key",
         "must_sign",
         "volunteer",
+        "import_source",
+        "import_until",
     ),
     "api.signatures": ("digest", "key", "public_key", "base", "signature", "body", "names", "kept_at"),
 }

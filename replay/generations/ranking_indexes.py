@@ -1,9 +1,9 @@
 """Rankings in SQL: the indexes that a generation's rules need, and the statements that read ranks from them.
 
-There is one partial index for each distinct pair of sort order and minimums; it contains the ranked volunteers in the order of their
-ranks. The minimums are literals in the statements, because PostgreSQL uses a partial index only if the statement
-implies its condition. The order is that of `projections.kernels.rankings`; a test compares the two. This module
-composes statements and runs none.
+There is one partial index for each distinct pair of sort order and minimums; it contains the ranked volunteers in the
+order of their ranks. The minimums are literals in the statements, because PostgreSQL uses a partial index only if the
+statement implies its condition. The order is that of `projections.kernels.rankings`; a test compares the two. This
+module composes statements and runs none.
 """
 
 from __future__ import annotations

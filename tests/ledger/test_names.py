@@ -12,8 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from ledger.names import (
     Actor,
     CallingActor,
+    CommandId,
     CommandName,
     Instant,
+    Source,
     VolunteerNumber,
     command_name,
     instant_text,
@@ -21,6 +23,7 @@ from ledger.names import (
     shift_stream,
     shift_stream_ranges,
     stream,
+    writing_of,
 )
 
 NOON = 1_543_896_000  # 2018-12-04T12:00:00+08:00
@@ -128,3 +131,34 @@ def test_a_stream_is_in_the_range_of_its_volunteer_and_day_only(instant: int, vo
 def test_a_shift_id_without_a_time_is_found_on_any_day(shift: UUID) -> None:
     stream_id = shift_stream("V1", shift)
     assert any(low <= stream_id <= high for low, high in shift_stream_ranges("V1", DAY, DAY))
+
+
+@pytest.mark.parametrize(
+    "name", ["tel-13800138000", "x/138-0013-8000", "a:zhang@example.org", "+8613800138000", "id_13912345678"]
+)
+def test_a_name_with_a_phone_number_or_a_mail_address_in_it_is_refused(name: str) -> None:
+    for kind in (CommandId, Source):
+        with pytest.raises(ValidationError, match="without personal data"):
+            TypeAdapter(kind).validate_python(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["01677c00-0000-7000-8000-138001380001", "a13800138000b", "1543888800123", "x@y", "20181204T090000"]
+)
+def test_a_uuid_or_a_time_is_not_taken_for_a_phone_number(name: str) -> None:
+    assert TypeAdapter(CommandId).validate_python(name) == name
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("person:Li.Wei", "person:li.wei", True),
+        ("person:li-wei", "person:li_wei", True),
+        ("person:V0000001", "person:VOOOOOOl", True),
+        ("person:li.wei", "person:li.wen", False),
+        ("person:officer-01", "person:officer-02", False),
+        ("person:C01", "station:C01", False),
+    ],
+)
+def test_actors_that_look_the_same_are_one_person(one: str, other: str, alike: bool) -> None:  # noqa: FBT001 - a column
+    assert (writing_of(one) == writing_of(other)) == alike

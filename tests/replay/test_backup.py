@@ -28,6 +28,7 @@ from replay.progress import StoppedError
 from replay.published import published_rules
 from tests.support.api.command_line import CommandLine
 from tests.support.api.serving import STATION, give, stock
+from tests.support.ledger.orders import order_of
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -74,7 +75,7 @@ def test_a_restored_ledger_is_the_same(kept: OpenLedger, elsewhere: OpenLedger, 
 def test_a_restored_ledger_answers_repeated_commands_as_the_first_time(
     kept: OpenLedger, elsewhere: OpenLedger, tmp_path: Path
 ) -> None:
-    order = Order(
+    order = order_of(
         command=CheckIn(volunteer="V0000001", station=STATION, occurred_at=1543885200),
         source="a",
         id="1",
@@ -99,7 +100,7 @@ def test_a_backup_under_load_holds_what_was_acknowledged_before_it_began(
         while not stop.is_set():
             number += 1
             command = CheckIn(volunteer="V0000001", station=STATION, occurred_at=1543885200 + number)
-            (answer,) = kept.intake.execute([Order(command=command, source="load", id=str(number), by="person:p")])
+            (answer,) = kept.intake.execute([order_of(command=command, source="load", id=str(number), by="person:p")])
             assert isinstance(answer, Accepted)
             acknowledged.append(answer.position or 0)
             begun.set()
@@ -139,7 +140,7 @@ class Load:
         shift, instant = UUID(int=(7 << 76) | (2 << 62) | client << 32 | number // 2), 1543885200 + number * 600
         kind = CheckOut if number % 2 else CheckIn
         command = kind(volunteer=f"V000000{1 + client % 2}", station=STATION, occurred_at=instant, shift=shift)
-        return Order(command=command, source="load", id=name, by=f"station:{STATION}")
+        return order_of(command=command, source="load", id=name, by=f"station:{STATION}")
 
     def _write(self, client: int) -> None:
         for number in range(1_000_000):

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from api.messages.periods import local_day
 from api.operations.service import OpenLedger
-from ledger.aggregates import Command, Order
+from ledger.aggregates import Command, Sender
 from ledger.aggregates.honor import ObjectToHonor, SettleHonorObjection
 from ledger.intake.answers import Accepted
 from ledger.intake.intake import Intake
@@ -61,8 +61,9 @@ def _carry_out(ledger: OpenLedger, plan: Plan, days_later: int) -> None:
 
 def _execute(ledger: OpenLedger, commands: Sequence[Command], by: str, days_later: int) -> None:
     head = ledger.log.head()  # makes the names unique; the same history has the same head here
+    sender = Sender.of_operator(by)
     orders = [
-        Order.checked(command=command, source="/simulation/honors", id=f"{head}-{number}", by=by)
+        sender.order(command, source="/simulation/honors", id=f"{head}-{number}", imported=False)
         for number, command in enumerate(commands, 1)
     ]
     answers = Intake(ledger.database, lambda: _instant(days_later)).execute(orders)

@@ -6,21 +6,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from api.access.keys import Key
-from api.access.roles import Caller, Role
+from api.access.keys import Import, Key
+from api.access.roles import ROLES_OF_RIGHT, Caller, Right, Role
 from api.cli.operations.signatures import sign_with
 from api.cli.options import Json, data_of
 from api.cli.output import out, print_json, print_table
 from api.operations.service import open_ledger
 from api.operations.usage_errors import UsageError
-from ledger.names import Actor
+from ledger.names import IMPORT_PATTERN, CallingActor, Source
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 app.command("sign-with")(sign_with)
 
-_actor: TypeAdapter[str] = TypeAdapter(Actor)
+_actor: TypeAdapter[str] = TypeAdapter(CallingActor)
+_import_source: TypeAdapter[str] = TypeAdapter(Annotated[Source, StringConstraints(pattern=IMPORT_PATTERN)])
 
 
 @app.command("make")
@@ -30,13 +31,20 @@ def make(
     role: Annotated[str, typer.Option(help="The role of the key's holder; see docs/access.md.")],
     name: Annotated[str, typer.Option(help="The person's name, or for a station its id.")],
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it expires.")] = None,
-    per_second: Annotated[int | None, typer.Option(min=1, max=100_000, help="Requests per second it may make.")] = None,
+    per_second: Annotated[int | None, typer.Option(min=1, max=100_000, help="Commands per second it may send.")] = None,
     volunteer: Annotated[
         str | None, typer.Option(help="The person's volunteer number; nobody may act on their own hours.")
+    ] = None,
+    imports: Annotated[
+        str | None, typer.Option(help="The import for which it may mark events as old records: the mapping's source.")
+    ] = None,
+    import_until: Annotated[
+        str | None, typer.Option(help="When that right ends: an ISO 8601 instant with a zone, or the last day in UTC.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key. It is shown only once."""
+    given = _import(role, imports, import_until)
     try:
         key_role = Role(role)
     except ValueError:
@@ -45,7 +53,8 @@ def make(
         _actor.validate_python(Caller(key_role, name).by)
     except ValidationError:
         raise UsageError(
-            f"--name {name} is not valid in an event; use up to 48 letters, digits, dots, dashes and underscores"
+            f"--name {name} is not valid in an event; use up to 48 letters, digits, dots, dashes and underscores, "
+            "and no phone number"
         ) from None
     with open_ledger(data_of(context)) as ledger:
         if key_role is Role.STATION and not ledger.knows("station", name):
@@ -57,7 +66,7 @@ def make(
         if volunteer is not None and not ledger.knows("volunteer", volunteer):
             raise UsageError(f"--volunteer {volunteer} is not a known volunteer; register the volunteer first")
         expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-        key, token = ledger.keys.make(key_role, name, expires_at, per_second, volunteer)
+        key, token = ledger.keys.make(key_role, name, expires_at, per_second, volunteer, given)
     if as_json:
         print_json({**_shown(key), "key": token})
     else:
@@ -72,8 +81,7 @@ def show(context: typer.Context, *, as_json: Json = False) -> None:
     if as_json:
         print_json([_shown(key) for key in found])
     else:
-        columns = ("id", "role", "name", "made", "expires", "revoked", "last used", "per second", "signs", "volunteer")
-        print_table("Keys", columns, [tuple(_shown(key).values()) for key in found])
+        print_table("Keys", _COLUMNS, [tuple(_shown(key).values()) for key in found])
 
 
 @app.command("revoke")
@@ -87,6 +95,48 @@ def revoke(
         print_json({"id": key, "revoked": True})
     else:
         out().print(f"Key {key} is refused from now on.")
+
+
+_COLUMNS = (
+    *("id", "role", "name", "made", "expires", "revoked", "last used", "per second", "signs", "volunteer"),
+    *("imports", "import until"),
+)
+
+
+_COLUMNS = (
+    *("id", "role", "name", "made", "expires", "revoked", "last used", "per second", "signs", "volunteer"),
+    *("imports", "import until"),
+)
+
+
+def _import(role: str, source: str | None, until: str | None) -> Import | None:
+    """Return the import that a key is given, if any."""
+    if source is None and until is None:
+        return None
+    if source is None or until is None:
+        raise UsageError("--imports and --import-until go together: the right to import is for one import and a time")
+    if role not in ROLES_OF_RIGHT[Right.IMPORT]:
+        raise UsageError(f"--imports is for keys of role {', '.join(sorted(ROLES_OF_RIGHT[Right.IMPORT]))}")
+    try:
+        _import_source.validate_python(source)
+    except ValidationError:
+        raise UsageError(
+            f"--imports {source} is not an import; write the mapping's source, such as /imports/lists"
+        ) from None
+    return Import(source, _end_of(until))
+
+
+def _end_of(until: str) -> datetime:
+    """Return the instant at which a day ends in UTC, or the instant itself."""
+    try:
+        found = datetime.fromisoformat(until)
+    except ValueError:
+        found = None
+    if found is not None and len(until) == len("2026-12-31"):
+        return found.replace(tzinfo=UTC) + timedelta(days=1)
+    if found is None or found.tzinfo is None:
+        raise UsageError(f"--import-until {until} is no day or instant; write 2026-12-31 or 2026-12-31T18:00:00+08:00")
+    return found
 
 
 def _instant(instant: datetime | None) -> str | None:
@@ -105,4 +155,6 @@ def _shown(key: Key) -> dict[str, object]:
         "per_second": key.per_second,
         "signs": None if key.public_key is None else "always" if key.must_sign else "sometimes",
         "volunteer": key.volunteer,
+        "imports": key.import_source,
+        "import_until": _instant(key.import_until),
     }

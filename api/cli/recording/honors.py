@@ -16,13 +16,13 @@ from api.cli.options import OPERATOR, Json, data_of
 from api.cli.output import day, out, print_json, print_table
 from api.cli.readers import awards
 from api.cli.readers.queries import print_basis, today
-from api.http.routes.writes.conferring import Conferred, conferred, orders_of
+from api.http.routes.writes.conferring import Conferred, conferred
 from api.messages.problems import fault_of_refusal, fault_of_validation
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
-from ledger.aggregates import COMMANDS, Order
+from ledger.aggregates import COMMANDS, Sender
 from ledger.intake.answers import Accepted, Terms
-from ledger.names import Actor
+from ledger.names import CallingActor
 from ledger.rejections import Refused
 from replay.awards.plans import Plan, PlanRequest, plan_announcements, plan_awards
 
@@ -51,7 +51,7 @@ After = Annotated[str | None, typer.Option(help="Continue after this entry.")]
 OfHonor = Annotated[str | None, typer.Option(help="Only of this honour.")]
 For = Annotated[str | None, typer.Option("--for", help="Only for this volunteer or project.")]
 
-_actor: TypeAdapter[str] = TypeAdapter(Actor)
+_actor: TypeAdapter[str] = TypeAdapter(CallingActor)
 
 
 class Recipients(NamedTuple):
@@ -124,7 +124,11 @@ def award(
 
 
 def _execute(ledger: OpenLedger, plan: Plan, honor: str, by: str, done: str, *, dry_run: bool, as_json: bool) -> int:
-    orders = orders_of(plan, _checked_actor(by))
+    sender = Sender.of_operator(_checked_actor(by))
+    orders = [
+        sender.order(step.command, source=f"/honors/{sender.by}", id=str(uuid4()), imported=False)
+        for step in plan.steps
+    ]
     chunks = [orders[at : at + 1000] for at in range(0, len(orders), 1000)]
     answers = [answer for chunk in chunks for answer in ledger.intake.execute(chunk, Terms(dry_run=dry_run))]
     ledger.catch_up()
@@ -185,7 +189,8 @@ def _record(data: Path, command_type: str, body: dict[str, Any], by: str, *, as_
         command = COMMANDS[command_type].model_validate(fields)
     except ValidationError as error:
         raise UsageError(fault_of_validation(error.errors()).detail) from None
-    order = Order.checked(command=command, source="/honors", id=str(uuid4()), by=_checked_actor(by))
+    sender = Sender.of_operator(_checked_actor(by))
+    order = sender.order(command, source=f"/honors/{sender.by}", id=str(uuid4()), imported=False)
     with open_ledger(data) as ledger:
         (answer,) = ledger.intake.execute([order])
         if isinstance(answer, Refused):

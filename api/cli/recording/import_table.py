@@ -14,10 +14,10 @@ from typing import IO, Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from api.access.roles import IMPORTED_COMMANDS
 from api.cli.options import OPERATOR, Json, data_of
 from api.cli.output import err, out, print_json, print_table, stages
 from api.importing.columns import Columns
-from api.importing.kinds import IMPORTED_COMMANDS
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import FileForm, Mapping, MappingError, parse_mapping
 from api.importing.reports import reports
@@ -28,7 +28,7 @@ from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from ledger.aggregates import Order
 from ledger.intake.answers import Accepted, Answer
-from ledger.names import Actor
+from ledger.names import CallingActor
 from replay.durable import atomic_file
 from replay.generations.store import NoGenerationError
 from replay.live.follower import Follower
@@ -38,7 +38,7 @@ COLLECT_OBJECTS = 50_000
 REFUSALS_SHOWN_MAX = 1000
 """The number of refusals that are listed; all are counted, and a report lists all."""
 
-_actor: TypeAdapter[str] = TypeAdapter(Actor)
+_actor: TypeAdapter[str] = TypeAdapter(CallingActor)
 
 
 @dataclass(frozen=True)

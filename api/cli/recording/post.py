@@ -18,22 +18,23 @@ from typing import IO, Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from api.access.roles import SCANS
 from api.cli.options import OPERATOR, Json, data_of
 from api.cli.output import Advance, out, print_json, print_table, progress
 from api.http.requests.submission import refused_for_content
-from api.messages.cloud_events import Sender, read_event
-from api.messages.problems import Fault, fault_of_refusal
+from api.messages.cloud_events import read_event
+from api.messages.problems import Fault, fault, fault_of_refusal
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
-from ledger.aggregates import Order
+from ledger.aggregates import Order, Sender
 from ledger.intake.answers import Accepted
-from ledger.names import Actor
+from ledger.names import CallingActor
 
 CHUNK_LINES = 2000
 REFUSALS_SHOWN_MAX = 1000
 """The number of refusals that are listed; all are counted."""
 
-_actor: TypeAdapter[str] = TypeAdapter(Actor)
+_actor: TypeAdapter[str] = TypeAdapter(CallingActor)
 
 
 @dataclass
@@ -76,7 +77,7 @@ def post(
         progress(f"Posting {file}") as advance,
     ):
         try:
-            for chunk in _chunks(stream, Sender(by), size, advance):
+            for chunk in _chunks(stream, Sender.of_operator(by), size, advance):
                 _record(ledger, [(number, _allowed(order, imported=imported)) for number, order in chunk], posted)
         except _BrokenLineError as error:
             raise UsageError(
@@ -129,6 +130,11 @@ def _chunks(
 def _allowed(order: Order | Fault, *, imported: bool) -> Order | Fault:
     if isinstance(order, Fault):
         return order
+    # The operator uploads what stations scanned, or old records, which stay marked; any other person enters shifts.
+    person = order.by.startswith("person:") and order.by != OPERATOR
+    if order.command.TYPE in SCANS and person and not (order.imported or imported):
+        remedy = "enter the shift with attest-shift, or post a station's own events with --by station:ID"
+        return fault("forbidden", f"{order.by} is a person, who scans nothing; {remedy}", field="by", remedy=remedy)
     return refused_for_content(order.command) or order._replace(imported=order.imported or imported)
 
 

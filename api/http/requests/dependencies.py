@@ -21,6 +21,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import Scope
 
+from api.access.rate_limits import rate_of
 from api.access.refusals import fault_of_role, require
 from api.access.roles import Caller, Right, forbids_address, forbids_right, forbids_type
 from api.access.signed_requests import BadSignatureError, Sent, verify
@@ -115,9 +116,9 @@ async def identify(request: Request) -> Caller:
     caller = await _find_caller(request)
     service: Service = request.app.state.service
     request.scope[CALLER] = caller
-    if caller.key is not None and (seconds := service.limits.wait_seconds(caller.key, caller.per_second)):
-        allowed = caller.per_second or service.limits.per_second
-        detail = f"key {caller.key} exceeds its rate of {allowed} requests a second"
+    rate = rate_of(caller, service.limits)
+    if caller.key is not None and (seconds := service.limits.wait_seconds(caller.key, rate)):
+        detail = f"key {caller.key} exceeds its rate of {rate} requests or commands a second"
         raise Problem(fault("too-often", detail), {"Retry-After": str(math.ceil(seconds))})
     if forbidden := forbids_address(caller, request.method, request.url.path):
         raise Problem(fault_of_role(forbidden))

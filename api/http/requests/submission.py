@@ -18,13 +18,14 @@ import msgspec
 import psycopg
 from fastapi import Query, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from api.access.rate_limits import RateLimits, rate_of
 from api.access.refusals import fault_of_role
 from api.access.roles import Caller, Permission
 from api.http.requests.dependencies import confirm
-from api.messages.cloud_events import Sender, read_binary, read_event
-from api.messages.problems import Fault, fault, problem
+from api.messages.cloud_events import read_binary, read_event
+from api.messages.problems import Fault, fault, fault_of_validation, problem
 from api.operations.service import Service
 from ledger.aggregates import Command, Order
 from ledger.aggregates.rules import PublishRules
@@ -61,11 +62,34 @@ IntakeQuery = Annotated[IntakeOptions, Query()]
 
 
 class Reader:
-    """Parses a caller's events: from bytes to orders prepared for the ledger, or to faults."""
+    """Makes the orders of a caller, whatever the request, and prepares them for the ledger, or returns faults.
+
+    Every order of a request is made here: the names are checked, and what the caller may do.
+    """
 
     def __init__(self, caller: Caller) -> None:
-        self._sender = Sender(caller.by, caller.key, caller.volunteer)
+        self._caller = caller
+        self._sender = caller.sender
         self._permission = Permission(caller)
+
+    def order(self, command: Command, *, realm: str, id: str) -> Prepared | Fault:  # noqa: A002 - the field
+        """Make an order of a command that was sent without a source: the source is the caller's own of this realm."""
+        source = f"/{realm}/{self._sender.by}"
+        try:
+            return self._prepared(self._sender.order(command, source=source, id=id, imported=False))
+        except ValidationError as error:
+            return fault_of_validation(error.errors())
+
+    def charge(self, limits: RateLimits, commands: int) -> None:
+        """Count the commands of one request, also those that are faults: limits are of commands, not of requests."""
+        if self._caller.key is not None:
+            limits.charge(self._caller.key, rate_of(self._caller, limits), commands)
+
+    async def wait(self, limits: RateLimits) -> None:
+        """Wait until the caller may send again; that slows the sender of a stream, which is one request."""
+        key, rate = self._caller.key, rate_of(self._caller, limits)
+        while key is not None and (seconds := limits.wait_seconds(key, rate)):  # noqa: ASYNC110 - time is waited for
+            await asyncio.sleep(seconds)
 
     def read(self, event: bytes | msgspec.Raw) -> Prepared | Fault:
         """Parse an event."""
@@ -78,7 +102,7 @@ class Reader:
     def _prepared(self, order: Order | Fault) -> Prepared | Fault:
         if isinstance(order, Fault):
             return order
-        if forbidden := self._permission.forbids(order, named_by_caller=True):
+        if forbidden := self._permission.forbids(order):
             return fault_of_role(forbidden)
         return refused_for_content(order.command) or prepare(order)
 

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from api.access import key_memory
 from api.access.key_memory import KeyMemory
 from api.access.keys import CHANNEL, Keys
-from api.access.rate_limits import BURST_SECONDS, RateLimits
+from api.access.rate_limits import BURST_SECONDS, VOLUNTEER_PER_SECOND, RateLimits
 from api.access.roles import Caller, Role
 from api.http.app import create_app
 from api.operations.service import OpenLedger, running
@@ -238,6 +238,19 @@ def test_a_key_that_is_to_sign_is_remembered_as_one(keys: Keys, memory: KeyMemor
 
 
 # --- how often ------------------------------------------------------------------------------------------------------
+
+
+def test_commands_are_counted_and_a_batch_is_paid_for_afterwards() -> None:
+    clock = Clock()
+    limits = RateLimits(per_second=2, clock=clock)
+    rate = limits.rate(None, of_volunteer=True)
+    assert (rate, limits.rate(None), limits.rate(7, of_volunteer=True)) == (2, 2, 7)
+    assert RateLimits().rate(None, of_volunteer=True) == VOLUNTEER_PER_SECOND
+    assert limits.wait_seconds(1, rate) == 0
+    limits.charge(1, rate, 1000)
+    assert limits.wait_seconds(1, rate) == pytest.approx((1000 - rate * BURST_SECONDS + 1) / rate)
+    clock.now += 1000 / rate
+    assert limits.wait_seconds(1, rate) == 0
 
 
 def test_a_bucket_holds_a_burst_and_fills_again() -> None:

@@ -8,8 +8,9 @@ from typing import get_args
 
 import pytest
 
+from api.access.roles import IMPORTED_COMMANDS
 from api.importing.columns import Columns
-from api.importing.kinds import IMPORTED_COMMANDS, KINDS, Kind
+from api.importing.kinds import KINDS, Kind
 from api.importing.mapping import Encoding, FieldSource, FileForm, Mapping, MappingError, Person, parse_mapping
 from api.importing.reports import REPORT_COLUMNS
 from ledger.aggregates import COMMANDS

@@ -38,6 +38,7 @@ from replay.generations.rebuild import rebuild
 from replay.published import published_rules
 from tests.support.api.command_line import CommandLine
 from tests.support.ledger.helpers import older_topics
+from tests.support.ledger.orders import order_of
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -99,7 +100,7 @@ POSITIONS = [1, 2, 3, 4, 5, 6, *range(8, 17)]
 def orders() -> list[Order]:
     """Return the orders as they were given, by the names they were given under."""
     return [
-        Order(command=COMMANDS[kind].model_validate(body), source="/stations/C01", id=f"old-{n}", by="station:C01")
+        order_of(command=COMMANDS[kind].model_validate(body), source="/stations/C01", id=f"old-{n}", by="station:C01")
         for n, (kind, body) in enumerate(GIVEN, 1)
     ]
 
@@ -166,7 +167,7 @@ def test_a_ledger_of_an_older_version_works_and_its_log_is_the_same_to_the_byte(
         made, _ = ledger.keys.make(Role.AUDITOR, "bo", per_second=5)  # a role and a limit that it did not know
         assert made.id == 4
         command = COMMANDS["check-in"].model_validate(_scan("check-in", 9, "V0000002", "2018-12-04")[1])
-        (new,) = ledger.intake.execute([Order(command=command, source="new", id="1", by="station:C01")])
+        (new,) = ledger.intake.execute([order_of(command=command, source="new", id="1", by="station:C01")])
         assert isinstance(new, Accepted)
         assert (new.position, new.duplicate) == (19, False)
         ledger.catch_up()
@@ -436,7 +437,7 @@ def test_processes_that_begin_at_once_take_each_step_once(database: Database, tm
 RELEASED = {
     "ledger": ["de1c50e169311594", "08369c8dad20aacc"],
     "replay": ["3b2d9a3459d4f9a7", "d53170cd6866c22c"],
-    "keys": ["746bb001aa4c1c1b", "334a615f373b5a12"],
+    "keys": ["746bb001aa4c1c1b", "334a615f373b5a12", "1d8fa7ae9caa05c5"],
     "signatures": ["ea36223a696276bb"],
     "candidates": ["9378b89e3f25167d"],
 }

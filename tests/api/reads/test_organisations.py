@@ -14,9 +14,10 @@ from fastapi.testclient import TestClient
 from api.access.roles import Role
 from api.http.app import create_app
 from api.operations.service import OpenLedger, running
-from ledger.aggregates import COMMANDS, Order
+from ledger.aggregates import COMMANDS
 from ledger.intake.answers import Accepted
 from tests.support.api.serving import Served, give
+from tests.support.ledger.orders import order_of
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -265,7 +266,7 @@ def test_people_served_are_people_helped_as_the_article_tells_them(town: Served)
 def give_all(town: Served, command_type: str, bodies: list[dict[str, Any]]) -> None:
     """Give many commands in one transaction, as old records."""
     orders = [
-        Order(command=one, source="/test", id=str(uuid4()), by="person:test", imported=True)
+        order_of(command=one, source="/test", id=str(uuid4()), by="person:test", imported=True)
         for one in map(COMMANDS[command_type].model_validate, bodies)
     ]
     answers = town.ledger.intake.execute(orders)

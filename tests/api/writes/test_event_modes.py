@@ -31,14 +31,13 @@ from api.messages.cloud_events import (
     COMMAND_OF_TYPE,
     EVENT,
     CloudEvent,
-    Sender,
     event_type,
     read_binary,
     read_event,
 )
 from api.messages.examples import EXAMPLES
 from api.messages.problems import Fault, Problem
-from ledger.aggregates import Order
+from ledger.aggregates import Order, Sender
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.group_commit import QueueFull
 from ledger.intake.prepare import Prepared
@@ -46,6 +45,7 @@ from ledger.names import Position
 from ledger.rejections import Rejection, refuse
 from replay.generations import store
 from tests.support.api.serving import OTHER_STATION, STATION, Served
+from tests.support.ledger.orders import order_of
 from tests.support.oracle.histories import patiently
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -100,14 +100,16 @@ def test_binary_attributes_are_percent_decoded_and_typed(served: Served) -> None
     event = check_in(served)
     data = event.pop("data")
     headers = {f"ce-{name}": value for name, value in event.items()} | {"Content-Type": "application/json"}
-    headers |= {"ce-id": "a%22b-%31" + event["id"], "ce-imported": "true"}
-    answer = served.client.post("/v1/events", json=data, headers=served.headers(Role.STAFF) | headers)
+    headers |= {"ce-id": "a%22b-%31" + event["id"], "ce-imported": "false"}
+    answer = served.client.post("/v1/events", json=data, headers=served.headers(Role.STATION) | headers)
     assert answer.status_code == 201, answer.text
     assert answer.json()["id"] == 'a"b-1' + event["id"]
     (stored,) = served.ledger.log.read(Position(answer.json()["position"] - 1), 1)
-    assert b'"imported":true' in stored.state
+    assert b'"imported"' not in stored.state
     headers |= {"ce-id": "again", "ce-data": "an extension, as any other"}
-    assert served.client.post("/v1/events", json=data, headers=served.headers(Role.STAFF) | headers).status_code == 201
+    assert (
+        served.client.post("/v1/events", json=data, headers=served.headers(Role.STATION) | headers).status_code == 201
+    )
 
 
 @pytest.mark.parametrize(
@@ -402,7 +404,7 @@ def commands(draw: st.DrawFn) -> dict[str, Any]:
 WRITTEN: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [{}, {"separators": (",", ":")}, {"indent": 1}, {"ensure_ascii": False}]
 )
-SENDER = Sender("station:C01", 3)
+SENDER = Sender("station:C01", 3, None)
 
 
 @st.composite
@@ -446,7 +448,7 @@ def closer_look(element: Any, sender: Sender = SENDER) -> Order | None:
         command = command_type.model_validate(data)
     except (ValidationError, LookupError):
         return None
-    return None if "data_base64" in element else Order(command, event.source, event.id, sender.by, event.imported, 3)
+    return None if "data_base64" in element else order_of(command, event.source, event.id, sender.by, event.imported, 3)
 
 
 def found(body: bytes) -> Order | None:
@@ -478,7 +480,7 @@ def test_an_event_is_taken_from_those_alone_who_may_give_it(body: bytes, role: R
     order = parsed_order(body)
     if order is not None:
         order = order._replace(by=caller.by)
-        forbidden = Permission(caller).forbids(order, named_by_caller=True) or refused_for_content(order.command)
+        forbidden = Permission(caller).forbids(order) or refused_for_content(order.command)
         order = None if forbidden else order
     assert (read.order if isinstance(read, Prepared) else None) == order
 

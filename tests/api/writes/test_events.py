@@ -12,10 +12,10 @@ from api.access.roles import Role
 from api.http.requests.limits import BODY_BYTES_MAX
 from api.http.routes.writes.event_stream import NDJSON
 from api.http.routes.writes.events import BATCH_EVENTS_MAX
-from api.messages.cloud_events import BATCH, BYTE_ORDER_MARK, COMMAND_OF_TYPE, EVENT, Sender, read_event
+from api.messages.cloud_events import BATCH, BYTE_ORDER_MARK, COMMAND_OF_TYPE, EVENT, read_event
 from api.messages.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.messages.problems import Fault
-from ledger.aggregates import COMMANDS, Order
+from ledger.aggregates import COMMANDS, Order, Sender
 from ledger.aggregates.shift import CheckIn
 from ledger.names import COMMAND_ID_FORM, SOURCE_FORM
 from tests.support.api.serving import STATION, Served
@@ -27,7 +27,7 @@ MORNING, NOON = "2018-12-04T09:00:00+08:00", "2018-12-04T12:00:00+08:00"
 
 def read(event: dict[str, Any], by: str = f"station:{STATION}") -> Order | Fault:
     """Read an event from JSON."""
-    return read_event(json.dumps(event).encode(), Sender(by))
+    return read_event(json.dumps(event).encode(), Sender.of_operator(by))
 
 
 def post(served: Served, content: bytes | str, media_type: str | None) -> dict[str, Any]:

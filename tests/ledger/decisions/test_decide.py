@@ -6,24 +6,26 @@ import ast
 import inspect
 from collections.abc import Callable, Sequence
 from datetime import date
+from itertools import pairwise
 from textwrap import dedent
 from uuid import UUID
 
 import pytest
 
-from ledger.aggregates import COMMANDS, Command, honor
+from ledger.aggregates import COMMANDS, Command, honor, shift
 from ledger.aggregates.day_cap import RaiseDayCap, WithdrawDayCapRaise
-from ledger.aggregates.dispute import AnswerDispute, DisputeShift, SettleDispute
+from ledger.aggregates.dispute import STATEMENTS_MAX, AnswerDispute, DisputeShift, SettleDispute
 from ledger.aggregates.opening_balance import RecordOpeningBalance, VoidOpeningBalance
-from ledger.aggregates.organisation import EndOrganisation, FoundOrganisation, MoveOrganisation
+from ledger.aggregates.organisation import ANCESTORS_MAX, EndOrganisation, FoundOrganisation, MoveOrganisation
 from ledger.aggregates.people_served import CountPeopleServed
 from ledger.aggregates.project import EndProject, LaunchProject
 from ledger.aggregates.request import ApproveAct, DeclineAct, RequestAct, RequestDecision, WithdrawRequest
 from ledger.aggregates.rules import PublishRules, RulesPublished
-from ledger.aggregates.shift import AttestShift, CheckedIn, CheckedOut, CheckIn, CheckOut, ShiftVoided
+from ledger.aggregates.shift import OPEN_SHIFTS_MAX, AttestShift, CheckedIn, CheckedOut, CheckIn, CheckOut, ShiftVoided
 from ledger.aggregates.shift_acts import CorrectShift, MoveShift, ReinstateShift, ShiftAct, VoidShift
 from ledger.aggregates.station import CloseStation, OpenStation
 from ledger.aggregates.volunteer import (
+    MERGES_MAX,
     JoinOrganisation,
     LeaveOrganisation,
     MergeVolunteer,
@@ -115,6 +117,20 @@ DISPUTED: list[Given] = [*WORLD, CHECK_IN, by("p2", DISPUTE)]
 REQUESTED: list[Given] = [*WORLD, CHECK_IN, POLICIES, by("p2", REQUEST)]
 
 R = Rejection
+OPEN_CHECK_IN = CheckIn(volunteer="V1", station="S1", occurred_at=NOW - 3 * HOUR)
+CHAIN = ["p1", *(f"C{number}" for number in range(MERGES_MAX + 1))]
+MERGED_OFTEN: list[Given] = [
+    *(RegisterVolunteer(volunteer=number, registered_on=DAY) for number in CHAIN),
+    *(by("registrar", MergeVolunteer(volunteer=one, into=other, reason="two-cards")) for one, other in pairwise(CHAIN)),
+]
+"""The number of the caller was merged into another, that into a third, and so on."""
+TREE = [f"t{number}" for number in range(ANCESTORS_MAX + 1)]
+TALL_TREE: list[Given] = [
+    FoundOrganisation(organisation=one, kind="ngo", parent=above)
+    for one, above in zip(TREE, [None, *TREE], strict=False)
+]
+UNDER_A_TALL_TREE = {"organisation": ORGANISATION.organisation, "parent": TREE[-1], "moved_on": DAY, "reason": "reform"}
+
 REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.OWN_HOURS, "volunteer", [P1], VOID.model_copy(update={"volunteer": "p1"})),
     (R.OWN_HOURS, "volunteer", [*WORLD, P1, CHECK_IN], MOVE.model_copy(update={"to_volunteer": "p1"})),
@@ -164,6 +180,7 @@ REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.FUTURE, "moved_on", [ORGANISATION, CHILD], MOVE_UP.model_copy(update={"moved_on": FUTURE_DAY})),
     (R.FUTURE, "ended_on", [ORGANISATION], END_ORGANISATION.model_copy(update={"ended_on": FUTURE_DAY})),
     (R.ENDS_BEFORE_IT_BEGINS, "check_out", WORLD, ATTEST.model_copy(update={"check_out": NOW - 5 * HOUR})),
+    (R.TOO_MANY_SHIFTS, "shift", [*WORLD, *[OPEN_CHECK_IN] * (OPEN_SHIFTS_MAX + 1)], CHECK_OUT_WITHOUT_SHIFT),
     (R.NO_OPEN_SHIFT, "shift", WORLD, CHECK_OUT_WITHOUT_SHIFT),
     (R.NO_OPEN_SHIFT, "shift", [*WORLD, CHECK_IN, CHECK_OUT], CHECK_OUT_WITHOUT_SHIFT),
     (R.NO_OPEN_SHIFT, "shift", [*WORLD, CHECK_IN, VOID], CHECK_OUT_WITHOUT_SHIFT),
@@ -186,6 +203,7 @@ REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.NO_OPEN_DISPUTE, "shift", [*WORLD, CHECK_IN], SETTLE),
     (R.NO_OPEN_DISPUTE, "shift", [*DISPUTED, SETTLE], SETTLE),
     (R.NO_OPEN_DISPUTE, "shift", [*DISPUTED, SETTLE], ANSWER),
+    (R.DISPUTE_FULL, "shift", [*WORLD, CHECK_IN, *[DISPUTE] * STATEMENTS_MAX], DISPUTE),
     (R.OWN_DISPUTE, "shift", [*WORLD, CHECK_IN, DISPUTE], SETTLE),
     (R.OWN_ENTRY, "shift", [*WORLD, ATTEST, by("p2", DISPUTE)], SETTLE),
     (R.OWN_ENTRY, "shift", [*WORLD, CHECK_IN, CORRECT, by("p2", DISPUTE)], SETTLE),
@@ -248,8 +266,10 @@ REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.OWN_REQUEST, "request", [*WORLD, CHECK_IN, REQUEST], DECLINE),
     (R.ANOTHERS_REQUEST, "request", REQUESTED, WITHDRAW_REQUEST),
     (R.ALREADY_PUBLISHED, "text", [PUBLISH], PUBLISH),
+    (R.MERGED_TOO_OFTEN, "volunteer", [*WORLD, CHECK_IN, *MERGED_OFTEN], VOID),
+    (R.TREE_TOO_LARGE, "parent", [*WORLD, *TALL_TREE], MoveOrganisation(**UNDER_A_TALL_TREE)),
 ]
-BY_INTAKE = {R.NOT_ALONE, R.NAME_TAKEN, R.FAILED}
+BY_INTAKE = {R.NOT_ALONE, R.NAME_TAKEN, R.FAILED, R.RECORD_FULL}
 """Rejections that no decision makes: tests/ledger/intake/test_intake.py has them."""
 
 GRANTED: list[tuple[Sequence[Given], Command, list[str]]] = [
@@ -350,6 +370,7 @@ def test_every_command_has_a_decision_and_a_row_that_grants_it() -> None:
 SHARED: dict[str, Callable[..., object]] = {
     "not_recorded": ShiftAct.not_recorded,
     "open_request": RequestDecision.open_request,
+    "_only_open_shift": shift._only_open_shift,
     "open_request_of_another": RequestDecision.open_request_of_another,
     "_unsound_evidence": honor._unsound_evidence,
 }

@@ -8,7 +8,6 @@ from typing import cast
 
 import pytest
 
-from ledger.aggregates import Order
 from ledger.intake import group_commit
 from ledger.intake.answers import ONE_BY_ONE, Accepted, Answer, Terms
 from ledger.intake.group_commit import GroupCommit, QueueFull
@@ -18,6 +17,7 @@ from ledger.names import Position
 from ledger.store.database import Database
 from tests.ledger.decisions import test_decide as given
 from tests.support.ledger.helpers import NOW
+from tests.support.ledger.orders import order_of
 
 
 class Recorder:
@@ -47,7 +47,7 @@ def recorder() -> Iterator[Recorder]:
 
 
 def orders(*numbers: int) -> list[Prepared]:
-    return prepare_all(Order(command=given.V1, source="t", id=str(number), by="person:p") for number in numbers)
+    return prepare_all(order_of(command=given.V1, source="t", id=str(number), by="person:p") for number in numbers)
 
 
 def committing(recorder: Recorder, queue_orders_max: int = 100) -> GroupCommit:
@@ -146,7 +146,7 @@ def test_orders_reach_the_log(database: Database) -> None:
     commands = (given.V1, given.STATION, given.CHECK_IN)
     with GroupCommit(Intake(database, clock=lambda: NOW)) as commit:
         futures = [
-            commit.submit([prepare(Order(command=command, source="t", id=str(number), by="person:p"))])
+            commit.submit([prepare(order_of(command=command, source="t", id=str(number), by="person:p"))])
             for number, command in enumerate(commands)
         ]
         assert [positions(future.result()) for future in futures] == [[1], [2], [3]]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from psycopg import Connection
 from pydantic import ValidationError
 
-from ledger.aggregates import Case, Command, Decision, Order, decide
+from ledger.aggregates import Case, Command, Decision, Order, Sender, decide
 from ledger.aggregates.project import LaunchProject
 from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut, ShiftEvent
 from ledger.aggregates.shift_acts import VoidShift
@@ -40,13 +40,14 @@ from ledger.store.database import Database
 from ledger.store.mapper import decode, encode
 from tests.ledger.decisions import test_decide as given
 from tests.support.ledger.helpers import NOW, Memory
+from tests.support.ledger.orders import order_of
 
 CHECK_IN = CheckIn(volunteer="V1", station="S1", occurred_at=NOW - 7200)
 CHECK_OUT = CheckOut(volunteer="V1", station="S1", occurred_at=NOW - 60)
 
 
 def order(command: Command, name: str, by: str = "station:S1") -> Order:
-    return Order(command=command, source="test", id=name, by=by)
+    return order_of(command=command, source="test", id=name, by=by)
 
 
 @pytest.fixture
@@ -268,7 +269,7 @@ def test_one_bad_order_of_a_batch_fails_alone(
     assert refused([answer for answer in answers if isinstance(answer, Refused)]) == [Rejection.FAILED] * len(bad)
     assert database.log.head() == 2 + 10 - len(bad)
     told = {vars(record)["fields"]["command"] for record in caplog.records}
-    assert told == {name_digest(f"test#{name}").hex() for name in bad}
+    assert told == {name_digest(f"station:S1 test#{name}").hex() for name in bad}
     monkeypatch.undo()
     assert refused([answer for answer in intake.execute(orders) if isinstance(answer, Refused)]) == (
         [Rejection.FUTURE] * len(bad)
@@ -430,7 +431,7 @@ SCANS = st.builds(
 
 
 LONG = "a" * 32
-LONGEST = Order(
+LONGEST = order_of(
     command=CheckIn(volunteer=LONG, station=LONG, occurred_at=NOW, shift=UUID(int=1), project=LONG),
     source="s" * 120,
     id="i" * 120,
@@ -501,7 +502,8 @@ def test_a_scan_is_stored_as_json_of_its_fields_in_order_without_defaults(one: O
         "shift": command.shift,
         "project": project,
     }
-    assert prepared.name == digest_of(f"{one.source}#{one.id}".encode())
+    assert prepared.name == digest_of(f"{one.by} {one.source}#{one.id}".encode())
+    assert prepared.former_name == digest_of(f"{one.source}#{one.id}".encode())
     assert prepared.content == digest_of(command.TYPE.encode() + b" " + json_of(said))
     names = pack(">hi16si16siq", 3, 16, prepared.name, 16, prepared.content, 8, 42)
     assert command_row(prepared.name, prepared.content, 42) == names
@@ -512,7 +514,7 @@ QUOTED = 'say-"when"'
 
 def test_a_name_that_json_escapes_is_one_name(database: Database, intake: Intake) -> None:
     """Whoever gives it is answered as others are, and it is stored as JSON writes it."""
-    one = Order.checked(CHECK_IN, source=QUOTED, id='"1"', by="station:S1")
+    one = order_of(CHECK_IN, source=QUOTED, id='"1"', by="station:S1")
     (first,) = accepted(intake.execute([one]))
     assert accepted(intake.execute([one])) == [first._replace(duplicate=True)]
     (stored,) = database.log.read(Position(2), 1)
@@ -534,7 +536,7 @@ def test_a_name_that_json_escapes_is_one_name(database: Database, intake: Intake
 def test_an_envelope_from_outside_is_checked(field: str, value: str) -> None:
     envelope = {"source": "s", "id": "1", "by": "person:p", field: value}
     with pytest.raises(ValidationError, match=field):
-        Order.checked(CHECK_IN, **envelope)
+        Sender.of_operator(envelope["by"]).order(CHECK_IN, source=envelope["source"], id=envelope["id"], imported=False)
 
 
 # --- what is remembered ---------------------------------------------------------------------------------------------

@@ -22,12 +22,13 @@ from ledger.intake.rehearsal import Rehearsal
 from ledger.names import Position
 from ledger.store.database import Database
 from tests.support.ledger.helpers import NOW
+from tests.support.ledger.orders import order_of
 
 DAY = date(2018, 12, 1)
 
 
 def order(command: Command, name: str) -> Order:
-    return Order(command=command, source="/imports/test", id=name, by="person:keeper", imported=True)
+    return order_of(command=command, source="/imports/test", id=name, by="person:keeper", imported=True)
 
 
 def random_orders(seed: int, count: int) -> list[Order]:

@@ -37,6 +37,7 @@ from ledger.store.database import Database
 from tests.support.examples import examples
 from tests.support.ledger.comparing_logs import assert_same, recorded
 from tests.support.ledger.ordering import ACTORS, DAY, HOUR, VOLUNTEERS, orders, scripts
+from tests.support.ledger.orders import order_of
 from tests.support.ledger.plain_ledger import PlainLedger
 from tests.support.ledger.plain_log import PlainAnswer
 
@@ -175,7 +176,7 @@ class Stations(RuleBasedStateMachine):
         bodies += [("launch-project", {"project": "P1", "content": "teaching"})]
         commands = [COMMANDS[command_type].model_validate(body) for command_type, body in bodies]
         founding = [
-            Order(command=command, source="/founding", id=f"{number}", by="system:founding")
+            order_of(command=command, source="/founding", id=f"{number}", by="system:founding")
             for number, command in enumerate(commands)
         ]
         self._submit(0, founding)
@@ -252,7 +253,7 @@ class Stations(RuleBasedStateMachine):
         if act == "settle-dispute" and data.draw(st.booleans()):
             bodies.append(("settle-dispute", fields[act] | {"text": text}))
         orders = [
-            Order(
+            order_of(
                 command=COMMANDS[command_type].model_validate(body),
                 source="/stations/S1",
                 id=f"{next(self.names)}",
@@ -267,7 +268,7 @@ class Stations(RuleBasedStateMachine):
         who = cycle(["person:anna", "person:li.wei"])
         self._submit(
             process,
-            [Order(command=one, source="/stations/S1", id=f"{next(self.names)}", by=next(who)) for one in commands],
+            [order_of(command=one, source="/stations/S1", id=f"{next(self.names)}", by=next(who)) for one in commands],
         )
 
     def _submit(self, process: int, submitted: list[Order], terms: Terms = Terms()) -> None:  # noqa: B008 - it is frozen
@@ -355,8 +356,8 @@ def test_whatever_threads_do_the_log_is_one_that_the_plain_ledger_would_write(da
         for group in groups:
             group.close()
     log = recorded(database)
-    plain, by_name = PlainLedger(shift_id_for), {order.name: order for order in given}
-    for name in dict.fromkeys(event["command"] for event in log):
+    plain, by_name = PlainLedger(shift_id_for), {(order.by, order.name): order for order in given}
+    for name in dict.fromkeys((event.get("approved_by") or event["by"], event["command"]) for event in log):
         assert plain.take([by_name[name]], NOW)[0].outcome == "accepted"
     assert_same(log, [{**event, "recorded_at": NOW} for event in plain.log])
     firsts = [order.name for order, answer in chain(*answers) if isinstance(answer, Accepted) and not answer.duplicate]
@@ -393,7 +394,7 @@ def _orders_of_a_day(chance: Random) -> list[Order]:
         }
         bodies += [("void-shift", act), ("reinstate-shift", act), ("move-shift", act | {"to_volunteer": "V1"})]
     return [
-        Order(
+        order_of(
             command=COMMANDS[command_type].model_validate(body),
             source="/stations/S1",
             id=f"{number}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from ledger.aggregates import Order
 from ledger.aggregates.shift import ShiftVoided
 from ledger.intake.intake import Intake
 from ledger.names import Position
@@ -13,6 +12,7 @@ from ledger.store.mapper import decode
 from ledger.store.persons import Person, Persons, salted
 from tests.ledger.decisions import test_decide as given
 from tests.support.ledger.helpers import NOW
+from tests.support.ledger.orders import order_of
 
 PERSON = Person("V1", "张三", phone="13800138000")
 
@@ -30,7 +30,7 @@ def test_a_person_is_remembered_replaced_and_erased(database: Database) -> None:
 def test_erasing_a_person_erases_texts_and_salts_and_leaves_the_log_as_it_was(database: Database) -> None:
     void = given.VOID.model_copy(update={"text": "his mother is ill"})
     commands = (given.V1, given.STATION, given.CHECK_IN, void)
-    orders = [Order(command=command, source="t", id=str(n), by="person:p") for n, command in enumerate(commands)]
+    orders = [order_of(command=command, source="t", id=str(n), by="person:p") for n, command in enumerate(commands)]
     Intake(database, clock=lambda: NOW).execute(orders)
     log = database.log.read(Position(0), 9)
     event = decode(log[-1].topic, log[-1].state)

@@ -17,7 +17,7 @@ from eventsourcing.application import AggregateNotFoundError, Application, Repos
 from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import IntegrityError, ProgrammingError, StoredEvent
 
-from ledger.aggregates import COMMANDS, Order
+from ledger.aggregates import COMMANDS
 from ledger.aggregates.honor import Award
 from ledger.aggregates.shift import Shift
 from ledger.aggregates.station import Station
@@ -31,6 +31,7 @@ from ledger.store.database import Database
 from ledger.store.mapper import decode
 from ledger.store.recorder import LedgerRecorder
 from tests.support.ledger.helpers import NOW, wait_until_somebody_is_held_up
+from tests.support.ledger.orders import order_of
 
 # The library's tests import its cipher, and that a package which the ledger has no use for.
 _cipher = ModuleType("eventsourcing.cipher")
@@ -164,7 +165,7 @@ GIVEN: list[tuple[str, dict[str, Any]]] = [
 def repository(database: Database) -> Repository[UUID]:
     """The repository of a ledger that took all these orders, from a new process."""
     orders = [
-        Order(COMMANDS[kind].model_validate(fields), "test", str(number), f"person:p{number}", imported=True)
+        order_of(COMMANDS[kind].model_validate(fields), "test", str(number), f"person:p{number}", imported=True)
         for number, (kind, fields) in enumerate(GIVEN)
     ]
     answers = Intake(database, clock=lambda: NOW).execute(orders)

@@ -8,22 +8,23 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
 import uvicorn
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from api.access.roles import Role
+from api.access.roles import SCANS, Role
 from api.http.app import create_app
 from api.http.protocol import ConnectionLimits
 from api.http.server import config_of
 from api.messages.cloud_events import BATCH, EVENT, event_type
 from api.operations.service import OpenLedger, Service
-from ledger.aggregates import COMMANDS, Order
+from ledger.aggregates import COMMANDS
 from ledger.intake.answers import Accepted, Answer
 from ledger.rejections import Refused, Rejection
+from tests.support.ledger.orders import order_of
 
 STATION, OTHER_STATION = "C01", "C02"
 KEY_NAMES = {Role.STATION: STATION, Role.VOLUNTEER: "V0000001"}
@@ -46,6 +47,7 @@ class Served:
     client: TestClient
     tokens: dict[Role, str]
     _names: Iterator[int] = field(default_factory=count)
+    _stations: dict[str, str] = field(default_factory=dict)
 
     @property
     def ledger(self) -> OpenLedger:
@@ -57,10 +59,25 @@ class Served:
     def get(self, address: str, *, role: Role | None = Role.READER, **parameters: Any) -> Response:
         return self.client.get(address, params=parameters or None, headers=self.headers(role))
 
+    def station_headers(self, station: str) -> dict[str, str]:
+        """Return the headers of a station's own key, which is made if there is none yet."""
+        if station == STATION:
+            return self.headers(Role.STATION)
+        if station not in self._stations:
+            self._stations[station] = self.ledger.keys.make(Role.STATION, station)[1]
+        return {"Authorization": f"Bearer {self._stations[station]}"}
+
     def command(
-        self, command_type: str, role: Role | None = Role.STAFF, key: str | None = None, **body: Any
+        self, command_type: str, role: Role | Literal["usual"] | None = "usual", key: str | None = None, **body: Any
     ) -> Response:
-        headers = self.headers(role) | ({"Idempotency-Key": key} if key else {})
+        """Post a command; usually staff does, and a station its own scans."""
+        if role != "usual":
+            headers = self.headers(role)
+        elif command_type in SCANS:
+            headers = self.station_headers(body.get("station", STATION))
+        else:
+            headers = self.headers(Role.STAFF)
+        headers |= {"Idempotency-Key": key} if key else {}
         return self.client.post(f"/v1/commands/{command_type}", json=body, headers=headers)
 
     def approved(self, command_type: str, **body: Any) -> Response:
@@ -165,7 +182,7 @@ def take(
 
 def _order(ledger: OpenLedger, command_type: str, body: dict[str, Any], by: str, *, imported: bool = False) -> Answer:
     command = COMMANDS[command_type].model_validate(body)
-    order = Order(command=command, source="/test", id=str(uuid4()), by=by, imported=imported)
+    order = order_of(command=command, source="/test", id=str(uuid4()), by=by, imported=imported)
     (answer,) = ledger.intake.execute([order])
     return answer
 

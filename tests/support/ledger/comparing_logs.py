@@ -42,7 +42,9 @@ def recorded(database: Database) -> list[Event]:
         subject = ABOUT[word], *(event.get(name) for name in ABOUT[word]), word if word == "opening" else ""
         assert subject_of.setdefault(row.stream_id, subject) == subject, "a stream is about one thing"
     assert len(set(subject_of.values())) == len(subject_of), "a thing has one stream"
-    runs = groupby(enumerate(events, 1), key=lambda pair: pair[1]["command"])
+    runs = groupby(
+        enumerate(events, 1), key=lambda pair: (pair[1].get("approved_by") or pair[1]["by"], pair[1]["command"])
+    )
     last_of = [(command, list(run)[-1][0]) for command, run in runs]
     assert len(dict(last_of)) == len(last_of), "a command's events stand together, once"
     with database.pool.connection() as connection:
@@ -55,6 +57,11 @@ def recorded(database: Database) -> list[Event]:
     assert {event["note"] for event in events if "note" in event and "approved_by" in event} <= asked
     assert sorted(notes) == [digest for (digest,) in texts], "each note has its text, which no other has"
     return [{**event, "note": True} if "note" in event else event for event in events]
+
+
+def _name_in_realm(event: Event) -> tuple[str, str]:
+    """Return who gave the command of an event, and its name: two may use the same name."""
+    return event.get("approved_by") or event["by"], event["command"]
 
 
 def assert_same(found: Sequence[Event], expected: Sequence[Event]) -> None:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from threading import Event as Flag
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import StoredEvent
 
-from ledger.aggregates import EVENTS, Case, Command, Decision, Event, Order, decide
+from ledger.aggregates import EVENTS, Aggregate, Case, Command, Decision, Event, decide
 from ledger.aggregates.shift import ShiftEvent
 from ledger.names import shift_stream_ranges, stream
 from ledger.rejections import Refused
 from ledger.store.copy_format import Row
 from ledger.store.database import Database
+from tests.support.ledger.orders import order_of
 
 HEAD = 1_000
 """The last position there is, as decisions are told."""
 NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
 
 
+A = TypeVar("A", bound=Aggregate)
 Given = Command | dict[str, Any]
 """A command of person:p1, or what its order says."""
 
@@ -48,11 +50,20 @@ class Memory:
     def events(self, stream_id: UUID) -> Sequence[Event]:
         return self.streams.get(stream_id, [])
 
-    def shifts(self, volunteer: str, first_day: int, last_day: int) -> Sequence[Sequence[Event]]:
+    def state(self, aggregate: type[A], stream_id: UUID) -> A:
+        return aggregate.of(self.events(stream_id))
+
+    def shifts(
+        self, aggregate: type[A], volunteer: str, first_day: int, last_day: int, where: Callable[[A], bool]
+    ) -> Sequence[A]:
         ranges = shift_stream_ranges(volunteer, first_day, last_day)
-        return [
-            events for low, high in ranges for stream_id, events in self.streams.items() if low <= stream_id <= high
-        ]
+        found = (
+            aggregate.of(events)
+            for low, high in ranges
+            for stream_id, events in self.streams.items()
+            if low <= stream_id <= high
+        )
+        return [state for state in found if where(state)]
 
     def decide(
         self,
@@ -66,7 +77,7 @@ class Memory:
         """Decide a command, and keep what it comes to."""
         said: dict[str, Any] = {"by": by, "imported": imported}
         said |= {"command": given} if isinstance(given, Command) else given
-        order = Order(source="test", id=str(next(self._ids)), **said)
+        order = order_of(source="test", id=str(next(self._ids)), **said)
         decision = decide(Case(order, self, now, note, head=HEAD))
         if not isinstance(decision, Refused):
             for event in decision:

@@ -13,6 +13,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from ledger.aggregates import COMMANDS, Command, Order
+from tests.support.ledger.orders import order_of
 
 T = TypeVar("T")
 
@@ -174,4 +175,4 @@ def orders(draw: st.DrawFn, clock: int, seen: Seen, earlier: Sequence[Order], fr
         return old._replace(command=command)
     # A quotation mark in a name is escaped where it is stored.
     name = fresh + draw(st.sampled_from(["", "", "", '"']))
-    return Order(command=command, source="/stations/S1", id=name, imported=draw(st.booleans()), **who)
+    return order_of(command=command, source="/stations/S1", id=name, imported=draw(st.booleans()), **who)

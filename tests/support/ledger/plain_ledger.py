@@ -29,7 +29,7 @@ class PlainLedger(PlainLog):
 
     def __init__(self, make_id: Callable[[int, str], UUID]) -> None:
         super().__init__(make_id)
-        self.names: dict[str, tuple[object, PlainAnswer]] = {}
+        self.names: dict[tuple[str, str], tuple[object, PlainAnswer]] = {}
 
     def take(
         self, orders: Sequence[Order], clock: int, *, atomic: bool = False, dry_run: bool = False
@@ -50,8 +50,8 @@ class PlainLedger(PlainLog):
 
     def _answer(self, order: Order) -> PlainAnswer:
         content = order.command.TYPE, order.command.model_dump(exclude={"text"})
-        if order.name in self.names:
-            first_content, first = self.names[order.name]
+        if _realm_name(order) in self.names:
+            first_content, first = self.names[_realm_name(order)]
             return (
                 first._replace(outcome="duplicate")
                 if first_content == content
@@ -63,7 +63,7 @@ class PlainLedger(PlainLog):
             return PlainAnswer(decided.rejection, field=decided.field, candidates=decided.candidates)
         self.log += decided
         answer = PlainAnswer("accepted", len(self.log), UUID(decided[-1]["shift"]) if "shift" in decided[-1] else None)
-        self.names[order.name] = content, answer
+        self.names[_realm_name(order)] = content, answer
         return answer
 
     def _decided(self, command: Any) -> No | list[Event]:
@@ -394,3 +394,9 @@ class PlainLedger(PlainLog):
             self.future(asked.occurred_at),
             (self._raise_standing(asked) != "day-cap-raised.v1", "unknown-raise", "raise_id"),
         ) or [self._said("day-cap-raise-withdrawn.v1", asked, "volunteer day raise_id reason")]
+
+
+def _realm_name(order: Order) -> tuple[str, str]:
+    """Return whose name it is, and the name: a station's and a caller's sources are their own."""
+    own = {order.by.replace("station:", "/stations/"), f"/callers/{order.by}"}
+    return ("" if order.source in own else order.by), order.name

@@ -13,16 +13,14 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from api.access.refusals import fault_of_role
-from api.access.roles import Caller, Permission
+from api.access.roles import Caller
 from api.http.requests.dependencies import CallerDep, ServiceDep
-from api.http.requests.submission import IntakeOptions, IntakeQuery, refused_for_content, submit, wait_projected
+from api.http.requests.submission import IntakeOptions, IntakeQuery, Reader, submit, wait_projected
 from api.messages.examples import EXAMPLES
-from api.messages.problems import Problem, fault_of_refusal, fault_of_validation
+from api.messages.problems import Fault, Problem, fault_of_refusal, fault_of_validation
 from api.operations.service import Service
-from ledger.aggregates import COMMANDS, Command, Order
+from ledger.aggregates import COMMANDS, Command
 from ledger.intake.answers import Accepted
-from ledger.intake.prepare import prepare
 from ledger.names import COMMAND_ID_FORM, CommandId
 
 router = APIRouter(tags=["commands"])
@@ -62,20 +60,10 @@ async def _submit(
         command_id = _command_id.validate_python(str(uuid4()) if name is None else name)
     except ValidationError as error:
         raise Problem(fault_of_validation(error.errors(), prefix="Idempotency-Key")) from None
-    # The source contains the caller, so callers cannot use up each other's names.
-    order = Order.checked(
-        command=command,
-        source=f"/callers/{caller.by}",
-        id=command_id,
-        by=caller.by,
-        key=caller.key,
-        by_volunteer=caller.volunteer,
-    )
-    if forbidden := Permission(caller).forbids(order, named_by_caller=False):
-        raise Problem(fault_of_role(forbidden))
-    if fault := refused_for_content(command):
-        raise Problem(fault)
-    (answer,) = await submit(request, [prepare(order)], options)
+    prepared = Reader(caller).order(command, realm="callers", id=command_id)
+    if isinstance(prepared, Fault):
+        raise Problem(prepared)
+    (answer,) = await submit(request, [prepared], options)
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
     recorded = answer.position is not None
@@ -84,8 +72,8 @@ async def _submit(
         position=answer.position,
         shift=answer.shift,
         duplicate=answer.duplicate,
-        source=order.source,
-        id=order.id,
+        source=prepared.order.source,
+        id=prepared.order.id,
         recorded=recorded,
         projected=await wait_projected(service, options, answer.position),
     )

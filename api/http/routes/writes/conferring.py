@@ -15,13 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.access.roles import Caller
 from api.http.requests.dependencies import ServiceDep, allowed_to_send, run_plan
-from api.http.requests.submission import IntakeOptions, IntakeQuery, submit
+from api.http.requests.submission import IntakeOptions, IntakeQuery, Reader, submit
 from api.messages.periods import local_day
-from api.messages.problems import ProblemDetails, details_of, fault_of_refusal, problem
+from api.messages.problems import Fault, Problem, ProblemDetails, details_of, fault_of_refusal, problem
 from api.operations.service import Service
-from ledger.aggregates import Order
 from ledger.intake.answers import Accepted, Answer
-from ledger.intake.prepare import prepare_all
 from ledger.names import AS_WRITTEN, NAME_PATTERN, Day, HonorId, HonorYear
 from ledger.rejections import Refused
 from replay.awards.plans import Plan, PlanError, PlanRequest, Step, plan_announcements, plan_awards
@@ -153,22 +151,14 @@ async def _plan(request: Request, work: Callable[[], Plan]) -> Plan:
 
 
 async def _execute(request: Request, plan: Plan, honor: str, caller: Caller, options: IntakeOptions) -> Conferred:
-    orders = orders_of(plan, caller.by, caller.key)
-    answers = await submit(request, prepare_all(orders), options)
+    reader = Reader(caller)
+    service: Service = request.app.state.service
+    reader.charge(service.limits, len(plan.steps))
+    orders = [reader.order(step.command, realm="honors", id=str(uuid4())) for step in plan.steps]
+    if faults := [order for order in orders if isinstance(order, Fault)]:
+        raise Problem(faults[0])
+    answers = await submit(request, [order for order in orders if not isinstance(order, Fault)], options)
     return conferred(plan, honor, answers)
-
-
-def orders_of(plan: Plan, by: str, key: int | None = None) -> list[Order]:
-    """Return the commands of a plan as orders of an actor.
-
-    Args:
-        by: the actor, as events name it.
-        key: the id of the actor's API key, if there is one.
-    """
-    return [
-        Order.checked(command=step.command, source=f"/honors/{by}", id=str(uuid4()), by=by, key=key)
-        for step in plan.steps
-    ]
 
 
 def conferred(plan: Plan, honor: str, answers: Sequence[Answer]) -> Conferred:

@@ -58,6 +58,8 @@ async def answer_lines(
     """Yield answers to the lines of a body, chunk by chunk; a problem that ends the stream is its last line."""
     try:
         async for lines in chunks_of(request.stream()):
+            await reader.wait(service.limits)
+            reader.charge(service.limits, len(lines))
             yield await _answer_chunk(lines, request, service, options, reader)
     except Problem as problem:
         yield _line(problem.fault)

@@ -143,6 +143,7 @@ async def _answer_batch(
         elements, parsed = await run_in_threadpool(read_batch, body, reader)
     else:
         elements, parsed = read_batch(body, reader)
+    reader.charge(service.limits, len(parsed))
     orders = valid_orders(parsed, service)
     if options.atomic and len(orders) < len(parsed):  # some element is not a valid order, so none may be recorded
         rehearsed = await submit(request, orders, IntakeOptions(dry_run=True))
