@@ -66,6 +66,8 @@ def new_database_url(server_url: str) -> Iterator[Callable[[], str]]:
         return make_conninfo(server_url, dbname=name)
 
     yield make
+    if "TEST_DATABASE_URL" not in os.environ:
+        return  # the server's directory is removed with all of them
     with psycopg.connect(server_url, autocommit=True) as connection:
         for name in made:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import os
 import threading
 import time
@@ -111,7 +112,10 @@ def test_no_log_of_any_request_holds_a_secret_or_a_personal_datum(fresh: OpenLed
         assert json.dumps(secret)[1:-1] not in text
 
 
-def test_a_line_tells_who_asked_for_what_and_why_it_was_refused(fresh: OpenLedger) -> None:
+def test_a_line_tells_who_asked_for_what_and_why_it_was_refused(
+    fresh: OpenLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_log, "SLOW_SECONDS", math.inf)  # slow requests are logged, too
     with logged() as log, serving(fresh) as served:
         assert served.get("/v1/volunteers/V7777777").status_code == 404
         bad = served.event("check-in", volunteer="V7777777", station=STATION, occurred_at="2018-12-04T09:00:00+08:00")
