@@ -123,7 +123,7 @@ async def rule_candidates(attackers: Attackers, name: str) -> None:
 
 async def what_ifs(attackers: Attackers, name: str) -> None:
     """As an analyst, ask for comparisons, nine at a time."""
-    message = attackers.post("/v1/what-ifs", "analyst", as_json({"before": {"known_at": 10}, "after": {}}))
+    message = attackers.post("/v1/what-ifs", "analyst", as_json({"before": {"rules": "current"}, "after": {}}))
     await asyncio.gather(*(attackers.sent(name, message) for _ in range(9)))
 
 

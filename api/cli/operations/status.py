@@ -69,7 +69,7 @@ def _print(health: LedgerHealth) -> None:
     for problem in health.problems:
         console.print(f"[red]wrong:[/] {escape(problem)}")
     if not health.problems:
-        console.print(f"[green]found nothing wrong[/] {_looked_at(health)}")
+        console.print(f"[green]found nothing wrong[/] {_looked_at(health)}", soft_wrap=True, highlight=False)
 
 
 def _holes(health: LedgerHealth) -> str:

@@ -223,9 +223,7 @@ def test_who_has_not_reached_it_any_more_is_passed_by_at_the_award(conferred: tu
     clock.move_to(GIVEN)
     said = post(served, f"{STAR}/awards", all_due=True, limit=1)
     assert (said["accepted"], said["left"]) == (1, 1)
-    assert [(one["recipient"], one["why"]) for one in said["passed_by"]] == [
-        (NEAR, "no longer reaches it; revoke it")
-    ]
+    assert [(one["recipient"], one["why"]) for one in said["passed_by"]] == [(NEAR, "no longer reaches it; revoke it")]
     told = post(served, f"{STAR}/awards", volunteer=NEAR)
     assert (told["status_code"], told["rejection"]) == (409, "not-eligible")
 
