@@ -1,4 +1,4 @@
-# make run     a synthetic history, served: the address and three things to try are printed
+# make run     a synthetic history, served: the address and three things to try are printed; installs requirements.txt alone
 # make check   format, lint, types, layers and the fast tests: about a minute
 # make test    the same with all tests: what a change has to pass
 # make clean   the environment and the caches; data/ stays
@@ -9,21 +9,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+DEV := $(VENV)/ready-dev
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run check test checks warm clean
 
 run: $(READY)
 	@$(BIN)/hours run
 
-check: $(READY)
+check: $(DEV)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target warm checks
 	HYPOTHESIS_PROFILE=brief $(BIN)/pytest -n 2 -m "not slow" tests/ledger tests/projections tests/api/importing tests/pages/test_documents.py
 
-test: $(READY)
+test: $(DEV)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target warm checks
 	$(BIN)/pytest -n 2
 
-checks: $(READY)
+checks: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -37,8 +39,12 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed: make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) --require-hashes --requirement requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(READY) requirements-dev.txt
+	$(PIP) --require-hashes --requirement requirements-dev.txt --requirement requirements.txt
 	@touch $@
 
 clean:

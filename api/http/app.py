@@ -48,7 +48,7 @@ from api.operations.ledger_metrics import LedgerCollector
 from api.operations.logs import request_id
 from api.operations.readiness import ReadinessProbe
 from api.operations.service import Service
-from replay.archive.manifest import ArchiveError
+from replay.archive.manifest import ArchiveDisagreesError, ArchiveError
 from replay.generations.store import NoGenerationError
 from replay.published import NoRulesError
 from replay.queries.queries import UnknownNameError
@@ -162,6 +162,10 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
     return response(fault("malformed", "the body is shorter than its length"))  # for metrics: the client is gone
 
 
+async def _on_disagreement(_request: Request, _error: Exception) -> Response:
+    return response(fault("archive-disagrees"))
+
+
 async def _on_failure(_request: Request, _error: Exception) -> Response:
     # The framework logs the traceback. It answers outside of the middleware that adds these headers.
     headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
@@ -177,6 +181,7 @@ def _add_error_handlers(app: FastAPI) -> None:
         UnknownNameError: _on_unknown,
         NoGenerationError: _on_no_read_models,
         NoRulesError: _on_no_read_models,
+        ArchiveDisagreesError: _on_disagreement,
         ArchiveError: _on_failure,
         psycopg.OperationalError: _on_database,
         ClientDisconnect: _on_disconnect,

@@ -100,6 +100,11 @@ _REQUESTS = {
     "unsound-rules": Rule(422, "the rules cannot be used", "correct the lines that the findings name"),
     "failed": Rule(500, "the ledger failed; the failure is in its error log", "tell the ledger's operator", retry=True),
     "not-verified": Rule(500, "the generation built does not agree with the log", "tell the ledger's operator"),
+    "archive-disagrees": Rule(
+        503,
+        "the archive disagrees with the log, so nothing that rests on both is computed",
+        "tell the ledger's operator; `hours status` names the position",
+    ),
     "too-many-jobs": Rule(503, "too many jobs are waiting", "start it later", retry=True),
     "too-many-connections": Rule(503, "the server has too many connections", "send it again", retry=True),
     "timed-out": Rule(

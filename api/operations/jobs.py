@@ -27,6 +27,7 @@ from api.axes.written import AxisError
 from api.messages.database_faults import fault_of_database
 from api.messages.problems import Fault, Problem, ProblemDetails, details_of, fault
 from projections.rules.timeline import RulesError
+from replay.archive.manifest import ArchiveDisagreesError
 from replay.generations.rebuild import NotPublishedError, OvertakenError, VerificationError
 from replay.generations.retention import UnknownGenerationError
 from replay.generations.store import NoGenerationError
@@ -303,6 +304,7 @@ _NAMES: dict[type[Exception], str] = {
     NoGenerationError: "no-read-models",
     NoRulesError: "no-read-models",
     VerificationError: "not-verified",
+    ArchiveDisagreesError: "archive-disagrees",
     OvertakenError: "overtaken",
     UnknownGenerationError: "unknown-generation",
     NotPublishedError: "not-switchable",

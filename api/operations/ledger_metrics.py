@@ -61,6 +61,8 @@ class LedgerCollector(Collector):
         follower, archivist = bool(service.follower.alert), bool(service.archivist.alert)
         yield _gauge("hours_follower_alert", "1 while the follower is stopped by an error.", follower)
         yield _gauge("hours_archivist_alert", "1 while the archive cannot grow.", archivist)
+        disagrees = service.ledger.archive.disagreement() is not None
+        yield _gauge("hours_archive_disagrees", "1 while the archive disagrees with the log.", disagrees)
         yield _gauge("hours_queue_commands", "Commands waiting to be committed.", service.commits.waiting)
         yield _gauge(
             "hours_queue_commands_max", "The maximum number of waiting commands.", service.commits.queue_orders_max

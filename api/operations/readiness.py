@@ -53,8 +53,9 @@ def check_readiness(service: Service) -> Readiness:
     checks = [
         database,
         _check("read models", _read_models if database.ok else _unknown, service),
-        # Without its archive a server still answers, more slowly, and rebuilds the archive by itself.
-        _check("archive", _archive, service, needed=False),
+        # Without its archive a server still answers, more slowly. But if the log is not what was archived, people have
+        # to look before anybody relies on the answers.
+        _check("archive", _archive, service, needed=_disagrees(service)),
         _check("disk", _disk, service),
         _check("queue", _queue, service),
     ]
@@ -159,7 +160,13 @@ def _read_models(service: Service) -> _Result:
     return lag <= LAG_EVENTS_MAX, f"the read models lag by {max(lag, 0):,} events{trouble}"
 
 
+def _disagrees(service: Service) -> bool:
+    return service.ledger.archive.disagreement() is not None
+
+
 def _archive(service: Service) -> _Result:
+    if recorded := service.ledger.archive.disagreement():  # by whichever process found it
+        return False, f"the archive disagrees with the log: {recorded.what}"
     return (False, service.archivist.alert) if service.archivist.alert else (True, "the archive grows with the log")
 
 

@@ -12,7 +12,7 @@ import platform
 import resource
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -39,10 +39,19 @@ class Options:
     repeat: int
     peer_seconds: float
     as_json: bool
+    own: argparse.Namespace = field(default_factory=argparse.Namespace)
 
 
-def parse(description: str | None, arguments: Sequence[str] | None = None) -> Options:
-    """Parse the command line. DATABASE_URL is removed from the environment, so that no ledger in use is changed."""
+def parse(
+    description: str | None,
+    arguments: Sequence[str] | None = None,
+    add_own: Callable[[argparse.ArgumentParser], None] = lambda _: None,
+) -> Options:
+    """Parse the command line. DATABASE_URL is removed from the environment, so that no ledger in use is changed.
+
+    Args:
+        add_own: adds the options that only this bench has; their values are in `own`.
+    """
     os.environ.pop("DATABASE_URL", None)
     if arguments is None:  # run as a program: SIGTERM must stop its server first
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
@@ -52,10 +61,11 @@ def parse(description: str | None, arguments: Sequence[str] | None = None) -> Op
     parser.add_argument("--repeat", type=int, default=5, help="number of repetitions; medians are quoted (default: 5)")
     parser.add_argument("--peer-seconds", type=float, default=20.0, help="time for each slow peer (default: 20)")
     parser.add_argument("--json", action="store_true", dest="as_json", help="print only the JSON line")
+    add_own(parser)
     found = parser.parse_args(arguments)
     if found.repeat < 1 or found.peer_seconds <= 0 or found.scale <= 0:
         parser.error("--repeat, --peer-seconds and --scale must be greater than 0")
-    return Options(found.scale, found.data, found.repeat, found.peer_seconds, found.as_json)
+    return Options(found.scale, found.data, found.repeat, found.peer_seconds, found.as_json, found)
 
 
 # --- the clock --------------------------------------------------------------------------------------------------------

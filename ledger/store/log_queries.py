@@ -125,6 +125,19 @@ WHERE notification_id > %s AND notification_id <= %s
 """
 
 
+# The digest that the archive has of a part (`LogRange.digest`), computed where the events are.
+_DIGEST = r"""
+SELECT encode(sha256(string_agg(state, '\x0a'::bytea ORDER BY notification_id) || '\x0a0a'::bytea
+              || convert_to(string_agg(topic, ',' ORDER BY notification_id), 'UTF8')), 'hex')
+FROM ledger.stored_events
+WHERE notification_id > %s AND notification_id <= %s
+"""
+_FIRST_MISSING = """
+SELECT min(place.position) FROM generate_series(%s::bigint + 1, %s::bigint) AS place (position)
+WHERE NOT EXISTS (SELECT FROM ledger.stored_events WHERE notification_id = place.position)
+"""
+
+
 class Joined(NamedTuple):
     """The events of a range of positions: states joined by line feeds, topics joined by commas, and their number."""
 
@@ -237,6 +250,17 @@ class LogQueries:
         """
         ((states, topics, events),) = self.rows(_JOINED, (after, until))
         return Joined(states or b"", topics or "", events)
+
+    def digest(self, after: int, until: int) -> str:
+        """Return the SHA-256, 64 hex digits, of the states and topics after a position, up to and including another;
+        empty if there are none.
+        """
+        return self._value(_DIGEST, after, until) or ""
+
+    def first_missing(self, after: int, until: int) -> int | None:
+        """Return the first position after one, up to and including another, that holds no event; None if all do."""
+        missing: int | None = self._value(_FIRST_MISSING, after, until)
+        return missing
 
     def position_at(self, instant: int) -> Position:
         """Return the last position recorded at or before an instant (epoch seconds), 0 if there is none.

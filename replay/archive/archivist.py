@@ -2,8 +2,10 @@
 
 It brings the archive up to date when the log is a given number of events ahead, or when an event has waited a given
 time; replays may also do so in between. At intervals it compares one span (a million events) with the log and with its
-checksums, span after span. If the archive is damaged or disagrees with the log, it builds a new one. One process of a
-ledger runs the archivist; when that process ends, another takes over.
+checksums, span after span. If a file is damaged, and the log has all that the manifest has, it builds a new archive.
+If the archive disagrees with the log, it replaces nothing: it records the first differing position, and the archive
+stays as it is until an operator decides. One process of a ledger runs the archivist; when that process ends, another
+takes over.
 
 An error does not stop the archivist: `alert` describes it while it lasts, and the archivist tries again.
 """
@@ -23,7 +25,8 @@ from ledger.store.database import Database
 from replay.archive.archive import Archive
 from replay.archive.checking import check_span
 from replay.archive.folder import ARCHIVIST
-from replay.archive.manifest import ArchiveBusyError, ArchiveDamagedError
+from replay.archive.log_reader import HoleError
+from replay.archive.manifest import ArchiveBusyError, ArchiveDamagedError, ArchiveDisagreesError
 from replay.progress import StoppedError
 
 logger = logging.getLogger(__name__)
@@ -89,6 +92,10 @@ class Archivist:
                 pass  # another process is updating the archive
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 logger.warning("the archivist lost its database connection and will retry: %s", error)
+            except (ArchiveDisagreesError, HoleError) as error:
+                if self.alert != str(error):
+                    logger.exception("the archive is left as it is, and does not grow")
+                self.alert = str(error)
             except Exception as error:  # readers and the log are not affected by any error here
                 if self.alert is None:
                     logger.exception("the archive cannot grow")
@@ -100,6 +107,7 @@ class Archivist:
         """Update or check the archive, if either is due."""
         if not self._holds_lock():
             return
+        self._archive.require_agreement()
         if self._is_due():
             self._archive.bring_up_to_date(self._database, self._progress)
             self._waiting_since = None
@@ -140,6 +148,7 @@ class Archivist:
         findings = check_span(self._archive, self._database, self._span, self._progress)
         self._span = self._span + 1 if findings is not None else 0
         if findings:
+            self._archive.verify_log(self._database, self._progress)
             logger.warning("rebuilding the archive: %s", findings[0])
             self._archive.rebuild(self._database, self._progress)
 

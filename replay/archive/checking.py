@@ -173,6 +173,47 @@ def _check_columns(archive: OpenArchive, parts: Sequence[Part], first: int, last
     return findings
 
 
+def first_row(archive: OpenArchive, parts: Sequence[Part], first: int) -> tuple[int, str] | None:
+    """Return the first position at which the columns of a span differ from those derived from its parts, and how; None
+    if no column differs.
+    """
+    derived = [tables_of(part) for part in parts]
+    found: list[tuple[int, str]] = []
+    for file in (file for file, schema in SCHEMAS.items() if "position" in schema.names):
+        expected = pa.concat_tables([tables[file] for tables in derived])
+        stored, _ = archive.retried(partial(_read_span, archive, first, file))
+        rows = min(len(stored), len(expected))
+        both = [table.slice(0, rows) for table in (stored, expected)]
+        for what, row in _differences(file, *both):
+            positions = [table["position"][row].as_py() for table in both]
+            found.append((min(positions), what))
+        if len(stored) != len(expected):
+            longer = max(stored, expected, key=len)
+            what = f"{file} has {len(stored)} rows, but the log gives {len(expected)}"
+            found.append((longer["position"][rows].as_py(), what))
+    return min(found, default=None)
+
+
+def compare_columns(copy: OpenArchive, archive: OpenArchive) -> Finding | None:
+    """Compare the columns of a copy with those of an archive, up to the copy's position; return a difference.
+
+    Raises:
+        ArchiveDamagedError: a file cannot be read.
+    """
+    last = copy.position
+    for file in SCHEMAS:
+        held, found = (_split(file, each.retried(partial(_read_all, each, file))) for each in (copy, archive))
+        for kind, rows in held.items():
+            for what, row in _differences(file, _until(found[kind], last, len(rows)), rows):
+                return Finding(*_where(rows, row, 1, last), what.replace("the log gives", "the copy has"))
+    return None
+
+
+def _read_all(archive: OpenArchive, file: str) -> Any:
+    paths = [archive.folder / segment.folder / file for segment in archive.segments]
+    return pa.concat_tables([guarded(path, read_table).cast(SCHEMAS[file]) for path in paths])
+
+
 def _read_span(archive: OpenArchive, first: int, file: str) -> tuple[Any, int]:
     """Read one file of all segments of a span; return it with the span's last position."""
     segments = _span(archive, first)

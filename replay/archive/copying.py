@@ -1,7 +1,8 @@
 """Copying an archive: a consistent copy, even while the archive grows, from which replays run without a ledger.
 
 Each file is verified against the SHA-256 in the manifest while it is copied. Intact segments of an earlier copy are
-reused. The copy's manifest is written last.
+reused. The copy's manifest is written last. A copy only grows: one that holds other events than the archive, or more,
+is evidence of an earlier log and is left as it is.
 """
 
 from __future__ import annotations
@@ -9,7 +10,18 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from replay.archive.folder import UNFINISHED, copy_file, digest_of, finish, locked, sweep, unfinished, write_error
+from ledger.store.database import Database
+from replay.archive.agreement import refuse_other_prefix
+from replay.archive.folder import (
+    UNFINISHED,
+    copy_file,
+    digest_of,
+    finish,
+    locked,
+    sweep,
+    unfinished,
+    write_error,
+)
 from replay.archive.manifest import (
     REMEDY,
     ArchiveDamagedError,
@@ -29,11 +41,17 @@ class TargetError(ArchiveError):
     """The target folder cannot be used; the message says what to do."""
 
 
-def copy_archive(archive: OpenArchive, target: Path, progress: Progress = ignore) -> OpenArchive:
+def copy_archive(
+    archive: OpenArchive, target: Path, progress: Progress = ignore, database: Database | None = None
+) -> OpenArchive:
     """Copy an archive into a folder and return the copy. Progress counts bytes.
+
+    Args:
+        database: the log, which an earlier copy is compared with where the archive has digested its parts anew.
 
     Raises:
         TargetError: the folder contains other files, or another ledger's archive.
+        CopyDisagreesError: the folder holds a copy of other events.
         ArchiveDamagedError: a file fails its checksum. ArchiveError: there is nothing to copy, or the folder could not
         be written; an earlier copy in it is unchanged.
     """
@@ -48,6 +66,7 @@ def copy_archive(archive: OpenArchive, target: Path, progress: Progress = ignore
     except OSError as error:
         raise write_error(target, error) from error
     with locked(target, progress):
+        _refuse_other_prefix(archive, target, database)
         try:
             while not (manifest := _copied(archive, target, progress)):
                 pass  # segments were merged meanwhile; what was copied is not copied again
@@ -71,6 +90,12 @@ def _refuse_others(archive: OpenArchive, target: Path) -> None:
         raise TargetError(
             f"{target} contains files that are not part of an archive; name an empty folder, or one that does not exist"
         )
+
+
+def _refuse_other_prefix(archive: OpenArchive, target: Path, database: Database | None) -> None:
+    found = read_manifest(target)
+    if found is not None and found.segments:
+        refuse_other_prefix(archive, target, database)
 
 
 def _copied(archive: OpenArchive, target: Path, progress: Progress) -> Manifest | None:

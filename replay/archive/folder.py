@@ -18,10 +18,11 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import file_digest, sha256
+from itertools import count
 from pathlib import Path
 
 from replay.archive.manifest import ArchiveBusyError, ArchiveError, FileDigest
-from replay.durable import flush
+from replay.durable import atomic_folder, flush
 from replay.progress import Progress, ignore
 
 UNFINISHED = "unfinished"
@@ -104,6 +105,37 @@ def sweep(folder: Path, known: Collection[str]) -> None:
     for path in folder.iterdir():
         if path.is_dir() and path.name not in known:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def has_segments(folder: Path) -> bool:
+    """Return whether a folder holds segments, whether or not a manifest lists them."""
+    return folder.exists() and any(path.is_dir() and path.name != UNFINISHED for path in folder.iterdir())
+
+
+def keep_beside(folder: Path) -> Path:
+    """Keep the files of an archive that is about to be replaced, in a folder beside it; return that folder.
+
+    The files are linked, not copied: readers of the archive go on, and no space is needed.
+
+    Raises:
+        ArchiveError: the folder could not be made.
+    """
+    names = (folder.with_name(f"{folder.name}-replaced-{number}") for number in count(1))
+    kept = next(name for name in names if not name.exists())
+    left_out = shutil.ignore_patterns(UNFINISHED, LOCK, ARCHIVIST)
+    try:
+        with atomic_folder(kept) as temporary:
+            shutil.copytree(folder, temporary, copy_function=_link, ignore=left_out, dirs_exist_ok=True)
+    except (OSError, shutil.Error) as error:
+        raise write_error(kept, error if isinstance(error, OSError) else OSError(str(error))) from error
+    return kept
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # the file system has no hard links
+        shutil.copy2(source, target)
 
 
 def digests_of(folder: Path, names: Collection[str]) -> dict[str, FileDigest]:

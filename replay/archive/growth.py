@@ -100,8 +100,11 @@ class Growth:
                 whole = read_range(self._database, after, last)
                 for part, piece in zip(group, whole.pieces([part.last for part in group]), strict=True):
                     if part.digest != piece.digest:
-                        why = f"positions {piece.after + 1} to {part.last} differ from the log"
-                        raise ArchiveDisagreesError(self._folder, why)
+                        first = piece.after + 1
+                        why = (
+                            f"event {first} differs" if first == part.last else f"events {first} to {part.last} differ"
+                        )
+                        raise ArchiveDisagreesError(self._folder, why, first, part.last)
                 yield PartDigest(last, whole.digest, group[-1].end)
             else:
                 yield group[0]

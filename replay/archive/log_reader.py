@@ -14,16 +14,19 @@ from typing import NamedTuple
 from ledger.store.database import Database
 from ledger.store.log_queries import LogReader
 from replay.archive.log_columns import Dictionaries, columns_of
+from replay.archive.manifest import ArchiveError
 from replay.archive.segments import Part
 
 
-class HoleError(Exception):
+class HoleError(ArchiveError):
     """Positions are missing in the log. Writers leave no holes, so events were deleted."""
 
     def __init__(self, after: int, until: int, found: int) -> None:
         super().__init__(
             f"the log holds only {found} events for positions {after + 1} to {until}: it has a hole; check the database"
         )
+        self.after = after
+        self.until = until
 
 
 class LogRange(NamedTuple):

@@ -34,17 +34,25 @@ class ArchiveError(Exception):
 
 
 class ArchiveDisagreesError(ArchiveError):
-    """The archive differs from the log."""
+    """The archive differs from the log at positions `first` to `last`, if they are known. It is never replaced, except
+    by an operator who says so.
+    """
 
-    def __init__(self, folder: Path, why: str) -> None:
-        super().__init__(
-            f"the archive in {folder} disagrees with the log: {why}; `hours archive rebuild` "
-            "(or `hours rebuild --new-archive`) builds a new one"
-        )
+    SUBJECT = "the archive in {folder} disagrees with the log"
+    REMEDY = (
+        "both are kept: `hours archive verify` compares them; if the log was changed, restore it from a backup; if the "
+        "log is right, `hours archive rebuild --replace-disagreeing` builds a new archive and keeps the old one as well"
+    )
+
+    def __init__(self, folder: Path, why: str, first: int = 0, last: int = 0) -> None:
+        super().__init__(f"{self.SUBJECT.format(folder=folder)}: {why}; {self.REMEDY}")
+        self.why = why
+        self.first = first
+        self.last = last or first
 
 
 class ForeignArchiveError(ArchiveDisagreesError):
-    """The archive belongs to another ledger. It is replaced only on an explicit command."""
+    """The archive belongs to another ledger."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "it belongs to another ledger")
@@ -198,6 +206,19 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
+
+
+def readable_parts(folder: Path) -> Manifest | None:
+    """Return what can still be read of a damaged manifest: its ledger, and the digests of parts. None if that is
+    nothing, or the manifest has another format.
+    """
+    try:
+        fields = json.loads((folder / MANIFEST).read_bytes())
+        if fields["format"] != FORMAT:
+            return None
+        return Manifest(UUID(fields["ledger"]), tuple(_segment(each) for each in fields["segments"]), 1)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def damaged(path: Path, error: Exception) -> ArchiveDamagedError:

@@ -143,6 +143,23 @@ def verify(folder: Path, progress: Progress = ignore) -> Manifest:
     return manifest
 
 
+def read_log(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the topic and the state of each event in a backup, in the order of the log.
+
+    Raises:
+        BackupError: the backup has no such columns.
+    """
+    columns = read_manifest(folder).tables[LOG].columns
+    topic, state = columns.index("topic"), columns.index("state")
+    rest = b""
+    for chunk in _chunks(_path(folder, LOG)):
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            values = line.split(b"\t")
+            yield values[topic].decode(), bytes.fromhex(values[state].removeprefix(rb"\\x").decode())
+
+
 def restore(folder: Path, database: Database, parts: Sequence[Part], progress: Progress = ignore) -> Manifest:
     """Fill an empty ledger from a backup, in one transaction. Its read models have to be rebuilt afterwards.
 

@@ -2,16 +2,13 @@
 
 It is measured from the ledger itself, so any process can do it: the server, and `hours status` beside it. What only the
 server knows (its follower's alert, its jobs, its requests) is added by `api/http/routes/operations/status.py`. Nothing
-here writes, and nothing waits for the follower.
+here waits for the follower. Nothing writes, except that a deep check records a disagreement of log and archive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
-
-from psycopg import Connection
 
 from ledger.names import Position
 from ledger.store.database import Database
@@ -27,7 +24,7 @@ DECODED_EVENTS_MAX = 200
 """How many events that the read models lack are decoded, to find one that stops the follower."""
 
 HOLES_EVENTS_MAX = 200_000
-"""How many of the latest events are counted to find holes. Without an archive, all would be counted each time."""
+"""How many of the latest positions are counted to find holes; a deep check counts all."""
 
 
 class GenerationHealth(Answer):
@@ -45,7 +42,7 @@ class GenerationHealth(Answer):
 class ArchiveHealth(Answer):
     """The archive. `lag`: how many events it lacks. `lag_seconds`: how long the oldest of them has been in the log.
 
-    `problem`: why the archive cannot be used, null if it can.
+    `problem`: why the archive cannot be used, or how it disagrees with the log; null if nothing was found.
     """
 
     position: int
@@ -57,11 +54,12 @@ class ArchiveHealth(Answer):
 
 
 class Deep(Answer):
-    """The results of a deep check: the number of events counted in the log, and the checksum computed from the rows of
-    the generation.
+    """The results of a deep check: the number of events counted in the log, how many of them were compared with the
+    digests of the archive, and the checksum computed from the rows of the generation.
     """
 
     counted_events: int
+    compared_events: int
     checksum: str
     checksum_holds: bool
 
@@ -69,9 +67,8 @@ class Deep(Answer):
 class LedgerHealth(Answer):
     """The health of a ledger. `lag_seconds`: how long the oldest event that the read models lack has been in the log.
 
-    `seen`: the position of the read models. `holes`: how many positions hold no event, counted after the position of
-    the archive (which refuses to read a log with holes), or in the whole log by a deep check. `problems`: what is
-    wrong, each in a sentence; empty if all is well.
+    `seen`: the position of the read models. `holes`: how many of the last `looked_at` positions hold no event; a deep
+    check looks at all. `problems`: what was found wrong, each in a sentence; empty if nothing was found.
     """
 
     head: int
@@ -79,6 +76,7 @@ class LedgerHealth(Answer):
     lag: int
     lag_seconds: float
     holes: int
+    looked_at: int
     generation: GenerationHealth
     archive: ArchiveHealth
     problems: list[str]
@@ -92,7 +90,8 @@ def measure(
 
     Args:
         archive: opens the archive; an archive that cannot be opened is a problem of the answer.
-        deep: also count the log, and recompute the checksum of the generation from its rows (seconds at full scale).
+        deep: also count the log, compare it with the digests of the archive, and recompute the checksum of the
+            generation from its rows (half a minute at full scale).
 
     Raises:
         store.NoGenerationError
@@ -101,11 +100,20 @@ def measure(
     archived = _archive(archive)  # read before the log, so that it cannot be ahead of the head read below
     with snapshot(database) as (connection, generation):
         head = int(LogReader(connection).head())
-        archived = _compared_with_log(archived, head)
-        holes = _count_holes(connection, max(min(archived.position, head), head - HOLES_EVENTS_MAX), head)
-        recount = _recount(connection, generation, head) if deep and generation.readable else None
-    if recount is not None:
-        holes = max(holes, head - recount.counted_events)
+        archived = _compared_with_log(archived, archive, LogReader(connection), head)
+        looked_at = head if deep else min(head, HOLES_EVENTS_MAX)
+        holes = looked_at - LogReader(connection).count(head - looked_at, head)
+        checksum = store.read_rows(connection, generation).checksum() if deep and generation.readable else None
+    recount = None
+    if deep:
+        compared, problem = _compared_deep(database, archive)
+        archived = archived.model_copy(update={"problem": problem or archived.problem})
+        recount = Deep(
+            counted_events=head - holes,
+            compared_events=compared,
+            checksum="" if checksum is None else f"{checksum:016x}",
+            checksum_holds=checksum in {None, generation.checksum},
+        )
     lag = max(head - generation.position, 0)
     if archived.lag:
         lag_seconds, _ = _check_lag(database, Position(archived.position), now, 1)
@@ -126,6 +134,7 @@ def measure(
         lag=lag,
         lag_seconds=waiting,
         holes=holes,
+        looked_at=looked_at,
         generation=GenerationHealth(
             generation=generation.id,
             rules=RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest),
@@ -146,18 +155,12 @@ _OUTDATED = "generation {} was made by another version of this program: run `hou
 _DIFFERS = "the generation's rows have checksum {}, but {:016x} is recorded: run `hours rebuild --new-facts`"
 
 
-def _count_holes(connection: Connection[Any], after: int, until: int) -> int:
-    """Return how many positions in (after, until] hold no event."""
-    return until - after - LogReader(connection).count(after, until)
-
-
-def _recount(connection: Connection[Any], generation: store.Generation, head: int) -> Deep:
-    checksum = store.read_rows(connection, generation).checksum()
-    return Deep(
-        counted_events=LogReader(connection).count(0, head),
-        checksum=f"{checksum:016x}",
-        checksum_holds=checksum == generation.checksum,
-    )
+def _compared_deep(database: Database, archive: Callable[[], Archive]) -> tuple[int, str | None]:
+    """Compare the log with the digests of the archive; return how many events were compared, and the problem."""
+    try:
+        return archive().verify_log(database), None
+    except (ArchiveError, OSError) as error:
+        return 0, str(error)
 
 
 def _check_lag(
@@ -194,9 +197,18 @@ def _archive(archive: Callable[[], Archive]) -> ArchiveHealth:
     )
 
 
-def _compared_with_log(archive: ArchiveHealth, head: int) -> ArchiveHealth:
-    """Return the health of the archive with its lag, or the problem that it holds more events than the log."""
-    if archive.position > head:
-        problem = f"the archive holds {archive.position} events, the log only {head}: was an older backup restored?"
-        return archive.model_copy(update={"problem": problem})
-    return archive.model_copy(update={"lag": head - archive.position})
+def _compared_with_log(
+    health: ArchiveHealth, archive: Callable[[], Archive], log: LogReader, head: int
+) -> ArchiveHealth:
+    """Return the health of the archive with its lag, or the disagreement that can be seen without reading the log."""
+    lag = {"lag": max(head - health.position, 0)}
+    if health.problem is not None:
+        return health.model_copy(update=lag)
+    opened, problem = archive(), None
+    if recorded := opened.disagreement():
+        problem = f"the archive disagrees with the log: {recorded.what}; `hours archive verify` compares them"
+    elif health.position > head:
+        problem = f"the archive holds {health.position} events, the log only {head}: was an older backup restored?"
+    elif opened.position == health.position and not opened.end_agrees(log):
+        problem = f"the archive disagrees with the log: event {health.position} differs; see `hours archive verify`"
+    return health.model_copy(update={"problem": problem, **lag})

@@ -11,13 +11,16 @@ import typer
 from api.cli.operations.generations import notify
 from api.cli.options import Json, data_of
 from api.cli.output import out, print_json, print_table, stages
-from api.operations.service import open_ledger
+from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
+from replay.archive.agreement import clear, compare
+from replay.archive.archive import Archive
 from replay.archive.checking import Finding, check
 from replay.archive.copying import TargetError, copy_archive
-from replay.archive.manifest import FORMAT, MANIFEST, Segment
+from replay.archive.manifest import FORMAT, MANIFEST, ArchiveDisagreesError, Segment
 from replay.archive.open_archive import OpenArchive
+from replay.progress import Progress
 
 app = typer.Typer(
     help="The log as Parquet: show it, verify it, rebuild it, copy it.", no_args_is_help=True, add_completion=False
@@ -93,9 +96,18 @@ def _size(segment: Segment) -> float:
 
 
 @app.command("verify")
-def verify(context: typer.Context, folder: ArchiveFolder = None, *, as_json: Json = False) -> int:
-    """Compare every part with the log and every file with its checksum; the exit code is 1 if anything differs."""
-    if folder:
+def verify(
+    context: typer.Context,
+    folder: ArchiveFolder = None,
+    *,
+    with_log: Annotated[bool, typer.Option("--with-log", help="Also compare a copy with the ledger's log.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Compare every part with the log and every file with its checksum; the exit code is 1 if anything differs.
+
+    If nothing differs, a disagreement that was recorded before is over.
+    """
+    if folder and not with_log:
         archive = _open_copy(folder)
         with stages("Verifying") as progress:
             findings = check(archive, None, progress)
@@ -103,12 +115,34 @@ def verify(context: typer.Context, folder: ArchiveFolder = None, *, as_json: Jso
     else:
         with open_ledger(data_of(context)) as ledger:
             warm(notify)
-            archive = ledger.archive
+            archive = _other_copy(ledger, folder) if folder else ledger.archive
             with stages("Verifying") as progress:
                 findings = check(archive, ledger.database, progress)
+                findings = _named_first(archive, ledger, findings, progress)
+            if not findings and not folder:
+                clear(archive.folder)
         against = "the log, and with its own checksums"
     _print_findings(archive, findings, against, as_json=as_json)
     return 1 if findings else 0
+
+
+def _other_copy(ledger: OpenLedger, folder: Path) -> Archive:
+    _open_copy(folder)
+    return Archive(folder, ledger.log.identity())
+
+
+def _named_first(archive: Archive, ledger: OpenLedger, findings: list[Finding], progress: Progress) -> list[Finding]:
+    """Return the findings, preceded by the first position at which the log differs, if it does. A difference from the
+    ledger's own archive is recorded.
+    """
+    if archive.folder == ledger.archive.folder and findings:
+        try:
+            archive.verify_log(ledger.database, progress)
+        except ArchiveDisagreesError as error:
+            return [Finding(error.first, error.last, error.why), *findings]
+        return findings
+    first = compare(archive, archive.manifest, ledger.database, progress)
+    return findings if first is None else [first, *findings]
 
 
 def _print_findings(archive: OpenArchive, findings: list[Finding], against: str, *, as_json: bool) -> None:
@@ -117,7 +151,10 @@ def _print_findings(archive: OpenArchive, findings: list[Finding], against: str,
     elif findings:
         rows = [(f"{finding.first:,} to {finding.last:,}", finding.what) for finding in findings]
         title = f"The archive in {archive.folder} is not sound"
-        remedy = "`hours archive rebuild` builds a new one from the log"
+        remedy = (
+            "damaged files: `hours archive rebuild` builds a new one. Differences from the log: both are kept; restore "
+            "the log, or accept it with `hours archive rebuild --replace-disagreeing`"
+        )
         print_table(title, ("positions", "what is wrong"), rows, remedy)
     else:
         files = sum(len(segment.files) for segment in archive.segments)
@@ -125,13 +162,28 @@ def _print_findings(archive: OpenArchive, findings: list[Finding], against: str,
 
 
 @app.command("rebuild")
-def rebuild_archive(context: typer.Context, *, as_json: Json = False) -> None:
-    """Rebuild the archive from the log; the old one is used until the new one replaces it."""
+def rebuild_archive(
+    context: typer.Context,
+    *,
+    replace_disagreeing: Annotated[
+        bool,
+        typer.Option(
+            "--replace-disagreeing", help="Accept the log as it is: also replace an archive that disagrees with it."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Rebuild the archive from the log; the old one is used until the new one replaces it.
+
+    An archive that disagrees with the log is replaced only if you say so; it is kept beside the new one.
+    """
     with open_ledger(data_of(context)) as ledger:
         warm(notify)
         with stages("Rebuilding the archive") as progress:
-            position = ledger.archive.rebuild(ledger.database, progress)
-        size = ledger.archive.bytes_on_disk()
+            position = ledger.archive.rebuild(ledger.database, progress, replace_disagreeing=replace_disagreeing)
+        size, kept = ledger.archive.bytes_on_disk(), ledger.archive.kept
+    if kept:
+        notify(f"the archive before is kept in {kept}")
     if as_json:
         print_json({"position": position, "bytes": size, "edition": ledger.archive.manifest.edition})
     else:
@@ -145,13 +197,16 @@ def copy(
     *,
     as_json: Json = False,
 ) -> None:
-    """Copy the archive, for `hours replay --archive FOLDER` without a database."""
+    """Copy the archive, for `hours replay --archive FOLDER` without a database.
+
+    A copy only grows: a folder with a copy of other events is left as it is, with exit code 1.
+    """
     with open_ledger(data_of(context)) as ledger:
         warm(notify)
         with stages("Copying the archive") as progress:
             ledger.archive.bring_up_to_date(ledger.database, progress)
             try:
-                copied = copy_archive(ledger.archive, folder, progress)
+                copied = copy_archive(ledger.archive, folder, progress, ledger.database)
             except TargetError as error:
                 raise UsageError(str(error)) from None
     size = copied.bytes_on_disk()

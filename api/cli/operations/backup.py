@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from api.cli.options import Json, data_of
-from api.cli.output import out, print_json, stages
+from api.cli.output import err, out, print_json, stages
 from api.operations.schema_parts import PARTS
 from api.operations.service import open_ledger
+from api.operations.usage_errors import UsageError
+from replay.archive.agreement import compare_rows
+from replay.archive.checking import Finding
+from replay.archive.manifest import ArchiveDisagreesError, ArchiveError, read_manifest
 from replay.backup import backup as backups
 from replay.backup.backup import Manifest
 
@@ -20,20 +24,83 @@ def backup(
     folder: Annotated[Path, typer.Argument(help="The folder to create.")],
     *,
     verify: Annotated[bool, typer.Option("--verify", help="Write nothing: verify the backup in this folder.")] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --verify: the archive to compare with; by default the data directory's, if it has one."
+        ),
+    ] = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Back up everything that cannot be computed again: the log, commands, persons, texts and keys.
 
-    The ledger may be in use.
+    The ledger may be in use. The exit code is 1 if the log is not what was archived.
     """
     if verify:
-        with stages("Backup") as progress:
-            manifest = backups.verify(folder, progress)
-        _print_manifest(manifest, f"{folder} is sound", as_json=as_json)
-        return
+        return _verify(folder, against, data_of(context) / "archive", as_json=as_json)
+    if against is not None:
+        raise UsageError("--against compares an existing backup; add --verify")
     with open_ledger(data_of(context)) as ledger, stages("Backup") as progress:
         manifest = backups.back_up(ledger.database, folder, progress)
+        try:
+            ledger.archive.verify_log(ledger.database, progress)
+            problem = None
+        except ArchiveDisagreesError as error:  # the backup is needed all the more
+            problem = str(error)
     _print_manifest(manifest, f"Backed up to {folder}", as_json=as_json)
+    if problem:
+        err().print(problem, soft_wrap=True, highlight=False, markup=False)
+    return 1 if problem else 0
+
+
+class _Compared(NamedTuple):
+    """What a backup was compared with, up to which position, and the first difference."""
+
+    archive: Path
+    position: int
+    difference: Finding | None
+
+
+def _verify(folder: Path, against: Path | None, own: Path, *, as_json: bool) -> int:
+    with stages("Backup") as progress:
+        manifest = backups.verify(folder, progress)
+        compared = _compared(folder, manifest, against, own)
+    difference = compared.difference if compared else None
+    if as_json:
+        answer = None if compared is None else {"archive": str(compared.archive), "position": compared.position}
+        first = difference._asdict() if difference else None
+        print_json(manifest.model_dump(mode="json") | {"compared": answer, "difference": first})
+        return 1 if difference else 0
+    _print_manifest(manifest, f"{folder} is sound", as_json=False)
+    if compared is None:
+        sentence = "compared with no archive: --against FOLDER compares its log with an archive or a copy of one"
+    elif difference:
+        sentence = f"its log disagrees with the archive in {compared.archive}: {difference.what}; keep both"
+    else:
+        sentence = f"its log agrees with the archive in {compared.archive} up to position {compared.position:,}"
+    out().print(sentence, soft_wrap=True, highlight=False, markup=False)
+    return 1 if difference else 0
+
+
+def _compared(folder: Path, manifest: Manifest, against: Path | None, own: Path) -> _Compared | None:
+    """Compare the log of a backup with an archive; None if there is none to compare with."""
+    archive = against or own
+    try:
+        archived = read_manifest(archive)
+    except ArchiveError:
+        if against is not None:
+            raise
+        archived = None
+    if against is not None and archived is None:
+        raise UsageError(
+            f"--against {against} holds no archive; name the folder `archive` of a data directory, or a copy"
+        )
+    if against is not None and archived is not None and archived.ledger != manifest.ledger:
+        raise UsageError(f"--against {against} is the archive of another ledger, {archived.ledger}")
+    if archived is None or archived.ledger != manifest.ledger:
+        return None
+    difference, position = compare_rows(archived, backups.read_log(folder))
+    return _Compared(archive, position, difference)
 
 
 def restore(

@@ -98,6 +98,7 @@ def _bring_archive_up_to_date(ledger: OpenLedger, *, new: bool, progress: Progre
         ledger.archive.rebuild(ledger.database, progress)
     else:
         ledger.archive.bring_up_to_date(ledger.database, progress)
+        ledger.archive.verify_log(ledger.database, progress)
 
 
 def _print_rebuilt(rebuilt: Rebuilt, rules: Rules, *, as_json: bool) -> None:

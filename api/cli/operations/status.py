@@ -21,13 +21,16 @@ from replay.queries.health import LedgerHealth, measure
 def show_status(
     context: typer.Context,
     *,
-    deep: Annotated[bool, typer.Option("--deep", help="Also count the log and compute the checksum again.")] = False,
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Also compare the log with the archive's digests, and compute the checksum again."),
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Show how far the read models are and what is wrong; the exit code is 1 if anything is."""
     with open_ledger(data_of(context)) as ledger:
         if deep:
-            err().print("counting the log and the generation's rows")
+            err().print("comparing the log with the archive, and the generation's rows with their checksum")
         health = measure(ledger.database, lambda: ledger.archive, deep=deep)
     if as_json:
         print_json(health)
@@ -42,7 +45,7 @@ def _print(health: LedgerHealth) -> None:
     lag = "up to the log" if not health.lag else f"{health.lag:,} behind, for {_span(health.lag_seconds)}"
     version = f"version {generation.rules.version}" if generation.rules.version else "not published"
     rows = [
-        ("log", f"{health.head:,} events", "no holes" if not health.holes else f"[red]{health.holes:,} holes[/]"),
+        ("log", f"{health.head:,} events", _holes(health)),
         ("read models", f"position {health.seen:,}", lag),
         (
             "generation",
@@ -58,7 +61,7 @@ def _print(health: LedgerHealth) -> None:
         ),
     ]
     if deep:
-        rows.insert(1, ("counted", f"{deep.counted_events:,} events", _held(holds=deep.counted_events == health.head)))
+        rows.insert(1, ("compared", f"{deep.compared_events:,} events", "with the digests of the archive"))
     for row in rows:
         table.add_row(f"[bold]{row[0]}[/]", *row[1:])
     console = out()
@@ -66,7 +69,25 @@ def _print(health: LedgerHealth) -> None:
     for problem in health.problems:
         console.print(f"[red]wrong:[/] {escape(problem)}")
     if not health.problems:
-        console.print("[green]nothing is wrong[/]")
+        console.print(f"[green]found nothing wrong[/] {_looked_at(health)}", soft_wrap=True, highlight=False)
+
+
+def _holes(health: LedgerHealth) -> str:
+    """Say whether there are holes, and where that was looked at."""
+    where = "" if health.looked_at >= health.head else f" in the last {health.looked_at:,} positions"
+    return f"[red]{health.holes:,} holes[/]{where}" if health.holes else f"no holes{where}"
+
+
+def _looked_at(health: LedgerHealth) -> str:
+    """Say what was looked at, and how to look deeper."""
+    if health.deep is None:
+        return (
+            f"in the positions of the last {health.looked_at:,} events and the last event of the archive; "
+            "`hours status --deep` compares every event"
+        )
+    later = health.head - health.deep.compared_events
+    rest = f"; the last {later:,} events are not in the archive yet" if later else ""
+    return f"in {health.deep.compared_events:,} events compared with the archive and in the read models' rows{rest}"
 
 
 def _held(*, holds: bool) -> str:

@@ -138,7 +138,7 @@ def test_metrics_are_told_to_whoever_has_a_key(served: Served) -> None:
 def test_a_sound_ledger_is_shown_in_a_table_and_told_as_json(reads: CommandLine) -> None:
     reads("volunteer", "V0000001")
     told = reads("status")
-    assert (told.code, "nothing is wrong" in told.out, "no holes" in told.out) == (0, True, True)
+    assert (told.code, "found nothing wrong" in told.out, "no holes" in told.out) == (0, True, True)
     answer = reads("status", "--deep", "--json").answer
     assert answer["deep"]["checksum_holds"]
     assert answer["deep"]["counted_events"] == answer["head"] == answer["seen"]

@@ -144,13 +144,17 @@ def test_a_damaged_manifest_is_named(filled: tuple[Database, Archive, list[Event
         Archive(archive.folder, database.log.identity()).facts()
 
 
-def test_an_archive_ahead_of_its_log_is_refused_and_made_anew(filled: tuple[Database, Archive, list[Event]]) -> None:
+def test_an_archive_ahead_of_its_log_is_refused_and_replaced_only_on_command(
+    filled: tuple[Database, Archive, list[Event]],
+) -> None:
     database, archive, events = filled
     with database.pool.connection() as connection:
         connection.execute("DELETE FROM ledger.stored_events WHERE notification_id = %s", (len(events),))
     with pytest.raises(ArchiveDisagreesError, match=f"it holds {len(events)} events, the log only {len(events) - 1}"):
         archive.catch_up(database)
-    assert archive.bring_up_to_date(database) == len(events) - 1
+    with pytest.raises(ArchiveDisagreesError, match="--replace-disagreeing"):
+        archive.bring_up_to_date(database)
+    assert archive.rebuild(database, replace_disagreeing=True) == len(events) - 1
     assert_same_facts(archive.facts(), facts_of(events[:-1]))
 
 
@@ -179,7 +183,9 @@ def test_another_ledger_s_archive_is_refused(filled: tuple[Database, Archive, li
         with pytest.raises(ForeignArchiveError):
             other.facts_from(database)
     assert read_manifest(archive.folder) == before
-    assert other.rebuild(database) == archive.position
+    with pytest.raises(ForeignArchiveError):
+        other.rebuild(database)
+    assert other.rebuild(database, replace_disagreeing=True) == archive.position
     assert_same_facts(other.facts(), facts_of(events))
 
 

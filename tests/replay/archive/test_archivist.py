@@ -174,7 +174,7 @@ def test_a_file_that_is_damaged_is_found_in_turn_and_made_anew(
     assert check(growing.another(), growing.database) == []
 
 
-def test_a_log_that_was_restored_makes_the_archive_anew(
+def test_a_log_that_was_restored_is_told_and_nothing_is_replaced(
     growing: Growing, archivist: Callable[[Policy], Archivist]
 ) -> None:
     one = archivist(AT_ONCE)
@@ -182,8 +182,13 @@ def test_a_log_that_was_restored_makes_the_archive_anew(
     one.run_once()
     with growing.database.pool.connection() as connection:
         connection.execute("DELETE FROM ledger.stored_events WHERE notification_id > 7")
-    one.run_once()
-    assert_same_facts(growing.another().facts(), facts_of(EVENTS[:7]))
+    before = (growing.folder / MANIFEST).read_bytes()
+    one.start()
+    until(lambda: one.alert)
+    one.close()
+    assert "it holds 9 events, the log only 7" in str(one.alert)
+    assert (growing.folder / MANIFEST).read_bytes() == before
+    assert growing.archive.disagreement() is not None
 
 
 def test_another_ledger_s_archive_is_told_and_left_alone(

@@ -140,6 +140,8 @@ async def make(service: ServiceDep, caller: CallerDep, options: NewGeneration | 
     rules = await run_in_threadpool(_rules, ledger, new.rules)
 
     def work(progress: Progress) -> GenerationReady:
+        ledger.archive.bring_up_to_date(ledger.database, progress)
+        ledger.archive.verify_log(ledger.database, progress)
         make_generation = rebuild if new.switch else build
         built = make_generation(ledger.database, ledger.archive, rules, progress=progress)
         return ready(built.generation, answering=new.switch)
