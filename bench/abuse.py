@@ -119,6 +119,7 @@ def send_scans(address: str, events: Sequence[dict[str, Any]], token: str) -> li
 
 async def _send_scans(address: str, events: Sequence[dict[str, Any]], token: str) -> list[Scan]:
     parts, begun = urlsplit(address), time.perf_counter() + 0.2
+    end = begun + len(events) / SCANS_PER_SECOND + SCAN_SECONDS_MAX
     waiting = iter(enumerate(events))
     outcomes: list[Scan] = []
 
@@ -127,7 +128,10 @@ async def _send_scans(address: str, events: Sequence[dict[str, Any]], token: str
         for number, event in waiting:
             due = begun + number / SCANS_PER_SECOND
             await asyncio.sleep(max(due - time.perf_counter(), 0))
-            status = 0
+            status, name = 0, command_name(str(event["source"]), str(event["id"]))
+            if time.perf_counter() > end:  # the server stands still: what is left has no answer
+                outcomes.append(Scan(0, time.perf_counter() - due, name))
+                continue
             with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                 if connection is None:
                     connection = await asyncio.wait_for(asyncio.open_connection(parts.hostname, parts.port), 10)
@@ -136,7 +140,6 @@ async def _send_scans(address: str, events: Sequence[dict[str, Any]], token: str
             if not status and connection is not None:
                 connection[1].close()
                 connection = None
-            name = command_name(str(event["source"]), str(event["id"]))
             outcomes.append(Scan(status, time.perf_counter() - due, name))
         if connection is not None:
             connection[1].close()

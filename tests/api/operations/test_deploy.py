@@ -10,9 +10,10 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -127,7 +128,7 @@ def test_caddy_accepts_its_example() -> None:
     ids=["nginx", "caddy"],
 )
 def test_a_ledger_is_served_through_the_proxy_over_tls(
-    served: Served, tmp_path: Path, certificate: Path, proxy: Callable[[int, Path, Path], Iterator[int]]
+    served: Served, tmp_path: Path, certificate: Path, proxy: Any
 ) -> None:
     trust = ssl.create_default_context(cafile=str(certificate / "fullchain.pem"))
     volunteers = [served.volunteer() for _ in range(3)]
@@ -140,7 +141,7 @@ def test_a_ledger_is_served_through_the_proxy_over_tls(
     station = served.headers(Role.STATION)
     with (
         listening(served) as server,
-        proxy(server.port, tmp_path, certificate) as port,  # type: ignore[attr-defined]
+        proxy(server.port, tmp_path, certificate) as port,
         httpx2.Client(base_url=f"https://127.0.0.1:{port}", verify=trust, timeout=60) as client,
     ):
         answer = client.get("/healthz")
