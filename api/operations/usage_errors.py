@@ -22,6 +22,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     from api.access.keys import SigningError, UnknownKeyError
     from api.axes.written import AxisError
     from ledger.store.embedded import OtherPostgresError
+    from ledger.store.postgres_server import DataDirectoryError
     from ledger.store.upgrading import NewerDatabaseError
     from projections.rules.timeline import RulesError
     from replay.archive.manifest import ArchiveError
@@ -43,6 +44,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         BackupError,
         NewerDatabaseError,
         OtherPostgresError,
+        DataDirectoryError,
         AxisError,
         SigningError,
         UnknownKeyError,
