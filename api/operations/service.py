@@ -9,6 +9,7 @@ Wiring only: no decisions and no computation.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -32,6 +33,7 @@ from ledger.intake.intake import Intake, system_clock
 from ledger.names import stream
 from ledger.rejections import Refused, Rejection
 from ledger.store.database import Database
+from ledger.store.durability import weaknesses
 from ledger.store.embedded import serving
 from projections.rules.checking import require_sound
 from replay.archive.archive import Archive
@@ -41,6 +43,8 @@ from replay.generations.rebuild import rebuild
 from replay.live.follower import Follower
 from replay.published import NoRulesError, Rules, published_rules
 from replay.queries.queries import Queries
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_RULES = Path(__file__).parents[2] / "rules" / "luohu.toml"
 OPERATOR = "person:keeper"
@@ -185,9 +189,18 @@ class Service:
 def running(ledger: OpenLedger, limits: RateLimits | None = None) -> Iterator[Service]:
     """Run a service on a ledger; at the end, close it."""
     ledger.make_ready()
+    _warn_of_weaknesses(ledger)
     service = Service(ledger, limits)
     service.start()
     try:
         yield service
     finally:
         service.close()
+
+
+def _warn_of_weaknesses(ledger: OpenLedger) -> None:
+    """Log the settings of the database with which recorded commands can be lost."""
+    with ledger.database.pool.connection() as connection:
+        for weakness in weaknesses(connection):
+            fields = {"setting": weakness.setting, "accepted": weakness.accepted}
+            logger.warning("%s", weakness.sentence, extra={"fields": fields})

@@ -76,7 +76,11 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
 def _of_database(error: Exception, message: str) -> str:
     from psycopg import errors
 
+    from ledger.store.durability import UnsafeDatabaseError
+
     match error:
+        case UnsafeDatabaseError():
+            return f"nothing was recorded, because the database would not keep it: {message}"
         case errors.LockNotAvailable():
             return f"{message}; try again in a moment"
         case errors.DiskFull():
