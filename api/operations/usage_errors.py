@@ -28,7 +28,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     from replay.archive.manifest import ArchiveError
     from replay.awards.plans import PlanError
     from replay.axes.as_known import MarkError
-    from replay.backup.backup import BackupError
+    from replay.backup.authentication import BackupError
     from replay.explain.stretches import ExplanationError
     from replay.generations.rebuild import NotPublishedError, OvertakenError, VerificationError
     from replay.generations.retention import GenerationInUseError, UnknownGenerationError
