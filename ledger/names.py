@@ -22,44 +22,43 @@ Position = NewType("Position", int)
 """The dense number of an event in the log, from 1, in commit order; 0 stands for the empty log."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
-_MOBILE_NUMBER = re.compile(r"^1[3-9][0-9]{9}$")
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_IDENTITY_NUMBER = re.compile(r"^[0-9]{17}[0-9Xx]$")
+_PERSONAL = re.compile(
+    r"(?<![A-Za-z0-9])"
+    r"((\+?86[-.]?)?1[3-9][0-9][-.]?[0-9]{4}[-.]?[0-9]{4}"  # a mobile number
+    r"|[0-9]{17}[0-9Xx])"  # an identity number
+    r"(?![A-Za-z0-9])"
+)
 
 
 def not_personal(name: str) -> str:
-    """Return a name that will be stored permanently.
+    """Return a name that will be stored permanently: of a volunteer, an actor, a command or anything else.
 
     Raises:
-        ValueError: the name looks like personal data.
+        ValueError: the name is or contains what looks like personal data.
     """
-    if len(name) in {11, 18} and (_MOBILE_NUMBER.match(name) or _IDENTITY_NUMBER.match(name)):
+    if _PERSONAL.search(name):
         raise ValueError("looks like a phone or identity number; use a number the federation issued")
     return name
 
 
-def _actor_not_personal(actor: str) -> str:
-    not_personal(actor.partition(":")[2])
-    return actor
-
-
 VolunteerNumber = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(not_personal)]
-StationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-ProjectId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-OrganisationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-HonorId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+StationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(not_personal)]
+ProjectId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(not_personal)]
+OrganisationId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(not_personal)]
+HonorId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(not_personal)]
 AWARD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"  # room for honour, year and recipient
-AwardId = Annotated[str, StringConstraints(pattern=AWARD_PATTERN)]
-RaiseId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-RequestId = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+AwardId = Annotated[str, StringConstraints(pattern=AWARD_PATTERN), AfterValidator(not_personal)]
+RaiseId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(not_personal)]
+RequestId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(not_personal)]
 ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Actor = Annotated[str, StringConstraints(pattern=r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")]
-CallingActor = Annotated[Actor, AfterValidator(_actor_not_personal)]
+CallingActor = Annotated[Actor, AfterValidator(not_personal)]
 """An actor in an order. It is checked for personal data, because people do log in with their phone numbers."""
 SOURCE_FORM = r"^[!-\"$-\[\]-~]{1,120}$"  # printable, no space, no '#', no '\'
-Source = Annotated[str, StringConstraints(pattern=SOURCE_FORM)]
+Source = Annotated[str, StringConstraints(pattern=SOURCE_FORM), AfterValidator(not_personal)]
 COMMAND_ID_FORM = r"^[!-\[\]-~]{1,120}$"  # printable, no space, no '\'
-CommandId = Annotated[str, StringConstraints(pattern=COMMAND_ID_FORM)]
+CommandId = Annotated[str, StringConstraints(pattern=COMMAND_ID_FORM), AfterValidator(not_personal)]
 CommandName = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]{1,241}$")]
 """`source#id`: the permanently unique name that the caller gave a command."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32,64}$")]

@@ -26,6 +26,7 @@ from ledger.aggregates.dispute import DisputeShift
 from ledger.aggregates.people_served import CountPeopleServed
 from ledger.aggregates.request import RequestAct
 from ledger.aggregates.shift import CheckIn, CheckOut
+from ledger.intake.prepare import Proof
 
 
 class Role(StrEnum):
@@ -71,6 +72,8 @@ class Caller(NamedTuple):
     must_sign: bool = False
     volunteer: str | None = None
     """The volunteer number of the key's holder, if that is a volunteer: nobody may act on their own hours."""
+    proof: Proof | None = None
+    """The request's signature, if it has one; it is stored with what the request records."""
 
     @property
     def by(self) -> str:

@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from api.messages.problems import Fault, fault, fault_of_validation
 from ledger.aggregates import COMMANDS, Command, Order
-from ledger.names import COMMAND_ID_FORM, SOURCE_FORM, CommandId, Source
+from ledger.names import COMMAND_ID_FORM, SOURCE_FORM, CommandId, Source, not_personal
 
 EVENT = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -186,7 +186,19 @@ def _order(envelope: Envelope, data: bytes, sender: Sender) -> Order | Fault:
         return fault_of_validation(error.errors(), prefix="data.")
     except ValueError as error:
         return _malformed(error)
-    return Order(command, envelope.source, envelope.id, sender.by, envelope.imported, sender.key, sender.volunteer)
+    return _personal_name(envelope) or Order(
+        command, envelope.source, envelope.id, sender.by, envelope.imported, sender.key, sender.volunteer
+    )
+
+
+def _personal_name(envelope: Envelope) -> Fault | None:
+    """Return a fault if the name of an event, which is stored permanently, looks like personal data."""
+    for field, name in (("source", envelope.source), ("id", envelope.id)):
+        try:
+            not_personal(name)
+        except ValueError as error:
+            return fault("invalid", f"{field} {error}", field=field, remedy=str(error).partition("; ")[2])
+    return None
 
 
 def _with_instant(data: bytes, time: str) -> object:

@@ -19,7 +19,7 @@ from uuid import uuid4
 from api.access.key_memory import KeyMemory
 from api.access.keys import Keys
 from api.access.rate_limits import RateLimits
-from api.access.signatures import Signatures
+from api.access.signatures import Signatures, erase_signatures
 from api.access.signed_requests import CREATED_SECONDS_MAX
 from api.axes.candidates import Candidates
 from api.operations.jobs import Jobs
@@ -35,6 +35,7 @@ from ledger.rejections import Refused, Rejection
 from ledger.store.database import Database
 from ledger.store.durability import weaknesses
 from ledger.store.embedded import serving
+from ledger.store.persons import erase_person
 from projections.rules.checking import require_sound
 from replay.archive.archive import Archive
 from replay.archive.archivist import Archivist
@@ -106,6 +107,11 @@ class OpenLedger:
     def catch_up(self) -> None:
         """Bring the read models to the head of the log; for commands, where no server's follower does it."""
         Follower(self.database).catch_up()
+
+    def erase(self, volunteer: str) -> int:
+        """Erase a person, the texts about them, and the signatures with such texts; return the number of rows."""
+        with self.database.pool.connection() as connection, connection.transaction():
+            return erase_person(connection, volunteer) + erase_signatures(connection, volunteer)
 
     def publish(self, text: str, by: str = OPERATOR) -> Rules:
         """Publish a rule timeline, unless it is already the one in force; return it as published.

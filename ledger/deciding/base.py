@@ -191,6 +191,10 @@ class Noted(Command):
 
     text: FreeText | None = None
 
+    def about(self, case: Case) -> list[str]:
+        """Return the volunteers whom the text is about: it is erased with any of them."""
+        return self.concerned(case)
+
 
 class Order(NamedTuple):
     """A command with its envelope: its name (`source` and `id`), the actor and the key that send it, and whether it is

@@ -11,7 +11,7 @@ Nothing here decides what may be written. Errors are psycopg's: `UniqueViolation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -111,6 +111,11 @@ class Append:
         if texts:
             with self.connection.cursor(row_factory=tuple_row) as cursor:
                 store_texts(cursor, texts)
+
+    def proofs(self, statement: str, values: Sequence[Sequence[object]]) -> None:
+        """Store what proves who sent the recorded commands, by one statement for all."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(statement, values)
 
     def notify(self, head: Position) -> None:
         """Notify followers of the new head, on commit."""

@@ -50,7 +50,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     LOG: ("originator_id", "originator_version", "topic", "state", "notification_id"),
     "ledger.commands": ("name", "content", "position"),
     "ledger.persons": ("volunteer", "name", "phone", "email"),
-    "ledger.texts": ("digest", "salt", "text", "volunteer"),
+    "ledger.texts": ("digest", "salt", "text", "volunteer", "others"),
     "api.keys": (
         "id",
         "role",
@@ -64,7 +64,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "must_sign",
         "volunteer",
     ),
-    "api.signatures": ("digest", "key", "public_key", "base", "signature", "body", "names", "kept_at"),
+    "api.signatures": ("digest", "key", "public_key", "base", "signature", "body", "names", "kept_at", "about"),
 }
 """The columns in a backup, by table. The log is written in the order of its positions."""
 

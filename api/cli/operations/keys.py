@@ -15,12 +15,12 @@ from api.cli.options import Json, data_of
 from api.cli.output import out, print_json, print_table
 from api.operations.service import open_ledger
 from api.operations.usage_errors import UsageError
-from ledger.names import Actor
+from ledger.names import CallingActor
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 app.command("sign-with")(sign_with)
 
-_actor: TypeAdapter[str] = TypeAdapter(Actor)
+_actor: TypeAdapter[str] = TypeAdapter(CallingActor)
 
 
 @app.command("make")
@@ -45,7 +45,8 @@ def make(
         _actor.validate_python(Caller(key_role, name).by)
     except ValidationError:
         raise UsageError(
-            f"--name {name} is not valid in an event; use up to 48 letters, digits, dots, dashes and underscores"
+            f"--name {name} is not valid in an event; use up to 48 letters, digits, dots, dashes and underscores, "
+            "and no phone or identity number"
         ) from None
     with open_ledger(data_of(context)) as ledger:
         if key_role is Role.STATION and not ledger.knows("station", name):

@@ -65,6 +65,8 @@ class Reader:
     def __init__(self, caller: Caller) -> None:
         self._sender = Sender(caller.by, caller.key, caller.volunteer)
         self._permission = Permission(caller)
+        self.proof = caller.proof
+        """The request's signature, if it has one."""
 
     def read(self, event: bytes | msgspec.Raw) -> Prepared | Fault:
         """Parse an event."""
@@ -79,7 +81,7 @@ class Reader:
             return order
         if forbidden := self._permission.forbids(order, named_by_caller=True):
             return fault_of_role(forbidden)
-        return refused_for_content(order.command) or prepare(order)
+        return refused_for_content(order.command) or prepare(order)._replace(proof=self.proof)
 
 
 def refused_for_content(command: Command) -> Fault | None:

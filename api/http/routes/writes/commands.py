@@ -69,7 +69,7 @@ async def _submit(
         raise Problem(fault_of_role(forbidden))
     if fault := refused_for_content(command):
         raise Problem(fault)
-    (answer,) = await submit(service, [prepare(order)], options)
+    (answer,) = await submit(service, [prepare(order)._replace(proof=caller.proof)], options)
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
     recorded = answer.position is not None
