@@ -191,14 +191,14 @@ def test_what_is_not_recorded_may_not_be_signed(station: Station, what: str, bat
     assert (station.served.ledger.log.head(), station.kept()) == (head, kept)
 
 
-@pytest.mark.parametrize("mode", ["binary", "rest"])
 @pytest.mark.parametrize(
-    ("header", "value", "field"),
+    ("mode", "header", "value", "field"),
     [
-        ("X-Comment", "from Zhang", "x-comment"),
-        ("ce-phone", "13800138000", "ce-phone"),
-        ("ce-subject", "Zhang", "ce-subject"),
-        ("ce-time", "when Zhang came", "time"),
+        ("rest", "X-Comment", "from Zhang", "x-comment"),
+        ("binary", "X-Comment", "from Zhang", "x-comment"),
+        ("binary", "ce-phone", "13800138000", "ce-phone"),
+        ("binary", "ce-subject", "Zhang", "ce-subject"),
+        ("binary", "ce-time", "when Zhang came", "time"),
     ],
 )
 def test_headers_that_are_not_recorded_may_not_be_signed(
@@ -208,8 +208,6 @@ def test_headers_that_are_not_recorded_may_not_be_signed(
     if mode == "binary":
         attributes = {f"ce_{name}": event[name] for name in ("specversion", "id", "source", "type")}
         request = station.request(event["data"], "application/json", **attributes)
-    elif header.startswith("ce-"):
-        pytest.skip("these headers name an event, and a command has none")
     else:
         request = station.request(
             event["data"], "application/json", "/v1/commands/check-in", Idempotency_Key=str(uuid4())
