@@ -213,7 +213,7 @@ def test_headers_that_are_not_recorded_may_not_be_signed(
             event["data"], "application/json", "/v1/commands/check-in", Idempotency_Key=str(uuid4())
         )
     request.headers[header] = value
-    covered = (*COVERED, header.lower())
+    covered: tuple[str, ...] = (*COVERED, header.lower())
     covered += tuple(sorted(name for name in request.headers if name.startswith("ce-") and name not in covered))
     covered += ("idempotency-key",) if mode == "rest" else ()
     head, kept = station.served.ledger.log.head(), station.kept()
@@ -223,7 +223,8 @@ def test_headers_that_are_not_recorded_may_not_be_signed(
 
 
 def test_parameters_of_a_signature_hold_no_text(station: Station) -> None:
-    for parameter, field in (({"tag": "from Zhang"}, "tag"), ({"nonce": "from Zhang"}, "nonce")):
+    parameters: list[tuple[dict[str, Any], str]] = [({"tag": "from Zhang"}, "tag"), ({"nonce": "from Zhang"}, "nonce")]
+    for parameter, field in parameters:
         answer = station.send(station.sign(station.request(station.event()), **parameter))
         assert (answer.status_code, answer.json()["field"]) == (422, field)
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -219,7 +220,7 @@ def test_without_fsync_every_way_in_refuses_and_says_why(
     served: Served, without_fsync: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = served.ledger.log.head()
-    scan = {"volunteer": WHO, "station": STATION, "occurred_at": 1543888800}
+    scan: dict[str, Any] = {"volunteer": WHO, "station": STATION, "occurred_at": 1543888800}
     answers = [
         served.command("count-people-served", station=STATION, day="2018-12-04", people=1),
         served.send(served.event("check-in", **scan)),
