@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from ledger.names import Position
 from ledger.store.database import Database
+from ledger.store.durability import weaknesses
 from ledger.store.log_queries import LogReader
 from ledger.store.mapper import decode
 from replay.archive.archive import Archive
@@ -70,8 +71,9 @@ class LedgerHealth(Answer):
     """The health of a ledger. `lag_seconds`: how long the oldest event that the read models lack has been in the log.
 
     `seen`: the position of the read models. `holes`: how many positions hold no event, counted after the position of
-    the archive (which refuses to read a log with holes), or in the whole log by a deep check. `problems`: what is
-    wrong, each in a sentence; empty if all is well.
+    the archive (which refuses to read a log with holes), or in the whole log by a deep check. `durability`: the
+    settings of PostgreSQL with which a crash can lose recorded commands, also those that the operator has accepted.
+    `problems`: what is wrong, each in a sentence; empty if all is well.
     """
 
     head: int
@@ -81,6 +83,7 @@ class LedgerHealth(Answer):
     holes: int
     generation: GenerationHealth
     archive: ArchiveHealth
+    durability: list[str]
     problems: list[str]
     deep: Deep | None = None
 
@@ -100,6 +103,7 @@ def measure(
     now = now or datetime.now(UTC)
     archived = _archive(archive)  # read before the log, so that it cannot be ahead of the head read below
     with snapshot(database) as (connection, generation):
+        weak = weaknesses(connection)
         head = int(LogReader(connection).head())
         archived = _compared_with_log(archived, head)
         holes = _count_holes(connection, max(min(archived.position, head), head - HOLES_EVENTS_MAX), head)
@@ -112,6 +116,7 @@ def measure(
         archived = archived.model_copy(update={"lag_seconds": lag_seconds})
     waiting, undecodable = _check_lag(database, Position(generation.position), now)
     problems = [
+        *(weakness.sentence for weakness in weak if not weakness.accepted),
         _SHORTER.format(generation.position, head) if generation.position > head else None,
         undecodable,
         None if generation.readable else _OUTDATED.format(generation.id),
@@ -136,6 +141,7 @@ def measure(
             switched_at=generation.switched_at,
         ),
         archive=archived,
+        durability=[weakness.sentence for weakness in weak],
         problems=[problem for problem in problems if problem],
         deep=recount,
     )
