@@ -39,7 +39,7 @@ _IDENTITY_NUMBER = re.compile(r"^[0-9]{17}[0-9Xx]$")
 
 @lru_cache(maxsize=1 << 12)
 def not_personal(name: str) -> str:
-    """Return a name that will be stored permanently.
+    """Return a name that will be stored permanently: of a volunteer, an actor, a command or anything else.
 
     Every name is checked here, of actors, commands and things: people do log in with their phone numbers.
 

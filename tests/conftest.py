@@ -19,8 +19,11 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from ledger.store.database import Database
+from ledger.store.durability import ACCEPT
 from ledger.store.embedded import serving
 from tests.support.examples import PROFILE
+
+os.environ.setdefault(ACCEPT, "fsync")  # of the temporary server, whose data does not outlive the test
 
 
 def pytest_report_header() -> str:

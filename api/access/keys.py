@@ -23,7 +23,6 @@ from ledger.store.pool import Pool
 from ledger.store.upgrading import Part, upgrade_tables
 
 _STEPS = ("keys.sql", "keys_volunteer.sql", "keys_import.sql")
-_STEPS = ("keys.sql", "keys_volunteer.sql", "keys_import.sql")
 PART = Part("keys", tuple(Path(__file__).with_name(name) for name in _STEPS))
 TOKEN_PREFIX = "hours_"  # noqa: S105 - no secret: it makes a leaked key recognisable
 CHANNEL = "api_keys"
@@ -113,7 +112,7 @@ class Keys:
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Key)) as cursor:
             key = cursor.execute(
-                "INSERT INTO api.keys (role, name, digest, expires_at, per_second, volunteer, "
+                "INSERT INTO api.keys (role, name, digest, expires_at, per_second, volunteer, "  # noqa: S608 - the columns are constants
                 "import_source, import_until) "
                 f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING {_COLUMNS}",
                 (role.value, name, digest(token), expires_at, per_second, volunteer, *(imports or (None, None))),
@@ -125,7 +124,7 @@ class Keys:
     def list(self) -> list[Key]:
         """Return all keys, the oldest first."""
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Key)) as cursor:
-            return cursor.execute(f"SELECT {_COLUMNS} FROM api.keys ORDER BY id").fetchall()
+            return cursor.execute(f"SELECT {_COLUMNS} FROM api.keys ORDER BY id").fetchall()  # noqa: S608 - the columns are constants
 
     def revoke(self, key: int) -> None:
         """Revoke a key; revoking it again changes nothing.

@@ -32,6 +32,7 @@ from ledger.aggregates.dispute import DisputeShift
 from ledger.aggregates.people_served import CountPeopleServed
 from ledger.aggregates.request import RequestAct
 from ledger.aggregates.shift import CheckIn, CheckOut
+from ledger.intake.prepare import Proof
 from ledger.names import is_own_source
 
 
@@ -80,6 +81,8 @@ class Caller(NamedTuple):
     """The volunteer number of the key's holder, if that is a volunteer: nobody may act on their own hours."""
     imports: str | None = None
     """The source of the import for which the key may mark events as old records now, if there is one."""
+    proof: Proof | None = None
+    """The request's signature, if it has one; it is stored with what the request records."""
 
     @property
     def by(self) -> str:

@@ -1,27 +1,30 @@
 """Stored signatures of requests, from which it can be proved later who sent an event.
 
-A signature is stored before its commands are submitted to the ledger. If the process dies in between, there is a
-signature of a command that was never recorded, which is harmless; a signed event never lacks its signature. A request
-that is sent again is stored again only if it was signed anew.
+A signature is stored in the transaction that records the commands it signs: no signed event lacks its signature, and
+nothing is kept of requests that were refused. A request that is sent again is stored again only if it was signed anew.
 
-The body is stored as it was sent. Only stations sign: their commands hold no free text, which must stay erasable.
+The body is stored as it was sent, because nothing else can be verified. So a signed request may hold nothing that is
+not recorded (`api/access/signed_content.py`), and a signature is erased with the texts in its body.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
+from psycopg import Connection
 from psycopg.rows import class_row
 
-from api.access.roles import Caller
-from api.access.signed_requests import Signed, signed_names, signed_orders, stored_signature_error
+from api.access.signed_requests import Signed, signed_orders, stored_signature_error
 from ledger.aggregates import Command, Event, Order
 from ledger.aggregates.people_served import CountPeopleServed, PeopleServedCounted
 from ledger.aggregates.shift import CheckedIn, CheckedOut, CheckIn, CheckOut
+from ledger.intake.prepare import possible_digests
 from ledger.names import Position
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
@@ -29,7 +32,30 @@ from ledger.store.pool import Pool
 from ledger.store.upgrading import Part, upgrade_tables
 from replay.queries.queries import UnknownNameError
 
-PART = Part("signatures", (Path(__file__).with_name("signatures.sql"),))
+PART = Part("signatures", tuple(Path(__file__).with_name(name) for name in ("signatures.sql", "signatures_2.sql")))
+
+
+@dataclass(frozen=True)
+class SignedRequest:
+    """A valid signature of a request, as a `ledger.intake.prepare.Proof`. Parts of a request may be recorded apart."""
+
+    key: int
+    public_key: bytes
+    signed: Signed
+
+    STATEMENT: ClassVar[str] = (
+        "INSERT INTO api.signatures (digest, key, public_key, base, signature, body, names, about) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s::uuid[], %s) ON CONFLICT (digest) DO UPDATE SET "
+        "names = ARRAY(SELECT unnest(signatures.names || excluded.names) GROUP BY 1 ORDER BY 1), "
+        "about = ARRAY(SELECT unnest(signatures.about || excluded.about) GROUP BY 1 ORDER BY 1) "
+        "WHERE NOT signatures.names @> excluded.names"
+    )
+
+    def values(self, names: Sequence[bytes], about: Sequence[str]) -> Sequence[object]:
+        """Return the values of the statement."""
+        digest = sha256(self.signed.base + b"\n" + self.signed.signature).digest()
+        stored_names = "{" + ",".join(sorted({name.hex() for name in names})) + "}"
+        return digest, self.key, self.public_key, *self.signed, stored_names, list(about)
 
 
 class StoredSignature(NamedTuple):
@@ -69,30 +95,20 @@ class Signatures:
         with self._pool.connection() as connection:
             upgrade_tables(connection, PART)
 
-    def store(self, caller: Caller, signed: Signed) -> None:
-        """Store a valid signature; return when it is committed."""
-        names = sorted({_digest(name) for name in signed_names(signed, caller.by)})
-        digest = sha256(signed.base + b"\n" + signed.signature).digest()
-        values = (digest, caller.key, caller.public_key, *signed, "{" + ",".join(names) + "}")
-        with self._pool.connection() as connection:
-            connection.execute(
-                "INSERT INTO api.signatures (digest, key, public_key, base, signature, body, names) "
-                "VALUES (%s, %s, %s, %s, %s, %s, %s::uuid[]) ON CONFLICT DO NOTHING",
-                values,
-            )
-
-    def of(self, command: str) -> list[StoredSignature]:
-        """Return the signatures of requests with a command of this name, the oldest first."""
+    def of(self, command: str, by: str) -> list[StoredSignature]:
+        """Return the signatures of requests with an actor's command of this name, the oldest first."""
+        digests = [name.hex() for name in possible_digests(command, by)]
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(StoredSignature)) as cursor:
             return cursor.execute(
                 "SELECT key, public_key, base, signature, body, kept_at FROM api.signatures "
-                "WHERE names @> ARRAY[%s::uuid] ORDER BY kept_at, digest",
-                (_digest(command),),
+                "WHERE names && %s::uuid[] ORDER BY kept_at, digest",
+                (digests,),
             ).fetchall()
 
 
-def _digest(name: str) -> str:
-    return blake2b(name.encode(), digest_size=16).hexdigest()
+def erase_signatures(connection: Connection[Any], volunteer: str) -> int:
+    """Erase the signatures whose bodies hold texts about a volunteer, in a transaction; return the number of rows."""
+    return connection.execute("DELETE FROM api.signatures WHERE about @> ARRAY[%s]", (volunteer,)).rowcount
 
 
 # --- checking -------------------------------------------------------------------------------------------------------
@@ -108,7 +124,7 @@ def check(log: LogQueries, signatures: Signatures, position: int) -> Checked:
     if not found:
         raise UnknownNameError("event", str(position))
     event = decode(found[0].topic, found[0].state)
-    stored = signatures.of(event.command)
+    stored = signatures.of(event.command, event.by)
     if not stored:
         sentence = f"no: the event at position {position} was not signed: no signature of it is stored"
         return Checked(position, False, sentence)  # noqa: FBT003

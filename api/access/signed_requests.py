@@ -28,10 +28,9 @@ from http_message_signatures.resolvers import MappingKeyResolver
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 
-from api.messages.cloud_events import attributes_of, elements_of, name_of, read_binary, read_event
+from api.messages.cloud_events import attributes_of, elements_of, read_binary, read_event
 from api.messages.problems import Fault
 from ledger.aggregates import COMMANDS, Order, Sender
-from ledger.names import command_name
 
 CREATED_SECONDS_MAX = 300
 """The maximum age of a signature: it is made when the request is sent, not when the scan was made."""
@@ -125,16 +124,6 @@ def covered(base: bytes) -> dict[str, str]:
     """Return the components of a signature base by name. Values have no line breaks, names no quotation marks."""
     lines = (line.partition('": ') for line in base.decode().split("\n"))
     return {name.removeprefix('"'): value for name, _, value in lines}
-
-
-def signed_names(signed: Signed, by: str) -> list[str]:
-    """Return the names of the commands in a signed request, also of those that will be refused."""
-    components = covered(signed.base)
-    if components["@path"].startswith(COMMANDS_PATH):
-        return [command_name(f"/callers/{by}", components["idempotency-key"])]
-    attributes = attributes_of(components)
-    named = [(attributes.get("source"), attributes.get("id"))] if attributes else map(name_of, _elements(signed.body))
-    return [command_name(source, name) for source, name in named if source is not None and name is not None]
 
 
 def signed_orders(signed: Signed, by: str, key: int) -> Iterator[Order]:

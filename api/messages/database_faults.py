@@ -11,12 +11,14 @@ from psycopg_pool import PoolTimeout
 
 from api.messages.problems import Fault, fault
 from ledger.store.append import ConnectionLostError, LockHeldError, ReadOnlyError
+from ledger.store.durability import UnsafeDatabaseError
 
 NO_CONNECTION_FREE = "all database connections for reading are in use; send it again in a moment"
 _FAULTS: tuple[tuple[type[Exception], str, str | None], ...] = (
     (LockHeldError, "locked", "{error}; nothing was recorded, send it again in a moment"),
     (errors.LockNotAvailable, "locked", None),
     (errors.DiskFull, "disk-full", None),
+    (UnsafeDatabaseError, "unavailable", "nothing was recorded, because the database would not keep it; {error}"),
     (ReadOnlyError, "unavailable", "{error}; nothing was recorded, send it again in a moment"),
     (
         ConnectionLostError,

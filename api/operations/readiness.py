@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from api.messages.problems import Problem
 from api.operations.service import Service
+from ledger.store.durability import weaknesses
 from replay.generations.store import NoGenerationError
 
 DISK_BYTES_MIN = 256 << 20
@@ -142,7 +143,12 @@ def _check(name: Name, examine: Callable[[Service], _Result], service: Service, 
 def _database(service: Service) -> _Result:
     with service.ledger.database.pool.connection(timeout=2) as connection:
         (read_only,) = connection.execute("SELECT current_setting('transaction_read_only') = 'on'").fetchall()[0]
-    return (False, "the database is read-only") if read_only else (True, "the database answers and accepts writes")
+        weak = [weakness for weakness in weaknesses(connection) if not weakness.accepted]
+    if read_only:
+        return False, "the database is read-only"
+    sentences = "; ".join(["the database answers and accepts writes", *(weakness.sentence for weakness in weak)])
+    refusing = [weakness.sentence for weakness in weak if weakness.refuses]
+    return (False, f"nothing is recorded: {refusing[0]}") if refusing else (True, sentences)
 
 
 def _unknown(service: Service) -> _Result:

@@ -9,6 +9,7 @@ Wiring only: no decisions and no computation.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,7 +19,7 @@ from uuid import uuid4
 from api.access.key_memory import KeyMemory
 from api.access.keys import Keys
 from api.access.rate_limits import RateLimits
-from api.access.signatures import Signatures
+from api.access.signatures import Signatures, erase_signatures
 from api.access.signed_requests import CREATED_SECONDS_MAX
 from api.axes.candidates import Candidates
 from api.operations.jobs import Jobs
@@ -32,7 +33,9 @@ from ledger.intake.intake import Intake, system_clock
 from ledger.names import stream
 from ledger.rejections import Refused, Rejection
 from ledger.store.database import Database
+from ledger.store.durability import weaknesses
 from ledger.store.embedded import serving
+from ledger.store.persons import erase_person
 from projections.rules.checking import require_sound
 from replay.archive.archive import Archive
 from replay.archive.archivist import Archivist
@@ -41,6 +44,8 @@ from replay.generations.rebuild import rebuild
 from replay.live.follower import Follower
 from replay.published import NoRulesError, Rules, published_rules
 from replay.queries.queries import Queries
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_RULES = Path(__file__).parents[2] / "rules" / "luohu.toml"
 OPERATOR = "person:keeper"
@@ -102,6 +107,11 @@ class OpenLedger:
     def catch_up(self) -> None:
         """Bring the read models to the head of the log; for commands, where no server's follower does it."""
         Follower(self.database).catch_up()
+
+    def erase(self, volunteer: str) -> int:
+        """Erase a person, the texts about them, and the signatures with such texts; return the number of rows."""
+        with self.database.pool.connection() as connection, connection.transaction():
+            return erase_person(connection, volunteer) + erase_signatures(connection, volunteer)
 
     def publish(self, text: str, by: str = OPERATOR) -> Rules:
         """Publish a rule timeline, unless it is already the one in force; return it as published.
@@ -186,9 +196,18 @@ class Service:
 def running(ledger: OpenLedger, limits: RateLimits | None = None) -> Iterator[Service]:
     """Run a service on a ledger; at the end, close it."""
     ledger.make_ready()
+    _warn_of_weaknesses(ledger)
     service = Service(ledger, limits)
     service.start()
     try:
         yield service
     finally:
         service.close()
+
+
+def _warn_of_weaknesses(ledger: OpenLedger) -> None:
+    """Log the settings of the database with which recorded commands can be lost."""
+    with ledger.database.pool.connection() as connection:
+        for weakness in weaknesses(connection):
+            fields = {"setting": weakness.setting, "accepted": weakness.accepted}
+            logger.warning("%s", weakness.sentence, extra={"fields": fields})

@@ -22,12 +22,13 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     from api.access.keys import SigningError, UnknownKeyError
     from api.axes.written import AxisError
     from ledger.store.embedded import OtherPostgresError
+    from ledger.store.postgres_server import DataDirectoryError
     from ledger.store.upgrading import NewerDatabaseError
     from projections.rules.timeline import RulesError
     from replay.archive.manifest import ArchiveError
     from replay.awards.plans import PlanError
     from replay.axes.as_known import MarkError
-    from replay.backup.backup import BackupError
+    from replay.backup.authentication import BackupError
     from replay.explain.stretches import ExplanationError
     from replay.generations.rebuild import NotPublishedError, OvertakenError, VerificationError
     from replay.generations.retention import GenerationInUseError, UnknownGenerationError
@@ -43,6 +44,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         BackupError,
         NewerDatabaseError,
         OtherPostgresError,
+        DataDirectoryError,
         AxisError,
         SigningError,
         UnknownKeyError,
@@ -74,7 +76,11 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
 def _of_database(error: Exception, message: str) -> str:
     from psycopg import errors
 
+    from ledger.store.durability import UnsafeDatabaseError
+
     match error:
+        case UnsafeDatabaseError():
+            return f"nothing was recorded, because the database would not keep it: {message}"
         case errors.LockNotAvailable():
             return f"{message}; try again in a moment"
         case errors.DiskFull():

@@ -87,7 +87,7 @@ def duckdb_seconds(source: Credited, timeline: RuleTimeline, repeat: int) -> tup
         tables = {"pieces": pieces, "people": people, "names": names, "projects": projects}
         for name, table in {**tables, "conditions": _conditions(timeline)}.items():
             connection.register(f"given_{name}", table)
-            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given_{name}")
+            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given_{name}")  # noqa: S608 - names of this module
         seconds = []
         for _ in range(repeat + 1):
             begun = perf_counter()

@@ -159,6 +159,12 @@ def honored(case: Case, award: str) -> str | None:
     return recipient(case, announced.volunteer, announced.project) if announced else None
 
 
+def about_award(case: Case, award: str) -> list[str]:
+    """Return the volunteers whom a text about an award is about."""
+    volunteer = honored(case, award)
+    return [volunteer] if volunteer else []
+
+
 def _policies(case: Case, version: int | None = None) -> HonorPolicies:
     """Return the honour policies of one version of the rules, or of those in force."""
     published = published_rules(case)
@@ -269,6 +275,9 @@ class ObjectToHonor(Act, Noted):
     award: AwardId
     reason: ReasonCode
 
+    def about(self, case: Case) -> list[str]:
+        return about_award(case, self.award)
+
     def decide(self, case: Case) -> Decision:
         if refused := case.future(self, "occurred_at"):
             return refused
@@ -292,6 +301,9 @@ class SettleHonorObjection(Act, Noted):
     objection: Annotated[int, Field(strict=True, ge=1, le=10_000), AS_WRITTEN]
     outcome: Outcome
     reason: ReasonCode
+
+    def about(self, case: Case) -> list[str]:
+        return about_award(case, self.award)
 
     def decide(self, case: Case) -> Decision:
         if refused := case.future(self, "occurred_at"):

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import JsonValue, ValidationInfo, field_validator
 
-from ledger.aggregates.honor import honored
+from ledger.aggregates.honor import about_award
 from ledger.aggregates.permission import same_person
 from ledger.aggregates.shift import AttestShift
 from ledger.deciding.base import Act, Aggregate, Command, Event, Noted, command_of
@@ -114,6 +114,9 @@ class RequestAct(Act, Noted):
     def concerned(self, case: Case) -> list[str]:
         return self.requested_command().concerned(case)
 
+    def about(self, case: Case) -> list[str]:
+        return _about(case, self.requested_command())
+
     def decide(self, case: Case) -> Decision:
         if refused := case.future(self, "occurred_at"):
             return refused
@@ -163,10 +166,13 @@ class RequestDecision(Act, Noted):
         requested = case.stream(Request, "request", self.request).requested
         if requested is None:
             return []
-        command = requested.requested_command()
-        award = getattr(command, "award", None)
-        recipient = honored(case, award) if award else None
-        return command.concerned(case) + ([recipient] if recipient else [])
+        return _about(case, requested.requested_command())
+
+
+def _about(case: Case, command: Command) -> list[str]:
+    """Return the volunteers whose record a requested act is about, and the one whom it honours."""
+    award = getattr(command, "award", None)
+    return command.concerned(case) + (about_award(case, award) if award else [])
 
 
 class ApproveAct(RequestDecision):

@@ -203,6 +203,10 @@ class Noted(Command):
 
     text: FreeText | None = None
 
+    def about(self, case: Case) -> list[str]:
+        """Return the volunteers whom the text is about: it is erased with any of them."""
+        return self.concerned(case)
+
 
 class Sender(NamedTuple):
     """Who sends orders: the actor, the number of the key that is used, and the volunteer to whom the key belongs.

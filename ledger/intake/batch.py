@@ -17,9 +17,10 @@ from uuid import UUID
 
 from ledger.aggregates import Case, Event, decide
 from ledger.aggregates.shift import ShiftEvent
+from ledger.deciding.base import Noted
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.memory import Answered, Memory
-from ledger.intake.prepare import Prepared
+from ledger.intake.prepare import Prepared, Proof
 from ledger.intake.streams import BatchStreams
 from ledger.names import Position
 from ledger.rejections import Refused, Rejection, refuse
@@ -67,6 +68,8 @@ class Batch:
         """Names answered before this batch, as found in the log, and names answered in it."""
         self._new_names: dict[bytes, Answered] = {}
         self._texts: list[Text] = []
+        self._about: dict[bytes, tuple[str, ...]] = {}
+        """The volunteers whom the texts of new orders are about, by the digest of the order's name."""
         self._refused: list[bytes] = []
         self.repeats = False
         """Whether there were repeated orders that were not cached."""
@@ -92,7 +95,21 @@ class Batch:
             self._append.commands(b"".join(rows))
             self._append.texts(self._texts)
             self._append.notify(Position(self._position))
+        self._store_proofs(answers)
         return answers
+
+    def _store_proofs(self, answers: Sequence[Answer]) -> None:
+        """Store what proves who sent the recorded orders, also those recorded before."""
+        recorded: dict[int, tuple[Proof, list[bytes]]] = {}
+        for item, answer in zip(self._items, answers, strict=True):
+            if item.proof is not None and isinstance(answer, Accepted):
+                recorded.setdefault(id(item.proof), (item.proof, []))[1].append(item.name)
+        if recorded:
+            found = [
+                proof.values(names, sorted({who for name in names for who in self._about.get(name, ())}))
+                for proof, names in recorded.values()
+            ]
+            self._append.proofs(next(iter(recorded.values()))[0].STATEMENT, found)
 
     def update_memory(self) -> None:
         """Cache what this transaction read and wrote, once it has been committed."""
@@ -119,16 +136,18 @@ class Batch:
         """Decide an order, and append the rows of its events to `rows`."""
         order, text = item.order, item.text
         note = text.digest if text else None
-        decision = decide(Case(order, self._streams, self._now, note, self._clock, self._head))
+        case = Case(order, self._streams, self._now, note, self._clock, self._head)
+        decision = decide(case)
         if isinstance(decision, Refused):
             self._refused.append(item.name)
             return decision
         if full := self._streams.full(decision, item.shift):
             self._refused.append(item.name)
             return full
-        if text:  # stored with the volunteer it is about, for erasure; for requests only the events name that volunteer
-            volunteers = (getattr(event, "volunteer", None) for event in decision)
-            self._texts.append(text._replace(volunteer=text.volunteer or next(filter(None, volunteers), None)))
+        if text and isinstance(order.command, Noted):
+            about = tuple(dict.fromkeys(order.command.about(case)))
+            self._texts.append(text._replace(about=about))
+            self._about[item.name] = about
         position = self._position
         for event in decision:
             topic, state = encode(event)

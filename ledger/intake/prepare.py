@@ -5,9 +5,9 @@ Callers prepare their orders in their own threads, while the one writer waits fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import NamedTuple, get_args
+from typing import ClassVar, NamedTuple, Protocol, get_args
 from uuid import UUID
 
 from ledger.aggregates import COMMANDS, Command, Order
@@ -25,6 +25,22 @@ from ledger.store.persons import Text, salted
 
 Name = tuple[str, str]
 """A kind of stream and its key: `("volunteer", "V0000001")`."""
+
+
+class Proof(Protocol):
+    """What proves who sent the orders of a request: stored in the transaction that records them, or not at all."""
+
+    STATEMENT: ClassVar[str]
+    """The SQL that stores a proof."""
+
+    def values(self, names: Sequence[bytes], about: Sequence[str]) -> Sequence[object]:
+        """Return the values of the statement.
+
+        Args:
+            names: the digests of the names of the recorded commands.
+            about: the volunteers whom the texts of these commands are about.
+        """
+        ...
 
 
 class Prepared(NamedTuple):
@@ -48,6 +64,8 @@ class Prepared(NamedTuple):
     histories: tuple[UUID, ...] = ()
     """The streams whose events the decision reads."""
     text: Text | None = None
+    proof: Proof | None = None
+    """What proves who sent the order; it is stored if the order is recorded."""
 
     @property
     def needs_events(self) -> bool:
@@ -93,12 +111,22 @@ def name_digests(order: Order) -> tuple[bytes, bytes | None]:
     """
     digest = name_digest(order.name)
     realm = order.realm
-    return (digest, None) if realm is None else (name_digest(f"{realm} {order.name}"), digest)
+    return (digest, None) if realm is None else (_realm_digest(realm, order.name), digest)
 
 
 def name_digest(name: str) -> bytes:
-    """Return the digest of a command's name. (No actor holds a space, and no name.)"""
+    """Return the digest of a command's name."""
     return blake2b(name.encode(), digest_size=16).digest()
+
+
+def _realm_digest(realm: str, name: str) -> bytes:
+    """Return the digest of a name in the realm of an actor. (No actor holds a space, and no name.)"""
+    return name_digest(f"{realm} {name}")
+
+
+def possible_digests(name: str, by: str) -> tuple[bytes, bytes]:
+    """Return the digests of which one is stored for an actor's command of this name: with and without the realm."""
+    return _realm_digest(by, name), name_digest(name)
 
 
 def content_digest(command: Command) -> bytes:
@@ -152,8 +180,5 @@ _BY_RULES = frozenset(get_args(ApprovableAct)) | {DisputeShift.TYPE, PublishRule
 
 
 def _text(command: Command) -> Text | None:
-    """Return a command's free text, salted, with the volunteer it is about."""
-    if not isinstance(command, Noted) or command.text is None:
-        return None
-    about = command.requested_command() if isinstance(command, RequestAct) else command
-    return salted(command.text, getattr(about, "volunteer", None))
+    """Return a command's free text, salted. Whom it is about is known once the command is decided."""
+    return salted(command.text) if isinstance(command, Noted) and command.text is not None else None

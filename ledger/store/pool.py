@@ -10,6 +10,8 @@ from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from ledger.store.durability import ensure_synchronous
+
 Pool = ConnectionPool[Connection[TupleRow]]
 
 WAIT_SECONDS_MAX = 10.0
@@ -23,8 +25,9 @@ CONNECT_SECONDS_MAX = 5
 
 
 def configure(connection: Connection[Any]) -> None:
-    """Set the isolation level that writers need, whatever the server's default."""
+    """Set what writers need, whatever the server's defaults: the isolation level; commits wait for the disk."""
     connection.isolation_level = IsolationLevel.READ_COMMITTED
+    ensure_synchronous(connection)
 
 
 def open_pool(url: str, name: str, size_max: int) -> Pool:

@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from ledger.store.upgrading import Part, upgrade_tables
 
-PART = Part("ledger", tuple(Path(__file__).with_name(name) for name in ("schema.sql", "schema_2.sql")))
+PART = Part("ledger", tuple(Path(__file__).with_name(name) for name in ("schema.sql", "schema_2.sql", "schema_3.sql")))
 
 
 def create_tables(connection: Connection[Any]) -> None:

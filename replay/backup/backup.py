@@ -1,6 +1,7 @@
 """Backups: everything that cannot be computed again, from one snapshot, in a folder that can be verified by itself.
 
     <folder>/manifest.json        written last: the ledger's id, its head, rows and SHA-256 of each table
+    <folder>/manifest.mac         the MAC of the manifest (`replay/backup/authentication.py`)
     <folder>/<table>.copy.zst     PostgreSQL's COPY text, compressed
 
 All tables are read in one snapshot while writers continue: a log without holes up to its head, with the commands,
@@ -9,6 +10,8 @@ computed from the log.
 
 A backup does not depend on the server's version or location. The digest of the log's rows (`log_sha256`) is the same
 for all ledgers with the same events, so a restored ledger can be verified by backing it up again.
+
+The names of tables and columns in SQL are this program's. Those in a manifest only say which of them it has.
 
 Errors: `BackupError`, which says what to do. A backup or restore that is stopped leaves no partial result.
 """
@@ -20,18 +23,20 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import pyarrow as pa
 from psycopg import Connection, Cursor, IsolationLevel
 from psycopg.rows import TupleRow
-from pydantic import BaseModel, ConfigDict
+from psycopg.sql import SQL, Composed, Identifier
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ledger.store.append import take_lock
 from ledger.store.database import Database
 from ledger.store.log_queries import LOG_TABLE, LogReader
 from ledger.store.upgrading import Part, run_steps, upgrade_tables
+from replay.backup.authentication import BackupError, BackupKey, authenticate, sign
 from replay.durable import atomic_folder
 from replay.progress import Progress, ignore
 
@@ -45,7 +50,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     LOG: ("originator_id", "originator_version", "topic", "state", "notification_id"),
     "ledger.commands": ("name", "content", "position"),
     "ledger.persons": ("volunteer", "name", "phone", "email"),
-    "ledger.texts": ("digest", "salt", "text", "volunteer"),
+    "ledger.texts": ("digest", "salt", "text", "volunteer", "others"),
     "api.keys": (
         "id",
         "role",
@@ -61,13 +66,13 @@ TABLES: dict[str, tuple[str, ...]] = {
         "import_source",
         "import_until",
     ),
-    "api.signatures": ("digest", "key", "public_key", "base", "signature", "body", "names", "kept_at"),
+    "api.signatures": ("digest", "key", "public_key", "base", "signature", "body", "names", "kept_at", "about"),
 }
 """The columns in a backup, by table. The log is written in the order of its positions."""
 
 
-class BackupError(Exception):
-    """The backup cannot be made, is damaged, or cannot be restored to this ledger."""
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(strict=True, ge=0)]
 
 
 class Table(BaseModel):
@@ -76,9 +81,9 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: tuple[str, ...]
-    rows: int
-    content_sha256: str
-    file_sha256: str
+    rows: Count
+    content_sha256: Sha256
+    file_sha256: Sha256
 
 
 class Manifest(BaseModel):
@@ -90,10 +95,10 @@ class Manifest(BaseModel):
 
     format: int
     ledger: UUID
-    head: int
-    made_at: str
+    head: Count
+    made_at: Annotated[str, StringConstraints(pattern=r"^[0-9T:+.-]{10,40}$")]
     tables: dict[str, Table]
-    parts: dict[str, int] = {}
+    parts: dict[str, Annotated[int, Field(strict=True, ge=1)]] = {}
 
     @property
     def log_sha256(self) -> str:
@@ -101,8 +106,11 @@ class Manifest(BaseModel):
         return self.tables[LOG].content_sha256
 
 
-def back_up(database: Database, target: Path, progress: Progress = ignore) -> Manifest:
+def back_up(database: Database, target: Path, progress: Progress = ignore, *, key: BackupKey | None = None) -> Manifest:
     """Write a backup of a ledger to a new folder.
+
+    Args:
+        key: the key of its MAC; without one, anybody who can write to the folder can change the backup.
 
     Raises:
         BackupError: the target exists, or the log has holes.
@@ -111,21 +119,29 @@ def back_up(database: Database, target: Path, progress: Progress = ignore) -> Ma
         raise BackupError(f"{target} already exists; name a folder that does not exist")
     with atomic_folder(target, target.with_name(target.name + ".unfinished"), mode=0o700) as unfinished:
         manifest = _write(database, unfinished, progress)
-        (unfinished / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+        written = manifest.model_dump_json(indent=2).encode() + b"\n"
+        if key is not None:
+            sign(unfinished, written, key)
+        (unfinished / MANIFEST).write_bytes(written)
     return manifest
 
 
-def verify(folder: Path, progress: Progress = ignore) -> Manifest:
-    """Verify every file of a backup against its manifest; return the manifest.
+def verify(folder: Path, progress: Progress = ignore, *, key: BackupKey | None = None) -> Manifest:
+    """Verify every file of a backup against its manifest, and that against its MAC; return the manifest.
+
+    Args:
+        key: the key of its MAC, or None if the operator knows where the backup comes from: the MAC is not checked then.
 
     Raises:
-        BackupError: a file is missing or was changed.
+        BackupError: a file is missing or was changed, or the MAC is not valid.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, key)
     for done, (name, table) in enumerate(manifest.tables.items()):
         progress("verifying", done, len(manifest.tables))
         content, rows = hashlib.sha256(), 0
         path = _path(folder, name)
+        if path.is_symlink() or not path.is_file():
+            raise BackupError(f"{path} is missing, or is not a file; use another backup")
         try:
             if _file_digest(path) != table.file_sha256:
                 raise BackupError(f"{path} was changed since the backup was made; use another backup")
@@ -149,7 +165,7 @@ def read_log(folder: Path) -> Iterator[tuple[str, bytes]]:
     Raises:
         BackupError: the backup has no such columns.
     """
-    columns = read_manifest(folder).tables[LOG].columns
+    columns = read_manifest(folder, None).tables[LOG].columns
     topic, state = columns.index("topic"), columns.index("state")
     rest = b""
     for chunk in _chunks(_path(folder, LOG)):
@@ -160,16 +176,24 @@ def read_log(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield values[topic].decode(), bytes.fromhex(values[state].removeprefix(rb"\\x").decode())
 
 
-def restore(folder: Path, database: Database, parts: Sequence[Part], progress: Progress = ignore) -> Manifest:
+def restore(
+    folder: Path,
+    database: Database,
+    parts: Sequence[Part],
+    progress: Progress = ignore,
+    *,
+    key: BackupKey | None = None,
+) -> Manifest:
     """Fill an empty ledger from a backup, in one transaction. Its read models have to be rebuilt afterwards.
 
     Args:
         parts: all parts of the tables. For an older backup, tables are created in its version, filled, and upgraded.
+        key: see `verify`.
 
     Raises:
-        BackupError: the backup is damaged or newer than this program, or the ledger is not empty.
+        BackupError: the backup is damaged, not authentic, or newer than this program, or the ledger is not empty.
     """
-    manifest = verify(folder, progress)
+    manifest = verify(folder, progress, key=key)
     versions = {part: manifest.parts.get(part.name, 1) for part in parts}
     if newer := [part.name for part, version in versions.items() if version > part.version]:
         raise BackupError(f"{folder} was made by a newer version of this program (tables {newer[0]}); upgrade this one")
@@ -185,9 +209,7 @@ def restore(folder: Path, database: Database, parts: Sequence[Part], progress: P
         cursor.execute("UPDATE ledger.identity SET id = %s", (manifest.ledger,))
         for done, (name, table) in enumerate(manifest.tables.items()):
             progress(f"restoring {name}", done, len(manifest.tables))
-            with cursor.copy(f"COPY {name} ({', '.join(table.columns)}) FROM STDIN") as copy:
-                for chunk in _chunks(_path(folder, name)):
-                    copy.write(chunk)
+            _load(cursor, name, table, _path(folder, name))
         log = LogReader(connection)
         head, count = log.head(), log.count(0, manifest.head)
         if (head, count) != (manifest.head, manifest.head):
@@ -199,14 +221,18 @@ def restore(folder: Path, database: Database, parts: Sequence[Part], progress: P
     return manifest
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a backup.
+def read_manifest(folder: Path, key: BackupKey | None = None) -> Manifest:
+    """Read the manifest of a backup; with a key, only if its MAC is valid.
 
     Raises:
-        BackupError: the folder is not a backup, or has a format or columns unknown to this program.
+        BackupError: the folder is not a backup, is not authentic, or has a format, tables or columns unknown to this
+            program.
     """
     try:
-        fields: Any = json.loads((folder / MANIFEST).read_bytes())
+        written = (folder / MANIFEST).read_bytes()
+        if key is not None:
+            authenticate(folder, written, key)
+        fields: Any = json.loads(written)
         if fields.get("format") not in range(1, FORMAT + 1):
             raise BackupError(
                 f"{folder} has format {fields.get('format')}, but this program reads {FORMAT}; upgrade the program"
@@ -215,8 +241,12 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, ValueError, AttributeError) as error:
         reason = "it has no manifest.json" if isinstance(error, OSError) else "its manifest.json is damaged"
         raise BackupError(f"{folder} is not a backup: {reason}") from None
-    if any(set(table.columns) - set(TABLES.get(name, ())) for name, table in manifest.tables.items()):
+    if unknown := sorted(set(manifest.tables) - set(TABLES)):
+        raise BackupError(f"{folder} contains the table {unknown[0]!r}, which this program does not know; upgrade it")
+    if any(set(table.columns) - set(TABLES[name]) for name, table in manifest.tables.items()):
         raise BackupError(f"{folder} contains columns that this program does not know; upgrade the program")
+    if LOG not in manifest.tables or any(len(set(one.columns)) < len(one.columns) for one in manifest.tables.values()):
+        raise BackupError(f"{folder} is not a backup: its manifest.json is damaged")
     return manifest
 
 
@@ -250,8 +280,8 @@ def _write(database: Database, folder: Path, progress: Progress) -> Manifest:
 
 
 def _copy(connection: Connection[Any], name: str, folder: Path, head: int, progress: Progress) -> Table:
-    order = " ORDER BY notification_id" if name == LOG else ""
-    query = f"COPY (SELECT {', '.join(TABLES[name])} FROM {name}{order}) TO STDOUT"
+    order = SQL(" ORDER BY notification_id" if name == LOG else "")
+    query = SQL("COPY (SELECT {} FROM {}{}) TO STDOUT").format(_columns(TABLES[name]), _table(name), order)
     content, rows = hashlib.sha256(), 0
     with connection.cursor().copy(query) as copy, pa.CompressedOutputStream(str(_path(folder, name)), "zstd") as file:
         for chunk in _gathered(copy):
@@ -266,6 +296,28 @@ def _copy(connection: Connection[Any], name: str, folder: Path, head: int, progr
         content_sha256=content.hexdigest(),
         file_sha256=_file_digest(_path(folder, name)),
     )
+
+
+def _load(cursor: Cursor[TupleRow], name: str, table: Table, path: Path) -> None:
+    """Copy the rows of a file into a table; they must be those that were verified."""
+    content = hashlib.sha256()
+    with cursor.copy(SQL("COPY {} ({}) FROM STDIN").format(_table(name), _columns(table.columns))) as copy:
+        for chunk in _chunks(path):
+            content.update(chunk)
+            copy.write(chunk)
+    if (content.hexdigest(), cursor.rowcount) != (table.content_sha256, table.rows):
+        raise BackupError(f"{path} was changed while it was read; use another backup")
+
+
+def _table(name: str) -> Identifier:
+    """Return the name of one of `TABLES` for SQL."""
+    if name not in TABLES:
+        raise KeyError(name)
+    return Identifier(*name.split("."))
+
+
+def _columns(names: Sequence[str]) -> Composed:
+    return SQL(", ").join(map(Identifier, names))
 
 
 def _gathered(copy: Any) -> Iterator[bytes]:
@@ -290,7 +342,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 def _require_empty(cursor: Cursor[TupleRow]) -> None:
     for name in TABLES:
-        if cursor.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone():
+        if cursor.execute(SQL("SELECT 1 FROM {} LIMIT 1").format(_table(name))).fetchone():
             raise BackupError(
                 f"this ledger is not empty: {name} has rows; restore to another data directory or database"
             )

@@ -112,7 +112,7 @@ def _generation(row: Sequence[Any]) -> Generation:
 
 def current_generation(connection: AnyConnection) -> Generation | None:
     """Return the current generation, or None before the first."""
-    row = connection.execute(f"{_GENERATION} WHERE id = (SELECT generation FROM replay.pointer)").fetchone()
+    row = connection.execute(f"{_GENERATION} WHERE id = (SELECT generation FROM replay.pointer)").fetchone()  # noqa: S608 - constants
     return _generation(row) if row else None
 
 

@@ -24,8 +24,8 @@ ProjectMonths = dict[tuple[str, int, int], Longs]
 
 _PEOPLE_SERVED = PROJECT_COLUMNS.index("people_served")
 _KEYS = "(SELECT * FROM unnest(%s::text[], %s::int[], %s::int[]))"
-_GET = f"SELECT * FROM {{}} WHERE (project, year, month) IN {_KEYS}"
-_DROP = f"DELETE FROM {{}} WHERE (project, year, month) IN {_KEYS}"
+_GET = f"SELECT * FROM {{}} WHERE (project, year, month) IN {_KEYS}"  # noqa: S608 - constants
+_DROP = f"DELETE FROM {{}} WHERE (project, year, month) IN {_KEYS}"  # noqa: S608 - constants
 
 
 def month_differences(

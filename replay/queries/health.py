@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from ledger.names import Position
 from ledger.store.database import Database
+from ledger.store.durability import weaknesses
 from ledger.store.log_queries import LogReader
 from ledger.store.mapper import decode
 from replay.archive.archive import Archive
@@ -68,7 +69,8 @@ class LedgerHealth(Answer):
     """The health of a ledger. `lag_seconds`: how long the oldest event that the read models lack has been in the log.
 
     `seen`: the position of the read models. `holes`: how many of the last `looked_at` positions hold no event; a deep
-    check looks at all. `problems`: what was found wrong, each in a sentence; empty if nothing was found.
+    check looks at all. `durability`: the settings of PostgreSQL with which a crash can lose recorded commands, also
+    those that the operator has accepted. `problems`: what was found wrong, each in a sentence; empty if nothing was.
     """
 
     head: int
@@ -79,6 +81,7 @@ class LedgerHealth(Answer):
     looked_at: int
     generation: GenerationHealth
     archive: ArchiveHealth
+    durability: list[str]
     problems: list[str]
     deep: Deep | None = None
 
@@ -99,6 +102,7 @@ def measure(
     now = now or datetime.now(UTC)
     archived = _archive(archive)  # read before the log, so that it cannot be ahead of the head read below
     with snapshot(database) as (connection, generation):
+        weak = weaknesses(connection)
         head = int(LogReader(connection).head())
         archived = _compared_with_log(archived, archive, LogReader(connection), head)
         looked_at = head if deep else min(head, HOLES_EVENTS_MAX)
@@ -120,6 +124,7 @@ def measure(
         archived = archived.model_copy(update={"lag_seconds": lag_seconds})
     waiting, undecodable = _check_lag(database, Position(generation.position), now)
     problems = [
+        *(weakness.sentence for weakness in weak if not weakness.accepted),
         _SHORTER.format(generation.position, head) if generation.position > head else None,
         undecodable,
         None if generation.readable else _OUTDATED.format(generation.id),
@@ -145,6 +150,7 @@ def measure(
             switched_at=generation.switched_at,
         ),
         archive=archived,
+        durability=[weakness.sentence for weakness in weak],
         problems=[problem for problem in problems if problem],
         deep=recount,
     )

@@ -10,11 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
+from api.operations.schema_parts import PARTS
 from api.operations.service import OpenLedger
+from ledger.intake.answers import Accepted
 from ledger.store.database import Database
 from ledger.store.persons import Person, Persons
+from ledger.store.upgrading import upgrade_tables
 from tests.support.api.command_line import CommandLine
-from tests.support.api.serving import STATION, stock
+from tests.support.api.serving import STATION, give, stock, take
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -110,3 +113,42 @@ def test_an_erased_person_leaves_totals_and_nothing_personal(
 def test_who_is_not_known_cannot_be_erased(fresh: OpenLedger, hours: CommandLine) -> None:
     assert fresh.log.head() > 0
     assert hours("erase", "V0000404").sentence == "volunteer V0000404 is not known to the ledger; check the number"
+
+
+def test_texts_of_an_older_version_get_the_volunteers_they_are_about(fresh: OpenLedger) -> None:
+    """Those about honours, and about requests for one, had nobody, and no erasure found them."""
+    give(fresh, "register-volunteer", volunteer="V0000001", registered_on="2016-03-05")
+    give(fresh, "launch-project", project="led", content="teaching", in_charge="V0000001")
+    for award, recipient in (("a1", {"volunteer": "V0000001"}), ("a2", {"project": "led"})):
+        take(fresh, "announce-honor", {"award": award, "honor": "guide", **recipient}, imported=True)
+        give(fresh, "object-to-honor", award=award, reason="asked", text=f"about {award}")
+        body = {"request": award, "act": "revoke-honor", "fields": {"award": award, "reason": "asked"}}
+        give(fresh, "request-act", **body, text=f"request about {award}")
+        decline = {"request": award, "reason": "asked", "text": f"answer about {award}"}
+        assert isinstance(take(fresh, "decline-act", decline, by="person:other"), Accepted)
+    (ledger,) = (part for part in PARTS if part.name == "ledger")
+    with fresh.database.pool.connection() as connection:
+        query = "SELECT volunteer, text FROM ledger.texts ORDER BY text"
+        now = connection.execute(query).fetchall()
+        assert ([who for who, _ in now], len(now)) == (["V0000001"] * 6, 6)
+        connection.execute("UPDATE ledger.texts SET volunteer = NULL")
+        connection.execute("ALTER TABLE ledger.texts DROP COLUMN others")
+        connection.execute("UPDATE ledger.parts SET version = 2 WHERE part = 'ledger'")
+        upgrade_tables(connection, ledger)
+        assert connection.execute(query).fetchall() == now
+
+
+def test_the_text_of_one_event_is_erased_by_its_position(
+    database: Database, hours: CommandLine, tmp_path: Path
+) -> None:
+    ledger = OpenLedger(database, tmp_path)
+    stock(ledger)
+    say_personal_things(ledger, hours, tmp_path)
+    ledger.erase("V0000002")  # nobody's text yet
+    position = int(ledger.log.head())
+    assert hours("erase", "--event", position, "--json").answer == {"event": position, "erased": 1}
+    assert "was erased before" in hours("erase", "--event", position).out
+    assert "has none" in hours("erase", "--event", 1).out
+    assert "the log has no event at position 999999" in hours("erase", "--event", 999999).sentence
+    for arguments in ((), (WHO, "--event", 1)):
+        assert "name a volunteer number, or an event with --event" in hours("erase", *arguments).sentence

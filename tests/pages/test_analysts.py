@@ -137,7 +137,7 @@ def test_people_served_are_those_of_the_read_models(notebook: Notebook) -> None:
     served = notebook.names["served"]
     with notebook.ledger.queries.snapshot() as (connection, generation):
         rows = connection.execute(
-            f"SELECT station, extract(year FROM day)::int, sum(people_served)::int "
+            f"SELECT station, extract(year FROM day)::int, sum(people_served)::int "  # noqa: S608 - the test's own names
             f"FROM {generation.schema}.station_activity GROUP BY 1, 2"
         ).fetchall()
     assert {(station, year): people for station, year, people in rows if people} == {

@@ -22,7 +22,8 @@ from ledger.intake.prepare import prepare
 from ledger.store.database import Database
 from ledger.store.persons import Person, Persons
 from replay.backup import backup
-from replay.backup.backup import LOG, BackupError, Manifest, back_up, restore, verify
+from replay.backup.authentication import BackupError
+from replay.backup.backup import LOG, Manifest, back_up, restore, verify
 from replay.generations.rebuild import build
 from replay.progress import StoppedError
 from replay.published import published_rules

@@ -21,7 +21,8 @@ from psycopg.conninfo import make_conninfo
 from api.operations.schema_parts import PARTS
 from api.operations.service import OpenLedger
 from ledger.store.database import Database
-from replay.backup.backup import LOG, BackupError, back_up, restore, verify
+from replay.backup.authentication import BackupError
+from replay.backup.backup import LOG, back_up, restore, verify
 from tests.support.api.serving import stock
 
 pytest_plugins = ["tests.support.api.fixtures"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -16,7 +16,16 @@ from replay.archive.agreement import compare_rows
 from replay.archive.checking import Finding
 from replay.archive.manifest import ArchiveDisagreesError, ArchiveError, read_manifest
 from replay.backup import backup as backups
+from replay.backup.authentication import BackupKey, keep_key, key_file, make_key, read_key
 from replay.backup.backup import Manifest
+
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--key", help="The file with the secret key of the MAC; by default DATA.backup-key."),
+]
+Unauthenticated = Annotated[
+    bool, typer.Option("--unauthenticated", help="Accept a backup without a valid MAC: anybody may have written it.")
+]
 
 
 def backup(
@@ -30,24 +39,31 @@ def backup(
             help="With --verify: the archive to compare with; by default the data directory's, if it has one."
         ),
     ] = None,
+    key: KeyFile = None,
+    unauthenticated: Unauthenticated = False,
     as_json: Json = False,
 ) -> int:
     """Back up everything that cannot be computed again: the log, commands, persons, texts and keys.
 
-    The ledger may be in use. The exit code is 1 if the log is not what was archived.
+    The ledger may be in use. Keep a copy of the key's file apart from the backups: it proves that they are unchanged.
+    The exit code is 1 if the log is not what was archived.
     """
     if verify:
-        return _verify(folder, against, data_of(context) / "archive", as_json=as_json)
+        used = _key_for(context, key, unauthenticated=unauthenticated)
+        return _verify(folder, used, against, data_of(context) / "archive", as_json=as_json)
+    if unauthenticated:
+        raise UsageError("every backup gets a MAC; --unauthenticated belongs to --verify and `hours restore`")
     if against is not None:
         raise UsageError("--against compares an existing backup; add --verify")
     with open_ledger(data_of(context)) as ledger, stages("Backup") as progress:
-        manifest = backups.back_up(ledger.database, folder, progress)
+        made = make_key(key or key_file(data_of(context)))
+        manifest = backups.back_up(ledger.database, folder, progress, key=made)
         try:
             ledger.archive.verify_log(ledger.database, progress)
             problem = None
         except ArchiveDisagreesError as error:  # the backup is needed all the more
             problem = str(error)
-    _print_manifest(manifest, f"Backed up to {folder}", as_json=as_json)
+    _print_manifest(manifest, f"Backed up to {folder}", made, as_json=as_json)
     if problem:
         err().print(problem, soft_wrap=True, highlight=False, markup=False)
     return 1 if problem else 0
@@ -61,17 +77,17 @@ class _Compared(NamedTuple):
     difference: Finding | None
 
 
-def _verify(folder: Path, against: Path | None, own: Path, *, as_json: bool) -> int:
+def _verify(folder: Path, key: BackupKey | None, against: Path | None, own: Path, *, as_json: bool) -> int:
     with stages("Backup") as progress:
-        manifest = backups.verify(folder, progress)
+        manifest = backups.verify(folder, progress, key=key)
         compared = _compared(folder, manifest, against, own)
     difference = compared.difference if compared else None
     if as_json:
         answer = None if compared is None else {"archive": str(compared.archive), "position": compared.position}
         first = difference._asdict() if difference else None
-        print_json(manifest.model_dump(mode="json") | {"compared": answer, "difference": first})
+        print_json(_described(manifest, key) | {"compared": answer, "difference": first})
         return 1 if difference else 0
-    _print_manifest(manifest, f"{folder} is sound", as_json=False)
+    _print_manifest(manifest, f"{folder} is sound", key, as_json=False)
     if compared is None:
         sentence = "compared with no archive: --against FOLDER compares its log with an archive or a copy of one"
     elif difference:
@@ -104,25 +120,47 @@ def _compared(folder: Path, manifest: Manifest, against: Path | None, own: Path)
 
 
 def restore(
-    context: typer.Context, folder: Annotated[Path, typer.Argument(help="A backup.")], *, as_json: Json = False
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="A backup.")],
+    *,
+    key: KeyFile = None,
+    unauthenticated: Unauthenticated = False,
+    as_json: Json = False,
 ) -> None:
-    """Restore a ledger from a backup, in a data directory or database without one, and rebuild its read models."""
-    backups.read_manifest(folder)  # before a database is started
+    """Restore a ledger from a backup, in a data directory or database without one, and rebuild its read models.
+
+    Its MAC is checked with the key that `hours backup` named.
+    """
+    used = _key_for(context, key, unauthenticated=unauthenticated)
+    backups.read_manifest(folder, used)  # before a database is started
     with open_ledger(data_of(context)) as ledger:
         with stages("Restore") as progress:
-            manifest = backups.restore(folder, ledger.database, PARTS, progress)
+            manifest = backups.restore(folder, ledger.database, PARTS, progress, key=used)
+        if used is not None:
+            keep_key(used, key_file(data_of(context)))  # for the next backups
         if manifest.head:
             ledger.make_ready()
-    _print_manifest(manifest, f"Restored from {folder}, read models rebuilt", as_json=as_json)
+    _print_manifest(manifest, f"Restored from {folder}, read models rebuilt", used, as_json=as_json)
 
 
-def _print_manifest(manifest: Manifest, what: str, *, as_json: bool) -> None:
+def _key_for(context: typer.Context, file: Path | None, *, unauthenticated: bool) -> BackupKey | None:
+    """Return the key with which to check a MAC; None if the operator wants no check."""
+    return None if unauthenticated else read_key(file or key_file(data_of(context)))
+
+
+def _described(manifest: Manifest, key: BackupKey | None) -> dict[str, Any]:
+    return manifest.model_dump(mode="json") | {"key": key and {"id": key.id, "file": str(key.file)}}
+
+
+def _print_manifest(manifest: Manifest, what: str, key: BackupKey | None, *, as_json: bool) -> None:
     if as_json:
-        print_json(manifest.model_dump(mode="json"))
+        print_json(_described(manifest, key))
         return
+    authentic = f"key {key.file}: keep a copy apart from the backups" if key else "its MAC was not checked"
     out().print(
         f"{what}: {manifest.head:,} events of ledger {manifest.ledger}, as of {manifest.made_at}\n"
-        f"log {manifest.log_sha256}",
+        f"log {manifest.log_sha256}\n{authentic}",
         soft_wrap=True,
         highlight=False,
+        markup=False,
     )

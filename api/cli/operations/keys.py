@@ -54,7 +54,7 @@ def make(
     except ValidationError:
         raise UsageError(
             f"--name {name} is not valid in an event; use up to 48 letters, digits, dots, dashes and underscores, "
-            "and no phone number"
+            "and no phone or identity number or mail address"
         ) from None
     with open_ledger(data_of(context)) as ledger:
         if key_role is Role.STATION and not ledger.knows("station", name):

@@ -8,23 +8,48 @@ import typer
 
 from api.cli.options import Json, data_of
 from api.cli.output import out, print_json
-from api.operations.service import open_ledger
+from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
+from ledger.names import Position
+from ledger.store.mapper import decode
 from ledger.store.persons import Persons
 
 
 def erase(
     context: typer.Context,
-    number: Annotated[str, typer.Argument(help="The volunteer number.")],
+    number: Annotated[str | None, typer.Argument(help="The volunteer number.")] = None,
     *,
+    event: Annotated[int | None, typer.Option(min=1, help="Instead, erase the text of the event here.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Erase a volunteer's personal data: the directory entry and free texts. The hours stay."""
+    """Erase a volunteer's personal data: the directory entry, and the free texts about the number. The hours stay.
+
+    With --event, erase a single text, such as one that names somebody whom it is not about.
+    """
+    if (number is None) == (event is None):
+        raise UsageError("name a volunteer number, or an event with --event")
     with open_ledger(data_of(context)) as ledger:
+        if event is not None:
+            _erase_text(ledger, event, as_json=as_json)
+            return
+        number = number or ""
         if not ledger.knows("volunteer", number):
             raise UsageError(f"volunteer {number} is not known to the ledger; check the number")
-        rows = Persons(ledger.database.pool).erase(number)
+        rows = ledger.erase(number)
     if as_json:
         print_json({"volunteer": number, "erased": rows})
         return
     out().print(f"{rows} entries and texts about {number} erased; earlier backups still hold them", highlight=False)
+
+
+def _erase_text(ledger: OpenLedger, position: int, *, as_json: bool) -> None:
+    found = ledger.log.read(Position(position - 1), 1, Position(position))
+    if not found:
+        raise UsageError(f"the log has no event at position {position}; check the position")
+    note = getattr(decode(found[0].topic, found[0].state), "note", None)
+    rows = Persons(ledger.database.pool).erase_text(note) if note else 0
+    if as_json:
+        print_json({"event": position, "erased": rows})
+        return
+    said = "erased; earlier backups still hold it" if rows else "has none, or it was erased before"
+    out().print(f"text of the event at position {position} {said}", highlight=False)

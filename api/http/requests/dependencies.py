@@ -24,7 +24,9 @@ from starlette.types import Scope
 from api.access.rate_limits import rate_of
 from api.access.refusals import fault_of_role, require
 from api.access.roles import Caller, Right, forbids_address, forbids_right, forbids_type
-from api.access.signed_requests import BadSignatureError, Sent, verify
+from api.access.signatures import SignedRequest
+from api.access.signed_content import NotRecordedError, require_recorded
+from api.access.signed_requests import BadSignatureError, Sent, Signed, verify
 from api.axes.written import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
 from api.http.requests.lanes import ConcurrencyLimits, compute, share_of
 from api.http.requests.limits import is_stream
@@ -103,7 +105,8 @@ async def authenticated(request: Request, service: Service) -> Caller:
     known: Caller | None = request.scope.get(CALLER)
     caller = await identify(request) if known is None else await confirm(request)
     if caller.public_key is not None:
-        await _store_signature(request, service, caller, caller.public_key)
+        # The scope keeps the caller without the signature: `confirm` compares it with the caller of the key.
+        return caller._replace(proof=await _verify_signature(request, service, caller, caller.public_key))
     return caller
 
 
@@ -175,24 +178,31 @@ async def _find_caller(request: Request) -> Caller:
     return caller
 
 
-async def _store_signature(request: Request, service: Service, caller: Caller, public_key: bytes) -> None:
-    """Verify and store a request's signature, before anything else is done; read requests need none."""
+async def _verify_signature(
+    request: Request, service: Service, caller: Caller, public_key: bytes
+) -> SignedRequest | None:
+    """Verify a request's signature, and that it signs nothing but what is recorded; read requests need none."""
     if request.method in {"GET", "HEAD"}:
-        return
+        return None
     if not set(request.headers) & {"signature", "signature-input"}:
         if caller.must_sign:
             raise problem("not-signed", f"requests with key {caller.key} must be signed; see docs/access.md")
-        return
+        return None
     if is_stream(request.scope):
         raise problem("not-signed", "a stream cannot be signed; send batches", remedy="send batches")
     sent = Sent(request.method, str(request.url), request.headers, await request.body())
     await confirm(request)
     limits: ConcurrencyLimits = request.app.state.concurrency
+
+    def verified() -> Signed:
+        signed = verify(sent, caller.key or 0, public_key, service.signed_within)
+        require_recorded(signed)
+        return signed
+
     try:
-        await run_sync(
-            lambda: service.signatures.store(caller, verify(sent, caller.key or 0, public_key, service.signed_within)),
-            limiter=limits.keys,
-        )
+        return SignedRequest(caller.key or 0, public_key, await run_sync(verified, limiter=limits.keys))
+    except NotRecordedError as error:
+        raise problem("invalid", str(error), field=error.field, remedy=f"leave {error.field} out") from None
     except BadSignatureError as error:
         raise problem("bad-signature", f"the signature is not valid: {error}") from None
 

@@ -71,6 +71,8 @@ class Reader:
         self._caller = caller
         self._sender = caller.sender
         self._permission = Permission(caller)
+        self.proof = caller.proof
+        """The request's signature, if it has one."""
 
     def order(self, command: Command, *, realm: str, id: str) -> Prepared | Fault:  # noqa: A002 - the field
         """Make an order of a command that was sent without a source: the source is the caller's own of this realm."""
@@ -104,7 +106,7 @@ class Reader:
             return order
         if forbidden := self._permission.forbids(order):
             return fault_of_role(forbidden)
-        return refused_for_content(order.command) or prepare(order)
+        return refused_for_content(order.command) or prepare(order)._replace(proof=self.proof)
 
 
 def refused_for_content(command: Command) -> Fault | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -31,6 +32,7 @@ from api.http.routes.writes.event_stream import NDJSON
 from api.messages.cloud_events import BATCH, BYTE_ORDER_MARK, EVENT
 from api.operations.schema_parts import PARTS
 from api.operations.service import open_ledger
+from ledger.store.append import Append
 from ledger.store.database import Database
 from replay.backup.backup import back_up, restore
 from tests.support.api.command_line import CommandLine
@@ -98,6 +100,11 @@ class Station(NamedTuple):
         assert self.served.ledger.log.head() == head
         return str(answer.json()["detail"])
 
+    def kept(self) -> int:
+        """Return how many signatures are stored."""
+        with self.served.ledger.database.pool.connection() as connection:
+            return int(connection.execute("SELECT count(*) FROM api.signatures").fetchall()[0][0])
+
     def holds(self, position: int) -> bool:
         return check(self.served.ledger.log, self.served.ledger.signatures, position).holds
 
@@ -132,22 +139,116 @@ NESTED = b'{"more":' + b"[" * 500 + b"]" * 500 + b"}"
 
 @pytest.mark.parametrize("beside", [b"7", b'{"id":"\xff"}', b'{"id":1e999}', NESTED])
 @pytest.mark.parametrize("mark", [b"", BYTE_ORDER_MARK])
-def test_a_signed_event_can_be_checked_whatever_else_its_batch_holds(
+def test_a_signed_batch_with_anything_that_is_no_event_is_not_recorded(
     station: Station, beside: bytes, mark: bytes
 ) -> None:
+    """Its body would have to be stored whole, so that the signature can be checked."""
     body = mark + b"[" + json.dumps(station.event()).encode() + b"," + beside + b"]"
-    taken, refused = station.send(station.sign(station.request(body, BATCH))).json()["answers"]
-    assert (taken["outcome"], refused["outcome"]) == ("accepted", "refused")
-    assert station.holds(taken["position"])
+    head, kept = station.served.ledger.log.head(), station.kept()
+    answer = station.send(station.sign(station.request(body, BATCH)))
+    if beside == NESTED:
+        assert (answer.status_code, answer.json()["field"]) == (422, "1.more")
+    else:
+        alone, refused = answer.json()["answers"]
+        assert (alone["outcome"], alone["rejection"]) == ("refused", "not-alone")
+        assert refused["outcome"] == "refused"
+    assert (station.served.ledger.log.head(), station.kept()) == (head, kept)
 
 
 @pytest.mark.parametrize("mark", [b"", BYTE_ORDER_MARK])
-def test_a_signed_event_with_odd_attributes_can_be_checked(station: Station, mark: bytes) -> None:
-    event = json.dumps(station.event()).encode()
-    body = mark + event[:-1] + b',"odd":' + NESTED + b',"number":1e999}'
-    answer = station.send(station.sign(station.request(body)))
+def test_a_signed_event_with_a_byte_order_mark_can_be_checked(station: Station, mark: bytes) -> None:
+    answer = station.send(station.sign(station.request(mark + json.dumps(station.event()).encode())))
     assert answer.status_code == 201, answer.text
     assert station.holds(answer.json()["position"])
+
+
+SURPLUS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "an unknown attribute": (lambda event: event | {"phone": "13800138000"}, "phone"),
+    "one that is nested": (lambda event: event | {"more": {"deep": [["Zhang"]]}}, "more"),
+    "the subject": (lambda event: event | {"subject": "Zhang"}, "subject"),
+    "the schema": (lambda event: event | {"dataschema": "https://zhang"}, "dataschema"),
+    "data twice": (lambda event: json.dumps(event)[:-1] + ',"data":{"name":"Zhang"}}', "data"),
+    "a field twice": (
+        lambda event: json.dumps(event).replace('"volunteer"', '"volunteer":"Zhang","volunteer"'),
+        "volunteer",
+    ),
+    "a time that is none": (lambda event: event | {"time": "when Zhang came"}, "time"),
+}
+
+
+@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize("what", SURPLUS)
+def test_what_is_not_recorded_may_not_be_signed(station: Station, what: str, batch: bool) -> None:  # noqa: FBT001
+    change, field = SURPLUS[what]
+    changed = change(station.event())
+    text = changed if isinstance(changed, str) else json.dumps(changed)
+    place = "1." if batch else ""
+    body = f"[{json.dumps(station.event())},{text}]" if batch else text
+    head, kept = station.served.ledger.log.head(), station.kept()
+    answer = station.send(station.sign(station.request(body.encode(), BATCH if batch else EVENT)))
+    assert (answer.status_code, answer.json()["rejection"]) == (422, "invalid"), answer.text
+    assert (answer.json()["field"], answer.json()["remedy"]) == (place + field, f"leave {place}{field} out")
+    assert (station.served.ledger.log.head(), station.kept()) == (head, kept)
+
+
+@pytest.mark.parametrize(
+    ("mode", "header", "value", "field"),
+    [
+        ("rest", "X-Comment", "from Zhang", "x-comment"),
+        ("binary", "X-Comment", "from Zhang", "x-comment"),
+        ("binary", "ce-phone", "13800138000", "ce-phone"),
+        ("binary", "ce-subject", "Zhang", "ce-subject"),
+        ("binary", "ce-time", "when Zhang came", "time"),
+    ],
+)
+def test_headers_that_are_not_recorded_may_not_be_signed(
+    station: Station, mode: str, header: str, value: str, field: str
+) -> None:
+    event = station.event()
+    if mode == "binary":
+        attributes = {f"ce_{name}": event[name] for name in ("specversion", "id", "source", "type")}
+        request = station.request(event["data"], "application/json", **attributes)
+    else:
+        request = station.request(
+            event["data"], "application/json", "/v1/commands/check-in", Idempotency_Key=str(uuid4())
+        )
+    request.headers[header] = value
+    covered: tuple[str, ...] = (*COVERED, header.lower())
+    covered += tuple(sorted(name for name in request.headers if name.startswith("ce-") and name not in covered))
+    covered += ("idempotency-key",) if mode == "rest" else ()
+    head, kept = station.served.ledger.log.head(), station.kept()
+    answer = station.send(station.sign(request, covered))
+    assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
+    assert (station.served.ledger.log.head(), station.kept()) == (head, kept)
+
+
+def test_parameters_of_a_signature_hold_no_text(station: Station) -> None:
+    parameters: list[tuple[dict[str, Any], str]] = [({"tag": "from Zhang"}, "tag"), ({"nonce": "from Zhang"}, "nonce")]
+    for parameter, field in parameters:
+        answer = station.send(station.sign(station.request(station.event()), **parameter))
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_nothing_is_kept_of_what_was_not_recorded(station: Station) -> None:
+    kept = station.kept()
+    unknown = station.event(volunteer="V9999999")
+    for body, media_type, path in (
+        (unknown, EVENT, "/v1/events"),
+        ([unknown], BATCH, "/v1/events"),
+        (station.event(), EVENT, "/v1/events?dry_run=true"),
+        ([station.event(), unknown], BATCH, "/v1/events?atomic=true"),
+        ([station.event(), 7], BATCH, "/v1/events"),
+        (b"{", EVENT, "/v1/events"),
+        (station.event() | {"type": "unknown"}, EVENT, "/v1/events"),
+    ):
+        covered = (*COVERED, "@query") if "?" in path else COVERED
+        answer = station.send(station.sign(station.request(body, media_type, path), covered))
+        assert answer.status_code in {200, 400, 404, 422}, answer.text
+    assert station.kept() == kept
+    answers = station.send(station.sign(station.request([station.event(), unknown], BATCH))).json()["answers"]
+    assert [answer["outcome"] for answer in answers] == ["accepted", "refused"]
+    assert station.kept() == kept + 1
+    assert station.holds(answers[0]["position"])
 
 
 @pytest.mark.parametrize("media_type", [EVENT, BATCH])
@@ -206,10 +307,10 @@ def test_a_request_sent_again_records_nothing_and_keeps_nothing(station: Station
     first, again = station.send(request), station.send(request)
     assert (first.status_code, again.status_code) == (201, 200)
     name = f"{event['source']}#{event['id']}"
-    assert len(station.served.ledger.signatures.of(name)) == 1
+    assert len(station.served.ledger.signatures.of(name, f"station:{STATION}")) == 1
     anew = station.sign(station.request(event), created=datetime.now(UTC) - timedelta(seconds=30))
     assert station.send(anew).json()["duplicate"]
-    assert len(station.served.ledger.signatures.of(name)) == 2
+    assert len(station.served.ledger.signatures.of(name, f"station:{STATION}")) == 2
     assert station.holds(first.json()["position"])
 
 
@@ -431,18 +532,21 @@ def test_tampering_is_found(station: Station, what: str) -> None:
             )
 
 
-def test_the_signature_is_kept_before_the_event_is_recorded(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[int] = []
+def test_the_signature_and_the_event_are_recorded_together_or_not_at_all(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
     event = station.event()
-    submit = station.served.service.commits.submit
+    head, kept = station.served.ledger.log.head(), station.kept()
 
-    def watched(*given: Any) -> Any:
-        kept.append(len(station.served.ledger.signatures.of(f"{event['source']}#{event['id']}")))
-        return submit(*given)
+    def failing(*_: Any) -> None:
+        raise psycopg.OperationalError("no room")
 
-    monkeypatch.setattr(station.served.service.commits, "submit", watched)
+    with monkeypatch.context() as patch:
+        patch.setattr(Append, "proofs", failing)
+        assert station.send(station.sign(station.request(event))).status_code == 503
+    assert (station.served.ledger.log.head(), station.kept()) == (head, kept)
     assert station.send(station.sign(station.request(event))).status_code == 201
-    assert kept == [1]
+    assert (station.served.ledger.log.head(), station.kept()) == (head + 1, kept + 1)
 
 
 # --- the page and the command line ----------------------------------------------------------------------------------

@@ -36,14 +36,14 @@ _STATE = "convert_from(state, 'UTF8')"
 
 def _in_a_column(database: psycopg.Connection[Any]) -> None:
     database.execute(
-        f"UPDATE ledger.stored_events SET state = regexp_replace({_STATE}, '\"recorded_at\":(\\d+)', "
+        f"UPDATE ledger.stored_events SET state = regexp_replace({_STATE}, '\"recorded_at\":(\\d+)', "  # noqa: S608 - a constant of this file
         "'\"recorded_at\":1')::bytea WHERE notification_id = 9"
     )
 
 
 def _in_no_column(database: psycopg.Connection[Any]) -> None:
     database.execute(
-        f'UPDATE ledger.stored_events SET state = regexp_replace({_STATE}, \'"by":"\', \'"by":"x\')::bytea '
+        f'UPDATE ledger.stored_events SET state = regexp_replace({_STATE}, \'"by":"\', \'"by":"x\')::bytea '  # noqa: S608 - a constant of this file
         "WHERE notification_id = 9"
     )
 

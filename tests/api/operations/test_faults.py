@@ -239,7 +239,7 @@ def test_a_generation_that_another_session_holds_is_told_and_switched_to_later(
     monkeypatch.setattr(store, "FOLLOWER_LOCK_SECONDS_MAX", 1)
     before = served.ledger.current_generation().id
     assert built(served)["state"] == "done"
-    with another_session(served, f"SELECT id FROM replay.generations WHERE id = {before} FOR UPDATE"):
+    with another_session(served, f"SELECT id FROM replay.generations WHERE id = {before} FOR UPDATE"):  # noqa: S608 - the test's own names
         job = ended(served, f"/v1/generations/{before}/switch")
         assert job["problem"]["rejection"] == "locked"
         assert f"another session has held generation {before} for 1 s" in job["problem"]["detail"]
@@ -293,7 +293,7 @@ def read_only(served: Served) -> Iterator[None]:
     with psycopg.connect(url, autocommit=True, options="-c default_transaction_read_only=off") as keeper:
         name = keeper.info.dbname
         others = f"datname = '{name}' AND pid <> pg_backend_pid()"
-        ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
+        ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"  # noqa: S608 - the test's own names
         try:
             keeper.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
             keeper.execute(ended)

@@ -212,6 +212,7 @@ def test_a_named_server_that_is_restarted_under_load_is_found_again(data: Path, 
 
 def test_an_embedded_server_that_is_restarted_or_killed_is_there_again_by_itself(data: Path, tmp_path: Path) -> None:
     control = embedded_binaries() / "pg_ctl"
+    data.parent.chmod(0o755)  # the owner of the data restarts it by its path; nobody else changes this folder
     with under_load(tmp_path, data) as loaded:
         place = str(data / "postgres")
         run(control, "-D", place, "-w", "-l", f"{place}/log", "-m", "immediate", "restart", owner="pgserver")

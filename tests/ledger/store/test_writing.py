@@ -217,7 +217,7 @@ def overtaking(url: str, table: str, insert: Insert) -> tuple[list[list[int]], l
 
     def look() -> None:
         with psycopg.connect(url) as follower:
-            seen.append([n for (n,) in follower.execute(f"SELECT notification_id FROM {table} ORDER BY 1")])
+            seen.append([n for (n,) in follower.execute(f"SELECT notification_id FROM {table} ORDER BY 1")])  # noqa: S608 - the test's own names
 
     def fast() -> None:
         try:

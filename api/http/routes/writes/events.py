@@ -145,7 +145,8 @@ async def _answer_batch(
         elements, parsed = read_batch(body, reader)
     reader.charge(service.limits, len(parsed))
     orders = valid_orders(parsed, service)
-    if options.atomic and len(orders) < len(parsed):  # some element is not a valid order, so none may be recorded
+    # A signature covers the whole body, which is stored with it: no element may be one that is not recorded.
+    if (options.atomic or reader.proof) and len(orders) < len(parsed):
         rehearsed = await submit(request, orders, IntakeOptions(dry_run=True))
         answers: Sequence[Answer] = [_not_alone(*pair) for pair in zip(orders, rehearsed, strict=True)]
     else:
