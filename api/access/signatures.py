@@ -24,7 +24,7 @@ from api.access.signed_requests import Signed, signed_orders, stored_signature_e
 from ledger.aggregates import Command, Event, Order
 from ledger.aggregates.people_served import CountPeopleServed, PeopleServedCounted
 from ledger.aggregates.shift import CheckedIn, CheckedOut, CheckIn, CheckOut
-from ledger.intake.prepare import possible_digests
+from ledger.intake.prepare import name_digest
 from ledger.names import Position
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
@@ -95,14 +95,16 @@ class Signatures:
         with self._pool.connection() as connection:
             upgrade_tables(connection, PART)
 
-    def of(self, command: str, by: str) -> list[StoredSignature]:
-        """Return the signatures of requests with an actor's command of this name, the oldest first."""
-        digests = [name.hex() for name in possible_digests(command, by)]
+    def of(self, command: str) -> list[StoredSignature]:
+        """Return the signatures of requests with a command of this name, the oldest first.
+
+        Only stations sign, under sources of their own, so their names are stored as they are, without a realm.
+        """
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(StoredSignature)) as cursor:
             return cursor.execute(
                 "SELECT key, public_key, base, signature, body, kept_at FROM api.signatures "
-                "WHERE names && %s::uuid[] ORDER BY kept_at, digest",
-                (digests,),
+                "WHERE names @> ARRAY[%s::uuid] ORDER BY kept_at, digest",
+                (name_digest(command).hex(),),
             ).fetchall()
 
 
@@ -124,7 +126,7 @@ def check(log: LogQueries, signatures: Signatures, position: int) -> Checked:
     if not found:
         raise UnknownNameError("event", str(position))
     event = decode(found[0].topic, found[0].state)
-    stored = signatures.of(event.command, event.by)
+    stored = signatures.of(event.command)
     if not stored:
         sentence = f"no: the event at position {position} was not signed: no signature of it is stored"
         return Checked(position, False, sentence)  # noqa: FBT003

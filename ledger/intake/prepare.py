@@ -111,22 +111,12 @@ def name_digests(order: Order) -> tuple[bytes, bytes | None]:
     """
     digest = name_digest(order.name)
     realm = order.realm
-    return (digest, None) if realm is None else (_realm_digest(realm, order.name), digest)
+    return (digest, None) if realm is None else (name_digest(f"{realm} {order.name}"), digest)
 
 
 def name_digest(name: str) -> bytes:
-    """Return the digest of a command's name."""
+    """Return the digest of a command's name. (No actor holds a space, and no name.)"""
     return blake2b(name.encode(), digest_size=16).digest()
-
-
-def _realm_digest(realm: str, name: str) -> bytes:
-    """Return the digest of a name in the realm of an actor. (No actor holds a space, and no name.)"""
-    return name_digest(f"{realm} {name}")
-
-
-def possible_digests(name: str, by: str) -> tuple[bytes, bytes]:
-    """Return the digests of which one is stored for an actor's command of this name: with and without the realm."""
-    return _realm_digest(by, name), name_digest(name)
 
 
 def content_digest(command: Command) -> bytes:

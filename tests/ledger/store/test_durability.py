@@ -230,7 +230,7 @@ def test_without_fsync_every_way_in_refuses_and_says_why(
         assert (answer.status_code, answer.json()["rejection"]) == (503, "unavailable"), answer.text
         assert "nothing was recorded, because the database would not keep it; fsync is off" in answer.json()["detail"]
         assert answer.headers["retry-after"]
-    ready = served.client.get("/readyz")
+    ready = served.get("/readyz")
     assert ready.status_code == 503
     assert "nothing is recorded: fsync is off" in ready.text
     assert any("fsync is off" in said for said in served.get("/v1/status").json()["problems"])
@@ -268,11 +268,11 @@ def test_other_weak_settings_are_reported_and_may_be_accepted(
         assert any(sentence in record.getMessage() for record in caplog.records)
         client = stack.enter_context(TestClient(create_app(service)))
         status = Served(service, client, {Role.READER: fresh.keys.make(Role.READER, "reader")[1]})
-        (database,) = [check for check in status.client.get("/readyz").json()["checks"] if check["name"] == "database"]
+        (database,) = [check for check in status.get("/readyz").json()["checks"] if check["name"] == "database"]
         assert (database["ok"], sentence in database["detail"]) == (True, True)
         assert any(sentence in said for said in status.get("/v1/status").json()["problems"])
         monkeypatch.setenv(ACCEPT, setting)
-        assert sentence not in status.client.get("/readyz").text
+        assert sentence not in status.get("/readyz").text
         assert status.get("/v1/status").json()["problems"] == []
 
 
