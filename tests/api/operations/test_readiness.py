@@ -66,7 +66,7 @@ def test_strangers_are_told_the_status_alone(
 
 @pytest.mark.parametrize("role", sorted(ROLES_OF_RIGHT[Right.READ]))
 def test_whoever_may_read_is_told_the_checks(served: Served, role: Role) -> None:
-    assert [check["ok"] for check in served.get("/readyz", role=role).json()["checks"]] == [True] * 5
+    assert [check["ok"] for check in served.get("/readyz", role=role).json()["checks"]] == [True] * 6
 
 
 def test_a_key_counts_as_it_was_last_known_while_the_database_is_away(

@@ -37,5 +37,7 @@ def test_nothing_is_compiled_in_the_ledger_and_the_api() -> None:
     assert not {name for name, text in _sources("ledger", "api").items() if importing.search(text)}
 
 
-def test_nobody_goes_on_from_private_classes_of_the_web_server() -> None:
-    assert not {name for name, text in _sources("api").items() if "uvicorn.protocols" in text}
+def test_one_module_alone_builds_on_the_protocol_of_the_web_server() -> None:
+    """Decision 19: the limits before a request need its callbacks, and nothing else does."""
+    using = {name for name, text in _sources("api").items() if "uvicorn.protocols" in text}
+    assert using == {"api/http/protocol.py"}

@@ -61,7 +61,7 @@ class Served:
 
     def station_headers(self, station: str) -> dict[str, str]:
         """Return the headers of a station's own key, which is made if there is none yet."""
-        if station == STATION:
+        if station == STATION and Role.STATION in self.tokens:
             return self.headers(Role.STATION)
         if station not in self._stations:
             self._stations[station] = self.ledger.keys.make(Role.STATION, station)[1]
