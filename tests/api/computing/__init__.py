@@ -1,3 +1,1 @@
-"""
-Tests of what callers may have computed: bounds of rules, turns of keys, deadlines, and an end within the drain.
-"""
+"""Tests of what callers may have computed: bounds of rules, turns of keys, deadlines, and an end within the drain."""
