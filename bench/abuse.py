@@ -49,26 +49,30 @@ from pathlib import Path
 from api.access.roles import Role
 from api.operations.service import OpenLedger
 from bench.support.fresh import BenchIntake
-from ledger.aggregates import Order
+import ledger.aggregates
 from ledger.aggregates.shift import CheckIn, CheckOut
 from ledger.names import shift_id_for
 from ledger.store.database import Database
 url, data, volunteers = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 with Database.open(url) as database:
     bench = BenchIntake(database, volunteers)
-    ledger = OpenLedger(database, data)
+    opened = OpenLedger(database, data)
     number, station = bench.volunteers[0], bench.stations[0]
     begins = bench.now - 86_400
     shift = shift_id_for(begins, "disputed")
     about = {"volunteer": number, "station": station, "shift": shift}
     scans = [CheckIn(**about, occurred_at=begins), CheckOut(**about, occurred_at=begins + 7200)]
-    bench.intake.execute(
-        [Order(command=each, source="/bench", id=each.TYPE, by=f"station:{station}") for each in scans]
-    )
-    ledger.make_ready()
-    names = {"staff": "bench", "reader": "bench", "analyst": "bench", "station": station, "volunteer": number}
-    keys = {role: ledger.keys.make(Role(role), name, per_second=100_000)[1] for role, name in names.items()}
-    print(json.dumps(keys | {"number": number, "shift": str(shift)}))
+    names = {"source": f"/stations/{station}/bench", "by": f"station:{station}"}
+    if hasattr(ledger.aggregates, "Sender"):
+        make = ledger.aggregates.Sender.of_operator(names.pop("by")).order
+        names["imported"] = False
+    else:  # an older checkout, as a peer
+        make = ledger.aggregates.Order
+    bench.intake.execute([make(command=each, id=each.TYPE, **names) for each in scans])
+    opened.make_ready()
+    holders = {"staff": "bench", "reader": "bench", "analyst": "bench", "station": station, "volunteer": number}
+    keys = {role: opened.keys.make(Role(role), name, per_second=100_000)[1] for role, name in holders.items()}
+    print(json.dumps(keys | {"number": number, "shift": str(shift), "of": station}))
 """
 """Fills a ledger, as its own checkout does it; prints the keys."""
 
@@ -239,16 +243,16 @@ def measure(checkout: Path, url: str, options: Options) -> dict[str, Any]:
         )
         keys = json.loads(printed.stdout.splitlines()[-1])
         names = [f"V{number:07d}" for number in range(1, volunteers)]
-        stations = [f"S{number:04d}" for number in range(max(10, volunteers // 300))]
-        plan = Scans(names, stations, BEGINS, 2 * seconds * SCANS_PER_SECOND, id_share=10).orders()
+        plan = Scans(names, [keys["of"]], BEGINS, 2 * seconds * SCANS_PER_SECOND, id_share=10).orders()
         events = as_events([next(plan) for _ in range((2 * seconds + 2) * SCANS_PER_SECOND)])
+        events = [event | {"source": f"/stations/{keys['of']}/bench"} for event in events]
         with served(checkout, url, Path(data)) as (address, process):
             print_status(f"{checkout}: quiet")
-            send_scans(address, events[: 2 * SCANS_PER_SECOND], keys["staff"])
+            send_scans(address, events[: 2 * SCANS_PER_SECOND], keys["station"])
             memory = Memory(process)
             before = memory.now()
             half = 2 * SCANS_PER_SECOND + seconds * SCANS_PER_SECOND
-            quiet = send_scans(address, events[2 * SCANS_PER_SECOND : half], keys["staff"])
+            quiet = send_scans(address, events[2 * SCANS_PER_SECOND : half], keys["station"])
             print_status(f"{checkout}: under attack")
             target = keys | {
                 "address": address,
@@ -259,7 +263,7 @@ def measure(checkout: Path, url: str, options: Options) -> dict[str, Any]:
             counted: dict[str, Any] = {}
             with attacked(target, counted):
                 time.sleep(2)
-                attack = send_scans(address, events[half:], keys["staff"])
+                attack = send_scans(address, events[half:], keys["station"])
             time.sleep(5)
             after = memory.now()
             memory.close()

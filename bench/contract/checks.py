@@ -48,7 +48,7 @@ REASONS: dict[tuple[str, str | None], str] = {
 }
 """By operation ("" for any) and field: why a request that matches the schema may be answered 422 `invalid`."""
 
-DATED = {"time"} | {
+DATED = {"time", "valid_at", "from", "to", "day", "before", "awarded_on"} | {
     name
     for command in COMMANDS.values()
     for name, schema in command.model_json_schema()["properties"].items()

@@ -49,11 +49,11 @@ def serve(served: Served, station: str, hours: int) -> int:
     volunteer, shift, position = served.volunteer(), str(uuid4()), 0
     for kind, instant in (("check-in", "08:00:59"), ("check-out", f"{8 + hours:02}:30:00")):
         said = {"volunteer": volunteer, "station": station, "shift": shift, "occurred_at": f"{DAY}T{instant}+08:00"}
-        event = served.event(kind, source="/stations/any", **said)
+        event = served.event(kind, source=f"/stations/{station}", **said)
         answer = served.client.post(
             "/v1/events",
             json=[event, event],
-            headers={**served.headers(Role.STAFF), "Content-Type": "application/cloudevents-batch+json"},
+            headers={**served.station_headers(station), "Content-Type": "application/cloudevents-batch+json"},
         ).json()
         assert (answer["accepted"], answer["duplicates"]) == (1, 1), answer
         position = answer["position"]

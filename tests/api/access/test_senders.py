@@ -87,7 +87,7 @@ def event_of(command: str, source: str, data: dict[str, Any], **more: Any) -> di
 
 
 def balance(served: Served) -> dict[str, Any]:
-    return {"volunteer": served.volunteer(), "minutes": 6_000_000, "as_of": "2016-06-01", "evidence": "paper-list"}
+    return {"volunteer": served.volunteer(), "minutes": 200_000, "as_of": "2016-06-01", "evidence": "paper-list"}
 
 
 # --- importing ------------------------------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def test_new_rules_are_published_once_and_answer(hours: CommandLine, tmp_path: P
     assert "version 3 of the rules" in hours("rebuild").out
 
 
-def test_an_archive_of_another_ledger_is_told_and_made_anew(
+def test_an_archive_of_another_ledger_is_told_and_replaced_on_command(
     hours: CommandLine, new_database_url: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = Path("rules/luohu.toml")
@@ -157,8 +157,8 @@ def test_an_archive_of_another_ledger_is_told_and_made_anew(
     told = hours("rebuild", "--rules", rules)
     assert told.code == 1
     assert "it belongs to another ledger" in told.err
-    assert "--new-archive" in told.err
-    assert hours("rebuild", "--new-archive", "--json").answer["position"] == 1
+    assert "hours archive rebuild --replace-disagreeing" in told.err
+    assert hours("archive", "rebuild", "--replace-disagreeing", "--json").answer["position"] == 1
     assert hours("rebuild").code == 0
 
 

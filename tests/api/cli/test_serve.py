@@ -67,8 +67,12 @@ def ended(process: subprocess.Popen[str], by: signal.Signals) -> str:
 
 def postgres_of(data: Path) -> list[int]:
     """Return the process ids of PostgreSQL servers in a data directory."""
-    place = str(data / "postgres")
-    return [one.pid for one in psutil.process_iter(["cmdline"]) if place in (one.info["cmdline"] or [])]
+    place = data / "postgres" / "postmaster.pid"
+    try:
+        number = int(place.read_text().splitlines()[0])
+    except FileNotFoundError:
+        return []
+    return [number] if psutil.pid_exists(number) else []
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])

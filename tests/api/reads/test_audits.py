@@ -212,7 +212,7 @@ def test_late_minutes_are_told_of_each_grade_and_listed_by_who_entered_them(serv
     told = answer["anomalies"]
     assert [(one["actor"], one["figures"]["minutes"], one["figures"]["scanned"]) for one in told] == [
         (CLERK, 300, 0),
-        (f"person:{Role.STAFF}", 180, 1),
+        (f"station:{STATION}", 180, 1),
     ]
     assert "10 working days are allowed" in told[0]["reason"]
     explained = served.get(f"/v1/volunteers/{volunteer}/explanation", day=f"{YEAR}-06-02").json()["shifts"]

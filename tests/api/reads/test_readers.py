@@ -70,7 +70,7 @@ def test_the_events_behind_a_shift_say_who_and_when(served: Served) -> None:
     address = f"/v1/volunteers/{volunteer}/shifts/{shift}/events"
     answer = served.get(address, at_least=position).json()
     assert [event["topic"] for event in answer["events"]] == ["checked-in.v1", "checked-out.v1"]
-    assert {event["event"]["by"] for event in answer["events"]} == {"person:staff"}
+    assert {event["event"]["by"] for event in answer["events"]} == {f"station:{STATION}"}
     assert len(served.get(address, known_at=position - 1).json()["events"]) == 1
     for elsewhere in (f"/v1/volunteers/{volunteer}/shifts/{uuid4()}/events", f"{address}?known_at={position - 2}"):
         refused = served.client.get(elsewhere, headers=served.headers(Role.READER))
