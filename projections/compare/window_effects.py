@@ -178,8 +178,9 @@ def add_plain_effects(
         if pieces[number, FIRST]:
             start = shifts[pieces[number, ROW], START]
             _, within, until = local_span(start, zone)
-            if until - start == 1440 - within:  # no clock change on the rest of the day
-                begin, end = within, within + pieces[number, RAW]
+            raw = pieces[number, RAW]
+            if until - start == 1440 - within and raw <= until - start:  # no clock change on the rest of the day
+                begin, end = within, within + raw
         window = _only_window(windows, shifts, station_kind, pieces, number, begin, end)
         if window >= 0:
             sums[names[window]] += change * 100

@@ -199,6 +199,18 @@ def test_windows_tell_what_each_of_them_changes(case: Case) -> None:
                 assert found.found.windows[row, at] == 100 * (after - before), name
 
 
+def test_a_window_is_named_for_a_shift_through_the_hour_that_comes_twice() -> None:
+    """In the last minute of this shift the clocks have gone back from 24:00 to 23:00 of the same day."""
+    events = history("2018-02-17 23:30 in V1 U1 #1\n2018-02-17 23:01-03:00 out V1 U1 #1\n", zone="America/Sao_Paulo")
+
+    def timeline(*percents: int) -> RuleTimeline:
+        factors = [{"name": f"w{at}", "percent": percent} for at, percent in enumerate(percents)]
+        return rules(zone="America/Sao_Paulo", factors=factors)
+
+    found = compared(events, timeline(100, 100, 100), timeline(200, 0, 300))
+    assert found.found.windows.tolist() == [[3100, 0, 0]]
+
+
 def _all_but(name: str, percents: Sequence[int], at: int) -> dict[str, object]:
     return {"name": f"w{at}", "percent": 100 if f"w{at}" == name else percents[at % 4]}
 
