@@ -85,9 +85,8 @@ def _located(archive: OpenArchive, database: Database, segment: Segment, low: in
         exact = None
     if exact is not None and exact[0] > low:
         return Finding(exact[0], exact[0], f"event {exact[0]} differs: {exact[1]}")
-    if last == low + 1:
-        return Finding(last, last, f"event {last} differs")
-    return Finding(low + 1, last, f"events {low + 1} to {last} differ, in a field that is no column of the archive")
+    several = ", in a field that is no column of the archive" if last > low + 1 else ""
+    return Finding(low + 1, last, _differ(low, last) + several)
 
 
 def _differ(low: int, last: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -12,6 +11,7 @@ from api.access.keys import digest
 from api.access.roles import Role
 from api.messages.periods import local_day
 from api.operations.service import OpenLedger
+from replay.durable import atomic_file
 
 KEYS = "demo-keys.json"
 
@@ -31,10 +31,9 @@ def demo_keys(ledger: OpenLedger) -> dict[str, str]:
         "station": ledger.keys.make(Role.STATION, station)[1],
         "staff": ledger.keys.make(Role.STAFF, "demo")[1],
     }
-    temporary = path.with_suffix(".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(made, file, indent=2)
-    temporary.replace(path)
+    with atomic_file(path) as temporary:
+        temporary.touch(0o600)
+        temporary.write_text(json.dumps(made, indent=2))
     return made
 
 

@@ -16,6 +16,7 @@ from api.operations.service import OpenLedger, open_ledger
 from api.operations.sides import side_axes, split_side
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
+from replay.durable import atomic_file
 from replay.queries.queries import Axes
 from replay.what_if.answers import Change, HonorChange, RankChanged, SideUsed, StationChange, VolunteerChange, WhatIf
 from replay.what_if.comparison import Comparison, points, what_if
@@ -78,12 +79,8 @@ def _check_target(to: Path | None) -> None:
 def _write(found: Comparison, to: Path) -> None:
     kind = FILES[to.suffix]
     content = what_if_answer(found).model_dump_json(indent=1).encode() if kind is None else as_bytes(found, kind)
-    new = to.with_name(f".{to.name}.new")  # readers never see an incomplete file
-    try:
-        new.write_bytes(content)
-        new.replace(to)
-    finally:
-        new.unlink(missing_ok=True)
+    with atomic_file(to) as temporary:
+        temporary.write_bytes(content)
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
