@@ -16,7 +16,7 @@ import numpy as np
 
 from projections.compiled import inlined, kernel
 from projections.kernels.credit import _percentages, rule_set_of
-from projections.local_time import local_span
+from projections.local_time import ZoneTable, local_span
 from projections.rules.table import FactorTable, RuleTable
 from projections.rules.timeline import RuleTimeline
 from projections.schema import (
@@ -186,13 +186,23 @@ def add_plain_effects(
             sums[names[window]] += change * 100
         elif window == NONE and change == 0:
             continue
-        elif end - begin == pieces[number, COUNTED]:
+        elif end - begin == pieces[number, COUNTED] and not _clocks_change(pieces[number, DAY], zone):
             _add_minutes(windows, shifts, station_kind, pieces, number, begin, end, sums)
         else:
             return False
     for name in range(len(sums)):
         effects[place, name] += sign * sums[name]
     return True
+
+
+@inlined
+def _clocks_change(day: int, zone: ZoneTable) -> bool:
+    """Return whether the clocks change on a local day: 1,440 minutes of it are then not those from 0:00 to 24:00."""
+    since, offset = zone
+    for at in range(1, len(since)):
+        if (since[at] - 1 + offset[at - 1]) // 1440 == day or (since[at] + offset[at]) // 1440 == day:
+            return True
+    return False
 
 
 @inlined

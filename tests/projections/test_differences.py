@@ -211,6 +211,23 @@ def test_a_window_is_named_for_a_shift_through_the_hour_that_comes_twice() -> No
     assert found.found.windows.tolist() == [[3100, 0, 0]]
 
 
+def test_a_day_on_which_the_clocks_change_is_not_taken_for_a_whole_day() -> None:
+    """The last day has 24.5 hours, so its 1,440 minutes until 23:30 include half an hour twice, and none after 23:30."""
+    zone = "Australia/Lord_Howe"
+    events = history("2018-03-30 23:00 in V1 U1 #1\n2018-04-01 23:30 out V1 U1 #1\n", zone=zone)
+
+    def timeline(evening: int, else_: int) -> RuleTimeline:
+        factors = [
+            {"name": "evening", "percent": evening, "minute_from": 1380, "minute_until": 30},
+            {"name": "else", "percent": else_},
+        ]
+        return rules(zone=zone, factors=factors, shift_minutes_max=10_080, day_minutes_max=1440)
+
+    found = compared(events, timeline(100, 100), timeline(200, 0))
+    evening, total = 60 + 30 + 60 + 30 + 30, 60 + 1440 + 1440
+    assert found.found.windows.tolist() == [[100 * evening, -100 * (total - evening)]]
+
+
 def _all_but(name: str, percents: Sequence[int], at: int) -> dict[str, object]:
     return {"name": f"w{at}", "percent": 100 if f"w{at}" == name else percents[at % 4]}
 
