@@ -50,9 +50,9 @@ from api.access.roles import Role
 from api.operations.service import OpenLedger
 from bench.support.fresh import BenchIntake
 import ledger.aggregates
-from ledger.aggregates.shift import CheckIn, CheckOut
 from ledger.names import shift_id_for
 from ledger.store.database import Database
+CheckIn, CheckOut = (ledger.aggregates.COMMANDS[name] for name in ("check-in", "check-out"))
 url, data, volunteers = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 with Database.open(url) as database:
     bench = BenchIntake(database, volunteers)

@@ -29,6 +29,7 @@ from bench.support.common import (
 from bench.support.data import BenchLedger, bench_ledger
 from ledger.names import Position
 from projections.kernels.facts import Facts
+from projections.kernels.pairing import pair
 from projections.kernels.read_models import compute
 from projections.rules.table import honor_ids, rule_table
 from projections.rules.timeline import rules_digest
@@ -79,7 +80,10 @@ def replayed_twice(facts: Facts, before: Rules, after: Rules) -> tuple[Rows, Row
     for rules in (before, after):
         timeline = rules.timeline()
         rule_columns = rule_table(timeline, facts.projects.number)
-        models = compute(table, volunteers, facts.station_kinds(), rule_columns, facts.served_counts(), threads=threads)
+        paired = pair(table, facts.resolved(), rule_columns, threads=threads).table
+        models = compute(
+            paired, volunteers, facts.station_kinds(), rule_columns, facts.served_counts(), threads=threads
+        )
         names = facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts()
         found.append(rows_of(models, *names))
     return found[0], found[1]

@@ -25,7 +25,7 @@ from bench.support.common import Options, Result, machine, parse, peak_mib, prin
 from bench.support.data import BenchLedger, bench_ledger
 from bench.support.scans import Scans, check, in_batches
 from ledger.aggregates import Order
-from ledger.aggregates.shift import CheckOut
+from ledger.aggregates.scans import CheckOut
 from ledger.intake.intake import Intake
 from ledger.names import Position
 from projections.schema import REGISTERED

@@ -32,8 +32,9 @@ from bench.support.common import (
     publish,
 )
 from bench.support.data import BenchLedger, bench_ledger
+from projections.kernels.pairing import pair
 from projections.kernels.read_models import ReadModels, compute
-from projections.rules.table import honor_ids, rule_table
+from projections.rules.table import honor_ids
 from projections.rules.timeline import RuleTimeline
 from projections.schema import DTYPES, Array, ShiftEvents
 from replay.archive.archive import Archive
@@ -56,11 +57,14 @@ def replay_once(archive: Archive, timeline: RuleTimeline) -> tuple[Stopwatch, Re
     watch.lap("read")
     table = facts.ordered(facts.resolved(), threads=threads)
     watch.lap("order")
+    rules = facts.rules(timeline)
+    paired = pair(table, facts.resolved(), rules, threads=threads)
+    watch.lap("pair")
     models = compute(
-        table,
+        paired.table,
         facts.volunteer_table(),
         facts.station_kinds(),
-        rule_table(timeline, facts.projects.number),
+        rules,
         facts.served_counts(),
         threads=threads,
     )

@@ -169,6 +169,8 @@ Minutes = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]
 
 
 CorrectedField = Literal["check_in", "check_out", "station", "project"]
+Direction = Literal["in", "out"]
+"""The direction in which a card was punched."""
 Outcome = Literal["upheld", "rejected"]
 """The outcome of a dispute or an objection."""
 People = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]

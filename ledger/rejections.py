@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from enum import Enum
 from typing import NamedTuple
-from uuid import UUID
 
 
 class Rejection(Enum):
@@ -42,13 +41,6 @@ class Rejection(Enum):
     ENDS_BEFORE_IT_BEGINS = "ends-before-it-begins", "the check-out must be after the check-in", False
 
     # Shifts.
-    TOO_MANY_SHIFTS = (
-        "too-many-shifts",
-        "the volunteer has too many shifts to find the one that is open; name the shift",
-        False,
-    )
-    NO_OPEN_SHIFT = "no-open-shift", "the volunteer has no shift that this check-out could end; name the shift", True
-    SEVERAL_OPEN_SHIFTS = "several-open-shifts", "the check-out could end any of the candidates; name the shift", False
     UNKNOWN_SHIFT = "unknown-shift", "the volunteer has no shift with this id; check the number and the id", True
     SHIFT_EXISTS = "shift-exists", "the volunteer already has a shift with this id; correct or reinstate it", False
     ALREADY_VOID = "already-void", "the shift is void; reinstate it first", False
@@ -207,8 +199,6 @@ class Refused(NamedTuple):
     rejection: Rejection
     field: str
     detail: str
-    candidates: tuple[UUID, ...] = ()
-    """The shifts that a check-out could end."""
 
     @property
     def retry(self) -> bool:
@@ -224,6 +214,6 @@ class RefusedError(Exception):
         self.refused = refused
 
 
-def refuse(rejection: Rejection, field: str, value: object, candidates: tuple[UUID, ...] = ()) -> Refused:
+def refuse(rejection: Rejection, field: str, value: object) -> Refused:
     """Return a refusal whose detail names the field, its value and the remedy."""
-    return Refused(rejection, field, f"{field} {value}: {rejection.sentence}", candidates)
+    return Refused(rejection, field, f"{field} {value}: {rejection.sentence}")

@@ -37,6 +37,8 @@ DISPUTED: Final = 6
 SETTLED: Final = 7
 ANSWERED: Final = 8
 """No kernel reads it: an answer to a dispute changes no shift."""
+PUNCHED: Final = 9
+"""A scan without a shift id; what it belongs to is a rule (`projections/kernels/pairing.py`)."""
 
 SHIFT_CODES: Final = {
     "checked-in.v1": CHECKED_IN,
@@ -47,6 +49,7 @@ SHIFT_CODES: Final = {
     "shift-disputed.v1": DISPUTED,
     "dispute-settled.v1": SETTLED,
     "dispute-answered.v1": ANSWERED,
+    "punched.v1": PUNCHED,
 }
 
 # The fields that a correction sets, as bits of `changes`, in the order of ledger.names.CorrectedField.
@@ -61,10 +64,13 @@ CHANGE_BITS: Final = {
     "project": CHANGES_PROJECT,
 }
 
-# Properties of check-ins and check-outs, as bits of `marks`.
+# Properties of check-ins, check-outs and punches, as bits of `marks`. A punch without direction has neither direction.
 ATTESTED: Final = 1
 REPLACES: Final = 2
 IMPORTED: Final = 4
+GOING_IN: Final = 8
+GOING_OUT: Final = 16
+DIRECTIONS: Final = {"in": GOING_IN, "out": GOING_OUT}
 
 
 class ShiftEvents(NamedTuple):
@@ -169,10 +175,23 @@ TWO_CHECK_OUTS: Final = 256
 CHECK_OUT_BEFORE_CHECK_IN: Final = 512
 CHECK_OUT_ALONE: Final = 1024
 FROM_IMPORT: Final = 2048
+PUNCHED_IN: Final = 4096
+PUNCHED_OUT: Final = 8192
+"""A punch in that direction; both bits: without direction. The instant of a punch out that ends no shift yet stands in
+both `check_in` and `check_out`."""
+PUNCH: Final = PUNCHED_IN | PUNCHED_OUT
+
+# Flags that depend on rules; pairing sets them.
+PAIRED: Final = 16384
+"""A shift that a punch ended, or the punch that ended it."""
+DOUBLE_TAP: Final = 32768
+"""The same scan as another one. With PAIRED: a punch between the first and the last of its day."""
 
 
 class ResolvedShifts(NamedTuple):
-    """The state of each shift by all known events, indexed by the shift's surrogate; independent of rules."""
+    """The state of each shift and punch by all known events, indexed by its surrogate; independent of rules until they
+    are paired.
+    """
 
     volunteer: Ints
     station: Ints

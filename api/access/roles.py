@@ -11,9 +11,10 @@
     volunteer       reads the records of one volunteer, whose number is the key's name, and disputes that one's shifts
     staff           the commands of corrector, approver and honors-officer, and those of organisations, stations and
                     projects
-    admin           everything but scans
+    admin           everything
 
-A scan is what a station's reader saw, and is credited as scanned; so no key of a person sends one. A key of role
+A scan that a station's key sends is what a reader saw, and is credited as scanned; what a person types, whatever the
+command, is attested. A key of role
 corrector, staff or admin may be given one import for a time: with it, and only for that import, the key may mark events
 as old records.
 
@@ -31,7 +32,7 @@ from ledger.aggregates import COMMANDS, Command, Order, Sender
 from ledger.aggregates.dispute import DisputeShift
 from ledger.aggregates.people_served import CountPeopleServed
 from ledger.aggregates.request import RequestAct
-from ledger.aggregates.shift import CheckIn, CheckOut
+from ledger.aggregates.scans import Scan
 from ledger.intake.prepare import Proof
 from ledger.names import is_own_source
 
@@ -95,11 +96,12 @@ class Caller(NamedTuple):
         return Sender(by=self.by, key=self.key, volunteer=self.volunteer)
 
 
-SCANS = frozenset({"check-in", "check-out"})
-"""What only a station's key may send, because a scan is credited as scanned: a person attests a shift instead."""
+SCANS = frozenset({"check-in", "check-out", "punch"})
+"""Credited as scanned if a station's key sends them, else as attested."""
 _COUNTS = {"count-people-served"}
 _STATION = SCANS | _COUNTS
 _CORRECTOR = {
+    *SCANS,
     "attest-shift",
     "correct-shift",
     "void-shift",
@@ -153,7 +155,7 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
         Role.READER: _NONE,
         Role.VOLUNTEER: _VOLUNTEER,
         Role.STAFF: _CORRECTOR | _APPROVER | _HONORS | _PLACES,
-        Role.ADMIN: set(COMMANDS) - SCANS,
+        Role.ADMIN: set(COMMANDS),
     }.items()
 }
 """The types of command each role may send."""
@@ -173,10 +175,11 @@ IMPORTED_COMMANDS = (
     "record-training",
     "record-opening-balance",
     "attest-shift",
+    "punch",
     "raise-day-cap",
     "count-people-served",
 )
-"""In the order in which a new ledger needs them. Scans come from stations; people make corrections and give honours."""
+"""In the order in which a new ledger needs them. Stations send scans; people make corrections and give honours."""
 
 ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
     Right.READ: frozenset(Role) - {Role.VOLUNTEER},
@@ -235,7 +238,7 @@ class Permission:
     def _forbids_command(self, command: Command) -> Forbidden | None:
         if command.TYPE not in self._types:
             return forbids_type(self._caller, command.TYPE)
-        if self._station and isinstance(command, CheckIn | CheckOut | CountPeopleServed):
+        if self._station and isinstance(command, Scan | CountPeopleServed):
             if command.station != self._station:
                 rule = f"this key belongs to station {self._station}, not {command.station}"
                 return Forbidden("station", rule, "name the key's own station")

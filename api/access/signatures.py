@@ -23,7 +23,8 @@ from psycopg.rows import class_row
 from api.access.signed_requests import Signed, signed_orders, stored_signature_error
 from ledger.aggregates import Command, Event, Order
 from ledger.aggregates.people_served import CountPeopleServed, PeopleServedCounted
-from ledger.aggregates.shift import CheckedIn, CheckedOut, CheckIn, CheckOut
+from ledger.aggregates.scans import CheckIn, CheckOut
+from ledger.aggregates.shift import CheckedIn, CheckedOut
 from ledger.intake.prepare import name_digest
 from ledger.names import Position
 from ledger.store.log_queries import LogQueries

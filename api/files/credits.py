@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 
 from projections.kernels.credit import credit_volunteer, workspace
 from projections.kernels.facts import Facts
-from projections.rules.table import rule_table
 from projections.rules.timeline import RuleTimeline
 from projections.schema import (
     CAPPED,
@@ -132,9 +131,9 @@ def credit_tables(
     facts: Facts, timeline: RuleTimeline, valid_until: int, progress: Callable[[int, int], None]
 ) -> Iterator[Any]:
     """Credit one person after another; yield the pieces as Arrow tables of `SCHEMA`."""
-    table = facts.ordered(facts.resolved())
+    rules = facts.rules(timeline)
+    table = facts.paired(rules).table
     volunteers, kinds = facts.volunteer_table(), facts.station_kinds()
-    rules = rule_table(timeline, facts.projects.number)
     formatter = _Formatter(facts, table)
     memory = workspace(int(np.diff(table.first).max(initial=0)))
     space = np.empty((CHUNK_PIECES, PIECE_COLUMNS), np.int32)

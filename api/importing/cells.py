@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -24,6 +24,8 @@ _WALL = re.compile(rf"({_DAY_TEXT})[T\s]\s*(.+)")
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,6}):([0-5]\d)(?::[0-5]\d)?")
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
 _SPREADSHEET_ERRORS = {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"}
+EPOCH_UNITS = {"epoch": 1, "epoch-ms": 1000}
+"""Formats of instants as numbers since 1970-01-01T00:00Z: seconds or milliseconds; the units of a second."""
 _HALF_SECOND = timedelta(microseconds=500_000)
 
 
@@ -147,6 +149,10 @@ def moment_of(cell: Cell, formats: tuple[str, ...] = ()) -> datetime:
         return (cell + _HALF_SECOND).replace(microsecond=0)
     text = text_of(cell)
     for form in formats:
+        if form in EPOCH_UNITS:
+            if text.isascii() and text.isdigit() and len(text) <= 15:
+                return datetime.fromtimestamp(int(text) // EPOCH_UNITS[form], UTC)
+            continue
         try:
             return datetime.strptime(text, form)  # noqa: DTZ007 - the format may hold a zone
         except ValueError:

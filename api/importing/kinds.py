@@ -32,6 +32,7 @@ KINDS: dict[str, Kind] = {
     "provider": "text",
     "in_charge": "text",
     "shift": "text",
+    "direction": "text",
     "raise_id": "text",
     "kind": "text",
     "theme": "text",

@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from api.access.roles import IMPORTED_COMMANDS
-from api.importing.cells import CellError, day_of
+from api.importing.cells import EPOCH_UNITS, CellError, day_of
 from api.importing.kinds import KINDS, Kind
 from ledger.aggregates import COMMANDS, Command
 from ledger.names import IMPORT_PATTERN
@@ -40,7 +40,14 @@ from projections.rules.toml_places import Place, places
 Day = date
 """`date` under another name, for classes with a field `date`."""
 Encoding = Literal["utf-8", "utf-16", "gb18030", "gbk", "big5", "cp1252"]
-ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+def _number_as_name(value: object) -> object:
+    """Accept a column's number, from 1, where the file has no header."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value
+
+
+ColumnName = Annotated[str, BeforeValidator(_number_as_name), StringConstraints(min_length=1, max_length=200)]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
@@ -58,11 +65,13 @@ class _Strict(BaseModel):
 
 def _several(value: object) -> object:
     """Accept a single value without brackets."""
-    return (value,) if isinstance(value, str) else value
+    return (value,) if isinstance(value, str | int) else value
 
 
 class FileForm(_Strict):
-    """The format of the table. `header_line`: the line with the names of the columns; 0 if `columns` names them."""
+    """The format of the table. `header_line`: the line with the names of the columns; 0 if `columns` names them, or if
+    they are numbered from 1.
+    """
 
     encoding: Encoding = "utf-8"
     delimiter: Literal[",", ";", "\t", "|"] = ","
@@ -72,8 +81,8 @@ class FileForm(_Strict):
 
     @model_validator(mode="after")
     def _named(self) -> Self:
-        if (self.header_line == 0) != bool(self.columns):
-            raise error_at("columns and header_line = 0 must be used together; set both, or neither", "header_line")
+        if self.columns and self.header_line:
+            raise error_at("columns names the columns of a file without a header; set header_line = 0", "header_line")
         return self
 
 
@@ -83,6 +92,7 @@ class FieldSource(_Strict):
     column: ColumnName | None = None
     constant: str | int | Day | None = None
     values: dict[str, str] | None = None
+    values_file: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = None
     prefix: str = ""
     digits: Annotated[int, Field(strict=True, ge=0, le=32)] = 0
     format: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
@@ -112,7 +122,7 @@ WAYS: dict[Kind, tuple[tuple[str, ...], ...]] = {
 """For each kind of field, the sets of keys that can define its source."""
 
 _EXTRAS: dict[Kind, set[str]] = {
-    "text": {"values", "prefix", "digits"},
+    "text": {"values", "values_file", "prefix", "digits"},
     "day": {"format"},
     "number": set(),
     "minutes": {"decimal"},
@@ -122,8 +132,8 @@ _EXTRAS: dict[Kind, set[str]] = {
 
 
 def _column_alone(value: object) -> object:
-    """Accept a column's name alone as the source of a field."""
-    return {"column": value} if isinstance(value, str) else value
+    """Accept a column's name or number alone as the source of a field."""
+    return {"column": value} if isinstance(value, str | int) else value
 
 
 class Person(_Strict):
@@ -184,7 +194,8 @@ class Mapping(_Strict):
         if self.command in IMPORTED_COMMANDS:
             return
         if self.command in {"check-in", "check-out"}:
-            raise error_at(f"{self.command} is a scan, which cannot be imported; use attest-shift", "command")
+            sentence = f"{self.command} is a station's scan, which cannot be imported; use punch, or attest-shift"
+            raise error_at(sentence, "command")
         similar = get_close_matches(self.command, IMPORTED_COMMANDS, n=1)
         remedy = f"did you mean {similar[0]}?" if similar else f"use one of {', '.join(IMPORTED_COMMANDS)}"
         raise error_at(f'command "{self.command}" cannot be imported; {remedy}', "command")
@@ -232,8 +243,28 @@ def _check_field(command: str, name: str, source: FieldSource) -> None:
     if keys & ways not in [set(way) for way in WAYS[kind]]:
         raise error_at(f"{name} needs exactly one source; {_ways_in_words(kind)}", "fields", name)
     for form in (*source.format, *filter(None, [source.time_format])):
+        if source.column and form in EPOCH_UNITS and kind in {"instant", "end"}:
+            continue
         _check_format(form, name, whole=form in source.format)
     _check_constants(command, name, source)
+
+
+def with_values(mapping: Mapping, name: str, values: Dictionary[str, str]) -> Mapping:
+    """Return a mapping in which a field's values are those read from its `values_file`.
+
+    Raises:
+        MappingError: a value is not valid as this field.
+    """
+    source = mapping.fields[name]
+    merged = source.model_copy(update={"values": {**values, **(source.values or {})}, "values_file": None})
+    line = mapping.lines.get(("fields", name, "values_file")) or mapping.lines.get(("fields", name))
+    for key, value in values.items():
+        if defect := _defect_of(mapping.command, name, value):
+            sentence = f'{source.values_file} maps "{key}" to "{value}", which is not valid as {name}: {defect}'
+            raise MappingError([Finding(line or 1, f"fields.{name}.values_file", "error", sentence, "correct it")])
+    found = mapping.model_copy(update={"fields": {**mapping.fields, name: merged}})
+    found._lines.update(mapping.lines)  # noqa: SLF001 - a copy of the same mapping
+    return found
 
 
 def _check_constants(command: str, name: str, source: FieldSource) -> None:

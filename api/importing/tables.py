@@ -93,10 +93,37 @@ def open_table(path: Path, form: FileForm, sheet: str | None = None) -> Iterator
         yield table
 
 
+class _Peekable:
+    """Rows of which the first can be looked at."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = rows
+        self._first: Row | None = None
+
+    def __iter__(self) -> Iterator[Row]:
+        return self
+
+    def __next__(self) -> Row:
+        first, self._first = self._first, None
+        return first if first is not None else next(self._rows)
+
+    def peek(self) -> Row | None:
+        """Return the next row without taking it; None at the end."""
+        if self._first is None:
+            self._first = next(self._rows, None)
+        return self._first
+
+
+def _numbered(rows: Iterator[Row]) -> list[str]:
+    """Return the numbers of the columns of the first row, from 1, as names."""
+    first = rows.peek() if isinstance(rows, _Peekable) else None
+    return [str(number) for number in range(1, len(first.cells if first else ()) + 1)]
+
+
 def _header(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str], list[Row]]:
     """Read up to the header; return the header and the rows above it."""
     if not form.header_line:
-        return list(form.columns), []
+        return list(form.columns) or _numbered(rows), []
     above: list[Row] = []
     for row in rows:
         if row.line == form.header_line:
@@ -115,7 +142,7 @@ def _open_text(path: Path, form: FileForm) -> Iterator[Table]:
     _require_encoding(path, form.encoding)
     with path.open("rb", buffering=0) as raw:
         text = io.TextIOWrapper(io.BufferedReader(raw, _READ_AHEAD_BYTES), CODECS[form.encoding], newline="")
-        rows = _csv_rows(text, form.delimiter)
+        rows = _Peekable(_csv_rows(text, form.delimiter))
         try:
             columns, above = _header(path, form, rows)
         except BrokenTableError as error:
@@ -192,7 +219,7 @@ def _open_sheet(path: Path, form: FileForm, sheet: str | None) -> Iterator[Table
         size = worksheet.max_row or 0
         worksheet.reset_dimensions()  # some programs write wrong dimensions
         last = _LastRow()
-        rows = _sheet_rows(worksheet.iter_rows(values_only=True), last)
+        rows = _Peekable(_sheet_rows(worksheet.iter_rows(values_only=True), last))
         columns, above = _header(path, form, rows)
         yield Table(columns, above, rows, size, lambda: last.number)
     finally:

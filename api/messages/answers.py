@@ -24,7 +24,9 @@ class EventAccepted(BaseModel):
     """The event is in the ledger; `duplicate`: it was recorded when it was first sent.
 
     After a dry run the outcome is `would-be-accepted`, and `position` is null. `projected`: whether the read models
-    include the event; null unless the request waited for that.
+    include the event; null unless the request waited for that. `punch`: the id of a scan that was sent without a shift
+    id; the rules say which shift it came to, and `shift` is that shift after `wait=projected`, else null for a punch
+    that is no check-in.
     """
 
     outcome: Literal["accepted", "would-be-accepted"] = "accepted"
@@ -32,6 +34,7 @@ class EventAccepted(BaseModel):
     id: str
     position: int | None
     shift: UUID | None
+    punch: UUID | None = None
     duplicate: bool
     projected: bool | None = None
 
@@ -67,6 +70,7 @@ class _Accepted(msgspec.Struct):
     id: str
     position: int | None
     shift: UUID | None
+    punch: UUID | None
     duplicate: bool
     projected: bool | None
 
@@ -95,7 +99,9 @@ class _Batch(msgspec.Struct):
 def accepted(order: Order, answer: Accepted, *, projected: bool | None) -> _Accepted:
     """Return the answer to an accepted event."""
     outcome = "would-be-accepted" if answer.position is None else "accepted"
-    return _Accepted(outcome, order.source, order.id, answer.position, answer.shift, answer.duplicate, projected)
+    return _Accepted(
+        outcome, order.source, order.id, answer.position, answer.shift, answer.punch, answer.duplicate, projected
+    )
 
 
 def element_answers(

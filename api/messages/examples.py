@@ -20,6 +20,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "occurred_at": "2018-12-04T12:00:00+08:00",
         "shift": _SHIFT,
     },
+    "punch": {
+        "volunteer": "V0000001",
+        "station": "C01",
+        "occurred_at": "2018-12-05T09:00:00+08:00",
+        "direction": "in",
+    },
     "attest-shift": {
         "volunteer": "V0000001",
         "station": "C01",

@@ -151,7 +151,7 @@ def fault(rejection: str, detail: str | None = None, *, field: str | None = None
 def fault_of_refusal(refused: Refused) -> Fault:
     """Return the ledger's refusal of a command as a fault."""
     code = refused.rejection.code
-    return Fault(code, refused.field, refused.detail, RULES[code].remedy, refused.retry, refused.candidates)
+    return Fault(code, refused.field, refused.detail, RULES[code].remedy, refused.retry)
 
 
 class ProblemDetails(BaseModel):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from ledger.aggregates import Command, Order, Sender
-from ledger.aggregates.shift import CheckIn, CheckOut
+from ledger.aggregates.scans import CheckIn, CheckOut
 from ledger.intake.answers import Accepted, Answer
 from ledger.names import Position, shift_id_for
 

@@ -14,6 +14,7 @@ from ledger.aggregates import (
     project,
     request,
     rules,
+    scans,
     shift,
     shift_acts,
     station,
@@ -45,6 +46,7 @@ __all__ = [
     "project",
     "request",
     "rules",
+    "scans",
     "shift",
     "shift_acts",
     "station",
@@ -53,7 +55,7 @@ __all__ = [
 
 
 _KINDS = (
-    *(shift, shift_acts, dispute, volunteer, organisation, station, project, people_served),
+    *(shift, scans, shift_acts, dispute, volunteer, organisation, station, project, people_served),
     *(opening_balance, day_cap, request, rules, honor),
 )
 """In the order in which descriptions list their commands and events."""

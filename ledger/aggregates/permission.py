@@ -22,6 +22,9 @@ from ledger.rejections import Refused, Rejection, refuse
 _CHECKED_TYPES = frozenset(get_args(ApprovableAct)) | {"request-act", "approve-act", "decline-act", "answer-dispute"}
 """Types of commands that change hours, or decide about such commands."""
 
+_SCANS = frozenset({"check-in", "check-out", "punch"})
+"""Scans need no approval, but nobody types their own."""
+
 _IMPORTABLE_TYPES = frozenset({"attest-shift", "record-training", "record-opening-balance", "raise-day-cap"})
 """Types of commands that can need approval and that `hours import` makes of old records."""
 
@@ -29,6 +32,9 @@ _IMPORTABLE_TYPES = frozenset({"attest-shift", "record-training", "record-openin
 def check_permission(case: Case) -> Refused | None:
     """Return the refusal if the caller may not submit this order."""
     command = case.order.command
+    if command.TYPE in _SCANS:
+        own = None if case.order.by.startswith("station:") else own_number(case, command)
+        return refuse(Rejection.OWN_HOURS, "volunteer", own) if own else None
     if command.TYPE not in _CHECKED_TYPES:
         return None
     if own := own_number(case, command):

@@ -1,11 +1,8 @@
-"""Shifts: check-ins and check-outs, late entries, and the state that the events of a shift fold to.
-
-A scan of a known volunteer at a known station is always recorded: a check-out before its check-in, a second check-in,
-two stations at once, a closed station, a volunteer who has withdrawn. Only a check-out without a shift id is refused if
-no shift or several shifts match it.
+"""Shifts: their events, and the state that those of one shift fold to. `ledger/aggregates/scans.py` records scans.
 
 Scans are resolved independently of their order of arrival, corrections and voids in log order.
-`projections/kernels/resolve.py` compiles the same rules for millions of shifts; property tests compare the two.
+`projections/kernels/resolve.py` compiles the same rules for millions of shifts; property tests compare the two. A punch
+has a stream like a shift's. Which punches and shifts belong together is not known here: it depends on rules.
 """
 
 from __future__ import annotations
@@ -15,35 +12,23 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from ledger.deciding.base import Aggregate, Command, Event, Noted
-from ledger.deciding.case import CLOCK_SKEW_SECONDS_MAX, Case, Decision, EventFields
+from ledger.deciding.base import Aggregate, Event
 from ledger.names import (
     CorrectedField,
     Day,
     Digest,
+    Direction,
     EpochSeconds,
-    Instant,
     Outcome,
     ProjectId,
     ReasonCode,
     StationId,
     VolunteerNumber,
-    shift_id_for,
     shift_stream,
     shift_stream_key,
 )
-from ledger.rejections import Refused, Rejection, refuse
 
-OPEN_SHIFT_SECONDS_MAX = 24 * 3600
-"""A check-out without a shift id ends a shift of the last 24 hours: no approval in the provincial system exceeds a day
-(docs/glossary.md, "Caps"), so a shift that is open for longer lacks its check-out and is not the one meant."""
-
-OPEN_SHIFTS_MAX = 100
-"""More open shifts of one volunteer are no stays at stations."""
-CANDIDATES_MAX = 10
-"""The number of open shifts that a refusal lists, the oldest first."""
-
-C = TypeVar("C", bound="CheckedIn | CheckedOut")
+C = TypeVar("C", bound="CheckedIn | CheckedOut | Punched")
 
 
 # --- the state of a shift --------------------------------------------------------------------------------------------
@@ -66,9 +51,9 @@ class Involved(NamedTuple):
 class Shift(Aggregate):
     """The instants and places in force, whether the shift is void or disputed, and the events that decide each."""
 
-    begun: CheckedIn | None = None
-    """The check-in that counts: the earliest."""
-    ends: tuple[CheckedOut, ...] = ()
+    begun: CheckedIn | Punched | None = None
+    """The check-in that counts: the earliest. A punch without direction begins a shift until it is paired."""
+    ends: tuple[CheckedOut | Punched, ...] = ()
     corrected: tuple[tuple[CorrectedField, ShiftCorrected], ...] = ()
     """The correction that counts for each field: the last one in the log."""
     void: ShiftVoided | None = None
@@ -89,10 +74,10 @@ class Shift(Aggregate):
         entered = self.entered if _is_scan_or_dispute(event) else self.entered | {Involved.in_event(event)}
         shift = replace(self, version=self.version + 1, first=self.first or event, entered=entered)
         match event:
-            case CheckedIn():
-                return replace(shift, begun=event if self.begun is None else earlier(self.begun, event))
-            case CheckedOut():
+            case CheckedOut() | Punched(direction="out"):
                 return replace(shift, ends=(*self.ends, event))
+            case CheckedIn() | Punched():
+                return replace(shift, begun=event if self.begun is None else earlier(self.begun, event))
             case ShiftCorrected():
                 corrected = dict(self.corrected) | dict.fromkeys(event.changes, event)
                 return replace(shift, corrected=tuple(corrected.items()))
@@ -117,11 +102,11 @@ class Shift(Aggregate):
         return self.begun.occurred_at if self.begun else None
 
     @property
-    def ended(self) -> CheckedOut | None:
+    def ended(self) -> CheckedOut | Punched | None:
         """The scanned or attested check-out that counts if no correction sets one: the earliest after the check-in."""
         begun = self.check_in
         later = [event for event in self.ends if begun is not None and event.occurred_at > begun]
-        return min(later, key=_rank) if later else None
+        return min(later, key=rank) if later else None
 
     @property
     def check_out(self) -> int | None:
@@ -167,10 +152,10 @@ class Shift(Aggregate):
 
 def earlier(one: C, other: C) -> C:
     """Return which of two check-ins or two check-outs counts."""
-    return min(one, other, key=_rank)
+    return min(one, other, key=rank)
 
 
-def _rank(event: CheckedIn | CheckedOut) -> tuple[int, bool, str, str]:
+def rank(event: CheckedIn | CheckedOut | Punched) -> tuple[int, bool, str, str]:
     """Return the sort key of a check-in or check-out: instant, scans before attested entries, station and project."""
     return event.occurred_at, event.evidence is not None, event.station, getattr(event, "project", None) or ""
 
@@ -222,6 +207,19 @@ class CheckedOut(ShiftEvent):
     station: StationId
     evidence: ReasonCode | None = None
     note: Digest | None = None
+
+
+class Punched(ShiftEvent):
+    """A scan of a card without a shift id, in the direction that the reader knows, if any. `shift` is the punch's own
+    id. The rules say what it is paired with (`projections/kernels/pairing.py`).
+    """
+
+    TOPIC = "punched.v1"
+    EVENTS_MAX = 300
+    station: StationId
+    direction: Direction | None = None
+    project: ProjectId | None = None
+    evidence: ReasonCode | None = None
 
 
 class ShiftCorrected(ShiftEvent):
@@ -278,150 +276,7 @@ class DisputeSettled(ShiftEvent):
     note: Digest | None = None
 
 
-# --- scans -----------------------------------------------------------------------------------------------------------
-
-
-class CheckIn(Command):
-    """Record a scan that begins a shift. Without `shift`, the ledger derives the id from the instant and the command's
-    name.
-    """
-
-    TYPE = "check-in"
-    volunteer: VolunteerNumber
-    station: StationId
-    occurred_at: Instant
-    shift: UUID | None = None
-    project: ProjectId | None = None
-
-    def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if not case.knows("station", self.station):
-            return refuse(Rejection.UNKNOWN_STATION, "station", self.station)
-        if self.project is not None and not case.knows("project", self.project):
-            return refuse(Rejection.UNKNOWN_PROJECT, "project", self.project)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        return [
-            CheckedIn(
-                **_scan_fields(case, self.occurred_at),
-                volunteer=self.volunteer,
-                shift=self.shift or shift_id_for(self.occurred_at, case.order.name),
-                station=self.station,
-                project=self.project,
-            )
-        ]
-
-
-class CheckOut(Command):
-    """Record a scan that ends a shift. Without `shift`, it ends the volunteer's only open shift."""
-
-    TYPE = "check-out"
-    volunteer: VolunteerNumber
-    station: StationId
-    occurred_at: Instant
-    shift: UUID | None = None
-
-    def decide(self, case: Case) -> Decision:
-        if not case.knows("volunteer", self.volunteer):
-            return refuse(Rejection.UNKNOWN_VOLUNTEER, "volunteer", self.volunteer)
-        if not case.knows("station", self.station):
-            return refuse(Rejection.UNKNOWN_STATION, "station", self.station)
-        if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
-        shift = self.shift or _only_open_shift(case, self.volunteer, self.occurred_at)
-        if isinstance(shift, Refused):
-            return shift
-        fields = _scan_fields(case, self.occurred_at)
-        return [CheckedOut(**fields, volunteer=self.volunteer, shift=shift, station=self.station)]
-
-
-def _scan_fields(case: Case, occurred_at: int) -> EventFields:
-    """Return the common fields of a scan's event, which never names the volunteer whose key was used."""
-    fields = case.common_fields(occurred_at)
-    fields["by_volunteer"] = None
-    return fields
-
-
-def _only_open_shift(case: Case, volunteer: str, instant: int) -> UUID | Refused:
-    """Return the one shift of a volunteer that a check-out at an instant could end."""
-    found = case.streams.shifts(Shift, volunteer, *open_shift_days(instant), _is_open)
-    if found is None or len(found) > OPEN_SHIFTS_MAX:
-        return refuse(Rejection.TOO_MANY_SHIFTS, "shift", "left out")
-    earliest = instant - OPEN_SHIFT_SECONDS_MAX
-    shifts: list[tuple[int, UUID]] = []
-    for shift in found:
-        check_in, first = shift.check_in, shift.first
-        if first and check_in is not None and earliest <= check_in < instant and first.volunteer == volunteer:
-            shifts.append((check_in, first.shift))
-    if not shifts:
-        return refuse(Rejection.NO_OPEN_SHIFT, "shift", "left out")
-    if len(shifts) > 1:
-        oldest = tuple(shift for _, shift in sorted(shifts)[:CANDIDATES_MAX])
-        return refuse(Rejection.SEVERAL_OPEN_SHIFTS, "shift", "left out", oldest)
-    return shifts[0][1]
-
-
-def _is_open(shift: Shift) -> bool:
-    return not shift.void and shift.check_out is None and shift.check_in is not None
-
-
 def _is_scan_or_dispute(event: ShiftEvent) -> bool:
-    if isinstance(event, CheckedIn | CheckedOut):
+    if isinstance(event, CheckedIn | CheckedOut | Punched):
         return event.evidence is None
     return isinstance(event, ShiftDisputed | DisputeAnswered | DisputeSettled)
-
-
-def open_shift_days(instant: int) -> tuple[int, int]:
-    """Return the first and last day (since 1970) on which the id of a shift open at an instant can have been made.
-
-    The id was made by a station's clock, which may be ahead of the clock of the check-out.
-    """
-    earliest = instant - OPEN_SHIFT_SECONDS_MAX - CLOCK_SKEW_SECONDS_MAX
-    latest = instant + CLOCK_SKEW_SECONDS_MAX
-    return earliest // 86400, latest // 86400
-
-
-# --- late entries ----------------------------------------------------------------------------------------------------
-
-
-class AttestShift(Noted):
-    """Record a late entry: a whole shift, which a person entered on the given evidence."""
-
-    TYPE = "attest-shift"
-    volunteer: VolunteerNumber
-    station: StationId
-    check_in: Instant
-    check_out: Instant
-    evidence: ReasonCode
-    shift: UUID | None = None
-    project: ProjectId | None = None
-
-    def decide(self, case: Case) -> Decision:
-        if refused := case.unknown(self, volunteer="volunteer", station="station", project="project") or case.future(
-            self, "check_out"
-        ):
-            return refused
-        if self.check_out <= self.check_in:
-            return refuse(Rejection.ENDS_BEFORE_IT_BEGINS, "check_out", self.check_out)
-        shift = self.shift or shift_id_for(self.check_in, case.order.name)
-        if case.streams.version(shift_stream(self.volunteer, shift)):
-            return refuse(Rejection.SHIFT_EXISTS, "shift", shift)
-        return [
-            CheckedIn(
-                **case.common_fields(self.check_in),
-                volunteer=self.volunteer,
-                shift=shift,
-                station=self.station,
-                project=self.project,
-                evidence=self.evidence,
-                note=case.note,
-            ),
-            CheckedOut(
-                **case.common_fields(self.check_out),
-                volunteer=self.volunteer,
-                shift=shift,
-                station=self.station,
-                evidence=self.evidence,
-            ),
-        ]

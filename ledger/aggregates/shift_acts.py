@@ -1,4 +1,4 @@
-"""Acts on recorded shifts: correct, void, reinstate, move."""
+"""What people record about shifts: late entries, and acts on recorded shifts: correct, void, reinstate, move."""
 
 from __future__ import annotations
 
@@ -10,8 +10,59 @@ from pydantic import Field, model_validator
 from ledger.aggregates.shift import CheckedIn, CheckedOut, Shift, ShiftCorrected, ShiftReinstated, ShiftVoided
 from ledger.deciding.base import Act, Event, Noted
 from ledger.deciding.case import Case, Decision
-from ledger.names import CorrectedField, Instant, ProjectId, ReasonCode, StationId, VolunteerNumber, shift_stream
+from ledger.names import (
+    CorrectedField,
+    Instant,
+    ProjectId,
+    ReasonCode,
+    StationId,
+    VolunteerNumber,
+    shift_id_for,
+    shift_stream,
+)
 from ledger.rejections import Refused, Rejection, refuse
+
+
+class AttestShift(Noted):
+    """Record a late entry: a whole shift, which a person entered on the given evidence."""
+
+    TYPE = "attest-shift"
+    volunteer: VolunteerNumber
+    station: StationId
+    check_in: Instant
+    check_out: Instant
+    evidence: ReasonCode
+    shift: UUID | None = None
+    project: ProjectId | None = None
+
+    def decide(self, case: Case) -> Decision:
+        if refused := case.unknown(self, volunteer="volunteer", station="station", project="project") or case.future(
+            self, "check_out"
+        ):
+            return refused
+        if self.check_out <= self.check_in:
+            return refuse(Rejection.ENDS_BEFORE_IT_BEGINS, "check_out", self.check_out)
+        shift = self.shift or shift_id_for(self.check_in, case.order.name)
+        if case.streams.version(shift_stream(self.volunteer, shift)):
+            return refuse(Rejection.SHIFT_EXISTS, "shift", shift)
+        return [
+            CheckedIn(
+                **case.common_fields(self.check_in),
+                volunteer=self.volunteer,
+                shift=shift,
+                station=self.station,
+                project=self.project,
+                evidence=self.evidence,
+                note=case.note,
+            ),
+            CheckedOut(
+                **case.common_fields(self.check_out),
+                volunteer=self.volunteer,
+                shift=shift,
+                station=self.station,
+                evidence=self.evidence,
+            ),
+        ]
 
 
 class ShiftAct(Act, Noted):

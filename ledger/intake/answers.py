@@ -28,7 +28,8 @@ ONE_BY_ONE = Terms()
 
 
 class Accepted(NamedTuple):
-    """The order is in the log: the position of its last event, whether it is a duplicate, and the shift it is about.
+    """The order is in the log: the position of its last event, whether it is a duplicate, and the shift it is about, if
+    that is known. `punch`: the id of a scan without a shift id; the rules say which shift it came to.
 
     An order that was committed just before the connection was lost also counts as a duplicate. In a dry run the
     position is None, unless the order is a duplicate.
@@ -37,6 +38,7 @@ class Accepted(NamedTuple):
     position: Position | None
     duplicate: bool
     shift: UUID | None
+    punch: UUID | None = None
 
 
 Answer = Accepted | Refused

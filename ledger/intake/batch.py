@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
 
 from ledger.aggregates import Case, Event, decide
-from ledger.aggregates.shift import ShiftEvent
+from ledger.aggregates.shift import Punched, ShiftEvent
 from ledger.deciding.base import Noted
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.memory import Answered, Memory
@@ -155,9 +155,9 @@ class Batch:
             position += 1
             rows.append(event_row(stream, version, topic, state, position))
         self._position = position
-        shift = _shift_of(decision[-1])
-        self._answered[item.name] = self._new_names[item.name] = Answered(item.content, position, shift)
-        return Accepted(Position(position), False, shift)  # noqa: FBT003 - by position
+        shift, punch = _ids_of(decision[-1])
+        self._answered[item.name] = self._new_names[item.name] = Answered(item.content, position, shift, punch)
+        return Accepted(Position(position), False, shift, punch)  # noqa: FBT003 - by position
 
     def refuse_new(self, answers: Sequence[Answer]) -> list[Answer]:
         """Return the answers of an atomic submission with refusals: new orders are refused, duplicates accepted."""
@@ -182,7 +182,7 @@ class Batch:
 def answered_before(log: LogQueries, names: Collection[bytes]) -> dict[bytes, Answered]:
     """Return what the log holds of those names that were answered before."""
     return {
-        name.bytes: Answered(content.bytes, position, _shift_of(decode(topic, state)))
+        name.bytes: Answered(content.bytes, position, *_ids_of(decode(topic, state)))
         for name, content, position, topic, state in log.answered(names)
     }
 
@@ -197,7 +197,7 @@ def answered_formerly(log: LogQueries, items: Collection[Prepared]) -> dict[byte
     for name, content, position, topic, state in log.answered(former.keys()):
         event = decode(topic, state)
         if realm_name := former[name.bytes].get(event.approved_by or event.by):
-            found[realm_name] = Answered(content.bytes, position, _shift_of(event))
+            found[realm_name] = Answered(content.bytes, position, *_ids_of(event))
     return found
 
 
@@ -205,11 +205,17 @@ def repeat_answer(item: Prepared, answered: Answered) -> Answer:
     """Return the answer to an order whose name was answered before; position 0 marks an order that is not recorded."""
     if answered.content != item.content:
         return refuse(Rejection.NAME_TAKEN, "id", item.order.name)
-    return Accepted(Position(answered.position) if answered.position else None, duplicate=True, shift=answered.shift)
+    position = Position(answered.position) if answered.position else None
+    return Accepted(position, duplicate=True, shift=answered.shift, punch=answered.punch)
 
 
-def _shift_of(event: Event) -> UUID | None:
-    return event.shift if isinstance(event, ShiftEvent) else None
+def _ids_of(event: Event) -> tuple[UUID | None, UUID | None]:
+    """Return the shift that an event is about, as far as it is known without rules, and the id of a punch. A punch in
+    usually begins a shift of its own id.
+    """
+    if isinstance(event, Punched):
+        return event.shift if event.direction == "in" else None, event.shift
+    return event.shift if isinstance(event, ShiftEvent) else None, None
 
 
 def read_head(log: LogQueries) -> tuple[Position, int]:

@@ -22,11 +22,14 @@ V = TypeVar("V")
 
 
 class Answered(NamedTuple):
-    """An answered command: the digest of its content, the position of its last event, and the shift it is about."""
+    """An answered command: the digest of its content, the position of its last event, the shift it is about, and the id
+    of a scan without a shift id.
+    """
 
     content: bytes
     position: int
     shift: UUID | None
+    punch: UUID | None = None
 
 
 class Recent(Generic[V]):

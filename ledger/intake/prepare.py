@@ -14,12 +14,11 @@ from ledger.aggregates import COMMANDS, Command, Order
 from ledger.aggregates.dispute import DisputeShift
 from ledger.aggregates.request import RequestAct
 from ledger.aggregates.rules import TIMELINE, PublishRules
-from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut, open_shift_days
-from ledger.aggregates.shift_acts import ShiftAct
+from ledger.aggregates.scans import CheckIn, CheckOut, Punch, Scan
+from ledger.aggregates.shift_acts import AttestShift, ShiftAct
 from ledger.deciding.base import Noted
 from ledger.deciding.policies import ApprovableAct
-from ledger.names import shift_id_for, shift_stream, shift_stream_key, shift_stream_ranges, stream
-from ledger.store.log_queries import Range
+from ledger.names import shift_id_for, shift_stream, shift_stream_key, stream
 from ledger.store.mapper import compact_json
 from ledger.store.persons import Text, salted
 
@@ -58,9 +57,7 @@ class Prepared(NamedTuple):
     shift: bytes | None = None
     """The stream of the shift to which all its events belong, if known in advance."""
     begins: bool = False
-    """Whether it is a check-in, which usually begins that stream."""
-    ranges: tuple[Range, ...] = ()
-    """The ranges of streams in which a check-out without a shift id looks for the open shift."""
+    """Whether it is a check-in or a punch, which usually begins that stream."""
     histories: tuple[UUID, ...] = ()
     """The streams whose events the decision reads."""
     text: Text | None = None
@@ -69,8 +66,8 @@ class Prepared(NamedTuple):
 
     @property
     def needs_events(self) -> bool:
-        """Whether the decision reads events, as those of all commands except scans of named shifts do."""
-        return bool(self.ranges or self.histories)
+        """Whether the decision reads events, as those of all commands except scans do."""
+        return bool(self.histories)
 
 
 def prepare_all(orders: Iterable[Order]) -> list[Prepared]:
@@ -84,16 +81,11 @@ def prepare(order: Order) -> Prepared:
     digest, former = name_digests(order)
     content = content_digest(command)
     match command:
-        case CheckIn():
-            shift = command.shift or shift_id_for(command.occurred_at, name)
-            key = shift_stream_key(command.volunteer, shift)
-            return Prepared(order, digest, content, former, _references(command), key, begins=True)
-        case CheckOut():
-            if command.shift:
-                key = shift_stream_key(command.volunteer, command.shift)
-                return Prepared(order, digest, content, former, _references(command), key)
-            ranges = shift_stream_ranges(command.volunteer, *open_shift_days(command.occurred_at))
-            return Prepared(order, digest, content, former, _references(command), ranges=ranges)
+        case CheckIn() | CheckOut() | Punch():
+            own = None if isinstance(command, Punch) else command.shift
+            key = shift_stream_key(command.volunteer, own or shift_id_for(command.occurred_at, name))
+            begins = own is None or isinstance(command, CheckIn)
+            return Prepared(order, digest, content, former, _references(command), key, begins)
         case AttestShift():
             shift = command.shift or shift_id_for(command.check_in, name)
             known, key = (*_references(command), *_actor(order)), shift_stream_key(command.volunteer, shift)
@@ -135,12 +127,11 @@ _CONTENT = {
 """The prefix of the content and the excluded fields, by type of command."""
 
 
-def _references(scan: CheckIn | CheckOut | AttestShift) -> tuple[Name, ...]:
+def _references(scan: Scan | AttestShift) -> tuple[Name, ...]:
     """Return the volunteer, station and project of a scan or late entry."""
     volunteer, station = ("volunteer", scan.volunteer), ("station", scan.station)
-    if isinstance(scan, CheckOut) or scan.project is None:
-        return volunteer, station
-    return volunteer, station, ("project", scan.project)
+    project = getattr(scan, "project", None)
+    return (volunteer, station) if project is None else (volunteer, station, ("project", project))
 
 
 def _actor(order: Order) -> tuple[Name, ...]:

@@ -17,7 +17,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.aggregates import Aggregate, Case, Event, Order, decide
-from ledger.aggregates.shift import AttestShift, CheckIn, CheckOut
+from ledger.aggregates.shift_acts import AttestShift
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.batch import Clock, answered_before, answered_formerly, read_head, repeat_answer
 from ledger.intake.intake import system_clock
@@ -49,13 +49,7 @@ class Rehearsal:
         """The events of accepted orders that a later order may read, by stream."""
 
     def execute(self, orders: Sequence[Order]) -> list[Answer]:
-        """Decide orders in sequence; return their answers, without positions for new ones.
-
-        Raises:
-            ValueError: an order is a scan; scans cannot be rehearsed.
-        """
-        if any(isinstance(order.command, CheckIn | CheckOut) for order in orders):
-            raise ValueError("scans are not rehearsed; leave out check-ins and check-outs")
+        """Decide orders in sequence; return their answers, without positions for new ones."""
         prepared = prepare_all(orders)
         with self._pool.connection() as connection, connection.transaction():
             connection.execute(_SNAPSHOT)
@@ -123,5 +117,5 @@ class _RehearsalStreams:
     def shifts(
         self, aggregate: type[A], volunteer: str, first_day: int, last_day: int, where: Callable[[A], bool]
     ) -> Sequence[A] | None:
-        """Not implemented: only a check-out without a shift id needs it, and scans are not rehearsed."""
+        """Not implemented: no command that is rehearsed needs it."""
         raise NotImplementedError

@@ -1,6 +1,6 @@
 """The streams that a batch reads: loaded from the log in a few queries, and updated as the batch's events are decided.
 
-A scan of a named shift needs only the existence and versions of streams, most of which are cached. Other orders need
+A scan needs only the existence and versions of streams, most of which are cached. Other orders need
 events, which are decoded on demand. The writers' lock is held, so what was read stays valid. Streams are identified by
 16 bytes here: UUID is Python code, which took a quarter of the time of an order.
 """
@@ -90,7 +90,6 @@ class BatchStreams:
         self._known.update(name for key, name in known.items() if self._versions[key])
         self._retains_events = any(order.needs_events for order in orders)
         self._read_events({stream_id.bytes for order in orders for stream_id in order.histories})
-        self._read_ranges({span[0]: span for order in orders for span in order.ranges}.values())
 
     def knows(self, kind: str, key: str) -> bool:
         """Return whether the log, or this batch, has this volunteer, station, project or organisation."""

@@ -23,17 +23,19 @@ from ledger.aggregates.station import StationOpened
 from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided, VolunteerRegistered
 from projections.compiled import kernel
 from projections.kernels.order import ShiftKeys, order_shifts
+from projections.kernels.pairing import Paired, pair
 from projections.kernels.persons import NumberTable, by_person, empty_numbers, merge_pairs, person_numbers
 from projections.kernels.read_models import ReadModels, compute
 from projections.kernels.resolve import Resolver
 from projections.local_time import day_number
-from projections.rules.table import rule_table
+from projections.rules.table import RuleTable, rule_table
 from projections.rules.timeline import RuleTimeline
 from projections.schema import (
     ATTESTED,
     CAP_RAISE_WITHDRAWN,
     CAP_RAISED,
     CHANGE_BITS,
+    DIRECTIONS,
     DTYPES,
     IMPORTED,
     NO_DAY,
@@ -85,8 +87,20 @@ class Facts:
         return self.shifts
 
     def ordered(self, resolved: ResolvedShifts, *, threads: int = 1) -> ShiftTable:
-        """Order resolved shifts by person."""
+        """Order resolved shifts and punches by person, for pairing."""
         return order_shifts(resolved, self.volunteers, self.shift_keys, person_of=self.person_of(), threads=threads)
+
+    def rules(self, timeline: RuleTimeline) -> RuleTable:
+        """Compile a timeline with the surrogates of these facts."""
+        return rule_table(timeline, self.projects.number)
+
+    def paired(self, rules: RuleTable, *, threads: int = 1, resolved: ResolvedShifts | None = None) -> Paired:
+        """Pair punches by rules: return the shifts that can earn something, and the state of all.
+
+        `resolved` replaces the resolved shifts of these facts.
+        """
+        shifts = self.shifts if resolved is None else resolved
+        return pair(self.ordered(shifts, threads=threads), shifts, rules, threads=threads)
 
     def merges(self) -> dict[tuple[int, int], bool]:
         """Return every pair of numbers that was ever merged, the first into the second, and whether it is in force."""
@@ -148,11 +162,12 @@ class Facts:
 
         `resolved` replaces the resolved shifts of these facts.
         """
+        rules = self.rules(timeline)
         return compute(
-            self.ordered(self.shifts if resolved is None else resolved, threads=threads),
+            self.paired(rules, threads=threads, resolved=resolved).table,
             self.volunteer_table(),
             self.station_kinds(),
-            rule_table(timeline, self.projects.number),
+            rules,
             self.served_counts(),
             threads=threads,
             valid_until=valid_until,
@@ -238,6 +253,7 @@ class FactsBuilder:
         marks = (ATTESTED if getattr(event, "evidence", None) else 0) | (
             REPLACES if getattr(event, "replaces", None) else 0
         )
+        marks |= DIRECTIONS.get(getattr(event, "direction", None) or "", 0)
         number = self.shift_number(event.volunteer, event.shift)
         self._shift_recorded_at[number] = self._shift_recorded_at[number] or event.recorded_at
         return (

@@ -15,12 +15,15 @@ import numpy as np
 
 from projections.compiled import inlined, kernel
 from projections.schema import (
+    CORRECTED_OUT,
+    DOUBLE_TAP,
     END,
     MOVED,
     NO_INSTANT,
     NONE,
     NUMBER,
     PROJECT,
+    PUNCH,
     SCANNED,
     SCANNED_IN,
     SCANNED_OUT,
@@ -53,15 +56,17 @@ def order_shifts(
     """Build the table that the credit kernel reads, from resolved shifts in any order.
 
     Shifts that are void, or have no check-in or no station in force, are left out: they hold no time and earn nothing.
+    If there are punches, the table also has those that take part in pairing (`projections/kernels/pairing.py`).
     `person_of`: the person's number of each number (`projections.kernels.persons.person_numbers`).
     """
     persons = shifts.volunteer if person_of is None else person_of[shifts.volunteer]
     first = np.zeros(len(volunteers) + 1, np.int64)
-    _count(persons, shifts, first)
+    punches = int(np.count_nonzero(shifts.flags & PUNCH))
+    _count(persons, shifts, punches, first)
     rows = np.empty((int(first[-1]), SHIFT_COLUMNS), np.int32)
     ranges, free = balanced(first, threads), first[:-1].copy()
     with ThreadPoolExecutor(len(ranges)) as pool:
-        tied = list(pool.map(lambda cut: _place(cut[0], cut[1], persons, shifts, first, free, rows), ranges))
+        tied = list(pool.map(lambda cut: _place(cut[0], cut[1], persons, shifts, punches, first, free, rows), ranges))
     table = ShiftTable(first, rows)
     if any(tied):
         _rank_ties(table, shift_keys, None if person_of is None else volunteers.texts())
@@ -76,22 +81,35 @@ def balanced(first: Longs, parts: int) -> list[tuple[int, int]]:
 
 
 @inlined
-def _can_earn(check_in: int, station: int, flags: int) -> bool:
-    return bool(check_in != NO_INSTANT and station >= 0 and not flags & VOID)
+def can_earn(check_in: int, station: int, flags: int) -> bool:
+    """Return whether a shift holds time."""
+    return bool(check_in != NO_INSTANT and station >= 0 and not flags & (VOID | DOUBLE_TAP))
+
+
+@inlined
+def _takes_part(check_in: int, check_out: int, station: int, flags: int, punches: int) -> bool:
+    """Return whether a shift holds time, or takes part in pairing: a void one still has the scan that would end it."""
+    if can_earn(check_in, station, flags):
+        return True
+    if not punches or check_in == NO_INSTANT or station < 0:
+        return False
+    return bool(check_out == NO_INSTANT or flags & (PUNCH | CORRECTED_OUT))
 
 
 @kernel
-def _count(persons: Ints, shifts: ResolvedShifts, first: Longs) -> None:
-    stations, check_ins, flags = shifts.station, shifts.check_in, shifts.flags
+def _count(persons: Ints, shifts: ResolvedShifts, punches: int, first: Longs) -> None:
+    stations, check_ins, check_outs, flags = shifts.station, shifts.check_in, shifts.check_out, shifts.flags
     for shift in range(len(flags)):
-        if _can_earn(check_ins[shift], stations[shift], flags[shift]):
+        if _takes_part(check_ins[shift], check_outs[shift], stations[shift], flags[shift], punches):
             first[persons[shift] + 1] += 1
     for person in range(1, len(first)):
         first[person] += first[person - 1]
 
 
 @kernel
-def _place(low: int, high: int, persons: Ints, shifts: ResolvedShifts, first: Longs, free: Longs, rows: Ints) -> bool:
+def _place(
+    low: int, high: int, persons: Ints, shifts: ResolvedShifts, punches: int, first: Longs, free: Longs, rows: Ints
+) -> bool:
     """Insert the shifts of the persons from `low` to `high`, sorted by check-in minute within each person; return
     whether any person has two with the same minute.
 
@@ -103,7 +121,11 @@ def _place(low: int, high: int, persons: Ints, shifts: ResolvedShifts, first: Lo
     tied = False
     for shift in range(len(flags)):
         person = persons[shift]
-        if person < low or person >= high or not _can_earn(check_ins[shift], stations[shift], flags[shift]):
+        if (
+            person < low
+            or person >= high
+            or not _takes_part(check_ins[shift], check_outs[shift], stations[shift], flags[shift], punches)
+        ):
             continue
         row = free[person]
         free[person] += 1

@@ -27,10 +27,16 @@ from projections.schema import (
     CORRECTED_OUT,
     DISPUTED,
     FROM_IMPORT,
+    GOING_IN,
+    GOING_OUT,
     IMPORTED,
     IN_DISPUTE,
     MOVED,
     NO_INSTANT,
+    PUNCH,
+    PUNCHED,
+    PUNCHED_IN,
+    PUNCHED_OUT,
     REINSTATED,
     REPLACES,
     SCANNED_IN,
@@ -83,13 +89,14 @@ class Resolver:
         self._later.append(later[:count].copy())
 
     def finish(self, corrections: Corrections) -> ResolvedShifts:
-        """Apply the corrections, and return one row per shift. The check-in is 0 if a shift has none, or if it was
-        cleared.
+        """Apply the corrections, and return one row per shift or punch. The check-in is 0 if a shift has none, or if it
+        was cleared.
         """
         later = np.concatenate(self._later or [np.empty((0, 3), np.int64)])
         _correct(corrections, self._shifts)
         _judge_check_outs(self._shifts, later)
         _correct_check_outs(corrections, self._shifts)
+        _place_punches_out(self._shifts)
         return self._shifts
 
 
@@ -118,8 +125,16 @@ def _take(  # noqa: C901, PLR0912, PLR0915 - one list of cases, read from top to
     further = 0
     for row in range(len(codes)):
         shift = numbers[row]
-        code = codes[row]
+        code = int(codes[row])
         mark = marks[row]
+        if code == PUNCHED:  # like the scan that it is in its direction, until it is paired
+            if mark & GOING_OUT:
+                flags[shift] |= PUNCHED_OUT
+                shift_stations[shift] = stations[row]
+                code = CHECKED_OUT
+            else:
+                flags[shift] |= PUNCHED_IN if mark & GOING_IN else PUNCH
+                code = CHECKED_IN
         if mark & IMPORTED and code <= CHECKED_OUT:  # imported acts do not make the shift an old record
             flags[shift] |= FROM_IMPORT
         if code == CHECKED_OUT:
@@ -193,13 +208,18 @@ def _judge_check_outs(shifts: ResolvedShifts, later: Longs) -> None:
         check_in, check_out = check_ins[shift], check_outs[shift]
         if check_out == NO_INSTANT or (check_in != NO_INSTANT and check_out > check_in):
             continue
+        if check_in == NO_INSTANT and flags[shift] & PUNCH == PUNCHED_OUT:
+            continue  # it may end another shift
         flags[shift] |= CHECK_OUT_ALONE if check_in == NO_INSTANT else CHECK_OUT_BEFORE_CHECK_IN
         flags[shift] &= ~SCANNED_OUT
         check_outs[shift] = NO_INSTANT
     for row in range(len(later)):
         shift, instant, scanned = later[row, 0], later[row, 1], later[row, 2]
         known = check_outs[shift]
-        if check_ins[shift] == NO_INSTANT:
+        if check_ins[shift] == NO_INSTANT and flags[shift] & PUNCH == PUNCHED_OUT:
+            if instant < known:
+                check_outs[shift] = instant
+        elif check_ins[shift] == NO_INSTANT:
             flags[shift] |= CHECK_OUT_ALONE
         elif instant <= check_ins[shift]:
             flags[shift] |= CHECK_OUT_BEFORE_CHECK_IN
@@ -228,3 +248,13 @@ def _correct_check_outs(corrections: Corrections, shifts: ResolvedShifts) -> Non
         check_out = shifts.check_out[shift]
         if flags[shift] & CORRECTED_OUT and check_out != NO_INSTANT and check_out <= shifts.check_in[shift]:
             flags[shift] |= CHECK_OUT_BEFORE_CHECK_IN
+
+
+@kernel
+def _place_punches_out(shifts: ResolvedShifts) -> None:
+    """Give the punches out that end no shift of their own id an instant in `check_in` too: they are found by it."""
+    check_ins, check_outs, flags = shifts.check_in, shifts.check_out, shifts.flags
+    for shift in range(len(flags)):
+        if flags[shift] & PUNCH == PUNCHED_OUT and check_ins[shift] == NO_INSTANT:
+            check_ins[shift] = check_outs[shift]
+            flags[shift] &= ~CORRECTED_IN

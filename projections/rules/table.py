@@ -42,6 +42,15 @@ class HonorTable(NamedTuple):
     active_minutes: Ints  # of each such year
 
 
+class PairingTable(NamedTuple):
+    """Which scans belong together, by rule set. `first_and_last` and `across_stations` are 0 or 1."""
+
+    double_tap_seconds: Ints
+    open_seconds_max: Ints
+    first_and_last: Ints
+    across_stations: Ints
+
+
 class RuleTable(NamedTuple):
     """A rule timeline for kernels; rule sets are in the order of their dates."""
 
@@ -51,6 +60,7 @@ class RuleTable(NamedTuple):
     shift_minutes_max: Ints
     missing_check_out_minutes: Ints
     credit_unit_minutes: Ints
+    pairing: PairingTable
     factors: FactorTable
     honors: HonorTable
     zone: ZoneTable
@@ -76,6 +86,12 @@ def rule_table(timeline: RuleTimeline, projects: Mapping[str, int]) -> RuleTable
         shift_minutes_max=column("shift_minutes_max"),
         missing_check_out_minutes=column("missing_check_out_minutes"),
         credit_unit_minutes=column("credit_unit_minutes"),
+        pairing=PairingTable(
+            double_tap_seconds=column("double_tap_seconds"),
+            open_seconds_max=_ints([3600 * rule_set.open_hours_max for rule_set in sets]),
+            first_and_last=_ints([rule_set.undirected_punches == "first-and-last" for rule_set in sets]),
+            across_stations=column("pair_across_stations"),
+        ),
         factors=_factor_table([rule_set.factors for rule_set in sets], projects),
         honors=_honor_table(timeline),
         zone=zone_table(timeline.time_zone),

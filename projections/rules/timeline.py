@@ -121,6 +121,9 @@ class PublicNotice(_Rules):
 class RuleSet(_Rules):
     """The rules in force from service date `holds_from` until that of the next set.
 
+    `double_tap_seconds`, `open_hours_max`, `undirected_punches` and `pair_across_stations` say which scans belong
+    together (`projections/kernels/pairing.py`).
+
     With `honors_go_on`, the honours and rankings of the set before are inherited; those of this set are added, or
     replace the ones with the same id. `honors` and `rankings` then include the inherited ones.
     """
@@ -131,6 +134,10 @@ class RuleSet(_Rules):
     shift_minutes_max: Annotated[int, Field(strict=True, ge=0, le=10_080)]
     missing_check_out_minutes: Annotated[int, Field(strict=True, ge=0, le=1440)] = 0
     credit_unit_minutes: Annotated[int, Field(strict=True, ge=1, le=1440)] = 1
+    double_tap_seconds: Annotated[int, Field(strict=True, ge=0, le=3600)] = 0
+    open_hours_max: Annotated[int, Field(strict=True, ge=1, le=48)] = 24
+    undirected_punches: Literal["alternate", "first-and-last"] = "alternate"
+    pair_across_stations: Annotated[bool, Field(strict=True)] = True
     late_entry_working_days: Annotated[int, Field(strict=True, ge=1, le=365)] | None = None
     late_entry_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 14  # used without late_entry_working_days
     honors_go_on: bool = False

@@ -22,6 +22,7 @@ from projections.schema import (
     ATTESTED,
     CHANGE_BITS,
     CORRECTED,
+    DIRECTIONS,
     IMPORTED,
     NONE,
     OTHER,
@@ -56,6 +57,7 @@ _SCHEMA = pa.schema(
         "raise_id": _TEXT,
         "evidence": _TEXT,
         "replaces": _TEXT,
+        "direction": _TEXT,
         "imported": pa.bool_(),
         "changes": pa.list_(_TEXT),
         "check_in": _LONG,
@@ -132,7 +134,7 @@ def columns_of(lines: bytes, topics: list[str], first: int, names: Dictionaries)
     of_shifts = codes > 0
     in_rest = of_shifts[rest]
     read.high[rest[in_rest]], read.low[rest[in_rest]] = _uuids(table["shift"].filter(pa.array(in_rest)))
-    marks = read.imported * np.uint8(IMPORTED)
+    marks = read.imported * np.uint8(IMPORTED) | read.direction
     marks[rest] = _marks(table)
     rows = np.flatnonzero(of_shifts)
     shift_events = ShiftEvents(
@@ -229,6 +231,7 @@ def _marks(table: Any) -> Bytes:
     imported = pc.fill_null(table["imported"], False).combine_chunks().to_numpy(zero_copy_only=False)  # noqa: FBT003
     marks: Bytes = imported.astype(np.uint8) * np.uint8(IMPORTED)
     marks |= _present(table["evidence"], ATTESTED) | _present(table["replaces"], REPLACES)
+    marks |= _coded(_encoded(table["direction"]), DIRECTIONS, 0).astype(np.uint8)
     return marks
 
 

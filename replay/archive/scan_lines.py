@@ -1,4 +1,4 @@
-"""Plain scans: check-ins and check-outs read from the log's bytes without a JSON parser.
+"""Plain scans: check-ins, check-outs and punches read from the log's bytes without a JSON parser.
 
 Nineteen of twenty events are scans, written by our own codec, so their exact format is known. A line that differs from
 it in any byte (evidence, a note, an escaped character) is not plain and is left to Arrow's parser. This module only
@@ -12,8 +12,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from projections.compiled import kernel
-from projections.schema import CHECKED_IN, CHECKED_OUT, Array, Bytes, Instants, Ints, Longs, Words
+from projections.compiled import inlined, kernel
+from projections.schema import (
+    CHECKED_IN,
+    CHECKED_OUT,
+    GOING_IN,
+    GOING_OUT,
+    PUNCHED,
+    Array,
+    Bytes,
+    Instants,
+    Ints,
+    Longs,
+    Words,
+)
 from replay.archive.scan_text import LINE_FEED, after, closing, half_uuid, literal, number
 
 
@@ -34,6 +46,7 @@ class Lines(NamedTuple):
     occurred_at: Instants
     recorded_at: Instants
     imported: Bytes
+    direction: Bytes  # of a punch: GOING_IN, GOING_OUT, or 0
     volunteer: Slices
     high: Words  # of the shift's id
     low: Words
@@ -58,6 +71,7 @@ def read_lines(text: Bytes, codes: Bytes) -> Lines:
         occurred_at=np.zeros(count, np.uint32),
         recorded_at=np.zeros(count, np.uint32),
         imported=np.zeros(count, np.uint8),
+        direction=np.zeros(count, np.uint8),
         volunteer=_slices(count),
         high=np.zeros(count, np.uint64),
         low=np.zeros(count, np.uint64),
@@ -102,6 +116,8 @@ _KEY = literal(',"key":')
 _VOLUNTEER = literal(',"volunteer":"')
 _SHIFT = literal('","shift":"')
 _STATION = literal('","station":"')
+_GOING_IN = literal('","direction":"in')
+_GOING_OUT = literal('","direction":"out')
 _PROJECT = literal('","project":"')
 _END = literal('"}')
 
@@ -116,12 +132,22 @@ def _copy(text: Bytes, at: Longs, length: Ints, data: Bytes) -> None:
         free += length[row]
 
 
+@inlined
+def _direction(text: Bytes, at: int) -> tuple[int, int]:
+    """Return the direction of a punch, 0 without one, and the offset after it."""
+    inwards, outwards = after(text, at, _GOING_IN), after(text, at, _GOING_OUT)
+    if inwards >= 0:
+        return GOING_IN, inwards
+    return (GOING_OUT, outwards) if outwards >= 0 else (0, at)
+
+
 @kernel
 def _read(text: Bytes, codes: Bytes, lines: Lines) -> int:
     """Read the lines; return their number, or one more than the number of codes if there are more lines."""
     at, row = 0, 0
     line_at, line_length = lines.line.at, lines.line.length
     plain, imported, highs, lows = lines.plain, lines.imported, lines.high, lines.low
+    directions = lines.direction
     occurred_ats, recorded_ats = lines.occurred_at, lines.recorded_at
     volunteer_at, volunteer_length = lines.volunteer.at, lines.volunteer.length
     station_at, station_length = lines.station.at, lines.station.length
@@ -130,7 +156,7 @@ def _read(text: Bytes, codes: Bytes, lines: Lines) -> int:
         if row == len(codes):
             return row + 1
         begin = at
-        if codes[row] == CHECKED_IN or codes[row] == CHECKED_OUT:
+        if codes[row] in (CHECKED_IN, CHECKED_OUT, PUNCHED):
             occurred_at, at = number(text, after(text, at, _OCCURRED))
             recorded_at, at = number(text, after(text, at, _RECORDED))
             at = closing(text, after(text, at, _BY))
@@ -146,7 +172,8 @@ def _read(text: Bytes, codes: Bytes, lines: Lines) -> int:
             low, at = half_uuid(text, at, (0, 4))
             station = after(text, at, _STATION)
             at = station_end = closing(text, station)
-            project = after(text, at, _PROJECT) if codes[row] == CHECKED_IN else -1
+            going, at = _direction(text, at) if codes[row] == PUNCHED else (0, at)
+            project = after(text, at, _PROJECT) if codes[row] != CHECKED_OUT else -1
             project_end = project
             if project >= 0:
                 at = project_end = closing(text, project)
@@ -155,6 +182,7 @@ def _read(text: Bytes, codes: Bytes, lines: Lines) -> int:
                 plain[row] = 1
                 occurred_ats[row], recorded_ats[row] = occurred_at, recorded_at
                 imported[row] = 1 if old >= 0 else 0
+                directions[row] = going
                 volunteer_at[row], volunteer_length[row] = volunteer, volunteer_end - volunteer
                 highs[row], lows[row] = high, low
                 station_at[row], station_length[row] = station, station_end - station

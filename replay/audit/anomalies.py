@@ -25,9 +25,9 @@ from ledger.store.database import Database
 from projections.anomalies import entries, meetings, recording, stays
 from projections.anomalies.findings import KINDS, Finding, Kind, Recorded, beginning_until, stays_of
 from projections.kernels.facts import Facts
+from projections.kernels.pairing import Paired
 from projections.kernels.read_models import pieces_of
 from projections.local_time import day_number, day_of_number
-from projections.rules.table import rule_table
 from projections.rules.timeline import RuleTimeline
 from projections.schema import NO_DAY, NONE, Ints
 from projections.surrogates import Names
@@ -180,7 +180,9 @@ class AnomalyReader:
     def _find(self, known_at: Position, timeline: RuleTimeline, valid_until: int) -> FindingList:
         facts = self._archive.facts_from(self._database, known_at)
         checkpoint()
-        rules, zone, shifts, person_of = timeline.anomalies, timeline.time_zone, facts.shifts, facts.person_of()
+        rules, zone, person_of = timeline.anomalies, timeline.time_zone, facts.person_of()
+        paired = facts.paired(facts.rules(timeline))
+        shifts = paired.shifts
         if person_of is not None:  # shifts belong to persons
             shifts = shifts._replace(volunteer=person_of[shifts.volunteer])
         records = read_records(self._archive, known_at, len(facts.stations), rules.clock_seconds, zone)
@@ -193,7 +195,7 @@ class AnomalyReader:
         checkpoint()
         late = self._with_actors(recording.late_entries(shifts, timeline, until), events, names)
         finders: tuple[Callable[[], Iterable[Finding]], ...] = (
-            lambda: _stay_findings(facts, timeline, valid_until),
+            lambda: _stay_findings(facts, paired, timeline, valid_until),
             lambda: entries.entry_bursts(acts, rules, zone),
             lambda: entries.same_person(acts, rules, zone),
             lambda: recording.late_uploads(events, shifts, rules, zone),
@@ -241,10 +243,10 @@ class AnomalyReader:
         )
 
 
-def _stay_findings(facts: Facts, timeline: RuleTimeline, valid_until: int) -> Iterator[Finding]:
+def _stay_findings(facts: Facts, paired: Paired, timeline: RuleTimeline, valid_until: int) -> Iterator[Finding]:
     """Yield the findings about when and where volunteers served."""
-    table, volunteers = facts.ordered(facts.resolved()), facts.volunteer_table()
-    kinds, rules = facts.station_kinds(), rule_table(timeline, facts.projects.number)
+    table, volunteers = paired.table, facts.volunteer_table()
+    kinds, rules = facts.station_kinds(), facts.rules(timeline)
     served = stays_of(table, timeline.time_zone, valid_until)
 
     def credited(volunteer: int) -> Ints:
@@ -254,7 +256,7 @@ def _stay_findings(facts: Facts, timeline: RuleTimeline, valid_until: int) -> It
     yield from meetings.travel_time(served, timeline.anomalies)
     yield from stays.long_shifts(served, timeline.anomalies)
     yield from stays.over_cap(served, table, volunteers, timeline, credited, valid_until)
-    yield from entries.round_numbers(served, facts.shifts, timeline.anomalies, timeline.time_zone)
+    yield from entries.round_numbers(served, paired.shifts, timeline.anomalies, timeline.time_zone)
 
 
 # --- names and order ------------------------------------------------------------------------------------------------

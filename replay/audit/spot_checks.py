@@ -7,6 +7,7 @@ the population and the method. Nothing here writes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
@@ -22,7 +23,7 @@ from projections.local_days import local_days
 from projections.local_time import day_number
 from projections.rules.late_entries import late
 from projections.rules.timeline import RuleTimeline
-from projections.schema import NO_DAY, NO_INSTANT, STATION_KINDS, VOID, Array
+from projections.schema import DOUBLE_TAP, NO_DAY, NO_INSTANT, STATION_KINDS, VOID, Array
 from replay.archive.archive import Archive
 from replay.audit.samples import METHOD, allot, hash_of, smallest
 from replay.axes.answers import Answer, Basis, Grade, Linked
@@ -111,6 +112,7 @@ class SpotChecks:
             basis = basis_of(axes, rules, generation)
         checkpoint()
         facts, timeline = self._archive.facts_from(self._database, known_at), rules.timeline()
+        facts = replace(facts, shifts=facts.paired(facts.rules(timeline)).shifts)
         if query.station is not None and query.station not in facts.stations.number:
             raise UnknownNameError("station", query.station)
         rows = np.flatnonzero(_population(facts, timeline, query, axes.valid_until))
@@ -156,7 +158,7 @@ class SpotChecks:
 def _population(facts: Facts, timeline: RuleTimeline, query: Draw, valid_until: int) -> Array:
     """Return bool[shifts]: the shifts of the population."""
     shifts = facts.shifts
-    found: Array = (shifts.flags & VOID == 0) & (shifts.check_in != NO_INSTANT) & (shifts.station >= 0)
+    found: Array = (shifts.flags & (VOID | DOUBLE_TAP) == 0) & (shifts.check_in != NO_INSTANT) & (shifts.station >= 0)
     if query.station is not None:
         found &= shifts.station == facts.stations.number[query.station]
     if query.grade is not None:

@@ -29,6 +29,7 @@ from projections.schema import DAY, NO_DAY
 from replay.axes import answers
 from replay.cohorts.cohort import (
     Cohort,
+    PairedTables,
     Person,
     decoded,
     in_log_order,
@@ -108,6 +109,11 @@ class Known:
     basis: answers.Basis
     merges: dict[Pair, Position] = field(default_factory=dict)
     """The merges in force between the numbers of `cohort`: pairs, each with the position of its event."""
+
+    @property
+    def tables(self) -> PairedTables:
+        """The person's shifts as the rules pair them."""
+        return self.cohort.tables.paired(self.timeline)
 
     @property
     def goes_on_as(self) -> str | None:

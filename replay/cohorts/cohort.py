@@ -28,17 +28,33 @@ from ledger.store.log_queries import LogQueries, RecordedEvent
 from ledger.store.mapper import decode
 from projections.kernels.facts import UNKNOWN_KIND, FactsBuilder, first_training_days
 from projections.kernels.order import order_shifts
+from projections.kernels.pairing import Paired, pair
 from projections.kernels.persons import by_person, empty_numbers, person_numbers
 from projections.kernels.read_models import ReadModels, compute, pieces_of
 from projections.local_time import day_number
-from projections.rules.table import rule_table
+from projections.rules.table import RuleTable, rule_table
 from projections.rules.timeline import RuleTimeline
-from projections.schema import NO_DAY, STATION_KINDS, TIERS, Ints, ShiftTable, VolunteerTable
+from projections.schema import (
+    DOUBLE_TAP,
+    NO_DAY,
+    NO_INSTANT,
+    NONE,
+    PAIRED,
+    PUNCH,
+    STATION_KINDS,
+    TIERS,
+    VOID,
+    Array,
+    Ints,
+    ShiftTable,
+    VolunteerTable,
+)
 from replay.cohorts.merges import Merges, linked, pairs_in_force, read_merges
 from replay.cohorts.shift_columns import Shift, ShiftKey, ShiftNames, Shifts, read_shifts, text_array
 
 __all__ = [
     "Cohort",
+    "PairedTables",
     "Person",
     "Shift",
     "ShiftKey",
@@ -129,11 +145,12 @@ class Cohort:
     def read_models(self, timeline: RuleTimeline, valid_until: int = NO_DAY) -> ReadModels:
         """Compute the read models of these volunteers, without people served."""
         tables = self.tables
+        paired = tables.paired(timeline)
         return compute(
-            tables.table,
+            paired.table,
             tables.volunteers,
             tables.station_kinds,
-            rule_table(timeline, tables.project_names.number),
+            paired.rules,
             np.empty((0, 4), np.int32),
             valid_until=valid_until,
         )
@@ -145,9 +162,10 @@ class CohortTables:
     def __init__(self, cohort: Cohort) -> None:
         columns = cohort.shifts if isinstance(cohort.shifts, Shifts) else Shifts.of(cohort.shifts.values())
         self.columns = columns
+        """The shifts and punches before they are paired."""
         names = cohort.names or ShiftNames.starting_with(cohort.persons, cohort.kinds)
         self.volunteer_names, self.station_names, self.project_names = names
-        resolved = columns.numbered(names)
+        self._resolved = columns.numbered(names)
         number = self.volunteer_names.number
         pairs = [
             (number[volunteer], number[into])
@@ -158,17 +176,20 @@ class CohortTables:
         self.volunteers = _volunteer_table(cohort.persons, self.person_of)
         kinds = [cohort.kinds.get(name, UNKNOWN_KIND) for name in self.station_names.texts()]
         self.station_kinds: Ints = np.array(kinds, np.int32)
-        self.table: ShiftTable = order_shifts(
-            resolved,
+        self._ordered: ShiftTable = order_shifts(
+            self._resolved,
             self.volunteer_names,
             lambda numbers: (columns.high[numbers], columns.low[numbers]),
             person_of=self.person_of,
         )
+        self._paired: PairedTables | None = None
 
-    @cached_property
-    def shifts(self) -> Sequence[Shift]:
-        """All shifts as objects, by their numbers in `table.shift`."""
-        return [self.columns.shift(row) for row in range(len(self.columns))]
+    def paired(self, timeline: RuleTimeline) -> PairedTables:
+        """Return the shifts as a timeline pairs them; those of the last timeline are cached."""
+        if self._paired is None or self._paired.timeline is not timeline:
+            rules = rule_table(timeline, self.project_names.number)
+            self._paired = PairedTables(self, timeline, rules, pair(self._ordered, self._resolved, rules))
+        return self._paired
 
     def person(self, volunteer: str) -> int:
         """Return the surrogate of the person (the final number) of a volunteer."""
@@ -177,9 +198,65 @@ class CohortTables:
 
     def pieces(self, volunteer: str, timeline: RuleTimeline) -> Ints:
         """Return the pieces of the person with this number, as `projections.kernels.read_models.pieces_of`."""
-        number = self.person(volunteer)
-        rules = rule_table(timeline, self.project_names.number)
-        return pieces_of(number, self.table, self.volunteers, self.station_kinds, rules)
+        return self.paired(timeline).pieces(volunteer)
+
+
+class PairedTables:
+    """A cohort's shifts as paired by a timeline. Pieces refer to rows of `table`, its rows to those of `columns`."""
+
+    def __init__(self, tables: CohortTables, timeline: RuleTimeline, rules: RuleTable, paired: Paired) -> None:
+        self.timeline = timeline
+        self.rules = rules
+        self.table = paired.table
+        own = tables.columns
+        # Pairing changes no names, so these columns keep the surrogates of the cohort's own shifts.
+        self.columns = own
+        if len(paired.partner):
+            changed = own.columns._replace(
+                check_in=paired.shifts.check_in, check_out=paired.shifts.check_out, flags=paired.shifts.flags
+            )
+            self.columns = Shifts(own.names, changed, own.high, own.low)
+        self._partner = paired.partner
+        self._tables = tables
+
+    def partner(self, number: int) -> int | None:
+        """Return the number of the punch that ends a shift, or of the shift that a punch ends."""
+        found = int(self._partner[number]) if len(self._partner) else NONE
+        return None if found == NONE else found
+
+    def partner_of(self, key: ShiftKey) -> Shift | None:
+        """Return the punch that ends a shift, or the shift that a punch ends."""
+        number = self.partner(self.columns.row(key))
+        return None if number is None else self.columns.shift(number)
+
+    def shift_of(self, key: ShiftKey) -> UUID | None:
+        """Return the shift that a punch begins or ends, or None."""
+        if key not in self.columns:
+            return None
+        punch, partner = self.columns[key], self.partner_of(key)
+        if punch.flags & (DOUBLE_TAP | VOID):
+            return None
+        if punch.check_in is not None:
+            return punch.shift
+        return None if partner is None else partner.shift
+
+    @cached_property
+    def are_shifts(self) -> Array:
+        """bool[n]: whether each is more than a punch that ended a shift."""
+        columns = self.columns.columns
+        ended: Array = (columns.flags & PAIRED > 0) & (columns.flags & PUNCH > 0) & (columns.check_in == NO_INSTANT)
+        return ~ended
+
+    @cached_property
+    def shifts(self) -> Sequence[Shift]:
+        """All shifts as objects, by their numbers in `table.shift`."""
+        return [self.columns.shift(row) for row in range(len(self.columns))]
+
+    def pieces(self, volunteer: str) -> Ints:
+        """Return the pieces of the person with this number, as `projections.kernels.read_models.pieces_of`."""
+        tables = self._tables
+        number = tables.person(volunteer)
+        return pieces_of(number, self.table, tables.volunteers, tables.station_kinds, self.rules)
 
 
 def _volunteer_table(persons: dict[str, Person], person_of: Ints | None) -> VolunteerTable:

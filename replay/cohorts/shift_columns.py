@@ -132,6 +132,10 @@ class Shifts(Mapping[ShiftKey, Shift]):
     def __getitem__(self, key: ShiftKey) -> Shift:
         return self.shift(self._rows[key])
 
+    def row(self, key: ShiftKey) -> int:
+        """Return the row of a shift."""
+        return self._rows[key]
+
     def check_in(self, key: ShiftKey) -> int:
         """Return a shift's check-in in epoch seconds, or 0 if it has none."""
         return int(self.columns.check_in[self._rows[key]])

@@ -20,6 +20,7 @@ from projections.schema import (
     COUNTED,
     CREDITED,
     DAY,
+    DOUBLE_TAP,
     NO_DAY,
     NO_INSTANT,
     NONE,
@@ -35,14 +36,13 @@ from projections.schema import (
     ShiftTable,
 )
 from replay.axes.as_known import Axes, Known
-from replay.cohorts.cohort import Shift
-from replay.cohorts.shift_columns import Shifts
+from replay.cohorts.cohort import PairedTables, Shift
 from replay.explain import stretches
 from replay.explain.evidence import read_evidence
 from replay.explain.explanations import DayExplanation, DayInBrief, VolunteerDays
 from replay.explain.sentences import DayWriter
 from replay.explain.stretches import Day, Part, ShiftKey, Stay
-from replay.explain.traces import is_scanned, piece_trace, shift_day, trace_sum
+from replay.explain.traces import began_at, is_scanned, piece_trace, shift_day, trace_sum
 
 _KIND_NAMES = {number: name for name, number in STATION_KINDS.items()}
 
@@ -53,7 +53,7 @@ def explain_day(log: LogQueries, known: Known, day: date, axes: Axes) -> DayExpl
     Raises:
         replay.explain.stretches.ExplanationError: the explanation would differ from the numbers; nothing is explained.
     """
-    frame, table, shifts = _frame(known, day), known.cohort.tables.table, known.cohort.tables.columns
+    frame, table, shifts = _frame(known, day), known.tables.table, known.tables.columns
     shown = axes.valid_at is None or day <= axes.valid_at
     near: list[Shift] = []
     walked, parts, without_time = [], {}, []
@@ -62,7 +62,7 @@ def explain_day(log: LogQueries, known: Known, day: date, axes: Axes) -> DayExpl
         walked = stretches.walk([_stay(shift) for shift in near], table.start.tolist(), frame)
         parts = _parts(known, day)
         stretches.check(walked, parts, day)
-        without_time = [shift for shift in _without_time(shifts) if shift_day(shift, known.timeline) == day]
+        without_time = [shift for shift in _without_time(known.tables) if shift_day(shift, known.timeline) == day]
     by_key = {part.stay.key: part for part in walked}
     shown_shifts = [shift for shift in near if (shift.volunteer, shift.shift) in by_key] + without_time
     evidence = read_evidence(log, known, day, shown_shifts)
@@ -75,12 +75,12 @@ def _near(table: ShiftTable, frame: Day) -> Array:
     return (table.start < frame.until) & (ends >= frame.start)
 
 
-def _without_time(shifts: Shifts) -> list[Shift]:
-    """Return the shifts that hold no time under any rules, in chronological order."""
-    columns = shifts.columns
-    timeless = (columns.check_in == NO_INSTANT) | (columns.station < 0) | (columns.flags & VOID > 0)
-    found = [shifts.shift(int(number)) for number in np.flatnonzero(timeless)]
-    return sorted(found, key=lambda shift: (shift.check_in or shift.recorded_at, shift.shift, shift.volunteer))
+def _without_time(tables: PairedTables) -> list[Shift]:
+    """Return the shifts and punches that hold no time, in chronological order."""
+    shifts, columns = tables.columns, tables.columns.columns
+    timeless = (columns.check_in == NO_INSTANT) | (columns.station < 0) | (columns.flags & (VOID | DOUBLE_TAP) > 0)
+    found = [shifts.shift(int(number)) for number in np.flatnonzero(timeless & tables.are_shifts)]
+    return sorted(found, key=lambda shift: (began_at(shift), shift.shift, shift.volunteer))
 
 
 def volunteer_days(
@@ -92,7 +92,7 @@ def volunteer_days(
         before: only days before this one.
         first: only days from this one on.
     """
-    pieces = known.cohort.tables.pieces(known.volunteer, known.timeline)
+    pieces = known.tables.pieces(known.volunteer)
     upto = min(axes.valid_until, NO_DAY if before is None else day_number(before) - 1)
     pieces = pieces[(pieces[:, DAY] <= upto) & (pieces[:, DAY] >= (day_number(first) if first else -NO_DAY))]
     days = sorted({*pieces[:, DAY].tolist()}, reverse=True)
@@ -137,8 +137,8 @@ def _frame(known: Known, day: date) -> Day:
 
 def _parts(known: Known, day: date) -> dict[ShiftKey, Part]:
     """Return the parts of shifts on a day, as computed by the kernel."""
-    table, shifts, number = known.cohort.tables.table, known.cohort.tables.columns, day_number(day)
-    pieces = known.cohort.tables.pieces(known.volunteer, known.timeline)
+    table, shifts, number = known.tables.table, known.tables.columns, day_number(day)
+    pieces = known.tables.pieces(known.volunteer)
     rows = pieces[pieces[:, DAY] == number]
     parts = {}
     for row in rows.tolist():

@@ -21,7 +21,7 @@ from ledger.names import Position, shift_stream, stream
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
 from replay.axes.as_known import Known
-from replay.cohorts.cohort import Shift
+from replay.cohorts.cohort import PairedTables, Shift
 from replay.explain import sources
 from replay.explain.explanations import EventBehind
 from replay.explain.stretches import ShiftKey
@@ -56,6 +56,8 @@ def read_evidence(log: LogQueries, known: Known, day: date, shifts: Sequence[Shi
     """
     zone = ZoneInfo(known.timeline.time_zone)
     by_stream = {shift_stream(shift.volunteer, shift.shift): shift for shift in shifts}
+    keys = [(shift.volunteer, shift.shift) for shift in shifts]
+    partners = {key: known.tables.partner_of(key) for key in keys}
     streams = [
         *(stream("opening-balance", number) for number in known.cohort.persons),
         *(stream("day-cap", number, day.isoformat()) for number in known.cohort.persons),
@@ -63,22 +65,44 @@ def read_evidence(log: LogQueries, known: Known, day: date, shifts: Sequence[Shi
         *(stream("station", name) for name in {shift.station for shift in shifts if shift.station}),
     ]
     evidence = Evidence()
-    found = log.read_streams([*by_stream, *streams], until=known.position)
+    ends = {shift_stream(end.volunteer, end.shift) for end in partners.values() if end is not None}
+    found = log.read_streams([*by_stream, *streams, *(ends - by_stream.keys())], until=known.position)
     decoded = {
         key: [(event.position, decode(event.topic, event.state)) for event in recorded]
         for key, recorded in found.items()
     }
     for stream_id, shift in by_stream.items():
-        own = [(position, event) for position, event in decoded.pop(stream_id, []) if isinstance(event, ShiftEvent)]
-        found_sources = sources.sources(own)
+        found_sources = sources.sources(_of_shift(decoded[stream_id]))
+        if (end := partners[shift.volunteer, shift.shift]) is not None:
+            punch = _of_shift(decoded[shift_stream(end.volunteer, end.shift)])
+            found_sources = sources.ended_by_punch(found_sources, sources.sources_of_punch(punch))
         sources.check(shift, found_sources)
         evidence.shifts[shift.volunteer, shift.shift] = [
             _event_behind(source.position, source.event, zone, source.decides) for source in found_sources
         ]
-    for events in decoded.values():
+    of_shifts = by_stream.keys() | ends
+    for events in (events for stream_id, events in decoded.items() if stream_id not in of_shifts):
         for position, event in events:
             _add_other_event(evidence, position, event, zone, known.rules.version)
     return evidence
+
+
+def positions_of(
+    log: LogQueries, tables: PairedTables, shifts: Sequence[Shift], until: Position
+) -> list[list[Position]]:
+    """Return the positions of the events behind each shift, with those of the punch that ends it."""
+    keys = [(shift.volunteer, shift.shift) for shift in shifts]
+    ends = [tables.partner_of(key) for key in keys]
+    streams = [
+        [shift_stream(*key), *([] if end is None else [shift_stream(end.volunteer, end.shift)])]
+        for key, end in zip(keys, ends, strict=True)
+    ]
+    found = log.positions([stream for own in streams for stream in own], until=until)
+    return [sorted(position for stream in own for position in found.get(stream, [])) for own in streams]
+
+
+def _of_shift(events: Sequence[tuple[Position, Event]]) -> list[tuple[Position, ShiftEvent]]:
+    return [(position, event) for position, event in events if isinstance(event, ShiftEvent)]
 
 
 def _add_other_event(evidence: Evidence, position: Position, event: Event, zone: ZoneInfo, version: int) -> None:

@@ -15,7 +15,7 @@ from pydantic import Field
 from replay.axes.answers import Answer, Grade, Linked, OfPerson, OpeningBalance, PieceTrace, Trace, omit_none
 
 Fate = Literal["superseded", "too-short", "clipped", "overlapped", "capped", "counted"]
-EndedBy = Literal["check-out", "missing-check-out", "next-check-in"]
+EndedBy = Literal["check-out", "paired-punch", "missing-check-out", "next-check-in"]
 
 
 class RuleCited(Answer):

@@ -16,7 +16,7 @@ import numpy as np
 
 from projections.rules.late_entries import late
 from projections.rules.timeline import RuleSet
-from projections.schema import VOID
+from projections.schema import DOUBLE_TAP, PAIRED, PUNCH, VOID
 from replay.axes.answers import PieceTrace
 from replay.axes.as_known import Known
 from replay.cohorts.cohort import Shift
@@ -50,7 +50,7 @@ class DayWriter:
     @cached_property
     def _late(self) -> set[ShiftKey]:
         """The person's shifts that were recorded too late."""
-        shifts = self.known.cohort.tables.columns
+        shifts = self.known.tables.columns
         found = map(shifts.shift, np.flatnonzero(late(shifts.columns, self.known.timeline)).tolist())
         return {(shift.volunteer, shift.shift) for shift in found}
 
@@ -88,8 +88,15 @@ class DayWriter:
         ]
 
     def _without_time(self, shift: Shift) -> ShiftWithoutMinutes:
+        rules = stretches.rules_on(self.frame.day, self.frame.timeline)
         if shift.flags & VOID:
             because = "it is void"
+        elif shift.flags & DOUBLE_TAP and shift.flags & PAIRED:
+            because = "it is a punch between the first and the last of the day"
+        elif shift.flags & DOUBLE_TAP:
+            because = f"it is the same scan as another one within {rules.double_tap_seconds} s (double_tap_seconds)"
+        elif shift.flags & PUNCH:
+            because = f"no check-in of the {rules.open_hours_max} hours before it was open (open_hours_max)"
         elif shift.check_in is None:
             because = "it has no check-in"
         else:
@@ -104,6 +111,9 @@ class DayWriter:
     def _shift(self, walked: ShiftPart) -> ExplainedShift:
         stay, part = walked.stay, self.parts[walked.stay.key]
         unit = self._cite(walked.rules, "credit_unit_minutes")
+        ended_by, end_key = walked.ended_by, None if walked.ended_by == "check-out" else "missing_check_out_minutes"
+        if self.known.tables.partner_of(stay.key) is not None:
+            ended_by, end_key = "paired-punch", "open_hours_max"
         return ExplainedShift(
             shift=stay.shift,
             volunteer=self.known.recorded_under(stay.volunteer),
@@ -116,8 +126,8 @@ class DayWriter:
             check_out=None if stay.check_out is None else self._at(stay.check_out),
             begin=self._at(walked.start * 60),
             end=self._at(walked.end * 60),
-            ended_by=walked.ended_by,
-            end_rule=None if walked.ended_by == "check-out" else self._cite(walked.rules, "missing_check_out_minutes"),
+            ended_by=ended_by,
+            end_rule=self._cite(walked.rules, end_key) if end_key else None,
             trace=PieceTrace(
                 day=self.frame.day,
                 raw=part.raw,

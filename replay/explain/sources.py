@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from ledger.aggregates.shift import CheckedIn, Shift, ShiftCorrected, ShiftEvent, ShiftVoided
+from ledger.aggregates.shift import CheckedIn, Punched, Shift, ShiftCorrected, ShiftEvent, ShiftVoided, rank
 from ledger.names import Position
-from projections.schema import VOID
+from projections.schema import PUNCH, VOID
 from replay.cohorts.cohort import Shift as ResolvedShift
 from replay.explain.stretches import ExplanationError
 
@@ -40,6 +40,19 @@ def sources(events: Iterable[tuple[Position, ShiftEvent]]) -> list[Source]:
     ]
 
 
+def sources_of_punch(events: Sequence[tuple[Position, ShiftEvent]]) -> list[Source]:
+    """Return the events of a punch that ends a shift; the one that decides its instant decides the check-out."""
+    state = Shift.of(event for _, event in events)
+    correction = dict(state.corrected).get("check_out" if state.begun is None else "check_in")
+    deciding = correction or state.begun or min(state.ends, key=rank)
+    return [Source(position, event, ("check_out",) if event is deciding else ()) for position, event in events]
+
+
+def ended_by_punch(own: Sequence[Source], punch: Sequence[Source]) -> list[Source]:
+    """Return the events of a shift and of the punch that ends it, in log order."""
+    return sorted([*own, *punch], key=lambda source: source.position)
+
+
 # --- verification against the kernel --------------------------------------------------------------------------------
 
 
@@ -49,6 +62,8 @@ def check(shift: ResolvedShift, found: Sequence[Source]) -> None:
     Raises:
         ExplanationError: they differ.
     """
+    if shift.flags & PUNCH and shift.check_in is None:
+        return  # a punch that begins no shift: pairing decides what it is
     by_name = {name: source.event for source in found for name in source.decides}
     expected = (
         _instant("check_in", by_name),
@@ -68,12 +83,12 @@ def check(shift: ResolvedShift, found: Sequence[Source]) -> None:
 def _instant(name: str, by_name: dict[str, ShiftEvent]) -> int | None:
     event = by_name.get(name)
     if isinstance(event, ShiftCorrected):
-        return event.check_in if name == "check_in" else event.check_out
+        return event.check_in if name == "check_in" or name not in event.changes else event.check_out
     return event.occurred_at if event else None
 
 
 def _name(name: str, by_name: dict[str, ShiftEvent]) -> str | None:
     event = by_name.get(name)
-    if isinstance(event, CheckedIn | ShiftCorrected):
+    if isinstance(event, CheckedIn | Punched | ShiftCorrected):
         return event.station if name == "station" else event.project
     return None

@@ -20,10 +20,13 @@ from projections.schema import (
     COUNTED,
     CREDITED,
     DAY,
+    DOUBLE_TAP,
     FROM_IMPORT,
     IN_DISPUTE,
     MOVED,
     OVERLAPPED,
+    PAIRED,
+    PUNCH,
     RAW,
     SCANNED_IN,
     SCANNED_OUT,
@@ -48,6 +51,7 @@ _FLAGS = {
     CHECK_OUT_BEFORE_CHECK_IN: "check-out-before-check-in",
     CHECK_OUT_ALONE: "check-out-without-check-in",
     FROM_IMPORT: "imported",
+    DOUBLE_TAP: "double-tap",
 }
 _MINUTES_FLAGS = {
     "superseded": "superseded",
@@ -62,9 +66,16 @@ def _instant(epoch_seconds: int | None) -> datetime | None:
     return None if epoch_seconds is None else datetime.fromtimestamp(epoch_seconds, UTC)
 
 
+def began_at(shift: Shift) -> int:
+    """Return when a shift began, in epoch seconds: at its check-in; a punch that begins no shift at its instant;
+    anything else when its first event was recorded.
+    """
+    return shift.check_in or (shift.check_out if shift.flags & PUNCH else None) or shift.recorded_at
+
+
 def shift_day(shift: Shift, timeline: RuleTimeline) -> date:
-    """Return the local day of a shift's check-in, or without one that of its first recorded event."""
-    minute = (shift.check_in or shift.recorded_at) // 60
+    """Return the local day on which a shift began."""
+    minute = began_at(shift) // 60
     return day_of_number(local_span(minute, zone_table(timeline.time_zone))[0])
 
 
@@ -135,9 +146,15 @@ def shift_trace(
 def _flags(shift: Shift, whole: answers.Trace, *, late: bool) -> list[str]:
     """Return the flags of a shift: its irregularities, for auditors."""
     flags = [name for bit, name in _FLAGS.items() if shift.flags & bit]
+    if shift.flags & PUNCH:
+        flags.append("punched")
+    if shift.flags & PAIRED and not shift.flags & DOUBLE_TAP:
+        flags.append("paired-by-rule")
+    if shift.flags & PAIRED and shift.flags & DOUBLE_TAP:
+        flags = [*(flag for flag in flags if flag != "double-tap"), "between-first-and-last"]
     if shift.check_in is None and not shift.flags & CHECK_OUT_ALONE:
         flags.append("no-check-in")
-    if shift.check_in is not None and shift.check_out is None:
+    if shift.check_in is not None and shift.check_out is None and not shift.flags & DOUBLE_TAP:
         flags.append("no-check-out")
     flags += [name for column, name in _MINUTES_FLAGS.items() if getattr(whole, column) > 0]
     if late:

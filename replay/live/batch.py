@@ -25,7 +25,7 @@ from ledger.store.log_queries import LogQueries, RecordedEvent
 from projections.kernels.read_models import ReadModels
 from projections.rules.table import honor_ids, rule_table
 from projections.rules.timeline import parse_timeline
-from projections.schema import STATION_COLUMNS, Longs
+from projections.schema import PUNCH, STATION_COLUMNS, Longs
 from replay.cohorts.change_windows import margin_seconds, windows
 from replay.cohorts.cohort import (
     Cohort,
@@ -38,7 +38,7 @@ from replay.cohorts.cohort import (
     read_persons,
     resolve_events,
 )
-from replay.cohorts.merges import apply_events, final_numbers, linked, pairs_in_force, read_merges
+from replay.cohorts.merges import Pair, apply_events, final_numbers, linked, pairs_in_force, read_merges
 from replay.cohorts.shift_columns import ShiftNames, Shifts, read_shifts
 from replay.generations import store
 from replay.live.facts import by_person, count_people_served, extents, volunteers_of_changed_stations, write_facts
@@ -76,7 +76,7 @@ class Batch:
         self.position = recorded[-1].position
         self.events = events
         self.known, self.changed = _resolved(log, generation, recorded, events)
-        self._find_affected()
+        partly = self._find_affected()
         volunteers = [*self.complete, *self.partial]
         persons, kinds = read_persons(connection, volunteers), read_kinds(connection)
         persons_after, kinds_after = _after(persons, kinds, events)
@@ -86,16 +86,17 @@ class Batch:
                 person.apply(event)
             persons_after[volunteer].trained = person.trained
         names = ShiftNames.starting_with(volunteers, kinds_after)
-        parts = [read_shifts(connection, self.complete), read_shifts(connection, self.partial, self.windows)]
+        parts = [read_shifts(connection, self.complete), partly]
         before = Shifts.joined(names, parts)
         after = Shifts.joined(names, [before.without(self.changed), self.changed])
         self.before = Cohort(persons, before, kinds, names, self.merges)
         self.after = Cohort(persons_after, after, kinds_after, names, self.merges_after)
 
-    def _find_affected(self) -> None:
+    def _find_affected(self) -> Shifts:
         """Find the numbers to read completely, because something changed that affects all their service, and the
-        windows to read of the others. A change of one number affects all numbers of its person. Numbers that are
-        merged or unmerged are read completely, and so are all numbers they were or are merged with.
+        windows to read of the others; return the shifts in these windows. A change of one number affects all numbers of
+        its person. Numbers that are merged or unmerged are read completely, and so are all numbers they were or are
+        merged with. So are persons with punches: one punch may pair all later ones otherwise.
         """
         others = [event for event in self.events if not isinstance(event, ShiftEvent)]
         named = [volunteer for event in others if (volunteer := person_of(event))]
@@ -106,7 +107,19 @@ class Batch:
         self.merges = read_merges(self.connection, {*complete, *names})
         self.merges_after = apply_events(self.merges, others)
         pairs = {*pairs_in_force(self.merges), *pairs_in_force(self.merges_after)}
-        self.complete = linked(list(complete), pairs)
+        self._divide(list(complete), pairs)
+        partly = read_shifts(self.connection, self.partial, self.windows)
+        punched = {name for shifts in (self.known, self.changed, partly) for name in _punched(shifts)}
+        if punched:
+            self._divide([*self.complete, *sorted(punched)], pairs)
+            names, partial = partly.names.volunteers.texts(), set(self.partial)
+            partly = partly.where(np.array([names[number] in partial for number in partly.columns.volunteer], bool))
+        return partly
+
+    def _divide(self, complete_names: list[str], pairs: Collection[Pair]) -> None:
+        """Divide the affected numbers into those to read completely and the windows of the others."""
+        names = self.changed.names.volunteers.texts()
+        self.complete = linked(complete_names, pairs)
         complete = dict.fromkeys(self.complete)
         partial = [number for number, name in enumerate(names) if name not in complete]
         first, last = (edge[partial] for edge in extents(self.known, self.changed))
@@ -194,6 +207,13 @@ def _resolved(
     found = in_log_order(log, known, Position(generation.position)) if known else []
     earlier = list(decoded(found))
     return resolve_events(earlier), resolve_events(earlier, ((entry.position, event) for entry, event in new))
+
+
+def _punched(shifts: Shifts) -> set[str]:
+    """Return the numbers under which there are punches."""
+    names = shifts.names.volunteers.texts()
+    rows = np.flatnonzero(shifts.columns.flags & PUNCH)
+    return {names[number] for number in shifts.columns.volunteer[rows].tolist()}
 
 
 def _after(

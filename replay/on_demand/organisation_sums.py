@@ -24,7 +24,6 @@ from projections.kernels.organisations import (
     belonging_of,
     of_persons,
 )
-from projections.rules.table import rule_table
 from projections.rules.timeline import RuleTimeline
 from projections.schema import Longs
 from replay.on_demand.cache import ResultCache
@@ -96,11 +95,12 @@ def sums_of(
     else:
         placed = _places(book, facts, places, timeline, by_stations=what == "places")
     checkpoint()
+    rules = facts.rules(timeline)
     found = add_up(
-        facts.ordered(facts.resolved(), threads=threads),
+        facts.paired(rules, threads=threads).table,
         facts.volunteer_table(),
         facts.station_kinds(),
-        rule_table(timeline, facts.projects.number),
+        rules,
         facts.served_counts(),
         placed,
         valid_until,

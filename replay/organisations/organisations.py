@@ -340,11 +340,12 @@ def _member(
     since, until = membership.since, membership.until
     if year is not None:
         since, until = max(since, date(year, 1, 1)), min(until, date(year + 1, 1, 1))
-    pieces = cohort.tables.pieces(volunteer, timeline)
+    tables = cohort.tables.paired(timeline)
+    pieces = tables.pieces(volunteer)
     days = pieces[:, DAY]
     pieces = pieces[(days >= day_number(since)) & (days < day_number(until)) & (days <= valid_until)]
     credited = int(pieces[:, CREDITED].sum())
-    scanned = int(pieces[cohort.tables.table.scanned[pieces[:, ROW]] == 1, CREDITED].sum())
+    scanned = int(pieces[tables.table.scanned[pieces[:, ROW]] == 1, CREDITED].sum())
     return Member(
         volunteer=volunteer,
         organisation=membership.organisation,

@@ -19,6 +19,7 @@ from projections.schema import (
     COUNTED,
     CREDITED,
     DAY,
+    DOUBLE_TAP,
     FIRST,
     IN_DISPUTE,
     NO_DAY,
@@ -65,9 +66,9 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
     hours = hours_of(known, axes, history)
     with database.pool.connection() as connection:
         tree = read_places(connection, Position(known.position)).tree
-    tables = known.cohort.tables
+    tables, names = known.tables, known.cohort.tables
     reader = CaseReader(database.log, known.position, known.timeline.time_zone)
-    pieces = tables.pieces(volunteer, known.timeline)
+    pieces = tables.pieces(volunteer)
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
     rows = tables.table.rows[pieces[:, ROW]]
     reached = [honor for honor in hours.honors if honor.reached_on <= day]
@@ -79,8 +80,8 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
         more_opening_balances=hours.more_opening_balances,
         total=hours.total,
         years=hours.years,
-        stations=_places(pieces, tables.table.station[pieces[:, ROW]], rows, tables.station_names.texts()),
-        projects=_places(pieces, tables.table.project[pieces[:, ROW]], rows, tables.project_names.texts()),
+        stations=_places(pieces, tables.table.station[pieces[:, ROW]], rows, names.station_names.texts()),
+        projects=_places(pieces, tables.table.project[pieces[:, ROW]], rows, names.project_names.texts()),
         honors=reached,
         progress=list(_progress(known, hours, reached, day)),
         pending=_pending(known, reader, day),
@@ -164,7 +165,7 @@ def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, r
 
 def _pending(known: Known, reader: CaseReader, day: date) -> Pending:
     """Return what is pending: shifts, the latest first; requests and honours in order of their positions."""
-    valid = [shift for shift in known.cohort.tables.shifts if not shift.flags & VOID]
+    valid = [shift for shift in known.tables.shifts if not shift.flags & (VOID | DOUBLE_TAP)]
     valid.sort(key=lambda shift: (shift.check_in or 0, shift.shift.int), reverse=True)
     about = {stream for number in known.cohort.persons for stream in reader.log.streams_about(number)}
     histories = sorted(filter(None, reader.histories(about).values()), key=lambda history: history[0][0])

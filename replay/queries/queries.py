@@ -16,7 +16,7 @@ The same kernels answer under all axes, so the numbers agree. Nothing here write
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -34,7 +34,7 @@ from replay.audit.anomalies import AnomalyReader
 from replay.audit.spot_checks import SpotChecks
 from replay.axes import answers, as_known
 from replay.axes.as_known import NOW, Axes, UnknownNameError, basis_of, rules_used, snapshot, titles_of
-from replay.cohorts.cohort import in_log_order
+from replay.cohorts.cohort import in_log_order, read_cohort
 from replay.explain import explanations
 from replay.explain.day import explain_day, volunteer_days
 from replay.generations import store
@@ -144,6 +144,17 @@ class Queries:
 
     def _reader(self, known_at: Position, zone: str, *, texts: bool) -> CaseReader:
         return CaseReader(self._database.log, known_at, zone, Persons(self._database.pool) if texts else None)
+
+    def shifts_of_punches(self, punches: Sequence[tuple[str, UUID]]) -> dict[UUID, UUID | None]:
+        """Return the shift that each punch came to by the rules of the current generation; None if it came to none.
+
+        Args:
+            punches: volunteer numbers and ids of punches that the read models include.
+        """
+        with self.snapshot() as (connection, generation):
+            cohort = read_cohort(connection, {volunteer for volunteer, _ in punches})
+        tables = cohort.tables.paired(generation.timeline())
+        return {punch: tables.shift_of((volunteer, punch)) for volunteer, punch in punches}
 
     # --- stations and honours ---------------------------------------------------------------------------------------
 

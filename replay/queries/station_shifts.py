@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from ledger.names import Position, shift_stream
+from ledger.names import Position
 from ledger.store.database import Database
 from projections.kernels.facts import Facts
 from projections.local_time import day_number
@@ -28,6 +28,7 @@ from replay.axes import answers
 from replay.axes.as_known import Axes, basis_of, cohort_known_at, position_known, rules_used, snapshot
 from replay.cohorts.cohort import Cohort, Shift, read_cohort
 from replay.cohorts.merges import final_numbers, read_merges
+from replay.explain.evidence import positions_of
 from replay.explain.stretches import first_instant
 from replay.explain.traces import is_scanned, piece_trace, trace_sum
 from replay.on_demand.replays import Replays
@@ -80,21 +81,21 @@ class StationShifts:
         if is_past:
             cohort = cohort_known_at(log, cohort, known_at, timeline)
         self._cache(key, names)
-        shown, are_late = axes.valid_at is None or day <= axes.valid_at, late(cohort.tables.columns.columns, timeline)
+        shown, tables = axes.valid_at is None or day <= axes.valid_at, cohort.tables.paired(timeline)
+        are_late = late(tables.columns.columns, timeline)
         parts = [
             (person, *part)
             for person in (page if shown else ())
             for part in _parts(cohort, person, timeline, station, day, are_late)
         ]
-        streams = [shift_stream(shift.volunteer, shift.shift) for _, shift, *_ in parts]
-        positions = log.positions(streams, until=known_at)
+        positions = positions_of(log, tables, [shift for _, shift, *_ in parts], known_at)
         return answers.StationDayShifts(
             **dict(basis),
             station=station,
             day=day,
             shifts=[
-                _answer(person, shift, piece, positions[stream], late=is_late)
-                for (person, shift, piece, is_late), stream in zip(parts, streams, strict=True)
+                _answer(person, shift, piece, found, late=is_late)
+                for (person, shift, piece, is_late), found in zip(parts, positions, strict=True)
             ],
             next_after=page[-1] if page and page[-1] != names[-1] else None,
         )
@@ -134,12 +135,10 @@ def _parts(
     """Yield a person's shifts at a station that have a part in a day: each with the kernel's piece, and whether it was
     recorded too late.
     """
-    tables = cohort.tables
-    pieces = tables.pieces(person, timeline)
+    tables, names = cohort.tables.paired(timeline), cohort.tables.station_names
+    pieces = tables.pieces(person)
     pieces = pieces[pieces[:, DAY] == day_number(day)]
-    for piece in pieces[
-        tables.table.station[pieces[:, ROW]] == tables.station_names.number.get(station, NONE)
-    ].tolist():
+    for piece in pieces[tables.table.station[pieces[:, ROW]] == names.number.get(station, NONE)].tolist():
         number = int(tables.table.shift[piece[ROW]])
         yield tables.columns.shift(number), piece, bool(are_late[number])
 

@@ -15,14 +15,15 @@ from uuid import UUID
 import numpy as np
 
 from ledger.aggregates import Event
-from ledger.names import Position, instant_text, shift_stream
+from ledger.names import Position, instant_text
 from ledger.store.log_queries import LogQueries
 from projections.local_time import day_of_number
 from projections.rules.late_entries import late
 from projections.rules.table import honor_ids
-from projections.schema import CREDITED, DAY, NO_DAY, ROW, Ints, Longs
+from projections.schema import CREDITED, DAY, NO_DAY, PUNCH, ROW, Ints, Longs
 from replay.axes import answers
 from replay.axes.as_known import Axes, Known, MarkError, titles_of
+from replay.explain.evidence import positions_of
 from replay.explain.stretches import first_instant
 from replay.explain.traces import shift_trace
 from replay.queries.trainings import trainings_of
@@ -76,8 +77,8 @@ def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]
 
 def _late_minutes(known: Known, axes: Axes) -> dict[int, tuple[int, int]]:
     """Return the credited minutes of late entries, scanned and attested, by year; year 0 is all years."""
-    tables, timeline = known.cohort.tables, known.timeline
-    pieces = tables.pieces(known.volunteer, timeline)
+    tables, timeline = known.tables, known.timeline
+    pieces = tables.pieces(known.volunteer)
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
     pieces = pieces[late(tables.columns.columns, timeline)[tables.table.shift[pieces[:, ROW]]]]
     years = pieces[:, DAY].astype("datetime64[D]").astype("datetime64[Y]").astype(int) + 1970
@@ -116,9 +117,9 @@ def hours_row(row: Sequence[int], late_minutes: tuple[int, int]) -> answers.Hour
 
 def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answers.VolunteerShifts:
     """Return shifts, the latest first, each with its trace and the positions of its events."""
-    tables, timeline = known.cohort.tables, known.timeline
+    tables, timeline = known.tables, known.timeline
     numbers, more = _chosen(known, axes, period)
-    pieces = tables.pieces(known.volunteer, timeline)
+    pieces = tables.pieces(known.volunteer)
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
     of_shift = tables.table.shift[pieces[:, ROW]] if len(pieces) else np.empty(0, np.int32)
     chosen = np.isin(of_shift, numbers)
@@ -126,8 +127,7 @@ def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answ
     for number, piece in zip(of_shift[chosen].tolist(), pieces[chosen].tolist(), strict=True):
         by_shift.setdefault(number, []).append(piece)
     shifts = [tables.columns.shift(number) for number in numbers.tolist()]
-    streams = [shift_stream(shift.volunteer, shift.shift) for shift in shifts]
-    positions = log.positions(streams, until=known.position)
+    positions = positions_of(log, tables, shifts, known.position)
     are_late = late(tables.columns.columns, timeline)
     return answers.VolunteerShifts(
         **known.person_fields(),
@@ -135,11 +135,11 @@ def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answ
             shift_trace(
                 shift,
                 by_shift.get(number, []),
-                positions.get(stream_id, []),
+                found,
                 known.recorded_under(shift.volunteer),
                 late=bool(are_late[number]),
             )
-            for number, shift, stream_id in zip(numbers.tolist(), shifts, streams, strict=True)
+            for number, shift, found in zip(numbers.tolist(), shifts, positions, strict=True)
         ],
         next_after=_mark(known, int(numbers[-1])) if more else None,
     )
@@ -148,12 +148,14 @@ def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answ
 def _chosen(known: Known, axes: Axes, period: Period) -> tuple[Ints, bool]:
     """Return the rows of the shifts of a period, the latest first, and whether there are more of them.
 
-    A shift begins at its check-in, or without one when it was first recorded. Two numbers of a person may each have a
+    A punch that ended a shift is part of that one. A shift begins at its check-in, a punch out that ended none at its
+    instant, and anything else without a check-in when it was first recorded. Two numbers of a person may each have a
     shift with the same id, so the volunteer number is the last sort key.
     """
-    shifts, zone = known.cohort.tables.columns, known.timeline.time_zone
+    shifts, zone = known.tables.columns, known.timeline.time_zone
     began, number = _began(known), shifts.names.volunteers.ranks()[shifts.columns.volunteer]
     order = np.lexsort((number, shifts.low, shifts.high, began))[::-1]
+    order = order[known.tables.are_shifts[order]]
     last = min(period.last or date.max, axes.valid_at or date.max)
     if last < date.max:
         order = order[began[order] < first_instant(last + timedelta(days=1), zone)]
@@ -172,13 +174,15 @@ def _chosen(known: Known, axes: Axes, period: Period) -> tuple[Ints, bool]:
 
 
 def _began(known: Known) -> Longs:
-    columns = known.cohort.tables.columns.columns
-    return np.where(columns.check_in > 0, columns.check_in, columns.recorded_at).astype(np.int64)
+    columns = known.tables.columns.columns
+    punched = (columns.flags & PUNCH > 0) & (columns.check_out > 0)
+    otherwise = np.where(punched, columns.check_out, columns.recorded_at)
+    return np.where(columns.check_in > 0, columns.check_in, otherwise).astype(np.int64)
 
 
 def _mark(known: Known, number: int) -> str:
     """Return the mark of a shift that ends a page: "instant/shift", and "/number" if the person has several."""
-    shift = known.cohort.tables.columns.shift(number)
+    shift = known.tables.columns.shift(number)
     under = known.recorded_under(shift.volunteer)
     return f"{instant_text(int(_began(known)[number]))}/{shift.shift}" + (f"/{under}" if under else "")
 

@@ -33,7 +33,7 @@ from ledger.names import Position, shift_stream, stream
 from ledger.store.log_queries import RecordedEvent
 from ledger.store.mapper import decode
 from projections.local_time import day_number, day_of_number
-from projections.schema import CHECK_OUT_ALONE, CORRECTED_IN, CREDITED, DAY, NO_DAY, NO_INSTANT, TWO_CHECK_INS
+from projections.schema import CHECK_OUT_ALONE, CORRECTED_IN, CREDITED, DAY, NO_DAY, NO_INSTANT, PUNCH, TWO_CHECK_INS
 from replay.axes.as_known import Axes, Known, cohort_known_at
 from replay.cohorts.change_windows import margin_seconds
 from replay.cohorts.cohort import Cohort
@@ -69,7 +69,7 @@ def volunteer_acts(
 
 def _steps(reader: CaseReader, known: Known) -> Iterator[_Step]:
     """Yield all acts. Streams of scans only are not decoded."""
-    streams = [shift_stream(shift.volunteer, shift.shift) for shift in known.cohort.tables.shifts]
+    streams = [shift_stream(shift.volunteer, shift.shift) for shift in known.tables.shifts]
     for volunteer in known.cohort.persons:
         streams += [stream(kind, volunteer) for kind in ("volunteer", "opening-balance")]
         streams += reader.log.streams_about(volunteer)
@@ -190,6 +190,8 @@ class _Minutes:
         # The earlier check-in of these shifts cannot be derived from their present one.
         moved = CORRECTED_IN | TWO_CHECK_INS | CHECK_OUT_ALONE
         self._may_have_moved = (columns.flags & moved > 0) | (columns.check_in == NO_INSTANT)
+        if np.any(columns.flags & PUNCH):  # a punch may pair all later ones otherwise
+            self._may_have_moved[:] = True
 
     def of(self, step: _Step) -> MinutesChange | None:
         """Return the effect of an act on the minutes; None for acts that never change hours."""

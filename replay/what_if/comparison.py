@@ -22,10 +22,11 @@ from projections.compare.differences import Differences, differences
 from projections.compare.sides import AFTER, BEFORE, TRACE_COLUMNS, Side
 from projections.compare.window_effects import window_names, window_numbers
 from projections.kernels.facts import Facts
+from projections.kernels.pairing import pair
 from projections.local_time import day_number
 from projections.rules.table import honor_ids, rule_table
 from projections.rules.timeline import RuleTimeline, Threshold
-from projections.schema import NO_DAY, NONE, Ints, Longs, ShiftTable, VolunteerTable
+from projections.schema import NO_DAY, NONE, Ints, Longs
 from replay.archive.archive import Archive
 from replay.generations import store
 from replay.progress import Progress, ignore
@@ -145,17 +146,24 @@ def what_if(
     threads = threads or os.cpu_count() or 1
     names = _names(before.facts, after.facts)
     progress("ordering shifts", 0, 0)
-    tables = [_tables(before.facts, threads)]
-    tables.append(tables[0] if after.facts is before.facts else _tables(after.facts, threads))
-    sides = [
-        Side(
-            *tables[number],
-            rule_table(timeline, names.projects),
-            honors=_places(honors, timeline),
-            window_names=window_numbers(timeline, windows),
+    facts = before.facts, after.facts
+    ordered = [before.facts.ordered(before.facts.resolved(), threads=threads)]
+    ordered.append(
+        ordered[0] if after.facts is before.facts else after.facts.ordered(after.facts.resolved(), threads=threads)
+    )
+    sides = []
+    for number, timeline in enumerate(timelines):
+        rules = rule_table(timeline, names.projects)
+        sides.append(
+            Side(
+                pair(ordered[number], facts[number].resolved(), rules, threads=threads).table,
+                facts[number].volunteer_table(),
+                facts[number].station_kinds(),
+                rules,
+                honors=_places(honors, timeline),
+                window_names=window_numbers(timeline, windows),
+            )
         )
-        for number, timeline in enumerate(timelines)
-    ]
     found = differences(
         sides[BEFORE],
         sides[AFTER],
@@ -197,10 +205,6 @@ def _names(before: Facts, after: Facts) -> _Names:
             raise ValueError(f"the surrogates of {kind} differ between the two sides: they are not facts of one log")
         found.append(more)
     return _Names(*found)
-
-
-def _tables(facts: Facts, threads: int) -> tuple[ShiftTable, VolunteerTable, Ints]:
-    return facts.ordered(facts.resolved(), threads=threads), facts.volunteer_table(), facts.station_kinds()
 
 
 def _places(honors: Sequence[str], timeline: RuleTimeline) -> Ints:

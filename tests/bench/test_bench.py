@@ -20,7 +20,7 @@ from bench.peers.folds import HAS_DUCKDB, PlainReplay, pieces
 from bench.support.common import ROOT, Options, Result, Stopwatch, median_seconds, median_stages, parse
 from bench.support.data import bench_ledger
 from bench.support.scans import Scans, in_batches
-from ledger.aggregates.shift import CheckIn, CheckOut
+from ledger.aggregates.scans import CheckIn, CheckOut
 from ledger.names import Position
 from ledger.store.mapper import decode
 from projections.anomalies.findings import KINDS

@@ -45,6 +45,7 @@ TOPICS = {
     "ProjectEnded": "project-ended.v1",
     "CheckedIn": "checked-in.v1",
     "CheckedOut": "checked-out.v1",
+    "Punched": "punched.v1",
     "ShiftCorrected": "shift-corrected.v1",
     "ShiftVoided": "shift-voided.v1",
     "ShiftReinstated": "shift-reinstated.v1",

@@ -82,7 +82,8 @@ def test_over_the_cap_in_a_row_is_what_the_oracle_caps_day_after_day(case: Case,
     for position, event in enumerate(case.events, 1):
         builder.add(position, event)
     facts, people = builder.facts(), builder.facts().volunteer_table()
-    table, table_of_rules = facts.ordered(facts.resolved()), rule_table(timeline, facts.projects.number)
+    table_of_rules = rule_table(timeline, facts.projects.number)
+    table = facts.paired(table_of_rules).table
     found = stays.over_cap(
         stays_of(table, timeline.time_zone),
         table,
@@ -226,7 +227,7 @@ def test_a_raise_that_lowers_the_cap_can_make_a_short_day_too_long() -> None:
     facts = facts_of([*events, raise_cap("V1", date(2018, 12, 4), 45)])
     daily = AnomalyRules(cap_days_in_row=1)
     timeline = rules(rule_set(day_minutes_max=480)).model_copy(update={"anomalies": daily})
-    table, people, kinds = facts.ordered(facts.resolved()), facts.volunteer_table(), facts.station_kinds()
+    table, people, kinds = facts.paired(facts.rules(timeline)).table, facts.volunteer_table(), facts.station_kinds()
     credited = partial(pieces_of, table=table, volunteers=people, station_kind=kinds, rules=rule_table(timeline, {}))
     (found,) = stays.over_cap(stays_of(table, SHANGHAI), table, people, timeline, credited, NO_DAY)
     assert found.figures == (1, 15)

@@ -15,7 +15,7 @@ from api.access.roles import Role
 from api.operations.schema_parts import PARTS
 from api.operations.service import OpenLedger
 from ledger.aggregates import Order
-from ledger.aggregates.shift import CheckIn, CheckOut
+from ledger.aggregates.scans import CheckIn, CheckOut
 from ledger.intake.answers import Accepted
 from ledger.intake.group_commit import GroupCommit
 from ledger.intake.prepare import prepare

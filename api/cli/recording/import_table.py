@@ -17,9 +17,11 @@ from pydantic import TypeAdapter, ValidationError
 from api.access.roles import IMPORTED_COMMANDS
 from api.cli.options import OPERATOR, Json, data_of
 from api.cli.output import err, out, print_json, print_table, stages
+from api.importing.cells import text_of
 from api.importing.columns import Columns
 from api.importing.lines import Line, LineReader
-from api.importing.mapping import FileForm, Mapping, MappingError, parse_mapping
+from api.importing.mapping import FileForm, Mapping, MappingError, parse_mapping, with_values
+from api.importing.punches import PairingSummary, PunchLog
 from api.importing.reports import reports
 from api.importing.running import Execute, Outcome, Tally, outcomes, recording, rehearsing
 from api.importing.tables import BrokenTableError, Table, UnreadableTableError, is_excel, open_table
@@ -66,6 +68,9 @@ class _Summary:
     """The first refusal for each rejection and field."""
     stopped: bool = False
     """Whether --stop-after ended the import."""
+    punches: PunchLog = field(default_factory=PunchLog)
+    pairing: PairingSummary | None = None
+    """What the rules make of the punches of a dry run."""
 
     def add(self, slice_: Sequence[Outcome], reader: LineReader) -> None:
         for outcome in slice_:
@@ -171,13 +176,33 @@ def _mapping(options: ImportOptions) -> Mapping:
             f"becomes ({', '.join(IMPORTED_COMMANDS)}), and from which columns: start from a file in docs/import/"
         )
     try:
-        return parse_mapping(options.mapping.read_text("utf-8-sig"))
+        return _with_value_files(parse_mapping(options.mapping.read_text("utf-8-sig")), options.mapping.parent)
     except FileNotFoundError:
         raise UsageError(f"--mapping {options.mapping} does not exist; check the path") from None
     except UnicodeDecodeError:
         raise UsageError(f"--mapping {options.mapping} is not UTF-8; save it as UTF-8") from None
     except MappingError as error:
         raise UsageError(f"{options.mapping} cannot be used: {error}") from None
+
+
+def _with_value_files(mapping: Mapping, folder: Path) -> Mapping:
+    """Read the tables of values that a mapping names, such as those of cards and volunteers: two columns each."""
+    for name, source in mapping.fields.items():
+        if source.values_file is None:
+            continue
+        path = folder / source.values_file
+        values: dict[str, str] = {}
+        with open_table(path, FileForm(header_line=0, delimiter="\t" if path.suffix == ".tsv" else ",")) as table:
+            for row in table.rows:
+                cells = [text_of(cell) for cell in row.cells]
+                if len(cells) != 2 or not all(cells):
+                    raise UsageError(
+                        f"{path} line {row.line}: write two columns, the cell and the {name} it stands for"
+                    )
+                if values.setdefault(cells[0], cells[1]) != cells[1]:
+                    raise UsageError(f"{path} line {row.line}: {cells[0]} stands for two; remove one")
+        mapping = with_values(mapping, name, values)
+    return mapping
 
 
 def _run(
@@ -195,6 +220,9 @@ def _run(
         ledger = stack.enter_context(open_ledger(data))
         execute = rehearsing(ledger) if options.dry_run else recording(ledger)
         _report_all(options, mapping, table, reader, outcomes(lines, execute), summary, report_progress)
+        if options.dry_run and summary.punches:
+            report_progress("pairing punches", 0, 0)
+            summary.pairing = summary.punches.paired(ledger)
         if not options.dry_run:
             _catch_up(ledger, report_progress)
 
@@ -216,6 +244,8 @@ def _report_all(
     ):
         for slice_ in slices:
             summary.add(slice_, reader)
+            if options.dry_run:
+                summary.punches.add(slice_)
             for report in opened:
                 report.write(slice_)
             if options.stop_after is not None and summary.tally.refused >= options.stop_after:
@@ -301,6 +331,7 @@ def _print_summary(options: ImportOptions, summary: _Summary, seconds: float, *,
                 "refusals": summary.refusals,
                 "position": tally.position,
                 "stopped": summary.stopped,
+                **({"pairing": summary.pairing._asdict()} if summary.pairing else {}),
                 "seconds": round(seconds, 3),
                 **{name: str(path) if path else None for name, path in written.items()},
             }
@@ -318,6 +349,17 @@ def _print_summary(options: ImportOptions, summary: _Summary, seconds: float, *,
     if tally.refused:
         rows = [(*rule, count, summary.examples[rule]) for rule, count in tally.by_rule.most_common()]
         print_table("Refused", ("rule", "field", "lines", "for example"), rows)
+    if pairing := summary.pairing:
+        hours = f"{pairing.minutes // 60}:{pairing.minutes % 60:02}"
+        out().print(f"The rules in force make {pairing.shifts:,} shifts of its punches, {hours} hours.", markup=False)
+        if pairing.left_over:
+            left = [(reason, count) for reason, count in sorted(pairing.left_over.items())]
+            print_table("Punches left over", ("reason", "punches"), left)
+        shown = [
+            (one["outcome"], one["volunteer"], one["station"], one["at"], one["until"] or "", one["minutes"] or "")
+            for one in pairing.examples
+        ]
+        print_table("For example", ("outcome", "volunteer", "station", "from (UTC)", "until (UTC)", "minutes"), shown)
     for name, path in written.items():
         if path:
             out().print(f"{name.replace('_', ' ').capitalize()}: {path}", markup=False)

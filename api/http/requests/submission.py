@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -29,11 +29,14 @@ from api.messages.problems import Fault, fault, fault_of_validation, problem
 from api.operations.service import Service
 from ledger.aggregates import Command, Order
 from ledger.aggregates.rules import PublishRules
-from ledger.intake.answers import TERMS_ORDERS_MAX, Answer, Terms
+from ledger.aggregates.scans import Scan
+from ledger.intake.answers import TERMS_ORDERS_MAX, Accepted, Answer, Terms
 from ledger.intake.group_commit import QueueFull
 from ledger.intake.prepare import Prepared, prepare
 from projections.rules.checking import require_sound
 from projections.rules.timeline import RulesError
+
+A = TypeVar("A", bound=Answer)
 
 PROJECTED_SECONDS_MAX = 2.0
 _POLL_SECONDS = 0.01
@@ -194,6 +197,22 @@ async def wait_projected(service: Service, options: IntakeOptions, position: int
             return False
         await asyncio.sleep(_POLL_SECONDS)
     return True
+
+
+async def with_shifts(service: Service, orders: Sequence[Prepared], answers: Sequence[A]) -> list[A]:
+    """Return answers to projected orders, in which punches name the shift that they came to by the rules in force."""
+    punches = [
+        (order.order.command.volunteer, answer.punch)
+        for order, answer in zip(orders, answers, strict=True)
+        if isinstance(answer, Accepted) and answer.punch and isinstance(order.order.command, Scan)
+    ]
+    if not punches:
+        return list(answers)
+    found = await run_in_threadpool(service.ledger.queries.shifts_of_punches, punches)
+    return [
+        answer._replace(shift=found.get(answer.punch)) if isinstance(answer, Accepted) and answer.punch else answer
+        for answer in answers
+    ]
 
 
 _position_queries: WeakKeyDictionary[Service, asyncio.Task[int]] = WeakKeyDictionary()

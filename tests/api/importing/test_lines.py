@@ -15,7 +15,7 @@ from api.importing.cells import CellError, text_of
 from api.importing.lines import ID_LENGTH_MAX
 from ledger.aggregates import Order
 from ledger.aggregates.opening_balance import RecordOpeningBalance
-from ledger.aggregates.shift import AttestShift
+from ledger.aggregates.shift_acts import AttestShift
 from ledger.aggregates.volunteer import RegisterVolunteer
 from ledger.names import instant_text
 from tests.support.api.importing import KEYLESS, SHIFT_COLUMNS, SHIFTS, detail, order, read

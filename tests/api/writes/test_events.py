@@ -16,7 +16,7 @@ from api.messages.cloud_events import BATCH, BYTE_ORDER_MARK, COMMAND_OF_TYPE, E
 from api.messages.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.messages.problems import Fault
 from ledger.aggregates import COMMANDS, Order, Sender
-from ledger.aggregates.shift import CheckIn
+from ledger.aggregates.scans import CheckIn
 from ledger.names import COMMAND_ID_FORM, SOURCE_FORM
 from tests.support.api.serving import STATION, Served
 
@@ -262,22 +262,6 @@ def test_every_command_has_a_type_of_event_and_the_examples_are_events() -> None
     assert set(COMMAND_OF_TYPE.values()) == set(COMMANDS.values())
     orders = [read(event) for event in EVENTS_EXAMPLE]
     assert [order.command.TYPE for order in orders if isinstance(order, Order)] == ["check-in", "check-out"]
-
-
-def test_a_check_out_that_could_end_several_shifts_names_the_candidates(served: Served) -> None:
-    volunteer = served.volunteer()
-    begun = [
-        served.event("check-in", volunteer=volunteer, station=STATION, occurred_at=f"2018-12-04T0{hour}:00:00+08:00")
-        for hour in (7, 8)
-    ]
-    shifts = [answer["shift"] for answer in served.send(begun).json()["answers"]]
-    end = served.event("check-out", volunteer=volunteer, station=STATION, occurred_at=NOON)
-    refused = served.send(end)
-    assert (refused.status_code, refused.json()["rejection"]) == (409, "several-open-shifts")
-    assert sorted(refused.json()["candidates"]) == sorted(shifts)
-    named = served.event("check-out", volunteer=volunteer, station=STATION, occurred_at=NOON, shift=shifts[0])
-    assert served.send(named).status_code == 201
-    assert served.send(end).json()["shift"] == shifts[1]  # one is left, so the same event is taken now
 
 
 def test_every_type_of_event_is_described_with_its_data_and_an_example(served: Served) -> None:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from itertools import pairwise
 from textwrap import dedent
-from uuid import UUID
 
 import pytest
 
-from ledger.aggregates import COMMANDS, Command, honor, shift
+from ledger.aggregates import COMMANDS, Command, honor
 from ledger.aggregates.day_cap import RaiseDayCap, WithdrawDayCapRaise
 from ledger.aggregates.dispute import STATEMENTS_MAX, AnswerDispute, DisputeShift, SettleDispute
 from ledger.aggregates.opening_balance import RecordOpeningBalance, VoidOpeningBalance
@@ -21,8 +20,9 @@ from ledger.aggregates.people_served import CountPeopleServed
 from ledger.aggregates.project import EndProject, LaunchProject
 from ledger.aggregates.request import ApproveAct, DeclineAct, RequestAct, RequestDecision, WithdrawRequest
 from ledger.aggregates.rules import PublishRules, RulesPublished
-from ledger.aggregates.shift import OPEN_SHIFTS_MAX, AttestShift, CheckedIn, CheckedOut, CheckIn, CheckOut, ShiftVoided
-from ledger.aggregates.shift_acts import CorrectShift, MoveShift, ReinstateShift, ShiftAct, VoidShift
+from ledger.aggregates.scans import CheckIn, CheckOut, Punch, Scan
+from ledger.aggregates.shift import CheckedIn, CheckedOut, Punched, ShiftVoided
+from ledger.aggregates.shift_acts import AttestShift, CorrectShift, MoveShift, ReinstateShift, ShiftAct, VoidShift
 from ledger.aggregates.station import CloseStation, OpenStation
 from ledger.aggregates.volunteer import (
     MERGES_MAX,
@@ -180,11 +180,6 @@ REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.FUTURE, "moved_on", [ORGANISATION, CHILD], MOVE_UP.model_copy(update={"moved_on": FUTURE_DAY})),
     (R.FUTURE, "ended_on", [ORGANISATION], END_ORGANISATION.model_copy(update={"ended_on": FUTURE_DAY})),
     (R.ENDS_BEFORE_IT_BEGINS, "check_out", WORLD, ATTEST.model_copy(update={"check_out": NOW - 5 * HOUR})),
-    (R.TOO_MANY_SHIFTS, "shift", [*WORLD, *[OPEN_CHECK_IN] * (OPEN_SHIFTS_MAX + 1)], CHECK_OUT_WITHOUT_SHIFT),
-    (R.NO_OPEN_SHIFT, "shift", WORLD, CHECK_OUT_WITHOUT_SHIFT),
-    (R.NO_OPEN_SHIFT, "shift", [*WORLD, CHECK_IN, CHECK_OUT], CHECK_OUT_WITHOUT_SHIFT),
-    (R.NO_OPEN_SHIFT, "shift", [*WORLD, CHECK_IN, VOID], CHECK_OUT_WITHOUT_SHIFT),
-    (R.SEVERAL_OPEN_SHIFTS, "shift", [*WORLD, CHECK_IN, SECOND_CHECK_IN], CHECK_OUT_WITHOUT_SHIFT),
     (R.UNKNOWN_SHIFT, "shift", WORLD, CORRECT),
     (R.UNKNOWN_SHIFT, "shift", WORLD, VOID),
     (R.UNKNOWN_SHIFT, "shift", WORLD, REINSTATE),
@@ -275,6 +270,8 @@ BY_INTAKE = {R.NOT_ALONE, R.NAME_TAKEN, R.FAILED, R.RECORD_FULL}
 GRANTED: list[tuple[Sequence[Given], Command, list[str]]] = [
     (WORLD, CHECK_IN, ["checked-in.v1"]),
     ([*WORLD, CHECK_IN], CHECK_IN, ["checked-in.v1"]),  # a second check-in is a fact
+    (WORLD, Punch(volunteer="V1", station="S1", occurred_at=NOW), ["punched.v1"]),
+    (WORLD, CHECK_OUT_WITHOUT_SHIFT, ["punched.v1"]),
     (WORLD, CHECK_OUT, ["checked-out.v1"]),  # and so is a check-out that comes before its check-in
     ([*WORLD, CHECK_IN, CHECK_OUT], CHECK_OUT, ["checked-out.v1"]),
     ([*WORLD, WITHDRAW], CHECK_IN, ["checked-in.v1"]),
@@ -284,7 +281,7 @@ GRANTED: list[tuple[Sequence[Given], Command, list[str]]] = [
     ([*WORLD, CHECK_IN, VOID], CHECK_OUT, ["checked-out.v1"]),
     (WORLD, CHECK_IN.model_copy(update={"occurred_at": NOW + 300}), ["checked-in.v1"]),  # within the clock's skew
     (WORLD, CHECK_IN.model_copy(update={"occurred_at": NOW - 8 * 366 * 24 * HOUR}), ["checked-in.v1"]),  # very late
-    ([*WORLD, CHECK_IN], CHECK_OUT_WITHOUT_SHIFT, ["checked-out.v1"]),
+    ([*WORLD, CHECK_IN], CHECK_OUT_WITHOUT_SHIFT, ["punched.v1"]),
     (WORLD, ATTEST, ["checked-in.v1", "checked-out.v1"]),
     ([*WORLD, CHECK_IN], CORRECT, ["shift-corrected.v1"]),
     ([*WORLD, CHECK_IN], VOID, ["shift-voided.v1"]),
@@ -359,7 +356,8 @@ def test_a_command_is_granted(given: Sequence[Given], command: Command, topics: 
     assert not isinstance(decision, Refused), decision
     assert [event.TOPIC for event in decision] == topics
     assert {event.recorded_at for event in decision} == {NOW}
-    assert all("person:p1" in {event.by, event.approved_by} for event in decision)
+    actor = "station:S1" if isinstance(command, Scan) else "person:p1"
+    assert all(actor in {event.by, event.approved_by} for event in decision)
 
 
 def test_every_command_has_a_decision_and_a_row_that_grants_it() -> None:
@@ -370,7 +368,7 @@ def test_every_command_has_a_decision_and_a_row_that_grants_it() -> None:
 SHARED: dict[str, Callable[..., object]] = {
     "not_recorded": ShiftAct.not_recorded,
     "open_request": RequestDecision.open_request,
-    "_only_open_shift": shift._only_open_shift,
+    "refused": Scan.refused,
     "open_request_of_another": RequestDecision.open_request_of_another,
     "_unsound_evidence": honor._unsound_evidence,
 }
@@ -421,43 +419,42 @@ def test_the_first_rule_in_the_order_of_precedence_is_the_answer() -> None:
 # --- scans ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_check_in_without_a_shift_id_gets_one_made_of_its_instant_and_name() -> None:
-    ledger = Memory().given(V1, STATION)
-    decision = ledger.decide(CheckIn(volunteer="V1", station="S1", occurred_at=NOW - HOUR))
+@pytest.mark.parametrize(
+    ("command", "direction"),
+    [
+        (CheckIn(volunteer="V1", station="S1", occurred_at=NOW - HOUR), "in"),
+        (CHECK_OUT_WITHOUT_SHIFT, "out"),
+        (Punch(volunteer="V1", station="S1", occurred_at=NOW - HOUR), None),
+        (Punch(volunteer="V1", station="S1", occurred_at=NOW - HOUR, direction="in"), "in"),
+        (Punch(volunteer="V1", station="S1", occurred_at=NOW - HOUR, direction="out"), "out"),
+    ],
+    ids=lambda value: getattr(value, "TYPE", ""),
+)
+@pytest.mark.parametrize(
+    "given",
+    [WORLD, [*WORLD, CHECK_IN], [*WORLD, CHECK_IN, SECOND_CHECK_IN], [*WORLD, CHECK_IN, CHECK_OUT]],
+    ids=["no shift", "one open", "several open", "none open"],
+)
+def test_a_scan_without_a_shift_id_is_a_punch_whatever_is_open(
+    given: Sequence[Given], command: Scan, direction: str | None
+) -> None:
+    decision = Memory().given(*given).decide(command)
     assert not isinstance(decision, Refused)
     (event,) = decision
-    assert isinstance(event, CheckedIn)
+    assert isinstance(event, Punched)
+    assert (event.direction, event.station, event.occurred_at) == (direction, "S1", NOW - HOUR)
     assert event.shift == shift_id_for(NOW - HOUR, event.command)
 
 
-def test_a_check_out_without_a_shift_id_ends_the_one_open_shift() -> None:
-    ledger = Memory().given(*WORLD, CHECK_IN, CHECK_IN.model_copy(update={"volunteer": "V2", "shift": OTHER_SHIFT}))
-    ledger.given(CHECK_OUT_WITHOUT_SHIFT)
-    assert [type(event) for event in ledger.shift_events("V1")] == [CheckedIn, CheckedOut]
-    assert [type(event) for event in ledger.shift_events("V2")] == [CheckedIn]
-
-
-def test_several_open_shifts_are_named_in_the_order_they_began() -> None:
-    answer = Memory().given(*WORLD, CHECK_IN, SECOND_CHECK_IN).decide(CHECK_OUT_WITHOUT_SHIFT)
-    assert isinstance(answer, Refused)
-    assert answer.candidates == (OTHER_SHIFT, SHIFT)
-
-
-@pytest.mark.parametrize(
-    ("hours_before", "found"), [(0, False), (1, True), (24, True), (25, False), (-1, False)], ids=str
-)
-@pytest.mark.parametrize("shift", [None, UUID("0191d1a2-7f3b-4000-8000-000000000000")], ids=["timed id", "timeless id"])
-def test_an_open_shift_is_one_of_the_day_before_the_check_out(
-    hours_before: int,
-    found: bool,  # noqa: FBT001 - a column of the table
-    shift: UUID | None,
+@pytest.mark.parametrize("command", [CHECK_IN, CHECK_OUT, CHECK_OUT_WITHOUT_SHIFT], ids=["in", "out", "punch"])
+@pytest.mark.parametrize(("actor", "evidence"), [("station:S1", None), ("person:p1", "typed")])
+def test_what_a_person_types_is_attested_whatever_the_command(
+    command: Command, actor: str, evidence: str | None
 ) -> None:
-    check_out = CheckOut(volunteer="V1", station="S1", occurred_at=NOW - HOUR)
-    check_in = CheckIn(
-        volunteer="V1", station="S1", occurred_at=check_out.occurred_at - hours_before * HOUR, shift=shift
-    )
-    answer = Memory().given(V1, STATION, check_in).decide(check_out)
-    assert isinstance(answer, Refused) != found
+    decision = Memory().given(*WORLD).decide(command, by=actor)
+    assert not isinstance(decision, Refused)
+    (event,) = decision
+    assert event.evidence == evidence  # type: ignore[attr-defined] # every scan has it
 
 
 def test_a_shift_whose_id_was_made_by_a_fast_clock_on_the_next_day_is_still_found() -> None:

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from ledger.aggregates.dispute import AnswerDispute, DisputeShift, SettleDispute
 from ledger.aggregates.request import ApproveAct, RequestAct
 from ledger.aggregates.rules import PublishRules
-from ledger.aggregates.shift import AttestShift, CheckIn, DisputeSettled, Shift, ShiftCorrected, ShiftDisputed
-from ledger.aggregates.shift_acts import CorrectShift, VoidShift
+from ledger.aggregates.scans import CheckIn
+from ledger.aggregates.shift import DisputeSettled, Shift, ShiftCorrected, ShiftDisputed
+from ledger.aggregates.shift_acts import AttestShift, CorrectShift, VoidShift
 from ledger.aggregates.station import OpenStation
 from ledger.aggregates.volunteer import RegisterVolunteer
 from ledger.names import shift_id_for, shift_stream

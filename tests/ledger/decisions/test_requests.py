@@ -14,8 +14,9 @@ from ledger.aggregates.honor import AnnounceHonor, RevokeHonor
 from ledger.aggregates.project import LaunchProject
 from ledger.aggregates.request import ActRequested, ApproveAct, RequestAct
 from ledger.aggregates.rules import PublishRules
-from ledger.aggregates.shift import AttestShift, CheckedIn, CheckIn, ShiftVoided
-from ledger.aggregates.shift_acts import VoidShift
+from ledger.aggregates.scans import CheckIn
+from ledger.aggregates.shift import CheckedIn, ShiftVoided
+from ledger.aggregates.shift_acts import AttestShift, VoidShift
 from ledger.aggregates.station import OpenStation
 from ledger.aggregates.volunteer import MergeVolunteer, RegisterVolunteer
 from ledger.deciding.policies import Policies, policies_of

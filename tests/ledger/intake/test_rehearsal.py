@@ -13,13 +13,15 @@ from ledger.aggregates import Command, Order
 from ledger.aggregates.opening_balance import RecordOpeningBalance
 from ledger.aggregates.organisation import FoundOrganisation
 from ledger.aggregates.request import ApproveAct, RequestAct
-from ledger.aggregates.shift import AttestShift, CheckIn
+from ledger.aggregates.scans import CheckIn
+from ledger.aggregates.shift_acts import AttestShift
 from ledger.aggregates.station import CloseStation, OpenStation
 from ledger.aggregates.volunteer import JoinOrganisation, LeaveOrganisation, RegisterVolunteer, WithdrawVolunteer
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.intake import Intake
 from ledger.intake.rehearsal import Rehearsal
 from ledger.names import Position
+from ledger.rejections import Refused, Rejection
 from ledger.store.database import Database
 from tests.support.ledger.helpers import NOW
 from tests.support.ledger.orders import order_of
@@ -128,6 +130,14 @@ def test_a_request_and_its_approval_are_rehearsed_one_after_the_other(database: 
     assert refused == ["own-request", "request-ended", "balance-stands"]
 
 
-def test_scans_are_not_rehearsed(database: Database) -> None:
-    with pytest.raises(ValueError, match="scans are not rehearsed"):
-        Rehearsal(database).execute([order(CheckIn(volunteer="V1", station="S1", occurred_at=NOW), "1")])
+def test_scans_are_rehearsed_as_they_would_be_recorded(database: Database) -> None:
+    scan = order(CheckIn(volunteer="V1", station="S1", occurred_at=NOW), "1")
+    rehearsal = Rehearsal(database)
+    assert [answer.rejection for answer in rehearsal.execute([scan]) if isinstance(answer, Refused)] == [
+        Rejection.UNKNOWN_VOLUNTEER
+    ]
+    registered = RegisterVolunteer(volunteer="V1", registered_on=date(2018, 12, 1))
+    world = [order(registered, "v1"), order(OpenStation(station="S1", kind="city"), "s1"), scan, scan]
+    assert [answer.duplicate for answer in rehearsal.execute(world) if isinstance(answer, Accepted)] == [
+        *(False, False, False, True)
+    ]

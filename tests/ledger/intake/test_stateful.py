@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from ledger.aggregates import COMMANDS, Command, Order
-from ledger.aggregates.shift import CheckIn
+from ledger.aggregates.scans import CheckIn
 from ledger.intake.answers import Accepted, Answer, Terms
 from ledger.intake.group_commit import GroupCommit, QueueFull
 from ledger.intake.intake import Intake
@@ -145,9 +145,10 @@ class Process:
 def told(answer: Answer) -> PlainAnswer:
     """Return an answer of the ledger as the plain ledger gives it."""
     if isinstance(answer, Accepted):
-        return PlainAnswer("duplicate" if answer.duplicate else "accepted", answer.position, answer.shift)
+        outcome = "duplicate" if answer.duplicate else "accepted"
+        return PlainAnswer(outcome, answer.position, answer.shift, punch=answer.punch)
     assert answer.detail.startswith(f"{answer.field} ")
-    return PlainAnswer(answer.rejection.code, field=answer.field, candidates=answer.candidates)
+    return PlainAnswer(answer.rejection.code, field=answer.field)
 
 
 def check_ins_of(given: Sequence[Order]) -> list[tuple[str, UUID | None, int]]:

@@ -13,6 +13,7 @@ from tests.support.ledger.plain_log import Event
 
 ABOUT = {
     "checked": ("volunteer", "shift"),
+    "punched.v1": ("volunteer", "shift"),
     "shift": ("volunteer", "shift"),
     "dispute": ("volunteer", "shift"),
     "act": ("request",),

@@ -12,6 +12,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 
 from ledger.aggregates import EVENTS, Aggregate, Case, Command, Decision, Event, decide
+from ledger.aggregates.scans import Scan
 from ledger.aggregates.shift import ShiftEvent
 from ledger.names import shift_stream_ranges, stream
 from ledger.rejections import Refused
@@ -70,13 +71,15 @@ class Memory:
         given: Given,
         now: int = NOW,
         note: str | None = None,
-        by: str = "person:p1",
+        by: str | None = None,
         *,
         imported: bool = False,
     ) -> Decision:
-        """Decide a command, and keep what it comes to."""
-        said: dict[str, Any] = {"by": by, "imported": imported}
+        """Decide a command, and keep what it comes to. A scan is its station's, anything else p1's."""
+        said: dict[str, Any] = {"imported": imported}
         said |= {"command": given} if isinstance(given, Command) else given
+        scan = said["command"] if isinstance(said["command"], Scan) else None
+        said.setdefault("by", by or (f"station:{scan.station}" if scan else "person:p1"))
         order = order_of(source="test", id=str(next(self._ids)), **said)
         decision = decide(Case(order, self, now, note, head=HEAD))
         if not isinstance(decision, Refused):

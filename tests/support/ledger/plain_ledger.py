@@ -60,9 +60,13 @@ class PlainLedger(PlainLog):
         self._order, self._approver = order, None
         decided = self._own_hours(order.command) or self._decided(order.command)
         if isinstance(decided, No):
-            return PlainAnswer(decided.rejection, field=decided.field, candidates=decided.candidates)
+            return PlainAnswer(decided.rejection, field=decided.field)
         self.log += decided
-        answer = PlainAnswer("accepted", len(self.log), UUID(decided[-1]["shift"]) if "shift" in decided[-1] else None)
+        last = decided[-1]
+        about = UUID(last["shift"]) if "shift" in last else None
+        punch = about if last["topic"] == "punched.v1" else None
+        shift = None if punch and last.get("direction") != "in" else about
+        answer = PlainAnswer("accepted", len(self.log), shift, punch=punch)
         self.names[_realm_name(order)] = content, answer
         return answer
 
@@ -153,31 +157,36 @@ class PlainLedger(PlainLog):
 
     # --- scans ------------------------------------------------------------------------------------------------------
 
-    def check_in(self, asked: Any) -> No | list[Event]:
+    def _not_a_fact(self, asked: Any) -> No | None:
         return first_that_holds(
             self.unknown("volunteer", asked.volunteer),
             self.unknown("station", asked.station),
-            self.unknown("project", asked.project),
+            self.unknown("project", getattr(asked, "project", None)),
             self.future(asked.occurred_at),
-        ) or [self._begun(asked, asked.occurred_at, self.new_shift(asked.shift, asked.occurred_at))]
+        )
+
+    def _scan(self, topic: str, asked: Any, **more: Any) -> list[Event]:
+        shift = getattr(asked, "shift", None) or self.new_shift(None, asked.occurred_at)
+        typed = None if self._order.by.startswith("station:") else "typed"
+        who = {"volunteer": asked.volunteer, "shift": shift, "station": asked.station, "evidence": typed}
+        return [self.event(topic, asked.occurred_at, **who, **more)]
+
+    def check_in(self, asked: Any) -> No | list[Event]:
+        where = {"project": asked.project} if asked.shift else {"project": asked.project, "direction": "in"}
+        topic = "checked-in.v1" if asked.shift else "punched.v1"
+        return self._not_a_fact(asked) or self._scan(topic, asked, **where)
+
+    def check_out(self, asked: Any) -> No | list[Event]:
+        topic, where = ("checked-out.v1", {}) if asked.shift else ("punched.v1", {"direction": "out"})
+        return self._not_a_fact(asked) or self._scan(topic, asked, **where)
+
+    def punch(self, asked: Any) -> No | list[Event]:
+        where = {"project": asked.project, "direction": asked.direction}
+        return self._not_a_fact(asked) or self._scan("punched.v1", asked, **where)
 
     def _begun(self, asked: Any, instant: int, shift: UUID, **more: Any) -> Event:
         who = {"volunteer": asked.volunteer, "shift": shift, "station": asked.station, "project": asked.project}
         return self.event("checked-in.v1", instant, **who, **more)
-
-    def check_out(self, asked: Any) -> No | list[Event]:
-        meant = (asked.shift,) if asked.shift else self.open_shifts(asked.volunteer, asked.occurred_at)
-        refused = first_that_holds(
-            self.unknown("volunteer", asked.volunteer),
-            self.unknown("station", asked.station),
-            self.future(asked.occurred_at),
-            (not meant, "no-open-shift", "shift"),
-            (len(meant) > 1, "several-open-shifts", "shift"),
-        )
-        if refused:
-            return refused._replace(candidates=meant) if refused.rejection == "several-open-shifts" else refused
-        who = {"volunteer": asked.volunteer, "shift": meant[0], "station": asked.station}
-        return [self.event("checked-out.v1", asked.occurred_at, **who)]
 
     # --- acts on shifts ---------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ class PlainAnswer(NamedTuple):
     position: int | None = None
     shift: UUID | None = None
     field: str = ""
-    candidates: tuple[UUID, ...] = ()
+    punch: UUID | None = None
 
 
 class No(NamedTuple):
@@ -35,7 +35,6 @@ class No(NamedTuple):
 
     rejection: str
     field: str
-    candidates: tuple[UUID, ...] = ()
 
 
 Rung = tuple[bool, str, str]
@@ -141,6 +140,8 @@ class PlainLog:
         scanned: dict[str, list[Event]] = {"checked-in.v1": [], "checked-out.v1": []}
         for event in self.events_of(volunteer, shift):
             topic = event["topic"]
+            if topic == "punched.v1":
+                topic = "checked-out.v1" if event.get("direction") == "out" else "checked-in.v1"
             if topic in scanned:
                 scanned[topic].append(event)
             elif topic == "shift-corrected.v1":
@@ -157,24 +158,13 @@ class PlainLog:
         left_from = force["station"] if "check_out" in corrected or not ended else ended["station"]
         return ShiftInForce(force["check_in"], check_out, force["station"], left_from, force["project"], void, disputed)
 
-    def open_shifts(self, volunteer: str, instant: int) -> tuple[UUID, ...]:
-        """Return the shifts that a check-out at this instant could end: begun in the 24 hours before, oldest first."""
-        found = []
-        for shift in (shift for whose, shift in self.shifts() if whose == volunteer):
-            state = self.shift(volunteer, shift)
-            if state.void or state.check_out is not None or state.check_in is None:
-                continue
-            if instant - DAY <= state.check_in < instant and _may_be_open(shift, instant):
-                found.append((state.check_in, shift))
-        return tuple(shift for _, shift in sorted(found))
-
     def new_shift(self, asked: UUID | None, instant: int) -> UUID:
         """Return the id of a shift that begins: as asked for, or the one the ledger makes."""
         return self._make_id(instant, self._order.name) if asked is None else asked
 
 
 def is_scan_or_talk(event: Event) -> bool:
-    if event["topic"] in {"checked-in.v1", "checked-out.v1"}:
+    if event["topic"] in {"checked-in.v1", "checked-out.v1", "punched.v1"}:
         return "evidence" not in event
     return event["topic"] in {"shift-disputed.v1", "dispute-answered.v1", "dispute-settled.v1"}
 
@@ -185,14 +175,6 @@ def _earliest(scans: list[Event]) -> Event:
         scans, key=lambda one: (one["occurred_at"], "evidence" in one, one["station"], one.get("project", ""))
     )
     return ordered[0] if ordered else {}
-
-
-def _may_be_open(shift: UUID, instant: int) -> bool:
-    """Whether an id can be that of a shift open at an instant: one that holds a time must be of the same days."""
-    if shift.version != 7:
-        return True
-    made_on = (shift.int >> 80) // 1000 // DAY
-    return (instant - DAY - SKEW) // DAY <= made_on <= (instant + SKEW) // DAY
 
 
 def _as_stored(value: Any) -> Any:

@@ -12,7 +12,7 @@ from ledger.aggregates import Event
 from projections.kernels.facts import FactsBuilder
 from projections.kernels.read_models import compute, pieces_of
 from projections.local_time import day_number, day_of_number
-from projections.rules.table import honor_ids, rule_table
+from projections.rules.table import honor_ids
 from projections.rules.timeline import RuleTimeline
 from projections.schema import (
     CAPPED,
@@ -42,8 +42,8 @@ def kernel_results(
     facts = builder.facts()
     shifts = builder.shifts()
     volunteers, stations, projects = (names.texts() for names in (facts.volunteers, facts.stations, facts.projects))
-    table, people, person_of = facts.ordered(facts.resolved()), facts.volunteer_table(), facts.person_of()
-    rules = rule_table(timeline, facts.projects.number)
+    rules = facts.rules(timeline)
+    table, people, person_of = facts.paired(rules).table, facts.volunteer_table(), facts.person_of()
     valid_until = NO_DAY if valid_at is None else day_number(valid_at)
     models = compute(
         table,

@@ -39,6 +39,7 @@ from ledger.aggregates.shift import (
     CheckedIn,
     CheckedOut,
     DisputeSettled,
+    Punched,
     ShiftCorrected,
     ShiftDisputed,
     ShiftReinstated,
@@ -108,6 +109,13 @@ def check_in(volunteer: str, station: str, at: Moment, shift: int = 1, **more: s
 def check_out(volunteer: str, station: str, at: Moment, shift: int = 1, evidence: str | None = None) -> CheckedOut:
     """A check-out."""
     return make(CheckedOut, at, volunteer=volunteer, station=station, shift=shift_id(shift), evidence=evidence)
+
+
+def punch(
+    volunteer: str, station: str, at: Moment, shift: int = 1, direction: str | None = None, **more: str | None
+) -> Punched:
+    """A punch; without a direction the reader knew none; `more` may say project, evidence."""
+    return make(Punched, at, volunteer=volunteer, station=station, shift=shift_id(shift), direction=direction, **more)
 
 
 def attest(
@@ -222,6 +230,7 @@ CORRECTED_FIELDS = ("check_in", "check_out", "station", "project")
 NOTATION: Mapping[str, tuple[type[Event], Sequence[str], Sequence[str]]] = {
     "in": (CheckedIn, ("volunteer", "station", "shift"), ("project", "evidence", "replaces")),
     "out": (CheckedOut, ("volunteer", "station", "shift"), ("evidence",)),
+    "punch": (Punched, ("volunteer", "station", "shift"), ("direction", "project", "evidence")),
     "correct": (ShiftCorrected, ("volunteer", "shift"), CORRECTED_FIELDS),
     "void": (ShiftVoided, ("volunteer", "shift"), ("replaced_by",)),
     "reinstate": (ShiftReinstated, ("volunteer", "shift"), ()),
@@ -437,8 +446,11 @@ def cases(
     zones: Mapping[str, Sequence[str]] = ZONES,
     shifts_max: int = 9,
     volunteers: Sequence[int] = (1, 1, 2, 3),
+    punches: bool = True,
 ) -> Case:
-    """A whole history, dense in trouble, and a rule timeline whose caps and thresholds bite."""
+    """A whole history, dense in trouble, and a rule timeline whose caps and thresholds bite; with `punches` in every
+    second history.
+    """
     zone = _pick(draw, sorted(zones))
     anchor = date.fromisoformat(_pick(draw, zones[zone]))
     midnight = int(datetime(anchor.year, anchor.month, anchor.day, tzinfo=ZoneInfo(zone)).timestamp())
@@ -451,6 +463,8 @@ def cases(
         moments=[midnight + 60 * _pick(draw, MOMENT_MINUTES) for _ in range(_pick(draw, (2, 3, 4, 6)))],
     )
     scripts = draw(st.lists(_shift_scripts(scene), min_size=1, max_size=shifts_max))
+    if punches and scene.pick((True, False)):
+        scripts += draw(st.lists(_punch_scripts(scene), max_size=4))
     scripts += draw(st.lists(_other_scripts(scene), max_size=6, unique_by=_occasion))
     scripts += draw(st.lists(_merge_scripts(scene), max_size=3 if len(scene.volunteers) > 1 else 0))
     return Case(stamped(_prologue(scene) + _without_rings(_interleaved(draw, scripts))), _timeline(scene, zone))
@@ -472,7 +486,7 @@ def shuffled_scans(draw: st.DrawFn, events: Sequence[Event]) -> list[Event]:
 
 
 def _is_scan(event: Event) -> bool:
-    return isinstance(event, CheckedIn | CheckedOut)
+    return isinstance(event, CheckedIn | CheckedOut | Punched)
 
 
 T = TypeVar("T")
@@ -597,6 +611,27 @@ def _shift_scripts(draw: st.DrawFn, scene: _Scene) -> list[Event]:
         script.reverse()
     thoughts = scene.pick((0, 0, 1, 4))
     return script + [_afterthought(scene, volunteer, shift, left + 3600) for _ in range(thoughts)]
+
+
+@st.composite
+def _punch_scripts(draw: st.DrawFn, scene: _Scene) -> list[Event]:
+    """A few punches of one card near to each other, some of them twice, and what was done to them afterwards."""
+    scene = replace(scene, draw=draw)
+    volunteer = scene.pick(scene.volunteers)
+    directions: Sequence[str | None] = scene.pick((("in", "out"), ("in", "out", None), (None,)))
+    at, script, numbers = scene.moment(), list[Event](), list[int]()
+    for _ in range(scene.pick((1, 2, 2, 3, 4, 5))):
+        direction, station = scene.pick(directions), scene.station()
+        # A punch's id is made of its command, so two that differ never have the same.
+        number = 100 * at + 10 * ("in", "out", None).index(direction) + scene.stations.index(station)
+        evidence = scene.pick((None, None, None, "typed"))
+        script.append(punch(volunteer, station, at, number, direction, evidence=evidence))
+        numbers.append(number)
+        at += scene.pick((2, 30, 60, 61, 1800, 3600, 3601, 7200, 4 * 3600, 30 * 3600))
+    if scene.pick((False, False, True)):
+        script.reverse()
+    thoughts = scene.pick((0, 0, 0, 1, 2))
+    return script + [_afterthought(scene, volunteer, scene.pick(numbers), at + 3600) for _ in range(thoughts)]
 
 
 EVIDENCE = (None, None, "paper")
@@ -762,6 +797,10 @@ def _rule_set(scene: _Scene, holds_from: date) -> RuleSet:
         shift_minutes_max=max(shift_minutes_min, scene.pick((10_080, 720, 720, 720, 240, 120, 61, 45))),
         missing_check_out_minutes=scene.pick((0, 15, 60, 240, 1440)),
         credit_unit_minutes=scene.pick((1, 5, 15, 30, 60)),
+        double_tap_seconds=scene.pick((0, 60, 60, 1800)),
+        open_hours_max=scene.pick((24, 24, 12, 2, 1)),
+        undirected_punches=scene.pick(("alternate", "alternate", "first-and-last")),
+        pair_across_stations=scene.pick((True, True, False)),
         factors=[_factor(scene) for _ in range(scene.pick((0, 0, 1, 2, 3)))],
         honors=list(honors.values()),
     )

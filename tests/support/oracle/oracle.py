@@ -8,8 +8,9 @@ A person is all the volunteer numbers that go on as the same one. Everything is 
 number under which it was recorded, and an opening balance takes in the shifts of its own number alone.
 
 It is one long file on purpose, so that all the rules can be read from top to bottom in one sitting: `resolve` folds
-each shift's events; `_spans` says from when to when a shift lasted and which of its minutes survive; `_holders` and
-`_share_out` give each minute its fate; `_pieces_of` adds up; hours, stations and honours are sums of pieces.
+each shift's events; `paired` joins the scans without a shift id; `_spans` says from when to when a shift lasted and
+which of its minutes survive; `_holders` and `_share_out` give each minute its fate; `_pieces_of` adds up; hours,
+stations and honours are sums of pieces.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -26,7 +27,15 @@ from ledger.aggregates import Event
 from ledger.aggregates.day_cap import DayCapRaised, DayCapRaiseWithdrawn
 from ledger.aggregates.opening_balance import OpeningBalanceRecorded, OpeningBalanceVoided
 from ledger.aggregates.people_served import PeopleServedCounted
-from ledger.aggregates.shift import CheckedIn, CheckedOut, ShiftCorrected, ShiftEvent, ShiftReinstated, ShiftVoided
+from ledger.aggregates.shift import (
+    CheckedIn,
+    CheckedOut,
+    Punched,
+    ShiftCorrected,
+    ShiftEvent,
+    ShiftReinstated,
+    ShiftVoided,
+)
 from ledger.aggregates.station import StationOpened
 from ledger.aggregates.volunteer import (
     TrainingCompleted,
@@ -42,7 +51,11 @@ TIERS = ("basic", "professional", "leader")
 
 @dataclass(frozen=True)
 class Resolved:
-    """A shift as all its events leave it, before any rule looks at it. Instants are epoch seconds."""
+    """A shift as all its events leave it, before any rule looks at it. Instants are epoch seconds.
+
+    A punch is one too, of the direction in `punch` ("in", "out", or "any" where the reader knew none). `in_scanned` and
+    `out_scanned`: whether each instant in force is a scan. `end_corrected`: whether a correction says when it ended.
+    """
 
     volunteer: str
     shift: UUID
@@ -50,8 +63,16 @@ class Resolved:
     project: str | None
     check_in: int | None
     check_out: int | None
-    scanned: bool
+    in_scanned: bool
+    out_scanned: bool
+    moved: bool
     void: bool
+    punch: str | None = None
+    end_corrected: bool = False
+
+    @property
+    def scanned(self) -> bool:
+        return self.in_scanned and self.out_scanned and not self.moved
 
 
 @dataclass(frozen=True)
@@ -130,13 +151,16 @@ def credit(events: Sequence[Event], timeline: RuleTimeline, *, valid_at: date | 
     facts = _facts(events)
     shifts: dict[str, list[Resolved]] = defaultdict(list)
     for shift in resolve(events):
-        if shift.check_in is not None and shift.station is not None and not shift.void:
-            shifts[facts.person(shift.volunteer)].append(shift)
-    pieces = [
-        piece
-        for person in sorted(shifts)
-        for piece in _pieces_of(shifts[person], facts, timeline, ZoneInfo(timeline.time_zone))
-    ]
+        shifts[facts.person(shift.volunteer)].append(shift)
+    zone = ZoneInfo(timeline.time_zone)
+    pieces = []
+    for person in sorted(shifts):
+        serving = [
+            shift
+            for shift in paired(shifts[person], timeline).shifts
+            if shift.check_in is not None and shift.station is not None and not shift.void
+        ]
+        pieces += _pieces_of(serving, facts, timeline, zone) if serving else []
     standings = _standings(pieces, facts, timeline)
     last = valid_at or date.max
     shown = [piece for piece in pieces if piece.day <= last]
@@ -163,8 +187,10 @@ def resolve(events: Iterable[Event]) -> list[Resolved]:
 
 
 def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
-    check_ins = [event for event in stream if isinstance(event, CheckedIn)]
-    check_outs = [event for event in stream if isinstance(event, CheckedOut)]
+    punches = [event for event in stream if isinstance(event, Punched)]
+    outs = [event for event in punches if event.direction == "out"]
+    check_ins = [event for event in stream if isinstance(event, CheckedIn | Punched) and event not in outs]
+    check_outs = [event for event in stream if isinstance(event, CheckedOut)] + outs
     corrections: dict[str, ShiftCorrected] = {}  # by field: the last in the log that names it
     void = False
     for event in stream:
@@ -175,7 +201,7 @@ def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
 
     entered = min(check_ins, key=_check_in_rank, default=None)
     check_in = entered.occurred_at if entered else None
-    station = entered.station if entered else None
+    station = entered.station if entered else next((event.station for event in outs), None)
     project = entered.project if entered else None
     if "check_in" in corrections:
         check_in = corrections["check_in"].check_in
@@ -184,15 +210,14 @@ def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
     if "project" in corrections:
         project = corrections["project"].project
 
-    later = [event for event in check_outs if check_in is not None and event.occurred_at > check_in]
+    # A check-out counts after the check-in. A punch out without a check-in of its own id may end another shift.
+    alone = check_in is None and bool(outs)
+    later = [event for event in check_outs if alone or (check_in is not None and event.occurred_at > check_in)]
     left = min(later, key=lambda event: (event.occurred_at, event.evidence is not None), default=None)
     check_out = left.occurred_at if left else None
     if "check_out" in corrections:
         check_out = corrections["check_out"].check_out
 
-    corrected = "check_in" in corrections or "check_out" in corrections
-    moved = any(event.replaces is not None for event in check_ins)
-    both_scans = entered is not None and entered.evidence is None and left is not None and left.evidence is None
     return Resolved(
         volunteer=stream[0].volunteer,
         shift=stream[0].shift,
@@ -200,14 +225,192 @@ def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
         project=project,
         check_in=check_in,
         check_out=check_out,
-        scanned=both_scans and not corrected and not moved,
+        in_scanned=entered is not None and entered.evidence is None and "check_in" not in corrections,
+        out_scanned=left is not None and left.evidence is None and "check_out" not in corrections,
+        moved=any(isinstance(event, CheckedIn) and event.replaces is not None for event in check_ins),
         void=void,
+        punch=(punches[0].direction or "any") if punches else None,
+        end_corrected="check_out" in corrections,
     )
 
 
-def _check_in_rank(event: CheckedIn) -> tuple[int, bool, str, str]:
+def _check_in_rank(event: CheckedIn | Punched) -> tuple[int, bool, str, str]:
     """Earliest first, a scan before an attested entry; the names only decide between equals, in any upload order."""
     return event.occurred_at, event.evidence is not None, event.station, event.project or ""
+
+
+# --- step 1, continued: which scans belong together -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A person's shifts as the rules pair them. What begins no shift has no check-in.
+
+    `ended_by`: for each shift that a punch ended, that punch. `repeated`: the double taps. `between`: the punches that
+    are neither the first nor the last of their day. `left_over`: the punches out that end nothing.
+    """
+
+    shifts: list[Resolved]
+    ended_by: dict[tuple[str, UUID], tuple[str, UUID]]
+    repeated: set[tuple[str, UUID]]
+    between: set[tuple[str, UUID]]
+    left_over: set[tuple[str, UUID]]
+
+
+@dataclass
+class _Scan:
+    """One instant of a shift or a punch: "known" belongs to a shift with both ends, "settled" begins one whose end is
+    decided, "loose" waits for the rules.
+    """
+
+    at: int
+    way: str  # "in", "out" or "any"
+    standing: str
+    shift: Resolved
+
+    @property
+    def key(self) -> tuple[str, UUID]:
+        return self.shift.volunteer, self.shift.shift
+
+
+_IN_ORDER = ("known in", "settled in", "loose in", "loose any", "void any", "known out", "loose out")
+
+
+def _scans_of(shift: Resolved) -> list[_Scan]:
+    if shift.check_in is None:
+        loose = shift.punch == "out" and shift.check_out is not None and not shift.void
+        return [_Scan(shift.check_out or 0, "out", "loose", shift)] if loose else []
+    if shift.punch == "any" and shift.check_out is None:
+        return [_Scan(shift.check_in, "any", "void" if shift.void else "loose", shift)]
+    if shift.void and shift.check_out is not None and shift.punch is None and not shift.end_corrected:
+        return []  # it is as if it never was
+    if shift.end_corrected or (shift.void and shift.check_out is None):
+        return [_Scan(shift.check_in, "in", "settled", shift)]
+    if shift.check_out is None:
+        return [_Scan(shift.check_in, "in", "loose", shift)]
+    return [_Scan(shift.check_in, "in", "known", shift), _Scan(shift.check_out, "out", "known", shift)]
+
+
+def paired(shifts: Sequence[Resolved], timeline: RuleTimeline) -> Paired:
+    """Pair the scans of one person, in order of their instants."""
+    punched = any(shift.punch and (shift.check_in, shift.check_out) != (None, None) for shift in shifts)
+    shifts_there = [shift for shift in shifts if punched or not shift.void]  # void shifts matter only to punches
+    scans = [scan for shift in shifts_there if shift.station is not None for scan in _scans_of(shift)]
+    scans.sort(
+        key=lambda scan: (
+            scan.at,
+            _IN_ORDER.index(f"{scan.standing} {scan.way}"),
+            scan.shift.shift.int,
+            scan.shift.volunteer,
+        )
+    )
+    return _Walk(scans, timeline).paired(shifts)
+
+
+class _Walk:
+    def __init__(self, scans: list[_Scan], timeline: RuleTimeline) -> None:
+        self.scans = scans
+        self.timeline = timeline
+        self.zone = ZoneInfo(timeline.time_zone)
+        self.ends: dict[tuple[str, UUID], _Scan] = {}
+        self.repeated: set[tuple[str, UUID]] = set()
+        self.between: set[tuple[str, UUID]] = set()
+        self.used: set[tuple[str, UUID]] = set()  # punches that ended something, also what was settled
+        self.left_over: set[tuple[str, UUID]] = set()
+
+    def day(self, at: int) -> date:
+        return _local(at // 60, self.zone).date()
+
+    def rules(self, scan: _Scan) -> RuleSet:
+        return _rules_on(self.day(scan.at), self.timeline)
+
+    def together(self, one: _Scan, other: _Scan, rules: RuleSet) -> bool:
+        return rules.pair_across_stations or one.shift.station == other.shift.station
+
+    def choose_first_and_last(self) -> None:
+        for first in self.scans:
+            rules = self.rules(first)
+            if first.way != "any" or first.standing == "between" or rules.undirected_punches == "alternate":
+                continue
+            others = [
+                scan
+                for scan in self.scans[self.scans.index(first) + 1 :]
+                if scan.way == "any"
+                and scan.standing == "loose"
+                and self.day(scan.at) == self.day(first.at)
+                and self.together(first, scan, rules)
+            ]
+            apart = [scan for scan in others if scan.at - first.at > rules.double_tap_seconds]
+            first.way, first.standing = "in", "settled" if first.standing == "void" else "loose"
+            if apart:
+                for scan in others[: others.index(apart[-1])]:
+                    scan.standing = "between"
+                apart[-1].way = "out"
+
+    def is_repeated(self, number: int, kept: list[_Scan], ways: set[str]) -> bool:
+        """Whether the same way was scanned already, or is by a shift with both ends, within the seconds of a double
+        tap.
+        """
+        scan = self.scans[number]
+        seconds = self.rules(scan).double_tap_seconds
+        before = [each for each in kept if each.way in ways and scan.at - each.at <= seconds]
+        after = [
+            each
+            for each in self.scans[number + 1 :]
+            if each.standing == "known" and each.way in ways and each.at - scan.at <= seconds
+        ]
+        return seconds > 0 and bool(before or after)
+
+    def paired(self, shifts: Sequence[Resolved]) -> Paired:
+        self.choose_first_and_last()
+        opened: _Scan | None = None
+        kept: list[_Scan] = []  # the last scan in each way counts; those before it are further away
+        for number, scan in enumerate(self.scans):
+            if scan.standing == "known":
+                kept.append(scan)
+                continue
+            if scan.standing == "between":
+                self.between.add(scan.key)
+                continue
+            ways = {"in", "out"} if scan.way == "any" else {scan.way}
+            if scan.standing != "settled" and self.is_repeated(number, kept, ways):
+                self.repeated.add(scan.key)
+                continue
+            may_end = False
+            if opened is not None:
+                rules = self.rules(opened)
+                passed = scan.at - opened.at
+                may_end = 0 < passed <= rules.open_hours_max * 3600 and self.together(opened, scan, rules)
+            if scan.standing == "void" and may_end:
+                continue
+            if scan.way == "out" or (scan.way == "any" and may_end):
+                kept.append(replace(scan, way="out"))
+                if opened is None or not may_end:
+                    self.left_over.add(scan.key)
+                    continue
+                self.used.add(scan.key)
+                if opened.standing == "loose":
+                    self.ends[opened.key] = scan
+                opened = None
+                continue
+            opened = scan
+            kept.append(replace(scan, way="in"))
+        return self.result(shifts)
+
+    def result(self, shifts: Sequence[Resolved]) -> Paired:
+        found = []
+        for shift in shifts:
+            key = shift.volunteer, shift.shift
+            if key in self.repeated | self.between | self.used | self.left_over:
+                continue
+            if key in self.ends:
+                end = self.ends[key]
+                was_scanned = end.shift.out_scanned if end.shift.punch == "out" else end.shift.in_scanned
+                found.append(replace(shift, check_out=end.at, out_scanned=was_scanned))
+            else:
+                found.append(shift)
+        ended_by = {key: end.key for key, end in self.ends.items()}
+        return Paired(found, ended_by, self.repeated, self.between, self.left_over)
 
 
 # --- the other facts ------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api.access.roles import Caller
 from api.http.requests.dependencies import CallerDep, ServiceDep
-from api.http.requests.submission import IntakeOptions, IntakeQuery, Reader, submit, wait_projected
+from api.http.requests.submission import IntakeOptions, IntakeQuery, Reader, submit, wait_projected, with_shifts
 from api.messages.examples import EXAMPLES
 from api.messages.problems import Fault, Problem, fault_of_refusal, fault_of_validation
 from api.operations.service import Service
@@ -32,11 +32,13 @@ class CommandAccepted(BaseModel):
     """The command is in the ledger. `position`: the position of its last event, for readers' `at_least`.
 
     After a dry run `recorded` is false, and `position` is null. `projected`: whether the read models include the
-    command; null unless the request waited for that.
+    command; null unless the request waited for that. `punch`: the id of a scan that was sent without a shift id; see
+    `POST /v1/events`.
     """
 
     position: int | None
     shift: UUID | None
+    punch: UUID | None = None
     duplicate: bool
     source: str
     id: str
@@ -66,16 +68,20 @@ async def _submit(
     (answer,) = await submit(request, [prepared], options)
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
+    projected = await wait_projected(service, options, answer.position)
+    if projected:
+        (answer,) = await with_shifts(service, [prepared], [answer])
     recorded = answer.position is not None
     response.status_code = 201 if recorded and not answer.duplicate else 200
     return CommandAccepted(
         position=answer.position,
         shift=answer.shift,
+        punch=answer.punch,
         duplicate=answer.duplicate,
         source=prepared.order.source,
         id=prepared.order.id,
         recorded=recorded,
-        projected=await wait_projected(service, options, answer.position),
+        projected=projected,
     )
 
 

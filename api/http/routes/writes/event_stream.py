@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.http.requests.submission import IntakeOptions, Reader, submit, valid_orders, wait_projected
+from api.http.requests.submission import IntakeOptions, Reader, submit, valid_orders, wait_projected, with_shifts
 from api.messages.answers import as_json, element_answers, last_position
 from api.messages.database_faults import fault_of_database
 from api.messages.problems import Fault, Problem, details_of, fault
@@ -73,8 +73,11 @@ async def _answer_chunk(
     lines: list[bytes], request: Request, service: Service, options: IntakeOptions, reader: Reader
 ) -> bytes:
     parsed = await run_in_threadpool(lambda: list(map(reader.read, lines)))
-    answers = await _submit_when_free(request, valid_orders(parsed, service), options)
+    orders = valid_orders(parsed, service)
+    answers = await _submit_when_free(request, orders, options)
     projected = await wait_projected(service, options, last_position(answers))
+    if projected:
+        answers = await with_shifts(service, orders, answers)
     results = element_answers(lines, parsed, answers, projected=projected)
     return b"".join(as_json(result) + b"\n" for result in results)
 

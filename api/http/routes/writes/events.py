@@ -21,7 +21,15 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 
 from api.http.requests.dependencies import authenticated
-from api.http.requests.submission import SMALL_BYTES_MAX, IntakeOptions, Reader, submit, valid_orders, wait_projected
+from api.http.requests.submission import (
+    SMALL_BYTES_MAX,
+    IntakeOptions,
+    Reader,
+    submit,
+    valid_orders,
+    wait_projected,
+    with_shifts,
+)
 from api.http.routes.writes.event_stream import NDJSON, Lines, answer_lines
 from api.messages.answers import BatchAnswer, EventAccepted, accepted, as_json, batch_answer, last_position
 from api.messages.cloud_events import BATCH, EVENT, attributes_of, elements_of
@@ -131,6 +139,8 @@ async def _answer_one(order: Prepared | Fault, request: Request, service: Servic
     if not isinstance(answer, Accepted):
         raise Problem(fault_of_refusal(answer))
     projected = await wait_projected(service, options, answer.position)
+    if projected:
+        (answer,) = await with_shifts(service, [order], [answer])
     is_new = answer.position is not None and not answer.duplicate
     result = accepted(order.order, answer, projected=projected)
     return Response(as_json(result), 201 if is_new else 200, media_type=JSON)
@@ -152,6 +162,8 @@ async def _answer_batch(
     else:
         answers = await submit(request, orders, options)
     projected = await wait_projected(service, options, last_position(answers))
+    if projected:
+        answers = await with_shifts(service, orders, answers)
     return Response(as_json(batch_answer(elements, parsed, answers, projected=projected)), 200, media_type=JSON)
 
 

@@ -1,0 +1,359 @@
+"""Pairing: which scans without a shift id belong together (docs/rules-of-credit.md, step 1).
+
+A punch is a scan of a card at an instant, with a direction if the reader knows one. It is paired over the person, with
+punches and with shifts that have no check-out, in order of the scans' own instants, by the rule set in force on the
+local date of the earlier scan. So late uploads and merges pair again, and other rules pair otherwise. Shifts with a
+check-in and a check-out of the same id stay as they are; a punch beside one of their scans is the same scan.
+
+The table of shifts contains everything that takes part, in order of time. The result has one row per shift again.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from projections.compiled import inlined, kernel
+from projections.kernels.credit import rule_set_of
+from projections.kernels.order import balanced, can_earn
+from projections.local_time import local_span
+from projections.rules.table import RuleTable
+from projections.schema import (
+    CHECK_OUT_ALONE,
+    CORRECTED_IN,
+    CORRECTED_OUT,
+    DOUBLE_TAP,
+    END,
+    MOVED,
+    NO_INSTANT,
+    NONE,
+    PAIRED,
+    PUNCH,
+    PUNCHED_OUT,
+    SCANNED,
+    SCANNED_IN,
+    SCANNED_OUT,
+    SHIFT,
+    SHIFT_COLUMNS,
+    START,
+    TIE,
+    VOID,
+    Flags,
+    Ints,
+    Longs,
+    ResolvedShifts,
+    ShiftTable,
+)
+
+Involved = npt.NDArray[np.bool_]
+
+# Kinds of scans, in the order in which equal instants are paired.
+_KNOWN_IN: Final = 0
+"""The check-in of a shift that has its check-out."""
+_SETTLED_IN: Final = 1
+"""The check-in of a shift that is void, or whose end a correction decides: the scan that would end it ends no other."""
+_IN: Final = 2
+_UNDIRECTED: Final = 3
+_VOID_UNDIRECTED: Final = 4
+_KNOWN_OUT: Final = 5
+_OUT: Final = 6
+_LEFT_OUT: Final = -1
+"""A scan that takes no part: a void punch out."""
+_LONG_AGO: Final = -(1 << 40)
+
+
+class Paired(NamedTuple):
+    """Shifts as paired by some rules.
+
+    table: those that can earn something. shifts: the state of each shift and punch; a punch that begins no shift has a
+    check-out and no check-in. partner: int32[n], for a shift the punch that ends it, for that punch the shift; `NONE`
+    for others; empty if nothing was paired.
+    """
+
+    table: ShiftTable
+    shifts: ResolvedShifts
+    partner: Ints
+
+
+class _Scans(NamedTuple):
+    """Working memory: the scans of one person, in order of their instants."""
+
+    instant: Longs
+    kind: Ints
+    row: Ints  # of the ShiftTable
+
+
+def pair(table: ShiftTable, shifts: ResolvedShifts, rules: RuleTable, *, threads: int = 1) -> Paired:
+    """Pair punches, and check-ins without a check-out.
+
+    Args:
+        table: the shifts and punches that take part, by person (`projections.kernels.order.order_shifts`).
+        shifts: the state of each before pairing; it is not changed.
+    """
+    involved: Involved = np.zeros(len(table.first) - 1, np.bool_)
+    punches = int(np.count_nonzero(shifts.flags & PUNCH))
+    ranges = balanced(table.first, threads)
+    with ThreadPoolExecutor(len(ranges)) as pool:
+        nearest = int(rules.pairing.double_tap_seconds.max())
+        found = list(
+            pool.map(lambda cut: _find(cut[0], cut[1], table, shifts.flags, punches, nearest, involved), ranges)
+        )
+        if not any(found):
+            return Paired(table, shifts, np.empty(0, np.int32))
+        paired = shifts._replace(
+            check_in=shifts.check_in.copy(), check_out=shifts.check_out.copy(), flags=shifts.flags.copy()
+        )
+        partner = np.full(len(shifts.flags), NONE, np.int32)
+        first = np.zeros(len(table.first), np.int64)
+        list(pool.map(lambda cut: _pair(cut[0], cut[1], table, paired, rules, involved, partner, first), ranges))
+        np.cumsum(first, out=first)
+        rows = np.empty((int(first[-1]), SHIFT_COLUMNS), np.int32)
+        list(pool.map(lambda cut: _copy(cut[0], cut[1], table, paired, involved, first, rows), ranges))
+    return Paired(ShiftTable(first, rows), paired, partner)
+
+
+@kernel
+def _find(low: int, high: int, table: ShiftTable, flags: Flags, punches: int, nearest: int, involved: Involved) -> bool:
+    """Mark the persons whose scans pairing may change: those with a punch or a void shift, and those with a check-in
+    without a check-out beside another check-in.
+    """
+    rows, first = table.rows, table.first
+    near = nearest // 60 + 1
+    found = False
+    for person in range(low, high):
+        begin, end = first[person], first[person + 1]
+        for row in range(begin, end):
+            hit = punches and flags[rows[row, SHIFT]] & (PUNCH | VOID)
+            if not hit and nearest and rows[row, END] == NONE:
+                hit = (row > begin and rows[row, START] - rows[row - 1, START] <= near) or (
+                    row + 1 < end and rows[row + 1, START] - rows[row, START] <= near
+                )
+            if hit:
+                involved[person] = found = True
+                break
+    return found
+
+
+@kernel
+def _pair(
+    low: int,
+    high: int,
+    table: ShiftTable,
+    shifts: ResolvedShifts,
+    rules: RuleTable,
+    involved: Involved,
+    partner: Ints,
+    kept: Longs,
+) -> None:
+    """Pair the scans of the persons from `low` to `high`; write the number of rows of each to `kept[person + 1]`."""
+    first, rows = table.first, table.rows
+    longest = 0
+    for person in range(low, high):
+        longest = max(longest, first[person + 1] - first[person])
+    scans = _Scans(
+        np.empty(2 * longest + 1, np.int64), np.empty(2 * longest + 1, np.int32), np.empty(2 * longest + 1, np.int32)
+    )
+    for person in range(low, high):
+        begin, end = first[person], first[person + 1]
+        if not involved[person]:
+            kept[person + 1] = end - begin
+            continue
+        count = _gather(begin, end, rows, shifts, scans)
+        _choose_first_and_last(count, rows, shifts.station, rules, scans)
+        _pair_scans(count, rows, shifts, rules, scans, partner)
+        for row in range(begin, end):
+            shift = rows[row, SHIFT]
+            kept[person + 1] += can_earn(shifts.check_in[shift], shifts.station[shift], shifts.flags[shift])
+
+
+@inlined
+def _kind_of(check_in: int, check_out: int, flags: int) -> int:
+    """Return the kind of the scan that a row begins with."""
+    if flags & PUNCH == PUNCHED_OUT and not flags & CORRECTED_IN and check_in == check_out:
+        return _LEFT_OUT if flags & VOID else _OUT
+    if flags & PUNCH == PUNCH and check_out == NO_INSTANT:
+        return _VOID_UNDIRECTED if flags & VOID else _UNDIRECTED
+    if flags & CORRECTED_OUT or (flags & VOID and check_out == NO_INSTANT):
+        return _SETTLED_IN
+    return _IN if check_out == NO_INSTANT else _KNOWN_IN
+
+
+@inlined
+def _gather(begin: int, end: int, rows: Ints, shifts: ResolvedShifts, scans: _Scans) -> int:
+    """Write the scans of the rows from `begin` to `end` in order of time; return their number."""
+    count = 0
+    punched = False
+    for row in range(begin, end):
+        punched = punched or shifts.flags[rows[row, SHIFT]] & PUNCH
+    for row in range(begin, end):
+        shift = rows[row, SHIFT]
+        if not punched and shifts.flags[shift] & VOID:
+            continue  # the scans of void shifts matter only to punches
+        check_in, check_out = int(shifts.check_in[shift]), int(shifts.check_out[shift])
+        kind = _kind_of(check_in, check_out, shifts.flags[shift])
+        if kind != _LEFT_OUT:
+            _insert(count, check_in, kind, row, rows, scans)
+            count += 1
+        if kind == _KNOWN_IN:
+            _insert(count, check_out, _KNOWN_OUT, row, rows, scans)
+            count += 1
+    return count
+
+
+@inlined
+def _insert(count: int, instant: int, kind: int, row: int, rows: Ints, scans: _Scans) -> None:
+    at = count
+    while at > 0 and (
+        scans.instant[at - 1] > instant
+        or (
+            scans.instant[at - 1] == instant
+            and (
+                scans.kind[at - 1] > kind
+                or (scans.kind[at - 1] == kind and rows[scans.row[at - 1], TIE] > rows[row, TIE])
+            )
+        )
+    ):
+        scans.instant[at], scans.kind[at], scans.row[at] = scans.instant[at - 1], scans.kind[at - 1], scans.row[at - 1]
+        at -= 1
+    scans.instant[at], scans.kind[at], scans.row[at] = instant, kind, row
+
+
+@inlined
+def _rule_set_at(instant: int, rules: RuleTable) -> int:
+    return rule_set_of(local_span(instant // 60, rules.zone)[0], rules)
+
+
+@kernel
+def _choose_first_and_last(count: int, rows: Ints, stations: Ints, rules: RuleTable, scans: _Scans) -> None:
+    """Where the rules say so, turn the first punch without direction of a local day into a check-in, and the last into
+    a check-out. The kinds of the others are negative afterwards.
+    """
+    for at in range(count):
+        void = scans.kind[at] == _VOID_UNDIRECTED
+        if not void and scans.kind[at] != _UNDIRECTED:
+            continue
+        day = local_span(scans.instant[at] // 60, rules.zone)[0]
+        number = rule_set_of(day, rules)
+        if not rules.pairing.first_and_last[number]:
+            continue
+        last = at
+        seconds = rules.pairing.double_tap_seconds[number]
+        for later in range(at + 1, count):
+            if local_span(scans.instant[later] // 60, rules.zone)[0] != day:
+                break
+            apart = scans.instant[later] - scans.instant[at] > seconds
+            undirected = scans.kind[later] == _UNDIRECTED
+            if apart and undirected and _together(at, later, number, rows, stations, rules, scans):
+                last = later
+        for later in range(at + 1, last):
+            if scans.kind[later] == _UNDIRECTED and _together(at, later, number, rows, stations, rules, scans):
+                scans.kind[later] = -1 - _UNDIRECTED
+        scans.kind[at] = _SETTLED_IN if void else _IN
+        if last > at:
+            scans.kind[last] = _OUT
+
+
+@inlined
+def _together(one: int, other: int, number: int, rows: Ints, stations: Ints, rules: RuleTable, scans: _Scans) -> bool:
+    """Return whether two scans may belong to one shift as far as their stations go."""
+    here, there = stations[rows[scans.row[one], SHIFT]], stations[rows[scans.row[other], SHIFT]]
+    return bool(rules.pairing.across_stations[number] or here == there)
+
+
+@kernel
+def _pair_scans(count: int, rows: Ints, shifts: ResolvedShifts, rules: RuleTable, scans: _Scans, partner: Ints) -> None:
+    """Walk over a person's scans in order of time, with the one shift that is open."""
+    kinds, instants = scans.kind, scans.instant
+    opened = NONE
+    last_in = last_out = np.int64(_LONG_AGO)
+    for at in range(count):
+        kind, instant, shift = kinds[at], instants[at], rows[scans.row[at], SHIFT]
+        if kind == _KNOWN_IN:
+            last_in = instant
+            continue
+        if kind == _KNOWN_OUT:
+            last_out = instant
+            continue
+        if kind < 0:  # between the first and the last of its day
+            shifts.flags[shift] |= DOUBLE_TAP | PAIRED
+            continue
+        seconds = rules.pairing.double_tap_seconds[_rule_set_at(instant, rules)]
+        same_in = seconds > 0 and (instant - last_in <= seconds or _follows(at, count, _KNOWN_IN, seconds, scans))
+        same_out = seconds > 0 and (instant - last_out <= seconds or _follows(at, count, _KNOWN_OUT, seconds, scans))
+        undirected = kind in (_UNDIRECTED, _VOID_UNDIRECTED)
+        if (same_in and (kind == _IN or undirected)) or (same_out and (kind == _OUT or undirected)):
+            shifts.flags[shift] |= DOUBLE_TAP
+            if kind == _OUT:
+                shifts.check_in[shift] = NO_INSTANT
+            continue
+        ends = opened != NONE and _may_end(opened, at, rows, shifts.station, rules, scans)
+        if kind == _VOID_UNDIRECTED and ends:
+            continue
+        if kind == _OUT or (kind == _UNDIRECTED and ends):
+            shifts.check_out[shift] = instant
+            shifts.check_in[shift] = NO_INSTANT
+            last_out = instant
+            if not ends:
+                shifts.flags[shift] |= CHECK_OUT_ALONE
+                continue
+            begun = rows[scans.row[opened], SHIFT]
+            shifts.flags[shift] |= PAIRED
+            partner[shift] = begun
+            if kinds[opened] not in (_SETTLED_IN, _VOID_UNDIRECTED):
+                out_alone = shifts.flags[shift] & PUNCH == PUNCHED_OUT
+                scanned = shifts.flags[shift] & (SCANNED_OUT if out_alone else SCANNED_IN)
+                shifts.check_out[begun] = instant
+                shifts.flags[begun] |= PAIRED | (SCANNED_OUT if scanned else 0)
+                partner[begun] = shift
+            opened = NONE
+            continue
+        opened = at
+        last_in = instant
+
+
+@inlined
+def _follows(at: int, count: int, kind: int, seconds: int, scans: _Scans) -> bool:
+    """Return whether a scan of a kind follows within some seconds."""
+    for later in range(at + 1, count):
+        if scans.instant[later] - scans.instant[at] > seconds:
+            return False
+        if scans.kind[later] == kind:
+            return True
+    return False
+
+
+@inlined
+def _may_end(opened: int, at: int, rows: Ints, stations: Ints, rules: RuleTable, scans: _Scans) -> bool:
+    """Return whether a scan can end the open shift, by the rule set of the check-in's date."""
+    number = _rule_set_at(scans.instant[opened], rules)
+    passed = scans.instant[at] - scans.instant[opened]
+    return bool(
+        0 < passed <= rules.pairing.open_seconds_max[number]
+        and _together(opened, at, number, rows, stations, rules, scans)
+    )
+
+
+@kernel
+def _copy(
+    low: int, high: int, table: ShiftTable, shifts: ResolvedShifts, involved: Involved, first: Longs, rows: Ints
+) -> None:
+    """Write the rows of the paired shifts."""
+    old_first, old_rows = table.first, table.rows
+    scanned = SCANNED_IN | SCANNED_OUT
+    for person in range(low, high):
+        free = first[person]
+        for row in range(old_first[person], old_first[person + 1]):
+            shift = old_rows[row, SHIFT]
+            flags = shifts.flags[shift]
+            if involved[person] and not can_earn(shifts.check_in[shift], shifts.station[shift], flags):
+                continue
+            for column in range(SHIFT_COLUMNS):
+                rows[free, column] = old_rows[row, column]
+            if involved[person]:
+                check_out = shifts.check_out[shift]
+                rows[free, END] = NONE if check_out == NO_INSTANT else np.int32(check_out // 60)
+                rows[free, SCANNED] = 1 if flags & scanned == scanned and not flags & MOVED else 0
+            free += 1
