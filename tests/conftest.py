@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,8 +22,19 @@ from ledger.store.database import Database
 from ledger.store.durability import ACCEPT
 from ledger.store.embedded import serving
 from tests.support.examples import PROFILE
+from tests.support.ledger.clusters import copy_clusters, run_initdb
+from tests.support.processes.shared import sharing
 
 os.environ.setdefault(ACCEPT, "fsync")  # of the temporary server, whose data does not outlive the test
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that the workers of this run share (`tests/support/processes/`)."""
+    if not hasattr(config, "workerinput"):
+        stack = ExitStack()
+        stack.enter_context(sharing())
+        config.add_cleanup(stack.close)
+    copy_clusters()
 
 
 def pytest_report_header() -> str:
@@ -42,6 +53,14 @@ def _temporary_server() -> Iterator[str]:
             yield url
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def initdb_itself() -> Iterator[None]:
+    """New servers of this process are made by `initdb`, not copied (`tests/support/ledger/clusters.py`)."""
+    run_initdb()
+    yield
+    copy_clusters()
 
 
 @pytest.fixture(scope="session")
