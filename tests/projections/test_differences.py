@@ -212,7 +212,7 @@ def test_a_window_is_named_for_a_shift_through_the_hour_that_comes_twice() -> No
 
 
 def test_a_day_on_which_the_clocks_change_is_not_taken_for_a_whole_day() -> None:
-    """The last day has 24.5 hours, so its 1,440 minutes until 23:30 include half an hour twice, and none after 23:30."""
+    """The last day has 24.5 hours, so its 1,440 minutes until 23:30 include half an hour twice, none after 23:30."""
     zone = "Australia/Lord_Howe"
     events = history("2018-03-30 23:00 in V1 U1 #1\n2018-04-01 23:30 out V1 U1 #1\n", zone=zone)
 

@@ -30,6 +30,9 @@ from api.operations.service import open_ledger
 from tests.support.api.serving import STATION, found
 from tests.support.processes.program import HOURS, Program, run
 
+SMALL = ("-c", f"from api.cli.operations import serve; serve.DEMO_SCALE = 0.001; {HOURS[1]}")
+"""A demonstration of a tenth of the size; `tests/pages/test_readme.py` makes the whole."""
+
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -39,9 +42,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def started(data: Path, *arguments: str) -> Iterator[tuple[Program, dict[str, Any]]]:
+def started(data: Path, *arguments: str, program: tuple[str, str] = HOURS) -> Iterator[tuple[Program, dict[str, Any]]]:
     """Run `hours` until it says what it serves; yield the process and what it said."""
-    with Program(*HOURS, "--data", data, *arguments, "--port", "0", "--json") as process:
+    with Program(*program, "--data", data, *arguments, "--port", "0", "--json") as process:
         lines: list[str] = []
         while not lines or lines[-1] != "}\n":
             lines.append(process.stdout.readline())
@@ -93,7 +96,7 @@ def test_a_port_that_is_taken_is_told_at_once(data: Path) -> None:
 def test_the_demonstration_is_made_once_and_its_three_things_to_try_work(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with started(data, "run") as (process, said):
+    with started(data, "run", program=SMALL) as (process, said):
         tries = [shlex.split(one["command"]) for one in said["try"]]
         assert [command[0] for command in tries] == ["curl"] * 3
         sent = curl(tries[0])
@@ -109,7 +112,7 @@ def test_the_demonstration_is_made_once_and_its_three_things_to_try_work(
     assert json.loads(keys.read_text()) == said["keys"]
     assert json.loads((data / MARK).read_text())["complete"] is True
 
-    with started(data, "run") as (process, again):
+    with started(data, "run", program=SMALL) as (process, again):
         assert again["keys"] == said["keys"]
         status = httpx2.get(
             f"{again['address']}/v1/status", headers={"Authorization": f"Bearer {again['keys']['staff']}"}

@@ -35,8 +35,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Shell
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "HOURS_", "PG"))
     }
-    environment |= {"COLUMNS": "200", "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}"}
-    _make_environment(directory / ".venv" / "bin")
+    programs = directory / ".venv" / "bin"
+    _make_environment(programs)
+    environment |= {"COLUMNS": "200", "PATH": f"{programs}:{environment['PATH']}"}
     log = directory / "run.log"
     command = (*HOURS, "run", "--port", port)
     with (
