@@ -22,7 +22,7 @@ run: $(READY)
 
 check: $(DEV)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target warm checks
-	HYPOTHESIS_PROFILE=brief $(BIN)/pytest -n 2 --dist loadfile -m "not slow" tests/ledger tests/projections tests/api/importing tests/pages/test_documents.py
+	HYPOTHESIS_PROFILE=brief $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/ledger tests/projections tests/api/importing tests/pages/test_documents.py
 
 test: $(DEV)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target warm checks

@@ -108,10 +108,11 @@ def import_everything() -> None:
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
     from api.operations import warming  # noqa: PLC0415
+    from api.operations.service import DEFAULT_RULES  # noqa: PLC0415
     from projections.rules.timeline import parse_timeline  # noqa: PLC0415
 
     warming.warm()
-    warming.compile_all(parse_timeline(warming.DEFAULT_RULES.read_text("utf-8")))
+    warming.compile_all(parse_timeline(DEFAULT_RULES.read_text("utf-8")))
     copy_clusters()
     gc.collect()
     gc.freeze()  # children copy no page because objects were counted

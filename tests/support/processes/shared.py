@@ -42,7 +42,7 @@ def shared_folder() -> Path:
 def run_goes_on() -> bool:
     """Return whether the process that made the folder still runs."""
     try:
-        return psutil.pid_exists(int((shared_folder() / _OWNER).read_text()))
+        return bool(psutil.pid_exists(int((shared_folder() / _OWNER).read_text())))
     except FileNotFoundError:
         return False
 
