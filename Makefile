@@ -12,6 +12,9 @@ READY := $(VENV)/ready
 DEV := $(VENV)/ready-dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# Otherwise each of the processes that tests start would compile all sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run check test checks warm clean
 
 run: $(READY)
@@ -19,11 +22,11 @@ run: $(READY)
 
 check: $(DEV)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target warm checks
-	HYPOTHESIS_PROFILE=brief $(BIN)/pytest -n 2 -m "not slow" tests/ledger tests/projections tests/api/importing tests/pages/test_documents.py
+	HYPOTHESIS_PROFILE=brief $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/ledger tests/projections tests/api/importing tests/pages/test_documents.py
 
 test: $(DEV)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target warm checks
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 checks: $(DEV)
 	$(BIN)/ruff format --check .

@@ -176,7 +176,7 @@ def peers(bench: BenchIntake, url: str, first: int, last: int, options: Options)
 def over_http(bench: BenchIntake, url: str, commands: int, repeat: int) -> float:
     """Post batches; return events per second in the median run."""
     with tempfile.TemporaryDirectory() as data, serving(bench, url, Path(data)) as served:
-        in_whole_batches(served, 5 * BATCH)  # warms up
+        in_whole_batches(served, min(5 * BATCH, commands))  # warms up
         runs = [in_whole_batches(served, commands) for _ in range(repeat)]
     return median(count / seconds for seconds, count in runs)
 
@@ -184,10 +184,11 @@ def over_http(bench: BenchIntake, url: str, commands: int, repeat: int) -> float
 def measure(url: str, database: Database, options: Options) -> Result:
     """Execute commands in process, in every variant and over HTTP, then run the peers."""
     volunteers = max(1_000, int(options.scale * 120_000))
-    commands = max(20_000, int(options.scale * 200_000)) // (2 * BATCH) * 2 * BATCH
+    least = 20_000 if options.scale >= 0.1 else 2 * BATCH
+    commands = max(least, int(options.scale * 200_000)) // (2 * BATCH) * 2 * BATCH
     bench = BenchIntake(database, volunteers)
     with GroupCommit(bench.intake) as commits:
-        run_callers(bench, commits, 6 * BATCH)  # warms up
+        run_callers(bench, commits, min(6 * BATCH, commands))  # warms up
         first = int(database.log.head())
         few = max(2 * BATCH, commands // VARIANTS_SHARE // (2 * BATCH) * 2 * BATCH)
         runs: list[float] = []

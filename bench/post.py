@@ -63,7 +63,7 @@ def measure(url: str, database: Database, data: Path, options: Options) -> Resul
     bench = BenchIntake(database, max(1_000, int(options.scale * 120_000)))
     events = max(1_000, int(options.scale * 20_000))
     with serving(bench, url, data) as served:
-        in_whole_batches(served, 5 * BATCH_EVENTS)  # warms up
+        in_whole_batches(served, min(5 * BATCH_EVENTS, events))  # warms up
         served.settle()
         in_single(served, events // 2, CONNECTIONS)
         print_status("single events")

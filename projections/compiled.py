@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -58,12 +59,18 @@ def _imports(root: Path, source: bytes) -> Iterator[Path]:
 
 def cache_directory() -> Path:
     """Return the folder for compiled kernels, in `HOURS_KERNELS` or else in the Python environment."""
+    root = os.environ.get("HOURS_KERNELS") or str(Path(sys.prefix) / "var" / "hours-kernels")
+    return Path(root) / _digest()
+
+
+@cache
+def _digest() -> str:
+    """Return the hash of all that compiled code depends on, as this process has imported it."""
     # Numba's cache depends on the path of the source, so each copy of the sources has its own folder.
     digest = sha256(f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {sys.version} {_ROOT}".encode())
     for source in kernel_sources():
         digest.update(source.read_bytes())
-    root = os.environ.get("HOURS_KERNELS") or str(Path(sys.prefix) / "var" / "hours-kernels")
-    return Path(root) / digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
 
 
 def _use_cache() -> None:

@@ -10,20 +10,62 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ledger.store.database import Database
 from ledger.store.durability import ACCEPT
 from ledger.store.embedded import serving
 from tests.support.examples import PROFILE
+from tests.support.ledger.clusters import copy_clusters, run_initdb
+from tests.support.processes.shared import sharing
 
 os.environ.setdefault(ACCEPT, "fsync")  # of the temporary server, whose data does not outlive the test
+
+LONGEST = (
+    "pages/test_pages.py",
+    "bench/test_bench.py",
+    "api/test_contract.py",
+    "pages/test_readme.py",
+    "api/computing/test_ending.py",
+    "api/operations/test_faults_postgres.py",
+    "api/cli/test_serve.py",
+    "api/operations/test_altered_log.py",
+    "api/test_chosen_values.py",
+    "bench/test_crash.py",
+    "projections/test_differences.py",
+    "bench/test_abuse.py",
+    "projections/test_kernel.py",
+    "projections/test_oracle.py",
+    "api/operations/test_processes.py",
+    "ledger/store/test_other_users.py",
+    "api/cli/test_import.py",
+    "replay/synthetic/test_load.py",
+    "replay/test_generations.py",
+    "api/test_erasure_modes.py",
+)
+"""The files that take longest, the longest first. A worker runs a file as a whole (`--dist loadfile`)."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that the workers of this run share (`tests/support/processes/`)."""
+    if not hasattr(config, "workerinput"):
+        stack = ExitStack()
+        stack.enter_context(sharing())
+        config.add_cleanup(stack.close)
+    copy_clusters()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, so that no worker is left with one of them at the end."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    root = Path(__file__).parent
+    items.sort(key=lambda item: places.get(item.path.relative_to(root).as_posix(), len(LONGEST)))
 
 
 def pytest_report_header() -> str:
@@ -44,6 +86,14 @@ def _temporary_server() -> Iterator[str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.fixture
+def initdb_itself() -> Iterator[None]:
+    """New servers of this process are made by `initdb`, not copied (`tests/support/ledger/clusters.py`)."""
+    run_initdb()
+    yield
+    copy_clusters()
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """The URL of a server on which databases can be made."""
@@ -59,12 +109,26 @@ def server_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def new_database_url(server_url: str) -> Iterator[Callable[[], str]]:
     """A function that makes an empty database and returns its URL."""
+    with _databases(server_url) as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def copied_database_url(server_url: str) -> Iterator[Callable[[str], str]]:
+    """A function that copies the database at a URL, which nobody uses at the time, and returns the copy's URL."""
+    with _databases(server_url) as make:
+        yield lambda url: make(str(conninfo_to_dict(url)["dbname"]))
+
+
+@contextmanager
+def _databases(server_url: str) -> Iterator[Callable[..., str]]:
+    """Yield a function that makes a database from a template, an empty one unless it is given."""
     made: list[str] = []
 
-    def make() -> str:
+    def make(template: str = "template0") -> str:
         name = f"test_{uuid4().hex}"
         with psycopg.connect(server_url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'")
         made.append(name)
         return make_conninfo(server_url, dbname=name)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from bench.abuse import Scan, figures
 from bench.support.attackers import ATTACKS
-from bench.support.common import ROOT
+from tests.support.processes.program import run
 
 pytestmark = pytest.mark.slow
 
@@ -23,9 +21,8 @@ def test_scans_are_counted_by_what_became_of_them() -> None:
 
 
 def test_every_attacker_attacks_and_honest_scans_are_followed_into_the_log() -> None:
-    command = [sys.executable, "-m", "bench.abuse", "--seconds", "1", "--scale", "0.001", "--json", "--attacks"]
     gentle = [name for name in ATTACKS if name not in {"big headers", "half requests"}]
-    found = subprocess.run([*command, *gentle], check=False, cwd=ROOT, capture_output=True, text=True)
+    found = run("-m", "bench.abuse", "--seconds", "1", "--scale", "0.001", "--json", "--attacks", *gentle)
     assert found.returncode == 0, found.stderr[-2000:]
     (line,) = found.stdout.splitlines()
     said = json.loads(line)

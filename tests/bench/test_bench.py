@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from ledger.aggregates.scans import CheckIn, CheckOut
 from ledger.names import Position
 from ledger.store.mapper import decode
 from projections.anomalies.findings import KINDS
+from tests.support.processes.program import run
 
 SCALE = 0.002
 KEYS = {"name", "scale", "events", "seconds", "per_second", "peak_mib", "peers", "ratio", "runs", "machine"}
@@ -67,14 +66,7 @@ def test_a_bench_ends_with_one_line_of_positive_figures(name: str, data: Path) -
     arguments = ["--scale", str(SCALE), "--repeat", "1", "--peer-seconds", "0.2", "--data", str(data), "--json"]
     # A ledger in use is none of a bench's business: it must not even try to reach the server named here.
     environment = os.environ | {"DATABASE_URL": "postgresql://nobody@nowhere.invalid/"}
-    found = subprocess.run(
-        [sys.executable, "-m", f"bench.{name}", *arguments],
-        check=False,
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    found = run("-m", f"bench.{name}", *arguments, environment=environment)
     assert found.returncode == 0, found.stderr[-2000:]
     (line,) = found.stdout.splitlines()
     said: dict[str, Any] = json.loads(line)
@@ -94,8 +86,7 @@ def test_a_bench_ends_with_one_line_of_positive_figures(name: str, data: Path) -
 
 def test_the_bench_of_honours_needs_no_ledger_and_agrees_with_its_peers() -> None:
     arguments = ["--scale", str(SCALE), "--repeat", "1", "--peer-seconds", "0.2", "--json"]
-    command = [sys.executable, "-m", "bench.honors", *arguments]
-    found = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    found = run("-m", "bench.honors", *arguments)
     assert found.returncode == 0, found.stderr[-2000:]
     (line,) = found.stdout.splitlines()
     said: dict[str, Any] = json.loads(line)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,13 @@ import pytest
 
 from bench.crash.run import RANDOM, plan
 from bench.crash.steps import BOTH, DATABASE, SERVER, STEPS, Step, watch
-from bench.support.common import ROOT
+from tests.support.processes.program import run
 
 
 def crash(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     """Run a few rounds; return the exit code and what was reported."""
     environment = os.environ | {"DATABASE_URL": "postgresql://nobody@nowhere.invalid/"}
-    command = [sys.executable, "-m", "bench.crash", "--data", str(folder), "--json", *arguments]
-    found = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True)
+    found = run("-m", "bench.crash", "--data", folder, "--json", *arguments, environment=environment)
     assert found.stdout, found.stderr[-2000:]
     assert found.returncode in {0, 1}, found.stderr[-2000:]
     return found.returncode, json.loads(found.stdout.splitlines()[-1])

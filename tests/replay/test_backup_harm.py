@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from ledger.store.database import Database
 from replay.backup.authentication import BackupError
 from replay.backup.backup import LOG, back_up, restore, verify
 from tests.support.api.serving import stock
+from tests.support.processes.program import run
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -55,8 +55,7 @@ except OSError as error:
 
 
 def harmed(work: str, url: str, folder: Path, harm: str, when: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", HARMED, work, url, str(folder), harm, when]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return run("-c", HARMED, work, url, folder, harm, when, timeout=60)
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -46,6 +44,7 @@ from replay.generations.verification import verify_positions
 from replay.live.follower import Follower
 from replay.progress import Progress, StoppedError
 from replay.published import Rules
+from tests.support.processes.program import Program
 from tests.support.replay.generations import (
     ALL,
     HISTORY,
@@ -417,14 +416,9 @@ def test_a_switch_that_is_stopped_leaves_both_as_they_were(ledger: Ledger) -> No
 @pytest.fixture
 def killer(ledger: Ledger) -> Iterator[Callable[..., int]]:
     """A function that lets a process begin some work and kill itself at a step; it returns the signal."""
-    command = [sys.executable, "-m", "tests.support.replay.killing", ledger.database.url, str(ledger.archive.folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin
-        assert process.stdout
+    with Program("-m", "tests.support.replay.killing", ledger.database.url, ledger.archive.folder) as process:
 
         def kill(work: str, stage: str, call: int, *, overtaken: bool) -> int:
-            assert process.stdin
-            assert process.stdout
             order = {"work": work, "stage": stage, "call": call, "overtaken": overtaken}
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()

@@ -7,8 +7,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -26,6 +24,7 @@ from ledger.store.persons import Persons
 from tests.support.api.command_line import CommandLine, CommandResult
 from tests.support.api.importing import KEYLESS, SHIFT_COLUMNS, SHIFTS, read_csv, read_sheet, write_csv, write_sheets
 from tests.support.api.serving import found, give
+from tests.support.processes.program import run
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -401,8 +400,7 @@ def test_an_import_that_was_killed_goes_on_where_it_was(importing: Importing, mo
         "--refused",
         importing.folder / "r.csv",
     ]
-    words = ["--data", importing.hours.data, "import", file, *options]
-    killed = subprocess.run([sys.executable, "-c", _KILLED, moment, *map(str, words)], check=False, capture_output=True)
+    killed = run("-c", _KILLED, moment, "--data", importing.hours.data, "import", file, *options)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len(imported(importing)) == there
     assert not report.exists()

@@ -7,8 +7,6 @@ import re
 import shlex
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -30,8 +28,10 @@ from api.cli.operations.data import MARK
 from api.messages.cloud_events import BATCH
 from api.operations.service import open_ledger
 from tests.support.api.serving import STATION, found
+from tests.support.processes.program import HOURS, Program, run
 
-HOURS = [sys.executable, "-c", "from api.cli.main import main; main()"]
+SMALL = ("-c", f"from api.cli.operations import serve; serve.DEMO_SCALE = 0.001; {HOURS[1]}")
+"""A demonstration of a tenth of the size; `tests/pages/test_readme.py` makes the whole."""
 
 
 @pytest.fixture
@@ -42,22 +42,20 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def started(data: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def started(data: Path, *arguments: str, program: tuple[str, str] = HOURS) -> Iterator[tuple[Program, dict[str, Any]]]:
     """Run `hours` until it says what it serves; yield the process and what it said."""
-    command = [*HOURS, "--data", str(data), *arguments, "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    with Program(*program, "--data", data, *arguments, "--port", "0", "--json") as process:
         lines: list[str] = []
         while not lines or lines[-1] != "}\n":
             lines.append(process.stdout.readline())
-            assert lines[-1], process.stderr.read() if process.stderr else ""
+            assert lines[-1], process.stderr.read()
         try:
             yield process, json.loads("".join(lines))
         finally:
             process.kill() if process.poll() is None else None
 
 
-def ended(process: subprocess.Popen[str], by: signal.Signals) -> str:
+def ended(process: Program, by: signal.Signals) -> str:
     """End a process by a signal as a terminal or a supervisor does; return what it said to standard error."""
     process.send_signal(by)
     _, err = process.communicate(timeout=60)
@@ -88,13 +86,7 @@ def test_an_empty_ledger_is_served_and_ended_cleanly(data: Path, by: signal.Sign
 def test_a_port_that_is_taken_is_told_at_once(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        told = subprocess.run(
-            [*HOURS, "--data", str(data), "serve", "--port", port],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        told = run(*HOURS, "--data", data, "serve", "--port", port, timeout=60)
     assert (told.returncode, told.stdout) == (2, "")
     assert len(told.stderr.strip().splitlines()) == 1
     assert f"--port {port} cannot be used" in told.stderr
@@ -104,7 +96,7 @@ def test_a_port_that_is_taken_is_told_at_once(data: Path) -> None:
 def test_the_demonstration_is_made_once_and_its_three_things_to_try_work(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with started(data, "run") as (process, said):
+    with started(data, "run", program=SMALL) as (process, said):
         tries = [shlex.split(one["command"]) for one in said["try"]]
         assert [command[0] for command in tries] == ["curl"] * 3
         sent = curl(tries[0])
@@ -120,7 +112,7 @@ def test_the_demonstration_is_made_once_and_its_three_things_to_try_work(
     assert json.loads(keys.read_text()) == said["keys"]
     assert json.loads((data / MARK).read_text())["complete"] is True
 
-    with started(data, "run") as (process, again):
+    with started(data, "run", program=SMALL) as (process, again):
         assert again["keys"] == said["keys"]
         status = httpx2.get(
             f"{again['address']}/v1/status", headers={"Authorization": f"Bearer {again['keys']['staff']}"}
@@ -195,9 +187,7 @@ def waited_for(command: list[str], said: dict[str, Any], position: int) -> Any:
 
 
 def test_a_first_start_that_was_interrupted_is_continued(data: Path) -> None:
-    command = [*HOURS, "--data", str(data), "run", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
+    with Program(*HOURS, "--data", data, "run", "--port", "0", "--json") as process:
         while "Creating a history" not in process.stderr.readline():
             assert process.poll() is None
         while not (data / MARK).exists():

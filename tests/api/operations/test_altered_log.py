@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from api.cli.main import execute
 from api.operations.service import OpenLedger
 from ledger.store.database import Database
 from replay.archive.archive import Archive
@@ -103,18 +104,33 @@ ALTERATIONS: dict[str, tuple[Alter, int]] = {
 """The alterations, and the position that has to be named; 0 if the archive can only name the part."""
 
 
-@pytest.fixture(params=ALTERATIONS)
-def altered(
-    request: pytest.FixtureRequest, hours: CommandLine, database_url: str, tmp_path: Path
-) -> tuple[CommandLine, int]:
-    """A ledger with a copy of its archive and a backup, whose log was altered afterwards."""
-    with Database.open(database_url) as database:
-        ledger = OpenLedger(database, hours.data)
+@pytest.fixture(scope="module")
+def unaltered(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The URL of a ledger, and a folder with its data directory, a copy of its archive and a backup: to be copied."""
+    url, folder = new_database_url(), tmp_path_factory.mktemp("unaltered")
+    with Database.open(url) as database:
+        ledger = OpenLedger(database, folder / "data")
         stock(ledger)
         ledger.catch_up()
         ledger.archive.bring_up_to_date(database)
-    assert hours("archive", "copy", tmp_path / "copy").code == 0
-    assert hours("backup", tmp_path / "backup").code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", url)
+        for command in (["archive", "copy", "copy"], ["backup", "backup"]):
+            assert execute(["--data", str(folder / "data"), *command[:-1], str(folder / command[-1])]) == 0
+    return url, folder
+
+
+@pytest.fixture
+def database_url(unaltered: tuple[str, Path], copied_database_url: Callable[[str], str], tmp_path: Path) -> str:
+    """A copy of that ledger; the folder of the test holds a copy of its files."""
+    url, folder = unaltered
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return copied_database_url(url)
+
+
+@pytest.fixture(params=ALTERATIONS)
+def altered(request: pytest.FixtureRequest, hours: CommandLine, database_url: str) -> tuple[CommandLine, int]:
+    """A ledger with a copy of its archive and a backup, whose log was altered afterwards."""
     assert hours("status", "--deep").code == 0
     alter, position = ALTERATIONS[request.param]
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -221,10 +237,6 @@ def test_an_operator_decides_by_name_and_the_old_archive_is_kept(
 
 def test_a_log_restored_to_what_was_archived_ends_the_alarm(hours: CommandLine, database_url: str) -> None:
     with Database.open(database_url) as database:
-        ledger = OpenLedger(database, hours.data)
-        stock(ledger)
-        ledger.catch_up()
-        ledger.archive.bring_up_to_date(database)
         with database.pool.connection() as connection:
             rows = connection.execute(
                 "DELETE FROM ledger.stored_events WHERE notification_id = 9 RETURNING *"
@@ -243,9 +255,6 @@ def test_an_older_log_under_a_running_server_is_told_even_after_it_has_grown_aga
 ) -> None:
     with Database.open(database_url) as database:
         ledger = OpenLedger(database, hours.data)
-        stock(ledger)
-        ledger.catch_up()
-        ledger.archive.bring_up_to_date(database)
         head = int(ledger.log.head())
         with database.pool.connection() as connection:
             connection.execute("DELETE FROM ledger.stored_events WHERE notification_id > %s", (head - 2,))
@@ -263,9 +272,6 @@ def test_damage_hides_no_alteration(hours: CommandLine, database_url: str, harm:
     """A damaged archive is rebuilt by itself, but not from a log that its manifest contradicts."""
     with Database.open(database_url) as database:
         ledger = OpenLedger(database, hours.data)
-        stock(ledger)
-        ledger.catch_up()
-        ledger.archive.bring_up_to_date(database)
         folder = ledger.archive.folder
         manifest = folder / MANIFEST
         segment = next(path for path in folder.iterdir() if path.is_dir())
@@ -297,9 +303,6 @@ def test_a_copy_that_is_ahead_or_without_a_manifest_is_left_alone(
 ) -> None:
     with Database.open(database_url) as database:
         ledger = OpenLedger(database, hours.data)
-        stock(ledger)
-        ledger.archive.bring_up_to_date(database)
-        assert hours("archive", "copy", tmp_path / "copy").code == 0
         with psycopg.connect(database_url, autocommit=True) as connection:
             _delete_the_end(connection)
         shutil.rmtree(ledger.archive.folder)

@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -37,7 +36,7 @@ from bench.crash.network import STATION, Client, Seen, shifts
 from bench.crash.run import set_up
 from bench.crash.server import ServerOrder
 from bench.crash.steps import DATABASE, kill
-from bench.support.common import ROOT
+from tests.support.processes.program import Program
 
 CLIENTS = 3
 WAIT_SECONDS = 4.0
@@ -99,18 +98,14 @@ def serving(folder: Path, data: Path, url: str | None) -> Iterator[str]:
     order = ServerOrder(str(folder / "output"), str(folder / "reached"), wait_seconds=WAIT_SECONDS)
     with (
         (folder / "servers.log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, "-m", "bench.crash.server", str(data)],
-            cwd=ROOT,
-            env=environment | ({"DATABASE_URL": url} if url else {}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
+        Program(
+            "-m",
+            "bench.crash.server",
+            data,
+            environment=environment | ({"DATABASE_URL": url} if url else {}),
+            err=log,
         ) as forks,
     ):
-        assert forks.stdin
-        assert forks.stdout
         forks.stdin.write(json.dumps(order._asdict()) + "\n")
         forks.stdin.flush()
         server = psutil.Process(int(forks.stdout.readline()))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,8 +24,8 @@ from api.operations.service import open_ledger
 from replay.generations.rebuild import rebuild
 from replay.published import published_rules
 from tests.support.api.serving import STATION, found, give
+from tests.support.processes.program import HOURS, Program
 
-HOURS = [sys.executable, "-c", "from api.cli.main import main; main()"]
 VOLUNTEERS = [f"V{number:07d}" for number in range(1, 21)]
 MORNING = 1543885200  # 2018-12-04T09:00+08:00
 
@@ -35,7 +33,7 @@ MORNING = 1543885200  # 2018-12-04T09:00+08:00
 class Running(NamedTuple):
     """A process that serves."""
 
-    process: subprocess.Popen[str]
+    process: Program
     address: str
 
     def end(self, *signals: signal.Signals, pause: float = 0.5) -> list[dict[str, Any]]:
@@ -57,13 +55,11 @@ class Shared(NamedTuple):
 
     @contextmanager
     def serving(self, *options: str) -> Iterator[Running]:
-        command = [*HOURS, "--data", str(self.data), "serve", "--port", "0", "--json", *options]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
+        with Program(*HOURS, "--data", self.data, "serve", "--port", "0", "--json", *options) as process:
             lines: list[str] = []
             while not lines or lines[-1].strip() != "}":
                 lines.append(process.stdout.readline())
-                assert lines[-1], process.stderr.read() if process.stderr else ""
+                assert lines[-1], process.stderr.read()
             try:
                 yield Running(process, json.loads("".join(lines))["address"])
             finally:

@@ -39,6 +39,7 @@ from replay.published import published_rules
 from tests.support.api.command_line import CommandLine
 from tests.support.ledger.helpers import older_topics
 from tests.support.ledger.orders import order_of
+from tests.support.processes.program import run
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -415,8 +416,7 @@ def test_an_upgrade_that_is_killed_leaves_the_old_version_and_is_done_the_next_t
 ) -> None:
     upgrade_tables(connection, part_of(tmp_path, FIRST))
     whole = part_of(tmp_path, FIRST, SECOND, "INSERT INTO notes VALUES ('third')")
-    command = [sys.executable, "-c", KILLED, database.url, *map(str, whole.steps)]
-    assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
+    assert run("-c", KILLED, database.url, *whole.steps, timeout=60).returncode == -signal.SIGKILL
     assert (version_of(connection, whole), notes(connection)) == (1, [])
     upgrade_tables(connection, whole)
     assert notes(connection) == ["second", "third"]

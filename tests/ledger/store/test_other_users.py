@@ -22,6 +22,7 @@ from tests.support.api.command_line import CommandLine
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("initdb_itself"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
 ]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ import psycopg
 import pytest
 
 from ledger.store.embedded import SETTINGS, serving
+from tests.support.processes.program import Program
 
 HOLD = """
 import sys
@@ -46,19 +45,16 @@ def answers(url: str) -> bool:
     return True
 
 
-def hold(data: Path) -> subprocess.Popen[str]:
+def hold(data: Path) -> Program:
     """Start another process that serves the data directory until its standard input is closed."""
-    return subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    return Program("-c", HOLD, data)
 
 
-def url_of(process: subprocess.Popen[str]) -> str:
-    assert process.stdout
+def url_of(process: Program) -> str:
     return process.stdout.readline().strip()
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def end(process: Program) -> None:
     process.communicate()
     assert process.returncode == 0
 
@@ -72,6 +68,7 @@ def test_a_server_that_is_named_is_used_as_it_is(data: Path, monkeypatch: pytest
     assert not list(data.iterdir())
 
 
+@pytest.mark.usefixtures("initdb_itself")
 def test_the_embedded_server_keeps_its_data_and_stops_with_its_last_user(data: Path) -> None:
     with serving(data) as url, psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
@@ -109,9 +106,7 @@ def test_a_server_whose_user_was_killed_is_taken_over(data: Path) -> None:
         assert taken_over == url
         assert answers(url)
     assert not answers(url)
-    for pipe in (owner.stdin, owner.stdout):
-        assert pipe
-        pipe.close()
+    owner.communicate()
 
 
 def test_two_processes_that_start_at_once_share_one_server(data: Path) -> None:

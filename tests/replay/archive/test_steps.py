@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from replay.archive.manifest import ArchiveDisagreesError, read_manifest
 from replay.archive.reader import read_facts
 from replay.generations.rebuild import replay
 from replay.progress import Progress, StoppedError, ignore
+from tests.support.processes.program import run
 from tests.support.replay.archives import EVENTS, Growing, assert_same_facts
 from tests.support.replay.generations import OLD_RULES
 from tests.support.replay.replaying import as_sets
@@ -131,8 +130,7 @@ with Database.open(sys.argv[1]) as database:
 
 def test_a_killed_archiver_keeps_nobody_waiting(growing: Growing) -> None:
     growing.write()
-    command = [sys.executable, "-c", KILLED, growing.database.url, str(growing.folder)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert run("-c", KILLED, growing.database.url, growing.folder).returncode == -signal.SIGKILL
     assert growing.another().position == 12
     assert growing.archive.catch_up(growing.database) == len(EVENTS)
     assert_same_facts(growing.archive.facts(), facts_of(EVENTS))

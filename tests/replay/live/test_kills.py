@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ from replay.generations import store
 from replay.generations.rebuild import rebuild
 from replay.live import follower as follower_module
 from replay.live.follower import Follower
+from tests.support.processes.program import Program
 from tests.support.replay.following import BATCH_EVENTS, COMMIT, EVENTS, NOTHING, RULES
 from tests.support.replay.replaying import append, as_sets, empty, replayed
 
@@ -54,11 +53,8 @@ def ledger(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture
 def order(ledger: tuple[Database, Archive]) -> Iterator[tuple[Order, Callable[[], int]]]:
     """Two functions: let another process follow until a step, and wait for the signal it died of."""
-    command = [sys.executable, "-m", "tests.support.replay.following", ledger[0].url]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with Program("-m", "tests.support.replay.following", ledger[0].url) as process:
         orders, answers = process.stdin, process.stdout
-        assert orders
-        assert answers
 
         def send(step: str, call: int) -> None:
             orders.write(json.dumps({"step": step, "call": call}) + "\n")

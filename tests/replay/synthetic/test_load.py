@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,12 +13,24 @@ from ledger.names import Position
 from ledger.store.copy_format import text_rows
 from ledger.store.database import Database
 from ledger.store.mapper import encode
-from replay.synthetic import HistoryConflictError, HistoryWriterError, loading, simulate, write_history
+from replay.synthetic import History, HistoryConflictError, HistoryWriterError, loading, simulate, write_history
 from replay.synthetic.planning.days import END_INSTANT
 from tests.support.replay.simulating import RULES, lines_of, read_rows
 
 TINY = 0.001
 CREDITED = round(18_000_000 * 60 * TINY)
+
+
+@cache
+def tiny() -> History:
+    """The history that is loaded."""
+    return simulate(TINY, 1, RULES)
+
+
+@cache
+def tiny_lines() -> bytes:
+    """Its events before the opening balances, as they are written."""
+    return lines_of(tiny())
 
 
 def stored(database: Database) -> bytes:
@@ -26,7 +39,7 @@ def stored(database: Database) -> bytes:
 
 
 def test_a_load_holds_the_history_and_then_the_opening_balances(database: Database, tmp_path: Path) -> None:
-    history = simulate(TINY, 1, RULES)
+    history = tiny()
     heads: list[int] = []
 
     def now_credited() -> int:
@@ -46,24 +59,24 @@ def test_a_load_holds_the_history_and_then_the_opening_balances(database: Databa
     assert heads == [history.electronic_events]
     assert seen[-1] == (history.events, history.events)
     assert [done for done, _ in seen[:2]] == [5_000, 10_000]
-    assert stored(database) == lines_of(history) + history.openings.chunk(CREDITED).lines
+    assert stored(database) == tiny_lines() + history.openings.chunk(CREDITED).lines
     assert len(pq.read_table(tmp_path / "labels.parquet")) == history.write_labels(tmp_path / "again.parquet")
     assert write_history(database, history, lambda: pytest.fail("all is there")) == (history.events, 0, True)
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 3])
 def test_a_stopped_load_goes_on_where_it_stood(database: Database, chunks: int) -> None:
-    history = simulate(TINY, 1, RULES)
+    history = tiny()
     answers = iter([False] * chunks + [True])
     loaded = write_history(database, history, lambda: CREDITED, chunk_events=3_000, stop=lambda: next(answers))
     assert loaded == (3_000 * chunks, 3_000 * chunks, False)
     loaded = write_history(database, history, lambda: CREDITED, chunk_events=4_000)
     assert loaded == (history.events, history.events - 3_000 * chunks, True)
-    assert stored(database) == lines_of(history) + history.openings.chunk(CREDITED).lines
+    assert stored(database) == tiny_lines() + history.openings.chunk(CREDITED).lines
 
 
 def test_a_load_stopped_before_the_opening_balances_goes_on_with_them(database: Database) -> None:
-    history = simulate(TINY, 1, RULES)
+    history = tiny()
     answers = iter([False, True])
     loaded = write_history(database, history, lambda: pytest.fail("stopped"), stop=lambda: next(answers))
     assert loaded == (history.electronic_events, history.electronic_events, False)
@@ -74,13 +87,13 @@ def test_a_load_stopped_before_the_opening_balances_goes_on_with_them(database: 
 def test_a_ledger_that_holds_another_history_is_refused(database: Database, other: tuple[float, int, str]) -> None:
     database.recorder.append_history([next(simulate(*other).chunks(size=2_000)).lines])
     with pytest.raises(HistoryConflictError, match="choose an empty data directory"):
-        write_history(database, simulate(TINY, 1, RULES), lambda: CREDITED)
+        write_history(database, tiny(), lambda: CREDITED)
     assert database.log.head() == 2_000
 
 
 def test_a_ledger_that_went_on_by_itself_is_refused(database: Database) -> None:
-    history = simulate(TINY, 1, RULES)
-    database.recorder.append_history([lines_of(history)])
+    history = tiny()
+    database.recorder.append_history([tiny_lines()])
     event = StationClosed(
         occurred_at=END_INSTANT, recorded_at=END_INSTANT, by="person:x", command="a#1", station="C01", reason="x"
     )
@@ -92,7 +105,7 @@ def test_a_ledger_that_went_on_by_itself_is_refused(database: Database) -> None:
 
 
 def test_a_ledger_that_holds_the_whole_history_and_more_is_left_alone(database: Database) -> None:
-    history = simulate(TINY, 1, RULES)
+    history = tiny()
     write_history(database, history, lambda: CREDITED)
     (first,) = read_rows(history.line(1))
     line = text_rows([(first.event.stream_id, 2, first.topic, first.state)], history.events + 1)
@@ -101,7 +114,7 @@ def test_a_ledger_that_holds_the_whole_history_and_more_is_left_alone(database: 
 
 
 def test_another_writer_during_a_load_stops_it(database: Database) -> None:
-    history = simulate(TINY, 1, RULES)
+    history = tiny()
     (first,) = read_rows(history.line(1))
 
     def interfere(done: int, _: int) -> None:
@@ -115,9 +128,7 @@ def test_another_writer_during_a_load_stops_it(database: Database) -> None:
 
 def test_a_failure_of_the_writing_process_is_reported(database: Database, tmp_path: Path) -> None:
     with pytest.raises(HistoryWriterError, match="FileNotFoundError"):
-        write_history(
-            database, simulate(TINY, 1, RULES), lambda: CREDITED, labels=tmp_path / "absent" / "labels.parquet"
-        )
+        write_history(database, tiny(), lambda: CREDITED, labels=tmp_path / "absent" / "labels.parquet")
 
 
 def test_a_writing_process_that_was_killed_is_reported() -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages.prefork import Prefork
 from tests.support.pages.readme import ROOT, Shell
+from tests.support.processes.program import HOURS, Program, install_hours
 
 
 @pytest.fixture(scope="module")
@@ -36,38 +35,34 @@ def shell(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Shell
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "HOURS_", "PG"))
     }
-    environment |= {"COLUMNS": "200", "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}"}
-    prefork = Prefork(directory, environment)
-    _make_environment(directory / ".venv" / "bin", prefork)
+    programs = directory / ".venv" / "bin"
+    _make_environment(programs)
+    environment |= {"COLUMNS": "200", "PATH": f"{programs}:{environment['PATH']}"}
     log = directory / "run.log"
-    with log.open("w") as output:
-        demonstration = subprocess.Popen(
-            [str(Path(sys.executable).parent / "hours"), "run", "--port", str(port)],
-            cwd=directory,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + 300
-        while "Three things to try" not in log.read_text():
-            assert demonstration.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        shell = Shell(directory, environment)
-        yield shell
-        shell.close()
-    finally:
-        demonstration.send_signal(signal.SIGINT)
-        demonstration.wait(60)
-        prefork.close()
+    command = (*HOURS, "run", "--port", port)
+    with (
+        log.open("w") as output,
+        Program(*command, environment=environment, folder=directory, out=output, err=output) as demonstration,
+    ):
+        try:
+            deadline = time.monotonic() + 300
+            while "Three things to try" not in log.read_text():
+                assert demonstration.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+            shell = Shell(directory, environment)
+            yield shell
+            shell.close()
+        finally:
+            demonstration.send_signal(signal.SIGINT)
+            demonstration.wait(60)
 
 
-def _make_environment(folder: Path, prefork: Prefork) -> None:
+def _make_environment(folder: Path) -> None:
     """Make a virtual environment like this one, in which `hours` is forked instead of started."""
     folder.mkdir(parents=True)
     for program in Path(sys.executable).parent.iterdir():
         if program.name not in {"hours", "activate"}:
             (folder / program.name).symlink_to(program)
     (folder / "activate").write_text(f'PATH="{folder}:$PATH"\n')
-    prefork.install(folder)
+    install_hours(folder)

@@ -1,0 +1,1 @@
+"""Programs that tests run as processes of their own, forked from one process that has already imported everything."""

@@ -1,0 +1,124 @@
+"""The process that forks: it has imported everything and loaded all kernels, which takes a program two seconds.
+
+`python -m tests.support.processes.forking SOCKET` serves requests on a socket (see `Request`). For each it forks a
+child that runs the program as a new interpreter would, with the caller's streams, folder and environment. The caller
+reads the child's process id, and later how it ended, one line each. The process ends with the test run.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.ledger.clusters import copy_clusters
+from tests.support.processes.shared import run_goes_on
+
+STREAMS = 3
+"""Standard input, output and error are sent with the first byte."""
+_IMPORTED = ("api", "bench", "ledger", "projections", "replay", "tests.support")
+
+
+class Request(NamedTuple):
+    """What to run. `arguments` are those of `python`: `-c` and a text, or `-m` and a module; and the program's own."""
+
+    arguments: list[str]
+    folder: str
+    environment: dict[str, str]
+
+
+def serve(path: str) -> Callable[[], object]:
+    """Serve requests. Returns in each child, with the program to run there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the children and the parent
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # leave no zombies
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{path}.new")
+        listening.listen()
+        Path(f"{path}.new").rename(path)
+        while run_goes_on():
+            if not select.select([listening], [], [], 1.0)[0]:
+                continue
+            caller, _ = listening.accept()
+            with caller:
+                if os.fork() == 0:
+                    listening.close()
+                    return _start(caller)
+    return lambda: None
+
+
+def _start(caller: socket.socket) -> Callable[[], object]:
+    """Fork the program, and wait here to tell the caller how it ended. Returns in the program's process."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    streams = array.array("i")
+    _, ancillary, *_ = caller.recvmsg(1, socket.CMSG_SPACE(STREAMS * streams.itemsize))
+    streams.frombytes(ancillary[0][2])
+    request = Request(*json.loads(caller.makefile("rb").readline()))
+    child = os.fork()
+    if child == 0:
+        caller.close()
+        return _become(request, streams)
+    for stream in (*streams, *range(STREAMS)):
+        os.close(stream)  # the program alone holds them open
+    try:
+        caller.sendall(b"%d\n" % child)
+        _, status = os.waitpid(child, 0)
+        caller.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+    finally:
+        os._exit(0)
+
+
+def _become(request: Request, streams: array.array[int]) -> Callable[[], object]:
+    """Make this process one that was just started; return its program."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(request.folder)
+    os.environ.clear()
+    os.environ.update(request.environment)
+    how, what, *arguments = request.arguments
+    sys.argv = ["-c" if how == "-c" else what, *arguments]
+    if how == "-m":
+        if not hasattr(sys.modules.get(what), "__path__"):
+            sys.modules.pop(what, None)  # it is run as `__main__`
+        return lambda: runpy.run_module(what, run_name="__main__", alter_sys=True)
+    return lambda: exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102 - a test's own text
+
+
+def import_everything() -> None:
+    """Import all modules, and load all kernels."""
+    from api.operations.memory import return_freed_memory  # noqa: PLC0415 - it comes before Arrow
+
+    return_freed_memory()
+    del os.environ["ARROW_DEFAULT_MEMORY_POOL"]
+    for name in _IMPORTED:
+        package = importlib.import_module(name)
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    from api.operations import warming  # noqa: PLC0415
+    from api.operations.service import DEFAULT_RULES  # noqa: PLC0415
+    from projections.rules.timeline import parse_timeline  # noqa: PLC0415
+
+    warming.warm()
+    warming.compile_all(parse_timeline(DEFAULT_RULES.read_text("utf-8")))
+    copy_clusters()
+    gc.collect()
+    gc.freeze()  # children copy no page because objects were counted
+
+
+if __name__ == "__main__":
+    import_everything()
+    # The interpreter ends each child as it would any program: it waits for threads and runs what is registered.
+    serve(sys.argv[1])()
