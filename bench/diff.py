@@ -79,7 +79,9 @@ def replayed_twice(facts: Facts, before: Rules, after: Rules) -> tuple[Rows, Row
     for rules in (before, after):
         timeline = rules.timeline()
         rule_columns = rule_table(timeline, facts.projects.number)
-        models = compute(table, volunteers, facts.station_kinds(), rule_columns, facts.served_counts(), threads=threads)
+        models = compute(
+            table, volunteers, facts.station_kinds(timeline), rule_columns, facts.served_counts(), threads=threads
+        )
         names = facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts()
         found.append(rows_of(models, *names))
     return found[0], found[1]

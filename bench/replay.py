@@ -59,7 +59,7 @@ def replay_once(archive: Archive, timeline: RuleTimeline) -> tuple[Stopwatch, Re
     models = compute(
         table,
         facts.volunteer_table(),
-        facts.station_kinds(),
+        facts.station_kinds(timeline),
         rule_table(timeline, facts.projects.number),
         facts.served_counts(),
         threads=threads,

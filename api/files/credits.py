@@ -133,7 +133,7 @@ def credit_tables(
 ) -> Iterator[Any]:
     """Credit one person after another; yield the pieces as Arrow tables of `SCHEMA`."""
     table = facts.ordered(facts.resolved())
-    volunteers, kinds = facts.volunteer_table(), facts.station_kinds()
+    volunteers, kinds = facts.volunteer_table(), facts.station_kinds(timeline)
     rules = rule_table(timeline, facts.projects.number)
     formatter = _Formatter(facts, table)
     memory = workspace(int(np.diff(table.first).max(initial=0)))

@@ -52,7 +52,7 @@ def order_shifts(
 ) -> ShiftTable:
     """Build the table that the credit kernel reads, from resolved shifts in any order.
 
-    Shifts that are void, or have no check-in or no station in force, are left out: they hold no time and earn nothing.
+    Shifts that are void or have no check-in in force are left out: they hold no time and earn nothing.
     `person_of`: the person's number of each number (`projections.kernels.persons.person_numbers`).
     """
     persons = shifts.volunteer if person_of is None else person_of[shifts.volunteer]
@@ -76,15 +76,15 @@ def balanced(first: Longs, parts: int) -> list[tuple[int, int]]:
 
 
 @inlined
-def _can_earn(check_in: int, station: int, flags: int) -> bool:
-    return bool(check_in != NO_INSTANT and station >= 0 and not flags & VOID)
+def _can_earn(check_in: int, flags: int) -> bool:
+    return bool(check_in != NO_INSTANT and not flags & VOID)
 
 
 @kernel
 def _count(persons: Ints, shifts: ResolvedShifts, first: Longs) -> None:
-    stations, check_ins, flags = shifts.station, shifts.check_in, shifts.flags
+    check_ins, flags = shifts.check_in, shifts.flags
     for shift in range(len(flags)):
-        if _can_earn(check_ins[shift], stations[shift], flags[shift]):
+        if _can_earn(check_ins[shift], flags[shift]):
             first[persons[shift] + 1] += 1
     for person in range(1, len(first)):
         first[person] += first[person - 1]
@@ -103,7 +103,7 @@ def _place(low: int, high: int, persons: Ints, shifts: ResolvedShifts, first: Lo
     tied = False
     for shift in range(len(flags)):
         person = persons[shift]
-        if person < low or person >= high or not _can_earn(check_ins[shift], stations[shift], flags[shift]):
+        if person < low or person >= high or not _can_earn(check_ins[shift], flags[shift]):
             continue
         row = free[person]
         free[person] += 1

@@ -19,6 +19,7 @@ from projections.kernels.honors import HonorWorkspace, honor_workspace, reach_ho
 from projections.kernels.order import balanced
 from projections.kernels.persons import last_balance
 from projections.kernels.projects import ProjectTotals, add_project_months, combine_totals, first_year, project_totals
+from projections.kernels.station_kinds import StationKinds
 from projections.local_time import civil, number_of
 from projections.rules.table import RuleTable
 from projections.schema import (
@@ -88,7 +89,7 @@ class Totals(NamedTuple):
 def compute(
     table: ShiftTable,
     volunteers: VolunteerTable,
-    station_kind: Ints,
+    station_kind: StationKinds,
     rules: RuleTable,
     served: Ints,
     *,
@@ -109,7 +110,7 @@ def compute(
     rows = (last_day - first_day + 1) // 365 + 4  # the maximum for a volunteer: one for each year, and one for all
     hours = np.empty((len(table.first) * rows, 2 + len(HOURS_COLUMNS)), np.int64)  # unused rows stay virtual memory
     totals = [
-        _allocate(hours[low * rows : high * rows], high - low, len(station_kind), first_day, last_day, rules)
+        _allocate(hours[low * rows : high * rows], high - low, len(station_kind.kind), first_day, last_day, rules)
         for low, high in ranges
     ]
     longest = int(np.diff(table.first).max(initial=0))
@@ -139,7 +140,7 @@ def compute(
 
 
 def pieces_of(
-    volunteer: int, table: ShiftTable, volunteers: VolunteerTable, station_kind: Ints, rules: RuleTable
+    volunteer: int, table: ShiftTable, volunteers: VolunteerTable, station_kind: StationKinds, rules: RuleTable
 ) -> Ints:
     """Return the pieces of one volunteer, int32[n, PIECE_COLUMNS]."""
     shifts = int(table.first[volunteer + 1] - table.first[volunteer])
@@ -206,7 +207,7 @@ def _pass_over(
     high: int,
     table: ShiftTable,
     volunteers: VolunteerTable,
-    station_kind: Ints,
+    station_kind: StationKinds,
     rules: RuleTable,
     first_day: int,
     valid_until: int,
@@ -289,11 +290,15 @@ def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, co
 def _add_station_days(
     volunteer: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, totals: Totals
 ) -> None:
-    """Add each piece to its station and day. A volunteer counts once per station and day on which a shift begins."""
+    """Add each piece to its station and day, if it has a station. A volunteer counts once per station and day on which
+    a shift begins.
+    """
     rows, sums, stamps = table.rows[:, STATION], totals.stations, totals.stamps
     for number in range(count):
         day = pieces[number, DAY]
         station = rows[pieces[number, ROW]]
+        if station < 0:
+            continue
         at = day - first_day
         if pieces[number, FIRST]:
             sums[station, at, 0] += 1

@@ -23,12 +23,14 @@ from projections.schema import (
     CHANGE_BITS,
     CORRECTED,
     IMPORTED,
+    NO_INSTANT,
     NONE,
     OTHER,
     OTHER_CODES,
     REPLACES,
     SHIFT_CODES,
     STATION_KINDS,
+    STATION_OPENED,
     TIERS,
     Array,
     Bytes,
@@ -56,6 +58,7 @@ _SCHEMA = pa.schema(
         "raise_id": _TEXT,
         "evidence": _TEXT,
         "replaces": _TEXT,
+        "replaced_by": _TEXT,
         "imported": pa.bool_(),
         "changes": pa.list_(_TEXT),
         "check_in": _LONG,
@@ -228,7 +231,8 @@ def _valid(column: Any) -> Array:
 def _marks(table: Any) -> Bytes:
     imported = pc.fill_null(table["imported"], False).combine_chunks().to_numpy(zero_copy_only=False)  # noqa: FBT003
     marks: Bytes = imported.astype(np.uint8) * np.uint8(IMPORTED)
-    marks |= _present(table["evidence"], ATTESTED) | _present(table["replaces"], REPLACES)
+    marks |= _present(table["evidence"], ATTESTED)
+    marks |= _present(table["replaces"], REPLACES) | _present(table["replaced_by"], REPLACES)
     return marks
 
 
@@ -263,6 +267,7 @@ def _other_events(table: Any, topic: Any, columns: list[Ints], names: Dictionari
         day=_integers(days, np.int32),
         amount=amounts.astype(np.int32),
         into=_numbers(table["into"].combine_chunks(), names.volunteers),
+        opened_at=np.where(code == STATION_OPENED, _integers(table["occurred_at"], np.uint32), np.uint32(NO_INSTANT)),
     )
 
 

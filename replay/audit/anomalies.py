@@ -244,7 +244,7 @@ class AnomalyReader:
 def _stay_findings(facts: Facts, timeline: RuleTimeline, valid_until: int) -> Iterator[Finding]:
     """Yield the findings about when and where volunteers served."""
     table, volunteers = facts.ordered(facts.resolved()), facts.volunteer_table()
-    kinds, rules = facts.station_kinds(), rule_table(timeline, facts.projects.number)
+    kinds, rules = facts.station_kinds(timeline), rule_table(timeline, facts.projects.number)
     served = stays_of(table, timeline.time_zone, valid_until)
 
     def credited(volunteer: int) -> Ints:
@@ -253,7 +253,7 @@ def _stay_findings(facts: Facts, timeline: RuleTimeline, valid_until: int) -> It
     yield from meetings.two_stations(served, timeline.anomalies)
     yield from meetings.travel_time(served, timeline.anomalies)
     yield from stays.long_shifts(served, timeline.anomalies)
-    yield from stays.over_cap(served, table, volunteers, timeline, credited, valid_until)
+    yield from stays.over_cap(served, table, timeline, credited, valid_until)
     yield from entries.round_numbers(served, facts.shifts, timeline.anomalies, timeline.time_zone)
 
 

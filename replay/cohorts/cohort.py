@@ -21,19 +21,19 @@ from ledger.aggregates import Event
 from ledger.aggregates.day_cap import DayCapEvent, DayCapRaised, DayCapRaiseWithdrawn
 from ledger.aggregates.opening_balance import OpeningBalanceEvent, OpeningBalanceRecorded, OpeningBalanceVoided
 from ledger.aggregates.shift import ShiftEvent
-from ledger.aggregates.station import StationOpened
 from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided, VolunteerEvent, VolunteerRegistered
 from ledger.names import Position, shift_stream
 from ledger.store.log_queries import LogQueries, RecordedEvent
 from ledger.store.mapper import decode
-from projections.kernels.facts import UNKNOWN_KIND, FactsBuilder, first_training_days
+from projections.kernels.facts import FactsBuilder, first_training_days
 from projections.kernels.order import order_shifts
 from projections.kernels.persons import by_person, empty_numbers, person_numbers
 from projections.kernels.read_models import ReadModels, compute, pieces_of
-from projections.local_time import day_number
+from projections.kernels.station_kinds import Openings, StationKinds, kinds_of
+from projections.local_time import day_number, zone_table
 from projections.rules.table import rule_table
 from projections.rules.timeline import RuleTimeline
-from projections.schema import NO_DAY, STATION_KINDS, TIERS, Ints, ShiftTable, VolunteerTable
+from projections.schema import NO_DAY, TIERS, UNKNOWN_KIND, Ints, ShiftTable, VolunteerTable
 from replay.cohorts.merges import Merges, linked, pairs_in_force, read_merges
 from replay.cohorts.shift_columns import Shift, ShiftKey, ShiftNames, Shifts, read_shifts, text_array
 
@@ -45,7 +45,6 @@ __all__ = [
     "Shifts",
     "decoded",
     "in_log_order",
-    "kind_of",
     "person_of",
     "read_cohort",
     "read_kinds",
@@ -104,7 +103,7 @@ class Cohort:
 
     persons: dict[str, Person]
     shifts: Mapping[ShiftKey, Shift]
-    kinds: dict[str, int]  # of all stations
+    kinds: dict[str, Openings]  # of all stations
     names: ShiftNames | None = None
     """Surrogates shared with another cohort of the same volunteers, so that the two can be compared as columns."""
     merges: Merges = field(default_factory=dict)
@@ -132,7 +131,7 @@ class Cohort:
         return compute(
             tables.table,
             tables.volunteers,
-            tables.station_kinds,
+            tables.station_kinds(timeline),
             rule_table(timeline, tables.project_names.number),
             np.empty((0, 4), np.int32),
             valid_until=valid_until,
@@ -156,8 +155,7 @@ class CohortTables:
         ]
         self.person_of = person_numbers(pairs, len(number))
         self.volunteers = _volunteer_table(cohort.persons, self.person_of)
-        kinds = [cohort.kinds.get(name, UNKNOWN_KIND) for name in self.station_names.texts()]
-        self.station_kinds: Ints = np.array(kinds, np.int32)
+        self._openings = [cohort.kinds.get(name, {}) for name in self.station_names.texts()]
         self.table: ShiftTable = order_shifts(
             resolved,
             self.volunteer_names,
@@ -170,6 +168,10 @@ class CohortTables:
         """All shifts as objects, by their numbers in `table.shift`."""
         return [self.columns.shift(row) for row in range(len(self.columns))]
 
+    def station_kinds(self, timeline: RuleTimeline) -> StationKinds:
+        """Return the kinds of stations, by the days of a timeline's time zone."""
+        return kinds_of(self._openings, zone_table(timeline.time_zone))
+
     def person(self, volunteer: str) -> int:
         """Return the surrogate of the person (the final number) of a volunteer."""
         number = self.volunteer_names.number[volunteer]
@@ -179,7 +181,7 @@ class CohortTables:
         """Return the pieces of the person with this number, as `projections.kernels.read_models.pieces_of`."""
         number = self.person(volunteer)
         rules = rule_table(timeline, self.project_names.number)
-        return pieces_of(number, self.table, self.volunteers, self.station_kinds, rules)
+        return pieces_of(number, self.table, self.volunteers, self.station_kinds(timeline), rules)
 
 
 def _volunteer_table(persons: dict[str, Person], person_of: Ints | None) -> VolunteerTable:
@@ -228,9 +230,16 @@ def read_persons(connection: Connection[Any], volunteers: Sequence[str]) -> dict
     return persons
 
 
-def read_kinds(connection: Connection[Any]) -> dict[str, int]:
-    """Read the kinds of all stations."""
-    return dict(connection.execute("SELECT station, kind FROM replay.stations ORDER BY station").fetchall())
+def read_kinds(connection: Connection[Any]) -> dict[str, Openings]:
+    """Read the openings of all stations. A station that was never opened has none."""
+    kinds: dict[str, dict[int, int]] = {}
+    for name, opened_at, kind in connection.execute(
+        "SELECT station, opened_at, kind FROM replay.stations ORDER BY station"
+    ).fetchall():
+        openings = kinds.setdefault(name, {})
+        if kind != UNKNOWN_KIND:
+            openings[opened_at] = kind
+    return dict(kinds)
 
 
 def _day(value: int | None) -> int:
@@ -276,8 +285,3 @@ def person_of(event: Event) -> str | None:
         DayCapEvent,
     )
     return event.volunteer if isinstance(event, relevant) else None
-
-
-def kind_of(event: StationOpened) -> int:
-    """Return the code of a station's kind."""
-    return STATION_KINDS[event.kind]

@@ -99,7 +99,7 @@ def sums_of(
     found = add_up(
         facts.ordered(facts.resolved(), threads=threads),
         facts.volunteer_table(),
-        facts.station_kinds(),
+        facts.station_kinds(timeline),
         rule_table(timeline, facts.projects.number),
         facts.served_counts(),
         placed,

@@ -147,9 +147,13 @@ def what_if(
     progress("ordering shifts", 0, 0)
     tables = [_tables(before.facts, threads)]
     tables.append(tables[0] if after.facts is before.facts else _tables(after.facts, threads))
+    kinds = [before.facts.station_kinds(timelines[BEFORE])]
+    same_kinds = after.facts is before.facts and timelines[AFTER].time_zone == timelines[BEFORE].time_zone
+    kinds.append(kinds[0] if same_kinds else after.facts.station_kinds(timelines[AFTER]))
     sides = [
         Side(
             *tables[number],
+            kinds[number],
             rule_table(timeline, names.projects),
             honors=_places(honors, timeline),
             window_names=window_numbers(timeline, windows),
@@ -199,8 +203,8 @@ def _names(before: Facts, after: Facts) -> _Names:
     return _Names(*found)
 
 
-def _tables(facts: Facts, threads: int) -> tuple[ShiftTable, VolunteerTable, Ints]:
-    return facts.ordered(facts.resolved(), threads=threads), facts.volunteer_table(), facts.station_kinds()
+def _tables(facts: Facts, threads: int) -> tuple[ShiftTable, VolunteerTable]:
+    return facts.ordered(facts.resolved(), threads=threads), facts.volunteer_table()
 
 
 def _places(honors: Sequence[str], timeline: RuleTimeline) -> Ints:

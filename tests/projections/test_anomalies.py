@@ -86,9 +86,8 @@ def test_over_the_cap_in_a_row_is_what_the_oracle_caps_day_after_day(case: Case,
     found = stays.over_cap(
         stays_of(table, timeline.time_zone),
         table,
-        people,
         timeline,
-        lambda volunteer: pieces_of(volunteer, table, people, facts.station_kinds(), table_of_rules),
+        lambda volunteer: pieces_of(volunteer, table, people, facts.station_kinds(timeline), table_of_rules),
         NO_DAY,
     )
     capped: dict[tuple[str, date], int] = defaultdict(int)
@@ -221,12 +220,15 @@ def test_who_comes_in_time_from_another_station_is_not_told_because_of_a_stay_in
     assert numbers(given_stays, found) == (1, 3)
 
 
-def test_a_raise_that_lowers_the_cap_can_make_a_short_day_too_long() -> None:
+def test_a_raise_below_the_cap_makes_no_day_too_long() -> None:
     events = history("2018-12-04 09:00 in V1 U1 #1\n2018-12-04 10:00 out V1 U1 #1")
     facts = facts_of([*events, raise_cap("V1", date(2018, 12, 4), 45)])
     daily = AnomalyRules(cap_days_in_row=1)
     timeline = rules(rule_set(day_minutes_max=480)).model_copy(update={"anomalies": daily})
-    table, people, kinds = facts.ordered(facts.resolved()), facts.volunteer_table(), facts.station_kinds()
+    table, people, kinds = facts.ordered(facts.resolved()), facts.volunteer_table(), facts.station_kinds(timeline)
     credited = partial(pieces_of, table=table, volunteers=people, station_kind=kinds, rules=rule_table(timeline, {}))
-    (found,) = stays.over_cap(stays_of(table, SHANGHAI), table, people, timeline, credited, NO_DAY)
+    assert stays.over_cap(stays_of(table, SHANGHAI), table, timeline, credited, NO_DAY) == []
+    low = timeline.model_copy(update={"rule_sets": rules(rule_set(day_minutes_max=45)).rule_sets})
+    credited = partial(pieces_of, table=table, volunteers=people, station_kind=kinds, rules=rule_table(low, {}))
+    (found,) = stays.over_cap(stays_of(table, SHANGHAI), table, low, credited, NO_DAY)
     assert found.figures == (1, 15)

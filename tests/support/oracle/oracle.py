@@ -61,7 +61,7 @@ class Piece:
     volunteer: str  # the number under which the shift was recorded
     person: str  # the number that goes on
     shift: UUID
-    station: str
+    station: str | None
     project: str | None
     day: date
     first: bool  # the piece on the check-in's date: here the shift is counted
@@ -130,7 +130,7 @@ def credit(events: Sequence[Event], timeline: RuleTimeline, *, valid_at: date | 
     facts = _facts(events)
     shifts: dict[str, list[Resolved]] = defaultdict(list)
     for shift in resolve(events):
-        if shift.check_in is not None and shift.station is not None and not shift.void:
+        if shift.check_in is not None and not shift.void:
             shifts[facts.person(shift.volunteer)].append(shift)
     pieces = [
         piece
@@ -179,19 +179,24 @@ def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
     project = entered.project if entered else None
     if "check_in" in corrections:
         check_in = corrections["check_in"].check_in
+    if entered is None and check_in is not None:  # only a correction tells it: the counter of the check-out stands in
+        left_after = [event for event in check_outs if event.occurred_at > check_in]
+        counter = min(left_after or check_outs, key=_check_out_rank, default=None)
+        station = counter.station if counter else None
     if "station" in corrections:
         station = corrections["station"].station
     if "project" in corrections:
         project = corrections["project"].project
 
     later = [event for event in check_outs if check_in is not None and event.occurred_at > check_in]
-    left = min(later, key=lambda event: (event.occurred_at, event.evidence is not None), default=None)
+    left = min(later, key=_check_out_rank, default=None)
     check_out = left.occurred_at if left else None
     if "check_out" in corrections:
         check_out = corrections["check_out"].check_out
 
     corrected = "check_in" in corrections or "check_out" in corrections
     moved = any(event.replaces is not None for event in check_ins)
+    moved |= any(event.replaced_by is not None for event in stream if isinstance(event, ShiftVoided))
     both_scans = entered is not None and entered.evidence is None and left is not None and left.evidence is None
     return Resolved(
         volunteer=stream[0].volunteer,
@@ -210,6 +215,11 @@ def _check_in_rank(event: CheckedIn) -> tuple[int, bool, str, str]:
     return event.occurred_at, event.evidence is not None, event.station, event.project or ""
 
 
+def _check_out_rank(event: CheckedOut) -> tuple[int, bool, str]:
+    """Earliest first, a scan before an attested entry; the name only decides which counter two at once tell."""
+    return event.occurred_at, event.evidence is not None, event.station
+
+
 # --- the other facts ------------------------------------------------------------------------------------------------
 
 
@@ -218,7 +228,7 @@ class _Facts:
     goes_on: dict[str, str] = field(default_factory=dict)  # which number was merged into which, as it stands
     registered: dict[str, date] = field(default_factory=dict)
     training: dict[str, list[TrainingCompleted]] = field(default_factory=lambda: defaultdict(list))
-    kinds: dict[str, str] = field(default_factory=dict)
+    opened: dict[str, list[StationOpened]] = field(default_factory=lambda: defaultdict(list))
     openings: dict[str, OpeningBalanceRecorded] = field(default_factory=dict)
     raises: dict[tuple[str, date], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     served: dict[tuple[str, str | None, date], int] = field(default_factory=dict)
@@ -233,12 +243,22 @@ class _Facts:
         """Return every opening balance that stands, each with the person who has it."""
         return [(self.person(volunteer), balance) for volunteer, balance in self.openings.items()]
 
-    def day_minutes_max(self, person: str, day: date) -> int | None:
-        """Return the greatest raise of the day's cap of any of a person's numbers."""
+    def kind(self, station: str | None, day: date, zone: ZoneInfo) -> str | None:
+        """Return the kind as which a station was last opened up to a local day; before the first opening, its kind."""
+        openings = self.opened[station or ""]
+        if not openings:
+            return None
+        so_far = [event for event in openings if datetime.fromtimestamp(event.occurred_at, zone).date() <= day]
+        instants = [event.occurred_at for event in so_far or openings]
+        decisive = max(instants) if so_far else min(instants)
+        return [event.kind for event in openings if event.occurred_at == decisive][-1]  # of two at once, the last
+
+    def raised(self, person: str, day: date) -> int:
+        """Return the greatest raise of the day's cap of any of a person's numbers, 0 without one."""
         mine = [
             raises for (volunteer, on), raises in self.raises.items() if (self.person(volunteer), on) == (person, day)
         ]
-        return max((minutes for raises in mine for minutes in raises.values()), default=None)
+        return max((minutes for raises in mine for minutes in raises.values()), default=0)
 
 
 def _facts(events: Iterable[Event]) -> _Facts:  # noqa: PLR0912 - a branch for each kind of event
@@ -256,7 +276,7 @@ def _facts(events: Iterable[Event]) -> _Facts:  # noqa: PLR0912 - a branch for e
             case TrainingVoided():
                 _take_back(facts.training[event.volunteer], event)
             case StationOpened():
-                facts.kinds[event.station] = event.kind
+                facts.opened[event.station].append(event)
             case OpeningBalanceRecorded():
                 facts.openings[event.volunteer] = event
             case OpeningBalanceVoided():
@@ -384,8 +404,7 @@ def _share_out(spans: Sequence[_Span], facts: _Facts, timeline: RuleTimeline, zo
             now = _local(minute, zone)
             day = now.date()
             rules = _rules_on(day, timeline)
-            raised = facts.day_minutes_max(facts.person(span.shift.volunteer), day)
-            day_minutes_max = rules.day_minutes_max if raised is None else raised
+            day_minutes_max = max(rules.day_minutes_max, facts.raised(facts.person(span.shift.volunteer), day))
             if holders[minute] is not span.shift:
                 span.fates["overlapped"][day] += 1
             elif counted[day] >= day_minutes_max:
@@ -393,11 +412,11 @@ def _share_out(spans: Sequence[_Span], facts: _Facts, timeline: RuleTimeline, zo
             else:
                 counted[day] += 1
                 span.fates["counted"][day] += 1
-                span.percentages[day] += _percentage(now, span.shift, rules, facts)
+                span.percentages[day] += _percentage(now, span.shift, rules, facts, zone)
 
 
-def _percentage(now: datetime, shift: Resolved, rules: RuleSet, facts: _Facts) -> int:
-    kind = facts.kinds.get(shift.station or "")
+def _percentage(now: datetime, shift: Resolved, rules: RuleSet, facts: _Facts, zone: ZoneInfo) -> int:
+    kind = facts.kind(shift.station, now.date(), zone)
     return next((factor.percent for factor in rules.factors if _matches(factor, now, kind, shift.project)), 100)
 
 
@@ -421,7 +440,7 @@ def _matches(factor: Factor, now: datetime, kind: str | None, project: str | Non
 
 
 def _pieces_of(shifts: Sequence[Resolved], facts: _Facts, timeline: RuleTimeline, zone: ZoneInfo) -> list[Piece]:
-    """Return the pieces of one person's shifts, all of which have a check-in and a station and are not void."""
+    """Return the pieces of one person's shifts, all of which have a check-in and are not void."""
     spans = _spans(shifts, facts.openings, timeline, zone)
     _share_out(spans, facts, timeline, zone)
     person = facts.person(shifts[0].volunteer)
@@ -436,7 +455,6 @@ def _pieces_of_span(span: _Span, person: str) -> list[Piece]:
         shares_so_far += share
         credited = shares_so_far // span.rules.credit_unit_minutes * span.rules.credit_unit_minutes - credited_so_far
         credited_so_far += credited
-        assert span.shift.station is not None
         pieces.append(
             Piece(
                 volunteer=span.shift.volunteer,
@@ -489,7 +507,8 @@ def _stations(
     pieces: Sequence[Piece], served: dict[tuple[str, str | None, date], int]
 ) -> dict[tuple[str, date], StationDay]:
     stations = {}
-    keys = {(piece.station, piece.day) for piece in pieces} | {(station, day) for station, _, day in served}
+    keys = {(piece.station, piece.day) for piece in pieces if piece.station is not None}
+    keys |= {(station, day) for station, _, day in served}
     for key in sorted(keys):
         here = [piece for piece in pieces if (piece.station, piece.day) == key]
         row = StationDay(
@@ -646,6 +665,10 @@ def _is_met(
 
 
 def _months_later(day: date, months: int) -> date:
-    """Return the same day of the month so many calendar months later; the month's last day where it has no such day."""
+    """Return the same day of the month so many calendar months later. The last day of a month leads to the last day of
+    the later month, and so does a day that the later month lacks.
+    """
     year, month_index = divmod(day.year * 12 + day.month - 1 + months, 12)
-    return date(year, month_index + 1, min(day.day, monthrange(year, month_index + 1)[1]))
+    last = monthrange(year, month_index + 1)[1]
+    is_last = day.day == monthrange(day.year, day.month)[1]
+    return date(year, month_index + 1, last if is_last else min(day.day, last))
