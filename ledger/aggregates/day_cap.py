@@ -41,8 +41,8 @@ class DayCapEvent(Event):
 
 
 class DayCapRaised(DayCapEvent):
-    """A raise of the day cap was approved. The greatest raise in force replaces the cap for this volunteer and day, if it
-    is more than the cap.
+    """A raise of the day cap was approved. The greatest raise in force replaces the cap for this volunteer and day,
+    unless the cap is greater.
     """
 
     TOPIC = "day-cap-raised.v1"

@@ -49,7 +49,9 @@ from projections.schema import (
 )
 
 _YEAR_ZERO = 1999
-"""The first year of the table of years: at the beginning of 2000 in UTC it is still 1999 west of Greenwich."""
+"""The first year of the table of years. A minute belongs to its local year, and instants are accepted from the first
+hour of 2000 anywhere, when it is still 1999 in other time zones.
+"""
 _PIECES = len(HOURS_COLUMNS)
 _CREDITED = 2 + HOURS_COLUMNS.index("credited")
 _ATTESTED = 2 + HOURS_COLUMNS.index("attested")

@@ -91,7 +91,7 @@ def test_a_shift_without_a_station_earns_and_holds_time_but_stands_in_no_station
 @pytest.mark.parametrize(
     ("openings", "shares"),
     [
-        ("", (60, 60)),  # never opened: no kind
+        ("", (60, 60)),  # community, as the notation opens it
         ("2018-12-05 12:00 open U1 city", (120, 120)),
         ("2018-12-05 12:00 open U1 city\n2018-12-05 12:00 open U1 special", (60, 60)),  # at once: the last in the log
         ("2018-12-05 12:00 open U1 special\n2018-12-05 11:00 open U1 city", (120, 60)),  # by instant, not by the log
