@@ -62,6 +62,7 @@ class ReadModels(NamedTuple):
 
     hours: int64[n, 8]: volunteer, year (0 for all years, with the opening balance), then `HOURS_COLUMNS`; sorted by
     volunteer and year. stations: int64[stations, days, len(STATION_COLUMNS)]: local days from `first_day` on.
+    without_station: int64[days, len(STATION_COLUMNS)]: the same for shifts without a station, which no table holds.
     standings: int32[n, 3]: volunteer, honour (row of the HonorTable), day reached; sorted by volunteer and honour.
     projects: int64[projects, years, YEAR_SLOTS, len(PROJECT_COLUMNS)]: years from `first_year` on, month 0 for the
     whole year.
@@ -69,6 +70,7 @@ class ReadModels(NamedTuple):
 
     hours: Longs
     stations: Longs
+    without_station: Longs
     first_day: int
     standings: Ints
     projects: Longs
@@ -80,7 +82,7 @@ class Totals(NamedTuple):
 
     hours: Longs
     standings: Ints
-    stations: Ints  # int32 suffices for the minutes of one station and day
+    stations: Ints  # int32 suffices for the minutes of one station and day; the last row is that of no station
     stamps: Longs  # by station: the volunteer and day counted last
     years: Longs  # by year from 1999 on: HOURS_COLUMNS and the number of pieces; zero between volunteers
     reached: Ints
@@ -133,7 +135,8 @@ def compute(
     np.add.at(people, (served[:, SERVED_STATION], served[:, SERVED_DAY] - first_day), served[:, SERVED_PEOPLE])
     return ReadModels(
         hours=_compacted(hours, [(low * rows, total.used[0]) for (low, _), total in zip(ranges, totals, strict=True)]),
-        stations=stations,
+        stations=stations[:-1],
+        without_station=stations[-1],
         first_day=first_day,
         standings=np.concatenate([total.standings[: total.used[1]] for total in totals]),
         projects=combine_totals([total.projects for total in totals], served, first_day),
@@ -194,8 +197,8 @@ def _allocate(hours: Longs, volunteers: int, stations: int, first_day: int, last
     return Totals(
         hours=hours,
         standings=np.empty((volunteers * len(rules.honors.minutes), 3), np.int32),
-        stations=np.zeros((stations, days, len(STATION_COLUMNS)), np.int32),
-        stamps=np.full(stations, -1, np.int64),
+        stations=np.zeros((stations + 1, days, len(STATION_COLUMNS)), np.int32),
+        stamps=np.full(stations + 1, -1, np.int64),
         years=np.zeros((DAYS // 365 + 2, _PIECES + 1), np.int64),
         reached=np.empty(len(rules.honors.minutes), np.int32),
         used=np.zeros(2, np.int64),
@@ -292,15 +295,14 @@ def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, co
 def _add_station_days(
     volunteer: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, totals: Totals
 ) -> None:
-    """Add each piece to its station and day, if it has a station. A volunteer counts once per station and day on which
-    a shift begins.
+    """Add each piece to its station and day. A volunteer counts once per station and day on which a shift begins.
+
+    A shift without a station has the number `NONE`, -1, which is the index of the last row.
     """
     rows, sums, stamps = table.rows[:, STATION], totals.stations, totals.stamps
     for number in range(count):
         day = pieces[number, DAY]
         station = rows[pieces[number, ROW]]
-        if station < 0:
-            continue
         at = day - first_day
         if pieces[number, FIRST]:
             sums[station, at, 0] += 1
