@@ -52,9 +52,7 @@ from projections.schema import (
 
 
 class Workspace(NamedTuple):
-    """Working memory of one thread, reused for each volunteer. The arrays have room for the volunteer with the most
-    shifts.
-    """
+    """Working memory of one thread, reused for each volunteer, with room for the volunteer with the most shifts."""
 
     order: Ints  # rows of the ShiftTable in the final order
     end: Ints

@@ -29,6 +29,7 @@ from projections.schema import (
     NO_DAY,
     NONE,
 )
+from replay.audit.sentences import reason
 from tests.support.oracle.anomaly_columns import MORNING, Stay, day_of, many_stays, numbers, pairs, resolved, served
 from tests.support.oracle.histories import SHANGHAI, Case, cases, history, patiently, raise_cap, rule_set, rules
 from tests.support.oracle.oracle import credit
@@ -218,6 +219,19 @@ def test_who_comes_in_time_from_another_station_is_not_told_because_of_a_stay_in
     assert meetings.travel_time(served(given_stays), AnomalyRules(travel_minutes_min=5)) == []
     (found,) = meetings.travel_time(served(given_stays), AnomalyRules(travel_minutes_min=6))
     assert numbers(given_stays, found) == (1, 3)
+
+
+def test_a_shift_without_a_station_is_long_like_any_other_but_at_no_two_stations() -> None:
+    def stay(number: int, station: int, start: int, end: int) -> Stay:
+        return Stay(number, 0, station, start, end, scanned=True, void=False)
+
+    given_stays = [stay(1, 0, 0, 100), stay(2, NONE, 50, 850), stay(3, 0, 852, 900)]
+    assert meetings.two_stations(served(given_stays), AnomalyRules()) == []
+    assert meetings.travel_time(served(given_stays), AnomalyRules(travel_minutes_min=5)) == []
+    (found,) = stays.long_shifts(served(given_stays), AnomalyRules())
+    assert (numbers(given_stays, found), found.station) == ((2,), NONE)
+    said = reason(found, lambda field: "U1" if field == "volunteer" else None, rules())
+    assert said == "a shift of 13 h 20 min, longer than 12 h 00 min"
 
 
 def test_a_raise_below_the_cap_makes_no_day_too_long() -> None:
