@@ -82,7 +82,7 @@ def replayed_twice(facts: Facts, before: Rules, after: Rules) -> tuple[Rows, Row
         rule_columns = rule_table(timeline, facts.projects.number)
         paired = pair(table, facts.resolved(), rule_columns, threads=threads).table
         models = compute(
-            paired, volunteers, facts.station_kinds(), rule_columns, facts.served_counts(), threads=threads
+            paired, volunteers, facts.station_kinds(timeline), rule_columns, facts.served_counts(), threads=threads
         )
         names = facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts()
         found.append(rows_of(models, *names))

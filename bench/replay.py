@@ -63,7 +63,7 @@ def replay_once(archive: Archive, timeline: RuleTimeline) -> tuple[Stopwatch, Re
     models = compute(
         paired.table,
         facts.volunteer_table(),
-        facts.station_kinds(),
+        facts.station_kinds(timeline),
         rules,
         facts.served_counts(),
         threads=threads,

@@ -109,9 +109,11 @@ def writing_of(actor: str) -> str:
     return f"{kind}:{name.lower().translate(_ALIKE).replace('rn', 'm').replace('vv', 'w')}"
 
 
-# The kernels use tables indexed by day, so the log refuses instants outside of these tables.
-EARLIEST_INSTANT = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
-LATEST_INSTANT = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) - 1
+# The kernels use tables indexed by day, so the log refuses instants outside of these tables. Years are local years: the
+# bounds admit what is in the years 2000 to 2099 in any time zone, from 14 hours before to 12 hours behind UTC.
+FIRST_YEAR = 2000
+EARLIEST_INSTANT = int(datetime(1999, 12, 31, 10, tzinfo=UTC).timestamp())
+LATEST_INSTANT = int(datetime(2100, 1, 1, 12, tzinfo=UTC).timestamp()) - 1
 
 
 def _instant_of_text(value: object) -> object:
@@ -140,7 +142,7 @@ def _day_of_text(value: object) -> object:
 
 
 EpochSeconds = Annotated[int, Field(strict=True, ge=EARLIEST_INSTANT, le=LATEST_INSTANT)]
-"""An instant in whole seconds since 1970-01-01T00:00Z, in the years 2000 to 2099."""
+"""An instant in whole seconds since 1970-01-01T00:00Z, in the local years 2000 to 2099."""
 Instant = Annotated[
     EpochSeconds,
     BeforeValidator(_instant_of_text),

@@ -105,6 +105,7 @@ class Rejection(Enum):
     BALANCE_STANDS = "balance-stands", "an opening balance is in force; void it first", False
     NO_BALANCE = "no-balance", "no opening balance is in force; there is nothing to void", False
     RAISE_TOO_HIGH = "raise-too-high", "exceeds the maximum that the rules allow; request less", False
+    RAISE_TOO_LOW = "raise-too-low", "is below the day cap of the rules, which no raise lowers; request more", False
     RAISE_EXISTS = "raise-exists", "this day already has or had a raise with this id; choose another id", False
     UNKNOWN_RAISE = "unknown-raise", "no raise with this id is in force on this day; check the day and the id", False
 

@@ -119,8 +119,12 @@ def number_of(year: int, month: int, day_of_month: int) -> int:
 
 @kernel
 def months_later(day: int, months: int) -> int:
-    """Return the day number a number of calendar months later; if the month lacks the day, its last day."""
+    """Return the day number a number of calendar months later. The last day of a month leads to the last day of the
+    later month, and so does a day that the later month lacks.
+    """
     year, month, day_of_month = civil(day)
+    if civil(day + 1)[2] == 1:
+        day_of_month = 31
     months += month - 1
     year += months // 12
     month = months - months // 12 * 12 + 1

@@ -64,7 +64,8 @@ CHANGE_BITS: Final = {
     "project": CHANGES_PROJECT,
 }
 
-# Properties of check-ins, check-outs and punches, as bits of `marks`. A punch without direction has neither direction.
+# Properties of events of shifts, as bits of `marks`. A check-in replaces the shift of another volunteer; a void has
+# this mark if another volunteer's shift replaced the voided one. A punch without direction has neither direction.
 ATTESTED: Final = 1
 REPLACES: Final = 2
 IMPORTED: Final = 4
@@ -128,6 +129,8 @@ OTHER_CODES: Final = {
 }
 TIERS: Final = {"basic": 1, "professional": 2, "leader": 3}
 STATION_KINDS: Final = {"city": 1, "community": 2, "special": 4}
+UNKNOWN_KIND: Final = 8
+"""The kind of no station, and of a station whose opening is not among the facts. No window names it."""
 
 
 class OtherEvents(NamedTuple):
@@ -135,7 +138,7 @@ class OtherEvents(NamedTuple):
 
     `day`: registered_on, completed_on, as_of, or the day of a raise or of people served. `amount`: minutes of a
     balance or raise, people served, a training tier (`TIERS`) or a station's kind (`STATION_KINDS`). `key`: the
-    surrogate of a raise. `into`: the target of a merge.
+    surrogate of a raise. `into`: the target of a merge. `opened_at`: the instant of a station's opening.
     """
 
     code: Bytes
@@ -146,6 +149,7 @@ class OtherEvents(NamedTuple):
     day: Ints
     amount: Ints
     into: Ints
+    opened_at: Instants
 
 
 DTYPES = {
@@ -156,6 +160,7 @@ DTYPES = {
     "recorded_at": np.uint32,
     "check_in": np.uint32,
     "check_out": np.uint32,
+    "opened_at": np.uint32,
 }
 """The dtypes of columns of events; all others are int32."""
 
@@ -246,7 +251,7 @@ class ShiftTable(NamedTuple):
 
     @property
     def station(self) -> Ints:
-        """The station of each shift."""
+        """The station of each shift, `NONE` without one."""
         return self.rows[:, STATION]
 
     @property

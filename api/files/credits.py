@@ -133,7 +133,7 @@ def credit_tables(
     """Credit one person after another; yield the pieces as Arrow tables of `SCHEMA`."""
     rules = facts.rules(timeline)
     table = facts.paired(rules).table
-    volunteers, kinds = facts.volunteer_table(), facts.station_kinds()
+    volunteers, kinds = facts.volunteer_table(), facts.station_kinds(timeline)
     formatter = _Formatter(facts, table)
     memory = workspace(int(np.diff(table.first).max(initial=0)))
     space = np.empty((CHUNK_PIECES, PIECE_COLUMNS), np.int32)

@@ -36,7 +36,7 @@ from api.importing.tables import Row
 from api.messages.problems import Fault, fault, fault_of_validation
 from ledger.aggregates import Order, Sender
 from ledger.intake.prepare import content_digest
-from ledger.names import EARLIEST_INSTANT, not_personal
+from ledger.names import FIRST_YEAR, not_personal
 from ledger.store.persons import Person
 
 ID_LENGTH_MAX = 120
@@ -175,9 +175,10 @@ class LineReader:
             if wall is None:
                 return None
             instant = _instant(wall, zone, ambiguous)
-            if instant < EARLIEST_INSTANT:
+            if wall.year < FIRST_YEAR:
                 remedy = "enter hours of that time as an opening balance"
-                raise CellError(f"{wall} is before the year 2000, the first of which the ledger records shifts", remedy)
+                before = f"is before the year {FIRST_YEAR}, the first of which the ledger records shifts"
+                raise CellError(f"{wall} {before}", remedy)
             if name == "check_in":
                 fields[_CHECK_IN_WALL] = wall
             elif name == "check_out":

@@ -129,7 +129,9 @@ def _cohort() -> Cohort:
         recorded_at=_MORNING,
         flags=3,
     )
-    return Cohort({_VOLUNTEER: Person(registered=17_000)}, {(_VOLUNTEER, shift.shift): shift}, {_STATION: 1})
+    return Cohort(
+        {_VOLUNTEER: Person(registered=17_000)}, {(_VOLUNTEER, shift.shift): shift}, {_STATION: {_MORNING: 1}}
+    )
 
 
 if __name__ == "__main__":

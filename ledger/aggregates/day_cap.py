@@ -41,7 +41,9 @@ class DayCapEvent(Event):
 
 
 class DayCapRaised(DayCapEvent):
-    """A raise of the day cap was approved. The greatest raise in force replaces the cap for this volunteer and day."""
+    """A raise of the day cap was approved. The greatest raise in force replaces the cap for this volunteer and day,
+    unless the cap is greater.
+    """
 
     TOPIC = "day-cap-raised.v1"
     EVENTS_MAX = 100
@@ -55,7 +57,9 @@ class DayCapRaiseWithdrawn(DayCapEvent):
 
 
 class RaiseDayCap(Act):
-    """Approve a raise of the day cap for a volunteer and day, under an id of the approver's choice."""
+    """Approve a raise of the day cap for a volunteer and day, under an id of the approver's choice. It is not below the
+    cap of that day.
+    """
 
     TYPE = "raise-day-cap"
     volunteer: VolunteerNumber
@@ -69,6 +73,8 @@ class RaiseDayCap(Act):
             return refused
         if self.minutes > policies(case).approvals.raised_day_minutes_max:
             return refuse(Rejection.RAISE_TOO_HIGH, "minutes", self.minutes)
+        if self.minutes < policies(case).day_minutes_max(self.day):
+            return refuse(Rejection.RAISE_TOO_LOW, "minutes", self.minutes)
         cap = case.stream(DayCap, "day-cap", self.volunteer, self.day.isoformat())
         if self.raise_id in cap.raises:
             return refuse(Rejection.RAISE_EXISTS, "raise_id", self.raise_id)

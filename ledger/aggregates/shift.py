@@ -121,7 +121,17 @@ class Shift(Aggregate):
         """The station the shift counts for."""
         if correction := self._correction("station"):
             return correction.station
-        return self.begun.station if self.begun else None
+        counter = self._counter
+        return counter.station if counter else None
+
+    @property
+    def _counter(self) -> CheckedIn | CheckedOut | Punched | None:
+        """The event that names the station unless a correction does: the check-in; or if only a correction tells the
+        check-in, the earliest check-out after it, or else the earliest check-out.
+        """
+        if self.begun or self.check_in is None:
+            return self.begun
+        return self.ended or min(self.ends, key=rank, default=None)
 
     @property
     def check_out_station(self) -> str | None:
@@ -139,7 +149,11 @@ class Shift(Aggregate):
     @property
     def deciding(self) -> dict[str, ShiftEvent]:
         """The event that decides each of check_in, check_out, station, project, void and in_dispute, where any does."""
-        found: dict[str, ShiftEvent | None] = {"check_in": self.begun, "station": self.begun, "check_out": self.ended}
+        found: dict[str, ShiftEvent | None] = {
+            "check_in": self.begun,
+            "station": self._counter,
+            "check_out": self.ended,
+        }
         if self.begun and self.begun.project is not None:
             found["project"] = self.begun
         found |= self.corrected

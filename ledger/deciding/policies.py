@@ -4,7 +4,8 @@ must be answered and settled.
 They are the tables `[approvals]` and `[disputes]` of the rule timeline (`rules/luohu.toml`); what the ledger reads
 about honours is in `ledger/deciding/honor_policies.py`. `projections/rules/timeline.py` validates rule files with the
 same models. They apply from the moment of publication, whatever day an act is about. If no rules were published, no act
-needs approval, raises have no limit and disputes have no deadlines.
+needs approval, raises have no limit and disputes have no deadlines. The day cap, which a raise must reach, is read as
+well: it is that of the day the raise is about.
 
 This module reads the text it is given, never the log, a clock or a file.
 """
@@ -75,12 +76,30 @@ class Disputes(_Table):
         return self
 
 
+class DayCapRule(_Table):
+    """The day cap of a rule set, and the service date from which it holds; the other keys are not read here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    holds_from: date
+    day_minutes_max: Annotated[int, Field(strict=True, ge=0, le=1440)]
+
+
 class Policies(NamedTuple):
     """The policies of the rules in force. `zone`: the time zone in which a dispute's day is determined; None is UTC."""
 
     approvals: Approvals = Approvals()
     disputes: Disputes | None = None
     zone: str | None = None
+    day_caps: tuple[tuple[date, int], ...] = ()
+    """The day cap of each rule set, in minutes, with the service date from which it holds; ascending."""
+
+    def day_minutes_max(self, day: date) -> int:
+        """Return the day cap of a day; the first rule set reaches back to the beginning. Without rules it is 0."""
+        minutes = 0
+        for number, (holds_from, of_set) in enumerate(self.day_caps):
+            if number == 0 or holds_from <= day:
+                minutes = of_set
+        return minutes
 
     def due(self, opened_at: int) -> tuple[date, date] | None:
         """Return the last days for answering and settling a dispute opened at an instant, if the rules have any."""
@@ -107,6 +126,11 @@ def policies_of(text: str) -> Policies:
         _table(Approvals, content.get("approvals", {})) or Approvals(),
         _table(Disputes, content.get("disputes", {})),
         zone_of(content),
+        tuple(
+            (rules.holds_from, rules.day_minutes_max)
+            for rule_set in content.get("rule_sets", ())
+            if (rules := _table(DayCapRule, rule_set))
+        ),
     )
 
 

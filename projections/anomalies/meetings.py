@@ -38,8 +38,9 @@ def travel_time(stays: Stays, rules: AnomalyRules) -> list[Finding]:
 
 
 def _completed(stays: Stays) -> Stays:
-    """Return the shifts with a check-out after the check-in."""
-    return Stays._make(column[stays.end > stays.start] for column in stays)
+    """Return the shifts at a station with a check-out after the check-in."""
+    chosen = (stays.end > stays.start) & (stays.station >= 0)
+    return Stays._make(column[chosen] for column in stays)
 
 
 def _pairs(stays: Stays, margin: int) -> tuple[Array, Array]:

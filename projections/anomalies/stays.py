@@ -10,7 +10,7 @@ from projections.anomalies.findings import Finding, Stays
 from projections.local_days import local_minutes
 from projections.rules.anomalies import AnomalyRules
 from projections.rules.timeline import RuleTimeline
-from projections.schema import CAPPED, DAY, NONE, ROW, Array, Ints, ShiftTable, VolunteerTable
+from projections.schema import CAPPED, DAY, NONE, ROW, Array, Ints, ShiftTable
 
 _CLOCK_CHANGE_MINUTES = 60
 """The minutes by which a day with a clock change may differ from what local minutes show."""
@@ -30,7 +30,6 @@ def long_shifts(stays: Stays, rules: AnomalyRules) -> list[Finding]:
 def over_cap(
     stays: Stays,
     table: ShiftTable,
-    raises: VolunteerTable,
     timeline: RuleTimeline,
     pieces_of: Callable[[int], Ints],
     valid_until: int,
@@ -40,7 +39,6 @@ def over_cap(
     Crediting everybody is slow, so only volunteers who may have exceeded the cap often enough are credited.
 
     Args:
-        raises: raises of the cap; one with fewer minutes lowers it.
         pieces_of: returns a volunteer's pieces under the timeline, as projections.kernels.read_models.pieces_of.
     """
     days_in_row = timeline.anomalies.cap_days_in_row
@@ -48,9 +46,7 @@ def over_cap(
     missing = max(rules.missing_check_out_minutes for rules in timeline.rule_sets)
     stays = stays._replace(end=np.where(stays.end == NONE, stays.start + missing, stays.end))
     found = []
-    lowered = np.repeat(np.arange(len(raises.raises) - 1), np.diff(raises.raises))[raises.raise_minutes < cap_min]
-    candidates = {*_full_days_in_row(stays, timeline.time_zone, cap_min, days_in_row), *lowered.tolist()}
-    for volunteer in sorted(candidates):
+    for volunteer in sorted({*_full_days_in_row(stays, timeline.time_zone, cap_min, days_in_row)}):
         pieces = pieces_of(volunteer)
         pieces = pieces[(pieces[:, CAPPED] > 0) & (pieces[:, DAY] <= valid_until)]
         pieces = pieces[np.argsort(pieces[:, DAY], kind="stable")]

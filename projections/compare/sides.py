@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from projections.kernels.station_kinds import StationKinds
 from projections.rules.table import RuleTable
-from projections.schema import NO_DAY, NONE, Ints, ShiftTable, VolunteerTable
+from projections.schema import NO_DAY, NONE, UNKNOWN_KIND, Ints, ShiftTable, VolunteerTable
 
 TRACE_COLUMNS: Final = (
     "shifts",
@@ -50,7 +51,7 @@ class Side(NamedTuple):
 
     table: ShiftTable
     volunteers: VolunteerTable
-    station_kind: Ints
+    station_kind: StationKinds
     rules: RuleTable
     honors: Ints
     window_names: Ints
@@ -84,7 +85,7 @@ def least_minutes(side: Side) -> int:
 def widened(side: Side, other: Side) -> Side:
     """Return a side with empty rows for the volunteers and stations that only the other side has."""
     more = max(len(other.table.first) - len(side.table.first), 0)
-    stations = max(len(other.station_kind) - len(side.station_kind), 0)
+    stations = max(len(other.station_kind.kind) - len(side.station_kind.kind), 0)
     if not more and not stations:
         return side
     facts = side.volunteers
@@ -99,5 +100,7 @@ def widened(side: Side, other: Side) -> Side:
             trained=np.concatenate([facts.trained, np.full((more, facts.trained.shape[1]), NO_DAY, np.int32)]),
             raises=np.append(facts.raises, np.repeat(facts.raises[-1:], more)),
         ),
-        station_kind=np.append(side.station_kind, np.zeros(stations, np.int32)),
+        station_kind=side.station_kind._replace(
+            kind=np.append(side.station_kind.kind, np.full(stations, UNKNOWN_KIND, np.int32))
+        ),
     )

@@ -44,7 +44,7 @@ class Rows(NamedTuple):
 
 def allocate_sums(before: Side, after: Side, projects: int, first_day: int, last_day: int) -> Sums:
     """Allocate a thread's sums."""
-    stations = len(before.station_kind)
+    stations = len(before.station_kind.kind)
     of_projects = [project_totals(projects, first_day, last_day) for _ in range(3)]
     years = of_projects[0].sums.shape[1] // YEAR_SLOTS
     honors = max(len(side.rules.honors.minutes) for side in (before, after))

@@ -233,14 +233,16 @@ def _add(
         factors |= pieces[number, SHARE] != pieces[number, COUNTED]
         for column in range(PIECE_SUMS):
             trace[column] += pieces[number, FIRST + column]
-            at_station[station, column] += pieces[number, FIRST + column]
         trace[SCANNED_SUM] += scanned
-        at_station[station, SCANNED_SUM] += scanned
-        if pieces[number, FIRST]:
-            stamp = volunteer * DAYS + day  # shifts come in order of time, so equal days are adjacent
-            if stamps[station] != stamp:
-                stamps[station] = stamp
-                at_station[station, VOLUNTEERS_SUM] += 1
+        if station >= 0:
+            for column in range(PIECE_SUMS):
+                at_station[station, column] += pieces[number, FIRST + column]
+            at_station[station, SCANNED_SUM] += scanned
+            if pieces[number, FIRST]:
+                stamp = volunteer * DAYS + day  # shifts come in order of time, so equal days are adjacent
+                if stamps[station] != stamp:
+                    stamps[station] = stamp
+                    at_station[station, VOLUNTEERS_SUM] += 1
         year = slots[day - first_day] // YEAR_SLOTS
         by_year[year, 0] += pieces[number, FIRST]
         by_year[year, 1] += pieces[number, RAW]

@@ -16,6 +16,7 @@ import numpy as np
 
 from projections.compiled import inlined, kernel
 from projections.kernels.credit import _percentages, rule_set_of
+from projections.kernels.station_kinds import StationKinds, kind_on
 from projections.local_time import ZoneTable, local_span
 from projections.rules.table import FactorTable, RuleTable
 from projections.rules.timeline import RuleTimeline
@@ -158,7 +159,7 @@ def add_plain_effects(
     sign: int,
     windows: Windows,
     table: ShiftTable,
-    station_kind: Ints,
+    station_kind: StationKinds,
     pieces: Ints,
     count: int,
     effects: Longs,
@@ -207,12 +208,12 @@ def _clocks_change(day: int, zone: ZoneTable) -> bool:
 
 @inlined
 def _only_window(
-    windows: Windows, shifts: Ints, station_kind: Ints, pieces: Ints, number: int, begin: int, end: int
+    windows: Windows, shifts: Ints, station_kind: StationKinds, pieces: Ints, number: int, begin: int, end: int
 ) -> int:
     """Return the only window that can have held in the minutes of a piece, `NONE` or `_SEVERAL`."""
     facts, projects = windows.facts, windows.rules.factors.project
     day, row = pieces[number, DAY], pieces[number, ROW]
-    kind, project = station_kind[shifts[row, STATION]], shifts[row, PROJECT]
+    kind, project = kind_on(shifts[row, STATION], day, station_kind), shifts[row, PROJECT]
     weekday = 1 << ((day + 3) % 7)
     found = NONE
     for at in range(len(facts)):
@@ -240,12 +241,19 @@ def _only_window(
 
 @inlined
 def _add_minutes(
-    windows: Windows, shifts: Ints, station_kind: Ints, pieces: Ints, number: int, begin: int, end: int, sums: Longs
+    windows: Windows,
+    shifts: Ints,
+    station_kind: StationKinds,
+    pieces: Ints,
+    number: int,
+    begin: int,
+    end: int,
+    sums: Longs,
 ) -> None:
     """Add the effects of the windows on a piece whose minutes all counted."""
     day, row = pieces[number, DAY], pieces[number, ROW]
     rule_set = rule_set_of(day, windows.rules)
-    kind, project = station_kind[shifts[row, STATION]], shifts[row, PROJECT]
+    kind, project = kind_on(shifts[row, STATION], day, station_kind), shifts[row, PROJECT]
     for group in range(0, len(windows.at), 2):
         weigh(windows, group)
         share = _percentages(begin, end, day, rule_set, kind, project, windows.rules) // 100

@@ -22,6 +22,7 @@ from projections.kernels.credit import Workspace, credit_volunteer, workspace
 from projections.kernels.order import balanced
 from projections.kernels.projects import YEAR_SLOTS, first_year, slots_of
 from projections.kernels.read_models import day_range
+from projections.kernels.station_kinds import StationKinds
 from projections.rules.table import RuleTable
 from projections.schema import (
     COUNTED,
@@ -113,7 +114,7 @@ def routes_of(routes: Sequence[Sequence[int]]) -> Routes:
 def add_up(
     table: ShiftTable,
     volunteers: VolunteerTable,
-    station_kind: Ints,
+    station_kind: StationKinds,
     rules: RuleTable,
     served: Ints,
     placement: Placement,
@@ -199,7 +200,7 @@ def _pass_over(
     high: int,
     table: ShiftTable,
     volunteers: VolunteerTable,
-    station_kind: Ints,
+    station_kind: StationKinds,
     rules: RuleTable,
     memory: Workspace,
     placement: Placement,

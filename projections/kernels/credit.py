@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from projections.compiled import inlined, kernel
+from projections.kernels.station_kinds import StationKinds, kind_on
 from projections.local_time import local_span
 from projections.rules.table import RuleTable
 from projections.schema import (
@@ -51,9 +52,7 @@ from projections.schema import (
 
 
 class Workspace(NamedTuple):
-    """Working memory of one thread, reused for each volunteer. The arrays have room for the volunteer with the most
-    shifts.
-    """
+    """Working memory of one thread, reused for each volunteer, with room for the volunteer with the most shifts."""
 
     order: Ints  # rows of the ShiftTable in the final order
     end: Ints
@@ -86,7 +85,7 @@ def credit_volunteer(
     volunteer: int,
     table: ShiftTable,
     volunteers: VolunteerTable,
-    station_kind: Ints,
+    station_kind: StationKinds,
     rules: RuleTable,
     work: Workspace,
     pieces: Ints,
@@ -95,7 +94,7 @@ def credit_volunteer(
 
     Args:
         volunteer: the surrogate of the person's number.
-        table, volunteers, station_kind (bits by station), rules: the facts and the rules.
+        table, volunteers, station_kind, rules: the facts and the rules.
         work: working memory, clean afterwards.
         pieces: int32[capacity, PIECE_COLUMNS], written to; if it is too small, a larger array replaces it.
 
@@ -266,7 +265,7 @@ def _count_minutes(
     unions: int,
     table: ShiftTable,
     volunteers: VolunteerTable,
-    station_kind: Ints,
+    station_kind: StationKinds,
     rules: RuleTable,
     work: Workspace,
     pieces: Ints,
@@ -318,7 +317,7 @@ def _count_minutes(
                     pieces[number, COUNTED] += counted
                     pieces[number, CAPPED] += upto - at - counted
                     first = within + at - minute
-                    kind, project = station_kind[stations[row]], projects[row]
+                    kind, project = kind_on(stations[row], day, station_kind), projects[row]
                     pieces[number, SHARE] += _percentages(first, first + counted, day, rule_set, kind, project, rules)
                 at = upto
             pieces[number, OVERLAPPED] += overlapped
@@ -340,10 +339,10 @@ def _first_union_after(minute: int, unions: int, union_end: Ints) -> int:
 
 @inlined
 def _cap_of(day: int, volunteer: int, volunteers: VolunteerTable, cap: int) -> int:
-    """Return the day cap of a volunteer: the greatest raise in force, or else `cap`."""
+    """Return the day cap of a volunteer: `cap`, or the greatest raise in force if that is more."""
     for row in range(volunteers.raises[volunteer], volunteers.raises[volunteer + 1]):
         if volunteers.raise_day[row] == day:
-            return int(volunteers.raise_minutes[row])
+            return max(cap, int(volunteers.raise_minutes[row]))
     return cap
 
 

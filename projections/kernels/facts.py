@@ -27,7 +27,8 @@ from projections.kernels.pairing import Paired, pair
 from projections.kernels.persons import NumberTable, by_person, empty_numbers, merge_pairs, person_numbers
 from projections.kernels.read_models import ReadModels, compute
 from projections.kernels.resolve import Resolver
-from projections.local_time import day_number
+from projections.kernels.station_kinds import StationKinds, kinds_of
+from projections.local_time import day_number, zone_table
 from projections.rules.table import RuleTable, rule_table
 from projections.rules.timeline import RuleTimeline
 from projections.schema import (
@@ -39,6 +40,7 @@ from projections.schema import (
     DTYPES,
     IMPORTED,
     NO_DAY,
+    NO_INSTANT,
     NONE,
     OPENING_RECORDED,
     OPENING_VOIDED,
@@ -63,9 +65,6 @@ from projections.schema import (
     Words,
 )
 from projections.surrogates import Names
-
-UNKNOWN_KIND = 8
-"""The kind of a station whose opening is not among the facts."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +121,17 @@ class Facts:
         raises = ((v, day, minutes) for (v, day, _), minutes in self.raises_in_force().items())
         return by_person(self.number_table(), self.person_of(), raises)
 
-    def station_kinds(self) -> Ints:
-        """Return the kind of each station, as bits of `STATION_KINDS`."""
-        kinds = np.full(len(self.stations), UNKNOWN_KIND, np.int32)
-        opened = self.other_events.code == STATION_OPENED
-        kinds[self.other_events.station[opened]] = self.other_events.amount[opened]
-        return kinds
+    def station_openings(self) -> list[dict[int, int]]:
+        """Return the openings of each station: kinds by instant."""
+        events = self.other_events
+        openings: list[dict[int, int]] = [{} for _ in range(len(self.stations))]
+        for row in np.flatnonzero(events.code == STATION_OPENED):
+            openings[events.station[row]][int(events.opened_at[row])] = int(events.amount[row])
+        return openings
+
+    def station_kinds(self, timeline: RuleTimeline) -> StationKinds:
+        """Return the kinds of stations, by the days of a timeline's time zone."""
+        return kinds_of(self.station_openings(), zone_table(timeline.time_zone))
 
     def served_counts(self) -> Ints:
         """Return int32[n, 4]: station, project, day, people served; the last count for the same three is in force."""
@@ -166,7 +170,7 @@ class Facts:
         return compute(
             self.paired(rules, threads=threads, resolved=resolved).table,
             self.volunteer_table(),
-            self.station_kinds(),
+            self.station_kinds(timeline),
             rules,
             self.served_counts(),
             threads=threads,
@@ -251,7 +255,7 @@ class FactsBuilder:
 
     def _shift_row(self, event: ShiftEvent) -> tuple[int, ...]:
         marks = (ATTESTED if getattr(event, "evidence", None) else 0) | (
-            REPLACES if getattr(event, "replaces", None) else 0
+            REPLACES if getattr(event, "replaces", None) or getattr(event, "replaced_by", None) else 0
         )
         marks |= DIRECTIONS.get(getattr(event, "direction", None) or "", 0)
         number = self.shift_number(event.volunteer, event.shift)
@@ -267,7 +271,7 @@ class FactsBuilder:
 
     def _other_row(self, event: Event) -> tuple[int, ...]:
         code = OTHER_CODES.get(event.TOPIC, OTHER)
-        day, amount = NONE, NONE
+        day, amount, opened_at = NONE, NONE, NO_INSTANT
         match event:
             case VolunteerRegistered():
                 day = day_number(event.registered_on)
@@ -282,7 +286,7 @@ class FactsBuilder:
             case PeopleServedCounted():
                 day, amount = day_number(event.day), event.people
             case StationOpened():
-                amount = STATION_KINDS[event.kind]
+                amount, opened_at = STATION_KINDS[event.kind], event.occurred_at
             case _:
                 pass
         return (
@@ -294,6 +298,7 @@ class FactsBuilder:
             day,
             amount,
             self.volunteers.add(getattr(event, "into", None)),
+            opened_at,
         )
 
     def facts(self) -> Facts:

@@ -55,7 +55,7 @@ def order_shifts(
 ) -> ShiftTable:
     """Build the table that the credit kernel reads, from resolved shifts in any order.
 
-    Shifts that are void, or have no check-in or no station in force, are left out: they hold no time and earn nothing.
+    Shifts that are void or have no check-in in force are left out: they hold no time and earn nothing.
     If there are punches, the table also has those that take part in pairing (`projections/kernels/pairing.py`).
     `person_of`: the person's number of each number (`projections.kernels.persons.person_numbers`).
     """
@@ -81,26 +81,26 @@ def balanced(first: Longs, parts: int) -> list[tuple[int, int]]:
 
 
 @inlined
-def can_earn(check_in: int, station: int, flags: int) -> bool:
+def can_earn(check_in: int, flags: int) -> bool:
     """Return whether a shift holds time."""
-    return bool(check_in != NO_INSTANT and station >= 0 and not flags & (VOID | DOUBLE_TAP))
+    return bool(check_in != NO_INSTANT and not flags & (VOID | DOUBLE_TAP))
 
 
 @inlined
-def _takes_part(check_in: int, check_out: int, station: int, flags: int, punches: int) -> bool:
+def _takes_part(check_in: int, check_out: int, flags: int, punches: int) -> bool:
     """Return whether a shift holds time, or takes part in pairing: a void one still has the scan that would end it."""
-    if can_earn(check_in, station, flags):
+    if can_earn(check_in, flags):
         return True
-    if not punches or check_in == NO_INSTANT or station < 0:
+    if not punches or check_in == NO_INSTANT:
         return False
     return bool(check_out == NO_INSTANT or flags & (PUNCH | CORRECTED_OUT))
 
 
 @kernel
 def _count(persons: Ints, shifts: ResolvedShifts, punches: int, first: Longs) -> None:
-    stations, check_ins, check_outs, flags = shifts.station, shifts.check_in, shifts.check_out, shifts.flags
+    check_ins, check_outs, flags = shifts.check_in, shifts.check_out, shifts.flags
     for shift in range(len(flags)):
-        if _takes_part(check_ins[shift], check_outs[shift], stations[shift], flags[shift], punches):
+        if _takes_part(check_ins[shift], check_outs[shift], flags[shift], punches):
             first[persons[shift] + 1] += 1
     for person in range(1, len(first)):
         first[person] += first[person - 1]
@@ -124,7 +124,7 @@ def _place(
         if (
             person < low
             or person >= high
-            or not _takes_part(check_ins[shift], check_outs[shift], stations[shift], flags[shift], punches)
+            or not _takes_part(check_ins[shift], check_outs[shift], flags[shift], punches)
         ):
             continue
         row = free[person]

@@ -166,7 +166,7 @@ def _pair(
         _pair_scans(count, rows, shifts, rules, scans, partner)
         for row in range(begin, end):
             shift = rows[row, SHIFT]
-            kept[person + 1] += can_earn(shifts.check_in[shift], shifts.station[shift], shifts.flags[shift])
+            kept[person + 1] += can_earn(shifts.check_in[shift], shifts.flags[shift])
 
 
 @inlined
@@ -348,7 +348,7 @@ def _copy(
         for row in range(old_first[person], old_first[person + 1]):
             shift = old_rows[row, SHIFT]
             flags = shifts.flags[shift]
-            if involved[person] and not can_earn(shifts.check_in[shift], shifts.station[shift], flags):
+            if involved[person] and not can_earn(shifts.check_in[shift], flags):
                 continue
             for column in range(SHIFT_COLUMNS):
                 rows[free, column] = old_rows[row, column]

@@ -19,6 +19,7 @@ from projections.kernels.honors import HonorWorkspace, honor_workspace, reach_ho
 from projections.kernels.order import balanced
 from projections.kernels.persons import last_balance
 from projections.kernels.projects import ProjectTotals, add_project_months, combine_totals, first_year, project_totals
+from projections.kernels.station_kinds import StationKinds
 from projections.local_time import civil, number_of
 from projections.rules.table import RuleTable
 from projections.schema import (
@@ -48,7 +49,9 @@ from projections.schema import (
 )
 
 _YEAR_ZERO = 1999
-"""The first year of the table of years: at the beginning of 2000 in UTC it is still 1999 west of Greenwich."""
+"""The first year of the table of years. A minute belongs to its local year, and instants are accepted from the first
+hour of 2000 anywhere, when it is still 1999 in other time zones.
+"""
 _PIECES = len(HOURS_COLUMNS)
 _CREDITED = 2 + HOURS_COLUMNS.index("credited")
 _ATTESTED = 2 + HOURS_COLUMNS.index("attested")
@@ -59,6 +62,7 @@ class ReadModels(NamedTuple):
 
     hours: int64[n, 8]: volunteer, year (0 for all years, with the opening balance), then `HOURS_COLUMNS`; sorted by
     volunteer and year. stations: int64[stations, days, len(STATION_COLUMNS)]: local days from `first_day` on.
+    without_station: int64[days, len(STATION_COLUMNS)]: the same for shifts without a station, which no table holds.
     standings: int32[n, 3]: volunteer, honour (row of the HonorTable), day reached; sorted by volunteer and honour.
     projects: int64[projects, years, YEAR_SLOTS, len(PROJECT_COLUMNS)]: years from `first_year` on, month 0 for the
     whole year.
@@ -66,6 +70,7 @@ class ReadModels(NamedTuple):
 
     hours: Longs
     stations: Longs
+    without_station: Longs
     first_day: int
     standings: Ints
     projects: Longs
@@ -77,7 +82,7 @@ class Totals(NamedTuple):
 
     hours: Longs
     standings: Ints
-    stations: Ints  # int32 suffices for the minutes of one station and day
+    stations: Ints  # int32 suffices for the minutes of one station and day; the last row is that of no station
     stamps: Longs  # by station: the volunteer and day counted last
     years: Longs  # by year from 1999 on: HOURS_COLUMNS and the number of pieces; zero between volunteers
     reached: Ints
@@ -88,7 +93,7 @@ class Totals(NamedTuple):
 def compute(
     table: ShiftTable,
     volunteers: VolunteerTable,
-    station_kind: Ints,
+    station_kind: StationKinds,
     rules: RuleTable,
     served: Ints,
     *,
@@ -109,7 +114,7 @@ def compute(
     rows = (last_day - first_day + 1) // 365 + 4  # the maximum for a volunteer: one for each year, and one for all
     hours = np.empty((len(table.first) * rows, 2 + len(HOURS_COLUMNS)), np.int64)  # unused rows stay virtual memory
     totals = [
-        _allocate(hours[low * rows : high * rows], high - low, len(station_kind), first_day, last_day, rules)
+        _allocate(hours[low * rows : high * rows], high - low, len(station_kind.kind), first_day, last_day, rules)
         for low, high in ranges
     ]
     longest = int(np.diff(table.first).max(initial=0))
@@ -130,7 +135,8 @@ def compute(
     np.add.at(people, (served[:, SERVED_STATION], served[:, SERVED_DAY] - first_day), served[:, SERVED_PEOPLE])
     return ReadModels(
         hours=_compacted(hours, [(low * rows, total.used[0]) for (low, _), total in zip(ranges, totals, strict=True)]),
-        stations=stations,
+        stations=stations[:-1],
+        without_station=stations[-1],
         first_day=first_day,
         standings=np.concatenate([total.standings[: total.used[1]] for total in totals]),
         projects=combine_totals([total.projects for total in totals], served, first_day),
@@ -139,7 +145,7 @@ def compute(
 
 
 def pieces_of(
-    volunteer: int, table: ShiftTable, volunteers: VolunteerTable, station_kind: Ints, rules: RuleTable
+    volunteer: int, table: ShiftTable, volunteers: VolunteerTable, station_kind: StationKinds, rules: RuleTable
 ) -> Ints:
     """Return the pieces of one volunteer, int32[n, PIECE_COLUMNS]."""
     shifts = int(table.first[volunteer + 1] - table.first[volunteer])
@@ -191,8 +197,8 @@ def _allocate(hours: Longs, volunteers: int, stations: int, first_day: int, last
     return Totals(
         hours=hours,
         standings=np.empty((volunteers * len(rules.honors.minutes), 3), np.int32),
-        stations=np.zeros((stations, days, len(STATION_COLUMNS)), np.int32),
-        stamps=np.full(stations, -1, np.int64),
+        stations=np.zeros((stations + 1, days, len(STATION_COLUMNS)), np.int32),
+        stamps=np.full(stations + 1, -1, np.int64),
         years=np.zeros((DAYS // 365 + 2, _PIECES + 1), np.int64),
         reached=np.empty(len(rules.honors.minutes), np.int32),
         used=np.zeros(2, np.int64),
@@ -206,7 +212,7 @@ def _pass_over(
     high: int,
     table: ShiftTable,
     volunteers: VolunteerTable,
-    station_kind: Ints,
+    station_kind: StationKinds,
     rules: RuleTable,
     first_day: int,
     valid_until: int,
@@ -289,7 +295,10 @@ def _add_hours(volunteer: int, opening: int, table: ShiftTable, pieces: Ints, co
 def _add_station_days(
     volunteer: int, table: ShiftTable, pieces: Ints, count: int, first_day: int, totals: Totals
 ) -> None:
-    """Add each piece to its station and day. A volunteer counts once per station and day on which a shift begins."""
+    """Add each piece to its station and day. A volunteer counts once per station and day on which a shift begins.
+
+    A shift without a station has the number `NONE`, -1, which is the index of the last row.
+    """
     rows, sums, stamps = table.rows[:, STATION], totals.stations, totals.stamps
     for number in range(count):
         day = pieces[number, DAY]

@@ -84,7 +84,7 @@ class Resolver:
         """Process the next chunk of events."""
         # Columns from Arrow are read-only, others are not; the kernel is compiled for read-only ones.
         events = ShiftEvents._make(_read_only(column) for column in events)
-        later = np.empty((len(events.code), 3), np.int64)
+        later = np.empty((len(events.code), 4), np.int64)
         count = _take(events, self._shifts, *self._ranks, later)
         self._later.append(later[:count].copy())
 
@@ -92,12 +92,28 @@ class Resolver:
         """Apply the corrections, and return one row per shift or punch. The check-in is 0 if a shift has none, or if it
         was cleared.
         """
-        later = np.concatenate(self._later or [np.empty((0, 3), np.int64)])
+        later = np.concatenate(self._later or [np.empty((0, 4), np.int64)])
+        corrected = np.unique(corrections.shift[corrections.changes & CHANGES_CHECK_IN > 0])
+        without_check_in = corrected[self._shifts.check_in[corrected] == NO_INSTANT]
         _correct(corrections, self._shifts)
+        self._set_stations(without_check_in, corrections, later)
         _judge_check_outs(self._shifts, later)
         _correct_check_outs(corrections, self._shifts)
         _place_punches_out(self._shifts)
         return self._shifts
+
+    def _set_stations(self, shifts: Ints, corrections: Corrections, later: Longs) -> None:
+        """Set the stations of shifts whose check-in only a correction tells, unless a correction names the station:
+        that of the earliest check-out after the check-in in force, or else of the earliest check-out.
+        """
+        check_ins, stations = self._shifts.check_in, self._shifts.station
+        named = corrections.shift[corrections.changes & CHANGES_STATION > 0]
+        shifts = shifts[(check_ins[shifts] != NO_INSTANT) & ~np.isin(shifts, named)]
+        shift, instant, scanned, station = later[np.isin(later[:, 0], shifts)].T
+        before, rank = instant <= check_ins[shift], self._ranks[0][station]
+        order = np.lexsort((rank, scanned == 0, instant, before, shift))
+        of_shift, first = np.unique(shift[order], return_index=True)
+        stations[of_shift] = station[order][first]
 
 
 def _read_only(column: Array) -> Array:
@@ -116,7 +132,8 @@ def _take(  # noqa: C901, PLR0912, PLR0915 - one list of cases, read from top to
     events: ShiftEvents, shifts: ResolvedShifts, station_rank: Ints, project_rank: Ints, later: Longs
 ) -> int:
     """Set each shift's earliest check-in, with station and project, its first check-out in the log, and whether it is
-    void or disputed. Write further check-outs to `later` (shift, instant, scanned), and return their number.
+    void or disputed. Write check-outs to `later` (shift, instant, scanned, station) if they are not a shift's first or
+    its check-in is not known yet, and return their number.
     """
     codes, numbers, instants, marks = events.code, events.shift, events.occurred_at, events.marks
     stations, projects = events.station, events.project
@@ -130,7 +147,8 @@ def _take(  # noqa: C901, PLR0912, PLR0915 - one list of cases, read from top to
         if code == PUNCHED:  # like the scan that it is in its direction, until it is paired
             if mark & GOING_OUT:
                 flags[shift] |= PUNCHED_OUT
-                shift_stations[shift] = stations[row]
+                if shift_stations[shift] < 0:
+                    shift_stations[shift] = stations[row]
                 code = CHECKED_OUT
             else:
                 flags[shift] |= PUNCHED_IN if mark & GOING_IN else PUNCH
@@ -139,11 +157,13 @@ def _take(  # noqa: C901, PLR0912, PLR0915 - one list of cases, read from top to
             flags[shift] |= FROM_IMPORT
         if code == CHECKED_OUT:
             scanned = 0 if mark & ATTESTED else SCANNED_OUT
-            if check_outs[shift] == NO_INSTANT:
+            first = check_outs[shift] == NO_INSTANT
+            if first:
                 check_outs[shift] = instants[row]
                 flags[shift] |= scanned
-            else:
+            if not first or check_ins[shift] == NO_INSTANT:
                 later[further, 0], later[further, 1], later[further, 2] = shift, instants[row], scanned
+                later[further, 3] = stations[row]
                 further += 1
         elif code == CHECKED_IN:
             if mark & REPLACES:
@@ -175,7 +195,7 @@ def _take(  # noqa: C901, PLR0912, PLR0915 - one list of cases, read from top to
             shift_projects[shift] = projects[row]
             flags[shift] = (flags[shift] & ~SCANNED_IN) | scanned
         elif code == VOIDED:
-            flags[shift] |= VOID
+            flags[shift] |= VOID | MOVED if mark & REPLACES else VOID
         elif code == REINSTATED:
             flags[shift] &= ~VOID
         elif code == DISPUTED:

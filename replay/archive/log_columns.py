@@ -24,12 +24,14 @@ from projections.schema import (
     CORRECTED,
     DIRECTIONS,
     IMPORTED,
+    NO_INSTANT,
     NONE,
     OTHER,
     OTHER_CODES,
     REPLACES,
     SHIFT_CODES,
     STATION_KINDS,
+    STATION_OPENED,
     TIERS,
     Array,
     Bytes,
@@ -58,6 +60,7 @@ _SCHEMA = pa.schema(
         "evidence": _TEXT,
         "replaces": _TEXT,
         "direction": _TEXT,
+        "replaced_by": _TEXT,
         "imported": pa.bool_(),
         "changes": pa.list_(_TEXT),
         "check_in": _LONG,
@@ -230,7 +233,8 @@ def _valid(column: Any) -> Array:
 def _marks(table: Any) -> Bytes:
     imported = pc.fill_null(table["imported"], False).combine_chunks().to_numpy(zero_copy_only=False)  # noqa: FBT003
     marks: Bytes = imported.astype(np.uint8) * np.uint8(IMPORTED)
-    marks |= _present(table["evidence"], ATTESTED) | _present(table["replaces"], REPLACES)
+    marks |= _present(table["evidence"], ATTESTED)
+    marks |= _present(table["replaces"], REPLACES) | _present(table["replaced_by"], REPLACES)
     marks |= _coded(_encoded(table["direction"]), DIRECTIONS, 0).astype(np.uint8)
     return marks
 
@@ -266,6 +270,7 @@ def _other_events(table: Any, topic: Any, columns: list[Ints], names: Dictionari
         day=_integers(days, np.int32),
         amount=amounts.astype(np.int32),
         into=_numbers(table["into"].combine_chunks(), names.volunteers),
+        opened_at=np.where(code == STATION_OPENED, _integers(table["occurred_at"], np.uint32), np.uint32(NO_INSTANT)),
     )
 
 

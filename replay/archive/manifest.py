@@ -23,7 +23,7 @@ from uuid import UUID
 
 from replay.durable import atomic_file, flush
 
-FORMAT = 5
+FORMAT = 6
 MANIFEST = "manifest.json"
 _NO_DIGEST = "0" * 64
 REMEDY = "`hours archive rebuild` builds a new archive from the log"

@@ -70,13 +70,14 @@ SCHEMAS = {
     ),
     OTHER_EVENTS: _schema(
         {"position": _LONG, "recorded_at": _INSTANT, "topic": _TEXT, "code": _BYTE},
-        dict.fromkeys(("volunteer", "station", "project", "key", "day", "amount", "into"), _NUMBER),
+        dict.fromkeys(("volunteer", "station", "project", "key", "day", "amount", "into"), _NUMBER)
+        | {"opened_at": _INSTANT},
     ),
     SHIFTS: _schema({"number": _NUMBER, "shift": pa.binary(16), "volunteer": _NUMBER, "recorded_at": _INSTANT}),
     NAMES: _schema({"kind": _TEXT, "number": _NUMBER, "name": _TEXT}),
     RULES: _schema({"position": _LONG, "recorded_at": _INSTANT, "version": _NUMBER, "digest": _TEXT, "text": _TEXT}),
 }
-_SENTINELS = {"check_in": 0, "check_out": 0}
+_SENTINELS = {"check_in": 0, "check_out": 0, "opened_at": 0}
 """The values that represent null in memory, where it is not `NONE`."""
 _DICTIONARY = ["code", "changes", "marks", "station", "project", "kind", "topic", "reason"]
 _DELTA = ("position", "recorded_at", "occurred_at", "shift", "number")

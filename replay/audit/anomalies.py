@@ -246,7 +246,7 @@ class AnomalyReader:
 def _stay_findings(facts: Facts, paired: Paired, timeline: RuleTimeline, valid_until: int) -> Iterator[Finding]:
     """Yield the findings about when and where volunteers served."""
     table, volunteers = paired.table, facts.volunteer_table()
-    kinds, rules = facts.station_kinds(), facts.rules(timeline)
+    kinds, rules = facts.station_kinds(timeline), facts.rules(timeline)
     served = stays_of(table, timeline.time_zone, valid_until)
 
     def credited(volunteer: int) -> Ints:
@@ -255,7 +255,7 @@ def _stay_findings(facts: Facts, paired: Paired, timeline: RuleTimeline, valid_u
     yield from meetings.two_stations(served, timeline.anomalies)
     yield from meetings.travel_time(served, timeline.anomalies)
     yield from stays.long_shifts(served, timeline.anomalies)
-    yield from stays.over_cap(served, table, volunteers, timeline, credited, valid_until)
+    yield from stays.over_cap(served, table, timeline, credited, valid_until)
     yield from entries.round_numbers(served, paired.shifts, timeline.anomalies, timeline.time_zone)
 
 

@@ -41,7 +41,8 @@ def _travel_time(_: Finding, figures: Mapping[str, int], name: Named, timeline: 
 
 def _long_shift(_: Finding, figures: Mapping[str, int], name: Named, timeline: RuleTimeline) -> str:
     most = timeline.anomalies.long_shift_minutes
-    return f"a shift of {_duration(figures['minutes'])} at {name('station')}, longer than {_duration(most)}"
+    place = f" at {name('station')}" if name("station") else ""
+    return f"a shift of {_duration(figures['minutes'])}{place}, longer than {_duration(most)}"
 
 
 def _over_cap(finding: Finding, figures: Mapping[str, int], _: Named, __: RuleTimeline) -> str:

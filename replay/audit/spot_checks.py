@@ -1,8 +1,8 @@
 """Spot checks (Order 67, Art. 21): random samples of shifts to be checked in the field, which anybody can draw again.
 
-The population is all shifts, as known at a position, that are not void and have a check-in at a station; it can be
-restricted to a station, a period, a grade. The seed determines the sample (replay/audit/samples.py). The answer names
-the population and the method. Nothing here writes.
+The population is all shifts, as known at a position, that are not void and have a check-in; it can be restricted to a
+station, a period, a grade. The seed determines the sample (replay/audit/samples.py). The answer names the population
+and the method. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ledger.names import Position, shift_stream
 from ledger.store.database import Database
 from projections.anomalies.recording import scanned
 from projections.kernels.facts import Facts
+from projections.kernels.station_kinds import kinds_on
 from projections.local_days import local_days
 from projections.local_time import day_number
 from projections.rules.late_entries import late
@@ -65,7 +66,7 @@ class SampledShift(Linked):
     stratum: str
     volunteer: str
     shift: UUID
-    station: str
+    station: str | None
     station_kind: str | None
     project: str | None
     check_in: datetime
@@ -123,7 +124,7 @@ class SpotChecks:
             hash_of(query.seed, volunteers[owner], shift)
             for owner, shift in with_checkpoints(zip(owners, ids, strict=True))
         ]
-        strata = _strata(facts, rows, query.strata)
+        strata = _strata(facts, timeline, rows, query.strata)
         populations = {name: strata.count(name) for name in sorted(set(strata))}
         shares = allot(populations, query.size)
         chosen: list[int] = []
@@ -158,7 +159,7 @@ class SpotChecks:
 def _population(facts: Facts, timeline: RuleTimeline, query: Draw, valid_until: int) -> Array:
     """Return bool[shifts]: the shifts of the population."""
     shifts = facts.shifts
-    found: Array = (shifts.flags & (VOID | DOUBLE_TAP) == 0) & (shifts.check_in != NO_INSTANT) & (shifts.station >= 0)
+    found: Array = (shifts.flags & (VOID | DOUBLE_TAP) == 0) & (shifts.check_in != NO_INSTANT)
     if query.station is not None:
         found &= shifts.station == facts.stations.number[query.station]
     if query.grade is not None:
@@ -180,13 +181,19 @@ def _ids(facts: Facts, rows: Array) -> list[str]:
     return [f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}" for text in texts]
 
 
-def _strata(facts: Facts, rows: Array, by: Strata) -> list[str]:
+def _kinds(facts: Facts, timeline: RuleTimeline, rows: Array) -> list[str | None]:
+    """Return the kind of each shift's station on the local day of its check-in."""
+    days = local_days(facts.shifts.check_in[rows], timeline.time_zone)
+    kinds = kinds_on(facts.shifts.station[rows], days, facts.station_kinds(timeline))
+    return [_KINDS.get(kind) for kind in kinds.tolist()]
+
+
+def _strata(facts: Facts, timeline: RuleTimeline, rows: Array, by: Strata) -> list[str]:
     """Return the stratum of each shift."""
     if by == "grade":
         return [_GRADES[grade] for grade in scanned(facts.shifts)[rows].astype(int).tolist()]
     if by == "station-kind":
-        kinds = facts.station_kinds()[facts.shifts.station[rows]].tolist()
-        return [_KINDS.get(kind, "unknown") for kind in kinds]
+        return [kind or "unknown" for kind in _kinds(facts, timeline, rows)]
     return [_WHOLE] * len(rows)
 
 
@@ -204,14 +211,16 @@ class _Sampled:
     ) -> None:
         self._facts, self._rows, self._ids, self._hashes, self._strata = facts, rows, ids, hashes, strata
         self._volunteers, self._stations = facts.volunteers.texts(), facts.stations.texts()
-        self._projects, self._kinds = facts.projects.texts(), facts.station_kinds()
+        self._projects, self._timeline = facts.projects.texts(), timeline
         self._late, self._scanned = late(facts.shifts, timeline), scanned(facts.shifts)
 
     def answers(self, places: list[int]) -> list[SampledShift]:
         """Return the drawn shifts, numbered from one; their positions are still empty."""
-        return [self._answer(number, place) for number, place in enumerate(places, 1)]
+        kinds = _kinds(self._facts, self._timeline, self._rows[places])
+        numbered = enumerate(zip(places, kinds, strict=True), 1)
+        return [self._answer(number, place, kind) for number, (place, kind) in numbered]
 
-    def _answer(self, number: int, place: int) -> SampledShift:
+    def _answer(self, number: int, place: int, station_kind: str | None) -> SampledShift:
         shifts, row = self._facts.shifts, int(self._rows[place])
         check_in, check_out = int(shifts.check_in[row]), int(shifts.check_out[row])
         station, project = int(shifts.station[row]), int(shifts.project[row])
@@ -220,8 +229,8 @@ class _Sampled:
             stratum=self._strata[place],
             volunteer=self._volunteers[shifts.volunteer[row]],
             shift=UUID(self._ids[place]),
-            station=self._stations[station],
-            station_kind=_KINDS.get(int(self._kinds[station])),
+            station=self._stations[station] if station >= 0 else None,
+            station_kind=station_kind,
             project=self._projects[project] if project >= 0 else None,
             check_in=datetime.fromtimestamp(check_in, UTC),
             check_out=datetime.fromtimestamp(check_out, UTC) if check_out != NO_INSTANT else None,

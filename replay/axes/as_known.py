@@ -23,6 +23,7 @@ from ledger.names import Position, shift_stream, stream
 from ledger.store.database import Database
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
+from projections.kernels.station_kinds import Openings, add_opening
 from projections.local_time import day_number
 from projections.rules.timeline import RuleTimeline
 from projections.schema import DAY, NO_DAY
@@ -33,7 +34,6 @@ from replay.cohorts.cohort import (
     Person,
     decoded,
     in_log_order,
-    kind_of,
     person_of,
     read_cohort,
     resolve_streams,
@@ -300,16 +300,17 @@ def _shifts_known_at(log: LogQueries, now: Cohort, known_at: Position) -> Shifts
 
 def _names_known_at(
     log: LogQueries, volunteers: Iterable[str], stations: Iterable[str], known_at: Position
-) -> tuple[dict[str, Person], dict[str, int]]:
-    """Return the facts of volunteers other than shifts, and the kinds of stations, as known then."""
-    persons, kinds = {volunteer: Person() for volunteer in volunteers}, {}
+) -> tuple[dict[str, Person], dict[str, Openings]]:
+    """Return the facts of volunteers other than shifts, and the openings of stations, as known then."""
+    persons: dict[str, Person] = {volunteer: Person() for volunteer in volunteers}
+    kinds: dict[str, Openings] = {}
     streams = [stream(kind, volunteer) for kind in ("volunteer", "opening-balance") for volunteer in persons]
     streams += [stream("station", station) for station in stations]
     for recorded in in_log_order(log, streams, known_at):
         event = decode(recorded.topic, recorded.state)
         _apply(event, persons)
         if isinstance(event, StationOpened):
-            kinds[event.station] = kind_of(event)
+            add_opening(kinds, event)
     return persons, kinds
 
 

@@ -21,17 +21,17 @@ from ledger.aggregates import Event
 from ledger.aggregates.day_cap import DayCapEvent, DayCapRaised, DayCapRaiseWithdrawn
 from ledger.aggregates.opening_balance import OpeningBalanceEvent, OpeningBalanceRecorded, OpeningBalanceVoided
 from ledger.aggregates.shift import ShiftEvent
-from ledger.aggregates.station import StationOpened
 from ledger.aggregates.volunteer import TrainingCompleted, TrainingVoided, VolunteerEvent, VolunteerRegistered
 from ledger.names import Position, shift_stream
 from ledger.store.log_queries import LogQueries, RecordedEvent
 from ledger.store.mapper import decode
-from projections.kernels.facts import UNKNOWN_KIND, FactsBuilder, first_training_days
+from projections.kernels.facts import FactsBuilder, first_training_days
 from projections.kernels.order import order_shifts
 from projections.kernels.pairing import Paired, pair
 from projections.kernels.persons import by_person, empty_numbers, person_numbers
 from projections.kernels.read_models import ReadModels, compute, pieces_of
-from projections.local_time import day_number
+from projections.kernels.station_kinds import Openings, StationKinds, kinds_of
+from projections.local_time import day_number, zone_table
 from projections.rules.table import RuleTable, rule_table
 from projections.rules.timeline import RuleTimeline
 from projections.schema import (
@@ -41,8 +41,8 @@ from projections.schema import (
     NONE,
     PAIRED,
     PUNCH,
-    STATION_KINDS,
     TIERS,
+    UNKNOWN_KIND,
     VOID,
     Array,
     Ints,
@@ -61,7 +61,6 @@ __all__ = [
     "Shifts",
     "decoded",
     "in_log_order",
-    "kind_of",
     "person_of",
     "read_cohort",
     "read_kinds",
@@ -120,7 +119,7 @@ class Cohort:
 
     persons: dict[str, Person]
     shifts: Mapping[ShiftKey, Shift]
-    kinds: dict[str, int]  # of all stations
+    kinds: dict[str, Openings]  # of all stations
     names: ShiftNames | None = None
     """Surrogates shared with another cohort of the same volunteers, so that the two can be compared as columns."""
     merges: Merges = field(default_factory=dict)
@@ -149,7 +148,7 @@ class Cohort:
         return compute(
             paired.table,
             tables.volunteers,
-            tables.station_kinds,
+            tables.station_kinds(timeline),
             paired.rules,
             np.empty((0, 4), np.int32),
             valid_until=valid_until,
@@ -174,8 +173,7 @@ class CohortTables:
         ]
         self.person_of = person_numbers(pairs, len(number))
         self.volunteers = _volunteer_table(cohort.persons, self.person_of)
-        kinds = [cohort.kinds.get(name, UNKNOWN_KIND) for name in self.station_names.texts()]
-        self.station_kinds: Ints = np.array(kinds, np.int32)
+        self._openings = [cohort.kinds.get(name, {}) for name in self.station_names.texts()]
         self._ordered: ShiftTable = order_shifts(
             self._resolved,
             self.volunteer_names,
@@ -190,6 +188,10 @@ class CohortTables:
             rules = rule_table(timeline, self.project_names.number)
             self._paired = PairedTables(self, timeline, rules, pair(self._ordered, self._resolved, rules))
         return self._paired
+
+    def station_kinds(self, timeline: RuleTimeline) -> StationKinds:
+        """Return the kinds of stations, by the days of a timeline's time zone."""
+        return kinds_of(self._openings, zone_table(timeline.time_zone))
 
     def person(self, volunteer: str) -> int:
         """Return the surrogate of the person (the final number) of a volunteer."""
@@ -256,7 +258,7 @@ class PairedTables:
         """Return the pieces of the person with this number, as `projections.kernels.read_models.pieces_of`."""
         tables = self._tables
         number = tables.person(volunteer)
-        return pieces_of(number, self.table, tables.volunteers, tables.station_kinds, self.rules)
+        return pieces_of(number, self.table, tables.volunteers, tables.station_kinds(self.timeline), self.rules)
 
 
 def _volunteer_table(persons: dict[str, Person], person_of: Ints | None) -> VolunteerTable:
@@ -305,9 +307,16 @@ def read_persons(connection: Connection[Any], volunteers: Sequence[str]) -> dict
     return persons
 
 
-def read_kinds(connection: Connection[Any]) -> dict[str, int]:
-    """Read the kinds of all stations."""
-    return dict(connection.execute("SELECT station, kind FROM replay.stations ORDER BY station").fetchall())
+def read_kinds(connection: Connection[Any]) -> dict[str, Openings]:
+    """Read the openings of all stations. A station that was never opened has none."""
+    kinds: dict[str, dict[int, int]] = {}
+    for name, opened_at, kind in connection.execute(
+        "SELECT station, opened_at, kind FROM replay.stations ORDER BY station"
+    ).fetchall():
+        openings = kinds.setdefault(name, {})
+        if kind != UNKNOWN_KIND:
+            openings[opened_at] = kind
+    return dict(kinds)
 
 
 def _day(value: int | None) -> int:
@@ -353,8 +362,3 @@ def person_of(event: Event) -> str | None:
         DayCapEvent,
     )
     return event.volunteer if isinstance(event, relevant) else None
-
-
-def kind_of(event: StationOpened) -> int:
-    """Return the code of a station's kind."""
-    return STATION_KINDS[event.kind]

@@ -13,6 +13,7 @@ from itertools import groupby
 import numpy as np
 
 from ledger.store.log_queries import LogQueries
+from projections.kernels.station_kinds import opening_before
 from projections.local_time import day_number, day_of_number
 from projections.schema import (
     CAPPED,
@@ -78,7 +79,7 @@ def _near(table: ShiftTable, frame: Day) -> Array:
 def _without_time(tables: PairedTables) -> list[Shift]:
     """Return the shifts and punches that hold no time, in chronological order."""
     shifts, columns = tables.columns, tables.columns.columns
-    timeless = (columns.check_in == NO_INSTANT) | (columns.station < 0) | (columns.flags & (VOID | DOUBLE_TAP) > 0)
+    timeless = (columns.check_in == NO_INSTANT) | (columns.flags & (VOID | DOUBLE_TAP) > 0)
     found = [shifts.shift(int(number)) for number in np.flatnonzero(timeless & tables.are_shifts)]
     return sorted(found, key=lambda shift: (began_at(shift), shift.shift, shift.volunteer))
 
@@ -118,7 +119,7 @@ def _stay(shift: Shift) -> Stay:
     return Stay(
         shift.volunteer,
         shift.shift,
-        shift.station or "",
+        shift.station,
         shift.project,
         shift.check_in or 0,
         shift.check_out,
@@ -129,10 +130,11 @@ def _stay(shift: Shift) -> Stay:
 def _frame(known: Known, day: date) -> Day:
     """Return the rules, the cap and the facts of a day."""
     timeline = known.timeline
-    cap = known.raised.get(day_number(day), stretches.rules_on(day, timeline).day_minutes_max)
+    cap = max(known.raised.get(day_number(day), 0), stretches.rules_on(day, timeline).day_minutes_max)
     opening_days = {name: day_of_number(person.opening_day) for name, person in known.balances}
-    kinds = {station: _KIND_NAMES[kind] for station, kind in known.cohort.kinds.items() if kind in _KIND_NAMES}
-    return Day(day, timeline, opening_days, cap, kinds)
+    until = stretches.end_instant(day, timeline.time_zone)
+    kinds = {name: opening_before(openings, until) for name, openings in known.cohort.kinds.items() if openings}
+    return Day(day, timeline, opening_days, cap, {name: _KIND_NAMES[kind] for name, kind in kinds.items()})
 
 
 def _parts(known: Known, day: date) -> dict[ShiftKey, Part]:

@@ -20,11 +20,12 @@ from ledger.aggregates.station import StationOpened
 from ledger.names import Position, shift_stream, stream
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
+from projections.kernels.station_kinds import opening_before
 from replay.axes.as_known import Known
 from replay.cohorts.cohort import PairedTables, Shift
 from replay.explain import sources
 from replay.explain.explanations import EventBehind
-from replay.explain.stretches import ShiftKey
+from replay.explain.stretches import ShiftKey, end_instant
 
 
 @dataclass
@@ -32,16 +33,17 @@ class Evidence:
     """Events by what they explain; each names what it decides."""
 
     shifts: dict[ShiftKey, list[EventBehind]] = field(default_factory=dict)
-    stations: dict[str, EventBehind] = field(default_factory=dict)  # by station: its last opening, which sets its kind
+    stations: dict[str, EventBehind] = field(default_factory=dict)
+    """By station: the opening that decides its kind on the day."""
     raises: dict[tuple[str, str], tuple[int, EventBehind]] = field(default_factory=dict)
     """The raises in force, by volunteer number and raise id: minutes and event."""
     openings: dict[str, EventBehind] = field(default_factory=dict)  # by volunteer number
     rules: EventBehind | None = None
 
-    @property
-    def raised(self) -> EventBehind | None:
-        """The raise of the day cap in force: the greatest, and the first of equal ones."""
-        return max(self.raises.values(), key=lambda each: (each[0], -each[1].position))[1] if self.raises else None
+    def raised(self, cap: int) -> EventBehind | None:
+        """Return the raise that sets a day cap: the first of that many minutes."""
+        of_cap = [event for minutes, event in self.raises.values() if minutes == cap]
+        return min(of_cap, key=lambda event: event.position, default=None)
 
     def deciding(self, shift: ShiftKey, *names: str) -> list[int]:
         """Return the positions of the events that decide any of these fields of a shift."""
@@ -81,9 +83,16 @@ def read_evidence(log: LogQueries, known: Known, day: date, shifts: Sequence[Shi
             _event_behind(source.position, source.event, zone, source.decides) for source in found_sources
         ]
     of_shifts = by_stream.keys() | ends
+    openings: dict[str, dict[int, EventBehind]] = {}
     for events in (events for stream_id, events in decoded.items() if stream_id not in of_shifts):
         for position, event in events:
-            _add_other_event(evidence, position, event, zone, known.rules.version)
+            if isinstance(event, StationOpened):
+                behind = _event_behind(position, event, zone, ("kind",))
+                openings.setdefault(event.station, {})[event.occurred_at] = behind
+            else:
+                _add_other_event(evidence, position, event, zone, known.rules.version)
+    until = end_instant(day, known.timeline.time_zone)
+    evidence.stations = {station: opening_before(opened, until) for station, opened in openings.items()}
     return evidence
 
 
@@ -108,8 +117,6 @@ def _of_shift(events: Sequence[tuple[Position, Event]]) -> list[tuple[Position, 
 def _add_other_event(evidence: Evidence, position: Position, event: Event, zone: ZoneInfo, version: int) -> None:
     """Add an event that is not about a shift; called in the order of its stream."""
     match event:
-        case StationOpened():
-            evidence.stations[event.station] = _event_behind(position, event, zone, ("kind",))
         case OpeningBalanceRecorded():
             evidence.openings[event.volunteer] = _event_behind(position, event, zone, ("opening_balance",))
         case OpeningBalanceVoided():

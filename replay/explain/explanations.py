@@ -80,12 +80,12 @@ class ExplainedShift(Linked):
     """A shift's part on the day. `begin` and `end` are those of the whole shift under the rules, to the minute.
 
     `volunteer`: the number under which it was recorded, if the person has several. `late`: whether it was recorded too
-    late (Order 67, Art. 11), which does not reduce its credit.
+    late (Order 67, Art. 11), which does not reduce its credit. `station_kind`: that of the station on the day.
     """
 
     shift: UUID
     volunteer: str | None = omit_none()
-    station: str
+    station: str | None
     station_kind: str | None
     project: str | None
     grade: Grade

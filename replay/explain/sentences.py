@@ -54,6 +54,12 @@ class DayWriter:
         found = map(shifts.shift, np.flatnonzero(late(shifts.columns, self.known.timeline)).tolist())
         return {(shift.volunteer, shift.shift) for shift in found}
 
+    @property
+    def _raised(self) -> EventBehind | None:
+        """The raise that sets the day's cap; one that is not above the rule has no effect."""
+        frame = self.frame
+        return self.evidence.raised(frame.cap) if frame.cap > frame.rules.day_minutes_max else None
+
     def explanation(self, without_time: Sequence[Shift]) -> DayExplanation:
         """Return the answer; `without_time` are the day's shifts that hold no time."""
         frame = self.frame
@@ -66,9 +72,7 @@ class DayWriter:
             begin=self._at(frame.start * 60),
             until=self._at(frame.until * 60),
             rules_published=self.evidence.rules,
-            cap=DayCap(
-                minutes=frame.cap, rule=self._cite(frame.rules, "day_minutes_max"), raised_by=self.evidence.raised
-            ),
+            cap=DayCap(minutes=frame.cap, rule=self._cite(frame.rules, "day_minutes_max"), raised_by=self._raised),
             opening_balance=balances[0] if balances else None,
             more_opening_balances=balances[1:] or None,
             trace=trace_sum([shift.trace for shift in shifts]),
@@ -97,10 +101,8 @@ class DayWriter:
             because = f"it is the same scan as another one within {rules.double_tap_seconds} s (double_tap_seconds)"
         elif shift.flags & PUNCH:
             because = f"no check-in of the {rules.open_hours_max} hours before it was open (open_hours_max)"
-        elif shift.check_in is None:
-            because = "it has no check-in"
         else:
-            because = "it has no station"
+            because = "it has no check-in"
         return ShiftWithoutMinutes(
             shift=shift.shift,
             volunteer=self.known.recorded_under(shift.volunteer),
@@ -118,7 +120,7 @@ class DayWriter:
             shift=stay.shift,
             volunteer=self.known.recorded_under(stay.volunteer),
             station=stay.station,
-            station_kind=self.frame.kinds.get(stay.station),
+            station_kind=self.frame.kinds.get(stay.station or ""),
             project=stay.project,
             grade="scanned" if stay.scanned else "attested",
             late=stay.key in self._late,
@@ -193,24 +195,25 @@ class DayWriter:
                     because = f"already held by the shift {self._named(stretch.held_by)}, which comes first"
                     return rule, because, self.evidence.deciding(stretch.held_by, "check_in", "check_out")
             case stretches.CAPPED:
-                rule, more = self._cite(self.frame.rules, "day_minutes_max"), [self.evidence.raised]
+                rule, more = self._cite(self.frame.rules, "day_minutes_max"), [self._raised]
                 because = f"over the day cap of {self.frame.cap} minutes{' (raised)' if any(more) else ''}"
             case _:
                 rule, because, more = self._counted(walked, stretch)
         return rule, because, [event.position for event in more if event]
 
     def _counted(self, walked: ShiftPart, stretch: Stretch) -> tuple[RuleCited | None, str, list[EventBehind | None]]:
-        factor, raised = stretch.factor, self.evidence.raised
+        factor, raised = stretch.factor, self._raised
         if factor is None:
             return None, "counted in full", [raised]
-        opened = self.evidence.stations.get(walked.stay.station) if factor.station_kinds else None
+        opened = self.evidence.stations.get(walked.stay.station or "") if factor.station_kinds else None
         rule = self._cite(self.frame.rules, "factors.percent", factor.percent, factor.name)
         return rule, f"counted at {factor.percent} % (factor {factor.name})", [raised, opened]
 
     def _named(self, shift: ShiftKey) -> str:
         walked = self.walked[shift]
         under = f", of number {shift[0]}" if self.known.recorded_under(shift[0]) else ""
-        return f"from {self._at(walked.start * 60):%H:%M} at {walked.stay.station}{under}"
+        place = f" at {walked.stay.station}" if walked.stay.station else ""
+        return f"from {self._at(walked.start * 60):%H:%M}{place}{under}"
 
     def _cite(self, rules: RuleSet, key: str, value: int | None = None, name: str | None = None) -> RuleCited:
         return RuleCited(

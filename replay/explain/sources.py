@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from ledger.aggregates.shift import CheckedIn, Punched, Shift, ShiftCorrected, ShiftEvent, ShiftVoided, rank
+from ledger.aggregates.shift import CheckedIn, CheckedOut, Punched, Shift, ShiftCorrected, ShiftEvent, ShiftVoided, rank
 from ledger.names import Position
 from projections.schema import PUNCH, VOID
 from replay.cohorts.cohort import Shift as ResolvedShift
@@ -89,6 +89,6 @@ def _instant(name: str, by_name: dict[str, ShiftEvent]) -> int | None:
 
 def _name(name: str, by_name: dict[str, ShiftEvent]) -> str | None:
     event = by_name.get(name)
-    if isinstance(event, CheckedIn | Punched | ShiftCorrected):
-        return event.station if name == "station" else event.project
-    return None
+    if name == "station" and isinstance(event, CheckedIn | CheckedOut | Punched | ShiftCorrected):
+        return event.station
+    return event.project if isinstance(event, CheckedIn | Punched | ShiftCorrected) else None

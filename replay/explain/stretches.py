@@ -33,14 +33,14 @@ class ExplanationError(Exception):
 
 @dataclass(frozen=True)
 class Stay:
-    """A shift that can earn minutes: not void, with a check-in and a station in force. Instants are epoch seconds.
+    """A shift that can earn minutes: not void, with a check-in in force. Instants are epoch seconds.
 
     `volunteer`: the number under which it was recorded.
     """
 
     volunteer: str
     shift: UUID
-    station: str
+    station: str | None
     project: str | None
     check_in: int
     check_out: int | None
@@ -104,14 +104,14 @@ class Day:
     """One person's local day: the facts and the rules in force.
 
     `opening_days`: the day of the opening balance of each number that has one. `cap`: the minutes that may count on
-    this day.
+    this day. `kinds`: those of stations on this day.
     """
 
     day: date
     timeline: RuleTimeline
     opening_days: Mapping[str, date]
     cap: int
-    kinds: Mapping[str, str]  # of stations
+    kinds: Mapping[str, str]
 
     @cached_property
     def spans(self) -> tuple[tuple[int, int, int], ...]:
@@ -147,6 +147,11 @@ def rules_on(day: date, timeline: RuleTimeline) -> RuleSet:
 def first_instant(day: date, zone: str) -> int:
     """Return the epoch second at which a local day begins."""
     return next(_spans_of(day, zone))[0] * 60
+
+
+def end_instant(day: date, zone: str) -> int:
+    """Return the epoch second at which a local day ends."""
+    return list(_spans_of(day, zone))[-1][1] * 60
 
 
 def _spans_of(day: date, zone_name: str) -> Iterator[tuple[int, int, int]]:
@@ -214,7 +219,7 @@ def _settle(stay: Stay, starts: Sequence[int], day: Day) -> ShiftPart:
 
 def _fates(part: ShiftPart, day: Day, held: dict[int, ShiftKey], counted: int) -> Iterator[Stretch]:
     """Apply steps 3 to 6, minute by minute; record in `held` which shift holds each surviving minute."""
-    shift, kind = part.stay.key, day.kinds.get(part.stay.station)
+    shift, kind = part.stay.key, day.kinds.get(part.stay.station or "")
     for minute in range(max(part.start, day.start), min(part.end, day.until)):
         fate, percent, factor, held_by = part.loss, 0, None, None
         if minute < part.stop:

@@ -156,6 +156,8 @@ def _flags(shift: Shift, whole: answers.Trace, *, late: bool) -> list[str]:
         flags.append("no-check-in")
     if shift.check_in is not None and shift.check_out is None and not shift.flags & DOUBLE_TAP:
         flags.append("no-check-out")
+    if shift.check_in is not None and shift.station is None:
+        flags.append("no-station")
     flags += [name for column, name in _MINUTES_FLAGS.items() if getattr(whole, column) > 0]
     if late:
         flags.append("late")

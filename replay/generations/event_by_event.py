@@ -16,11 +16,12 @@ from ledger.aggregates.station import StationOpened
 from ledger.names import Position, stream
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
+from projections.kernels.station_kinds import Openings, add_opening
 from projections.local_time import day_of_number
 from projections.rules.table import honor_ids
 from projections.rules.timeline import RuleTimeline
 from projections.schema import DAY
-from replay.cohorts.cohort import Cohort, Person, in_log_order, kind_of, person_of, read_cohort, resolve_streams
+from replay.cohorts.cohort import Cohort, Person, in_log_order, person_of, read_cohort, resolve_streams
 from replay.cohorts.merges import apply_events
 from replay.generations.named_rows import Rows, rows_of
 
@@ -49,13 +50,15 @@ def cohort_known_at(
     now = read_cohort(connection, volunteers)
     persons = {volunteer: Person() for volunteer in now.persons}
     streams = [stream(kind, volunteer) for volunteer in persons for kind in ("volunteer", "opening-balance")]
-    stations = {shift.station for shift in now.shifts.values() if shift.station}
     events = _events(log, streams, known_at)
     _apply_all(persons, events)
     merges = apply_events({}, events)
-    opened = _events(log, [stream("station", station) for station in stations], known_at)
-    kinds = {event.station: kind_of(event) for event in opened if isinstance(event, StationOpened)}
-    cohort = Cohort(persons, resolve_streams(log, list(now.shifts), known_at), kinds, merges=merges)
+    shifts = resolve_streams(log, list(now.shifts), known_at)
+    kinds: dict[str, Openings] = {}
+    for event in _events(log, [stream("station", station) for station in shifts.names.stations.texts()], known_at):
+        if isinstance(event, StationOpened):
+            add_opening(kinds, event)
+    cohort = Cohort(persons, shifts, kinds, merges=merges)
     # Raises of the day cap have one stream per day; only days with minutes to cap matter.
     raises = [
         stream("day-cap", volunteer, day_of_number(day).isoformat())

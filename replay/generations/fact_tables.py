@@ -14,7 +14,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from projections.kernels.facts import Facts
-from projections.schema import NO_DAY, Array, ResolvedShifts
+from projections.schema import NO_DAY, UNKNOWN_KIND, Array, ResolvedShifts
 from replay.generations.store import AnyConnection, copy_table
 from replay.progress import Progress, ignore
 
@@ -131,7 +131,13 @@ def _fact_tables(facts: Facts, resolved: ResolvedShifts) -> Iterable[tuple[str, 
             }
         ),
     )
-    yield "stations", pa.table({"station": stations, "kind": facts.station_kinds()})
+    openings = [
+        (station, instant, kind)
+        for station, of_station in enumerate(facts.station_openings())
+        for instant, kind in (of_station or {0: UNKNOWN_KIND}).items()
+    ]
+    numbers, instants, kinds = np.array(openings, np.int64).reshape(-1, 3).T
+    yield "stations", pa.table({"station": stations.take(pa.array(numbers)), "opened_at": instants, "kind": kinds})
 
 
 def _named(names: Any, numbers: Array) -> Any:

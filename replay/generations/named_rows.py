@@ -40,6 +40,7 @@ KEYS = {
 }
 """The key columns of each table."""
 _HOURS, _STATIONS, _STANDINGS, _PROJECTS = 1, 2, 3, 4
+_SUMMED = [STATION_COLUMNS.index(name) for name in ("shifts", "raw", "counted", "credited")]
 _WORD = (1 << 64) - 1
 
 
@@ -50,7 +51,8 @@ class Rows(NamedTuple):
     """Rows of the read models: columns of names, each with int64 columns.
 
     hours: year, then `HOURS_COLUMNS`. stations: day, then `STATION_COLUMNS`. standings: day; `honor` is a second name.
-    projects: year, month (0 for the whole year), then `PROJECT_COLUMNS`.
+    projects: year, month (0 for the whole year), then `PROJECT_COLUMNS`. without_station: shifts, raw, counted and
+    credited minutes of all shifts without a station, which have no row; zero if the rows were not just computed.
     """
 
     hours_volunteer: NameColumn
@@ -62,6 +64,7 @@ class Rows(NamedTuple):
     standings: Longs
     project: NameColumn
     projects: Longs
+    without_station: Longs = np.zeros(4, np.int64)
 
     def checksum(self) -> int:
         """Return the sum of the hashes of all rows, modulo 2^64."""
@@ -135,6 +138,7 @@ def rows_of(
         projects=np.concatenate(
             [np.stack([year + models.first_year, month], axis=1), models.projects[project, year, month]], axis=1
         ),
+        without_station=models.without_station[:, _SUMMED].sum(axis=0),
     )
 
 

@@ -2,7 +2,7 @@
 
 * The tables contain what was computed: the number of rows and the sum of every column, table by table.
 * All positions up to the generation's were processed: the archive has no hole and does not end before it.
-* The sums of the trace agree: the same minutes by volunteer and by station, by year and in total.
+* The sums of the trace agree: the same minutes by volunteer and by station (or none), by year and in total.
 * For a sample of volunteers, the stored rows equal those computed from the streams in the log.
 * If the current generation has the same rules and position, it has the same checksum.
 
@@ -106,7 +106,7 @@ def _verify_tables(connection: store.AnyConnection, generation: store.Generation
 
 def _verify_sums(rows: Rows) -> None:
     whole, years = rows.hours[rows.hours[:, 0] == 0], rows.hours[rows.hours[:, 0] != 0]
-    by_station = rows.stations[:, [1, 3, 4, 5]].sum(axis=0)
+    by_station = rows.stations[:, [1, 3, 4, 5]].sum(axis=0) + rows.without_station
     by_year = years[:, 1:5].sum(axis=0)
     if not np.array_equal(by_year, by_station) or not np.array_equal(whole[:, 1:4].sum(axis=0), by_year[:3]):
         raise VerificationError(f"hours by volunteer and by station differ: {by_year} and {by_station}")

@@ -23,6 +23,7 @@ from ledger.aggregates.volunteer import TrainingVoided, VolunteerMerged, Volunte
 from ledger.names import Position, stream
 from ledger.store.log_queries import LogQueries, RecordedEvent
 from projections.kernels.read_models import ReadModels
+from projections.kernels.station_kinds import Openings, add_opening
 from projections.rules.table import honor_ids, rule_table
 from projections.rules.timeline import parse_timeline
 from projections.schema import PUNCH, STATION_COLUMNS, Longs
@@ -32,7 +33,6 @@ from replay.cohorts.cohort import (
     Person,
     decoded,
     in_log_order,
-    kind_of,
     person_of,
     read_kinds,
     read_persons,
@@ -101,7 +101,7 @@ class Batch:
         others = [event for event in self.events if not isinstance(event, ShiftEvent)]
         named = [volunteer for event in others if (volunteer := person_of(event))]
         named += [event.into for event in others if isinstance(event, VolunteerMerged | VolunteerMergeUndone)]
-        changed = volunteers_of_changed_stations(self.connection, self.events)
+        changed = volunteers_of_changed_stations(self.connection, self.events, self.timeline)
         complete = dict.fromkeys([*named, *changed])
         names = self.changed.names.volunteers.texts()
         self.merges = read_merges(self.connection, {*complete, *names})
@@ -217,13 +217,13 @@ def _punched(shifts: Shifts) -> set[str]:
 
 
 def _after(
-    persons: Mapping[str, Person], kinds: Mapping[str, int], events: Iterable[Event]
-) -> tuple[dict[str, Person], dict[str, int]]:
-    """Return persons and kinds of stations after the batch."""
+    persons: Mapping[str, Person], kinds: Mapping[str, Openings], events: Iterable[Event]
+) -> tuple[dict[str, Person], dict[str, Openings]]:
+    """Return persons and openings of stations after the batch."""
     persons_after, kinds_after = dict(persons), dict(kinds)
     for event in events:
         if isinstance(event, StationOpened):
-            kinds_after[event.station] = kind_of(event)
+            add_opening(kinds_after, event)
         elif not isinstance(event, ShiftEvent) and (volunteer := person_of(event)) is not None:
             if persons_after[volunteer] is persons[volunteer]:
                 persons_after[volunteer] = persons[volunteer].copy()

@@ -15,10 +15,12 @@ from ledger.aggregates.people_served import PeopleServedCounted
 from ledger.aggregates.station import StationOpened
 from ledger.names import LATEST_INSTANT
 from ledger.store.log_queries import uuid_array
-from projections.kernels.facts import UNKNOWN_KIND
+from projections.kernels.station_kinds import Openings, add_opening, changed_since
 from projections.local_time import day_number
-from projections.schema import NO_DAY, Longs
-from replay.cohorts.cohort import Cohort, Person, kind_of
+from projections.rules.timeline import RuleTimeline
+from projections.schema import NO_DAY, STATION_KINDS, UNKNOWN_KIND, Longs
+from replay.cohorts.change_windows import margin_seconds
+from replay.cohorts.cohort import Cohort, Person
 from replay.cohorts.merges import Merges, final_numbers, linked, pairs_in_force, write_merges
 from replay.cohorts.shift_columns import ShiftKey, Shifts, integer_array, text_array
 from replay.generations import store
@@ -32,8 +34,12 @@ DELETE FROM replay.shifts AS known USING unnest(%s::text[], %s::uuid[], %s::bigi
 WHERE known.volunteer = gone.volunteer AND known.shift = gone.shift
   AND known.check_in IS NOT DISTINCT FROM nullif(gone.check_in, 0)
 """
-_GET_KINDS = "SELECT station, kind FROM replay.stations WHERE station = ANY(%s::text[])"
-_GET_VOLUNTEERS_AT = "SELECT DISTINCT volunteer FROM replay.shifts WHERE station = ANY(%s::text[])"
+_GET_KINDS = "SELECT station, opened_at, kind FROM replay.stations WHERE station = ANY(%s::text[])"
+_GET_VOLUNTEERS_SINCE = """
+SELECT DISTINCT volunteer FROM replay.shifts
+JOIN unnest(%s::text[], %s::bigint[]) AS changed(station, since) USING (station)
+WHERE check_in >= since
+"""
 _GET_PEOPLE_SERVED = """
 SELECT station, project, day, people FROM replay.people_served
 WHERE (station, project, day) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::int[]))
@@ -65,9 +71,10 @@ _PUT_RAISES = """
 INSERT INTO replay.cap_raises (volunteer, day, raise_id, minutes)
 SELECT * FROM unnest(%s::text[], %s::int[], %s::text[], %s::int[])
 """
+_DROP_UNOPENED = "DELETE FROM replay.stations WHERE station = ANY(%s::text[]) AND kind = %s"
 _PUT_STATIONS = """
-INSERT INTO replay.stations (station, kind) SELECT * FROM unnest(%s::text[], %s::int[])
-ON CONFLICT (station) DO UPDATE SET kind = EXCLUDED.kind
+INSERT INTO replay.stations (station, opened_at, kind) SELECT * FROM unnest(%s::text[], %s::bigint[], %s::int[])
+ON CONFLICT (station, opened_at) DO UPDATE SET kind = EXCLUDED.kind
 """
 
 
@@ -121,16 +128,29 @@ def by_person(names: Sequence[str], first: Longs, last: Longs, merges: Merges) -
     return Extents(persons.tolist(), lowest, highest, numbers, np.searchsorted(persons, final_numbers(numbers, merges)))
 
 
-def volunteers_of_changed_stations(connection: store.AnyConnection, events: Iterable[Event]) -> list[str]:
-    """Return all volunteers who ever served at a station whose kind changes: kinds select factors, for all shifts."""
-    opened = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
-    if not opened:
+def volunteers_of_changed_stations(
+    connection: store.AnyConnection, events: Iterable[Event], timeline: RuleTimeline
+) -> list[str]:
+    """Return the volunteers who served at a station whose kind changes, from that day on: kinds select factors."""
+    openings = [event for event in events if isinstance(event, StationOpened)]
+    if not openings:
         return []
-    known = dict(connection.execute(_GET_KINDS, (text_array(opened),)).fetchall())
-    changed = [station for station, kind in known.items() if opened[station] != kind]
+    before: dict[str, Openings] = {}
+    for station, opened_at, kind in connection.execute(
+        _GET_KINDS, (text_array({event.station for event in openings}),)
+    ).fetchall():
+        known = before.get(station, {})
+        before[station] = known if kind == UNKNOWN_KIND else {**known, opened_at: kind}
+    after = dict(before)
+    for event in openings:
+        add_opening(after, event)
+    # Without a row, nobody has served there yet.
+    since = {station: changed_since(known, after[station]) for station, known in before.items()}
+    changed = {station: instant - margin_seconds(timeline) for station, instant in since.items() if instant is not None}
     if not changed:
         return []
-    return [row[0] for row in connection.execute(_GET_VOLUNTEERS_AT, (text_array(changed),)).fetchall()]
+    values = text_array(changed), _numbers(changed.values())
+    return [row[0] for row in connection.execute(_GET_VOLUNTEERS_SINCE, values).fetchall()]
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -172,17 +192,30 @@ def write_facts(
     _write_raises(
         connection, {name: person for name, person in persons.items() if person.raises != before.persons[name].raises}
     )
-    stations = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
+    _write_openings(connection, events)
     # Stations that only shifts have named so far; opening such a station changes its kind.
-    stations |= {
-        name: UNKNOWN_KIND
-        for name in changed.names.stations.texts()
-        if name not in after.kinds and name not in stations
-    }
-    if stations:
-        connection.execute(_PUT_STATIONS, (text_array(stations), _numbers(stations.values())))
+    unopened = {(name, 0): UNKNOWN_KIND for name in changed.names.stations.texts() if name not in after.kinds}
+    _write_stations(connection, unopened)
     merges = {pair: stands for pair, stands in after.merges.items() if before.merges.get(pair) is not stands}
     write_merges(connection, merges)
+
+
+def _write_openings(connection: store.AnyConnection, events: Iterable[Event]) -> None:
+    openings = {
+        (event.station, event.occurred_at): STATION_KINDS[event.kind]
+        for event in events
+        if isinstance(event, StationOpened)
+    }
+    if openings:
+        connection.execute(_DROP_UNOPENED, (text_array({station for station, _ in openings}), UNKNOWN_KIND))
+        _write_stations(connection, openings)
+
+
+def _write_stations(connection: store.AnyConnection, kinds: Mapping[tuple[str, int], int]) -> None:
+    """Write kinds by station and instant of the opening (0 for a station that was never opened)."""
+    if kinds:
+        stations, instants = zip(*kinds, strict=True)
+        connection.execute(_PUT_STATIONS, (text_array(stations), _numbers(instants), _numbers(kinds.values())))
 
 
 def _write_shifts(connection: store.AnyConnection, changed: Shifts) -> None:

@@ -99,7 +99,7 @@ def sums_of(
     found = add_up(
         facts.paired(rules, threads=threads).table,
         facts.volunteer_table(),
-        facts.station_kinds(),
+        facts.station_kinds(timeline),
         rules,
         facts.served_counts(),
         placed,

@@ -56,7 +56,9 @@ class District:
     def stations(self) -> list[str]:
         """Return the names of all known stations, sorted."""
         with snapshot(self._database) as (connection, _):
-            return [row[0] for row in connection.execute("SELECT station FROM replay.stations ORDER BY station")]
+            return [
+                row[0] for row in connection.execute("SELECT DISTINCT station FROM replay.stations ORDER BY station")
+            ]
 
     def station_activity(self, station: str, first_day: date, last_day: date, axes: Axes) -> answers.StationActivity:
         """Return a station's days in a period, both ends included, and their sums."""

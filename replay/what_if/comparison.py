@@ -158,7 +158,7 @@ def what_if(
             Side(
                 pair(ordered[number], facts[number].resolved(), rules, threads=threads).table,
                 facts[number].volunteer_table(),
-                facts[number].station_kinds(),
+                facts[number].station_kinds(timeline),
                 rules,
                 honors=_places(honors, timeline),
                 window_names=window_numbers(timeline, windows),

@@ -29,6 +29,7 @@ from projections.schema import (
     NO_DAY,
     NONE,
 )
+from replay.audit.sentences import reason
 from tests.support.oracle.anomaly_columns import MORNING, Stay, day_of, many_stays, numbers, pairs, resolved, served
 from tests.support.oracle.histories import SHANGHAI, Case, cases, history, patiently, raise_cap, rule_set, rules
 from tests.support.oracle.oracle import credit
@@ -87,9 +88,8 @@ def test_over_the_cap_in_a_row_is_what_the_oracle_caps_day_after_day(case: Case,
     found = stays.over_cap(
         stays_of(table, timeline.time_zone),
         table,
-        people,
         timeline,
-        lambda volunteer: pieces_of(volunteer, table, people, facts.station_kinds(), table_of_rules),
+        lambda volunteer: pieces_of(volunteer, table, people, facts.station_kinds(timeline), table_of_rules),
         NO_DAY,
     )
     capped: dict[tuple[str, date], int] = defaultdict(int)
@@ -222,12 +222,32 @@ def test_who_comes_in_time_from_another_station_is_not_told_because_of_a_stay_in
     assert numbers(given_stays, found) == (1, 3)
 
 
-def test_a_raise_that_lowers_the_cap_can_make_a_short_day_too_long() -> None:
+def test_a_shift_without_a_station_is_long_like_any_other_but_at_no_two_stations() -> None:
+    def stay(number: int, station: int, start: int, end: int) -> Stay:
+        return Stay(number, 0, station, start, end, scanned=True, void=False)
+
+    given_stays = [stay(1, 0, 0, 100), stay(2, NONE, 50, 850), stay(3, 0, 852, 900)]
+    assert meetings.two_stations(served(given_stays), AnomalyRules()) == []
+    assert meetings.travel_time(served(given_stays), AnomalyRules(travel_minutes_min=5)) == []
+    (found,) = stays.long_shifts(served(given_stays), AnomalyRules())
+    assert (numbers(given_stays, found), found.station) == ((2,), NONE)
+    said = reason(found, lambda field: "U1" if field == "volunteer" else None, rules())
+    assert said == "a shift of 13 h 20 min, longer than 12 h 00 min"
+
+
+def test_a_raise_below_the_cap_makes_no_day_too_long() -> None:
     events = history("2018-12-04 09:00 in V1 U1 #1\n2018-12-04 10:00 out V1 U1 #1")
     facts = facts_of([*events, raise_cap("V1", date(2018, 12, 4), 45)])
     daily = AnomalyRules(cap_days_in_row=1)
     timeline = rules(rule_set(day_minutes_max=480)).model_copy(update={"anomalies": daily})
-    table, people, kinds = facts.paired(facts.rules(timeline)).table, facts.volunteer_table(), facts.station_kinds()
+    table, people, kinds = (
+        facts.paired(facts.rules(timeline)).table,
+        facts.volunteer_table(),
+        facts.station_kinds(timeline),
+    )
     credited = partial(pieces_of, table=table, volunteers=people, station_kind=kinds, rules=rule_table(timeline, {}))
-    (found,) = stays.over_cap(stays_of(table, SHANGHAI), table, people, timeline, credited, NO_DAY)
+    assert stays.over_cap(stays_of(table, SHANGHAI), table, timeline, credited, NO_DAY) == []
+    low = timeline.model_copy(update={"rule_sets": rules(rule_set(day_minutes_max=45)).rule_sets})
+    credited = partial(pieces_of, table=table, volunteers=people, station_kind=kinds, rules=rule_table(low, {}))
+    (found,) = stays.over_cap(stays_of(table, SHANGHAI), table, low, credited, NO_DAY)
     assert found.figures == (1, 15)

@@ -176,7 +176,7 @@ class Walker:
                     best = since, getattr(event, "organisation")  # noqa: B009 - of a kind that has one
         return best[1] if best else None
 
-    def owners(self, station: str, project: str | None, day: date, what: What) -> list[str]:
+    def owners(self, station: str | None, project: str | None, day: date, what: What) -> list[str]:
         of_station = self.owner(StationOpened, station, day) if what == "places" else None
         owner = of_station or self.owner(ProjectLaunched, project, day)
         return [owner] if owner else []

@@ -50,7 +50,7 @@ LOSSES = ("superseded", "too_short", "clipped", "overlapped", "capped")
 
 def line(piece: Piece) -> str:
     """Write a piece as the tables do."""
-    where = piece.station + (f"/{piece.project}" if piece.project else "")
+    where = (piece.station or "-") + (f"/{piece.project}" if piece.project else "")
     what = {name: getattr(piece, name) for name in (*LOSSES, "counted", "share", "credited")}
     if piece.share == piece.counted:
         del what["share"]
@@ -199,7 +199,7 @@ def test_a_shift_is_attested_if_either_instant_is() -> None:
         ("project=P2", "2018-12-04 U1/P2 scanned raw=180 counted=180 credited=180"),
         ("project=none", "2018-12-04 U1 scanned raw=180 counted=180 credited=180"),
         ("check_in=none", None),
-        ("station=none", None),
+        ("station=none", "2018-12-04 -/P1 scanned raw=180 counted=180 credited=180"),  # only old events clear it
         # the check-in decides which check-out is the first after it
         ("check_in=2018-12-04T12:30", "2018-12-04 U1/P1 attested raw=30 counted=30 credited=30"),
         ("check_in=2018-12-05T12:30", "2018-12-05 U1/P1 attested raw=30 counted=30 credited=30"),
@@ -231,12 +231,13 @@ def test_the_last_correction_of_a_field_sets_or_clears_it(corrections: str, expe
 @pytest.mark.parametrize(
     ("correction", "expected"),
     [
-        ("check_in=2018-12-04T11:00", ""),  # nobody knows where
+        ("check_in=2018-12-04T11:00", "V1 #1 2018-12-04 U1 attested raw=60 counted=60 credited=60"),  # of the check-out
         ("station=U1", ""),  # nobody knows when
-        ("check_in=2018-12-04T11:00 station=U1", "V1 #1 2018-12-04 U1 attested raw=60 counted=60 credited=60"),
+        ("check_in=2018-12-04T11:00 station=U2", "V1 #1 2018-12-04 U2 attested raw=60 counted=60 credited=60"),
+        ("check_in=2018-12-04T11:00 station=none", "V1 #1 2018-12-04 - attested raw=60 counted=60 credited=60"),
     ],
 )
-def test_a_lost_check_in_can_be_corrected_in_with_its_station(correction: str, expected: str) -> None:
+def test_a_shift_whose_check_in_only_a_correction_tells_earns_like_any_other(correction: str, expected: str) -> None:
     expect(
         f"""
         2018-12-04 12:00 out V1 U1 #1
@@ -579,7 +580,7 @@ def test_a_day_counts_up_to_its_cap_scanned_minutes_before_attested_ones() -> No
         ("raise V1 2018-12-04 90 R1|raise V1 2018-12-04 100 R2|withdraw-raise V1 2018-12-04 R2", 90),
         ("raise V1 2018-12-04 90 R1|withdraw-raise V1 2018-12-04 R1", 60),
         ("raise V1 2018-12-04 90 R1|withdraw-raise V1 2018-12-04 R1|raise V1 2018-12-04 70 R1", 70),
-        ("raise V1 2018-12-04 45 R1", 45),  # it replaces the cap, even by less
+        ("raise V1 2018-12-04 45 R1", 60),  # the cap is never lowered
         ("raise V1 2018-12-05 90 R1|raise V2 2018-12-04 90 R1", 60),  # another day, another volunteer
     ],
 )
@@ -645,17 +646,38 @@ def test_a_counted_minute_earns_the_percentage_of_the_first_matching_window(
     assert [(piece.counted, piece.share) for piece in result.pieces] == [(30, share) for share in shares]
 
 
-def test_a_station_is_of_the_kind_it_was_last_opened_as() -> None:
+def test_a_kind_holds_from_the_local_day_on_which_a_station_was_opened_as_such() -> None:
+    """The first kind reaches back to before the station opened; a day has the kind as which it was opened last."""
     expect(
         """
-        2018-01-01 12:00 open  U1 city
-        2018-12-04 09:00 in    V1 U1 #1
-        2018-12-04 10:00 out   V1 U1 #1
+        2017-12-04 09:00 in    V1 U1 #1
+        2017-12-04 10:00 out   V1 U1 #1
+        2018-01-01 12:00 open  U1 special
         2018-12-05 10:00 close U1
-        2018-12-06 10:00 open  U1 special
+        2018-12-05 23:30 open  U1 city                      ; 15:30 in UTC
+        2018-12-04 09:00 in    V1 U1 #2
+        2018-12-04 10:00 out   V1 U1 #2
+        2018-12-04 23:00 in    V1 U1 #3
+        2018-12-05 01:00 out   V1 U1 #3                     ; from the special station into the city's day
+        2018-12-05 09:00 in    V1 U1 #4                     ; before the opening, but on its day
+        2018-12-05 10:00 out   V1 U1 #4
+        2018-12-07 00:30 close U1
+        2018-12-07 00:30 open  U1 community                 ; 6 December in UTC
+        2018-12-07 00:40 close U1
+        2018-12-07 00:40 open  U1 special
+        2018-12-06 23:00 in    V1 U1 #5
+        2018-12-07 01:00 out   V1 U1 #5
         """,
-        "V1 #1 2018-12-04 U1 scanned raw=60 counted=60 share=120 credited=120",
-        factors=[window(200, station_kinds=["special"])],
+        """
+        V1 #1 2017-12-04 U1 scanned raw=60 counted=60 share=120 credited=120
+        V1 #2 2018-12-04 U1 scanned raw=60 counted=60 share=120 credited=120
+        V1 #3 2018-12-04 U1 scanned raw=60 counted=60 share=120 credited=120
+        V1 #3 2018-12-05+ U1 scanned raw=60 counted=60 share=30 credited=30
+        V1 #4 2018-12-05 U1 scanned raw=60 counted=60 share=30 credited=30
+        V1 #5 2018-12-06 U1 scanned raw=60 counted=60 share=30 credited=30
+        V1 #5 2018-12-07+ U1 scanned raw=60 counted=60 share=120 credited=120
+        """,
+        factors=[window(200, station_kinds=["special"]), window(50, station_kinds=["city"])],
     )
 
 
@@ -979,7 +1001,7 @@ def test_every_raw_minute_has_one_fate_and_every_piece_its_place(case: Case) -> 
     shifts = {
         (shift.volunteer, shift.shift)
         for shift in resolve(case.events)
-        if shift.check_in is not None and shift.station is not None and not shift.void
+        if shift.check_in is not None and not shift.void
     }
     assert set(begun) <= shifts  # punches end shifts, and some scans are double taps
     repeats = any(rule_set.double_tap_seconds for rule_set in case.timeline.rule_sets)
@@ -1013,9 +1035,11 @@ def test_hours_and_station_days_sum_to_the_pieces(case: Case) -> None:
         assert sum(getattr(row, name) for row in of_years) == total
         openings = sum(row.opening for row in in_all) if name == "credited" else 0
         assert sum(getattr(row, name) for row in in_all) - openings == total
-        assert sum(getattr(row, name) for row in result.stations.values()) == total
+        placed = sum(getattr(piece, name) for piece in result.pieces if piece.station)
+        assert sum(getattr(row, name) for row in result.stations.values()) == placed
     begun = sum(piece.first for piece in result.pieces)
-    assert sum(row.shifts for row in result.stations.values()) == begun
+    placed = sum(piece.first for piece in result.pieces if piece.station)
+    assert sum(row.shifts for row in result.stations.values()) == placed
     assert sum(row.shifts for (_, year), row in result.hours.items() if year == 0) == begun
     for row in result.hours.values():
         assert row.credited == row.scanned + row.attested
@@ -1063,7 +1087,8 @@ def test_the_laws_hold_where_a_date_never_came(case: Case) -> None:
     result = credit(*case)
     for piece in result.pieces:
         assert piece.raw == sum(getattr(piece, name) for name in LOSSES) + piece.counted
-    assert sum(row.raw for row in result.stations.values()) == sum(piece.raw for piece in result.pieces)
+    placed = [piece for piece in result.pieces if piece.station]
+    assert sum(row.raw for row in result.stations.values()) == sum(piece.raw for piece in placed)
 
 
 # --- the notation and the strategies --------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from tests.support.oracle.comparison import kernel_results
 from tests.support.oracle.histories import Case, cases, history, patiently, rule_set, rules, shuffled_scans
 from tests.support.oracle.oracle import credit
 
-TAPS = {"double_tap_seconds": 60}
-FIRST_AND_LAST = {"undirected_punches": "first-and-last"}
+TAPS: dict[str, Any] = {"double_tap_seconds": 60}
+FIRST_AND_LAST: dict[str, Any] = {"undirected_punches": "first-and-last"}
 DAY = "2018-12-04"
 
 # name, history (each line begins with the day of December), rules, and for each shift: its number, raw minutes, and

@@ -228,6 +228,66 @@ def test_factor_clip_raise_and_rounding_are_told_with_their_events() -> None:
     assert night.positions == [2, 3, 4, 5]
 
 
+@pytest.mark.parametrize(
+    ("openings", "kind", "minutes", "position"),
+    [
+        ([("city", "2010-01-01T12:00Z")], "city", 90, 2),
+        ([("city", at("23:00"))], "city", 90, 2),  # the first kind reaches back
+        (
+            [("community", "2010-01-01T12:00Z"), ("city", at("23:30"))],
+            "city",
+            90,
+            3,
+        ),  # as which it was opened last on the day
+        ([("city", "2010-01-01T12:00Z"), ("community", "2018-12-02T00:00+08:00")], "city", 90, 2),
+        ([("city", "2010-01-01T12:00Z"), ("community", at("00:00"))], "community", 60, None),
+    ],
+)
+def test_the_kind_of_a_station_is_that_of_the_day(
+    openings: list[tuple[str, str]], kind: str, minutes: int, position: int | None
+) -> None:
+    opened = [open_station("U1", as_kind, when) for as_kind, when in openings]
+    (one,) = explained(stamped([register("V1"), *opened, *shift(1, "20:00", "21:00")]), TIMELINE).shifts
+    assert (one.station_kind, one.trace.credited) == (kind, minutes)
+    scans = [2 + len(opened), 3 + len(opened)]
+    assert one.stretches[0].positions == ([position, *scans] if position else scans)
+
+
+@pytest.mark.parametrize(("minutes", "cap", "raised"), [(100, 240, False), (240, 240, False), (241, 241, True)])
+def test_a_raise_that_is_not_above_the_cap_sets_nothing(minutes: int, cap: int, raised: bool) -> None:  # noqa: FBT001 - of the table
+    found = explained(stamped([*FOUNDING, raise_cap("V1", DAY, minutes), *shift(1, "09:00", "13:30")]), TIMELINE)
+    assert (found.cap.minutes, found.cap.raised_by is not None, found.trace.counted) == (cap, raised, cap)
+    assert (3 in found.shifts[0].stretches[0].positions) is raised
+
+
+def test_a_shift_whose_check_in_only_a_correction_tells_is_told_with_the_event_that_decides_its_station() -> None:
+    told = [
+        check_out("V1", "U2", at("12:00"), 1),
+        check_out("V1", "U1", at("10:30"), 1),
+        correct("V1", at("13:00"), 1, check_in=at("10:00")),
+    ]
+    (one,) = explained(stamped([*FOUNDING, *told]), TIMELINE).shifts
+    assert (one.station, one.station_kind, one.trace.credited) == ("U1", "city", 30)
+    assert [(event.position, event.decides) for event in one.events] == [
+        (3, []),
+        (4, ["check_out", "station"]),
+        (5, ["check_in"]),
+    ]
+    later = [*told, correct("V1", at("14:00"), 1, check_in=at("12:30"))]
+    assert [
+        (event.position, event.decides) for event in explained(stamped([*FOUNDING, *later]), TIMELINE).shifts[0].events
+    ] == [
+        (3, []),
+        (4, ["station"]),
+        (5, []),
+        (6, ["check_in"]),
+    ]
+    nowhere = [*told, correct("V1", at("14:00"), 1, station=None), *shift(2, "10:15", "11:00")]
+    first, second = explained(stamped([*FOUNDING, *nowhere]), TIMELINE).shifts
+    assert (first.station, first.station_kind, first.trace.counted) == (None, None, 15)
+    assert second.trace.counted == 45
+
+
 def test_an_opening_balance_is_told_as_the_event_that_took_in_the_day() -> None:
     events = stamped([*FOUNDING, *shift(1, "09:00", "10:00"), opening("V1", 600, DAY)])
     found = explained(events, TIMELINE)
@@ -288,12 +348,12 @@ def test_a_shift_that_holds_no_time_is_told_apart_with_its_reason() -> None:
         ]
     )
     found = explained(events, TIMELINE)
-    assert found.shifts == []
+    # A shift without a station holds time. Only old events clear a station.
+    assert [(one.shift.int, one.station, one.trace.counted) for one in found.shifts] == [(4, None, 60)]
     assert [(one.shift.int, one.because) for one in found.without_minutes] == [
         (3, "it is void"),
         (1, "it is void"),
         (2, "it has no check-in"),
-        (4, "it has no station"),
     ]
     assert found.without_minutes[1].events[-1].decides == ["void"]
 

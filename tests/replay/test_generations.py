@@ -472,6 +472,7 @@ def test_read_models_of_an_older_program_are_made_anew(ledger: Ledger) -> None:
         connection.execute(sql.SQL("DROP TABLE generation_1.project_activity"))
         connection.execute("DELETE FROM replay.shifts")
         connection.execute("DROP TABLE replay.merges")
+        connection.execute("ALTER TABLE replay.stations DROP COLUMN opened_at, ADD PRIMARY KEY (station)")
         connection.execute("DELETE FROM ledger.parts WHERE part = 'replay'")  # it knew no versions
     store.create_tables(ledger.database)
     assert not current(ledger.database).readable

@@ -186,11 +186,12 @@ def _name(stretch: ExplainedStretch) -> str:
 
 
 def _print_shift(console: Console, shift: ExplainedShift, found: DayExplanation) -> None:
+    place = f"at {escape(shift.station)}" if shift.station else "no station"
     kind = f", {shift.station_kind} station" if shift.station_kind else ""
     project = f", project {shift.project}" if shift.project else ""
     span = f"{_clock(shift.begin, found.day)} to {_clock(shift.end, found.day)}"
     console.print(
-        f"\n[bold]{span}  at {escape(shift.station)}[/bold]{kind}{escape(project)}, {shift.grade}"
+        f"\n[bold]{span}  {place}[/bold]{kind}{escape(project)}, {shift.grade}"
         f"  [dim]shift {shift.shift}{_under(shift.volunteer)}[/dim]"
     )
     if shift.end_rule:

@@ -100,7 +100,7 @@ class Addresses:
             linked(
                 shift.model_copy(update={"events": self._events(shift.events)}),
                 events=self.shift_events(shift.volunteer or found.volunteer, shift.shift),
-                station_day=self.station_shifts(shift.station, found.day),
+                **({"station_day": self.station_shifts(shift.station, found.day)} if shift.station else {}),
             )
             for shift in found.shifts
         ]

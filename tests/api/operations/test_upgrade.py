@@ -27,6 +27,7 @@ from api.access.roles import Role
 from api.operations.schema_parts import PARTS
 from api.operations.service import OpenLedger
 from ledger.aggregates import COMMANDS, EVENTS, Order
+from ledger.aggregates.station import StationOpened
 from ledger.aggregates.volunteer import VolunteerMerged
 from ledger.intake.answers import Accepted
 from ledger.store.database import Database
@@ -209,6 +210,38 @@ def test_numbers_that_an_older_version_merged_are_counted_as_one_person_from_now
             assert connection.execute(hours).fetchall() == [
                 ("V0000002", 6180 + 360 - 120)
             ]  # two hours of a day were theirs twice
+
+
+def test_what_an_older_version_knew_as_one_kind_of_a_station_is_its_kinds_by_day_from_now_on(
+    database_url: str, tmp_path: Path
+) -> None:
+    fill(database_url, OLDER[-1])
+    reopened = StationOpened(
+        occurred_at=1795687240,  # a day after the first opening
+        recorded_at=1795687240,
+        by="person:anna",
+        command="then#1",
+        station="C01",
+        kind="community",
+    )
+    with psycopg.connect(database_url) as connection:
+        columns = "originator_id, originator_version, topic, state, notification_id"
+        connection.execute(
+            f"INSERT INTO ledger.stored_events ({columns}) VALUES (%s, 2, %s, %s, 19)",  # noqa: S608 - the test's own names
+            (reopened.stream_id, *encode(reopened)),
+        )
+        connection.execute("UPDATE replay.generations SET position = 19")
+        connection.execute("UPDATE replay.stations SET kind = 2")  # that version kept the last one alone
+    with Database.open(database_url) as database:
+        ledger = OpenLedger(database, tmp_path)
+        assert not ledger.current_generation().readable
+        ledger.make_ready()
+        assert ledger.current_generation().readable
+        with database.pool.connection() as connection:
+            rows = connection.execute("SELECT station, kind, opened_at FROM replay.stations ORDER BY opened_at")
+            (first, second) = rows.fetchall()
+        assert (first[:2], second) == (("C01", 1), ("C01", 2, reopened.occurred_at))
+        assert first[2] < second[2]
 
 
 def test_read_models_of_an_older_version_are_told_by_the_status(hours: CommandLine, database_url: str) -> None:
@@ -440,7 +473,7 @@ def test_processes_that_begin_at_once_take_each_step_once(database: Database, tm
 
 RELEASED = {
     "ledger": ["de1c50e169311594", "08369c8dad20aacc", "057ed6e06e522776"],
-    "replay": ["3b2d9a3459d4f9a7", "d53170cd6866c22c"],
+    "replay": ["3b2d9a3459d4f9a7", "d53170cd6866c22c", "0b4c4b310df470f3"],
     "keys": ["746bb001aa4c1c1b", "334a615f373b5a12", "1d8fa7ae9caa05c5"],
     "signatures": ["ea36223a696276bb", "ab771d4d093c707b"],
     "candidates": ["9378b89e3f25167d"],

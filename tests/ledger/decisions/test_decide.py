@@ -108,6 +108,20 @@ answer_working_days = 5
 settle_working_days = 15
 """
 POLICIES = PublishRules(text=RULES)
+CAPS = """
+[[rule_sets]]
+holds_from = 2000-01-01
+day_minutes_max = 480
+
+[[rule_sets]]
+holds_from = 2018-12-01
+day_minutes_max = 721
+
+[[rule_sets]]
+holds_from = 2019-01-01
+day_minutes_max = 1440
+"""
+CAPPED = PublishRules(text=CAPS)
 P1 = V1.model_copy(update={"volunteer": "p1"})  # who gives the commands here is a volunteer as well
 REQUEST = RequestAct(request="R1", act="void-shift", fields=VOID.model_dump(mode="json", exclude_none=True))
 APPROVE = ApproveAct(request="R1")
@@ -246,6 +260,10 @@ REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.NO_BALANCE, "volunteer", [V1], VOID_BALANCE),
     (R.NO_BALANCE, "volunteer", [V1, BALANCE, VOID_BALANCE], VOID_BALANCE),
     (R.RAISE_TOO_HIGH, "minutes", [V1, POLICIES], RAISE),
+    (R.RAISE_TOO_LOW, "minutes", [V1, CAPPED], RAISE),
+    (R.RAISE_TOO_LOW, "minutes", [V1, CAPPED], RAISE.model_copy(update={"day": EARLIER, "minutes": 479})),
+    (R.RAISE_TOO_LOW, "minutes", [V1, CAPPED], RAISE.model_copy(update={"day": FUTURE_DAY})),
+    (R.RAISE_TOO_LOW, "minutes", [V1, CAPPED, RAISE.model_copy(update={"minutes": 721})], RAISE),
     (R.RAISE_EXISTS, "raise_id", [V1, RAISE], RAISE),
     (R.RAISE_EXISTS, "raise_id", [V1, RAISE, WITHDRAW_RAISE], RAISE),
     (R.UNKNOWN_RAISE, "raise_id", [V1], WITHDRAW_RAISE),
@@ -323,6 +341,9 @@ GRANTED: list[tuple[Sequence[Given], Command, list[str]]] = [
     ([V1, BALANCE, VOID_BALANCE], BALANCE, ["opening-balance-recorded.v1"]),
     ([V1, BALANCE], VOID_BALANCE, ["opening-balance-voided.v1"]),
     ([V1], RAISE.model_copy(update={"day": FUTURE_DAY}), ["day-cap-raised.v1"]),  # approved beforehand
+    ([V1, CAPPED], RAISE.model_copy(update={"minutes": 721}), ["day-cap-raised.v1"]),  # the cap itself
+    ([V1, CAPPED], RAISE.model_copy(update={"day": EARLIER, "minutes": 480}), ["day-cap-raised.v1"]),
+    ([V1], RAISE.model_copy(update={"minutes": 1}), ["day-cap-raised.v1"]),  # without rules there is no cap
     ([V1, RAISE], WITHDRAW_RAISE, ["day-cap-raise-withdrawn.v1"]),
     ([*WORLD, CHECK_IN], REQUEST, ["act-requested.v1"]),
     (REQUESTED, APPROVE, ["act-approved.v1", "shift-voided.v1"]),

@@ -12,18 +12,21 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from ledger.aggregates import Event
 from ledger.names import Position
 from ledger.store.database import Database
+from projections.schema import STATION_KINDS
 from replay.archive.archive import Archive
 from replay.archive.manifest import ArchiveError
 from replay.axes import as_known
 from replay.cohorts.cohort import Cohort, read_cohort
 from replay.generations import store
 from replay.generations.rebuild import CATCHING_UP, VerificationError, rebuild
+from replay.live.facts import volunteers_of_changed_stations
 from replay.live.follower import Follower, OutdatedGenerationError
 from replay.queries.queries import Axes, Queries, UnknownNameError
 from tests.support.ledger.helpers import append_rows
-from tests.support.oracle.histories import history, rule_set, rules
+from tests.support.oracle.histories import check_in, check_out, history, open_station, rule_set, rules
 from tests.support.replay.replaying import append, as_rules, as_sets, empty, replayed
 
 TIMELINE = rules(rule_set(day_minutes_max=480))
@@ -199,49 +202,83 @@ def test_a_volunteer_is_answered_as_known_at_any_position(started: tuple[Databas
 
 NIGHT = rules(rule_set(factors=[{"name": "city", "percent": 200, "station_kinds": ["city"]}]))
 CITY = history("2018-12-03 09:00 open U1 city\n2018-12-04 09:00 in V1 U1 #1\n2018-12-04 10:00 out V1 U1 #1")
-REOPENED = history(
-    "2018-12-03 09:00 open U1 city\n2018-12-04 09:00 in V1 U1 #1\n2018-12-04 10:00 out V1 U1 #1\n"
-    "2018-12-05 09:00 open U1 community"
+
+
+def reopened(moment: str) -> list[Event]:
+    return [*CITY, open_station("U1", "community", moment)]
+
+
+@pytest.mark.parametrize(
+    ("moment", "minutes"),
+    [
+        ("2018-12-05T00:00+08:00", 120),  # only service from that day on changes
+        ("2018-12-04T23:59+08:00", 60),  # the day's service changes, whatever the hour
+        ("2018-12-02T09:00+08:00", 120),  # a first opening recorded later; the city station was opened after it
+    ],
 )
-
-
-def test_a_station_that_reopens_as_another_kind_changes_the_hours_of_all_who_served_there(
-    database: Database, tmp_path: Path
+def test_a_station_that_reopens_as_another_kind_changes_service_from_its_day_on(
+    database: Database, tmp_path: Path, moment: str, minutes: int
 ) -> None:
+    events = reopened(moment)
     archive, versions, usual = empty(database, tmp_path / "archive"), Counter[UUID](), as_rules(NIGHT)
     append(database, CITY, versions)
     rebuild(database, archive, usual)
     queries = Queries(database, archive)
     known_at = Axes(known_at=Position(len(CITY)), rules=usual)
     assert queries.volunteer_hours("V1").total.credited_minutes == 120
-    append(database, REOPENED[len(CITY) :], versions)
-    assert Follower(database).catch_up() == len(REOPENED)
-    assert queries.volunteer_hours("V1").total.credited_minutes == 60
+    append(database, events[len(CITY) :], versions)
+    assert Follower(database).catch_up() == len(events)
+    assert queries.volunteer_hours("V1").total.credited_minutes == minutes
     with database.pool.connection() as connection:
         generation = store.current_generation(connection)
         assert generation is not None
-        assert as_sets(store.read_rows(connection, generation)) == as_sets(replayed(REOPENED, usual))
+        assert as_sets(store.read_rows(connection, generation)) == as_sets(replayed(events, usual))
     # What the ledger knew before is what it was, for the volunteer as for the station.
     day = date(2018, 12, 4)
     assert queries.volunteer_hours("V1", known_at).total.credited_minutes == 120
     assert queries.station_activity("U1", day, day, known_at).credited_minutes == 120
 
 
+def test_a_reopening_reads_only_those_who_served_there_since(database: Database, tmp_path: Path) -> None:
+    def served(volunteer: str, day: str) -> list[Event]:
+        morning, noon = f"{day}T09:00+08:00", f"{day}T12:00+08:00"
+        return [check_in(volunteer, "U1", morning), check_out(volunteer, "U1", noon)]
+
+    events = [open_station("U1", "city"), *served("V1", "2016-12-05"), *served("V2", "2018-12-05")]
+    versions, usual = Counter[UUID](), as_rules(NIGHT)
+    archive = empty(database, tmp_path / "archive")
+    append(database, events, versions)
+    rebuild(database, archive, usual)
+    later = [open_station("U1", kind, "2018-12-05T12:00+08:00") for kind in ("city", "special", "community")]
+    with database.pool.connection() as connection:
+        for opened, volunteers in ((later[:1], []), (later[1:], ["V2"]), (later[1:] + later[:1], [])):
+            assert volunteers_of_changed_stations(connection, opened, NIGHT) == volunteers
+    append(database, later, versions)
+    Follower(database).catch_up()
+    with database.pool.connection() as connection:
+        generation = store.current_generation(connection)
+        assert generation is not None
+        assert as_sets(store.read_rows(connection, generation)) == as_sets(replayed([*events, *later], usual))
+        kinds = connection.execute("SELECT kind FROM replay.stations WHERE opened_at > 1500000000").fetchall()
+    assert kinds == [(STATION_KINDS["community"],)]
+
+
 def test_a_rebuild_that_a_reopened_station_overtakes_catches_up_with_all_who_served_there(
     database: Database, tmp_path: Path
 ) -> None:
+    events = reopened("2018-12-04T08:00+08:00")
     archive, versions, usual = empty(database, tmp_path / "archive"), Counter[UUID](), as_rules(NIGHT)
     append(database, CITY, versions)
     rebuild(database, archive, usual)
 
     def meanwhile(stage: str, _done: int, _in_all: int) -> None:
         if stage == CATCHING_UP and database.log.head() == len(CITY):
-            append(database, REOPENED[len(CITY) :], versions)
+            append(database, events[len(CITY) :], versions)
             Follower(database).catch_up()
 
     built = rebuild(database, archive, as_rules(NIGHT, version=2), progress=meanwhile)
     with database.pool.connection() as connection:
-        assert as_sets(store.read_rows(connection, built.generation)) == as_sets(replayed(REOPENED, usual))
+        assert as_sets(store.read_rows(connection, built.generation)) == as_sets(replayed(events, usual))
 
 
 def test_an_answer_rests_on_one_position_whatever_is_committed_meanwhile(

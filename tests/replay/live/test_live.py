@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.store.database import Database
+from projections.kernels.facts import facts_of
+from replay.cohorts.cohort import read_kinds
 from replay.generations import store
 from replay.generations.rebuild import rebuild
 from replay.live.follower import Follower
@@ -98,10 +100,12 @@ def test_the_follower_s_rows_equal_a_replay_at_every_position(
         with database.pool.connection() as connection:
             generation = store.current_generation(connection)
             assert generation is not None
-            found = store.read_rows(connection, generation)
+            found, kinds = store.read_rows(connection, generation), read_kinds(connection)
         assert as_sets(found) == as_sets(expected), as_text(events[:high], case.timeline.time_zone)
         live = generation.checksum
         assert live == found.checksum() == expected.checksum()
+    facts = facts_of(events)
+    assert kinds == dict(sorted(zip(facts.stations.texts(), facts.station_openings(), strict=True)))
     # The same rules at the same position: `rebuild` itself refuses another checksum. Facts made anew change nothing
     # either.
     assert rebuild(database, archive, rules).generation.checksum == live

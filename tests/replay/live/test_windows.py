@@ -21,10 +21,11 @@ from ledger.aggregates.shift import ShiftCorrected, ShiftEvent
 from ledger.aggregates.station import StationOpened
 from ledger.names import Position
 from ledger.store.database import Database
+from projections.kernels.station_kinds import Openings, add_opening
 from projections.rules.timeline import RuleTimeline
 from projections.schema import Longs
 from replay.cohorts.change_windows import credit_windows, windows
-from replay.cohorts.cohort import Cohort, Person, kind_of, person_of, resolve_events
+from replay.cohorts.cohort import Cohort, Person, person_of, resolve_events
 from replay.cohorts.merges import Merges, apply_events
 from replay.cohorts.shift_columns import ShiftNames, Shifts
 from replay.generations import store
@@ -68,7 +69,7 @@ class World(NamedTuple):
 
     persons: dict[str, Person]
     shifts: Shifts
-    kinds: dict[str, int]
+    kinds: dict[str, Openings]
     merges: Merges
 
     @classmethod
@@ -80,7 +81,10 @@ class World(NamedTuple):
         shifts = resolve_events(
             (Position(position), event) for position, event in enumerate(events, 1) if _of_shift(event)
         )
-        kinds = {event.station: kind_of(event) for event in events if isinstance(event, StationOpened)}
+        kinds: dict[str, Openings] = {}
+        for event in events:
+            if isinstance(event, StationOpened):
+                add_opening(kinds, event)
         return cls(persons, shifts, kinds, apply_events({}, events))
 
     def sums(self, shifts: Shifts, timeline: RuleTimeline) -> Counter[tuple[str, str, int, int]]:

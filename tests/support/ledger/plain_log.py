@@ -154,6 +154,8 @@ class PlainLog:
         force: Event = {field: begun.get(field) for field in ("station", "project")}
         force = {"check_in": begun.get("occurred_at"), **force, **corrected}
         ended = _earliest([one for one in scanned["checked-out.v1"] if one["occurred_at"] > (force["check_in"] or 0)])
+        if not begun and force["check_in"] and "station" not in corrected:  # where the card was scanned out instead
+            force["station"] = (ended or _earliest(scanned["checked-out.v1"])).get("station")
         check_out = corrected.get("check_out") if "check_out" in corrected else ended.get("occurred_at")
         left_from = force["station"] if "check_out" in corrected or not ended else ended["station"]
         return ShiftInForce(force["check_in"], check_out, force["station"], left_from, force["project"], void, disputed)

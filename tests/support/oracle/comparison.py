@@ -48,7 +48,7 @@ def kernel_results(
     models = compute(
         table,
         people,
-        facts.station_kinds(),
+        facts.station_kinds(timeline),
         rules,
         facts.served_counts(),
         threads=threads,
@@ -65,7 +65,7 @@ def kernel_results(
             volunteer=volunteer,
             person=volunteer if person_of is None else volunteers[person_of[number]],
             shift=shift,
-            station=stations[table.station[at]],
+            station=stations[table.station[at]] if table.station[at] >= 0 else None,
             project=projects[table.project[at]] if table.project[at] >= 0 else None,
             day=day_of_number(row[DAY]),
             first=bool(row[FIRST]),
@@ -84,7 +84,9 @@ def kernel_results(
     pieces = [
         piece(row)
         for volunteer in sorted(volunteers)
-        for row in pieces_of(facts.volunteers.number[volunteer], table, people, facts.station_kinds(), rules).tolist()
+        for row in pieces_of(
+            facts.volunteers.number[volunteer], table, people, facts.station_kinds(timeline), rules
+        ).tolist()
         if row[DAY] <= valid_until
     ]
     hours = {

@@ -162,9 +162,9 @@ def register(volunteer: str, on: date = LONG_AGO) -> VolunteerRegistered:
     return make(VolunteerRegistered, noon(on), volunteer=volunteer, registered_on=on)
 
 
-def open_station(station: str, kind: str = "community") -> StationOpened:
-    """A station, opened long ago."""
-    return make(StationOpened, noon(LONG_AGO), station=station, kind=kind)
+def open_station(station: str, kind: str = "community", at: Moment | None = None) -> StationOpened:
+    """A station's opening, long ago unless `at` says when."""
+    return make(StationOpened, noon(LONG_AGO) if at is None else at, station=station, kind=kind)
 
 
 def launch(project: str) -> ProjectLaunched:

@@ -13,9 +13,10 @@ from ledger.aggregates.station import StationOpened
 from ledger.names import Position
 from ledger.store.log_queries import END, LogQueries, RecordedEvent
 from ledger.store.mapper import encode
+from projections.kernels.station_kinds import Openings, add_opening
 from replay.axes import answers
 from replay.axes.as_known import Known
-from replay.cohorts.cohort import Cohort, Person, kind_of, person_of, resolve_events
+from replay.cohorts.cohort import Cohort, Person, person_of, resolve_events
 from replay.cohorts.merges import apply_events, linked, merge_events, pairs_in_force
 from replay.published import Rules
 
@@ -53,12 +54,13 @@ def listed(events: Sequence[Event]) -> LogQueries:
 def known(events: Sequence[Event], volunteer: str, rules: Rules) -> Known:
     """Return a volunteer as these events know one."""
     merges = apply_events({}, events)
-    persons, kinds = {number: Person() for number in linked([volunteer], pairs_in_force(merges))}, {}
+    persons = {number: Person() for number in linked([volunteer], pairs_in_force(merges))}
+    kinds: dict[str, Openings] = {}
     for event in events:
         if (number := person_of(event)) in persons:
             persons[number].apply(event)
         if isinstance(event, StationOpened):
-            kinds[event.station] = kind_of(event)
+            add_opening(kinds, event)
     numbered = [(Position(at), event) for at, event in enumerate(events, 1)]
     shifts = resolve_events([one for one in numbered if isinstance(one[1], ShiftEvent) and one[1].volunteer in persons])
     used = answers.RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest)

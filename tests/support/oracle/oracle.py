@@ -82,7 +82,7 @@ class Piece:
     volunteer: str  # the number under which the shift was recorded
     person: str  # the number that goes on
     shift: UUID
-    station: str
+    station: str | None
     project: str | None
     day: date
     first: bool  # the piece on the check-in's date: here the shift is counted
@@ -156,9 +156,7 @@ def credit(events: Sequence[Event], timeline: RuleTimeline, *, valid_at: date | 
     pieces = []
     for person in sorted(shifts):
         serving = [
-            shift
-            for shift in paired(shifts[person], timeline).shifts
-            if shift.check_in is not None and shift.station is not None and not shift.void
+            shift for shift in paired(shifts[person], timeline).shifts if shift.check_in is not None and not shift.void
         ]
         pieces += _pieces_of(serving, facts, timeline, zone) if serving else []
     standings = _standings(pieces, facts, timeline)
@@ -205,6 +203,10 @@ def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
     project = entered.project if entered else None
     if "check_in" in corrections:
         check_in = corrections["check_in"].check_in
+    if entered is None and check_in is not None:  # only a correction tells it: the counter of the check-out stands in
+        left_after = [event for event in check_outs if event.occurred_at > check_in]
+        counter = min(left_after or check_outs, key=_check_out_rank, default=None)
+        station = counter.station if counter else None
     if "station" in corrections:
         station = corrections["station"].station
     if "project" in corrections:
@@ -213,7 +215,7 @@ def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
     # A check-out counts after the check-in. A punch out without a check-in of its own id may end another shift.
     alone = check_in is None and bool(outs)
     later = [event for event in check_outs if alone or (check_in is not None and event.occurred_at > check_in)]
-    left = min(later, key=lambda event: (event.occurred_at, event.evidence is not None), default=None)
+    left = min(later, key=_check_out_rank, default=None)
     check_out = left.occurred_at if left else None
     if "check_out" in corrections:
         check_out = corrections["check_out"].check_out
@@ -227,7 +229,7 @@ def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
         check_out=check_out,
         in_scanned=entered is not None and entered.evidence is None and "check_in" not in corrections,
         out_scanned=left is not None and left.evidence is None and "check_out" not in corrections,
-        moved=any(isinstance(event, CheckedIn) and event.replaces is not None for event in check_ins),
+        moved=any(getattr(event, "replaces", None) or getattr(event, "replaced_by", None) for event in stream),
         void=void,
         punch=(punches[0].direction or "any") if punches else None,
         end_corrected="check_out" in corrections,
@@ -237,6 +239,10 @@ def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
 def _check_in_rank(event: CheckedIn | Punched) -> tuple[int, bool, str, str]:
     """Earliest first, a scan before an attested entry; the names only decide between equals, in any upload order."""
     return event.occurred_at, event.evidence is not None, event.station, event.project or ""
+
+
+def _check_out_rank(event: CheckedOut | Punched) -> tuple[int, bool, str]:
+    return event.occurred_at, event.evidence is not None, event.station
 
 
 # --- step 1, continued: which scans belong together -----------------------------------------------------------------
@@ -295,7 +301,7 @@ def paired(shifts: Sequence[Resolved], timeline: RuleTimeline) -> Paired:
     """Pair the scans of one person, in order of their instants."""
     punched = any(shift.punch and (shift.check_in, shift.check_out) != (None, None) for shift in shifts)
     shifts_there = [shift for shift in shifts if punched or not shift.void]  # void shifts matter only to punches
-    scans = [scan for shift in shifts_there if shift.station is not None for scan in _scans_of(shift)]
+    scans = [scan for shift in shifts_there for scan in _scans_of(shift)]
     scans.sort(
         key=lambda scan: (
             scan.at,
@@ -421,7 +427,7 @@ class _Facts:
     goes_on: dict[str, str] = field(default_factory=dict)  # which number was merged into which, as it stands
     registered: dict[str, date] = field(default_factory=dict)
     training: dict[str, list[TrainingCompleted]] = field(default_factory=lambda: defaultdict(list))
-    kinds: dict[str, str] = field(default_factory=dict)
+    opened: dict[str, list[StationOpened]] = field(default_factory=lambda: defaultdict(list))
     openings: dict[str, OpeningBalanceRecorded] = field(default_factory=dict)
     raises: dict[tuple[str, date], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     served: dict[tuple[str, str | None, date], int] = field(default_factory=dict)
@@ -436,12 +442,22 @@ class _Facts:
         """Return every opening balance that stands, each with the person who has it."""
         return [(self.person(volunteer), balance) for volunteer, balance in self.openings.items()]
 
-    def day_minutes_max(self, person: str, day: date) -> int | None:
-        """Return the greatest raise of the day's cap of any of a person's numbers."""
+    def kind(self, station: str | None, day: date, zone: ZoneInfo) -> str | None:
+        """Return the kind as which a station was last opened up to a local day; before the first opening, its kind."""
+        openings = self.opened[station or ""]
+        if not openings:
+            return None
+        so_far = [event for event in openings if datetime.fromtimestamp(event.occurred_at, zone).date() <= day]
+        instants = [event.occurred_at for event in so_far or openings]
+        decisive = max(instants) if so_far else min(instants)
+        return [event.kind for event in openings if event.occurred_at == decisive][-1]  # of two at once, the last
+
+    def raised(self, person: str, day: date) -> int:
+        """Return the greatest raise of the day's cap of any of a person's numbers, 0 without one."""
         mine = [
             raises for (volunteer, on), raises in self.raises.items() if (self.person(volunteer), on) == (person, day)
         ]
-        return max((minutes for raises in mine for minutes in raises.values()), default=None)
+        return max((minutes for raises in mine for minutes in raises.values()), default=0)
 
 
 def _facts(events: Iterable[Event]) -> _Facts:  # noqa: PLR0912 - a branch for each kind of event
@@ -459,7 +475,7 @@ def _facts(events: Iterable[Event]) -> _Facts:  # noqa: PLR0912 - a branch for e
             case TrainingVoided():
                 _take_back(facts.training[event.volunteer], event)
             case StationOpened():
-                facts.kinds[event.station] = event.kind
+                facts.opened[event.station].append(event)
             case OpeningBalanceRecorded():
                 facts.openings[event.volunteer] = event
             case OpeningBalanceVoided():
@@ -587,8 +603,7 @@ def _share_out(spans: Sequence[_Span], facts: _Facts, timeline: RuleTimeline, zo
             now = _local(minute, zone)
             day = now.date()
             rules = _rules_on(day, timeline)
-            raised = facts.day_minutes_max(facts.person(span.shift.volunteer), day)
-            day_minutes_max = rules.day_minutes_max if raised is None else raised
+            day_minutes_max = max(rules.day_minutes_max, facts.raised(facts.person(span.shift.volunteer), day))
             if holders[minute] is not span.shift:
                 span.fates["overlapped"][day] += 1
             elif counted[day] >= day_minutes_max:
@@ -596,11 +611,11 @@ def _share_out(spans: Sequence[_Span], facts: _Facts, timeline: RuleTimeline, zo
             else:
                 counted[day] += 1
                 span.fates["counted"][day] += 1
-                span.percentages[day] += _percentage(now, span.shift, rules, facts)
+                span.percentages[day] += _percentage(now, span.shift, rules, facts, zone)
 
 
-def _percentage(now: datetime, shift: Resolved, rules: RuleSet, facts: _Facts) -> int:
-    kind = facts.kinds.get(shift.station or "")
+def _percentage(now: datetime, shift: Resolved, rules: RuleSet, facts: _Facts, zone: ZoneInfo) -> int:
+    kind = facts.kind(shift.station, now.date(), zone)
     return next((factor.percent for factor in rules.factors if _matches(factor, now, kind, shift.project)), 100)
 
 
@@ -624,7 +639,7 @@ def _matches(factor: Factor, now: datetime, kind: str | None, project: str | Non
 
 
 def _pieces_of(shifts: Sequence[Resolved], facts: _Facts, timeline: RuleTimeline, zone: ZoneInfo) -> list[Piece]:
-    """Return the pieces of one person's shifts, all of which have a check-in and a station and are not void."""
+    """Return the pieces of one person's shifts, all of which have a check-in and are not void."""
     spans = _spans(shifts, facts.openings, timeline, zone)
     _share_out(spans, facts, timeline, zone)
     person = facts.person(shifts[0].volunteer)
@@ -639,7 +654,6 @@ def _pieces_of_span(span: _Span, person: str) -> list[Piece]:
         shares_so_far += share
         credited = shares_so_far // span.rules.credit_unit_minutes * span.rules.credit_unit_minutes - credited_so_far
         credited_so_far += credited
-        assert span.shift.station is not None
         pieces.append(
             Piece(
                 volunteer=span.shift.volunteer,
@@ -692,7 +706,8 @@ def _stations(
     pieces: Sequence[Piece], served: dict[tuple[str, str | None, date], int]
 ) -> dict[tuple[str, date], StationDay]:
     stations = {}
-    keys = {(piece.station, piece.day) for piece in pieces} | {(station, day) for station, _, day in served}
+    keys = {(piece.station, piece.day) for piece in pieces if piece.station is not None}
+    keys |= {(station, day) for station, _, day in served}
     for key in sorted(keys):
         here = [piece for piece in pieces if (piece.station, piece.day) == key]
         row = StationDay(
@@ -849,6 +864,10 @@ def _is_met(
 
 
 def _months_later(day: date, months: int) -> date:
-    """Return the same day of the month so many calendar months later; the month's last day where it has no such day."""
+    """Return the same day of the month so many calendar months later. The last day of a month leads to the last day of
+    the later month, and so does a day that the later month lacks.
+    """
     year, month_index = divmod(day.year * 12 + day.month - 1 + months, 12)
-    return date(year, month_index + 1, min(day.day, monthrange(year, month_index + 1)[1]))
+    last = monthrange(year, month_index + 1)[1]
+    is_last = day.day == monthrange(day.year, day.month)[1]
+    return date(year, month_index + 1, last if is_last else min(day.day, last))
