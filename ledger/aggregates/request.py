@@ -13,8 +13,8 @@ from uuid import UUID
 
 from pydantic import JsonValue, ValidationInfo, field_validator
 
+from ledger.aggregates.four_eyes import same_person
 from ledger.aggregates.honor import about_award
-from ledger.aggregates.permission import same_person
 from ledger.aggregates.shift import AttestShift
 from ledger.deciding.base import Act, Aggregate, Command, Event, Noted, command_of
 from ledger.deciding.case import Case, Decision

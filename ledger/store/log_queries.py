@@ -79,7 +79,7 @@ SELECT commands.name, commands.content, commands.position, topic, state
 FROM ledger.commands JOIN ledger.stored_events ON notification_id = commands.position
 WHERE commands.name = ANY(%s::uuid[])
 """
-# The conditions must be those of the partial indexes in schema_2.sql, or the indexes would not be used.
+# The conditions must be those of the partial indexes in schema_2.sql and schema_4.sql, or those would not be used.
 _READ_HONORS = (
     f"{_COLUMNS} WHERE topic LIKE 'honor-%%' AND notification_id > %s AND notification_id <= %s "
     "ORDER BY notification_id"
@@ -96,6 +96,10 @@ _ABOUT = """
 SELECT DISTINCT originator_id FROM ledger.stored_events
 WHERE topic IN ('act-requested.v1', 'day-cap-raised.v1', 'honor-announced.v1')
 AND substring(encode(state, 'escape') FROM '"volunteer":"([^"]*)"') = %s
+"""
+_MERGED_INTO = """
+SELECT DISTINCT substring(encode(state, 'escape') FROM '"volunteer":"([^"]*)"') FROM ledger.stored_events
+WHERE topic = 'volunteer-merged.v1' AND substring(encode(state, 'escape') FROM '"into":"([^"]*)"') = %s LIMIT %s
 """
 # The topics must be literals, or the planner cannot know that the index covers them.
 _OF_TOPICS = f"{_COLUMNS} WHERE topic IN ({{topics}}) AND notification_id <= %s ORDER BY notification_id"
@@ -228,6 +232,10 @@ class LogQueries:
     def streams_about(self, volunteer: str) -> list[UUID]:
         """Return the streams of requests, raised caps and honours that are about a volunteer."""
         return [stream for (stream,) in self.rows(_ABOUT, (volunteer,))]
+
+    def merged_into(self, volunteer: str, limit: int) -> list[str]:
+        """Return the numbers that were ever merged into a number, at most `limit`."""
+        return [number for (number,) in self.rows(_MERGED_INTO, (volunteer, limit))]
 
     def of_topics(self, topics: Iterable[str], until: Position) -> list[RecordedEvent]:
         """Return the events of topics in the index `belonging`, up to and including a position, in order."""

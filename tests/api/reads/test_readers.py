@@ -31,7 +31,7 @@ def test_a_shift_is_seen_at_its_position_and_a_correction_changes_it(served: Ser
     assert hours["registered_on"] == "2016-03-05"
     assert (hours["total"]["credited_minutes"], hours["total"]["scanned_minutes"]) == (180, 180)
     assert [(year["year"], year["credited_minutes"]) for year in hours["years"]] == [(2018, 180)]
-    corrected = served.command(
+    corrected = served.approved(
         "correct-shift",
         volunteer=volunteer,
         shift=str(shift),
