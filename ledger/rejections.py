@@ -184,6 +184,15 @@ class Rejection(Enum):
         "the organisation has or had too many ancestors to verify the tree; name another parent",
         False,
     )
+
+    # What the command was based on, which is compared once it is decided.
+    CHANGED_SINCE = (
+        "changed-since",
+        "the record has changed since the version that this was based on; read it again",
+        False,
+    )
+
+    # Records that hold as much as they may.
     RECORD_FULL = (
         "record-full",
         "this record holds as many events of this kind as it may; begin another, or ask the operator",
@@ -209,6 +218,10 @@ class Refused(NamedTuple):
     detail: str
     candidates: tuple[UUID, ...] = ()
     """The shifts that a check-out could end."""
+    expected_version: int | None = None
+    """The version of the record that the command was based on, if that is the reason."""
+    actual_version: int | None = None
+    """The version that the record has, if that is the reason."""
 
     @property
     def retry(self) -> bool:

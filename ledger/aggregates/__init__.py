@@ -23,6 +23,7 @@ from ledger.aggregates.effects import check_effects
 from ledger.aggregates.four_eyes import check_permission
 from ledger.deciding.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, Sender, command_of
 from ledger.deciding.case import Case, Decision
+from ledger.deciding.versions import check_version
 from ledger.rejections import Refused, RefusedError
 
 __all__ = [
@@ -75,6 +76,6 @@ def decide(case: Case) -> Decision:
         decision = check_permission(case) or command.decide(case)
         if isinstance(decision, Refused) or command.TYPE in _SCANS:
             return decision
-        return check_effects(case, decision) or decision
+        return check_effects(case, decision) or check_version(case, command.precondition, decision) or decision
     except RefusedError as error:
         return error.refused

@@ -66,6 +66,10 @@ _VERSIONS = """
 SELECT (SELECT max(originator_version) FROM ledger.stored_events WHERE originator_id = given.id)
 FROM unnest(%s::uuid[]) WITH ORDINALITY AS given (id, place) ORDER BY place
 """
+_VERSIONS_AT = """
+SELECT (SELECT count(*) FROM ledger.stored_events WHERE originator_id = given.id AND notification_id <= %s)
+FROM unnest(%s::uuid[]) WITH ORDINALITY AS given (id, place) ORDER BY place
+"""
 # LATERAL with its own ORDER BY forces one index scan for each range, whatever the planner estimates for BETWEEN.
 _RANGES = """
 SELECT range.low, found.originator_id, found.topic, found.state
@@ -183,11 +187,13 @@ class LogQueries:
             streams.setdefault(event.stream_id, []).append(event)
         return streams
 
-    def versions(self, keys: Collection[bytes]) -> dict[bytes, int]:
+    def versions(self, keys: Collection[bytes], until: Position | None = None) -> dict[bytes, int]:
         """Return the number of events in each of these streams, by their ids as bytes; 0 if it does not exist."""
         if not keys:
             return {}
-        return dict(zip(keys, [version or 0 for (version,) in self.rows(_VERSIONS, (key_array(keys),))], strict=True))
+        ids = key_array(keys)
+        rows = self.rows(_VERSIONS, (ids,)) if until is None else self.rows(_VERSIONS_AT, (until, ids))
+        return dict(zip(keys, [version or 0 for (version,) in rows], strict=True))
 
     def ranges(self, ranges: Collection[Range], limit: int) -> list[tuple[UUID, UUID, str, bytes]]:
         """Return the events of all streams in these ranges, at most `limit` of each: first id of the range, stream,

@@ -87,7 +87,10 @@ def test_an_award_s_life_at_the_command_line(conferring: CommandLine, clock: Clo
     assert "98:20" in undercut  # and what holds
     shown = hours("honors", "show", AWARD, "--as-given").out
     assert "they agree" in shown
-    assert hours("honors", "revoke", AWARD, "--reason", "hours-voided", *OFFICER, "--json").answer["award"] == AWARD
+    revoke = ("honors", "revoke", AWARD, "--reason", "hours-voided", *OFFICER)
+    stale = hours(*revoke, "--expected-version", "1").sentence
+    assert stale.startswith(f"award {AWARD} has version 4, not 1: ")
+    assert hours(*revoke, "--expected-version", "4", "--json").answer["award"] == AWARD
     assert "0 of 2 awards are undercut" in hours("honors", "undercut").out
 
 

@@ -46,9 +46,9 @@ def record(served: Served) -> tuple[str, int]:
     position_of(served.approved("void-shift", **about(volunteer, shift)))
     position_of(served.approved("reinstate-shift", **about(volunteer, shift)))
     second, _ = served.served_shift(volunteer, "2018-12-05T09:00:00+08:00", "2018-12-05T20:00:00+08:00")
-    raised = {"volunteer": volunteer, "day": "2018-12-05", "raise_id": "flood", "minutes": 600, "reason": "flood"}
-    position_of(served.approved("raise-day-cap", **raised))
-    balance = {"volunteer": volunteer, "minutes": 6000, "as_of": "2016-06-01", "evidence": "paper-book"}
+    day: dict[str, Any] = {"volunteer": volunteer, "day": "2018-12-05", "raise_id": "flood"}
+    position_of(served.approved("raise-day-cap", **day, minutes=600, reason="flood"))
+    balance: dict[str, Any] = {"volunteer": volunteer, "minutes": 6000, "as_of": "2016-06-01", "evidence": "paper-book"}
     position_of(served.approved("record-opening-balance", **balance))
     position_of(served.command("dispute-shift", **about(volunteer, second, text="It was 21:00.")))
     position_of(served.command("answer-dispute", Role.CORRECTOR, **about(volunteer, second, text="Ask the guard.")))

@@ -112,8 +112,8 @@ def test_stations_are_as_they_were_known(served: Served) -> None:
         return [station for station in found if station["station"] == new]
 
     expected = {"station": new, "kind": "special", "theme": "water", "organisation": "fed-01"}
-    assert shown(at_least=closed["position"]) == [{**expected, "open": False}]
-    assert shown(known_at=opened["position"]) == [{**expected, "open": True}]
+    assert shown(at_least=closed["position"]) == [{**expected, "open": False, "version": 2}]
+    assert shown(known_at=opened["position"]) == [{**expected, "open": True, "version": 1}]
     assert shown(known_at=opened["position"] - 1) == []
 
 
