@@ -19,8 +19,9 @@ below needs approval.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import NamedTuple, get_args
+from typing import NamedTuple, Self, get_args
 from uuid import UUID
 
 from ledger.aggregates.four_eyes import is_exempt, policies
@@ -157,14 +158,10 @@ class _Measurement:
             yield _Change(events[0].volunteer, events[0].shift, standing, before, before.after_all(events))
 
     def _standing(self, stream_id: UUID) -> Shift:
-        return Shift.of(event for event in self._case.streams.events(stream_id) if self._stands(event))
-
-    def _stands(self, event: Event) -> bool:
-        """Return whether an event counts whoever recorded it: a scan, an approved one, or one that was imported, unless
-        the rules require approval of those as well.
+        """Return a shift by its scans and approved events alone, and by imported ones unless the rules require approval
+        of those as well.
         """
-        is_scan = isinstance(event, CheckedIn | CheckedOut) and event.evidence is None
-        return is_scan or event.approved_by is not None or (event.imported and not self._approvals.imported)
+        return self._case.streams.state(_Approved if self._approvals.imported else _Standing, stream_id)
 
     def _raised_day(self, changes: Sequence[_Change], minutes_max: int) -> str | None:
         """Return the words for a person's day that the order raises by more than a number of minutes."""
@@ -198,15 +195,14 @@ class _Measurement:
         changed = {shift_stream(change.volunteer, change.shift) for change in changes}
         more = sum(self._minutes(each.after, day) - self._minutes(each.standing, day) for each in changes)
         for number in numbers:
-            shifts = self._case.streams.shifts(Shift, number, first, last, _is_recorded)
+            shifts = self._case.streams.shifts(Shift, number, first, last, _is_entered_alone)
             if shifts is None:
                 return None
             for shift in shifts:
                 if shift.first is None or shift.first.volunteer != number or shift.first.stream_id in changed:
                     continue
-                if any(each.approved_by is None for each in shift.entered):  # else all of it stands
-                    standing = self._standing(shift.first.stream_id)
-                    more += self._minutes(shift, day) - self._minutes(standing, day)
+                standing = self._standing(shift.first.stream_id)
+                more += self._minutes(shift, day) - self._minutes(standing, day)
         return more
 
     def _leaves_its_day(self, change: _Change, day: date, first: int, last: int) -> bool:
@@ -279,5 +275,30 @@ def _bears_on(event: Event, earlier: Event) -> bool:
             return True
 
 
-def _is_recorded(shift: Shift) -> bool:
-    return shift.version > 0
+def _is_entered_alone(shift: Shift) -> bool:
+    """Return whether somebody entered or changed a shift without approval; else all of it stands."""
+    return any(each.approved_by is None for each in shift.entered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Approved(Shift):
+    """A shift by its scans and approved events alone: a state of its own, so that a batch folds each event once."""
+
+    def after(self, event: Event) -> Self:
+        is_scan = isinstance(event, CheckedIn | CheckedOut) and event.evidence is None
+        if is_scan or event.approved_by is not None:
+            return self._counted(event)
+        return replace(self, version=self.version + 1)
+
+    def _counted(self, event: Event) -> Self:
+        state = Shift.after(self, event)
+        assert isinstance(state, type(self))  # noqa: S101 - `replace` keeps the class
+        return state
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing(_Approved):
+    """A shift by its scans, approved and imported events alone."""
+
+    def after(self, event: Event) -> Self:
+        return self._counted(event) if event.imported else _Approved.after(self, event)

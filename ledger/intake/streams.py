@@ -68,11 +68,12 @@ class BatchStreams:
         self._new_of: defaultdict[bytes, list[Stored]] = defaultdict(list)
         self._new_shifts_of: defaultdict[str, set[bytes]] = defaultdict(set)
         self._decoded: defaultdict[bytes, list[Event]] = defaultdict(list)  # a prefix of the stream's events
-        self._states: dict[bytes, Aggregate] = {}
+        self._states: dict[tuple[bytes, type[Aggregate]], Aggregate] = {}
         self._too_long: set[bytes] = set()  # ranges with too many events, by their lower ends
         self._changes_of: Counter[str] = Counter()
         self._shifts_of: dict[tuple[str, int, int, object], tuple[int, list[Any]]] = {}
-        self._merged_into: defaultdict[str, set[str]] = defaultdict(set)  # in this batch
+        self._merged_into: dict[str, set[str]] = {}  # as read from the log
+        self._new_merged_into: defaultdict[str, set[str]] = defaultdict(set)
         self._versions: dict[bytes, int] = {}
         self.new_versions: dict[bytes, int] = {}
         """The versions of the streams to which this batch appends."""
@@ -137,12 +138,12 @@ class BatchStreams:
 
     def _state(self, aggregate: type[A], key: bytes) -> A:
         """Fold the events that were not folded before."""
-        events, state = self._events(key), self._states.get(key)
+        events, state = self._events(key), self._states.get((key, aggregate))
         if not isinstance(state, aggregate):
             state = aggregate()
         if state.version < len(events):
             state = state.after_all(events[state.version :])
-            self._states[key] = state
+            self._states[key, aggregate] = state
         return state
 
     def shifts(
@@ -180,7 +181,9 @@ class BatchStreams:
 
     def merged_into(self, volunteer: str) -> Sequence[str] | None:
         """Return the numbers that were ever merged into a number; None if there are more than are read."""
-        merged = self._merged_into[volunteer].union(self.log.merged_into(volunteer, MERGED_MAX + 1))
+        if volunteer not in self._merged_into:
+            self._merged_into[volunteer] = set(self.log.merged_into(volunteer, MERGED_MAX + 1))
+        merged = self._merged_into[volunteer] | self._new_merged_into[volunteer]
         return None if len(merged) > MERGED_MAX else sorted(merged)
 
     def full(self, events: Sequence[Event], stream: bytes | None) -> Refused | None:
@@ -198,7 +201,7 @@ class BatchStreams:
                 self._new_shifts_of[event.volunteer].add(key)
                 self._changes_of[event.volunteer] += 1
             elif isinstance(event, VolunteerMerged):
-                self._merged_into[event.into].add(event.volunteer)
+                self._new_merged_into[event.into].add(event.volunteer)
         return key, version
 
     def _next_version(self, key: bytes) -> int:

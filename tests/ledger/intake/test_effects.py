@@ -10,6 +10,7 @@ import pytest
 
 from ledger.aggregates import Order
 from ledger.aggregates.shift import CheckIn
+from ledger.aggregates.shift_acts import CorrectShift
 from ledger.intake import streams
 from ledger.intake.answers import ONE_BY_ONE, Answer, Terms
 from ledger.intake.intake import Intake
@@ -106,3 +107,12 @@ def test_a_person_of_many_numbers_is_read_once_a_batch(taker: Taker, monkeypatch
     minutes = [attest("12:00", "12:01", name=str(number)) for number in range(40)]
     assert taker.take(*minutes) == [*["accepted"] * 30, *["needs-approval"] * 10]
     assert max(counted.decoded, counted.folded) <= 500
+
+
+def test_a_shift_of_many_corrections_is_folded_once_a_batch(taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = CorrectShift(volunteer="V1", shift=HALF_HOUR.shift, changes=("project",), reason="unknown")
+    taker.take(*WORLD, HALF_HOUR, *[places] * 600, rules(PERSON_DAY))
+    counted = Counted(monkeypatch)
+    minutes = [attest("12:00", "12:01", name=str(number)) for number in range(40)]
+    assert set(taker.take(*minutes)) == {"needs-approval"}
+    assert max(counted.decoded, counted.folded) <= 3 * 600
