@@ -177,6 +177,8 @@ Outcome = Literal["upheld", "rejected"]
 """The outcome of a dispute or an objection."""
 People = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]
 """People served: people helped, not volunteers."""
+RecordVersion = Annotated[int, Field(strict=True, ge=0, le=1_000_000), AS_WRITTEN]
+"""The version of a record: the number of events of its stream, 0 if there is none yet."""
 Rank = Annotated[int, Field(strict=True, ge=1, le=10_000), AS_WRITTEN]
 HonorYear = Annotated[int, Field(strict=True, ge=2000, le=2099), AS_WRITTEN]
 """The year of a ranking."""

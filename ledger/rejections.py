@@ -177,6 +177,15 @@ class Rejection(Enum):
         "the organisation has or had too many ancestors to verify the tree; name another parent",
         False,
     )
+
+    # What the command was based on, which is compared once it is decided.
+    CHANGED_SINCE = (
+        "changed-since",
+        "the record has changed since the version that this was based on; read it again",
+        False,
+    )
+
+    # Records that hold as much as they may.
     RECORD_FULL = (
         "record-full",
         "this record holds as many events of this kind as it may; begin another, or ask the operator",
@@ -200,6 +209,10 @@ class Refused(NamedTuple):
     rejection: Rejection
     field: str
     detail: str
+    expected_version: int | None = None
+    """The version of the record that the command was based on, if that is the reason."""
+    actual_version: int | None = None
+    """The version that the record has, if that is the reason."""
 
     @property
     def retry(self) -> bool:

@@ -32,7 +32,7 @@ from ledger.aggregates import COMMANDS, Command, Order, Sender
 from ledger.aggregates.dispute import DisputeShift
 from ledger.aggregates.people_served import CountPeopleServed
 from ledger.aggregates.request import RequestAct
-from ledger.aggregates.scans import Scan
+from ledger.aggregates.scans import SCANS, Scan
 from ledger.intake.prepare import Proof
 from ledger.names import is_own_source
 
@@ -96,8 +96,6 @@ class Caller(NamedTuple):
         return Sender(by=self.by, key=self.key, volunteer=self.volunteer)
 
 
-SCANS = frozenset({"check-in", "check-out", "punch"})
-"""Credited as scanned if a station's key sends them, else as attested."""
 _COUNTS = {"count-people-served"}
 _STATION = SCANS | _COUNTS
 _CORRECTOR = {

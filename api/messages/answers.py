@@ -14,7 +14,7 @@ import msgspec
 from pydantic import BaseModel
 
 from api.messages.cloud_events import name_of
-from api.messages.problems import Fault, fault_of_refusal
+from api.messages.problems import Fault, Version, fault_of_refusal
 from ledger.aggregates import Order
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.prepare import Prepared
@@ -40,7 +40,10 @@ class EventAccepted(BaseModel):
 
 
 class EventRefused(BaseModel):
-    """The event is not in the ledger: the rule broken, the field, the remedy, and whether a retry can help."""
+    """The event is not in the ledger: the rule broken, the field, the remedy, and whether a retry can help.
+
+    `expected_version` and `actual_version`: of a record that has changed since the event was based on it.
+    """
 
     outcome: Literal["refused"] = "refused"
     source: str | None
@@ -51,6 +54,8 @@ class EventRefused(BaseModel):
     remedy: str
     retry: bool
     candidates: list[UUID]
+    expected_version: Version = None
+    actual_version: Version = None
 
 
 class BatchAnswer(BaseModel):
@@ -75,7 +80,7 @@ class _Accepted(msgspec.Struct):
     projected: bool | None
 
 
-class _Refused(msgspec.Struct):
+class _Refused(msgspec.Struct, omit_defaults=True):
     outcome: str
     source: str | None
     id: str | None
@@ -85,6 +90,8 @@ class _Refused(msgspec.Struct):
     remedy: str
     retry: bool
     candidates: tuple[UUID, ...]
+    expected_version: int | None = None
+    actual_version: int | None = None
 
 
 class _Batch(msgspec.Struct):
@@ -142,6 +149,8 @@ def _refused(source: str | None, name: str | None, fault: Fault) -> _Refused:
         fault.remedy,
         fault.retry,
         fault.candidates,
+        fault.expected_version,
+        fault.actual_version,
     )
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
@@ -44,6 +44,8 @@ def _of_rejection(rejection: Rejection) -> Rule:
 def _status(rejection: Rejection) -> int:
     if rejection is Rejection.FAILED:
         return 500
+    if rejection is Rejection.CHANGED_SINCE:
+        return 412
     if rejection.code.startswith("unknown-"):
         return 404
     wrong_in_itself = {
@@ -135,6 +137,8 @@ class Fault:
     remedy: str
     retry: bool = False
     candidates: tuple[UUID, ...] = ()
+    expected_version: int | None = None
+    actual_version: int | None = None
 
     @property
     def rule(self) -> Rule:
@@ -151,11 +155,24 @@ def fault(rejection: str, detail: str | None = None, *, field: str | None = None
 def fault_of_refusal(refused: Refused) -> Fault:
     """Return the ledger's refusal of a command as a fault."""
     code = refused.rejection.code
-    return Fault(code, refused.field, refused.detail, RULES[code].remedy, refused.retry)
+    return Fault(
+        code,
+        refused.field,
+        refused.detail,
+        RULES[code].remedy,
+        refused.retry,
+        expected_version=refused.expected_version,
+        actual_version=refused.actual_version,
+    )
+
+
+Version = Annotated[int | None, Field(exclude_if=lambda version: version is None)]
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457, with the members this service adds."""
+    """RFC 9457, with the members this service adds. `expected_version` and `actual_version`: of a record that has
+    changed since the command was based on it.
+    """
 
     type: str
     title: str
@@ -166,6 +183,8 @@ class ProblemDetails(BaseModel):
     remedy: str
     retry: bool
     candidates: list[UUID]
+    expected_version: Version = None
+    actual_version: Version = None
 
 
 class Problem(HTTPException):

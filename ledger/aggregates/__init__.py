@@ -20,10 +20,12 @@ from ledger.aggregates import (
     station,
     volunteer,
 )
-from ledger.aggregates.permission import check_permission
+from ledger.aggregates.effects import check_effects
+from ledger.aggregates.four_eyes import check_permission
 from ledger.deciding.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, Sender, command_of
 from ledger.deciding.case import Case, Decision
-from ledger.rejections import RefusedError
+from ledger.deciding.versions import check_version
+from ledger.rejections import Refused, RefusedError
 
 __all__ = [
     "COMMANDS",
@@ -70,6 +72,10 @@ for _registry in (COMMANDS, EVENTS):
 def decide(case: Case) -> Decision:
     """Return the events that an order results in, or its refusal."""
     try:
-        return check_permission(case) or case.order.command.decide(case)
+        command = case.order.command
+        decision = check_permission(case) or command.decide(case)
+        if isinstance(decision, Refused) or command.TYPE in scans.SCANS:
+            return decision
+        return check_effects(case, decision) or check_version(case, command.precondition, decision) or decision
     except RefusedError as error:
         return error.refused

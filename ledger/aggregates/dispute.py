@@ -6,13 +6,16 @@ from typing import Literal, Self
 
 from pydantic import JsonValue, model_validator
 
-from ledger.aggregates.permission import policies, same_person
+from ledger.aggregates.four_eyes import policies, same_person
 from ledger.aggregates.shift import DisputeAnswered, DisputeSettled, ShiftDisputed
 from ledger.aggregates.shift_acts import ShiftAct, shift_of
 from ledger.deciding.base import command_of
 from ledger.deciding.case import Case, Decision
 from ledger.names import Outcome
 from ledger.rejections import Refused, Rejection, refuse
+
+_OF_THE_SETTLEMENT = {"volunteer", "shift", "reason", "text", "occurred_at", "expected_version"}
+"""What a settlement gives to the command that follows from it, or compares itself."""
 
 STATEMENTS_MAX = 10
 """The number of statements in an open dispute. Only its settlement, by another person, makes room for more."""
@@ -67,7 +70,7 @@ class SettleDispute(ShiftAct):
             return self
         if self.outcome == "rejected":
             raise ValueError("act is only for a dispute that is upheld; leave it out, or set outcome to upheld")
-        if reserved := sorted({"volunteer", "shift", "reason", "text", "occurred_at"} & set(self.fields)):
+        if reserved := sorted(_OF_THE_SETTLEMENT & set(self.fields)):
             raise ValueError(f"fields.{reserved[0]} is taken from the settlement; leave it out")
         self.resulting_command()
         return self

@@ -1,7 +1,8 @@
 """Requests: one person requests an act; another approves or declines it. Approval records the act.
 
 The requested command is decided twice: at the request, so that nobody has to review an impossible act, and at the
-approval, against the log of that moment. If the act is refused, so is the approval. The events of the act name the
+approval, against the log of that moment. If the act is refused, or its record has another version than at the request,
+the approval is refused. The events of the act name the
 requester (`by`) and the approver (`approved_by`), and carry the text of the request.
 """
 
@@ -13,12 +14,13 @@ from uuid import UUID
 
 from pydantic import JsonValue, ValidationInfo, field_validator
 
+from ledger.aggregates.four_eyes import same_person
 from ledger.aggregates.honor import about_award
-from ledger.aggregates.permission import same_person
 from ledger.aggregates.shift_acts import AttestShift
 from ledger.deciding.base import Act, Aggregate, Command, Event, Noted, command_of
 from ledger.deciding.case import Case, Decision
 from ledger.deciding.policies import ApprovableAct
+from ledger.deciding.versions import changed_since, check_version, version_of
 from ledger.names import Digest, ReasonCode, RequestId, VolunteerNumber, shift_id_for, stream
 from ledger.rejections import Refused, Rejection, refuse
 
@@ -61,6 +63,7 @@ class ActRequested(RequestEvent):
     act: str
     fields: dict[str, Any]
     note: Digest | None = None
+    record_version: int | None = None  # the version of the act's record when it was requested; None in old requests
 
     def requested_command(self) -> Command:
         """Return the requested command."""
@@ -91,6 +94,9 @@ class ActWithdrawn(RequestEvent):
 class RequestAct(Act, Noted):
     """Request an act under an id of your choice, for another person's approval. `fields` are those of the command,
     without `text`: the text of the request is recorded with the act.
+
+    `expected_version`: the version of the record that the act is about. The request keeps the version that the record
+    has, and is not approved once the record has another.
     """
 
     TYPE = "request-act"
@@ -111,6 +117,11 @@ class RequestAct(Act, Noted):
         """Return the requested command."""
         return command_of(self.act, self.fields)
 
+    @property
+    def precondition(self) -> int | None:
+        """None: `decide` compares the version of the record that the act is about."""
+        return None
+
     def concerned(self, case: Case) -> list[str]:
         return self.requested_command().concerned(case)
 
@@ -128,13 +139,18 @@ class RequestAct(Act, Noted):
         decided = command.decide(case._replace(order=case.order._replace(command=command)))
         if isinstance(decided, Refused):
             return decided
+        version = version_of(case, decided)
+        for expected in (self.expected_version, command.precondition):
+            if expected is not None and (refused := changed_since(expected, version, decided[0])):
+                return refused
         concerned = command.concerned(case)
         return [
             case.event(
                 ActRequested,
                 self,
-                fields=command.model_dump(mode="json", exclude_defaults=True),
+                fields=command.model_dump(mode="json", exclude_defaults=True, exclude={"expected_version"}),
                 volunteer=concerned[0] if concerned else None,
+                record_version=version,
             )
         ]
 
@@ -195,6 +211,8 @@ class ApproveAct(RequestDecision):
         decided = command.decide(case._replace(order=order, note=requested.note, approval=case.order))
         if isinstance(decided, Refused):
             return decided
+        if refused := check_version(case, requested.record_version, decided):
+            return refused
         return [case.event(ActApproved, self, volunteer=requested.volunteer), *decided]
 
 

@@ -109,6 +109,10 @@ class Punch(Scan):
         return [self.punched(case, self.direction, self.project)]
 
 
+SCANS = frozenset({CheckIn.TYPE, CheckOut.TYPE, Punch.TYPE})
+"""Types of commands: credited as scanned if a station sends them, else as attested."""
+
+
 def _fields(case: Case, occurred_at: int) -> EventFields:
     """Return the common fields of a scan's event, which never names the volunteer whose key was used."""
     fields = case.common_fields(occurred_at)

@@ -49,9 +49,9 @@ class Volunteer(Aggregate):
             case OrganisationLeft():
                 return replace(volunteer, organisations=self.organisations - {event.organisation})
             case TrainingCompleted():
-                return replace(volunteer, trainings=self.trainings + Counter([_training_key(event)]))
+                return replace(volunteer, trainings=self.trainings + Counter([training_key(event)]))
             case TrainingVoided():
-                return replace(volunteer, trainings=self.trainings - Counter([_training_key(event)]))
+                return replace(volunteer, trainings=self.trainings - Counter([training_key(event)]))
             case _:
                 return volunteer
 
@@ -118,7 +118,8 @@ class TrainingVoided(VolunteerEvent):
     reason: ReasonCode
 
 
-def _training_key(event: TrainingCompleted | TrainingVoided) -> TrainingKey:
+def training_key(event: TrainingCompleted | TrainingVoided) -> TrainingKey:
+    """Return the key by which a training record is identified."""
     return event.tier, event.content, event.provider, event.completed_on
 
 
@@ -275,7 +276,7 @@ class VoidTraining(Act):
         if refused := case.unknown(self, volunteer="volunteer") or case.future(self, "occurred_at"):
             return refused
         voided = case.event(TrainingVoided, self)
-        if not volunteer_of(case, self.volunteer).trainings[_training_key(voided)]:
+        if not volunteer_of(case, self.volunteer).trainings[training_key(voided)]:
             return refuse(Rejection.UNKNOWN_TRAINING, "content", self.content)
         return [voided]
 

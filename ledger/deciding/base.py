@@ -36,6 +36,7 @@ from ledger.names import (
     EpochSeconds,
     Instant,
     KeyNumber,
+    RecordVersion,
     Source,
     VolunteerNumber,
     is_own_source,
@@ -184,6 +185,11 @@ class Command(BaseModel):
         """The types of the acts that the command executes, its own first."""
         return (self.TYPE,)
 
+    @property
+    def precondition(self) -> int | None:
+        """The version that the record must have which the first event of the command changes; None for any."""
+        return None
+
     def concerned(self, case: Case) -> list[str]:  # noqa: ARG002 - some commands read their volunteers from a stream
         """Return the volunteers whose record the command is about."""
         numbers = [getattr(self, field, None) for field in ("volunteer", "to_volunteer", "into")]
@@ -191,9 +197,18 @@ class Command(BaseModel):
 
 
 class Act(Command):
-    """A command that takes effect at `occurred_at`, or when it is recorded if that is left out."""
+    """A command that takes effect at `occurred_at`, or when it is recorded if that is left out.
+
+    `expected_version`: the version of the record that it is based on (`ledger/deciding/versions.py`), if any.
+    """
 
     occurred_at: Instant | None = None
+    expected_version: RecordVersion | None = None
+
+    @property
+    def precondition(self) -> int | None:
+        """The version that the record must have."""
+        return self.expected_version
 
 
 class Noted(Command):

@@ -56,6 +56,9 @@ class Streams(Protocol):
         which a function holds; None if there are more than are read.
         """
 
+    def merged_into(self, volunteer: str) -> Sequence[str] | None:
+        """Return the numbers that were ever merged into a number; None if there are more than are read."""
+
 
 class EventFields(TypedDict):
     """The fields of every event."""

@@ -33,6 +33,7 @@ ApprovableAct = Literal[
     "merge-volunteer",
     "undo-merge",
     "record-training",
+    "void-training",
     "count-people-served",
     "record-opening-balance",
     "void-opening-balance",
@@ -51,14 +52,30 @@ class _Table(BaseModel):
 
 
 class Approvals(_Table):
-    """`[approvals]`: which types of commands need another person's approval, and the maximum of a raised day cap.
+    """`[approvals]`: which acts need another person's approval, by their type or by their effect
+    (`ledger/aggregates/effects.py`), and the maximum of a raised day cap.
 
     Imported old records need no approval unless `imported` is set, because the imported table was reviewed as a whole.
     """
 
     kinds: tuple[ApprovableAct, ...] = ()
+    """Types of commands that need approval whatever they change."""
+    shift_minutes_more: Annotated[int, Field(strict=True, ge=0, le=10_080)] | None = None
+    """By how many raw minutes a person may raise a shift alone; None without a limit."""
+    person_day_minutes_more: Annotated[int, Field(strict=True, ge=0, le=1440)] | None = None
+    """By how many raw minutes a person may raise another person's day alone; None without a limit."""
+    approved_records: Annotated[bool, Field(strict=True)] = False
+    """Whether an act that changes what was approved needs approval."""
+    between_persons: Annotated[bool, Field(strict=True)] = False
+    """Whether an act that moves hours between persons needs approval."""
     imported: Annotated[bool, Field(strict=True)] = False
     raised_day_minutes_max: Annotated[int, Field(strict=True, ge=0, le=1440)] = 1440
+
+    @property
+    def names_effects(self) -> bool:
+        """Whether any effect needs approval."""
+        limits = self.shift_minutes_more, self.person_day_minutes_more
+        return self.approved_records or self.between_persons or limits != (None, None)
 
 
 class Disputes(_Table):

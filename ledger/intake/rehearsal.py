@@ -17,14 +17,17 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.aggregates import Aggregate, Case, Event, Order, decide
+from ledger.aggregates.effects import compares_days
+from ledger.aggregates.shift import ShiftEvent
 from ledger.aggregates.shift_acts import AttestShift
+from ledger.aggregates.volunteer import VolunteerMerged
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.batch import Clock, answered_before, answered_formerly, read_head, repeat_answer
 from ledger.intake.intake import system_clock
 from ledger.intake.memory import Answered, Memory
 from ledger.intake.prepare import Prepared, prepare_all
 from ledger.intake.streams import BatchStreams, refused_as_full
-from ledger.names import stream_key
+from ledger.names import shift_stream_ranges, stream_key
 from ledger.rejections import Refused
 from ledger.store.database import Database
 from ledger.store.log_queries import LogReader, Stored
@@ -45,8 +48,7 @@ class Rehearsal:
         """Not used as a cache, because rehearsed orders are not in the log."""
         self._contents: dict[bytes, bytes] = {}
         """The content digests of accepted orders, by the digests of their names."""
-        self._events: defaultdict[bytes, list[Stored]] = defaultdict(list)
-        """The events of accepted orders that a later order may read, by stream."""
+        self._rehearsed = _Rehearsed()
 
     def execute(self, orders: Sequence[Order]) -> list[Answer]:
         """Decide orders in sequence; return their answers, without positions for new ones."""
@@ -62,14 +64,15 @@ class Rehearsal:
         recorded = answered_before(log, [item.name for item in prepared]) | answered_formerly(log, prepared)
         stored = BatchStreams(log, self._empty_memory, careful=True)
         stored.read_for(prepared)
-        streams = _RehearsalStreams(stored, self._events)
+        streams = _RehearsalStreams(stored, self._rehearsed)
         answers: list[Answer] = []
         for item in prepared:
             if answered := recorded.get(item.name) or self._answered(item.name):
                 answers.append(repeat_answer(item, answered))
                 continue
             note = item.text.digest if item.text else None
-            decision = decide(Case(item.order, streams, now, note, clock))
+            case = Case(item.order, streams, now, note, clock)
+            decision = decide(case)
             if not isinstance(decision, Refused):
                 full = refused_as_full(decision, lambda event: streams.version(event.stream_id))
                 decision = full or decision
@@ -77,7 +80,7 @@ class Rehearsal:
                 answers.append(decision)
                 continue
             self._contents[item.name] = item.content
-            self._store(item.order, decision)
+            self._store(case, decision)
             answers.append(Accepted(None, duplicate=False, shift=None))
         return answers
 
@@ -85,37 +88,71 @@ class Rehearsal:
         content = self._contents.get(name)
         return Answered(content, 0, None) if content else None
 
-    def _store(self, order: Order, events: Iterable[Event]) -> None:
-        """Store the events that a later order may read: none can refer to a shift whose id was generated here."""
-        if isinstance(order.command, AttestShift) and order.command.shift is None:
+    def _store(self, case: Case, events: Iterable[Event]) -> None:
+        """Store the events that a later order may read: none can refer to a shift whose id was generated here, but the
+        rules may compare the minutes of its day.
+        """
+        command = case.order.command
+        if isinstance(command, AttestShift) and command.shift is None and not compares_days(case):
             return
         for event in events:
-            self._events[event.stream_key].append(Stored(*encode(event)))
+            self._rehearsed.add(event)
+
+
+class _Rehearsed:
+    """The events of rehearsed orders that a later order may read."""
+
+    def __init__(self) -> None:
+        self.events: defaultdict[bytes, list[Stored]] = defaultdict(list)
+        """By stream."""
+        self.shifts: defaultdict[str, set[bytes]] = defaultdict(set)
+        """The streams of shifts, by volunteer."""
+        self.merged_into: defaultdict[str, set[str]] = defaultdict(set)
+        """The numbers that were merged into a number."""
+
+    def add(self, event: Event) -> None:
+        """Add an event."""
+        self.events[event.stream_key].append(Stored(*encode(event)))
+        if isinstance(event, ShiftEvent):
+            self.shifts[event.volunteer].add(event.stream_key)
+        elif isinstance(event, VolunteerMerged):
+            self.merged_into[event.into].add(event.volunteer)
 
 
 class _RehearsalStreams:
     """Implements `ledger.deciding.case.Streams` with the log and the events of rehearsed orders."""
 
-    def __init__(self, stored: BatchStreams, new: dict[bytes, list[Stored]]) -> None:
+    def __init__(self, stored: BatchStreams, new: _Rehearsed) -> None:
         self._stored = stored
         self._new = new
 
     def knows(self, kind: str, key: str) -> bool:
-        return stream_key(kind, key) in self._new or self._stored.knows(kind, key)
+        return stream_key(kind, key) in self._new.events or self._stored.knows(kind, key)
 
     def version(self, stream_id: UUID) -> int:
-        return self._stored.version(stream_id) + len(self._new.get(stream_id.bytes, ()))
+        return self._stored.version(stream_id) + len(self._new.events.get(stream_id.bytes, ()))
 
     def events(self, stream_id: UUID) -> Sequence[Event]:
-        new = self._new.get(stream_id.bytes, ())
+        new = self._new.events.get(stream_id.bytes, ())
         return [*self._stored.events(stream_id), *(decode(*stored) for stored in new)]
 
     def state(self, aggregate: type[A], stream_id: UUID) -> A:
-        new = self._new.get(stream_id.bytes, ())
+        new = self._new.events.get(stream_id.bytes, ())
         return self._stored.state(aggregate, stream_id).after_all(decode(*stored) for stored in new)
 
     def shifts(
         self, aggregate: type[A], volunteer: str, first_day: int, last_day: int, where: Callable[[A], bool]
     ) -> Sequence[A] | None:
-        """Not implemented: no command that is rehearsed needs it."""
-        raise NotImplementedError
+        stored = self._stored.shift_keys(volunteer, first_day, last_day)
+        if stored is None:
+            return None
+        ranges = shift_stream_ranges(volunteer, first_day, last_day)
+        new = {
+            key for key in self._new.shifts[volunteer] if any(low.bytes <= key <= high.bytes for low, high in ranges)
+        }
+        states = [self.state(aggregate, UUID(bytes=key)) for key in new.union(stored)]
+        return [state for state in states if where(state)]
+
+    def merged_into(self, volunteer: str) -> Sequence[str] | None:
+        stored = self._stored.merged_into(volunteer)
+        return None if stored is None else [*stored, *self._new.merged_into[volunteer].difference(stored)]

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from ledger.aggregates import Aggregate, Event
 from ledger.aggregates.shift import ShiftEvent
+from ledger.aggregates.volunteer import VolunteerMerged
 from ledger.intake.memory import Memory
 from ledger.intake.prepare import Name, Prepared
 from ledger.names import shift_stream_ranges, stream_key
@@ -22,7 +23,10 @@ from ledger.store.log_queries import LogQueries, Range, Stored
 from ledger.store.mapper import decode
 
 RANGE_EVENTS_MAX = 2000
-"""The number of events that a check-out without a shift id reads of a volunteer's shifts of one day, or without one."""
+"""The number of events that a decision reads of a volunteer's shifts of one day, or of those without one."""
+
+MERGED_MAX = 50
+"""The number of numbers that a decision reads which were merged into one number."""
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -64,10 +68,12 @@ class BatchStreams:
         self._new_of: defaultdict[bytes, list[Stored]] = defaultdict(list)
         self._new_shifts_of: defaultdict[str, set[bytes]] = defaultdict(set)
         self._decoded: defaultdict[bytes, list[Event]] = defaultdict(list)  # a prefix of the stream's events
-        self._states: dict[bytes, Aggregate] = {}
+        self._states: dict[tuple[bytes, type[Aggregate]], Aggregate] = {}
         self._too_long: set[bytes] = set()  # ranges with too many events, by their lower ends
         self._changes_of: Counter[str] = Counter()
-        self._shifts_of: dict[tuple[str, int, int], tuple[int, list[Any]]] = {}
+        self._shifts_of: dict[tuple[str, int, int, object], tuple[int, list[Any]]] = {}
+        self._merged_into: dict[str, set[str]] = {}  # as read from the log
+        self._new_merged_into: defaultdict[str, set[str]] = defaultdict(set)
         self._versions: dict[bytes, int] = {}
         self.new_versions: dict[bytes, int] = {}
         """The versions of the streams to which this batch appends."""
@@ -131,12 +137,12 @@ class BatchStreams:
 
     def _state(self, aggregate: type[A], key: bytes) -> A:
         """Fold the events that were not folded before."""
-        events, state = self._events(key), self._states.get(key)
+        events, state = self._events(key), self._states.get((key, aggregate))
         if not isinstance(state, aggregate):
             state = aggregate()
         if state.version < len(events):
             state = state.after_all(events[state.version :])
-            self._states[key] = state
+            self._states[key, aggregate] = state
         return state
 
     def shifts(
@@ -145,22 +151,39 @@ class BatchStreams:
         """Return those of a volunteer's shifts whose ids were made on these days (since 1970) or have no time, and for
         which a function holds; None if there are more than are read.
         """
+        asked, changes = (volunteer, first_day, last_day, where), self._changes_of[volunteer]
+        last = self._shifts_of.get(asked)
+        if last is not None and last[0] == changes:
+            return last[1]
+        keys = self.shift_keys(volunteer, first_day, last_day)
+        if keys is None:
+            return None
+        states = [self._state(aggregate, key) for key in keys]
+        self._shifts_of[asked] = changes, [state for state in states if where(state)]
+        return self._shifts_of[asked][1]
+
+    def shift_keys(self, volunteer: str, first_day: int, last_day: int) -> list[bytes] | None:
+        """Return the streams of a volunteer's shifts whose ids were made on these days (since 1970) or have no time, as
+        16 bytes each; None if there are more than are read.
+        """
         ranges = shift_stream_ranges(volunteer, first_day, last_day)
         self._read_ranges([span for span in ranges if span[0].bytes not in self._in_range])
         if any(low.bytes in self._too_long for low, _ in ranges):
             return None
-        asked, changes = (volunteer, first_day, last_day), self._changes_of[volunteer]
-        last = self._shifts_of.get(asked)
-        if last is not None and last[0] == changes:
-            return last[1]
-        found: list[A] = []
+        found: list[bytes] = []
         for low, high in ranges:
             begun = {key for key in self._new_shifts_of[volunteer] if low.bytes <= key <= high.bytes}
             for key in self._in_range[low.bytes] | begun:
                 self._stored.setdefault(key, [])  # a stream begun in this batch is not in the log's ranges
-                found.append(self._state(aggregate, key))
-        self._shifts_of[asked] = changes, [state for state in found if where(state)]
-        return self._shifts_of[asked][1]
+                found.append(key)
+        return found
+
+    def merged_into(self, volunteer: str) -> Sequence[str] | None:
+        """Return the numbers that were ever merged into a number; None if there are more than are read."""
+        if volunteer not in self._merged_into:
+            self._merged_into[volunteer] = set(self.log.merged_into(volunteer, MERGED_MAX + 1))
+        merged = self._merged_into[volunteer] | self._new_merged_into[volunteer]
+        return None if len(merged) > MERGED_MAX else sorted(merged)
 
     def full(self, events: Sequence[Event], stream: bytes | None) -> Refused | None:
         """Return the refusal of events for which their streams have no room."""
@@ -176,6 +199,8 @@ class BatchStreams:
             if isinstance(event, ShiftEvent):
                 self._new_shifts_of[event.volunteer].add(key)
                 self._changes_of[event.volunteer] += 1
+            elif isinstance(event, VolunteerMerged):
+                self._new_merged_into[event.into].add(event.volunteer)
         return key, version
 
     def _next_version(self, key: bytes) -> int:

@@ -66,6 +66,10 @@ _VERSIONS = """
 SELECT (SELECT max(originator_version) FROM ledger.stored_events WHERE originator_id = given.id)
 FROM unnest(%s::uuid[]) WITH ORDINALITY AS given (id, place) ORDER BY place
 """
+_VERSIONS_AT = """
+SELECT (SELECT count(*) FROM ledger.stored_events WHERE originator_id = given.id AND notification_id <= %s)
+FROM unnest(%s::uuid[]) WITH ORDINALITY AS given (id, place) ORDER BY place
+"""
 # LATERAL with its own ORDER BY forces one index scan for each range, whatever the planner estimates for BETWEEN.
 _RANGES = """
 SELECT range.low, found.originator_id, found.topic, found.state
@@ -79,7 +83,7 @@ SELECT commands.name, commands.content, commands.position, topic, state
 FROM ledger.commands JOIN ledger.stored_events ON notification_id = commands.position
 WHERE commands.name = ANY(%s::uuid[])
 """
-# The conditions must be those of the partial indexes in schema_2.sql, or the indexes would not be used.
+# The conditions must be those of the partial indexes in schema_2.sql and schema_4.sql, or those would not be used.
 _READ_HONORS = (
     f"{_COLUMNS} WHERE topic LIKE 'honor-%%' AND notification_id > %s AND notification_id <= %s "
     "ORDER BY notification_id"
@@ -96,6 +100,10 @@ _ABOUT = """
 SELECT DISTINCT originator_id FROM ledger.stored_events
 WHERE topic IN ('act-requested.v1', 'day-cap-raised.v1', 'honor-announced.v1')
 AND substring(encode(state, 'escape') FROM '"volunteer":"([^"]*)"') = %s
+"""
+_MERGED_INTO = """
+SELECT DISTINCT substring(encode(state, 'escape') FROM '"volunteer":"([^"]*)"') FROM ledger.stored_events
+WHERE topic = 'volunteer-merged.v1' AND substring(encode(state, 'escape') FROM '"into":"([^"]*)"') = %s LIMIT %s
 """
 # The topics must be literals, or the planner cannot know that the index covers them.
 _OF_TOPICS = f"{_COLUMNS} WHERE topic IN ({{topics}}) AND notification_id <= %s ORDER BY notification_id"
@@ -179,11 +187,13 @@ class LogQueries:
             streams.setdefault(event.stream_id, []).append(event)
         return streams
 
-    def versions(self, keys: Collection[bytes]) -> dict[bytes, int]:
+    def versions(self, keys: Collection[bytes], until: Position | None = None) -> dict[bytes, int]:
         """Return the number of events in each of these streams, by their ids as bytes; 0 if it does not exist."""
         if not keys:
             return {}
-        return dict(zip(keys, [version or 0 for (version,) in self.rows(_VERSIONS, (key_array(keys),))], strict=True))
+        ids = key_array(keys)
+        rows = self.rows(_VERSIONS, (ids,)) if until is None else self.rows(_VERSIONS_AT, (until, ids))
+        return dict(zip(keys, [version or 0 for (version,) in rows], strict=True))
 
     def ranges(self, ranges: Collection[Range], limit: int) -> list[tuple[UUID, UUID, str, bytes]]:
         """Return the events of all streams in these ranges, at most `limit` of each: first id of the range, stream,
@@ -228,6 +238,10 @@ class LogQueries:
     def streams_about(self, volunteer: str) -> list[UUID]:
         """Return the streams of requests, raised caps and honours that are about a volunteer."""
         return [stream for (stream,) in self.rows(_ABOUT, (volunteer,))]
+
+    def merged_into(self, volunteer: str, limit: int) -> list[str]:
+        """Return the numbers that were ever merged into a number, at most `limit`."""
+        return [number for (number,) in self.rows(_MERGED_INTO, (volunteer, limit))]
 
     def of_topics(self, topics: Iterable[str], until: Position) -> list[RecordedEvent]:
         """Return the events of topics in the index `belonging`, up to and including a position, in order."""

@@ -9,7 +9,8 @@ from psycopg import Connection
 
 from ledger.store.upgrading import Part, upgrade_tables
 
-PART = Part("ledger", tuple(Path(__file__).with_name(name) for name in ("schema.sql", "schema_2.sql", "schema_3.sql")))
+_STEPS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql")
+PART = Part("ledger", tuple(Path(__file__).with_name(name) for name in _STEPS))
 
 
 def create_tables(connection: Connection[Any]) -> None:

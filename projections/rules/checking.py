@@ -125,6 +125,14 @@ class _Check:
         if raised_max <= cap and ("approvals", "raised_day_minutes_max") in self.lines:
             sentence = f"a raise to at most {raised_max} minutes cannot exceed a day cap of {cap}"
             yield self._warning(sentence, f"use more than {cap}", "approvals", "raised_day_minutes_max")
+        for name, what, most in (
+            ("shift_minutes_more", "a shift", last.shift_minutes_max),
+            ("person_day_minutes_more", "a day", cap),
+        ):
+            more = getattr(approvals, name)
+            if more is not None and more >= most:
+                sentence = f"{what} earns at most {most} minutes, and {more} may be added without approval"
+                yield self._warning(sentence, f"use less than {most}", "approvals", name)
 
     def _written(self, number: int, kind: str, name: str) -> Place:
         """Return the place of an honour or ranking of a rule set in the text, which may be in an earlier set."""

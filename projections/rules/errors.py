@@ -104,6 +104,7 @@ def _entry(place: Place, problem: ErrorDetails, lines: Mapping[Place, int]) -> t
 
 
 _REMEDIES = {
+    "bool_type": "write true or false, without quotation marks",
     "int_type": "write a whole number, without quotation marks",
     "int_from_float": "write a whole number",
     "string_type": "write it in quotation marks",

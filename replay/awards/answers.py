@@ -37,10 +37,12 @@ class ObjectionAnswer(Answer):
 class AwardAnswer(Linked):
     """An honour that was announced for a volunteer or a project, and its state. `year`: that of a ranking.
 
-    `volunteer`: the number that the announcement names. `goes_on_as`: the person's, if that one was merged.
+    `volunteer`: the number that the announcement names. `goes_on_as`: the person's, if that one was merged. `version`:
+    of the award's record.
     """
 
     award: str
+    version: int
     honor: str
     volunteer: str | None
     goes_on_as: str | None = omit_none()

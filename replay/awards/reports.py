@@ -344,6 +344,7 @@ def award_answer(award: Award, merged: Mapping[str, str]) -> AwardAnswer:
     holder = award.holder(merged)
     return AwardAnswer(
         award=award.award,
+        version=award.version,
         honor=award.honor,
         volunteer=award.volunteer,
         goes_on_as=None if holder == award.recipient else holder,

@@ -89,10 +89,13 @@ class HoursRow(Linked):
 
 
 class OpeningBalance(Answer):
-    """Attested minutes of the paper era. `volunteer`: the number that has it, if the person has several."""
+    """Attested minutes of the paper era. `volunteer`: the number that has it, if the person has several. `version`: of
+    the record of that number's balances.
+    """
 
     as_of: date
     minutes: int
+    version: int | None = omit_none()
     volunteer: str | None = omit_none()
 
 
@@ -120,10 +123,12 @@ class HonorReached(Linked):
 class VolunteerHours(OfPerson):
     """A volunteer's hours per year and in total, and the honours reached.
 
+    `version`: of the record of the requested number: its registration, trainings, memberships and merges.
     `registered_on`: the earliest date of all numbers. `opening_balance`: the latest of all numbers;
     `more_opening_balances`: the other ones, if any.
     """
 
+    version: int
     registered_on: date | None
     opening_balance: OpeningBalance | None
     more_opening_balances: list[OpeningBalance] | None = omit_none()
@@ -160,8 +165,8 @@ Grade = Literal["scanned", "attested"]
 class ShiftTrace(Linked):
     """A shift after all known events, and its trace. `flags` name its irregularities.
 
-    `positions`: its events, in log order. `volunteer`: the number under which it was recorded, if the person has
-    several.
+    `positions`: its events, in log order. `version`: their number. `volunteer`: the number under which it was recorded,
+    if the person has several.
     """
 
     shift: UUID
@@ -174,6 +179,7 @@ class ShiftTrace(Linked):
     grade: Grade
     flags: list[str]
     positions: list[int]
+    version: int
     trace: Trace
     pieces: list[PieceTrace]
 
@@ -217,7 +223,8 @@ class StationShift(Linked):
     """A shift's part in a station's day. `begins`: whether the shift and its volunteer are counted on this day.
 
     `volunteer`: the number under which the shift was recorded. `goes_on_as`: the number into which that was merged, if
-    it was. `late`: the shift was recorded too late (Order 67, Art. 11), which does not reduce it.
+    it was. `late`: the shift was recorded too late (Order 67, Art. 11), which does not reduce it. `version`: the number
+    of its events, at `positions`.
     """
 
     volunteer: str
@@ -231,6 +238,7 @@ class StationShift(Linked):
     begins: bool
     trace: Trace
     positions: list[int]
+    version: int
 
 
 class StationDayShifts(Basis):

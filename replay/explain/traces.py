@@ -138,6 +138,7 @@ def shift_trace(
         grade="scanned" if is_scanned(shift) else "attested",
         flags=_flags(shift, whole, late=late),
         positions=list(positions),
+        version=len(positions),
         trace=whole,
         pieces=parts,
     )

@@ -20,13 +20,16 @@ each shift counts in the organisation that leads its project, at any station.
 
 
 class Organisation(Linked):
-    """An organisation on a day, with its parent and children. `ended_on`: the day on which it ended, null before."""
+    """An organisation on a day, with its parent and children. `ended_on`: the day on which it ended, null before.
+    `version`: of its record.
+    """
 
     organisation: str
     kind: str
     parent: str | None
     children: list[str]
     ended_on: date | None
+    version: int
 
 
 class Organisations(Basis):

@@ -75,7 +75,7 @@ def organisations(queries: Queries, database: Database, today: date, axes: Axes)
         places = read_places(connection, position_known(axes, generation))
         basis = queries.basis(axes, rules_used(database.log, axes, generation), generation)
     below = _children(places.tree, day)
-    found = [_organisation(places.tree, name, below, day) for name in sorted(places.tree.histories)]
+    found = [_organisation(places, name, below, day) for name in sorted(places.tree.histories)]
     return Organisations(**dict(basis), day=day, organisations=found)
 
 
@@ -100,7 +100,7 @@ def organisation(queries: Queries, database: Database, name: str, today: date, a
     return OrganisationAnswer(
         **dict(basis),
         day=day,
-        organisation=_organisation(tree, name, _children(tree, day), day),
+        organisation=_organisation(places, name, _children(tree, day), day),
         path=tree.path(name, day)[::-1],
         stations=[
             Led(name=station, open=isinstance(places.stations[station][-1], StationOpened))
@@ -131,7 +131,8 @@ def _children(tree: Tree, day: date) -> dict[str | None, list[str]]:
     return below
 
 
-def _organisation(tree: Tree, name: str, below: dict[str | None, list[str]], day: date) -> Organisation:
+def _organisation(places: Places, name: str, below: dict[str | None, list[str]], day: date) -> Organisation:
+    tree = places.tree
     _, until = [span for span in tree.active[name] if span[0] <= day][-1]
     return Organisation(
         organisation=name,
@@ -139,6 +140,7 @@ def _organisation(tree: Tree, name: str, below: dict[str | None, list[str]], day
         parent=tree.parent(name, day),
         children=below.get(name, []),
         ended_on=until if until <= day else None,
+        version=len(places.changes[name]),
     )
 
 

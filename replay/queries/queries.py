@@ -24,7 +24,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from ledger.names import Position, shift_stream
+from ledger.names import Position, shift_stream, stream_key
 from ledger.store.database import Database
 from ledger.store.log_queries import RecordedEvent
 from ledger.store.persons import Persons
@@ -76,7 +76,11 @@ class Queries:
             UnknownNameError, store.NoGenerationError
         """
         known = as_known.read_volunteer(self._database, volunteer, axes)
-        return hours_of(known, axes, as_known.history_of(self._database.log, known))
+        log = self._database.log
+        balances = {stream_key("opening-balance", name): name for name, _ in known.balances}
+        versions = log.versions(balances, until=known.position)
+        balance_versions = {name: versions[key] for key, name in balances.items()}
+        return hours_of(known, axes, as_known.history_of(log, known), balance_versions)
 
     def volunteer_shifts(self, volunteer: str, axes: Axes = NOW, period: Period = WHOLE) -> answers.VolunteerShifts:
         """Return a volunteer's shifts that begin in a period, each with its trace, the latest first."""

@@ -158,4 +158,5 @@ def _answer(
         begins=bool(piece[FIRST]),
         trace=trace_sum([piece_trace(piece)]),
         positions=positions,
+        version=len(positions),
     )

@@ -7,7 +7,7 @@ axes cost about the same.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -39,13 +39,17 @@ class Period(NamedTuple):
 
 
 WHOLE = Period()
+_NONE: Mapping[str, int] = {}
 
 
-def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]) -> answers.VolunteerHours:
+def hours_of(
+    known: Known, axes: Axes, history: Sequence[tuple[Position, Event]], balance_versions: Mapping[str, int] = _NONE
+) -> answers.VolunteerHours:
     """Return hours per year and in total, the honours reached, and the training records.
 
     Args:
         history: the volunteer's events other than those of shifts.
+        balance_versions: the versions of the records of opening balances, by volunteer number, if they are to be shown.
     """
     models = known.cohort.read_models(known.timeline, axes.valid_until)
     late_minutes = _late_minutes(known, axes)
@@ -55,6 +59,7 @@ def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]
         answers.OpeningBalance(
             as_of=day_of_number(person.opening_day),
             minutes=person.opening_minutes,
+            version=balance_versions.get(name),
             volunteer=known.recorded_under(name),
         )
         for name, person in known.balances
@@ -62,6 +67,7 @@ def hours_of(known: Known, axes: Axes, history: Iterable[tuple[Position, Event]]
     ]
     return answers.VolunteerHours(
         **known.person_fields(),
+        version=sum(getattr(event, "volunteer", None) == known.volunteer for _, event in history),
         registered_on=day_of_number(known.registered) if known.registered != NO_DAY else None,
         opening_balance=balances[0] if balances else None,
         more_opening_balances=balances[1:] or None,

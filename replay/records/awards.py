@@ -71,6 +71,8 @@ class Award(NamedTuple):
     awarded_by: str | None = None
     awarded: Evidence | None = None
     revoked_for: str | None = None
+    version: int = 1
+    """The number of its events."""
 
     @property
     def recipient(self) -> str:
@@ -116,6 +118,7 @@ def apply(award: Award | None, event: Event) -> Award | None:
     if isinstance(event, HonorAnnounced):
         return _announced(event)
     if award is not None:
+        award = award._replace(version=award.version + 1)
         match event:
             case HonorObjected():
                 number = len(award.objections) + 1

@@ -28,10 +28,11 @@ class CaseStep(Linked):
 
 
 class Dispute(Linked):
-    """A dispute about a shift's record. `overdue`: the step that was not made by its due date."""
+    """A dispute about a shift, whose record has this `version`. `overdue`: the step not made by its due date."""
 
     volunteer: str
     shift: UUID
+    version: int
     station: str | None
     state: DisputeState
     opened: CaseStep
@@ -54,9 +55,15 @@ class Disputes(Basis):
 
 
 class ActRequest(Linked):
-    """A request for an act that another person has to approve. `act`: the type of command; `fields`: its fields."""
+    """A request for an act that another person has to approve. `act`: the type of command; `fields`: its fields.
+
+    `version`: of the request. `record_version`: of the record that the act is about, when it was requested; the request
+    is not approved once the record has another. Null in old requests.
+    """
 
     request: str
+    version: int
+    record_version: int | None
     volunteer: str | None
     act: str
     fields: dict[str, JsonValue]
@@ -90,10 +97,12 @@ class RecordAct(Linked):
     """An act on a volunteer's record.
 
     `before` and `after`: the fields that it changed; for other acts `after` holds all their fields. `minutes`: null for
-    acts that never change hours. `volunteer`: the number that it is about, if the person has several.
+    acts that never change hours. `volunteer`: the number that it is about, if the person has several. `version`: of the
+    record that it changed (a shift, a volunteer, an opening balance, a day's cap, a request, an award), after it.
     """
 
     position: int
+    version: int
     topic: str
     recorded_at: datetime
     occurred_at: datetime

@@ -129,6 +129,7 @@ def _dispute(
     return Dispute(
         volunteer=opened.volunteer,
         shift=opened.shift,
+        version=len(history),
         station=Shift.of(event for _, event in history).station,
         state="settled" if settled else "answered" if answered else "open",
         opened=reader.step(position, opened, texts),
@@ -174,6 +175,8 @@ def _request(reader: CaseReader, history: History, texts: Mapping[str, str]) -> 
     decided = next(((at, event) for at, event in rest if isinstance(event, RequestEvent)), None)
     return ActRequest(
         request=opening.request,
+        version=len(history),
+        record_version=opening.record_version,
         volunteer=opening.volunteer,
         act=opening.act,
         fields=opening.fields,

@@ -91,6 +91,7 @@ def _record_act(reader: CaseReader, step: _Step, texts: Mapping[str, str], minut
     before, after = _changes(reader, step)
     return RecordAct(
         position=step.position,
+        version=len(step.before) + 1,
         topic=event.TOPIC,
         recorded_at=reader.local(event.recorded_at),
         occurred_at=reader.local(event.occurred_at),

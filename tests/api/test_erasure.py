@@ -36,8 +36,16 @@ def say_personal_things(ledger: OpenLedger, hours: CommandLine, folder: Path) ->
             {"volunteer": WHO, "station": STATION, "shift": shift, "occurred_at": "2018-12-03T09:00:00+08:00"},
         ),
         ("dispute-shift", act | {"text": "张三丰 says he came at eight"}),
-        ("correct-shift", act | {"changes": ["station"], "station": STATION, "text": "phoned from 13800138000"}),
-        ("void-shift", act | {"text": "his mother is ill, see zhang.sanfeng@example.org"}),
+        ("answer-dispute", act | {"text": "phoned from 13800138000"}),
+        (
+            "request-act",
+            {
+                "request": "of-his",
+                "act": "void-shift",
+                "fields": act,
+                "text": "his mother is ill, see zhang.sanfeng@example.org",
+            },
+        ),
     ]
     events = (
         {"specversion": "1.0", "id": name, "source": "/t", "type": f"org.service-hours.{name}.v1", "data": data}

@@ -12,7 +12,7 @@ pytest_plugins = ["tests.support.pages.demonstration"]
 
 
 def test_an_officer_gives_honours_and_takes_one_back(shell: Shell, port: int) -> None:
-    assert run_page(shell, (ROOT / "docs" / "honors.md").read_text("utf-8"), port) == 13
+    assert run_page(shell, (ROOT / "docs" / "honors.md").read_text("utf-8"), port) == 15
 
 
 def test_organisations_are_shown_and_moved(shell: Shell, port: int) -> None:
@@ -28,8 +28,8 @@ def test_an_auditor_looks_for_anomalies_and_draws_a_sample(shell: Shell, port: i
 
 
 def test_a_corrector_requests_and_another_approves(shell: Shell, port: int) -> None:
-    assert run_page(shell, (ROOT / "docs" / "corrections.md").read_text("utf-8"), port) == 18
+    assert run_page(shell, (ROOT / "docs" / "corrections.md").read_text("utf-8"), port) == 25
 
 
 def test_a_year_in_luohu_can_be_walked_through(shell: Shell, port: int) -> None:
-    assert run_page(shell, (ROOT / "docs" / "luohu.md").read_text("utf-8"), port) == 46
+    assert run_page(shell, (ROOT / "docs" / "luohu.md").read_text("utf-8"), port) == 49

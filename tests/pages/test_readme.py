@@ -24,7 +24,7 @@ def readme_commands(shell: Shell, port: int) -> int:
 
 
 def test_every_command_of_the_readme_prints_what_is_shown(readme_commands: int) -> None:
-    assert readme_commands == 8
+    assert readme_commands == 9
     assert len(README.splitlines()) <= 150
 
 

@@ -17,19 +17,21 @@ KEYS = "demo-keys.json"
 
 
 def demo_keys(ledger: OpenLedger) -> dict[str, str]:
-    """Return the demonstration's station key and staff key, made at the first start and stored in the data directory.
+    """Return the demonstration's keys of a station, staff and an approver, made at the first start and stored in the
+    data directory.
 
     Only its owner can read the file. Keys that were revoked or belong to another ledger are replaced.
     """
     path = ledger.data / KEYS
     known = _read(path)
-    if known and all(ledger.keys.find(digest(known.get(name, ""))) for name in ("station", "staff")):
+    if known and all(ledger.keys.find(digest(known.get(name, ""))) for name in ("station", "staff", "approver")):
         return known
     station = ledger.queries.stations()[0]
     made = {
         "station_id": station,
         "station": ledger.keys.make(Role.STATION, station)[1],
         "staff": ledger.keys.make(Role.STAFF, "demo")[1],
+        "approver": ledger.keys.make(Role.APPROVER, "demo-approver")[1],
     }
     with atomic_file(path) as temporary:
         temporary.touch(0o600)
@@ -46,7 +48,7 @@ def _read(path: Path) -> dict[str, str] | None:
 
 
 def things_to_try(ledger: OpenLedger, address: str, keys: dict[str, str], shift: UUID) -> list[tuple[str, str]]:
-    """Return examples as pairs of description and command: check in and out, see the minutes, correct them."""
+    """Return examples as pairs of description and command: check in and out, see the minutes, have them corrected."""
     volunteer = _volunteer(ledger, shift.int)
     now = datetime.now(UTC).replace(microsecond=0, second=0)
     source, name = f"/stations/{keys['station_id']}", str(shift)[-12:]
@@ -65,16 +67,25 @@ def things_to_try(ledger: OpenLedger, address: str, keys: dict[str, str], shift:
         }
         for kind, hours in (("in", 3), ("out", 1))
     ]
-    correction = {
-        "volunteer": volunteer,
-        "shift": str(shift),
-        "changes": ["check_out"],
-        "check_out": (now - timedelta(minutes=90)).isoformat(),
-        "reason": "left-early",
+    request = {
+        "request": f"left-early-{name}",
+        "act": "correct-shift",
+        "fields": {
+            "volunteer": volunteer,
+            "shift": str(shift),
+            "changes": ["check_out"],
+            "check_out": (now - timedelta(minutes=90)).isoformat(),
+            "reason": "left-early",
+        },
     }
-    station, staff = (f"-H 'Authorization: Bearer {keys[role]}'" for role in ("station", "staff"))
+    approval = {"request": request["request"]}
+    station, staff, approver = (f"-H 'Authorization: Bearer {keys[role]}'" for role in ("station", "staff", "approver"))
     plain = "-H 'Content-Type: application/json'"
     batch = "-H 'Content-Type: application/cloudevents-batch+json'"
+    wanted = (
+        f"curl -s {address}/v1/commands/request-act {staff} {plain} -d '{json.dumps(request)}'",
+        f"curl -s {address}/v1/commands/approve-act {approver} {plain} -d '{json.dumps(approval)}'",
+    )
     day = (now - timedelta(days=1)).date()
     return [
         (
@@ -86,8 +97,8 @@ def things_to_try(ledger: OpenLedger, address: str, keys: dict[str, str], shift:
             f"curl -s '{address}/v1/volunteers/{volunteer}/shifts?from={day}' {station}",
         ),
         (
-            "Correct the check-out to an hour and a half ago, and look again",
-            f"curl -s {address}/v1/commands/correct-shift {staff} {plain} -d '{json.dumps(correction)}'",
+            "Have the check-out corrected to an hour and a half ago: staff requests it, another key approves it",
+            " && echo && ".join(wanted),
         ),
     ]
 

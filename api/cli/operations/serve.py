@@ -115,7 +115,7 @@ def _to_be_filled(ledger: OpenLedger) -> bool:
 def _print_examples(address: str, data: Path, examples: list[tuple[str, str]]) -> None:
     console = out()
     console.print(f"\nServing at {address} (descriptions and a form for each request; Ctrl-C ends)")
-    console.print(f"Two keys are in {data / KEYS}. Three things to try, in another terminal:\n")
+    console.print(f"Three keys are in {data / KEYS}. Three things to try, in another terminal:\n")
     for number, (what, command) in enumerate(examples, 1):
         console.print(f"{number}. {what}:\n", soft_wrap=True)
         console.print(command + "\n", soft_wrap=True, markup=False)

@@ -47,6 +47,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Record nothing; show wh
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Recipients at most.")]
 Text = Annotated[str | None, typer.Option(help="More about it; stored apart from the event and erasable.")]
 Reason = Annotated[str, typer.Option(help="A code such as hours-doubted.")]
+ExpectedVersion = Annotated[
+    int | None,
+    typer.Option(min=0, max=1_000_000, help="The version of the award this is based on; refused if it has another."),
+]
 After = Annotated[str | None, typer.Option(help="Continue after this entry.")]
 OfHonor = Annotated[str | None, typer.Option(help="Only of this honour.")]
 For = Annotated[str | None, typer.Option("--for", help="Only for this volunteer or project.")]
@@ -153,10 +157,18 @@ def _print_conferred(found: Conferred, done: str) -> None:
 
 @app.command("object")
 def object_to(
-    context: typer.Context, award: Award, *, reason: Reason, text: Text = None, by: By = OPERATOR, as_json: Json = False
+    context: typer.Context,
+    award: Award,
+    *,
+    reason: Reason,
+    text: Text = None,
+    expected_version: ExpectedVersion = None,
+    by: By = OPERATOR,
+    as_json: Json = False,
 ) -> None:
     """Object to an announced honour."""
-    _record(data_of(context), "object-to-honor", {"award": award, "reason": reason, "text": text}, by, as_json=as_json)
+    fields = {"award": award, "reason": reason, "text": text, "expected_version": expected_version}
+    _record(data_of(context), "object-to-honor", fields, by, as_json=as_json)
 
 
 @app.command()
@@ -168,18 +180,29 @@ def settle(
     outcome: Annotated[str, typer.Option(help="upheld or rejected.")],
     reason: Reason,
     text: Text = None,
+    expected_version: ExpectedVersion = None,
     by: By = OPERATOR,
     as_json: Json = False,
 ) -> None:
     """Settle an objection. Neither the person who announced the honour nor the objector may do so."""
     fields = {"award": award, "objection": objection, "outcome": outcome, "reason": reason, "text": text}
+    fields["expected_version"] = expected_version
     _record(data_of(context), "settle-honor-objection", fields, by, as_json=as_json)
 
 
 @app.command()
-def revoke(context: typer.Context, award: Award, *, reason: Reason, by: By = OPERATOR, as_json: Json = False) -> None:
+def revoke(
+    context: typer.Context,
+    award: Award,
+    *,
+    reason: Reason,
+    expected_version: ExpectedVersion = None,
+    by: By = OPERATOR,
+    as_json: Json = False,
+) -> None:
     """Revoke an honour that was announced or awarded."""
-    _record(data_of(context), "revoke-honor", {"award": award, "reason": reason}, by, as_json=as_json)
+    fields = {"award": award, "reason": reason, "expected_version": expected_version}
+    _record(data_of(context), "revoke-honor", fields, by, as_json=as_json)
 
 
 def _record(data: Path, command_type: str, body: dict[str, Any], by: str, *, as_json: bool) -> None:

@@ -160,8 +160,15 @@ def _record(ledger: OpenLedger, read: list[tuple[int, Order | Fault]], posted: P
                     "detail": fault.detail,
                     "retry": fault.retry,
                     "candidates": [str(shift) for shift in fault.candidates],
+                    **_versions(fault),
                 }
             )
+
+
+def _versions(fault: Fault) -> dict[str, int]:
+    """Return the versions of a record that has changed since an event was based on it; nothing for other faults."""
+    versions = {"expected_version": fault.expected_version, "actual_version": fault.actual_version}
+    return {name: version for name, version in versions.items() if version is not None}
 
 
 def _print_posted(posted: Posted, file: str, *, as_json: bool) -> None:

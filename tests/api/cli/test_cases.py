@@ -71,6 +71,8 @@ def test_requests_are_shown_with_what_is_asked_for(cases: CommandLine) -> None:
     )
     told = json.loads(cases("requests", "--json").out)["requests"]
     assert [(one["act"], one["state"]) for one in told] == [
+        ("correct-shift", "approved"),
+        ("void-shift", "approved"),
         ("reinstate-shift", "approved"),
         ("void-shift", "open"),
     ]

@@ -75,19 +75,22 @@ def test_an_award_s_life_at_the_command_line(conferring: CommandLine, clock: Clo
     life = hours("honors", "show", AWARD).out
     assert [topic in life for topic in ("honor-announced.v1", "honor-objection-settled.v1", "honor-awarded.v1")]
     assert "0 of 3 awards are undercut" in hours("honors", "undercut").out
-    voided = hours.data / "void.jsonl"
-    voided.write_text(
-        '{"specversion": "1.0", "id": "1", "source": "/desk", "type": "org.service-hours.void-shift.v1", "data": '
-        f'{{"volunteer": "{NEAR}", "shift": "{shift_id(1)}", "reason": "spot-check"}}}}'
+    approval = hours.data / "approval.jsonl"
+    approval.write_text(
+        '{"specversion": "1.0", "id": "1", "source": "/desk", "type": "org.service-hours.approve-act.v1", "data": '
+        '{"request": "r-1"}}'
     )
-    assert hours("post", voided).code == 0
+    assert hours("post", approval, "--by", "person:chen").code == 0
     undercut = hours("honors", "undercut").out
     assert "1 of 3 awards are undercut" in undercut
     assert "101:20" in undercut  # what the evidence named
     assert "98:20" in undercut  # and what holds
     shown = hours("honors", "show", AWARD, "--as-given").out
     assert "they agree" in shown
-    assert hours("honors", "revoke", AWARD, "--reason", "hours-voided", *OFFICER, "--json").answer["award"] == AWARD
+    revoke = ("honors", "revoke", AWARD, "--reason", "hours-voided", *OFFICER)
+    stale = hours(*revoke, "--expected-version", "1").sentence
+    assert stale.startswith(f"award {AWARD} has version 4, not 1: ")
+    assert hours(*revoke, "--expected-version", "4", "--json").answer["award"] == AWARD
     assert "0 of 2 awards are undercut" in hours("honors", "undercut").out
 
 

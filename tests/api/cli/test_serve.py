@@ -99,11 +99,13 @@ def test_the_demonstration_is_made_once_and_its_three_things_to_try_work(
     with started(data, "run", program=SMALL) as (process, said):
         tries = [shlex.split(one["command"]) for one in said["try"]]
         assert [command[0] for command in tries] == ["curl"] * 3
+        requested, approved = (shlex.split(part) for part in said["try"][2]["command"].split(" && echo && "))
         sent = curl(tries[0])
         assert (sent["accepted"], sent["refused"]) == (2, 0)
         seen = waited_for(tries[1], said, sent["position"])
         assert seen["shifts"][0]["trace"]["raw"] == 120
-        corrected = curl(tries[2])
+        assert curl(requested)["recorded"] is True
+        corrected = curl(approved)
         seen = waited_for(tries[1], said, corrected["position"])
         assert seen["shifts"][0]["trace"]["raw"] == 90
         ended(process, signal.SIGINT)
@@ -122,11 +124,13 @@ def test_the_demonstration_is_made_once_and_its_three_things_to_try_work(
     assert postgres_of(data) == []
 
     with open_ledger(data) as ledger:  # a key that was revoked is made anew, the others stay valid until then
-        key = next(key for key in ledger.keys.list() if key.role == "staff")
-        ledger.keys.revoke(key.id)
-        renewed = demonstration.demo_keys(ledger)
-        assert renewed["staff"] != said["keys"]["staff"]
-        assert demonstration.demo_keys(ledger) == renewed
+        known = said["keys"]
+        for role in ("staff", "approver"):
+            ledger.keys.revoke(max(key.id for key in ledger.keys.list() if key.role == role))
+            renewed = demonstration.demo_keys(ledger)
+            assert renewed[role] != known[role]
+            assert demonstration.demo_keys(ledger) == renewed
+            known = renewed
 
 
 def test_the_limits_are_those_that_were_asked_for_and_no_secret_is_logged(data: Path) -> None:

@@ -93,7 +93,7 @@ def test_who_enters_most_of_a_person_s_shifts_is_found_whatever_numbers_they_nam
         enter(served.ledger, volunteer, date(YEAR, 6, 1) + timedelta(days=number), "person:clerk-8")
     before = served.ledger.log.head()
     said: dict[str, Any] = {"volunteer": old, "into": new, "reason": "two-cards"}
-    assert served.command("merge-volunteer", Role.CORRECTOR, **said).status_code == 201
+    assert served.approved("merge-volunteer", Role.CORRECTOR, **said).status_code == 201
     for volunteer in (old, new):
         (one,) = found(served, volunteer=volunteer, kind="same-person")["anomalies"]
         assert (one["volunteer"], one["actor"], one["shift_count"]) == (new, "person:clerk-8", 10)
@@ -144,7 +144,7 @@ def test_a_correction_takes_a_finding_away_at_once(served: Served) -> None:
     )
     assert [UUID(shift["shift"]) for shift in one["shifts"]] == [here, there]
     assert len(one["events"]) == 4
-    answer = served.command("void-shift", volunteer=volunteer, shift=str(there), reason="double")
+    answer = served.approved("void-shift", volunteer=volunteer, shift=str(there), reason="double")
     assert answer.status_code == 201
     now = found(served, volunteer=volunteer, kind="two-stations")
     assert now["anomalies"] == []

@@ -105,7 +105,7 @@ def test_an_honour_is_announced_objected_to_awarded_undercut_and_revoked(conferr
         "changes": ["check_out"],
         "reason": "left-early",
     }
-    corrected = served.command("correct-shift", **correction, check_out="2018-11-20T10:00:00+08:00").json()["position"]
+    corrected = served.approved("correct-shift", **correction, check_out="2018-11-20T10:00:00+08:00").json()["position"]
     undercut = get(served, "/v1/undercut-awards")
     assert (undercut["awards_in_all"], undercut["count"]) == (3, 1)
     (one,) = undercut["undercut"]
@@ -153,7 +153,7 @@ def test_a_ranking_s_honour_has_its_year_and_rank_and_is_undercut_when_it_falls_
     assert get(served, "/v1/honors/top-hundred/eligible", year=2018)["eligible"] == []
     for number in range(3, 10):
         void: dict[str, Any] = {"volunteer": BUSY, "shift": shift_id(number), "reason": "spot-check"}
-        assert served.command("void-shift", **void).status_code == 201
+        assert served.approved("void-shift", **void).status_code == 201
     undercut = get(served, "/v1/undercut-awards")
     assert {(one["award"], one["kind"], one["credited_minutes_now"]) for one in undercut["undercut"]} == {
         (f"top-hundred-2018-{BUSY}", "lost", 2_880),
@@ -218,7 +218,7 @@ def test_who_was_rejected_or_revoked_is_announced_anew_only_by_name(conferred: t
 def test_who_has_not_reached_it_any_more_is_passed_by_at_the_award(conferred: tuple[Served, Clock]) -> None:
     served, clock = conferred
     post(served, f"{STAR}/announcements", all_eligible=True)
-    served.command("void-shift", volunteer=NEAR, shift=shift_id(1), reason="spot-check")
+    served.approved("void-shift", volunteer=NEAR, shift=shift_id(1), reason="spot-check")
     caught_up(served)
     clock.move_to(GIVEN)
     said = post(served, f"{STAR}/awards", all_due=True, limit=1)

@@ -15,7 +15,7 @@ RANKING = "top-hundred"
 
 
 def merge(served: Served, volunteer: str, into: str, command_type: str = "merge-volunteer") -> int:
-    answer = served.command(command_type, Role.CORRECTOR, volunteer=volunteer, into=into, reason="two-cards")
+    answer = served.approved(command_type, Role.CORRECTOR, volunteer=volunteer, into=into, reason="two-cards")
     assert answer.status_code == 201, answer.text
     return int(answer.json()["position"])
 

@@ -100,7 +100,7 @@ def test_links_keep_the_axes_of_the_request(served: Served) -> None:
     axes = {"known_at": position, "rules": candidate, "valid_at": "2018-12-04"}
     hours = served.get(f"/v1/volunteers/{volunteer}", **axes).json()
     assert hours["total"]["credited_minutes"] == 120 + 240
-    served.command(
+    served.approved(
         "void-shift",
         volunteer=volunteer,
         shift=follow(served, hours["total"], "shifts")["shifts"][0]["shift"],

@@ -38,7 +38,7 @@ def pair(served: Served) -> Pair:
 
 
 def merged(served: Served, pair: Pair, command_type: str = "merge-volunteer") -> int:
-    answer = served.command(command_type, Role.CORRECTOR, volunteer=pair.old, into=pair.new, reason="two-cards")
+    answer = served.approved(command_type, Role.CORRECTOR, volunteer=pair.old, into=pair.new, reason="two-cards")
     assert answer.status_code == 201, answer.text
     return int(answer.json()["position"])
 
@@ -145,15 +145,21 @@ def test_a_merged_number_is_ranked_as_the_one_that_goes_on(served: Served, pair:
 
 def test_a_merge_that_cannot_be_is_refused_by_name_and_no_station_may_merge(served: Served, pair: Pair) -> None:
     def refused(command_type: str, role: Role = Role.CORRECTOR, **said: Any) -> tuple[int, str, str | None]:
-        answer = served.command(command_type, role, reason="checked", **said)
+        reason = {} if command_type == "request-act" else {"reason": "checked"}
+        answer = served.command(command_type, role, **said | reason)
         return answer.status_code, answer.json().get("rejection", ""), answer.json().get("field")
 
     said: dict[str, Any] = {"volunteer": pair.old, "into": pair.new}
-    assert refused("undo-merge", **said) == (409, "not-merged", "volunteer")
+
+    def not_requested(**said: Any) -> tuple[int, str, str | None]:
+        fields = said | {"reason": "checked"}
+        return refused("request-act", request=f"of-{pair.old}", act="undo-merge", fields=fields)
+
+    assert not_requested(**said) == (409, "not-merged", "volunteer")
     assert refused("undo-merge", Role.STATION, **said)[0] == 403
     merged(served, pair)
-    assert refused("undo-merge", volunteer=pair.new, into=pair.old) == (409, "not-merged", "volunteer")
-    assert refused("undo-merge", volunteer=pair.old, into=served.volunteer()) == (409, "not-merged", "into")
+    assert not_requested(volunteer=pair.new, into=pair.old) == (409, "not-merged", "volunteer")
+    assert not_requested(volunteer=pair.old, into=served.volunteer()) == (409, "not-merged", "into")
     assert refused("merge-volunteer", volunteer=pair.new, into=pair.old) == (409, "already-merged", "into")
 
 
@@ -203,10 +209,10 @@ def test_two_moments_around_a_merge_are_told_apart_by_person(hours: CommandLine,
 
 def test_the_history_of_a_record_holds_what_was_done_under_every_number(served: Served, pair: Pair) -> None:
     about: dict[str, Any] = {"volunteer": pair.new, "shift": pair.new_shift, "reason": "checked"}
-    before = served.command("void-shift", Role.CORRECTOR, **about).json()["position"]
+    before = served.approved("void-shift", Role.CORRECTOR, **about).json()["position"]
     merged(served, pair)
     about = {"volunteer": pair.old, "shift": pair.old_shift, "reason": "checked"}
-    last = served.command("void-shift", Role.CORRECTOR, **about).json()["position"]
+    last = served.approved("void-shift", Role.CORRECTOR, **about).json()["position"]
     for number in (pair.old, pair.new):
         acts = served.get(f"/v1/volunteers/{number}/history", role=Role.AUDITOR, at_least=last).json()["acts"]
         voids = [act for act in acts if act["topic"] == "shift-voided.v1"]

@@ -31,7 +31,7 @@ def test_a_shift_is_seen_at_its_position_and_a_correction_changes_it(served: Ser
     assert hours["registered_on"] == "2016-03-05"
     assert (hours["total"]["credited_minutes"], hours["total"]["scanned_minutes"]) == (180, 180)
     assert [(year["year"], year["credited_minutes"]) for year in hours["years"]] == [(2018, 180)]
-    corrected = served.command(
+    corrected = served.approved(
         "correct-shift",
         volunteer=volunteer,
         shift=str(shift),
@@ -112,8 +112,8 @@ def test_stations_are_as_they_were_known(served: Served) -> None:
         return [station for station in found if station["station"] == new]
 
     expected = {"station": new, "kind": "special", "theme": "water", "organisation": "fed-01"}
-    assert shown(at_least=closed["position"]) == [{**expected, "open": False}]
-    assert shown(known_at=opened["position"]) == [{**expected, "open": True}]
+    assert shown(at_least=closed["position"]) == [{**expected, "open": False, "version": 2}]
+    assert shown(known_at=opened["position"]) == [{**expected, "open": True, "version": 1}]
     assert shown(known_at=opened["position"] - 1) == []
 
 

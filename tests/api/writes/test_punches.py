@@ -222,7 +222,7 @@ def test_a_correction_decides_over_pairing(served: Served) -> None:
     volunteer = served.volunteer()
     begun = sent(served, volunteer, ("check-in", STATION, f"{DAY}T09:00:00+08:00", {}))
     sent(served, volunteer, ("check-out", STATION, f"{DAY}T11:00:00+08:00", {}))
-    changes = {"changes": ["check_out"], "check_out": f"{DAY}T10:30:00+08:00"}
+    changes: dict[str, Any] = {"changes": ["check_out"], "check_out": f"{DAY}T10:30:00+08:00"}
     answer = served.approved("correct-shift", volunteer=volunteer, shift=begun["shift"], reason="left-early", **changes)
     served.get("/v1/stations", at_least=answer.json()["position"])
     holding = [shift for shift in shifts_of(served, volunteer) if shift["pieces"]]

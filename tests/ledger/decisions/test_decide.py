@@ -281,6 +281,7 @@ REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.ALREADY_PUBLISHED, "text", [PUBLISH], PUBLISH),
     (R.MERGED_TOO_OFTEN, "volunteer", [*WORLD, CHECK_IN, *MERGED_OFTEN], VOID),
     (R.TREE_TOO_LARGE, "parent", [*WORLD, *TALL_TREE], MoveOrganisation(**UNDER_A_TALL_TREE)),
+    (R.CHANGED_SINCE, "shift", [*WORLD, CHECK_IN, CHECK_OUT], VOID.model_copy(update={"expected_version": 1})),
 ]
 BY_INTAKE = {R.NOT_ALONE, R.NAME_TAKEN, R.FAILED, R.RECORD_FULL}
 """Rejections that no decision makes: tests/ledger/intake/test_intake.py has them."""

@@ -78,7 +78,7 @@ class Counted:
             return decode(*stored)
 
         def counting_fold(of: BatchStreams, aggregate: Any, key: bytes) -> Any:
-            before = of._states.get(key)
+            before = of._states.get((key, aggregate))
             state = fold(of, aggregate, key)
             self.folded += state.version - (before.version if before else 0)
             return state

@@ -80,11 +80,11 @@ class Served:
         headers |= {"Idempotency-Key": key} if key else {}
         return self.client.post(f"/v1/commands/{command_type}", json=body, headers=headers)
 
-    def approved(self, command_type: str, **body: Any) -> Response:
+    def approved(self, command_type: str, role: Role | Literal["usual"] = "usual", **body: Any) -> Response:
         """Have a command asked for by one and approved by another; return the answer to the approval."""
         request = f"r{next(self._names)}"
         text = body.pop("text", None)  # it goes with the request
-        asked = self.command("request-act", request=request, act=command_type, fields=body, text=text)
+        asked = self.command("request-act", role, request=request, act=command_type, fields=body, text=text)
         assert asked.status_code == 201, asked.text
         return self.command("approve-act", role=Role.APPROVER, request=request)
 

@@ -14,6 +14,7 @@ from eventsourcing.persistence import StoredEvent
 from ledger.aggregates import EVENTS, Aggregate, Case, Command, Decision, Event, decide
 from ledger.aggregates.scans import Scan
 from ledger.aggregates.shift import ShiftEvent
+from ledger.aggregates.volunteer import VolunteerMerged
 from ledger.names import shift_stream_ranges, stream
 from ledger.rejections import Refused
 from ledger.store.copy_format import Row
@@ -65,6 +66,11 @@ class Memory:
             if low <= stream_id <= high
         )
         return [state for state in found if where(state)]
+
+    def merged_into(self, volunteer: str) -> Sequence[str]:
+        events = [event for events in self.streams.values() for event in events]
+        merged = [event for event in events if isinstance(event, VolunteerMerged)]
+        return sorted({event.volunteer for event in merged if event.into == volunteer})
 
     def decide(
         self,

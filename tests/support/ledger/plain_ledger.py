@@ -23,6 +23,14 @@ ON_HOURS = {
 }
 """What nobody does to their own hours."""
 
+_NAMED_BY = {
+    "day-cap": ("day", "volunteer"),
+    "opening-balance": ("volunteer",),
+    "people-served": ("day", "station", "project"),
+    "": ("shift", "volunteer"),
+}
+"""What names a record, the field that a refusal names first; any other record of a request is a shift."""
+
 
 class PlainLedger(PlainLog):
     """The log, and what was answered under which name."""
@@ -114,6 +122,7 @@ class PlainLedger(PlainLog):
             return would_be
         fields = command.model_dump(mode="json", exclude_defaults=True)
         about = {"request": asked.request, "volunteer": fields.get("volunteer"), "act": asked.act, "fields": fields}
+        _, about["record_version"] = self._record(would_be[0])
         return [self.event("act-requested.v1", asked.occurred_at, **about, note=self._noted(asked))]
 
     def _on_request(self, asked: Any, *, own: bool) -> No | None:
@@ -145,7 +154,21 @@ class PlainLedger(PlainLog):
         self._order, self._approver = self._order._replace(**who), self._order
         decided = self._decided(COMMANDS[request["act"]].model_validate(request["fields"]))
         self._order, self._approver = self._approver, None
-        return decided if isinstance(decided, No) else [approval, *decided]
+        if isinstance(decided, No):
+            return decided
+        field, version = self._record(decided[0])
+        return [approval, *decided] if version == request["record_version"] else No("changed-since", field)
+
+    def _record(self, event: Event) -> tuple[str, int]:
+        """Return the field that names the record which an event would change, and how many events that one has."""
+        kind = next(each for each in ("day-cap", "opening-balance", "people-served", "") if each in event["topic"])
+        field, *others = _NAMED_BY[kind]
+        same = [
+            one
+            for one in self.log
+            if one["topic"].startswith(kind) and all(one.get(name) == event.get(name) for name in (field, *others))
+        ]
+        return field, len(same)
 
     def decline_act(self, asked: Any) -> No | list[Event]:
         ended = self._ended("act-declined.v1", asked, reason=asked.reason)

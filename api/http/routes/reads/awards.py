@@ -7,10 +7,11 @@ from datetime import date
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, run_replay, today_of
 from api.http.requests.links import Addresses, linked
+from api.http.requests.preconditions import TAGGED, tag
 from api.http.routes.reads.rankings import Year, of_year
 from ledger.names import AWARD_PATTERN, NAME_PATTERN, Position
 from replay.awards import reports
@@ -63,10 +64,11 @@ def awards(
     return found.model_copy(update={"awards": [addresses.award(award) for award in found.awards]})
 
 
-@router.get("/v1/awards/{award}", summary="The history of one award, with its events")
-def award_life(award: AwardName, service: ServiceDep, reading: AxesDep) -> AwardLife:
+@router.get("/v1/awards/{award}", summary="The history of one award, with its events", responses=TAGGED)
+def award_life(award: AwardName, service: ServiceDep, reading: AxesDep, response: Response) -> AwardLife:
     """Announcement, objections and their settlement, award and revocation, up to `known_at`."""
     found = reports.award_life(service.ledger.queries, service.ledger.log, award, reading.axes)
+    tag(response, found.award.version)
     return found.model_copy(update={"award": AwardAddresses(reading.axes).award(found.award)})
 
 

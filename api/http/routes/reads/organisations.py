@@ -8,10 +8,11 @@ from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.http.requests.dependencies import AxesDep, ServiceDep, run_replay, today_of
 from api.http.requests.links import Addresses, linked
+from api.http.requests.preconditions import TAGGED, tag
 from ledger.names import NAME_PATTERN
 from replay.organisations import organisations
 from replay.organisations.answers import (
@@ -53,11 +54,14 @@ async def all_organisations(service: ServiceDep, reading: AxesDep) -> Organisati
     )
 
 
-@router.get("/v1/organisations/{organisation}", summary="An organisation, and what belongs to it")
-async def one_organisation(organisation: Name, service: ServiceDep, reading: AxesDep) -> OrganisationAnswer:
+@router.get("/v1/organisations/{organisation}", summary="An organisation, and what belongs to it", responses=TAGGED)
+async def one_organisation(
+    organisation: Name, service: ServiceDep, reading: AxesDep, response: Response
+) -> OrganisationAnswer:
     """Its place in the tree, its stations, projects and members on `valid_at` (by default today), and its history."""
     queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
     found = await run_sync(lambda: organisations.organisation(queries, database, organisation, today, reading.axes))
+    tag(response, found.organisation.version)
     return OrganisationAddresses(reading.axes).answer(found)
 
 

@@ -26,13 +26,14 @@ ProjectDep = Annotated[
 
 
 class Project(BaseModel):
-    """A project as it was last launched, and whether it has ended."""
+    """A project as it was last launched, and whether it has ended. `version`: of its record."""
 
     project: str
     content: str
     organisation: str | None
     in_charge: str | None
     ended: bool
+    version: int
 
 
 class Projects(answers.Basis):
@@ -63,6 +64,7 @@ def projects_known(ledger: OpenLedger, known_at: Position) -> list[Project]:
                     organisation=last.organisation,
                     in_charge=last.in_charge,
                     ended=isinstance(history[-1], ProjectEnded),
+                    version=len(history),
                 )
             )
     return sorted(found, key=lambda project: project.project)

@@ -20,13 +20,14 @@ router = APIRouter(prefix="/v1/stations", tags=["readers"])
 
 
 class Station(BaseModel):
-    """A station as it was last opened, and whether it still is."""
+    """A station as it was last opened, and whether it still is. `version`: of its record."""
 
     station: str
     kind: StationKind
     theme: str | None
     organisation: str | None
     open: bool
+    version: int
 
 
 class Stations(answers.Basis):
@@ -57,6 +58,7 @@ def stations_known(ledger: OpenLedger, known_at: Position) -> list[Station]:
                     theme=last.theme,
                     organisation=last.organisation,
                     open=not isinstance(history[-1], StationClosed),
+                    version=len(history),
                 )
             )
     return sorted(found, key=lambda station: station.station)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from api.http.requests.dependencies import AxesDep, ServiceDep
 from api.http.requests.links import Addresses
+from api.http.requests.preconditions import TAGGED, tag
 from api.messages.periods import check_period
 from api.messages.problems import problem
 from ledger.names import NAME_PATTERN, QueryDay
@@ -25,17 +26,21 @@ Last = Annotated[QueryDay | None, Query(alias="to", description="Only shifts tha
 
 
 class ShiftEvents(answers.Basis):
-    """The events behind a shift, in log order."""
+    """The events behind a shift, in log order. `version`: their number."""
 
     volunteer: str
     shift: UUID
+    version: int
     events: list[answers.LoggedEvent]
 
 
-@router.get("/{number}", summary="A volunteer's hours, by year and in total")
-def volunteer_hours(number: Number, service: ServiceDep, reading: AxesDep) -> answers.VolunteerHours:
+@router.get("/{number}", summary="A volunteer's hours, by year and in total", responses=TAGGED)
+def volunteer_hours(
+    number: Number, service: ServiceDep, reading: AxesDep, response: Response
+) -> answers.VolunteerHours:
     """Raw, counted and credited minutes, scanned and attested minutes, trainings, and the honours reached."""
     found = service.ledger.queries.volunteer_hours(number, reading.axes)
+    tag(response, found.version)
     return Addresses(reading.axes).hours(found)
 
 
@@ -65,14 +70,15 @@ def volunteer_shifts(
     return Addresses(reading.axes).traced(found)
 
 
-@router.get("/{number}/shifts/{shift}/events", summary="The events behind a shift")
-def shift_events(number: Number, shift: UUID, service: ServiceDep, reading: AxesDep) -> ShiftEvents:
+@router.get("/{number}/shifts/{shift}/events", summary="The events behind a shift", responses=TAGGED)
+def shift_events(number: Number, shift: UUID, service: ServiceDep, reading: AxesDep, response: Response) -> ShiftEvents:
     """Each with its actor, its instant and its command, up to `known_at`."""
     events = service.ledger.queries.shift_events(number, shift)
     known = [event for event in events if event.position <= reading.known_at]
     if not known:
         raise UnknownNameError("shift", str(shift))
-    return ShiftEvents(**dict(reading.basis()), volunteer=number, shift=shift, events=known)
+    tag(response, len(known))
+    return ShiftEvents(**dict(reading.basis()), volunteer=number, shift=shift, version=len(known), events=known)
 
 
 @router.get("/{number}/explanation", summary="The explanation of a day, or the list of days")

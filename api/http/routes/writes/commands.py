@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api.access.roles import Caller
 from api.http.requests.dependencies import CallerDep, ServiceDep
+from api.http.requests.preconditions import IF_MATCH_FORM, based_on
 from api.http.requests.submission import IntakeOptions, IntakeQuery, Reader, submit, wait_projected, with_shifts
 from api.messages.examples import EXAMPLES
 from api.messages.problems import Fault, Problem, fault_of_refusal, fault_of_validation
@@ -58,6 +59,7 @@ async def _submit(
     name: str | None,
     options: IntakeOptions,
 ) -> CommandAccepted:
+    command = based_on(command, request.headers.getlist("if-match"))
     try:
         command_id = _command_id.validate_python(str(uuid4()) if name is None else name)
     except ValidationError as error:
@@ -83,6 +85,20 @@ async def _submit(
         recorded=recorded,
         projected=projected,
     )
+
+
+def _if_match(command_type: type[Command]) -> object:
+    """Return the type of the header."""
+    header = Header(
+        alias="If-Match",
+        description="The version of the record that the command is based on, as the `ETag` of an answer has it. If the "
+        "record has another version, the command is refused with 412 `changed-since`. `expected_version` in the body "
+        "means the same.",
+        json_schema_extra={"pattern": IF_MATCH_FORM},
+        examples=['"3"'],
+        include_in_schema="expected_version" in command_type.model_fields,
+    )
+    return Annotated[str | None, header]
 
 
 def _idempotency_key(command_type: type[Command]) -> object:
@@ -120,6 +136,7 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
         "caller": CallerDep,
         "options": IntakeQuery,
         "idempotency_key": _idempotency_key(command_type),
+        "if_match": _if_match(command_type),
     }
     endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
@@ -127,7 +144,7 @@ def _endpoint(command_type: type[Command]) -> Endpoint:
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 annotation=annotation,
-                default=None if name == "idempotency_key" else inspect.Parameter.empty,
+                default=None if name in {"idempotency_key", "if_match"} else inspect.Parameter.empty,
             )
             for name, annotation in parameters.items()
         ]

@@ -103,6 +103,9 @@ async def post_events(request: Request) -> Response:
     # Called directly, not declared as dependencies: the framework's handling of those took half of a post (measured).
     service: Service = request.app.state.service
     reader, options = Reader(await authenticated(request, service)), _options(request)
+    if "if-match" in request.headers:
+        remedy = "give each event its expected_version in data"
+        raise problem("invalid", f"If-Match is for /v1/commands; {remedy}", field="If-Match", remedy=remedy)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == NDJSON:
         if options.atomic:

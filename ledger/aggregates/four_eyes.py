@@ -1,7 +1,8 @@
 """Four-eyes approval: whether the caller may execute a command, checked before every decision except a scan's.
 
 Nobody may act on their own hours, whatever the rules say, and the published rules name the commands that another person
-must approve (`ledger/deciding/policies.py`). Callers act on their own hours if the actor's name or the key belongs to
+must approve (`ledger/deciding/policies.py`); those that they name by an effect are checked once they are decided
+(`ledger/aggregates/effects.py`). Callers act on their own hours if the actor's name or the key belongs to
 the volunteer concerned. Merged numbers are one person.
 """
 
@@ -12,18 +13,16 @@ from typing import Protocol, get_args
 
 from ledger.aggregates.project import Project
 from ledger.aggregates.rules import rules_in_force
+from ledger.aggregates.scans import SCANS
 from ledger.aggregates.volunteer import person_number
 from ledger.deciding.base import Command, Order
 from ledger.deciding.case import Case
-from ledger.deciding.policies import NO_POLICIES, ApprovableAct, Policies, policies_of
+from ledger.deciding.policies import NO_POLICIES, ApprovableAct, Approvals, Policies, policies_of
 from ledger.names import writing_of
 from ledger.rejections import Refused, Rejection, refuse
 
 _CHECKED_TYPES = frozenset(get_args(ApprovableAct)) | {"request-act", "approve-act", "decline-act", "answer-dispute"}
 """Types of commands that change hours, or decide about such commands."""
-
-_SCANS = frozenset({"check-in", "check-out", "punch"})
-"""Scans need no approval, but nobody types their own."""
 
 _IMPORTABLE_TYPES = frozenset({"attest-shift", "record-training", "record-opening-balance", "raise-day-cap"})
 """Types of commands that can need approval and that `hours import` makes of old records."""
@@ -32,14 +31,14 @@ _IMPORTABLE_TYPES = frozenset({"attest-shift", "record-training", "record-openin
 def check_permission(case: Case) -> Refused | None:
     """Return the refusal if the caller may not submit this order."""
     command = case.order.command
-    if command.TYPE in _SCANS:
+    if command.TYPE in SCANS:  # they need no approval, but nobody types their own
         own = None if case.order.by.startswith("station:") else own_number(case, command)
         return refuse(Rejection.OWN_HOURS, "volunteer", own) if own else None
     if command.TYPE not in _CHECKED_TYPES:
         return None
     if own := own_number(case, command):
         return refuse(Rejection.OWN_HOURS, "volunteer", own)
-    if needs_approval(case.order, policies(case)):
+    if needs_approval(case.order, policies(case).approvals):
         return refuse(Rejection.NEEDS_APPROVAL, "command", command.TYPE)
     return None
 
@@ -50,12 +49,14 @@ def policies(case: Case) -> Policies:
     return policies_of(rules.text) if rules else NO_POLICIES
 
 
-def needs_approval(order: Order, policies: Policies) -> bool:
-    """Return whether the rules require another person's approval of an order."""
-    approvals = policies.approvals
-    if order.imported and order.command.TYPE in _IMPORTABLE_TYPES and not approvals.imported:
-        return False
-    return any(act in approvals.kinds for act in order.command.acts)
+def needs_approval(order: Order, approvals: Approvals) -> bool:
+    """Return whether the rules require another person's approval of an order because of its type."""
+    return any(act in approvals.kinds for act in order.command.acts) and not is_exempt(order, approvals)
+
+
+def is_exempt(order: Order, approvals: Approvals) -> bool:
+    """Return whether an order is an imported old record, which was approved with its table."""
+    return order.imported and order.command.TYPE in _IMPORTABLE_TYPES and not approvals.imported
 
 
 def own_number(case: Case, command: Command) -> str | None:
