@@ -18,7 +18,6 @@ from typing import IO, Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from api.access.roles import SCANS
 from api.cli.options import OPERATOR, Json, data_of
 from api.cli.output import Advance, out, print_json, print_table, progress
 from api.http.requests.submission import refused_for_content
@@ -27,6 +26,7 @@ from api.messages.problems import Fault, fault, fault_of_refusal
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from ledger.aggregates import Order, Sender
+from ledger.aggregates.scans import SCANS
 from ledger.intake.answers import Accepted
 from ledger.names import CallingActor
 

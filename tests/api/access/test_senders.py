@@ -18,10 +18,11 @@ import pytest
 from httpx2 import Response
 
 from api.access.keys import Import
-from api.access.roles import COMMANDS_OF_ROLE, IMPORTED_COMMANDS, ROLES_OF_RIGHT, SCANS, Right, Role
+from api.access.roles import COMMANDS_OF_ROLE, IMPORTED_COMMANDS, ROLES_OF_RIGHT, Right, Role
 from api.messages.cloud_events import EVENT, event_type
 from api.messages.examples import EXAMPLES
 from ledger.aggregates import COMMANDS, Order, Sender
+from ledger.aggregates.scans import SCANS
 from ledger.intake.answers import Accepted
 from tests.support.api.serving import STATION, Served, take
 from tests.support.ledger.orders import order_of

@@ -9,11 +9,12 @@ from uuid import uuid4
 import pytest
 
 from api.access.keys import UnknownKeyError
-from api.access.roles import COMMANDS_OF_ROLE, ROLES_OF_RIGHT, SCANS, Permission, Right, Role
+from api.access.roles import COMMANDS_OF_ROLE, ROLES_OF_RIGHT, Permission, Right, Role
 from api.messages.cloud_events import BATCH, EVENT
 from api.messages.examples import EXAMPLES
 from api.messages.problems import MEDIA_TYPE
 from ledger.aggregates import COMMANDS
+from ledger.aggregates.scans import SCANS
 from ledger.names import Position
 from tests.api.access.test_keys import becomes
 from tests.support.api.serving import OTHER_STATION, STATION, Served

@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from api.access.roles import SCANS, Role
+from api.access.roles import Role
 from api.messages.examples import EXAMPLES
 from api.messages.problems import MEDIA_TYPE, RULES
 from ledger.aggregates import COMMANDS
+from ledger.aggregates.scans import SCANS
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.group_commit import QueueFull
 from ledger.rejections import Rejection

@@ -15,13 +15,14 @@ import uvicorn
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from api.access.roles import SCANS, Role
+from api.access.roles import Role
 from api.http.app import create_app
 from api.http.protocol import ConnectionLimits
 from api.http.server import config_of
 from api.messages.cloud_events import BATCH, EVENT, event_type
 from api.operations.service import OpenLedger, Service
 from ledger.aggregates import COMMANDS
+from ledger.aggregates.scans import SCANS
 from ledger.intake.answers import Accepted, Answer
 from ledger.rejections import Refused, Rejection
 from tests.support.ledger.orders import order_of
