@@ -5,6 +5,7 @@ Every error is answered as a problem (`api/messages/problems.py`), also those th
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,8 +20,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from api.axes.written import AxisError
-from api.http.descriptions import ANY_PROBLEM, description_of, methods_of, page_of
+from api.http.descriptions import ANY_PROBLEM, description_of, description_text, methods_of, page_of
+from api.http.protocol import ConnectionLimits
 from api.http.requests.dependencies import check_key
+from api.http.requests.in_progress import CountInProgress, RequestsInProgress
 from api.http.requests.lanes import ConcurrencyLimits, pass_through
 from api.http.requests.limits import BodyLimit
 from api.http.requests.request_log import RequestLog, RequestLogging
@@ -83,11 +86,21 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.state.readiness = ReadinessProbe(service, lambda: pass_through(app.state.concurrency))
     app.state.ledger_metrics = LedgerCollector.registry(service)
+    app.state.description = None
+    app.state.in_progress = RequestsInProgress(ConnectionLimits.connections)
     requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
     app.add_middleware(BodyLimit, check_key=check_key)
+    app.add_middleware(CountInProgress, requests=app.state.in_progress)
     app.add_middleware(RequestLogging, requests=requests)
     app.add_middleware(SecurityHeaders)
     _add_error_handlers(app)
+
+    # The framework's own route renders the description anew for each request, for 40 ms of everybody's time.
+    app.router.routes[:] = [route for route in app.routes if getattr(route, "path", None) != app.openapi_url]
+
+    @app.get(str(app.openapi_url), include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(await description_text(app), media_type="application/json")
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
@@ -109,6 +122,7 @@ def create_app(service: Service) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.concurrency = ConcurrencyLimits()
+    app.state.describing = asyncio.Lock()
     yield
 
 

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from projections.local_time import day_number, day_of_number, local_span, zone_table
 from projections.rules.timeline import Factor, RuleSet, RuleTimeline
+from projections.schema import LASTS_MINUTES_MAX
 
 ShiftKey = tuple[str, UUID]
 """The number under which a shift was recorded, and its id."""
@@ -197,7 +198,7 @@ def _settle(stay: Stay, starts: Sequence[int], day: Day) -> ShiftPart:
     checked_in_on = day_of_number(int(local_span(start, zone_table(day.timeline.time_zone))[0]))
     rules = rules_on(checked_in_on, day.timeline)
     if stay.check_out is not None:
-        end, ended_by = max(start, stay.check_out // 60), "check-out"
+        end, ended_by = min(max(start, stay.check_out // 60), start + LASTS_MINUTES_MAX), "check-out"
     else:
         end, ended_by = start + rules.missing_check_out_minutes, "missing-check-out"
         later = bisect_right(starts, start)

@@ -42,7 +42,8 @@ For = Annotated[str | None, Query(alias="for", description="Only for this volunt
 
 
 @router.get("/v1/awards", summary="Awards and their states")
-def awards(
+async def awards(
+    request: Request,
     service: ServiceDep,
     reading: AxesDep,
     honor: OfHonor = None,
@@ -58,15 +59,17 @@ def awards(
     `valid_at` excludes awards conferred after that day.
     """
     criteria = AwardFilter(honor, year, recipient, state)
-    found = reports.awards(service.ledger.queries, reading.axes, criteria, Page(limit, after))
-    addresses = AwardAddresses(reading.axes)
+    queries, axes, page = service.ledger.queries, reading.axes, Page(limit, after)
+    found = await run_query(request, axes, lambda: reports.awards(queries, axes, criteria, page))
+    addresses = AwardAddresses(axes)
     return found.model_copy(update={"awards": [addresses.award(award) for award in found.awards]})
 
 
 @router.get("/v1/awards/{award}", summary="The history of one award, with its events")
-def award_life(award: AwardName, service: ServiceDep, reading: AxesDep) -> AwardLife:
+async def award_life(request: Request, award: AwardName, service: ServiceDep, reading: AxesDep) -> AwardLife:
     """Announcement, objections and their settlement, award and revocation, up to `known_at`."""
-    found = reports.award_life(service.ledger.queries, service.ledger.log, award, reading.axes)
+    queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
+    found = await run_query(request, axes, lambda: reports.award_life(queries, log, award, axes))
     return found.model_copy(update={"award": AwardAddresses(reading.axes).award(found.award)})
 
 
@@ -80,25 +83,28 @@ async def as_given(request: Request, award: AwardName, service: ServiceDep, read
     queries, log = service.ledger.queries, service.ledger.log
 
     def read() -> AsGiven:
-        return reports.as_given(queries, log, award, reading.axes)
+        found = reports.as_given(queries, log, award, reading.axes)
+        then = Axes(None, Position(found.known_at), published_rules(log, version=found.rules.version))
+        addresses = AwardAddresses(then)
+        changes: dict[str, object] = {"award": addresses.award(found.award)}
+        if found.hours is not None:
+            changes["hours"] = addresses.hours(found.hours)
+        return found.model_copy(update=changes)
 
-    found = await run_replay(request, read)
-    then = Axes(None, Position(found.known_at), published_rules(log, version=found.rules.version))
-    addresses = AwardAddresses(then)
-    changes: dict[str, object] = {"award": addresses.award(found.award)}
-    if found.hours is not None:
-        changes["hours"] = addresses.hours(found.hours)
-    return found.model_copy(update=changes)
+    return await run_replay(request, read)
 
 
 @router.get("/v1/public-notices", summary="The public notice list")
-def public_notices(service: ServiceDep, reading: AxesDep, limit: Limit = 100, after: After = None) -> PublicNotices:
+async def public_notices(
+    request: Request, service: ServiceDep, reading: AxesDep, limit: Limit = 100, after: After = None
+) -> PublicNotices:
     """Awards that are announced and not yet decided: the end of each notice and its open objections, as of `valid_at`,
     by default today.
     """
     today = today_of(service, reading)
-    found = reports.public_notices(service.ledger.queries, reading.axes, today, Page(limit, after))
-    addresses = AwardAddresses(reading.axes)
+    queries, axes, page = service.ledger.queries, reading.axes, Page(limit, after)
+    found = await run_query(request, axes, lambda: reports.public_notices(queries, axes, today, page))
+    addresses = AwardAddresses(axes)
     return found.model_copy(update={"notices": [addresses.award(notice) for notice in found.notices]})
 
 

@@ -7,10 +7,9 @@ from datetime import timedelta
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_replay, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_read, run_replay, today_of
 from api.http.requests.links import Addresses, linked
 from ledger.names import NAME_PATTERN
 from replay.organisations import organisations
@@ -43,10 +42,10 @@ Rows = Annotated[By, Query(description="A row for each year, or for each month."
 
 
 @router.get("/v1/organisations", summary="The organisation tree")
-async def all_organisations(service: ServiceDep, reading: AxesDep) -> Organisations:
+async def all_organisations(request: Request, service: ServiceDep, reading: AxesDep) -> Organisations:
     """Districts, subdistricts, communities, group members and NGOs, as of `valid_at`, by default today."""
     queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
-    found = await run_sync(lambda: organisations.organisations(queries, database, today, reading.axes))
+    found = await run_read(request, lambda: organisations.organisations(queries, database, today, reading.axes))
     addresses = OrganisationAddresses(reading.axes)
     return found.model_copy(
         update={"organisations": [addresses.linked(organisation) for organisation in found.organisations]}
@@ -54,10 +53,14 @@ async def all_organisations(service: ServiceDep, reading: AxesDep) -> Organisati
 
 
 @router.get("/v1/organisations/{organisation}", summary="An organisation, and what belongs to it")
-async def one_organisation(organisation: Name, service: ServiceDep, reading: AxesDep) -> OrganisationAnswer:
+async def one_organisation(
+    request: Request, organisation: Name, service: ServiceDep, reading: AxesDep
+) -> OrganisationAnswer:
     """Its place in the tree, its stations, projects and members on `valid_at` (by default today), and its history."""
     queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
-    found = await run_sync(lambda: organisations.organisation(queries, database, organisation, today, reading.axes))
+    found = await run_read(
+        request, lambda: organisations.organisation(queries, database, organisation, today, reading.axes)
+    )
     return OrganisationAddresses(reading.axes).answer(found)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import AxesDep, ServiceDep
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_read
 from api.http.requests.links import linked
 from api.http.routes.reads.rankings import Around, RankedAddresses, Year, of_year
 from api.operations.service import OpenLedger
@@ -42,9 +42,10 @@ class Projects(answers.Basis):
 
 
 @router.get("", summary="The projects")
-def all_projects(service: ServiceDep, reading: AxesDep) -> Projects:
+async def all_projects(request: Request, service: ServiceDep, reading: AxesDep) -> Projects:
     """Projects with any activity, as known at `known_at`; the other axes have no effect here."""
-    return Projects(**dict(reading.basis()), projects=projects_known(service.ledger, reading.known_at))
+    found = await run_read(request, lambda: projects_known(service.ledger, reading.known_at))
+    return Projects(**dict(reading.basis()), projects=found)
 
 
 def projects_known(ledger: OpenLedger, known_at: Position) -> list[Project]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, run_read, today_of
 from api.http.requests.links import Addresses
 from api.messages.periods import period
 from api.operations.service import OpenLedger
@@ -36,9 +36,10 @@ class Stations(answers.Basis):
 
 
 @router.get("", summary="The stations")
-def stations(service: ServiceDep, reading: AxesDep) -> Stations:
+async def stations(request: Request, service: ServiceDep, reading: AxesDep) -> Stations:
     """City, community and special stations as known at `known_at`; the other axes have no effect here."""
-    return Stations(**dict(reading.basis()), stations=stations_known(service.ledger, reading.known_at))
+    found = await run_read(request, lambda: stations_known(service.ledger, reading.known_at))
+    return Stations(**dict(reading.basis()), stations=found)
 
 
 def stations_known(ledger: OpenLedger, known_at: Position) -> list[Station]:
@@ -74,8 +75,10 @@ async def station_activity(
     """Shifts, volunteers, minutes and people served of each day, and their totals. A day with shifts is a day open."""
     begin, end = period(first, last, today_of(service, reading))
     queries, axes = service.ledger.queries, reading.axes
-    found = await run_query(request, axes, lambda: queries.station_activity(station, begin, end, axes))
-    return Addresses(axes).activity(found)
+    addresses = Addresses(axes)
+    return await run_query(
+        request, axes, lambda: addresses.activity(queries.station_activity(station, begin, end, axes))
+    )
 
 
 @router.get("/{station}/shifts", summary="The shifts behind a station's day")
@@ -90,5 +93,7 @@ async def station_shifts(
 ) -> answers.StationDayShifts:
     """The part of each shift on that day, by volunteer; over all pages the parts add up to the day's activity."""
     queries, axes = service.ledger.queries, reading.axes
-    found = await run_query(request, axes, lambda: queries.station_shifts(station, day, axes, limit, after))
-    return Addresses(axes).station_day(found)
+    addresses = Addresses(axes)
+    return await run_query(
+        request, axes, lambda: addresses.station_day(queries.station_shifts(station, day, axes, limit, after))
+    )
