@@ -26,6 +26,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.http.heads import ambiguity, answer_of
+from api.http.requests.in_progress import CONNECTIONS_MAX
 from api.http.requests.request_log import CALLER
 from api.messages.problems import Fault, fault
 
@@ -36,7 +37,7 @@ _Received: TypeAlias = "bytes | bytearray | memoryview[int] | array[int]"
 class ConnectionLimits:
     """The limits of connections and of what precedes a body. Sizes are in bytes."""
 
-    connections: int = 1000
+    connections: int = CONNECTIONS_MAX
     url_bytes: int = 8 << 10
     head_bytes: int = 32 << 10
     """The request line and all headers together; also any other part of a message that is not its body."""

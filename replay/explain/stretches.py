@@ -32,6 +32,13 @@ class ExplanationError(Exception):
     """The walk and the kernel disagree about a day: one of them has a bug, so nothing is explained."""
 
 
+class TooManyShiftsError(Exception):
+    """A day has more shifts than are explained: every minute of each would be examined."""
+
+    def __init__(self, day: date, shifts: int, shifts_max: int) -> None:
+        super().__init__(f"{shifts:,} shifts may have minutes on {day}, more than the {shifts_max} that are explained; list them")
+
+
 @dataclass(frozen=True)
 class Stay:
     """A shift that can earn minutes: not void, with a check-in and a station in force. Instants are epoch seconds.

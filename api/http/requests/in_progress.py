@@ -14,6 +14,8 @@ from api.access.roles import Caller
 from api.http.requests.lanes import share_of
 from api.messages.problems import problem
 
+CONNECTIONS_MAX = 1000
+"""The connections of a server, by default."""
 SHARE_OF_CONNECTIONS = 4
 """A key may hold a quarter of the connections."""
 _SHARE = "hours.share"
@@ -23,7 +25,7 @@ _SHARE = "hours.share"
 class RequestsInProgress:
     """The requests in progress by key. It belongs to one event loop."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int = CONNECTIONS_MAX) -> None:
         self.held_max = held_max_of(connections)
         self._held: dict[Hashable, int] = {}
 

@@ -33,6 +33,8 @@ from replay.records.awards import State
 router = APIRouter(tags=["readers"])
 A = TypeVar("A", bound=AwardAnswer)
 
+CAUSES_MAX = 100
+"""At most this many shifts and events among the causes of an undercut award are listed."""
 AwardName = Annotated[str, Path(description="The award's id.", pattern=AWARD_PATTERN, examples=["star-1-V0000001"])]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(description="`next_after` of the page before.", max_length=120)]
@@ -119,7 +121,8 @@ async def undercut_awards(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: After = None,
 ) -> UndercutAwards:
-    """The evidence of each award, the figures now, the difference, and the events and rules that caused it.
+    """The evidence of each award, the figures now, the difference, and the events and rules that caused it: a hundred
+    shifts and events at most.
 
     A threshold is undercut if, by what is known now, it was not reached on the day of the award; an honour of a ranking
     if the rank is now behind the last place.
@@ -186,9 +189,10 @@ class AwardAddresses(Addresses):
                 events=self.shift_events(shift.volunteer or award.volunteer or "", shift.shift),
                 explanation=self.explanation(award.volunteer or "", shift.day),
             )
-            for shift in award.causes.shifts
+            for shift in award.causes.shifts[:CAUSES_MAX]
         ]
-        return self.award(award).model_copy(update={"causes": award.causes.model_copy(update={"shifts": shifts})})
+        changes = {"shifts": shifts, "positions": award.causes.positions[:CAUSES_MAX]}
+        return self.award(award).model_copy(update={"causes": award.causes.model_copy(update=changes)})
 
     def _recipient(self, volunteer: str | None, project: str | None, year: int | None) -> dict[str, str]:
         of_year = {} if year is None else {"year": year}

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from api.http.requests.dependencies import AxesDep, ServiceDep, run_read, run_replay, today_of
 from api.http.requests.links import Addresses, linked
+from api.http.requests.paging import PAGE_MAX, PageAfter, PageLimit, page_of
 from ledger.names import NAME_PATTERN
 from replay.organisations import organisations
 from replay.organisations.answers import (
@@ -42,14 +43,21 @@ Rows = Annotated[By, Query(description="A row for each year, or for each month."
 
 
 @router.get("/v1/organisations", summary="The organisation tree")
-async def all_organisations(request: Request, service: ServiceDep, reading: AxesDep) -> Organisations:
+async def all_organisations(
+    request: Request, service: ServiceDep, reading: AxesDep, limit: PageLimit = PAGE_MAX, after: PageAfter = None
+) -> Organisations:
     """Districts, subdistricts, communities, group members and NGOs, as of `valid_at`, by default today."""
     queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
-    found = await run_read(request, lambda: organisations.organisations(queries, database, today, reading.axes))
     addresses = OrganisationAddresses(reading.axes)
-    return found.model_copy(
-        update={"organisations": [addresses.linked(organisation) for organisation in found.organisations]}
-    )
+
+    def read() -> Organisations:
+        found = organisations.organisations(queries, database, today, reading.axes)
+        by_name = {organisation.organisation: organisation for organisation in found.organisations}
+        names, next_after = page_of(list(by_name), limit, after)
+        listed = [addresses.linked(by_name[name]) for name in names]
+        return found.model_copy(update={"organisations": listed, "next_after": next_after})
+
+    return await run_read(request, read)
 
 
 @router.get("/v1/organisations/{organisation}", summary="An organisation, and what belongs to it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 
 from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, run_read, today_of
 from api.http.requests.links import Addresses
+from api.http.requests.paging import PAGE_MAX, PageAfter, PageLimit, page_of
 from api.messages.periods import period
 from api.operations.service import OpenLedger
 from ledger.aggregates.station import StationClosed, StationKind, StationOpened
@@ -30,21 +32,29 @@ class Station(BaseModel):
 
 
 class Stations(answers.Basis):
-    """All stations, by id."""
+    """Stations by id; `next_after` continues the list."""
 
     stations: list[Station]
+    next_after: str | None
 
 
 @router.get("", summary="The stations")
-async def stations(request: Request, service: ServiceDep, reading: AxesDep) -> Stations:
+async def stations(
+    request: Request, service: ServiceDep, reading: AxesDep, limit: PageLimit = PAGE_MAX, after: PageAfter = None
+) -> Stations:
     """City, community and special stations as known at `known_at`; the other axes have no effect here."""
-    found = await run_read(request, lambda: stations_known(service.ledger, reading.known_at))
-    return Stations(**dict(reading.basis()), stations=found)
+
+    def read() -> Stations:
+        names, next_after = page_of(service.ledger.queries.stations(), limit, after)
+        found = stations_known(service.ledger, names, reading.known_at)
+        return Stations(**dict(reading.basis()), stations=found, next_after=next_after)
+
+    return await run_read(request, read)
 
 
-def stations_known(ledger: OpenLedger, known_at: Position) -> list[Station]:
-    """Return the stations as known at a position."""
-    streams = {stream("station", name): name for name in ledger.queries.stations()}
+def stations_known(ledger: OpenLedger, names: Sequence[str], known_at: Position) -> list[Station]:
+    """Return those of the stations that were known at a position."""
+    streams = {stream("station", name): name for name in names}
     found = []
     for stream_id, events in ledger.log.read_streams(list(streams), until=known_at).items():
         history = [decode(event.topic, event.state) for event in events]
