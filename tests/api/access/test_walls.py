@@ -68,7 +68,12 @@ def test_strangers_have_the_description_made_once_however_often_they_ask(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[object] = []
-    monkeypatch.setattr(descriptions, "description_of", lambda app: made.append(app) or {"openapi": "3.1.0"})
+
+    def description_of(app: object) -> dict[str, str]:
+        made.append(app)
+        return {"openapi": "3.1.0"}
+
+    monkeypatch.setattr(descriptions, "description_of", description_of)
     with TestClient(create_app(served.service)) as client:
         refused = [client.delete(path) for path in ("/v1/stations", "/v1/volunteers/V1/shifts", "/v1/rules/candidates")]
         assert [(answer.status_code, answer.headers["allow"]) for answer in refused] == [

@@ -163,7 +163,7 @@ def test_a_day_with_too_many_shifts_is_not_explained(served: Served, long_record
     assert (refused.status_code, refused.json()["rejection"]) == (422, "not-explained")
     assert str(DAY_SHIFTS_MAX) in refused.json()["detail"]
     assert served.get(f"{address}/explanation", day="2018-12-10").status_code == 200
-    shifts = served.get(f"{address}/shifts", **{"from": "2018-12-04", "to": "2018-12-04"}).json()["shifts"]
+    shifts = served.get(f"{address}/shifts?from=2018-12-04&to=2018-12-04").json()["shifts"]
     assert len(shifts) == DAY_SHIFTS_MAX + 1
 
 
