@@ -10,15 +10,19 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
+import fastapi_offline
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from api.messages.event_schemas import event_schemas
 from api.messages.problems import MEDIA_TYPE, ProblemDetails
@@ -88,21 +92,39 @@ def _add_problems(operation: dict[str, Any]) -> None:
     operation["responses"] = dict(sorted({**problems, **responses}.items()))
 
 
+DESCRIPTION_PATH = "/openapi.json"
 STATIC = "/static-offline-docs"
-"""Where FastAPI-offline serves the files of the page."""
+"""The address of the files of the page, which FastAPI-offline brings along."""
+_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
+
+
+def file_of_page(name: str) -> Response:
+    """Return a file of the page. It is read once: strangers ask for files, which would occupy the threads of others.
+
+    Raises:
+        HTTPException: the page has no such file.
+    """
+    if name not in _FILES:
+        raise HTTPException(404)
+    return Response(_content(name), media_type=_FILES[name])
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (Path(fastapi_offline.__file__).parent / "static" / name).read_bytes()
 
 
 def page_of(app: FastAPI, root_path: str) -> HTMLResponse:
     """Return the page of descriptions, with a policy that allows its own files and its one script, and no others.
 
-    FastAPI-offline's page has no policy, and its script is inline, so the policy names the script by its digest.
+    The framework's page has no policy, and its script is inline, so the policy names the script by its digest.
 
     Args:
         root_path: the path under which a proxy serves the application.
     """
     static = root_path + STATIC
     page = get_swagger_ui_html(
-        openapi_url=f"{root_path}{app.openapi_url}",
+        openapi_url=f"{root_path}{DESCRIPTION_PATH}",
         title=app.title,
         swagger_js_url=f"{static}/swagger-ui-bundle.js",
         swagger_css_url=f"{static}/swagger-ui.css",
