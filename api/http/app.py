@@ -5,6 +5,7 @@ Every error is answered as a problem (`api/messages/problems.py`), also those th
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,13 +15,23 @@ import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
-from fastapi_offline import FastAPIOffline
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from api.axes.written import AxisError
-from api.http.descriptions import ANY_PROBLEM, description_of, methods_of, page_of
+from api.http.descriptions import (
+    ANY_PROBLEM,
+    DESCRIPTION_PATH,
+    STATIC,
+    description_of,
+    description_text,
+    file_of_page,
+    methods_of,
+    page_of,
+)
 from api.http.requests.dependencies import check_key
+from api.http.requests.in_progress import CountInProgress, RequestsInProgress
 from api.http.requests.lanes import ConcurrencyLimits, pass_through
 from api.http.requests.limits import BodyLimit
 from api.http.requests.request_log import RequestLog, RequestLogging
@@ -49,6 +60,7 @@ from api.operations.logs import request_id
 from api.operations.readiness import ReadinessProbe
 from api.operations.service import Service
 from replay.archive.manifest import ArchiveDisagreesError, ArchiveError
+from replay.explain.stretches import TooManyShiftsError
 from replay.generations.store import NoGenerationError
 from replay.published import NoRulesError
 from replay.queries.queries import UnknownNameError
@@ -68,11 +80,19 @@ Send `Authorization: Bearer <key>`; `hours keys make` makes keys.
 """
 
 
+_ROUTERS = (
+    *(events.router, volunteers.router, overview.router, stations.router, organisations.router, projects.router),
+    *(people_served.router, log.router, status.router, honors.router, rankings.router, awards.router),
+    *(conferring.router, audits.router, commands.router, cases.router, rule_routes.router, what_ifs.router),
+    *(generations.router, jobs.router),
+)
+_ROUTES = [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+
+
 def create_app(service: Service) -> FastAPI:
     """Return the application for a service."""
-    app = FastAPIOffline(
-        docs_url=None,  # the page is below: it needs a policy of its own
-        redoc_url=None,
+    app = FastAPI(
+        openapi_url=None,  # the description, its page and its files are below: they need a policy, and cost nothing
         title="Service-hours ledger",
         version="1",
         swagger_ui_parameters={"persistAuthorization": True},
@@ -83,11 +103,18 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.state.readiness = ReadinessProbe(service, lambda: pass_through(app.state.concurrency))
     app.state.ledger_metrics = LedgerCollector.registry(service)
+    app.state.description = None
+    app.state.in_progress = RequestsInProgress()
     requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
     app.add_middleware(BodyLimit, check_key=check_key)
+    app.add_middleware(CountInProgress, requests=app.state.in_progress)
     app.add_middleware(RequestLogging, requests=requests)
     app.add_middleware(SecurityHeaders)
     _add_error_handlers(app)
+
+    @app.get(DESCRIPTION_PATH, include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(await description_text(app), media_type="application/json")
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
@@ -97,11 +124,12 @@ def create_app(service: Service) -> FastAPI:
     async def docs(request: Request) -> Response:
         return page_of(app, request.scope.get("root_path", ""))
 
-    for module in (events, volunteers, overview, stations, organisations, projects, people_served, log, status):
-        app.include_router(module.router)
-    for module in (honors, rankings, awards, conferring, audits, commands, cases, rule_routes, what_ifs, generations):
-        app.include_router(module.router)
-    app.include_router(jobs.router)
+    @app.get(f"{STATIC}/{{name}}", include_in_schema=False)
+    async def file(name: str) -> Response:
+        return file_of_page(name)
+
+    for router in _ROUTERS:
+        app.include_router(router)
     app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
     return app
 
@@ -109,6 +137,7 @@ def create_app(service: Service) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.concurrency = ConcurrencyLimits()
+    app.state.describing = asyncio.Lock()
     yield
 
 
@@ -126,7 +155,7 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
     if name == "no-such-address":
         return response(fault(name, f"{request.url.path} does not exist; see /docs for all addresses"))
     if name == "wrong-method":
-        allowed = ", ".join(methods_of(request.app, request.url.path)) or (error.headers or {}).get("Allow", "GET")
+        allowed = ", ".join(methods_of(_ROUTES, request.url.path)) or (error.headers or {}).get("Allow", "GET")
         detail = f"{request.url.path} does not support {request.method}; use {allowed}"
         return response(fault(name, detail, remedy=f"use {allowed}"), {"Allow": allowed})
     return response(fault(name, error.detail), error.headers)
@@ -146,6 +175,10 @@ async def _on_axis(_request: Request, error: AxisError) -> Response:
 
 async def _on_unknown(_request: Request, error: UnknownNameError) -> Response:
     return response(fault(f"unknown-{error.kind}", str(error), field=error.kind))
+
+
+async def _on_too_many_shifts(_request: Request, error: Exception) -> Response:
+    return response(fault("not-explained", str(error), field="day"))
 
 
 async def _on_no_read_models(_request: Request, error: Exception) -> Response:
@@ -179,6 +212,7 @@ def _add_error_handlers(app: FastAPI) -> None:
         RequestValidationError: _on_invalid,
         AxisError: _on_axis,
         UnknownNameError: _on_unknown,
+        TooManyShiftsError: _on_too_many_shifts,
         NoGenerationError: _on_no_read_models,
         NoRulesError: _on_no_read_models,
         ArchiveDisagreesError: _on_disagreement,

@@ -6,16 +6,23 @@ describes all others. All have the same schema.
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
+from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
+import fastapi_offline
+from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse
-from starlette.routing import compile_path
+from fastapi.responses import HTMLResponse, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from api.messages.event_schemas import event_schemas
 from api.messages.problems import MEDIA_TYPE, ProblemDetails
@@ -62,6 +69,15 @@ def description_of(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
+async def description_text(app: FastAPI) -> bytes:
+    """Return the OpenAPI description as JSON. It is made once, in a thread: that takes half a second."""
+    async with app.state.describing:
+        if app.state.description is None:
+            app.state.description = await run_sync(lambda: json.dumps(description_of(app)).encode())
+    text: bytes = app.state.description
+    return text
+
+
 def _add_problems(operation: dict[str, Any]) -> None:
     """Add the problems of an operation to its responses."""
     problems: dict[str, Any] = {}
@@ -76,21 +92,39 @@ def _add_problems(operation: dict[str, Any]) -> None:
     operation["responses"] = dict(sorted({**problems, **responses}.items()))
 
 
+DESCRIPTION_PATH = "/openapi.json"
 STATIC = "/static-offline-docs"
-"""Where FastAPI-offline serves the files of the page."""
+"""The address of the files of the page, which FastAPI-offline brings along."""
+_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
+
+
+def file_of_page(name: str) -> Response:
+    """Return a file of the page. It is read once: strangers ask for files, which would occupy the threads of others.
+
+    Raises:
+        HTTPException: the page has no such file.
+    """
+    if name not in _FILES:
+        raise HTTPException(404)
+    return Response(_content(name), media_type=_FILES[name])
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (Path(fastapi_offline.__file__).parent / "static" / name).read_bytes()
 
 
 def page_of(app: FastAPI, root_path: str) -> HTMLResponse:
     """Return the page of descriptions, with a policy that allows its own files and its one script, and no others.
 
-    FastAPI-offline's page has no policy, and its script is inline, so the policy names the script by its digest.
+    The framework's page has no policy, and its script is inline, so the policy names the script by its digest.
 
     Args:
         root_path: the path under which a proxy serves the application.
     """
     static = root_path + STATIC
     page = get_swagger_ui_html(
-        openapi_url=f"{root_path}{app.openapi_url}",
+        openapi_url=f"{root_path}{DESCRIPTION_PATH}",
         title=app.title,
         swagger_js_url=f"{static}/swagger-ui-bundle.js",
         swagger_css_url=f"{static}/swagger-ui.css",
@@ -106,11 +140,12 @@ def page_of(app: FastAPI, root_path: str) -> HTMLResponse:
     return page
 
 
-def methods_of(app: FastAPI, address: str) -> list[str]:
-    """Return the methods of an address, sorted; none for an address that is not described.
+def methods_of(routes: Sequence[APIRoute], address: str) -> list[str]:
+    """Return the methods of an address, sorted; none for an address that none of the routes has.
 
-    The framework names only the methods of one route, even if several routes share the address.
+    The framework names only the methods of one route, even if several routes share the address. Strangers can ask for
+    any address, so this takes no more time than finding its route.
     """
-    paths: dict[str, Any] = description_of(app)["paths"]
-    described = [address] if address in paths else [path for path in paths if compile_path(path)[0].match(address)]
-    return sorted({method.upper() for path in described for method in paths[path]})
+    matching = [route for route in routes if route.path == address]
+    matching = matching or [route for route in routes if route.path_regex.match(address)]
+    return sorted({method for route in matching for method in route.methods or ()})

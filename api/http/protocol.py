@@ -17,19 +17,19 @@ from __future__ import annotations
 
 import asyncio
 from array import array
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, TypeAlias
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.http.requests.request_log import HEADER, choose_id
-from api.http.requests.security_headers import SECURITY_HEADERS
-from api.messages.problems import Fault, fault, response
+from api.http.heads import ambiguity, answer_of
+from api.http.requests.in_progress import CONNECTIONS_MAX
+from api.http.requests.request_log import CALLER
+from api.messages.problems import Fault, fault
 
-_VERSIONS = {"1.0", "1.1"}
 _Received: TypeAlias = "bytes | bytearray | memoryview[int] | array[int]"
 
 
@@ -37,7 +37,7 @@ _Received: TypeAlias = "bytes | bytearray | memoryview[int] | array[int]"
 class ConnectionLimits:
     """The limits of connections and of what precedes a body. Sizes are in bytes."""
 
-    connections: int = 1000
+    connections: int = CONNECTIONS_MAX
     url_bytes: int = 8 << 10
     head_bytes: int = 32 << 10
     """The request line and all headers together; also any other part of a message that is not its body."""
@@ -56,8 +56,9 @@ class ConnectionLimits:
 class Connections:
     """The connections of one server, and their limits.
 
-    `waiting` holds those without a request in progress, the oldest first: if the server has as many connections as
-    allowed, a new one takes the place of the oldest of these, so that idle connections keep nobody out.
+    `waiting` holds those without a request in progress, and those whose client does not read, the oldest first: if the
+    server has as many connections as allowed, a new one takes the place of the oldest of these, or else of the oldest
+    request without a key. So neither connections that wait for their clients nor strangers keep anybody out.
     """
 
     def __init__(self, limits: ConnectionLimits, observe: Callable[[Fault], None] = lambda _fault: None) -> None:
@@ -109,7 +110,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._advanced = False  # whether the last bytes completed a head, a piece of a body, or a message
         self._stalled_bytes = 0  # received since then
         self._head_bytes = self._head_lines = 0
-        self._unanswered = 0
+        self._unanswered: deque[RequestResponseCycle] = deque()
+        """The requests that were received and not answered; the application has begun the first."""
+        self.began = 0.0
+        """When the last request was received."""
         self._unread_bytes = 0
         self._fault: Fault | None = None  # why the message is refused, found while parsing
         self._refused: Fault | None = None
@@ -123,7 +127,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin; make room if there are too many connections."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
-            oldest = next(iter(self._shared.waiting), None)
+            oldest = next(iter(self._shared.waiting), None) or self._oldest_stranger()
             if oldest is None:
                 self._close_with(fault("too-many-connections"))
                 return
@@ -131,10 +135,21 @@ class BoundedProtocol(HttpToolsProtocol):
         self._shared.waiting[self] = None
         self._watch()
 
+    def _oldest_stranger(self) -> BoundedProtocol | None:
+        """Return the connection on which a request without a key is in progress, the oldest of them."""
+        strangers = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.is_stranger]
+        return min(strangers, key=lambda one: one.began, default=None)
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether the request in progress has no key, as far as is known."""
+        return bool(self._unanswered) and CALLER not in self._unanswered[0].scope and not self.transport.is_closing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._shared.waiting.pop(self, None)
         self._stop_timer()
+        self._end_cycles()  # uvicorn ends the last one only, which may wait behind others
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -156,15 +171,21 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait for the client to read, but not for ever."""
         super().pause_writing()
-        if self._write_timer is None:
-            self._write_timer = self.loop.call_later(self._limits.write_seconds, self.transport.abort)
+        self._wait_for_reader()
 
     def resume_writing(self) -> None:
         """Go on writing."""
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
+        if self._unanswered:
+            self._shared.waiting.pop(self, None)
         super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        if not self.transport.is_closing():
+            self._close()
 
     # --- the parser ---------------------------------------------------------------------------------------------------
 
@@ -195,15 +216,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self._fail("not-http", "CONNECT is not supported; send requests to the service itself")
         if self.parser.should_upgrade():
             return  # comes again, without the header
-        if detail := _ambiguity(self.parser.get_http_version(), self.headers):
+        if detail := ambiguity(self.parser.get_http_version(), self.headers):
             self._fail("not-http", detail)
-        if self._unanswered >= self._limits.pipelined:
+        if len(self._unanswered) >= self._limits.pipelined:
             self._fail("busy", f"more than {self._limits.pipelined} requests were sent without waiting for an answer")
         super().on_headers_complete()
         self._part = "body"
-        self._unanswered += 1
+        self._unanswered.append(self.cycle)
+        self.began = self.loop.time()
         self._unread_bytes = 0
-        self._shared.waiting.pop(self, None)
+        if self._write_timer is None:
+            self._shared.waiting.pop(self, None)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body; drop it if the request is answered already."""
@@ -230,9 +253,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """End an answer; go on with the next request, or with refusing what followed."""
-        self._unanswered -= 1
+        self._unanswered.popleft()
         super().on_response_complete()
-        if self.transport.is_closing() or self._unanswered:
+        if self.transport.is_closing():
+            self._wait_for_reader()
+            return
+        if self._unanswered:
             return
         if self._refused is not None:
             self._answer(self._refused)
@@ -240,7 +266,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._shared.waiting[self] = None
         if self._part == "body":
             if self.expect_100_continue:  # the client may send the body or not, so nobody knows what comes next
-                self.transport.close()
+                self._close()
             self._watch()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn calls this, with a sentence of its own
@@ -254,11 +280,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refused = reason
         self._shared.waiting.pop(self, None)
         if self._part == "body":  # of the last request, which will never be complete
-            self._unanswered -= not self.cycle.response_complete
+            if not self.cycle.response_complete:
+                self._unanswered.pop()
             if self.pipeline:
                 self.pipeline.popleft()  # it has not started
             elif self.cycle.response_started:
-                self.transport.close()
+                self._close()
                 return
             else:
                 self.cycle.disconnected = True  # ends the application's wait for the body
@@ -267,9 +294,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._answer(reason)
 
     def make_room(self) -> None:
-        """Close, because another connection needs the place; answer if the client has begun a request."""
+        """Close, because another connection needs the place; answer if the client reads and awaits an answer."""
         self._shared.waiting.pop(self, None)
-        if self._refused is None and (self._part == "head" or self._stalled_bytes):
+        if self.transport.get_write_buffer_size():  # closing would wait until the client has read it
+            self._abort()
+            return
+        is_answered = bool(self._unanswered) and self._unanswered[0].response_started
+        awaits = self._part == "head" or self._stalled_bytes or self._unanswered
+        self._end_cycles()
+        if self._refused is None and awaits and not is_answered:
             self._close_with(fault("too-many-connections"))
         else:
             self.transport.close()
@@ -277,12 +310,34 @@ class BoundedProtocol(HttpToolsProtocol):
     def _close_with(self, reason: Fault) -> None:
         self._refused = reason
         self._shared.observe(reason)
-        self.transport.write(_answer_of(reason))
+        self.transport.write(answer_of(reason))
+        self._close()
+
+    def _close(self) -> None:
+        """Close once the client has read what was written, or after the time it has for that."""
         self.transport.close()
+        self._wait_for_reader()
+
+    def _wait_for_reader(self) -> None:
+        """Give the client a time to read in, and the place of the connection to a new one that needs it."""
+        self._shared.waiting.setdefault(self)
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(self._limits.write_seconds, self._abort)
+
+    def _abort(self) -> None:
+        """Close at once, whatever is being sent."""
+        self._end_cycles()
+        self.transport.abort()
+
+    def _end_cycles(self) -> None:
+        """Have the application go on as after a disconnect: it must not write to a transport that is closed."""
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def _answer(self, reason: Fault) -> None:
         self._shared.observe(reason)
-        self.transport.write(_answer_of(reason))
+        self.transport.write(answer_of(reason))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._shared.waiting[self] = None
@@ -295,7 +350,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _drop(self, size: int) -> None:
         self._unread_bytes += size
         if self._unread_bytes > self._limits.unread_bytes and not self._unanswered:
-            self.transport.close()
+            self._close()
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -325,29 +380,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.flow.read_paused:  # by this server: the client could not send
             self._watch()
         elif timed == "unread" or not (self._part or self._stalled_bytes):
-            self.transport.close()
+            self._close()
         else:
             self.refuse(fault("too-slow", f"the headers were not complete within {self._limits.head_seconds:g} s"))
-
-
-def _ambiguity(version: str, headers: list[tuple[bytes, bytes]]) -> str | None:
-    """Return why a head could be read differently by a proxy, or None. The parser has refused the rest."""
-    if version not in _VERSIONS:
-        return f"HTTP/{version} is not supported; use HTTP/1.1"
-    hosts = 0
-    for name, value in headers:
-        if name == b"host":
-            hosts += 1
-        elif name == b"transfer-encoding" and (version == "1.0" or value.strip().lower() != b"chunked"):
-            return "Transfer-Encoding must be chunked, in HTTP/1.1; send the body without another encoding"
-    if hosts > 1 or (not hosts and version == "1.1"):
-        return f"the request has {hosts} Host headers; send one"
-    return None
-
-
-def _answer_of(reason: Fault) -> bytes:
-    answer = response(reason, {"Connection": "close"})
-    status = HTTPStatus(answer.status_code)
-    headers = [*answer.raw_headers, (HEADER, choose_id(None)), *SECURITY_HEADERS]
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode(), *(name + b": " + value for name, value in headers)]
-    return b"\r\n".join([*lines, b"", b""]) + bytes(answer.body)

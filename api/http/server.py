@@ -24,6 +24,7 @@ from fastapi import FastAPI
 
 from api.http.app import create_app
 from api.http.protocol import ConnectionLimits, Connections
+from api.http.requests.in_progress import held_max_of
 from api.operations.interrupts import stop_if_interrupted
 from api.operations.service import Service
 from api.operations.usage_errors import UsageError
@@ -124,6 +125,7 @@ def config_of(app: FastAPI, limits: ConnectionLimits, drain_seconds: int = DRAIN
     service: Service = app.state.service
     connections = Connections(limits, lambda fault: service.metrics.refused_connection(fault.rejection))
     protocol: Any = connections.protocol  # uvicorn calls it as it calls a class
+    app.state.in_progress.held_max = held_max_of(limits.connections)
     return uvicorn.Config(
         app,
         loop="uvloop",

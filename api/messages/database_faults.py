@@ -18,6 +18,7 @@ _FAULTS: tuple[tuple[type[Exception], str, str | None], ...] = (
     (LockHeldError, "locked", "{error}; nothing was recorded, send it again in a moment"),
     (errors.LockNotAvailable, "locked", None),
     (errors.DiskFull, "disk-full", None),
+    (errors.QueryCanceled, "timed-out", "a statement took longer than allowed and was stopped; nothing was changed"),
     (UnsafeDatabaseError, "unavailable", "nothing was recorded, because the database would not keep it; {error}"),
     (ReadOnlyError, "unavailable", "{error}; nothing was recorded, send it again in a moment"),
     (

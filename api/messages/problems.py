@@ -83,6 +83,7 @@ _REQUESTS = {
     "unknown-event": Rule(404, "the log has no event at this position", "see /v1/status for its last position"),
     "unknown-ranking": Rule(404, "the rules have no ranking with this id for that year", "see /v1/rankings"),
     "not-eligible": Rule(409, "the honour is not due to this recipient now", "see who is eligible for the honour"),
+    "not-explained": Rule(422, "the day has more shifts than are explained", "list the shifts of that day"),
     "wrong-method": Rule(405, "this address does not support this method", "use a method that the Allow header names"),
     "stopped": Rule(409, "the work was stopped; nothing was changed", "start it again"),
     "not-switchable": Rule(409, "this generation cannot be switched to", "build another one"),

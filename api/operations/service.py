@@ -48,6 +48,8 @@ from replay.queries.queries import Queries
 logger = logging.getLogger(__name__)
 
 DEFAULT_RULES = Path(__file__).parents[2] / "rules" / "luohu.toml"
+STATEMENT_SECONDS_MAX = 60
+"""How long one statement of a reader may take in a service, after which its request has been answered anyway."""
 OPERATOR = "person:keeper"
 """The actor at the command line if none is named."""
 
@@ -153,10 +155,15 @@ def open_ledger(data: Path, url: str | None = None, *, supervised: bool = False)
     """Open a ledger in the database that DATABASE_URL names, or in the embedded server of the data directory.
 
     Args:
-        supervised: restart the embedded server if it crashes: a service survives that, a command fails.
+        supervised: open it for a service. The embedded server is restarted if it crashes, where a command would fail;
+            and no statement of a reader takes longer than STATEMENT_SECONDS_MAX.
     """
     data.mkdir(parents=True, exist_ok=True)
-    with serving(data, url, supervised=supervised) as database_url, Database.open(database_url) as database:
+    seconds_max = STATEMENT_SECONDS_MAX if supervised else None
+    with (
+        serving(data, url, supervised=supervised) as database_url,
+        Database.open(database_url, statement_seconds_max=seconds_max) as database,
+    ):
         yield OpenLedger(database, data)
 
 

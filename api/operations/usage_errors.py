@@ -29,7 +29,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     from replay.awards.plans import PlanError
     from replay.axes.as_known import MarkError
     from replay.backup.authentication import BackupError
-    from replay.explain.stretches import ExplanationError
+    from replay.explain.stretches import ExplanationError, TooManyShiftsError
     from replay.generations.rebuild import NotPublishedError, OvertakenError, VerificationError
     from replay.generations.retention import GenerationInUseError, UnknownGenerationError
     from replay.generations.store import NoGenerationError
@@ -50,6 +50,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         UnknownKeyError,
         RulesError,
         MarkError,
+        TooManyShiftsError,
         UnknownNameError,
         NoRulesError,
         NoGenerationError,

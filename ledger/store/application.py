@@ -74,9 +74,18 @@ class LedgerDatastore(PostgresDatastore):
 
     pool: Pool  # type: ignore[assignment]
 
-    def __init__(self, url: str, name: str, size_max: int, schema: str = SCHEMA, **settings: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        size_max: int,
+        schema: str = SCHEMA,
+        *,
+        statement_seconds_max: int | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__("", "", "", "", "", schema=schema, **settings)
-        self.pool = open_pool(url, name, size_max)
+        self.pool = open_pool(url, name, size_max, statement_seconds_max)
 
     @contextmanager
     def get_connection(self) -> Iterator[Connection[DictRow]]:

@@ -38,8 +38,11 @@ class Database:
         """For the writer, the follower and keys only, never for readers."""
 
     @classmethod
-    def open(cls, url: str) -> Database:
+    def open(cls, url: str, *, statement_seconds_max: int | None = None) -> Database:
         """Open the database at a libpq URL; create the ledger's tables, or upgrade older ones to this version.
+
+        Args:
+            statement_seconds_max: how long a statement of a reader may take, None for any time.
 
         Raises:
             ledger.store.upgrading.NewerDatabaseError: a newer version of this program has used it.
@@ -48,7 +51,8 @@ class Database:
             configure(connection)
             create_tables(connection)
         application = ServiceHours({**library_environment(url), "CREATE_TABLE": "no"})
-        return cls(url, application, LedgerDatastore(url, "readers", POOL_SIZE_MAX))
+        readers = LedgerDatastore(url, "readers", POOL_SIZE_MAX, statement_seconds_max=statement_seconds_max)
+        return cls(url, application, readers)
 
     @contextmanager
     def connection(self) -> Iterator[Connection[TupleRow]]:

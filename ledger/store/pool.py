@@ -30,13 +30,23 @@ def configure(connection: Connection[Any]) -> None:
     ensure_synchronous(connection)
 
 
-def open_pool(url: str, name: str, size_max: int) -> Pool:
-    """Return an open pool of connections to the server at a libpq URL."""
+def open_pool(url: str, name: str, size_max: int, statement_seconds_max: int | None = None) -> Pool:
+    """Return an open pool of connections to the server at a libpq URL.
+
+    Args:
+        statement_seconds_max: how long one statement may take, None for any time.
+    """
+
+    def configure_one(connection: Connection[Any]) -> None:
+        configure(connection)
+        if statement_seconds_max is not None:
+            connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{statement_seconds_max}s",))
+
     return _RetryingPool(
         url,
         name=name,
         kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS_MAX},
-        configure=configure,
+        configure=configure_one,
         check=ConnectionPool.check_connection,  # no caller gets an error because the server was restarted
         min_size=1,
         max_size=size_max,
@@ -44,6 +54,11 @@ def open_pool(url: str, name: str, size_max: int) -> Pool:
         reconnect_timeout=RECONNECT_SECONDS,
         open=True,
     )
+
+
+def allow_long_statements(connection: Connection[Any]) -> None:
+    """Let the statements of a transaction take any time: those of a rebuild, which no caller lengthens at will."""
+    connection.execute("SET LOCAL statement_timeout = 0")
 
 
 class _RetryingPool(ConnectionPool[Connection[TupleRow]]):

@@ -18,6 +18,7 @@ from projections.schema import (
     CORRECTED_OUT,
     DOUBLE_TAP,
     END,
+    LASTS_MINUTES_MAX,
     MOVED,
     NO_INSTANT,
     NONE,
@@ -139,7 +140,8 @@ def _place(
             tied = True
         rows[row, SHIFT] = shift
         rows[row, START] = start
-        rows[row, END] = NONE if check_outs[shift] == NO_INSTANT else np.int32(check_outs[shift] // 60)
+        end = np.int32(check_outs[shift] // 60)
+        rows[row, END] = NONE if check_outs[shift] == NO_INSTANT else min(end, start + np.int32(LASTS_MINUTES_MAX))
         rows[row, STATION] = stations[shift]
         rows[row, PROJECT] = projects[shift]
         rows[row, SCANNED] = 1 if flags[shift] & scanned == scanned and not flags[shift] & MOVED else 0

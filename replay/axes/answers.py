@@ -244,12 +244,15 @@ class StationShift(Linked):
 class StationDayShifts(Basis):
     """The shifts of a station's day, by person and time. Over all pages their parts sum to the day's row.
 
-    `next_after` continues the list: the last person of this page, by the number they were merged into, if any.
+    `next_after` continues the list: the last person of this page, by the number they were merged into, if any. No
+    person is split between two pages; `left_out` counts the shifts that are not listed, of a person with more than a
+    thousand.
     """
 
     station: str
     day: date
     shifts: list[StationShift]
+    left_out: int
     next_after: str | None
 
 

@@ -45,6 +45,8 @@ from replay.explain.sentences import DayWriter
 from replay.explain.stretches import Day, Part, ShiftKey, Stay
 from replay.explain.traces import began_at, is_scanned, piece_trace, shift_day, trace_sum
 
+DAY_SHIFTS_MAX = 200
+"""Nobody serves in so many shifts a day; a station can send them."""
 _KIND_NAMES = {number: name for name, number in STATION_KINDS.items()}
 
 
@@ -53,21 +55,26 @@ def explain_day(log: LogQueries, known: Known, day: date, axes: Axes) -> DayExpl
 
     Raises:
         replay.explain.stretches.ExplanationError: the explanation would differ from the numbers; nothing is explained.
+        replay.explain.stretches.TooManyShiftsError: the day has more shifts than are explained.
     """
     frame, table, shifts = _frame(known, day), known.tables.table, known.tables.columns
     shown = axes.valid_at is None or day <= axes.valid_at
     near: list[Shift] = []
     walked, parts, without_time = [], {}, []
     if shown:
-        near = [shifts.shift(number) for number in table.shift[_near(table, frame)].tolist()]
+        numbers = table.shift[_near(table, frame)].tolist()
+        if len(numbers) > DAY_SHIFTS_MAX:
+            raise stretches.TooManyShiftsError(day, len(numbers), DAY_SHIFTS_MAX)
+        near = [shifts.shift(number) for number in numbers]
         walked = stretches.walk([_stay(shift) for shift in near], table.start.tolist(), frame)
         parts = _parts(known, day)
         stretches.check(walked, parts, day)
         without_time = [shift for shift in _without_time(known.tables) if shift_day(shift, known.timeline) == day]
     by_key = {part.stay.key: part for part in walked}
-    shown_shifts = [shift for shift in near if (shift.volunteer, shift.shift) in by_key] + without_time
+    listed = without_time[:DAY_SHIFTS_MAX]
+    shown_shifts = [shift for shift in near if (shift.volunteer, shift.shift) in by_key] + listed
     evidence = read_evidence(log, known, day, shown_shifts)
-    return DayWriter(known, frame, by_key, parts, evidence).explanation(without_time)
+    return DayWriter(known, frame, by_key, parts, evidence).explanation(listed, len(without_time))
 
 
 def _near(table: ShiftTable, frame: Day) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from ledger.aggregates import Event
@@ -96,9 +97,14 @@ def read_evidence(log: LogQueries, known: Known, day: date, shifts: Sequence[Shi
     return evidence
 
 
-def positions_of(
-    log: LogQueries, tables: PairedTables, shifts: Sequence[Shift], until: Position
-) -> list[list[Position]]:
+class BehindShift(NamedTuple):
+    """The positions of the events behind a shift, and its version: how many of them are in its own stream."""
+
+    positions: list[Position]
+    version: int
+
+
+def positions_of(log: LogQueries, tables: PairedTables, shifts: Sequence[Shift], until: Position) -> list[BehindShift]:
     """Return the positions of the events behind each shift, with those of the punch that ends it."""
     keys = [(shift.volunteer, shift.shift) for shift in shifts]
     ends = [tables.partner_of(key) for key in keys]
@@ -107,7 +113,12 @@ def positions_of(
         for key, end in zip(keys, ends, strict=True)
     ]
     found = log.positions([stream for own in streams for stream in own], until=until)
-    return [sorted(position for stream in own for position in found.get(stream, [])) for own in streams]
+    return [
+        BehindShift(
+            sorted(position for stream in own for position in found.get(stream, [])), len(found.get(own[0], []))
+        )
+        for own in streams
+    ]
 
 
 def _of_shift(events: Sequence[tuple[Position, Event]]) -> list[tuple[Position, ShiftEvent]]:

@@ -142,6 +142,7 @@ class DayExplanation(OfPerson):
     trace: Trace
     shifts: list[ExplainedShift]
     without_minutes: list[ShiftWithoutMinutes]
+    without_minutes_count: int
 
 
 class DayInBrief(Trace, Linked):

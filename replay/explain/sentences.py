@@ -60,7 +60,7 @@ class DayWriter:
         frame = self.frame
         return self.evidence.raised(frame.cap) if frame.cap > frame.rules.day_minutes_max else None
 
-    def explanation(self, without_time: Sequence[Shift]) -> DayExplanation:
+    def explanation(self, without_time: Sequence[Shift], without_time_count: int) -> DayExplanation:
         """Return the answer; `without_time` are the day's shifts that hold no time."""
         frame = self.frame
         shifts = [self._shift(part) for part in self.walked.values()]
@@ -78,6 +78,7 @@ class DayWriter:
             trace=trace_sum([shift.trace for shift in shifts]),
             shifts=shifts,
             without_minutes=[self._without_time(shift) for shift in without_time],
+            without_minutes_count=without_time_count,
         )
 
     def _balances(self) -> list[OpeningBehind]:

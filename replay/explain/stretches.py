@@ -19,6 +19,7 @@ from uuid import UUID
 
 from projections.local_time import day_number, day_of_number, local_span, zone_table
 from projections.rules.timeline import Factor, RuleSet, RuleTimeline
+from projections.schema import LASTS_MINUTES_MAX
 
 ShiftKey = tuple[str, UUID]
 """The number under which a shift was recorded, and its id."""
@@ -29,6 +30,15 @@ OVERLAPPED, CAPPED, COUNTED = "overlapped", "capped", "counted"
 
 class ExplanationError(Exception):
     """The walk and the kernel disagree about a day: one of them has a bug, so nothing is explained."""
+
+
+class TooManyShiftsError(Exception):
+    """A day has more shifts than are explained: every minute of each would be examined."""
+
+    def __init__(self, day: date, shifts: int, shifts_max: int) -> None:
+        super().__init__(
+            f"{shifts:,} shifts may have minutes on {day}, more than the {shifts_max} that are explained; list them"
+        )
 
 
 @dataclass(frozen=True)
@@ -202,7 +212,7 @@ def _settle(stay: Stay, starts: Sequence[int], day: Day) -> ShiftPart:
     checked_in_on = day_of_number(int(local_span(start, zone_table(day.timeline.time_zone))[0]))
     rules = rules_on(checked_in_on, day.timeline)
     if stay.check_out is not None:
-        end, ended_by = max(start, stay.check_out // 60), "check-out"
+        end, ended_by = min(max(start, stay.check_out // 60), start + LASTS_MINUTES_MAX), "check-out"
     else:
         end, ended_by = start + rules.missing_check_out_minutes, "missing-check-out"
         later = bisect_right(starts, start)

@@ -39,6 +39,7 @@ from projections.schema import (
 )
 from replay.axes import answers
 from replay.cohorts.cohort import Shift
+from replay.explain.evidence import BehindShift
 
 _FLAGS = {
     VOID: "void",
@@ -112,7 +113,7 @@ def trace_sum(parts: Sequence[answers.Trace]) -> answers.Trace:
 def shift_trace(
     shift: Shift,
     pieces: Sequence[Sequence[int]],
-    positions: Sequence[int],
+    behind: BehindShift,
     volunteer: str | None = None,
     *,
     late: bool,
@@ -121,7 +122,7 @@ def shift_trace(
 
     Args:
         pieces: its rows of `projections.kernels.read_models.pieces_of`.
-        positions: those of the events behind it.
+        behind: the events behind it.
         volunteer: the number under which it was recorded, if the person has several.
         late: whether it was recorded too late (projections/rules/late_entries.py).
     """
@@ -137,8 +138,8 @@ def shift_trace(
         first_recorded_at=datetime.fromtimestamp(shift.recorded_at, UTC),
         grade="scanned" if is_scanned(shift) else "attested",
         flags=_flags(shift, whole, late=late),
-        positions=list(positions),
-        version=len(positions),
+        positions=list(behind.positions),
+        version=behind.version,
         trace=whole,
         pieces=parts,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from ledger.store.database import Database
+from ledger.store.pool import allow_long_statements
 from projections.kernels.facts import Facts
 from projections.local_time import day_number
 from projections.rules.table import honor_ids
@@ -105,6 +106,7 @@ def rebuild(
     store.create_tables(database)
     database.log.analyze_if_needed()
     with database.pool.connection() as connection, connection.transaction():
+        allow_long_statements(connection)
         live_before = live = store.current_generation(connection)
         with_facts = new_facts or live is None or not live.readable
         if with_facts:
@@ -157,6 +159,7 @@ def build(
         VerificationError, ArchiveError, StoppedError: as `rebuild`.
     """
     with database.pool.connection() as connection, connection.transaction():
+        allow_long_statements(connection)
         live = store.current_generation(connection)
         if live is None or not live.readable:
             raise store.NoGenerationError

@@ -23,8 +23,8 @@ from psycopg.errors import LockNotAvailable
 from ledger.store.append import LockHeldError
 from ledger.store.database import Database
 from ledger.store.upgrading import Part, upgrade_tables
-from projections.rules.timeline import RuleTimeline, parse_timeline
-from projections.schema import Array
+from projections.rules.timeline import RuleTimeline
+from projections.schema import LASTS_MINUTES_MAX, Array
 from replay.generations.named_rows import Rows
 from replay.generations.ranking_indexes import index_statements
 from replay.progress import Progress, ignore
@@ -83,7 +83,7 @@ class Generation:
 
     def timeline(self) -> RuleTimeline:
         """Return the parsed rules."""
-        return parse_timeline(self.rules_text)
+        return self.rules.timeline()
 
 
 def create_tables(database: Database) -> None:
@@ -94,9 +94,10 @@ def create_tables(database: Database) -> None:
 
 @cache
 def layout() -> str:
-    """Return a digest of the current table definitions of a generation."""
+    """Return a digest of the current table definitions of a generation, and of what its raw minutes depend on."""
     lines = (_HERE / "generation.sql").read_text().splitlines()
-    return sha256("\n".join(line for line in lines if not line.startswith("--")).encode()).hexdigest()[:16]
+    text = "\n".join(line for line in lines if not line.startswith("--"))
+    return sha256(f"{text}\n{LASTS_MINUTES_MAX}".encode()).hexdigest()[:16]
 
 
 _GENERATION = """

@@ -8,6 +8,7 @@ lock at equal positions. Like a rebuild, this is one transaction: stopped or kil
 from __future__ import annotations
 
 from ledger.store.database import Database
+from ledger.store.pool import allow_long_statements
 from replay.archive.archive import Archive
 from replay.generations import retention, store
 from replay.generations.rebuild import (
@@ -39,6 +40,7 @@ def switch(
         replay.archive.archive.ArchiveError, replay.progress.StoppedError: as `rebuild`.
     """
     with database.pool.connection() as connection, connection.transaction():
+        allow_long_statements(connection)
         generation = store.lock_generation(connection, generation_id)
         if generation is None:
             raise retention.UnknownGenerationError(generation_id)

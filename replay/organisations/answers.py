@@ -33,10 +33,14 @@ class Organisation(Linked):
 
 
 class Organisations(Basis):
-    """All organisations on a day, by id. Those without a parent are the top of the tree."""
+    """Organisations on a day, by id. Those without a parent are the top of the tree.
+
+    `next_after` continues the list.
+    """
 
     day: date
     organisations: list[Organisation]
+    next_after: str | None = None
 
 
 class OrganisationChange(Linked):

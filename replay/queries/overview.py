@@ -52,6 +52,9 @@ from replay.records.belonging import read_places
 from replay.records.case_answers import ActRequest
 from replay.records.cases import CaseReader, requests_of
 
+LISTED_MAX = 100
+"""At most this many stations, projects, and things of each kind that are pending are listed; all are counted."""
+
 
 def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Overview:
     """Return a volunteer's own view on `valid_at`, by default `today`.
@@ -72,6 +75,8 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
     rows = tables.table.rows[pieces[:, ROW]]
     reached = [honor for honor in hours.honors if honor.reached_on <= day]
+    stations = _places(pieces, tables.table.station[pieces[:, ROW]], rows, names.station_names.texts())
+    projects = _places(pieces, tables.table.project[pieces[:, ROW]], rows, names.project_names.texts())
     return Overview(
         **known.person_fields(),
         day=day,
@@ -80,8 +85,10 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
         more_opening_balances=hours.more_opening_balances,
         total=hours.total,
         years=hours.years,
-        stations=_places(pieces, tables.table.station[pieces[:, ROW]], rows, names.station_names.texts()),
-        projects=_places(pieces, tables.table.project[pieces[:, ROW]], rows, names.project_names.texts()),
+        stations=stations[:LISTED_MAX],
+        station_count=len(stations),
+        projects=projects[:LISTED_MAX],
+        project_count=len(projects),
         honors=reached,
         progress=list(_progress(known, hours, reached, day)),
         pending=_pending(known, reader, day),
@@ -169,15 +176,20 @@ def _pending(known: Known, reader: CaseReader, day: date) -> Pending:
     valid.sort(key=lambda shift: (shift.check_in or 0, shift.shift.int), reverse=True)
     about = {stream for number in known.cohort.persons for stream in reader.log.streams_about(number)}
     histories = sorted(filter(None, reader.histories(about).values()), key=lambda history: history[0][0])
+    open_shifts = [shift for shift in valid if shift.check_in and not shift.check_out]
+    disputes = [shift for shift in valid if shift.flags & IN_DISPUTE]
+    requests = [request for request in requests_of(reader, histories) if request.state == "open"]
+    awards = fold({}, (event for history in histories for _, event in history)).values()
+    honors = [award for award in awards if award.state in {"announced", "objected"}]
     return Pending(
-        open_shifts=[_shift(known, shift) for shift in valid if shift.check_in and not shift.check_out],
-        disputes=[_shift(known, shift) for shift in valid if shift.flags & IN_DISPUTE],
-        requests=[_request(request) for request in requests_of(reader, histories) if request.state == "open"],
-        honors=[
-            _honor(award, day)
-            for award in fold({}, (event for history in histories for _, event in history)).values()
-            if award.state in {"announced", "objected"}
-        ],
+        open_shifts=[_shift(known, shift) for shift in open_shifts[:LISTED_MAX]],
+        open_shift_count=len(open_shifts),
+        disputes=[_shift(known, shift) for shift in disputes[:LISTED_MAX]],
+        dispute_count=len(disputes),
+        requests=[_request(request) for request in requests[:LISTED_MAX]],
+        request_count=len(requests),
+        honors=[_honor(award, day) for award in honors[:LISTED_MAX]],
+        honor_count=len(honors),
     )
 
 

@@ -91,12 +91,16 @@ class PendingHonor(Linked):
 
 
 class Pending(Linked):
-    """Open shifts, disputes, requests and announced honours."""
+    """Open shifts, disputes, requests and announced honours: a hundred of each at most, and how many there are."""
 
     open_shifts: list[PendingShift]
+    open_shift_count: int
     disputes: list[PendingShift]
+    dispute_count: int
     requests: list[PendingRequest]
+    request_count: int
     honors: list[PendingHonor]
+    honor_count: int
 
 
 class MembershipShown(Linked):
@@ -108,7 +112,7 @@ class MembershipShown(Linked):
 
 
 class Overview(OfPerson):
-    """A volunteer's own view on a day."""
+    """A volunteer's own view on a day. A hundred stations and projects at most are listed."""
 
     day: date
     registered_on: date | None
@@ -117,7 +121,9 @@ class Overview(OfPerson):
     total: HoursRow
     years: list[HoursRow]
     stations: list[PlaceHours]
+    station_count: int
     projects: list[PlaceHours]
+    project_count: int
     honors: list[HonorReached]
     progress: list[Progress]
     pending: Pending

@@ -28,7 +28,7 @@ from replay.axes import answers
 from replay.axes.as_known import Axes, basis_of, cohort_known_at, position_known, rules_used, snapshot
 from replay.cohorts.cohort import Cohort, Shift, read_cohort
 from replay.cohorts.merges import final_numbers, read_merges
-from replay.explain.evidence import positions_of
+from replay.explain.evidence import BehindShift, positions_of
 from replay.explain.stretches import first_instant
 from replay.explain.traces import is_scanned, piece_trace, trace_sum
 from replay.on_demand.replays import Replays
@@ -36,6 +36,8 @@ from replay.queries.district import check_station
 
 LONGEST_SECONDS = 86_460
 """A shift shorter than a day, or without a check-out, that has a part in a day began at most this long before it."""
+SHIFTS_MAX = 1000
+"""The number of shifts that a page lists at most, however many persons it was to have."""
 CACHED_DAYS = 64
 """For this many days the persons who served are cached for the next page: finding them reads all shifts once."""
 _GET_VOLUNTEERS = """
@@ -45,6 +47,10 @@ WHERE station = %(station)s
        OR check_out - check_in >= 86400 AND check_in < %(until)s AND check_out >= %(start)s)
 ORDER BY volunteer
 """
+
+
+_PartOf = tuple[str, Shift, list[int], bool]
+"""A person, a shift, the kernel's piece of it, and whether it was recorded too late."""
 
 
 class StationShifts:
@@ -88,6 +94,7 @@ class StationShifts:
             for person in (page if shown else ())
             for part in _parts(cohort, person, timeline, station, day, are_late)
         ]
+        page, parts, left_out = _bounded(page, parts)
         positions = positions_of(log, tables, [shift for _, shift, *_ in parts], known_at)
         return answers.StationDayShifts(
             **dict(basis),
@@ -97,6 +104,7 @@ class StationShifts:
                 _answer(person, shift, piece, found, late=is_late)
                 for (person, shift, piece, is_late), found in zip(parts, positions, strict=True)
             ],
+            left_out=left_out,
             next_after=page[-1] if page and page[-1] != names[-1] else None,
         )
 
@@ -109,6 +117,16 @@ class StationShifts:
 def _page(names: list[str], limit: int, after: str | None) -> list[str]:
     begin = bisect_right(names, after) if after is not None else 0
     return names[begin : begin + limit]
+
+
+def _bounded(page: list[str], parts: list[_PartOf]) -> tuple[list[str], list[_PartOf], int]:
+    """End a page before it has too many shifts; of a single person with too many, leave the rest out and count it."""
+    if len(parts) <= SHIFTS_MAX:
+        return page, parts, 0
+    last = parts[SHIFTS_MAX][0]  # the person whose shifts do not fit
+    page = page[: max(page.index(last), 1)]
+    fitting = [part for part in parts if part[0] in {*page}]
+    return page, fitting[:SHIFTS_MAX], max(len(fitting) - SHIFTS_MAX, 0)
 
 
 def _persons_at(connection: Connection[Any], station: str, start: int, until: int) -> list[str]:
@@ -143,9 +161,7 @@ def _parts(
         yield tables.columns.shift(number), piece, bool(are_late[number])
 
 
-def _answer(
-    person: str, shift: Shift, piece: list[int], positions: list[Position], *, late: bool
-) -> answers.StationShift:
+def _answer(person: str, shift: Shift, piece: list[int], behind: BehindShift, *, late: bool) -> answers.StationShift:
     return answers.StationShift(
         volunteer=shift.volunteer,
         goes_on_as=None if person == shift.volunteer else person,
@@ -157,6 +173,6 @@ def _answer(
         late=late,
         begins=bool(piece[FIRST]),
         trace=trace_sum([piece_trace(piece)]),
-        positions=positions,
-        version=len(positions),
+        positions=list(behind.positions),
+        version=behind.version,
     )

@@ -20,6 +20,7 @@ from ledger.names import Position
 from ledger.store.log_queries import LogQueries, RecordedEvent
 from ledger.store.mapper import decode
 from ledger.store.persons import Persons
+from replay.progress import checkpoint
 from replay.records.case_answers import ActRequest, CaseStep, Dispute, DisputeState, RequestState
 
 PAGE = 500
@@ -197,6 +198,7 @@ def _pages(
     """Return the cases that `case_of` accepts, at most `limit`, and the position of the last if there are more."""
     found: list[tuple[int, T]] = []
     while openings := reader.log.openings(opens, Position(after), reader.known_at, PAGE, ends):
+        checkpoint()
         histories = reader.histories({opening.stream_id for opening in openings})
         texts = reader.texts(event for history in histories.values() for _, event in history)
         for opening in openings:

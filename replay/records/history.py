@@ -37,6 +37,7 @@ from projections.schema import CHECK_OUT_ALONE, CORRECTED_IN, CREDITED, DAY, NO_
 from replay.axes.as_known import Axes, Known, cohort_known_at
 from replay.cohorts.change_windows import margin_seconds
 from replay.cohorts.cohort import Cohort
+from replay.progress import with_checkpoints
 from replay.records.case_answers import MinutesChange, RecordAct
 from replay.records.cases import CaseReader
 
@@ -63,7 +64,7 @@ def volunteer_acts(
     shown = remaining[:limit]
     texts = reader.texts(step.event for step in shown)
     minutes = _Minutes(reader, known, axes)
-    acts = [_record_act(reader, step, texts, minutes) for step in shown]
+    acts = [_record_act(reader, step, texts, minutes) for step in with_checkpoints(shown, 1)]
     return acts, shown[-1].position if len(remaining) > limit else None
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import date
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.examples import examples
 from tests.support.oracle.comparison import kernel_results
-from tests.support.oracle.histories import ODD_ZONES, Case, as_text, cases, patiently, shuffled_scans
+from tests.support.oracle.histories import ODD_ZONES, Case, as_text, cases, history, patiently, rules, shuffled_scans
 from tests.support.oracle.oracle import OracleResult, credit
 
 
@@ -23,6 +24,15 @@ def assert_equal(found: OracleResult, expected: OracleResult, case: Case) -> Non
 @settings(patiently, max_examples=examples(400))
 @given(cases())
 def test_the_kernel_credits_what_the_oracle_credits(case: Case) -> None:
+    assert_equal(kernel_results(case.events, case.timeline), credit(case.events, case.timeline), case)
+
+
+@pytest.mark.parametrize("out", ["2001-04-03 08:59", "2001-04-03 09:00", "2001-04-03 09:01", "2018-12-04 10:00"])
+@pytest.mark.parametrize("longest", [720, 10_080])
+def test_the_kernel_equals_the_oracle_for_shifts_that_last_for_months(out: str, longest: int) -> None:
+    within = "2001-01-05 09:00 in V1 U1 #2\n2001-01-05 10:00 out V1 U1 #2\n"
+    events = history(f"2001-01-01 09:00 in V1 U1 #1\n{within}{out} out V1 U1 #1\n")
+    case = Case(events, rules(shift_minutes_max=longest))
     assert_equal(kernel_results(case.events, case.timeline), credit(case.events, case.timeline), case)
 
 

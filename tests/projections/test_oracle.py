@@ -11,7 +11,7 @@ Nothing here may use the kernels.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -380,6 +380,15 @@ def test_a_check_out_corrected_to_before_the_check_in_makes_a_shift_of_no_minute
         """,
         missing_check_out_minutes=60,
     )
+
+
+def test_a_shift_lasts_three_months_at_most() -> None:
+    text = "2001-01-01 09:00 in V1 U1 #1\n2018-12-04 10:00 out V1 U1 #1\n"
+    pieces = credit(history(text), rules(shift_minutes_max=720)).pieces
+    assert [piece.day for piece in pieces] == [date(2001, 1, 1) + timedelta(days=day) for day in range(93)]
+    assert (sum(piece.raw for piece in pieces), sum(piece.credited for piece in pieces)) == (92 * 1440, 720)
+    as_usual = credit(history(text.replace("2018-12-04", "2001-04-02")), rules(shift_minutes_max=720)).pieces
+    assert sum(piece.raw for piece in as_usual) == 91 * 1440 + 60
 
 
 # --- rule 3: superseded, too short, clip ----------------------------------------------------------------------------

@@ -28,7 +28,9 @@ from api.access.signatures import SignedRequest
 from api.access.signed_content import NotRecordedError, require_recorded
 from api.access.signed_requests import BadSignatureError, Sent, Signed, verify
 from api.axes.written import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
-from api.http.requests.lanes import ConcurrencyLimits, compute, share_of
+from api.http.requests import lanes
+from api.http.requests.in_progress import RequestsInProgress
+from api.http.requests.lanes import ConcurrencyLimits, compute, run_with, share_of
 from api.http.requests.limits import is_stream
 from api.http.requests.request_log import CALLER
 from api.messages.periods import local_day
@@ -59,8 +61,20 @@ ServiceDep = Annotated[Service, Depends(get_service)]
 
 
 async def run_query(request: Request, axes: Axes, work: Callable[[], T]) -> T:
-    """Run a query in a thread: as a replay, unless the current generation's rows can answer it."""
-    return await (run_sync(work) if axes.current else run_replay(request, work))
+    """Run a query: as a replay, unless the current generation's rows can answer it."""
+    return await (run_read(request, work) if axes.current else run_replay(request, work))
+
+
+async def run_read(request: Request, work: Callable[[], T]) -> T:
+    """Run a plain read in a thread of its own, with a deadline; it keeps the request's permit until it has left."""
+    return await run_with(request.state.permit.handed_over(), work, lanes.READ_SECONDS_MAX)
+
+
+async def run_lookup(request: Request, work: Callable[[], T]) -> T:
+    """Run a short read on behalf of a request that holds no permit, in turn with the reads of other keys."""
+    limits: ConcurrencyLimits = request.app.state.concurrency
+    async with limits.queries.permit(share_of(request.scope[CALLER])):
+        return await run_sync(work)
 
 
 async def run_replay(request: Request, work: Callable[[], T]) -> T:
@@ -111,10 +125,12 @@ async def authenticated(request: Request, service: Service) -> Caller:
 
 
 async def identify(request: Request) -> Caller:
-    """Return the caller whose key the request carries, after checking its rate and its address. Reads no body.
+    """Return the caller whose key the request carries, after checking its rate, its address, and how many of its
+    requests are in progress. Reads no body.
 
     Raises:
-        Problem: there is no valid key, the rate is exceeded, or the role may not use this address.
+        Problem: there is no valid key, the rate is exceeded, the role may not use this address, or the key has too many
+            requests in progress.
     """
     caller = await _find_caller(request)
     service: Service = request.app.state.service
@@ -125,6 +141,8 @@ async def identify(request: Request) -> Caller:
         raise Problem(fault("too-often", detail), {"Retry-After": str(math.ceil(seconds))})
     if forbidden := forbids_address(caller, request.method, request.url.path):
         raise Problem(fault_of_role(forbidden))
+    in_progress: RequestsInProgress = request.app.state.in_progress
+    in_progress.begin(request.scope, caller)
     return caller
 
 
@@ -239,6 +257,10 @@ async def query_permit(request: Request, caller: CallerDep) -> AsyncIterator[Non
         yield
 
 
+PermitDep = Annotated[None, Depends(query_permit, scope="function")]
+"""For reads without axes: like all reads they wait for their key's turn, so that no key occupies all threads."""
+
+
 class Reading(NamedTuple):
     """The axes of a read request, with the current generation, which answers if no axis excludes events."""
 
@@ -276,7 +298,7 @@ def today_of(service: Service, reading: Reading) -> date:
 async def get_axes(
     service: ServiceDep,
     _caller: CallerDep,
-    _permit: Annotated[None, Depends(query_permit, scope="function")],
+    _permit: PermitDep,
     valid_at: Annotated[QueryDay | None, Query(description="Only results dated up to this day.")] = None,
     known_at: Annotated[
         str | None,
@@ -305,8 +327,13 @@ async def get_axes(
     position = None if known_at is None else await run_in_threadpool(position_of, log, known_at)
     required = [bound for bound in (position, at_least) if bound is not None]
     generation = await _generation_at(service.ledger, max(required, default=0))
-    candidates = service.ledger.candidates
-    return Reading(await run_in_threadpool(read_axes, log, valid_at, position, rules, candidates), generation)
+
+    def read() -> Reading:
+        reading = Reading(read_axes(log, valid_at, position, rules, service.ledger.candidates), generation)
+        reading.rules.timeline()  # parsed here and cached, because the event loop must not parse what callers sent
+        return reading
+
+    return await run_in_threadpool(read)
 
 
 AxesDep = Annotated[Reading, Depends(get_axes)]

@@ -8,9 +8,9 @@
     keys      lookups of keys, with threads and connections that readers cannot occupy
 
 Each lane serves the keys that wait in turn, and limits how many requests of one key it holds, so that one key cannot
-delay the others by more than one request. Work in the lanes of replays, checks and plans has threads of its own and a
-deadline: after it, the request is answered with `timed-out`, and the work stops at its next checkpoint
-(`replay/progress.py`). The lane is occupied until then.
+delay the others by more than one request. Work in the lanes has threads of its own and a deadline: after it, the
+request is answered with `timed-out`, and the work stops at its next checkpoint (`replay/progress.py`). The lane is
+occupied until then.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ from api.messages.problems import problem
 from replay.progress import OutOfTimeError, Stop, StoppedError, stopped_by
 
 QUERIES_AT_ONCE = 6
+QUERIES_OF_KEY_AT_ONCE = 4
+"""The rest is for other keys, however long this key's queries take."""
 EXPORTS_AT_ONCE = 8
 EXPORTS_PER_KEY_MAX = 2
 """Streams of the log occupy threads of all requests for a moment each, and last as long as their reader likes."""
 QUERY_SECONDS_MAX = 5.0
 REPLAY_SECONDS_MAX = 60.0
 """How long a query or a replay waits for others of its kind before it is answered with `busy`."""
+READ_SECONDS_MAX = 20.0
+"""How long a plain read may take; nearly all take milliseconds."""
 COMPUTE_SECONDS_MAX = 60.0
 """How long a replay or a check of rules may take; at full scale they take a few seconds."""
 HELD_PER_KEY_MAX = 4
@@ -60,19 +64,32 @@ class Permit:
             lane, self._lane = self._lane, None
             lane.released(self, self._share)
 
+    def handed_over(self) -> Permit:
+        """Return a permit that takes the place of this one, which then holds nothing."""
+        lane, self._lane = self._lane, None
+        if lane is None:
+            raise RuntimeError("the permit was released before")
+        permit = Permit(lane, self._share)
+        permit.granted.set()
+        return permit
+
 
 class Lane:
     """Grants at most `at_once` permits at a time, to each share (a key) in turn.
 
     It refuses a request (`busy`) that has waited `seconds_max`, or whose share already holds `held_max` permits or
-    places in the queue. It belongs to one event loop.
+    places in the queue. A share has at most `of_share_at_once` permits at a time. It belongs to one event loop.
     """
 
-    def __init__(self, at_once: int, seconds_max: float, held_max: int | None = None) -> None:
+    def __init__(
+        self, at_once: int, seconds_max: float, held_max: int | None = None, of_share_at_once: int | None = None
+    ) -> None:
         self.at_once = at_once
         self.seconds_max = seconds_max
         self.held_max = held_max
+        self._of_share_at_once = at_once if of_share_at_once is None else of_share_at_once
         self._running = 0
+        self._running_of: dict[Hashable, int] = {}
         self._held: dict[Hashable, int] = {}
         self._waiting: OrderedDict[Hashable, deque[Permit]] = OrderedDict()  # the share whose turn it is comes first
 
@@ -120,18 +137,26 @@ class Lane:
             del self._held[share]
         if permit.granted.is_set():
             self._running -= 1
+            self._running_of[share] -= 1
+            if not self._running_of[share]:
+                del self._running_of[share]
         else:
             self._waiting[share].remove(permit)
             self._forget_if_idle(share)
         self._grant()
 
     def _grant(self) -> None:
-        while self._waiting and self._running < self.at_once:
-            share, permits = next(iter(self._waiting.items()))
-            permits.popleft().granted.set()
+        while self._running < self.at_once and (share := self._next_share()) is not None:
+            self._waiting[share].popleft().granted.set()
             self._running += 1
+            self._running_of[share] = self._running_of.get(share, 0) + 1
             self._waiting.move_to_end(share)
             self._forget_if_idle(share)
+
+    def _next_share(self) -> Hashable | None:
+        """Return the share whose turn it is, None if none waits that may run."""
+        most = self._of_share_at_once
+        return next((share for share in self._waiting if self._running_of.get(share, 0) < most), None)
 
     def _forget_if_idle(self, share: Hashable) -> None:
         if not self._waiting[share]:
@@ -142,7 +167,7 @@ class ConcurrencyLimits:
     """The lanes of a process."""
 
     def __init__(self) -> None:
-        self.queries = Lane(QUERIES_AT_ONCE, QUERY_SECONDS_MAX)
+        self.queries = Lane(QUERIES_AT_ONCE, QUERY_SECONDS_MAX, of_share_at_once=QUERIES_OF_KEY_AT_ONCE)
         self.replays = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX)
         self.checks = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX)
         self.plans = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX)
@@ -172,8 +197,16 @@ async def compute(lane: Lane, caller: Caller, work: Callable[[], T], seconds_max
     Raises:
         Problem: the key holds too many places in the lane, the wait was too long (`busy`), or the work (`timed-out`).
     """
-    allowed = COMPUTE_SECONDS_MAX if seconds_max is None else seconds_max
     permit = await lane.acquire(share_of(caller))
+    return await run_with(permit, work, COMPUTE_SECONDS_MAX if seconds_max is None else seconds_max)
+
+
+async def run_with(permit: Permit, work: Callable[[], T], seconds_max: float) -> T:
+    """Run work in a thread of its own for a bounded time; the permit is released when the work has left.
+
+    Raises:
+        Problem: the work took too long (`timed-out`).
+    """
     stop, loop = Stop(), asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
 
@@ -194,10 +227,10 @@ async def compute(lane: Lane, caller: Caller, work: Callable[[], T], seconds_max
         permit.release()
         raise
     try:
-        with fail_after(allowed):
+        with fail_after(seconds_max):
             return await answer
     except (TimeoutError, StoppedError):
-        raise problem("timed-out", str(OutOfTimeError(allowed))) from None
+        raise problem("timed-out", str(OutOfTimeError(seconds_max))) from None
     finally:
         stop.request()  # of no effect on work that has ended
 

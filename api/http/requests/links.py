@@ -15,6 +15,8 @@ from replay.explain import explanations
 from replay.queries.queries import Axes
 from replay.records import case_answers
 
+POSITIONS_MAX = 100
+"""At most this many positions of a shift are listed; the link `events` leads to all."""
 L = TypeVar("L", bound=answers.Linked)
 P = TypeVar("P", bound=answers.OfPerson)
 
@@ -92,7 +94,7 @@ class Addresses:
         links = {"events": self.shift_events(shift.volunteer or volunteer, shift.shift)}
         if shift.pieces:
             links["explanation"] = self.explanation(volunteer, shift.pieces[0].day)
-        return linked(shift, **links)
+        return linked(shift.model_copy(update={"positions": shift.positions[:POSITIONS_MAX]}), **links)
 
     def explained(self, found: explanations.DayExplanation) -> explanations.DayExplanation:
         """Link each event to its log entry, and each shift to its events."""
@@ -141,7 +143,7 @@ class Addresses:
         """Link each shift to its events, and to the explanation of its volunteer's day."""
         shifts = [
             linked(
-                shift,
+                shift.model_copy(update={"positions": shift.positions[:POSITIONS_MAX]}),
                 events=self.shift_events(shift.volunteer, shift.shift),
                 explanation=self.explanation(shift.volunteer, found.day),
             )

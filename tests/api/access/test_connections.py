@@ -6,13 +6,16 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from select import select
 from typing import IO
 
 import pytest
 
+from api.access.roles import Role
 from api.http.protocol import ConnectionLimits
+from api.http.requests.in_progress import held_max_of
 from api.http.server import DESCRIPTORS_RESERVED, limits_of_process
 from tests.api.writes.test_sockets import SocketAnswer, check_in, post, talking, told
 from tests.support.api.serving import Listening, Served, listening
@@ -185,6 +188,46 @@ def test_a_half_request_that_has_to_go_is_told_so(served: Served) -> None:
         assert (answer.status, answer.body["rejection"]) == (503, "too-many-connections")
         assert "retry-after" in answer.headers
         assert answers.read() == b""
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/static-offline-docs/swagger-ui-bundle.js", "/docs", "/healthz"])
+def test_answers_that_are_not_read_keep_nobody_out(served: Served, caplog: pytest.LogCaptureFixture, path: str) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    with limited(served, replace(LIMITS, connections=20)) as server, ExitStack() as stack:
+        for _ in range(50):
+            connection = stack.enter_context(closing(socket.socket()))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            connection.settimeout(20)
+            connection.connect(("127.0.0.1", server.port))
+            connection.sendall(request * LIMITS.pipelined)
+        for _ in range(10):
+            with talking(server) as (connection, answers):
+                connection.sendall(post(served, check_in(served)))
+                assert told(answers).status == 201
+        assert len(server.server.server_state.connections) <= 21
+    assert "Exception in ASGI application" not in caplog.text
+
+
+def test_a_key_holds_a_part_of_the_connections(served: Served) -> None:
+    request, other = post(served, check_in(served)), served.headers(Role.READER)["Authorization"].encode()
+    with limited(served, replace(LIMITS, connections=20)) as server, ExitStack() as stack:
+        held = [stack.enter_context(talking(server)) for _ in range(held_max_of(20) + 1)]
+        for connection, _ in held:
+            connection.sendall(request[:-1])
+        busy = [answers for connection, answers in held if select([connection], [], [], 0.5)[0]]
+        assert len(busy) == 1
+        answer = told(busy[0])
+        assert (answer.status, answer.body["rejection"]) == (503, "busy")
+        with talking(server) as (connection, answers):
+            connection.sendall(b"GET /v1/rules HTTP/1.1\r\nHost: x\r\nAuthorization: " + other + b"\r\n\r\n")
+            assert told(answers).status == 200
+        for connection, answers in held:
+            if answers is not busy[0]:
+                connection.sendall(request[-1:])
+                assert told(answers).status in {200, 201}
+        with talking(server) as (connection, answers):  # what has been answered is no longer in progress
+            connection.sendall(request)
+            assert told(answers).status == 200
 
 
 def test_requests_in_progress_keep_their_connections(served: Served) -> None:

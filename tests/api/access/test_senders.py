@@ -24,6 +24,7 @@ from api.messages.examples import EXAMPLES
 from ledger.aggregates import COMMANDS, Order, Sender
 from ledger.aggregates.scans import SCANS
 from ledger.intake.answers import Accepted
+from tests.support.api.conferring import GIVEN, Clock
 from tests.support.api.serving import STATION, Served, take
 from tests.support.ledger.orders import order_of
 
@@ -192,12 +193,92 @@ def test_the_volunteer_who_holds_a_key_is_known_whatever_way_it_is_used(served: 
     assert (told["outcome"], told["rejection"]) == ("refused", "own-hours")
 
 
-def test_an_officer_does_not_confer_an_honour_on_themselves_by_any_address(conferred: tuple[Served, Any]) -> None:
-    served, _ = conferred
+def planned(step: str, **recipients: Any) -> Way:
+    """Return the way by which an honour is conferred by its name."""
+
+    def ask(key: Key, event: dict[str, Any]) -> dict[str, Any]:
+        body = recipients or {"volunteer": event["data"]["volunteer"]}
+        answer = key.served.client.post(f"/v1/honors/star-1/{step}", json=body, headers=key.headers()).json()
+        refused = [one["problem"] for one in answer["outcomes"] if one["problem"]]
+        return refused[0] if refused else {"rejection": None}
+
+    return ask
+
+
+def asked_for(key: Key, event: dict[str, Any]) -> dict[str, Any]:
+    """Ask for the act, for another person to approve."""
+    act = event["type"].removeprefix("org.service-hours.").removesuffix(".v1")
+    fields = {name: value for name, value in event["data"].items() if name != "volunteer"}
+    return key.rest(event_of("request-act", "", {"request": uuid4().hex, "act": act, "fields": fields}))
+
+
+def approved(key: Key, event: dict[str, Any]) -> dict[str, Any]:
+    """Approve the act that another officer asked for."""
+    asked = key_of(key.served, Role.HONORS_OFFICER)
+    request, act = uuid4().hex, event["type"].removeprefix("org.service-hours.").removesuffix(".v1")
+    fields = {name: value for name, value in event["data"].items() if name != "volunteer"}
+    told = asked.rest(event_of("request-act", "", {"request": request, "act": act, "fields": fields}))
+    assert told["outcome"] == "accepted", told
+    return key.rest(event_of("approve-act", "", {"request": request}))
+
+
+CONFERRING: dict[str, list[tuple[Way, str]]] = {
+    "announce-honor": [
+        *((way, "own-honor") for way in WAYS),
+        (planned("announcements"), "own-honor"),
+        (planned("announcements", all_eligible=True), "own-honor"),
+    ],
+    "settle-honor-objection": [(way, "own-honor") for way in WAYS],
+    "award-honor": [
+        *((way, "own-honor") for way in WAYS),
+        (planned("awards"), "own-honor"),
+        (planned("awards", all_due=True), "own-honor"),
+        (asked_for, "own-honor"),
+        (approved, "own-hours"),
+    ],
+}
+"""Each step by which an honour is conferred: the ways in, and the refusal of one's own honour."""
+
+
+@pytest.mark.parametrize("role", [Role.HONORS_OFFICER, Role.STAFF, Role.ADMIN])
+def test_an_officer_does_not_confer_an_honour_on_themselves_by_any_address(
+    conferred: tuple[Served, Clock], role: Role
+) -> None:
+    served, clock = conferred
     own = served.get("/v1/honors/star-1/eligible").json()["eligible"][0]["name"]
-    headers = key_of(served, Role.HONORS_OFFICER, volunteer=own).headers()
-    answer = served.client.post("/v1/honors/star-1/announcements", json={"volunteer": own}, headers=headers).json()
-    assert [one["problem"]["rejection"] for one in answer["outcomes"]] == ["own-honor"], answer
+    key, other, third = key_of(served, role, volunteer=own), key_of(served, role), key_of(served, role)
+    evidence = {"rules_version": 1, "evidence_position": served.ledger.log.head(), "credited_minutes": 6_000}
+    award = {"award": "star-1-own", "volunteer": own}
+    announcement = {**award, "honor": "star-1", **evidence}
+
+    def refused(step: str, fields: dict[str, Any]) -> None:
+        for way, of_own in CONFERRING[step]:
+            rejection = (
+                "forbidden" if way is approved and role is Role.HONORS_OFFICER else of_own
+            )  # it approves nothing
+            sent = fields if way not in WAYS or step == "announce-honor" else _without_volunteer(fields)
+            told = way(key, event_of(step, "/desk", sent))
+            assert told["rejection"] == rejection, (step, way, told)
+
+    refused("announce-honor", announcement)
+    assert other.rest(event_of("announce-honor", "", announcement))["outcome"] == "accepted"
+    objection = {"award": "star-1-own", "reason": "too-early"}
+    assert third.rest(event_of("object-to-honor", "", objection))["outcome"] == "accepted"
+    settlement = {"award": "star-1-own", "objection": 1, "outcome": "rejected", "reason": "looked-into"}
+    refused("settle-honor-objection", settlement)
+    told = third.rest(event_of("settle-honor-objection", "", settlement))
+    assert told["rejection"] == "same-hands"  # nor does who objected, or who announced
+    assert other.rest(event_of("settle-honor-objection", "", settlement))["rejection"] == "same-hands"
+    fourth = key_of(served, role)
+    assert fourth.rest(event_of("settle-honor-objection", "", settlement))["outcome"] == "accepted"
+    clock.move_to(GIVEN)
+    refused("award-honor", {**award, "awarded_on": GIVEN.isoformat(), **evidence})
+    conferral = _without_volunteer({**award, "awarded_on": GIVEN.isoformat(), **evidence})
+    assert other.rest(event_of("award-honor", "", conferral))["outcome"] == "accepted"
+
+
+def _without_volunteer(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != "volunteer"}
 
 
 # --- names ----------------------------------------------------------------------------------------------------------

@@ -172,6 +172,10 @@ SURPLUS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda event: json.dumps(event).replace('"volunteer"', '"volunteer":"Zhang","volunteer"'),
         "volunteer",
     ),
+    "a number that one reader refuses": (
+        lambda event: json.dumps(event)[:-1] + ',"digits":' + "1" * 5000 + ',"subject":"Zhang"}',
+        "digits",
+    ),
     "a time that is none": (lambda event: event | {"time": "when Zhang came"}, "time"),
 }
 

@@ -7,9 +7,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from fastapi.testclient import TestClient
 
 from api.access.keys import UnknownKeyError
 from api.access.roles import COMMANDS_OF_ROLE, ROLES_OF_RIGHT, Permission, Right, Role
+from api.http import descriptions
+from api.http.app import create_app
 from api.messages.cloud_events import BATCH, EVENT
 from api.messages.examples import EXAMPLES
 from api.messages.problems import MEDIA_TYPE
@@ -60,6 +63,28 @@ def test_the_root_leads_to_the_descriptions_which_need_no_network(served: Served
     assert "/static-offline-docs/swagger-ui-bundle.js" in page
     assert "https://" not in page
     assert served.client.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
+
+
+def test_strangers_have_the_description_made_once_however_often_they_ask(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+
+    def description_of(app: object) -> dict[str, str]:
+        made.append(app)
+        return {"openapi": "3.1.0"}
+
+    monkeypatch.setattr(descriptions, "description_of", description_of)
+    with TestClient(create_app(served.service)) as client:
+        refused = [client.delete(path) for path in ("/v1/stations", "/v1/volunteers/V1/shifts", "/v1/rules/candidates")]
+        assert [(answer.status_code, answer.headers["allow"]) for answer in refused] == [
+            (405, "GET"),
+            (405, "GET"),
+            (405, "POST"),
+        ]
+        assert made == []
+        assert [client.get("/openapi.json").json() for _ in range(3)] == [{"openapi": "3.1.0"}] * 3
+        assert len(made) == 1
 
 
 def references(part: object) -> Iterator[str]:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from httpx2 import Response
@@ -50,6 +51,35 @@ async def in_order(lane: Lane, shares: str) -> str:
 )
 def test_keys_that_wait_take_turns(came: str, served: str) -> None:
     assert asyncio.run(in_order(Lane(1, SECONDS_MAX), came)) == served
+
+
+def test_a_key_runs_a_part_of_a_lane_while_others_wait_and_while_none_do() -> None:
+    async def attempt() -> None:
+        lane = Lane(3, 0.0, of_share_at_once=2)
+        held = [await lane.acquire("a") for _ in range(2)]
+        with pytest.raises(Problem) as refused:
+            await lane.acquire("a")
+        assert refused.value.fault.rejection == "busy"
+        (await lane.acquire("b")).release()
+        held[0].release()
+        (await lane.acquire("a")).release()
+        held[1].release()
+        assert (lane._running, lane._running_of, lane._held) == (0, {}, {})
+
+    asyncio.run(attempt())
+
+
+def test_a_permit_that_was_handed_over_is_released_once() -> None:
+    async def attempt() -> None:
+        lane = Lane(1, 0.0)
+        first = await lane.acquire("a")
+        second = first.handed_over()
+        first.release()
+        assert lane._running == 1
+        second.release()
+        assert lane._running == 0
+
+    asyncio.run(attempt())
 
 
 def test_a_key_holds_a_few_places_and_others_get_theirs() -> None:
@@ -227,6 +257,7 @@ class Abandoned:
         context.setattr(lanes, "Thread", self)
         context.setattr(lanes, "_fail", lambda _answer, error: self.errors.append(error))
         context.setattr(lanes, "COMPUTE_SECONDS_MAX", 0.01)
+        context.setattr(lanes, "READ_SECONDS_MAX", 0.01)
 
     def __call__(self, target: Callable[..., None], args: tuple[Any, ...], **_: object) -> Abandoned:
         self.works.append(lambda: target(*args))
@@ -294,6 +325,86 @@ def test_a_key_that_holds_its_places_is_refused_and_others_are_not(served: Serve
         assert ask(served, other).status_code not in {500, 503}
     finally:
         del lane._held[held.key]
+
+
+# --- every address that is read -------------------------------------------------------------------------------------
+
+NAMES = {
+    "number": "V0000001",
+    "shift": str(UUID(int=1)),
+    "station": STATION,
+    "organisation": "luohu",
+    "project": PROJECT,
+    "award": "a1",
+    "honor": "star-1",
+    "ranking": "top-hundred",
+    "position": "1",
+    "rules": "current",
+}
+PARAMETERS = {"/v1/stations/{station}/shifts": {"day": "2018-12-04"}, "/v1/spot-check": {"seed": "1", "size": "1"}}
+WITHOUT_LANE = {
+    "/healthz": "reads nothing",
+    "/readyz": "goes the way of a read itself",
+    "/problems/{rejection}": "reads a table of this program",
+    "/v1/jobs": "reads the memory of this process",
+    "/v1/jobs/{job}": "the same",
+    "/v1/jobs/{job}/events": "the same; it waits without a thread",
+}
+WITHOUT_DEADLINE = {
+    "/v1/status": "its statements are bounded by the database alone",
+    "/metrics": "the same",
+    "/v1/generations": "the same",
+    "/v1/rules": "the same",
+    "/v1/rules/{rules}": "the same",
+    "/v1/honors": "reads the rules, which are bounded",
+    "/v1/rankings": "the same",
+}
+
+
+def addresses(served: Served) -> list[str]:
+    """Return every address that is read and has a lane."""
+    paths: dict[str, dict[str, Any]] = served.client.get("/openapi.json").json()["paths"]
+    found = [path for path, methods in paths.items() if "get" in methods]
+    assert {*WITHOUT_LANE, *WITHOUT_DEADLINE} <= {*found}
+    return [path for path in found if path not in WITHOUT_LANE]
+
+
+def read(served: Served, path: str, role: Role = Role.AUDITOR) -> Response:
+    return served.get(path.format(**NAMES), role=role, **PARAMETERS.get(path, {}))
+
+
+def test_whatever_is_read_waits_for_the_turn_of_its_key(served: Served) -> None:
+    served.ledger.make_ready()
+    limits: ConcurrencyLimits = served.client.app.state.concurrency  # type: ignore[attr-defined]
+    held = served.service.keys.caller(served.tokens[Role.AUDITOR])
+    assert held is not None
+    portal = served.client.portal
+    assert portal is not None
+    permits = [portal.call(limits.queries.acquire, held.key) for _ in range(lanes.QUERIES_OF_KEY_AT_ONCE)]
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(limits.queries, "seconds_max", 0.0)
+        for path in addresses(served):
+            answer = read(served, path)
+            assert (answer.status_code, answer.json()["rejection"]) == (503, "busy"), path
+        for path in addresses(served):  # another key is served meanwhile
+            assert read(served, path, Role.ADMIN).status_code in {200, 404}, path
+    for permit in permits:
+        portal.call(permit.release)
+    assert idle(limits.queries, served)
+
+
+def test_whatever_is_read_is_given_up_after_its_deadline(served: Served, abandoned: Abandoned) -> None:
+    limits: ConcurrencyLimits = served.client.app.state.concurrency  # type: ignore[attr-defined]
+    for path in addresses(served):
+        answer = read(served, path)
+        if path in WITHOUT_DEADLINE:
+            assert (answer.status_code, abandoned.works) == (200, []), path
+            continue
+        assert (answer.status_code, answer.json()["rejection"]) == (503, "timed-out"), path
+        assert limits.queries._running + limits.replays._running == 1, path
+        abandoned.go_on()
+        assert idle(limits.queries, served), path
+        assert idle(limits.replays, served), path
 
 
 # --- streams --------------------------------------------------------------------------------------------------------

@@ -560,6 +560,7 @@ def _spans(
             end = min([start + rules.missing_check_out_minutes] + [other for other in starts if other > start])
         else:
             end = max(start, shift.check_out // 60)  # a check-out before the check-in is impossible and lasts 0 minutes
+            end = min(end, start + 92 * 1440)
         spans.append(_Span(shift, start, end, day, rules))
     spans.sort(key=lambda span: (span.start, span.end, span.shift.shift.int, span.shift.volunteer))
 

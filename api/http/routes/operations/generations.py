@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.refusals import require
 from api.access.roles import Caller, Right
-from api.http.requests.dependencies import CallerDep, ServiceDep
+from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep
 from api.http.routes.operations.jobs import start
 from api.messages.problems import Problem, problem
 from api.operations.jobs import JobStatus, Task
@@ -121,7 +121,7 @@ def _status(found: generations.Overview) -> GenerationStatus:
 
 
 @router.get("", summary="The generations of the read models")
-def generation_list(service: ServiceDep, _caller: CallerDep) -> GenerationList:
+def generation_list(service: ServiceDep, _caller: CallerDep, _permit: PermitDep) -> GenerationList:
     """The current generation, those that can be switched back to, and those that are dropped next."""
     return listed(service.ledger)
 

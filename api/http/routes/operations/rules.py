@@ -11,14 +11,13 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.access.refusals import require
 from api.access.roles import Right
 from api.axes.written import RULES_FORM, find_rules
-from api.http.requests.dependencies import CallerDep, ServiceDep, run_check
+from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep, run_check, run_lookup
 from api.messages.problems import MEDIA_TYPE, Problem, details_of, fault, fault_of_validation, problem
 from api.operations.service import OpenLedger
 from api.operations.sides import CURRENT
@@ -141,7 +140,7 @@ def findings_answer(findings: list[Finding]) -> list[RulesFinding]:
 
 
 @router.get("", summary="Published rules and candidates")
-def rules(service: ServiceDep, _caller: CallerDep) -> RulesKnown:
+def rules(service: ServiceDep, _caller: CallerDep, _permit: PermitDep) -> RulesKnown:
     """The latest first; each can be used as `rules` on every read, by version or by digest."""
     return known_rules(service.ledger)
 
@@ -156,6 +155,7 @@ def one(
     request: Request,
     service: ServiceDep,
     _caller: CallerDep,
+    _permit: PermitDep,
     rules: Annotated[
         str,
         Path(
@@ -202,7 +202,7 @@ async def post_candidate(request: Request, service: ServiceDep, caller: CallerDe
     text = await _text_of(request)
     findings = await run_check(request, lambda: check_against(service.ledger, text))
     try:
-        stored = await run_in_threadpool(service.ledger.candidates.store, text, caller.by, findings)
+        stored = await run_lookup(request, lambda: service.ledger.candidates.store(text, caller.by, findings))
     except RulesError:
         return _refused(findings)
     return CandidateChecked(digest=stored.digest, name=stored.timeline().name, findings=findings_answer(findings))

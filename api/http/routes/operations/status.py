@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import CallerDep, ServiceDep, is_reader
+from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep, is_reader
 from api.messages.problems import RULES, problem
 from api.operations.readiness import Readiness, ReadinessProbe
 from replay.axes import answers
@@ -69,7 +69,7 @@ class RuleExplained(BaseModel):
 
 
 @router.get("/v1/status", summary="The state of the ledger")
-def status(service: ServiceDep, _caller: CallerDep) -> Status:
+def status(service: ServiceDep, _caller: CallerDep, _permit: PermitDep) -> Status:
     """Return the state of the log, the read models, the archive, and the jobs of this process."""
     ledger, alert = service.ledger, service.follower.alert
     health = measure(ledger.database, lambda: ledger.archive)
@@ -95,7 +95,7 @@ def status(service: ServiceDep, _caller: CallerDep) -> Status:
 
 
 @router.get("/metrics", summary="Metrics for a monitoring system", response_class=PlainTextResponse)
-def metrics(request: Request, service: ServiceDep, _caller: CallerDep) -> Response:
+def metrics(request: Request, service: ServiceDep, _caller: CallerDep, _permit: PermitDep) -> Response:
     """Return metrics in Prometheus' text format: of the ledger, its read models and archive, of jobs, and of the
     requests this process has answered.
 

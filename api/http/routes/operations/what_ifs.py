@@ -10,11 +10,10 @@ from datetime import date
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.roles import Caller, Right
-from api.http.requests.dependencies import ServiceDep, allowed_to, run_check, run_exclusively
+from api.http.requests.dependencies import ServiceDep, allowed_to, run_check, run_exclusively, run_lookup
 from api.http.routes.operations.jobs import start
 from api.messages.problems import problem
 from api.operations.jobs import JobStatus, Task
@@ -92,7 +91,7 @@ async def compare(
         return _axes(ledger, comparison, "before"), _axes(ledger, comparison, "after")
 
     with_text = any(is_text(str(side.rules)) for side in (comparison.before, comparison.after))
-    sides = await (run_check(request, read_sides) if with_text else run_in_threadpool(read_sides))
+    sides = await (run_check if with_text else run_lookup)(request, read_sides)
 
     def work(progress: Progress) -> WhatIf:
         return what_if_answer(compared(ledger, sides, comparison.valid_at, progress), comparison.limit)

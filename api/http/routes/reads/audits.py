@@ -57,12 +57,11 @@ async def anomalies(
     """
     check_period(first, last)
     reader, axes = service.ledger.queries.anomalies, reading.axes
-    criteria = AnomalyFilter(kind, station, volunteer, actor, first, last)
+    criteria, addresses = AnomalyFilter(kind, station, volunteer, actor, first, last), AuditAddresses(axes)
     try:
-        found = await run_replay(request, lambda: reader.anomalies(axes, criteria, limit, after))
+        return await run_replay(request, lambda: addresses.anomalies(reader.anomalies(axes, criteria, limit, after)))
     except MarkError as error:
         raise problem("invalid", str(error), field="after") from None
-    return AuditAddresses(axes).anomalies(found)
 
 
 @router.get(
@@ -101,13 +100,17 @@ async def spot_check(
     """
     check_period(first, last)
     spot_checks, axes = service.ledger.queries.spot_checks, reading.axes
-    found = await run_replay(
-        request, lambda: spot_checks.draw(Draw(seed, size, station, first, last, grade, strata), axes)
-    )
-    if CSV in request.headers.get("accept", ""):
+    addresses, as_table = AuditAddresses(axes), CSV in request.headers.get("accept", "")
+
+    def read() -> str | SpotCheck:
+        found = spot_checks.draw(Draw(seed, size, station, first, last, grade, strata), axes)
+        return as_csv(found, reading.rules.timeline().time_zone) if as_table else addresses.sample(found)
+
+    found = await run_replay(request, read)
+    if isinstance(found, str):
         headers = {"Content-Disposition": f'attachment; filename="spot-check-{seed}.csv"'}
-        return Response(as_csv(found, reading.rules.timeline().time_zone), media_type=CSV, headers=headers)
-    return AuditAddresses(axes).sample(found)
+        return Response(found, media_type=CSV, headers=headers)
+    return found
 
 
 class AuditAddresses(Addresses):

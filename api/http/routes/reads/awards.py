@@ -34,6 +34,8 @@ from replay.records.awards import State
 router = APIRouter(tags=["readers"])
 A = TypeVar("A", bound=AwardAnswer)
 
+CAUSES_MAX = 100
+"""At most this many shifts and events among the causes of an undercut award are listed."""
 AwardName = Annotated[str, Path(description="The award's id.", pattern=AWARD_PATTERN, examples=["star-1-V0000001"])]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(description="`next_after` of the page before.", max_length=120)]
@@ -43,7 +45,8 @@ For = Annotated[str | None, Query(alias="for", description="Only for this volunt
 
 
 @router.get("/v1/awards", summary="Awards and their states")
-def awards(
+async def awards(
+    request: Request,
     service: ServiceDep,
     reading: AxesDep,
     honor: OfHonor = None,
@@ -59,15 +62,19 @@ def awards(
     `valid_at` excludes awards conferred after that day.
     """
     criteria = AwardFilter(honor, year, recipient, state)
-    found = reports.awards(service.ledger.queries, reading.axes, criteria, Page(limit, after))
-    addresses = AwardAddresses(reading.axes)
+    queries, axes, page = service.ledger.queries, reading.axes, Page(limit, after)
+    found = await run_query(request, axes, lambda: reports.awards(queries, axes, criteria, page))
+    addresses = AwardAddresses(axes)
     return found.model_copy(update={"awards": [addresses.award(award) for award in found.awards]})
 
 
 @router.get("/v1/awards/{award}", summary="The history of one award, with its events", responses=TAGGED)
-def award_life(award: AwardName, service: ServiceDep, reading: AxesDep, response: Response) -> AwardLife:
+async def award_life(
+    request: Request, award: AwardName, service: ServiceDep, reading: AxesDep, response: Response
+) -> AwardLife:
     """Announcement, objections and their settlement, award and revocation, up to `known_at`."""
-    found = reports.award_life(service.ledger.queries, service.ledger.log, award, reading.axes)
+    queries, log, axes = service.ledger.queries, service.ledger.log, reading.axes
+    found = await run_query(request, axes, lambda: reports.award_life(queries, log, award, axes))
     tag(response, found.award.version)
     return found.model_copy(update={"award": AwardAddresses(reading.axes).award(found.award)})
 
@@ -82,25 +89,28 @@ async def as_given(request: Request, award: AwardName, service: ServiceDep, read
     queries, log = service.ledger.queries, service.ledger.log
 
     def read() -> AsGiven:
-        return reports.as_given(queries, log, award, reading.axes)
+        found = reports.as_given(queries, log, award, reading.axes)
+        then = Axes(None, Position(found.known_at), published_rules(log, version=found.rules.version))
+        addresses = AwardAddresses(then)
+        changes: dict[str, object] = {"award": addresses.award(found.award)}
+        if found.hours is not None:
+            changes["hours"] = addresses.hours(found.hours)
+        return found.model_copy(update=changes)
 
-    found = await run_replay(request, read)
-    then = Axes(None, Position(found.known_at), published_rules(log, version=found.rules.version))
-    addresses = AwardAddresses(then)
-    changes: dict[str, object] = {"award": addresses.award(found.award)}
-    if found.hours is not None:
-        changes["hours"] = addresses.hours(found.hours)
-    return found.model_copy(update=changes)
+    return await run_replay(request, read)
 
 
 @router.get("/v1/public-notices", summary="The public notice list")
-def public_notices(service: ServiceDep, reading: AxesDep, limit: Limit = 100, after: After = None) -> PublicNotices:
+async def public_notices(
+    request: Request, service: ServiceDep, reading: AxesDep, limit: Limit = 100, after: After = None
+) -> PublicNotices:
     """Awards that are announced and not yet decided: the end of each notice and its open objections, as of `valid_at`,
     by default today.
     """
     today = today_of(service, reading)
-    found = reports.public_notices(service.ledger.queries, reading.axes, today, Page(limit, after))
-    addresses = AwardAddresses(reading.axes)
+    queries, axes, page = service.ledger.queries, reading.axes, Page(limit, after)
+    found = await run_query(request, axes, lambda: reports.public_notices(queries, axes, today, page))
+    addresses = AwardAddresses(axes)
     return found.model_copy(update={"notices": [addresses.award(notice) for notice in found.notices]})
 
 
@@ -115,7 +125,8 @@ async def undercut_awards(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: After = None,
 ) -> UndercutAwards:
-    """The evidence of each award, the figures now, the difference, and the events and rules that caused it.
+    """The evidence of each award, the figures now, the difference, and the events and rules that caused it: a hundred
+    shifts and events at most.
 
     A threshold is undercut if, by what is known now, it was not reached on the day of the award; an honour of a ranking
     if the rank is now behind the last place.
@@ -182,9 +193,10 @@ class AwardAddresses(Addresses):
                 events=self.shift_events(shift.volunteer or award.volunteer or "", shift.shift),
                 explanation=self.explanation(award.volunteer or "", shift.day),
             )
-            for shift in award.causes.shifts
+            for shift in award.causes.shifts[:CAUSES_MAX]
         ]
-        return self.award(award).model_copy(update={"causes": award.causes.model_copy(update={"shifts": shifts})})
+        changes = {"shifts": shifts, "positions": award.causes.positions[:CAUSES_MAX]}
+        return self.award(award).model_copy(update={"causes": award.causes.model_copy(update=changes)})
 
     def _recipient(self, volunteer: str | None, project: str | None, year: int | None) -> dict[str, str]:
         of_year = {} if year is None else {"year": year}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 
 from api.access.roles import Caller, Right, Role, forbids_right
-from api.http.requests.dependencies import AxesDep, CallerDep, ServiceDep, today_of
+from api.http.requests.dependencies import AxesDep, CallerDep, ServiceDep, run_read, today_of
 from api.http.requests.links import Addresses
 from ledger.deciding.policies import ApprovableAct
 from ledger.names import NAME_PATTERN, POSITION_MAX
@@ -25,7 +25,8 @@ OfVolunteer = Annotated[str | None, Query(description="Only about this volunteer
 
 
 @router.get("/disputes", summary="Disputes")
-def disputes(
+async def disputes(
+    request: Request,
     service: ServiceDep,
     reading: AxesDep,
     caller: CallerDep,
@@ -45,12 +46,15 @@ def disputes(
     """
     today = reading.axes.valid_at or today_of(service, reading)
     criteria = DisputeFilter(today, state, overdue, station, volunteer)
-    found = service.ledger.queries.disputes(criteria, reading.axes, after, limit, texts=may_read_texts(caller))
-    return Addresses(reading.axes).disputes(found)
+    queries, addresses, texts = service.ledger.queries, Addresses(reading.axes), may_read_texts(caller)
+    return await run_read(
+        request, lambda: addresses.disputes(queries.disputes(criteria, reading.axes, after, limit, texts=texts))
+    )
 
 
 @router.get("/requests", summary="Requests for acts that need approval")
-def requests(
+async def requests(
+    request: Request,
     service: ServiceDep,
     reading: AxesDep,
     caller: CallerDep,
@@ -62,12 +66,15 @@ def requests(
 ) -> ActRequests:
     """In the order in which they were made; `state=open` returns those that wait for a decision."""
     criteria = RequestFilter(state, act, volunteer)
-    found = service.ledger.queries.requests(criteria, reading.axes, after, limit, texts=may_read_texts(caller))
-    return Addresses(reading.axes).requests(found)
+    queries, addresses, texts = service.ledger.queries, Addresses(reading.axes), may_read_texts(caller)
+    return await run_read(
+        request, lambda: addresses.requests(queries.requests(criteria, reading.axes, after, limit, texts=texts))
+    )
 
 
 @router.get("/volunteers/{number}/history", summary="The history of a volunteer's record")
-def history(
+async def history(
+    request: Request,
     number: Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])],
     service: ServiceDep,
     reading: AxesDep,
@@ -80,8 +87,10 @@ def history(
     """
     # A volunteer's key can reach only the volunteer's own record (`forbids_address`).
     texts = may_read_texts(caller) or caller.role is Role.VOLUNTEER
-    found = service.ledger.queries.volunteer_history(number, reading.axes, after, limit, texts=texts)
-    return Addresses(reading.axes).history(found)
+    queries, addresses, axes = service.ledger.queries, Addresses(reading.axes), reading.axes
+    return await run_read(
+        request, lambda: addresses.history(queries.volunteer_history(number, axes, after, limit, texts=texts))
+    )
 
 
 def may_read_texts(caller: Caller) -> bool:

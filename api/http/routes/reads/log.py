@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.http.requests.dependencies import AxesDep, CallerDep, ServiceDep
+from api.http.requests.dependencies import AxesDep, CallerDep, ServiceDep, run_read
 from api.http.requests.lanes import ConcurrencyLimits, Permit, share_of
 from api.operations.service import OpenLedger
 from ledger.names import POSITION_MAX, Position
@@ -64,13 +64,13 @@ async def log(
     To continue an interrupted stream, set `after` to the last position received.
     """
     ledger, known_at = service.ledger, reading.axes.known_at
-    until = await run_in_threadpool(ledger.log.head) if known_at is None else known_at
+    until = await run_sync(ledger.log.head) if known_at is None else known_at
     if NDJSON in request.headers.get("accept", ""):
         lines = (event.model_dump_json() + "\n" for event in events_of(ledger, after, until, limit))
         limits: ConcurrencyLimits = request.app.state.concurrency
         return _Export(lines, await limits.exports.acquire(share_of(caller)))
     page = min(limit or 100, PAGE_EVENTS_MAX)
-    events = await run_in_threadpool(lambda: list(events_of(ledger, after, until, page)))
+    events = await run_read(request, lambda: list(events_of(ledger, after, until, page)))
     more = bool(events) and events[-1].position < until
     return LogPage(**dict(reading.basis()), events=events, next_after=events[-1].position if more else None)
 
@@ -91,7 +91,8 @@ class _Export(StreamingResponse):
 
 
 @router.get("/{position}", summary="One event")
-def event(
+async def event(
+    request: Request,
     position: Annotated[int, Path(ge=1, le=POSITION_MAX, description="Its position in the log.")],
     service: ServiceDep,
     reading: AxesDep,
@@ -100,13 +101,17 @@ def event(
     known_at = reading.axes.known_at
     if known_at is not None and position > known_at:
         raise UnknownNameError("event", str(position))
-    return LogEntry(**dict(reading.basis()), event=service.ledger.queries.event(position))
+    found = await run_read(request, lambda: service.ledger.queries.event(position))
+    return LogEntry(**dict(reading.basis()), event=found)
 
 
 def events_of(ledger: OpenLedger, after: int, until: Position, limit: int | None) -> Iterator[answers.LoggedEvent]:
     """Yield events after a position, up to and including `until`, reading a page at a time."""
     left = until - after if limit is None else limit
     while left > 0 and after < until:
-        for event in ledger.log.read(Position(after), min(left, PAGE_EVENTS_MAX), until):
+        page = ledger.log.read(Position(after), min(left, PAGE_EVENTS_MAX), until)
+        if not page:  # events were removed from the log, which others report
+            return
+        for event in page:
             yield logged_event(event)
             after, left = event.position, left - 1

@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_replay, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_read, run_replay, today_of
 from api.http.requests.links import Addresses, linked
+from api.http.requests.paging import PAGE_MAX, PageAfter, PageLimit, page_of
 from api.http.requests.preconditions import TAGGED, tag
 from ledger.names import NAME_PATTERN
 from replay.organisations import organisations
@@ -44,23 +44,32 @@ Rows = Annotated[By, Query(description="A row for each year, or for each month."
 
 
 @router.get("/v1/organisations", summary="The organisation tree")
-async def all_organisations(service: ServiceDep, reading: AxesDep) -> Organisations:
+async def all_organisations(
+    request: Request, service: ServiceDep, reading: AxesDep, limit: PageLimit = PAGE_MAX, after: PageAfter = None
+) -> Organisations:
     """Districts, subdistricts, communities, group members and NGOs, as of `valid_at`, by default today."""
     queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
-    found = await run_sync(lambda: organisations.organisations(queries, database, today, reading.axes))
     addresses = OrganisationAddresses(reading.axes)
-    return found.model_copy(
-        update={"organisations": [addresses.linked(organisation) for organisation in found.organisations]}
-    )
+
+    def read() -> Organisations:
+        found = organisations.organisations(queries, database, today, reading.axes)
+        by_name = {organisation.organisation: organisation for organisation in found.organisations}
+        names, next_after = page_of(list(by_name), limit, after)
+        listed = [addresses.linked(by_name[name]) for name in names]
+        return found.model_copy(update={"organisations": listed, "next_after": next_after})
+
+    return await run_read(request, read)
 
 
 @router.get("/v1/organisations/{organisation}", summary="An organisation, and what belongs to it", responses=TAGGED)
 async def one_organisation(
-    organisation: Name, service: ServiceDep, reading: AxesDep, response: Response
+    request: Request, organisation: Name, service: ServiceDep, reading: AxesDep, response: Response
 ) -> OrganisationAnswer:
     """Its place in the tree, its stations, projects and members on `valid_at` (by default today), and its history."""
     queries, database, today = service.ledger.queries, service.ledger.database, today_of(service, reading)
-    found = await run_sync(lambda: organisations.organisation(queries, database, organisation, today, reading.axes))
+    found = await run_read(
+        request, lambda: organisations.organisation(queries, database, organisation, today, reading.axes)
+    )
     tag(response, found.organisation.version)
     return OrganisationAddresses(reading.axes).answer(found)
 

@@ -6,10 +6,9 @@ from datetime import date
 from typing import Annotated
 from urllib.parse import quote
 
-from anyio.to_thread import run_sync
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_read, today_of
 from api.http.requests.links import Addresses, linked
 from ledger.names import NAME_PATTERN
 from replay.queries.overview import overview
@@ -20,6 +19,7 @@ router = APIRouter(tags=["readers"])
 
 @router.get("/v1/volunteers/{number}/overview", summary="A volunteer's own view")
 async def volunteer_overview(
+    request: Request,
     number: Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])],
     service: ServiceDep,
     reading: AxesDep,
@@ -29,8 +29,8 @@ async def volunteer_overview(
     today. Every number links to the shifts behind it, and every shift to the explanation of its minutes.
     """
     database, today = service.ledger.database, today_of(service, reading)
-    found = await run_sync(lambda: overview(database, number, today, reading.axes))
-    return OverviewAddresses(reading.axes).overview(found)
+    addresses = OverviewAddresses(reading.axes)
+    return await run_read(request, lambda: addresses.overview(overview(database, number, today, reading.axes)))
 
 
 class OverviewAddresses(Addresses):

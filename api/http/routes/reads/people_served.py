@@ -49,11 +49,13 @@ async def served(
     begin, end = period(first, last, today_of(service, reading))
     queries, database, axes = service.ledger.queries, service.ledger.database, reading.axes
     query = PeopleServedQuery(begin, end, station, project, organisation)
-    found = await run_query(
-        request, axes, lambda: people_served(queries, database, query, axes, limit=limit, after=after)
-    )
     addresses = ServedAddresses(axes)
-    return found.model_copy(update={"days": [addresses.day(day) for day in found.days]})
+
+    def read() -> PeopleServed:
+        found = people_served(queries, database, query, axes, limit=limit, after=after)
+        return found.model_copy(update={"days": [addresses.day(day) for day in found.days]})
+
+    return await run_query(request, axes, read)
 
 
 class ServedAddresses(Addresses):

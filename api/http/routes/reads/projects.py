@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import AxesDep, ServiceDep
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_read
 from api.http.requests.links import linked
+from api.http.requests.paging import PAGE_MAX, PageAfter, PageLimit, page_of
 from api.http.routes.reads.rankings import Around, RankedAddresses, Year, of_year
 from api.operations.service import OpenLedger
 from ledger.aggregates.project import ProjectEnded, ProjectLaunched
@@ -37,20 +39,29 @@ class Project(BaseModel):
 
 
 class Projects(answers.Basis):
-    """All projects with any activity, by id."""
+    """Projects with any activity, by id; `next_after` continues the list."""
 
     projects: list[Project]
+    next_after: str | None
 
 
 @router.get("", summary="The projects")
-def all_projects(service: ServiceDep, reading: AxesDep) -> Projects:
+async def all_projects(
+    request: Request, service: ServiceDep, reading: AxesDep, limit: PageLimit = PAGE_MAX, after: PageAfter = None
+) -> Projects:
     """Projects with any activity, as known at `known_at`; the other axes have no effect here."""
-    return Projects(**dict(reading.basis()), projects=projects_known(service.ledger, reading.known_at))
+
+    def read() -> Projects:
+        names, next_after = page_of(projects.projects(service.ledger.queries), limit, after)
+        found = projects_known(service.ledger, names, reading.known_at)
+        return Projects(**dict(reading.basis()), projects=found, next_after=next_after)
+
+    return await run_read(request, read)
 
 
-def projects_known(ledger: OpenLedger, known_at: Position) -> list[Project]:
-    """Return the projects as known at a position."""
-    streams = {stream("project", name): name for name in projects.projects(ledger.queries)}
+def projects_known(ledger: OpenLedger, names: Sequence[str], known_at: Position) -> list[Project]:
+    """Return those of the projects that were known at a position."""
+    streams = {stream("project", name): name for name in names}
     found = []
     for stream_id, events in ledger.log.read_streams(list(streams), until=known_at).items():
         history = [decode(event.topic, event.state) for event in events]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, today_of
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, run_read, today_of
 from api.http.requests.links import Addresses
+from api.http.requests.paging import PAGE_MAX, PageAfter, PageLimit, page_of
 from api.messages.periods import period
 from api.operations.service import OpenLedger
 from ledger.aggregates.station import StationClosed, StationKind, StationOpened
@@ -31,20 +33,29 @@ class Station(BaseModel):
 
 
 class Stations(answers.Basis):
-    """All stations, by id."""
+    """Stations by id; `next_after` continues the list."""
 
     stations: list[Station]
+    next_after: str | None
 
 
 @router.get("", summary="The stations")
-def stations(service: ServiceDep, reading: AxesDep) -> Stations:
+async def stations(
+    request: Request, service: ServiceDep, reading: AxesDep, limit: PageLimit = PAGE_MAX, after: PageAfter = None
+) -> Stations:
     """City, community and special stations as known at `known_at`; the other axes have no effect here."""
-    return Stations(**dict(reading.basis()), stations=stations_known(service.ledger, reading.known_at))
+
+    def read() -> Stations:
+        names, next_after = page_of(service.ledger.queries.stations(), limit, after)
+        found = stations_known(service.ledger, names, reading.known_at)
+        return Stations(**dict(reading.basis()), stations=found, next_after=next_after)
+
+    return await run_read(request, read)
 
 
-def stations_known(ledger: OpenLedger, known_at: Position) -> list[Station]:
-    """Return the stations as known at a position."""
-    streams = {stream("station", name): name for name in ledger.queries.stations()}
+def stations_known(ledger: OpenLedger, names: Sequence[str], known_at: Position) -> list[Station]:
+    """Return those of the stations that were known at a position."""
+    streams = {stream("station", name): name for name in names}
     found = []
     for stream_id, events in ledger.log.read_streams(list(streams), until=known_at).items():
         history = [decode(event.topic, event.state) for event in events]
@@ -76,8 +87,10 @@ async def station_activity(
     """Shifts, volunteers, minutes and people served of each day, and their totals. A day with shifts is a day open."""
     begin, end = period(first, last, today_of(service, reading))
     queries, axes = service.ledger.queries, reading.axes
-    found = await run_query(request, axes, lambda: queries.station_activity(station, begin, end, axes))
-    return Addresses(axes).activity(found)
+    addresses = Addresses(axes)
+    return await run_query(
+        request, axes, lambda: addresses.activity(queries.station_activity(station, begin, end, axes))
+    )
 
 
 @router.get("/{station}/shifts", summary="The shifts behind a station's day")
@@ -92,5 +105,7 @@ async def station_shifts(
 ) -> answers.StationDayShifts:
     """The part of each shift on that day, by volunteer; over all pages the parts add up to the day's activity."""
     queries, axes = service.ledger.queries, reading.axes
-    found = await run_query(request, axes, lambda: queries.station_shifts(station, day, axes, limit, after))
-    return Addresses(axes).station_day(found)
+    addresses = Addresses(axes)
+    return await run_query(
+        request, axes, lambda: addresses.station_day(queries.station_shifts(station, day, axes, limit, after))
+    )

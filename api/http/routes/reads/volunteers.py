@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.http.requests.dependencies import AxesDep, ServiceDep
+from api.http.requests.dependencies import AxesDep, ServiceDep, run_read
 from api.http.requests.links import Addresses
 from api.http.requests.preconditions import TAGGED, tag
 from api.messages.periods import check_period
@@ -20,6 +20,7 @@ from replay.queries.queries import Period, UnknownNameError
 
 router = APIRouter(prefix="/v1/volunteers", tags=["readers"])
 
+SHIFTS_MAX = 1000
 Number = Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])]
 First = Annotated[QueryDay | None, Query(alias="from", description="Only shifts that begin on this day or later.")]
 Last = Annotated[QueryDay | None, Query(alias="to", description="Only shifts that begin on this day or earlier.")]
@@ -35,45 +36,46 @@ class ShiftEvents(answers.Basis):
 
 
 @router.get("/{number}", summary="A volunteer's hours, by year and in total", responses=TAGGED)
-def volunteer_hours(
-    number: Number, service: ServiceDep, reading: AxesDep, response: Response
+async def volunteer_hours(
+    request: Request, number: Number, service: ServiceDep, reading: AxesDep, response: Response
 ) -> answers.VolunteerHours:
     """Raw, counted and credited minutes, scanned and attested minutes, trainings, and the honours reached."""
-    found = service.ledger.queries.volunteer_hours(number, reading.axes)
+    queries, addresses = service.ledger.queries, Addresses(reading.axes)
+    found = await run_read(request, lambda: addresses.hours(queries.volunteer_hours(number, reading.axes)))
     tag(response, found.version)
-    return Addresses(reading.axes).hours(found)
+    return found
 
 
 @router.get("/{number}/shifts", summary="A volunteer's shifts, each with its trace")
-def volunteer_shifts(
+async def volunteer_shifts(
+    request: Request,
     number: Number,
     service: ServiceDep,
     reading: AxesDep,
     first: First = None,
     last: Last = None,
-    limit: Annotated[
-        int | None, Query(ge=1, le=10_000, description="The maximum number of shifts; by default all.")
-    ] = None,
+    limit: Annotated[int, Query(ge=1, le=SHIFTS_MAX, description="The maximum number of shifts.")] = SHIFTS_MAX,
     after: Annotated[str | None, Query(description="`next_after` of the page before.")] = None,
 ) -> answers.VolunteerShifts:
     """How each minute was counted, the latest shift first; `flags` name what is unusual about a shift.
 
     raw = counted + superseded + too short + clipped + overlapped + capped;
-    credited = counted + factor change - rounding. `positions`: the events behind a shift.
+    credited = counted + factor change - rounding. `positions`: the events behind a shift, a hundred at most.
     """
     check_period(first, last)
+    queries, addresses, period = service.ledger.queries, Addresses(reading.axes), Period(first, last, limit, after)
     try:
-        period = Period(first, last, limit, after)
-        found = service.ledger.queries.volunteer_shifts(number, reading.axes, period)
+        return await run_read(request, lambda: addresses.traced(queries.volunteer_shifts(number, reading.axes, period)))
     except MarkError as error:
         raise problem("invalid", str(error), field="after") from None
-    return Addresses(reading.axes).traced(found)
 
 
 @router.get("/{number}/shifts/{shift}/events", summary="The events behind a shift", responses=TAGGED)
-def shift_events(number: Number, shift: UUID, service: ServiceDep, reading: AxesDep, response: Response) -> ShiftEvents:
+async def shift_events(
+    request: Request, number: Number, shift: UUID, service: ServiceDep, reading: AxesDep, response: Response
+) -> ShiftEvents:
     """Each with its actor, its instant and its command, up to `known_at`."""
-    events = service.ledger.queries.shift_events(number, shift)
+    events = await run_read(request, lambda: service.ledger.queries.shift_events(number, shift))
     known = [event for event in events if event.position <= reading.known_at]
     if not known:
         raise UnknownNameError("shift", str(shift))
@@ -82,7 +84,8 @@ def shift_events(number: Number, shift: UUID, service: ServiceDep, reading: Axes
 
 
 @router.get("/{number}/explanation", summary="The explanation of a day, or the list of days")
-def explanation(
+async def explanation(
+    request: Request,
     number: Number,
     service: ServiceDep,
     reading: AxesDep,
@@ -100,6 +103,10 @@ def explanation(
     Without `day`: the volunteer's days of service, the latest first.
     """
     queries, addresses = service.ledger.queries, Addresses(reading.axes)
-    if day is None:
-        return addresses.days(queries.volunteer_days(number, reading.axes, limit, before))
-    return addresses.explained(queries.explanation(number, day, reading.axes))
+
+    def read() -> DayExplanation | VolunteerDays:
+        if day is None:
+            return addresses.days(queries.volunteer_days(number, reading.axes, limit, before))
+        return addresses.explained(queries.explanation(number, day, reading.axes))
+
+    return await run_read(request, read)

@@ -119,8 +119,8 @@ async def announce(
     """Give public notice of the honour for one recipient who has reached it, or for all. Recipients for whom it was
     rejected or revoked before are skipped unless they are named.
     """
-    plan_request, today = recipients.plan_request(honor), _today(service)
-    plan = await _plan(request, lambda: plan_announcements(service.ledger.queries, plan_request, today))
+    plan_request, queries = recipients.plan_request(honor), service.ledger.queries
+    plan = await _plan(request, lambda: plan_announcements(queries, plan_request, _today(service)))
     return await _execute(request, plan, honor, caller, options)
 
 
@@ -134,8 +134,8 @@ async def award(
     options: IntakeQuery,
 ) -> Conferred:
     """The evidence is computed anew: recipients who no longer reach the honour are skipped."""
-    plan_request, today = recipients.plan_request(honor), _today(service)
-    plan = await _plan(request, lambda: plan_awards(service.ledger.queries, plan_request, today, recipients.awarded_on))
+    plan_request, queries = recipients.plan_request(honor), service.ledger.queries
+    plan = await _plan(request, lambda: plan_awards(queries, plan_request, _today(service), recipients.awarded_on))
     return await _execute(request, plan, honor, caller, options)
 
 
