@@ -45,7 +45,7 @@ def test_an_operator_backs_up_and_restores(shell: Shell, port: int) -> None:
 
 
 def test_an_operator_imports_old_records(shell: Shell, port: int) -> None:
-    assert run_page(shell, (ROOT / "docs" / "import.md").read_text("utf-8"), port) == 14
+    assert run_page(shell, (ROOT / "docs" / "import.md").read_text("utf-8"), port) == 16
 
 
 def test_make_run_prints_what_is_shown(shell: Shell, port: int) -> None:
