@@ -33,6 +33,7 @@ REASONS: dict[tuple[str, str | None], str] = {
     ("", "from"): PERIOD,
     ("", "to"): PERIOD,
     ("", "after"): CALENDAR,
+    ("", "If-Match"): "header and body must not name two versions; at the bounds its quotation marks are not generated",
     ("", "fields"): "fields of a requested act, or of a sequel: which exist depends on its type",
     ("POST /v1/commands/correct-shift", None): TOGETHER,
     ("POST /v1/commands/settle-dispute", None): TOGETHER,

@@ -27,6 +27,7 @@ from uuid import UUID
 from ledger.aggregates.four_eyes import is_exempt, policies
 from ledger.aggregates.honor import HonorObjected, HonorObjectionSettled
 from ledger.aggregates.opening_balance import OpeningBalanceEvent
+from ledger.aggregates.people_served import PeopleServedCounted
 from ledger.aggregates.shift import (
     CheckedIn,
     CheckedOut,
@@ -123,7 +124,7 @@ class _Measurement:
     # --- what was approved, and whose hours ---------------------------------------------------------------------------
 
     def _changes_approved(self, event: Event) -> bool:
-        if isinstance(event, _STATEMENTS) or not self._case.streams.version(event.stream_id):
+        if isinstance(event, _STATEMENTS) or _is_own_count(event) or not self._case.streams.version(event.stream_id):
             return False
         earlier = self._case.streams.events(event.stream_id)
         return any(each.approved_by is not None and _bears_on(event, each) for each in earlier)
@@ -273,6 +274,11 @@ def _bears_on(event: Event, earlier: Event) -> bool:
             return False
         case _:
             return True
+
+
+def _is_own_count(event: Event) -> bool:
+    """Return whether a station counts the people it served: an observation, as a scan is, and one of many a day."""
+    return isinstance(event, PeopleServedCounted) and event.by == f"station:{event.station}"
 
 
 def _is_entered_alone(shift: Shift) -> bool:

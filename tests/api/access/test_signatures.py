@@ -288,6 +288,7 @@ def test_a_signed_command_can_be_checked(station: Station) -> None:
         ("check-in", check_in),
         ("check-out", {**check_in, "occurred_at": 1543892400}),
         ("count-people-served", {"station": STATION, "day": "2018-12-04", "people": 7}),
+        ("count-people-served", {"station": STATION, "day": "2017-07-19", "people": 7, "expected_version": 0}),
     ):
         request = station.request(body, "application/json", f"/v1/commands/{command}", Idempotency_Key=str(uuid4()))
         answer = station.send(station.sign(request, (*COVERED, "idempotency-key")))

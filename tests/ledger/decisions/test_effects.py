@@ -309,6 +309,7 @@ ROWS: list[tuple[str, str, Sequence[Given], Given, bool]] = [
     (APPROVED, "a higher raise", approved(RAISE), RAISE.model_copy(update={"raise_id": "R2", "minutes": 800}), True),
     (APPROVED, "a raise of another day", approved(RAISE), RAISE.model_copy(update={"day": date(2018, 12, 2)}), False),
     (APPROVED, "people served", approved(COUNT), COUNT, True),
+    (APPROVED, "people served, by the station", approved(COUNT), {"by": "station:S1", "command": COUNT}, False),
     (APPROVED, "an award", [ANNOUNCED, *approved(AWARD, imported=True)], REVOKE, True),
     (APPROVED, "an award that nobody approved", [ANNOUNCED, by("li", AWARD, imported=True)], REVOKE, False),
     # --- between persons

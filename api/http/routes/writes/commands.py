@@ -98,7 +98,7 @@ def _if_match(command_type: type[Command]) -> object:
         examples=['"3"'],
         include_in_schema="expected_version" in command_type.model_fields,
     )
-    return Annotated[str | None, header]
+    return Annotated[str, header]  # never null: a header is left out, and then the default is None
 
 
 def _idempotency_key(command_type: type[Command]) -> object:
