@@ -10,10 +10,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -73,13 +75,24 @@ def pytest_report_header() -> str:
     return f"examples: {PROFILE}"
 
 
+def _memory() -> Path | None:
+    """Return a folder in memory if there is enough of it: a database is 300 files, to be created and removed."""
+    folder = Path("/dev/shm")  # noqa: S108 - for a private folder in it
+    try:
+        enough = shutil.disk_usage(folder).free > 4 << 30 and psutil.virtual_memory().available > 8 << 30
+    except OSError:
+        return None
+    return folder if enough else None
+
+
 @contextmanager
 def _temporary_server() -> Iterator[str]:
-    directory = Path(tempfile.mkdtemp(prefix="ledger-test-"))
+    directory = Path(tempfile.mkdtemp(prefix="ledger-test-", dir=_memory()))
     try:
         with serving(directory) as url:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET fsync = off")  # the data does not outlive the test
+                connection.execute("ALTER SYSTEM SET max_wal_size = '256MB'")
                 connection.execute("SELECT pg_reload_conf()")
             yield url
     finally:
@@ -140,10 +153,24 @@ def _databases(server_url: str) -> Iterator[Callable[..., str]]:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def _drop(server_url: str) -> Iterator[Callable[[str], object]]:
+    """A function that has a database dropped, without waiting for it."""
+
+    def drop(url: str) -> None:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {conninfo_to_dict(url)['dbname']} WITH (FORCE)")
+
+    with ThreadPoolExecutor(1, thread_name_prefix="drop") as pool:
+        yield lambda url: pool.submit(drop, url)
+
+
 @pytest.fixture
-def database_url(new_database_url: Callable[[], str]) -> str:
-    """The URL of a fresh database."""
-    return new_database_url()
+def database_url(new_database_url: Callable[[], str], _drop: Callable[[str], object]) -> Iterator[str]:
+    """The URL of a fresh database, which is dropped after the test."""
+    url = new_database_url()
+    yield url
+    _drop(url)
 
 
 @pytest.fixture

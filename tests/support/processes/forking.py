@@ -15,6 +15,7 @@ import os
 import pkgutil
 import runpy
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.ledger.clusters import copy_clusters
-from tests.support.processes.shared import run_goes_on
+from tests.support.processes.shared import run_goes_on, shared_folder
 
 STREAMS = 3
 """Standard input, output and error are sent with the first byte."""
@@ -54,6 +55,7 @@ def serve(path: str) -> Callable[[], object]:
                 if os.fork() == 0:
                     listening.close()
                     return _start(caller)
+    shutil.rmtree(shared_folder(), ignore_errors=True)  # a test run that was killed leaves it behind
     return lambda: None
 
 
