@@ -36,7 +36,8 @@ class TooManyShiftsError(Exception):
     """A day has more shifts than are explained: every minute of each would be examined."""
 
     def __init__(self, day: date, shifts: int, shifts_max: int) -> None:
-        super().__init__(f"{shifts:,} shifts may have minutes on {day}, more than the {shifts_max} that are explained; list them")
+        more = f"more than the {shifts_max} that are explained"
+        super().__init__(f"{shifts:,} shifts may have minutes on {day}, {more}; list them")
 
 
 @dataclass(frozen=True)
