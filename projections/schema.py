@@ -43,6 +43,8 @@ ANSWERED: Final = 8
 PUNCHED: Final = 9
 """A scan without a shift id; what it belongs to is a rule (`projections/kernels/pairing.py`)."""
 
+SCAN_CODES: Final = (CHECKED_IN, CHECKED_OUT, PUNCHED)
+
 SHIFT_CODES: Final = {
     "checked-in.v1": CHECKED_IN,
     "checked-out.v1": CHECKED_OUT,

@@ -23,8 +23,8 @@ from psycopg.rows import class_row
 from api.access.signed_requests import Signed, signed_orders, stored_signature_error
 from ledger.aggregates import Command, Event, Order
 from ledger.aggregates.people_served import CountPeopleServed, PeopleServedCounted
-from ledger.aggregates.scans import CheckIn, CheckOut
-from ledger.aggregates.shift import CheckedIn, CheckedOut
+from ledger.aggregates.scans import CheckIn, CheckOut, Punch
+from ledger.aggregates.shift import CheckedIn, CheckedOut, Punched
 from ledger.intake.prepare import name_digest
 from ledger.names import Position
 from ledger.store.log_queries import LogQueries
@@ -154,16 +154,19 @@ def _check_one(position: int, event: Event, stored: StoredSignature) -> Checked:
 _EVENT_OF: dict[type[Command], type[Event]] = {
     CheckIn: CheckedIn,
     CheckOut: CheckedOut,
+    Punch: Punched,
     CountPeopleServed: PeopleServedCounted,
 }
 """The event that each command of a station becomes."""
 _FILLED_IN = {"shift", "occurred_at"}
-"""Fields that a station may omit and the ledger fills in: the shift, and the instant of a count."""
+"""Fields that a station may omit and the ledger fills in: the id of a shift or a punch, and the instant of a count."""
 
 
 def _agrees(order: Order, event: Event) -> bool:
     """Return whether an event has the content of an order, apart from omitted fields that the ledger filled in."""
-    ordered = dict(order.command)
+    ordered, expected = dict(order.command), _EVENT_OF.get(type(order.command))
+    if isinstance(order.command, CheckIn | CheckOut) and order.command.shift is None:
+        ordered["direction"], expected = "in" if isinstance(order.command, CheckIn) else "out", Punched
     recorded = {
         name: value
         for name, value in msgspec.structs.asdict(event).items()
@@ -173,9 +176,9 @@ def _agrees(order: Order, event: Event) -> bool:
         order.name == event.command
         and order.by == event.by
         and order.imported == event.imported
-        and _EVENT_OF.get(type(order.command)) is type(event)
+        and expected is type(event)
         and all(
-            recorded.get(name) == ordered.get(name) or (name in _FILLED_IN and ordered[name] is None)
+            recorded.get(name) == ordered.get(name) or (name in _FILLED_IN and ordered.get(name) is None)
             for name in {*ordered, *recorded} - {"expected_version"}  # it was compared, and is not recorded
         )
     )

@@ -7,7 +7,7 @@ and cached on disk. A marker file beside the cache says that this was done.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from api.operations.service import DEFAULT_RULES
 from ledger.aggregates import Event
 from ledger.aggregates.opening_balance import OpeningBalanceRecorded
-from ledger.aggregates.shift import CheckedIn, CheckedOut
+from ledger.aggregates.shift import CheckedIn, CheckedOut, Punched
 from ledger.aggregates.station import StationOpened
 from ledger.aggregates.volunteer import VolunteerRegistered
 from ledger.names import Position, shift_id_for
@@ -110,7 +110,19 @@ def _history() -> Sequence[Event]:
         msgspec.convert({**scan, "occurred_at": _MORNING}, CheckedIn),
         msgspec.convert({**scan, "occurred_at": _MORNING + 3 * 3600}, CheckedOut),
         msgspec.convert({**scan, "occurred_at": _MORNING + 4 * 3600, "evidence": "forgotten"}, CheckedOut),
+        *(
+            msgspec.convert(
+                {**scan, "occurred_at": at, "shift": shift_id_for(at, "/warm#2"), "direction": way}, Punched
+            )
+            for at, way in ((_MORNING + 5 * 3600, "in"), (_MORNING + 6 * 3600, "out"), (_MORNING + 7 * 3600, None))
+        ),
     ]
+
+
+def _punch(scan: Mapping[str, object], hours: int, direction: str | None) -> Event:
+    at = _MORNING + hours * 3600
+    own = {"occurred_at": at, "shift": shift_id_for(at, "/warm#2"), "direction": direction}
+    return msgspec.convert({**scan, **own}, Punched)
 
 
 def _lines(events: Sequence[Event]) -> bytes:

@@ -15,13 +15,12 @@ from projections.rules.timeline import RuleTimeline
 from projections.schema import (
     ATTESTED,
     CHECK_OUT_BEFORE_CHECK_IN,
-    CHECKED_IN,
-    CHECKED_OUT,
     DAYS,
     IMPORTED,
     MOVED,
     NO_INSTANT,
     REPLACES,
+    SCAN_CODES,
     SCANNED_IN,
     SCANNED_OUT,
     VOID,
@@ -37,9 +36,7 @@ PROMPT_SECONDS: Final = 900
 
 def are_scans(events: Recorded) -> Array:
     """Return bool[n]: whether each event is a scan, neither attested nor imported."""
-    scans: Array = np.isin(events.code, (CHECKED_IN, CHECKED_OUT)) & (
-        events.marks & (ATTESTED | REPLACES | IMPORTED) == 0
-    )
+    scans: Array = np.isin(events.code, SCAN_CODES) & (events.marks & (ATTESTED | REPLACES | IMPORTED) == 0)
     return scans
 
 

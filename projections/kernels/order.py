@@ -97,6 +97,14 @@ def _takes_part(check_in: int, check_out: int, flags: int, punches: int) -> bool
     return bool(check_out == NO_INSTANT or flags & (PUNCH | CORRECTED_OUT))
 
 
+@inlined
+def end_minute(start: int, check_out: int) -> int:
+    """Return the minute in which a shift ends, `NONE` without a check-out; it lasts no longer than is ever credited."""
+    if check_out == NO_INSTANT:
+        return NONE
+    return int(min(check_out // 60, start + LASTS_MINUTES_MAX))
+
+
 @kernel
 def _count(persons: Ints, shifts: ResolvedShifts, punches: int, first: Longs) -> None:
     check_ins, check_outs, flags = shifts.check_in, shifts.check_out, shifts.flags
@@ -140,8 +148,7 @@ def _place(
             tied = True
         rows[row, SHIFT] = shift
         rows[row, START] = start
-        end = np.int32(check_outs[shift] // 60)
-        rows[row, END] = NONE if check_outs[shift] == NO_INSTANT else min(end, start + np.int32(LASTS_MINUTES_MAX))
+        rows[row, END] = end_minute(int(start), check_outs[shift])
         rows[row, STATION] = stations[shift]
         rows[row, PROJECT] = projects[shift]
         rows[row, SCANNED] = 1 if flags[shift] & scanned == scanned and not flags[shift] & MOVED else 0

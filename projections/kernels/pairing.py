@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from projections.compiled import inlined, kernel
 from projections.kernels.credit import rule_set_of
-from projections.kernels.order import balanced, can_earn
+from projections.kernels.order import balanced, can_earn, end_minute
 from projections.local_time import local_span
 from projections.rules.table import RuleTable
 from projections.schema import (
@@ -353,7 +353,6 @@ def _copy(
             for column in range(SHIFT_COLUMNS):
                 rows[free, column] = old_rows[row, column]
             if involved[person]:
-                check_out = shifts.check_out[shift]
-                rows[free, END] = NONE if check_out == NO_INSTANT else np.int32(check_out // 60)
+                rows[free, END] = end_minute(rows[free, START], shifts.check_out[shift])
                 rows[free, SCANNED] = 1 if flags & scanned == scanned and not flags & MOVED else 0
             free += 1

@@ -15,7 +15,7 @@ from ledger.deciding.working_days import working_days_after
 from projections.local_days import local_days
 from projections.local_time import day_number, day_of_number
 from projections.rules.timeline import RuleSet, RuleTimeline
-from projections.schema import FROM_IMPORT, NO_INSTANT, Array, Ints, ResolvedShifts
+from projections.schema import DOUBLE_TAP, FROM_IMPORT, NO_INSTANT, PUNCH, Array, Ints, ResolvedShifts
 
 
 def late(shifts: ResolvedShifts, timeline: RuleTimeline) -> Array:
@@ -24,7 +24,9 @@ def late(shifts: ResolvedShifts, timeline: RuleTimeline) -> Array:
     began = np.where(shifts.check_in == NO_INSTANT, shifts.recorded_at, shifts.check_in)
     began_on, ended_on = (local_days(instants, timeline.time_zone) for instants in (began, ended))
     recorded_on = local_days(shifts.recorded_at, timeline.time_zone)
-    eligible: Array = (ended != NO_INSTANT) & (shifts.flags & FROM_IMPORT == 0)
+    # A double tap is no shift, and neither is a punch that begins none.
+    no_shift = (shifts.flags & DOUBLE_TAP > 0) | ((shifts.flags & PUNCH > 0) & (shifts.check_in == NO_INSTANT))
+    eligible: Array = (ended != NO_INSTANT) & (shifts.flags & FROM_IMPORT == 0) & ~no_shift
     is_late = np.zeros(len(eligible), bool)
     rule_set = np.maximum(np.searchsorted(_begins(timeline), began_on, side="right") - 1, 0)
     for number, rules in enumerate(timeline.rule_sets):

@@ -22,13 +22,12 @@ from projections.anomalies.recording import are_scans, count_scans, delays
 from projections.schema import (
     ATTESTED,
     CAP_RAISED,
-    CHECKED_IN,
-    CHECKED_OUT,
     DAYS,
     DTYPES,
     IMPORTED,
     NONE,
     REPLACES,
+    SCAN_CODES,
     Array,
     Bytes,
     Ints,
@@ -154,7 +153,7 @@ def read_acts(
 def _act_codes(events: Recorded) -> Bytes:
     """Return the act code of each event, 0 if it is not an act (a scan, for example)."""
     codes = np.zeros(len(events.code), np.uint8)
-    typed = np.isin(events.code, (CHECKED_IN, CHECKED_OUT)) & (events.marks & (ATTESTED | REPLACES) != 0)
+    typed = np.isin(events.code, SCAN_CODES) & (events.marks & (ATTESTED | REPLACES) != 0)
     codes[typed] = ENTERED
     for event, act in _ACTS.items():
         codes[events.code == event] = act

@@ -24,6 +24,7 @@ from ledger.aggregates.shift import (
     CheckedOut,
     DisputeAnswered,
     DisputeSettled,
+    Punched,
     Shift,
     ShiftDisputed,
     ShiftEvent,
@@ -84,7 +85,7 @@ def _steps(reader: CaseReader, known: Known) -> Iterator[_Step]:
 
 
 def _is_plain_scan(recorded: RecordedEvent) -> bool:
-    return recorded.topic in {CheckedIn.TOPIC, CheckedOut.TOPIC} and b'"evidence"' not in recorded.state
+    return recorded.topic in {CheckedIn.TOPIC, CheckedOut.TOPIC, Punched.TOPIC} and b'"evidence"' not in recorded.state
 
 
 def _record_act(reader: CaseReader, step: _Step, texts: Mapping[str, str], minutes: _Minutes) -> RecordAct:

@@ -183,7 +183,8 @@ def test_a_service_that_answers_no_requests_is_not_ready(
 
     async def occupy() -> None:
         if occupied == "queries":
-            held.extend([(await limits.queries.acquire("others")).release for _ in range(limits.queries.at_once)])
+            shares = range(limits.queries.at_once)  # of several keys, because one has a part of the lane
+            held.extend([(await limits.queries.acquire(share)).release for share in shares])
             return
         limiter = limits.keys if occupied == "keys" else current_default_thread_limiter()
         for holder in [object() for _ in range(int(limiter.total_tokens))]:
