@@ -7,17 +7,20 @@ for each event would take as long as recording it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.messages.cloud_events import name_of
 from api.messages.problems import Fault, Version, fault_of_refusal
 from ledger.aggregates import Order
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.prepare import Prepared
+
+PunchId = Annotated[UUID | None, Field(exclude_if=lambda punch: punch is None)]
+"""The id of a scan without a shift id; left out for anything else."""
 
 
 class EventAccepted(BaseModel):
@@ -34,7 +37,7 @@ class EventAccepted(BaseModel):
     id: str
     position: int | None
     shift: UUID | None
-    punch: UUID | None = None
+    punch: PunchId = None
     duplicate: bool
     projected: bool | None = None
 
@@ -69,13 +72,13 @@ class BatchAnswer(BaseModel):
     answers: list[EventAccepted | EventRefused]
 
 
-class _Accepted(msgspec.Struct):
+class _Accepted(msgspec.Struct, omit_defaults=True, kw_only=True):
     outcome: str
     source: str
     id: str
     position: int | None
     shift: UUID | None
-    punch: UUID | None
+    punch: UUID | None = None
     duplicate: bool
     projected: bool | None
 
@@ -107,7 +110,14 @@ def accepted(order: Order, answer: Accepted, *, projected: bool | None) -> _Acce
     """Return the answer to an accepted event."""
     outcome = "would-be-accepted" if answer.position is None else "accepted"
     return _Accepted(
-        outcome, order.source, order.id, answer.position, answer.shift, answer.punch, answer.duplicate, projected
+        outcome=outcome,
+        source=order.source,
+        id=order.id,
+        position=answer.position,
+        shift=answer.shift,
+        punch=answer.punch,
+        duplicate=answer.duplicate,
+        projected=projected,
     )
 
 

@@ -128,6 +128,17 @@ def test_a_signed_event_is_recorded_and_can_be_checked(station: Station) -> None
     assert (checked.key, checked.public_key) == (station.key, raw(station.private))
 
 
+@pytest.mark.parametrize("said", [{}, {"direction": "in"}, {"direction": "out"}], ids=str)
+@pytest.mark.parametrize("command", ["check-in", "check-out", "punch"])
+def test_a_signed_punch_can_be_checked(station: Station, command: str, said: dict[str, str]) -> None:
+    if said and command != "punch":
+        pytest.skip("only a punch has a direction")
+    about = {"volunteer": station.served.volunteer(), "station": STATION, "occurred_at": "2018-12-04T09:00:00+08:00"}
+    answer = station.send(station.sign(station.request(station.served.event(command, **about, **said))))
+    assert answer.status_code == 201, answer.text
+    assert station.holds(answer.json()["position"])
+
+
 def test_each_event_of_a_signed_batch_can_be_checked(station: Station) -> None:
     events = [station.event() for _ in range(3)]
     answers = station.send(station.sign(station.request(events, BATCH))).json()["answers"]

@@ -17,6 +17,7 @@ from api.access.roles import Caller
 from api.http.requests.dependencies import CallerDep, ServiceDep
 from api.http.requests.preconditions import IF_MATCH_FORM, based_on
 from api.http.requests.submission import IntakeOptions, IntakeQuery, Reader, submit, wait_projected, with_shifts
+from api.messages.answers import PunchId
 from api.messages.examples import EXAMPLES
 from api.messages.problems import Fault, Problem, fault_of_refusal, fault_of_validation
 from api.operations.service import Service
@@ -39,7 +40,7 @@ class CommandAccepted(BaseModel):
 
     position: int | None
     shift: UUID | None
-    punch: UUID | None = None
+    punch: PunchId = None
     duplicate: bool
     source: str
     id: str
