@@ -101,12 +101,21 @@ class Queries:
         """Return a summary of each day of service of a volunteer, the latest first."""
         return volunteer_days(as_known.read_volunteer(self._database, volunteer, axes), axes, limit, before)
 
-    def shift_events(self, volunteer: str, shift: UUID) -> list[answers.LoggedEvent]:
-        """Return the events behind a shift, in log order."""
-        events = in_log_order(self._database.log, [shift_stream(volunteer, shift)], Position(2**62))
+    def shift_events(
+        self, volunteer: str, shift: UUID, until: Position, axes: Axes = NOW
+    ) -> tuple[list[answers.LoggedEvent], int]:
+        """Return the events behind a shift up to a position, in log order, with those of the punch that ends it; and its
+        version, the number of those in its own stream.
+        """
+        own = shift_stream(volunteer, shift)
+        events = in_log_order(self._database.log, [own], until)
         if not events:
             raise UnknownNameError("shift", str(shift))
-        return [logged_event(event) for event in events]
+        tables = as_known.read_volunteer(self._database, volunteer, axes).tables
+        end = tables.partner_of((volunteer, shift)) if (volunteer, shift) in tables.columns else None
+        if end is not None:
+            events = in_log_order(self._database.log, [own, shift_stream(end.volunteer, end.shift)], until)
+        return [logged_event(event) for event in events], sum(event.stream_id == own for event in events)
 
     def volunteer_history(
         self, volunteer: str, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True

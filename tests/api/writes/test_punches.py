@@ -169,6 +169,9 @@ def test_the_minutes_lead_back_to_both_punches_and_to_the_rule(served: Served) -
     ended = sent(served, volunteer, ("check-out", STATION, f"{DAY}T11:00:00+08:00", {}))
     shift = next(one for one in shifts_of(served, volunteer) if one["shift"] == begun["shift"])
     assert shift["positions"] == [begun["position"], ended["position"]]
+    behind = served.get(shift["links"]["events"]).json()
+    assert [event["position"] for event in behind["events"]] == [begun["position"], ended["position"]]
+    assert (behind["version"], shift["version"]) == (1, 1)  # the other event is the punch's own
     told = served.get(f"/v1/volunteers/{volunteer}/explanation", day=DAY).json()
     (explained,) = told["shifts"]
     assert (explained["ended_by"], explained["end_rule"]["key"], explained["end_rule"]["value"]) == (

@@ -16,7 +16,7 @@ from ledger.names import NAME_PATTERN, QueryDay
 from replay.axes import answers
 from replay.axes.as_known import MarkError
 from replay.explain.explanations import DayExplanation, VolunteerDays
-from replay.queries.queries import Period, UnknownNameError
+from replay.queries.queries import Period
 
 router = APIRouter(prefix="/v1/volunteers", tags=["readers"])
 
@@ -27,7 +27,7 @@ Last = Annotated[QueryDay | None, Query(alias="to", description="Only shifts tha
 
 
 class ShiftEvents(answers.Basis):
-    """The events behind a shift, in log order. `version`: their number."""
+    """The events behind a shift, in log order. `version`: the number of those in its own record."""
 
     volunteer: str
     shift: UUID
@@ -74,13 +74,11 @@ async def volunteer_shifts(
 async def shift_events(
     request: Request, number: Number, shift: UUID, service: ServiceDep, reading: AxesDep, response: Response
 ) -> ShiftEvents:
-    """Each with its actor, its instant and its command, up to `known_at`."""
-    events = await run_read(request, lambda: service.ledger.queries.shift_events(number, shift))
-    known = [event for event in events if event.position <= reading.known_at]
-    if not known:
-        raise UnknownNameError("shift", str(shift))
-    tag(response, len(known))
-    return ShiftEvents(**dict(reading.basis()), volunteer=number, shift=shift, version=len(known), events=known)
+    """Each with its actor, its instant and its command, up to `known_at`, with the events of the punch that ends it."""
+    queries, axes = service.ledger.queries, reading.axes
+    events, version = await run_read(request, lambda: queries.shift_events(number, shift, reading.known_at, axes))
+    tag(response, version)
+    return ShiftEvents(**dict(reading.basis()), volunteer=number, shift=shift, version=version, events=events)
 
 
 @router.get("/{number}/explanation", summary="The explanation of a day, or the list of days")
