@@ -104,8 +104,10 @@ class Queries:
     def shift_events(
         self, volunteer: str, shift: UUID, until: Position, axes: Axes = NOW
     ) -> tuple[list[answers.LoggedEvent], int]:
-        """Return the events behind a shift up to a position, in log order, with those of the punch that ends it; and the
-        version of the shift, which counts those of its own stream.
+        """Return the events behind a shift up to a position, in log order, with those of the punch that ends it.
+
+        Returns:
+            The events, and the version of the shift: the number of those in its own stream.
         """
         own = shift_stream(volunteer, shift)
         events = in_log_order(self._database.log, [own], until)

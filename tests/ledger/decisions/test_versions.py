@@ -13,7 +13,7 @@ from ledger.aggregates import COMMANDS, Command
 from ledger.aggregates.dispute import SettleDispute
 from ledger.aggregates.request import ActRequested, ApproveAct, RequestAct
 from ledger.aggregates.rules import PublishRules
-from ledger.aggregates.scans import CheckIn, CheckOut
+from ledger.aggregates.scans import SCANS
 from ledger.aggregates.shift_acts import AttestShift
 from ledger.intake.prepare import content_digest
 from ledger.names import shift_stream, stream
@@ -34,7 +34,7 @@ from tests.ledger.decisions.test_decide import (
 )
 from tests.support.ledger.helpers import Given, Memory, by
 
-WITHOUT = {CheckIn.TYPE, CheckOut.TYPE, AttestShift.TYPE}
+WITHOUT = {*SCANS, AttestShift.TYPE}
 """Commands that are based on no earlier version: scans are facts, and a late entry begins a record."""
 MORE = CORRECT.model_copy(update={"changes": ("project",), "check_out": None, "project": "P1"})
 
