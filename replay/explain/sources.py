@@ -62,8 +62,8 @@ def check(shift: ResolvedShift, found: Sequence[Source]) -> None:
     Raises:
         ExplanationError: they differ.
     """
-    if shift.flags & PUNCH and shift.check_in is None:
-        return  # a punch that begins no shift: pairing decides what it is
+    if shift.flags & PUNCH and (shift.check_in is None or shift.flags & VOID):
+        return  # a punch that begins no shift: pairing decides what it is, and void ones are not paired
     by_name = {name: source.event for source in found for name in source.decides}
     expected = (
         _instant("check_in", by_name),
