@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.aggregates.opening_balance import OpeningBalanceEvent
 from ledger.aggregates.volunteer import VolunteerEvent
 from ledger.names import Position
 from ledger.store.database import Database
@@ -70,7 +71,9 @@ def test_a_volunteer_known_at_a_position_is_told_as_by_a_ledger_that_stopped_the
             for number, event in enumerate(stopped, 1)
             if isinstance(event, VolunteerEvent) and event.volunteer in then.cohort.persons
         ]
-        assert queries.volunteer_hours(volunteer, axes) == hours_of(then, axes, history).model_copy(update=whole)
+        balances = Counter(event.volunteer for event in stopped if isinstance(event, OpeningBalanceEvent))
+        hours = hours_of(then, axes, history, balances).model_copy(update=whole)
+        assert queries.volunteer_hours(volunteer, axes) == hours
         log = listed(stopped)
         assert queries.volunteer_shifts(volunteer, axes) == shifts_of(log, then, axes, WHOLE).model_copy(update=whole)
         days = volunteer_days(then, axes, 5)
