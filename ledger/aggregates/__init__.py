@@ -20,8 +20,8 @@ from ledger.aggregates import (
     station,
     volunteer,
 )
-from ledger.aggregates.effects import check_effects
-from ledger.aggregates.four_eyes import check_permission
+from ledger.aggregates.four_eyes.effects import check_effects
+from ledger.aggregates.four_eyes.permission import check_permission
 from ledger.deciding.base import COMMANDS, EVENTS, Aggregate, Command, Event, Order, Sender, command_of
 from ledger.deciding.case import Case, Decision
 from ledger.deciding.versions import check_version

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from ledger.aggregates.four_eyes import policies
+from ledger.aggregates.four_eyes.permission import policies
 from ledger.deciding.base import Act, Aggregate, Event
 from ledger.deciding.case import Case, Decision
 from ledger.names import AS_WRITTEN, RaiseId, ReasonCode, ServiceDay, VolunteerNumber, stream

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import JsonValue, model_validator
 
-from ledger.aggregates.four_eyes import policies, same_person
+from ledger.aggregates.four_eyes.permission import policies, same_person
 from ledger.aggregates.shift import DisputeAnswered, DisputeSettled, ShiftDisputed
 from ledger.aggregates.shift_acts import ShiftAct, shift_of
 from ledger.deciding.base import command_of

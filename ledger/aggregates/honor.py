@@ -17,7 +17,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from ledger.aggregates.four_eyes import own_numbers, recipient, same_person
+from ledger.aggregates.four_eyes.permission import own_numbers, recipient, same_person
 from ledger.aggregates.rules import TIMELINE, published_rules
 from ledger.aggregates.volunteer import volunteer_of
 from ledger.deciding.base import Act, Aggregate, Event, Noted

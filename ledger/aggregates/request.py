@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic import JsonValue, ValidationInfo, field_validator
 
-from ledger.aggregates.four_eyes import same_person
+from ledger.aggregates.four_eyes.permission import same_person
 from ledger.aggregates.honor import about_award
 from ledger.aggregates.shift_acts import AttestShift
 from ledger.deciding.base import Act, Aggregate, Command, Event, Noted, command_of

@@ -53,7 +53,7 @@ class _Table(BaseModel):
 
 class Approvals(_Table):
     """`[approvals]`: which acts need another person's approval, by their type or by their effect
-    (`ledger/aggregates/effects.py`), and the maximum of a raised day cap.
+    (`ledger/aggregates/four_eyes/effects.py`), and the maximum of a raised day cap.
 
     Imported old records need no approval unless `imported` is set, because the imported table was reviewed as a whole.
     """

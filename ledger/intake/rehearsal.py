@@ -17,7 +17,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.aggregates import Aggregate, Case, Event, Order, decide
-from ledger.aggregates.effects import compares_days
+from ledger.aggregates.four_eyes.effects import compares_days
 from ledger.aggregates.shift import ShiftEvent
 from ledger.aggregates.shift_acts import AttestShift
 from ledger.aggregates.volunteer import VolunteerMerged

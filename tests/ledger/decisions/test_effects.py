@@ -9,9 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from ledger.aggregates import Command, effects
+from ledger.aggregates import Command
 from ledger.aggregates.day_cap import RaiseDayCap, WithdrawDayCapRaise
 from ledger.aggregates.dispute import AnswerDispute, DisputeShift, SettleDispute
+from ledger.aggregates.four_eyes import effects
 from ledger.aggregates.honor import AnnounceHonor, AwardHonor, RevokeHonor
 from ledger.aggregates.opening_balance import RecordOpeningBalance, VoidOpeningBalance
 from ledger.aggregates.people_served import CountPeopleServed

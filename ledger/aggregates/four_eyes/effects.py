@@ -24,7 +24,7 @@ from datetime import date
 from typing import NamedTuple, Self, get_args
 from uuid import UUID
 
-from ledger.aggregates.four_eyes import is_exempt, policies
+from ledger.aggregates.four_eyes.permission import is_exempt, policies
 from ledger.aggregates.honor import HonorObjected, HonorObjectionSettled
 from ledger.aggregates.opening_balance import OpeningBalanceEvent
 from ledger.aggregates.people_served import PeopleServedCounted

@@ -2,7 +2,7 @@
 
 Nobody may act on their own hours, whatever the rules say, and the published rules name the commands that another person
 must approve (`ledger/deciding/policies.py`); those that they name by an effect are checked once they are decided
-(`ledger/aggregates/effects.py`). Callers act on their own hours if the actor's name or the key belongs to
+(`ledger/aggregates/four_eyes/effects.py`). Callers act on their own hours if the actor's name or the key belongs to
 the volunteer concerned. Merged numbers are one person.
 """
 
