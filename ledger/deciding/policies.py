@@ -42,7 +42,7 @@ ApprovableAct = Literal[
     "award-honor",
     "revoke-honor",
 ]
-"""Types of commands that can require another person's approval. Check-ins and check-outs never do."""
+"""Types of commands that can require another person's approval. Scans never do; `typed_scans` refuses typed ones."""
 
 WorkingDays = Annotated[int, Field(strict=True, ge=1, le=250)]
 
@@ -68,6 +68,8 @@ class Approvals(_Table):
     """Whether an act that changes what was approved needs approval."""
     between_persons: Annotated[bool, Field(strict=True)] = False
     """Whether an act that moves hours between persons needs approval."""
+    typed_scans: Annotated[bool, Field(strict=True)] = False
+    """Whether a scan that a person types is refused, so that its hours are requested with another act."""
     imported: Annotated[bool, Field(strict=True)] = False
     raised_day_minutes_max: Annotated[int, Field(strict=True, ge=0, le=1440)] = 1440
 

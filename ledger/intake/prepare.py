@@ -85,7 +85,11 @@ def prepare(order: Order) -> Prepared:
             own = None if isinstance(command, Punch) else command.shift
             key = shift_stream_key(command.volunteer, own or shift_id_for(command.occurred_at, name))
             begins = own is None or isinstance(command, CheckIn)
-            return Prepared(order, digest, content, former, _references(command), key, begins)
+            known = _references(command)
+            if order.by.startswith("station:"):
+                return Prepared(order, digest, content, former, known, key, begins)
+            known = (*known, *_actor(order))
+            return Prepared(order, digest, content, former, known, key, begins, histories=(TIMELINE,))
         case AttestShift():
             shift = command.shift or shift_id_for(command.check_in, name)
             known, key = (*_references(command), *_actor(order)), shift_stream_key(command.volunteer, shift)

@@ -1,4 +1,5 @@
-"""Four-eyes approval: whether the caller may execute a command, checked before every decision except a scan's.
+"""Four-eyes approval: whether the caller may execute a command, checked before every decision except that of a
+station's scan.
 
 Nobody may act on their own hours, whatever the rules say, and the published rules name the commands that another person
 must approve (`ledger/deciding/policies.py`); those that they name by an effect are checked once they are decided
@@ -31,15 +32,24 @@ _IMPORTABLE_TYPES = frozenset({"attest-shift", "record-training", "record-openin
 def check_permission(case: Case) -> Refused | None:
     """Return the refusal if the caller may not submit this order."""
     command = case.order.command
-    if command.TYPE in SCANS:  # they need no approval, but nobody types their own
-        own = None if case.order.by.startswith("station:") else own_number(case, command)
-        return refuse(Rejection.OWN_HOURS, "volunteer", own) if own else None
+    if command.TYPE in SCANS:
+        return None if case.order.by.startswith("station:") else _check_typed_scan(case)
     if command.TYPE not in _CHECKED_TYPES:
         return None
     if own := own_number(case, command):
         return refuse(Rejection.OWN_HOURS, "volunteer", own)
     if needs_approval(case.order, policies(case).approvals):
         return refuse(Rejection.NEEDS_APPROVAL, "command", command.TYPE)
+    return None
+
+
+def _check_typed_scan(case: Case) -> Refused | None:
+    if own := own_number(case, case.order.command):
+        return refuse(Rejection.OWN_HOURS, "volunteer", own)
+    approvals = policies(case).approvals
+    if approvals.typed_scans and (approvals.imported or not case.order.imported):
+        instead = "a scan that a person types: request attest-shift or correct-shift instead"
+        return refuse(Rejection.NEEDS_APPROVAL, "command", f"{case.order.command.TYPE} ({instead})")
     return None
 
 

@@ -479,6 +479,30 @@ def test_what_a_person_types_is_attested_whatever_the_command(
     assert event.evidence == evidence  # type: ignore[attr-defined] # every scan has it
 
 
+@pytest.mark.parametrize("command", [CHECK_IN, CHECK_OUT, CHECK_OUT_WITHOUT_SHIFT], ids=["in", "out", "punch"])
+@pytest.mark.parametrize(
+    ("settings", "actor", "imported", "is_refused"),
+    [
+        ("typed_scans = true", "person:p1", False, True),
+        ("typed_scans = true", "station:S1", False, False),
+        ("typed_scans = true", "person:p1", True, False),
+        ("typed_scans = true, imported = true", "person:p1", True, True),
+        ('kinds = ["attest-shift"]', "person:p1", False, False),
+    ],
+)
+def test_rules_may_refuse_what_a_person_types(
+    command: Command, settings: str, actor: str, *, imported: bool, is_refused: bool
+) -> None:
+    rules = PublishRules(text=f'time_zone = "Asia/Shanghai"\napprovals = {{ {settings} }}')
+    decision = Memory().given(*WORLD, rules).decide(command, by=actor, imported=imported)
+    if is_refused:
+        assert isinstance(decision, Refused)
+        assert (decision.rejection, decision.field) == (Rejection.NEEDS_APPROVAL, "command")
+        assert "request attest-shift or correct-shift instead" in str(decision.detail)
+    else:
+        assert not isinstance(decision, Refused)
+
+
 def test_a_shift_whose_id_was_made_by_a_fast_clock_on_the_next_day_is_still_found() -> None:
     midnight = NOW // 86400 * 86400
     id_of_tomorrow = shift_id_for(midnight + 100, "fast-clock#1")
