@@ -9,11 +9,11 @@ Variants, in process, one caller, one batch at a time: `orders`: validated order
 of seven shifts in ten, and the scans of the others are punches; `punches`: all are; `prepared`: orders whose digests
 are computed before the clock starts.
 
-Peers, with the same states of scans with shift ids. In separate databases on the same server: the eventsourcing library's recorder, 1,000 and
-one to a transaction, which checks nothing; its `Application.save` of aggregates, which checks only that versions of a
-stream are consecutive; Emmett (bench/peers/emmett_store.py), which checks a stream's version; and the ledger's own
-COPY of the same events without decisions, the upper bound. UmaDB (bench/peers/umadb_store.py) is a separate server and
-checks its append condition. Only the intake decides.
+Peers, with the same states of scans with shift ids. In separate databases on the same server: the eventsourcing
+library's recorder, 1,000 and one to a transaction, which checks nothing; its `Application.save` of aggregates, which
+checks only that versions of a stream are consecutive; Emmett (bench/peers/emmett_store.py), which checks a stream's
+version; and the ledger's own COPY of the same events without decisions, the upper bound. UmaDB
+(bench/peers/umadb_store.py) is a separate server and checks its append condition. Only the intake decides.
 """
 
 from __future__ import annotations
