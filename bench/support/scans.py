@@ -23,9 +23,9 @@ DAY_PARTS = 8
 class Scans(NamedTuple):
     """A plan of shifts: volunteers, stations, the first instant, and who makes the shift ids.
 
-    `id_share`: the number of shifts in ten whose id the station makes; for the others the ledger makes the id, and
-    finds the open shift at the check-out. `first`: index of the first volunteer; a plan continues where the last one
-    ended, so that a volunteer serves at most once a day.
+    `id_share`: the number of shifts in ten whose id the station makes; the scans of the others are punches. `first`:
+    index of the first volunteer; a plan continues where the last one ended, so that a volunteer serves at most once a
+    day.
     """
 
     volunteers: Sequence[str]
@@ -72,7 +72,7 @@ class Scans(NamedTuple):
         return CheckOut(volunteer=volunteer, station=station, occurred_at=instant, shift=self._shift(source, number))
 
     def _shift(self, source: str, number: int) -> UUID | None:
-        """Return the UUIDv7 that the station makes for this shift; None if the ledger makes the id."""
+        """Return the UUIDv7 that the station makes for this shift; None if its scans are punches."""
         return shift_id_for(self._instant(number), f"{source}#{number}") if number % 10 < self.id_share else None
 
     def _who(self, number: int) -> str:
