@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from ledger.store.upgrading import Part, upgrade_tables
 
-_STEPS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql")
+_STEPS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql", "schema_5.sql")
 PART = Part("ledger", tuple(Path(__file__).with_name(name) for name in _STEPS))
 
 

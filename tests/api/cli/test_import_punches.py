@@ -124,7 +124,7 @@ def test_a_line_that_cannot_be_read_names_its_field(
 @pytest.mark.parametrize(
     ("cards", "sentence"),
     [
-        (None, "does not exist"),
+        (None, "cards.csv is not an existing file"),
         ("0001\n", "write two columns"),
         ("0001,V0000001\n0001,V0000002\n", "0001 stands for two; remove one"),
         ("0001,not a number!\n", 'maps "0001" to "not a number!"'),

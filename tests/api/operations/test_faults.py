@@ -149,12 +149,17 @@ def test_slow_readers_take_nothing_from_stations_and_others_are_turned_away_mean
         headers={**served.headers(Role.ANALYST), "Content-Type": "application/toml"},
     ).json()["digest"]
     slow = partial(served.get, "/v1/volunteers/V0000000", rules=digest)
-    at_once = lanes.ConcurrencyLimits().queries.at_once
+    at_once, of_key = lanes.QUERIES_AT_ONCE, lanes.QUERIES_OF_KEY_AT_ONCE
+    assert of_key < at_once <= 2 * of_key  # so it takes two keys to occupy the lane
     with ThreadPoolExecutor(at_once) as pool:
         with another_session(served, "LOCK TABLE api.rule_candidates"):
-            waiting = [pool.submit(slow) for _ in range(at_once)]
-            until(lambda: reading(served) == at_once)
+            waiting = [pool.submit(slow, role=Role.READER) for _ in range(of_key)]
+            until(lambda: reading(served) == of_key)
             told(served.get("/v1/volunteers/V0000000"), "busy", "send it again")
+            assert served.get("/v1/volunteers/V0000000", role=Role.STAFF).status_code == 200
+            waiting += [pool.submit(slow, role=Role.ANALYST) for _ in range(at_once - of_key)]
+            until(lambda: reading(served) == at_once)
+            told(served.get("/v1/volunteers/V0000000", role=Role.STAFF), "busy", "send it again")
             batch = served.send([scan(served) for _ in range(50)])
             assert {one["outcome"] for one in batch.json()["answers"]} == {"accepted"}
             new = served.ledger.keys.make(Role.STATION, STATION)[1]

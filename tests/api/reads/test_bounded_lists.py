@@ -6,6 +6,7 @@ A list that is added to an answer needs a row here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -129,14 +130,15 @@ def test_every_list_in_an_answer_has_a_bound(served: Served) -> None:
 
 
 def recorded(ledger: OpenLedger, volunteer: str, shifts: int, *, ended: bool) -> None:
-    """Have a station record many shifts of one volunteer on one day."""
+    """Have a station record many shifts of one volunteer on one day, whose check-ins are no double taps."""
     orders = []
+    begin, end = (datetime.fromisoformat(f"2018-12-04T{hour}:00:00+08:00") for hour in ("09", "17"))
     for number in range(shifts):
         shift = UUID(int=int(volunteer[1:]) << 64 | number + 1)
         scan = {"volunteer": volunteer, "station": STATION, "shift": shift}
-        scans = [("check-in", "2018-12-04T09:00:00+08:00")] + [("check-out", "2018-12-04T17:00:00+08:00")] * ended
+        scans = [("check-in", begin + number * timedelta(minutes=2))] + [("check-out", end)] * ended
         for name, at in scans:
-            command = COMMANDS[name].model_validate(scan | {"occurred_at": at})
+            command = COMMANDS[name].model_validate(scan | {"occurred_at": at.isoformat()})
             orders.append(order_of(command, f"/stations/{STATION}", f"{shift}-{name}", f"station:{STATION}"))
     assert all(isinstance(answer, Accepted) for answer in ledger.intake.execute(orders))
 

@@ -205,7 +205,7 @@ def test_cards_of_one_person_are_paired_whenever_the_merge_is_recorded(served: S
         return minutes
 
     def act(command: str) -> None:
-        answer = served.command(command, volunteer=other, into=one, reason="two-cards")
+        answer = served.approved(command, volunteer=other, into=one, reason="two-cards")
         assert answer.status_code == 201, answer.text
         served.get("/v1/stations", at_least=answer.json()["position"])
 

@@ -24,7 +24,7 @@ def sent(served: Served, command_type: str, **body: Any) -> int:
     return position
 
 
-APPROVED = {"raise-day-cap", "reinstate-shift", "move-shift"}
+APPROVED = {"correct-shift", "void-shift", "raise-day-cap", "reinstate-shift", "move-shift"}
 
 
 def shift_of(served: Served, volunteer: str, position: int) -> dict[str, Any]:

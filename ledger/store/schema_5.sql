@@ -1,0 +1,1 @@
+-- Step 5: punches (punched.v1), which an older program must not meet. No table changes.
