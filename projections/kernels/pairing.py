@@ -77,6 +77,13 @@ class Paired(NamedTuple):
     shifts: ResolvedShifts
     partner: Ints
 
+    def ended_by(self, rows: Ints) -> Ints:
+        """Return for each row of a shift or punch the shift that it ends, or itself."""
+        if not len(self.partner):
+            return rows
+        is_end = (self.shifts.flags[rows] & PUNCH > 0) & (self.shifts.check_in[rows] == NO_INSTANT)
+        return np.where(is_end & (self.partner[rows] != NONE), self.partner[rows], rows)
+
 
 class _Scans(NamedTuple):
     """Working memory: the scans of one person, in order of their instants."""

@@ -198,7 +198,7 @@ class AnomalyReader:
             lambda: _stay_findings(facts, paired, timeline, valid_until),
             lambda: entries.entry_bursts(acts, rules, zone),
             lambda: entries.same_person(acts, rules, zone),
-            lambda: recording.late_uploads(events, shifts, rules, zone),
+            lambda: recording.late_uploads(events._replace(shift=paired.ended_by(events.shift)), shifts, rules, zone),
             lambda: late,
             lambda: recording.wrong_clocks(events, records.prompt, shifts, until, rules, zone),
         )

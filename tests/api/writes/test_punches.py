@@ -241,3 +241,13 @@ def test_staff_types_in_and_out_and_it_is_attested(served: Served) -> None:
     served.get("/v1/stations", at_least=answer.json()["position"])
     (told,) = shifts_of(served, volunteer)
     assert (told["trace"]["raw"], told["grade"]) == (120, "attested")
+
+
+def test_a_shift_whose_punches_came_late_is_one_anomaly_with_both(served: Served) -> None:
+    volunteer = served.volunteer()
+    begun = sent(served, volunteer, ("check-in", STATION, f"{DAY}T09:00:00+08:00", {}))
+    ended = sent(served, volunteer, ("check-out", STATION, f"{DAY}T11:00:00+08:00", {}))
+    answer = served.get("/v1/anomalies", role=Role.AUDITOR, kind="late-upload", volunteer=volunteer).json()
+    (late,) = answer["anomalies"]
+    assert [event["position"] for event in late["events"]] == [begun["position"], ended["position"]]
+    assert [each["shift"] for each in late["shifts"]] == [begun["shift"]]
