@@ -61,7 +61,7 @@ def refused(ledger: Memory, given: Given) -> Rejection:
 
 
 @pytest.mark.parametrize("who", [{"by": "person:V1"}, {"by": "person:li", "by_volunteer": "V1"}], ids=str)
-@pytest.mark.parametrize("command", [VOID, ATTEST, request(VOID)], ids=lambda command: command.TYPE)
+@pytest.mark.parametrize("command", [VOID, ATTEST, CHECK_IN, request(VOID)], ids=lambda command: command.TYPE)
 def test_nobody_acts_on_their_own_hours(who: dict[str, Any], command: Command) -> None:
     ledger = Memory().given(*WORLD)
     assert refused(ledger, who | {"command": command}) is Rejection.OWN_HOURS
@@ -108,8 +108,8 @@ def test_a_station_or_a_person_who_happens_to_be_called_so_is_no_volunteer() -> 
     assert len(events(ledger, {"by": "station:V1", "command": VOID})) == 1
 
 
-def test_a_volunteer_s_own_scan_is_a_fact_and_says_nothing_of_whose_key_it_was() -> None:
-    (event,) = events(Memory().given(*WORLD), by("V1", CHECK_IN, by_volunteer="V1"))
+def test_a_volunteer_s_own_scan_at_a_station_is_a_fact_and_says_nothing_of_whose_key_it_was() -> None:
+    (event,) = events(Memory().given(*WORLD), {"by": "station:S1", "command": CHECK_IN, "by_volunteer": "V1"})
     assert isinstance(event, CheckedIn)
     assert event.by_volunteer is None
 

@@ -22,6 +22,8 @@ ON_HOURS = {
     *("record-opening-balance", "void-opening-balance", "raise-day-cap", "withdraw-day-cap-raise"),
 }
 """What nobody does to their own hours."""
+SCANS = {"check-in", "check-out", "punch"}
+"""What nobody types for themselves either; a station sends what its reader saw."""
 
 _NAMED_BY = {
     "day-cap": ("day", "volunteer"),
@@ -85,7 +87,8 @@ class PlainLedger(PlainLog):
     # --- two pairs of eyes ------------------------------------------------------------------------------------------
 
     def _own_hours(self, asked: Any) -> No | None:
-        if asked.TYPE not in ON_HOURS:
+        typed = asked.TYPE in SCANS and not self._order.by.startswith("station:")
+        if not typed and asked.TYPE not in ON_HOURS:
             return None
         if "request" in type(asked).model_fields:
             about = self._fields_asked(asked)
