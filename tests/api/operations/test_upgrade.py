@@ -478,7 +478,13 @@ RELEASED = {
     "signatures": ["ea36223a696276bb", "ab771d4d093c707b"],
     "candidates": ["9378b89e3f25167d"],
 }
-TOPICS = {1: "88ad18a9c4e5fd87", 2: "be748e5566f9ab36", 3: "be748e5566f9ab36", 4: "be748e5566f9ab36", 5: "6cf1d50d993fc3f3"}
+TOPICS = {
+    1: "88ad18a9c4e5fd87",
+    2: "be748e5566f9ab36",
+    3: "be748e5566f9ab36",
+    4: "be748e5566f9ab36",
+    5: "6cf1d50d993fc3f3",
+}
 """The topics that the ledger's tables of a version may hold."""
 
 
