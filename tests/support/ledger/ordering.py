@@ -13,6 +13,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from ledger.aggregates import COMMANDS, Command, Order
+from ledger.aggregates.scans import SCANS
 from tests.support.ledger.orders import order_of
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ TEXTS = st.sampled_from([None, None, "her mother is ill"])
 TYPES = (
     *["check-in"] * 7,
     *["check-out"] * 7,
+    *["punch"] * 3,
     *["move-shift", "correct-shift"] * 3,
     *["attest-shift", "void-shift", "reinstate-shift", "register-volunteer"] * 2,
     *["dispute-shift", "settle-dispute", "request-act", "approve-act"] * 2,
@@ -110,7 +112,8 @@ def commands(draw: st.DrawFn, clock: int, seen: Seen, command_type: str | None =
     if body["shift"] is None and command_class.model_fields.get("shift", _OPTIONAL).is_required():
         body["shift"] = MADE_ELSEWHERE[0]
     others: dict[str, st.SearchStrategy[Any]] = {
-        "occurred_at": instants(clock) if command_type in {"check-in", "check-out"} else st.none() | instants(clock),
+        "occurred_at": instants(clock) if command_type in SCANS else st.none() | instants(clock),
+        "direction": st.sampled_from([None, "in", "out"]),
         "check_in": instants(clock),
         "check_out": instants(clock),
         "project": st.sampled_from([None, None, *PROJECTS]),
