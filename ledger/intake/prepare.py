@@ -14,7 +14,7 @@ from ledger.aggregates import COMMANDS, Command, Order
 from ledger.aggregates.dispute import DisputeShift
 from ledger.aggregates.request import RequestAct
 from ledger.aggregates.rules import TIMELINE, PublishRules
-from ledger.aggregates.scans import CheckIn, CheckOut, Punch, Scan
+from ledger.aggregates.scans import CheckIn, CheckOut, Punch
 from ledger.aggregates.shift_acts import AttestShift, ShiftAct
 from ledger.deciding.base import Noted
 from ledger.deciding.policies import ApprovableAct
@@ -131,11 +131,12 @@ _CONTENT = {
 """The prefix of the content and the excluded fields, by type of command."""
 
 
-def _references(scan: Scan | AttestShift) -> tuple[Name, ...]:
+def _references(scan: CheckIn | CheckOut | Punch | AttestShift) -> tuple[Name, ...]:
     """Return the volunteer, station and project of a scan or late entry."""
     volunteer, station = ("volunteer", scan.volunteer), ("station", scan.station)
-    project = getattr(scan, "project", None)
-    return (volunteer, station) if project is None else (volunteer, station, ("project", project))
+    if isinstance(scan, CheckOut) or scan.project is None:
+        return volunteer, station
+    return volunteer, station, ("project", scan.project)
 
 
 def _actor(order: Order) -> tuple[Name, ...]:
