@@ -26,7 +26,7 @@ check: $(DEV)
 
 test: $(DEV)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target warm checks
-	$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 checks: $(DEV)
 	$(BIN)/ruff format --check .
