@@ -276,6 +276,7 @@ def _pair_scans(count: int, rows: Ints, shifts: ResolvedShifts, rules: RuleTable
     kinds, instants = scans.kind, scans.instant
     opened = NONE
     last_in = last_out = np.int64(_LONG_AGO)
+    next_in = next_out = 0
     for at in range(count):
         kind, instant, shift = kinds[at], instants[at], rows[scans.row[at], SHIFT]
         if kind == _KNOWN_IN:
@@ -288,8 +289,14 @@ def _pair_scans(count: int, rows: Ints, shifts: ResolvedShifts, rules: RuleTable
             shifts.flags[shift] |= DOUBLE_TAP | PAIRED
             continue
         seconds = rules.pairing.double_tap_seconds[_rule_set_at(instant, rules)]
-        same_in = seconds > 0 and (instant - last_in <= seconds or _follows(at, count, _KNOWN_IN, seconds, scans))
-        same_out = seconds > 0 and (instant - last_out <= seconds or _follows(at, count, _KNOWN_OUT, seconds, scans))
+        next_in = _next(next_in, at, count, _KNOWN_IN, kinds)
+        next_out = _next(next_out, at, count, _KNOWN_OUT, kinds)
+        same_in = seconds > 0 and (
+            instant - last_in <= seconds or (next_in < count and instants[next_in] - instant <= seconds)
+        )
+        same_out = seconds > 0 and (
+            instant - last_out <= seconds or (next_out < count and instants[next_out] - instant <= seconds)
+        )
         undirected = kind in (_UNDIRECTED, _VOID_UNDIRECTED)
         if (same_in and (kind == _IN or undirected)) or (same_out and (kind == _OUT or undirected)):
             shifts.flags[shift] |= DOUBLE_TAP
@@ -322,14 +329,16 @@ def _pair_scans(count: int, rows: Ints, shifts: ResolvedShifts, rules: RuleTable
 
 
 @inlined
-def _follows(at: int, count: int, kind: int, seconds: int, scans: _Scans) -> bool:
-    """Return whether a scan of a kind follows within some seconds."""
-    for later in range(at + 1, count):
-        if scans.instant[later] - scans.instant[at] > seconds:
-            return False
-        if scans.kind[later] == kind:
-            return True
-    return False
+def _next(found: int, at: int, count: int, kind: int, kinds: Ints) -> int:
+    """Return the next scan of a kind after `at`, or `count`; `found` is the answer for an earlier scan, so that a walk
+    over all scans reads each once.
+    """
+    if found > at:
+        return found
+    later = at + 1
+    while later < count and kinds[later] != kind:
+        later += 1
+    return later
 
 
 @inlined
