@@ -77,9 +77,9 @@ def pairs_in_force(merges: Merges) -> list[Pair]:
 
 
 def linked(numbers: Collection[str], pairs: Collection[Pair]) -> list[str]:
-    """Return these numbers and all that are linked with them by pairs, directly or indirectly."""
+    """Return these numbers and all that are linked with them by pairs, directly or indirectly, each once."""
     if not pairs:
-        return list(numbers)
+        return list(dict.fromkeys(numbers))
     neighbours: dict[str, list[str]] = {}
     for volunteer, into in pairs:
         neighbours.setdefault(volunteer, []).append(into)

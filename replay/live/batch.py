@@ -111,7 +111,7 @@ class Batch:
         partly = read_shifts(self.connection, self.partial, self.windows)
         punched = {name for shifts in (self.known, self.changed, partly) for name in _punched(shifts)}
         if punched:
-            self._divide(list(dict.fromkeys([*self.complete, *sorted(punched)])), pairs)
+            self._divide([*self.complete, *sorted(punched)], pairs)
             names, partial = partly.names.volunteers.texts(), set(self.partial)
             partly = partly.where(np.array([names[number] in partial for number in partly.columns.volunteer], bool))
         return partly
