@@ -34,7 +34,7 @@ from bench.support.attackers import ATTACKS
 from bench.support.common import ROOT, Options, Result, machine, parse, peak_mib, print_status, publish
 from bench.support.fresh import new_database, temporary_server
 from bench.support.http_client import as_json, request
-from bench.support.loaded_server import as_events
+from bench.support.loaded_server import address_of, as_events
 from bench.support.scans import Scans
 from ledger.names import command_name
 
@@ -92,14 +92,8 @@ def served(checkout: Path, url: str, data: Path) -> Iterator[tuple[str, psutil.P
     command += ["serve", "--port", "0", "--json", "--log-level", "error"]
     environment = _environment(checkout) | {"DATABASE_URL": url}
     with subprocess.Popen(command, env=environment, cwd=checkout, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
         try:
-            output = ""
-            while not output.endswith("}\n"):
-                line = process.stdout.readline()
-                assert line, "the server did not start"
-                output += line
-            yield str(json.loads(output)["address"]), psutil.Process(process.pid)
+            yield address_of(process), psutil.Process(process.pid)
         finally:
             process.terminate()
             try:

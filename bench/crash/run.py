@@ -46,7 +46,7 @@ from bench.crash.reader import LISTENING, POLLING
 from bench.crash.server import ServerOrder
 from bench.crash.steps import BOTH, DATABASE, REBUILD, SABOTAGES, SERVER, STEPS, SWITCH, kill
 from bench.support.common import BENCH_DATA, print_status
-from ledger.aggregates import Order
+from ledger.aggregates import Sender
 from ledger.aggregates.station import OpenStation
 from ledger.aggregates.volunteer import RegisterVolunteer
 from ledger.store.embedded import serving
@@ -83,17 +83,10 @@ def set_up(ledger: OpenLedger) -> None:
     """Record the station and the volunteers, and build read models."""
     members = (RegisterVolunteer(volunteer=name, registered_on=date(2016, 3, 5)) for name in VOLUNTEERS)
     commands = [OpenStation(station=STATION, kind="city"), *members]
+    sender = Sender.of_operator("system:drill")
     ledger.intake.execute(
         [
-            Order(
-                command=command,
-                source="/drill",
-                id=str(number),
-                by="system:drill",
-                imported=False,
-                key=None,
-                by_volunteer=None,
-            )
+            sender.order(command, source="/drill", id=str(number), imported=False)
             for number, command in enumerate(commands)
         ]
     )

@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from bench.support.common import BENCH_DATA, Options
 from bench.support.scans import Scans, check, in_batches
-from ledger.aggregates import Order
+from ledger.aggregates import Sender
 from ledger.aggregates.station import OpenStation
 from ledger.aggregates.volunteer import RegisterVolunteer
 from ledger.intake.intake import Intake
@@ -41,17 +41,9 @@ class BenchIntake:
         commands = [OpenStation(station=station, kind="community") for station in self.stations]
         members = (RegisterVolunteer(volunteer=name, registered_on=date(2024, 1, 1)) for name in self.volunteers)
         numbered = enumerate([*commands, *members])
+        sender = Sender.of_operator("system:bench")
         orders = (
-            Order(
-                command=command,
-                source="/bench",
-                id=str(number),
-                by="system:bench",
-                imported=False,
-                key=None,
-                by_volunteer=None,
-            )
-            for number, command in numbered
+            sender.order(command, source="/bench", id=str(number), imported=False) for number, command in numbered
         )
         for batch in in_batches(orders, BATCH):
             check(self.intake.execute(batch))

@@ -107,17 +107,22 @@ def program(command: Sequence[str], environment: dict[str, str]) -> Iterator[str
     with subprocess.Popen(
         command, env=os.environ | environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
         try:
-            output = ""
-            while not output.endswith("}\n"):
-                line = process.stdout.readline()
-                assert line, "the server did not start"
-                output += line
-            yield str(json.loads(output)["address"])
+            yield address_of(process)
         finally:
             process.terminate()
             process.wait(60)
+
+
+def address_of(process: subprocess.Popen[str]) -> str:
+    """Wait until a server has printed its address as JSON; return the address."""
+    assert process.stdout is not None
+    output = ""
+    while not output.endswith("}\n"):
+        line = process.stdout.readline()
+        assert line, "the server did not start"
+        output += line
+    return str(json.loads(output)["address"])
 
 
 def verify_in_log(database: Database, answers: Sequence[dict[str, Any]], after: int) -> None:
