@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -30,6 +31,7 @@ from api.http.descriptions import (
     methods_of,
     page_of,
 )
+from api.http.requests.computing_client import ComputingClient, HandedOver
 from api.http.requests.dependencies import check_key
 from api.http.requests.in_progress import CountInProgress, RequestsInProgress
 from api.http.requests.lanes import ConcurrencyLimits, pass_through
@@ -89,8 +91,28 @@ _ROUTERS = (
 _ROUTES = [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 
 
-def create_app(service: Service) -> FastAPI:
-    """Return the application for a service."""
+def create_app(service: Service, computing: Path | None = None) -> FastAPI:
+    """Return the application for a service.
+
+    Args:
+        computing: the socket of the process that computes (`api/http/computing/`); None to compute in this one.
+    """
+    app = _application(service)
+    app.state.computing_path = computing
+    requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
+    app.add_middleware(BodyLimit, check_key=check_key)
+    app.add_middleware(CountInProgress, requests=app.state.in_progress)
+    app.add_middleware(RequestLogging, requests=requests)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+def create_computing_app(service: Service) -> FastAPI:
+    """Return the application for requests that a server hands over: it has limited, counted and logged them."""
+    return _application(service)
+
+
+def _application(service: Service) -> FastAPI:
     app = FastAPI(
         openapi_url=None,  # the description, its page and its files are below: they need a policy, and cost nothing
         title="Service-hours ledger",
@@ -105,11 +127,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.ledger_metrics = LedgerCollector.registry(service)
     app.state.description = None
     app.state.in_progress = RequestsInProgress()
-    requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
-    app.add_middleware(BodyLimit, check_key=check_key)
-    app.add_middleware(CountInProgress, requests=app.state.in_progress)
-    app.add_middleware(RequestLogging, requests=requests)
-    app.add_middleware(SecurityHeaders)
+    app.state.computing_path = None
     _add_error_handlers(app)
 
     @app.get(DESCRIPTION_PATH, include_in_schema=False)
@@ -136,7 +154,9 @@ def create_app(service: Service) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.concurrency = ConcurrencyLimits()
+    path: Path | None = app.state.computing_path
+    app.state.concurrency = ConcurrencyLimits(app.state.service.on_overrun)
+    app.state.computing = None if path is None else ComputingClient(path)
     app.state.describing = asyncio.Lock()
     yield
 
@@ -148,6 +168,10 @@ _OF_FRAMEWORK = {400: "malformed", 404: "no-such-address", 405: "wrong-method", 
 
 async def _on_problem(_request: Request, error: Problem) -> Response:
     return response(error.fault, error.headers)
+
+
+async def _on_handed_over(_request: Request, handed: HandedOver) -> Response:
+    return handed.answer
 
 
 async def _on_http(request: Request, error: HTTPException) -> Response:
@@ -208,6 +232,7 @@ async def _on_failure(_request: Request, _error: Exception) -> Response:
 def _add_error_handlers(app: FastAPI) -> None:
     handlers: dict[type[Exception], Any] = {  # Any, because each handler accepts another type of error
         Problem: _on_problem,
+        HandedOver: _on_handed_over,
         HTTPException: _on_http,
         RequestValidationError: _on_invalid,
         AxisError: _on_axis,

@@ -19,38 +19,19 @@ import asyncio
 from array import array
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from api.http.connection_limits import ConnectionLimits
 from api.http.heads import ambiguity, answer_of
-from api.http.requests.in_progress import CONNECTIONS_MAX
+from api.http.pacing import Pace, PacedReading
+from api.http.requests.in_progress import share_of_scope
 from api.http.requests.request_log import CALLER
 from api.messages.problems import Fault, fault
 
 _Received: TypeAlias = "bytes | bytearray | memoryview[int] | array[int]"
-
-
-@dataclass(frozen=True)
-class ConnectionLimits:
-    """The limits of connections and of what precedes a body. Sizes are in bytes."""
-
-    connections: int = CONNECTIONS_MAX
-    url_bytes: int = 8 << 10
-    head_bytes: int = 32 << 10
-    """The request line and all headers together; also any other part of a message that is not its body."""
-    headers: int = 100
-    pipelined: int = 64
-    """Requests that one connection may send before the first of them is answered."""
-    head_seconds: float = 10.0
-    write_seconds: float = 60.0
-    """How long a client may leave an answer unread."""
-    unread_seconds: float = 5.0
-    unread_bytes: int = 1 << 20
-    """How long, and how much of, the rest of an answered request is read and dropped: a connection that is closed at
-    once would be reset, and the client would lose the answer."""
 
 
 class Connections:
@@ -65,6 +46,7 @@ class Connections:
         self.limits = limits
         self.observe = observe
         self.waiting: dict[BoundedProtocol, None] = {}
+        self.paced = PacedReading()
 
     def protocol(self, *arguments: Any, **named: Any) -> BoundedProtocol:
         """Return the protocol of a new connection; uvicorn passes its own arguments."""
@@ -120,6 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timed = ""  # what the timer limits: "", "head" or "unread"
         self._write_timer: asyncio.TimerHandle | None = None
+        self._pace = Pace(connections.paced, self.loop, self._read_again)
 
     # --- the transport ------------------------------------------------------------------------------------------------
 
@@ -149,11 +132,27 @@ class BoundedProtocol(HttpToolsProtocol):
         """End."""
         self._shared.waiting.pop(self, None)
         self._stop_timer()
+        self._pace.end()
         self._end_cycles()  # uvicorn ends the last one only, which may wait behind others
         self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Parse bytes, and read small pieces of a message at intervals."""
+        self._parse(data)
+        if (
+            (self._part or self._refused or self._stalled_bytes)
+            and self._pace.received(len(data))
+            and not self.transport.is_closing()
+        ):
+            self.transport.pause_reading()
+            self._pace.pause(share_of_scope(self._unanswered[0].scope) if self._unanswered else None)
+
+    def _read_again(self) -> None:
+        if not (self.transport.is_closing() or self.flow.read_paused):
+            self.transport.resume_reading()
+
+    def _parse(self, data: bytes) -> None:
         """Parse bytes, unless the connection is refused already."""
         if self._refused is not None:
             self._drop(len(data))
@@ -241,6 +240,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._part == "head":
             return  # of a request with `Upgrade`, which comes again
         self._part, self._advanced = "", True
+        self._pace.message_complete()
         super().on_message_complete()
 
     def head_without_upgrade(self) -> bytes:

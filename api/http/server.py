@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -23,7 +24,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.http.app import create_app
-from api.http.protocol import ConnectionLimits, Connections
+from api.http.connection_limits import ConnectionLimits
+from api.http.protocol import Connections
 from api.http.requests.in_progress import held_max_of
 from api.operations.interrupts import stop_if_interrupted
 from api.operations.service import Service
@@ -148,6 +150,7 @@ def serve_until_stopped(
     drain_seconds: int = DRAIN_SECONDS_MAX,
     limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - it is frozen
     stopping: Callable[[], None] = lambda: None,
+    computing: Path | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish the current requests, for at most `drain_seconds`.
 
@@ -155,10 +158,11 @@ def serve_until_stopped(
         started: called when the server accepts requests.
         limits: the limits of connections.
         stopping: called when the server begins to stop.
+        computing: the socket of the process that computes; None to compute in threads of this one.
     """
     stop_if_interrupted()
     sys.setswitchinterval(SWITCH_SECONDS)
-    config = config_of(create_app(service), limits_of_process(limits), drain_seconds)
+    config = config_of(create_app(service, computing), limits_of_process(limits), drain_seconds)
     logging.getLogger("uvicorn.error").addFilter(_filter_record)
     gc.collect()
     gc.freeze()  # collections then examine only what requests create, not everything that was imported
@@ -166,7 +170,7 @@ def serve_until_stopped(
 
     def begin_to_stop() -> None:
         stopping()
-        service.jobs.stop_all()
+        service.stop_jobs()
 
     # After draining, uvicorn raises the signal again; by then everything is done.
     with suppress(KeyboardInterrupt):

@@ -45,6 +45,8 @@ OPEN_PER_KEY_MAX = 3
 CLOSE_SECONDS_MAX = 5.0
 """How long the end of the service waits for running jobs. A job changes nothing before its commit, so one that does not
 stop in time is abandoned."""
+OVERRUN_SECONDS = 5.0
+"""How long a job may go on after its time was over before `on_overrun` is called."""
 ENDED_MAX = 32
 """Ended jobs that are retained, so that their results can be fetched."""
 
@@ -100,7 +102,8 @@ class Task(NamedTuple):
 class Job:
     """A job. Its own thread updates it; any thread may read it."""
 
-    def __init__(self, task: Task, by: str, share: Hashable) -> None:
+    def __init__(self, task: Task, by: str, share: Hashable, on_overrun: Callable[[], None]) -> None:
+        self._on_overrun = on_overrun
         self.id = uuid4()
         self.kind = task.kind
         self.by = by
@@ -152,7 +155,7 @@ class Job:
             if self.ended:
                 return
             self.state = "running"
-        deadline = self._deadline()
+        deadlines = self._deadlines()
         try:
             with stopped_by(self._stop):
                 answer = self._task.work(self._progress)
@@ -168,18 +171,22 @@ class Job:
                 logger.exception("the job %s %s failed", self.kind, self.id)
             self._end("failed", cause)
         finally:
-            if deadline is not None:
+            for deadline in deadlines:
                 deadline.cancel()
 
-    def _deadline(self) -> threading.Timer | None:
-        """Start the timer that stops the job, if its time is limited."""
+    def _deadlines(self) -> list[threading.Timer]:
+        """Start the timers that stop the job, and report one that goes on, if its time is limited."""
         seconds = self._task.seconds_max
         if seconds is None:
-            return None
-        timer = threading.Timer(seconds, self._stop.request, [OutOfTimeError(seconds)])
-        timer.daemon = True
-        timer.start()
-        return timer
+            return []
+        timers = [
+            threading.Timer(seconds, self._stop.request, [OutOfTimeError(seconds)]),
+            threading.Timer(seconds + OVERRUN_SECONDS, self._on_overrun),
+        ]
+        for timer in timers:
+            timer.daemon = True
+            timer.start()
+        return timers
 
     def _progress(self, stage: str, done: int, total: int) -> None:
         self._stop.check()
@@ -201,7 +208,9 @@ class Jobs:
         waiting_max: int = WAITING_MAX,
         ended_max: int = ENDED_MAX,
         open_per_key_max: int = OPEN_PER_KEY_MAX,
+        on_overrun: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_overrun = on_overrun
         self._open_max = running_max + waiting_max
         self._ended_max = ended_max
         self._open_per_key_max = open_per_key_max
@@ -236,7 +245,7 @@ class Jobs:
                 sentence = f"{self._open_per_key_max} jobs of this key run or wait; start it when one has ended"
                 raise TooManyJobsError(sentence)
             self._discard_oldest()
-            job = Job(task, by, share)
+            job = Job(task, by, share, self._on_overrun)
             self._jobs[job.id] = job
             self._changed.notify()
             return job

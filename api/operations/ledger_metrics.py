@@ -78,7 +78,7 @@ class LedgerCollector(Collector):
         yield _gauge("hours_pool_waiting", "Requests waiting for a connection.", stats.get("requests_waiting", 0))
         free = shutil.disk_usage(service.ledger.data).free
         yield _gauge("hours_disk_free_bytes", "Free space of the data directory's file system.", free)
-        states = [job.state for job in self._service.jobs.list()]
+        states = self._service.job_states()
         jobs = GaugeMetricFamily("hours_jobs", "Jobs by state; only the latest ended ones.", labels=["state"])
         for state in ("waiting", "running", *sorted(ENDED)):
             jobs.add_metric([state], states.count(state))

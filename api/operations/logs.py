@@ -119,6 +119,12 @@ class _Handler(QueueHandler):
         except queue.Full:
             self.dropped += 1
 
+    def flush(self) -> None:
+        """Wait until the queued records are written, for at most FLUSH_SECONDS_MAX."""
+        deadline = time.monotonic() + FLUSH_SECONDS_MAX
+        while self.records.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.01)
+
 
 class _StreamHandler(logging.StreamHandler[TextIO]):
     """Writes records to a stream; when it is closed, the service continues without a log."""

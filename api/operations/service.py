@@ -10,7 +10,7 @@ Wiring only: no decisions and no computation.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -168,15 +168,28 @@ def open_ledger(data: Path, url: str | None = None, *, supervised: bool = False)
 
 
 class Service:
-    """An open ledger with the threads that run while requests are served."""
+    """An open ledger with the threads that run while requests are served.
 
-    def __init__(self, ledger: OpenLedger, limits: RateLimits | None = None) -> None:
+    Args:
+        on_overrun: called for a computation that does not stop when its time is over.
+    """
+
+    def __init__(
+        self,
+        ledger: OpenLedger,
+        limits: RateLimits | None = None,
+        on_overrun: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.on_overrun = on_overrun
         self.ledger = ledger
         self.metrics = ProcessMetrics()
         self.commits = GroupCommit(ledger.intake, observer=self.metrics.commit)
         self.follower = Follower(ledger.database, lambda: self.commits.is_busy)
         self.archivist = Archivist(ledger.database, ledger.archive)
-        self.jobs = Jobs()
+        self.jobs = Jobs(on_overrun=on_overrun)
+        self.job_states: Callable[[], Sequence[str]] = lambda: [job.state for job in self.jobs.list()]
+        """The states of the jobs, wherever they run."""
+        self.stop_jobs: Callable[[], None] = self.jobs.stop_all
         self.keys = KeyMemory(ledger.keys, ledger.database.url)
         self.limits = limits or RateLimits()
         self.signatures = ledger.signatures

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,11 +16,14 @@ from api.cli.operations.data import MARK, fill
 from api.cli.operations.demonstration import KEYS, demo_keys, things_to_try
 from api.cli.operations.generations import notify
 from api.cli.output import out, print_json
-from api.http.protocol import ConnectionLimits
+from api.http.computing.process import ComputingProcess, ComputingSettings
+from api.http.computing.worker import compute
+from api.http.connection_limits import ConnectionLimits
+from api.http.requests.computing_client import job_states
 from api.http.server import DRAIN_SECONDS_MAX, address_of, bind, serve_until_stopped
 from api.operations.ending import Ending
 from api.operations.logs import LogFormat, LogLevel, LogSettings, logging_to
-from api.operations.service import OpenLedger, open_ledger, running
+from api.operations.service import OpenLedger, Service, open_ledger, running
 from api.operations.version import version
 from api.operations.warming import warm
 from ledger.store.embedded import end_all_uses
@@ -50,6 +55,7 @@ def serve(
         connections: how many connections may be open at once.
     """
     with (
+        ComputingProcess(compute) as computing,  # first: it is a copy of this process
         bind(host, port) as listening,
         logging_to(sys.stderr, log),
         Ending(drain_seconds, end_all_uses) as ending,
@@ -69,7 +75,8 @@ def serve(
             service.signed_within = signed_within
             service.logs_all_requests = log.all_requests
             limits = ConnectionLimits(connections=connections)
-            serve_until_stopped(service, listening, started, drain_seconds, limits, ending.begin)
+            with computing_for(service, computing, log):
+                serve_until_stopped(service, listening, started, drain_seconds, limits, ending.begin, computing.path)
         logger.info("stopped")
 
 
@@ -77,6 +84,7 @@ def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
     """Serve a synthetic history, creating it first if the ledger is empty, and print examples."""
     log = LogSettings(LogFormat.TEXT, LogLevel.WARNING)
     with (
+        ComputingProcess(compute) as computing,
         bind(host, port) as listening,
         logging_to(sys.stderr, log),
         Ending(DRAIN_SECONDS_MAX, end_all_uses) as ending,
@@ -98,7 +106,21 @@ def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
                 else:
                     _print_examples(address, data, examples)
 
-            serve_until_stopped(service, listening, started, stopping=ending.begin)
+            with computing_for(service, computing, log):
+                serve_until_stopped(service, listening, started, stopping=ending.begin, computing=computing.path)
+
+
+@contextmanager
+def computing_for(service: Service, computing: ComputingProcess, log: LogSettings) -> Iterator[None]:
+    """Compute for a service in a process of its own; at the end of the block that process ends, whatever it does."""
+    ledger = service.ledger
+    computing.start(ComputingSettings(ledger.database.url, ledger.data, log, service.signed_within))
+    service.job_states = lambda: job_states(computing.path)
+    service.stop_jobs = computing.stop_jobs
+    try:
+        yield
+    finally:
+        computing.end()
 
 
 def _to_be_filled(ledger: OpenLedger) -> bool:

@@ -29,10 +29,12 @@ from api.access.signed_content import NotRecordedError, require_recorded
 from api.access.signed_requests import BadSignatureError, Sent, Signed, verify
 from api.axes.written import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
 from api.http.requests import lanes
+from api.http.requests.computing_client import ComputingClient
 from api.http.requests.in_progress import RequestsInProgress
 from api.http.requests.lanes import ConcurrencyLimits, compute, run_with, share_of
 from api.http.requests.limits import is_stream
 from api.http.requests.request_log import CALLER
+from api.http.requests.wire import HANDED_OVER
 from api.messages.periods import local_day
 from api.messages.problems import Problem, fault, problem
 from api.operations.service import OpenLedger, Service
@@ -83,20 +85,35 @@ async def run_replay(request: Request, work: Callable[[], T]) -> T:
     return await run_exclusively(request, work)
 
 
+async def hand_over(request: Request) -> None:
+    """Hand a request that computes over to the computing process, if there is one; this process then does not go on.
+
+    Raises:
+        HandedOver: with the answer of the computing process.
+        Problem: too many requests are handed over (`busy`).
+    """
+    computing: ComputingClient | None = request.app.state.computing
+    if computing is not None:
+        raise await computing.hand_over(request)
+
+
 async def run_exclusively(request: Request, work: Callable[[], T]) -> T:
     """Run work that uses as many resources as a replay: one at a time, keys in turn, with a deadline."""
+    await hand_over(request)
     limits: ConcurrencyLimits = request.app.state.concurrency
     return await compute(limits.replays, request.scope[CALLER], work)
 
 
 async def run_check(request: Request, work: Callable[[], T]) -> T:
     """Run a check of rules that a caller sent: one at a time, keys in turn, with a deadline."""
+    await hand_over(request)
     limits: ConcurrencyLimits = request.app.state.concurrency
     return await compute(limits.checks, request.scope[CALLER], work)
 
 
 async def run_plan(request: Request, work: Callable[[], T]) -> T:
     """Find the evidence of honours to be conferred: one request at a time, keys in turn, with a deadline."""
+    await hand_over(request)
     limits: ConcurrencyLimits = request.app.state.concurrency
     return await compute(limits.plans, request.scope[CALLER], work)
 
@@ -135,6 +152,8 @@ async def identify(request: Request) -> Caller:
     caller = await _find_caller(request)
     service: Service = request.app.state.service
     request.scope[CALLER] = caller
+    if HANDED_OVER in request.scope:
+        return caller
     rate = rate_of(caller, service.limits)
     if caller.key is not None and (seconds := service.limits.wait_seconds(caller.key, rate)):
         detail = f"key {caller.key} exceeds its rate of {rate} requests or commands a second"
@@ -226,6 +245,11 @@ async def _verify_signature(
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+async def handed_over(request: Request, _caller: CallerDep) -> None:
+    """Hand every request of a router over to the computing process, if there is one."""
+    await hand_over(request)
 
 
 def allowed_to(right: Right) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:

@@ -6,7 +6,8 @@ Without this limit one key could hold all connections of the server.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -52,6 +53,11 @@ class RequestsInProgress:
             del self._held[share]
         else:
             self._held[share] -= 1
+
+
+def share_of_scope(scope: Mapping[str, Any]) -> Hashable:
+    """Return whose share of the connections a request takes, None if no key of it is known."""
+    return scope.get(_SHARE)
 
 
 def held_max_of(connections: int) -> int:

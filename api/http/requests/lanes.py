@@ -10,7 +10,7 @@
 Each lane serves the keys that wait in turn, and limits how many requests of one key it holds, so that one key cannot
 delay the others by more than one request. Work in the lanes has threads of its own and a deadline: after it, the
 request is answered with `timed-out`, and the work stops at its next checkpoint (`replay/progress.py`). The lane is
-occupied until then.
+occupied until then; in the computing process (`api/http/computing/`), work that does not stop ends the process.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ HELD_PER_KEY_MAX = 4
 T = TypeVar("T")
 
 
+OVERRUN_SECONDS = 5.0
+"""How long work may go on after its deadline before `on_overrun` is called."""
+
+
 class Permit:
     """A permit of a `Lane`, held until it is released."""
 
@@ -57,6 +61,11 @@ class Permit:
         self._lane: Lane | None = lane
         self._share = share
         self.granted = asyncio.Event()
+
+    def overrun(self) -> None:
+        """Report that the work went on after its deadline, if it still does."""
+        if self._lane is not None:
+            self._lane.on_overrun()
 
     def release(self) -> None:
         """Release the permit; releasing it again changes nothing."""
@@ -78,13 +87,20 @@ class Lane:
     """Grants at most `at_once` permits at a time, to each share (a key) in turn.
 
     It refuses a request (`busy`) that has waited `seconds_max`, or whose share already holds `held_max` permits or
-    places in the queue. A share has at most `of_share_at_once` permits at a time. It belongs to one event loop.
+    places in the queue. A share has at most `of_share_at_once` permits at a time. `on_overrun` is called for work that
+    goes on OVERRUN_SECONDS after its deadline. It belongs to one event loop.
     """
 
     def __init__(
-        self, at_once: int, seconds_max: float, held_max: int | None = None, of_share_at_once: int | None = None
+        self,
+        at_once: int,
+        seconds_max: float,
+        held_max: int | None = None,
+        of_share_at_once: int | None = None,
+        on_overrun: Callable[[], None] = lambda: None,
     ) -> None:
         self.at_once = at_once
+        self.on_overrun = on_overrun
         self.seconds_max = seconds_max
         self.held_max = held_max
         self._of_share_at_once = at_once if of_share_at_once is None else of_share_at_once
@@ -164,13 +180,13 @@ class Lane:
 
 
 class ConcurrencyLimits:
-    """The lanes of a process."""
+    """The lanes of a process. `on_overrun`: called for work that does not stop after its deadline."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_overrun: Callable[[], None] = lambda: None) -> None:
         self.queries = Lane(QUERIES_AT_ONCE, QUERY_SECONDS_MAX, of_share_at_once=QUERIES_OF_KEY_AT_ONCE)
-        self.replays = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX)
-        self.checks = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX)
-        self.plans = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX)
+        self.replays = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX, on_overrun=on_overrun)
+        self.checks = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX, on_overrun=on_overrun)
+        self.plans = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX, on_overrun=on_overrun)
         self.exports = Lane(EXPORTS_AT_ONCE, QUERY_SECONDS_MAX, EXPORTS_PER_KEY_MAX)
         self.keys = CapacityLimiter(2)
 
@@ -230,6 +246,7 @@ async def run_with(permit: Permit, work: Callable[[], T], seconds_max: float) ->
         with fail_after(seconds_max):
             return await answer
     except (TimeoutError, StoppedError):
+        loop.call_later(OVERRUN_SECONDS, permit.overrun)
         raise problem("timed-out", str(OutOfTimeError(seconds_max))) from None
     finally:
         stop.request()  # of no effect on work that has ended

@@ -14,7 +14,7 @@ from typing import IO
 import pytest
 
 from api.access.roles import Role
-from api.http.protocol import ConnectionLimits
+from api.http.connection_limits import ConnectionLimits
 from api.http.requests.in_progress import held_max_of
 from api.http.server import DESCRIPTORS_RESERVED, limits_of_process
 from tests.api.writes.test_sockets import SocketAnswer, check_in, post, talking, told

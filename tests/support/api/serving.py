@@ -17,7 +17,7 @@ from httpx2 import Response
 
 from api.access.roles import Role
 from api.http.app import create_app
-from api.http.protocol import ConnectionLimits
+from api.http.connection_limits import ConnectionLimits
 from api.http.server import config_of
 from api.messages.cloud_events import BATCH, EVENT, event_type
 from api.operations.service import OpenLedger, Service

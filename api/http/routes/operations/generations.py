@@ -10,14 +10,14 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, Path, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.refusals import require
 from api.access.roles import Caller, Right
-from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep
+from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep, handed_over
 from api.http.routes.operations.jobs import start
 from api.messages.problems import Problem, problem
 from api.operations.jobs import JobStatus, Task
@@ -31,7 +31,7 @@ from replay.generations.switching import switch
 from replay.progress import Progress
 from replay.published import NoRulesError, Rules, published_rules
 
-router = APIRouter(prefix="/v1/generations", tags=["generations"])
+router = APIRouter(prefix="/v1/generations", tags=["generations"], dependencies=[Depends(handed_over)])
 
 RetentionReason = Literal["answers", "answered before", "built beside", "dropped next"]
 

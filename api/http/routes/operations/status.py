@@ -74,7 +74,7 @@ def status(service: ServiceDep, _caller: CallerDep, _permit: PermitDep) -> Statu
     ledger, alert = service.ledger, service.follower.alert
     health = measure(ledger.database, lambda: ledger.archive)
     generation = health.generation
-    states = [job.state for job in service.jobs.list()]
+    states = service.job_states()
     return Status(
         head=health.head,
         position=health.seen,
