@@ -6,8 +6,10 @@ another version, say); its role must be allowed to make databases.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +59,9 @@ LONGEST = (
 def pytest_configure(config: pytest.Config) -> None:
     """Make the folder that the workers of this run share (`tests/support/processes/`)."""
     if not hasattr(config, "workerinput"):
+        # Otherwise each process that is started would compile all sources again, and rewrite all tests.
+        sys.dont_write_bytecode = False
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         stack = ExitStack()
         stack.enter_context(sharing())
         config.add_cleanup(stack.close)
@@ -68,6 +73,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(LONGEST)}
     root = Path(__file__).parent
     items.sort(key=lambda item: places.get(item.path.relative_to(root).as_posix(), len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over the modules and the tests, half a million objects that stay."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
