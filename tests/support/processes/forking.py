@@ -107,13 +107,13 @@ def _run(program: Callable[[], object]) -> None:
     To free all that was imported takes a third of a second. A program that ends with an exception, or cannot write its
     last output, is left to the interpreter.
     """
-    code: object = 0
+    code = 0
     try:
         program()
     except SystemExit as ended:
-        code = ended.code or 0
-        if not isinstance(code, int):
+        if not isinstance(ended.code, int | None):
             raise  # the interpreter prints it
+        code = ended.code or 0
     threading._shutdown()  # type: ignore[attr-defined] # it waits for threads, as the interpreter does
     atexit._run_exitfuncs()
     try:
