@@ -41,6 +41,9 @@ from ledger.names import command_name
 SCANS_PER_SECOND = 200
 CONNECTIONS = 64
 SCAN_SECONDS_MAX = 30.0
+WARMING_SECONDS_MAX = 2
+"""Scans before those that are counted, and the attack before it is measured."""
+
 BEGINS = 1_750_000_000
 
 _SETUP = """
@@ -228,8 +231,8 @@ def attacked(target: dict[str, Any], counted: dict[str, Any]) -> Iterator[None]:
 
 def measure(checkout: Path, url: str, options: Options) -> dict[str, Any]:
     """Send scans to the server of a checkout, quiet and under attack."""
-    volunteers = max(2_000, int(options.scale * 120_000))
-    seconds = options.own.seconds
+    volunteers = max(500, int(options.scale * 120_000))
+    seconds, warming = options.own.seconds, min(options.own.seconds, WARMING_SECONDS_MAX)
     with tempfile.TemporaryDirectory() as data:
         command = [sys.executable, "-c", _SETUP, url, data, str(volunteers)]
         printed = subprocess.run(
@@ -238,15 +241,15 @@ def measure(checkout: Path, url: str, options: Options) -> dict[str, Any]:
         keys = json.loads(printed.stdout.splitlines()[-1])
         names = [f"V{number:07d}" for number in range(1, volunteers)]
         plan = Scans(names, [keys["of"]], BEGINS, 2 * seconds * SCANS_PER_SECOND, id_share=10).orders()
-        events = as_events([next(plan) for _ in range((2 * seconds + 2) * SCANS_PER_SECOND)])
+        events = as_events([next(plan) for _ in range((2 * seconds + warming) * SCANS_PER_SECOND)])
         events = [event | {"source": f"/stations/{keys['of']}/bench"} for event in events]
         with served(checkout, url, Path(data)) as (address, process):
             print_status(f"{checkout}: quiet")
-            send_scans(address, events[: 2 * SCANS_PER_SECOND], keys["station"])
+            send_scans(address, events[: warming * SCANS_PER_SECOND], keys["station"])
             memory = Memory(process)
             before = memory.now()
-            half = 2 * SCANS_PER_SECOND + seconds * SCANS_PER_SECOND
-            quiet = send_scans(address, events[2 * SCANS_PER_SECOND : half], keys["station"])
+            half = (warming + seconds) * SCANS_PER_SECOND
+            quiet = send_scans(address, events[warming * SCANS_PER_SECOND : half], keys["station"])
             print_status(f"{checkout}: under attack")
             target = keys | {
                 "address": address,
@@ -256,7 +259,7 @@ def measure(checkout: Path, url: str, options: Options) -> dict[str, Any]:
             }
             counted: dict[str, Any] = {}
             with attacked(target, counted):
-                time.sleep(2)
+                time.sleep(warming)
                 attack = send_scans(address, events[half:], keys["station"])
             time.sleep(5)
             after = memory.now()

@@ -60,20 +60,20 @@ def naive(served: Served, url: str, events: int) -> dict[str, float]:
 
 def measure(url: str, database: Database, data: Path, options: Options) -> Result:
     """Post single events, then run the peers."""
-    bench = BenchIntake(database, max(1_000, int(options.scale * 120_000)))
-    events = max(1_000, int(options.scale * 20_000))
+    bench = BenchIntake(database, max(200, int(options.scale * 120_000)))
+    events = max(400, int(options.scale * 20_000))
     with serving(bench, url, data) as served:
         in_whole_batches(served, min(5 * BATCH_EVENTS, events))  # warms up
         served.settle()
         in_single(served, events // 2, CONNECTIONS)
         print_status("single events")
-        alone = in_single(served, max(200, events // 10), 1)
+        alone = in_single(served, max(50, events // 10), 1)
         runs = []
         for _ in range(options.repeat):
             served.settle()
             runs.append(in_single(served, events, CONNECTIONS))
         print_status("peers")
-        peer = naive(served, url, max(500, events // 4))
+        peer = naive(served, url, max(100, events // 4))
     at_once = {key: median(run[key] for run in runs) for key in runs[0]}
     peers = {
         f"FastAPI and psycopg, single inserts over {CONNECTIONS} connections": peer["per_second"],
