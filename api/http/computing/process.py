@@ -131,9 +131,19 @@ def _supervise(work: Work, listening: socket.socket, control: Connection) -> Non
         if not computing:
             _compute(work, settings, listening, control)
         _, status = os.waitpid(computing, 0)
-        if os.waitstatus_to_exitcode(status) == 0:
+        if os.waitstatus_to_exitcode(status) == 0 or _has_ended(control, RESTART_SECONDS):
             return
-        time.sleep(RESTART_SECONDS)
+
+
+def _has_ended(control: Connection, seconds: float) -> bool:
+    """Wait a moment before another process starts; return whether the server has ended meanwhile, or before."""
+    deadline = time.monotonic() + seconds
+    try:
+        while control.poll(max(deadline - time.monotonic(), 0)):
+            control.recv()
+    except (EOFError, OSError):
+        return True
+    return False
 
 
 def _compute(work: Work, settings: ComputingSettings, listening: socket.socket, control: Connection) -> NoReturn:
