@@ -57,11 +57,8 @@ def ledger(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPat
         opened = OpenLedger(database, data)
         found(opened)
         opened.make_ready()
-        tokens = {
-            role: opened.keys.make(role, "C01" if role is Role.STATION else role.value)[1]
-            for role in Role
-            if role is not Role.VOLUNTEER
-        }
+        roles: list[Role] = [role for role in Role if role is not Role.VOLUNTEER]
+        tokens = {role: opened.keys.make(role, "C01" if role is Role.STATION else role.value)[1] for role in roles}
     return Ledger(url, data, tokens)
 
 
