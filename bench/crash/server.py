@@ -57,10 +57,13 @@ def serve(data: Path, order: ServerOrder) -> None:
     if order.wait_seconds:
         replace(pool, "WAIT_SECONDS_MAX", order.wait_seconds)
     if order.step:
+        server = os.getpid()  # a step may be reached in the computing process, which is a fork
 
         def reached() -> None:
             Path(order.reached).touch()
-            kill(order.victim, os.getpid(), data)
+            kill(order.victim, server, data)
+            if order.victim != "database" and os.getpid() != server:
+                os.kill(os.getpid(), signal.SIGKILL)
 
         watch(STEPS[order.step], order.call, reached)
     cli_serve.serve(data, "127.0.0.1", 0, LogSettings(), as_json=True)
