@@ -18,15 +18,15 @@ Cell = str | int | float | datetime | date | time | timedelta | None
 _DAY_TEXT = r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})日?"
 _DAY = re.compile(_DAY_TEXT)
 _DAY_DIGITS = re.compile(r"((?:19|20)\d{2})(\d{2})(\d{2})")
-_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,9})?))?")
 _TIME_IN_WORDS = re.compile(r"(\d{1,2})[时点](?:(\d{1,2})分)?")
 _WALL = re.compile(rf"({_DAY_TEXT})[T\s]\s*(.+)")
-_HOURS_AND_MINUTES = re.compile(r"(\d{1,6}):([0-5]\d)(?::[0-5]\d)?")
+_HOURS_AND_MINUTES = re.compile(r"(\d{1,6}):([0-5]\d)(?::([0-5]\d(?:\.\d{1,9})?))?")
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
 _SPREADSHEET_ERRORS = {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"}
 EPOCH_UNITS = {"epoch": 1, "epoch-ms": 1000}
 """Formats of instants as numbers since 1970-01-01T00:00Z: seconds or milliseconds; the units of a second."""
-_HALF_SECOND = timedelta(microseconds=500_000)
+_SECOND = timedelta(seconds=1)
 
 
 class CellError(ValueError):
@@ -81,7 +81,7 @@ def is_empty(cell: Cell) -> bool:
 def day_of(cell: Cell, formats: tuple[str, ...] = ()) -> date:
     """Return a cell as a day."""
     if isinstance(cell, datetime):
-        return cell.date()
+        return _to_second(cell).date()
     if isinstance(cell, date):
         return cell
     if isinstance(cell, time | timedelta):
@@ -111,12 +111,10 @@ def _day_of_text(text: str, formats: tuple[str, ...]) -> date:
 
 def seconds_of(cell: Cell, form: str | None = None) -> int:
     """Return a cell as a time of the day: seconds since midnight, up to 86400 for 24:00."""
-    if isinstance(cell, datetime):
-        cell = (cell + _HALF_SECOND).time()
-    if isinstance(cell, time):
-        return cell.hour * 3600 + cell.minute * 60 + cell.second
+    if isinstance(cell, datetime | time):
+        return _seconds_in_day(cell)
     if isinstance(cell, timedelta):
-        seconds = round(cell.total_seconds())
+        seconds = _whole_seconds(cell)
         if not 0 <= seconds <= 86_400:
             raise CellError(f"{quoted(cell)} is not a time of day", "check the column")
         return seconds
@@ -129,14 +127,12 @@ def seconds_of(cell: Cell, form: str | None = None) -> int:
 def _seconds_of_text(text: str, form: str | None) -> int:
     if form:
         try:
-            moment = datetime.strptime(text, form)  # noqa: DTZ007 - the mapping's zone is for the instant
+            return _seconds_in_day(datetime.strptime(text, form))  # noqa: DTZ007 - the mapping's zone is for the instant
         except ValueError:
             pass
-        else:
-            return moment.hour * 3600 + moment.minute * 60 + moment.second
     if found := _TIME.fullmatch(text) or _TIME_IN_WORDS.fullmatch(text):
-        hour, minute, second = (*(int(part or 0) for part in found.groups()), 0)[:3]
-        seconds = hour * 3600 + minute * 60 + second
+        hour, minute, second = (*(Decimal(part or 0) for part in found.groups()), Decimal(0))[:3]
+        seconds = _nearest(hour * 3600 + minute * 60 + second)
         if minute < 60 and second < 60 and seconds <= 86_400:
             return seconds
     remedy = f"write it as {form}" if form else 'write 09:30, or set the format of times: time_format = "%I:%M %p"'
@@ -146,33 +142,71 @@ def _seconds_of_text(text: str, form: str | None) -> int:
 def moment_of(cell: Cell, formats: tuple[str, ...] = ()) -> datetime:
     """Return a cell as a day and time; it has a zone only if the text names one."""
     if isinstance(cell, datetime):
-        return (cell + _HALF_SECOND).replace(microsecond=0)
+        return _to_second(cell)
     text = text_of(cell)
     for form in formats:
         if form in EPOCH_UNITS:
             if text.isascii() and text.isdigit() and len(text) <= 15:
-                return datetime.fromtimestamp(int(text) // EPOCH_UNITS[form], UTC)
+                return _moment_of_epoch(text, EPOCH_UNITS[form])
             continue
         try:
-            return datetime.strptime(text, form)  # noqa: DTZ007 - the format may hold a zone
+            moment = datetime.strptime(text, form)  # noqa: DTZ007 - the format may hold a zone
         except ValueError:
             continue
+        return _to_second(moment)
     if found := _WALL.fullmatch(text):
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
             pass
         else:
-            return moment.replace(microsecond=0)
+            return _to_second(moment)
         return at_second(_day_of_text(found.group(1), ()), _seconds_of_text(found.group(5).strip(), None))
     allowed = " or ".join(formats)
     remedy = f"write it as {allowed}" if allowed else 'write 2018-12-04 09:30, or set format = "%d/%m/%Y %H:%M"'
     raise CellError(f"{quoted(cell)} cannot be read as a day and a time", remedy)
 
 
+def _moment_of_epoch(text: str, units: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(_nearest(Decimal(text) / units), UTC)
+    except (OverflowError, ValueError, OSError):
+        raise _out_of_range(text) from None
+
+
 def at_second(day: date, seconds: int) -> datetime:
     """Return a second of a day in local time."""
-    return datetime(day.year, day.month, day.day) + timedelta(seconds=seconds)  # noqa: DTZ001 - the zone comes later
+    try:
+        return datetime(day.year, day.month, day.day) + timedelta(seconds=seconds)  # noqa: DTZ001 - the zone comes later
+    except OverflowError:
+        raise _out_of_range(day) from None
+
+
+# Spreadsheets store times as fractions of a day, in which few seconds are exact. So every time is rounded to the
+# nearest second first, in whichever notation it is written.
+
+
+def _whole_seconds(length: timedelta) -> int:
+    """Return a length in seconds, rounded to the nearest whole one."""
+    return (length + _SECOND / 2) // _SECOND
+
+
+def _to_second(moment: datetime) -> datetime:
+    """Return a day and time, rounded to the nearest second."""
+    try:
+        return moment.replace(microsecond=0) + _whole_seconds(timedelta(microseconds=moment.microsecond)) * _SECOND
+    except OverflowError:
+        raise _out_of_range(moment) from None
+
+
+def _seconds_in_day(moment: datetime | time) -> int:
+    """Return the nearest second since midnight: 86400 just before the next one."""
+    seconds = moment.hour * 3600 + moment.minute * 60 + moment.second
+    return seconds + _whole_seconds(timedelta(microseconds=moment.microsecond))
+
+
+def _out_of_range(cell: Cell) -> CellError:
+    return CellError(f"{quoted(cell)} is out of range", "check the year")
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------
@@ -187,19 +221,27 @@ def whole_of(cell: Cell) -> int:
 
 
 def minutes_of(cell: Cell, decimal: str) -> int:
-    """Return a number of minutes, rounded to the nearest whole one."""
-    return _nearest(_decimal_of(cell, decimal))
+    """Return a number of minutes in whole ones; see `minutes_of_hours`."""
+    return _minutes(_decimal_of(cell, decimal) * 60)
 
 
 def minutes_of_hours(cell: Cell, decimal: str) -> int:
-    """Return a number of hours, such as 3.5 or 3:30, in minutes, rounded to the nearest whole one."""
+    """Return a number of hours, such as 3.5 or 3:30, in minutes.
+
+    Any notation is rounded to the nearest second, and that to the nearest minute: 1:30:45 and 1.5125 are both 91.
+    """
     if isinstance(cell, timedelta):
-        return _nearest(_not_negative(Decimal(round(cell.total_seconds())), cell) / 60)
+        return _minutes(_not_negative(Decimal(_whole_seconds(cell)), cell))
     if isinstance(cell, time):
-        return cell.hour * 60 + cell.minute
+        return _minutes(Decimal(_seconds_in_day(cell)))
     if found := _HOURS_AND_MINUTES.fullmatch(text_of(cell)):
-        return int(found.group(1)) * 60 + int(found.group(2))
-    return _nearest(_decimal_of(cell, decimal) * 60)
+        hours, minutes, seconds = (Decimal(part or 0) for part in found.groups())
+        return _minutes(hours * 3600 + minutes * 60 + seconds)
+    return _minutes(_decimal_of(cell, decimal) * 3600)
+
+
+def _minutes(seconds: Decimal) -> int:
+    return _nearest(Decimal(_nearest(seconds)) / 60)
 
 
 def _decimal_of(cell: Cell, decimal: str) -> Decimal:

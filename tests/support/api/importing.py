@@ -12,7 +12,7 @@ from openpyxl import Workbook, load_workbook
 from api.importing.columns import Columns
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import parse_mapping
-from api.importing.tables import Row
+from api.importing.tables import Row, open_table
 from ledger.aggregates import Order
 
 SHIFT_COLUMNS = ("No.", "Number", "Station", "Date", "From", "To", "Remarks")
@@ -36,6 +36,14 @@ KEYLESS = SHIFTS.replace('key = "No."\n', "")
 def read(mapping: str, columns: Sequence[str], *cells: Any) -> Line:
     """Read one line, the second of its file."""
     return LineReader(parse_mapping(mapping), Columns(columns), "person:keeper").read(Row(2, cells))
+
+
+def read_file(mapping: str, path: Path) -> list[Line]:
+    """Read the lines of a file."""
+    parsed = parse_mapping(mapping)
+    with open_table(path, parsed.file) as table:
+        reader = LineReader(parsed, Columns(table.columns), "person:keeper")
+        return [reader.read(row) for row in table.rows]
 
 
 def order(line: Line) -> Order:
