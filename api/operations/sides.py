@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
-from api.axes.written import candidate, position_of, read_axes
+from api.axes.written import AxisError, candidate, position_of, read_axes
 from api.operations.service import OpenLedger
+from projections.compare.rule_changes import NOTHING_TO_TRY, first_difference
+from projections.rules.timeline import parse_timeline
 from replay.published import Rules
 from replay.queries.queries import Axes
 
@@ -40,6 +42,22 @@ def side_axes(ledger: OpenLedger, rules: str | None, known_at: str | None, valid
     if is_text(rules):
         return Axes(valid_at, position, candidate(rules))
     return read_axes(ledger.log, valid_at, position, rules, ledger.candidates)
+
+
+def check_trial(ledger: OpenLedger, sides: tuple[Axes, Axes], day: date | None) -> None:
+    """Check that the rules of two sides differ, if those of the second are to be tried as if they held from a day.
+
+    Raises:
+        api.axes.written.AxisError: they do not.
+    """
+    if day is None:
+        return
+    current = ledger.current_generation()
+    texts = (current.rules_text if side.rules is None else side.rules.text for side in sides)
+    before, after = (parse_timeline(text) for text in texts)
+    if first_difference(before, after) is None:
+        sentence = f"nothing can be tried as if from {day}: {NOTHING_TO_TRY}; name rules that differ"
+        raise AxisError("as_if_from", sentence)
 
 
 def is_text(rules: str) -> bool:

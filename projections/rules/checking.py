@@ -31,6 +31,8 @@ from projections.rules.window_overlaps import CELLS_COMPARED_MAX, TooManyError, 
 
 _YEARS_OF_SERVICE: Final = 60
 _LAST_DAY: Final = date(2100, 1, 1)
+_NAMED_MAX: Final = 20
+"""The maximum number of honours named in one finding."""
 
 
 KnownProjects = Callable[[Collection[str]], Collection[str]]
@@ -307,19 +309,26 @@ class _Check:
 
     def _dropped(self, number: int, before: RuleSet, after: RuleSet) -> Iterator[Finding]:
         """Find honours that a set drops or renames, and a set that changes nothing."""
+        dropped = []
         for kind in ("honors", "rankings"):
             later = {honor.id: honor for honor in getattr(after, kind)}
             for honor in getattr(before, kind):
                 other = later.get(honor.id)
                 if other is None:
-                    sentence = (
-                        f"{honor.id} is not in the set from {after.holds_from} on, so it can no longer be reached"
-                    )
-                    yield self._warning(sentence, "add it there if it should continue", "rule_sets", number)
+                    dropped.append(honor.id)
                 elif other.title != honor.title:
                     sentence = f"{honor.id} is called {other.title}, but {honor.title} in the set before"
                     at = *self._written(number, kind, honor.id), "title"
                     yield self._warning(sentence, "give it one title, or another id", *at)
+        if dropped:
+            more = len(dropped) - _NAMED_MAX
+            named = ", ".join(dropped[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+            verb, subject = ("is", "it") if len(dropped) == 1 else ("are", "they")
+            sentence = (
+                f"{named} {verb} not in the set from {after.holds_from} on, so {subject} can no longer be reached"
+            )
+            remedy = "add honors_go_on = true to the set to keep the honours and rankings of the set before"
+            yield self._warning(sentence, remedy, "rule_sets", number)
         same = {"holds_from": after.holds_from, "honors_go_on": after.honors_go_on}
         if before.model_copy(update=same) == after:
             sentence = "this rule set is the same as the one before"

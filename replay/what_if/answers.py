@@ -139,11 +139,18 @@ class RankChanged(_Answer):
 
 
 class WhatIf(_Answer):
-    """Two replays compared. Lists of volunteers, honours and ranks are cut to a limit; the counts cover all."""
+    """Two replays compared. Lists of volunteers, honours and ranks are cut to a limit; the counts cover all.
+
+    `as_if_from`: the day from which the new rules of `after` were tried. `note`: why rules that differ change nothing.
+    """
 
     before: SideUsed
     after: SideUsed
     valid_at: date | None
+    as_if_from: date | None = omit_none()
+    rules_differ_from: date | None = Field(description="The first day of service on which the two sides' rules differ.")
+    last_service: date | None = Field(description="The day of the last service that is compared.")
+    note: str | None = omit_none()
     totals: dict[str, Change]
     volunteers_differing: int
     volunteers_gaining: int

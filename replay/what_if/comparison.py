@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import NamedTuple
@@ -19,14 +19,18 @@ import numpy as np
 from ledger.names import Position
 from ledger.store.database import Database
 from projections.compare.differences import Differences, differences
+from projections.compare.rule_changes import as_if_from as trial
+from projections.compare.rule_changes import conditions_on
 from projections.compare.sides import AFTER, BEFORE, TRACE_COLUMNS, Side
 from projections.compare.window_effects import window_names, window_numbers
 from projections.kernels.facts import Facts
 from projections.kernels.pairing import pair
-from projections.local_time import day_number
+from projections.local_days import local_days
+from projections.local_time import day_number, day_of_number
+from projections.rules.late_entries import service_ended
 from projections.rules.table import honor_ids, rule_table
-from projections.rules.timeline import RuleTimeline, Threshold
-from projections.schema import NO_DAY, NONE, Ints, Longs
+from projections.rules.timeline import RuleTimeline
+from projections.schema import NO_DAY, NO_INSTANT, NONE, Ints, Longs
 from replay.archive.archive import Archive
 from replay.generations import store
 from replay.progress import Progress, ignore
@@ -56,6 +60,22 @@ class Point:
     facts: Facts
     rules: Rules
     known_at: Position
+    tried: RuleTimeline | None = None
+    """The rules as if they held from another day (`trial`); None for the rules as they are written."""
+
+    @property
+    def timeline(self) -> RuleTimeline:
+        """The rules of this side."""
+        return self.tried or self.rules.timeline()
+
+    def last_service(self) -> date | None:
+        """Return the last local day of known service; None without any. Service is not later than its recording."""
+        ended = service_ended(self.facts.shifts)
+        known = ended != NO_INSTANT
+        if not known.any():
+            return None
+        latest = np.minimum(ended[known], self.facts.shifts.recorded_at[known]).max(keepdims=True)
+        return day_of_number(int(local_days(latest, self.timeline.time_zone)[0]))
 
 
 class Reasons(NamedTuple):
@@ -82,6 +102,7 @@ class Comparison:
     honors: Sequence[str]
     windows: Sequence[str]
     ranks: Sequence[RankChange]
+    as_if_from: date | None = None
 
     @cached_property
     def changes(self) -> Longs:
@@ -123,9 +144,9 @@ class Comparison:
             found.append(numbers)
         return found[BEFORE], found[AFTER]
 
-    def thresholds_differ(self, honor: str) -> bool:
-        """Return whether the two timelines have different conditions for an honour."""
-        return _conditions(self.before.rules.timeline(), honor) != _conditions(self.after.rules.timeline(), honor)
+    def conditions_differ(self, honor: str, day: date) -> bool:
+        """Return whether an honour requires something else on a day than before."""
+        return conditions_on(self.before.timeline, honor, day) != conditions_on(self.after.timeline, honor, day)
 
 
 def what_if(
@@ -133,14 +154,23 @@ def what_if(
     after: Point,
     *,
     valid_at: date | None = None,
+    as_if_from: date | None = None,
     threads: int | None = None,
     progress: Progress = ignore,
 ) -> Comparison:
     """Compare two replays of results dated up to `valid_at`.
 
     The facts of both sides must come from one log, so that equal surrogates mean equal names.
+
+    Args:
+        as_if_from: the day from which the new rules of `after` are tried; None for the day that they name.
+
+    Raises:
+        ValueError: there is a day, and both sides have the same rules.
     """
-    timelines = before.rules.timeline(), after.rules.timeline()
+    if as_if_from is not None:
+        after = replace(after, tried=trial(before.timeline, after.timeline, as_if_from))
+    timelines = before.timeline, after.timeline
     honors = list(dict.fromkeys(honor for timeline in timelines for honor in honor_ids(timeline)))
     windows = window_names(timelines)
     threads = threads or os.cpu_count() or 1
@@ -186,6 +216,7 @@ def what_if(
         honors=honors,
         windows=windows,
         ranks=ranks,
+        as_if_from=as_if_from,
     )
 
 
@@ -211,15 +242,6 @@ def _places(honors: Sequence[str], timeline: RuleTimeline) -> Ints:
     """Return the row of each honour in a timeline's HonorTable, or `NONE`."""
     known = honor_ids(timeline)
     return np.array([known.index(honor) if honor in known else NONE for honor in honors], np.int32)
-
-
-def _conditions(timeline: RuleTimeline, honor: str) -> list[tuple[date, Threshold]]:
-    return [
-        (rule_set.holds_from, threshold)
-        for rule_set in timeline.rule_sets
-        for threshold in rule_set.honors
-        if threshold.id == honor
-    ]
 
 
 # --- reading the archive --------------------------------------------------------------------------------------------

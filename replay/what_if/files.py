@@ -64,6 +64,8 @@ def _joined(rows: Longs, texts: Any, count: int, separator: str) -> Any:
 
 def _metadata(found: Comparison) -> dict[str, str]:
     metadata = {"valid_at": found.valid_at.isoformat() if found.valid_at else ""}
+    if found.as_if_from is not None:
+        metadata["as_if_from"] = found.as_if_from.isoformat()
     for name, point in (("before", found.before), ("after", found.after)):
         metadata |= {
             f"{name}_known_at": str(point.known_at),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from projections.compare.rule_changes import first_difference
 from projections.compare.sides import AFTER, BEFORE, STATION_CHANGE_COLUMNS, TRACE_COLUMNS
 from projections.local_time import day_of_number
 from projections.schema import HOURS_COLUMNS, NO_DAY, Longs
@@ -35,10 +37,14 @@ _KINDS: tuple[Kind, ...] = ("gained", "lost", "moved")
 def what_if_answer(found: Comparison, limit: int | None = None) -> WhatIf:
     """Return a comparison as an answer. Lists hold `limit` entries at most, all if it is None."""
     changes, order, honors = found.changes, found.by_change.tolist(), Honors(found)
-    return WhatIf(
+    differs = first_difference(found.before.timeline, found.after.timeline)
+    answer = WhatIf(
         before=_side(found.before),
         after=_side(found.after),
         valid_at=found.valid_at,
+        as_if_from=found.as_if_from,
+        rules_differ_from=differs,
+        last_service=_last_service(found),
         totals=_changes(TRACE_COLUMNS, found.found.totals, everything=True),
         volunteers_differing=len(changes),
         volunteers_gaining=int((changes > 0).sum()),
@@ -55,6 +61,27 @@ def what_if_answer(found: Comparison, limit: int | None = None) -> WhatIf:
         rank_changes_in_all=len(found.ranks),
         rank_changes=[_rank(change) for change in found.ranks[:limit]],
     )
+    return answer.model_copy(update={"note": note_of(answer, "as_if_from")})
+
+
+def note_of(answer: WhatIf, parameter: str) -> str | None:
+    """Return a sentence if the rules of the two sides differ only on days without service.
+
+    Args:
+        parameter: the name by which the caller gives `as_if_from`.
+    """
+    differs, last = answer.rules_differ_from, answer.last_service
+    if differs is None or last is None or differs <= last:
+        return None
+    sentence = f"the rules differ only from {differs} on, and the last service compared is of {last}"
+    if answer.as_if_from is None:
+        return f"{sentence}, so they change no hours yet; {parameter} tries them on past service"
+    return f"{sentence}, so they change no hours; use an earlier day for {parameter}"
+
+
+def _last_service(found: Comparison) -> date | None:
+    last = found.after.last_service()
+    return last if last is None or found.valid_at is None else min(last, found.valid_at)
 
 
 def _side(point: Point) -> SideUsed:
@@ -163,7 +190,7 @@ class Honors:
         titles = {
             honor.id: honor.title
             for point in (self._found.before, self._found.after)
-            for rule_set in point.rules.timeline().rule_sets
+            for rule_set in point.timeline.rule_sets
             for honor in rule_set.honors
         }
         counts = np.zeros((len(self._found.honors), 3), np.int64)
@@ -181,7 +208,6 @@ class Honors:
         order_of_row = np.empty(len(found.by_change), np.int64)
         order_of_row[found.by_change] = np.arange(len(order_of_row))
         order = np.lexsort((order_of_row[row_of_volunteer], rows[:, 1]))[:limit]
-        redefined = [found.thresholds_differ(honor) for honor in found.honors]
         return [
             HonorChange(
                 volunteer=found.volunteers[volunteer],
@@ -189,7 +215,7 @@ class Honors:
                 kind=_KINDS[kind],
                 before=None if before == NO_DAY else day_of_number(before),
                 after=None if after == NO_DAY else day_of_number(after),
-                reason=_reason(found, row, redefined[honor]),
+                reason=_reason(found, row, honor, min(before, after)),
             )
             for (volunteer, honor, before, after), kind, row in zip(
                 rows[order].tolist(), self._kinds[order].tolist(), row_of_volunteer[order].tolist(), strict=True
@@ -197,7 +223,11 @@ class Honors:
         ]
 
 
-def _reason(found: Comparison, row: int, redefined: bool) -> str:  # noqa: FBT001 - private
+def _reason(found: Comparison, row: int, honor: int, day: int) -> str:
+    """Return why an honour changes. `day`: the earlier of the days on which the two sides reach it, when only one side
+    meets the conditions of that day.
+    """
+    redefined = found.conditions_differ(found.honors[honor], day_of_number(day))
     parts = ["the honour has other conditions"] if redefined else []
     number = int(found.found.volunteers[row])
     if person := _goes_on_as(found, number):

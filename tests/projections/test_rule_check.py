@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections.rules.checking import check_rules, require_sound
+from projections.rules.errors import Finding
 from projections.rules.timeline import Factor, RulesError
 from projections.rules.toml_places import Place, line_of, places
 from projections.rules.window_overlaps import window_reach
@@ -197,6 +198,37 @@ def test_a_finding_names_its_line_and_the_way_out(old: str, new: str, line: int,
     ((found, degree, said),) = told(SOUND.replace(old, new, 1))
     assert (found, degree) == (line, severity)
     assert words in said
+
+
+def test_all_honours_that_a_set_drops_are_one_warning_with_the_way_out() -> None:
+    later = "[[rule_sets]]\nholds_from = 2027-01-01\nday_minutes_max = 360\n"
+    later += "shift_minutes_min = 10\nshift_minutes_max = 720\n"
+    text = LUOHU.replace("[approvals]", later + "[approvals]")
+
+    def dropped(text: str) -> list[Finding]:
+        return [finding for finding in check_rules(text) if finding.key == "rule_sets.2"]
+
+    (finding,) = dropped(text)
+    assert finding.severity == "warning"
+    assert finding.sentence == (
+        "star-1, star-2, star-3, star-4, star-5, ivy-1, ivy-3, ivy-5, ivy-8, bronze, silver, gold, top-hundred, "
+        "ten-best are not in the set from 2027-01-01 on, so they can no longer be reached"
+    )
+    assert finding.remedy.startswith("add honors_go_on = true to the set")
+    assert dropped(text.replace(later, later + "honors_go_on = true\n")) == []
+    one = '[[rule_sets.honors]]\nid = "star-1"\ntitle = "一星级义工"\ncredited_minutes_min = 6_000\n'
+    (finding,) = dropped(text.replace(later, later + one))
+    assert finding.sentence.startswith("star-2, star-3")
+
+
+def test_a_warning_names_twenty_dropped_honours_and_counts_the_others() -> None:
+    honor = '[[rule_sets.honors]]\nid = "h{0}x"\ntitle = "t"\ncredited_minutes_min = {0}\n'
+    later = (
+        "[[rule_sets]]\nholds_from = 2018-01-01\nday_minutes_max = 1\nshift_minutes_min = 0\nshift_minutes_max = 9\n"
+    )
+    text = SMALL_RULES + "".join(honor.format(number) for number in range(1, 26)) + later
+    (finding,) = [finding for finding in check_rules(text) if "no longer" in finding.sentence]
+    assert "h19x, h20x and 5 more are not in the set" in finding.sentence
 
 
 @pytest.mark.parametrize(

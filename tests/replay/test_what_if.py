@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
@@ -32,7 +34,7 @@ from replay.what_if.comparison import Comparison, Point, points, what_if
 from replay.what_if.files import as_bytes
 from replay.what_if.sentences import what_if_answer
 from tests.support.api.serving import give, stock
-from tests.support.oracle.histories import Case, cases, history, patiently, ranked_timelines, rules
+from tests.support.oracle.histories import Case, cases, history, patiently, ranked_timelines, rule_set, rules
 from tests.support.replay.replaying import as_rules
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -167,6 +169,79 @@ def test_an_honour_that_asks_for_something_else_says_so() -> None:
         ("V3", "gained", "the honour has other conditions"),
     }
     assert [one.credited.change for one in answer.volunteers] == [0, 0]
+
+
+def test_an_honour_that_a_new_set_inherits_asks_for_nothing_else() -> None:
+    def later(**changes: Any) -> RuleTimeline:
+        return inheriting([{"honors": STARS}, {"holds_from": "2018-12-04", "honors_go_on": True, **changes}])
+
+    def reasons(after: RuleTimeline) -> dict[tuple[str, str], str]:
+        return {(one.volunteer, one.honor): one.reason for one in answered(rules(honors=STARS), after).honor_changes}
+
+    night = later(factors=[NIGHT])
+    assert reasons(night) == {("V1", "hard"): "night factor +180"}
+    assert reasons(later(day_minutes_max=90)) == {("V1", "easy"): "day cap -270", ("V2", "easy"): "day cap -150"}
+    # Only the conditions of the day count on which one side meets them.
+    easier = [{**STARS[0], "credited_minutes_min": 1}]
+    assert reasons(later(honors=easier)) == {("V3", "easy"): "the honour has other conditions"}
+    capped: dict[str, Any] = {"holds_from": "2018-12-04", "honors_go_on": True, "day_minutes_max": 90}
+    eased = capped | {"holds_from": "2018-12-06", "honors": easier}
+    assert reasons(inheriting([{"honors": STARS}, capped, eased])) == {
+        ("V1", "easy"): "day cap -270",
+        ("V2", "easy"): "day cap -150",
+        ("V3", "easy"): "the honour has other conditions",
+    }
+
+
+def inheriting(sets: list[dict[str, Any]]) -> RuleTimeline:
+    written = tuple(rule_set(**one) for one in sets)
+    return RuleTimeline.model_validate({"name": "t", "time_zone": "Asia/Shanghai", "rule_sets": written})
+
+
+def test_rules_that_begin_after_the_last_service_say_so_and_are_tried_on_the_past() -> None:
+    sets: list[dict[str, Any]] = [
+        {"honors": STARS},
+        {"holds_from": "2027-01-01", "honors_go_on": True, "day_minutes_max": 90},
+    ]
+    before, after = rules(honors=STARS), inheriting(sets)
+    answer = answered(before, after)
+    assert (answer.volunteers_differing, answer.rules_differ_from) == (0, date(2027, 1, 1))
+    assert answer.last_service == date(2018, 12, 6)
+    assert answer.note == (
+        "the rules differ only from 2027-01-01 on, and the last service compared is of 2018-12-06, so they change no "
+        "hours yet; as_if_from tries them on past service"
+    )
+    events = history(SCENE)
+    facts, position = facts_of(events), Position(len(events))
+    sides = Point(facts, as_rules(before), position), Point(facts, as_rules(after, 2), position)
+    tried = what_if_answer(what_if(*sides, as_if_from=date(2018, 12, 4), threads=1))
+    assert (tried.note, tried.as_if_from) == (None, date(2018, 12, 4))
+    assert {one.volunteer: one.reason for one in tried.volunteers} == {"V1": "day cap -270", "V2": "day cap -150"}
+    written = rules(rule_set(honors=STARS), rule_set("2018-12-04", honors=STARS, day_minutes_max=90))
+    assert tried.volunteers == answered(before, written).volunteers
+    late = what_if_answer(what_if(*sides, as_if_from=date(2019, 1, 1), threads=1))
+    assert late.volunteers == []
+    assert late.note is not None
+    assert late.note.endswith("so they change no hours; use an earlier day for as_if_from")
+    assert what_if_answer(what_if(*sides, valid_at=date(2018, 12, 5), threads=1)).last_service == date(2018, 12, 5)
+    assert answered(before, before).note is None
+    table = pq.read_table(io.BytesIO(as_bytes(what_if(*sides, as_if_from=date(2018, 12, 4), threads=1), "parquet")))
+    assert table.schema.metadata[b"as_if_from"] == b"2018-12-04"
+
+
+def test_service_dated_after_its_recording_does_not_hide_that_rules_begin_later() -> None:
+    fast = """
+    2031-03-01 09:00 in  V3 U2 #4     ; a clock that is twelve years fast
+    2031-03-01 10:00 out V3 U2 #4
+    """
+    facts = facts_of(history(SCENE + fast))
+    recorded_at = np.minimum(facts.shifts.recorded_at, facts.shifts.recorded_at[0])  # in 2018
+    facts = replace(facts, shifts=facts.shifts._replace(recorded_at=recorded_at))
+    after = inheriting([{}, {"holds_from": "2027-01-01", "day_minutes_max": 90}])
+    both = Point(facts, as_rules(rules()), Position(9)), Point(facts, as_rules(after, 2), Position(9))
+    answer = what_if_answer(what_if(*both, threads=1))
+    assert (answer.last_service, answer.volunteers_differing) == (date(2018, 12, 3), 0)
+    assert answer.note is not None
 
 
 def test_a_limit_cuts_lists_and_no_counts() -> None:

@@ -13,7 +13,7 @@ from api.cli.options import Json, ValidAt, data_of
 from api.cli.output import Hours, day, err, out, print_json, print_table, stages
 from api.cli.readers.queries import read_rules
 from api.operations.service import OpenLedger, open_ledger
-from api.operations.sides import side_axes, split_side
+from api.operations.sides import check_trial, side_axes, split_side
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
 from replay.durable import atomic_file
@@ -21,7 +21,7 @@ from replay.queries.queries import Axes
 from replay.what_if.answers import Change, HonorChange, RankChanged, SideUsed, StationChange, VolunteerChange, WhatIf
 from replay.what_if.comparison import Comparison, points, what_if
 from replay.what_if.files import Format, as_bytes
-from replay.what_if.sentences import what_if_answer
+from replay.what_if.sentences import note_of, what_if_answer
 
 FILES: dict[str, Format | None] = {".csv": "csv", ".parquet": "parquet", ".json": None}
 """Formats of --to by file suffix: None is the whole answer, the others hold the volunteers who differ."""
@@ -33,21 +33,24 @@ def diff(
     after: Annotated[str, typer.Argument(help="In the same form; 2@1000 or current@2018-06-01T00:00Z give both.")],
     *,
     valid_at: ValidAt = None,
+    as_if_from: Annotated[
+        str | None, typer.Option(metavar="DAY", help="Try the new rules of the second side as if they held from DAY.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, max=100_000, help="Rows of each table.")] = 20,
     to: Annotated[Path | None, typer.Option(help="Write everybody who differs: FILE.csv, .parquet or .json.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show who gains and who loses between two rule timelines or two moments of knowledge, and why."""
-    valid = day(valid_at, "--valid-at")
+    valid, tried = day(valid_at, "--valid-at"), day(as_if_from, "--as-if-from")
     _check_target(to)
     with open_ledger(data_of(context)) as ledger:
         ledger.catch_up()
         sides = _side(ledger, before, valid), _side(ledger, after, valid)
+        check_trial(ledger, sides, tried)
         warm(lambda message: err().print(message))
         with stages("Comparing") as progress:
-            found = what_if(
-                *points(ledger.database, ledger.archive, sides, progress), valid_at=valid, progress=progress
-            )
+            both = points(ledger.database, ledger.archive, sides, progress)
+            found = what_if(*both, valid_at=valid, as_if_from=tried, progress=progress)
     if to is not None:
         _write(found, to)
     answer = what_if_answer(found, limit)
@@ -89,13 +92,16 @@ def _write(found: Comparison, to: Path) -> None:
 def _print(answer: WhatIf, limit: int) -> None:
     print_table(
         f"{_side_words(answer.before)} → {_side_words(answer.after)}: hours:minutes"
-        + (f", valid at {answer.valid_at}" if answer.valid_at else ""),
+        + (f", valid at {answer.valid_at}" if answer.valid_at else "")
+        + (f", as if the new rules held from {answer.as_if_from}" if answer.as_if_from else ""),
         ("total", "before", "after", "change"),
         [
             (name.replace("_", " "), *(_shown(name, part) for part in (change.before, change.after, change.change)))
             for name, change in answer.totals.items()
         ],
     )
+    if note := note_of(answer, "--as-if-from DAY"):
+        out().print(f"Note: {note}.")
     if not _differs(answer):
         out().print("Nothing differs.")
         return

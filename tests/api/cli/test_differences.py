@@ -78,6 +78,37 @@ def test_nothing_differs_from_itself(reads: CommandLine) -> None:
     assert reads("diff", "1", "1", "--valid-at", "2018-12-01", "--json").answer["volunteers_differing"] == 0
 
 
+FUTURE = """
+[[rule_sets]]
+holds_from = 2027-01-01
+day_minutes_max = 150
+shift_minutes_min = 10
+shift_minutes_max = 720
+honors_go_on = true
+"""
+
+
+def test_rules_of_the_future_are_tried_on_the_past(reads: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "later.toml"
+    path.write_text(LUOHU.replace("\n[approvals]", FUTURE + "\n[approvals]"), "utf-8")
+    told = reads("diff", "current", path)
+    assert "Nothing differs." in told.out
+    note = "the rules differ only from 2027-01-01 on, and the last service compared is of 2018-12-02, so they change no"
+    assert f"Note: {note} hours yet; --as-if-from DAY tries them on past service." in told.out.replace("\n", " ")
+    tried = reads("diff", "current", path, "--as-if-from", "2018-01-01")
+    assert "as if the new rules held from 2018-01-01" in tried.out.replace("\n", " ")
+    assert "0 volunteers gain, 2 lose" in tried.out
+    assert "Note:" not in tried.out
+    answer = reads("diff", "current", path, "--as-if-from", "2018-01-01", "--json").answer
+    assert {one["volunteer"]: one["reason"] for one in answer["volunteers"]} == {
+        "V0000001": "day cap -30",
+        "V0000002": "day cap -30",
+    }
+    assert answer["as_if_from"] == "2018-01-01"
+    late = reads("diff", "current", path, "--as-if-from", "2026-01-01", "--json").answer
+    assert late["note"].endswith("use an earlier day for as_if_from")
+
+
 def test_the_table_is_cut_and_says_so(reads: CommandLine, strict: Path) -> None:
     told = reads("diff", "current", strict, "--limit", "1").out
     assert "V0000002" in told
@@ -115,6 +146,8 @@ def test_all_who_differ_are_written_to_a_file(reads: CommandLine, strict: Path, 
             "who.xlsx has an unknown suffix; use one of .csv, .parquet, .json",
         ),
         (("diff", "1", "current", "--to", "/nowhere/who.csv"), "the folder /nowhere does not exist"),
+        (("diff", "1", "current", "--as-if-from", "soon"), "--as-if-from soon is not a day"),
+        (("diff", "1", "current", "--as-if-from", "2018-01-01"), "the rules of both sides are the same on every day"),
         (("diff", "1"), "after"),
         (("rules", "show", "7"), "version 7 of the rules has not been published"),
         (("rules", "check", "nowhere.toml"), "nowhere.toml"),

@@ -66,6 +66,35 @@ def test_a_candidate_is_held_against_what_is_in_force(served: Served, shift: tup
     assert station["activity"]["capped"]["change"] > 0
 
 
+LATER = """
+[[rule_sets]]
+holds_from = 2090-01-01
+day_minutes_max = 120
+shift_minutes_min = 10
+shift_minutes_max = 720
+honors_go_on = true
+"""
+
+
+def test_rules_of_the_future_are_tried_on_the_past(served: Served, shift: tuple[str, int, int]) -> None:
+    volunteer, _, _ = shift
+    rules = {"rules": LUOHU.replace("\n[approvals]", LATER + "\n[approvals]")}
+    answer = ask(served, after=rules).json()
+    assert (answer["volunteers"], answer["rules_differ_from"]) == ([], "2090-01-01")
+    assert "so they change no hours yet; as_if_from tries them on past service" in answer["note"]
+    tried = ask(served, after=rules, as_if_from="2018-01-01", limit=1000).json()
+    assert of(tried, volunteer)["reason"] == "day cap -60"
+    assert "note" not in tried
+    file = ask(served, headers={"Accept": "text/csv"}, after=rules, as_if_from="2018-01-01")
+    assert f'"{volunteer}",-60' in file.text
+    same = ask(served, as_if_from="2018-01-01")
+    assert (same.status_code, same.json()["rejection"], same.json()["field"]) == (422, "invalid", "as_if_from")
+    assert "the same on every day of service; name rules that differ" in same.json()["detail"]
+    for wrong in ("2018-13-01", 20180101, "1899-12-31"):
+        refused = ask(served, after=rules, as_if_from=wrong)
+        assert (refused.status_code, refused.json()["field"]) == (422, "as_if_from")
+
+
 def test_two_moments_are_held_against_one_another(served: Served, shift: tuple[str, int, int]) -> None:
     volunteer, before, after = shift
     answer = ask(served, before={"known_at": before}, after={"known_at": after}).json()

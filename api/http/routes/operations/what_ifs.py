@@ -6,7 +6,6 @@ stopped. With the Accept header for CSV or Parquet the answer is a table of all 
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -18,7 +17,7 @@ from api.http.routes.operations.jobs import start
 from api.messages.problems import problem
 from api.operations.jobs import JobStatus, Task
 from api.operations.service import OpenLedger
-from api.operations.sides import is_text, side_axes
+from api.operations.sides import check_trial, is_text, side_axes
 from ledger.names import AS_WRITTEN, QueryDay
 from projections.rules.timeline import RulesError
 from replay.progress import Progress, checked, ignore
@@ -62,6 +61,10 @@ class WhatIfRequest(BaseModel):
     before: SideRequest = SideRequest()
     after: SideRequest = SideRequest()
     valid_at: Annotated[QueryDay | None, Field(description="Only results dated up to this day.")] = None
+    as_if_from: Annotated[
+        QueryDay | None,
+        Field(description="Try the new rules of `after` as if they held from this day, by default from their own."),
+    ] = None
     limit: Annotated[int, Field(strict=True, ge=0, le=LIMIT_MAX), AS_WRITTEN] = 100
 
 
@@ -88,13 +91,16 @@ async def compare(
     ledger = service.ledger
 
     def read_sides() -> tuple[Axes, Axes]:
-        return _axes(ledger, comparison, "before"), _axes(ledger, comparison, "after")
+        both = _axes(ledger, comparison, "before"), _axes(ledger, comparison, "after")
+        check_trial(ledger, both, comparison.as_if_from)
+        return both
 
-    with_text = any(is_text(str(side.rules)) for side in (comparison.before, comparison.after))
-    sides = await (run_check if with_text else run_lookup)(request, read_sides)
+    parses = comparison.as_if_from is not None
+    parses |= any(is_text(str(side.rules)) for side in (comparison.before, comparison.after))
+    sides = await (run_check if parses else run_lookup)(request, read_sides)
 
     def work(progress: Progress) -> WhatIf:
-        return what_if_answer(compared(ledger, sides, comparison.valid_at, progress), comparison.limit)
+        return what_if_answer(compared(ledger, sides, comparison, progress), comparison.limit)
 
     if "respond-async" in (prefer or "").lower():
         answer = start(service, caller, Task("what-if", work, seconds_max=WHAT_IF_SECONDS_MAX))
@@ -103,9 +109,7 @@ async def compare(
     kind = next((kind for name, kind in MEDIA_TYPES.items() if name in request.headers.get("accept", "")), None)
     if kind is None:
         return await run_exclusively(request, lambda: work(checked))
-    content = await run_exclusively(
-        request, lambda: as_bytes(compared(ledger, sides, comparison.valid_at, checked), kind)
-    )
+    content = await run_exclusively(request, lambda: as_bytes(compared(ledger, sides, comparison, checked), kind))
     return Response(
         content,
         media_type=next(name for name, known in MEDIA_TYPES.items() if known == kind),
@@ -114,11 +118,11 @@ async def compare(
 
 
 def compared(
-    ledger: OpenLedger, sides: tuple[Axes, Axes], valid_at: date | None, progress: Progress = ignore
+    ledger: OpenLedger, sides: tuple[Axes, Axes], comparison: WhatIfRequest, progress: Progress = ignore
 ) -> Comparison:
     """Compare two sides of a ledger."""
     before, after = points(ledger.database, ledger.archive, sides, progress)
-    return what_if(before, after, valid_at=valid_at, progress=progress)
+    return what_if(before, after, valid_at=comparison.valid_at, as_if_from=comparison.as_if_from, progress=progress)
 
 
 def _axes(ledger: OpenLedger, comparison: WhatIfRequest, name: str) -> Axes:
