@@ -5,6 +5,7 @@
     columns   the positions of the mapped columns in a file
     tables    the lines of a file, as a stream
     cells     parsing cells: days, times, numbers, names
+    digits    formats of digits without separators
     lines     a line as an order, or what is wrong with it
     running   submitting lines to the ledger, a slice at a time; or a dry run
     reports   the outcome of each line; the refused lines, for correction

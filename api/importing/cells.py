@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
 
+from api.importing.digits import AmbiguousDigitsError, read_by_format
+
 Cell = str | int | float | datetime | date | time | timedelta | None
 """CSV has only text. TRUE in a spreadsheet becomes a bool, which is an int."""
 
@@ -24,6 +26,7 @@ _WALL = re.compile(rf"({_DAY_TEXT})[T\s]\s*(.+)")
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,6}):([0-5]\d)(?::([0-5]\d(?:\.\d{1,9})?))?")
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
 _SPREADSHEET_ERRORS = {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"}
+_EPOCH = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 EPOCH_UNITS = {"epoch": 1, "epoch-ms": 1000}
 """Formats of instants as numbers since 1970-01-01T00:00Z: seconds or milliseconds; the units of a second."""
 _SECOND = timedelta(seconds=1)
@@ -91,18 +94,15 @@ def day_of(cell: Cell, formats: tuple[str, ...] = ()) -> date:
 
 @lru_cache(maxsize=1 << 14)
 def _day_of_text(text: str, formats: tuple[str, ...]) -> date:
-    for form in formats:
-        try:
-            return datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no zone
-        except ValueError:
-            continue
+    if moment := _by_format(text, formats):
+        return _to_second(moment).date()
     found = _DAY.fullmatch(text) or _DAY_DIGITS.fullmatch(text)
     try:
         if found:
             return date(*map(int, found.groups()))
     except ValueError:
         raise CellError(f"{quoted(text)} is not a day of the calendar", "correct it") from None
-    if text.isdigit():
+    if text.isdigit() and not formats:
         raise CellError(f"{quoted(text)} is a number, not a day", "format the column as a date and save the file again")
     allowed = " or ".join(formats)
     remedy = f"write it as {allowed}" if allowed else 'write 2018-12-04, or set the format of days: format = "%d/%m/%Y"'
@@ -125,11 +125,8 @@ def seconds_of(cell: Cell, form: str | None = None) -> int:
 
 @lru_cache(maxsize=1 << 14)
 def _seconds_of_text(text: str, form: str | None) -> int:
-    if form:
-        try:
-            return _seconds_in_day(datetime.strptime(text, form))  # noqa: DTZ007 - the mapping's zone is for the instant
-        except ValueError:
-            pass
+    if form and (moment := _by_format(text, (form,))):
+        return _seconds_in_day(moment)
     if found := _TIME.fullmatch(text) or _TIME_IN_WORDS.fullmatch(text):
         hour, minute, second = (*(Decimal(part or 0) for part in found.groups()), Decimal(0))[:3]
         seconds = _nearest(hour * 3600 + minute * 60 + second)
@@ -144,15 +141,7 @@ def moment_of(cell: Cell, formats: tuple[str, ...] = ()) -> datetime:
     if isinstance(cell, datetime):
         return _to_second(cell)
     text = text_of(cell)
-    for form in formats:
-        if form in EPOCH_UNITS:
-            if text.isascii() and text.isdigit() and len(text) <= 15:
-                return _moment_of_epoch(text, EPOCH_UNITS[form])
-            continue
-        try:
-            moment = datetime.strptime(text, form)  # noqa: DTZ007 - the format may hold a zone
-        except ValueError:
-            continue
+    if moment := _by_format(text, formats):
         return _to_second(moment)
     if found := _WALL.fullmatch(text):
         try:
@@ -165,6 +154,26 @@ def moment_of(cell: Cell, formats: tuple[str, ...] = ()) -> datetime:
     allowed = " or ".join(formats)
     remedy = f"write it as {allowed}" if allowed else 'write 2018-12-04 09:30, or set format = "%d/%m/%Y %H:%M"'
     raise CellError(f"{quoted(cell)} cannot be read as a day and a time", remedy)
+
+
+def _by_format(text: str, formats: tuple[str, ...]) -> datetime | None:
+    """Return a text as a moment by the first format that it has, or None."""
+    ambiguous: CellError | None = None
+    for form in formats:
+        if form in EPOCH_UNITS:
+            if _EPOCH.fullmatch(text):
+                return _moment_of_epoch(text, EPOCH_UNITS[form])
+            continue
+        try:
+            return read_by_format(text, form)
+        except AmbiguousDigitsError as error:
+            sentence = f"{quoted(text)} has fewer digits than {form}, and may be {error}"
+            ambiguous = ambiguous or CellError(sentence, "write the one that is meant")
+        except ValueError:
+            continue
+    if ambiguous:
+        raise ambiguous
+    return None
 
 
 def _moment_of_epoch(text: str, units: int) -> datetime:
