@@ -36,7 +36,7 @@ class NoRulesError(Exception):
     """No rules are known at the position."""
 
     def __init__(self) -> None:
-        super().__init__("no rules have been published: run `hours rebuild --rules rules/luohu.toml`")
+        super().__init__("no rules have been published: run `hours publish FILE`")
 
 
 def published_rules(log: LogQueries, *, version: int | None = None, known_at: Position | None = None) -> Rules:

@@ -27,6 +27,7 @@ COMMANDS = {
     name: LazyCommand(source, panel, summary)
     for panel, commands in {
         "Serve": {
+            "init": (f"{_OPERATIONS}.init:init", "Make a ledger: its rules, and the key of its first administrator."),
             "run": (f"{_OPERATIONS}.serve_options:run", "Serve a demonstration with a small synthetic history."),
             "serve": (f"{_OPERATIONS}.serve_options:serve", "Serve the ledger over HTTP until Ctrl-C."),
             "status": (f"{_OPERATIONS}.status:show_status", "Show how far the read models are and what is wrong."),

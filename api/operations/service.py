@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
@@ -32,10 +32,11 @@ from ledger.intake.group_commit import GroupCommit
 from ledger.intake.intake import Intake, system_clock
 from ledger.names import stream
 from ledger.rejections import Refused, Rejection
-from ledger.store.database import Database
+from ledger.store.database import Database, is_ledger, without_password
 from ledger.store.durability import weaknesses
-from ledger.store.embedded import serving
+from ledger.store.embedded import has_data, named_url, serving
 from ledger.store.persons import erase_person
+from ledger.store.tables import NoLedgerError
 from projections.rules.checking import require_sound
 from replay.archive.archive import Archive
 from replay.archive.archivist import Archivist
@@ -133,31 +134,56 @@ class OpenLedger:
             case Refused():
                 raise RuntimeError(answer.detail)
 
-    def make_ready(self) -> None:
-        """Ensure that rules are published and that there are read models this version of the program can read.
-
-        A ledger without rules gets DEFAULT_RULES; missing or unreadable read models are rebuilt.
-        """
+    def make_ready(self, text: str | None = None) -> None:
+        """Publish rules if none are published yet, by default DEFAULT_RULES; then ensure read models."""
         try:
+            published_rules(self.log)
+        except NoRulesError:
+            self.publish(DEFAULT_RULES.read_text("utf-8") if text is None else text)
+        self.ensure_read_models()
+
+    def ensure_read_models(self) -> None:
+        """Rebuild the read models if there are none, or none that this version of the program can read.
+
+        Raises:
+            replay.published.NoRulesError: no rules are published.
+        """
+        with suppress(store.NoGenerationError):
             if self.current_generation().readable:
                 return
-        except store.NoGenerationError:
-            pass
-        try:
-            rules = published_rules(self.log)
-        except NoRulesError:
-            rules = self.publish(DEFAULT_RULES.read_text("utf-8"))
-        rebuild(self.database, self.archive, rules)
+        rebuild(self.database, self.archive, published_rules(self.log))
 
 
 @contextmanager
 def open_ledger(data: Path, url: str | None = None, *, supervised: bool = False) -> Iterator[OpenLedger]:
-    """Open a ledger in the database that DATABASE_URL names, or in the embedded server of the data directory.
+    """Open the ledger in the database that DATABASE_URL names, or in the embedded server of the data directory.
 
     Args:
         supervised: open it for a service. The embedded server is restarted if it crashes, where a command would fail;
             and no statement of a reader takes longer than STATEMENT_SECONDS_MAX.
+
+    Raises:
+        ledger.store.tables.NoLedgerError: there is none; nothing was created.
     """
+    given = named_url(url)
+    if not given and not has_data(data):
+        raise NoLedgerError(f"{data.absolute()} holds none", _NAME_FOLDER)
+    with serving(data, given, supervised=supervised) as database_url:
+        if not is_ledger(database_url):
+            if given:
+                raise NoLedgerError(f"the database {without_password(given)} holds none", _NAME_DATABASE)
+            raise NoLedgerError(f"{data.absolute()} holds none", _NAME_FOLDER)
+        with create_ledger(data, database_url, supervised=supervised) as ledger:
+            yield ledger
+
+
+_NAME_FOLDER = "name its folder with --data, or its database with DATABASE_URL"
+_NAME_DATABASE = "correct DATABASE_URL"
+
+
+@contextmanager
+def create_ledger(data: Path, url: str | None = None, *, supervised: bool = False) -> Iterator[OpenLedger]:
+    """Open a ledger as `open_ledger` does, after creating an empty one, without rules, if there is none."""
     data.mkdir(parents=True, exist_ok=True)
     seconds_max = STATEMENT_SECONDS_MAX if supervised else None
     with (
@@ -214,8 +240,12 @@ class Service:
 
 @contextmanager
 def running(ledger: OpenLedger, limits: RateLimits | None = None) -> Iterator[Service]:
-    """Run a service on a ledger; at the end, close it."""
-    ledger.make_ready()
+    """Run a service on a ledger; at the end, close it.
+
+    Raises:
+        replay.published.NoRulesError: no rules are published.
+    """
+    ledger.ensure_read_models()
     _warn_of_weaknesses(ledger)
     service = Service(ledger, limits)
     service.start()

@@ -23,6 +23,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     from api.axes.written import AxisError
     from ledger.store.embedded import OtherPostgresError
     from ledger.store.postgres_server import DataDirectoryError
+    from ledger.store.tables import NoLedgerError
     from ledger.store.upgrading import NewerDatabaseError
     from projections.rules.timeline import RulesError
     from replay.archive.manifest import ArchiveError
@@ -42,6 +43,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
 
     usage = (
         BackupError,
+        NoLedgerError,
         NewerDatabaseError,
         OtherPostgresError,
         DataDirectoryError,

@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from api.access.roles import Role
-from api.operations.service import DEFAULT_RULES, OpenLedger, open_ledger
+from api.operations.service import DEFAULT_RULES, OpenLedger, create_ledger, open_ledger
 from bench.crash.checks import Checks
 from bench.crash.network import STATION, VOLUNTEERS, Client, Proxy, Seen
 from bench.crash.reader import LISTENING, POLLING
@@ -119,7 +119,7 @@ class Drill:
     @contextmanager
     def prepared(self) -> Iterator[None]:
         """Create the ledger; run the independent followers, and the process from which servers are forked."""
-        with serving(self.data) as url, open_ledger(self.data) as ledger:
+        with serving(self.data) as url, create_ledger(self.data) as ledger:
             set_up(ledger)
             rebuild(
                 ledger.database, ledger.archive, ledger.current_generation().rules

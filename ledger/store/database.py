@@ -10,17 +10,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
 from ledger.store.application import LedgerDatastore, ServiceHours, library_environment
 from ledger.store.pool import CONNECT_SECONDS_MAX, Pool, configure
 from ledger.store.recorder import LedgerRecorder
-from ledger.store.tables import create_tables
+from ledger.store.tables import create_tables, holds_ledger
 
 POOL_SIZE_MAX = 10
+
+
+def is_ledger(url: str) -> bool:
+    """Return whether the database at a libpq URL holds a ledger; it is only read."""
+    with psycopg.connect(url, connect_timeout=CONNECT_SECONDS_MAX) as connection:
+        return holds_ledger(connection)
+
+
+def without_password(url: str) -> str:
+    """Return a libpq URL or connection string as it may be shown."""
+    parts = {name: str(value) for name, value in conninfo_to_dict(url).items() if name not in _SECRET}
+    host, port, user, name = (parts.pop(part, "") for part in ("host", "port", "user", "dbname"))
+    account, where = f"{user}@" if user else "", host if not host.startswith("/") else quote(host, safe="")
+    rest = urlencode(parts)
+    return f"postgresql://{account}{where}{f':{port}' if port else ''}/{name}{f'?{rest}' if rest else ''}"
+
+
+_SECRET = frozenset({"password", "passfile", "sslpassword", "oauth_client_secret"})
 
 
 class Database:

@@ -76,6 +76,19 @@ def _require_same_version(path: Path) -> None:
         raise OtherPostgresError(path, created_by, ours)
 
 
+def named_url(url: str | None = None) -> str | None:
+    """Return the URL of a server that was named, by an argument or by DATABASE_URL; None for the embedded one."""
+    return url or os.environ.get("DATABASE_URL") or None
+
+
+def has_data(data: Path) -> bool:
+    """Return whether a data directory holds the data of an embedded server; nothing is created or started."""
+    try:
+        return (data / "postgres" / "PG_VERSION").exists()
+    except PermissionError:  # another user's: starting it says whose
+        return True
+
+
 @contextmanager
 def serving(data: Path, url: str | None = None, *, supervised: bool = False) -> Iterator[str]:
     """Yield the libpq URL of a running PostgreSQL.
@@ -88,7 +101,7 @@ def serving(data: Path, url: str | None = None, *, supervised: bool = False) -> 
         OtherPostgresError: the embedded server's data were created by another major version.
         ledger.store.postgres_server.DataDirectoryError: the embedded server cannot be run there.
     """
-    if given := url or os.environ.get("DATABASE_URL"):
+    if given := named_url(url):
         yield given
         return
     data.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
+from psycopg.rows import scalar_row
 
 from ledger.store.upgrading import Part, upgrade_tables
 
@@ -20,3 +21,21 @@ def create_tables(connection: Connection[Any]) -> None:
         ledger.store.upgrading.NewerDatabaseError: a newer version of this program has used the database.
     """
     upgrade_tables(connection, PART)
+
+
+class NoLedgerError(Exception):
+    """There is no ledger where one was expected; nothing was created.
+
+    Args:
+        where: the data directory, or the database's URL without its password.
+        remedy: how to name a ledger that exists; how to make one is added.
+    """
+
+    def __init__(self, where: str, remedy: str) -> None:
+        super().__init__(f"no ledger here: {where}; {remedy}, or make a ledger here with `hours init`")
+
+
+def holds_ledger(connection: Connection[Any]) -> bool:
+    """Return whether a database has the tables of a ledger, of whatever version."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute("SELECT to_regclass('ledger.stored_events')").fetchone() is not None

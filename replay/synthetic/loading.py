@@ -140,12 +140,13 @@ def _check_contents(database: Database, contents: _Contents, head: int) -> None:
         if _line_at(database, position) != line:
             raise HistoryConflictError(
                 f"the ledger holds other events than this history at position {position}; "
-                "choose an empty data directory, or the scale, seed and rules of the earlier load"
+                "choose another folder, with a ledger of `hours init --no-rules`, or the scale, seed and rules of the "
+                "earlier load"
             )
     if head > openings.after and not _has_openings(database, openings):
         raise HistoryConflictError(
             f"after position {openings.after} the ledger holds other events than the opening balances; "
-            "choose an empty data directory"
+            "choose another folder, with a ledger of `hours init --no-rules`"
         )
 
 

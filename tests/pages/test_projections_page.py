@@ -28,6 +28,7 @@ def live(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPathF
     with Database.open(new_database_url()) as database:
         ledger = OpenLedger(database, tmp_path_factory.mktemp("data"))
         found(ledger)
+        ledger.make_ready()
         tokens = {
             role: ledger.keys.make(role, KEY_NAMES.get(role, role.value))[1] for role in (Role.STAFF, Role.READER)
         }

@@ -10,7 +10,7 @@ import typer
 from api.cli.options import Json, data_of
 from api.cli.output import err, out, print_json, stages
 from api.operations.schema_parts import PARTS
-from api.operations.service import open_ledger
+from api.operations.service import create_ledger, open_ledger
 from api.operations.usage_errors import UsageError
 from replay.archive.agreement import compare_rows
 from replay.archive.checking import Finding
@@ -133,13 +133,13 @@ def restore(
     """
     used = _key_for(context, key, unauthenticated=unauthenticated)
     backups.read_manifest(folder, used)  # before a database is started
-    with open_ledger(data_of(context)) as ledger:
+    with create_ledger(data_of(context)) as ledger:
         with stages("Restore") as progress:
             manifest = backups.restore(folder, ledger.database, PARTS, progress, key=used)
         if used is not None:
             keep_key(used, key_file(data_of(context)))  # for the next backups
         if manifest.head:
-            ledger.make_ready()
+            ledger.ensure_read_models()
     _print_manifest(manifest, f"Restored from {folder}, read models rebuilt", used, as_json=as_json)
 
 

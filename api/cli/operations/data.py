@@ -41,7 +41,10 @@ def simulate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same history.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Fill an empty ledger with a synthetic history, or continue one that was interrupted."""
+    """Fill an empty ledger with a synthetic history, or continue one that was interrupted.
+
+    `hours init --no-rules` makes the ledger: the history brings its own rules.
+    """
     with open_ledger(data_of(context)) as ledger:
         rebuilt = fill(ledger, scale, seed)
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from api.cli.readers.queries import read_rules
 from api.http.routes.operations.rules import check_against, findings_answer, known_rules, rules_named
 from api.operations.service import open_ledger
 from api.operations.usage_errors import UsageError
+from ledger.store.tables import NoLedgerError
 from projections.rules.checking import check_rules
 from projections.rules.errors import Finding
 from projections.rules.limits import text_exceeds
@@ -53,11 +53,12 @@ def check(
 
 
 def _findings(data: Path, text: str) -> list[Finding]:
-    """Return the findings. A check creates no ledger: without one, it looks at the text alone."""
-    if "DATABASE_URL" not in os.environ and not (data / "postgres").exists():
+    """Return the findings: without a ledger, those of the text alone."""
+    try:
+        with open_ledger(data) as ledger:
+            return check_against(ledger, text)
+    except NoLedgerError:
         return check_rules(text)
-    with open_ledger(data) as ledger:
-        return check_against(ledger, text)
 
 
 def _name(text: str) -> str | None:

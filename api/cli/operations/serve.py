@@ -23,7 +23,7 @@ from api.http.requests.computing_client import job_states
 from api.http.server import DRAIN_SECONDS_MAX, address_of, bind, serve_until_stopped
 from api.operations.ending import Ending
 from api.operations.logs import LogFormat, LogLevel, LogSettings, logging_to
-from api.operations.service import OpenLedger, Service, open_ledger, running
+from api.operations.service import OpenLedger, Service, create_ledger, open_ledger, running
 from api.operations.version import version
 from api.operations.warming import warm
 from ledger.store.embedded import end_all_uses
@@ -88,7 +88,7 @@ def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
         bind(host, port) as listening,
         logging_to(sys.stderr, log),
         Ending(DRAIN_SECONDS_MAX, end_all_uses) as ending,
-        open_ledger(data, supervised=True) as ledger,
+        create_ledger(data, supervised=True) as ledger,
     ):
         warm(notify)
         if _to_be_filled(ledger):

@@ -16,6 +16,7 @@ from api.cli.main import execute
 from api.cli.operations import data as cli_data
 from api.files.credits import SCHEMA
 from api.operations.service import open_ledger
+from ledger.store.database import Database
 from tests.support.api.command_line import CommandLine
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -29,6 +30,7 @@ def simulated(new_database_url: Callable[[], str], tmp_path_factory: pytest.Temp
     url, data = new_database_url(), tmp_path_factory.mktemp("simulated")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", url)
+        assert execute(["--data", str(data), "init", "--no-rules"]) == 0
         assert execute(["--data", str(data), "simulate", "--scale", str(SCALE), "--seed", "7"]) == 0
     return url, data
 
@@ -153,7 +155,9 @@ def test_an_archive_of_another_ledger_is_told_and_replaced_on_command(
 ) -> None:
     rules = Path("rules/luohu.toml")
     assert hours("rebuild", "--rules", rules).code == 0
-    monkeypatch.setenv("DATABASE_URL", new_database_url())  # another ledger, in the same data directory
+    url = new_database_url()
+    Database.open(url).close()
+    monkeypatch.setenv("DATABASE_URL", url)  # another ledger, in the same data directory
     told = hours("rebuild", "--rules", rules)
     assert told.code == 1
     assert "it belongs to another ledger" in told.err

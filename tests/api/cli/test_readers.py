@@ -133,7 +133,7 @@ def test_rules_that_cannot_be_read_are_named_by_their_key(reads: CommandLine, tm
 
 def test_readers_of_an_empty_ledger_are_told_what_to_do(hours: CommandLine) -> None:
     assert "hours rebuild" in hours("volunteer", "V0000001").sentence
-    assert "hours rebuild --rules" in hours("rebuild").sentence
+    assert "hours publish FILE" in hours("rebuild").sentence
     assert hours("log", "--json").out == ""
 
 

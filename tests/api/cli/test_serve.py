@@ -26,7 +26,7 @@ from api.access.roles import Role
 from api.cli.operations import demonstration
 from api.cli.operations.data import MARK
 from api.messages.cloud_events import BATCH
-from api.operations.service import open_ledger
+from api.operations.service import create_ledger, open_ledger
 from tests.support.api.serving import STATION, found
 from tests.support.processes.program import HOURS, Program, run
 
@@ -75,6 +75,7 @@ def postgres_of(data: Path) -> list[int]:
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_an_empty_ledger_is_served_and_ended_cleanly(data: Path, by: signal.Signals) -> None:
+    assert run(*HOURS, "--data", data, "init", timeout=120).returncode == 0
     with started(data, "serve") as (process, said):
         assert httpx2.get(f"{said['address']}/healthz").json() == {"status": "ok"}
         assert postgres_of(data)
@@ -134,8 +135,9 @@ def test_the_demonstration_is_made_once_and_its_three_things_to_try_work(
 
 
 def test_the_limits_are_those_that_were_asked_for_and_no_secret_is_logged(data: Path) -> None:
-    with open_ledger(data) as ledger:
+    with create_ledger(data) as ledger:
         found(ledger)
+        ledger.make_ready()
         _, token = ledger.keys.make(Role.READER, "anna")
         key, station = ledger.keys.make(Role.STATION, STATION)
         private = Ed25519PrivateKey.generate()

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from api.access.roles import Role
-from api.operations.service import open_ledger
+from api.operations.service import create_ledger, open_ledger
 from tests.support.api.serving import found
 from tests.support.processes.program import Program
 
@@ -77,7 +77,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
     data = tmp_path_factory.mktemp("ending") / "data"
     with pytest.MonkeyPatch.context() as context:
         context.delenv("DATABASE_URL", raising=False)
-        with open_ledger(data) as opened:
+        with create_ledger(data) as opened:
             found(opened)
             opened.make_ready()
             yield_token = opened.keys.make(Role.ADMIN, "admin")[1]

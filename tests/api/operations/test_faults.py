@@ -64,6 +64,7 @@ def served(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPat
         context.setattr(lanes, "QUERY_SECONDS_MAX", 0.5)
         ledger = OpenLedger(database, tmp_path_factory.mktemp("data"), CLOCK)
         found(ledger)
+        ledger.make_ready()
         tokens = {role: ledger.keys.make(role, STATION if role is Role.STATION else role.value)[1] for role in Role}
         with running(ledger) as run, TestClient(create_app(run), raise_server_exceptions=False) as client:
             one = Served(run, client, tokens)

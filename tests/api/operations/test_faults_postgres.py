@@ -30,7 +30,7 @@ import pytest
 
 from api.access.roles import Role
 from api.messages.cloud_events import BATCH
-from api.operations.service import open_ledger
+from api.operations.service import create_ledger, open_ledger
 from bench.crash.checks import Checks
 from bench.crash.network import STATION, Client, Seen, shifts
 from bench.crash.run import set_up
@@ -123,7 +123,7 @@ def serving(folder: Path, data: Path, url: str | None) -> Iterator[str]:
 def under_load(folder: Path, data: Path, url: str | None = None) -> Iterator[Loaded]:
     """Let tablets upload to a served ledger; in the end look whether everything is as it was answered."""
     seen, stop = Seen(), Event()
-    with open_ledger(data, url) as ledger:
+    with create_ledger(data, url) as ledger:
         set_up(ledger)
         token = ledger.keys.make(Role.STATION, STATION)[1]
     with serving(folder, data, url) as address:

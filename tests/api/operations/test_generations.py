@@ -30,6 +30,7 @@ def served(database: Database, tmp_path: Path) -> Iterator[Served]:
     """A served ledger of this test's own: what answers is changed."""
     ledger = OpenLedger(database, tmp_path)
     found(ledger)
+    ledger.make_ready()
     tokens = {role: ledger.keys.make(role, role.value)[1] for role in (Role.STAFF, Role.READER, Role.ADMIN)}
     with running(ledger) as service, TestClient(create_app(service), raise_server_exceptions=False) as client:
         yield Served(service, client, tokens)

@@ -20,7 +20,7 @@ import pytest
 from api.access.roles import Role
 from api.http.routes.writes.event_stream import NDJSON
 from api.messages.cloud_events import BATCH, EVENT, event_type
-from api.operations.service import open_ledger
+from api.operations.service import create_ledger, open_ledger
 from replay.generations.rebuild import rebuild
 from replay.published import published_rules
 from tests.support.api.serving import STATION, found, give
@@ -83,7 +83,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     data = tmp_path_factory.mktemp("shared") / "data"
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL", raising=False)
-        with open_ledger(data) as ledger:
+        with create_ledger(data) as ledger:
             found(ledger)
             for volunteer in VOLUNTEERS:
                 give(ledger, "register-volunteer", volunteer=volunteer, registered_on="2016-03-05")

@@ -244,7 +244,8 @@ def test_what_an_older_version_knew_as_one_kind_of_a_station_is_its_kinds_by_day
         assert first[2] < second[2]
 
 
-def test_read_models_of_an_older_version_are_told_by_the_status(hours: CommandLine, database_url: str) -> None:
+def test_read_models_of_an_older_version_are_told_by_the_status(bare: CommandLine, database_url: str) -> None:
+    hours = bare
     fill(database_url, OLDER[0])
     for options in ([], ["--deep"]):
         told = hours("status", *options)
@@ -354,17 +355,10 @@ def test_data_of_another_postgresql_are_moved_as_the_sentence_says(
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     data, folder = tmp_path / "data", tmp_path / "backup"
-    command = [
-        sys.executable,
-        "-c",
-        "from api.cli.main import main; main()",
-        "--data",
-        str(data),
-        "backup",
-        str(folder),
-    ]
+    program = [sys.executable, "-c", "from api.cli.main import main; main()", "--data", str(data)]
     then = os.environ | {"PGSERVER_POSTGRES_VERSION": "16"}
-    subprocess.run(command, env=then, capture_output=True, timeout=120, check=True)
+    for command in (["init", "--no-rules"], ["backup", str(folder)]):
+        subprocess.run([*program, *command], env=then, capture_output=True, timeout=120, check=True)
     hours = CommandLine(data, capsys)
     said = hours("keys", "list").sentence
     assert f"{data}/postgres was created by PostgreSQL 16, but this program includes 18: run" in said

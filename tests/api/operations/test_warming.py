@@ -25,6 +25,7 @@ before = compiled()
 assert len(before) > 20
 hours = ["--data", sys.argv[2]]
 for command in (
+    ["init", "--no-rules"],
     ["simulate", "--scale", "0.001"],
     ["volunteer", "V0000001"],
     ["volunteer", "V0000001", "--shifts", "--known-at", "9000"],

@@ -9,7 +9,7 @@ import pytest
 from psycopg.errors import QueryCanceled
 
 from api.messages.database_faults import fault_of_database
-from api.operations.service import STATEMENT_SECONDS_MAX, open_ledger
+from api.operations.service import STATEMENT_SECONDS_MAX, create_ledger
 from ledger.store.database import Database
 from ledger.store.pool import allow_long_statements
 
@@ -38,7 +38,7 @@ def test_only_a_service_has_that_limit(
     supervised: bool,  # noqa: FBT001
 ) -> None:
     with (
-        open_ledger(tmp_path, new_database_url(), supervised=supervised) as ledger,
+        create_ledger(tmp_path, new_database_url(), supervised=supervised) as ledger,
         ledger.database.pool.connection() as connection,
     ):
         (found,) = connection.execute(SHOW).fetchall()

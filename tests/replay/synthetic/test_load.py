@@ -86,7 +86,7 @@ def test_a_load_stopped_before_the_opening_balances_goes_on_with_them(database: 
 @pytest.mark.parametrize("other", [(TINY, 2, RULES), (0.0011, 1, RULES), (TINY, 1, RULES + "\n# edited")])
 def test_a_ledger_that_holds_another_history_is_refused(database: Database, other: tuple[float, int, str]) -> None:
     database.recorder.append_history([next(simulate(*other).chunks(size=2_000)).lines])
-    with pytest.raises(HistoryConflictError, match="choose an empty data directory"):
+    with pytest.raises(HistoryConflictError, match="with a ledger of `hours init --no-rules`"):
         write_history(database, tiny(), lambda: CREDITED)
     assert database.log.head() == 2_000
 

@@ -24,6 +24,7 @@ def served(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPat
     with Database.open(new_database_url()) as database:
         ledger = OpenLedger(database, tmp_path_factory.mktemp("data"))
         found(ledger)
+        ledger.make_ready()
         # Tests share the keys, and send more with a volunteer's than a person does.
         keys = {role: ledger.keys.make(role, KEY_NAMES.get(role, role.value), per_second=PER_SECOND) for role in Role}
         tokens = {role: token for role, (_, token) in keys.items()}
@@ -49,12 +50,19 @@ def conferred(database_url: str, tmp_path: Path) -> Iterator[tuple[Served, Clock
 
 
 @pytest.fixture
-def hours(
+def bare(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> CommandLine:
-    """The command line on an empty ledger."""
+    """The command line on a database without a ledger."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     return CommandLine(tmp_path / "data", capsys)
+
+
+@pytest.fixture
+def hours(bare: CommandLine, database_url: str) -> CommandLine:
+    """The command line on an empty ledger, without rules."""
+    Database.open(database_url).close()
+    return bare
 
 
 @pytest.fixture(scope="session")
