@@ -48,7 +48,7 @@ WorkingDays = Annotated[int, Field(strict=True, ge=1, le=250)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Approvals(_Table):
@@ -61,9 +61,9 @@ class Approvals(_Table):
     kinds: tuple[ApprovableAct, ...] = ()
     """Types of commands that need approval whatever they change."""
     shift_minutes_more: Annotated[int, Field(strict=True, ge=0, le=10_080)] | None = None
-    """By how many raw minutes a person may raise a shift alone; None without a limit."""
+    """By how many raw minutes a person may raise a shift alone; by default without a limit."""
     person_day_minutes_more: Annotated[int, Field(strict=True, ge=0, le=1440)] | None = None
-    """By how many raw minutes a person may raise another person's day alone; None without a limit."""
+    """By how many raw minutes a person may raise another person's day alone; by default without a limit."""
     approved_records: Annotated[bool, Field(strict=True)] = False
     """Whether an act that changes what was approved needs approval."""
     between_persons: Annotated[bool, Field(strict=True)] = False
@@ -71,7 +71,9 @@ class Approvals(_Table):
     typed_scans: Annotated[bool, Field(strict=True)] = False
     """Whether a scan that a person types is refused, so that its hours are requested with another act."""
     imported: Annotated[bool, Field(strict=True)] = False
+    """Whether imported records need approval as well."""
     raised_day_minutes_max: Annotated[int, Field(strict=True, ge=0, le=1440)] = 1440
+    """The maximum to which the cap of a person's day may be raised."""
 
     @property
     def names_effects(self) -> bool:
@@ -84,7 +86,9 @@ class Disputes(_Table):
     """`[disputes]`: the deadlines for answering and settling a dispute, in working days after the day it was opened."""
 
     answer_working_days: WorkingDays
+    """By when a dispute is answered, after the day it was opened."""
     settle_working_days: WorkingDays
+    """By when it is settled; not less than answer_working_days."""
 
     @model_validator(mode="after")
     def _answered_before_settled(self) -> Self:

@@ -19,7 +19,7 @@ Percent = Annotated[int, Field(strict=True, ge=1, le=100)]
 class AnomalyRules(BaseModel):
     """The thresholds above which anomalies are reported. The first word of a name refers to the kind of anomaly."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     overlap_minutes_min: Minutes = 1
     """The minimum overlap of two shifts at different stations."""
@@ -30,19 +30,24 @@ class AnomalyRules(BaseModel):
     cap_days_in_row: Count = 3
     """The number of consecutive days over the day cap."""
     burst_minutes: Minutes = 15
+    """The length of a burst: shifts that one person entered within it."""
     burst_entries_min: Count = 5
-    """The number of shifts that one person entered within `burst_minutes`."""
+    """The number of shifts in a burst."""
     same_person_entries_min: Count = 6
+    """The number of a volunteer's shifts in a year that one person entered."""
     same_person_decisions_min: Count = 12
+    """The number of a volunteer's shifts in a year that one person corrected, reinstated, settled or approved."""
     same_person_percent_min: Percent = 60
-    """The number, and the share, of a volunteer's entries or decisions in a year that one person made."""
+    """Their share of all the volunteer's entries, or decisions, in the year."""
     round_shifts_min: Count = 3
+    """The number of a volunteer's shifts in a year."""
     round_percent_min: Percent = 70
-    """The number of a volunteer's shifts in a year, and the share of their instants that are full hours."""
+    """The share of their instants that are full hours."""
     upload_hours_max: Annotated[int, Field(strict=True, ge=1, le=87_600)] = 72
     """Scans that arrive later are reported."""
     clock_seconds: Annotated[int, Field(strict=True, ge=1, le=3_600)] = 60
     """Scans that are further ahead of their recording are reported, and clocks that are systematically further off."""
     clock_scans_min: Count = 5
+    """Systematically: the number of a station's scans on a day that are off."""
     clock_percent_min: Percent = 60
-    """Systematically: the number of a station's scans on a day that are off, and their share of those sent at once."""
+    """Their share of the day's scans that were sent at once."""

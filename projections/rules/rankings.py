@@ -53,7 +53,7 @@ Least = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 
 
 class _Rules(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Score(_Rules):
@@ -62,11 +62,17 @@ class Score(_Rules):
     """
 
     credited_hours: Weight = 0
+    """Points for each whole hour credited."""
     credited_minutes: Weight = 0
+    """Points for each minute credited."""
     shifts: Weight = 0
+    """Points for each shift."""
     volunteers: Weight = 0
+    """Points for each volunteer."""
     people_served: Weight = 0
+    """Points for each person served."""
     months_active: Weight = 0
+    """Points for each month in which a shift began."""
 
 
 class Ranking(_Rules):
@@ -78,18 +84,33 @@ class Ranking(_Rules):
     """
 
     id: HonorId
+    """The id, by which awards name the honour; other than those of thresholds."""
     title: str
+    """The title, as people read it."""
     of: Literal["volunteers", "projects"]
+    """Who is ranked."""
     period: Literal["year"] = "year"
+    """The period; there is one."""
     places: Annotated[int, Field(strict=True, ge=1, le=10_000)]
+    """How many are honoured."""
     order: tuple[Key, ...]
+    """The keys by priority, greater values first. Volunteers have no score, volunteers, people_served or months_active;
+    projects have no scanned_minutes or attested_minutes.
+    """
     score: Score | None = None
+    """The weights of the score of projects; needs "score" in order."""
     credited_minutes_min: Least
+    """The credited minutes of the year that are required."""
     scanned_minutes_min: Least = 0
+    """The scanned minutes of the year; volunteers only."""
     shifts_min: Least = 0
+    """The shifts of the year."""
     volunteers_min: Least = 0
+    """The volunteers of the year; projects only."""
     people_served_min: Least = 0
+    """The people served in the year; projects only."""
     months_active_min: Annotated[int, Field(strict=True, ge=0, le=12)] = 0
+    """The months in which a shift began; projects only."""
 
     @property
     def minimums(self) -> dict[str, int]:

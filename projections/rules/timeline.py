@@ -46,7 +46,7 @@ MinuteOfDay = Annotated[int, BeforeValidator(_minute_of_day), Field(strict=True,
 
 
 class _Rules(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Factor(_Rules):
@@ -58,14 +58,23 @@ class Factor(_Rules):
     """
 
     name: str
+    """The name in explanations and comparisons; each window of a set has its own."""
     percent: Annotated[int, Field(strict=True, ge=0, le=1000)]
+    """What a minute in the window earns; 100 is what every other minute earns."""
     first_day: date | None = None
+    """The first day; by default the first of the set."""
     last_day: date | None = None
+    """The last day, included; by default the last of the set."""
     weekdays: tuple[Annotated[int, Field(strict=True, ge=1, le=7)], ...] = ()
+    """1 is Monday, 7 is Sunday; by default all."""
     minute_from: MinuteOfDay = 0
+    """The first minute of the day."""
     minute_until: MinuteOfDay = 1440
+    """The first minute after the window. If it is not after minute_from, the window runs through midnight."""
     station_kinds: tuple[StationKind, ...] = ()
+    """Only service at such stations; by default all."""
     projects: tuple[ProjectId, ...] = ()
+    """Only service for these projects; by default all."""
 
     @model_validator(mode="after")
     def _days_in_order(self) -> Factor:
@@ -82,13 +91,21 @@ class Threshold(_Rules):
     """
 
     id: HonorId
+    """The id, by which awards name the honour."""
     title: str
+    """The title, as people read it."""
     credited_minutes_min: Annotated[int, Field(strict=True, ge=0, le=100_000_000)]
+    """The credited minutes that are required."""
     grade: Literal["any", "scanned"] = "any"
+    """Which minutes count: all, or only those of scanned shifts."""
     tenure_months_min: Annotated[int, Field(strict=True, ge=0, le=600)] = 0
+    """The time since the registration."""
     training_tier_min: TrainingTier | None = None
+    """The lowest tier of training; by default none is required."""
     active_years_min: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
+    """The number of active years; needs active_year_minutes_min."""
     active_year_minutes_min: Annotated[int, Field(strict=True, ge=0, le=527_040)] = 0
+    """The credited minutes that make a year active; needs active_years_min."""
 
     @model_validator(mode="after")
     def _years_have_minutes(self) -> Threshold:
@@ -116,6 +133,7 @@ class PublicNotice(_Rules):
     """
 
     working_days: Annotated[int, Field(strict=True, ge=1, le=60)] = 5
+    """The working days of the notice; the day of the announcement does not count."""
 
 
 class RuleSet(_Rules):
@@ -129,21 +147,39 @@ class RuleSet(_Rules):
     """
 
     holds_from: date
+    """The first day of service for which the set holds, until the next set; 2000-01-01 or earlier in the first set."""
     day_minutes_max: Annotated[int, Field(strict=True, ge=0, le=1440)]
+    """The cap of the day: the most minutes of a person that count on a local day, without an approved raise."""
     shift_minutes_min: Annotated[int, Field(strict=True, ge=0, le=1440)]
+    """A shorter shift earns nothing."""
     shift_minutes_max: Annotated[int, Field(strict=True, ge=0, le=10_080)]
+    """Later minutes of a shift earn nothing; not less than shift_minutes_min."""
     missing_check_out_minutes: Annotated[int, Field(strict=True, ge=0, le=1440)] = 0
+    """How long a shift without a check-out is taken to have lasted."""
     credit_unit_minutes: Annotated[int, Field(strict=True, ge=1, le=1440)] = 1
+    """A shift is credited in whole units, rounded down."""
     double_tap_seconds: Annotated[int, Field(strict=True, ge=0, le=3600)] = 0
+    """The same direction again within so many seconds is the same scan."""
     open_hours_max: Annotated[int, Field(strict=True, ge=1, le=48)] = 24
+    """A scan without a shift id ends a check-in of at most so many hours before; an older one lacks its check-out."""
     undirected_punches: Literal["alternate", "first-and-last"] = "alternate"
+    """How punches without direction are paired: in, out, in, out; or the first and the last of a local day."""
     pair_across_stations: Annotated[bool, Field(strict=True)] = True
+    """Whether a scan without a shift id at another station ends the shift."""
     late_entry_working_days: Annotated[int, Field(strict=True, ge=1, le=365)] | None = None
-    late_entry_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 14  # used without late_entry_working_days
+    """A shift recorded more working days after its service is marked as late; it is credited all the same."""
+    late_entry_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = 14
+    """The same in calendar days; used without late_entry_working_days."""
     honors_go_on: bool = False
+    """Whether the honours and rankings of the set before go on. Those of this set are added, or replace the ones with
+    the same id.
+    """
     factors: tuple[Factor, ...] = ()
+    """The factor windows of the set, which do not go on from the set before. The first that matches a minute wins."""
     honors: tuple[Threshold, ...] = ()
+    """The thresholds of the set."""
     rankings: tuple[Ranking, ...] = ()
+    """The rankings of the set."""
 
     @model_validator(mode="after")
     def _consistent(self) -> RuleSet:
@@ -170,12 +206,19 @@ class RuleTimeline(_Rules):
     """
 
     name: str
+    """The name of the timeline, shown in answers."""
     time_zone: str
+    """The time zone of days, such as Asia/Shanghai."""
     public_notice: PublicNotice = PublicNotice()
+    """The notice before an award."""
     approvals: Approvals = Approvals()
+    """Which acts another person must approve."""
     disputes: Disputes | None = None
+    """The deadlines of disputes; without it there are none."""
     rule_sets: Annotated[tuple[RuleSet, ...], Field(min_length=1)]
+    """The rule sets, in the order of holds_from; at least one."""
     anomalies: AnomalyRules = AnomalyRules()
+    """What auditors are shown as odd."""
 
     @field_validator("rule_sets")
     @classmethod
