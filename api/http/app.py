@@ -97,8 +97,7 @@ def create_app(service: Service, computing: Path | None = None) -> FastAPI:
     Args:
         computing: the socket of the process that computes (`api/http/computing/`); None to compute in this one.
     """
-    app = _application(service)
-    app.state.computing_path = computing
+    app = _application(service, computing)
     requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
     app.add_middleware(BodyLimit, check_key=check_key)
     app.add_middleware(CountInProgress, requests=app.state.in_progress)
@@ -109,10 +108,10 @@ def create_app(service: Service, computing: Path | None = None) -> FastAPI:
 
 def create_computing_app(service: Service) -> FastAPI:
     """Return the application for requests that a server hands over: it has limited, counted and logged them."""
-    return _application(service)
+    return _application(service, computing=None)
 
 
-def _application(service: Service) -> FastAPI:
+def _application(service: Service, computing: Path | None) -> FastAPI:
     app = FastAPI(
         openapi_url=None,  # the description, its page and its files are below: they need a policy, and cost nothing
         title="Service-hours ledger",
@@ -127,7 +126,7 @@ def _application(service: Service) -> FastAPI:
     app.state.ledger_metrics = LedgerCollector.registry(service)
     app.state.description = None
     app.state.in_progress = RequestsInProgress()
-    app.state.computing_path = None
+    app.state.computing_path = computing
     _add_error_handlers(app)
 
     @app.get(DESCRIPTION_PATH, include_in_schema=False)

@@ -46,7 +46,7 @@ CLOSE_SECONDS_MAX = 5.0
 """How long the end of the service waits for running jobs. A job changes nothing before its commit, so one that does not
 stop in time is abandoned."""
 OVERRUN_SECONDS = 5.0
-"""How long a job may go on after its time was over before `on_overrun` is called."""
+"""How long a computation may go on after its time was over before `on_overrun` is called."""
 ENDED_MAX = 32
 """Ended jobs that are retained, so that their results can be fetched."""
 

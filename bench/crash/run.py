@@ -56,7 +56,7 @@ CLIENTS = 6
 SERVED_SECONDS = (0.2, 1.5)
 """The range of times before a kill at a random moment."""
 
-REACHED_SECONDS_MAX = 15.0
+REACHED_SECONDS_MAX = 60.0
 RECOVERED_SECONDS_MAX = 30.0
 RANDOM = "at a random moment"
 

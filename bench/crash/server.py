@@ -22,7 +22,7 @@ from api.cli.operations import serve as cli_serve
 from api.operations import service, warming
 from api.operations.logs import LogSettings
 from api.operations.service import DEFAULT_RULES
-from bench.crash.steps import SABOTAGES, STEPS, kill, replace, watch
+from bench.crash.steps import DATABASE, SABOTAGES, STEPS, kill, replace, watch
 from ledger.store import pool
 from projections.rules.timeline import parse_timeline
 from replay.archive.archivist import Archivist, Policy
@@ -62,7 +62,7 @@ def serve(data: Path, order: ServerOrder) -> None:
         def reached() -> None:
             Path(order.reached).touch()
             kill(order.victim, server, data)
-            if order.victim != "database" and os.getpid() != server:
+            if order.victim != DATABASE and os.getpid() != server:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         watch(STEPS[order.step], order.call, reached)

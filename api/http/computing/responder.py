@@ -27,6 +27,7 @@ class Responder:
     async def __call__(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Answer the request of one connection."""
         try:
+            await write_frame(writer, b"")  # the server learns that somebody answers
             frame = await read_frame(reader)
             if not frame:
                 writer.write(msgspec.msgpack.encode(self._job_states()))

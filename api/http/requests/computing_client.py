@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from asyncio import StreamReader, StreamWriter
+from collections.abc import Hashable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.http.requests.lanes import Lane, Permit, share_of
+from api.http.requests.lanes import Lane, share_of
 from api.http.requests.request_log import CALLER
 from api.http.requests.wire import Begin, Request, read_frame, write_frame
-from api.messages.problems import REJECTION, fault
+from api.messages.problems import REJECTION, Problem, fault
 from api.messages.problems import response as problem_response
 from api.operations.logs import request_id
 
@@ -24,6 +25,8 @@ AT_ONCE = 128
 """Requests that are handed over at once: each takes a file descriptor."""
 OF_KEY_AT_ONCE = 32
 WAIT_SECONDS_MAX = 5.0
+START_SECONDS_MAX = 10.0
+"""How long a computing process may take to accept a connection; one that starts takes a second or two."""
 
 
 class HandedOver(Exception):  # noqa: N818 - not an error: it ends the work on a request that is answered elsewhere
@@ -42,11 +45,7 @@ class ComputingClient:
         self._lane = Lane(AT_ONCE, WAIT_SECONDS_MAX, OF_KEY_AT_ONCE)
 
     async def hand_over(self, request: HttpRequest) -> HandedOver:
-        """Return the exception that ends this request's handling, with the answer of the computing process.
-
-        Raises:
-            Problem: too many requests of this key, or of all keys, are handed over (`busy`).
-        """
+        """Return the exception that ends this request's handling, with the answer of the computing process."""
         scope = request.scope
         handed = Request(
             method=scope["method"],
@@ -58,35 +57,56 @@ class ComputingClient:
             body=await request.body(),
             id=request_id.get(),
         )
-        permit = await self._lane.acquire(share_of(scope[CALLER]))
-        return HandedOver(HandedOverResponse(self._path, handed, permit))
+        return HandedOver(HandedOverResponse(self._path, handed, self._lane, share_of(scope[CALLER])))
 
 
 class HandedOverResponse(Response):
     """The answer of the computing process, passed on as it arrives."""
 
-    def __init__(self, path: Path, request: Request, permit: Permit) -> None:
+    def __init__(self, path: Path, request: Request, lane: Lane, share: Hashable) -> None:
         super().__init__()
         self._path = path
         self._request = request
-        self._permit = permit
+        self._lane = lane
+        self._share = share
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request over and pass the answer on; a client that hangs up ends both."""
+        """Hand the request over and pass the answer on; a client that hangs up ends both.
+
+        Too many requests of this key, or of all keys, are answered with `busy`.
+        """
         try:
-            try:
-                reader, writer = await asyncio.open_unix_connection(str(self._path))
-            except OSError:
-                await self._unanswered(scope, receive, send)
-                return
-            watch = asyncio.create_task(_close_when_gone(receive, writer))
-            try:
-                await self._pass_on(reader, writer, scope, receive, send)
-            finally:
-                watch.cancel()
-                writer.close()
+            permit = await self._lane.acquire(self._share)
+        except Problem as error:
+            await problem_response(error.fault)(scope, receive, send)
+            return
+        try:
+            await self._exchange(scope, receive, send)
         finally:
-            self._permit.release()
+            permit.release()
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            reader, writer = await self._connected()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            await self._unanswered(scope, receive, send)
+            return
+        watch = asyncio.create_task(_close_when_gone(receive, writer))
+        try:
+            await self._pass_on(reader, writer, scope, receive, send)
+        finally:
+            watch.cancel()
+            writer.close()
+
+    async def _connected(self) -> tuple[StreamReader, StreamWriter]:
+        """Connect, and wait until the computing process accepts the connection."""
+        reader, writer = await asyncio.open_unix_connection(str(self._path))
+        try:
+            await asyncio.wait_for(read_frame(reader), START_SECONDS_MAX)
+        except BaseException:
+            writer.close()
+            raise
+        return reader, writer
 
     async def _pass_on(
         self, reader: StreamReader, writer: StreamWriter, scope: Scope, receive: Receive, send: Send
@@ -123,5 +143,6 @@ def job_states(path: Path, seconds_max: float = 1.0) -> list[str]:
         connection.connect(str(path))
         connection.sendall((0).to_bytes(4, "big"))
         with connection.makefile("rb") as answer:
+            answer.read(4)
             return msgspec.msgpack.decode(answer.read(), type=list[str])
     return []

@@ -29,6 +29,7 @@ from anyio.to_thread import run_sync
 
 from api.access.roles import Caller
 from api.messages.problems import problem
+from api.operations import jobs
 from replay.progress import OutOfTimeError, Stop, StoppedError, stopped_by
 
 QUERIES_AT_ONCE = 6
@@ -48,10 +49,6 @@ HELD_PER_KEY_MAX = 4
 """Requests of one key that run or wait in a lane of expensive work."""
 
 T = TypeVar("T")
-
-
-OVERRUN_SECONDS = 5.0
-"""How long work may go on after its deadline before `on_overrun` is called."""
 
 
 class Permit:
@@ -88,7 +85,7 @@ class Lane:
 
     It refuses a request (`busy`) that has waited `seconds_max`, or whose share already holds `held_max` permits or
     places in the queue. A share has at most `of_share_at_once` permits at a time. `on_overrun` is called for work that
-    goes on OVERRUN_SECONDS after its deadline. It belongs to one event loop.
+    goes on `jobs.OVERRUN_SECONDS` after its deadline. It belongs to one event loop.
     """
 
     def __init__(
@@ -246,7 +243,7 @@ async def run_with(permit: Permit, work: Callable[[], T], seconds_max: float) ->
         with fail_after(seconds_max):
             return await answer
     except (TimeoutError, StoppedError):
-        loop.call_later(OVERRUN_SECONDS, permit.overrun)
+        loop.call_later(jobs.OVERRUN_SECONDS, permit.overrun)
         raise problem("timed-out", str(OutOfTimeError(seconds_max))) from None
     finally:
         stop.request()  # of no effect on work that has ended

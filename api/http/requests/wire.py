@@ -1,7 +1,8 @@
 """Frames between a server and its computing process: MessagePack, one request for each connection of a local socket.
 
     server → computing process    a `Request` with its body, or an empty frame that asks for the states of jobs
-    computing process → server    a `Begin`, any number of pieces of the body, and an empty piece as the end
+    computing process → server    an empty frame as soon as it is connected; then a `Begin`, any number of pieces of the
+                                  body, and an empty piece as the end
 
 A connection that is closed by the server means that its client is gone; one that is closed without an end means that
 the computing process ended.

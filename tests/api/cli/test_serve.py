@@ -45,12 +45,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(data: Path, *arguments: str, program: tuple[str, str] = HOURS) -> Iterator[tuple[Program, dict[str, Any]]]:
     """Run `hours` until it says what it serves; yield the process and what it said."""
     with Program(*program, "--data", data, *arguments, "--port", "0", "--json") as process:
-        lines: list[str] = []
-        while not lines or lines[-1] != "}\n":
-            lines.append(process.stdout.readline())
-            assert lines[-1], process.stderr.read()
+        said = process.read_object()
         try:
-            yield process, json.loads("".join(lines))
+            yield process, said
         finally:
             process.kill() if process.poll() is None else None
 

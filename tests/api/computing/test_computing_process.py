@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -30,7 +29,7 @@ from api.http.requests import lanes
 from api.operations import jobs
 from api.http.routes.operations import what_ifs
 from replay.audit import spot_checks
-lanes.OVERRUN_SECONDS = jobs.OVERRUN_SECONDS = 0.1
+jobs.OVERRUN_SECONDS = 0.1
 lanes.COMPUTE_SECONDS_MAX = what_ifs.WHAT_IF_SECONDS_MAX = {seconds}
 def for_ever(*_, **__):
     print("computing", file=sys.stderr, flush=True)
@@ -40,6 +39,15 @@ spot_checks.SpotChecks.draw = what_ifs.compared = for_ever
 main()
 """
 """A server of which two computations neither end nor stop."""
+FAILING = """
+from api.cli.main import main
+from api.http.computing import worker
+from api.http.requests import computing_client
+worker.Database = None
+computing_client.START_SECONDS_MAX = 0.1
+main()
+"""
+"""A server whose computing process fails as soon as it starts."""
 
 
 class Ledger(NamedTuple):
@@ -93,12 +101,9 @@ def serving(ledger: Ledger, *program: str) -> Iterator[Serving]:
     environment = os.environ | {"DATABASE_URL": ledger.url}
     options = ["--data", ledger.data, "serve", "--port", "0", "--json"]
     with Program(*(program or HOURS), *options, environment=environment) as process:
-        lines: list[str] = []
-        while not lines or lines[-1] != "}\n":
-            lines.append(process.stdout.readline())
-            assert lines[-1], process.stderr.read()
+        address = process.read_object()["address"]
         try:
-            yield Serving(process, json.loads("".join(lines))["address"], ledger.tokens)
+            yield Serving(process, address, ledger.tokens)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -196,3 +201,13 @@ def test_nothing_computes_when_the_server_has_ended(ledger: Ledger, by: signal.S
         server.process.send_signal(by)
         assert psutil.wait_procs(processes, timeout=60)[1] == []
         asking.join(60)
+
+
+def test_a_supervisor_whose_processes_fail_ends_with_the_server(ledger: Ledger) -> None:
+    with serving(ledger, "-c", FAILING) as server:
+        server.read_until("the computing process has ended and is started again")
+        server.read_until("the computing process has ended and is started again")
+        assert server.get(ANOMALIES).json()["rejection"] == "busy"
+        processes = psutil.Process(server.process.pid).children()
+        server.process.send_signal(signal.SIGKILL)
+        assert psutil.wait_procs(processes, timeout=60)[1] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import textwrap
@@ -92,11 +91,7 @@ def computing(data: Path, token: str, place: str, body: str) -> Iterator[Program
     options = ["--data", data, "serve", "--port", "0", "--json", "--drain-seconds", DRAIN_SECONDS]
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     with Program("-c", program, *options, environment=environment) as process:
-        lines: list[str] = []
-        while not lines or lines[-1] != "}\n":
-            lines.append(process.stdout.readline())
-            assert lines[-1], process.stderr.read()
-        url = json.loads("".join(lines))["address"] + address
+        url = process.read_object()["address"] + address
         headers = {"Authorization": f"Bearer {token}", "Prefer": "respond-async"}
 
         def ask() -> None:

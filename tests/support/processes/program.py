@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from tests.support.processes.forking import Request
 from tests.support.processes.shared import made_once, shared_folder
@@ -90,6 +90,14 @@ class Program:
             self._answers.close()
             self._server.close()
         return self.returncode
+
+    def read_object(self) -> dict[str, Any]:
+        """Read the JSON object, over several lines, that the program prints when it is ready."""
+        lines: list[str] = []
+        while not lines or lines[-1] != "}\n":
+            lines.append(self.stdout.readline())
+            assert lines[-1], self.stderr.read()
+        return json.loads("".join(lines))  # type: ignore[no-any-return]
 
     def communicate(self, given: str | None = None, timeout: float | None = None) -> tuple[str, str]:
         """Send a text as standard input, close it, read all output, and wait for the end; return the output."""
