@@ -18,6 +18,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
+from ledger.instants import EARLIEST_INSTANT, LATEST_INSTANT, read_instant
+
 Position = NewType("Position", int)
 """The dense number of an event in the log, from 1, in commit order; 0 stands for the empty log."""
 
@@ -61,8 +63,10 @@ AWARD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"  # room for honour, year an
 AwardId = Annotated[str, StringConstraints(pattern=AWARD_PATTERN), _NOT_PERSONAL]
 RaiseId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
 RequestId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
-ReasonCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-Actor = Annotated[str, StringConstraints(pattern=r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")]
+REASON_PATTERN = r"^[a-z][a-z0-9-]{0,39}$"
+ReasonCode = Annotated[str, StringConstraints(pattern=REASON_PATTERN)]
+ACTOR_PATTERN = r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$"
+Actor = Annotated[str, StringConstraints(pattern=ACTOR_PATTERN)]
 CallingActor = Annotated[Actor, _NOT_PERSONAL]
 """An actor in an order, which must not be named by personal data. (Recorded ones may be: the log is immutable.)"""
 SOURCE_FORM = r"^[!-\"$-\[\]-~]{1,120}$"  # printable, no space, no '#', no '\'
@@ -109,26 +113,6 @@ def writing_of(actor: str) -> str:
     return f"{kind}:{name.lower().translate(_ALIKE).replace('rn', 'm').replace('vv', 'w')}"
 
 
-# The kernels use tables indexed by day, so the log refuses instants outside of these tables. Years are local years: the
-# bounds admit what is in the years 2000 to 2099 in any time zone, from 14 hours before to 12 hours behind UTC.
-FIRST_YEAR = 2000
-EARLIEST_INSTANT = int(datetime(1999, 12, 31, 10, tzinfo=UTC).timestamp())
-LATEST_INSTANT = int(datetime(2100, 1, 1, 12, tzinfo=UTC).timestamp()) - 1
-
-
-def _instant_of_text(value: object) -> object:
-    """Convert ISO 8601 text with a zone to epoch seconds, without fractions; pass integers through."""
-    if isinstance(value, str):
-        try:
-            instant = datetime.fromisoformat(value)
-        except ValueError:
-            raise ValueError("is not an ISO 8601 instant, such as 2018-12-04T09:00:00+08:00") from None
-        if instant.tzinfo is None:
-            raise ValueError("has no zone; write an instant such as 2018-12-04T09:00:00+08:00")
-        return int(instant.timestamp() // 1)
-    return _whole(value)
-
-
 def _whole(value: object) -> object:
     """Convert 42.0 to 42: JSON has one type of number, and some programs write whole numbers this way."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -145,17 +129,17 @@ EpochSeconds = Annotated[int, Field(strict=True, ge=EARLIEST_INSTANT, le=LATEST_
 """An instant in whole seconds since 1970-01-01T00:00Z, in the local years 2000 to 2099."""
 Instant = Annotated[
     EpochSeconds,
-    BeforeValidator(_instant_of_text),
+    BeforeValidator(read_instant),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": EARLIEST_INSTANT, "maximum": LATEST_INSTANT},
+                {"type": "number", "minimum": EARLIEST_INSTANT, "maximum": LATEST_INSTANT},
                 {"type": "string", "format": "date-time"},
             ]
         }
     ),
 ]
-"""An instant as a caller may write it: epoch seconds, or ISO 8601 text with a zone."""
+"""An instant as a caller may write it: epoch seconds, or RFC 3339 text, which has a zone (`ledger/instants.py`)."""
 WrittenDay = Annotated[date, BeforeValidator(_day_of_text)]
 """A day as a caller may write it: an ISO 8601 date, never a number, which would be read as seconds since 1970."""
 FIRST_QUERY_DAY, LAST_QUERY_DAY = date(1900, 1, 1), date(2999, 12, 31)

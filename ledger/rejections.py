@@ -19,7 +19,11 @@ class Rejection(Enum):
         self.retry = retry
 
     # The command's name.
-    NAME_TAKEN = "name-taken", "this name was used for a command with other content; choose another", False
+    NAME_TAKEN = (
+        "name-taken",
+        "this name was used for a command with other content; repeat that one as it was first sent, or use a new id",
+        False,
+    )
 
     # Four-eyes approval.
     OWN_HOURS = "own-hours", "nobody may act on their own hours; let somebody else do it", False

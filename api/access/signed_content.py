@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
 from typing import Any
 
 import http_sf
@@ -19,6 +18,7 @@ import msgspec
 
 from api.access.signed_requests import COMMANDS_PATH, Signed, covered
 from api.messages.cloud_events import attributes_of, elements_of, name_of
+from ledger.instants import parse_instant
 
 _ATTRIBUTES = {"specversion", "id", "source", "type", "time", "datacontenttype", "imported", "data"}
 """The attributes of an event that are recorded, or have one possible value."""
@@ -40,6 +40,7 @@ _FORMS = {
     "content-type": re.compile(r"[a-z]+/[a-z+.-]+(;\s?charset=utf-8)?", re.IGNORECASE),
     "nonce": re.compile(r"[A-Za-z0-9+/=_-]{1,88}"),
 }
+_DATA_TYPE = re.compile(r"application/json(;\s?charset=utf-8)?", re.IGNORECASE)
 
 
 class NotRecordedError(ValueError):
@@ -99,10 +100,13 @@ def _require_event(element: bytes | msgspec.Raw, place: str) -> None:
 def _require_attributes(event: dict[str, Any], place: str) -> None:
     if unknown := sorted(set(event) - _ATTRIBUTES):
         raise NotRecordedError(place + unknown[0])
+    data_type = event.get("datacontenttype")
+    if isinstance(data_type, str) and not _DATA_TYPE.fullmatch(data_type):
+        raise NotRecordedError(f"{place}datacontenttype", "is not application/json")
     time = event.get("time")
     if isinstance(time, str):  # otherwise the event is not valid
         try:
-            datetime.fromisoformat(time)
+            parse_instant(time)
         except ValueError:
             raise NotRecordedError(f"{place}time", "is not an ISO 8601 instant") from None
 

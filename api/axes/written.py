@@ -6,13 +6,14 @@ Errors: `AxisError` names the axis and the remedy.
 from __future__ import annotations
 
 import re
-from datetime import date
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
 from typing import Protocol
-
-from pydantic import TypeAdapter, ValidationError
+from zoneinfo import ZoneInfo
 
 from api.axes.candidates import Candidates
-from ledger.names import Instant, Position
+from ledger.instants import EXAMPLE, FIRST_YEAR, LAST_YEAR, read_instant
+from ledger.names import Position
 from ledger.store.log_queries import LogQueries
 from projections.rules.checking import require_sound
 from projections.rules.timeline import rules_digest
@@ -26,9 +27,9 @@ POSITION_DIGITS_MAX = 18
 """Longer numbers are no positions, and from 4,300 digits on Python refuses to convert them."""
 RULES_FORM = r"^([0-9]{1,9}|[0-9A-Fa-f]{64})$"
 """The forms of `rules` and `known_at`, for the OpenAPI description; values are checked in code, for better messages."""
-KNOWN_AT_FORM = r"^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2}))$"
+KNOWN_AT_FORM = r"^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2}))?)$"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_instant: TypeAdapter[int] = TypeAdapter(Instant)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class AxisError(ValueError):
@@ -109,23 +110,56 @@ class PositionSource(Protocol):
         """Return the last position recorded up to an instant, in epoch seconds."""
 
 
-def position_of(log: PositionSource, text: str) -> Position:
-    """Return the position that `known_at` means: it is a position, or an instant with a zone.
+def zone_of_log(log: LogQueries) -> str:
+    """Return the time zone of the rules in force, UTC if none were published."""
+    try:
+        return published_rules(log).timeline().time_zone
+    except NoRulesError:
+        return "UTC"
+
+
+def position_in(log: LogQueries, text: str) -> Position:
+    """Return the position of a log that `known_at` means; see `position_of`."""
+    return position_of(log, text, lambda: zone_of_log(log))
+
+
+def position_of(log: PositionSource, text: str, zone: Callable[[], str]) -> Position:
+    """Return the position that `known_at` means: a position, an instant with a zone, or a day, which means its end.
+
+    Args:
+        zone: returns the time zone of days.
 
     Raises:
-        AxisError: it is beyond the log's last position, or neither.
+        AxisError: it is beyond the log's last position, or none of these.
     """
     head = log.head()
     if text.isdecimal():
         if len(text) > POSITION_DIGITS_MAX or int(text) > head:
             raise AxisError("known_at", f"known_at {text[:80]} is beyond the log's last position, {head}; leave it out")
         return Position(int(text))
+    if _DAY.fullmatch(text):
+        return log.position_at(_end_of_day(text, zone()))
     try:
         # In a query string a plus sign means a space, so the zone of an instant often arrives with one.
-        return log.position_at(_instant.validate_python(text.replace(" ", "+")))
-    except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise AxisError("known_at", f"known_at {text[:80]} {message[:200]}") from None
+        return log.position_at(read_instant(text.replace(" ", "+")))
+    except ValueError as error:
+        wrong, shown = str(error), text[:80]
+        if not wrong.startswith("has no zone"):
+            wrong = f"is not a position, a day or an instant of the years {FIRST_YEAR} to {LAST_YEAR}; "
+            wrong += f"write one such as 1000, 2018-12-04 or {EXAMPLE}"
+        raise AxisError("known_at", f"known_at {shown} {wrong}") from None
+
+
+def _end_of_day(text: str, zone: str) -> int:
+    """Return the last second of a local day."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise AxisError("known_at", f"known_at {text} is not a day of the calendar; correct it") from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        sentence = f"known_at {text} lies outside of the years {FIRST_YEAR} to {LAST_YEAR}; leave it out"
+        raise AxisError("known_at", sentence)
+    return int(datetime.combine(day + timedelta(days=1), time(), ZoneInfo(zone)).timestamp()) - 1
 
 
 def candidate(text: str) -> Rules:

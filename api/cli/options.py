@@ -12,7 +12,10 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
-KnownAt = Annotated[str | None, typer.Option(help="Only what was known then: a position, or an instant with a zone.")]
+KnownAt = Annotated[
+    str | None,
+    typer.Option(help="Only what was known then: a position, an instant with a zone, or a day, which means its end."),
+]
 RulesUsed = Annotated[
     str | None, typer.Option("--rules", help="A published version, a digest, or a TOML file to try out.")
 ]

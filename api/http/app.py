@@ -56,6 +56,7 @@ from api.http.routes.reads import (
 )
 from api.http.routes.writes import commands, conferring, events
 from api.messages.database_faults import fault_of_database
+from api.messages.json_bodies import is_json, media_type_of
 from api.messages.problems import Problem, fault, fault_of_validation, response
 from api.operations.ledger_metrics import LedgerCollector
 from api.operations.logs import request_id
@@ -186,7 +187,7 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
 
 async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
     media_type = request.headers.get("content-type", "no media type")
-    if isinstance(error.body, bytes) and error.body and not media_type.startswith("application/json"):
+    if isinstance(error.body, bytes) and error.body and not is_json(media_type_of(media_type)):
         remedy = "set the Content-Type header to application/json"
         return response(fault("wrong-media-type", f"{media_type} is not supported here; {remedy}", remedy=remedy))
     return response(fault_of_validation(error.errors()))

@@ -35,8 +35,9 @@ from api.importing.mapping import FieldSource, Mapping
 from api.importing.tables import Row
 from api.messages.problems import Fault, fault, fault_of_validation
 from ledger.aggregates import Order, Sender
+from ledger.instants import FIRST_YEAR
 from ledger.intake.prepare import content_digest
-from ledger.names import FIRST_YEAR, not_personal
+from ledger.names import not_personal
 from ledger.store.persons import Person
 
 ID_LENGTH_MAX = 120

@@ -16,11 +16,29 @@ from pydantic import BaseModel, Field
 from api.messages.cloud_events import name_of
 from api.messages.problems import Fault, Version, fault_of_refusal
 from ledger.aggregates import Order
+from ledger.instants import leap_seconds_in
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.prepare import Prepared
 
 PunchId = Annotated[UUID | None, Field(exclude_if=lambda punch: punch is None)]
 """The id of a scan without a shift id; left out for anything else."""
+
+
+Notes = Annotated[list[str] | None, Field(exclude_if=lambda notes: notes is None)]
+"""What was read otherwise than it was written; left out if nothing was."""
+
+
+def notes_on(written: bytes | msgspec.Raw | str) -> list[str] | None:
+    """Return the notes on a command as it was written."""
+    if isinstance(written, str):
+        text = written
+    elif b":60" in bytes(written):
+        text = str(written, "utf-8", "replace")
+    else:
+        return None
+    return [
+        f"{instant} is a leap second; it was read as the second before" for instant in leap_seconds_in(text)
+    ] or None
 
 
 class EventAccepted(BaseModel):
@@ -29,7 +47,7 @@ class EventAccepted(BaseModel):
     After a dry run the outcome is `would-be-accepted`, and `position` is null. `projected`: whether the read models
     include the event; null unless the request waited for that. `punch`: the id of a scan that was sent without a shift
     id; the rules say which shift it came to, and `shift` is that shift after `wait=projected`, else null for a punch
-    that is no check-in.
+    that is no check-in. `notes`: what was read otherwise than it was written, such as a leap second.
     """
 
     outcome: Literal["accepted", "would-be-accepted"] = "accepted"
@@ -40,6 +58,7 @@ class EventAccepted(BaseModel):
     punch: PunchId = None
     duplicate: bool
     projected: bool | None = None
+    notes: Notes = None
 
 
 class EventRefused(BaseModel):
@@ -81,6 +100,7 @@ class _Accepted(msgspec.Struct, omit_defaults=True, kw_only=True):
     punch: UUID | None = None
     duplicate: bool
     projected: bool | None
+    notes: list[str] | None = None
 
 
 class _Refused(msgspec.Struct, omit_defaults=True):
@@ -106,7 +126,7 @@ class _Batch(msgspec.Struct):
     answers: list[_Accepted | _Refused]
 
 
-def accepted(order: Order, answer: Accepted, *, projected: bool | None) -> _Accepted:
+def accepted(order: Order, answer: Accepted, *, projected: bool | None, notes: list[str] | None = None) -> _Accepted:
     """Return the answer to an accepted event."""
     outcome = "would-be-accepted" if answer.position is None else "accepted"
     return _Accepted(
@@ -118,6 +138,7 @@ def accepted(order: Order, answer: Accepted, *, projected: bool | None) -> _Acce
         punch=answer.punch,
         duplicate=answer.duplicate,
         projected=projected,
+        notes=notes,
     )
 
 
@@ -142,7 +163,7 @@ def element_answers(
             continue
         answer = next(remaining)
         if isinstance(answer, Accepted):
-            result.append(accepted(item.order, answer, projected=projected))
+            result.append(accepted(item.order, answer, projected=projected, notes=notes_on(element)))
         else:
             result.append(_refused(item.order.source, item.order.id, fault_of_refusal(answer)))
     return result

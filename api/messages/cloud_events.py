@@ -19,14 +19,20 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from api.messages.json_bodies import (
+    BYTE_ORDER_MARK,
+    fault_of_charset,
+    fault_of_repetition,
+    is_json,
+    media_type_of,
+)
 from api.messages.problems import Fault, fault, fault_of_validation
 from ledger.aggregates import COMMANDS, Command, Order, Sender
 from ledger.names import COMMAND_ID_FORM, SOURCE_FORM, CommandId, Source
+from ledger.sentences import form_of
 
 EVENT = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""Some programs write it at the beginning of a file."""
 
 
 def event_type(command_type: str) -> str:
@@ -53,7 +59,9 @@ class CloudEvent(BaseModel):
     type: str
     time: str | None = None
     subject: str | None = None
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: str | None = Field(
+        default=None, description="A media type of JSON, `application/json` by default."
+    )
     dataschema: str | None = None
     imported: bool = Field(default=False, strict=True)
     data: dict[str, Any]
@@ -72,7 +80,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     time: str | None = None
     subject: str | None = None
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: str | None = None
     dataschema: str | None = None
     imported: bool = False
     data_base64: msgspec.Raw = msgspec.Raw()
@@ -138,6 +146,8 @@ def read_event(body: bytes | msgspec.Raw, sender: Sender) -> Order | Fault:
     try:
         text = _text(body)
         envelope = _envelopes.decode(text)
+        if repeated := fault_of_repetition(text):
+            return repeated
     except msgspec.ValidationError as error:
         return _fault_of_json(text) or _fault_of_envelope(error)
     except _UNREADABLE as error:
@@ -148,10 +158,13 @@ def read_event(body: bytes | msgspec.Raw, sender: Sender) -> Order | Fault:
 def read_binary(attributes: Mapping[str, Any], data: bytes, sender: Sender) -> Order | Fault:
     """Parse an event whose attributes were sent apart from its data."""
     try:
-        event = {**attributes, "data": _any_json.decode(_text(data))}
+        text = _text(data)
+        event = {**attributes, "data": _any_json.decode(text)}
         if "data_base64" in event:
             event["data_base64"] = event["data"]  # any JSON value will do: it is refused
         envelope = msgspec.convert(event, Envelope)
+        if repeated := fault_of_repetition(text, prefix="data."):
+            return repeated
     except msgspec.ValidationError as error:
         return _fault_of_envelope(error)
     except _UNREADABLE as error:
@@ -164,11 +177,8 @@ def _order(envelope: Envelope, data: bytes, sender: Sender) -> Order | Fault:
     if command_type is None:
         remedy = f"use a type such as {event_type('check-in')} (see /docs)"
         return fault("invalid", f"type is not an event type of this ledger; {remedy}", field="type", remedy=remedy)
-    if bytes(envelope.data_base64):
-        sentence = "data_base64 is not supported; send the fields as JSON in data"
-        return fault("invalid", sentence, field="data_base64")
-    if not data:
-        return fault("invalid", "data is missing; add it", field="data", remedy="add it")
+    if wrong := _fault_of_data(envelope, data):
+        return wrong
     try:
         if envelope.time is not None and envelope.type in _WITH_INSTANT:
             command = command_type.model_validate(_with_instant(data, envelope.time))
@@ -179,6 +189,22 @@ def _order(envelope: Envelope, data: bytes, sender: Sender) -> Order | Fault:
     except ValueError as error:
         return _malformed(error)
     return _named(envelope, command, sender)
+
+
+def _fault_of_data(envelope: Envelope, data: bytes) -> Fault | None:
+    """Return a fault unless there are data, and their type is JSON in UTF-8, however it is written."""
+    written = envelope.datacontenttype
+    if written is not None and written != "application/json":
+        if not is_json(media_type_of(written)):
+            remedy = "write application/json, and send data as JSON"
+            sentence = f"datacontenttype is {written[:40]!r}, which is not JSON; {remedy}"
+            return fault("invalid", sentence, field="datacontenttype", remedy=remedy)
+        if wrong := fault_of_charset(written, "datacontenttype"):
+            return wrong
+    if bytes(envelope.data_base64):
+        sentence = "data_base64 is not supported; send the fields as JSON in data"
+        return fault("invalid", sentence, field="data_base64")
+    return None if data else fault("invalid", "data is missing; add it", field="data", remedy="add it")
 
 
 def _named(envelope: Envelope, command: Command, sender: Sender) -> Order | Fault:
@@ -203,7 +229,6 @@ _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _FORMS = {"id": COMMAND_ID_FORM, "source": SOURCE_FORM}
 _SENTENCES = {
     "specversion": "should be '1.0'",
-    "datacontenttype": "should be 'application/json'",
     "imported": "should be a valid boolean",
 }
 
@@ -227,7 +252,7 @@ def _fault_of_envelope(error: msgspec.ValidationError) -> Fault:
         return fault("invalid", "the event is not a JSON object; send a CloudEvent")
     field = place[1]
     if field in _FORMS and "matching" in message:
-        sentence = f"does not have the form {_FORMS[field]}; correct it"
+        sentence = f"is not possible: {form_of(_FORMS[field])}; correct it"
     else:
         sentence = _SENTENCES.get(field, "should be a valid string")
     return fault("invalid", f"{field} {sentence}", field=field, remedy=sentence.partition("; ")[2] or None)

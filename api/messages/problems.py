@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from ledger.rejections import Refused, Rejection
+from ledger.sentences import what_is_wrong
 
 MEDIA_TYPE = "application/problem+json"
 REJECTION = "hours.rejection"
@@ -250,19 +251,6 @@ def _headers(fault: Fault, headers: Mapping[str, str] | None) -> dict[str, str]:
 
 # --- validation errors of pydantic ----------------------------------------------------------------------------------
 
-_SENTENCES = {
-    "missing": ("is missing", "add it"),
-    "extra_forbidden": ("is not a known field", "check its spelling or remove it"),
-    "string_pattern_mismatch": ("does not have the form {pattern}", "correct it"),
-    "uuid_parsing": ("is not a UUID", "write one such as 01890c5e-7a00-7000-8000-000000000001"),
-    "date": ("is not a day", "write one such as 2018-12-04"),
-    "int": ("is not a whole number", "write one such as 42"),
-    "json_invalid": ("is not JSON: {error}", "send JSON as UTF-8"),
-    "model_attributes_type": ("is not a JSON object", "send the fields as one"),
-    "model_type": ("is not a JSON object", "send the fields as one"),
-}
-"""Sentence and remedy for pydantic's error types; a type that is not listed is looked up by its first word."""
-
 
 def fault_of_validation(errors: Sequence[Any], *, prefix: str = "") -> Fault:
     """Return the first of pydantic's errors as a fault whose detail names the field.
@@ -276,21 +264,16 @@ def fault_of_validation(errors: Sequence[Any], *, prefix: str = "") -> Fault:
     malformed = kind == "json_invalid"
     places = () if malformed else tuple(str(part) for part in error["loc"] if part not in _PLACES)
     field = (prefix + ".".join(places)).rstrip(".")
-    predicate, remedy = _SENTENCES.get(kind) or _SENTENCES.get(kind.partition("_")[0]) or (_plain(error["msg"]), "")
-    predicate = predicate.format_map(error.get("ctx", {})) if "{" in predicate else predicate
-    sentence = f"{field or 'the body'} {predicate}" + (f"; {remedy}" if remedy else "")
+    wrong = what_is_wrong(error)
+    sentence = f"{field or 'the body'} {wrong}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return fault(
         "malformed" if malformed else "invalid",
         sentence + more,
         field=field or None,
-        remedy=remedy or predicate.partition("; ")[2] or None,
+        remedy=wrong.remedy or wrong.predicate.partition("; ")[2] or None,
     )
 
 
 _PLACES = {"body", "query", "path", "header", "cookie"}
 """Locations of values: FastAPI puts them before the name of the field."""
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ").removeprefix("Input ")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
-from api.axes.written import AxisError, candidate, position_of, read_axes
+from api.axes.written import AxisError, candidate, position_in, read_axes
 from api.operations.service import OpenLedger
 from projections.compare.rule_changes import NOTHING_TO_TRY, first_difference
 from projections.rules.timeline import parse_timeline
@@ -33,7 +33,7 @@ def side_axes(ledger: OpenLedger, rules: str | None, known_at: str | None, valid
     Raises:
         api.axes.written.AxisError, projections.rules.timeline.RulesError, replay.generations.store.NoGenerationError
     """
-    position = None if known_at is None else position_of(ledger.log, known_at)
+    position = None if known_at is None else position_in(ledger.log, known_at)
     if rules is None or (rules == CURRENT and position is None):
         return read_axes(ledger.log, valid_at, position, None)
     if rules == CURRENT:

@@ -37,7 +37,7 @@ class Scan(Command):
         if project is not None and not case.knows("project", project):
             return refuse(Rejection.UNKNOWN_PROJECT, "project", project)
         if case.is_future(self.occurred_at):
-            return refuse(Rejection.FUTURE, "occurred_at", self.occurred_at)
+            return refuse(Rejection.FUTURE, "occurred_at", case.local(self.occurred_at))
         return None
 
     def punched(self, case: Case, direction: Direction | None, project: str | None) -> Punched:

@@ -41,7 +41,8 @@ class AttestShift(Noted):
         ):
             return refused
         if self.check_out <= self.check_in:
-            return refuse(Rejection.ENDS_BEFORE_IT_BEGINS, "check_out", self.check_out)
+            times = f"{case.local(self.check_out)} (check_in {case.local(self.check_in)})"
+            return refuse(Rejection.ENDS_BEFORE_IT_BEGINS, "check_out", times)
         shift = self.shift or shift_id_for(self.check_in, case.order.name)
         if case.streams.version(shift_stream(self.volunteer, shift)):
             return refuse(Rejection.SHIFT_EXISTS, "shift", shift)
@@ -117,7 +118,7 @@ class CorrectShift(ShiftAct):
             return refused
         for field in ("occurred_at", "check_in", "check_out"):
             if case.is_future(getattr(self, field)):
-                return refuse(Rejection.FUTURE, field, getattr(self, field))
+                return refuse(Rejection.FUTURE, field, case.local(getattr(self, field)))
         if not exists(case, self.volunteer, self.shift):
             return refuse(Rejection.UNKNOWN_SHIFT, "shift", self.shift)
         return [case.event(ShiftCorrected, self)]

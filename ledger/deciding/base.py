@@ -41,6 +41,7 @@ from ledger.names import (
     VolunteerNumber,
     is_own_source,
 )
+from ledger.sentences import what_is_wrong
 
 if TYPE_CHECKING:
     from ledger.deciding.case import Case, Decision
@@ -297,5 +298,5 @@ def command_of(command_type: str, fields: dict[str, Any]) -> Command:
     except ValidationError as error:
         (first, *_) = error.errors()
         place = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"not valid for {command_type}: {place + ': ' if place else ''}{message}") from None
+        wrong = what_is_wrong(first)
+        raise ValueError(f"not valid for {command_type}: {place + ': ' if place else ''}{wrong}") from None

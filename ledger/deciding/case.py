@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
 from ledger.deciding.base import Aggregate, Command, Event, Order
+from ledger.deciding.policies import local_text, policies_of
 from ledger.names import stream
 from ledger.rejections import Refused, Rejection, refuse
 
@@ -126,8 +127,17 @@ class Case(NamedTuple):
         for field in fields:
             value = getattr(command, field)
             if self.is_future_day(value) if isinstance(value, date) else self.is_future(value):
-                return refuse(Rejection.FUTURE, field, value)
+                return refuse(Rejection.FUTURE, field, value if isinstance(value, date) else self.local(value))
         return None
+
+    def local(self, instant: int) -> str:
+        """Return an instant as people read it: local date and time in the zone of the rules in force, with its offset.
+
+        Only refusals show instants, so the rules are read when one does.
+        """
+        published = self.streams.events(stream("rules", "timeline"))
+        text = next((found for event in reversed(published) if (found := getattr(event, "text", None))), "")
+        return local_text(instant, policies_of(text).zone)
 
     def day_of(self, instant: int | None) -> date:
         """Return the day of an instant, or of now: the earlier of the two days that it may be on earth."""

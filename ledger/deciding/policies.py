@@ -180,6 +180,12 @@ def local_day(instant: int, zone: str | None) -> date:
     return datetime.fromtimestamp(instant, ZoneInfo(zone or "UTC")).date()
 
 
+def local_text(instant: int, zone: str | None) -> str:
+    """Return an instant as people read it, such as `2018-12-05 13:00:00 +08:00`, in UTC without a time zone."""
+    local = datetime.fromtimestamp(instant, ZoneInfo(zone or "UTC")).isoformat(sep=" ")
+    return f"{local[:19]} {local[19:]}"
+
+
 T = TypeVar("T", bound=_Table)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ledger.aggregates import Event
 from ledger.aggregates.people_served import PeopleServedCounted
 from ledger.aggregates.station import StationOpened
-from ledger.names import LATEST_INSTANT
+from ledger.instants import LATEST_INSTANT
 from ledger.store.log_queries import uuid_array
 from projections.kernels.station_kinds import Openings, add_opening, changed_since
 from projections.local_time import day_number

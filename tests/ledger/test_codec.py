@@ -19,8 +19,8 @@ from ledger.aggregates import COMMANDS, EVENTS, Event
 from ledger.aggregates.request import ActRequested
 from ledger.aggregates.rules import RulesPublished
 from ledger.aggregates.shift import CheckedIn
+from ledger.instants import EARLIEST_INSTANT, LATEST_INSTANT
 from ledger.intake.prepare import content_digest
-from ledger.names import EARLIEST_INSTANT, LATEST_INSTANT
 from ledger.store.mapper import UnknownTopicError, decode, encode
 from tests.support.examples import examples
 from tests.support.ledger.helpers import older_topics

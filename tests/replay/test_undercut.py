@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ledger.aggregates import Event
 from ledger.aggregates.shift import ShiftEvent
-from ledger.names import EARLIEST_INSTANT
+from ledger.instants import EARLIEST_INSTANT
 from projections.kernels.rankings import rankings_of
 from projections.rules.timeline import RuleTimeline, Threshold
 from replay.awards.reports import findings

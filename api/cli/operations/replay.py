@@ -137,7 +137,9 @@ def _archive_source(folder: Path, texts: AxesTexts) -> _Source:
             f"--archive {folder} holds no archive; name the folder `archive` of a data directory, or a copy of it"
         )
     archive = OpenArchive.open_copy(folder)
-    known_at = archive.position if known_text is None else position_of(_End(archive), known_text)
+    known_at = (
+        archive.position if known_text is None else position_of(_End(archive), known_text, lambda: _zone_of(archive))
+    )
     if rules_text is not None and not rules_text.isdecimal():
         return _Source(archive, candidate(read_rules(Path(rules_text))), known_at, valid_at)
     version = int(rules_text) if rules_text else None
@@ -147,6 +149,14 @@ def _archive_source(folder: Path, texts: AxesTexts) -> _Source:
         which = f"version {version} of the rules" if version else f"rules known at position {known_at}"
         raise UsageError(f"the archive holds no {which}; name a file with --rules FILE") from None
     return _Source(archive, rules, known_at, valid_at)
+
+
+def _zone_of(archive: OpenArchive) -> str:
+    """Return the time zone of the last rules in an archive, UTC if it holds none."""
+    try:
+        return archive.rules(None, None).timeline().time_zone
+    except NoRulesError:
+        return "UTC"
 
 
 # --- targets --------------------------------------------------------------------------------------------------------

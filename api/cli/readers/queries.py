@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from api.axes.written import candidate, names_rules, position_of, read_axes
+from api.axes.written import candidate, names_rules, position_in, read_axes
 from api.cli.options import AxesTexts, First, Json, KnownAt, Last, data_of, with_axes
 from api.cli.output import Hours, day, more, out, print_json, print_line, print_table
 from api.http.routes.reads.log import events_of
@@ -42,7 +42,7 @@ def axes_of(ledger: OpenLedger, texts: AxesTexts) -> Axes:
     """Read the axes from their texts."""
     valid_text, known_text, rules_text = texts
     valid_at = day(valid_text, "--valid-at")
-    known_at = position_of(ledger.log, known_text) if known_text is not None else None
+    known_at = position_in(ledger.log, known_text) if known_text is not None else None
     if rules_text is None or names_rules(rules_text):
         return read_axes(ledger.log, valid_at, known_at, rules_text, ledger.candidates)
     return Axes(valid_at, known_at, candidate(read_rules(Path(rules_text))))
@@ -262,7 +262,7 @@ def log(
 ) -> None:
     """List the events themselves; with --json, one per line."""
     with open_ledger(data_of(context)) as ledger:
-        until = ledger.log.head() if known_at is None else position_of(ledger.log, known_at)
+        until = ledger.log.head() if known_at is None else position_in(ledger.log, known_at)
         events = events_of(ledger, after, until, limit)
         if as_json:
             for event in events:

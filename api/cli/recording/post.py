@@ -21,7 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 from api.cli.options import OPERATOR, Json, data_of
 from api.cli.output import Advance, out, print_json, print_table, progress
 from api.http.requests.submission import refused_for_content
+from api.messages.answers import notes_on
 from api.messages.cloud_events import read_event
+from api.messages.json_bodies import BYTE_ORDER_MARK
 from api.messages.problems import Fault, fault, fault_of_refusal
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
@@ -47,6 +49,8 @@ class Posted:
     position: int | None = None
     by_rule: Counter[str] = field(default_factory=Counter)
     refusals: list[dict[str, object]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was read otherwise than it was written."""
 
     def __str__(self) -> str:
         """Return the counts."""
@@ -77,7 +81,7 @@ def post(
         progress(f"Posting {file}") as advance,
     ):
         try:
-            for chunk in _chunks(stream, Sender.of_operator(by), size, advance):
+            for chunk in _chunks(stream, Sender.of_operator(by), size, advance, posted.notes):
                 _record(ledger, [(number, _allowed(order, imported=imported)) for number, order in chunk], posted)
         except _BrokenLineError as error:
             raise UsageError(
@@ -102,14 +106,14 @@ def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
 
 
 def _chunks(
-    stream: IO[bytes], sender: Sender, size: int | None, advance: Advance
+    stream: IO[bytes], sender: Sender, size: int | None, advance: Advance, notes: list[str]
 ) -> Iterator[list[tuple[int, Order | Fault]]]:
     """Yield chunks of numbered orders; the lines before a broken line are yielded before the error is raised."""
     chunk: list[tuple[int, Order | Fault]] = []
     done = 0
     for number, line in enumerate(stream, 1):
         done += len(line)
-        if line.isspace():
+        if not line.removeprefix(BYTE_ORDER_MARK).strip():
             continue
         order = read_event(line, sender)
         if isinstance(order, Fault) and order.rejection == "malformed":
@@ -118,6 +122,8 @@ def _chunks(
                 raise _BrokenLineError(f"is cut off in line {number}")
             reason = order.detail.partition(" is not JSON: ")[2].partition(";")[0]
             raise _BrokenLineError(f"line {number} is not JSON: {reason}")
+        if (found := notes_on(line)) and len(notes) < REFUSALS_SHOWN_MAX:
+            notes.extend(f"line {number}: {note}" for note in found)
         chunk.append((number, order))
         if len(chunk) == CHUNK_LINES:
             yield chunk
@@ -177,6 +183,8 @@ def _print_posted(posted: Posted, file: str, *, as_json: bool) -> None:
         print_json({**counts, "refused_by_rule": dict(posted.by_rule)})
         return
     out().print(f"{file}: {posted}" + (f"; the last position is {posted.position}" if posted.position else ""))
+    for note in posted.notes[:20]:
+        out().print(note)
     if posted.refusals:
         rows = [(refusal["line"], refusal["rejection"], refusal["detail"]) for refusal in posted.refusals[:20]]
         more = f"and {posted.refused - 20} more: --json lists them" if posted.refused > 20 else ""

@@ -27,7 +27,7 @@ from api.access.roles import Caller, Right, forbids_address, forbids_right, forb
 from api.access.signatures import SignedRequest
 from api.access.signed_content import NotRecordedError, require_recorded
 from api.access.signed_requests import BadSignatureError, Sent, Signed, verify
-from api.axes.written import KNOWN_AT_FORM, RULES_FORM, AxisError, position_of, read_axes
+from api.axes.written import KNOWN_AT_FORM, RULES_FORM, AxisError, position_in, read_axes
 from api.http.requests import lanes
 from api.http.requests.computing_client import ComputingClient
 from api.http.requests.in_progress import RequestsInProgress
@@ -327,8 +327,9 @@ async def get_axes(
     known_at: Annotated[
         str | None,
         Query(
-            description="Only what the ledger knew then: a log position, or an ISO 8601 instant with a zone.",
-            examples=["1", "2018-12-04T09:00:00+08:00"],
+            description="Only what the ledger knew then: a log position, an ISO 8601 instant with a zone, or a day, "
+            "which means its end in the time zone of the rules in force.",
+            examples=["1", "2018-12-04T09:00:00+08:00", "2018-12-04"],
             json_schema_extra={"pattern": KNOWN_AT_FORM},
         ),
     ] = None,
@@ -348,7 +349,7 @@ async def get_axes(
 ) -> Reading:
     """Return the axes of a read request, as soon as the read models include the requested position."""
     log = service.ledger.log
-    position = None if known_at is None else await run_in_threadpool(position_of, log, known_at)
+    position = None if known_at is None else await run_in_threadpool(position_in, log, known_at)
     required = [bound for bound in (position, at_least) if bound is not None]
     generation = await _generation_at(service.ledger, max(required, default=0))
 

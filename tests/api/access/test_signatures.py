@@ -29,7 +29,8 @@ from api.access.roles import Role
 from api.access.signatures import Signatures, check
 from api.access.signed_requests import BadSignatureError, Sent, verify
 from api.http.routes.writes.event_stream import NDJSON
-from api.messages.cloud_events import BATCH, BYTE_ORDER_MARK, EVENT
+from api.messages.cloud_events import BATCH, EVENT
+from api.messages.json_bodies import BYTE_ORDER_MARK
 from api.operations.schema_parts import PARTS
 from api.operations.service import open_ledger
 from ledger.store.append import Append

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from api.cli.recording import post
-from api.messages.cloud_events import BYTE_ORDER_MARK, event_type
+from api.messages.cloud_events import event_type
+from api.messages.json_bodies import BYTE_ORDER_MARK
 from api.operations.service import open_ledger
 from tests.support.api.command_line import CommandLine
 from tests.support.api.serving import STATION, found, give

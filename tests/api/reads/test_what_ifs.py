@@ -159,7 +159,7 @@ def test_a_what_if_can_be_a_job(served: Served, shift: tuple[str, int, int]) -> 
         ({"before": {"known_at": "yesterday"}}, 422, "known_at", "known_at yesterday"),
         ({"before": {"rule": 1}}, 422, "before.rule", "is not a known field"),
         ({"valid_at": "soon"}, 422, "valid_at", "is not a day"),
-        ({"limit": -1}, 422, "limit", "greater than or equal to 0"),
+        ({"limit": -1}, 422, "limit", "limit is -1, but must be at least 0"),
     ],
 )
 def test_a_side_that_points_at_nothing_is_refused(

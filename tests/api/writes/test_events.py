@@ -12,12 +12,14 @@ from api.access.roles import Role
 from api.http.requests.limits import BODY_BYTES_MAX
 from api.http.routes.writes.event_stream import NDJSON
 from api.http.routes.writes.events import BATCH_EVENTS_MAX
-from api.messages.cloud_events import BATCH, BYTE_ORDER_MARK, COMMAND_OF_TYPE, EVENT, read_event
+from api.messages.cloud_events import BATCH, COMMAND_OF_TYPE, EVENT, read_event
 from api.messages.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
+from api.messages.json_bodies import BYTE_ORDER_MARK
 from api.messages.problems import Fault
 from ledger.aggregates import COMMANDS, Order, Sender
 from ledger.aggregates.scans import CheckIn
 from ledger.names import COMMAND_ID_FORM, SOURCE_FORM
+from ledger.sentences import form_of
 from tests.support.api.serving import STATION, Served
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -187,7 +189,7 @@ def test_a_batch_is_a_list_and_an_event_is_not(served: Served) -> None:
         ({"imported": "yes"}, "imported"),
         ({"data": {**EVENT_EXAMPLE["data"], "occurred_at": "2018-12-04T09:00:00"}}, "data.occurred_at"),
         ({"data": {**EVENT_EXAMPLE["data"], "occurred_at": "yesterday"}}, "data.occurred_at"),
-        ({"data": {**EVENT_EXAMPLE["data"], "occurred_at": 1543885200.5}}, "data.occurred_at"),
+        ({"data": {**EVENT_EXAMPLE["data"], "occurred_at": 1543885200000}}, "data.occurred_at"),
         ({"data": {**EVENT_EXAMPLE["data"], "occurred_at": 0}}, "data.occurred_at"),
         ({"data": {**EVENT_EXAMPLE["data"], "volunteer": "13800138000"}}, "data.volunteer"),
         ({"data": {**EVENT_EXAMPLE["data"], "shift": "17"}}, "data.shift"),
@@ -207,16 +209,19 @@ def test_an_event_that_is_not_right_is_refused_by_its_field(change: dict[str, An
     [
         ({"specversion": "0.3"}, "specversion should be '1.0'"),
         ({"specversion": None}, "specversion should be '1.0'"),
-        ({"id": "a b"}, f"id does not have the form {COMMAND_ID_FORM}; correct it"),
-        ({"id": "a\n"}, f"id does not have the form {COMMAND_ID_FORM}; correct it"),
+        ({"id": "a b"}, f"id is not possible: {form_of(COMMAND_ID_FORM)}; correct it"),
+        ({"id": "a\n"}, f"id is not possible: {form_of(COMMAND_ID_FORM)}; correct it"),
         ({"id": 7}, "id should be a valid string"),
         ({"id": 1e300}, "id should be a valid string"),
-        ({"source": "/a#b"}, f"source does not have the form {SOURCE_FORM}; correct it"),
+        ({"source": "/a#b"}, f"source is not possible: {form_of(SOURCE_FORM)}; correct it"),
         ({"source": None}, "source should be a valid string"),
         ({"type": []}, "type should be a valid string"),
         ({"time": 1543885200}, "time should be a valid string"),
         ({"subject": {}}, "subject should be a valid string"),
-        ({"datacontenttype": "text/xml"}, "datacontenttype should be 'application/json'"),
+        (
+            {"datacontenttype": "text/xml"},
+            "datacontenttype is 'text/xml', which is not JSON; write application/json, and send data as JSON",
+        ),
         ({"dataschema": False}, "dataschema should be a valid string"),
         ({"imported": "yes"}, "imported should be a valid boolean"),
         ({"imported": None}, "imported should be a valid boolean"),

@@ -201,7 +201,7 @@ def test_a_raise_beyond_what_may_be_approved_is_not_even_asked_for() -> None:
 @pytest.mark.parametrize(
     ("act", "fields", "said"),
     [
-        ("void-shift", {"volunteer": "V1", "shift": str(SHIFT)}, "void-shift: reason: Field required"),
+        ("void-shift", {"volunteer": "V1", "shift": str(SHIFT)}, "void-shift: reason: is missing; add it"),
         ("void-shift", {"text": "his mother is ill"}, "make it the text of the request"),
         ("attest-shift", {"check_in": "noon"}, "attest-shift: "),
         ("check-in", {}, "Input should be 'attest-shift'"),

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.access.refusals import require
 from api.access.roles import Caller, Right
 from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep, handed_over
+from api.http.requests.json_routes import JsonRoute
 from api.http.routes.operations.jobs import start
 from api.messages.problems import Problem, problem
 from api.operations.jobs import JobStatus, Task
@@ -31,7 +32,9 @@ from replay.generations.switching import switch
 from replay.progress import Progress
 from replay.published import NoRulesError, Rules, published_rules
 
-router = APIRouter(prefix="/v1/generations", tags=["generations"], dependencies=[Depends(handed_over)])
+router = APIRouter(
+    prefix="/v1/generations", tags=["generations"], dependencies=[Depends(handed_over)], route_class=JsonRoute
+)
 
 RetentionReason = Literal["answers", "answered before", "built beside", "dropped next"]
 

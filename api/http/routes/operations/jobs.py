@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from api.access.roles import Caller, Right, forbids_right
 from api.http.requests.dependencies import CallerDep, ServiceDep, handed_over
+from api.http.requests.json_routes import JsonRoute
 from api.http.requests.lanes import share_of
 from api.messages.problems import problem
 from api.operations.jobs import Job, JobStatus, Task, TooManyJobsError, UnknownJobError
@@ -26,7 +27,7 @@ from api.operations.service import Service
 POLL_SECONDS = 0.1
 """The interval at which an open stream checks for changes: people do not notice a shorter one."""
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(handed_over)])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(handed_over)], route_class=JsonRoute)
 
 
 class JobList(BaseModel):

@@ -18,6 +18,8 @@ from api.access.refusals import require
 from api.access.roles import Right
 from api.axes.written import RULES_FORM, find_rules
 from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep, run_check, run_lookup
+from api.http.requests.json_routes import JsonRoute
+from api.messages.json_bodies import BYTE_ORDER_MARK, is_json, media_type_of
 from api.messages.problems import MEDIA_TYPE, Problem, details_of, fault, fault_of_validation, problem
 from api.operations.service import OpenLedger
 from api.operations.sides import CURRENT
@@ -28,7 +30,7 @@ from projections.rules.timeline import RulesError
 from replay.published import Rules
 from replay.queries.rule_history import publications
 
-router = APIRouter(prefix="/v1/rules", tags=["rules"])
+router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=JsonRoute)
 
 TOML = "application/toml"
 _AS_TEXT = {TOML, "text/plain", "text/x-toml"}
@@ -219,10 +221,10 @@ def check_against(ledger: OpenLedger, text: str) -> list[Finding]:
 
 
 async def _text_of(request: Request) -> str:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await request.body()
+    media_type = media_type_of(request.headers.get("content-type", ""))
+    body = (await request.body()).removeprefix(BYTE_ORDER_MARK)
     try:
-        if media_type == "application/json":
+        if is_json(media_type):
             return _Posted.model_validate_json(body).text
         if media_type in _AS_TEXT:
             return body.decode()

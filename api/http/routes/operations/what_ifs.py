@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.roles import Caller, Right
 from api.http.requests.dependencies import ServiceDep, allowed_to, handed_over, run_check, run_exclusively, run_lookup
+from api.http.requests.json_routes import JsonRoute
 from api.http.routes.operations.jobs import start
 from api.messages.problems import problem
 from api.operations.jobs import JobStatus, Task
@@ -27,7 +28,7 @@ from replay.what_if.comparison import Comparison, points, what_if
 from replay.what_if.files import Format, as_bytes
 from replay.what_if.sentences import what_if_answer
 
-router = APIRouter(prefix="/v1/what-ifs", tags=["readers"], dependencies=[Depends(handed_over)])
+router = APIRouter(prefix="/v1/what-ifs", tags=["readers"], dependencies=[Depends(handed_over)], route_class=JsonRoute)
 T = TypeVar("T")
 
 LIMIT_MAX = 10_000

@@ -12,7 +12,7 @@ from api.http.requests.dependencies import AxesDep, ServiceDep, allowed_to, run_
 from api.http.requests.links import Addresses, linked
 from api.messages.periods import check_period
 from api.messages.problems import problem
-from ledger.names import NAME_PATTERN, QueryDay
+from ledger.names import ACTOR_PATTERN, NAME_PATTERN, QueryDay
 from projections.anomalies.findings import Kind
 from replay.audit.anomalies import MARK_FORM, AnomalyFilter
 from replay.audit.answers import Anomalies, Anomaly
@@ -23,7 +23,6 @@ from replay.axes.as_known import MarkError
 router = APIRouter(prefix="/v1", tags=["auditors"])
 T = TypeVar("T")
 
-ACTOR_FORM = r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$"
 CSV = "text/csv"
 Auditor = Annotated[Caller, Depends(allowed_to(Right.AUDIT))]
 Station = Annotated[str | None, Query(description="Only at this station.", pattern=NAME_PATTERN)]
@@ -39,7 +38,7 @@ async def anomalies(
     station: Station = None,
     volunteer: Annotated[str | None, Query(description="Only about this volunteer.", pattern=NAME_PATTERN)] = None,
     actor: Annotated[
-        str | None, Query(description="Only events entered by this person or station.", pattern=ACTOR_FORM)
+        str | None, Query(description="Only events entered by this person or station.", pattern=ACTOR_PATTERN)
     ] = None,
     first: Annotated[QueryDay | None, Query(alias="from", description="Only dated on this day or later.")] = None,
     last: Annotated[QueryDay | None, Query(alias="to", description="Only dated on this day or earlier.")] = None,

@@ -15,17 +15,18 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api.access.roles import Caller
 from api.http.requests.dependencies import CallerDep, ServiceDep
+from api.http.requests.json_routes import JsonRoute
 from api.http.requests.preconditions import IF_MATCH_FORM, based_on
 from api.http.requests.submission import IntakeOptions, IntakeQuery, Reader, submit, wait_projected, with_shifts
-from api.messages.answers import PunchId
+from api.messages.answers import Notes, PunchId, notes_on
 from api.messages.examples import EXAMPLES
-from api.messages.problems import Fault, Problem, fault_of_refusal, fault_of_validation
+from api.messages.problems import Fault, Problem, fault_of_refusal, fault_of_validation, problem
 from api.operations.service import Service
 from ledger.aggregates import COMMANDS, Command
 from ledger.intake.answers import Accepted
 from ledger.names import COMMAND_ID_FORM, CommandId
 
-router = APIRouter(tags=["commands"])
+router = APIRouter(tags=["commands"], route_class=JsonRoute)
 
 _command_id: TypeAdapter[str] = TypeAdapter(CommandId)
 
@@ -34,8 +35,7 @@ class CommandAccepted(BaseModel):
     """The command is in the ledger. `position`: the position of its last event, for readers' `at_least`.
 
     After a dry run `recorded` is false, and `position` is null. `projected`: whether the read models include the
-    command; null unless the request waited for that. `punch`: the id of a scan that was sent without a shift id; see
-    `POST /v1/events`.
+    command; null unless the request waited for that. `punch` and `notes`: see `POST /v1/events`.
     """
 
     position: int | None
@@ -46,6 +46,7 @@ class CommandAccepted(BaseModel):
     id: str
     recorded: bool = True
     projected: bool | None = None
+    notes: Notes = None
 
 
 Endpoint = Callable[..., Coroutine[Any, Any, CommandAccepted]]
@@ -61,6 +62,9 @@ async def _submit(
     options: IntakeOptions,
 ) -> CommandAccepted:
     command = based_on(command, request.headers.getlist("if-match"))
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        remedy = "give it once"
+        raise problem("invalid", f"Idempotency-Key is given twice; {remedy}", field="Idempotency-Key", remedy=remedy)
     try:
         command_id = _command_id.validate_python(str(uuid4()) if name is None else name)
     except ValidationError as error:
@@ -85,6 +89,7 @@ async def _submit(
         id=prepared.order.id,
         recorded=recorded,
         projected=projected,
+        notes=notes_on(await request.body()),
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.access.roles import Caller
 from api.http.requests.dependencies import ServiceDep, allowed_to_send, run_plan
+from api.http.requests.json_routes import JsonRoute
 from api.http.requests.submission import IntakeOptions, IntakeQuery, Reader, submit
 from api.messages.periods import local_day
 from api.messages.problems import Fault, Problem, ProblemDetails, details_of, fault_of_refusal, problem
@@ -26,7 +27,7 @@ from replay.awards.plans import Plan, PlanError, PlanRequest, Step, plan_announc
 from replay.axes.answers import Answer as QueryAnswer
 from replay.axes.answers import Basis
 
-router = APIRouter(prefix="/v1/honors", tags=["commands"])
+router = APIRouter(prefix="/v1/honors", tags=["commands"], route_class=JsonRoute)
 
 Honor = Annotated[str, Path(description="A threshold's or a ranking's id.", pattern=NAME_PATTERN, examples=["star-1"])]
 Limit = Annotated[int, Field(strict=True, ge=1, le=10_000, description="The maximum number of recipients."), AS_WRITTEN]

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from api.http.requests.submission import IntakeOptions, Reader, submit, valid_orders, wait_projected, with_shifts
 from api.messages.answers import as_json, element_answers, last_position
 from api.messages.database_faults import fault_of_database
+from api.messages.json_bodies import BYTE_ORDER_MARK
 from api.messages.problems import Fault, Problem, details_of, fault
 from api.operations.service import Service
 from ledger.intake.answers import Answer
@@ -99,7 +100,7 @@ async def chunks_of(body: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
     async for part in body:
         head, newline, tail = part.rpartition(b"\n")
         if newline:
-            lines = [line for line in (bytes(rest) + head).split(b"\n") if line.strip()]
+            lines = [line for line in (bytes(rest) + head).split(b"\n") if _is_written(line)]
             rest = bytearray(tail)
         else:
             lines = []
@@ -108,8 +109,13 @@ async def chunks_of(body: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
             raise Problem(fault("too-large", f"a line is longer than {LINE_BYTES_MAX >> 20} MiB; send shorter ones"))
         for start in range(0, len(lines), CHUNK_LINES):
             yield lines[start : start + CHUNK_LINES]
-    if rest.strip():
+    if _is_written(bytes(rest)):
         yield [bytes(rest)]
+
+
+def _is_written(line: bytes) -> bool:
+    """Return whether a line holds more than white space, or a byte order mark at the beginning of a file."""
+    return bool(line.removeprefix(BYTE_ORDER_MARK).strip())
 
 
 def _line(fault: Fault) -> bytes:

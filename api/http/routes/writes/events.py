@@ -12,13 +12,14 @@ Each mode parses the elements (`api/messages/cloud_events.py`), submits their or
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
+from starlette.datastructures import Headers
 
 from api.http.requests.dependencies import authenticated
 from api.http.requests.submission import (
@@ -31,11 +32,12 @@ from api.http.requests.submission import (
     with_shifts,
 )
 from api.http.routes.writes.event_stream import NDJSON, Lines, answer_lines
-from api.messages.answers import BatchAnswer, EventAccepted, accepted, as_json, batch_answer, last_position
+from api.messages.answers import BatchAnswer, EventAccepted, accepted, as_json, batch_answer, last_position, notes_on
 from api.messages.cloud_events import BATCH, EVENT, attributes_of, elements_of
 from api.messages.event_schemas import SCHEMA as _SCHEMA
 from api.messages.event_schemas import event_examples
 from api.messages.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
+from api.messages.json_bodies import fault_of_charset, is_json, media_type_of
 from api.messages.problems import Fault, Problem, fault_of_refusal, fault_of_validation, problem
 from api.operations.service import Service
 from ledger.intake.answers import Accepted, Answer
@@ -106,7 +108,7 @@ async def post_events(request: Request) -> Response:
     if "if-match" in request.headers:
         remedy = "give each event its expected_version in data"
         raise problem("invalid", f"If-Match is for /v1/commands; {remedy}", field="If-Match", remedy=remedy)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = _media_type(request.headers)
     if media_type == NDJSON:
         if options.atomic:
             raise problem("invalid", "atomic is not supported for streams; send a batch", field="atomic")
@@ -114,13 +116,22 @@ async def post_events(request: Request) -> Response:
     body = await request.body()
     if "ce-specversion" in request.headers:
         attributes = _attributes(request.headers, media_type)
-        return await _answer_one(reader.read_binary(attributes, body), request, service, options)
+        written = body + attributes.get("time", "").encode()
+        return await _answer_one(reader.read_binary(attributes, body), request, service, options, notes_on(written))
     if media_type == EVENT:
-        return await _answer_one(reader.read(body), request, service, options)
+        return await _answer_one(reader.read(body), request, service, options, notes_on(body))
     if media_type == BATCH:
         return await _answer_batch(body, request, service, reader, options)
     remedy = f"set the Content-Type header to {EVENT} for one event, or to {BATCH} for a list of events"
     raise problem("wrong-media-type", f"{media_type or 'no media type'} is not supported here; {remedy}", remedy=remedy)
+
+
+def _media_type(headers: Headers) -> str:
+    """Return the media type of a body, whose encoding must be UTF-8."""
+    written = headers.get("content-type", "")
+    if wrong := fault_of_charset(written):
+        raise Problem(wrong)
+    return media_type_of(written)
 
 
 _DEFAULT_OPTIONS = IntakeOptions()
@@ -129,13 +140,19 @@ _DEFAULT_OPTIONS = IntakeOptions()
 def _options(request: Request) -> IntakeOptions:
     if not request.scope["query_string"]:
         return _DEFAULT_OPTIONS
+    given = request.query_params.multi_items()
+    if len(given) > len(request.query_params):
+        name = next(name for name, _ in given if len(request.query_params.getlist(name)) > 1)
+        raise problem("invalid", f"{name} is given twice; give it once", field=name, remedy="give it once")
     try:
-        return IntakeOptions.model_validate(dict(request.query_params))
+        return IntakeOptions.model_validate(dict(given))
     except ValidationError as error:
         raise Problem(fault_of_validation(error.errors())) from None
 
 
-async def _answer_one(order: Prepared | Fault, request: Request, service: Service, options: IntakeOptions) -> Response:
+async def _answer_one(
+    order: Prepared | Fault, request: Request, service: Service, options: IntakeOptions, notes: list[str] | None
+) -> Response:
     if isinstance(order, Fault):
         raise Problem(order)
     (answer,) = await submit(request, [order], options)
@@ -145,7 +162,7 @@ async def _answer_one(order: Prepared | Fault, request: Request, service: Servic
     if projected:
         (answer,) = await with_shifts(service, [order], [answer])
     is_new = answer.position is not None and not answer.duplicate
-    result = accepted(order.order, answer, projected=projected)
+    result = accepted(order.order, answer, projected=projected, notes=notes)
     return Response(as_json(result), 201 if is_new else 200, media_type=JSON)
 
 
@@ -194,11 +211,16 @@ def _not_alone(order: Prepared, rehearsed: Answer) -> Answer:
     return rehearsed
 
 
-def _attributes(headers: Mapping[str, str], media_type: str) -> dict[str, Any]:
+def _attributes(headers: Headers, media_type: str) -> dict[str, Any]:
     """Return the attributes of an event in binary mode, whose data must be JSON."""
-    if media_type != JSON:
+    if not is_json(media_type) or media_type in {EVENT, BATCH}:
         remedy = f"set the Content-Type header to {JSON}"
         raise problem(
             "wrong-media-type", f"{media_type or 'no media type'} is not supported for data; {remedy}", remedy=remedy
         )
-    return attributes_of(headers)
+    attributes = attributes_of(headers)
+    names = [name for name in headers.keys() if name.startswith("ce-")]  # noqa: SIM118 - the keys of each header sent
+    if len(names) > len(set(names)):
+        name = next(name for name in names if names.count(name) > 1)
+        raise problem("invalid", f"{name} is given twice; give it once", field=name, remedy="give it once")
+    return attributes

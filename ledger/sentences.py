@@ -1,0 +1,104 @@
+"""What is wrong with a value, in words for people: pydantic's errors as predicates and remedies.
+
+A sentence names the field, the value that was sent, what is expected and what to do. It shows no regular expression, no
+class and no long value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, NamedTuple
+
+from ledger.names import (
+    ACTOR_PATTERN,
+    COMMAND_ID_FORM,
+    IMPORT_PATTERN,
+    REASON_PATTERN,
+    SOURCE_FORM,
+)
+
+QUOTED_MAX = 40
+"""How many characters of a value are quoted."""
+
+_NAME = "letters A to Z, digits, '.', '_' and '-', of which the first is a letter or digit"
+_LENGTH = re.compile(r"\^\[A-Za-z0-9\]\[A-Za-z0-9\._-\]\{0,([0-9]+)\}\$")
+"""The pattern of names, of some length."""
+_FORMS: dict[str, str] = {
+    REASON_PATTERN: "is a code of 1 to 40 small letters, digits and '-', of which the first is a letter",
+    ACTOR_PATTERN: f"is station:, person: or system: and a name of 1 to 48 {_NAME}",
+    SOURCE_FORM: "is written with 1 to 120 printable ASCII characters, without spaces, '#' and '\\'",
+    COMMAND_ID_FORM: "is written with 1 to 120 printable ASCII characters, without spaces and '\\'",
+    IMPORT_PATTERN: "is /imports/ and a name of 1 to 60 letters A to Z, digits, '.', '_' and '-'",
+    r"^[^\x00]*$": "may hold any character but NUL",
+}
+"""What a text must be, by its pattern."""
+
+_KINDS = {
+    "missing": ("is missing", "add it"),
+    "extra_forbidden": ("is not a known field", "check its spelling or remove it"),
+    "uuid_parsing": ("is not a UUID", "write one such as 01890c5e-7a00-7000-8000-000000000001"),
+    "date": ("is not a day", "write one such as 2018-12-04"),
+    "int": ("is not a whole number", "write one such as 42"),
+    "json_invalid": ("is not JSON: {error}", "send JSON as UTF-8"),
+    "model_attributes_type": ("is not a JSON object", "send the fields as one"),
+    "model_type": ("is not a JSON object", "send the fields as one"),
+}
+"""Predicate and remedy for pydantic's error types; a type that is not listed is looked up by its first word."""
+
+_LIMITS = {
+    "greater_than_equal": ("ge", "at least"),
+    "less_than_equal": ("le", "at most"),
+    "greater_than": ("gt", "more than"),
+    "less_than": ("lt", "less than"),
+}
+
+
+class Wrong(NamedTuple):
+    """What is wrong with a value: a predicate that follows the field's name, and what to do, empty if it says so."""
+
+    predicate: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """Return both."""
+        return f"{self.predicate}; {self.remedy}" if self.remedy else self.predicate
+
+
+def what_is_wrong(error: Mapping[str, Any]) -> Wrong:
+    """Return what one of pydantic's errors says, as `ValidationError.errors()` lists them."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "string_pattern_mismatch":
+        return Wrong(f"{quoted(error['input'])} is not possible here: {form_of(context['pattern'])}", "correct it")
+    if kind in _LIMITS:
+        name, words = _LIMITS[kind]
+        return Wrong(f"is {quoted(error['input'])}, but must be {words} {plain(context[name])}", "correct it")
+    if found := _KINDS.get(kind) or _KINDS.get(kind.partition("_")[0]):
+        predicate, remedy = found
+        return Wrong(predicate.format_map(context) if "{" in predicate else predicate, remedy)
+    message: str = error["msg"]
+    return Wrong(message.removeprefix("Value error, ").removeprefix("Assertion failed, ").removeprefix("Input "), "")
+
+
+def form_of(pattern: str) -> str:
+    """Return in words what a text must be that a pattern describes."""
+    if of_name := _LENGTH.fullmatch(pattern):
+        return f"it is written with 1 to {int(of_name[1]) + 1} {_NAME}"
+    return f"it {_FORMS.get(pattern, 'has another form')}"
+
+
+def quoted(value: object) -> str:
+    """Return a value as messages quote it."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= QUOTED_MAX else value[:QUOTED_MAX] + "…")
+    if isinstance(value, int | float | date):
+        return plain(value)
+    return "this value"
+
+
+def plain(value: object) -> str:
+    """Return a number or a day as people write it."""
+    if isinstance(value, int) and abs(value) >= 10**QUOTED_MAX:
+        return f"a number of more than {QUOTED_MAX} digits"
+    return value.isoformat() if isinstance(value, date) else str(value)
