@@ -1,14 +1,17 @@
 """Bulk import: old records from a table (CSV or Excel), by a mapping file, as commands of the ledger.
 
-    kinds     the commands that can be imported, and the kinds of their fields
-    mapping   what each line becomes: TOML, strictly validated
-    columns   the positions of the mapped columns in a file
-    tables    the lines of a file, as a stream
-    cells     parsing cells: days, times, numbers, names
-    digits    formats of digits without separators
-    lines     a line as an order, or what is wrong with it
-    running   submitting lines to the ledger, a slice at a time; or a dry run
-    reports   the outcome of each line; the refused lines, for correction
+    kinds       the commands that can be imported, and the kinds of their fields
+    mapping     what each line becomes: TOML, strictly validated
+    columns     the positions of the mapped columns in a file
+    tables      the lines of a file, as a stream
+    sheets      the rows of an Excel file, with merged cells and formulas
+    cells       parsing cells: days, times, numbers, names
+    digits      formats of digits without separators
+    identifiers cells that become names: damaged ones are refused
+    instants    local times, where clocks go forward or back
+    lines       a line as an order, or what is wrong with it
+    running     submitting lines to the ledger, a slice at a time; or a dry run
+    reports     the outcome of each line; the refused lines, for correction
 
 Old records are marked as imported and shifts are attested: nothing that was typed can become a scan.
 """

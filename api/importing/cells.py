@@ -11,10 +11,20 @@ import unicodedata
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
+from typing import NamedTuple
 
 from api.importing.digits import AmbiguousDigitsError, read_by_format
 
-Cell = str | int | float | datetime | date | time | timedelta | None
+
+class Unreadable(NamedTuple):
+    """A cell without a value: what is wrong with it, what to do, and what it shows."""
+
+    sentence: str
+    remedy: str
+    shown: str | None = None
+
+
+Cell = str | int | float | datetime | date | time | timedelta | Unreadable | None
 """CSV has only text. TRUE in a spreadsheet becomes a bool, which is an int."""
 
 _DAY_TEXT = r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})日?"
@@ -25,11 +35,17 @@ _TIME_IN_WORDS = re.compile(r"(\d{1,2})[时点](?:(\d{1,2})分)?")
 _WALL = re.compile(rf"({_DAY_TEXT})[T\s]\s*(.+)")
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,6}):([0-5]\d)(?::([0-5]\d(?:\.\d{1,9})?))?")
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
-_SPREADSHEET_ERRORS = {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"}
+_SPREADSHEET_ERROR = re.compile(r"#[¡¿]?[A-ZÀ-ÖØ-Þ0-9/_]+[!?]|#N/A|#N/D|#NV|#GETTING_DATA|#{3,}|Err:\d{3}")
+"""In any language; `###` is a number in a column that is too narrow for it."""
+_ERROR_MARKS = ("#", "E")
 _EPOCH = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 EPOCH_UNITS = {"epoch": 1, "epoch-ms": 1000}
 """Formats of instants as numbers since 1970-01-01T00:00Z: seconds or milliseconds; the units of a second."""
 _SECOND = timedelta(seconds=1)
+
+
+QUOTED_MAX = 40
+"""How many characters of a cell a message quotes."""
 
 
 class CellError(ValueError):
@@ -43,8 +59,13 @@ class CellError(ValueError):
 
 def quoted(cell: Cell) -> str:
     """Return a cell for a message: in quotation marks, shortened, and without control characters."""
-    text = printable(str(cell)[:41])
-    return f'"{text[:40]}…"' if len(text) > 40 else f'"{text}"'
+    return f'"{shortened(str(cell))}"'
+
+
+def shortened(text: str) -> str:
+    """Return a text for a message: its first characters, without control characters."""
+    text = printable(text[: QUOTED_MAX + 1])
+    return f"{text[:QUOTED_MAX]}…" if len(text) > QUOTED_MAX else text
 
 
 def printable(text: str) -> str:
@@ -52,7 +73,7 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
-def text_of(cell: Cell) -> str:
+def plain_text(cell: Cell) -> str:
     """Return a cell as plain text, "" for an empty one; whole numbers have no decimals.
 
     The text `="0012"`, with which spreadsheets preserve leading zeros in CSV, is 0012.
@@ -63,13 +84,23 @@ def text_of(cell: Cell) -> str:
         return str(int(cell))
     if isinstance(cell, bool):
         return str(cell).upper()
+    if isinstance(cell, Unreadable):
+        raise CellError(cell.sentence, cell.remedy)
     if not isinstance(cell, str):
         return str(cell)
     text = (cell if cell.isascii() else unicodedata.normalize("NFKC", cell)).strip()
     if text[:1] == "=" and (found := _TEXT_FORMULA.fullmatch(text)):
         return found.group(1).strip()
-    if text in _SPREADSHEET_ERRORS:
-        raise CellError(f"contains the spreadsheet error {text}", "correct its formula, or clear the cell")
+    return text
+
+
+def text_of(cell: Cell) -> str:
+    """Return a cell as plain text that is not an error of a formula."""
+    text = plain_text(cell)
+    if text[:1] in _ERROR_MARKS and _SPREADSHEET_ERROR.fullmatch(text):
+        raise CellError(
+            f"contains the spreadsheet error {printable(text[:40])}", "correct its formula, or clear the cell"
+        )
     return text
 
 
@@ -197,7 +228,7 @@ def at_second(day: date, seconds: int) -> datetime:
 
 def _whole_seconds(length: timedelta) -> int:
     """Return a length in seconds, rounded to the nearest whole one."""
-    return (length + _SECOND / 2) // _SECOND
+    return (length // timedelta(microseconds=1) + 500_000) // 1_000_000
 
 
 def _to_second(moment: datetime) -> datetime:

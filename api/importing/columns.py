@@ -1,6 +1,6 @@
 """Columns: the positions of a mapping's columns in a file.
 
-Names are compared after removing surrounding blanks and normalising full-width characters.
+Names are compared after removing surrounding blanks and invisible characters and normalising full-width ones.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
-from api.importing.cells import printable
+from api.importing.cells import quoted, shortened
+from api.importing.identifiers import without_invisible
 from api.importing.mapping import Mapping, MappingError
 from projections.rules.errors import Finding
 from projections.rules.toml_places import Place, line_of
+
+LISTED_MAX = 30
+"""How many columns a message lists."""
 
 
 class Columns:
@@ -37,25 +41,30 @@ class Columns:
         Raises:
             MappingError: a column is missing or not unique.
         """
-        findings = []
+        findings: list[Finding] = []
         for place, name in _columns_of(mapping):
-            if found := self._missing(_plain(name)):
+            if found := self._missing(_plain(name), listed=not findings):
                 key = ".".join(str(part) for part in place)
                 findings.append(Finding(line_of(mapping.lines, place), key, "error", *found))
         if findings:
             raise MappingError(findings)
 
-    def _missing(self, name: str) -> tuple[str, str] | None:
+    def listed(self) -> str:
+        """Return the names for a message."""
+        more = f", and {len(self.names) - LISTED_MAX} more" if len(self.names) > LISTED_MAX else ""
+        return ", ".join(map(shortened, self.names[:LISTED_MAX])) + more
+
+    def _missing(self, name: str, *, listed: bool) -> tuple[str, str] | None:
         if name in self._duplicates:
-            return f'the file has several columns "{name}"', "rename all but one"
+            return f"the file has several columns {quoted(name)}", "rename all but one"
         if name in self._places:
             return None
         similar = get_close_matches(name, self._places, n=1)
-        listed = ", ".join(self.names)
+        missing = f"the file has no column {quoted(name)}"
         if len(self.names) == 1 and any(mark in self.names[0] for mark in ",;\t|"):
-            return f'the file has no column "{name}"', f"set file.delimiter: its header is one column, {listed}"
-        hint = f"did you mean {similar[0]}? " if similar else ""
-        return f'the file has no column "{name}"', f"{hint}its columns are: {listed}"
+            return missing, "set file.delimiter: its header is one column" + (f", {self.listed()}" if listed else "")
+        hint = f"did you mean {shortened(similar[0])}? " if similar else ""
+        return missing, hint + (f"its columns are: {self.listed()}" if listed else "its columns are listed above")
 
 
 def _columns_of(mapping: Mapping) -> Iterator[tuple[Place, str]]:
@@ -72,4 +81,4 @@ def _columns_of(mapping: Mapping) -> Iterator[tuple[Place, str]]:
 
 
 def _plain(name: str) -> str:
-    return printable(" ".join(unicodedata.normalize("NFKC", name).split()))
+    return without_invisible(" ".join(unicodedata.normalize("NFKC", name).split()))

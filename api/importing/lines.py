@@ -7,17 +7,18 @@ of any file. Therefore a file can be sorted, split, extended and imported again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping as Dictionary
+from datetime import date, datetime
 from hashlib import blake2b
 from typing import NamedTuple
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
 from api.importing.cells import (
     Cell,
     CellError,
+    Unreadable,
     at_second,
     day_of,
     is_empty,
@@ -30,6 +31,8 @@ from api.importing.cells import (
     whole_of,
 )
 from api.importing.columns import Columns
+from api.importing.identifiers import first_invisible, identifier_of, label_of
+from api.importing.instants import instant_of, repeats_after
 from api.importing.kinds import KINDS
 from api.importing.mapping import FieldSource, Mapping
 from api.importing.tables import Row
@@ -41,6 +44,8 @@ from ledger.names import not_personal
 from ledger.store.persons import Person
 
 ID_LENGTH_MAX = 120
+CELL_LENGTH_MAX = 131_072
+"""Characters; a spreadsheet holds 32,767 in a cell."""
 
 Fields = dict[str, object]
 """The fields of a line that were read so far, by name."""
@@ -70,18 +75,30 @@ class LineReader:
         mapped = [name for name in self._command.model_fields if name in mapping.fields]
         self._fields = [(name, self._reader(name, mapping.fields[name])) for name in mapped]
         self._key = [columns.place(name) for name in mapping.key]
+        amounts = [source for name, source in mapping.fields.items() if KINDS[name] in {"minutes", "number"}]
+        counted = {source.column for source in amounts}
+        counted |= {name for source in mapping.fields.values() for name in (source.hours, source.minutes)}
+        self._single = {*self._key, *(columns.place(name) for name in counted if name)}
 
     def read(self, row: Row) -> Line:
         """Read a line."""
         width, cells = len(self._columns.names), row.cells
-        if len(cells) > width and not all(map(is_empty, cells[width:])):
+        if len(cells) > width and not all(map(_shows_nothing, cells[width:])):
             detail = f"the line has {len(cells)} cells, the header {width}"
             remedy = "put a cell that holds the delimiter in quotation marks"
             return Line(row.line, fault("malformed", f"{detail}; {remedy}", remedy=remedy), None, cells)
         if len(cells) < width:
             cells = [*cells, *[None] * (width - len(cells))]
+        if too_long := self._too_long(cells):
+            return Line(row.line, too_long, None, cells)
+        if row.merged:
+            cells = self._without_shared(cells, row.merged)
         order = self._order(cells)
-        person = None if isinstance(order, Fault) else self._person(order, cells)
+        if isinstance(order, Fault):
+            return Line(row.line, order, None, row.cells)
+        person = self._person(order, cells)
+        if isinstance(person, Fault):
+            return Line(row.line, person, None, row.cells)
         return Line(row.line, order, person, row.cells)
 
     def columns_of(self, field: str | None) -> str:
@@ -89,7 +106,26 @@ class LineReader:
         source = self._mapping.fields.get(field or "")
         if field == "key":
             return ", ".join(self._mapping.key)
+        if source is None and self._mapping.person and field in _PERSON_READERS:
+            return getattr(self._mapping.person, field) or ""
         return ", ".join(source.columns) if source else ""
+
+    def _too_long(self, cells: Sequence[Cell]) -> Fault | None:
+        for place, cell in enumerate(cells):
+            if isinstance(cell, str) and len(cell) > CELL_LENGTH_MAX:
+                name = quoted(self._columns.names[place]) if place < len(self._columns.names) else str(place + 1)
+                detail = f"the cell of column {name} has {len(cell):,} characters, more than {CELL_LENGTH_MAX:,}"
+                return fault("malformed", f"{detail}; shorten it", remedy="shorten it")
+        return None
+
+    def _without_shared(self, cells: Sequence[Cell], merged: Dictionary[int, str]) -> list[Cell]:
+        """Return the cells of a line without the values that cannot be those of several lines."""
+        found = list(cells)
+        for place, name in merged.items():
+            if place in self._single:
+                sentence = f"is in the merged cells {name}, and several lines cannot share it"
+                found[place] = Unreadable(sentence, "unmerge them, and write the value of each line")
+        return found
 
     def _order(self, cells: Sequence[Cell]) -> Order | Fault:
         fields: Fields = {}
@@ -124,7 +160,7 @@ class LineReader:
 
     def _record(self, cells: Sequence[Cell]) -> str:
         """Return the columns of the key as the id of a command: as text, or as a digest if they are too long."""
-        texts = [text_of(cells[place]) for place in self._key]
+        texts = [identifier_of(cells[place], days=True) for place in self._key]
         if not all(texts):
             raise CellError("is empty", "fill in all columns of the key, so that the record has a name")
         for text in texts:
@@ -137,16 +173,19 @@ class LineReader:
             return "digest:" + blake2b(record.encode(), digest_size=16).hexdigest()
         return record
 
-    def _person(self, order: Order, cells: Sequence[Cell]) -> Person | None:
+    def _person(self, order: Order, cells: Sequence[Cell]) -> Person | Fault | None:
         columns = self._mapping.person
         if columns is None:
             return None
-        volunteer = getattr(order.command, "volunteer", "")
-        name, phone, email = (
-            None if column is None else _as_written(cells[self._columns.place(column)])
-            for column in (columns.name, columns.phone, columns.email)
-        )
-        return Person(volunteer, name, phone, email) if name else None
+        found: dict[str, str | None] = {}
+        for field, read in _PERSON_READERS.items():
+            column = getattr(columns, field)
+            try:
+                found[field] = None if column is None else read(cells[self._columns.place(column)])
+            except CellError as error:
+                return fault("invalid", f"{field} {error}", field=field, remedy=error.remedy)
+        name = found["name"]
+        return Person(getattr(order.command, "volunteer", ""), name, found["phone"], found["email"]) if name else None
 
     # --- fields -----------------------------------------------------------------------------------------------------
 
@@ -160,7 +199,7 @@ class LineReader:
         if name == "text":
             return lambda cells, _fields: _as_written(cells[place])
         if KINDS[name] == "text":
-            table = None if source.values is None else {text_of(key): value for key, value in source.values.items()}
+            table = None if source.values is None else {label_of(key): value for key, value in source.values.items()}
             return lambda cells, _fields: _name_of(name, source, table, cells[place])
         read = _cell_reader(name, source)
         return lambda cells, _fields: None if is_empty(cells[place]) else read(cells[place])
@@ -175,7 +214,7 @@ class LineReader:
             wall = moment(cells, fields)
             if wall is None:
                 return None
-            instant = _instant(wall, zone, ambiguous)
+            instant = instant_of(wall, zone, ambiguous, check_in=_check_in(name, fields))
             if wall.year < FIRST_YEAR:
                 remedy = "enter hours of that time as an opening balance"
                 before = f"is before the year {FIRST_YEAR}, the first of which the ledger records shifts"
@@ -199,6 +238,7 @@ class LineReader:
         # If both have the same day column, a check-out before the check-in is on the next day.
         check_in = self._mapping.fields.get("check_in")
         over_midnight = name == "check_out" and check_in is not None and check_in.date == source.date
+        zone = self._mapping.zone
 
         def read(cells: Sequence[Cell], fields: Fields) -> datetime | None:
             day, at = cells[day_place], None if time_place is None else cells[time_place]
@@ -211,8 +251,9 @@ class LineReader:
                 and isinstance(check_in_wall, datetime)
                 and check_in_wall.tzinfo is None
                 and wall < check_in_wall
+                and not repeats_after(wall, zone, _check_in(name, fields))
             ):
-                wall += timedelta(days=1)
+                wall = at_second(wall.date(), seconds_of(wall) + 86_400)
             return wall
 
         return read
@@ -236,6 +277,12 @@ _CHECK_IN_WALL = " check-in in local time"
 """An extra entry in `Fields`, under a name that no field can have."""
 
 
+def _check_in(name: str, fields: Fields) -> int | None:
+    """Return the check-in of a line whose check-out is read."""
+    check_in = fields.get("check_in")
+    return check_in if name == "check_out" and isinstance(check_in, int) else None
+
+
 def _cell_reader(name: str, source: FieldSource) -> Callable[[Cell], object]:
     """Return a function that reads a non-empty cell as a day or a number."""
     match KINDS[name]:
@@ -249,13 +296,36 @@ def _cell_reader(name: str, source: FieldSource) -> Callable[[Cell], object]:
             return whole_of
 
 
+def _shows_nothing(cell: Cell) -> bool:
+    return cell.shown is None if isinstance(cell, Unreadable) else is_empty(cell)
+
+
 def _as_written(cell: Cell) -> str | None:
     """Return a cell's text as written, or None if it is empty; names of people are not normalised."""
-    return (cell.strip() if isinstance(cell, str) else text_of(cell)) or None
+    text = text_of(cell)
+    return (cell.strip() if isinstance(cell, str) else text) or None
+
+
+def _person_name(cell: Cell) -> str | None:
+    """Return the name of a person as written. Letters of some scripts are joined by characters that are not seen."""
+    name = _as_written(cell)
+    if name and (unseen := first_invisible(name.translate(_JOINERS))):
+        raise CellError(f"{quoted(name)} contains the invisible character U+{ord(unseen):04X}", "remove it")
+    return name
+
+
+_JOINERS = dict.fromkeys((0x200C, 0x200D), "")
+_PERSON_READERS: dict[str, Callable[[Cell], str | None]] = {
+    "name": _person_name,
+    "phone": lambda cell: identifier_of(cell) or None,
+    "email": lambda cell: identifier_of(cell) or None,
+}
 
 
 def _name_of(name: str, source: FieldSource, table: dict[str, str] | None, cell: Cell) -> str | None:
-    text = text_of(cell)
+    if table is not None and (label := label_of(cell)) in table:
+        return table[label]
+    text = identifier_of(cell)
     if table is not None:
         if text in table:
             return table[text]
@@ -273,23 +343,8 @@ def _constant(name: str, source: FieldSource) -> object:
     return value.isoformat() if isinstance(value, date) and KINDS[name] != "day" else value
 
 
-def _instant(wall: datetime, zone: ZoneInfo, ambiguous: str) -> int:
-    """Return the epoch second of a local time; a time with a zone of its own keeps that."""
-    if wall.tzinfo is not None:
-        return int(wall.timestamp())
-    earlier = wall.replace(tzinfo=zone)
-    first, second = int(earlier.timestamp()), int(earlier.replace(fold=1).timestamp())
-    if first == second:
-        return first
-    if first > second:  # a gap: with fold=0 Python uses the offset before it, with fold=1 the offset after it
-        raise CellError(f"{wall} did not exist in {zone}: the clocks went forward then", "correct it")
-    if ambiguous == "refuse":
-        remedy = 'write the offset (2018-10-28T02:30+01:00), or set ambiguous = "earlier" or "later"'
-        raise CellError(f"{wall} occurred twice in {zone}: the clocks went back then", remedy)
-    return first if ambiguous == "earlier" else second
-
-
 def _require_length(hours_max: int | None, check_in: object, check_out: int) -> None:
     if hours_max is not None and isinstance(check_in, int) and check_out - check_in > 3600 * hours_max:
-        length = datetime.fromtimestamp(check_out, UTC) - datetime.fromtimestamp(check_in, UTC)
+        minutes = (check_out - check_in) // 60
+        length = f"{minutes // 60}:{minutes % 60:02} hours"
         raise CellError(f"would make a shift of {length}, more than hours_max = {hours_max}", "check both times")

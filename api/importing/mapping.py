@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from api.access.roles import IMPORTED_COMMANDS
-from api.importing.cells import EPOCH_UNITS, CellError, day_of
+from api.importing.cells import EPOCH_UNITS, CellError, day_of, quoted
 from api.importing.kinds import KINDS, Kind
 from ledger.aggregates import COMMANDS, Command
 from ledger.names import IMPORT_PATTERN
@@ -260,7 +260,9 @@ def with_values(mapping: Mapping, name: str, values: Dictionary[str, str]) -> Ma
     line = mapping.lines.get(("fields", name, "values_file")) or mapping.lines.get(("fields", name))
     for key, value in values.items():
         if defect := _defect_of(mapping.command, name, value):
-            sentence = f'{source.values_file} maps "{key}" to "{value}", which is not valid as {name}: {defect}'
+            sentence = (
+                f"{source.values_file} maps {quoted(key)} to {quoted(value)}, which is not valid as {name}: {defect}"
+            )
             raise MappingError([Finding(line or 1, f"fields.{name}.values_file", "error", sentence, "correct it")])
     found = mapping.model_copy(update={"fields": {**mapping.fields, name: merged}})
     found._lines.update(mapping.lines)  # noqa: SLF001 - a copy of the same mapping
@@ -281,7 +283,7 @@ def _check_constants(command: str, name: str, source: FieldSource) -> None:
         except CellError as error:
             raise error_at(str(error), "fields", name, *place) from None
         if defect:
-            raise error_at(f'"{value}" is not valid as {name}: {defect}; correct it', "fields", name, *place)
+            raise error_at(f"{quoted(value)} is not valid as {name}: {defect}; correct it", "fields", name, *place)
 
 
 def _defect_of(command: str, name: str, value: str | int | Day) -> str | None:

@@ -15,7 +15,7 @@ from typing import Protocol
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
-from api.importing.cells import Cell
+from api.importing.cells import Cell, Unreadable
 from api.importing.lines import LineReader
 from api.importing.mapping import FileForm
 from api.importing.running import Outcome
@@ -106,6 +106,8 @@ class _SheetWriter:
         self._sheet.append([self._cell(cell) for cell in cells])
 
     def _cell(self, value: Cell) -> object:
+        if isinstance(value, Unreadable):
+            value = value.shown
         if not isinstance(value, str):
             return value
         cell = WriteOnlyCell(self._sheet, value)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from api.importing.cells import shortened
 from api.importing.lines import Line
 from api.messages.problems import Fault, fault, fault_of_refusal
 from api.operations.service import OpenLedger
@@ -108,7 +109,9 @@ def _outcome(line: Line, answer: Answer | Fault) -> Outcome:
     if isinstance(answer, Fault):
         return Outcome(line, None, answer)
     if answer.rejection is Rejection.NAME_TAKEN and isinstance(line.order, Order):
-        detail = f"the record {line.order.id} was imported before, from this file or another, with other content"
+        detail = (
+            f"the record {shortened(line.order.id)} was imported before, from this file or another, with other content"
+        )
         remedy = "correct the record in the ledger, or give this line another key"
         return Outcome(line, None, fault("name-taken", f"{detail}; {remedy}", field="key", remedy=remedy))
     return Outcome(line, None, fault_of_refusal(answer))

@@ -13,18 +13,17 @@ import codecs
 import csv
 import io
 import warnings
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-from api.importing.cells import Cell
+from api.importing.cells import Cell, CellError, plain_text
 from api.importing.mapping import Encoding, FileForm
+from api.importing.sheets import DAMAGE, NOTHING_MERGED, DamagedSheetError, rows_of
 
 CODECS: dict[Encoding, str] = {
     "utf-8": "utf-8-sig",  # with or without the byte order mark that Excel writes
@@ -34,11 +33,12 @@ CODECS: dict[Encoding, str] = {
     "big5": "big5hkscs",
     "cp1252": "cp1252",
 }
+_CELL_CHARACTERS_MAX = 1 << 24
+"""A cell of more is a quotation mark that is never closed. (`lines` refuses each line with a cell that is long.)"""
 _GUESSED: tuple[Encoding, ...] = ("utf-8", "gb18030", "big5")
 _BLOCK_BYTES = 1 << 20
 _READ_AHEAD_BYTES = 1 << 16
 """Small, so that the progress of reading is accurate."""
-_SHEET_ROWS = 500
 _EXCEL = {".xlsx", ".xlsm"}
 
 
@@ -51,10 +51,11 @@ class BrokenTableError(Exception):
 
 
 class Row(NamedTuple):
-    """A line: its number in the file, from 1, and its cells."""
+    """A line: its number in the file, from 1, its cells, and the merged ranges that filled them, by their places."""
 
     line: int
     cells: Sequence[Cell]
+    merged: Mapping[int, str] = NOTHING_MERGED
 
 
 class Table(NamedTuple):
@@ -127,11 +128,18 @@ def _header(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str],
     above: list[Row] = []
     for row in rows:
         if row.line == form.header_line:
-            return ["" if cell is None else str(cell) for cell in row.cells], above
+            return [_name_of_column(cell) for cell in row.cells], above
         if row.line > form.header_line:
             break
         above.append(row)
     raise UnreadableTableError(f"{path} has no header in line {form.header_line}; set file.header_line in the mapping")
+
+
+def _name_of_column(cell: Cell) -> str:
+    try:
+        return plain_text(cell)
+    except CellError:
+        return ""
 
 
 # --- text -----------------------------------------------------------------------------------------------------------
@@ -151,6 +159,7 @@ def _open_text(path: Path, form: FileForm) -> Iterator[Table]:
 
 
 def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(_CELL_CHARACTERS_MAX)
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
@@ -163,6 +172,9 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
                 raise BrokenTableError(
                     f"a quotation mark in line {line} is never closed, or the file is cut off"
                 ) from None
+            if "field limit" in str(error):
+                length = f"more than {_CELL_CHARACTERS_MAX:,} characters"
+                raise BrokenTableError(f"a cell of line {line} has {length}; close its quotation mark") from None
             raise BrokenTableError(f"line {line} is not valid CSV: {error}") from None
         if any(cells):
             yield Row(line, cells)
@@ -209,7 +221,7 @@ def _open_sheet(path: Path, form: FileForm, sheet: str | None) -> Iterator[Table
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and extensions, which are not used
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError, EOFError) as error:
+    except (InvalidFileException, *DAMAGE) as error:
         raise UnreadableTableError(
             f"{path} cannot be read as an Excel file ({error}); "
             "open it in Excel, and save it as .xlsx without a password"
@@ -217,9 +229,8 @@ def _open_sheet(path: Path, form: FileForm, sheet: str | None) -> Iterator[Table
     try:
         worksheet = _sheet(path, book, sheet or form.sheet)
         size = worksheet.max_row or 0
-        worksheet.reset_dimensions()  # some programs write wrong dimensions
         last = _LastRow()
-        rows = _Peekable(_sheet_rows(worksheet.iter_rows(values_only=True), last))
+        rows = _Peekable(_sheet_rows(worksheet, form.header_line, last))
         columns, above = _header(path, form, rows)
         yield Table(columns, above, rows, size, lambda: last.number)
     finally:
@@ -232,12 +243,13 @@ class _LastRow:
     number = 0
 
 
-def _sheet_rows(cells: Iterator[Sequence[Cell]], last: _LastRow) -> Iterator[Row]:
-    while rows := _read_rows(cells):
-        for row in rows:
-            last.number += 1
-            if any(cell is not None for cell in row):
-                yield Row(last.number, row)
+def _sheet_rows(worksheet: Any, header_line: int, last: _LastRow) -> Iterator[Row]:
+    try:
+        for number, cells, merged in rows_of(worksheet, header_line):
+            last.number = number
+            yield Row(number, cells, merged)
+    except DamagedSheetError as error:
+        raise BrokenTableError(f"the sheet is damaged: {error}") from None
 
 
 def _sheet(path: Path, book: Any, requested: str | None) -> Any:
@@ -248,13 +260,3 @@ def _sheet(path: Path, book: Any, requested: str | None) -> Any:
         return book[requested]
     defect = f"has no sheet {requested}" if requested else "has several sheets"
     raise UnreadableTableError(f"{path} {defect}; name one with --sheet: {', '.join(names)}")
-
-
-def _read_rows(cells: Iterator[Sequence[Cell]]) -> list[Sequence[Cell]]:
-    """Read some rows. Warnings of the library (of an invalid date, say) are ignored: the cell shows the error."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return list(islice(cells, _SHEET_ROWS))
-        except (zipfile.BadZipFile, ValueError, SyntaxError, EOFError, KeyError) as error:
-            raise BrokenTableError(f"the sheet is damaged: {error}") from None

@@ -17,8 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from api.access.roles import IMPORTED_COMMANDS
 from api.cli.options import OPERATOR, Json, data_of
 from api.cli.output import err, out, print_json, print_table, stages
-from api.importing.cells import text_of
+from api.importing.cells import CellError, quoted
 from api.importing.columns import Columns
+from api.importing.identifiers import identifier_of, label_of
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import FileForm, Mapping, MappingError, parse_mapping, with_values
 from api.importing.punches import PairingSummary, PunchLog
@@ -170,7 +171,7 @@ def _check(options: ImportOptions) -> None:
 def _mapping(options: ImportOptions) -> Mapping:
     if options.mapping is None:
         with open_table(options.file, FileForm(), options.sheet) as table:
-            columns = ", ".join(Columns(table.columns).names)
+            columns = Columns(table.columns).listed()
         raise UsageError(
             f"--mapping is missing; {options.file} has the columns {columns}. A mapping says which command each line "
             f"becomes ({', '.join(IMPORTED_COMMANDS)}), and from which columns: start from a file in docs/import/"
@@ -194,13 +195,16 @@ def _with_value_files(mapping: Mapping, folder: Path) -> Mapping:
         values: dict[str, str] = {}
         with open_table(path, FileForm(header_line=0, delimiter="\t" if path.suffix == ".tsv" else ",")) as table:
             for row in table.rows:
-                cells = [text_of(cell) for cell in row.cells]
+                try:
+                    cells = [label_of(row.cells[0]), *map(identifier_of, row.cells[1:])]
+                except CellError as error:
+                    raise UsageError(f"{path} line {row.line}: {error}") from None
                 if len(cells) != 2 or not all(cells):
                     raise UsageError(
                         f"{path} line {row.line}: write two columns, the cell and the {name} it stands for"
                     )
                 if values.setdefault(cells[0], cells[1]) != cells[1]:
-                    raise UsageError(f"{path} line {row.line}: {cells[0]} stands for two; remove one")
+                    raise UsageError(f"{path} line {row.line}: {quoted(cells[0])} stands for two; remove one")
         mapping = with_values(mapping, name, values)
     return mapping
 

@@ -178,7 +178,7 @@ def test_cells_of_a_spreadsheet_are_read_as_what_they_are(importing: Importing) 
     assert [row["line"] for row in told] == ["4", "6", "7", "8", "9", "10"]
     assert "error #N/A; correct its formula" in told[3]["detail"]
     assert "is a number, not a day" in told[4]["detail"]
-    assert "check_out is empty: Date, To; fill it in (a formula needs a stored result" in told[5]["detail"]
+    assert 'check_out is the formula "=F4" without a stored result; open the file in Excel' in told[5]["detail"]
     importing.make_ready()
     assert (importing.minutes("V0000001"), importing.minutes("V0000002")) == (360, 150)
     importing.mapping(SHIFTS)

@@ -126,7 +126,10 @@ def test_a_line_that_cannot_be_read_names_its_field(
     [
         (None, "cards.csv is not an existing file"),
         ("0001\n", "write two columns"),
-        ("0001,V0000001\n0001,V0000002\n", "0001 stands for two; remove one"),
+        ("0001,V0000001\n0001,V0000002\n", '"0001" stands for two; remove one'),
+        ("0001,#N/A\n", "cards.csv line 1: contains the spreadsheet error #N/A"),
+        ("0001,2.0E+10\n", 'cards.csv line 1: "2.0E+10" is a number that a spreadsheet has shortened'),
+        ("0001,V1\u200b\n", "contains the invisible character U+200B"),
         ("0001,not a number!\n", 'maps "0001" to "not a number!"'),
     ],
 )

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.importing.cells import CellError, text_of
+from api.importing.cells import CellError
+from api.importing.identifiers import identifier_of
 from api.importing.lines import ID_LENGTH_MAX
 from ledger.aggregates import Order
 from ledger.aggregates.opening_balance import RecordOpeningBalance
@@ -83,7 +84,7 @@ def test_a_shift_of_more_hours_than_the_mapping_expects_is_looked_at_by_a_person
     mapping = SHIFTS.replace('time = "To" }', 'time = "To", hours_max = 12 }')
     assert stay(mapping, *LINE)
     told = detail(read(mapping, SHIFT_COLUMNS, *LINE[:5], "08:00", ""))
-    assert told == "check_out would make a shift of 23:00:00, more than hours_max = 12; check both times"
+    assert told == "check_out would make a shift of 23:00 hours, more than hours_max = 12; check both times"
 
 
 BERLIN = SHIFTS.replace("Asia/Shanghai", "Europe/Berlin")
@@ -127,7 +128,7 @@ def test_other_keys_are_other_names_and_every_name_can_be_kept(keys: set[tuple[s
 
 def _plain(text: str) -> str:
     try:
-        return text_of(text)
+        return identifier_of(text, days=True)
     except CellError:
         return ""
 
@@ -161,7 +162,7 @@ def test_a_key_that_is_no_name_is_told(key: str, told: str) -> None:
             "station",
             'station "West gate" is not in the table of values; add it to fields.station.values',
         ),
-        (2, "=1+1", "station", 'station "=1+1" is not in the table of values'),
+        (2, "=1+1", "station", 'station "=1+1" is a formula, not its result'),
         (3, "", "check_in", "check_in is empty: Date, From"),
         (3, "5.3.2015", "check_in", 'check_in "5.3.2015" cannot be read as a day'),
         (4, "9 o'clock", "check_in", 'check_in "9 o\'clock" is not a time of day'),
