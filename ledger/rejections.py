@@ -130,6 +130,7 @@ class Rejection(Enum):
 
     # Rules and honours.
     ALREADY_PUBLISHED = "already-published", "this text is already the timeline in force; no action is needed", False
+    ALREADY_IN_FORCE = "already-in-force", "these rules are in force; no action is needed", False
     UNKNOWN_RULES = "unknown-rules", "no rule timeline with this version was published; publish it first", True
     AWARD_EXISTS = "award-exists", "an honour was announced under this award id; choose another", False
     UNKNOWN_AWARD = "unknown-award", "no honour was announced under this award id; announce it first", True

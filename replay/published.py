@@ -1,12 +1,12 @@
-"""Published rules: the rule timelines in the log, by version."""
+"""Published rules: the rule timelines in the log, by version, and the one in force at a position."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import NamedTuple
 
-from ledger.aggregates.rules import RulesPublished
-from ledger.names import Position, stream
+from ledger.aggregates import rules
+from ledger.names import Position
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
 from projections.rules.timeline import RuleTimeline, parse_timeline
@@ -40,14 +40,14 @@ class NoRulesError(Exception):
 
 
 def published_rules(log: LogQueries, *, version: int | None = None, known_at: Position | None = None) -> Rules:
-    """Return a published version, by default the last one known at a position.
+    """Return a published version, by default the one in force at a position.
 
     Raises:
         NoRulesError: no rules, or not that version, had been published by then.
     """
-    stream_id = stream("rules", "timeline")
-    for recorded in reversed(log.read_streams([stream_id], until=known_at).get(stream_id, [])):
-        event = decode(recorded.topic, recorded.state)
-        if isinstance(event, RulesPublished) and version in {None, event.version}:
-            return Rules(event.version, event.digest, event.text)
-    raise NoRulesError
+    recorded = log.read_streams([rules.TIMELINE], until=known_at).get(rules.TIMELINE, [])
+    timelines = rules.Rules.of(decode(each.topic, each.state) for each in recorded)
+    found = timelines.in_force if version is None else timelines.of_version(version)
+    if found is None:
+        raise NoRulesError
+    return Rules(found.version, found.digest, found.text)

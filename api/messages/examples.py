@@ -124,6 +124,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "text": 'name = "luohu"\ntime_zone = "Asia/Shanghai"\n\n[[rule_sets]]\nholds_from = 2000-01-01\n'
         "day_minutes_max = 480\nshift_minutes_min = 10\nshift_minutes_max = 720\n"
     },
+    "put-rules-in-force": {"rules_version": 1, "reason": "cap-too-low", "text": "The board asked for the old cap."},
     "announce-honor": {
         "award": "star-1-V0000001",
         "honor": "star-1",

@@ -1,4 +1,8 @@
-"""Rule timelines: published as whole TOML texts. The caller checks the content before publishing.
+"""Rule timelines: published as whole TOML texts, and put in force. The caller checks the content before publishing.
+
+Which rules are in force is what the last event of the stream says: publishing puts the text in force at once, unless it
+says otherwise; an earlier text is put in force again by its version or digest, with a reason. Whoever replays the log,
+or a copy of it, therefore comes to the same rules (docs/decisions/0022).
 
 `ledger/deciding/policies.py` reads from the text which acts need approval and the deadlines of disputes,
 `ledger/deciding/honor_policies.py` the minimum requirements of honours. The rules of credit belong to `projections/`.
@@ -13,48 +17,72 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from ledger.deciding.base import Act, Aggregate, Event
+from ledger.deciding.base import Act, Aggregate, Event, Noted
 from ledger.deciding.case import Case, Decision
-from ledger.names import Digest, stream
+from ledger.deciding.policies import ApprovableAct, policies_of
+from ledger.names import AS_WRITTEN, Digest, ReasonCode, stream
 from ledger.rejections import Rejection, refuse
 
 TIMELINE = stream("rules", "timeline")
 """The stream of the published rules."""
+PUT_IN_FORCE: ApprovableAct = "put-rules-in-force"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules(Aggregate):
-    """The published rule timelines, in order."""
+    """The published rule timelines, in order, and the one in force."""
 
     published: tuple[RulesPublished, ...] = ()
+    in_force: RulesPublished | None = None
 
     def after(self, event: Event) -> Rules:
-        published = (*self.published, event) if isinstance(event, RulesPublished) else self.published
-        return replace(self, version=self.version + 1, published=published)
-
-    @property
-    def in_force(self) -> RulesPublished | None:
-        """The rules published last."""
-        return self.published[-1] if self.published else None
+        rules = replace(self, version=self.version + 1)
+        match event:
+            case RulesPublished():
+                in_force = event if event.in_force else self.in_force
+                return replace(rules, published=(*self.published, event), in_force=in_force)
+            case RulesPutInForce():
+                return replace(rules, in_force=self.of_version(event.version))
+            case _:
+                return rules
 
     def of_version(self, version: int) -> RulesPublished | None:
         """Return the rules of a version."""
         return next((rules for rules in self.published if rules.version == version), None)
 
+    def of_digest(self, digest: str) -> RulesPublished | None:
+        """Return the rules of a digest; the latest, if the text was published several times."""
+        return next((rules for rules in reversed(self.published) if rules.digest == digest), None)
 
-class RulesPublished(Event):
-    """A rule timeline as one TOML text; `version` counts from 1."""
+
+class RulesEvent(Event):
+    """An event of the one stream of rules. `version` counts published timelines from 1."""
 
     AGGREGATE = Rules
-    TOPIC = "rules-published.v1"
-    STREAM_FIELD = "text"
     version: Annotated[int, Field(strict=True, ge=1)]
     digest: Digest
-    text: str
 
     @property
     def stream_id(self) -> UUID:
         return TIMELINE
+
+
+class RulesPublished(RulesEvent):
+    """A rule timeline as one TOML text. `in_force`: whether it is in force from then on."""
+
+    TOPIC = "rules-published.v1"
+    STREAM_FIELD = "text"
+    text: str
+    in_force: bool = True
+
+
+class RulesPutInForce(RulesEvent):
+    """Published rules were put in force, for the first time or again."""
+
+    TOPIC = "rules-put-in-force.v1"
+    STREAM_FIELD = "rules_version"
+    reason: ReasonCode
+    note: Digest | None = None
 
 
 def published_rules(case: Case) -> Rules:
@@ -63,22 +91,58 @@ def published_rules(case: Case) -> Rules:
 
 
 def rules_in_force(case: Case) -> RulesPublished | None:
-    """Return the rules published last."""
+    """Return the rules in force."""
     return published_rules(case).in_force
 
 
 class PublishRules(Act):
-    """Publish a rule timeline as TOML text. The caller checks its content; the ledger itself reads only a few keys."""
+    """Publish a rule timeline as TOML text. The caller checks its content; the ledger itself reads only a few keys.
+
+    It is in force at once, unless `in_force` is false: then `put-rules-in-force` puts it in force later. Rules whose
+    `[approvals]` name that act can only be replaced in this way.
+    """
 
     TYPE = "publish-rules"
     text: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
+    in_force: Annotated[bool, Field(strict=True)] = True
+
+    def decide(self, case: Case) -> Decision:
+        rules = published_rules(case)
+        now = rules.in_force
+        if self.in_force and now and PUT_IN_FORCE in policies_of(now.text).approvals.kinds:
+            way = f"true (publish with in_force false; {PUT_IN_FORCE} then puts it in force)"
+            return refuse(Rejection.NEEDS_APPROVAL, "in_force", way)
+        if refused := case.future(self, "occurred_at"):
+            return refused
+        digest = sha256(self.text.encode()).hexdigest()
+        if now and now.digest == digest:
+            return refuse(Rejection.ALREADY_PUBLISHED, "text", f"of version {now.version}")
+        if not self.in_force and (same := rules.of_digest(digest)):
+            return refuse(Rejection.ALREADY_PUBLISHED, "text", f"of version {same.version}")
+        version = rules.published[-1].version + 1 if rules.published else 1
+        return [case.event(RulesPublished, self, version=version, digest=digest)]
+
+
+class PutRulesInForce(Act, Noted):
+    """Put published rules in force: new ones, or earlier ones again. With `rules_digest`, only if that is theirs.
+
+    They hold for every answer from then on, also after a rebuild, a restore and in copies of the archive.
+    """
+
+    TYPE = "put-rules-in-force"
+    rules_version: Annotated[int, Field(strict=True, ge=1, le=1_000_000), AS_WRITTEN]
+    rules_digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    reason: ReasonCode
 
     def decide(self, case: Case) -> Decision:
         if refused := case.future(self, "occurred_at"):
             return refused
-        last = published_rules(case).in_force
-        digest = sha256(self.text.encode()).hexdigest()
-        if last and last.digest == digest:
-            return refuse(Rejection.ALREADY_PUBLISHED, "text", f"of version {last.version}")
-        version = last.version + 1 if last else 1
-        return [case.event(RulesPublished, self, version=version, digest=digest)]
+        rules = published_rules(case)
+        found = rules.of_version(self.rules_version)
+        if found is not None and found == rules.in_force:
+            return refuse(Rejection.ALREADY_IN_FORCE, "rules_version", self.rules_version)
+        if found is None:
+            return refuse(Rejection.UNKNOWN_RULES, "rules_version", self.rules_version)
+        if self.rules_digest not in {None, found.digest}:
+            return refuse(Rejection.UNKNOWN_RULES, "rules_digest", self.rules_digest)
+        return [case.event(RulesPutInForce, self, version=found.version, digest=found.digest)]

@@ -41,6 +41,7 @@ ApprovableAct = Literal[
     "withdraw-day-cap-raise",
     "award-honor",
     "revoke-honor",
+    "put-rules-in-force",
 ]
 """Types of commands that can require another person's approval. Scans never do; `typed_scans` refuses typed ones."""
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from ledger.aggregates import EVENTS
-from ledger.aggregates.rules import RulesPublished
+from ledger.aggregates.rules import RulesEvent, RulesPublished, RulesPutInForce
 from ledger.store.mapper import decode, encode
 from projections.compiled import kernel
 from projections.schema import (
@@ -45,7 +45,7 @@ from projections.schema import (
 )
 from projections.surrogates import Names, ShiftNumbers
 from replay.archive.scan_lines import Slices, read_lines, strings
-from replay.archive.segments import NAME_KINDS, NewNames, Part, RulesRow
+from replay.archive.segments import NAME_KINDS, PUBLISHED_ONLY, PUT_IN_FORCE, NewNames, Part, RulesRow
 
 _TEXT, _LONG = pa.string(), pa.int64()
 _SCHEMA = pa.schema(
@@ -187,13 +187,23 @@ def _upcast(states: list[bytes], topics: list[str]) -> None:
 
 
 def _rules(states: list[bytes], topics: list[str], positions: Longs) -> list[RulesRow]:
-    """Return the rule timelines published in these events."""
-    published = []
-    for row in (row for row, topic in enumerate(topics) if topic == RulesPublished.TOPIC):
+    """Return the rule timelines published or put in force in these events."""
+    found = []
+    for row in (row for row, topic in enumerate(topics) if topic in _RULES_TOPICS):
         event = decode(topics[row], states[row])
-        if isinstance(event, RulesPublished):
-            published.append(RulesRow(int(positions[row]), event.recorded_at, event.version, event.digest, event.text))
-    return published
+        if isinstance(event, RulesEvent):
+            of_event = int(positions[row]), event.recorded_at, event.version, event.digest
+            found.append(RulesRow(*of_event, *_text_and_act(event)))
+    return found
+
+
+_RULES_TOPICS = {RulesPublished.TOPIC, RulesPutInForce.TOPIC}
+
+
+def _text_and_act(event: RulesEvent) -> tuple[str, str | None]:
+    if isinstance(event, RulesPublished):
+        return event.text, None if event.in_force else PUBLISHED_ONLY
+    return "", PUT_IN_FORCE
 
 
 def _numbers(column: Any, names: Names) -> Ints:

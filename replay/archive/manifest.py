@@ -23,7 +23,9 @@ from uuid import UUID
 
 from replay.durable import atomic_file, flush
 
-FORMAT = 6
+FORMAT = 7
+FORMATS = (6, FORMAT)
+"""The formats that are read. In format 6 no rules were put in force but by publishing them."""
 MANIFEST = "manifest.json"
 _NO_DIGEST = "0" * 64
 REMEDY = "`hours archive rebuild` builds a new archive from the log"
@@ -178,7 +180,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 def _parsed(text: str, path: Path) -> Manifest:
     fields = json.loads(text)
-    if fields["format"] != FORMAT:
+    if fields["format"] not in FORMATS:
         raise ArchiveDamagedError(f"{path} has format {fields['format']}, but this program reads {FORMAT}; {REMEDY}")
     if _digest(text.replace(fields["sha256"], _NO_DIGEST, 1)) != fields["sha256"]:
         raise ValueError("SHA-256 differs")
@@ -214,7 +216,7 @@ def readable_parts(folder: Path) -> Manifest | None:
     """
     try:
         fields = json.loads((folder / MANIFEST).read_bytes())
-        if fields["format"] != FORMAT:
+        if fields["format"] not in FORMATS:
             return None
         return Manifest(UUID(fields["ledger"]), tuple(_segment(each) for each in fields["segments"]), 1)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -25,8 +25,8 @@ from replay.archive.manifest import (
     Segment,
     read_manifest,
 )
-from replay.archive.reader import count_recorded, read_facts, read_published, read_shift_keys
-from replay.archive.segments import RulesRow
+from replay.archive.reader import count_recorded, read_facts, read_rules_rows, read_shift_keys
+from replay.archive.segments import PUBLISHED_ONLY, PUT_IN_FORCE, RulesRow
 from replay.published import NoRulesError, Rules
 
 _T = TypeVar("_T")
@@ -108,19 +108,26 @@ class OpenArchive:
         return self.retried(lambda: read_shift_keys(self.folder, self.segments, shifts))
 
     def rules(self, version: int | None = None, known_at: int | None = None) -> Rules:
-        """Return a published version of the rules, by default the last one known at a position.
+        """Return a published version of the rules, by default the one in force at a position.
 
         Raises:
             NoRulesError: no rules, or not that version, had been published by then.
         """
-        for found in reversed(self.published()):
-            if version in {None, found.version} and (known_at is None or found.position <= known_at):
-                return Rules(found.version, found.digest, found.text)
+        known = [row for row in self.rules_rows() if known_at is None or row.position <= known_at]
+        if version is None:
+            version = next((row.version for row in reversed(known) if row.act != PUBLISHED_ONLY), None)
+        for row in known:
+            if row.version == version and row.act != PUT_IN_FORCE:
+                return Rules(row.version, row.digest, row.text)
         raise NoRulesError
 
     def published(self) -> list[RulesRow]:
         """Return all published rule timelines, in log order."""
-        return self.retried(lambda: read_published(self.folder, self.segments))
+        return [row for row in self.rules_rows() if row.act != PUT_IN_FORCE]
+
+    def rules_rows(self) -> list[RulesRow]:
+        """Return what was published and put in force, in log order."""
+        return self.retried(lambda: read_rules_rows(self.folder, self.segments))
 
     def position_at(self, instant: int) -> Position:
         """Return the last position recorded at or before an instant (epoch seconds); 0 if there is none."""

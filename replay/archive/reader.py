@@ -151,8 +151,8 @@ def read_shift_keys(folder: Path, segments: Sequence[Segment], shifts: Ints) -> 
     return high[shifts], low[shifts]
 
 
-def read_published(folder: Path, segments: Sequence[Segment]) -> list[RulesRow]:
-    """Read the rule timelines published in segments, in log order."""
+def read_rules_rows(folder: Path, segments: Sequence[Segment]) -> list[RulesRow]:
+    """Read the rule timelines published or put in force in segments, in log order."""
     return [rules for segment in segments for rules in guarded(folder / segment.folder / RULES, read_rules)]
 
 

@@ -6,7 +6,7 @@
         other-events.parquet   all other events
         shifts.parquet         shifts that first appear here: number, id, volunteer, when recorded
         names.parquet          names that first appear here: kind, number, name
-        rules.parquet          rule timelines published here, as text
+        rules.parquet          rule timelines published here, as text, and those put in force here
 
 Instants are epoch seconds (uint32), days are days since 1970-01-01 (int32); a number is the surrogate of a name. Null
 means that the event does not have the field. docs/analysts.md describes each column. Each row group is one part of the
@@ -75,7 +75,10 @@ SCHEMAS = {
     ),
     SHIFTS: _schema({"number": _NUMBER, "shift": pa.binary(16), "volunteer": _NUMBER, "recorded_at": _INSTANT}),
     NAMES: _schema({"kind": _TEXT, "number": _NUMBER, "name": _TEXT}),
-    RULES: _schema({"position": _LONG, "recorded_at": _INSTANT, "version": _NUMBER, "digest": _TEXT, "text": _TEXT}),
+    RULES: _schema(
+        {"position": _LONG, "recorded_at": _INSTANT, "version": _NUMBER, "digest": _TEXT, "text": _TEXT},
+        {"act": _TEXT},
+    ),
 }
 _SENTINELS = {"check_in": 0, "check_out": 0, "opened_at": 0}
 """The values that represent null in memory, where it is not `NONE`."""
@@ -96,13 +99,21 @@ class NewNames(NamedTuple):
 
 
 class RulesRow(NamedTuple):
-    """A rule timeline as published: TOML text, and its SHA-256."""
+    """A rule timeline as published: TOML text, and its SHA-256; or put in force, without its text.
+
+    `act`: None if it is in force since it was published, as in segments of format 6, which have no such column;
+    `PUBLISHED_ONLY`, or `PUT_IN_FORCE`.
+    """
 
     position: int
     recorded_at: int
     version: int
     digest: str
     text: str
+    act: str | None = None
+
+
+PUBLISHED_ONLY, PUT_IN_FORCE = "published", "put-in-force"
 
 
 class Part(NamedTuple):
@@ -236,9 +247,13 @@ def _arrow(values: Any, field: Any) -> Any:
 
 
 def read_table(path: Path) -> Any:
-    """Read a whole file as an Arrow table. Raises as `read_part`."""
+    """Read a whole file as an Arrow table; columns that its format did not have are null. Raises as `read_part`."""
     with _open(path) as file:
-        return file.read()
+        table = file.read()
+    for field in SCHEMAS.get(path.name, ()):
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table
 
 
 def row_groups(path: Path) -> int:
@@ -303,5 +318,5 @@ def read_names(path: Path) -> dict[str, list[str]]:
 
 
 def read_rules(path: Path) -> list[RulesRow]:
-    """Read the rule timelines published in a segment. Raises as `read_part`."""
+    """Read the rule timelines published or put in force in a segment. Raises as `read_part`."""
     return [RulesRow(**row) for row in read_table(path).to_pylist()]

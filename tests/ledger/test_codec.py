@@ -62,6 +62,7 @@ TOPICS = {
     "ActDeclined": "act-declined.v1",
     "ActWithdrawn": "act-withdrawn.v1",
     "RulesPublished": "rules-published.v1",
+    "RulesPutInForce": "rules-put-in-force.v1",
     "HonorAnnounced": "honor-announced.v1",
     "HonorObjected": "honor-objected.v1",
     "HonorObjectionSettled": "honor-objection-settled.v1",

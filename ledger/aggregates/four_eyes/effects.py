@@ -28,6 +28,7 @@ from ledger.aggregates.four_eyes.permission import is_exempt, policies
 from ledger.aggregates.honor import HonorObjected, HonorObjectionSettled
 from ledger.aggregates.opening_balance import OpeningBalanceEvent
 from ledger.aggregates.people_served import PeopleServedCounted
+from ledger.aggregates.rules import RulesEvent
 from ledger.aggregates.shift import (
     CheckedIn,
     CheckedOut,
@@ -263,14 +264,15 @@ def _raises_of_shifts(changes: Iterable[_Change]) -> Iterator[int]:
 def _bears_on(event: Event, earlier: Event) -> bool:
     """Return whether an event changes what an earlier event of its stream recorded.
 
-    A stream is one record, except a volunteer's, which holds trainings, merges and memberships side by side.
+    A stream is one record, except a volunteer's, which holds trainings, merges and memberships side by side. Which
+    rules are in force is approved by the type of the act alone.
     """
     match event:
         case TrainingVoided():
             return isinstance(earlier, TrainingCompleted) and training_key(earlier) == training_key(event)
         case VolunteerMergeUndone():
             return isinstance(earlier, VolunteerMerged) and earlier.into == event.into
-        case VolunteerEvent():
+        case VolunteerEvent() | RulesEvent():
             return False
         case _:
             return True

@@ -130,7 +130,7 @@ def test_each_role_may_give_its_commands_and_no_others(served: Served, role: Rol
     if role in {Role.STATION, Role.STAFF, Role.ADMIN}:
         everything_but: dict[Role, set[str]] = {
             Role.STATION: set(COMMANDS) - STATION_COMMANDS,
-            Role.STAFF: {"publish-rules"},
+            Role.STAFF: {"publish-rules", "put-rules-in-force"},
             Role.ADMIN: set(),
         }
         assert may == (command_type not in everything_but[role])

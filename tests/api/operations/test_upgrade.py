@@ -466,7 +466,14 @@ def test_processes_that_begin_at_once_take_each_step_once(database: Database, tm
 
 
 RELEASED = {
-    "ledger": ["de1c50e169311594", "08369c8dad20aacc", "057ed6e06e522776", "8f8cd182b89235cf", "23df9cfbcfcf7956"],
+    "ledger": [
+        "de1c50e169311594",
+        "08369c8dad20aacc",
+        "057ed6e06e522776",
+        "8f8cd182b89235cf",
+        "23df9cfbcfcf7956",
+        "f322b73847fe432b",
+    ],
     "replay": ["3b2d9a3459d4f9a7", "d53170cd6866c22c", "0b4c4b310df470f3"],
     "keys": ["746bb001aa4c1c1b", "334a615f373b5a12", "1d8fa7ae9caa05c5"],
     "signatures": ["ea36223a696276bb", "ab771d4d093c707b"],
@@ -478,6 +485,7 @@ TOPICS = {
     3: "be748e5566f9ab36",
     4: "be748e5566f9ab36",
     5: "6cf1d50d993fc3f3",
+    6: "e9ea77e73e626420",
 }
 """The topics that the ledger's tables of a version may hold."""
 

@@ -105,10 +105,14 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+OF_RULES = {"publish-rules", "put-rules-in-force"}
+"""Commands that change what all other tests of this ledger see."""
+
+
 def test_every_command_can_be_given_and_again_under_its_name(served: Served) -> None:
     given = a_year_in_the_life(served)
     asked = {body["request"]: body["act"] for command_type, body in given if command_type == "request-act"}
-    assert {command_type for command_type, _ in given} | set(asked.values()) == set(COMMANDS) - {"publish-rules"}
+    assert {command_type for command_type, _ in given} | set(asked.values()) == set(COMMANDS) - OF_RULES
     for command_type, body in given:
         key = str(uuid4())
         role = Role.APPROVER if command_type in OF_APPROVER else Role.STAFF

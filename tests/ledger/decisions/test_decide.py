@@ -19,7 +19,7 @@ from ledger.aggregates.organisation import ANCESTORS_MAX, EndOrganisation, Found
 from ledger.aggregates.people_served import CountPeopleServed
 from ledger.aggregates.project import EndProject, LaunchProject
 from ledger.aggregates.request import ApproveAct, DeclineAct, RequestAct, RequestDecision, WithdrawRequest
-from ledger.aggregates.rules import PublishRules, RulesPublished
+from ledger.aggregates.rules import PublishRules, PutRulesInForce, RulesPublished
 from ledger.aggregates.scans import CheckIn, CheckOut, Punch, Scan
 from ledger.aggregates.shift import CheckedIn, CheckedOut, Punched, ShiftVoided
 from ledger.aggregates.shift_acts import AttestShift, CorrectShift, MoveShift, ReinstateShift, ShiftAct, VoidShift
@@ -98,6 +98,8 @@ CLOSE = CloseStation(station="S1", reason="rebuilt")
 END = EndProject(project="P1", reason="done")
 COUNT = CountPeopleServed(station="S1", day=DAY, people=300)
 PUBLISH = PublishRules(text="[[rules]]\nname = '义工'\n")
+PUBLISH_LATER = PublishRules(text="name = 'later'", in_force=False)
+PUT_IN_FORCE = PutRulesInForce(rules_version=2, reason="approved")
 RULES = """
 [approvals]
 kinds = ["void-shift"]
@@ -279,6 +281,8 @@ REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.OWN_REQUEST, "request", [*WORLD, CHECK_IN, REQUEST], DECLINE),
     (R.ANOTHERS_REQUEST, "request", REQUESTED, WITHDRAW_REQUEST),
     (R.ALREADY_PUBLISHED, "text", [PUBLISH], PUBLISH),
+    (R.ALREADY_PUBLISHED, "text", [PUBLISH, PUBLISH_LATER], PUBLISH_LATER),
+    (R.ALREADY_IN_FORCE, "rules_version", [PUBLISH, PUBLISH_LATER, PUT_IN_FORCE], PUT_IN_FORCE),
     (R.MERGED_TOO_OFTEN, "volunteer", [*WORLD, CHECK_IN, *MERGED_OFTEN], VOID),
     (R.TREE_TOO_LARGE, "parent", [*WORLD, *TALL_TREE], MoveOrganisation(**UNDER_A_TALL_TREE)),
     (R.CHANGED_SINCE, "shift", [*WORLD, CHECK_IN, CHECK_OUT], VOID.model_copy(update={"expected_version": 1})),
@@ -351,6 +355,7 @@ GRANTED: list[tuple[Sequence[Given], Command, list[str]]] = [
     (REQUESTED, DECLINE, ["act-declined.v1"]),
     ([*WORLD, CHECK_IN, REQUEST], WITHDRAW_REQUEST, ["act-withdrawn.v1"]),
     ([], PUBLISH, ["rules-published.v1"]),
+    ([PUBLISH, PUBLISH_LATER], PUT_IN_FORCE, ["rules-put-in-force.v1"]),
 ]
 
 

@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
+import pyarrow.parquet as pq
 import pytest
 
+from ledger.aggregates import Event
+from ledger.aggregates.rules import RulesPutInForce
+from ledger.names import Position
 from ledger.store.database import Database
 from projections.kernels.facts import facts_of
-from replay.archive import copying, growth
+from projections.rules.timeline import rules_digest
+from replay.archive import copying, growth, manifest, segments
 from replay.archive.archive import Archive
 from replay.archive.checking import Finding, check, check_files, check_log
 from replay.archive.copying import TargetError, copy_archive
@@ -21,8 +27,8 @@ from replay.archive.folder import copy_file
 from replay.archive.log_reader import read_ahead
 from replay.archive.manifest import MANIFEST, ArchiveDamagedError, ArchiveError
 from replay.progress import StoppedError
-from replay.published import NoRulesError, Rules
-from tests.support.oracle.histories import instant, rule_set, rules, stamped
+from replay.published import NoRulesError, Rules, published_rules
+from tests.support.oracle.histories import instant, make, rule_set, rules, stamped
 from tests.support.replay.archives import EVENTS, Growing, assert_same_facts, published
 from tests.support.replay.replaying import to_toml
 
@@ -166,6 +172,75 @@ def test_the_archive_tells_published_rules(growing: Growing) -> None:
     for asked in ({"version": 3}, {"known_at": 6}, {"version": 2, "known_at": 23}):
         with pytest.raises(NoRulesError):
             archive.rules(**asked)
+
+
+def put_in_force(version: int, text: str, at: str) -> Event:
+    return make(RulesPutInForce, at, version=version, digest=rules_digest(text), reason="cap-too-low")
+
+
+def rules_acts() -> list[Event]:
+    """Three timelines: the second and the third are only published; the third, then the first are put in force."""
+    third = to_toml(rules(rule_set(day_minutes_max=120)))
+    only_published = [published(text, version, f"2018-12-09 1{version}:00") for version, text in ((2, NEW), (3, third))]
+    return stamped(
+        [
+            published(OLD, 1, "2018-12-09 09:00"),
+            *(msgspec.structs.replace(each, in_force=False) for each in only_published),
+            put_in_force(3, third, "2018-12-10 09:00"),
+            put_in_force(1, OLD, "2018-12-11 09:00"),
+        ]
+    )
+
+
+IN_FORCE = [1, 1, 1, 3, 1]
+"""The version in force after each of them."""
+
+
+def test_the_archive_tells_the_rules_in_force_as_the_log_does(database: Database, tmp_path: Path) -> None:
+    growing = Growing(database, tmp_path / "archive", rules_acts())
+    for _ in IN_FORCE:
+        growing.write(1)
+        growing.archive.catch_up(database)
+    archive = growing.another()
+    for position, version in enumerate(IN_FORCE, 1):
+        found = archive.rules(known_at=position)
+        assert found == published_rules(database.log, known_at=Position(position))
+        assert found.version == version
+    assert archive.rules() == published_rules(database.log)
+    assert [row.version for row in archive.published()] == [1, 2, 3]
+    assert check(archive, database) == []
+
+
+def test_segments_of_the_format_before_are_read_merged_and_checked(database: Database, tmp_path: Path) -> None:
+    """They have no column for what was put in force; what was published then is in force since."""
+    growing = Growing(database, tmp_path / "archive", rules_acts())
+    with pytest.MonkeyPatch.context() as then:
+        schema = segments.SCHEMAS[segments.RULES]
+        then.setitem(segments.SCHEMAS, segments.RULES, schema.remove(schema.get_field_index("act")))
+        then.setattr(manifest, "FORMAT", 6)
+        growing.write(1)
+        growing.archive.catch_up(database)
+    (old,) = growing.archive.segments
+    assert "act" not in pq.read_schema(growing.folder / old.folder / segments.RULES).names
+    growing.write()
+    archive = growing.another()
+    assert archive.rules().version == 1
+    archive.catch_up(database)
+    assert [archive.rules(known_at=position).version for position in range(1, 6)] == IN_FORCE
+    assert check(archive, database) == []
+    merged = tmp_path / "merged"
+    merged.mkdir()
+    segments.merge_segments(
+        [archive.folder / each.folder for each in archive.segments], merged, read=segments.read_table
+    )
+    rows = segments.read_rules(merged / segments.RULES)
+    assert [(row.version, row.act) for row in rows] == [
+        (1, None),
+        (2, "published"),
+        (3, "published"),
+        (3, "put-in-force"),
+        (1, "put-in-force"),
+    ]
 
 
 def test_the_archive_places_instants_as_the_log_does(growing: Growing) -> None:

@@ -102,6 +102,7 @@ def test_the_history_has_all_kinds_of_service_event() -> None:
         "honor-objection-settled.v1",
         "honor-awarded.v1",
         "honor-revoked.v1",
+        "rules-put-in-force.v1",
         "punched.v1",  # the stations of the synthetic history make shift ids
     }
 

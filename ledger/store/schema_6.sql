@@ -1,0 +1,1 @@
+-- Step 6: rules put in force (rules-put-in-force.v1), which an older program must not meet. No table changes.
