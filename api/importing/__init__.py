@@ -12,6 +12,8 @@
     lines       a line as an order, or what is wrong with it
     running     submitting lines to the ledger, a slice at a time; or a dry run
     reports     the outcome of each line; the refused lines, for correction
+    notations   days and times as people write them: 下午5:30, 民國104年
+    fields      reading the fields of a line, as a mapping says
 
 Old records are marked as imported and shifts are attested: nothing that was typed can become a scan.
 """

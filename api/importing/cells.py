@@ -14,6 +14,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from api.importing.digits import AmbiguousDigitsError, read_by_format
+from api.importing.notations import (
+    FIRST_CALENDAR_YEAR,
+    ROC_OFFSET,
+    day_and_time_in,
+    has_short_year,
+    names_part_of_day,
+    roc_day_in,
+    seconds_in,
+)
 
 
 class Unreadable(NamedTuple):
@@ -27,12 +36,8 @@ class Unreadable(NamedTuple):
 Cell = str | int | float | datetime | date | time | timedelta | Unreadable | None
 """CSV has only text. TRUE in a spreadsheet becomes a bool, which is an int."""
 
-_DAY_TEXT = r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})日?"
-_DAY = re.compile(_DAY_TEXT)
+_DAY = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*[日号號]?")
 _DAY_DIGITS = re.compile(r"((?:19|20)\d{2})(\d{2})(\d{2})")
-_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,9})?))?")
-_TIME_IN_WORDS = re.compile(r"(\d{1,2})[时点](?:(\d{1,2})分)?")
-_WALL = re.compile(rf"({_DAY_TEXT})[T\s]\s*(.+)")
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,6}):([0-5]\d)(?::([0-5]\d(?:\.\d{1,9})?))?")
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
 _SPREADSHEET_ERROR = re.compile(r"#[¡¿]?[A-ZÀ-ÖØ-Þ0-9/_]+[!?]|#N/A|#N/D|#NV|#GETTING_DATA|#{3,}|Err:\d{3}")
@@ -88,7 +93,7 @@ def plain_text(cell: Cell) -> str:
         raise CellError(cell.sentence, cell.remedy)
     if not isinstance(cell, str):
         return str(cell)
-    text = (cell if cell.isascii() else unicodedata.normalize("NFKC", cell)).strip()
+    text = (cell if cell.isascii() else unicodedata.normalize("NFKC", cell).replace("\u2236", ":")).strip()
     if text[:1] == "=" and (found := _TEXT_FORMULA.fullmatch(text)):
         return found.group(1).strip()
     return text
@@ -112,32 +117,51 @@ def is_empty(cell: Cell) -> bool:
 # --- days and times -------------------------------------------------------------------------------------------------
 
 
-def day_of(cell: Cell, formats: tuple[str, ...] = ()) -> date:
-    """Return a cell as a day."""
+def day_of(cell: Cell, formats: tuple[str, ...] = (), *, roc: bool = False) -> date:
+    """Return a cell as a day; with `roc`, the years of text count from the Republic of China."""
     if isinstance(cell, datetime):
         return _to_second(cell).date()
     if isinstance(cell, date):
         return cell
     if isinstance(cell, time | timedelta):
         raise CellError(f"{quoted(cell)} is a time, not a day", "check the column")
-    return _day_of_text(text_of(cell), formats)
+    return _day_of_text(text_of(cell), formats, roc)
 
 
 @lru_cache(maxsize=1 << 14)
-def _day_of_text(text: str, formats: tuple[str, ...]) -> date:
+def _day_of_text(text: str, formats: tuple[str, ...], roc: bool) -> date:  # noqa: FBT001 - cached by position
     if moment := _by_format(text, formats):
-        return _to_second(moment).date()
+        return _of_this_calendar(_to_second(moment).date(), text)
     found = _DAY.fullmatch(text) or _DAY_DIGITS.fullmatch(text)
     try:
+        if day := roc_day_in(text, named=not roc):
+            return day
         if found:
-            return date(*map(int, found.groups()))
+            return _of_this_calendar(date(*map(int, found.groups())), text)
+    except CellError:
+        raise
     except ValueError:
         raise CellError(f"{quoted(text)} is not a day of the calendar", "correct it") from None
     if text.isdigit() and not formats:
         raise CellError(f"{quoted(text)} is a number, not a day", "format the column as a date and save the file again")
+    if not roc and has_short_year(text):
+        raise _of_another_calendar(text)
     allowed = " or ".join(formats)
     remedy = f"write it as {allowed}" if allowed else 'write 2018-12-04, or set the format of days: format = "%d/%m/%Y"'
-    raise CellError(f"{quoted(text)} cannot be read as a day", remedy)
+    raise CellError(f"{quoted(text)} cannot be read as a day", "write 104/12/04" if roc else remedy)
+
+
+def _of_this_calendar(day: date, text: str) -> date:
+    if day.year < FIRST_CALENDAR_YEAR:
+        raise _of_another_calendar(text)
+    return day
+
+
+def _of_another_calendar(text: str) -> CellError:
+    meant = f"if 104 means {104 + ROC_OFFSET}"
+    return CellError(
+        f"{quoted(text)} has a year before 1900", f'correct it; {meant}, set calendar = "roc" in the mapping'
+    )
 
 
 def seconds_of(cell: Cell, form: str | None = None) -> int:
@@ -158,30 +182,32 @@ def seconds_of(cell: Cell, form: str | None = None) -> int:
 def _seconds_of_text(text: str, form: str | None) -> int:
     if form and (moment := _by_format(text, (form,))):
         return _seconds_in_day(moment)
-    if found := _TIME.fullmatch(text) or _TIME_IN_WORDS.fullmatch(text):
-        hour, minute, second = (*(Decimal(part or 0) for part in found.groups()), Decimal(0))[:3]
-        seconds = _nearest(hour * 3600 + minute * 60 + second)
-        if minute < 60 and second < 60 and seconds <= 86_400:
-            return seconds
-    remedy = f"write it as {form}" if form else 'write 09:30, or set the format of times: time_format = "%I:%M %p"'
+    if (seconds := seconds_in(text)) is not None:
+        return seconds
+    if names_part_of_day(text):
+        raise CellError(
+            f"{quoted(text)} is not a time of day with one meaning", "write it with 24 hours, as 00:30 or 12:30"
+        )
+    remedy = f"write it as {form}" if form else 'write 09:30, or set the format of times: time_format = "%H.%M"'
     raise CellError(f"{quoted(text)} is not a time of day", remedy)
 
 
-def moment_of(cell: Cell, formats: tuple[str, ...] = ()) -> datetime:
+def moment_of(cell: Cell, formats: tuple[str, ...] = (), *, roc: bool = False) -> datetime:
     """Return a cell as a day and time; it has a zone only if the text names one."""
     if isinstance(cell, datetime):
         return _to_second(cell)
     text = text_of(cell)
     if moment := _by_format(text, formats):
         return _to_second(moment)
-    if found := _WALL.fullmatch(text):
+    if found := day_and_time_in(text):
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
             pass
         else:
-            return _to_second(moment)
-        return at_second(_day_of_text(found.group(1), ()), _seconds_of_text(found.group(5).strip(), None))
+            if moment.year >= FIRST_CALENDAR_YEAR:
+                return _to_second(moment)
+        return at_second(_day_of_text(found[0], (), roc), _seconds_of_text(found[1], None))
     allowed = " or ".join(formats)
     remedy = f"write it as {allowed}" if allowed else 'write 2018-12-04 09:30, or set format = "%d/%m/%Y %H:%M"'
     raise CellError(f"{quoted(cell)} cannot be read as a day and a time", remedy)

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from api.importing.cells import quoted, shortened
 from api.importing.identifiers import without_invisible
-from api.importing.mapping import Mapping, MappingError
+from api.importing.mapping import COLUMN_KEYS, Mapping, MappingError
 from projections.rules.errors import Finding
 from projections.rules.toml_places import Place, line_of
 
@@ -71,7 +71,7 @@ def _columns_of(mapping: Mapping) -> Iterator[tuple[Place, str]]:
     for number, name in enumerate(mapping.key):
         yield ("key", number), name
     for field, source in mapping.fields.items():
-        for key in ("column", "date", "time", "hours", "minutes"):
+        for key in COLUMN_KEYS:
             if (name := getattr(source, key)) is not None:
                 yield ("fields", field, key), name
     if mapping.person:

@@ -97,7 +97,12 @@ class FieldSource(_Strict):
     digits: Annotated[int, Field(strict=True, ge=0, le=32)] = 0
     format: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
     date: ColumnName | None = None
+    year: ColumnName | None = None
+    month: ColumnName | None = None
+    day: ColumnName | None = None
     time: ColumnName | None = None
+    hour: ColumnName | None = None
+    minute: ColumnName | None = None
     at: TimeOfDay | None = None
     time_format: str | None = None
     hours: ColumnName | None = None
@@ -108,16 +113,26 @@ class FieldSource(_Strict):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns it is read from."""
-        return tuple(name for name in (self.column, self.date, self.time, self.hours, self.minutes) if name)
+        return tuple(name for key in COLUMN_KEYS if (name := getattr(self, key)))
+
+    @property
+    def day_columns(self) -> tuple[str, ...]:
+        """The columns of its day, if they are not those of its time too."""
+        return tuple(name for name in (self.date, self.year, self.month, self.day) if name)
 
 
+COLUMN_KEYS = ("column", "date", "year", "month", "day", "time", "hour", "minute", "hours", "minutes")
+"""The keys of a source that name a column."""
+_DAYS = (("date",), ("year", "month", "day"))
+_TIMES = (("time",), ("at",), ("hour", "minute"))
+_DAYS_WITH_TIMES = tuple((*day, *time) for day in _DAYS for time in _TIMES)
 WAYS: dict[Kind, tuple[tuple[str, ...], ...]] = {
     "text": (("column",), ("constant",)),
-    "day": (("column",), ("constant",)),
+    "day": (("column",), ("year", "month", "day"), ("constant",)),
     "number": (("column",), ("constant",)),
-    "minutes": (("column",), ("hours",), ("constant",)),
-    "instant": (("column",), ("date", "time"), ("date", "at"), ("constant",)),
-    "end": (("column",), ("date", "time"), ("date", "at"), ("hours",), ("minutes",)),
+    "minutes": (("column",), ("hours",), ("hours", "minutes"), ("constant",)),
+    "instant": (("column",), *_DAYS_WITH_TIMES, ("constant",)),
+    "end": (("column",), *_DAYS_WITH_TIMES, ("hours",), ("minutes",), ("hours", "minutes")),
 }
 """For each kind of field, the sets of keys that can define its source."""
 
@@ -157,6 +172,7 @@ class Mapping(_Strict):
     key: Annotated[tuple[ColumnName, ...], BeforeValidator(_several)] = ()
     time_zone: str | None = None
     ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
+    calendar: Literal["gregorian", "roc"] = "gregorian"
     file: FileForm = FileForm()
     fields: dict[str, Annotated[FieldSource, BeforeValidator(_column_alone)]]
     person: Person | None = None
@@ -174,6 +190,11 @@ class Mapping(_Strict):
         return COMMANDS[self.command]
 
     @property
+    def roc(self) -> bool:
+        """Whether years count from the Republic of China."""
+        return self.calendar == "roc"
+
+    @property
     def zone(self) -> ZoneInfo:
         """The time zone of days with times."""
         return ZoneInfo(self.time_zone or "UTC")
@@ -182,7 +203,10 @@ class Mapping(_Strict):
     def _consistent(self) -> Self:
         self._check_command()
         for name, source in self.fields.items():
-            _check_field(self.command, name, source)
+            _check_field(self.command, name, source, roc=self.roc)
+            if self.roc and set(source.format) - EPOCH_UNITS.keys():
+                sentence = 'format does not apply with calendar = "roc", which reads 104/11/22 and 民國104年11月22日'
+                raise error_at(f"{sentence}; remove format", "fields", name, "format")
         for name, field in self.command_type.model_fields.items():
             if field.is_required() and name not in self.fields:
                 raise error_at(f'{name} is missing; {self.command} needs it: {name} = "the column"', "fields")
@@ -201,7 +225,7 @@ class Mapping(_Strict):
         raise error_at(f'command "{self.command}" cannot be imported; {remedy}', "command")
 
     def _check_zone(self) -> None:
-        instants = [name for name, source in self.fields.items() if source.date or KINDS[name] in {"instant", "end"}]
+        instants = [name for name in self.fields if KINDS[name] in {"instant", "end"}]
         if self.time_zone is None:
             if instants:
                 raise error_at(f'time_zone is missing; {instants[0]} needs it: time_zone = "Asia/Shanghai"', "fields")
@@ -229,7 +253,7 @@ class Mapping(_Strict):
                 raise error_at(sentence, "key", number)
 
 
-def _check_field(command: str, name: str, source: FieldSource) -> None:
+def _check_field(command: str, name: str, source: FieldSource, *, roc: bool) -> None:
     known = COMMANDS[command].model_fields
     if name not in known:
         similar = get_close_matches(name, known, n=1)
@@ -246,7 +270,7 @@ def _check_field(command: str, name: str, source: FieldSource) -> None:
         if source.column and form in EPOCH_UNITS and kind in {"instant", "end"}:
             continue
         _check_format(form, name, whole=form in source.format)
-    _check_constants(command, name, source)
+    _check_constants(command, name, source, roc=roc)
 
 
 def with_values(mapping: Mapping, name: str, values: Dictionary[str, str]) -> Mapping:
@@ -269,7 +293,7 @@ def with_values(mapping: Mapping, name: str, values: Dictionary[str, str]) -> Ma
     return found
 
 
-def _check_constants(command: str, name: str, source: FieldSource) -> None:
+def _check_constants(command: str, name: str, source: FieldSource, *, roc: bool) -> None:
     """Validate the values in the mapping against the command's model; otherwise every line would be refused."""
     values: list[tuple[str | int | Day, tuple[str, ...]]] = [
         (value, ("values", key)) for key, value in (source.values or {}).items()
@@ -278,7 +302,7 @@ def _check_constants(command: str, name: str, source: FieldSource) -> None:
         values.append((source.constant, ("constant",)))
     for value, place in values:
         try:
-            is_day = KINDS[name] == "day" and day_of(value, source.format)
+            is_day = KINDS[name] == "day" and day_of(value, source.format, roc=roc)
             defect = None if is_day else _defect_of(command, name, value)
         except CellError as error:
             raise error_at(str(error), "fields", name, *place) from None

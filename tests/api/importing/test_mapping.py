@@ -83,7 +83,9 @@ def test_a_mapping_is_read() -> None:
         ('"From" }', '"From", format = "%d.%m" }', '"%d.%m" lacks year, month or day'),
         ('"From" }', '"From", time_format = "%M" }', '"%M" lacks hour or minute'),
         ('"From" }', '"From", time_format = "%" }', '"%" is not a format'),
-        ('hours = "Hours"', 'hours = "Hours", minutes = "M"', "check_out needs exactly one source"),
+        ('hours = "Hours"', 'hours = "Hours", time = "M"', "check_out needs exactly one source"),
+        ('time = "From"', 'hour = "From"', "line 12: fields.check_in: check_in needs exactly one source; write"),
+        ("time_zone", 'calendar = "julian"\ntime_zone', "calendar: Input should be 'gregorian' or 'roc'"),
         ("{ constant", "{ column = 'a', constant", "line 14: fields.evidence: evidence needs exactly one source"),
         (
             'encoding = "gb18030"',

@@ -1,0 +1,231 @@
+"""Fields: functions that read a field of a command from the cells of a line, as a mapping says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+
+from api.importing.cells import (
+    Cell,
+    CellError,
+    at_second,
+    day_of,
+    is_empty,
+    minutes_of,
+    minutes_of_hours,
+    moment_of,
+    quoted,
+    seconds_of,
+    text_of,
+    whole_of,
+)
+from api.importing.columns import Columns
+from api.importing.identifiers import identifier_of, label_of
+from api.importing.instants import instant_of, repeats_after
+from api.importing.kinds import KINDS
+from api.importing.mapping import FieldSource, Mapping
+from ledger.instants import FIRST_YEAR
+
+Fields = dict[str, object]
+"""The fields of a line that were read so far, by name."""
+ReadField = Callable[[Sequence[Cell], Fields], object]
+"""Read a field from the cells of a line, with the fields read before; None if its cells are empty."""
+CHECK_IN_WALL = " check-in in local time"
+"""An extra entry in `Fields`, under a name that no field can have."""
+
+
+class FieldReaders:
+    """Makes the functions that read the fields of one file by one mapping."""
+
+    def __init__(self, mapping: Mapping, columns: Columns) -> None:
+        self._mapping = mapping
+        self._columns = columns
+
+    def reader(self, name: str) -> ReadField:
+        """Return a function that reads a field."""
+        source = self._mapping.fields[name]
+        if source.constant is not None:
+            value = _constant(name, source, roc=self._mapping.roc)
+            return lambda _cells, _fields: value
+        if KINDS[name] in {"instant", "end"}:
+            return self._instant_reader(name, source)
+        if KINDS[name] == "minutes":
+            return self._minutes_reader(source)
+        if KINDS[name] == "day":
+            day = self._day_reader(source)
+            return lambda cells, _fields: day(cells)
+        place = self._columns.place(source.column or "")
+        if KINDS[name] == "text":
+            return _text_reader(name, source, place)
+        return lambda cells, _fields: None if is_empty(cells[place]) else whole_of(cells[place])
+
+    def _instant_reader(self, name: str, source: FieldSource) -> ReadField:
+        if source.hours or source.minutes:
+            return self._duration_reader(source)
+        zone, ambiguous = self._mapping.zone, self._mapping.ambiguous
+        moment = self._moment_reader(name, source)
+
+        def read(cells: Sequence[Cell], fields: Fields) -> int | None:
+            wall = moment(cells, fields)
+            if wall is None:
+                return None
+            instant = instant_of(wall, zone, ambiguous, check_in=_check_in(name, fields))
+            if wall.year < FIRST_YEAR:
+                remedy = "enter hours of that time as an opening balance"
+                before = f"is before the year {FIRST_YEAR}, the first of which the ledger records shifts"
+                raise CellError(f"{wall} {before}", remedy)
+            if name == "check_in":
+                fields[CHECK_IN_WALL] = wall
+            elif name == "check_out":
+                _require_length(source.hours_max, fields.get("check_in"), instant)
+            return instant
+
+        return read
+
+    def _moment_reader(self, name: str, source: FieldSource) -> Callable[[Sequence[Cell], Fields], datetime | None]:
+        """Return a function that reads a day and time in local time."""
+        roc = self._mapping.roc
+        if source.column:
+            place = self._columns.place(source.column)
+            return lambda cells, _fields: (
+                None if is_empty(cells[place]) else moment_of(cells[place], source.format, roc=roc)
+            )
+        day_of_cells, time_of_cells = self._day_reader(source), self._time_reader(source)
+        # If both have the same columns of the day, a check-out before the check-in is on the next day.
+        check_in = self._mapping.fields.get("check_in")
+        over_midnight = name == "check_out" and check_in is not None and check_in.day_columns == source.day_columns
+        zone = self._mapping.zone
+
+        def read(cells: Sequence[Cell], fields: Fields) -> datetime | None:
+            day = day_of_cells(cells)
+            seconds = None if day is None else time_of_cells(cells)
+            if day is None or seconds is None:
+                return None
+            wall = at_second(day, seconds)
+            check_in_wall = fields.get(CHECK_IN_WALL)
+            if (
+                over_midnight
+                and isinstance(check_in_wall, datetime)
+                and check_in_wall.tzinfo is None
+                and wall < check_in_wall
+                and not repeats_after(wall, zone, _check_in(name, fields))
+            ):
+                wall = at_second(wall.date(), seconds_of(wall) + 86_400)
+            return wall
+
+        return read
+
+    def _day_reader(self, source: FieldSource) -> Callable[[Sequence[Cell]], date | None]:
+        """Return a function that reads a day from one column, or from those of its year, month and day."""
+        roc = self._mapping.roc
+        places = [self._columns.place(name) for name in source.day_columns or filter(None, [source.column])]
+        if len(places) == 1:
+            (place,) = places
+            return lambda cells: None if is_empty(cells[place]) else day_of(cells[place], source.format, roc=roc)
+
+        def read(cells: Sequence[Cell]) -> date | None:
+            parts = [text_of(cells[place]) for place in places]
+            return day_of("-".join(parts), roc=roc) if all(parts) else None
+
+        return read
+
+    def _time_reader(self, source: FieldSource) -> Callable[[Sequence[Cell]], int | None]:
+        """Return a function that reads a time of day; an empty minute beside an hour is 0."""
+        if source.at is not None:
+            fixed = seconds_of(source.at)
+            return lambda _cells: fixed
+        if source.time:
+            place = self._columns.place(source.time)
+            return lambda cells: None if is_empty(cells[place]) else seconds_of(cells[place], source.time_format)
+        hour, minute = self._columns.place(source.hour or ""), self._columns.place(source.minute or "")
+
+        def read(cells: Sequence[Cell]) -> int | None:
+            if is_empty(cells[hour]):
+                return None
+            return seconds_of(f"{text_of(cells[hour])}:{text_of(cells[minute]).zfill(2)}")
+
+        return read
+
+    def _hours_and_minutes_reader(self, source: FieldSource) -> ReadField:
+        """Return a function that adds a column of hours and one of minutes; of the two, one may be empty."""
+        hours, minutes = self._columns.place(source.hours or ""), self._columns.place(source.minutes or "")
+
+        def read(cells: Sequence[Cell], _fields: Fields) -> int | None:
+            if is_empty(cells[hours]) and is_empty(cells[minutes]):
+                return None
+            whole = 0 if is_empty(cells[hours]) else whole_of(cells[hours])
+            rest = 0 if is_empty(cells[minutes]) else minutes_of(cells[minutes], source.decimal)
+            if whole and rest > 59:
+                remedy = f'write minutes below 60 in "{source.minutes}", or map one column only'
+                raise CellError(f"{whole} hours and {rest} minutes are added, and look like one duration twice", remedy)
+            return whole * 60 + rest
+
+        return read
+
+    def _minutes_reader(self, source: FieldSource) -> ReadField:
+        """Return a function that reads a duration in minutes."""
+        if source.hours and source.minutes:
+            return self._hours_and_minutes_reader(source)
+        place = self._columns.place(source.hours or source.minutes or source.column or "")
+        parse = minutes_of_hours if source.hours else minutes_of
+        return lambda cells, _fields: None if is_empty(cells[place]) else parse(cells[place], source.decimal)
+
+    def _duration_reader(self, source: FieldSource) -> ReadField:
+        duration = self._minutes_reader(source)
+
+        def read(cells: Sequence[Cell], fields: Fields) -> int | None:
+            check_in, minutes = fields.get("check_in"), duration(cells, fields)
+            if not isinstance(minutes, int) or not isinstance(check_in, int):
+                return None
+            instant = check_in + 60 * minutes
+            _require_length(source.hours_max, check_in, instant)
+            return instant
+
+        return read
+
+
+def _check_in(name: str, fields: Fields) -> int | None:
+    """Return the check-in of a line whose check-out is read."""
+    check_in = fields.get("check_in")
+    return check_in if name == "check_out" and isinstance(check_in, int) else None
+
+
+def as_written(cell: Cell) -> str | None:
+    """Return a cell's text as written, or None if it is empty; names of people are not normalised."""
+    text = text_of(cell)
+    return (cell.strip() if isinstance(cell, str) else text) or None
+
+
+def _text_reader(name: str, source: FieldSource, place: int) -> ReadField:
+    if name == "text":
+        return lambda cells, _fields: as_written(cells[place])
+    table = None if source.values is None else {label_of(key): value for key, value in source.values.items()}
+    return lambda cells, _fields: _name_of(name, source, table, cells[place])
+
+
+def _name_of(name: str, source: FieldSource, table: dict[str, str] | None, cell: Cell) -> str | None:
+    if table is not None and (label := label_of(cell)) in table:
+        return table[label]
+    text = identifier_of(cell)
+    if table is not None:
+        if text in table:
+            return table[text]
+        if text:
+            raise CellError(f"{quoted(text)} is not in the table of values", f"add it to fields.{name}.values")
+    if not text:
+        return None
+    return source.prefix + text.zfill(source.digits)
+
+
+def _constant(name: str, source: FieldSource, *, roc: bool) -> object:
+    value = source.constant
+    if KINDS[name] == "day" and isinstance(value, str):
+        return day_of(value, source.format, roc=roc)
+    return value.isoformat() if isinstance(value, date) and KINDS[name] != "day" else value
+
+
+def _require_length(hours_max: int | None, check_in: object, check_out: int) -> None:
+    if hours_max is not None and isinstance(check_in, int) and check_out - check_in > 3600 * hours_max:
+        minutes = (check_out - check_in) // 60
+        length = f"{minutes // 60}:{minutes % 60:02} hours"
+        raise CellError(f"would make a shift of {length}, more than hours_max = {hours_max}", "check both times")
