@@ -25,6 +25,7 @@ role but station and volunteer may try out rules. This module does not depend on
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -279,6 +280,12 @@ def forbids_type(caller: Caller, command_type: str) -> Forbidden | None:
     if command_type in SCANS:
         remedy += "; a person enters a shift with attest-shift"
     return Forbidden("command", f"a {caller.role} key may not {_in_words(command_type)}", remedy)
+
+
+def roles_of_commands(commands: Iterable[str]) -> list[str]:
+    """Return the roles whose keys may send one of these commands."""
+    types = set(commands)
+    return [role.value for role in Role if types & COMMANDS_OF_ROLE[role]]
 
 
 def forbids_right(caller: Caller, right: Right) -> Forbidden | None:

@@ -45,6 +45,7 @@ COMMANDS = {
             "explain": (f"{_READERS}.explain:explain", "Explain every minute of a volunteer's day."),
             "disputes": (f"{_READERS}.cases:disputes", "List disputes with their due dates."),
             "requests": (f"{_READERS}.cases:requests", "List acts that await another person's approval."),
+            "worklist": (f"{_READERS}.worklist:worklist", "List what waits for somebody, by its deadline."),
             "station": (f"{_READERS}.queries:station", "Show a station's activity day by day."),
             "project": (f"{_READERS}.rankings:project", "Show a project's activity by year or month."),
             "organisation": (f"{_READERS}.organisations:app", "Show the organisation tree and its activity."),

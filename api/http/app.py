@@ -53,6 +53,7 @@ from api.http.routes.reads import (
     rankings,
     stations,
     volunteers,
+    worklist,
 )
 from api.http.routes.writes import commands, conferring, events
 from api.messages.database_faults import fault_of_database
@@ -87,7 +88,7 @@ _ROUTERS = (
     *(events.router, volunteers.router, overview.router, stations.router, organisations.router, projects.router),
     *(people_served.router, log.router, status.router, honors.router, rankings.router, awards.router),
     *(conferring.router, audits.router, commands.router, cases.router, rule_routes.router, what_ifs.router),
-    *(generations.router, jobs.router),
+    *(generations.router, jobs.router, worklist.router),
 )
 _ROUTES = [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 

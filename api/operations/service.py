@@ -45,6 +45,7 @@ from replay.generations.rebuild import rebuild
 from replay.live.follower import Follower
 from replay.published import NoRulesError, Rules, published_rules
 from replay.queries.queries import Queries
+from replay.worklist.worklist import WorklistReader
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,11 @@ class OpenLedger:
     def queries(self) -> Queries:
         """The queries of this ledger."""
         return Queries(self.database, self.archive)
+
+    @cached_property
+    def worklist(self) -> WorklistReader:
+        """What waits for somebody in this ledger."""
+        return WorklistReader(self.database, self.queries)
 
     def knows(self, kind: str, name: str) -> bool:
         """Return whether the log has any event of this station, volunteer, project or organisation."""

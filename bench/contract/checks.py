@@ -43,6 +43,7 @@ REASONS: dict[tuple[str, str | None], str] = {
     ("POST /v1/honors/{honor}/announcements", "year"): "the rules define which honours are of a year",
     ("POST /v1/honors/{honor}/awards", "year"): "the rules define which honours are of a year",
     ("POST /v1/commands/publish-rules", "text"): "a schema cannot express whether a text is a rule timeline",
+    ("POST /v1/what-ifs", "as_if_from"): "rules are tried on the past only if those of the two sides differ",
     (EVENTS, "atomic"): "a stream is not processed as a whole",
     (EVENTS, "text"): "a schema cannot express whether a text is a rule timeline",
     ("POST /v1/rules/candidates", "text"): "a schema cannot express whether a text is a rule timeline",

@@ -28,7 +28,7 @@ def late(shifts: ResolvedShifts, timeline: RuleTimeline) -> Array:
     no_shift = (shifts.flags & DOUBLE_TAP > 0) | ((shifts.flags & PUNCH > 0) & (shifts.check_in == NO_INSTANT))
     eligible: Array = (ended != NO_INSTANT) & (shifts.flags & FROM_IMPORT == 0) & ~no_shift
     is_late = np.zeros(len(eligible), bool)
-    rule_set = np.maximum(np.searchsorted(_begins(timeline), began_on, side="right") - 1, 0)
+    rule_set = rule_set_numbers(began_on, timeline)
     for number, rules in enumerate(timeline.rule_sets):
         rows = np.flatnonzero(eligible & (rule_set == number))
         if rules.late_entry_working_days is None:
@@ -49,6 +49,24 @@ def last_days(ended_on: Ints, working_days: int) -> Ints:
     days, place = np.unique(ended_on, return_inverse=True)
     deadlines = [day_number(working_days_after(day_of_number(day), working_days)) for day in days.tolist()]
     return np.array(deadlines, np.int32)[place]
+
+
+def entry_deadlines(days: Ints, timeline: RuleTimeline) -> Ints:
+    """Return, for each day of service, the last day on which a shift of that day is recorded in time."""
+    deadlines = np.zeros(len(days), np.int32)
+    rule_set = rule_set_numbers(days, timeline)
+    for number, rules in enumerate(timeline.rule_sets):
+        rows = np.flatnonzero(rule_set == number)
+        if rules.late_entry_working_days is None:
+            deadlines[rows] = days[rows] + rules.late_entry_days
+        else:
+            deadlines[rows] = last_days(days[rows], rules.late_entry_working_days)
+    return deadlines
+
+
+def rule_set_numbers(days: Ints, timeline: RuleTimeline) -> Ints:
+    """Return, for each service day, the number of the rule set in force."""
+    return np.maximum(np.searchsorted(_begins(timeline), days, side="right") - 1, 0).astype(np.int32)
 
 
 def rules_of(day: date, timeline: RuleTimeline) -> RuleSet:

@@ -86,6 +86,7 @@ NEEDS: dict[str, str] = {
             "GET /v1/status",
             "GET /v1/undercut-awards",
             "GET /v1/volunteers/{number}/ranks",
+            "GET /v1/worklist",
         ),
         Right.READ,
     ),

@@ -56,6 +56,22 @@ def test_a_history_is_shown_with_before_and_after(cases: CommandLine) -> None:
     assert f"more: --after {page['next_after']}" in cases("history", "V0000001", "--limit", "2").out
 
 
+def test_what_waits_is_listed_with_who_is_to_act(cases: CommandLine) -> None:
+    shown = " ".join(cases("worklist", "--valid-at", "2030-01-01").out.replace("│", " ").split())
+    assert "Worklist on 2030-01-01: 2, 1 overdue" in shown
+    assert "a dispute to be answered" in shown
+    assert "approver, staff; not person:test" in shown
+    told = json.loads(cases("worklist", "--json", "--kind", "request").out)
+    assert [(one["request"], one["roles"]) for one in told["items"]] == [("r1", ["approver", "staff", "admin"])]
+    page = json.loads(cases("worklist", "--limit", "1", "--json").out)
+    assert f"more: --after {page['next_after']}" in cases("worklist", "--limit", "1").out
+    rest = json.loads(cases("worklist", "--after", page["next_after"], "--json").out)
+    assert [one["kind"] for one in (*page["items"], *rest["items"])] == ["dispute", "request"]
+    assert cases("worklist", "--kind", "shift").sentence.endswith("open-shift, request, dispute, undercut-award")
+    assert "station nowhere is not known" in cases("worklist", "--station", "nowhere").sentence
+    assert "organisation nobody is not known" in cases("worklist", "--organisation", "nobody").sentence
+
+
 def test_disputes_are_shown_with_their_due_dates(cases: CommandLine) -> None:
     shown = cases("disputes", "--valid-at", "2018-12-11").out
     assert "Disputes on 2018-12-11" in shown

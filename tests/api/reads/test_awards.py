@@ -118,6 +118,11 @@ def test_an_honour_is_announced_objected_to_awarded_undercut_and_revoked(conferr
     assert shift["positions"] == [corrected]
     assert served.get(shift["links"]["events"]).status_code == 200
 
+    (waiting,) = get(served, "/v1/worklist", kind="undercut-award")["items"]
+    assert (waiting["award"], waiting["volunteer"], waiting["due"]) == (award, NEAR, None)
+    assert waiting["roles"] == ["honors-officer", "staff", "admin"]
+    assert "is no longer reached" in waiting["what"] or "is reached only on" in waiting["what"]
+    assert get(served, waiting["links"]["award"])["award"]["award"] == award
     replayed = get(served, "/v1/undercut-awards", rules=1)  # not from rows
     assert [(entry["award"], entry["causes"]["by_events"]) for entry in replayed["undercut"]] == [(award, -120)]
 
@@ -128,6 +133,7 @@ def test_an_honour_is_announced_objected_to_awarded_undercut_and_revoked(conferr
     assert (given["known_at"], given["hours"]["total"]["credited_minutes"]) == (given["evidence"]["position"], 6_080)
     assert f"known_at={given['known_at']}" in given["hours"]["total"]["links"]["shifts"]
     assert get(served, "/v1/undercut-awards", known_at=position)["count"] == 0
+    assert get(served, "/v1/worklist", known_at=position)["counts"]["undercut-award"] == 0
 
     assert served.command("revoke-honor", Role.HONORS_OFFICER, award=award, reason="hours-voided").status_code == 201
     assert get(served, "/v1/undercut-awards")["count"] == 0

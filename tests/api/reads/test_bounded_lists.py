@@ -47,6 +47,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         *("RankingOfYear.entries", "SpotCheck.shifts", "Standings.standings", "StationDayShifts.shifts"),
         *("Stations.stations", "UndercutAwards.undercut", "VolunteerDays.days", "VolunteerHistory.acts"),
         *("VolunteerShifts.shifts", "WhatIf.honor_changes", "WhatIf.rank_changes", "WhatIf.volunteers"),
+        "Worklist.items",
     ),
     LISTED: (
         *("Anomaly.events", "Anomaly.shifts", "Causes.positions", "Causes.shifts", "DayExplanation.without_minutes"),
@@ -86,6 +87,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         *("PeopleServed.projects", "PeopleServed.stations", "WhatIf.stations"),
     ),
     PROGRAM: (
+        *("WorkItem.commands", "WorkItem.roles"),
         *("EventRefused.candidates", "GenerationList.generations", "JobList.jobs", "ProblemDetails.candidates"),
         *("Readiness.checks", "RulesKnown.candidates", "ShiftTrace.flags", "SpotCheck.parts", "Status.problems"),
         "replay__explain__explanations__EventBehind.decides",

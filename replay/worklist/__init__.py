@@ -1,0 +1,1 @@
+"""The worklist: what waits for somebody, of all kinds together, by its deadline."""
