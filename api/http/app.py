@@ -95,8 +95,9 @@ _ROUTES = [route for router in _ROUTERS for route in router.routes if isinstance
 
 
 def _addresses() -> list[BaseRoute]:
-    """Return the addresses of every application. FastAPI would build them at an application's first request, which would
-    occupy the event loop for half a second.
+    """Return the addresses of every application.
+
+    FastAPI would build them at an application's first request, which would occupy the event loop for half a second.
     """
     shared = APIRouter(responses={"default": ANY_PROBLEM})
     for router in _ROUTERS:
