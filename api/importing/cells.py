@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from api.importing.digits import AmbiguousDigitsError, read_by_format
-from api.importing.notations import (
+from api.importing.forms.notations import (
     FIRST_CALENDAR_YEAR,
     ROC_OFFSET,
     day_and_time_in,

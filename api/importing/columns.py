@@ -11,7 +11,8 @@ from difflib import get_close_matches
 
 from api.importing.cells import quoted, shortened
 from api.importing.identifiers import without_invisible
-from api.importing.mapping import COLUMN_KEYS, Mapping, MappingError
+from api.importing.mapping import Mapping, MappingError
+from api.importing.sources import COLUMN_KEYS
 from projections.rules.errors import Finding
 from projections.rules.toml_places import Place, line_of
 
@@ -74,6 +75,9 @@ def _columns_of(mapping: Mapping) -> Iterator[tuple[Place, str]]:
         for key in COLUMN_KEYS:
             if (name := getattr(source, key)) is not None:
                 yield ("fields", field, key), name
+    if mapping.check:
+        for name in mapping.check.source.columns:
+            yield ("check",), name
     if mapping.person:
         for key in ("name", "phone", "email"):
             if (name := getattr(mapping.person, key)) is not None:

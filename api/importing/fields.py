@@ -22,8 +22,8 @@ from api.importing.cells import (
 from api.importing.columns import Columns
 from api.importing.identifiers import identifier_of, label_of
 from api.importing.instants import instant_of, repeats_after
-from api.importing.kinds import KINDS
-from api.importing.mapping import FieldSource, Mapping
+from api.importing.mapping import Check, Mapping
+from api.importing.sources import KINDS, FieldSource
 from ledger.instants import FIRST_YEAR
 
 Fields = dict[str, object]
@@ -58,6 +58,21 @@ class FieldReaders:
         if KINDS[name] == "text":
             return _text_reader(name, source, place)
         return lambda cells, _fields: None if is_empty(cells[place]) else whole_of(cells[place])
+
+    def checker(self, check: Check) -> Callable[[Sequence[Cell], Fields], None]:
+        """Return a function that refuses a line whose times contradict its duration; an empty duration says nothing."""
+        duration = self._minutes_reader(check.source)
+        columns = " and ".join(map(quoted, check.source.columns))
+
+        def require(cells: Sequence[Cell], fields: Fields) -> None:
+            said, begin, end = duration(cells, fields), fields.get("check_in"), fields.get("check_out")
+            if not isinstance(said, int) or not isinstance(begin, int) or not isinstance(end, int):
+                return
+            if abs(end - begin - 60 * said) > 60 * check.tolerance_minutes:
+                sentence = f"{columns} says {_length(60 * said)}, and the times make {_length(end - begin)}"
+                raise CellError(sentence, "correct what is wrong, or set a higher tolerance_minutes under check")
+
+        return require
 
     def _instant_reader(self, name: str, source: FieldSource) -> ReadField:
         if source.hours or source.minutes:
@@ -226,6 +241,11 @@ def _constant(name: str, source: FieldSource, *, roc: bool) -> object:
 
 def _require_length(hours_max: int | None, check_in: object, check_out: int) -> None:
     if hours_max is not None and isinstance(check_in, int) and check_out - check_in > 3600 * hours_max:
-        minutes = (check_out - check_in) // 60
-        length = f"{minutes // 60}:{minutes % 60:02} hours"
+        length = _length(check_out - check_in)
         raise CellError(f"would make a shift of {length}, more than hours_max = {hours_max}", "check both times")
+
+
+def _length(seconds: int) -> str:
+    """Return a length of time for a message."""
+    minutes = abs(seconds) // 60
+    return f"{'-' if seconds < 0 else ''}{minutes // 60}:{minutes % 60:02} hours"

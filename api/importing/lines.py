@@ -24,8 +24,8 @@ from api.importing.cells import (
 from api.importing.columns import Columns
 from api.importing.fields import CHECK_IN_WALL, FieldReaders, Fields, as_written
 from api.importing.identifiers import first_invisible, identifier_of
-from api.importing.kinds import KINDS
 from api.importing.mapping import Mapping
+from api.importing.sources import KINDS
 from api.importing.tables import Row
 from api.messages.problems import Fault, fault, fault_of_validation
 from ledger.aggregates import Order, Sender
@@ -60,10 +60,12 @@ class LineReader:
         # In the order of the command's fields, so that the check-in is read before the check-out.
         mapped = [name for name in self._command.model_fields if name in mapping.fields]
         self._fields = [(name, readers.reader(name)) for name in mapped]
+        self._check = None if mapping.check is None else readers.checker(mapping.check)
         self._key = [columns.place(name) for name in mapping.key]
         amounts = [source for name, source in mapping.fields.items() if KINDS[name] in {"minutes", "number"}]
         counted = {source.column for source in amounts}
-        counted |= {name for source in mapping.fields.values() for name in (source.hours, source.minutes)}
+        sources = [*mapping.fields.values(), *([mapping.check.source] if mapping.check else [])]
+        counted |= {name for source in sources for name in (source.hours, source.minutes)}
         self._single = {*self._key, *(columns.place(name) for name in counted if name)}
 
     def read(self, row: Row) -> Line:
@@ -92,6 +94,8 @@ class LineReader:
         source = self._mapping.fields.get(field or "")
         if field == "key":
             return ", ".join(self._mapping.key)
+        if field == "check" and self._mapping.check:
+            source = self._mapping.check.source
         if source is None and self._mapping.person and field in _PERSON_READERS:
             return getattr(self._mapping.person, field) or ""
         return ", ".join(source.columns) if source else ""
@@ -122,6 +126,11 @@ class LineReader:
                 return fault("invalid", f"{name} {error}", field=name, remedy=error.remedy)
             if value is not None:
                 fields[name] = value
+        try:
+            if self._check:
+                self._check(cells, fields)
+        except CellError as error:
+            return fault("invalid", f"check {error}", field="check", remedy=error.remedy)
         fields.pop(CHECK_IN_WALL, None)
         try:
             command = self._command.model_validate(fields)

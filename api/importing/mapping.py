@@ -13,16 +13,15 @@ import tomllib
 from collections.abc import Mapping as Dictionary
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
+    PrivateAttr,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -30,25 +29,14 @@ from pydantic import (
 
 from api.access.roles import IMPORTED_COMMANDS
 from api.importing.cells import EPOCH_UNITS, CellError, day_of, quoted
-from api.importing.kinds import KINDS, Kind
+from api.importing.sources import EXTRAS, KINDS, WAYS, ColumnName, Day, FieldSource, Strict, several, ways_in_words
 from ledger.aggregates import COMMANDS, Command
 from ledger.names import IMPORT_PATTERN
 from projections.rules.errors import Finding, error_at, findings_of, not_toml
 from projections.rules.limits import text_exceeds
 from projections.rules.toml_places import Place, places
 
-Day = date
-"""`date` under another name, for classes with a field `date`."""
 Encoding = Literal["utf-8", "utf-16", "gb18030", "gbk", "big5", "cp1252"]
-
-
-def _number_as_name(value: object) -> object:
-    """Accept a column's number, from 1, where the file has no header."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value
-
-
-ColumnName = Annotated[str, BeforeValidator(_number_as_name), StringConstraints(min_length=1, max_length=200)]
-TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
 class MappingError(ValueError):
@@ -59,16 +47,7 @@ class MappingError(ValueError):
         self.findings = tuple(findings)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _several(value: object) -> object:
-    """Accept a single value without brackets."""
-    return (value,) if isinstance(value, str | int) else value
-
-
-class FileForm(_Strict):
+class FileForm(Strict):
     """The format of the table. `header_line`: the line with the names of the columns; 0 if `columns` names them, or if
     they are numbered from 1.
     """
@@ -76,6 +55,7 @@ class FileForm(_Strict):
     encoding: Encoding = "utf-8"
     delimiter: Literal[",", ";", "\t", "|"] = ","
     sheet: str | None = None
+    records: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     header_line: Annotated[int, Field(strict=True, ge=0, le=1000)] = 1
     columns: tuple[ColumnName, ...] = ()
 
@@ -86,72 +66,12 @@ class FileForm(_Strict):
         return self
 
 
-class FieldSource(_Strict):
-    """The source of a field's value. It is given in exactly one of the ways in `WAYS`."""
-
-    column: ColumnName | None = None
-    constant: str | int | Day | None = None
-    values: dict[str, str] | None = None
-    values_file: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = None
-    prefix: str = ""
-    digits: Annotated[int, Field(strict=True, ge=0, le=32)] = 0
-    format: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
-    date: ColumnName | None = None
-    year: ColumnName | None = None
-    month: ColumnName | None = None
-    day: ColumnName | None = None
-    time: ColumnName | None = None
-    hour: ColumnName | None = None
-    minute: ColumnName | None = None
-    at: TimeOfDay | None = None
-    time_format: str | None = None
-    hours: ColumnName | None = None
-    minutes: ColumnName | None = None
-    decimal: Literal[".", ","] = "."
-    hours_max: Annotated[int, Field(strict=True, ge=1, le=168)] | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is read from."""
-        return tuple(name for key in COLUMN_KEYS if (name := getattr(self, key)))
-
-    @property
-    def day_columns(self) -> tuple[str, ...]:
-        """The columns of its day, if they are not those of its time too."""
-        return tuple(name for name in (self.date, self.year, self.month, self.day) if name)
-
-
-COLUMN_KEYS = ("column", "date", "year", "month", "day", "time", "hour", "minute", "hours", "minutes")
-"""The keys of a source that name a column."""
-_DAYS = (("date",), ("year", "month", "day"))
-_TIMES = (("time",), ("at",), ("hour", "minute"))
-_DAYS_WITH_TIMES = tuple((*day, *time) for day in _DAYS for time in _TIMES)
-WAYS: dict[Kind, tuple[tuple[str, ...], ...]] = {
-    "text": (("column",), ("constant",)),
-    "day": (("column",), ("year", "month", "day"), ("constant",)),
-    "number": (("column",), ("constant",)),
-    "minutes": (("column",), ("hours",), ("hours", "minutes"), ("constant",)),
-    "instant": (("column",), *_DAYS_WITH_TIMES, ("constant",)),
-    "end": (("column",), *_DAYS_WITH_TIMES, ("hours",), ("minutes",), ("hours", "minutes")),
-}
-"""For each kind of field, the sets of keys that can define its source."""
-
-_EXTRAS: dict[Kind, set[str]] = {
-    "text": {"values", "values_file", "prefix", "digits"},
-    "day": {"format"},
-    "number": set(),
-    "minutes": {"decimal"},
-    "instant": {"format", "time_format"},
-    "end": {"format", "time_format", "decimal", "hours_max"},
-}
-
-
 def _column_alone(value: object) -> object:
     """Accept a column's name or number alone as the source of a field."""
     return {"column": value} if isinstance(value, str | int) else value
 
 
-class Person(_Strict):
+class Person(Strict):
     """Columns for the directory of persons: personal data, which never become part of an event."""
 
     name: ColumnName
@@ -164,20 +84,41 @@ class Person(_Strict):
         return tuple(name for name in (self.name, self.phone, self.email) if name)
 
 
-class Mapping(_Strict):
+class Check(Strict):
+    """Columns with a duration that the times of the same line must have, give or take `tolerance_minutes`."""
+
+    hours: ColumnName | None = None
+    minutes: ColumnName | None = None
+    decimal: Literal[".", ","] = "."
+    tolerance_minutes: Annotated[int, Field(strict=True, ge=0, le=1440)] = 1
+
+    @property
+    def source(self) -> FieldSource:
+        """The source of the duration."""
+        return FieldSource(hours=self.hours, minutes=self.minutes, decimal=self.decimal)
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.hours and not self.minutes:
+            raise ValueError('check needs a column with the duration; write check = { hours = "…" }')
+        return self
+
+
+class Mapping(Strict):
     """A mapping. `lines`: the line of each key in its text."""
 
     command: str
     source: Annotated[str, StringConstraints(pattern=IMPORT_PATTERN)]
-    key: Annotated[tuple[ColumnName, ...], BeforeValidator(_several)] = ()
+    key: Annotated[tuple[ColumnName, ...], BeforeValidator(several)] = ()
     time_zone: str | None = None
     ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
     calendar: Literal["gregorian", "roc"] = "gregorian"
     file: FileForm = FileForm()
     fields: dict[str, Annotated[FieldSource, BeforeValidator(_column_alone)]]
     person: Person | None = None
+    check: Check | None = None
 
-    _lines: dict[Place, int] = {}
+    _lines: dict[Place, int] = PrivateAttr(default_factory=dict)
 
     @property
     def lines(self) -> Dictionary[Place, int]:
@@ -210,6 +151,8 @@ class Mapping(_Strict):
         for name, field in self.command_type.model_fields.items():
             if field.is_required() and name not in self.fields:
                 raise error_at(f'{name} is missing; {self.command} needs it: {name} = "the column"', "fields")
+        if self.check and "check_out" not in self.command_type.model_fields:
+            raise error_at(f"check compares the times of attest-shift; {self.command} has none; remove it", "check")
         self._check_zone()
         self._check_personal()
         return self
@@ -262,10 +205,10 @@ def _check_field(command: str, name: str, source: FieldSource, *, roc: bool) -> 
     kind = KINDS[name]
     keys = source.model_fields_set
     ways = {key for way in WAYS[kind] for key in way}
-    if wrong := sorted(keys - ways - _EXTRAS[kind]):
-        raise error_at(f"{wrong[0]} does not apply to {name}; {_ways_in_words(kind)}", "fields", name, wrong[0])
+    if wrong := sorted(keys - ways - EXTRAS[kind]):
+        raise error_at(f"{wrong[0]} does not apply to {name}; {ways_in_words(kind)}", "fields", name, wrong[0])
     if keys & ways not in [set(way) for way in WAYS[kind]]:
-        raise error_at(f"{name} needs exactly one source; {_ways_in_words(kind)}", "fields", name)
+        raise error_at(f"{name} needs exactly one source; {ways_in_words(kind)}", "fields", name)
     for form in (*source.format, *filter(None, [source.time_format])):
         if source.column and form in EPOCH_UNITS and kind in {"instant", "end"}:
             continue
@@ -335,10 +278,6 @@ def _check_format(form: str, name: str, *, whole: bool) -> None:
         raise error_at(f'"{form}" lacks hour or minute; use %H and %M, or %I, %M and %p', "fields", name)
 
 
-def _ways_in_words(kind: Kind) -> str:
-    return "write " + " or ".join("{ " + ", ".join(f"{key} = …" for key in way) + " }" for way in WAYS[kind])
-
-
 # --- parsing --------------------------------------------------------------------------------------------------------
 
 
@@ -368,11 +307,13 @@ def _for_mapping(finding: Finding) -> Finding:
     """Adapt a finding made for rules: suggest a known key for an unknown one, and name the mapping as the whole."""
     key = finding.key if finding.key != "timeline" else "mapping"
     if finding.sentence == "unknown key" and not finding.remedy.startswith("did you mean"):
-        similar = get_close_matches(key.rpartition(".")[2], _known_keys(), n=1)
-        if similar:
+        table, _, unknown = key.rpartition(".")
+        model = _MODELS.get(table.partition(".")[0], Mapping)
+        if similar := get_close_matches(unknown, model.model_fields, n=1):
             return replace(finding, key=key, remedy=f"did you mean {similar[0]}?")
+        return replace(finding, key=key, remedy=f"remove it; the keys here are {', '.join(model.model_fields)}")
     return replace(finding, key=key)
 
 
-def _known_keys() -> list[str]:
-    return [key for model in (Mapping, FileForm, FieldSource, Person) for key in model.model_fields]
+_MODELS: dict[str, type[Strict]] = {"file": FileForm, "fields": FieldSource, "person": Person, "check": Check}
+"""The tables of a mapping."""

@@ -7,6 +7,7 @@ Refused lines are copied unchanged, so that the file can be imported after they 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from api.importing.cells import Cell, Unreadable
 from api.importing.lines import LineReader
 from api.importing.mapping import FileForm
 from api.importing.running import Outcome
-from api.importing.tables import CODECS, Table, is_excel
+from api.importing.tables import CODECS, Table, has_json_lines, is_excel, is_json
 from api.messages.problems import Fault
 from replay.durable import atomic_file
 
@@ -96,6 +97,21 @@ class _CsvWriter:
         self._csv.writerow(["" if cell is None else cell for cell in cells])
 
 
+class _JsonWriter:
+    """Writes records as an array, or one a line. Cells without a value are left out."""
+
+    def __init__(self, path: Path, names: Sequence[str], form: FileForm, stack: ExitStack, *, lines: bool) -> None:
+        self._file = stack.enter_context(path.open("w", encoding=CODECS[form.encoding]))
+        self._names = names
+        self._before, self._between, self._end = ("", "\n", "\n") if lines else ("[\n", ",\n", "\n]\n")
+        stack.callback(lambda: self._file.write(self._end))
+
+    def row(self, cells: Sequence[Cell]) -> None:
+        record = {name: cell for name, cell in zip(self._names, cells, strict=False) if cell is not None}
+        self._file.write(self._before + json.dumps(record, ensure_ascii=False))
+        self._before = self._between
+
+
 class _SheetWriter:
     def __init__(self, path: Path, sheet: str | None, stack: ExitStack) -> None:
         book = Workbook(write_only=True)
@@ -136,7 +152,7 @@ class _RefusedLines:
         """Return the additional cells of a line; none if the columns have no names to tell them apart."""
         codec = CODECS[self._form.encoding]
         detail = escape_formula(fault.detail).encode(codec, "replace").decode(codec)
-        return [line, fault.rejection, detail] if self._form.header_line else []
+        return [line, fault.rejection, detail] if self._form.header_line or is_json(self._path) else []
 
     def _own(self, cells: Sequence[Cell]) -> list[Cell]:
         return [cells[place] if place < len(cells) else None for place in self._own_places]
@@ -144,6 +160,10 @@ class _RefusedLines:
     def _begin(self) -> _Writer:
         """Open the file and write the rows above the lines, so that the same mapping can read it."""
         excel = is_excel(self._path)
+        if is_json(self._path):
+            names = [*map(str, self._own(self._table.columns)), *WHY_COLUMNS]
+            temporary = self._stack.enter_context(atomic_file(self._path))
+            return _JsonWriter(temporary, names, self._form, self._stack, lines=has_json_lines(self._path))
         temporary = self._stack.enter_context(atomic_file(self._path))
         writer: _Writer = (
             _SheetWriter(temporary, self._sheet, self._stack)

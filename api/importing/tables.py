@@ -1,4 +1,4 @@
-"""Tables: the lines of a CSV or Excel file as a stream, with the line numbers that an editor or Excel shows.
+"""Tables: the lines of a CSV, Excel or JSON file as a stream, with the line numbers that an editor or Excel shows.
 
 Memory use does not depend on the length of the file, except for the shared strings of Excel. A file with any byte that
 is not valid in its encoding is refused before its first line is read.
@@ -22,6 +22,7 @@ import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
 from api.importing.cells import Cell, CellError, plain_text
+from api.importing.forms.json_records import JsonError, column_names, records
 from api.importing.mapping import Encoding, FileForm
 from api.importing.sheets import DAMAGE, NOTHING_MERGED, DamagedSheetError, rows_of
 
@@ -40,6 +41,11 @@ _BLOCK_BYTES = 1 << 20
 _READ_AHEAD_BYTES = 1 << 16
 """Small, so that the progress of reading is accurate."""
 _EXCEL = {".xlsx", ".xlsm"}
+_JSON = {".json"}
+_JSON_LINES = {".ndjson", ".jsonl"}
+_OTHER_SPREADSHEETS = {".xls", ".xlsb", ".ods", ".et", ".numbers"}
+_CONTAINERS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""The first bytes of spreadsheets: a zip archive, or a file of Excel before 2007."""
 
 
 class UnreadableTableError(Exception):
@@ -76,9 +82,19 @@ def is_excel(path: Path) -> bool:
     return path.suffix.lower() in _EXCEL
 
 
+def is_json(path: Path) -> bool:
+    """Return whether a file is a JSON file by its name."""
+    return path.suffix.lower() in _JSON | _JSON_LINES
+
+
+def has_json_lines(path: Path) -> bool:
+    """Return whether a JSON file has a record after the other, instead of an array, by its name."""
+    return path.suffix.lower() in _JSON_LINES
+
+
 @contextmanager
 def open_table(path: Path, form: FileForm, sheet: str | None = None) -> Iterator[Table]:
-    """Open a CSV or Excel file.
+    """Open a CSV, Excel or JSON file.
 
     Args:
         sheet: the name of the sheet, instead of the one in `form`.
@@ -88,9 +104,21 @@ def open_table(path: Path, form: FileForm, sheet: str | None = None) -> Iterator
     """
     if not path.is_file():
         raise UnreadableTableError(f"{path} is not an existing file; check the path")
-    if path.suffix.lower() == ".xls":
-        raise UnreadableTableError(f"{path} has the format of Excel before 2007; save it as .xlsx")
-    with _open_sheet(path, form, sheet) if is_excel(path) else _open_text(path, form) as table:
+    suffix = path.suffix.lower()
+    if suffix in _OTHER_SPREADSHEETS:
+        older = (
+            "has the format of Excel before 2007" if suffix == ".xls" else f"is a spreadsheet in the format {suffix}"
+        )
+        raise UnreadableTableError(f"{path} {older}; save it as .xlsx")
+    if form.records and not is_json(path):
+        raise UnreadableTableError(
+            f"{path} is not JSON, so it has no array {form.records}; remove records under [file]"
+        )
+    if is_excel(path):
+        opened = _open_sheet(path, form, sheet)
+    else:
+        opened = _open_json(path, form) if is_json(path) else _open_text(path, form)
+    with opened as table:
         yield table
 
 
@@ -147,6 +175,7 @@ def _name_of_column(cell: Cell) -> str:
 
 @contextmanager
 def _open_text(path: Path, form: FileForm) -> Iterator[Table]:
+    _require_table(path, form.encoding)
     _require_encoding(path, form.encoding)
     with path.open("rb", buffering=0) as raw:
         text = io.TextIOWrapper(io.BufferedReader(raw, _READ_AHEAD_BYTES), CODECS[form.encoding], newline="")
@@ -210,6 +239,42 @@ def _undecodable_line(path: Path, encoding: Encoding) -> int | None:
                 return line + block[:at].count(b"\n")
             if not block:
                 return None
+
+
+def _require_table(path: Path, encoding: Encoding) -> None:
+    """Refuse a file whose name does not tell its form."""
+    with path.open("rb") as file:
+        start = file.read(400)
+    if start.startswith(_CONTAINERS):
+        raise UnreadableTableError(
+            f"{path} is a spreadsheet by its content; save it as .xlsx, or name it so if it is one"
+        )
+    found = start.decode(CODECS[encoding], "ignore").lstrip()
+    if found.startswith("{") or (found[:1] == "[" and found[1:].lstrip().startswith("{")):
+        name = ".json" if found.startswith("[") else ".ndjson if each line is a record, else .json"
+        raise UnreadableTableError(f"{path} is JSON by its content; name it {name}")
+
+
+# --- JSON -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _open_json(path: Path, form: FileForm) -> Iterator[Table]:
+    """Open a JSON file. Its lines are the records; the whole file is read for the names of their members before."""
+    _require_encoding(path, form.encoding)
+    lines = has_json_lines(path)
+    with path.open("rb", buffering=0) as raw:
+        try:
+            with path.open(encoding=CODECS[form.encoding]) as file:
+                names = column_names(file, form.records, lines=lines)
+        except JsonError as error:
+            raise UnreadableTableError(f"{path}: {error}") from None
+        text = io.TextIOWrapper(io.BufferedReader(raw, _READ_AHEAD_BYTES), CODECS[form.encoding])
+        rows = (
+            Row(number, [record.get(name) for name in names])
+            for number, record in enumerate(records(text, form.records, lines=lines), 1)
+        )
+        yield Table(names, [], rows, path.stat().st_size, raw.tell)
 
 
 # --- Excel ----------------------------------------------------------------------------------------------------------

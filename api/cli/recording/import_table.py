@@ -25,7 +25,15 @@ from api.importing.mapping import FileForm, Mapping, MappingError, parse_mapping
 from api.importing.punches import PairingSummary, PunchLog
 from api.importing.reports import reports
 from api.importing.running import Execute, Outcome, Tally, outcomes, recording, rehearsing
-from api.importing.tables import BrokenTableError, Table, UnreadableTableError, is_excel, open_table
+from api.importing.tables import (
+    BrokenTableError,
+    Table,
+    UnreadableTableError,
+    has_json_lines,
+    is_excel,
+    is_json,
+    open_table,
+)
 from api.messages.cloud_events import event_type
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
@@ -97,7 +105,7 @@ class _Summary:
 
 def import_table(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Old records: .csv or .xlsx.")],
+    file: Annotated[Path, typer.Argument(help="Old records: .csv, .xlsx or .json.")],
     *,
     mapping: Annotated[Path | None, typer.Option(help="The mapping, a TOML file; see docs/import.md.")] = None,
     sheet: Annotated[str | None, typer.Option(help="The sheet of an Excel file.")] = None,
@@ -163,9 +171,16 @@ def _check(options: ImportOptions) -> None:
             raise UsageError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
     if options.refused and options.refused.exists():
         raise UsageError(f"--refused {options.refused} exists and may hold corrected lines; name another file")
-    if options.refused and is_excel(options.refused) != is_excel(options.file):
-        kind = ".xlsx" if is_excel(options.file) else ".csv"
+    if options.refused and _kind_of(options.refused) != _kind_of(options.file):
+        kind = _kind_of(options.file)
         raise UsageError(f"--refused {options.refused} is imported like {options.file}, so it must end in {kind}")
+
+
+def _kind_of(file: Path) -> str:
+    """Return the ending of files of the same form as a file."""
+    if is_json(file):
+        return ".ndjson" if has_json_lines(file) else ".json"
+    return ".xlsx" if is_excel(file) else ".csv"
 
 
 def _mapping(options: ImportOptions) -> Mapping:

@@ -330,6 +330,23 @@ def test_refused_lines_of_a_spreadsheet_stay_cells_of_a_spreadsheet(importing: I
     assert importing.counts(file) == (0, 1, 0)
 
 
+@pytest.mark.parametrize("name", ["shifts.json", "shifts.ndjson"])
+def test_json_is_imported_and_its_refused_records_can_be_mended(importing: Importing, name: str) -> None:
+    records = [dict(zip(SHIFT_COLUMNS, line, strict=True)) for line in (*GOOD, BAD[1])]
+    lines = "\n".join(json.dumps(record) for record in records)
+    file = importing.folder / name
+    file.write_text(lines if name.endswith(".ndjson") else json.dumps({"shifts": records}), "utf-8")
+    assert f"so it must end in {file.suffix}" in importing(file, "--refused", importing.folder / "r.csv").sentence
+    refused = importing.folder / f"refused{file.suffix}"
+    assert importing.counts(file, "--refused", refused) == (3, 0, 1)
+    refused.write_text(refused.read_text("utf-8-sig").replace("Beach", "Library"), "utf-8")
+    again = importing.folder / f"again{file.suffix}"
+    assert importing.counts(refused, "--refused", again) == (1, 0, 0)
+    assert importing.counts(file) == (0, 3, 1)
+    importing.make_ready()
+    assert (importing.minutes("V0000001"), importing.minutes("V0000002")) == (360, 330)
+
+
 def test_no_cell_of_a_report_is_a_formula(importing: Importing) -> None:
     importing.mapping(SHIFTS.replace('volunteer = "Number"', 'volunteer = { column = "Number", values = { a = "b" } }'))
     report = importing.folder / "report.csv"

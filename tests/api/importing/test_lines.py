@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from api.importing.cells import CellError
 from api.importing.identifiers import identifier_of
 from api.importing.lines import ID_LENGTH_MAX
+from api.importing.mapping import MappingError, parse_mapping
 from ledger.aggregates import Order
 from ledger.aggregates.opening_balance import RecordOpeningBalance
 from ledger.aggregates.shift_acts import AttestShift
@@ -225,3 +226,51 @@ def test_an_opening_balance_may_be_given_in_hours_and_on_a_day_for_all() -> None
         volunteer="V1", minutes=74_070, as_of=date(2010, 12, 31), evidence="paper-list"
     )
     assert 'minutes "1.234,5" contains "."' in detail(read(mapping, ("No.", "Hours"), "V1", "1.234,5"))
+
+
+@pytest.mark.parametrize(
+    ("check", "said", "told"),
+    [
+        ('hours = "Said"', "1.68", None),
+        ('hours = "Said"', "1:41", None),
+        ('hours = "Said"', "1.7", None),
+        ('hours = "Said"', "", None),
+        ('hours = "Said"', "73.68", '"Said" says 73:41 hours, and the times make 1:41 hours; correct what is wrong'),
+        ('hours = "Said"', "2", '"Said" says 2:00 hours, and the times make 1:41 hours'),
+        ('hours = "Said", tolerance_minutes = 20', "2", None),
+        ('hours = "Said", tolerance_minutes = 0', "1:42", '"Said" says 1:42 hours'),
+        ('hours = "Said", decimal = ","', "1,68", None),
+        ('minutes = "Said"', "101", None),
+        ('minutes = "Said"', "73", '"Said" says 1:13 hours'),
+        ('hours = "Said"', "soon", 'check "soon" is not a number'),
+    ],
+)
+def test_a_duration_that_contradicts_the_times_of_its_line_is_refused(check: str, said: str, told: str | None) -> None:
+    mapping = SHIFTS.replace("[fields]", f"check = {{ {check} }}\n[fields]")
+    line = read(mapping, (*SHIFT_COLUMNS, "Said"), *LINE[:4], "09:00", "10:41", "", said)
+    if told is None:
+        assert order(line).name == "/imports/lists#17"
+    else:
+        assert told in detail(line)
+
+
+def test_a_duration_is_compared_with_an_end_on_the_next_day_and_with_another_duration() -> None:
+    mapping = SHIFTS.replace("[fields]", 'check = { hours = "Said" }\n[fields]')
+    columns = (*SHIFT_COLUMNS, "Said")
+    assert order(read(mapping, columns, *LINE[:4], "22:00", "01:30", "", "3.5"))
+    assert "the times make 20:30 hours" in detail(read(mapping, columns, *LINE[:4], "13:00", "9:30", "", "3.5"))
+    durations = mapping.replace('{ date = "Date", time = "To" }', '{ hours = "To" }')
+    assert "says 3:30 hours, and the times make 3:00 hours" in detail(
+        read(durations, columns, *LINE[:4], "13:00", "3", "", "3.5")
+    )
+
+
+def test_only_a_command_with_an_end_has_a_duration_to_check() -> None:
+    mapping = """
+    command = "register-volunteer"
+    source = "/imports/cards"
+    check = { hours = "Hours" }
+    fields = { volunteer = "Number", registered_on = "Since" }
+    """
+    with pytest.raises(MappingError, match="check compares the times of attest-shift; register-volunteer has none"):
+        parse_mapping(mapping)

@@ -10,9 +10,9 @@ import pytest
 
 from api.access.roles import IMPORTED_COMMANDS
 from api.importing.columns import Columns
-from api.importing.kinds import KINDS, Kind
-from api.importing.mapping import Encoding, FieldSource, FileForm, Mapping, MappingError, Person, parse_mapping
+from api.importing.mapping import Check, Encoding, FileForm, Mapping, MappingError, Person, parse_mapping
 from api.importing.reports import REPORT_COLUMNS
+from api.importing.sources import KINDS, FieldSource, Kind
 from ledger.aggregates import COMMANDS
 from ledger.names import Day, Instant, Minutes, People, ServiceDay
 
@@ -85,6 +85,8 @@ def test_a_mapping_is_read() -> None:
         ('"From" }', '"From", time_format = "%" }', '"%" is not a format'),
         ('hours = "Hours"', 'hours = "Hours", time = "M"', "check_out needs exactly one source"),
         ('time = "From"', 'hour = "From"', "line 12: fields.check_in: check_in needs exactly one source; write"),
+        ("time_zone", "check = {}\ntime_zone", "line 4: check: check needs a column with the duration; write check ="),
+        ("time_zone", 'check = { hour = "H" }\ntime_zone', "line 4: check.hour: unknown key; did you mean hours?"),
         ("time_zone", 'calendar = "julian"\ntime_zone', "calendar: Input should be 'gregorian' or 'roc'"),
         ("{ constant", "{ column = 'a', constant", "line 14: fields.evidence: evidence needs exactly one source"),
         (
@@ -213,7 +215,7 @@ def test_the_mapping_of_the_page_can_be_used_and_the_page_names_every_key_and_co
     (reference, person) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert parse_mapping(reference).fields["station"].values == {"东门": "U01", "": "U02"}
     assert '[person]\nname = "' in person
-    for model in (Mapping, FileForm, FieldSource, Person):
+    for model in (Mapping, FileForm, FieldSource, Person, Check):
         for key in model.model_fields:
             assert re.search(rf"\b{key}\b", PAGE), key
     for name in (*IMPORTED_COMMANDS, *get_args(Encoding), *REPORT_COLUMNS):

@@ -241,7 +241,7 @@ def test_a_long_cell_costs_its_line(tmp_path: Path, length: int) -> None:
 
 def test_a_line_of_many_columns_is_quoted_briefly(tmp_path: Path) -> None:
     path = tmp_path / "shifts.csv"
-    path.write_text('[{"a": 1, "b": "' + "x" * 5000 + '"}]\n', "utf-8")
+    path.write_text('a,"' + "x" * 5000 + '"\n', "utf-8")
     with pytest.raises(ValueError, match="the file has no column") as raised:
         read_file(MAPPING, path)
     assert max(map(len, re.findall("x+", str(raised.value)))) <= 40

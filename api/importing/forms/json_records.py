@@ -1,0 +1,178 @@
+"""JSON: the objects of an array, or of lines, as a stream of records.
+
+Members of objects inside a record are named with dots: volunteer.number. Numbers keep their digits, lists are text.
+Memory use does not depend on the length of the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from api.importing.cells import quoted
+
+RECORD_LENGTH_MAX = 1 << 20
+COLUMNS_MAX = 1000
+_BLOCK_CHARS = 1 << 16
+_BLANKS = " \t\r\n\ufeff"
+
+Record = dict[str, str | bool | None]
+
+
+class JsonError(ValueError):
+    """Text that is not the JSON of records; the message says where, and what to do."""
+
+
+def records(file: TextIO, member: str | None, *, lines: bool) -> Iterator[Record]:
+    """Yield the records of a file.
+
+    Args:
+        member: the name of the array, if the file is an object; by default its first array.
+        lines: whether the file has an object after the other, instead of an array.
+
+    Raises:
+        JsonError: the file has another form.
+    """
+    text = _Text(file)
+    if lines:
+        found = _objects(text)
+    else:
+        _find_array(text, member)
+        found = _elements(text)
+    for number, value in enumerate(found, 1):
+        if not isinstance(value, dict):
+            raise JsonError(f"record {number} is not an object; write each record as an object with named members")
+        record: Record = {}
+        _flatten(value, "", record)
+        yield record
+
+
+def column_names(file: TextIO, member: str | None, *, lines: bool) -> list[str]:
+    """Return the names of all members of all records, in the order of their first use."""
+    names: dict[str, None] = {}
+    for record in records(file, member, lines=lines):
+        names.update(dict.fromkeys(record))
+        if len(names) > COLUMNS_MAX:
+            raise JsonError(f"the records have more than {COLUMNS_MAX} members; keep those that are needed")
+    return list(names)
+
+
+def _flatten(value: dict[str, Any], prefix: str, record: Record) -> None:
+    for name, member in value.items():
+        if isinstance(member, dict):
+            _flatten(member, f"{prefix}{name}.", record)
+        elif isinstance(member, list):
+            record[prefix + name] = json.dumps(member, ensure_ascii=False)
+        else:
+            record[prefix + name] = member
+
+
+def _find_array(text: _Text, member: str | None) -> None:
+    """Go to the array of records."""
+    if text.peek() == "[" and member is None:
+        return
+    if text.peek() != "{":
+        expected = f'an object with an array "{member}"' if member else "an array of records"
+        remedy = "remove records under [file]" if member else "save the records as an array of objects"
+        raise JsonError(f"the file is not {expected}; {remedy}")
+    names = []
+    text.take("{")
+    while text.peek() != "}":
+        name = text.value()
+        text.take(":")
+        if text.peek() == "[" and member in {None, name}:
+            return
+        names.append(str(name))
+        text.value()
+        if text.peek() != "}":
+            text.take(",")
+    remedy = (
+        f"name one of its members that is an array under [file]: records = …; they are {', '.join(names[:20])}"
+        if member
+        else "save the records as an array of objects, or name the file .ndjson if each line is a record"
+    )
+    raise JsonError(f"the file has no array {quoted(member) if member else 'of records'}; {remedy}")
+
+
+def _elements(text: _Text) -> Iterator[Any]:
+    text.take("[")
+    while text.peek() != "]":
+        yield text.value()
+        if text.peek() != "]":
+            text.take(",")
+
+
+def _objects(text: _Text) -> Iterator[Any]:
+    while text.peek():
+        yield text.value()
+
+
+class _Text:
+    """The text of a file from some place on, of which only a part is in memory."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._text = ""
+        self._at = 0
+        self._line = 1
+        self._decoder = json.JSONDecoder(object_pairs_hook=_members, parse_float=str, parse_int=str, parse_constant=str)
+
+    def peek(self) -> str:
+        """Return the next character that is not blank, without taking it; "" at the end."""
+        while True:
+            while self._at < len(self._text):
+                char = self._text[self._at]
+                if char not in _BLANKS:
+                    return char
+                self._line += char == "\n"
+                self._at += 1
+            if not self._read():
+                return ""
+
+    def take(self, char: str) -> None:
+        """Take a character, which must be the next one."""
+        found = self.peek()
+        if found != char:
+            what = f"{quoted(found)} stands there" if found else "the file ends there"
+            raise JsonError(f'line {self._line} has no "{char}" where it must be: {what}; save the file again as JSON')
+        self._at += 1
+
+    def value(self) -> Any:
+        """Take a value."""
+        self.peek()
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except RecursionError:
+                raise JsonError(f"line {self._line} has too many objects inside each other; flatten them") from None
+            except json.JSONDecodeError as error:
+                if len(self._text) - self._at > RECORD_LENGTH_MAX:
+                    raise JsonError(
+                        f"line {self._line} begins a value of more than {RECORD_LENGTH_MAX:,} characters, "
+                        "or one that is never closed; remove it"
+                    ) from None
+                line = self._line + self._text.count("\n", self._at, error.pos)
+                if not self._read():
+                    raise JsonError(f"line {line} is not JSON: {error.msg}; save the file again as JSON") from None
+            else:
+                if end < len(self._text) or not self._read():
+                    self._line += self._text.count("\n", self._at, end)
+                    self._at = end
+                    return value
+
+    def _read(self) -> bool:
+        """Read on; drop what was taken. Return whether there was more."""
+        block = self._file.read(_BLOCK_CHARS)
+        self._text = self._text[self._at :] + block
+        self._at = 0
+        return bool(block)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise JsonError(f"a record has the member {quoted(double)} twice; keep one")
+    return members
