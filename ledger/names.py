@@ -10,6 +10,7 @@ Errors: an invalid value raises `ValueError`, which pydantic turns into a `Valid
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -63,6 +64,46 @@ AWARD_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"  # room for honour, year an
 AwardId = Annotated[str, StringConstraints(pattern=AWARD_PATTERN), _NOT_PERSONAL]
 RaiseId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
 RequestId = Annotated[str, StringConstraints(pattern=NAME_PATTERN), _NOT_PERSONAL]
+PLACE_NAME_LENGTH_MAX = 80
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {
+    chr(code)
+    for first, last in ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+    for code in range(first, last + 1)
+}
+"""Characters that show nothing, although Unicode counts them among letters, marks and symbols."""
+
+
+def _place_name(name: str) -> str:
+    """Return a place's name in Unicode's normal form C, without spaces around it.
+
+    Raises:
+        ValueError: it is empty or too long, or contains a control character or one that cannot be seen.
+    """
+    composed = unicodedata.normalize("NFC", name).strip(" \u3000")
+    for character in composed:
+        category = unicodedata.category(character)
+        is_space = category == "Zs" and character not in " \u3000"
+        if category[0] == "C" or category in {"Zl", "Zp"} or is_space or character in _INVISIBLE:
+            raise ValueError(f"contains U+{ord(character):04X}, which cannot be seen; leave it out")
+    if not composed:
+        raise ValueError("is empty; write a name, or leave the field out")
+    if composed[0] in "=+-@":
+        raise ValueError(
+            f"begins with {composed[0]}, which spreadsheet programs take for a formula; write it otherwise"
+        )
+    if len(composed) > PLACE_NAME_LENGTH_MAX:
+        raise ValueError(f"has {len(composed)} characters; write at most {PLACE_NAME_LENGTH_MAX}")
+    return composed
+
+
+PlaceName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=PLACE_NAME_LENGTH_MAX),
+    AfterValidator(_place_name),
+    _NOT_PERSONAL,
+]
+"""The name of a station, project or organisation, as people write it. It is permanent, so it is not personal data."""
+PlaceKind = Literal["station", "project", "organisation"]
 REASON_PATTERN = r"^[a-z][a-z0-9-]{0,39}$"
 ReasonCode = Annotated[str, StringConstraints(pattern=REASON_PATTERN)]
 ACTOR_PATTERN = r"^(station|person|system):[A-Za-z0-9][A-Za-z0-9._-]{0,47}$"

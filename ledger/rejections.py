@@ -99,6 +99,7 @@ class Rejection(Enum):
     )
 
     # Stations and projects.
+    ALREADY_NAMED = "already-named", "it already has this name; no action is needed", False
     ALREADY_OPEN = "already-open", "the station is open; close it first to change it", False
     ALREADY_CLOSED = "already-closed", "the station is already closed; no action is needed", False
     ALREADY_LAUNCHED = "already-launched", "the project is running; end it first to change it", False

@@ -18,7 +18,8 @@ command, is attested. A key of role
 corrector, staff or admin may be given one import for a time: with it, and only for that import, the key may mark events
 as old records.
 
-Every role but volunteer may read everything, under any axes; free texts and anomalies need a right of their own. Every
+Every role but volunteer may read everything, under any axes; free texts, anomalies and the directory of persons need a
+right of their own. Every
 role but station and volunteer may try out rules. This module does not depend on HTTP.
 """
 
@@ -59,6 +60,8 @@ class Right(StrEnum):
     READ = "read"
     READ_OWN = "read one's own records"
     READ_TEXTS = "read free texts"
+    LOOK_UP_PERSONS = "look up persons"
+    READ_LOOKUPS = "read who looked up whom"
     TRY_RULES = "try out rules"
     AUDIT = "look for anomalies"
     CHANGE_GENERATIONS = "change generations"
@@ -132,11 +135,14 @@ _HONORS = {
 }
 _PLACES = {
     "found-organisation",
+    "rename-organisation",
     "move-organisation",
     "end-organisation",
     "open-station",
+    "rename-station",
     "close-station",
     "launch-project",
+    "rename-project",
     "end-project",
 }
 _VOLUNTEER = {"dispute-shift"}
@@ -165,6 +171,9 @@ IMPORTED_COMMANDS = (
     "close-station",
     "launch-project",
     "end-project",
+    "rename-station",
+    "rename-project",
+    "rename-organisation",
     "move-organisation",
     "end-organisation",
     "register-volunteer",
@@ -184,6 +193,8 @@ ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
     Right.READ: frozenset(Role) - {Role.VOLUNTEER},
     Right.READ_OWN: frozenset(Role),
     Right.READ_TEXTS: frozenset(Role) - {Role.STATION, Role.ANALYST, Role.READER, Role.VOLUNTEER},
+    Right.LOOK_UP_PERSONS: frozenset({Role.CORRECTOR, Role.HONORS_OFFICER, Role.STAFF, Role.ADMIN}),
+    Right.READ_LOOKUPS: frozenset({Role.AUDITOR, Role.ADMIN}),
     Right.TRY_RULES: frozenset(Role) - {Role.STATION, Role.VOLUNTEER},
     Right.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     Right.CHANGE_GENERATIONS: frozenset({Role.ADMIN}),
@@ -299,7 +310,7 @@ def forbids_right(caller: Caller, right: Right) -> Forbidden | None:
 
 
 _OWN_PATHS = re.compile(
-    r"/v1/volunteers/(?P<volunteer>[^/]+)(/overview|/explanation|/history|/shifts(/[^/]+/events)?)?"
+    r"/v1/volunteers/(?P<volunteer>[^/]+)(/overview|/explanation|/history|/statement|/shifts(/[^/]+/events)?)?"
 )
 """The addresses a volunteer may read. Ranks are not among them: they name other volunteers."""
 

@@ -40,7 +40,9 @@ COMMANDS = {
         },
         "Query": {
             "volunteer": (f"{_READERS}.queries:volunteer", "Show a volunteer's hours and honours."),
+            "persons": (f"{_READERS}.persons:app", "Look up names and phone numbers; each look-up is recorded."),
             "overview": (f"{_READERS}.overview:overview", "Show what a volunteer sees of their own record."),
+            "statement": (f"{_READERS}.statements:statement", "Show what a volunteer served, where, and what counted."),
             "history": (f"{_READERS}.cases:history", "List every act on a volunteer's record."),
             "explain": (f"{_READERS}.explain:explain", "Explain every minute of a volunteer's day."),
             "disputes": (f"{_READERS}.cases:disputes", "List disputes with their due dates."),

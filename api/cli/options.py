@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from api.operations.usage_errors import UsageError
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
 KnownAt = Annotated[
@@ -21,6 +23,7 @@ RulesUsed = Annotated[
 ]
 First = Annotated[str | None, typer.Option("--from", help="The first day.")]
 Last = Annotated[str | None, typer.Option("--to", help="The last day.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 Year = Annotated[int | None, typer.Option(min=2000, max=2100, help="Only this year, by month.")]
 
 
@@ -50,6 +53,22 @@ def with_axes(command: Callable[..., Any]) -> Callable[..., Any]:
     with_texts.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_texts.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_texts
+
+
+def refuse_idle(context: typer.Context, why: str, *names: str) -> None:
+    """Refuse options that were given and that the command does not read as it was called.
+
+    Args:
+        why: completes "--from has no effect ...".
+        names: the parameters' names.
+
+    Raises:
+        UsageError
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name != "DEFAULT":
+            raise UsageError(f"{parameter.opts[0]} has no effect {why}; leave it out")
 
 
 def data_of(context: typer.Context) -> Path:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from rich.text import Text
 from api.operations.interrupts import stop_if_interrupted
 from api.operations.usage_errors import UsageError
 from ledger.names import FIRST_QUERY_DAY, LAST_QUERY_DAY
+from replay.durable import atomic_file
 from replay.progress import Progress
 
 Advance = Callable[[int, int], None]
@@ -65,9 +67,34 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         console.print(caption, markup=False)
 
 
+def place(identity: str | None, name: str | None) -> str | None:
+    """Return a station, project or organisation for a table: its id and its name."""
+    return f"{identity} {name}" if identity is not None and name is not None else identity
+
+
 def more(next_after: object) -> str:
     """Return how to get the next page; an empty text after the last one."""
     return f"more: --after {next_after}" if next_after else ""
+
+
+def check_output(path: Path, option: str, *, force: bool) -> None:
+    """Refuse a file that cannot be written, before anything is computed.
+
+    Raises:
+        UsageError: it exists and is not to be replaced, is a folder, or lies in no folder that exists.
+    """
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{option} {path}: the folder {path.absolute().parent} does not exist; create it first")
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a folder; name a file")
+    if path.exists() and not force:
+        raise UsageError(f"{option} {path} exists; name another file, or replace it with --force")
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that was checked, completely or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
 
 
 class Hours(int):

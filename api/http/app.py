@@ -50,8 +50,10 @@ from api.http.routes.reads import (
     organisations,
     overview,
     people_served,
+    persons,
     projects,
     rankings,
+    statements,
     stations,
     volunteers,
     worklist,
@@ -86,7 +88,8 @@ Send `Authorization: Bearer <key>`; `hours keys make` makes keys.
 
 
 _ROUTERS = (
-    *(events.router, volunteers.router, overview.router, stations.router, organisations.router, projects.router),
+    *(events.router, volunteers.router, overview.router, statements.router, persons.router, stations.router),
+    *(organisations.router, projects.router),
     *(people_served.router, log.router, status.router, honors.router, rankings.router, awards.router),
     *(conferring.router, audits.router, commands.router, cases.router, rule_routes.router, what_ifs.router),
     *(generations.router, jobs.router, worklist.router),

@@ -212,7 +212,8 @@ def as_written(cell: Cell) -> str | None:
 
 
 def _text_reader(name: str, source: FieldSource, place: int) -> ReadField:
-    if name == "text":
+    is_code = name != "name" or source.values or source.prefix or source.digits
+    if name == "text" or not is_code:
         return lambda cells, _fields: as_written(cells[place])
     table = None if source.values is None else {label_of(key): value for key, value in source.values.items()}
     return lambda cells, _fields: _name_of(name, source, table, cells[place])

@@ -39,6 +39,7 @@ KINDS: dict[str, Kind] = {
     "raise_id": "text",
     "kind": "text",
     "theme": "text",
+    "name": "text",
     "tier": "text",
     "content": "text",
     "evidence": "text",

@@ -72,7 +72,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "join-organisation": {"volunteer": "V0000001", "organisation": "fed-01", "joined_on": "2018-01-01"},
     "leave-organisation": {"volunteer": "V0000001", "organisation": "fed-01", "left_on": "2018-12-01"},
-    "found-organisation": {"organisation": "fed-01", "kind": "subdistrict", "parent": "luohu"},
+    "found-organisation": {
+        "organisation": "fed-01",
+        "kind": "subdistrict",
+        "parent": "luohu",
+        "name": "桂园街道义工联",
+    },
+    "rename-organisation": {"organisation": "fed-01", "name": "桂园街道义工联合会"},
     "move-organisation": {
         "organisation": "fed-01",
         "parent": "luohu",
@@ -80,9 +86,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "reason": "district-reform",
     },
     "end-organisation": {"organisation": "fed-01", "ended_on": "2018-12-01", "reason": "dissolved"},
-    "open-station": {"station": "C01", "kind": "city", "organisation": "fed-01"},
+    "open-station": {"station": "C01", "kind": "city", "organisation": "fed-01", "name": "罗湖图书馆"},
+    "rename-station": {"station": "C01", "name": "罗湖图书馆服务站"},
     "close-station": {"station": "C01", "reason": "rebuilding"},
-    "launch-project": {"project": "star-school", "content": "teaching-autistic-children", "in_charge": "V0000001"},
+    "launch-project": {
+        "project": "star-school",
+        "content": "teaching-autistic-children",
+        "in_charge": "V0000001",
+        "name": "星星学堂",
+    },
+    "rename-project": {"project": "star-school", "name": "星星课堂"},
     "end-project": {"project": "star-school", "reason": "completed"},
     "count-people-served": {"station": "C01", "day": "2018-12-04", "people": 120},
     "record-opening-balance": {

@@ -82,6 +82,9 @@ _REQUESTS = {
     "unknown-job": Rule(404, "no job has this id", "see /v1/jobs for the known jobs"),
     "unknown-generation": Rule(404, "no generation has this id", "see /v1/generations for all generations"),
     "unknown-event": Rule(404, "the log has no event at this position", "see /v1/status for its last position"),
+    "unknown-person": Rule(
+        404, "the directory has no data of this volunteer", "check the number; erased data do not come back"
+    ),
     "unknown-ranking": Rule(404, "the rules have no ranking with this id for that year", "see /v1/rankings"),
     "not-eligible": Rule(409, "the honour is not due to this recipient now", "see who is eligible for the honour"),
     "not-explained": Rule(422, "the day has more shifts than are explained", "list the shifts of that day"),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 from api.access.key_memory import KeyMemory
@@ -30,7 +31,7 @@ from ledger.intake.answers import Accepted
 from ledger.intake.batch import Clock
 from ledger.intake.group_commit import GroupCommit
 from ledger.intake.intake import Intake, system_clock
-from ledger.names import stream
+from ledger.names import PlaceKind, Position, stream
 from ledger.rejections import Refused, Rejection
 from ledger.store.database import Database, is_ledger, without_password
 from ledger.store.durability import weaknesses
@@ -40,6 +41,7 @@ from ledger.store.tables import NoLedgerError
 from projections.rules.checking import require_sound
 from replay.archive.archive import Archive
 from replay.archive.archivist import Archivist
+from replay.axes.place_names import PlaceNames, add_names
 from replay.generations import store
 from replay.generations.rebuild import rebuild
 from replay.live.follower import Follower
@@ -48,6 +50,7 @@ from replay.queries.queries import Queries
 from replay.worklist.worklist import WorklistReader
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 DEFAULT_RULES = Path(__file__).parents[2] / "rules" / "luohu.toml"
 STATEMENT_SECONDS_MAX = 60
@@ -87,6 +90,20 @@ class OpenLedger:
     def worklist(self) -> WorklistReader:
         """What waits for somebody in this ledger."""
         return WorklistReader(self.database, self.queries)
+
+    @cached_property
+    def place_names(self) -> PlaceNames:
+        """The names of stations, projects and organisations."""
+        return PlaceNames(self.log)
+
+    def names_at(self, position: Position) -> Callable[[PlaceKind, str], str | None]:
+        """Return a function to the name that a station, project or organisation had at a position."""
+        self.place_names.read_until(position)
+        return lambda kind, place: self.place_names.name(kind, place, position)
+
+    def named(self, answer: T) -> T:
+        """Return an answer with the names of its stations, projects and organisations beside their ids."""
+        return add_names(answer, self.place_names)
 
     def knows(self, kind: str, name: str) -> bool:
         """Return whether the log has any event of this station, volunteer, project or organisation."""

@@ -1,4 +1,4 @@
-"""Organisations: founded, moved, ended, and their parents over time, by the events of each stream.
+"""Organisations: founded, renamed, moved, ended, and their parents over time, by the events of each stream.
 
 Decisions keep the tree free of cycles. Sums over the tree use the parent of each day. The parent at founding counts
 from the beginning of time, because old records may date from before the organisation was entered.
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from ledger.deciding.base import Act, Aggregate, Event
 from ledger.deciding.case import Case, Decision
-from ledger.names import Day, OrganisationId, ReasonCode, stream
+from ledger.names import Day, OrganisationId, PlaceName, ReasonCode, stream
 from ledger.rejections import RefusedError, Rejection, refuse
 
 OrganisationKind = Literal["district", "subdistrict", "community", "group-member", "ngo"]
@@ -32,9 +32,12 @@ class Organisation(Aggregate):
     end: OrganisationEnded | None = None
     """The event that ended it, unless it was founded again since."""
     ended_on: date = date.min
+    name: str | None = None
 
     def after(self, event: Event) -> Organisation:
         organisation = replace(self, version=self.version + 1)
+        if isinstance(event, OrganisationFounded | OrganisationRenamed):
+            organisation = replace(organisation, name=event.name or self.name)
         match event:
             case OrganisationFounded() if not self.placings:
                 return replace(organisation, placings=((date.min, event.parent),), spans=((date.min, date.max),))
@@ -78,6 +81,13 @@ class OrganisationFounded(OrganisationEvent):
     kind: OrganisationKind
     parent: OrganisationId | None = None
     founded_on: Day | None = None
+    name: PlaceName | None = None
+
+
+class OrganisationRenamed(OrganisationEvent):
+    TOPIC = "organisation-renamed.v1"
+    EVENTS_MAX = 50
+    name: PlaceName
 
 
 class OrganisationMoved(OrganisationEvent):
@@ -112,13 +122,17 @@ def has_ended(case: Case, organisation: str, day: date) -> bool:
 
 
 class FoundOrganisation(Act):
-    """Found an organisation, or reopen one that has ended: from `founded_on`, or without a gap if it is left out."""
+    """Found an organisation, or reopen one that has ended: from `founded_on`, or without a gap if it is left out.
+
+    Reopened without a new name it keeps the one it had.
+    """
 
     TYPE = "found-organisation"
     organisation: OrganisationId
     kind: OrganisationKind
     parent: OrganisationId | None = None
     founded_on: Day | None = None
+    name: PlaceName | None = None
 
     def decide(self, case: Case) -> Decision:
         if refused := case.unknown(self, parent="organisation") or case.future(self, "occurred_at", "founded_on"):
@@ -132,6 +146,21 @@ class FoundOrganisation(Act):
         if existing.end is not None and _creates_cycle(case, self.organisation, self.parent, day):
             return refuse(Rejection.BELOW_ITSELF, "parent", self.parent)
         return [case.event(OrganisationFounded, self)]
+
+
+class RenameOrganisation(Act):
+    """Give an organisation a name, or another one."""
+
+    TYPE = "rename-organisation"
+    organisation: OrganisationId
+    name: PlaceName
+
+    def decide(self, case: Case) -> Decision:
+        if refused := case.unknown(self, organisation="organisation") or case.future(self, "occurred_at"):
+            return refused
+        if organisation_of(case, self.organisation).name == self.name:
+            return refuse(Rejection.ALREADY_NAMED, "name", self.name)
+        return [case.event(OrganisationRenamed, self)]
 
 
 class MoveOrganisation(Act):

@@ -6,7 +6,7 @@ file, and so registers all of them.
 
 Events are frozen records, stored as compact JSON under their topic (`ledger/store/mapper.py`). Instants are epoch
 seconds (UTC), durations are whole minutes, days are ISO dates in the ledger's time zone. A `TOPIC` is a storage format
-and never changes. No event holds a name, a phone number or free text: reasons are codes, and texts are stored in the
+and never changes. No event holds a person's name, a phone number or free text: reasons are codes, and texts are in the
 erasable table `texts`, while the event holds their salted digests.
 
 Commands are pydantic models, which validate what callers send. Whether a command is accepted is decided against the

@@ -106,7 +106,10 @@ SELECT DISTINCT substring(encode(state, 'escape') FROM '"volunteer":"([^"]*)"') 
 WHERE topic = 'volunteer-merged.v1' AND substring(encode(state, 'escape') FROM '"into":"([^"]*)"') = %s LIMIT %s
 """
 # The topics must be literals, or the planner cannot know that the index covers them.
-_OF_TOPICS = f"{_COLUMNS} WHERE topic IN ({{topics}}) AND notification_id <= %s ORDER BY notification_id"
+_OF_TOPICS = (
+    f"{_COLUMNS} WHERE topic IN ({{topics}}) AND notification_id > %s AND notification_id <= %s "
+    "ORDER BY notification_id"
+)
 # There are many members, and PostgreSQL extracts the fields several times as fast as events can be decoded.
 _MEMBERSHIPS = """
 SELECT fields ->> 'volunteer', topic, fields ->> 'organisation',
@@ -243,9 +246,9 @@ class LogQueries:
         """Return the numbers that were ever merged into a number, at most `limit`."""
         return [number for (number,) in self.rows(_MERGED_INTO, (volunteer, limit))]
 
-    def of_topics(self, topics: Iterable[str], until: Position) -> list[RecordedEvent]:
-        """Return the events of topics in the index `belonging`, up to and including a position, in order."""
-        return self._events(_OF_TOPICS.format(topics=_literals(topics)), (until,))
+    def of_topics(self, topics: Iterable[str], until: Position, *, after: int = 0) -> list[RecordedEvent]:
+        """Return the events of topics in the index `belonging` after a position, up to and including another."""
+        return self._events(_OF_TOPICS.format(topics=_literals(topics)), (after, until))
 
     def memberships(self, topics: Iterable[str], until: Position) -> list[tuple[str, str, str | None, str]]:
         """Return the volunteer, topic, organisation and day of the events of some topics, in log order."""

@@ -2,14 +2,19 @@
 
 An event refers to a volunteer by number and to a text by digest. The digest is keyed with a salt that is stored only
 beside the text, so once the row is erased nobody can test a guess against the log (docs/glossary.md, "Personal data").
+
+Looking a person up leaves a record of who did, when, by what, and which numbers were shown, in the same transaction. It
+holds no personal data: not even what was searched for, which is a name or a phone number of somebody.
 """
 
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections.abc import Collection
+from datetime import datetime
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from psycopg import Connection, Cursor
 from psycopg.rows import TupleRow, class_row
@@ -29,6 +34,50 @@ class Person(NamedTuple):
     name: str
     phone: str | None = None
     email: str | None = None
+
+
+SearchBy = Literal["name", "phone", "number", "any"]
+PHONE_DIGITS_MIN = 4
+"""Fewer digits find half of the directory."""
+MOBILE_DIGITS = 11
+_DIGITS = "regexp_replace(phone, '[^0-9]', '', 'g')"  # as the index `persons_phone` has it
+_NAME, _PHONE, _NUMBER = "lower(name)", _DIGITS, "volunteer"
+_FIND = "SELECT volunteer, name, phone, email FROM ledger.persons WHERE {} ORDER BY {}, volunteer LIMIT %(limit)s"
+_RECORD = "INSERT INTO ledger.person_lookups (actor, key, by, volunteers) VALUES (%s, %s, %s, %s)"
+_LOOKUPS = """
+SELECT lookup, looked_up_at, actor, key, by, volunteers FROM ledger.person_lookups
+WHERE lookup < %s AND (%s::text IS NULL OR volunteers @> ARRAY[%s::text]) AND (%s::text IS NULL OR actor = %s)
+ORDER BY lookup DESC LIMIT %s
+"""
+
+
+class Search(NamedTuple):
+    """What to look for in the directory. `text`: the beginning of a name, phone number or volunteer number, or with
+    `exact` all of it. Case does not matter in names, nor what is written between the digits of a phone number.
+    """
+
+    text: str
+    by: SearchBy = "any"
+    exact: bool = False
+    limit: int = 20
+
+
+class LookedUpBy(NamedTuple):
+    """Who looks a person up: an actor, and the number of the key that is used."""
+
+    actor: str
+    key: int | None = None
+
+
+class Lookup(NamedTuple):
+    """A record of a look-up. `by`: what was searched, or `show`; `volunteers`: the numbers that were shown."""
+
+    lookup: int
+    looked_up_at: datetime
+    actor: str
+    key: int | None
+    by: str
+    volunteers: list[str]
 
 
 class Text(NamedTuple):
@@ -90,6 +139,53 @@ class Persons:
             query = "SELECT volunteer, name, phone, email FROM ledger.persons WHERE volunteer = %s"
             return cursor.execute(query, (volunteer,)).fetchone()
 
+    def search(self, search: Search, who: LookedUpBy) -> tuple[list[Person], bool]:
+        """Return the persons that a search finds, exact matches first, and whether there are more; record who looked.
+
+        Raises:
+            ValueError: the text is too short, or holds no digit of a phone number.
+        """
+        conditions, values = _conditions(search)
+        exact_first = " OR ".join(f"{column} = %({name}_whole)s" for column, name in conditions)
+        matches = " OR ".join(
+            f"{column} = %({name}_whole)s" if search.exact else f"{column} LIKE %({name})s"
+            for column, name in conditions
+        )
+        query = _FIND.format(matches, f"({exact_first}) DESC NULLS LAST, name")
+        with (
+            self._pool.connection() as connection,
+            connection.transaction(),
+            connection.cursor(row_factory=class_row(Person)) as cursor,
+        ):
+            found = cursor.execute(query, {**values, "limit": search.limit + 1}).fetchall()
+            shown = found[: search.limit]
+            connection.execute(_RECORD, (who.actor, who.key, search.by, [person.volunteer for person in shown]))
+        return shown, len(found) > search.limit
+
+    def show(self, volunteer: str, who: LookedUpBy) -> Person | None:
+        """Return a volunteer's personal data, None if there is none, and record who looked."""
+        query = "SELECT volunteer, name, phone, email FROM ledger.persons WHERE volunteer = %s"
+        with (
+            self._pool.connection() as connection,
+            connection.transaction(),
+            connection.cursor(row_factory=class_row(Person)) as cursor,
+        ):
+            found = cursor.execute(query, (volunteer,)).fetchone()
+            connection.execute(_RECORD, (who.actor, who.key, "show", [found.volunteer] if found else []))
+        return found
+
+    def lookups(
+        self, limit: int, before: int | None = None, volunteer: str | None = None, actor: str | None = None
+    ) -> list[Lookup]:
+        """Return records of look-ups, the latest first: all, those that showed a volunteer, or those of an actor.
+
+        Args:
+            before: only those before this one.
+        """
+        first = _LOOKUP_MAX if before is None else before
+        with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Lookup)) as cursor:
+            return cursor.execute(_LOOKUPS, (first, volunteer, volunteer, actor, actor, limit)).fetchall()
+
     def text(self, digest: str) -> str | None:
         """Return the text of an event's note, None if it was erased."""
         with self._pool.connection() as connection:
@@ -113,6 +209,38 @@ class Persons:
         """Erase a text with its salt; return the number of rows."""
         with self._pool.connection() as connection:
             return connection.execute("DELETE FROM ledger.texts WHERE digest = %s", (digest,)).rowcount
+
+
+_LOOKUP_MAX = 2**63 - 1
+
+
+def _conditions(search: Search) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return the columns to search, each with the name of its value, and the values: beginnings and whole texts."""
+    text = unicodedata.normalize("NFC", search.text).strip()
+    if not text or "\x00" in text:
+        raise ValueError("is empty; write the beginning of a name, a phone number or a volunteer number")
+    digits = "".join(character for character in text if character.isascii() and character.isdigit())
+    is_phone = len(digits) >= PHONE_DIGITS_MIN and not any(character.isalpha() for character in text)
+    if search.by == "phone" and not is_phone:
+        raise ValueError(f"is no phone number to search for; write at least {PHONE_DIGITS_MIN} digits")
+    columns: list[tuple[str, str]] = []
+    values: dict[str, str] = {}
+    for by, column, value in (("name", _NAME, text.lower()), ("number", _NUMBER, text)):
+        if search.by in {by, "any"}:
+            columns.append((column, by))
+            values |= {f"{by}_whole": value, by: f"{_escaped(value)}%"}
+    if search.by in {"phone", "any"} and is_phone:
+        if len(digits) > MOBILE_DIGITS:
+            digits = digits.removeprefix("00").removeprefix("86")
+        for name, number in (("phone", digits), ("abroad", f"86{digits}"), ("prefixed", f"0086{digits}")):
+            columns.append((_PHONE, name))
+            values |= {f"{name}_whole": number, name: f"{number}%"}
+    return columns, values
+
+
+def _escaped(text: str) -> str:
+    """Return a text for LIKE that stands for itself."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def erase_person(connection: Connection[Any], volunteer: str) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Annotated
 from uuid import UUID
 
 from projections.anomalies.findings import Kind
 from projections.rules.anomalies import AnomalyRules
-from replay.axes.answers import Basis, Grade, Linked
+from replay.axes.answers import Basis, Grade, Linked, NameOf, StationName, omit_none
 
 
 class ShiftBehind(Linked):
@@ -38,7 +39,9 @@ class Anomaly(Linked):
     reason: str
     volunteer: str | None
     station: str | None
+    station_name: StationName = omit_none()
     other_station: str | None
+    other_station_name: Annotated[str | None, NameOf("station", "other_station")] = omit_none()
     actor: str | None
     figures: dict[str, int]
     shifts: list[ShiftBehind]

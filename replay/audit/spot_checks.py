@@ -27,7 +27,7 @@ from projections.rules.timeline import RuleTimeline
 from projections.schema import DOUBLE_TAP, NO_DAY, NO_INSTANT, STATION_KINDS, VOID, Array
 from replay.archive.archive import Archive
 from replay.audit.samples import METHOD, allot, hash_of, smallest
-from replay.axes.answers import Answer, Basis, Grade, Linked
+from replay.axes.answers import Answer, Basis, Grade, Linked, ProjectName, StationName, omit_none
 from replay.axes.as_known import Axes, UnknownNameError, basis_of, position_known, rules_used, snapshot
 from replay.progress import checkpoint, with_checkpoints
 
@@ -67,8 +67,10 @@ class SampledShift(Linked):
     volunteer: str
     shift: UUID
     station: str | None
+    station_name: StationName = omit_none()
     station_kind: str | None
     project: str | None
+    project_name: ProjectName = omit_none()
     check_in: datetime
     check_out: datetime | None
     minutes: int | None
@@ -85,6 +87,7 @@ class SpotCheck(Basis):
     size: int
     method: str
     station: str | None
+    station_name: StationName = omit_none()
     first_day: Annotated[date | None, Field(description="Check-ins from this local day on.")]
     last_day: Annotated[date | None, Field(description="Check-ins up to this local day.")]
     grade: Grade | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from replay.axes.answers import Answer, Basis, Linked, LoggedEvent, VolunteerHours, omit_none
+from replay.axes.answers import Answer, Basis, Linked, LoggedEvent, NameOfEntry, ProjectName, VolunteerHours, omit_none
 from replay.rankings.answers import Place, Ranked
 from replay.records.awards import State
 
@@ -47,6 +47,7 @@ class AwardAnswer(Linked):
     volunteer: str | None
     goes_on_as: str | None = omit_none()
     project: str | None
+    project_name: ProjectName = omit_none()
     year: int | None
     state: State
     announced_at: datetime
@@ -99,6 +100,7 @@ class Eligible(Linked):
     """
 
     name: str
+    project_name: NameOfEntry = omit_none()
     reached_on: date | None
     rank: int | None
     credited_minutes: int

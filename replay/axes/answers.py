@@ -9,10 +9,12 @@ Field names use the glossary; minutes are whole minutes, instants ISO 8601 with 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from ledger.names import PlaceKind
 
 
 class Answer(BaseModel):
@@ -30,6 +32,24 @@ class Linked(Answer):
 def omit_none() -> Any:
     """Return a field that is omitted if it is None, as it is for persons with a single number, which nearly all are."""
     return Field(default=None, exclude_if=lambda value: value is None)
+
+
+class NameOf(NamedTuple):
+    """Marks a field for the name of the place whose id stands beside it (`replay/axes/place_names.py`).
+
+    `kind`: None for the kind that the list, or the ranking, is of. `field`: the field that holds the id, or a list of
+    ids, whose names are then a dictionary; by default the kind's.
+    """
+
+    kind: PlaceKind | None
+    field: str = ""
+
+
+StationName = Annotated[str | None, NameOf("station")]
+ProjectName = Annotated[str | None, NameOf("project")]
+OrganisationName = Annotated[str | None, NameOf("organisation")]
+NameOfEntry = Annotated[str | None, NameOf(None, "name")]
+"""The name of the station, project or organisation whose id is in `name`."""
 
 
 class RulesUsed(Answer):
@@ -106,6 +126,7 @@ class TrainingRecord(Linked):
     content: str
     learning_minutes: int
     provider: str
+    provider_name: Annotated[str | None, NameOf("organisation", "provider")] = omit_none()
     completed_on: date
     by: str
     position: int
@@ -172,7 +193,9 @@ class ShiftTrace(Linked):
     shift: UUID
     volunteer: str | None = omit_none()
     station: str | None
+    station_name: StationName = omit_none()
     project: str | None
+    project_name: ProjectName = omit_none()
     check_in: datetime | None
     check_out: datetime | None
     first_recorded_at: datetime
@@ -207,6 +230,7 @@ class StationActivity(Basis):
     """A station over a period. `person_times` sums the volunteers of each day."""
 
     station: str
+    station_name: StationName = omit_none()
     first_day: date
     last_day: date
     days_open: int
@@ -231,6 +255,7 @@ class StationShift(Linked):
     goes_on_as: str | None = omit_none()
     shift: UUID
     project: str | None
+    project_name: ProjectName = omit_none()
     check_in: datetime
     check_out: datetime | None
     grade: Grade
@@ -250,6 +275,7 @@ class StationDayShifts(Basis):
     """
 
     station: str
+    station_name: StationName = omit_none()
     day: date
     shifts: list[StationShift]
     left_out: int

@@ -60,7 +60,7 @@ class MarkError(ValueError):
         super().__init__(f"after {text!r} is not the next_after of a page; omit it for the first page")
 
 
-_NAMED_BY = {"volunteer": "number", "event": "position", "ranking": "name"}
+_NAMED_BY = {"volunteer": "number", "person": "number", "event": "position", "ranking": "name"}
 
 
 class UnknownNameError(LookupError):

@@ -5,8 +5,8 @@
     <folder>/<table>.copy.zst     PostgreSQL's COPY text, compressed
 
 All tables are read in one snapshot while writers continue: a log without holes up to its head, with the commands,
-persons, texts, keys and signatures at that moment. Read models and the archive are not included, because they are
-computed from the log.
+persons and their look-ups, texts, keys and signatures at that moment. Read models and the archive are not included,
+because they are computed from the log.
 
 A backup does not depend on the server's version or location. The digest of the log's rows (`log_sha256`) is the same
 for all ledgers with the same events, so a restored ledger can be verified by backing it up again.
@@ -51,6 +51,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "ledger.commands": ("name", "content", "position"),
     "ledger.persons": ("volunteer", "name", "phone", "email"),
     "ledger.texts": ("digest", "salt", "text", "volunteer", "others"),
+    "ledger.person_lookups": ("lookup", "looked_up_at", "actor", "key", "by", "volunteers"),
     "api.keys": (
         "id",
         "role",
@@ -216,8 +217,10 @@ def restore(
             raise BackupError(f"the restored log holds {count} events up to position {head}, not {manifest.head}")
         for part, version in versions.items():
             run_steps(connection, part, version, part.version)
-        # New keys must not reuse ids.
+        # New keys must not reuse ids, nor new look-ups.
         cursor.execute("SELECT setval('api.keys_id_seq', greatest((SELECT max(id) FROM api.keys), 1))")
+        lookups = "(SELECT max(lookup) FROM ledger.person_lookups)"
+        cursor.execute(f"SELECT setval('ledger.person_lookups_lookup_seq', greatest({lookups}, 1))")
     return manifest
 
 

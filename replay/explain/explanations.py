@@ -12,7 +12,18 @@ from uuid import UUID
 
 from pydantic import Field
 
-from replay.axes.answers import Answer, Grade, Linked, OfPerson, OpeningBalance, PieceTrace, Trace, omit_none
+from replay.axes.answers import (
+    Answer,
+    Grade,
+    Linked,
+    OfPerson,
+    OpeningBalance,
+    PieceTrace,
+    ProjectName,
+    StationName,
+    Trace,
+    omit_none,
+)
 
 Fate = Literal["superseded", "too-short", "clipped", "overlapped", "capped", "counted"]
 EndedBy = Literal["check-out", "paired-punch", "missing-check-out", "next-check-in"]
@@ -86,8 +97,10 @@ class ExplainedShift(Linked):
     shift: UUID
     volunteer: str | None = omit_none()
     station: str | None
+    station_name: StationName = omit_none()
     station_kind: str | None
     project: str | None
+    project_name: ProjectName = omit_none()
     grade: Grade
     late: bool
     check_in: datetime

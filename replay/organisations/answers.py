@@ -8,9 +8,9 @@ a volunteer who served in two organisations counts once in the organisation abov
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
-from replay.axes.answers import Basis, Linked
+from replay.axes.answers import Basis, Linked, NameOf, NameOfEntry, OrganisationName, omit_none
 
 By = Literal["year", "month"]
 Of = Literal["places", "projects"]
@@ -19,15 +19,21 @@ each shift counts in the organisation that leads its project, at any station.
 """
 
 
+ParentName = Annotated[str | None, NameOf("organisation", "parent")]
+
+
 class Organisation(Linked):
     """An organisation on a day, with its parent and children. `ended_on`: the day on which it ended, null before.
-    `version`: of its record.
+    `name`: null if it has none. `version`: of its record.
     """
 
     organisation: str
+    name: OrganisationName = None
     kind: str
     parent: str | None
+    parent_name: ParentName = omit_none()
     children: list[str]
+    children_names: Annotated[dict[str, str] | None, NameOf("organisation", "children")] = omit_none()
     ended_on: date | None
     version: int
 
@@ -44,12 +50,17 @@ class Organisations(Basis):
 
 
 class OrganisationChange(Linked):
-    """A change of an organisation. `day`: the first day on which it holds; null for the first founding."""
+    """A change of an organisation. `day`: the first day on which it holds; null for the first founding, and for names.
 
-    what: Literal["founded", "moved", "ended"]
+    `name`: the name that it got.
+    """
+
+    what: Literal["founded", "renamed", "moved", "ended"]
     day: date | None
     parent: str | None
+    parent_name: ParentName = omit_none()
     reason: str | None
+    name: str | None = omit_none()
     by: str
     position: int
 
@@ -58,6 +69,7 @@ class Led(Linked):
     """A station or project that the organisation leads on the day."""
 
     name: str
+    place_name: NameOfEntry = omit_none()
     open: bool
 
 
@@ -71,6 +83,7 @@ class OrganisationAnswer(Basis):
     day: date
     organisation: Organisation
     path: list[str]
+    path_names: Annotated[dict[str, str] | None, NameOf("organisation", "path")] = omit_none()
     stations: list[Led]
     projects: list[Led]
     members: int
@@ -102,6 +115,7 @@ class ActivityPart(Linked):
     """The part of one organisation, including all below it, in the rows of the organisation above it."""
 
     organisation: str
+    organisation_name: OrganisationName = omit_none()
     rows: list[ActivityRow]
 
 
@@ -109,6 +123,7 @@ class OrganisationActivity(Basis):
     """The service in an organisation. `rows`: with all below it. `own`: without them. `parts`: each one below it."""
 
     organisation: str
+    organisation_name: OrganisationName = omit_none()
     by: By
     of: Of
     rows: list[ActivityRow]
@@ -130,6 +145,7 @@ class MembersPart(Linked):
     """The service of the members of an organisation and of all below it."""
 
     organisation: str
+    organisation_name: OrganisationName = omit_none()
     rows: list[ServiceRow]
 
 
@@ -138,6 +154,7 @@ class Member(Linked):
 
     volunteer: str
     organisation: str
+    organisation_name: OrganisationName = omit_none()
     since: date
     until: date | None
     shifts: int
@@ -156,6 +173,7 @@ class OrganisationMembers(Basis):
     """
 
     organisation: str
+    organisation_name: OrganisationName = omit_none()
     by: By
     rows: list[ServiceRow]
     own: list[ServiceRow]

@@ -12,7 +12,12 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ledger.aggregates.organisation import OrganisationEnded, OrganisationFounded, OrganisationMoved
+from ledger.aggregates.organisation import (
+    OrganisationEnded,
+    OrganisationFounded,
+    OrganisationMoved,
+    OrganisationRenamed,
+)
 from ledger.aggregates.project import ProjectLaunched
 from ledger.aggregates.station import StationOpened
 from ledger.store.database import Database
@@ -154,9 +159,13 @@ def _change(recorded: Recorded, *, first: bool) -> OrganisationChange:
             )
         case OrganisationEnded():
             return OrganisationChange(what="ended", day=event.ended_on, parent=None, reason=event.reason, **common)
+        case OrganisationRenamed():
+            return OrganisationChange(what="renamed", day=None, parent=None, reason=None, name=event.name, **common)
         case OrganisationFounded():
             day = None if first else event.founded_on
-            return OrganisationChange(what="founded", day=day, parent=event.parent, reason=None, **common)
+            return OrganisationChange(
+                what="founded", day=day, parent=event.parent, reason=None, name=event.name, **common
+            )
         case _:
             raise AssertionError(event)
 

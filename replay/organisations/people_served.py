@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -15,9 +15,7 @@ from ledger.store.database import Database
 from ledger.store.log_queries import RecordedEvent
 from ledger.store.mapper import decode
 from projections.kernels.facts import Facts
-from projections.kernels.organisations import organisation_on
 from projections.local_time import day_number, day_of_number
-from projections.rules.timeline import RuleTimeline
 from replay.axes.as_known import position_known, rules_used
 from replay.organisations.people_served_answers import Count, PeopleServed, ServedDay, ServedSum
 from replay.queries.queries import Axes, Queries, UnknownNameError
@@ -74,8 +72,8 @@ def people_served(
     if not current:
         found = _archived(queries.facts(known_at), query, last)
     if query.organisation is not None:
-        belongs = _belongs(places, query.organisation, rules.timeline())
-        found = [row for row in found if belongs(row)]
+        belongs = places.belongs(query.organisation, rules.timeline())
+        found = [row for row in found if belongs(row.station, row.project, row.day)]
     found.sort(key=lambda row: row.mark)
     begin = 0 if after is None else sum(row.mark <= after for row in found)
     page = found[begin : begin + limit]
@@ -134,20 +132,6 @@ def _archived(facts: Facts, query: PeopleServedQuery, last: date) -> list[_Row]:
         if first <= day <= until
     ]
     return [row for row in rows if query.station in {None, row.station} and query.project in {None, row.project}]
-
-
-def _belongs(places: Places, organisation: str, timeline: RuleTimeline) -> Callable[[_Row], bool]:
-    """Return a predicate: whether a row belongs to an organisation or one below it, by the same rules as shifts."""
-    stations, projects = places.leaders(timeline)
-    below = {name: places.tree.below(organisation, name) for name in places.tree.histories}
-
-    def belongs(row: _Row) -> bool:
-        leader = organisation_on(stations.get(row.station, []), row.day)
-        if leader is None and row.project is not None:
-            leader = organisation_on(projects.get(row.project, []), row.day)
-        return leader is not None and any(low <= row.day < high for low, high in below[leader])
-
-    return belongs
 
 
 def _sums(parts: Iterable[tuple[str | None, int]]) -> list[ServedSum]:

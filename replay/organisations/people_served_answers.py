@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from replay.axes.answers import Basis, Linked
+from replay.axes.answers import Basis, Linked, NameOfEntry, OrganisationName, ProjectName, StationName, omit_none
 
 
 class Count(Linked):
@@ -21,7 +21,9 @@ class ServedDay(Linked):
     """People served at a station (for a project) on a day, with all counts; the last count is in force."""
 
     station: str
+    station_name: StationName = omit_none()
     project: str | None
+    project_name: ProjectName = omit_none()
     day: date
     people: int
     counts: list[Count]
@@ -31,6 +33,7 @@ class ServedSum(Linked):
     """The people served at a station, or for a project (`name` null: for no project), in the period."""
 
     name: str | None
+    place_name: NameOfEntry = omit_none()
     people: int
 
 
@@ -38,8 +41,11 @@ class PeopleServed(Basis):
     """People served in a period: in total, by station, by project, and by day; `next_after` continues the days."""
 
     station: str | None
+    station_name: StationName = omit_none()
     project: str | None
+    project_name: ProjectName = omit_none()
     organisation: str | None
+    organisation_name: OrganisationName = omit_none()
     first_day: date
     last_day: date
     people: int

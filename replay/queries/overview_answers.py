@@ -10,8 +10,11 @@ from replay.axes.answers import (
     HonorReached,
     HoursRow,
     Linked,
+    NameOfEntry,
     OfPerson,
     OpeningBalance,
+    OrganisationName,
+    StationName,
     TrainingRecord,
     omit_none,
 )
@@ -21,6 +24,7 @@ class PlaceHours(Linked):
     """The service at a station or for a project (`name` null: for no project)."""
 
     name: str | None
+    place_name: NameOfEntry = omit_none()
     shifts: int
     raw_minutes: int
     counted_minutes: int
@@ -60,6 +64,7 @@ class PendingShift(Linked):
     shift: UUID
     volunteer: str | None = omit_none()
     station: str | None
+    station_name: StationName = omit_none()
     check_in: datetime | None
     check_out: datetime | None
     grade: Grade
@@ -107,6 +112,7 @@ class MembershipShown(Linked):
     """A membership. `until`: the first day after it, null while it lasts."""
 
     organisation: str
+    organisation_name: OrganisationName = omit_none()
     since: date
     until: date | None
 

@@ -124,7 +124,8 @@ def hours_row(row: Sequence[int], late_minutes: tuple[int, int]) -> answers.Hour
 def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answers.VolunteerShifts:
     """Return shifts, the latest first, each with its trace and the positions of its events."""
     tables, timeline = known.tables, known.timeline
-    numbers, more = _chosen(known, axes, period)
+    last = min(period.last or date.max, axes.valid_at or date.max)
+    numbers, more = chosen_shifts(known, period._replace(last=last))
     pieces = tables.pieces(known.volunteer)
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
     of_shift = tables.table.shift[pieces[:, ROW]] if len(pieces) else np.empty(0, np.int32)
@@ -151,7 +152,7 @@ def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answ
     )
 
 
-def _chosen(known: Known, axes: Axes, period: Period) -> tuple[Ints, bool]:
+def chosen_shifts(known: Known, period: Period) -> tuple[Ints, bool]:
     """Return the rows of the shifts of a period, the latest first, and whether there are more of them.
 
     A punch that ended a shift is part of that one. A shift begins at its check-in, a punch out that ended none at its
@@ -162,7 +163,7 @@ def _chosen(known: Known, axes: Axes, period: Period) -> tuple[Ints, bool]:
     began, number = _began(known), shifts.names.volunteers.ranks()[shifts.columns.volunteer]
     order = np.lexsort((number, shifts.low, shifts.high, began))[::-1]
     order = order[known.tables.are_shifts[order]]
-    last = min(period.last or date.max, axes.valid_at or date.max)
+    last = period.last or date.max
     if last < date.max:
         order = order[began[order] < first_instant(last + timedelta(days=1), zone)]
     if period.first is not None:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from projections.rules.rankings import Score
-from replay.axes.answers import Basis, Linked, omit_none
+from replay.axes.answers import Basis, Linked, NameOfEntry, ProjectName, omit_none
 
 
 class _Answer(BaseModel):
@@ -36,6 +36,7 @@ class Ranked(Linked):
 
     rank: int
     name: str
+    project_name: NameOfEntry = omit_none()
     figures: dict[str, int]
 
 
@@ -55,6 +56,7 @@ class Place(RankingTerms):
     """
 
     name: str
+    project_name: NameOfEntry = omit_none()
     rank: int | None
     ranked: int
     honored: bool
@@ -95,5 +97,6 @@ class ProjectActivity(Basis):
     """A project's years, and their months in `months`; the latest year last."""
 
     project: str
+    project_name: ProjectName = omit_none()
     years: list[ProjectMonth]
     months: list[ProjectMonth]

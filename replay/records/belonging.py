@@ -14,7 +14,13 @@ from zoneinfo import ZoneInfo
 from psycopg import Connection
 
 from ledger.aggregates import Event
-from ledger.aggregates.organisation import OrganisationEnded, OrganisationEvent, OrganisationFounded, OrganisationMoved
+from ledger.aggregates.organisation import (
+    OrganisationEnded,
+    OrganisationEvent,
+    OrganisationFounded,
+    OrganisationMoved,
+    OrganisationRenamed,
+)
 from ledger.aggregates.project import ProjectEnded, ProjectLaunched
 from ledger.aggregates.station import StationClosed, StationOpened
 from ledger.aggregates.volunteer import OrganisationJoined, OrganisationLeft, VolunteerRegistered, VolunteerWithdrawn
@@ -28,10 +34,11 @@ from projections.kernels.organisations import (
     Tree,
     memberships,
     organisation_history,
+    organisation_on,
 )
 from projections.rules.timeline import RuleTimeline
 
-_OF_TREE = (OrganisationFounded, OrganisationMoved, OrganisationEnded)
+_OF_TREE = (OrganisationFounded, OrganisationMoved, OrganisationEnded, OrganisationRenamed)
 _OF_PLACES = (StationOpened, StationClosed, ProjectLaunched, ProjectEnded)
 _OF_MEMBERS: dict[str, Literal["registered", "withdrawn", "joined", "left"]] = {
     VolunteerRegistered.TOPIC: "registered",
@@ -70,6 +77,21 @@ class Places(NamedTuple):
                 for name, events in self.projects.items()
             },
         )
+
+    def belongs(self, organisation: str, timeline: RuleTimeline) -> Callable[[str | None, str | None, date], bool]:
+        """Return a predicate of a station, a project and a day: whether what begins there then belongs to an
+        organisation or one below it. That of the station counts or, if the station has none, that of the project.
+        """
+        stations, projects = self.leaders(timeline)
+        below = {name: self.tree.below(organisation, name) for name in self.tree.histories}
+
+        def belongs(station: str | None, project: str | None, day: date) -> bool:
+            leader = organisation_on(stations.get(station or "", []), day)
+            if leader is None:
+                leader = organisation_on(projects.get(project or "", []), day)
+            return leader is not None and any(low <= day < high for low, high in below[leader])
+
+        return belongs
 
 
 def local_days(timeline: RuleTimeline) -> Callable[[int], date]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from replay.axes.answers import Answer, Basis, Linked, omit_none
+from replay.axes.answers import Answer, Basis, Linked, StationName, omit_none
 
 DisputeState = Literal["open", "answered", "settled"]
 RequestState = Literal["open", "approved", "declined", "withdrawn"]
@@ -34,6 +34,7 @@ class Dispute(Linked):
     shift: UUID
     version: int
     station: str | None
+    station_name: StationName = omit_none()
     state: DisputeState
     opened: CaseStep
     answer_due: date | None

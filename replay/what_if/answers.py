@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from replay.axes.answers import RulesUsed, omit_none
+from replay.axes.answers import NameOfEntry, RulesUsed, StationName, omit_none
 
 STEP_NAMES = {
     "raw": "raw",
@@ -101,6 +101,7 @@ class StationChange(_Answer):
     """A station that differs, with the columns that do. The column `volunteers` counts person-times."""
 
     station: str
+    station_name: StationName = omit_none()
     activity: dict[str, Change]
 
 
@@ -133,6 +134,7 @@ class RankChanged(_Answer):
     of: Literal["volunteers", "projects"]
     year: int
     name: str
+    project_name: NameOfEntry = omit_none()
     kind: Literal["enters", "leaves", "moves"]
     before: int | None
     after: int | None

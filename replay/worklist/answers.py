@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from replay.axes.answers import Basis, Linked, omit_none
+from replay.axes.answers import Basis, Linked, ProjectName, StationName, omit_none
 
 WorkKind = Literal["open-shift", "request", "dispute", "undercut-award"]
 KINDS: Final[tuple[WorkKind, ...]] = get_args(WorkKind)
@@ -24,6 +24,7 @@ class WorkItem(Linked):
     kind: WorkKind
     volunteer: str | None
     station: str | None
+    station_name: StationName = omit_none()
     what: str
     since: datetime
     due: date | None
@@ -35,6 +36,7 @@ class WorkItem(Linked):
     request: str | None = omit_none()
     award: str | None = omit_none()
     project: str | None = omit_none()
+    project_name: ProjectName = omit_none()
 
 
 class Worklist(Basis):

@@ -57,6 +57,7 @@ NAMES = {
     "rules": "1",
     "shift": str(uuid4()),
     "station": STATION,
+    "volunteer": "V0000001",
 }
 """A value for each parameter of a path that is not under test."""
 NEEDED = {"/v1/spot-check": {"seed": "x", "size": "3"}}

@@ -98,6 +98,8 @@ def test_an_erased_person_leaves_totals_and_nothing_personal(
     ledger = OpenLedger(database, tmp_path)
     stock(ledger)
     say_personal_things(ledger, hours, tmp_path)
+    assert hours("persons", "find", "张三丰", "--json").answer["persons"][0]["volunteer"] == WHO
+    assert hours("persons", "find", "13800138000", "--json").answer["persons"][0]["volunteer"] == WHO
     before = totals(hours)
     assert set(in_tables(database)) == {"ledger.persons", "ledger.texts"}
     assert hours("erase", WHO, "--json").answer == {"volunteer": WHO, "erased": 4}
@@ -110,6 +112,9 @@ def test_an_erased_person_leaves_totals_and_nothing_personal(
         hours("replay", "--to", tmp_path / "replayed"),
         hours("backup", tmp_path / "backup"),
         hours("log", "--json"),
+        hours("statement", WHO, "--json"),
+        hours("persons", "find", WHO, "--json"),
+        hours("persons", "look-ups", "--json"),
     ]
     assert [one.code for one in told] == [0] * len(told), told
     assert in_tables(database) == []

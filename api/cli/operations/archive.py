@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.operations.generations import notify
-from api.cli.options import Json, data_of
+from api.cli.options import Json, data_of, refuse_idle
 from api.cli.output import out, print_json, print_table, stages
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
@@ -107,6 +107,8 @@ def verify(
 
     If nothing differs, a disagreement that was recorded before is over.
     """
+    if folder is None:
+        refuse_idle(context, "without a folder: the ledger's own archive is always compared with the log", "with_log")
     if folder and not with_log:
         archive = _open_copy(folder)
         with stages("Verifying") as progress:

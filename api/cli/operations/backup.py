@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from api.cli.options import Json, data_of
+from api.cli.options import Json, data_of, refuse_idle
 from api.cli.output import err, out, print_json, stages
 from api.operations.schema_parts import PARTS
 from api.operations.service import create_ledger, open_ledger
@@ -145,6 +145,8 @@ def restore(
 
 def _key_for(context: typer.Context, file: Path | None, *, unauthenticated: bool) -> BackupKey | None:
     """Return the key with which to check a MAC; None if the operator wants no check."""
+    if unauthenticated:
+        refuse_idle(context, "with --unauthenticated", "key")
     return None if unauthenticated else read_key(file or key_file(data_of(context)))
 
 

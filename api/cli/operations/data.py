@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, NamedTuple, get_args
 
+import numpy as np
 import typer
 
 from api.cli.operations.demonstration_honors import confer_honors
 from api.cli.operations.generations import build, describe, notify, row_counts
-from api.cli.options import AxesTexts, Json, data_of, with_axes
-from api.cli.output import out, print_json, progress, stages
+from api.cli.options import AxesTexts, Force, Json, data_of, with_axes
+from api.cli.output import check_output, out, print_json, progress, stages
 from api.cli.readers.queries import reading
-from api.files.credits import Format, write_credits
+from api.files.credits import Chosen, Format, Mask, write_credits
 from api.operations.service import DEFAULT_RULES, OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
+from ledger.names import Position
+from projections.kernels.facts import Facts
+from projections.local_time import day_number, day_of_number
+from projections.rules.timeline import RuleTimeline
+from projections.schema import Ints
+from replay.axes.as_known import Axes, UnknownNameError
 from replay.generations.rebuild import Rebuilt
 from replay.published import published_rules
+from replay.records.belonging import read_places
 from replay.synthetic import simulate as simulated
 from replay.synthetic.loading import write_history
 
@@ -94,6 +105,10 @@ def export_credits(
     context: typer.Context,
     *,
     output: Annotated[Path, typer.Option(help="The file to write.")],
+    force: Force = False,
+    volunteer: Annotated[str | None, typer.Option(help="Only of this volunteer, under any number.")] = None,
+    year: Annotated[int | None, typer.Option(min=2000, max=2099, help="Only of this year.")] = None,
+    organisation: Annotated[str | None, typer.Option(help="Only at places of this organisation or below it.")] = None,
     format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",  # noqa: A002 - the option's name
     texts: AxesTexts,
     as_json: Json = False,
@@ -101,21 +116,24 @@ def export_credits(
     """Write every piece of every shift with its trace: one line per shift and local day."""
     if format not in get_args(Format):
         raise UsageError(f"--format {format} is not supported; choose csv or parquet")
-    if not output.parent.is_dir():
-        raise UsageError(f"--output {output}: the folder {output.parent} does not exist; create it first")
+    check_output(output, "--output", force=force)
     with reading(data_of(context), texts) as (ledger, axes):
         warm(notify)
         rules = axes.rules or published_rules(ledger.log)
         with stages("Reading the log into the archive") as report:
             ledger.archive.bring_up_to_date(ledger.database, report)
         known_at = ledger.archive.position if axes.known_at is None else axes.known_at
+        facts = ledger.archive.facts_from(ledger.database, Position(known_at))
+        filters = _Filters(volunteer, year, organisation)
+        chosen = _chosen(ledger, facts, rules.timeline(), filters, axes, Position(known_at))
         with progress("Writing pieces") as advance:
             written = write_credits(
                 output,
                 "parquet" if format == "parquet" else "csv",
-                ledger.archive.facts_from(ledger.database, known_at),
+                facts,
                 rules.timeline(),
-                valid_until=axes.valid_until,
+                ledger.names_at(Position(known_at)),
+                chosen=chosen,
                 metadata={"known_at": str(known_at), "rules_version": str(rules.version), "rules": rules.digest},
                 progress=advance,
             )
@@ -124,3 +142,53 @@ def export_credits(
     else:
         version = f"version {rules.version} of the rules" if rules.version else "rules that are not published"
         out().print(f"{written:,} pieces in {output}, known at position {known_at}, under {version}")
+
+
+class _Filters(NamedTuple):
+    volunteer: str | None
+    year: int | None
+    organisation: str | None
+
+
+def _chosen(
+    ledger: OpenLedger, facts: Facts, timeline: RuleTimeline, filters: _Filters, axes: Axes, known_at: Position
+) -> Chosen:
+    """Return which pieces to write.
+
+    Raises:
+        UnknownNameError: the ledger did not know the volunteer or the organisation then.
+    """
+    chosen = Chosen(last_day=axes.valid_until)
+    if filters.volunteer is not None:
+        person = ledger.queries.person_number(filters.volunteer, known_at)
+        if (number := facts.volunteers.number.get(person)) is None:
+            raise UnknownNameError("volunteer", filters.volunteer)
+        chosen = chosen._replace(volunteer=number)
+    if filters.year is not None:
+        first, last = day_number(date(filters.year, 1, 1)), day_number(date(filters.year, 12, 31))
+        chosen = chosen._replace(first_day=first, last_day=min(last, axes.valid_until))
+    if filters.organisation is not None:
+        chosen = chosen._replace(at=_places_of(ledger, facts, timeline, filters.organisation, known_at))
+    return chosen
+
+
+def _places_of(
+    ledger: OpenLedger, facts: Facts, timeline: RuleTimeline, organisation: str, known_at: Position
+) -> Callable[[Ints, Ints, Ints], Mask]:
+    """Return the mask of pieces whose shifts belong to an organisation or one below it."""
+    with ledger.database.pool.connection() as connection:
+        places = read_places(connection, known_at)
+    if organisation not in places.tree.histories:
+        raise UnknownNameError("organisation", organisation)
+    belongs = places.belongs(organisation, timeline)
+    stations, projects = [*facts.stations.texts(), None], [*facts.projects.texts(), None]  # -1 is none
+
+    @cache
+    def belongs_there(station: int, project: int, day: int) -> bool:
+        return belongs(stations[station], projects[project], day_of_number(day))
+
+    def at(of_stations: Ints, of_projects: Ints, days: Ints) -> Mask:
+        pieces = zip(of_stations.tolist(), of_projects.tolist(), days.tolist(), strict=True)
+        return np.fromiter((belongs_there(*piece) for piece in pieces), np.bool_, len(days))
+
+    return at

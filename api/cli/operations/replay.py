@@ -15,7 +15,7 @@ import typer
 
 from api.axes.written import candidate, position_of
 from api.cli.operations.generations import notify, row_counts
-from api.cli.options import AxesTexts, Json, data_of, with_axes
+from api.cli.options import AxesTexts, Json, data_of, refuse_idle, with_axes
 from api.cli.output import day, out, print_json, print_table, stages
 from api.cli.readers.queries import axes_of, read_rules
 from api.operations.service import OpenLedger, open_ledger
@@ -56,11 +56,15 @@ def replay_history(
     archive: Annotated[
         Path | None, typer.Option(help="Replay this archive, such as a copy, without a database.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the replay in the folder.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", "--force", help="Replace the replay in the folder.")
+    ] = False,
     texts: AxesTexts,
     as_json: Json = False,
 ) -> None:
     """Replay the whole history under any axes, to Parquet or to a new generation."""
+    if generation:
+        refuse_idle(context, "with --generation", "overwrite")
     _check(to, archive, overwrite=overwrite, generation=generation)
     if archive is not None and to is not None:
         source = _archive_source(archive, texts)

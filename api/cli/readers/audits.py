@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from api.cli.options import AxesTexts, First, Json, Last, data_of, with_axes
-from api.cli.output import Hours, day, more, out, print_json, print_table
+from api.cli.options import AxesTexts, First, Force, Json, Last, data_of, refuse_idle, with_axes
+from api.cli.output import Hours, check_output, day, more, out, place, print_json, print_table, write_output
 from api.cli.readers.queries import print_basis, reading, timeline_used
 from api.files.spot_checks import as_csv, how_drawn
 from api.operations.usage_errors import UsageError
@@ -44,7 +44,7 @@ def anomalies(
         raise UsageError(f"--kind {kind} is not known; use one of {', '.join(KINDS)}")
     chosen = AnomalyFilter(known_kind, station, volunteer, actor, *_days(first, last))
     with reading(data_of(context), texts) as (ledger, axes):
-        found = ledger.queries.anomalies.anomalies(axes, chosen, limit, after)
+        found = ledger.named(ledger.queries.anomalies.anomalies(axes, chosen, limit, after))
     if as_json:
         print_json(found)
         return
@@ -53,7 +53,7 @@ def anomalies(
             finding.day,
             finding.kind,
             finding.volunteer or "",
-            finding.station or "",
+            place(finding.station, finding.station_name) or "",
             finding.actor or "",
             finding.reason,
             finding.anomaly,
@@ -81,6 +81,7 @@ def spot_check(
     first: First = None,
     last: Last = None,
     output: Annotated[Path | None, typer.Option(help="Write a table for field work: FILE.csv.")] = None,
+    force: Force = False,
     texts: AxesTexts,
     as_json: Json = False,
 ) -> None:
@@ -91,11 +92,16 @@ def spot_check(
         raise UsageError(f"--grade {grade} is not known; use scanned or attested")
     if strata not in {"none", "station-kind", "grade"}:
         raise UsageError(f"--strata {strata} is not known; use station-kind or grade")
+    if output is not None:
+        check_output(output, "--output", force=force)
+    else:
+        refuse_idle(context, "without --output", "force")
     draw = Draw(seed, size, station, *_days(first, last), grade, strata)  # type: ignore[arg-type] # both are checked above
     with reading(data_of(context), texts) as (ledger, axes):
-        found, timeline = ledger.queries.spot_checks.draw(draw, axes), timeline_used(ledger, axes)
+        found = ledger.named(ledger.queries.spot_checks.draw(draw, axes))
+        timeline = timeline_used(ledger, axes)
     if output is not None:
-        output.write_text(as_csv(found, timeline.time_zone), "utf-8", newline="")
+        write_output(output, as_csv(found, timeline.time_zone).encode())
     if as_json:
         print_json(found)
         return
@@ -108,7 +114,7 @@ def spot_check(
             shift.number,
             shift.stratum,
             shift.volunteer,
-            shift.station,
+            place(shift.station, shift.station_name),
             shift.check_in.astimezone(zone).strftime("%Y-%m-%d %H:%M"),
             shift.check_out.astimezone(zone).strftime("%Y-%m-%d %H:%M") if shift.check_out else "",
             shift.grade,

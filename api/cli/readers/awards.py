@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from api.cli.options import AxesTexts, Json, KnownAt, ValidAt, data_of, with_axes
-from api.cli.output import Hours, more, print_json, print_table
+from api.cli.options import AxesTexts, Json, KnownAt, ValidAt, data_of, refuse_idle, with_axes
+from api.cli.output import Hours, more, place, print_json, print_table
 from api.cli.readers.queries import print_basis, reading, today
 from api.operations.usage_errors import UsageError
 from replay.awards import reports
@@ -56,9 +56,10 @@ def list_awards(
     as_json: Json = False,
 ) -> None:
     """List awards with their states."""
+    refuse_idle(context, "on what was announced and awarded", "rules")
     award_filter = _award_filter(honor, year, recipient, state)
     with reading(data_of(context), texts) as (ledger, axes):
-        found = reports.awards(ledger.queries, axes, award_filter, Page(limit, after))
+        found = ledger.named(reports.awards(ledger.queries, axes, award_filter, Page(limit, after)))
     if as_json:
         print_json(found)
         return
@@ -73,7 +74,7 @@ def _award_cells(award: AwardAnswer) -> tuple[object, ...]:
 
 
 def _recipient(award: AwardAnswer) -> str | None:
-    named = award.volunteer or award.project
+    named = award.volunteer or place(award.project, award.project_name)
     return f"{named}, now {award.goes_on_as}" if award.goes_on_as else named
 
 
@@ -88,7 +89,7 @@ def notices(
 ) -> None:
     """Show the public notice list: what is announced, until when, and open objections."""
     with reading(data_of(context), (valid_at, known_at, None)) as (ledger, axes):
-        found = reports.public_notices(ledger.queries, axes, today(ledger), Page(limit, after))
+        found = ledger.named(reports.public_notices(ledger.queries, axes, today(ledger), Page(limit, after)))
     if as_json:
         print_json(found)
         return
@@ -119,12 +120,20 @@ def eligible(
 ) -> None:
     """Show who has reached an honour and was not awarded it."""
     with reading(data_of(context), texts) as (ledger, axes):
-        found = reports.eligible(ledger.queries, honor, year, today(ledger), axes, Page(limit, after))
+        found = ledger.named(reports.eligible(ledger.queries, honor, year, today(ledger), axes, Page(limit, after)))
+    if found.year is None:
+        refuse_idle(context, "on an honour that is no ranking", "year")
     if as_json:
         print_json(found)
         return
     rows = [
-        (one.name, one.reached_on or one.rank, Hours(one.credited_minutes), one.state, one.award)
+        (
+            place(one.name, one.project_name),
+            one.reached_on or one.rank,
+            Hours(one.credited_minutes),
+            one.state,
+            one.award,
+        )
         for one in found.eligible
     ]
     reached = "reached on" if found.year is None else "rank"
@@ -150,7 +159,7 @@ def undercut(
     """Show awards that a later correction or rule has undercut, and why."""
     award_filter = _award_filter(honor, year, recipient, None)
     with reading(data_of(context), texts) as (ledger, axes):
-        found = reports.undercut(ledger.queries, ledger.log, axes, award_filter, Page(limit, after))
+        found = ledger.named(reports.undercut(ledger.queries, ledger.log, axes, award_filter, Page(limit, after)))
     if as_json:
         print_json(found)
         return
@@ -211,7 +220,7 @@ def show(
 def _show_life(data: Path, name: str, texts: AxesTexts, *, as_json: bool) -> None:
     """Show one award with its events."""
     with reading(data, texts) as (ledger, axes):
-        found = reports.award_life(ledger.queries, ledger.log, name, axes)
+        found = ledger.named(reports.award_life(ledger.queries, ledger.log, name, axes))
         zone = ZoneInfo(ledger.current_generation().timeline().time_zone)
     if as_json:
         print_json(found)
@@ -235,7 +244,7 @@ _EVERY_EVENT = {"award", "honor", "volunteer", "project", "command", "occurred_a
 def _show_as_given(data: Path, name: str, texts: AxesTexts, *, as_json: bool) -> None:
     """Show an award's evidence beside what the ledger computes for the same rules and position."""
     with reading(data, texts) as (ledger, axes):
-        found = reports.as_given(ledger.queries, ledger.log, name, axes)
+        found = ledger.named(reports.as_given(ledger.queries, ledger.log, name, axes))
     if as_json:
         print_json(found)
         return

@@ -12,7 +12,7 @@ from typing import Annotated, get_args
 import typer
 
 from api.cli.options import AxesTexts, Json, KnownAt, ValidAt, data_of, with_axes
-from api.cli.output import Hours, more, print_json, print_table
+from api.cli.output import Hours, more, place, print_json, print_table
 from api.cli.readers.queries import print_basis, reading, today
 from api.operations.usage_errors import UsageError
 from replay.records.case_answers import CaseStep, DisputeState, RecordAct, RequestState
@@ -43,7 +43,7 @@ def disputes(
         raise UsageError(f"--state {state} is not a state of a dispute; use one of {', '.join(get_args(DisputeState))}")
     with reading(data_of(context), (valid_at, known_at, None)) as (ledger, axes):
         filters = DisputeFilter(axes.valid_at or today(ledger, axes), chosen, overdue or None, station, volunteer)
-        found = ledger.queries.disputes(filters, axes, after, limit)
+        found = ledger.named(ledger.queries.disputes(filters, axes, after, limit))
     if as_json:
         print_json(found)
         return
@@ -51,7 +51,7 @@ def disputes(
         (
             *_step(dispute.opened),
             dispute.volunteer,
-            dispute.station,
+            place(dispute.station, dispute.station_name),
             dispute.state,
             dispute.answer_due,
             dispute.settle_due,

@@ -9,14 +9,13 @@ from typing import Annotated
 
 import typer
 
-from api.cli.options import Json, ValidAt, data_of
-from api.cli.output import Hours, day, err, out, print_json, print_table, stages
+from api.cli.options import Force, Json, ValidAt, data_of, refuse_idle
+from api.cli.output import Hours, check_output, day, err, out, place, print_json, print_table, stages, write_output
 from api.cli.readers.queries import read_rules
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.sides import check_trial, side_axes, split_side
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
-from replay.durable import atomic_file
 from replay.queries.queries import Axes
 from replay.what_if.answers import Change, HonorChange, RankChanged, SideUsed, StationChange, VolunteerChange, WhatIf
 from replay.what_if.comparison import Comparison, points, what_if
@@ -38,11 +37,14 @@ def diff(
     ] = None,
     limit: Annotated[int, typer.Option(min=0, max=100_000, help="Rows of each table.")] = 20,
     to: Annotated[Path | None, typer.Option(help="Write everybody who differs: FILE.csv, .parquet or .json.")] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Show who gains and who loses between two rule timelines or two moments of knowledge, and why."""
     valid, tried = day(valid_at, "--valid-at"), day(as_if_from, "--as-if-from")
-    _check_target(to)
+    if to is None:
+        refuse_idle(context, "without --to", "force")
+    _check_target(to, force=force)
     with open_ledger(data_of(context)) as ledger:
         ledger.catch_up()
         sides = _side(ledger, before, valid), _side(ledger, after, valid)
@@ -51,9 +53,9 @@ def diff(
         with stages("Comparing") as progress:
             both = points(ledger.database, ledger.archive, sides, progress)
             found = what_if(*both, valid_at=valid, as_if_from=tried, progress=progress)
-    if to is not None:
-        _write(found, to)
-    answer = what_if_answer(found, limit)
+        answer = ledger.named(what_if_answer(found, limit))
+        if to is not None:
+            _write(ledger, found, to)
     if as_json:
         print_json(answer)
         return
@@ -69,21 +71,22 @@ def _side(ledger: OpenLedger, text: str, valid_at: date | None) -> Axes:
     return side_axes(ledger, rules, known_at, valid_at)
 
 
-def _check_target(to: Path | None) -> None:
+def _check_target(to: Path | None, *, force: bool) -> None:
     """Check --to before anything is computed."""
     if to is None:
         return
     if to.suffix not in FILES:
         raise UsageError(f"--to {to} has an unknown suffix; use one of {', '.join(FILES)}")
-    if not to.parent.is_dir():
-        raise UsageError(f"--to {to}: the folder {to.parent} does not exist; create it first")
+    check_output(to, "--to", force=force)
 
 
-def _write(found: Comparison, to: Path) -> None:
+def _write(ledger: OpenLedger, found: Comparison, to: Path) -> None:
     kind = FILES[to.suffix]
-    content = what_if_answer(found).model_dump_json(indent=1).encode() if kind is None else as_bytes(found, kind)
-    with atomic_file(to) as temporary:
-        temporary.write_bytes(content)
+    if kind is None:
+        content = ledger.named(what_if_answer(found)).model_dump_json(indent=1).encode()
+    else:
+        content = as_bytes(found, kind)
+    write_output(to, content)
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
@@ -169,7 +172,11 @@ def _volunteer_row(one: VolunteerChange) -> tuple[object, ...]:
 
 
 def _station_rows(stations: list[StationChange]) -> list[tuple[object, ...]]:
-    changed = [(one.station, one.activity["credited"]) for one in stations if "credited" in one.activity]
+    changed = [
+        (place(one.station, one.station_name), one.activity["credited"])
+        for one in stations
+        if "credited" in one.activity
+    ]
     return [(name, *_three(change)) for name, change in sorted(changed, key=lambda one: -abs(one[1].change))]
 
 
@@ -178,4 +185,4 @@ def _honor_row(one: HonorChange) -> tuple[object, ...]:
 
 
 def _rank_row(one: RankChanged) -> tuple[object, ...]:
-    return one.ranking, str(one.year), one.name, one.kind, one.before, one.after
+    return one.ranking, str(one.year), place(one.name, one.project_name), one.kind, one.before, one.after

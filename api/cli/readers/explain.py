@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from api.cli.options import AxesTexts, Json, data_of, with_axes
-from api.cli.output import Hours, out, print_json, print_table
+from api.cli.options import AxesTexts, Json, data_of, refuse_idle, with_axes
+from api.cli.output import Hours, out, place, print_json, print_table
 from api.cli.output import day as read_day
 from api.cli.readers.queries import balances_of, print_basis, print_person, reading
 from replay.axes.answers import Trace
@@ -55,12 +55,14 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Explain every minute of a volunteer's day: the rule that granted or denied it, and the events behind it."""
+    if day is not None:
+        refuse_idle(context, "with --day", "limit", "before")
     chosen_day, until = read_day(day, "--day"), read_day(before, "--before")
     with reading(data_of(context), texts) as (ledger, axes):
         if chosen_day is None:
             found: VolunteerDays | DayExplanation = ledger.queries.volunteer_days(number, axes, limit, until)
         else:
-            found = ledger.queries.explanation(number, chosen_day, axes)
+            found = ledger.named(ledger.queries.explanation(number, chosen_day, axes))
     if as_json:
         print_json(found)
     elif isinstance(found, DayExplanation):
@@ -186,12 +188,12 @@ def _name(stretch: ExplainedStretch) -> str:
 
 
 def _print_shift(console: Console, shift: ExplainedShift, found: DayExplanation) -> None:
-    place = f"at {escape(shift.station)}" if shift.station else "no station"
+    where = f"at {escape(str(place(shift.station, shift.station_name)))}" if shift.station else "no station"
     kind = f", {shift.station_kind} station" if shift.station_kind else ""
-    project = f", project {shift.project}" if shift.project else ""
+    project = f", project {place(shift.project, shift.project_name)}" if shift.project else ""
     span = f"{_clock(shift.begin, found.day)} to {_clock(shift.end, found.day)}"
     console.print(
-        f"\n[bold]{span}  {place}[/bold]{kind}{escape(project)}, {shift.grade}"
+        f"\n[bold]{span}  {where}[/bold]{kind}{escape(project)}, {shift.grade}"
         f"  [dim]shift {shift.shift}{_under(shift.volunteer)}[/dim]"
     )
     if shift.end_rule:

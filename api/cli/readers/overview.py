@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from api.cli.options import AxesTexts, Json, data_of, with_axes
-from api.cli.output import Hours, print_json, print_table
+from api.cli.output import Hours, place, print_json, print_table
 from api.cli.readers.queries import local, opening_balances, print_basis, reading, timeline_used, today
 from replay.axes.answers import HoursRow
 from replay.queries.overview import overview as overview_of
@@ -28,15 +28,15 @@ def overview(
 ) -> None:
     """Show what a volunteer sees: hours, progress to the next honours, what is pending, memberships, trainings."""
     with reading(data_of(context), texts) as (ledger, axes):
-        found = overview_of(ledger.database, number, today(ledger, axes), axes)
+        found = ledger.named(overview_of(ledger.database, number, today(ledger, axes), axes))
         zone = ZoneInfo(timeline_used(ledger, axes).time_zone)
     if as_json:
         print_json(found)
         return
     rows: list[Sequence[object]] = [("all", "", *_cells(found.total))]
     rows += [("year", str(row.year), *_cells(row)) for row in found.years]
-    rows += [("station", one.name, *_cells(one)) for one in found.stations]
-    rows += [("project", one.name or "none", *_cells(one)) for one in found.projects]
+    rows += [("station", place(one.name, one.place_name), *_cells(one)) for one in found.stations]
+    rows += [("project", place(one.name, one.place_name) or "none", *_cells(one)) for one in found.projects]
     balances = opening_balances(found)
     caption = f"of which {'; '.join(balances)}" if balances else ""
     title = f"Volunteer {number} on {found.day}, registered {found.registered_on}: hours:minutes"
@@ -52,7 +52,9 @@ def _print_rest(found: Overview, zone: ZoneInfo) -> None:
     pending = [("no check-out", one) for one in found.pending.open_shifts]
     pending += [("in dispute", one) for one in found.pending.disputes]
     if pending:
-        shown = [(what, local(one.check_in, zone), one.station, one.shift) for what, one in pending]
+        shown = [
+            (what, local(one.check_in, zone), place(one.station, one.station_name), one.shift) for what, one in pending
+        ]
         print_table("Pending", ("", "check-in", "station", "shift"), shown)
     if found.pending.requests:
         requests = [(one.act, local(one.asked_at, zone), one.request) for one in found.pending.requests]
@@ -64,11 +66,18 @@ def _print_rest(found: Overview, zone: ZoneInfo) -> None:
         ]
         print_table("Announced", ("honour", "year", "notice until", "open objections", "award"), announced)
     if found.memberships:
-        rows = [(one.organisation, one.since, one.until) for one in found.memberships]
+        rows = [(place(one.organisation, one.organisation_name), one.since, one.until) for one in found.memberships]
         print_table("Member of", ("organisation", "since", "until"), rows)
     if found.trainings:
         trainings = [
-            (one.completed_on, one.tier, one.content, Hours(one.learning_minutes), one.provider, one.voided)
+            (
+                one.completed_on,
+                one.tier,
+                one.content,
+                Hours(one.learning_minutes),
+                place(one.provider, one.provider_name),
+                one.voided,
+            )
             for one in found.trainings
         ]
         print_table("Trainings", ("day", "tier", "content", "learning", "provider", "voided"), trainings)

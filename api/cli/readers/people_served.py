@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from api.cli.options import AxesTexts, First, Json, Last, data_of, with_axes
-from api.cli.output import day, more, print_json, print_table
+from api.cli.options import AxesTexts, First, Json, Last, data_of, refuse_idle, with_axes
+from api.cli.output import day, more, place, print_json, print_table
 from api.cli.readers.queries import print_basis, reading, today
 from api.messages.periods import DAYS_BY_DEFAULT
 from api.operations.usage_errors import UsageError
@@ -31,6 +31,7 @@ def served(
     as_json: Json = False,
 ) -> None:
     """Show people served (the helped, not volunteers) by station, project and day; by default of thirty days."""
+    refuse_idle(context, "on people served", "rules")
     begin, end = day(first, "--from"), day(last, "--to")
     with reading(data_of(context), texts) as (ledger, axes):
         end = end or today(ledger, axes)
@@ -38,12 +39,18 @@ def served(
         if end < begin:
             raise UsageError(f"--from {begin} is after --to {end}; swap them")
         query = PeopleServedQuery(begin, end, station, project, organisation)
-        found = people_served(ledger.queries, ledger.database, query, axes, limit=limit, after=after)
+        found = ledger.named(people_served(ledger.queries, ledger.database, query, axes, limit=limit, after=after))
     if as_json:
         print_json(found)
         return
     rows: list[tuple[object, ...]] = [
-        (served_day.day, served_day.station, served_day.project, served_day.people, _counts(served_day))
+        (
+            served_day.day,
+            place(served_day.station, served_day.station_name),
+            place(served_day.project, served_day.project_name),
+            served_day.people,
+            _counts(served_day),
+        )
         for served_day in found.days
     ]
     rows.append(("all", None, None, found.people, ""))

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from api.axes.written import candidate, names_rules, position_in, read_axes
-from api.cli.options import AxesTexts, First, Json, KnownAt, Last, data_of, with_axes
-from api.cli.output import Hours, day, more, out, print_json, print_line, print_table
+from api.cli.options import AxesTexts, First, Json, KnownAt, Last, data_of, refuse_idle, with_axes
+from api.cli.output import Hours, day, more, out, place, print_json, print_line, print_table
 from api.http.routes.reads.log import events_of
 from api.messages.periods import DAYS_BY_DEFAULT, local_day
 from api.operations.service import OpenLedger, open_ledger
@@ -82,13 +82,18 @@ def volunteer(
     texts: AxesTexts,
     as_json: Json = False,
 ) -> None:
-    """Show a volunteer's hours and honours or, with --shifts, the shifts that begin in a period."""
+    """Show a volunteer's hours and honours or, with --shifts, the shifts that begin in a period.
+
+    `hours statement` adds up a period.
+    """
+    if not shifts:
+        refuse_idle(context, "without --shifts (`hours statement` adds up a period)", "first", "last")
     with reading(data_of(context), texts) as (ledger, axes):
         if shifts:
             chosen = Period(day(first, "--from"), day(last, "--to"))
-            found = ledger.queries.volunteer_shifts(number, axes, chosen)
+            found = ledger.named(ledger.queries.volunteer_shifts(number, axes, chosen))
         else:
-            hours = ledger.queries.volunteer_hours(number, axes)
+            hours = ledger.named(ledger.queries.volunteer_hours(number, axes))
         timeline = timeline_used(ledger, axes)
     if as_json:
         print_json(found if shifts else hours)
@@ -155,7 +160,7 @@ def _print_shifts(found: answers.VolunteerShifts, timeline: RuleTimeline) -> Non
             *([shift.volunteer] if found.numbers else []),
             local(shift.check_in, zone),
             local(shift.check_out, zone),
-            shift.station,
+            place(shift.station, shift.station_name),
             *map(Hours, _trace_cells(shift.trace)),
             shift.grade,
             ", ".join(shift.flags),
@@ -201,7 +206,7 @@ def station(
     with reading(data_of(context), texts) as (ledger, axes):
         end = end or _last_day(ledger, station)
         begin = begin or end - timedelta(days=DAYS_BY_DEFAULT - 1)
-        found = ledger.queries.station_activity(station, min(begin, end), end, axes)
+        found = ledger.named(ledger.queries.station_activity(station, min(begin, end), end, axes))
     if as_json:
         print_json(found)
         return
@@ -210,7 +215,8 @@ def station(
         (row.day, row.shifts, row.volunteers, *_minutes(row), row.people_served) for row in found.days
     ]
     rows.append(("all", found.shifts, found.person_times, *_minutes(found), found.people_served))
-    title = f"Station {station}, {found.first_day} to {found.last_day}: open on {found.days_open} days"
+    days = f"{found.first_day} to {found.last_day}: open on {found.days_open} days"
+    title = f"Station {place(station, found.station_name)}, {days}"
     print_table(title, columns, rows)
     print_basis(found)
 

@@ -8,6 +8,7 @@ import typer
 
 from api.cli.options import AxesTexts, Json, data_of, with_axes
 from api.cli.output import Hours, print_json, print_table
+from api.cli.output import place as place_of
 from api.cli.readers.queries import print_basis, reading
 from replay.rankings import projects, rankings
 from replay.rankings.answers import ProjectMonth, RankingOfYear
@@ -26,13 +27,16 @@ def ranking(
 ) -> None:
     """Show a year's ranking of volunteers or projects."""
     with reading(data_of(context), texts) as (ledger, axes):
-        found = rankings.ranking(ledger.queries, ranking, year, axes, place=place, limit=limit)
+        found = ledger.named(rankings.ranking(ledger.queries, ranking, year, axes, place=place, limit=limit))
     if as_json:
         print_json(found)
         return
     # The figures that decide the order come first.
     keys = [*found.order, *(key for key in _keys(found) if key not in found.order and key != "score")]
-    rows = [(entry.rank, entry.name, *(_cell(key, entry.figures[key]) for key in keys)) for entry in found.entries]
+    rows = [
+        (entry.rank, place_of(entry.name, entry.project_name), *(_cell(key, entry.figures[key]) for key in keys))
+        for entry in found.entries
+    ]
     title = f"{found.title} ({ranking}) of {found.year}: {found.places} places, {found.ranked} {found.of} ranked"
     caption = f"more: --place {found.next_place}" if found.next_place else ""
     columns = ("rank", found.of.removesuffix("s"), *(key.removesuffix("_minutes").replace("_", " ") for key in keys))
@@ -59,14 +63,14 @@ def project(
 ) -> None:
     """Show a project's activity by year or by month."""
     with reading(data_of(context), texts) as (ledger, axes):
-        found = projects.project_activity(ledger.queries, ledger.log, project, year, axes)
+        found = ledger.named(projects.project_activity(ledger.queries, ledger.log, project, year, axes))
     if as_json:
         print_json(found)
         return
     rows = [_row(str(month.month), month) for month in found.months] if year else []
     rows += [_row("all" if year else str(total.year), total) for total in found.years]
     columns = ("month" if year else "year", "shifts", "volunteers", "raw", "counted", "credited", "people served")
-    print_table(f"Project {project}" + (f", {year}" if year else ""), columns, rows)
+    print_table(f"Project {place_of(project, found.project_name)}" + (f", {year}" if year else ""), columns, rows)
     print_basis(found)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from api.access.roles import roles_of_commands
 from api.cli.options import AxesTexts, Json, data_of, with_axes
-from api.cli.output import more, print_json, print_table
+from api.cli.output import more, place, print_json, print_table
 from api.cli.readers.queries import print_basis, reading, timeline_used
 from api.operations.usage_errors import UsageError
 from replay.worklist.answers import WorkItem, WorkKind
@@ -36,7 +36,7 @@ def worklist(
     query = WorkFilter(chosen, station, organisation, volunteer, overdue or None)
     with reading(data_of(context), texts) as (ledger, axes):
         now = instant_of(axes, timeline_used(ledger, axes), ledger.clock())
-        found = ledger.worklist.worklist(axes, now, query, limit, after)
+        found = ledger.named(ledger.worklist.worklist(axes, now, query, limit, after))
     items = [item.model_copy(update={"roles": roles_of_commands(item.commands)}) for item in found.items]
     if as_json:
         print_json(found.model_copy(update={"items": items}))
@@ -46,8 +46,8 @@ def worklist(
             "none" if item.due is None else f"{item.due}{' overdue' if item.overdue else ''}",
             item.what,
             f"{item.since:%Y-%m-%d %H:%M}",
-            item.volunteer or item.project,
-            item.station,
+            item.volunteer or place(item.project, item.project_name),
+            place(item.station, item.station_name),
             _who(item),
             item.shift or item.request or item.award,
         )

@@ -12,7 +12,7 @@ from uuid import uuid4
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from api.cli.options import OPERATOR, Json, data_of
+from api.cli.options import OPERATOR, Json, data_of, refuse_idle
 from api.cli.output import day, out, print_json, print_table
 from api.cli.readers import awards
 from api.cli.readers.queries import print_basis, today
@@ -95,6 +95,8 @@ def announce(
     as_json: Json = False,
 ) -> int:
     """Give public notice of an honour, with its evidence."""
+    if not all_eligible:
+        refuse_idle(context, "without --all-eligible", "limit")
     recipients = Recipients(honor, volunteer, project, all_eligible, year, limit)
     plan_request = recipients.plan_request("--all-eligible")
     with open_ledger(data_of(context)) as ledger:
@@ -119,6 +121,8 @@ def award(
     as_json: Json = False,
 ) -> int:
     """Award an announced honour, with its evidence computed again."""
+    if not all_due:
+        refuse_idle(context, "without --all-due", "limit")
     recipients = Recipients(honor, volunteer, project, all_due, year, limit)
     plan_request, on = recipients.plan_request("--all-due"), day(awarded_on, "--awarded-on")
     with open_ledger(data_of(context)) as ledger:

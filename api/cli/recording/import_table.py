@@ -15,8 +15,8 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from api.access.roles import IMPORTED_COMMANDS
-from api.cli.options import OPERATOR, Json, data_of
-from api.cli.output import err, out, print_json, print_table, stages
+from api.cli.options import OPERATOR, Force, Json, data_of, refuse_idle
+from api.cli.output import check_output, err, out, print_json, print_table, stages
 from api.importing.cells import CellError, quoted
 from api.importing.columns import Columns
 from api.importing.identifiers import identifier_of, label_of
@@ -117,11 +117,16 @@ def import_table(
     to_events: Annotated[
         Path | None, typer.Option("--to-events", help="Record nothing; write CloudEvents to post over HTTP.")
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> int:
     """Import a table of old records by a mapping. It can be stopped and run again; nothing is recorded twice."""
+    if to_events is not None:
+        refuse_idle(context, "with --to-events: events are recorded by the key that posts them", "by")
+    if (report, refused, to_events) == (None, None, None):
+        refuse_idle(context, "without --report, --refused or --to-events", "force")
     options = ImportOptions(file, mapping, by, sheet, dry_run, report, refused, stop_after, to_events)
-    _check(options)
+    _check(options, force=force)
     summary = _Summary()
     began = time.monotonic()
     try:
@@ -147,7 +152,7 @@ def import_table(
     return 1 if summary.tally.refused else 0
 
 
-def _check(options: ImportOptions) -> None:
+def _check(options: ImportOptions, *, force: bool) -> None:
     """Check the options before anything is opened."""
     try:
         _actor.validate_python(options.by)
@@ -167,10 +172,11 @@ def _check(options: ImportOptions) -> None:
         if (other := used.get(path.resolve())) is not None:
             raise UsageError(f"{option} {path} is {other}; name another file")
         used[path.resolve()] = f"also named by {option}"
-        if not path.parent.is_dir():
-            raise UsageError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
-    if options.refused and options.refused.exists():
-        raise UsageError(f"--refused {options.refused} exists and may hold corrected lines; name another file")
+        if path == options.refused and path.exists() and not force:
+            raise UsageError(
+                f"{option} {path} exists and may hold corrected lines; name another file, or replace it with --force"
+            )
+        check_output(path, option, force=force)
     if options.refused and _kind_of(options.refused) != _kind_of(options.file):
         kind = _kind_of(options.file)
         raise UsageError(f"--refused {options.refused} is imported like {options.file}, so it must end in {kind}")

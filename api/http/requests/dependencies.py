@@ -69,7 +69,14 @@ async def run_query(request: Request, axes: Axes, work: Callable[[], T]) -> T:
 
 async def run_read(request: Request, work: Callable[[], T]) -> T:
     """Run a plain read in a thread of its own, with a deadline; it keeps the request's permit until it has left."""
-    return await run_with(request.state.permit.handed_over(), work, lanes.READ_SECONDS_MAX)
+    with_names = named(request, work)  # nothing may fail between handing the permit over and the thread that holds it
+    return await run_with(request.state.permit.handed_over(), with_names, lanes.READ_SECONDS_MAX)
+
+
+def named(request: Request, work: Callable[[], T]) -> Callable[[], T]:
+    """Return work whose answer has the names of its places beside their ids."""
+    service: Service = request.app.state.service
+    return lambda: service.ledger.named(work())
 
 
 async def run_lookup(request: Request, work: Callable[[], T]) -> T:
@@ -101,7 +108,7 @@ async def run_exclusively(request: Request, work: Callable[[], T]) -> T:
     """Run work that uses as many resources as a replay: one at a time, keys in turn, with a deadline."""
     await hand_over(request)
     limits: ConcurrencyLimits = request.app.state.concurrency
-    return await compute(limits.replays, request.scope[CALLER], work)
+    return await compute(limits.replays, request.scope[CALLER], named(request, work))
 
 
 async def run_check(request: Request, work: Callable[[], T]) -> T:

@@ -62,9 +62,16 @@ def _organisations() -> tuple[Array, Make]:
     founded = organisations()
 
     def make(number: int, at: int, command: str) -> Event:
-        name, kind, parent = founded[number]
+        one = founded[number]
         return OrganisationFounded(
-            occurred_at=at, recorded_at=at, by=BOARD, command=command, organisation=name, kind=kind, parent=parent
+            occurred_at=at,
+            recorded_at=at,
+            by=BOARD,
+            command=command,
+            organisation=one.id,
+            kind=one.kind,
+            parent=one.parent,
+            name=one.name,
         )
 
     return ORGANISATIONS_AT + np.arange(len(founded)), make
@@ -84,6 +91,7 @@ def _stations(plan: Plan) -> tuple[Array, Make]:
             kind=station.kind,
             theme=station.theme,
             organisation=station.organisation,
+            name=station.name,
         )
 
     opened = np.array([midnight(station.opens - 1) + 10 * HOUR for station in stations])
@@ -107,6 +115,7 @@ def _projects(plan: Plan) -> tuple[Array, Make]:
             content=project.content,
             in_charge=numbers[in_charge[number]] if in_charge else None,
             organisation=project.organisation,
+            name=project.name,
         )
 
     launched = np.array([midnight(project.launched - 1) + 14 * HOUR for project in projects])

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ledger.aggregates.organisation import OrganisationKind
 from ledger.aggregates.station import StationKind
+from replay.synthetic.planning import place_names
 from replay.synthetic.planning.days import day_index
 
 FEDERATIONS = 13
@@ -47,9 +48,9 @@ SCHOOL_MENTAL_HEALTH = "school-mental-health"
 MEDICAL_TEAM = "medical-team"
 
 BRAND_PROJECTS = (
-    "star-classroom",  # 星星学堂
-    "porcelain-dolls",  # 关爱瓷娃娃
-    "home-warmth",  # 家•温暖
+    "star-classroom",
+    "porcelain-dolls",
+    "home-warmth",
     HOLIDAY_TRANSPORT,
     BOTANICAL_GARDEN,
     CROSS_BORDER_PUPILS,
@@ -80,6 +81,7 @@ class Organisation(NamedTuple):
     id: str
     kind: OrganisationKind
     parent: str | None
+    name: str
 
 
 class Station(NamedTuple):
@@ -88,6 +90,7 @@ class Station(NamedTuple):
     theme: str | None
     organisation: str
     opens: int  # day index
+    name: str
 
 
 class Project(NamedTuple):
@@ -95,6 +98,7 @@ class Project(NamedTuple):
     content: str
     organisation: str
     launched: int  # day index
+    name: str
 
 
 def federation(number: int) -> str:
@@ -110,11 +114,20 @@ def group_member(number: int) -> str:
 def organisations() -> list[Organisation]:
     """Return all organisations, parents first: district, local federations, communities, group members, NGOs."""
     return [
-        Organisation(DISTRICT, "district", None),
-        *(Organisation(federation(i), "subdistrict", DISTRICT) for i in range(FEDERATIONS)),
-        *(Organisation(f"com-{i + 1:02d}", "community", federation(i)) for i in range(COMMUNITY_STATIONS)),
-        *(Organisation(group_member(i), "group-member", federation(i)) for i in range(GROUP_MEMBERS)),
-        *(Organisation(f"ngo-{i + 1:02d}", "ngo", DISTRICT) for i in range(NGOS)),
+        Organisation(DISTRICT, "district", None, "罗湖区义工联合会"),
+        *(
+            Organisation(federation(i), "subdistrict", DISTRICT, f"{place_names.subdistrict(i)}街道义工联")
+            for i in range(FEDERATIONS)
+        ),
+        *(
+            Organisation(f"com-{i + 1:02d}", "community", federation(i), place_names.community(i))
+            for i in range(COMMUNITY_STATIONS)
+        ),
+        *(
+            Organisation(group_member(i), "group-member", federation(i), place_names.group(i, school=i < SCHOOLS))
+            for i in range(GROUP_MEMBERS)
+        ),
+        *(Organisation(f"ngo-{i + 1:02d}", "ngo", DISTRICT, f"公益服务中心{i + 1}") for i in range(NGOS)),
     ]
 
 
@@ -153,12 +166,21 @@ def places(scale: float) -> Places:
     special = max(1, min(len(THEMES), int(110 * scale + 1e-9)))
     community = max(1, min(COMMUNITY_STATIONS, int(830 * scale + 1e-9)))
     stations = (
-        *(Station(f"C{i + 1:02d}", "city", None, federation(i), 0) for i in range(city)),
+        *(
+            Station(f"C{i + 1:02d}", "city", None, federation(i), 0, f"{place_names.CITY[i]}城市U站")
+            for i in range(city)
+        ),
         *(_special(i) for i in range(special)),
-        *(Station(f"U{i + 1:03d}", "community", None, f"com-{i + 1:02d}", 0) for i in range(community)),
+        *(
+            Station(f"U{i + 1:03d}", "community", None, f"com-{i + 1:02d}", 0, f"{place_names.community(i)}U站")
+            for i in range(community)
+        ),
     )
     projects = (
-        *(Project(name, "brand-project", DISTRICT, _launch(name)) for name in BRAND_PROJECTS),
+        *(
+            Project(name, "brand-project", DISTRICT, _launch(name), place_names.PROJECTS[name])
+            for name in BRAND_PROJECTS
+        ),
         *(_group_project(i) for i in range(GROUP_MEMBERS)),
     )
     return Places(stations, projects, never_empty=scale >= 0.01)
@@ -167,7 +189,7 @@ def places(scale: float) -> Places:
 def _special(number: int) -> Station:
     theme = THEMES[number]
     opens = BORDER_OPENING if theme == "border-inspection" else 0
-    return Station(f"S{number + 1:02d}", "special", theme, DISTRICT, opens)
+    return Station(f"S{number + 1:02d}", "special", theme, DISTRICT, opens, f"{place_names.THEMES[theme]}专项U站")
 
 
 def _launch(name: str) -> int:
@@ -176,4 +198,5 @@ def _launch(name: str) -> int:
 
 def _group_project(number: int) -> Project:
     content = "school-service" if number < SCHOOLS else "group-service"
-    return Project(f"service-{group_member(number)}", content, group_member(number), 0)
+    name = f"{place_names.group(number, school=number < SCHOOLS)}服务"
+    return Project(f"service-{group_member(number)}", content, group_member(number), 0, name)

@@ -126,7 +126,7 @@ def test_an_export_that_fails_leaves_what_was_there(
         raise OSError(28, "No space left on device", str(output))
 
     monkeypatch.setattr("api.files.credits.credit_tables", fails)
-    told = full("export", "credits", "--output", output)
+    told = full("export", "credits", "--output", output, "--force")
     assert (told.code, told.out) == (1, "")
     assert "No space left on device" in told.err
     assert output.read_text() == "what was there"

@@ -61,6 +61,7 @@ VALUES = {
     "seed": "1",
     "size": "5",
     "station": "C01",
+    "text": "x",
     "token": "1",
     "volunteer": "V0000001",
     "year": "2018",

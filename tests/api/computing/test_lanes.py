@@ -340,8 +340,15 @@ NAMES = {
     "ranking": "top-hundred",
     "position": "1",
     "rules": "current",
+    "volunteer": "V0000001",
 }
-PARAMETERS = {"/v1/stations/{station}/shifts": {"day": "2018-12-04"}, "/v1/spot-check": {"seed": "1", "size": "1"}}
+PARAMETERS = {
+    "/v1/stations/{station}/shifts": {"day": "2018-12-04"},
+    "/v1/spot-check": {"seed": "1", "size": "1"},
+    "/v1/persons": {"text": "V0000001"},
+}
+OF_PERSONS = ("/v1/persons", "/v1/persons/{volunteer}")
+"""The addresses that an auditor may not read."""
 WITHOUT_LANE = {
     "/healthz": "reads nothing",
     "/readyz": "goes the way of a read itself",
@@ -369,27 +376,64 @@ def addresses(served: Served) -> list[str]:
     return [path for path in found if path not in WITHOUT_LANE]
 
 
-def read(served: Served, path: str, role: Role = Role.AUDITOR) -> Response:
-    return served.get(path.format(**NAMES), role=role, **PARAMETERS.get(path, {}))
+def read(served: Served, path: str, role: Role | None = None) -> Response:
+    usual = Role.STAFF if path in OF_PERSONS else Role.AUDITOR
+    return served.get(path.format(**NAMES), role=role or usual, **PARAMETERS.get(path, {}))
 
 
-def test_whatever_is_read_waits_for_the_turn_of_its_key(served: Served) -> None:
+@pytest.mark.parametrize("role", list(Role))
+def test_whoever_is_refused_leaves_no_lane_occupied(served: Served, role: Role) -> None:
+    """In lanes without a place left, a refusal that held one would be the last answer of this test."""
     served.ledger.make_ready()
     limits: ConcurrencyLimits = served.client.app.state.concurrency  # type: ignore[attr-defined]
-    held = served.service.keys.caller(served.tokens[Role.AUDITOR])
+    refused = 0
+    for path in addresses(served):
+        answers = {read(served, path, role).status_code for _ in range(2)}
+        assert len(answers) == 1, path
+        assert answers <= {200, 403, 404}, path
+        refused += answers == {403}
+        assert idle(limits.queries, served), path
+        assert idle(limits.replays, served), path
+    rights = {Right.LOOK_UP_PERSONS: 2, Right.READ_LOOKUPS: 1, Right.AUDIT: 2}  # and how many addresses need them
+    expected = sum(count for right, count in rights.items() if role not in ROLES_OF_RIGHT[right])
+    assert refused > 20 if role is Role.VOLUNTEER else refused == expected
+
+
+def test_a_refusal_needs_no_turn(served: Served) -> None:
+    """A key without the right is refused at once, however many requests it has in progress."""
+    limits: ConcurrencyLimits = served.client.app.state.concurrency  # type: ignore[attr-defined]
+    held, portal = served.service.keys.caller(served.tokens[Role.READER]), served.client.portal
+    assert held is not None
+    assert portal is not None
+    permits = [portal.call(limits.queries.acquire, held.key) for _ in range(lanes.QUERIES_OF_KEY_AT_ONCE)]
+    for path in (*OF_PERSONS, "/v1/person-look-ups"):
+        assert read(served, path, Role.READER).status_code == 403, path
+    for permit in permits:
+        portal.call(permit.release)
+    assert idle(limits.queries, served)
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.STAFF])
+def test_whatever_is_read_waits_for_the_turn_of_its_key(served: Served, role: Role) -> None:
+    served.ledger.make_ready()
+    limits: ConcurrencyLimits = served.client.app.state.concurrency  # type: ignore[attr-defined]
+    held = served.service.keys.caller(served.tokens[role])
     assert held is not None
     portal = served.client.portal
     assert portal is not None
+    paths = [path for path in addresses(served) if (path in OF_PERSONS) == (role is Role.STAFF)]
     permits = [portal.call(limits.queries.acquire, held.key) for _ in range(lanes.QUERIES_OF_KEY_AT_ONCE)]
-    with pytest.MonkeyPatch.context() as context:
-        context.setattr(limits.queries, "seconds_max", 0.0)
-        for path in addresses(served):
-            answer = read(served, path)
-            assert (answer.status_code, answer.json()["rejection"]) == (503, "busy"), path
-        for path in addresses(served):  # another key is served meanwhile
-            assert read(served, path, Role.ADMIN).status_code in {200, 404}, path
-    for permit in permits:
-        portal.call(permit.release)
+    try:
+        with pytest.MonkeyPatch.context() as context:
+            context.setattr(limits.queries, "seconds_max", 0.0)
+            for path in paths:
+                answer = read(served, path)
+                assert (answer.status_code, answer.json()["rejection"]) == (503, "busy"), path
+            for path in paths:  # another key is served meanwhile
+                assert read(served, path, Role.ADMIN).status_code in {200, 404}, path
+    finally:  # the tests that follow share the lane
+        for permit in permits:
+            portal.call(permit.release)
     assert idle(limits.queries, served)
 
 

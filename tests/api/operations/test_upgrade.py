@@ -473,6 +473,7 @@ RELEASED = {
         "8f8cd182b89235cf",
         "23df9cfbcfcf7956",
         "f322b73847fe432b",
+        "eb1b39b9ae85b50b",
     ],
     "replay": ["3b2d9a3459d4f9a7", "d53170cd6866c22c", "0b4c4b310df470f3"],
     "keys": ["746bb001aa4c1c1b", "334a615f373b5a12", "1d8fa7ae9caa05c5"],
@@ -486,6 +487,7 @@ TOPICS = {
     4: "be748e5566f9ab36",
     5: "6cf1d50d993fc3f3",
     6: "e9ea77e73e626420",
+    7: "2b496cf716e7227d",
 }
 """The topics that the ledger's tables of a version may hold."""
 

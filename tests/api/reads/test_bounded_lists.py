@@ -45,6 +45,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         *("EligibleForHonor.eligible", "LogPage.events", "OrganisationMembers.members", "Organisations.organisations"),
         *("PeopleServed.days", "Place.after", "Place.before", "Projects.projects", "PublicNotices.notices"),
         *("RankingOfYear.entries", "SpotCheck.shifts", "Standings.standings", "StationDayShifts.shifts"),
+        *("PersonsFound.persons", "Lookups.lookups", "LookupShown.volunteers"),
         *("Stations.stations", "UndercutAwards.undercut", "VolunteerDays.days", "VolunteerHistory.acts"),
         *("VolunteerShifts.shifts", "WhatIf.honor_changes", "WhatIf.rank_changes", "WhatIf.volunteers"),
         "Worklist.items",
@@ -53,6 +54,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         *("Anomaly.events", "Anomaly.shifts", "Causes.positions", "Causes.shifts", "DayExplanation.without_minutes"),
         *("Overview.projects", "Overview.stations", "Pending.disputes", "Pending.honors", "Pending.open_shifts"),
         *("Pending.requests", "ShiftTrace.positions", "StationShift.positions", "CandidateChecked.findings"),
+        "Statement.lines",
     ),
     RECORD: (
         *("AwardAnswer.objections", "AwardLife.events", "ExplainedShift.events", "ExplainedStretch.positions"),
@@ -66,6 +68,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         *("VolunteerDays.merges", "VolunteerDays.numbers", "VolunteerHours.merges"),
         *("VolunteerHours.more_opening_balances", "VolunteerHours.numbers"),
         *("VolunteerShifts.merges", "VolunteerShifts.numbers"),
+        *("Statement.merges", "Statement.numbers", "Statement.opening_balances"),
     ),
     RULES: (
         *("Causes.overtaken_by", "Honor.conditions", "Honors.honors", "Overview.honors", "Overview.progress"),
@@ -90,6 +93,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         *("WorkItem.commands", "WorkItem.roles"),
         *("EventRefused.candidates", "GenerationList.generations", "JobList.jobs", "ProblemDetails.candidates"),
         *("Readiness.checks", "RulesKnown.candidates", "ShiftTrace.flags", "SpotCheck.parts", "Status.problems"),
+        *("StatementLine.uncredited", "StatementTotal.uncredited"),
         "replay__explain__explanations__EventBehind.decides",
     ),
 }

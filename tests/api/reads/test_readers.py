@@ -111,7 +111,7 @@ def test_stations_are_as_they_were_known(served: Served) -> None:
         found: list[dict[str, Any]] = served.get("/v1/stations", **axes).json()["stations"]
         return [station for station in found if station["station"] == new]
 
-    expected = {"station": new, "kind": "special", "theme": "water", "organisation": "fed-01"}
+    expected = {"station": new, "kind": "special", "theme": "water", "organisation": "fed-01", "name": None}
     assert shown(at_least=closed["position"]) == [{**expected, "open": False, "version": 2}]
     assert shown(known_at=opened["position"]) == [{**expected, "open": True, "version": 1}]
     assert shown(known_at=opened["position"] - 1) == []

@@ -15,15 +15,21 @@ from ledger.aggregates import COMMANDS, Command, honor
 from ledger.aggregates.day_cap import RaiseDayCap, WithdrawDayCapRaise
 from ledger.aggregates.dispute import STATEMENTS_MAX, AnswerDispute, DisputeShift, SettleDispute
 from ledger.aggregates.opening_balance import RecordOpeningBalance, VoidOpeningBalance
-from ledger.aggregates.organisation import ANCESTORS_MAX, EndOrganisation, FoundOrganisation, MoveOrganisation
+from ledger.aggregates.organisation import (
+    ANCESTORS_MAX,
+    EndOrganisation,
+    FoundOrganisation,
+    MoveOrganisation,
+    RenameOrganisation,
+)
 from ledger.aggregates.people_served import CountPeopleServed
-from ledger.aggregates.project import EndProject, LaunchProject
+from ledger.aggregates.project import EndProject, LaunchProject, RenameProject
 from ledger.aggregates.request import ApproveAct, DeclineAct, RequestAct, RequestDecision, WithdrawRequest
 from ledger.aggregates.rules import PublishRules, PutRulesInForce, RulesPublished
 from ledger.aggregates.scans import CheckIn, CheckOut, Punch, Scan
 from ledger.aggregates.shift import CheckedIn, CheckedOut, Punched, ShiftVoided
 from ledger.aggregates.shift_acts import AttestShift, CorrectShift, MoveShift, ReinstateShift, ShiftAct, VoidShift
-from ledger.aggregates.station import CloseStation, OpenStation
+from ledger.aggregates.station import CloseStation, OpenStation, RenameStation
 from ledger.aggregates.volunteer import (
     MERGES_MAX,
     JoinOrganisation,
@@ -96,6 +102,10 @@ RAISE = RaiseDayCap(volunteer="V1", day=DAY, raise_id="R1", minutes=720, reason=
 WITHDRAW_RAISE = WithdrawDayCapRaise(volunteer="V1", day=DAY, raise_id="R1", reason="not-approved")
 CLOSE = CloseStation(station="S1", reason="rebuilt")
 END = EndProject(project="P1", reason="done")
+NAMED = {"name": "罗湖图书馆"}
+NAME_STATION = RenameStation(station="S1", name="罗湖图书馆")
+NAME_PROJECT = RenameProject(project="P1", name="罗湖图书馆")
+NAME_ORGANISATION = RenameOrganisation(organisation="O1", name="罗湖图书馆")
 COUNT = CountPeopleServed(station="S1", day=DAY, people=300)
 PUBLISH = PublishRules(text="[[rules]]\nname = '义工'\n")
 PUBLISH_LATER = PublishRules(text="name = 'later'", in_force=False)
@@ -253,6 +263,17 @@ REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.UNKNOWN_TRAINING, "content", [V1], VOID_TRAINING),
     (R.UNKNOWN_TRAINING, "content", [V1, TRAINING, VOID_TRAINING], VOID_TRAINING),
     (R.UNKNOWN_TRAINING, "content", [V1, TRAINING], VOID_TRAINING.model_copy(update={"tier": "leader"})),
+    (R.ALREADY_NAMED, "name", [STATION, NAME_STATION], NAME_STATION),
+    (R.ALREADY_NAMED, "name", [STATION.model_copy(update=NAMED), CLOSE, STATION], NAME_STATION),
+    (R.ALREADY_NAMED, "name", [PROJECT, NAME_PROJECT], NAME_PROJECT),
+    (R.ALREADY_NAMED, "name", [PROJECT.model_copy(update=NAMED), END, PROJECT], NAME_PROJECT),
+    (R.ALREADY_NAMED, "name", [ORGANISATION, NAME_ORGANISATION], NAME_ORGANISATION),
+    (
+        R.ALREADY_NAMED,
+        "name",
+        [ORGANISATION.model_copy(update=NAMED), END_ORGANISATION, ORGANISATION],
+        NAME_ORGANISATION,
+    ),
     (R.ALREADY_OPEN, "station", [STATION], STATION),
     (R.ALREADY_CLOSED, "station", [STATION, CLOSE], CLOSE),
     (R.ALREADY_LAUNCHED, "project", [PROJECT], PROJECT),
@@ -337,6 +358,10 @@ GRANTED: list[tuple[Sequence[Given], Command, list[str]]] = [
     ([V1, TRAINING, TRAINING, VOID_TRAINING], VOID_TRAINING, ["training-voided.v1"]),
     ([], STATION, ["station-opened.v1"]),
     ([STATION, CLOSE], STATION, ["station-opened.v1"]),
+    ([STATION], NAME_STATION, ["station-renamed.v1"]),
+    ([STATION.model_copy(update={"name": "East gate"}), CLOSE], NAME_STATION, ["station-renamed.v1"]),
+    ([PROJECT], NAME_PROJECT, ["project-renamed.v1"]),
+    ([ORGANISATION, END_ORGANISATION], NAME_ORGANISATION, ["organisation-renamed.v1"]),
     ([STATION], CLOSE, ["station-closed.v1"]),
     ([], PROJECT, ["project-launched.v1"]),
     ([PROJECT], END, ["project-ended.v1"]),

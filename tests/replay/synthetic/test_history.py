@@ -84,6 +84,9 @@ def test_the_history_has_all_kinds_of_service_event() -> None:
         "volunteer-merged.v1",
         "volunteer-merge-undone.v1",
         "station-closed.v1",
+        "station-renamed.v1",
+        "project-renamed.v1",
+        "organisation-renamed.v1",
         "project-ended.v1",
         "shift-reinstated.v1",  # of one forged entry in two hundred: none at this scale
         "opening-balance-recorded.v1",  # last, when the rest has been credited

@@ -101,7 +101,7 @@ async def compare(
     sides = await (run_check if parses else run_lookup)(request, read_sides)
 
     def work(progress: Progress) -> WhatIf:
-        return what_if_answer(compared(ledger, sides, comparison, progress), comparison.limit)
+        return ledger.named(what_if_answer(compared(ledger, sides, comparison, progress), comparison.limit))
 
     if "respond-async" in (prefer or "").lower():
         answer = start(service, caller, Task("what-if", work, seconds_max=WHAT_IF_SECONDS_MAX))

@@ -102,7 +102,7 @@ async def spot_check(
     addresses, as_table = AuditAddresses(axes), CSV in request.headers.get("accept", "")
 
     def read() -> str | SpotCheck:
-        found = spot_checks.draw(Draw(seed, size, station, first, last, grade, strata), axes)
+        found = service.ledger.named(spot_checks.draw(Draw(seed, size, station, first, last, grade, strata), axes))
         return as_csv(found, reading.rules.timeline().time_zone) if as_table else addresses.sample(found)
 
     found = await run_replay(request, read)

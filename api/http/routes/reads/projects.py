@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel
 
 from api.http.requests.dependencies import AxesDep, ServiceDep, run_read
 from api.http.requests.links import linked
 from api.http.requests.paging import PAGE_MAX, PageAfter, PageLimit, page_of
 from api.http.routes.reads.rankings import Around, RankedAddresses, Year, of_year
 from api.operations.service import OpenLedger
-from ledger.aggregates.project import ProjectEnded, ProjectLaunched
+from ledger.aggregates.project import Project as ProjectState
 from ledger.names import NAME_PATTERN, Position, stream
 from ledger.store.mapper import decode
 from replay.axes import answers
@@ -27,12 +26,17 @@ ProjectDep = Annotated[
 ]
 
 
-class Project(BaseModel):
-    """A project as it was last launched, and whether it has ended. `version`: of its record."""
+class Project(answers.Answer):
+    """A project as it was last launched, and whether it has ended. `name`: null if it has none.
+
+    `version`: of its record.
+    """
 
     project: str
+    name: answers.ProjectName = None
     content: str
     organisation: str | None
+    organisation_name: answers.OrganisationName = answers.omit_none()
     in_charge: str | None
     ended: bool
     version: int
@@ -64,18 +68,16 @@ def projects_known(ledger: OpenLedger, names: Sequence[str], known_at: Position)
     streams = {stream("project", name): name for name in names}
     found = []
     for stream_id, events in ledger.log.read_streams(list(streams), until=known_at).items():
-        history = [decode(event.topic, event.state) for event in events]
-        launched = [event for event in history if isinstance(event, ProjectLaunched)]
-        if launched:
-            last = launched[-1]
+        state = ProjectState.of(decode(event.topic, event.state) for event in events)
+        if (last := state.launched) is not None:
             found.append(
                 Project(
                     project=streams[stream_id],
                     content=last.content,
                     organisation=last.organisation,
                     in_charge=last.in_charge,
-                    ended=isinstance(history[-1], ProjectEnded),
-                    version=len(history),
+                    ended=not state.is_running,
+                    version=state.version,
                 )
             )
     return sorted(found, key=lambda project: project.project)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel
 
 from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, run_read, today_of
 from api.http.requests.links import Addresses
 from api.http.requests.paging import PAGE_MAX, PageAfter, PageLimit, page_of
 from api.messages.periods import period
 from api.operations.service import OpenLedger
-from ledger.aggregates.station import StationClosed, StationKind, StationOpened
+from ledger.aggregates.station import Station as StationState
+from ledger.aggregates.station import StationKind
 from ledger.names import NAME_PATTERN, Position, QueryDay, stream
 from ledger.store.mapper import decode
 from replay.axes import answers
@@ -21,13 +21,18 @@ from replay.axes import answers
 router = APIRouter(prefix="/v1/stations", tags=["readers"])
 
 
-class Station(BaseModel):
-    """A station as it was last opened, and whether it still is. `version`: of its record."""
+class Station(answers.Answer):
+    """A station as it was last opened, and whether it still is. `name`: null if it has none.
+
+    `version`: of its record.
+    """
 
     station: str
+    name: answers.StationName = None
     kind: StationKind
     theme: str | None
     organisation: str | None
+    organisation_name: answers.OrganisationName = answers.omit_none()
     open: bool
     version: int
 
@@ -58,18 +63,16 @@ def stations_known(ledger: OpenLedger, names: Sequence[str], known_at: Position)
     streams = {stream("station", name): name for name in names}
     found = []
     for stream_id, events in ledger.log.read_streams(list(streams), until=known_at).items():
-        history = [decode(event.topic, event.state) for event in events]
-        opened = [event for event in history if isinstance(event, StationOpened)]
-        if opened:
-            last = opened[-1]
+        state = StationState.of(decode(event.topic, event.state) for event in events)
+        if (last := state.opened) is not None:
             found.append(
                 Station(
                     station=streams[stream_id],
                     kind=last.kind,
                     theme=last.theme,
                     organisation=last.organisation,
-                    open=not isinstance(history[-1], StationClosed),
-                    version=len(history),
+                    open=state.is_open,
+                    version=state.version,
                 )
             )
     return sorted(found, key=lambda station: station.station)
