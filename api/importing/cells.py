@@ -321,7 +321,7 @@ def _decimal_of(cell: Cell, decimal: str) -> Decimal:
             f'remove it, or set decimal = "{other}"',
         )
     try:
-        number = Decimal(text.replace(decimal, "."))
+        number = Decimal(text.replace(decimal, ".").replace("_", "?"))  # as digits, Python would read 1_000
     except InvalidOperation:
         raise CellError(f"{quoted(text)} is not a number", "write one such as 3.5") from None
     if not number.is_finite() or number > 1_000_000_000:

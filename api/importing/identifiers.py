@@ -21,6 +21,9 @@ _WHOLE = re.compile(r"(0|[1-9]\d*)(?:\.00?|,0)")
 _EXPONENT = re.compile(r"[+-]?\d+(?:[.,]\d+)?[eE]\+\d+|[+-]?\d[.,]\d+[eE]-?\d+")
 _ROUNDED = re.compile(r"\d{15}0{2,}")
 """A number that a spreadsheet may have rounded to 15 digits. (One zero more may well be a digit.)"""
+_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_MADE_A_DAY = re.compile(rf"\d{{1,2}}-(?:{_MONTHS})(?:-\d{{2}})?|(?:{_MONTHS})-\d{{2}}|\d{{1,2}}月\d{{1,2}}日")
+"""As a spreadsheet writes 3-5, or 5/15, into a CSV file."""
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {
     chr(code)
     for first, last in ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
@@ -55,6 +58,8 @@ def identifier_of(cell: Cell, *, days: bool = False) -> str:
     if _ROUNDED.fullmatch(text) and not cell.lstrip().startswith("="):
         remedy = f'write it again; if it does end in zeros, write ="{text}"'
         raise CellError(f"{quoted(text)} may have lost digits: a spreadsheet keeps {_EXACT_DIGITS}", remedy)
+    if not days and _MADE_A_DAY.fullmatch(text) and not cell.lstrip().startswith("="):
+        raise _made_a_day(text)
     if unseen := first_invisible(text):
         named = unicodedata.name(unseen, "").lower()
         told = f"U+{ord(unseen):04X} ({named})" if named else f"U+{ord(unseen):04X}"
@@ -91,9 +96,13 @@ def _of_typed(cell: Cell, *, days: bool) -> str:
     if isinstance(cell, int | float):
         _require_exact(cell)
     if isinstance(cell, date | time | timedelta) and not days:
-        remedy = "format the column as text, and write the name again"
-        raise CellError(f"{quoted(cell)} is a day or time, which a spreadsheet may have made of a name", remedy)
+        raise _made_a_day(cell)
     return text_of(cell)
+
+
+def _made_a_day(cell: Cell) -> CellError:
+    remedy = "format the column as text, and write the name again"
+    return CellError(f"{quoted(cell)} is a day or time, which a spreadsheet may have made of a name", remedy)
 
 
 def _require_exact(cell: float) -> None:

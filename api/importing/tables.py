@@ -13,7 +13,7 @@ import codecs
 import csv
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,11 +57,15 @@ class BrokenTableError(Exception):
 
 
 class Row(NamedTuple):
-    """A line: its number in the file, from 1, its cells, and the merged ranges that filled them, by their places."""
+    """A line: its number in the file, from 1, its cells, and the merged ranges that filled them, by their places.
+
+    A line with a defect could not be divided into cells: it has its text as one cell.
+    """
 
     line: int
     cells: Sequence[Cell]
     merged: Mapping[int, str] = NOTHING_MERGED
+    defect: str | None = None
 
 
 class Table(NamedTuple):
@@ -156,6 +160,8 @@ def _header(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str],
     above: list[Row] = []
     for row in rows:
         if row.line == form.header_line:
+            if row.defect:
+                raise UnreadableTableError(f"{path}: its header {row.defect}; check file.delimiter in the mapping")
             return [_name_of_column(cell) for cell in row.cells], above
         if row.line > form.header_line:
             break
@@ -189,9 +195,11 @@ def _open_text(path: Path, form: FileForm) -> Iterator[Table]:
 
 def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(_CELL_CHARACTERS_MAX)
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    texts: list[str] = []
+    reader = csv.reader(_remembered(text, texts), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
+        texts.clear()
         try:
             cells = next(reader)
         except StopIteration:
@@ -204,9 +212,18 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
             if "field limit" in str(error):
                 length = f"more than {_CELL_CHARACTERS_MAX:,} characters"
                 raise BrokenTableError(f"a cell of line {line} has {length}; close its quotation mark") from None
-            raise BrokenTableError(f"line {line} is not valid CSV: {error}") from None
+            more = f", as far as line {reader.line_num}," if reader.line_num > line else ""
+            yield Row(line, ["".join(texts).rstrip("\r\n")], defect=f"is{more} not valid CSV: {error}")
+            continue
         if any(cells):
             yield Row(line, cells)
+
+
+def _remembered(text: Iterable[str], texts: list[str]) -> Iterator[str]:
+    """Yield the lines of a text, and remember them in a list."""
+    for line in text:
+        texts.append(line)
+        yield line
 
 
 def _require_encoding(path: Path, encoding: Encoding) -> None:

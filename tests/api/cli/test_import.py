@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from openpyxl import Workbook
 
 from api.importing import running
 from api.operations.service import OpenLedger, open_ledger
@@ -23,7 +24,7 @@ from ledger.store.mapper import decode
 from ledger.store.persons import Persons
 from tests.support.api.command_line import CommandLine, CommandResult
 from tests.support.api.importing import KEYLESS, SHIFT_COLUMNS, SHIFTS, read_csv, read_sheet, write_csv, write_sheets
-from tests.support.api.serving import found, give
+from tests.support.api.serving import PROJECT, found, give
 from tests.support.processes.program import run
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -457,7 +458,6 @@ def test_an_import_that_was_interrupted_says_how_far_it_came(
     ("broken", "told"),
     [
         ('4,"V0000002,Library\n', "a quotation mark in line 5 is never closed, or the file is cut off"),
-        ('4,"V0000002"x,Library\n5,,\n', "line 5 is not valid CSV: ',' expected after '\"'"),
     ],
 )
 def test_a_file_that_breaks_off_is_named_and_what_stands_before_it_is_kept(
@@ -469,6 +469,24 @@ def test_a_file_that_breaks_off_is_named_and_what_stands_before_it_is_kept(
     sentence = importing(file).sentence
     assert told in sentence
     assert "nothing is recorded twice (before it: 3 accepted, 0 duplicates, 0 refused)" in sentence
+
+
+def test_a_line_that_cannot_be_divided_into_cells_costs_nothing_else(importing: Importing) -> None:
+    """A quotation mark that is closed at a wrong place takes the lines between."""
+    file = importing.csv(GOOD[0])
+    with file.open("a") as lines:
+        lines.write('4,"V0000002"x,Library\n5,"V0000002,Library\n6,"V0000002",Library\n')
+        lines.write("".join(",".join(line) + "\n" for line in GOOD[1:]))
+    report, refused = importing.folder / "report.csv", importing.folder / "refused.csv"
+    assert importing.counts(file, "--report", report, "--refused", refused) == (3, 0, 2)
+    told = {row["line"]: (row["outcome"], row["detail"]) for row in read_csv(report)}
+    assert [told[line][0] for line in ("2", "3", "4", "6", "7")] == ["accepted", *["malformed"] * 2, *["accepted"] * 2]
+    assert "the line is not valid CSV: ',' expected after '\"'; write a quotation mark in a cell twice" in told["3"][1]
+    assert "the line is, as far as line 5, not valid CSV" in told["4"][1]
+    assert [row["No."] for row in read_csv(refused)] == [
+        '4,"V0000002"x,Library',
+        '5,"V0000002,Library\n6,"V0000002",Library',
+    ]
 
 
 # --- persons --------------------------------------------------------------------------------------------------------
@@ -562,3 +580,49 @@ def test_a_mapping_that_does_not_fit_is_a_sentence_with_its_line(importing: Impo
     assert "mapping.toml cannot be used: line 1: mapping: this is not TOML" in importing(file).sentence
     without = importing.hours("import", file).sentence
     assert without.startswith(f"--mapping is missing; {file} has the columns No., Number, Station")
+
+
+# --- what spreadsheets do to cells ----------------------------------------------------------------------------------
+
+
+def test_merged_and_odd_cells_of_a_spreadsheet_cost_their_lines_and_can_be_mended(importing: Importing) -> None:
+    importing.mapping(SHIFTS.replace("\ntext =", '\nproject = "Project"\ntext ='))
+    book = Workbook()
+    sheet = book.worksheets[0]
+    sheet.append([*SHIFT_COLUMNS, "Project"])
+    for number, volunteer in enumerate(("V0000001", "V0000002", "V0000003", "V0000001", "V0000002"), 1):
+        start = "9:00" if number < 4 else "13:00"
+        sheet.append([number, volunteer, "Library", "2015-03-05", start, "15:00", f"remark {number}", PROJECT])
+    sheet.merge_cells("H2:H4")
+    sheet["A5"] = 20_150_313_000_000_001
+    sheet["F6"] = "=F5"
+    sheet["F6"].number_format = "h:mm"
+    file = importing.folder / "shifts.xlsx"
+    book.save(file)
+    report, refused = importing.folder / "report.csv", importing.folder / "refused.xlsx"
+    assert importing.counts(file, "--report", report, "--refused", refused) == (3, 0, 2)
+    assert {event.project for event in imported(importing) if isinstance(event, CheckedIn)} == {PROJECT}
+    told = [row["detail"] for row in read_csv(report)][-2:]
+    assert told[0].startswith('key "20150313000000000" is a number of more than 15 digits')
+    assert told[1].startswith('check_out is the formula "=F5" without a stored result')
+    header, *rows = [list(row) for row in read_sheet(refused)]
+    assert [row[5] for row in rows] == ["15:00", "=F5"]
+    rows[0][0], rows[1][5] = 4, "15:00"
+    mended = write_sheets(importing.folder / "mended.xlsx", {"1": [header, *rows]})
+    assert importing.counts(mended) == (2, 0, 0)
+
+
+def test_a_cell_that_no_database_can_hold_costs_its_line(importing: Importing) -> None:
+    importing.mapping(VOLUNTEERS_MAPPING)
+    lines = [
+        ("N1", "Chen\x00", "", "2015-03-05"),
+        ("N2", "Li", "1.38E+10", "2015-03-05"),
+        ("N3", "x" * 200_000, "", "2015-03-05"),
+        ("N4", "Wu", "", "9999-12-31 23:59:59.9"),
+        ("N5", "Zhang", "13800000005", "2015-03-05"),
+    ]
+    file = importing.csv(*lines, columns=("No.", "Name", "Phone", "Since"))
+    answer = importing.answer(file)
+    assert (answer["accepted"], answer["refused"]) == (1, 4)
+    assert [refusal["field"] for refusal in answer["refusals"]] == ["name", "phone", None, "registered_on"]
+    assert [refusal["columns"] for refusal in answer["refusals"]] == ["Name", "Phone", "", "Since"]

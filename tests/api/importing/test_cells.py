@@ -158,6 +158,7 @@ def test_hours_are_read_as_minutes(cell: Any, decimal: str, minutes: int) -> Non
         ("-2", "is negative"),
         (timedelta(hours=-1), "is negative"),
         ("three", "is not a number"),
+        ("1_000", "is not a number"),
         ("NaN", "is out of range"),
         ("Infinity", "is out of range"),
         ("1e300", "is out of range"),

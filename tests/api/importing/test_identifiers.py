@@ -46,6 +46,8 @@ ZERO_WIDTH = "\u200b"
         ("V-1E5", "V-1E5"),
         ("\u00a0V1\u3000", "V1"),  # blanks that are no spaces
         ("ABC", "ABC"),
+        ("MAR-05", "MAR-05"),
+        ('="Mar-05"', "Mar-05"),
         (None, ""),
     ],
 )
@@ -90,6 +92,10 @@ DAMAGED: list[tuple[Any, str]] = [
     (True, '"TRUE" is a truth value, not a name'),
     (datetime(2015, 5, 3), '"2015-05-03 00:00:00" is a day or time, which a spreadsheet may have made of a name'),
     (date(2015, 5, 3), "is a day or time"),
+    ("5-Mar", '"5-Mar" is a day or time, which a spreadsheet may have made of a name'),
+    ("Mar-15", "is a day or time"),
+    ("05-Mar-15", "is a day or time"),
+    ("3月5日", "is a day or time"),
     (time(3, 5), "is a day or time"),
 ]
 
