@@ -22,6 +22,7 @@ from api.importing.forms.notations import (
     names_part_of_day,
     roc_day_in,
     seconds_in,
+    without_weekday,
 )
 
 
@@ -130,6 +131,14 @@ def day_of(cell: Cell, formats: tuple[str, ...] = (), *, roc: bool = False) -> d
 
 @lru_cache(maxsize=1 << 14)
 def _day_of_text(text: str, formats: tuple[str, ...], roc: bool) -> date:  # noqa: FBT001 - cached by position
+    plain, weekday = without_weekday(text)
+    day = _day_of_plain_text(plain, formats, roc=roc)
+    if weekday is not None and weekday != day.weekday():
+        raise CellError(f"{quoted(text)} was another day of the week", "correct the day, or the day of the week")
+    return day
+
+
+def _day_of_plain_text(text: str, formats: tuple[str, ...], *, roc: bool) -> date:
     if moment := _by_format(text, formats):
         return _of_this_calendar(_to_second(moment).date(), text)
     found = _DAY.fullmatch(text) or _DAY_DIGITS.fullmatch(text)

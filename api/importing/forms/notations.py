@@ -39,8 +39,12 @@ _MONTH_AND_DAY = r"\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*[日号號]?
 _NAMED_ROC_DAY = re.compile(rf"{_ROC}(\d{{1,4}}){_MONTH_AND_DAY}", re.IGNORECASE)
 _ROC_DAY = re.compile(rf"(?:{_ROC})?(\d{{2,4}}){_MONTH_AND_DAY}", re.IGNORECASE)
 _ROC_DIGITS = re.compile(r"(\d{2,4})(\d{2})(\d{2})")
+_WEEKDAY = r"\s*(?:\((?:星期|周|週)?([一二三四五六日天])\)|(?:星期|周|週|礼拜|禮拜)([一二三四五六日天]))"
+_WEEKDAYS = "一二三四五六日"
+_DAY_AND_WEEKDAY = re.compile(rf"(.+?){_WEEKDAY}")
 _DAY_AND_TIME = re.compile(
-    rf"((?:{_ROC})?\d{{2,4}}{_MONTH_AND_DAY})(?:[T\s]\s*|(?<=[日号號])|(?=[^\d\s]))(.+)", re.IGNORECASE
+    rf"((?:{_ROC})?\d{{2,4}}{_MONTH_AND_DAY}(?:{_WEEKDAY})?)(?:[T\s]\s*|(?<=[日号號)一二三四五六天])|(?=[^\d\s]))(.+)",
+    re.IGNORECASE,
 )
 
 
@@ -105,4 +109,11 @@ def has_short_year(text: str) -> bool:
 def day_and_time_in(text: str) -> tuple[str, str] | None:
     """Return the day and the time of a text that has both."""
     found = _DAY_AND_TIME.fullmatch(text)
-    return (found[1].strip(), found[4].strip()) if found else None
+    return (found[1].strip(), found[6].strip()) if found else None
+
+
+def without_weekday(text: str) -> tuple[str, int | None]:
+    """Return the text of a day without its weekday, as in 2015/3/5(四) or 2015-03-05 星期四, and the weekday from 0 on."""
+    if found := _DAY_AND_WEEKDAY.fullmatch(text):
+        return found[1], _WEEKDAYS.index((found[2] or found[3]).replace("天", "日"))
+    return text, None

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -116,6 +116,26 @@ def test_a_day_with_a_time_in_words_is_read_from_one_cell(cell: str) -> None:
     assert moment_of(cell) == datetime(2015, 11, 22, 14, 30)
     assert moment_of("104/11/22 14:30", roc=True) == datetime(2015, 11, 22, 14, 30)
     assert moment_of("0104-11-22T14:30", roc=True) == datetime(2015, 11, 22, 14, 30)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2015/3/5(四)",
+        "2015/3/5（四）",
+        "2015-03-05 星期四",
+        "2015年3月5日 周四",
+        "2015年3月5日(週四)",
+        "2015年3月5日星期四",
+    ],
+)
+def test_a_weekday_beside_its_day_is_compared(cell: str) -> None:
+    assert day_of(cell) == date(2015, 3, 5)
+    assert moment_of(f"{cell} 9:30") == moment_of(f"{cell}上午9:30") == datetime(2015, 3, 5, 9, 30)
+    with pytest.raises(CellError, match="was another day of the week; correct the day, or the day of the week"):
+        day_of(cell.replace("四", "三"))
+    assert day_of("104/3/8(日)", roc=True) == day_of("5.3.2015 星期四", ("%d.%m.%Y",)) + timedelta(days=3)
+    assert day_of("2015-03-08 礼拜天") == date(2015, 3, 8)
 
 
 # --- by mapping keys ------------------------------------------------------------------------------------------------
