@@ -113,7 +113,7 @@ def day_and_time_in(text: str) -> tuple[str, str] | None:
 
 
 def without_weekday(text: str) -> tuple[str, int | None]:
-    """Return the text of a day without its weekday, as in 2015/3/5(四) or 2015-03-05 星期四, and the weekday from 0 on."""
+    """Return a day without its weekday, as in 2015/3/5(四) or 2015-03-05 星期四, and the weekday from 0 on."""
     if found := _DAY_AND_WEEKDAY.fullmatch(text):
         return found[1], _WEEKDAYS.index((found[2] or found[3]).replace("天", "日"))
     return text, None
