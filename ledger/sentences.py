@@ -7,7 +7,6 @@ class and no long value.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -31,6 +30,7 @@ _FORMS: dict[str, str] = {
     SOURCE_FORM: "is written with 1 to 120 printable ASCII characters, without spaces, '#' and '\\'",
     COMMAND_ID_FORM: "is written with 1 to 120 printable ASCII characters, without spaces and '\\'",
     IMPORT_PATTERN: "is /imports/ and a name of 1 to 60 letters A to Z, digits, '.', '_' and '-'",
+    r"^[0-9a-f]{64}$": "is a digest of 64 digits 0 to 9 and a to f",
     r"^[^\x00]*$": "may hold any character but NUL",
 }
 """What a text must be, by its pattern."""
@@ -55,6 +55,9 @@ _LIMITS = {
 }
 
 
+_PYTHON_DAY = re.compile(r"datetime\.date\((\d+), (\d+), (\d+)\)")
+
+
 class Wrong(NamedTuple):
     """What is wrong with a value: a predicate that follows the field's name, and what to do, empty if it says so."""
 
@@ -66,19 +69,30 @@ class Wrong(NamedTuple):
         return f"{self.predicate}; {self.remedy}" if self.remedy else self.predicate
 
 
-def what_is_wrong(error: Mapping[str, Any]) -> Wrong:
+def what_is_wrong(error: Any) -> Wrong:
     """Return what one of pydantic's errors says, as `ValidationError.errors()` lists them."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "string_pattern_mismatch":
-        return Wrong(f"{quoted(error['input'])} is not possible here: {form_of(context['pattern'])}", "correct it")
+        return Wrong(message_of(error), "correct it")
     if kind in _LIMITS:
         name, words = _LIMITS[kind]
         return Wrong(f"is {quoted(error['input'])}, but must be {words} {plain(context[name])}", "correct it")
     if found := _KINDS.get(kind) or _KINDS.get(kind.partition("_")[0]):
         predicate, remedy = found
         return Wrong(predicate.format_map(context) if "{" in predicate else predicate, remedy)
+    return Wrong(message_of(error).removeprefix("Input "), "")
+
+
+def message_of(error: Any) -> str:
+    """Return the message of one of pydantic's errors without prefixes, patterns and Python's notation of days."""
+    if error["type"] == "string_pattern_mismatch":
+        return f"{quoted(error['input'])} is not possible here: {form_of(error['ctx']['pattern'])}"
     message: str = error["msg"]
-    return Wrong(message.removeprefix("Value error, ").removeprefix("Assertion failed, ").removeprefix("Input "), "")
+    return _readable(message.removeprefix("Value error, ").removeprefix("Assertion failed, "))
+
+
+def _readable(text: str) -> str:
+    return _PYTHON_DAY.sub(lambda found: date(*map(int, found.groups())).isoformat(), text)
 
 
 def form_of(pattern: str) -> str:
@@ -101,4 +115,4 @@ def plain(value: object) -> str:
     """Return a number or a day as people write it."""
     if isinstance(value, int) and abs(value) >= 10**QUOTED_MAX:
         return f"a number of more than {QUOTED_MAX} digits"
-    return value.isoformat() if isinstance(value, date) else str(value)
+    return value.isoformat() if isinstance(value, date) else _readable(str(value))

@@ -32,6 +32,7 @@ from api.importing.cells import EPOCH_UNITS, CellError, day_of, quoted
 from api.importing.sources import EXTRAS, KINDS, WAYS, ColumnName, Day, FieldSource, Strict, several, ways_in_words
 from ledger.aggregates import COMMANDS, Command
 from ledger.names import IMPORT_PATTERN
+from ledger.sentences import message_of
 from projections.rules.errors import Finding, error_at, findings_of, not_toml
 from projections.rules.limits import text_exceeds
 from projections.rules.toml_places import Place, places
@@ -260,7 +261,7 @@ def _defect_of(command: str, name: str, value: str | int | Day) -> str | None:
     except ValidationError as error:
         for problem in error.errors():
             if problem["loc"][:1] == (name,):
-                return problem["msg"].removeprefix("Value error, ")
+                return message_of(problem)
     return None
 
 

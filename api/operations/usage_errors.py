@@ -1,7 +1,7 @@
 """Errors that end a command of the command line: one sentence and an exit code.
 
-2    the command cannot be run as asked; the sentence says what to change
-1    a failure: the database, the disk, a check that did not pass; or `post` sent events that were refused
+2    the command cannot be run as asked, or its database cannot be reached; the sentence says what to change
+1    a failure: the disk, a check that did not pass; or `post` sent events that were refused
 130  interrupted (`api/cli/main.py`)
 """
 
@@ -17,11 +17,9 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     # ruff: noqa: PLC0415 - imported only after an error, not by every command
     if isinstance(error, UsageError):
         return str(error), 2
-    import psycopg
-
     from api.access.keys import SigningError, UnknownKeyError
     from api.axes.written import AxisError
-    from ledger.store.embedded import OtherPostgresError
+    from ledger.store.embedded import DatabaseUrlError, OtherPostgresError
     from ledger.store.postgres_server import DataDirectoryError
     from ledger.store.tables import NoLedgerError
     from ledger.store.upgrading import NewerDatabaseError
@@ -46,6 +44,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         NoLedgerError,
         NewerDatabaseError,
         OtherPostgresError,
+        DatabaseUrlError,
         DataDirectoryError,
         AxisError,
         SigningError,
@@ -67,8 +66,8 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     )
     if isinstance(error, (*usage, *generation, HistoryConflictError)):
         return str(error), 2
-    if isinstance(error, psycopg.OperationalError):
-        return _of_database(error, str(error).splitlines()[0]), 1
+    if found := _database_error(error):
+        return _of_database(found)
     if isinstance(error, ArchiveError | ContinuityError | VerificationError | OvertakenError | ExplanationError):
         return str(error), 1
     if isinstance(error, OSError):
@@ -76,17 +75,31 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     return None
 
 
-def _of_database(error: Exception, message: str) -> str:
+def _database_error(error: Exception) -> Exception | None:
+    """Return the error of a database that cannot be used; that of the library's own pool is the cause of the pool's."""
+    import psycopg
+    from eventsourcing import persistence
+
+    if isinstance(error, persistence.OperationalError | persistence.InterfaceError):
+        cause = error.__cause__ or error.__context__
+        return cause if isinstance(cause, psycopg.OperationalError) else error
+    return error if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) else None
+
+
+def _of_database(error: Exception) -> tuple[str, int]:
     from psycopg import errors
 
     from ledger.store.durability import UnsafeDatabaseError
 
+    message = next(iter(str(error).splitlines()), type(error).__name__)
     match error:
         case UnsafeDatabaseError():
-            return f"nothing was recorded, because the database would not keep it: {message}"
+            return f"nothing was recorded, because the database would not keep it: {message}", 1
         case errors.LockNotAvailable():
-            return f"{message}; try again in a moment"
+            return f"{message}; try again in a moment", 1
         case errors.DiskFull():
-            return "the database's disk is full, and nothing was changed; free some space, and try again"
+            return "the database's disk is full, and nothing was changed; free some space, and try again", 1
+        case errors.QueryCanceled():
+            return f"the database stopped a statement: {message}; try again, or ask for less at a time", 1
         case _:
-            return f"the database cannot be reached: {message}; check DATABASE_URL"
+            return f"the database cannot be reached: {message}; check DATABASE_URL, and that its server runs", 2

@@ -23,6 +23,7 @@ from typing import IO
 
 import psutil
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier, Literal
 
 from ledger.store.postgres_server import (
@@ -76,9 +77,29 @@ def _require_same_version(path: Path) -> None:
         raise OtherPostgresError(path, created_by, ours)
 
 
+class DatabaseUrlError(Exception):
+    """A text that names no database. (It is not shown: it may hold a password.)"""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DATABASE_URL is not the address of a PostgreSQL database; write one such as "
+            "postgresql://USER@HOST:5432/NAME, or leave it out"
+        )
+
+
 def named_url(url: str | None = None) -> str | None:
-    """Return the URL of a server that was named, by an argument or by DATABASE_URL; None for the embedded one."""
-    return url or os.environ.get("DATABASE_URL") or None
+    """Return the URL of a server that was named, by an argument or by DATABASE_URL; None for the embedded one.
+
+    Raises:
+        DatabaseUrlError: it is none.
+    """
+    named = url or os.environ.get("DATABASE_URL") or None
+    if named is not None:
+        try:
+            conninfo_to_dict(named)
+        except psycopg.ProgrammingError:
+            raise DatabaseUrlError from None
+    return named
 
 
 def has_data(data: Path) -> bool:

@@ -15,6 +15,7 @@ from typing import Final, Literal
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from ledger.sentences import message_of
 from projections.rules.toml_places import Place, line_of
 
 FINDINGS_MAX: Final = 200
@@ -95,7 +96,7 @@ def _without_consequences(problems: Sequence[ErrorDetails]) -> list[ErrorDetails
 
 def _entry(place: Place, problem: ErrorDetails, lines: Mapping[Place, int]) -> tuple[Place, str, str]:
     """Return the place, the sentence and the remedy of a problem."""
-    message, context = problem["msg"].removeprefix("Value error, "), problem.get("ctx", {})
+    message, context = message_of(problem), problem.get("ctx", {})
     sentence, _, remedy = message.partition("; ")
     if problem["type"] == "rules":
         return (*place, *context["place"]), sentence, remedy

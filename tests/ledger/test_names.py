@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -9,12 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from ledger.aggregates import COMMANDS, Command
 from ledger.names import (
     Actor,
     CallingActor,
     CommandId,
     CommandName,
+    Day,
     Instant,
+    People,
+    ReasonCode,
     Source,
     VolunteerNumber,
     command_name,
@@ -25,6 +31,7 @@ from ledger.names import (
     stream,
     writing_of,
 )
+from ledger.sentences import form_of, what_is_wrong
 
 NOON = 1_543_896_000  # 2018-12-04T12:00:00+08:00
 DAY = NOON // 86400
@@ -181,3 +188,37 @@ def test_a_uuid_or_a_time_is_not_taken_for_a_phone_number(name: str) -> None:
 )
 def test_actors_that_look_the_same_are_one_person(one: str, other: str, alike: bool) -> None:  # noqa: FBT001 - a column
     assert (writing_of(one) == writing_of(other)) == alike
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "sentence"),
+    [
+        (Day, "1800-01-01", "is '1800-01-01', but must be at least 1900-01-01; correct it"),
+        (People, -1, "is -1, but must be at least 0; correct it"),
+        (People, 10**50, "is a number of more than 40 digits, but must be at most 100000000; correct it"),
+        (VolunteerNumber, "V 1", "'V 1' is not possible here: it is written with 1 to 32 letters A to Z, digits, "),
+        (ReasonCode, "No!", "'No!' is not possible here: it is a code of 1 to 40 small letters, digits and '-', "),
+        (Actor, "me", "'me' is not possible here: it is station:, person: or system: and a name of 1 to 48 "),
+    ],
+)
+def test_a_value_is_refused_in_words(kind: Any, value: object, sentence: str) -> None:
+    """No regular expression and no notation of Python is shown."""
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(kind).validate_python(value)
+    assert str(what_is_wrong(caught.value.errors()[0])).startswith(sentence)
+
+
+def _patterns(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(pattern := schema.get("pattern"), str):
+            yield pattern
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for inner in schema:
+            yield from _patterns(inner)
+
+
+@pytest.mark.parametrize("command", COMMANDS.values())
+def test_every_pattern_of_a_command_is_described(command: type[Command]) -> None:
+    described = {pattern: form_of(pattern) for pattern in _patterns(command.model_json_schema())}
+    assert not any("another form" in form for form in described.values()), described

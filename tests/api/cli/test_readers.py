@@ -137,11 +137,23 @@ def test_readers_of_an_empty_ledger_are_told_what_to_do(hours: CommandLine) -> N
     assert hours("log", "--json").out == ""
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["log", "status", "volunteer V1", "requests", "rebuild", "keys list", "erase V1", "serve", "init", "archive show"],
+)
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("postgresql://127.0.0.1:1/none?connect_timeout=2", "the database cannot be reached: "),
+        ("ledger at home", "DATABASE_URL is not the address of a PostgreSQL database; write one such as "),
+        ("mysql://127.0.0.1/ledger", "DATABASE_URL is not the address of a PostgreSQL database; write one such as "),
+    ],
+)
 def test_a_database_that_is_not_there_is_told_in_one_sentence(
-    reads: CommandLine, monkeypatch: pytest.MonkeyPatch
+    hours: CommandLine, monkeypatch: pytest.MonkeyPatch, url: str, sentence: str, command: str
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/none?connect_timeout=2")
-    told = reads("log")
-    assert (told.code, told.out) == (1, "")
-    assert "the database cannot be reached" in told.err
+    monkeypatch.setenv("DATABASE_URL", url)
+    told = hours(*command.split())
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith(f"hours: {sentence}")
     assert len(told.err.strip().splitlines()) == 1
