@@ -103,10 +103,13 @@ class Shift(Aggregate):
 
     @property
     def ended(self) -> CheckedOut | Punched | None:
-        """The scanned or attested check-out that counts if no correction sets one: the earliest after the check-in."""
+        """The scanned or attested check-out that counts if no correction sets one: the earliest after the check-in, or
+        else one at the same instant, which makes a shift of no time.
+        """
         begun = self.check_in
-        later = [event for event in self.ends if begun is not None and event.occurred_at > begun]
-        return min(later, key=rank) if later else None
+        after = [event for event in self.ends if begun is not None and event.occurred_at > begun]
+        found = after or [event for event in self.ends if event.occurred_at == begun]
+        return min(found, key=rank) if found else None
 
     @property
     def check_out(self) -> int | None:
@@ -127,7 +130,7 @@ class Shift(Aggregate):
     @property
     def _counter(self) -> CheckedIn | CheckedOut | Punched | None:
         """The event that names the station unless a correction does: the check-in; or if only a correction tells the
-        check-in, the earliest check-out after it, or else the earliest check-out.
+        check-in, the check-out that counts, or else the earliest check-out.
         """
         if self.begun or self.check_in is None:
             return self.begun

@@ -272,9 +272,12 @@ def _together(one: int, other: int, number: int, rows: Ints, stations: Ints, rul
 
 @kernel
 def _pair_scans(count: int, rows: Ints, shifts: ResolvedShifts, rules: RuleTable, scans: _Scans, partner: Ints) -> None:
-    """Walk over a person's scans in order of time, with the one shift that is open."""
+    """Walk over a person's scans in order of time, with the one shift that is open.
+
+    A punch out at the instant of its check-in ends it only if no later one does, and then it has no time.
+    """
     kinds, instants = scans.kind, scans.instant
-    opened = NONE
+    opened = at_once = NONE
     last_in = last_out = np.int64(_LONG_AGO)
     next_in = next_out = 0
     for at in range(count):
@@ -310,22 +313,36 @@ def _pair_scans(count: int, rows: Ints, shifts: ResolvedShifts, rules: RuleTable
             shifts.check_out[shift] = instant
             shifts.check_in[shift] = NO_INSTANT
             last_out = instant
-            if not ends:
-                shifts.flags[shift] |= CHECK_OUT_ALONE
+            if ends:
+                _end(opened, at, rows, shifts, scans, partner)
+                opened = at_once = NONE
                 continue
-            begun = rows[scans.row[opened], SHIFT]
-            shifts.flags[shift] |= PAIRED
-            partner[shift] = begun
-            if kinds[opened] not in (_SETTLED_IN, _VOID_UNDIRECTED):
-                out_alone = shifts.flags[shift] & PUNCH == PUNCHED_OUT
-                scanned = shifts.flags[shift] & (SCANNED_OUT if out_alone else SCANNED_IN)
-                shifts.check_out[begun] = instant
-                shifts.flags[begun] |= PAIRED | (SCANNED_OUT if scanned else 0)
-                partner[begun] = shift
-            opened = NONE
+            shifts.flags[shift] |= CHECK_OUT_ALONE
+            if opened != NONE and at_once == NONE and instants[opened] == instant:
+                number = _rule_set_at(instant, rules)
+                at_once = at if _together(opened, at, number, rows, shifts.station, rules, scans) else NONE
             continue
-        opened = at
+        if at_once != NONE:
+            _end(opened, at_once, rows, shifts, scans, partner)
+        opened, at_once = at, NONE
         last_in = instant
+    if at_once != NONE:
+        _end(opened, at_once, rows, shifts, scans, partner)
+
+
+@inlined
+def _end(opened: int, at: int, rows: Ints, shifts: ResolvedShifts, scans: _Scans, partner: Ints) -> None:
+    """End the open shift with a punch, unless its end is settled."""
+    begun, shift = rows[scans.row[opened], SHIFT], rows[scans.row[at], SHIFT]
+    shifts.flags[shift] = (shifts.flags[shift] & ~CHECK_OUT_ALONE) | PAIRED
+    partner[shift] = begun
+    if scans.kind[opened] in (_SETTLED_IN, _VOID_UNDIRECTED):
+        return
+    out_alone = shifts.flags[shift] & PUNCH == PUNCHED_OUT
+    scanned = shifts.flags[shift] & (SCANNED_OUT if out_alone else SCANNED_IN)
+    shifts.check_out[begun] = scans.instant[at]
+    shifts.flags[begun] |= PAIRED | (SCANNED_OUT if scanned else 0)
+    partner[begun] = shift
 
 
 @inlined

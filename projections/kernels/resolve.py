@@ -104,13 +104,13 @@ class Resolver:
 
     def _set_stations(self, shifts: Ints, corrections: Corrections, later: Longs) -> None:
         """Set the stations of shifts whose check-in only a correction tells, unless a correction names the station:
-        that of the earliest check-out after the check-in in force, or else of the earliest check-out.
+        that of the check-out that counts, or else of the earliest check-out.
         """
         check_ins, stations = self._shifts.check_in, self._shifts.station
         named = corrections.shift[corrections.changes & CHANGES_STATION > 0]
         shifts = shifts[(check_ins[shifts] != NO_INSTANT) & ~np.isin(shifts, named)]
         shift, instant, scanned, station = later[np.isin(later[:, 0], shifts)].T
-        before, rank = instant <= check_ins[shift], self._ranks[0][station]
+        before, rank = 1 + np.sign(check_ins[shift].astype(np.int64) - instant), self._ranks[0][station]
         order = np.lexsort((rank, scanned == 0, instant, before, shift))
         of_shift, first = np.unique(shift[order], return_index=True)
         stations[of_shift] = station[order][first]
@@ -220,13 +220,21 @@ def _correct(corrections: Corrections, shifts: ResolvedShifts) -> None:
             shifts.project[shift] = corrections.project[row]
 
 
+@inlined
+def _goes_before(instant: int, known: int, check_in: int) -> bool:
+    """Return whether a check-out counts rather than the one known: the earlier, but any before one at the check-in."""
+    if known == check_in:
+        return bool(instant > check_in)
+    return bool(check_in < instant < known)
+
+
 @kernel
 def _judge_check_outs(shifts: ResolvedShifts, later: Longs) -> None:
-    """Set each shift's check-out to the earliest one after the check-in in force."""
+    """Set each shift's check-out to the earliest one after the check-in in force, or else to one at that instant."""
     check_ins, check_outs, flags = shifts.check_in, shifts.check_out, shifts.flags
     for shift in range(len(flags)):
         check_in, check_out = check_ins[shift], check_outs[shift]
-        if check_out == NO_INSTANT or (check_in != NO_INSTANT and check_out > check_in):
+        if check_out == NO_INSTANT or (check_in != NO_INSTANT and check_out >= check_in):
             continue
         if check_in == NO_INSTANT and flags[shift] & PUNCH == PUNCHED_OUT:
             continue  # it may end another shift
@@ -241,9 +249,9 @@ def _judge_check_outs(shifts: ResolvedShifts, later: Longs) -> None:
                 check_outs[shift] = instant
         elif check_ins[shift] == NO_INSTANT:
             flags[shift] |= CHECK_OUT_ALONE
-        elif instant <= check_ins[shift]:
+        elif instant < check_ins[shift]:
             flags[shift] |= CHECK_OUT_BEFORE_CHECK_IN
-        elif known == NO_INSTANT or instant < known:
+        elif known == NO_INSTANT or _goes_before(instant, known, check_ins[shift]):
             if known != NO_INSTANT:
                 flags[shift] |= TWO_CHECK_OUTS
             check_outs[shift] = instant
@@ -266,7 +274,7 @@ def _correct_check_outs(corrections: Corrections, shifts: ResolvedShifts) -> Non
     for row in range(len(corrections.shift)):
         shift = corrections.shift[row]
         check_out = shifts.check_out[shift]
-        if flags[shift] & CORRECTED_OUT and check_out != NO_INSTANT and check_out <= shifts.check_in[shift]:
+        if flags[shift] & CORRECTED_OUT and check_out != NO_INSTANT and check_out < shifts.check_in[shift]:
             flags[shift] |= CHECK_OUT_BEFORE_CHECK_IN
 
 

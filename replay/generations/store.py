@@ -36,7 +36,7 @@ FOLLOWER_LOCK = 0x666F6C6C6F77
 FOLLOWER_LOCK_SECONDS_MAX = 300
 """A rebuild with new facts holds the lock for its whole duration: a minute or two at full scale."""
 
-PART = Part("replay", tuple(_HERE / name for name in ("schema.sql", "schema_2.sql", "schema_3.sql")))
+PART = Part("replay", tuple(_HERE / name for name in ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql")))
 COPY_ROWS = 1 << 16
 WRITING = "writing the new generation"
 

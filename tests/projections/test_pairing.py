@@ -64,6 +64,72 @@ TABLE: list[tuple[str, list[str], dict[str, Any], list[tuple[int, int, bool]]]] 
         [(1, 0, False), (2, 119, True)],
     ),
     (
+        "in and out at one instant",
+        [
+            "4 09:00 punch V1 U1 #1 direction=in",
+            "4 09:00 punch V1 U1 #2 direction=out",
+            "4 10:00 punch V1 U1 #3 direction=in",
+            "4 11:00 punch V1 U1 #4 direction=out",
+        ],
+        {"missing_check_out_minutes": 30},
+        [(1, 0, True), (3, 60, True)],
+    ),
+    (
+        "in and out at one instant, and out again",
+        [
+            "4 09:00 punch V1 U1 #1 direction=in",
+            "4 09:00 punch V1 U1 #2 direction=out",
+            "4 11:00 punch V1 U1 #3 direction=out",
+        ],
+        {},
+        [(1, 120, True)],
+    ),
+    (
+        "in and out at one instant, and out again within a double tap",
+        [
+            "4 09:00:00 punch V1 U1 #1 direction=in",
+            "4 09:00:00 punch V1 U1 #2 direction=out",
+            "4 09:00:30 punch V1 U1 #3 direction=out",
+        ],
+        TAPS,
+        [(1, 0, True)],
+    ),
+    (
+        "several in and out at one instant",
+        [
+            "4 09:00 punch V1 U1 #1 direction=in",
+            "4 09:00 punch V1 U1 #2 direction=out",
+            "4 09:00 punch V1 U1 #3 direction=in",
+            "4 09:00 punch V1 U1 #4 direction=out",
+        ],
+        {},
+        [(1, 0, False), (3, 0, True)],
+    ),
+    (
+        "a shift id whose scans have one instant",
+        ["4 09:00 in V1 U1 #1", "4 09:00 out V1 U1 #1"],
+        {"missing_check_out_minutes": 30},
+        [(1, 0, True)],
+    ),
+    (
+        "a shift id whose scans have one instant, and another check-out",
+        ["4 11:00 out V1 U1 #1", "4 09:00 out V1 U1 #1", "4 09:00 in V1 U1 #1"],
+        {},
+        [(1, 120, True)],
+    ),
+    (
+        "a check-in of a shift id, and a punch out at its instant",
+        ["4 09:00 in V1 U1 #1", "4 09:00 punch V1 U1 #2 direction=out"],
+        {"missing_check_out_minutes": 30},
+        [(1, 0, True)],
+    ),
+    (
+        "at one instant, but at another station, where that does not count",
+        ["4 09:00 punch V1 U1 #1 direction=in", "4 09:00 punch V1 U2 #2 direction=out"],
+        {"pair_across_stations": False},
+        [(1, 0, False)],
+    ),
+    (
         "without the key every scan is one of its own",
         [
             "4 09:00:00 punch V1 U1 #1 direction=in",

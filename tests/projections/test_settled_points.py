@@ -163,14 +163,26 @@ def test_a_check_out_only_before_the_check_in_is_a_missing_check_out(missing: in
     result = both(
         """
         2018-12-04 09:00 in  V1 U1 #1
-        2018-12-04 08:59 out V1 U1 #1
-        2018-12-04 09:00 out V1 U1 #1
+        2018-12-04 08:59:59 out V1 U1 #1
         2018-12-04 12:00 in  V1 U1 #2
         2018-12-04 12:00:01 out V1 U1 #2
         """,
         rules(missing_check_out_minutes=missing),
     )
     assert [(piece.raw, piece.scanned) for piece in result.pieces] == [(minutes, False), (0, True)]
+
+
+@pytest.mark.parametrize("missing", [0, 30, 600])
+def test_a_check_out_at_the_instant_of_its_check_in_ends_a_shift_of_no_time(missing: int) -> None:
+    result = both(
+        """
+        2018-12-04 09:00 in  V1 U1 #1
+        2018-12-04 08:59 out V1 U1 #1
+        2018-12-04 09:00 out V1 U1 #1
+        """,
+        rules(missing_check_out_minutes=missing),
+    )
+    assert [(piece.raw, piece.scanned) for piece in result.pieces] == [(0, True)]
 
 
 # --- tenure and registration ----------------------------------------------------------------------------------------

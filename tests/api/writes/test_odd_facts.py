@@ -76,6 +76,17 @@ def test_a_check_out_before_its_check_in_earns_nothing_and_is_flagged(served: Se
     assert {"check-out-before-check-in", "no-check-out"} <= set(found["flags"])
 
 
+def test_a_check_out_at_the_instant_of_its_check_in_ends_a_shift_of_no_time(served: Served) -> None:
+    volunteer, shift = served.volunteer(), str(uuid4())
+    at_once = (
+        scan(served, "check-in", volunteer, shift, NOON),
+        scan(served, "check-out", volunteer, shift, NOON),
+    )
+    (found,) = shifts(served, volunteer, sent(served, *at_once))
+    assert (found["trace"]["credited"], found["grade"]) == (0, "scanned")
+    assert not {"check-out-before-check-in", "no-check-out"} & set(found["flags"])
+
+
 def test_a_second_check_in_is_flagged_and_the_earliest_counts(served: Served) -> None:
     volunteer, shift = served.volunteer(), str(uuid4())
     twice = (

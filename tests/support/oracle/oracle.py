@@ -205,17 +205,20 @@ def _resolve_one(stream: Sequence[ShiftEvent]) -> Resolved:
         check_in = corrections["check_in"].check_in
     if entered is None and check_in is not None:  # only a correction tells it: the counter of the check-out stands in
         left_after = [event for event in check_outs if event.occurred_at > check_in]
-        counter = min(left_after or check_outs, key=_check_out_rank, default=None)
+        left_at_once = [event for event in check_outs if event.occurred_at == check_in]
+        counter = min(left_after or left_at_once or check_outs, key=_check_out_rank, default=None)
         station = counter.station if counter else None
     if "station" in corrections:
         station = corrections["station"].station
     if "project" in corrections:
         project = corrections["project"].project
 
-    # A check-out counts after the check-in. A punch out without a check-in of its own id may end another shift.
+    # A check-out counts after the check-in, or else at the same instant: then the shift has no time. A punch out
+    # without a check-in of its own id may end another shift.
     alone = check_in is None and bool(outs)
     later = [event for event in check_outs if alone or (check_in is not None and event.occurred_at > check_in)]
-    left = min(later, key=_check_out_rank, default=None)
+    at_once = [event for event in check_outs if event.occurred_at == check_in]
+    left = min(later or at_once, key=_check_out_rank, default=None)
     check_out = left.occurred_at if left else None
     if "check_out" in corrections:
         check_out = corrections["check_out"].check_out
@@ -370,6 +373,7 @@ class _Walk:
     def paired(self, shifts: Sequence[Resolved]) -> Paired:
         self.choose_first_and_last()
         opened: _Scan | None = None
+        at_once: _Scan | None = None  # the punch out at the instant of the open check-in, which ends it if none does
         kept: list[_Scan] = []  # the last scan in each way counts; those before it are further away
         for number, scan in enumerate(self.scans):
             if scan.standing == "known":
@@ -383,8 +387,8 @@ class _Walk:
                 self.repeated.add(scan.key)
                 continue
             may_end = False
+            rules = self.rules(opened or scan)
             if opened is not None:
-                rules = self.rules(opened)
                 passed = scan.at - opened.at
                 may_end = 0 < passed <= rules.open_hours_max * 3600 and self.together(opened, scan, rules)
             if scan.standing == "void" and may_end:
@@ -393,15 +397,26 @@ class _Walk:
                 kept.append(replace(scan, way="out"))
                 if opened is None or not may_end:
                     self.left_over.add(scan.key)
+                    if opened and opened.at == scan.at and at_once is None and self.together(opened, scan, rules):
+                        at_once = scan
                     continue
-                self.used.add(scan.key)
-                if opened.standing == "loose":
-                    self.ends[opened.key] = scan
-                opened = None
+                self.end(opened, scan)
+                opened = at_once = None
                 continue
-            opened = scan
+            if opened and at_once:
+                self.end(opened, at_once)
+            opened, at_once = scan, None
             kept.append(replace(scan, way="in"))
+        if opened and at_once:
+            self.end(opened, at_once)
         return self.result(shifts)
+
+    def end(self, opened: _Scan, scan: _Scan) -> None:
+        """The scan ends the open shift, unless the end of that is settled."""
+        self.left_over.discard(scan.key)
+        self.used.add(scan.key)
+        if opened.standing == "loose":
+            self.ends[opened.key] = scan
 
     def result(self, shifts: Sequence[Resolved]) -> Paired:
         found = []
