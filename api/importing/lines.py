@@ -72,8 +72,8 @@ class LineReader:
         """Read a line."""
         width, cells = len(self._columns.names), row.cells
         if row.defect:
-            remedy = "write a quotation mark in a cell twice, and the cell in quotation marks"
-            return Line(row.line, fault("malformed", f"the line {row.defect}; {remedy}", remedy=remedy), None, cells)
+            sentence, remedy, _ = row.defect
+            return Line(row.line, fault("malformed", f"the line {sentence}; {remedy}", remedy=remedy), None, cells)
         if len(cells) > width and not all(map(_shows_nothing, cells[width:])):
             detail = f"the line has {len(cells)} cells, the header {width}"
             remedy = "put a cell that holds the delimiter in quotation marks"

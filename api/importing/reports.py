@@ -108,7 +108,10 @@ class _JsonWriter:
 
     def row(self, cells: Sequence[Cell]) -> None:
         record = {name: cell for name, cell in zip(self._names, cells, strict=False) if cell is not None}
-        self._file.write(self._before + json.dumps(record, ensure_ascii=False))
+        text = json.dumps(record, ensure_ascii=False)
+        if not text.isprintable():  # a lone surrogate cannot be encoded
+            text = json.dumps(record)
+        self._file.write(self._before + text)
         self._before = self._between
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-from api.importing.cells import Cell, CellError, plain_text
+from api.importing.cells import Cell, CellError, Unreadable, plain_text
 from api.importing.forms.json_records import JsonError, column_names, records
 from api.importing.mapping import Encoding, FileForm
 from api.importing.sheets import DAMAGE, NOTHING_MERGED, DamagedSheetError, rows_of
@@ -65,7 +65,7 @@ class Row(NamedTuple):
     line: int
     cells: Sequence[Cell]
     merged: Mapping[int, str] = NOTHING_MERGED
-    defect: str | None = None
+    defect: Unreadable | None = None
 
 
 class Table(NamedTuple):
@@ -161,7 +161,9 @@ def _header(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str],
     for row in rows:
         if row.line == form.header_line:
             if row.defect:
-                raise UnreadableTableError(f"{path}: its header {row.defect}; check file.delimiter in the mapping")
+                raise UnreadableTableError(
+                    f"{path}: its header {row.defect.sentence}; check file.delimiter in the mapping"
+                )
             return [_name_of_column(cell) for cell in row.cells], above
         if row.line > form.header_line:
             break
@@ -213,7 +215,9 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
                 length = f"more than {_CELL_CHARACTERS_MAX:,} characters"
                 raise BrokenTableError(f"a cell of line {line} has {length}; close its quotation mark") from None
             more = f", as far as line {reader.line_num}," if reader.line_num > line else ""
-            yield Row(line, ["".join(texts).rstrip("\r\n")], defect=f"is{more} not valid CSV: {error}")
+            remedy = "write a quotation mark in a cell twice, and the cell in quotation marks"
+            defect = Unreadable(f"is{more} not valid CSV: {error}", remedy)
+            yield Row(line, ["".join(texts).rstrip("\r\n")], defect=defect)
             continue
         if any(cells):
             yield Row(line, cells)
@@ -288,7 +292,9 @@ def _open_json(path: Path, form: FileForm) -> Iterator[Table]:
             raise UnreadableTableError(f"{path}: {error}") from None
         text = io.TextIOWrapper(io.BufferedReader(raw, _READ_AHEAD_BYTES), CODECS[form.encoding])
         rows = (
-            Row(number, [record.get(name) for name in names])
+            Row(number, [], defect=record)
+            if isinstance(record, Unreadable)
+            else Row(number, [record.get(name) for name in names])
             for number, record in enumerate(records(text, form.records, lines=lines), 1)
         )
         yield Table(names, [], rows, path.stat().st_size, raw.tell)

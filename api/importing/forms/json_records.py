@@ -1,7 +1,8 @@
 """JSON: the objects of an array, or of lines, as a stream of records.
 
 Members of objects inside a record are named with dots: volunteer.number. Numbers keep their digits, lists are text.
-Memory use does not depend on the length of the file.
+Memory use does not depend on the length of the file. What is no record costs its line, except where it leaves open
+where the next record begins.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from api.importing.cells import quoted
+from api.importing.cells import Unreadable, quoted
 
 RECORD_LENGTH_MAX = 1 << 20
 COLUMNS_MAX = 1000
@@ -24,8 +25,8 @@ class JsonError(ValueError):
     """Text that is not the JSON of records; the message says where, and what to do."""
 
 
-def records(file: TextIO, member: str | None, *, lines: bool) -> Iterator[Record]:
-    """Yield the records of a file.
+def records(file: TextIO, member: str | None, *, lines: bool) -> Iterator[Record | Unreadable]:
+    """Yield the records of a file, and what is wrong with those that are none.
 
     Args:
         member: the name of the array, if the file is an object; by default its first array.
@@ -34,31 +35,57 @@ def records(file: TextIO, member: str | None, *, lines: bool) -> Iterator[Record
     Raises:
         JsonError: the file has another form.
     """
-    text = _Text(file)
     if lines:
-        found = _objects(text)
+        found = _values_of_lines(file)
     else:
+        text = _Text(file)
         _find_array(text, member)
         found = _elements(text)
-    for number, value in enumerate(found, 1):
-        if not isinstance(value, dict):
-            raise JsonError(f"record {number} is not an object; write each record as an object with named members")
-        record: Record = {}
-        _flatten(value, "", record)
-        yield record
+    yield from map(_record, found)
 
 
 def column_names(file: TextIO, member: str | None, *, lines: bool) -> list[str]:
     """Return the names of all members of all records, in the order of their first use."""
     names: dict[str, None] = {}
+    first_defect: Unreadable | None = None
     for record in records(file, member, lines=lines):
+        if isinstance(record, Unreadable):
+            first_defect = first_defect or record
+            continue
         names.update(dict.fromkeys(record))
         if len(names) > COLUMNS_MAX:
             raise JsonError(f"the records have more than {COLUMNS_MAX} members; keep those that are needed")
+    if first_defect and not names:
+        raise JsonError(f"the file has no record: the first {first_defect.sentence}; {first_defect.remedy}")
     return list(names)
 
 
+def _record(value: Any) -> Record | Unreadable:
+    if isinstance(value, Unreadable):
+        return value
+    if not isinstance(value, dict):
+        return Unreadable("is not an object", "write each record as an object with named members")
+    record: Record = {}
+    try:
+        _flatten(value, "", record)
+    except _MemberTwiceError as error:
+        return Unreadable(f"has the member {quoted(str(error))} twice", "keep one")
+    return record
+
+
+class _MemberTwiceError(ValueError):
+    """An object has a member twice."""
+
+
+class _Ambiguous(dict[str, Any]):
+    """An object that has a member twice."""
+
+    name: str
+
+
 def _flatten(value: dict[str, Any], prefix: str, record: Record) -> None:
+    if isinstance(value, _Ambiguous):
+        raise _MemberTwiceError(prefix + value.name)
     for name, member in value.items():
         if isinstance(member, dict):
             _flatten(member, f"{prefix}{name}.", record)
@@ -103,9 +130,21 @@ def _elements(text: _Text) -> Iterator[Any]:
             text.take(",")
 
 
-def _objects(text: _Text) -> Iterator[Any]:
-    while text.peek():
-        yield text.value()
+def _values_of_lines(file: TextIO) -> Iterator[Any]:
+    """Yield the value of each line, or what is wrong with it."""
+    while line := file.readline(RECORD_LENGTH_MAX):
+        text = line.strip(_BLANKS)
+        if len(line) == RECORD_LENGTH_MAX and not line.endswith("\n"):
+            while (rest := file.readline(RECORD_LENGTH_MAX)) and not rest.endswith("\n"):
+                pass
+            yield Unreadable(f"has more than {RECORD_LENGTH_MAX:,} characters", "shorten it")
+        elif text:
+            try:
+                yield _DECODER.decode(text)
+            except RecursionError:
+                yield Unreadable("has too many objects inside each other", "flatten them")
+            except json.JSONDecodeError as error:
+                yield Unreadable(f"is not JSON: {error.msg}", "write each record as one line")
 
 
 class _Text:
@@ -116,7 +155,6 @@ class _Text:
         self._text = ""
         self._at = 0
         self._line = 1
-        self._decoder = json.JSONDecoder(object_pairs_hook=_members, parse_float=str, parse_int=str, parse_constant=str)
 
     def peek(self) -> str:
         """Return the next character that is not blank, without taking it; "" at the end."""
@@ -143,7 +181,7 @@ class _Text:
         self.peek()
         while True:
             try:
-                value, end = self._decoder.raw_decode(self._text, self._at)
+                value, end = _DECODER.raw_decode(self._text, self._at)
             except RecursionError:
                 raise JsonError(f"line {self._line} has too many objects inside each other; flatten them") from None
             except json.JSONDecodeError as error:
@@ -173,6 +211,9 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise JsonError(f"a record has the member {quoted(double)} twice; keep one")
+        members = _Ambiguous(members)
+        members.name = next(name for name in names if names.count(name) > 1)
     return members
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=str, parse_int=str, parse_constant=str)

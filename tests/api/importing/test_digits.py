@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from api.importing.cells import CellError, day_of, moment_of, seconds_of
 from ledger.aggregates.shift_acts import AttestShift
 from ledger.names import instant_text
-from tests.support.api.importing import SHIFT_COLUMNS, SHIFTS, detail, order, read_file, write_csv, write_sheets
+from tests.support.api.importing import (
+    SHIFT_COLUMNS,
+    SHIFTS,
+    detail,
+    order,
+    read_file,
+    write_csv,
+    write_json,
+    write_sheets,
+)
 
 COMPACT = SHIFTS.replace('date = "Date",', 'date = "Date", format = "%d%m%Y",').replace(
     '" }\ncheck_out', '", time_format = "%H%M" }\ncheck_out'
@@ -120,16 +129,18 @@ def test_no_day_is_ever_read_as_another(day: date, form: str) -> None:
 
 
 LINES = [
-    (1, "V0000001", "Library", 3122014, 930, "12:00"),
-    (2, "V0000001", "Library", 1122014, 930, "12:00"),
-    (3, "V0000001", "Library", 3122014, 110, "12:00"),
+    (1, "V0000001", "Library", 3122014, 930, "12:00", ""),
+    (2, "V0000001", "Library", 1122014, 930, "12:00", ""),
+    (3, "V0000001", "Library", 3122014, 110, "12:00", ""),
 ]
 
 
-@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+@pytest.mark.parametrize("suffix", ["csv", "xlsx", "json"])
 def test_a_file_with_days_and_times_of_digits_alone(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"shifts.{suffix}"
-    if suffix == "csv":
+    if suffix == "json":
+        write_json(path, SHIFT_COLUMNS, *LINES)
+    elif suffix == "csv":
         write_csv(path, SHIFT_COLUMNS, *LINES)
     else:
         write_sheets(path, {"2014": [SHIFT_COLUMNS, *LINES]})

@@ -18,7 +18,17 @@ from api.importing.identifiers import identifier_of, label_of
 from api.importing.lines import Line
 from ledger.aggregates import Order
 from ledger.aggregates.shift_acts import AttestShift
-from tests.support.api.importing import SHIFT_COLUMNS, SHIFTS, detail, order, read, read_file, write_csv, write_sheets
+from tests.support.api.importing import (
+    SHIFT_COLUMNS,
+    SHIFTS,
+    detail,
+    order,
+    read,
+    read_file,
+    write_csv,
+    write_json,
+    write_sheets,
+)
 
 ZERO_WIDTH = "\u200b"
 
@@ -182,9 +192,13 @@ SOUND = ("K1", "V1", "C1", "P1", "O1", "075512345678", "2015-03-05 12:00")
 
 
 def files(tmp_path: Path, cells: Sequence[Any]) -> list[Path]:
-    """Write a table with one line as CSV and as an Excel file."""
+    """Write a table with one line as CSV, as an Excel file and as JSON."""
     sheet = write_sheets(tmp_path / "table.xlsx", {"1": [COLUMNS, cells]})
-    return [write_csv(tmp_path / "table.csv", COLUMNS, cells), sheet]
+    return [
+        write_csv(tmp_path / "table.csv", COLUMNS, cells),
+        sheet,
+        write_json(tmp_path / "table.json", COLUMNS, cells),
+    ]
 
 
 @pytest.mark.parametrize(("mapping", "field", "place"), PLACES)
@@ -209,7 +223,7 @@ def test_a_whole_number_with_decimals_is_the_whole_number(tmp_path: Path, mappin
         for path in files(tmp_path, cells):
             (line,) = read_file(mapping, path)
             names.append((order(line).id, order(line).command, line.person))
-    assert names.count(names[0]) == len(names) == 8
+    assert names.count(names[0]) == len(names) == 12
 
 
 def test_two_numbers_that_a_spreadsheet_rounds_do_not_become_one_volunteer(tmp_path: Path) -> None:

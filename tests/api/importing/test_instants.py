@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from ledger.aggregates.shift_acts import AttestShift
-from tests.support.api.importing import SHIFT_COLUMNS, SHIFTS, detail, order, read, read_file, write_csv, write_sheets
+from tests.support.api.importing import (
+    SHIFT_COLUMNS,
+    SHIFTS,
+    detail,
+    order,
+    read,
+    read_file,
+    write_csv,
+    write_json,
+    write_sheets,
+)
 
 BERLIN, SYDNEY, SAO_PAULO = "Europe/Berlin", "Australia/Sydney", "America/Sao_Paulo"
 FALL, SPRING = "2015-10-25", "2015-03-29"
@@ -25,6 +35,7 @@ def files(folder: Path, day: str, start: str, end: str) -> list[Path]:
     return [
         write_csv(folder / "shifts.csv", SHIFT_COLUMNS, texts),
         write_sheets(folder / "shifts.xlsx", {"1": [SHIFT_COLUMNS, cells]}),
+        write_json(folder / "shifts.json", SHIFT_COLUMNS, texts),
     ]
 
 

@@ -80,8 +80,7 @@ def test_an_array_without_records_has_no_lines(tmp_path: Path) -> None:
         ('{"a": 1}', {}, "the file has no array of records; save the records as an array of objects, or name the file"),
         ('{"a": 1, "b": []}', {"records": "c"}, 'the file has no array "c"; name one of its members that is an array'),
         ("[]", {"records": "c"}, 'the file is not an object with an array "c"; remove records under [file]'),
-        ("[1]", {}, "record 1 is not an object; write each record as an object"),
-        ('[{"a": 1},\n {"a": 2, "a": 3}]', {}, 'a record has the member "a" twice; keep one'),
+        ("[1]", {}, "the file has no record: the first is not an object; write each record as an object"),
         ('[{"a": 1}\n {"a": 2}]', {}, 'line 2 has no "," where it must be: "{" stands there; save the file again'),
         ('[{"a": 1},\n{"a": ', {}, "line 2 is not JSON: Expecting value; save the file again as JSON"),
         ('[{"a": 1},\n\n{"a": x}]', {}, "line 3 is not JSON"),
@@ -95,6 +94,39 @@ def test_other_json_is_told_before_anything_is_read(tmp_path: Path, text: str, f
         read(path, **form)
     assert told in str(raised.value)
     assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("odd", "sentence"),
+    [
+        ("1", "is not an object"),
+        ("null", "is not an object"),
+        ('{"a": 2, "a": 3}', 'has the member "a" twice'),
+        ('{"a": 2, "b": {"c": 3, "c": 4}}', 'has the member "b.c" twice'),
+    ],
+)
+@pytest.mark.parametrize("lines", [False, True])
+def test_what_is_no_record_costs_its_line(tmp_path: Path, odd: str, sentence: str, *, lines: bool) -> None:
+    texts = ['{"a": 1}', odd, '{"a": "\\ud800"}']
+    path = write(tmp_path, "\n".join(texts), "s.ndjson") if lines else write(tmp_path, f"[{','.join(texts)}]")
+    rows = read(path)[1]
+    assert [row.defect and row.defect.sentence for row in rows] == [None, sentence, None]
+    assert [row.cells for row in rows if not row.defect] == [["1"], ["\ud800"]]
+
+
+@pytest.mark.parametrize(
+    ("odd", "sentence"),
+    [
+        ('{"a": 2', "is not JSON: Expecting ',' delimiter"),
+        ("a,b", "is not JSON: Expecting value"),
+        ('{"a":' * 5000, "has too many objects inside each other"),
+        ('{"a": "' + "x" * json_records.RECORD_LENGTH_MAX + '"}', "has more than 1,048,576 characters"),
+    ],
+)
+def test_a_line_that_is_not_json_costs_nothing_else(tmp_path: Path, odd: str, sentence: str) -> None:
+    rows = read(write(tmp_path, f'{{"a": 1}}\n{odd}\n{{"a": 3}}\n', "s.ndjson"))[1]
+    assert [row.defect and row.defect.sentence for row in rows] == [None, sentence, None]
+    assert [row.cells for row in rows if not row.defect] == [["1"], ["3"]]
 
 
 def test_memory_holds_a_record_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

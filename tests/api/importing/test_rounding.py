@@ -13,7 +13,7 @@ from openpyxl import Workbook
 
 from api.importing.cells import CellError, at_second, day_of, minutes_of, minutes_of_hours, moment_of, seconds_of
 from ledger.aggregates.shift_acts import AttestShift
-from tests.support.api.importing import SHIFT_COLUMNS, SHIFTS, order, read_file, write_csv
+from tests.support.api.importing import SHIFT_COLUMNS, SHIFTS, order, read_file, write_csv, write_json
 
 HOURS = SHIFTS.replace('check_out = { date = "Date", time = "To" }', 'check_out = { hours = "To" }')
 EXCEL_TIME = "h:mm"
@@ -117,7 +117,9 @@ def test_cells_of_a_spreadsheet_and_texts_come_to_the_same_minutes(tmp_path: Pat
     assert _minutes(SHIFTS, tmp_path / "shifts.xlsx") == [row[-1] for row in rows]
     texts = [(number, "V1", "Library", "2015-03-05", row[4], row[5], "") for number, row in enumerate(rows)]
     file = write_csv(tmp_path / "shifts.csv", SHIFT_COLUMNS, *texts)
-    assert _minutes(HOURS, file) == [150, 150, 150, 91]  # a duration of 1:30:45 is 91 minutes
+    records = write_json(tmp_path / "shifts.json", SHIFT_COLUMNS, *texts)
+    for path in (file, records):
+        assert _minutes(HOURS, path) == [150, 150, 150, 91]  # a duration of 1:30:45 is 91 minutes
 
 
 def test_a_duration_of_a_spreadsheet_is_the_same_in_every_format(tmp_path: Path) -> None:

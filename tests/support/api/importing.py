@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,12 @@ def detail(line: Line) -> str:
 def write_csv(path: Path, *rows: Sequence[Any], encoding: str = "utf-8", delimiter: str = ",") -> Path:
     with path.open("w", encoding=encoding, newline="") as file:
         csv.writer(file, delimiter=delimiter).writerows(rows)
+    return path
+
+
+def write_json(path: Path, columns: Sequence[str], *rows: Sequence[Any]) -> Path:
+    records = [dict(zip(columns, row, strict=False)) for row in rows]
+    path.write_text(json.dumps(records, ensure_ascii=False), "utf-8")
     return path
 
 
