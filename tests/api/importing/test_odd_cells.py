@@ -50,6 +50,13 @@ key = "No."
 fields = { volunteer = "Number", registered_on = "Date" }
 person = { name = "Remarks", phone = "From", email = "To" }
 """
+STATIONS = """
+command = "open-station"
+source = "/imports/stations"
+key = "No."
+time_zone = "Asia/Shanghai"
+fields = { station = "Number", kind = "Station", name = "Remarks", occurred_at = { date = "Date", time = "From" } }
+"""
 MAPPINGS = {
     "times": SHIFTS,
     "hours": HOURS,
@@ -60,6 +67,7 @@ MAPPINGS = {
     "balance": BALANCE,
     "served": SERVED,
     "cards": CARDS,
+    "stations": STATIONS,
 }
 ODD: dict[str, Any] = {
     "long": "x" * 200_000,
@@ -116,7 +124,7 @@ def test_an_odd_cell_of_any_column_costs_its_line_at_most(mapping: str, odd: str
 
 
 @pytest.mark.parametrize("odd", ["long", "surrogate", "NUL", "error", "unreadable"])
-@pytest.mark.parametrize("mapping", ["times", "cards"])
+@pytest.mark.parametrize("mapping", ["times", "cards", "stations"])
 def test_no_column_of_a_text_takes_what_is_none(mapping: str, odd: str) -> None:
     cells = [*SOUND[:-1], ODD[odd]]
     assert detail(read(MAPPINGS[mapping], SHIFT_COLUMNS, *cells))
