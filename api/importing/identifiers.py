@@ -82,7 +82,16 @@ def first_invisible(text: str) -> str | None:
     """Return the first character of a text that nobody sees, or None."""
     if text.isascii() and text.isprintable():
         return None
-    return next((char for char in text if not char.isprintable() or char in _UNSEEN), None)
+    return next(filter(_is_invisible, text), None)
+
+
+def _is_invisible(char: str) -> bool:
+    if char.isprintable():
+        return char in _UNSEEN
+    code = ord(char)
+    ignorable = 0xE0000 <= code <= 0xE0FFF or 0xFFF0 <= code <= 0xFFF8 or code & 0xFFFE == 0xFFFE
+    # Rare characters of names have private codes, or codes that are newer than Python.
+    return ignorable or unicodedata.category(char) not in {"Co", "Cn"}
 
 
 def without_invisible(text: str) -> str:

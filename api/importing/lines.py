@@ -153,7 +153,7 @@ class LineReader:
         if error.errors()[0]["type"] != "missing":
             return found
         columns = self.columns_of(found.field)
-        remedy = "fill it in (a formula needs a stored result: open the file in Excel and save it)"
+        remedy = "fill it in"
         return fault("invalid", f"{found.field} is empty: {columns}; {remedy}", field=found.field, remedy=remedy)
 
     def _record(self, cells: Sequence[Cell]) -> str:

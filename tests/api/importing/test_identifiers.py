@@ -88,6 +88,9 @@ DAMAGED: list[tuple[Any, str]] = [
     ("\u202eV1", "U+202E"),
     ("V1\ufe0f", "U+FE0F"),
     ("V\u31641", "U+1160"),
+    ("V\U000e01001", "U+E0100"),
+    ("V\U000e00411", "U+E0041"),
+    ("V\uffff1", "U+FFFF"),
     ("V\u28001", "U+2800"),
     ("V\x001", "U+0000"),
     ("V\n1", "U+000A"),
@@ -245,6 +248,14 @@ def test_the_columns_of_a_person_are_named(tmp_path: Path) -> None:
     joined = ("K1", "V1", "\u0646\u0627\u0645\u200c\u0647", "", "", "", "")  # a joiner, as Persian writes it
     (line,) = read_file(REGISTER, files(tmp_path, joined)[0])
     assert line.person == ("V1", joined[2], None, None)
+
+
+@pytest.mark.parametrize("char", ["\U0002ebf0", "\U00031350", "\ue5e5", "\U000f0000"])
+def test_a_rare_character_of_a_name_is_not_invisible(tmp_path: Path, char: str) -> None:
+    """It may have a private code, or one that Python does not know yet."""
+    for path in files(tmp_path, ("K1", "V1", f"陈{char}", "", "", "", "")):
+        (line,) = read_file(REGISTER, path)
+        assert line.person == ("V1", f"陈{char}", None, None)
 
 
 def test_a_damaged_key_is_refused_in_a_csv_file_of_a_spreadsheet(tmp_path: Path) -> None:
