@@ -45,6 +45,15 @@ class NameOf(NamedTuple):
     field: str = ""
 
 
+class NamesIn(NamedTuple):
+    """Marks a field for the names of all places in other fields, which hold the fields of events or commands: by the
+    name of the field that holds the id, and by the id.
+    """
+
+    fields: tuple[str, ...]
+
+
+PlaceNamesIn = dict[str, dict[str, str]]
 StationName = Annotated[str | None, NameOf("station")]
 ProjectName = Annotated[str | None, NameOf("project")]
 OrganisationName = Annotated[str | None, NameOf("organisation")]

@@ -23,7 +23,7 @@ from ledger.aggregates.station import StationOpened, StationRenamed
 from ledger.names import PlaceKind, Position
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
-from replay.axes.answers import Basis, NameOf
+from replay.axes.answers import Basis, NameOf, NamesIn
 
 T = TypeVar("T")
 
@@ -37,6 +37,14 @@ _NAMING: dict[type[Any], PlaceKind] = {
 }
 _LISTS: dict[str, PlaceKind] = {"stations": "station", "projects": "project", "organisations": "organisation"}
 """The kind of the places in a list, by the name of its field."""
+_FIELDS: dict[str, PlaceKind] = {
+    "station": "station",
+    "project": "project",
+    "organisation": "organisation",
+    "parent": "organisation",
+    "provider": "organisation",
+}
+"""The kind of the place that a field of an event or a command names."""
 
 
 class PlaceNames:
@@ -94,6 +102,10 @@ class _Naming(NamedTuple):
             name = self._name(getattr(answer, mark.field or str(mark.kind)), mark.kind or kind)
             if name:
                 changed[field] = name
+        for field, inside in _marked_inside(type(answer)).items():
+            names = self._names_in([getattr(answer, each) for each in inside.fields])
+            if names:
+                changed[field] = names
         for field in _nested(type(answer)):
             value = getattr(answer, field)
             found = self._inside(value, _LISTS.get(field, kind))
@@ -109,6 +121,19 @@ class _Naming(NamedTuple):
             return {each: name for each, name in found.items() if name is not None}
         return self.names.name(kind, str(place), self.position)
 
+    def _names_in(self, values: list[object]) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for value in values:
+            for field, inner in value.items() if isinstance(value, dict) else ():
+                if isinstance(inner, dict):  # the fields of the act that a request is for
+                    for each, names in self._names_in([inner]).items():
+                        found.setdefault(each, {}).update(names)
+                elif field in _FIELDS and isinstance(inner, str):
+                    name = self.names.name(_FIELDS[field], inner, self.position)
+                    if name is not None:
+                        found.setdefault(field, {})[inner] = name
+        return found
+
     def _inside(self, value: object, kind: PlaceKind | None) -> object:
         match value:
             case BaseModel():
@@ -122,11 +147,15 @@ class _Naming(NamedTuple):
 @cache
 def _marked(model: type[BaseModel]) -> dict[str, NameOf]:
     """Return the fields of a model that hold names."""
-    marks = {
-        field: next((mark for mark in info.metadata if isinstance(mark, NameOf)), None)
-        for field, info in model.model_fields.items()
-    }
-    return {field: mark for field, mark in marks.items() if mark is not None}
+    fields = model.model_fields.items()
+    return {field: mark for field, info in fields for mark in info.metadata if isinstance(mark, NameOf)}
+
+
+@cache
+def _marked_inside(model: type[BaseModel]) -> dict[str, NamesIn]:
+    """Return the fields of a model that hold the names of places in other fields."""
+    fields = model.model_fields.items()
+    return {field: mark for field, info in fields for mark in info.metadata if isinstance(mark, NamesIn)}
 
 
 @cache
@@ -141,7 +170,7 @@ def _nested(model: type[BaseModel]) -> tuple[str, ...]:
 
 @cache
 def _is_named(model: type[BaseModel]) -> bool:
-    return bool(_marked(model)) or bool(_nested(model))
+    return bool(_marked(model) or _marked_inside(model) or _nested(model))
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:

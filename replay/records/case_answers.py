@@ -6,12 +6,12 @@ Like all answers they repeat their axes. `text` is free text: null if it was era
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import JsonValue
 
-from replay.axes.answers import Answer, Basis, Linked, StationName, omit_none
+from replay.axes.answers import Answer, Basis, Linked, NamesIn, PlaceNamesIn, StationName, omit_none
 
 DisputeState = Literal["open", "answered", "settled"]
 RequestState = Literal["open", "approved", "declined", "withdrawn"]
@@ -56,7 +56,8 @@ class Disputes(Basis):
 
 
 class ActRequest(Linked):
-    """A request for an act that another person has to approve. `act`: the type of command; `fields`: its fields.
+    """A request for an act that another person has to approve. `act`: the type of command; `fields`: its fields;
+    `names`: those of the stations, projects and organisations in them.
 
     `version`: of the request. `record_version`: of the record that the act is about, when it was requested; the request
     is not approved once the record has another. Null in old requests.
@@ -68,6 +69,7 @@ class ActRequest(Linked):
     volunteer: str | None
     act: str
     fields: dict[str, JsonValue]
+    names: Annotated[PlaceNamesIn | None, NamesIn(("fields",))] = omit_none()
     state: RequestState
     asked: CaseStep
     decided: CaseStep | None
@@ -97,9 +99,10 @@ class MinutesChange(Answer):
 class RecordAct(Linked):
     """An act on a volunteer's record.
 
-    `before` and `after`: the fields that it changed; for other acts `after` holds all their fields. `minutes`: null for
-    acts that never change hours. `volunteer`: the number that it is about, if the person has several. `version`: of the
-    record that it changed (a shift, a volunteer, an opening balance, a day's cap, a request, an award), after it.
+    `before` and `after`: the fields that it changed; for other acts `after` holds all their fields. `names`: those of
+    the stations, projects and organisations in them. `minutes`: null for acts that never change hours. `volunteer`: the
+    number that it is about, if the person has several. `version`: of the record that it changed (a shift, a volunteer,
+    an opening balance, a day's cap, a request, an award), after it.
     """
 
     position: int
@@ -116,6 +119,7 @@ class RecordAct(Linked):
     text: str | None
     before: dict[str, JsonValue]
     after: dict[str, JsonValue]
+    names: Annotated[PlaceNamesIn | None, NamesIn(("before", "after"))] = omit_none()
     minutes: MinutesChange | None
 
 

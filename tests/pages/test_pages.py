@@ -28,7 +28,7 @@ def test_an_auditor_looks_for_anomalies_and_draws_a_sample(shell: Shell, port: i
 
 
 def test_a_corrector_requests_and_another_approves(shell: Shell, port: int) -> None:
-    assert run_page(shell, (ROOT / "docs" / "corrections.md").read_text("utf-8"), port) == 25
+    assert run_page(shell, (ROOT / "docs" / "corrections.md").read_text("utf-8"), port) == 27
 
 
 def test_a_year_in_luohu_can_be_walked_through(shell: Shell, port: int) -> None:

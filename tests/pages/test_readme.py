@@ -41,7 +41,7 @@ def test_a_stations_developer_gets_to_a_check_in(shell: Shell, port: int) -> Non
 
 
 def test_an_operator_backs_up_and_restores(shell: Shell, port: int) -> None:
-    assert run_page(shell, (ROOT / "docs" / "operations.md").read_text("utf-8"), port) == 3
+    assert run_page(shell, (ROOT / "docs" / "operations.md").read_text("utf-8"), port) == 5
 
 
 def test_an_operator_imports_old_records(shell: Shell, port: int) -> None:

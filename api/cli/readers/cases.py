@@ -92,7 +92,7 @@ def requests(
     if state is not None and chosen is None:
         raise UsageError(f"--state {state} is not a state of a request; use one of {', '.join(get_args(RequestState))}")
     with reading(data_of(context), (None, known_at, None)) as (ledger, axes):
-        found = ledger.queries.requests(RequestFilter(chosen, None, volunteer), axes, after, limit)
+        found = ledger.named(ledger.queries.requests(RequestFilter(chosen, None, volunteer), axes, after, limit))
     if as_json:
         print_json(found)
         return
@@ -124,7 +124,7 @@ def history(
 ) -> None:
     """List every act on a volunteer's record: who, when and why, with the values before and after."""
     with reading(data_of(context), texts) as (ledger, axes):
-        found = ledger.queries.volunteer_history(number, axes, after, limit)
+        found = ledger.named(ledger.queries.volunteer_history(number, axes, after, limit))
     if as_json:
         print_json(found)
         return

@@ -132,6 +132,17 @@ def test_the_name_stands_beside_the_id(name: str, served: Served, place: dict[st
     assert {(field, identity, by_id[identity]) for field, identity, _ in seen} == seen
 
 
+def test_the_names_in_the_fields_of_an_act_stand_beside_them(served: Served, place: dict[str, Any]) -> None:
+    history = served.get(f"/v1/volunteers/{place['volunteer']}/history", at_least=place["position"]).json()["acts"]
+    by_topic = {act["topic"]: act for act in history}
+    assert by_topic["organisation-joined.v1"]["names"] == {"organisation": {ORGANISATION: "桂园街道义工联"}}
+    assert by_topic["training-completed.v1"]["names"] == {"provider": {ORGANISATION: "桂园街道义工联"}}
+    assert "names" not in by_topic["volunteer-registered.v1"]
+    requests = served.get("/v1/requests", volunteer=place["volunteer"]).json()["requests"]
+    (asked,) = (request for request in requests if request["act"] == "attest-shift")
+    assert asked["names"] == {"station": {STATION: "罗湖图书馆"}, "project": {PROJECT: "星星学堂"}}
+
+
 def test_a_name_is_as_it_was_known(served: Served, place: dict[str, Any]) -> None:
     new = f"S{uuid4().hex[:8]}"
     opened = served.command("open-station", station=new, kind="city", name="East gate").json()["position"]

@@ -20,7 +20,7 @@ from ledger.store.persons import Person as Entry
 from replay.axes.answers import Linked
 from replay.queries.queries import UnknownNameError
 
-router = APIRouter(tags=["readers"])
+router = APIRouter(tags=["persons"])
 
 FOUND_MAX = 100
 TEXT_LENGTH_MAX = 200
