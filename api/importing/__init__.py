@@ -12,6 +12,7 @@
     forms       how people write days and times; records as JSON
     fields      reading the fields of a line, as a mapping says
     lines       a line as an order, or what is wrong with it
+    laying      where durations without clock times lie in their day
     running     submitting lines to the ledger, a slice at a time; or a dry run
     reports     the outcome of each line; the refused lines, for correction
 

@@ -152,7 +152,10 @@ def _day_of_plain_text(text: str, formats: tuple[str, ...], *, roc: bool) -> dat
     except ValueError:
         raise CellError(f"{quoted(text)} is not a day of the calendar", "correct it") from None
     if text.isdigit() and not formats:
-        raise CellError(f"{quoted(text)} is a number, not a day", "format the column as a date and save the file again")
+        raise CellError(
+            f"{quoted(text)} is a number, not a day",
+            'format the column as a date and save the file again, or set format = "%d%m%Y" if it is a day',
+        )
     if not roc and has_short_year(text):
         raise _of_another_calendar(text)
     allowed = " or ".join(formats)
@@ -219,6 +222,8 @@ def moment_of(cell: Cell, formats: tuple[str, ...] = (), *, roc: bool = False) -
         return at_second(_day_of_text(found[0], (), roc), _seconds_of_text(found[1], None))
     allowed = " or ".join(formats)
     remedy = f"write it as {allowed}" if allowed else 'write 2018-12-04 09:30, or set format = "%d/%m/%Y %H:%M"'
+    if roc:
+        remedy = "write 104/12/04 09:30"
     raise CellError(f"{quoted(cell)} cannot be read as a day and a time", remedy)
 
 

@@ -31,7 +31,8 @@ Fields = dict[str, object]
 ReadField = Callable[[Sequence[Cell], Fields], object]
 """Read a field from the cells of a line, with the fields read before; None if its cells are empty."""
 CHECK_IN_WALL = " check-in in local time"
-"""An extra entry in `Fields`, under a name that no field can have."""
+LAID = " laid"
+"""Extra entries in `Fields`, under names that no field can have; the second tells that the line has no clock times."""
 
 
 class FieldReaders:
@@ -76,7 +77,23 @@ class FieldReaders:
 
     def _instant_reader(self, name: str, source: FieldSource) -> ReadField:
         if source.hours or source.minutes:
-            return self._duration_reader(source)
+            duration = self._duration_reader(source)
+            return self._end_or_duration(source, duration) if source.day_columns else duration
+        return self._clock_reader(name, source)
+
+    def _end_or_duration(self, source: FieldSource, duration: ReadField) -> ReadField:
+        """Return a function that reads an end where there is one, and otherwise a duration."""
+        end, time_of_cells = self._clock_reader("check_out", source), self._time_reader(source)
+
+        def read(cells: Sequence[Cell], fields: Fields) -> object:
+            if LAID in fields and time_of_cells(cells) is not None:
+                raise CellError("has an end, and the line has no begin", "fill in the begin, or clear the end")
+            found = None if LAID in fields else end(cells, fields)
+            return duration(cells, fields) if found is None else found
+
+        return read
+
+    def _clock_reader(self, name: str, source: FieldSource) -> ReadField:
         zone, ambiguous = self._mapping.zone, self._mapping.ambiguous
         moment = self._moment_reader(name, source)
 
@@ -110,10 +127,14 @@ class FieldReaders:
         check_in = self._mapping.fields.get("check_in")
         over_midnight = name == "check_out" and check_in is not None and check_in.day_columns == source.day_columns
         zone = self._mapping.zone
+        starts = None if source.starts is None else seconds_of(source.starts)
 
         def read(cells: Sequence[Cell], fields: Fields) -> datetime | None:
             day = day_of_cells(cells)
             seconds = None if day is None else time_of_cells(cells)
+            if seconds is None and starts is not None:
+                seconds = starts
+                fields[LAID] = True
             if day is None or seconds is None:
                 return None
             wall = at_second(day, seconds)
@@ -152,7 +173,9 @@ class FieldReaders:
         if source.time:
             place = self._columns.place(source.time)
             return lambda cells: None if is_empty(cells[place]) else seconds_of(cells[place], source.time_format)
-        hour, minute = self._columns.place(source.hour or ""), self._columns.place(source.minute or "")
+        if not source.hour:
+            return lambda _cells: None
+        hour, minute = self._columns.place(source.hour), self._columns.place(source.minute or "")
 
         def read(cells: Sequence[Cell]) -> int | None:
             if is_empty(cells[hour]):

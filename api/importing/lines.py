@@ -11,6 +11,7 @@ from collections.abc import Mapping as Dictionary
 from hashlib import blake2b
 from typing import NamedTuple
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -22,7 +23,7 @@ from api.importing.cells import (
     quoted,
 )
 from api.importing.columns import Columns
-from api.importing.fields import CHECK_IN_WALL, FieldReaders, Fields, as_written
+from api.importing.fields import CHECK_IN_WALL, LAID, FieldReaders, Fields, as_written
 from api.importing.identifiers import first_invisible, identifier_of
 from api.importing.mapping import Mapping
 from api.importing.sources import KINDS
@@ -39,12 +40,16 @@ CELL_LENGTH_MAX = 131_072
 
 
 class Line(NamedTuple):
-    """A line: its number, its order or what is wrong with it, the personal data in it, and its cells."""
+    """A line: its number, its order or what is wrong with it, the personal data in it, and its cells.
+
+    `laid`: whether it has a duration and no clock times, so that `laying` decides where it lies in its day.
+    """
 
     number: int
     order: Order | Fault
     person: Person | None
     cells: Sequence[Cell]
+    laid: bool = False
 
 
 class LineReader:
@@ -68,6 +73,11 @@ class LineReader:
         counted |= {name for source in sources for name in (source.hours, source.minutes)}
         self._single = {*self._key, *(columns.place(name) for name in counted if name)}
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of days with times."""
+        return self._mapping.zone
+
     def read(self, row: Row) -> Line:
         """Read a line."""
         width, cells = len(self._columns.names), row.cells
@@ -84,13 +94,14 @@ class LineReader:
             return Line(row.line, too_long, None, cells)
         if row.merged:
             cells = self._without_shared(cells, row.merged)
-        order = self._order(cells)
+        fields: Fields = {}
+        order = self._order(cells, fields)
         if isinstance(order, Fault):
             return Line(row.line, order, None, row.cells)
         person = self._person(order, cells)
         if isinstance(person, Fault):
             return Line(row.line, person, None, row.cells)
-        return Line(row.line, order, person, row.cells)
+        return Line(row.line, order, person, row.cells, LAID in fields)
 
     def columns_of(self, field: str | None) -> str:
         """Return the names of the columns that a field is read from, for messages; "" if there are none."""
@@ -120,8 +131,7 @@ class LineReader:
                 found[place] = Unreadable(sentence, "unmerge them, and write the value of each line")
         return found
 
-    def _order(self, cells: Sequence[Cell]) -> Order | Fault:
-        fields: Fields = {}
+    def _order(self, cells: Sequence[Cell], fields: Fields) -> Order | Fault:
         for name, read in self._fields:
             try:
                 value = read(cells, fields)
@@ -136,7 +146,8 @@ class LineReader:
             return fault("invalid", f"check {error}", field="check", remedy=error.remedy)
         fields.pop(CHECK_IN_WALL, None)
         try:
-            command = self._command.model_validate(fields)
+            named = fields if LAID not in fields else {name: fields[name] for name in fields if name != LAID}
+            command = self._command.model_validate(named)
         except ValidationError as error:
             return self._fault_of(error)
         try:

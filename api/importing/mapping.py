@@ -137,6 +137,11 @@ class Mapping(Strict):
         return self.calendar == "roc"
 
     @property
+    def lays(self) -> bool:
+        """Whether lines may have a duration without clock times."""
+        return any(source.starts for source in self.fields.values())
+
+    @property
     def zone(self) -> ZoneInfo:
         """The time zone of days with times."""
         return ZoneInfo(self.time_zone or "UTC")
@@ -152,6 +157,7 @@ class Mapping(Strict):
         for name, field in self.command_type.model_fields.items():
             if field.is_required() and name not in self.fields:
                 raise error_at(f'{name} is missing; {self.command} needs it: {name} = "the column"', "fields")
+        self._check_laying()
         if self.check and "check_out" not in self.command_type.model_fields:
             raise error_at(f"check compares the times of attest-shift; {self.command} has none; remove it", "check")
         self._check_zone()
@@ -167,6 +173,18 @@ class Mapping(Strict):
         similar = get_close_matches(self.command, IMPORTED_COMMANDS, n=1)
         remedy = f"did you mean {similar[0]}?" if similar else f"use one of {', '.join(IMPORTED_COMMANDS)}"
         raise error_at(f'command "{self.command}" cannot be imported; {remedy}', "command")
+
+    def _check_laying(self) -> None:
+        for name, source in self.fields.items():
+            if source.starts is None:
+                continue
+            if name != "check_in" or self.command != "attest-shift":
+                sentence = "starts is for the check_in of attest-shift; remove it, or write at, which is a fixed time"
+                raise error_at(sentence, "fields", name, "starts")
+            end = self.fields.get("check_out")
+            if end and not (end.hours or end.minutes):
+                sentence = 'starts is for durations; give check_out a column of them: hours = "…" or minutes = "…"'
+                raise error_at(sentence, "fields", name, "starts")
 
     def _check_zone(self) -> None:
         instants = [name for name in self.fields if KINDS[name] in {"instant", "end"}]
@@ -201,7 +219,7 @@ def _check_field(command: str, name: str, source: FieldSource, *, roc: bool) -> 
     known = COMMANDS[command].model_fields
     if name not in known:
         similar = get_close_matches(name, known, n=1)
-        remedy = f"did you mean {similar[0]}?" if similar else f"it has {', '.join(known)}"
+        remedy = _place_of(name) or (f"did you mean {similar[0]}?" if similar else f"it has {', '.join(known)}")
         raise error_at(f"{command} has no field {name}; {remedy}", "fields", name)
     kind = KINDS[name]
     keys = source.model_fields_set
@@ -312,9 +330,21 @@ def _for_mapping(finding: Finding) -> Finding:
         model = _MODELS.get(table.partition(".")[0], Mapping)
         if similar := get_close_matches(unknown, model.model_fields, n=1):
             return replace(finding, key=key, remedy=f"did you mean {similar[0]}?")
-        return replace(finding, key=key, remedy=f"remove it; the keys here are {', '.join(model.model_fields)}")
+        where = f"the keys here are {', '.join(model.model_fields)}"
+        return replace(finding, key=key, remedy=_place_of(unknown) or f"remove it; {where}")
     return replace(finding, key=key)
 
 
 _MODELS: dict[str, type[Strict]] = {"file": FileForm, "fields": FieldSource, "person": Person, "check": Check}
 """The tables of a mapping."""
+
+
+def _place_of(key: str) -> str | None:
+    """Return where a key belongs, for one that is in another table."""
+    if key in Mapping.model_fields:
+        return f"move {key} above [file] and [fields]"
+    if key in FileForm.model_fields:
+        return f"move {key} under [file]"
+    if key in FieldSource.model_fields:
+        return f'move {key} into a field, as in check_in = {{ date = "…", {key} = … }}'
+    return None

@@ -17,6 +17,7 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
 from api.importing.cells import Cell, Unreadable
+from api.importing.laying import lies
 from api.importing.lines import LineReader
 from api.importing.mapping import FileForm
 from api.importing.running import Outcome
@@ -36,6 +37,7 @@ REPORT_COLUMNS = (
     "name",
     "position",
     "shift",
+    "lies",
 )
 WHY_COLUMNS = ("import_line", "import_rejection", "import_detail")
 """The columns that a file of refused lines has in addition to those of the imported file."""
@@ -76,9 +78,22 @@ class _EveryLine:
         if fault is None:
             word = self._accepted if outcome.word == "accepted" else outcome.word
             position, shift = (answer.position, answer.shift) if answer else (None, None)
-            return [line.number, word, "", "", "", "", "", "", name, position or "", shift or ""]
+            return [
+                line.number,
+                word,
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                name,
+                position or "",
+                shift or "",
+                lies(line, self._reader.zone),
+            ]
         texts = (fault.rejection, fault.field or "", self._reader.columns_of(fault.field), fault.detail, fault.remedy)
-        return [line.number, outcome.word, *map(escape_formula, texts), str(fault.retry).lower(), name, "", ""]
+        return [line.number, outcome.word, *map(escape_formula, texts), str(fault.retry).lower(), name, "", "", ""]
 
 
 # --- refused lines --------------------------------------------------------------------------------------------------

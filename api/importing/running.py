@@ -10,13 +10,15 @@ the ledger does not know yet: importing an old file again does not restore erase
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from api.importing.cells import shortened
 from api.importing.lines import Line
+from api.messages.cloud_events import event_type
 from api.messages.problems import Fault, fault, fault_of_refusal
 from api.operations.service import OpenLedger
 from ledger.aggregates import Order
@@ -142,6 +144,28 @@ def rehearsing(ledger: OpenLedger) -> Execute:
     """Return a function that decides lines without recording them."""
     rehearsal = Rehearsal(ledger.database, ledger.clock)
     return lambda lines: rehearsal.execute(_orders(lines))
+
+
+def writing(file: IO[str]) -> Execute:
+    """Return a function that writes lines to a file as CloudEvents, to be posted to another ledger."""
+
+    def execute(lines: Sequence[Line]) -> list[Answer]:
+        orders = _orders(lines)
+        file.writelines(json.dumps(_event(order), ensure_ascii=False) + "\n" for order in orders)
+        return [Accepted(None, duplicate=False, shift=None) for _ in orders]
+
+    return execute
+
+
+def _event(order: Order) -> dict[str, object]:
+    return {
+        "specversion": "1.0",
+        "id": order.id,
+        "source": order.source,
+        "type": event_type(order.command.TYPE),
+        "imported": True,
+        "data": order.command.model_dump(mode="json", exclude_defaults=True),
+    }
 
 
 def _orders(lines: Sequence[Line]) -> list[Order]:

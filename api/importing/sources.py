@@ -88,6 +88,7 @@ class FieldSource(Strict):
     hour: ColumnName | None = None
     minute: ColumnName | None = None
     at: TimeOfDay | None = None
+    starts: TimeOfDay | None = None
     time_format: str | None = None
     hours: ColumnName | None = None
     minutes: ColumnName | None = None
@@ -108,15 +109,18 @@ class FieldSource(Strict):
 COLUMN_KEYS = ("column", "date", "year", "month", "day", "time", "hour", "minute", "hours", "minutes")
 """The keys of a source that name a column."""
 _DAYS = (("date",), ("year", "month", "day"))
-_TIMES = (("time",), ("at",), ("hour", "minute"))
-_DAYS_WITH_TIMES = tuple((*day, *time) for day in _DAYS for time in _TIMES)
+_CLOCKS = (("time",), ("hour", "minute"))
+_DURATIONS = (("hours",), ("minutes",), ("hours", "minutes"))
+_BEGINS = tuple((*day, *at) for day in _DAYS for at in (*_CLOCKS, ("at",)))
+_LAID = tuple((*day, *clock, "starts") for day in _DAYS for clock in (*_CLOCKS, ()))
+_ENDS_OR_DURATIONS = tuple((*day, *clock, *length) for day in _DAYS for clock in _CLOCKS for length in _DURATIONS)
 WAYS: dict[Kind, tuple[tuple[str, ...], ...]] = {
     "text": (("column",), ("constant",)),
     "day": (("column",), ("year", "month", "day"), ("constant",)),
     "number": (("column",), ("constant",)),
     "minutes": (("column",), ("hours",), ("hours", "minutes"), ("constant",)),
-    "instant": (("column",), *_DAYS_WITH_TIMES, ("constant",)),
-    "end": (("column",), *_DAYS_WITH_TIMES, ("hours",), ("minutes",), ("hours", "minutes")),
+    "instant": (("column",), *_BEGINS, *_LAID, ("constant",)),
+    "end": (("column",), *_BEGINS, *_DURATIONS, *_ENDS_OR_DURATIONS),
 }
 """For each kind of field, the sets of keys that can define its source."""
 
@@ -130,5 +134,16 @@ EXTRAS: dict[Kind, set[str]] = {
 }
 
 
+_DAY_AND_TIME = (
+    "{ date = …, time = … } or { date = …, at = … }, where year, month, day and hour, minute may be columns too"
+)
+_IN_WORDS: dict[Kind, str] = {
+    "instant": f"{{ column = … }} or {{ constant = … }} or {_DAY_AND_TIME}",
+    "end": f"{{ column = … }} or {{ hours = … }} or {{ minutes = … }} or {_DAY_AND_TIME}",
+}
+
+
 def ways_in_words(kind: Kind) -> str:
-    return "write " + " or ".join("{ " + ", ".join(f"{key} = …" for key in way) + " }" for way in WAYS[kind])
+    """Return how the source of a field is given."""
+    listed = " or ".join("{ " + ", ".join(f"{key} = …" for key in way) + " }" for way in WAYS[kind])
+    return "write " + _IN_WORDS.get(kind, listed)

@@ -91,6 +91,13 @@ def is_json(path: Path) -> bool:
     return path.suffix.lower() in _JSON | _JSON_LINES
 
 
+def ending_of(path: Path) -> str:
+    """Return how the name of a file of the same form ends."""
+    if is_json(path):
+        return ".ndjson" if has_json_lines(path) else ".json"
+    return ".xlsx" if is_excel(path) else ".csv"
+
+
 def has_json_lines(path: Path) -> bool:
     """Return whether a JSON file has a record after the other, instead of an array, by its name."""
     return path.suffix.lower() in _JSON_LINES

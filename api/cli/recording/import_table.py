@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -20,25 +19,22 @@ from api.cli.output import check_output, err, out, print_json, print_table, stag
 from api.importing.cells import CellError, quoted
 from api.importing.columns import Columns
 from api.importing.identifiers import identifier_of, label_of
+from api.importing.laying import Laid, lay_out
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import FileForm, Mapping, MappingError, parse_mapping, with_values
 from api.importing.punches import PairingSummary, PunchLog
 from api.importing.reports import reports
-from api.importing.running import Execute, Outcome, Tally, outcomes, recording, rehearsing
+from api.importing.running import Outcome, Tally, outcomes, recording, rehearsing, writing
 from api.importing.tables import (
     BrokenTableError,
     Table,
     UnreadableTableError,
-    has_json_lines,
+    ending_of,
     is_excel,
-    is_json,
     open_table,
 )
-from api.messages.cloud_events import event_type
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
-from ledger.aggregates import Order
-from ledger.intake.answers import Accepted, Answer
 from ledger.names import CallingActor
 from replay.durable import atomic_file
 from replay.generations.store import NoGenerationError
@@ -78,6 +74,8 @@ class _Summary:
     stopped: bool = False
     """Whether --stop-after ended the import."""
     punches: PunchLog = field(default_factory=PunchLog)
+    laid: Laid = field(default_factory=Laid)
+    """Where durations without clock times lie."""
     pairing: PairingSummary | None = None
     """What the rules make of the punches of a dry run."""
 
@@ -85,6 +83,7 @@ class _Summary:
         for outcome in slice_:
             self.tally.add(outcome)
             if (fault := outcome.fault) is None:
+                self.laid.add(outcome.line, reader.zone)
                 continue
             example = f"line {outcome.line.number}: {fault.detail}"
             self.examples.setdefault((fault.rejection, fault.field or ""), example)
@@ -177,16 +176,9 @@ def _check(options: ImportOptions, *, force: bool) -> None:
                 f"{option} {path} exists and may hold corrected lines; name another file, or replace it with --force"
             )
         check_output(path, option, force=force)
-    if options.refused and _kind_of(options.refused) != _kind_of(options.file):
-        kind = _kind_of(options.file)
+    kind = ending_of(options.file)
+    if options.refused and ending_of(options.refused) != kind:
         raise UsageError(f"--refused {options.refused} is imported like {options.file}, so it must end in {kind}")
-
-
-def _kind_of(file: Path) -> str:
-    """Return the ending of files of the same form as a file."""
-    if is_json(file):
-        return ".ndjson" if has_json_lines(file) else ".json"
-    return ".xlsx" if is_excel(file) else ".csv"
 
 
 def _mapping(options: ImportOptions) -> Mapping:
@@ -234,15 +226,16 @@ def _run(
     data: Path, options: ImportOptions, mapping: Mapping, table: Table, reader: LineReader, summary: _Summary
 ) -> None:
     title = f"{'Checking' if options.dry_run else 'Importing'} {options.file.name}"
-    lines = (reader.read(row) for row in table.rows)
     with ExitStack() as stack:
         report_progress = stack.enter_context(stages(title))
         if options.events:
             temporary = stack.enter_context(atomic_file(options.events))
             file = stack.enter_context(temporary.open("w", encoding="utf-8"))
-            _report_all(options, mapping, table, reader, outcomes(lines, _writing(file)), summary, report_progress)
+            lines = _lines(options, mapping, table, reader, None)
+            _report_all(options, mapping, table, reader, outcomes(lines, writing(file)), summary, report_progress)
             return
         ledger = stack.enter_context(open_ledger(data))
+        lines = _lines(options, mapping, table, reader, ledger)
         execute = rehearsing(ledger) if options.dry_run else recording(ledger)
         _report_all(options, mapping, table, reader, outcomes(lines, execute), summary, report_progress)
         if options.dry_run and summary.punches:
@@ -250,6 +243,17 @@ def _run(
             summary.pairing = summary.punches.paired(ledger)
         if not options.dry_run:
             _catch_up(ledger, report_progress)
+
+
+def _lines(
+    options: ImportOptions, mapping: Mapping, table: Table, reader: LineReader, ledger: OpenLedger | None
+) -> Iterator[Line]:
+    """Return the lines of a table. One with durations is read before, for where they lie in their days."""
+    if not mapping.lays:
+        return map(reader.read, table.rows)
+    with open_table(options.file, mapping.file, options.sheet) as again:
+        layout = lay_out(map(reader.read, again.rows), mapping.zone, ledger.log if ledger else None)
+    return map(layout.lay, map(reader.read, table.rows))
 
 
 def _report_all(
@@ -311,28 +315,6 @@ def _catch_up(ledger: OpenLedger, report_progress: Progress) -> None:
         report_progress("read models", min(done, head) - start, head - start)
 
 
-def _writing(file: IO[str]) -> Execute:
-    """Return a function that writes lines to a file as CloudEvents, to be posted to another ledger."""
-
-    def execute(lines: Sequence[Line]) -> list[Answer]:
-        orders = [line.order for line in lines if isinstance(line.order, Order)]
-        file.writelines(json.dumps(_event(order), ensure_ascii=False) + "\n" for order in orders)
-        return [Accepted(None, duplicate=False, shift=None) for _ in orders]
-
-    return execute
-
-
-def _event(order: Order) -> dict[str, object]:
-    return {
-        "specversion": "1.0",
-        "id": order.id,
-        "source": order.source,
-        "type": event_type(order.command.TYPE),
-        "imported": True,
-        "data": order.command.model_dump(mode="json", exclude_defaults=True),
-    }
-
-
 def _print_summary(options: ImportOptions, summary: _Summary, seconds: float, *, as_json: bool) -> None:
     tally = summary.tally
     written = {
@@ -356,6 +338,7 @@ def _print_summary(options: ImportOptions, summary: _Summary, seconds: float, *,
                 "refusals": summary.refusals,
                 "position": tally.position,
                 "stopped": summary.stopped,
+                **({"laid": asdict(summary.laid)} if summary.laid.lines else {}),
                 **({"pairing": summary.pairing._asdict()} if summary.pairing else {}),
                 "seconds": round(seconds, 3),
                 **{name: str(path) if path else None for name, path in written.items()},
@@ -374,6 +357,10 @@ def _print_summary(options: ImportOptions, summary: _Summary, seconds: float, *,
     if tally.refused:
         rows = [(*rule, count, summary.examples[rule]) for rule, count in tally.by_rule.most_common()]
         print_table("Refused", ("rule", "field", "lines", "for example"), rows)
+    if (laid := summary.laid).lines:
+        hours = f"{laid.minutes // 60}:{laid.minutes % 60:02}"
+        out().print(f"{laid.lines:,} durations without clock times, {hours} hours, lie in their days.", markup=False)
+        print_table("For example", ("volunteer", "lies", "minutes"), [tuple(one.values()) for one in laid.examples])
     if pairing := summary.pairing:
         hours = f"{pairing.minutes // 60}:{pairing.minutes % 60:02}"
         out().print(f"The rules in force make {pairing.shifts:,} shifts of its punches, {hours} hours.", markup=False)

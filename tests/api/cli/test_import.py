@@ -489,6 +489,78 @@ def test_a_line_that_cannot_be_divided_into_cells_costs_nothing_else(importing: 
     ]
 
 
+# --- durations without clock times ----------------------------------------------------------------------------------
+
+LAID = (
+    SHIFTS.replace('time = "From" }', 'time = "From", starts = "09:00" }')
+    .replace('time = "To" }', 'time = "To", hours = "Remarks" }')
+    .replace('text = "Remarks"\n', "")
+)
+DURATIONS = (
+    ("1", "V0000001", "Library", "2015-03-05", "", "", "1.5"),
+    ("2", "V0000001", "Library", "2015-03-05", "", "", "2"),
+    ("3", "V0000001", "East gate", "2015-03-05", "09:30", "10:00", ""),
+    ("4", "V0000002", "Library", "2015-03-05", "", "", "3"),
+)
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_two_durations_of_a_day_earn_both(importing: Importing, *, key: bool) -> None:
+    importing.mapping(LAID if key else LAID.replace('key = "No."\n', ""))
+    file = importing.csv(*DURATIONS[:2])
+    report = importing.folder / "dry.csv"
+    dry = importing.answer(file, "--dry-run", "--report", report)
+    assert (dry["accepted"], dry["laid"]["lines"], dry["laid"]["minutes"]) == (2, 2, 210)
+    assert [row["lies"] for row in read_csv(report)] in (
+        ["2015-03-05 09:00-10:30", "2015-03-05 10:30-12:30"],
+        ["2015-03-05 11:00-12:30", "2015-03-05 09:00-11:00"],
+    )
+    assert "2 durations without clock times, 3:30 hours, lie in their days" in importing(file, "--dry-run").out
+    assert importing.counts(file) == (2, 0, 0)
+    importing.make_ready()
+    assert importing.minutes("V0000001") == 210
+    assert importing.counts(importing.csv(*reversed(DURATIONS[:2]))) == (0, 2, 0)
+    shifts = importing.hours("volunteer", "V0000001", "--shifts", "--json").answer["shifts"]
+    assert {shift["grade"] for shift in shifts} == {"attested"}
+
+
+@pytest.mark.parametrize("shape", ["whole", "reversed", "halves", "single lines"])
+def test_durations_come_to_the_same_minutes_in_any_order_of_upload(importing: Importing, shape: str) -> None:
+    importing.mapping(LAID)
+    shapes: dict[str, Sequence[Sequence[Sequence[str]]]] = {
+        "whole": [DURATIONS],
+        "reversed": [DURATIONS[::-1]],
+        "halves": [DURATIONS[2:], DURATIONS[:2]],
+        "single lines": [[line] for line in (DURATIONS[2], DURATIONS[1], DURATIONS[3], DURATIONS[0])],
+    }
+    for part in shapes[shape]:
+        assert importing.counts(importing.csv(*part))[2] == 0
+    events = imported(importing)
+    for again in (DURATIONS, DURATIONS[::-1]):
+        assert importing.counts(importing.csv(*again)) == (0, 4, 0)
+    assert imported(importing) == events
+    importing.make_ready()
+    assert (importing.minutes("V0000001"), importing.minutes("V0000002")) == (240, 180)
+
+
+def test_a_duration_that_was_changed_does_not_move(importing: Importing) -> None:
+    importing.mapping(LAID)
+    importing.counts(importing.csv(*DURATIONS))
+    told = importing.answer(importing.csv((*DURATIONS[0][:-1], "1"), *DURATIONS[1:]))
+    assert [each["rejection"] for each in told["refusals"]] == ["name-taken"]
+    assert told["duplicates"] == 3
+
+
+def test_durations_are_laid_without_a_ledger_too(importing: Importing) -> None:
+    importing.mapping(LAID)
+    events = importing.folder / "events.ndjson"
+    file = importing.csv(*DURATIONS)
+    assert importing.counts(file, "--to-events", events) == (4, 0, 0)
+    begins = [json.loads(line)["data"]["check_in"] for line in events.read_text("utf-8").splitlines()]
+    assert len(set(begins[:3])) == 3
+    assert importing.counts(file) == (4, 0, 0)
+
+
 # --- persons --------------------------------------------------------------------------------------------------------
 
 VOLUNTEERS_MAPPING = """

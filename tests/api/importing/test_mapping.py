@@ -212,8 +212,10 @@ PAGE = (Path(__file__).parents[3] / "docs" / "import.md").read_text("utf-8")
 
 
 def test_the_mapping_of_the_page_can_be_used_and_the_page_names_every_key_and_command() -> None:
-    (reference, person) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (reference, laying, person) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert parse_mapping(reference).fields["station"].values == {"东门": "U01", "": "U02"}
+    begin = re.sub(r"^check_(in|out) = .*\n", "", reference, flags=re.MULTILINE)
+    assert parse_mapping(begin + laying).lays
     assert '[person]\nname = "' in person
     for model in (Mapping, FileForm, FieldSource, Person, Check):
         for key in model.model_fields:

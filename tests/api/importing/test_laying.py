@@ -1,0 +1,184 @@
+"""Durations without clock times lie in their day one after another, in one way, whatever order their lines have."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from api.importing.columns import Columns
+from api.importing.laying import Laid, lay_out, lies
+from api.importing.lines import Line, LineReader
+from api.importing.mapping import MappingError, parse_mapping
+from api.importing.tables import Row
+from ledger.aggregates import Order
+
+COLUMNS = ("No.", "Number", "Date", "From", "To", "Hours")
+MAPPING = """
+command = "attest-shift"
+source = "/imports/lists"
+key = "No."
+time_zone = "Asia/Shanghai"
+
+[fields]
+volunteer = "Number"
+station = { constant = "C01" }
+check_in = { date = "Date", time = "From", starts = "09:00" }
+check_out = { date = "Date", time = "To", hours = "Hours" }
+evidence = { constant = "service-list" }
+"""
+KEYLESS = MAPPING.replace('key = "No."\n', "")
+DAY = "2015-03-05"
+
+
+def lines(*rows: Sequence[Any], mapping: str = MAPPING) -> list[Line]:
+    parsed = parse_mapping(mapping)
+    reader = LineReader(parsed, Columns(COLUMNS), "person:keeper")
+    read = [reader.read(Row(number, row)) for number, row in enumerate(rows, 2)]
+    layout = lay_out(read, parsed.zone, None)
+    return [layout.lay(line) for line in read]
+
+
+def places(*rows: Sequence[Any], mapping: str = MAPPING) -> dict[str, str]:
+    """Return where each duration lies, by the key of its line."""
+    zone = parse_mapping(mapping).zone
+    laid = lines(*rows, mapping=mapping)
+    return {
+        str(row[0]): lies(line, zone) for row, line in zip(rows, laid, strict=True) if isinstance(line.order, Order)
+    }
+
+
+def test_durations_of_a_day_lie_one_after_another() -> None:
+    assert places(("1", "V1", DAY, "", "", "1.5"), ("2", "V1", DAY, "", "", "2")) == {
+        "1": "2015-03-05 09:00-10:30",
+        "2": "2015-03-05 10:30-12:30",
+    }
+
+
+def test_each_volunteer_and_each_day_begins_anew() -> None:
+    rows = [("1", "V1", DAY, "", "", "2"), ("2", "V2", DAY, "", "", "2"), ("3", "V1", "2015-03-06", "", "", "2")]
+    assert set(places(*rows).values()) == {"2015-03-05 09:00-11:00", "2015-03-06 09:00-11:00"}
+
+
+def test_the_order_of_lines_decides_nothing() -> None:
+    chance = random.Random(18)  # noqa: S311 - no secret
+    rows = [
+        (str(number), f"V{number % 3}", f"2015-03-{number % 4 + 1:02}", "", "", str(number % 5 / 2 + 0.5))
+        for number in range(60)
+    ]
+    expected = places(*rows)
+    for mapping in (MAPPING, KEYLESS):
+        first = {lies_with(line) for line in lines(*rows, mapping=mapping)}
+        for _ in range(5):
+            shuffled = chance.sample(rows, len(rows))
+            assert {lies_with(line) for line in lines(*shuffled, mapping=mapping)} == first
+            if mapping is MAPPING:
+                assert places(*shuffled) == expected
+
+
+def lies_with(line: Line) -> object:
+    assert isinstance(line.order, Order)
+    return line.order.name, line.order.command
+
+
+def test_numbers_are_ordered_by_their_value() -> None:
+    rows = [("10", "V1", DAY, "", "", "1"), ("9", "V1", DAY, "", "", "1")]
+    assert places(*rows) == {"9": "2015-03-05 09:00-10:00", "10": "2015-03-05 10:00-11:00"}
+
+
+@pytest.mark.parametrize(
+    ("clocks", "hours", "expected"),
+    [
+        ([("09:00", "12:00")], "2", "12:00-14:00"),
+        ([("10:00", "12:00")], "1", "09:00-10:00"),
+        ([("10:00", "12:00")], "1.5", "12:00-13:30"),
+        ([("10:00", "12:00"), ("12:30", "14:00")], "1.5", "14:00-15:30"),
+        ([("08:00", "09:30")], "1", "09:30-10:30"),
+        ([("08:00:30", "09:30:30")], "1", "09:31-10:31"),
+        ([("22:00", "02:00")], "14", "00:00-14:00"),  # from 09:00 on, 13 hours are free
+        ([], "15", "09:00-00:00"),
+        ([], "16", "00:00-16:00"),
+        ([], "24", "00:00-00:00"),
+    ],
+)
+def test_durations_lie_beside_the_shifts_with_clock_times(
+    clocks: Sequence[tuple[str, str]], hours: str, expected: str
+) -> None:
+    rows = [(f"c{number}", "V1", DAY, *clock, "") for number, clock in enumerate(clocks)]
+    assert places(*rows, ("d", "V1", DAY, "", "", hours))["d"] == f"{DAY} {expected}"
+    assert places(("d", "V1", DAY, "", "", hours), *rows)["d"] == f"{DAY} {expected}"
+
+
+def test_a_shift_of_the_evening_before_is_beside_it_too() -> None:
+    mapping = MAPPING.replace("09:00", "00:30")
+    rows = [("1", "V1", "2015-03-04", "22:00", "01:15", ""), ("2", "V1", DAY, "", "", "1")]
+    assert places(*rows, mapping=mapping)["2"] == "2015-03-05 01:15-02:15"
+
+
+def test_a_day_without_room_is_told() -> None:
+    (_, line) = lines(("1", "V1", DAY, "08:00", "20:00", ""), ("2", "V1", DAY, "", "", "9"))
+    assert not isinstance(line.order, Order)
+    assert line.order.detail == (
+        "check_out the day has no 9:00 hours in one piece beside the volunteer's other shifts; "
+        "correct the duration, or divide it among the days on which it was served"
+    )
+    (_, first, second) = lines(
+        ("1", "V1", DAY, "08:00", "20:00", ""), ("2", "V1", DAY, "", "", "4"), ("3", "V1", "2015-03-06", "", "", "5")
+    )
+    assert isinstance(first.order, Order)
+    assert isinstance(second.order, Order)
+
+
+def test_a_line_with_clock_times_keeps_them_and_one_with_half_of_them_is_told() -> None:
+    clock, begun, ended = lines(
+        ("1", "V1", DAY, "13:00", "14:00", ""), ("2", "V1", DAY, "15:00", "", "2"), ("3", "V1", DAY, "", "17:00", "2")
+    )
+    assert (clock.laid, begun.laid) == (False, False)
+    assert isinstance(begun.order, Order)
+    assert not isinstance(ended.order, Order)
+    assert "check_out has an end, and the line has no begin; fill in the begin, or clear the end" in ended.order.detail
+
+
+def test_without_a_key_equal_lines_are_one_record_wherever_they_lie() -> None:
+    rows = [("1", "V1", DAY, "", "", "2"), ("2", "V1", DAY, "", "", "2"), ("3", "V1", DAY, "", "", "1")]
+    first, second, third = (line.order for line in lines(*rows, mapping=KEYLESS))
+    assert isinstance(first, Order)
+    assert isinstance(third, Order)
+    assert first == second
+    assert first.name != third.name
+
+
+def test_minutes_and_parts_of_days_are_laid_too() -> None:
+    mapping = MAPPING.replace('time = "From", starts', "starts").replace(
+        '{ date = "Date", time = "To", hours = "Hours" }', '{ hours = "From", minutes = "To" }'
+    )
+    assert places(("1", "V1", DAY, "1", "20", ""), mapping=mapping) == {"1": "2015-03-05 09:00-10:20"}
+
+
+def test_what_lies_in_its_day_is_counted() -> None:
+    laid = Laid()
+    for line in lines(("1", "V1", DAY, "", "", "1.5"), ("2", "V1", DAY, "13:00", "14:00", "")):
+        laid.add(line, parse_mapping(MAPPING).zone)
+    assert laid == Laid(1, 90, [{"volunteer": "V1", "lies": "2015-03-05 09:00-10:30", "minutes": 90}])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (', hours = "Hours"', "", 'starts is for durations; give check_out a column of them: hours = "…"'),
+        (
+            'time = "To", hours',
+            'starts = "09:00", hours',
+            "fields.check_out.starts: starts does not apply to check_out",
+        ),
+        ('starts = "09:00"', 'starts = "9:00"', "line 10: fields.check_in.starts"),
+        ('starts = "09:00"', 'starts = "09:00", at = "10:00"', "check_in needs exactly one source"),
+        ('"attest-shift"', '"punch"', "punch has no field check_in"),
+    ],
+)
+def test_a_mapping_that_lays_nothing_is_told(old: str, new: str, told: str) -> None:
+    with pytest.raises(MappingError) as raised:
+        parse_mapping(MAPPING.replace(old, new))
+    assert told in str(raised.value)
