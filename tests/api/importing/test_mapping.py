@@ -104,7 +104,7 @@ def test_a_mapping_is_read() -> None:
         (
             '"service-list"',
             '"Service list"',
-            'line 14: fields.evidence.constant: "Service list" is not valid as evidence: String should',
+            'line 14: fields.evidence.constant: "Service list" is not valid as evidence: ',
         ),
         ('"service-list"', "7", 'fields.evidence.constant: "7" is not valid as evidence'),
         ('"C01" }', '"C 01" }', 'line 11: fields.station.values.East gate: "C 01" is not valid as station'),
