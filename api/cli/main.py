@@ -107,6 +107,8 @@ def _globals(
 def main() -> NoReturn:
     """Run the command line of this process."""
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _terminated)
     remember_interrupts()
     leave(execute(sys.argv[1:]))
 

@@ -1,7 +1,8 @@
 """The HTTP server that runs the application, from a bound socket to the last answer.
 
-On SIGINT or SIGTERM the server accepts no more requests, answers the current ones, and returns; the caller then closes
-what it opened. After a second signal the server does not wait for current requests; what they recorded stays recorded.
+On SIGINT, SIGTERM or SIGHUP the server accepts no more requests, answers the current ones, and returns; the caller then
+closes what it opened. After a second signal the server does not wait for current requests; what they recorded stays
+recorded.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ def serve_until_stopped(
     stopping: Callable[[], None] = lambda: None,
     computing: Path | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then finish the current requests, for at most `drain_seconds`.
+    """Serve until SIGINT, SIGTERM or SIGHUP, then finish the current requests, for at most `drain_seconds`.
 
     Args:
         started: called when the server accepts requests.
@@ -175,6 +176,9 @@ def serve_until_stopped(
     # After draining, uvicorn raises the signal again; by then everything is done.
     with suppress(KeyboardInterrupt):
         # Jobs are stopped first: requests that follow a job's progress would otherwise delay the stop.
-        _Server(config, started, begin_to_stop).run(sockets=[listening])
-    for number in (signal.SIGINT, signal.SIGTERM):  # the caller's closing must not be interrupted
+        server = _Server(config, started, begin_to_stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # uvicorn does not handle it
+            signal.signal(signal.SIGHUP, lambda _, frame: server.handle_exit(signal.SIGTERM, frame))
+        server.run(sockets=[listening])
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the caller's closing must not be interrupted
         signal.signal(number, signal.SIG_IGN)

@@ -93,6 +93,7 @@ class Served:
 def serving(bench: BenchIntake, url: str, data: Path) -> Iterator[Served]:
     """Run `hours serve` on the ledger at a URL."""
     ledger = OpenLedger(bench.database, data)
+    ledger.make_ready()
     _, token = ledger.keys.make(Role.STATION, bench.stations[0], per_second=100_000)
     environment = {"DATABASE_URL": url}
     command = [sys.executable, "-c", "from api.cli.main import main; main()", "--data", str(data)]

@@ -190,12 +190,22 @@ def _supervision(data: Path) -> Iterator[None]:
 
 
 def _supervise(data: Path, leaving: Event) -> None:
-    down = 0
+    down, server = 0, PostgresServer(data / "postgres")
     while not leaving.wait(POLL_SECONDS):
         down = 0 if is_running(data / "postgres") else down + 1
+        _rotate_log(data, server)
         if down >= DOWN_POLLS:
             _restart(data)
             down = 0
+
+
+def _rotate_log(data: Path, server: PostgresServer) -> None:
+    """Bound the server's log; of several users of the server one does."""
+    with suppress(OSError):  # the next poll tries again
+        if server.is_log_long():
+            with (data / "postgres.starting").open("a") as starting:
+                fcntl.flock(starting, fcntl.LOCK_EX)
+                server.rotate_log()
 
 
 def _restart(data: Path) -> None:

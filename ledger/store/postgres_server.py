@@ -7,6 +7,7 @@ folders above the data readable for everybody, and locks a file in /tmp that ano
 - Only two accounts of the operating system may connect, whatever the folder: the owner of the data and root (`peer`).
 - The socket is in the data directory itself (0700), or in a private folder if that path is too long for a socket.
 - Clients require that the server runs as the owner of the data (`requirepeer`), so no other can take its place.
+- The locks are files of the data directory (`ledger/store/embedded.py`).
 - No permission of a folder outside the data directory is changed. If root runs the program, PostgreSQL runs as the
   owner of the data, who may be unable to enter the folders above; then it addresses them by its working directory.
 
@@ -20,6 +21,7 @@ import os
 import pwd
 import re
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -27,15 +29,19 @@ import sys
 import tempfile
 import time
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import psutil
 
 START_SECONDS_MAX = 120
 """After a crash the server first replays its own log."""
+
+LOG_BYTES_MAX = 16 << 20
+"""When the server's log is longer than this it becomes `log.1`, in place of the one before; both are kept."""
 
 SYSTEM_USER = "pgserver"
 """The account that owns the data and runs PostgreSQL if the program is run by root; PostgreSQL refuses to run as root.
@@ -94,6 +100,7 @@ class PostgresServer:
         """
         if not is_running(self.path):
             self._prepare_directory()
+            self.rotate_log()
             self._restrict_connections()
             folder = self._socket_folder()
             options = f"-h '' -k {'.' if folder == self.path else shlex.quote(str(folder))}"
@@ -110,6 +117,22 @@ class PostgresServer:
         if folder != self.path:
             with suppress(OSError):
                 folder.rmdir()
+
+    def is_log_long(self) -> bool:
+        """Return whether the log is to be rotated."""
+        try:
+            return (self.path / "log").lstat().st_size > LOG_BYTES_MAX
+        except FileNotFoundError:
+            return False
+
+    def rotate_log(self) -> None:
+        """Move a long log to `log.1`. A running server goes on with the emptied file, to which it appends."""
+        if not self.is_log_long():
+            return
+        with os.fdopen(os.open(self.path / "log", os.O_RDWR | os.O_NOFOLLOW), "r+b") as log:
+            with self._replacing("log.1") as copy:
+                shutil.copyfileobj(log, copy)
+            log.truncate(0)
 
     def uri(self, database: str = "postgres") -> str:
         """Return the libpq URL of a database of the running server."""
@@ -179,12 +202,17 @@ class PostgresServer:
         return bool(missing) or restricted != rules
 
     def _replace(self, name: str, text: str) -> None:
+        with self._replacing(name) as file:
+            file.write(text.encode())
+
+    @contextmanager
+    def _replacing(self, name: str) -> Iterator[IO[bytes]]:
         """Replace a file of the data; never write through a link that the owner may have put in its place."""
         owner, new = self._owner(), self.path / f"{name}.new"
         new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
             os.fchown(file.fileno(), owner.pw_uid, owner.pw_gid)
-            file.write(text)
+            yield file
         new.replace(self.path / name)
 
     # --- the socket ---

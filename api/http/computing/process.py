@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 from api.operations.logs import LogSettings, logging_to
+from api.operations.usage_errors import UsageError
+from ledger.store.postgres_server import SOCKET_BYTES_MAX
 
 NICE = 10
 """What the computing process's priority is lowered by: scans come first."""
@@ -68,6 +70,9 @@ class ComputingProcess:
         self._folder = Path(tempfile.mkdtemp(prefix="hours-"))  # only this user may enter it
         self.path = self._folder / "computing"
         """The socket on which the computing process listens."""
+        if len(os.fsencode(self.path)) > SOCKET_BYTES_MAX:
+            self._folder.rmdir()
+            raise UsageError(f"TMPDIR {tempfile.gettempdir()} is too long a path for a socket; set a shorter one")
         self._control: Connection | None = None
         self._supervisor = 0
 

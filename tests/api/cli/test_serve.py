@@ -7,8 +7,9 @@ import re
 import shlex
 import signal
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def postgres_of(data: Path) -> list[int]:
     return [number] if psutil.pid_exists(number) else []
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_empty_ledger_is_served_and_ended_cleanly(data: Path, by: signal.Signals) -> None:
     assert run(*HOURS, "--data", data, "init", timeout=120).returncode == 0
     with started(data, "serve") as (process, said):
@@ -79,6 +80,63 @@ def test_an_empty_ledger_is_served_and_ended_cleanly(data: Path, by: signal.Sign
         err = ended(process, by)
     assert "Traceback" not in err
     assert postgres_of(data) == []
+
+
+def test_a_hang_up_drains_running_requests_and_ends_every_process(data: Path) -> None:
+    with create_ledger(data) as ledger:
+        ledger.make_ready()
+        token = ledger.keys.make(Role.ADMIN, "admin")[1]
+    with started(data, "serve") as (process, said):
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        host, port = said["address"].removeprefix("http://").split(":")
+        body = json.dumps({"station": STATION, "kind": "city"}).encode()
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            connection.sendall(
+                b"POST /v1/commands/open-station HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                + f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                + body[:5]
+            )
+            while httpx2.get(f"{said['address']}/healthz").status_code != 200:
+                pass
+            for one in (*children, psutil.Process(process.pid)):  # as a terminal that is closed sends it to all
+                one.send_signal(signal.SIGHUP)
+            while "stopping" not in process.stderr.readline():
+                assert process.poll() is None
+            connection.sendall(body[5:])
+            answer = connection.recv(65_536)
+        assert b" 201 " in answer.splitlines()[0], answer
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert alive == []
+    assert postgres_of(data) == []
+    with open_ledger(data) as ledger:
+        assert ledger.knows("station", STATION)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_hang_up_ends_a_command_cleanly_unless_it_is_ignored(data: Path, *, ignored: bool) -> None:
+    assert run(*HOURS, "--data", data, "init", "--no-rules", timeout=120).returncode == 0
+    before = "signal.signal(signal.SIGHUP, signal.SIG_IGN)" if ignored else "pass"  # as nohup does
+    code = f"import signal; {before}; {HOURS[1]}"
+    with Program("-c", code, "--data", data, "post", "-") as process:
+        deadline = time.monotonic() + 60
+        while not process_is_reading(process.pid):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+        process.send_signal(signal.SIGHUP)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == (0 if ignored else 130), (out, err)
+    assert "Traceback" not in err
+    assert postgres_of(data) == []
+
+
+def process_is_reading(number: int) -> bool:
+    """Return whether a process waits for its standard input."""
+    with suppress(OSError):
+        return Path(f"/proc/{number}/wchan").read_text() in {"pipe_read", "anon_pipe_read"}
+    return False
 
 
 def test_a_port_that_is_taken_is_told_at_once(data: Path) -> None:

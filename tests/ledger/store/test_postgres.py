@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ledger.store import postgres_server
 from ledger.store.embedded import SETTINGS, serving
 from tests.support.processes.program import Program
 
@@ -116,6 +119,57 @@ def test_two_processes_that_start_at_once_share_one_server(data: Path) -> None:
     for process in processes:
         end(process)
     assert not answers(urls.pop())
+
+
+def test_the_lock_is_of_the_data_directory_alone(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="shared-") as shared, (Path(shared) / ".lockfile").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)  # as another user's program may, for as long as it likes
+        environment = os.environ | {"TMPDIR": shared, "XDG_RUNTIME_DIR": shared}
+        process = Program("-c", HOLD, data, environment=environment)
+        assert answers(url_of(process))
+        assert [path.name for path in Path(shared).iterdir()] == [".lockfile"]
+        end(process)
+    held = {path.name for path in data.iterdir()}
+    assert held == {"postgres", "postgres.users", "postgres.starting"}
+
+
+def complain(url: str, times: int) -> None:
+    """Have the server write lines to its log."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for number in range(times):
+            with pytest.raises(psycopg.errors.UndefinedTable):
+                connection.execute(f"SELECT {number} FROM nowhere_at_all")  # noqa: S608 - a number
+
+
+def test_a_running_server_s_log_is_rotated_and_goes_on(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, older = data / "postgres" / "log", data / "postgres" / "log.1"
+    with serving(data, supervised=True) as url:
+        complain(url, 20)
+        owner = log.stat().st_uid
+        monkeypatch.setattr(postgres_server, "LOG_BYTES_MAX", 2_000)
+        deadline = time.monotonic() + 30
+        while not older.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert "SELECT 19 FROM nowhere_at_all" in older.read_text()
+        assert (older.stat().st_uid, older.stat().st_mode & 0o777) == (owner, 0o600)
+        complain(url, 1)
+        assert "SELECT 0 FROM nowhere_at_all" in log.read_text()
+        for _ in range(3):
+            complain(url, 20)
+            while log.stat().st_size > 2_000:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+    assert not list((data / "postgres").glob("log.*.new"))
+
+
+def test_a_long_log_is_rotated_when_the_server_starts(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(data) as url:
+        complain(url, 20)
+    monkeypatch.setattr(postgres_server, "LOG_BYTES_MAX", 2_000)
+    with serving(data):
+        assert "nowhere_at_all" in (data / "postgres" / "log.1").read_text()
+        assert "nowhere_at_all" not in (data / "postgres" / "log").read_text()
 
 
 def test_a_crashed_server_recovers(data: Path) -> None:
