@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast
 import llvmlite.binding  # type: ignore[import-untyped]
 import numba
 import numba.core.config
+from numba.core import event
 
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("projections", "replay")
@@ -83,6 +84,44 @@ def _use_cache() -> None:
 
 
 _use_cache()
+
+COMPILING = "compiling the kernels, once: this takes about a minute; `hours warm` does it ahead"
+_announced: list[str] = []
+
+
+def announce(say: Callable[[str], object]) -> None:
+    """Say that kernels are being compiled, once in a process."""
+    if not _announced:
+        _announced.append(COMPILING)
+        say(COMPILING)
+
+
+class Compilations(event.Listener):  # type: ignore[misc]
+    """Counts the kernels that are compiled from now on; those that are read from the cache do not count.
+
+    Args:
+        progress: called with the number so far, and whether another is being compiled, each time either changes.
+    """
+
+    def __init__(self, progress: Callable[[int, bool], None]) -> None:
+        self._progress = progress
+        self.compiled = 0
+        self._nested = 0
+        event.register("numba:compile", self)
+
+    def on_start(self, event: Any) -> None:  # noqa: ARG002 - the base class's signature
+        self._nested += 1
+        self._progress(self.compiled, True)  # noqa: FBT003 - one of two arguments
+
+    def on_end(self, event: Any) -> None:  # noqa: ARG002 - as above
+        self._nested -= 1
+        self.compiled += 1
+        self._progress(self.compiled, self._nested > 0)
+
+    def close(self) -> None:
+        """Count no more."""
+        event.unregister("numba:compile", self)
+
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, cast
@@ -21,7 +22,9 @@ class LazyCommand(NamedTuple):
     def load(self) -> Callable[..., Any] | typer.Typer:
         """Import the declaration."""
         module, _, name = self.source.partition(":")
-        return cast("Callable[..., Any] | typer.Typer", getattr(import_module(module), name))
+        found = getattr(import_module(module), name)
+        tell_of_compiling()
+        return cast("Callable[..., Any] | typer.Typer", found)
 
 
 def lazy_group(commands: Mapping[str, LazyCommand]) -> type[TyperGroup]:
@@ -53,3 +56,23 @@ def command_of(name: str, command: LazyCommand) -> Any:
     app = typer.Typer(add_completion=False)
     app.command(name)(declared)
     return typer.main.get_command(app)
+
+
+def tell_of_compiling() -> None:
+    """Say on standard error when a command has to compile kernels first, and on a terminal how many it has compiled.
+
+    A command that has imported no kernels compiles none.
+    """
+    if _told or (compiled := sys.modules.get("projections.compiled")) is None:
+        return
+    terminal = sys.stderr.isatty()
+
+    def progress(done: int, compiling: bool) -> None:  # noqa: FBT001 - given by position
+        compiled.announce(lambda sentence: print(sentence, file=sys.stderr, flush=True))
+        if terminal:
+            print(f"\r{done} kernels\x1b[K" if compiling else "\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    _told.append(compiled.Compilations(progress))
+
+
+_told: list[object] = []

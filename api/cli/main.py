@@ -20,6 +20,7 @@ from api.cli.lazy import LazyCommand, lazy_group
 from api.operations.ending import leave
 from api.operations.interrupts import remember_interrupts
 from api.operations.usage_errors import exit_message
+from api.operations.version import version
 
 _OPERATIONS, _READERS, _RECORDING = "api.cli.operations", "api.cli.readers", "api.cli.recording"
 
@@ -78,6 +79,7 @@ COMMANDS = {
         "Operate": {
             "keys": (f"{_OPERATIONS}.keys:app", "Make, list and revoke API keys."),
             "backup": (f"{_OPERATIONS}.backup:backup", "Back up everything that cannot be computed again."),
+            "warm": (f"{_OPERATIONS}.init:warm_up", "Compile the kernels ahead of their first use."),
             "restore": (f"{_OPERATIONS}.backup:restore", "Restore a ledger from a backup."),
         },
     }.items()
@@ -94,11 +96,20 @@ app = typer.Typer(
 )
 
 
+def _show_version(*, asked: bool) -> None:
+    if asked:
+        print("hours", version())
+        raise typer.Exit
+
+
 @app.callback()
 def _globals(
     context: typer.Context,
     *,
     data: Annotated[Path, typer.Option(help="The data directory.", envvar="HOURS_DATA")] = Path("data"),
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Without DATABASE_URL, PostgreSQL runs in the data directory."""
     context.obj = data

@@ -1,4 +1,4 @@
-"""Compile the kernels before they are needed: this takes half a minute, once for each version of them.
+"""Compile the kernels before they are needed: this takes up to a minute, once for each version of them.
 
 A tiny history is processed as requests and replays would, so that every kernel is compiled for the types of its arrays
 and cached on disk. A marker file beside the cache says that this was done.
@@ -23,7 +23,7 @@ from ledger.aggregates.station import StationOpened
 from ledger.aggregates.volunteer import VolunteerRegistered
 from ledger.names import Position, shift_id_for
 from ledger.store.mapper import encode
-from projections.compiled import cache_directory
+from projections.compiled import announce, cache_directory
 from projections.kernels.facts import Facts, facts_of
 from projections.rules.timeline import RuleTimeline, parse_timeline, rules_digest
 from projections.schema import NO_DAY
@@ -36,7 +36,6 @@ from replay.records.belonging import places_of
 from replay.what_if.comparison import Point, what_if
 
 _MARKER = "warm"
-_MESSAGE = "compiling the kernels: this takes about half a minute, once"
 _MORNING = 1543885200  # 2018-12-04T09:00+08:00
 _VOLUNTEER, _STATION = "V0000001", "C01"
 
@@ -50,7 +49,7 @@ def warm(step: Callable[[str], None] = lambda _: None) -> bool:
     marker = cache_directory() / _MARKER
     if marker.exists():
         return False
-    step(_MESSAGE)
+    announce(step)
     compile_all(parse_timeline(DEFAULT_RULES.read_text("utf-8")))
     with suppress(OSError):  # a read-only installation compiles in each process
         marker.touch()

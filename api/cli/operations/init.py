@@ -1,4 +1,6 @@
-"""`hours init`: make a ledger, with its rules, its read models and the key of its first administrator.
+"""`hours init` and `hours warm`: what is done once, before a ledger is used.
+
+`hours init`: make a ledger, with its rules, its read models and the key of its first administrator.
 
 No other command makes one, except `hours run`, whose demonstration is a ledger of its own, and `hours restore`.
 A second `init` continues one that was stopped before it published the rules.
@@ -27,6 +29,7 @@ from api.operations.warming import warm
 from ledger.names import CallingActor
 from ledger.store.database import is_ledger, without_password
 from ledger.store.embedded import has_data, named_url
+from projections.compiled import Compilations, cache_directory
 from projections.rules.checking import require_sound
 from replay.archive.manifest import read_manifest
 from replay.published import Rules
@@ -142,6 +145,26 @@ def _make(ledger: OpenLedger, text: str | None, admin: str) -> _Made:
 def _place(data: Path) -> str:
     url = named_url()
     return f"the database {without_password(url)}" if url else str(data.absolute())
+
+
+# --- kernels --------------------------------------------------------------------------------------------------------
+
+
+def warm_up(*, as_json: Json = False) -> None:
+    """Compile the kernels, so that no command and no request has to wait for it; after an installation or an upgrade.
+
+    They are kept in HOURS_KERNELS, or else in the Python environment.
+    """
+    compilations = Compilations(lambda _done, _compiling: None)
+    warm(notify)
+    compilations.close()
+    folder = cache_directory()
+    if as_json:
+        print_json({"folder": str(folder), "compiled": compilations.compiled})
+    elif compilations.compiled:
+        out().print(f"{compilations.compiled} kernels compiled into {folder}", soft_wrap=True, markup=False)
+    else:
+        out().print(f"all kernels are compiled, in {folder}", soft_wrap=True, markup=False)
 
 
 # --- output ---------------------------------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ pytest_plugins = ["tests.support.api.fixtures"]
 
 MAKERS = {"init", "run", "restore"}
 """Commands that make a ledger: an empty one, a demonstration, and the copy of another."""
-WITHOUT_A_LEDGER = {"rules check"}
-"""Commands that need none: a file of rules is checked by its text."""
+WITHOUT_A_LEDGER = {"rules check", "warm"}
+"""Commands that need none: rules are checked by their text, and kernels are those of the program."""
 
 VALUES = {
     "act": "request",
