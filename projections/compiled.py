@@ -96,7 +96,7 @@ def announce(say: Callable[[str], object]) -> None:
         say(COMPILING)
 
 
-class Compilations(event.Listener):  # type: ignore[misc]
+class Compilations(event.Listener):
     """Counts the kernels that are compiled from now on; those that are read from the cache do not count.
 
     Args:
@@ -107,7 +107,7 @@ class Compilations(event.Listener):  # type: ignore[misc]
         self._progress = progress
         self.compiled = 0
         self._nested = 0
-        event.register("numba:compile", self)
+        event.register("numba:compile", self)  # type: ignore[no-untyped-call]
 
     def on_start(self, event: Any) -> None:  # noqa: ARG002 - the base class's signature
         self._nested += 1
@@ -120,7 +120,7 @@ class Compilations(event.Listener):  # type: ignore[misc]
 
     def close(self) -> None:
         """Count no more."""
-        event.unregister("numba:compile", self)
+        event.unregister("numba:compile", self)  # type: ignore[no-untyped-call]
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])

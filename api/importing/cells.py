@@ -63,9 +63,19 @@ class CellError(ValueError):
         self.remedy = remedy
 
 
+def shown(cell: Cell) -> str:
+    """Return a cell as people write it: a duration as hours and minutes, 25:00, and seconds if it has any."""
+    if not isinstance(cell, timedelta):
+        return str(cell)
+    whole = _whole_seconds(cell)
+    minutes, seconds = divmod(abs(whole), 60)
+    sign = "-" if whole < 0 else ""
+    return f"{sign}{minutes // 60}:{minutes % 60:02d}" + (f":{seconds:02d}" if seconds else "")
+
+
 def quoted(cell: Cell) -> str:
     """Return a cell for a message: in quotation marks, shortened, and without control characters."""
-    return f'"{shortened(str(cell))}"'
+    return f'"{shortened(shown(cell))}"'
 
 
 def shortened(text: str) -> str:
@@ -93,7 +103,7 @@ def plain_text(cell: Cell) -> str:
     if isinstance(cell, Unreadable):
         raise CellError(cell.sentence, cell.remedy)
     if not isinstance(cell, str):
-        return str(cell)
+        return shown(cell)
     text = (cell if cell.isascii() else unicodedata.normalize("NFKC", cell).replace("\u2236", ":")).strip()
     if text[:1] == "=" and (found := _TEXT_FORMULA.fullmatch(text)):
         return found.group(1).strip()

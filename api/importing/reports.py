@@ -16,7 +16,7 @@ from typing import Protocol
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
-from api.importing.cells import Cell, Unreadable
+from api.importing.cells import Cell, Unreadable, shown
 from api.importing.laying import lies
 from api.importing.lines import LineReader
 from api.importing.mapping import FileForm
@@ -109,7 +109,7 @@ class _CsvWriter:
         self._csv = csv.writer(file, delimiter=form.delimiter)
 
     def row(self, cells: Sequence[Cell]) -> None:
-        self._csv.writerow(["" if cell is None else cell for cell in cells])
+        self._csv.writerow(["" if cell is None else shown(cell) for cell in cells])
 
 
 class _JsonWriter:

@@ -4,22 +4,27 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.importing import reports
 from api.importing.cells import (
     CellError,
     day_of,
     minutes_of,
     minutes_of_hours,
     moment_of,
+    plain_text,
     quoted,
     seconds_of,
     text_of,
     whole_of,
 )
+from api.importing.mapping import FileForm
 
 DAY = date(2015, 3, 5)
 
@@ -179,3 +184,28 @@ def test_counts_are_whole() -> None:
 def test_messages_quote_cells_briefly_and_obey_no_escape_codes() -> None:
     assert quoted("\x1b[2Jgone") == '"\ufffd[2Jgone"'
     assert len(quoted("long" * 100)) < 50
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (timedelta(hours=25), "25:00"),
+        (timedelta(minutes=5), "0:05"),
+        (timedelta(hours=1, minutes=30, seconds=45), "1:30:45"),
+        (timedelta(hours=-1), "-1:00"),
+        (timedelta(days=40, hours=1, microseconds=400_000), "961:00"),
+    ],
+)
+def test_durations_are_shown_as_hours_and_minutes(cell: timedelta, text: str, tmp_path: Path) -> None:
+    assert plain_text(cell) == text
+    assert quoted(cell) == f'"{text}"'
+    with ExitStack() as stack:
+        reports._CsvWriter(tmp_path / "refused.csv", FileForm(), stack).row(["V0000001", cell])
+    assert (tmp_path / "refused.csv").read_text("utf-8-sig").strip() == f"V0000001,{text}"
+
+
+def test_a_message_about_a_long_duration_shows_hours() -> None:
+    with pytest.raises(CellError, match='"25:00" is not a time of day'):
+        seconds_of(timedelta(hours=25))
+    with pytest.raises(CellError, match='"25:00" is a time, not a day'):
+        day_of(timedelta(hours=25))
