@@ -1,4 +1,4 @@
-"""The files of docs/deploy/: the reverse proxies' own checks of them, and a ledger served through each over TLS."""
+"""The files of deploy/: the reverse proxies' own checks of them, and a ledger served through each over TLS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.api.serving import STATION, Served, listening
 pytest_plugins = ["tests.support.api.fixtures"]
 pytestmark = pytest.mark.slow
 
-DEPLOY = Path(__file__).parents[3] / "docs" / "deploy"
+DEPLOY = Path(__file__).parents[3] / "deploy"
 NAME = "hours.example.org"
 NGINX, CADDY, OPENSSL = (
     shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("nginx", "caddy", "openssl")
@@ -197,6 +197,6 @@ def test_the_unit_runs_the_command_line_as_a_user_without_rights() -> None:
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 def test_systemd_knows_every_line_of_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "hours.service"
-    unit.write_text((DEPLOY / "hours.service").read_text("utf-8").replace("/opt/hours/.venv/bin/hours", "/bin/true"))
+    unit.write_text((DEPLOY / "hours.service").read_text("utf-8").replace("/opt/hours/current/bin/hours", "/bin/true"))
     checked = subprocess.run(["systemd-analyze", "verify", str(unit)], check=False, capture_output=True, text=True)
     assert "hours.service" not in checked.stderr, checked.stderr
