@@ -112,6 +112,15 @@ def store_texts(cursor: Cursor[TupleRow], texts: list[Text]) -> None:
     )
 
 
+_SHARED_PHONES = """
+SELECT array_agg(volunteer ORDER BY volunteer COLLATE "C")
+FROM (SELECT volunteer, right(regexp_replace(phone, '[^0-9]', '', 'g'), 11) AS digits FROM ledger.persons) AS person
+WHERE length(digits) >= 5
+GROUP BY digits HAVING count(*) > 1
+ORDER BY min(volunteer COLLATE "C")
+"""
+
+
 class Persons:
     """The directory of persons of one ledger, and its texts."""
 
@@ -185,6 +194,13 @@ class Persons:
         first = _LOOKUP_MAX if before is None else before
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Lookup)) as cursor:
             return cursor.execute(_LOOKUPS, (first, volunteer, volunteer, actor, actor, limit)).fetchall()
+
+    def numbers_by_phone(self) -> list[list[str]]:
+        """Return the volunteer numbers of each phone that several have. Phones are compared by their last eleven
+        digits, so that a country code, blanks and hyphens make no difference.
+        """
+        with self._pool.connection() as connection:
+            return [row[0] for row in connection.execute(_SHARED_PHONES)]
 
     def text(self, digest: str) -> str | None:
         """Return the text of an event's note, None if it was erased."""

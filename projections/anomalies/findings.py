@@ -20,6 +20,9 @@ Kind = Literal[
     "late-upload",
     "late-entry",
     "wrong-clock",
+    "before-registration",
+    "before-opening",
+    "shared-phone",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -34,12 +37,16 @@ FIGURES: Final[dict[Kind, tuple[str, ...]]] = {
     "late-upload": ("seconds",),
     "late-entry": ("minutes", "days", "scanned"),
     "wrong-clock": ("scans_ahead", "seconds_ahead", "check_outs_first", "scans_off", "of", "seconds_off"),
+    "before-registration": ("shifts", "days"),
+    "before-opening": ("shifts", "volunteers", "days"),
+    "shared-phone": ("persons",),
 }
 """The names of the figures of each kind of finding, in order."""
 
 
 class Finding(NamedTuple):
-    """An anomaly. `volunteer`, the stations and `actor` are surrogates, `NONE` if they do not apply. `day` is the local
+    """An anomaly. `volunteer`, the stations and `actor` are surrogates, `NONE` if they do not apply; `others` are the
+    other persons it is about. `day` is the local
     day of the latest shift or event behind it. `shifts` (surrogates) and `positions` are those behind it, in order of
     time.
     """
@@ -53,6 +60,7 @@ class Finding(NamedTuple):
     station: int = NONE
     other_station: int = NONE
     actor: int = NONE
+    others: tuple[int, ...] = ()
 
 
 class Stays(NamedTuple):

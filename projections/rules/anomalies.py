@@ -51,3 +51,9 @@ class AnomalyRules(BaseModel):
     """Systematically: the number of a station's scans on a day that are off."""
     clock_percent_min: Percent = 60
     """Their share of the day's scans that were sent at once."""
+    registration_days_min: Count = 1
+    """Service so many days before the registration, or more, is reported."""
+    opening_days_min: Count = 1
+    """Service at a station so many days before it was opened, or more, is reported."""
+    phone_persons_min: Annotated[int, Field(strict=True, ge=2, le=100_000)] = 2
+    """The number of persons with the same phone."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -20,14 +20,17 @@ from uuid import UUID
 
 import numpy as np
 
-from ledger.names import Position, shift_stream
+from ledger.names import Position, shift_stream, stream
 from ledger.store.database import Database
-from projections.anomalies import entries, meetings, recording, stays
+from ledger.store.persons import Persons
+from projections.anomalies import beginnings, entries, meetings, recording, stays
 from projections.anomalies.findings import KINDS, Finding, Kind, Recorded, beginning_until, stays_of
 from projections.kernels.facts import Facts
 from projections.kernels.pairing import Paired
 from projections.kernels.read_models import pieces_of
+from projections.local_days import local_days
 from projections.local_time import day_number, day_of_number
+from projections.rules.anomalies import AnomalyRules
 from projections.rules.timeline import RuleTimeline
 from projections.schema import NO_DAY, NONE, Ints
 from projections.surrogates import Names
@@ -42,13 +45,15 @@ from replay.progress import checkpoint, with_checkpoints
 
 LIST_MAX = 100
 """At most this many shifts and events of a finding are listed."""
+NAMED_MAX = 10
+"""At most this many persons are named in a reason."""
 CACHED_RESULTS = 2
 """The findings of this many combinations of axes are cached for the next page."""
 MARK_FORM = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/({'|'.join(KINDS)})/([0-9a-f]{{16}})")
 """The form of `next_after`: day, kind, and the finding's name."""
 _GRADES: tuple[Grade, Grade] = ("attested", "scanned")
 _UNKNOWN = -2  # matches no surrogate, and not `NONE` either
-_Key = tuple[int, int, str]
+_Key = tuple[int, int, str, str]
 _Mark = tuple[int, int, str]
 
 
@@ -79,7 +84,11 @@ class FindingList:
     person_of: Ints | None = None  # the person's number of each number, None without merges; findings name persons
 
     def name(self, finding: Finding, field: str) -> str | None:
-        """Return the name of the volunteer, station or actor in a field of a finding."""
+        """Return the name of the volunteer, station or actor in a field of a finding; the names of `others`, joined."""
+        if field == "others":
+            names_of = [self.volunteers[other] for other in finding.others]
+            more = f" and {len(names_of) - NAMED_MAX} more" if len(names_of) > NAMED_MAX else ""
+            return ", ".join(names_of[:NAMED_MAX]) + more
         number: int = getattr(finding, field)
         names = {"volunteer": self.volunteers, "actor": self.actors}.get(field, self.stations)
         return names[number] if number >= 0 else None
@@ -111,8 +120,8 @@ class FindingList:
         return volunteer if self.person_of is None or volunteer < 0 else int(self.person_of[volunteer])
 
     def _concerns(self, finding: Finding, person: int) -> bool:
-        """Return whether a finding rests on a shift of this person."""
-        return any(self.person(self.ids[shift][0]) == person for shift in finding.shifts)
+        """Return whether a finding names this person among others, or rests on a shift of this person."""
+        return person in finding.others or any(self.person(self.ids[shift][0]) == person for shift in finding.shifts)
 
 
 class AnomalyReader:
@@ -174,10 +183,15 @@ class AnomalyReader:
         Raises:
             replay.archive.archive.ArchiveError: the archive cannot be read.
         """
-        key = int(known_at), valid_until, digest
-        return self._cache.get(key, lambda: self._find(known_at, timeline, valid_until))
+        # Phones are no events: they can be corrected and erased, so what is cached is for these phones only.
+        phones = Persons(self._database.pool).numbers_by_phone()
+        shared = blake2b(repr(phones).encode(), digest_size=16).hexdigest()
+        key = int(known_at), valid_until, digest, shared
+        return self._cache.get(key, lambda: self._find(known_at, timeline, valid_until, phones))
 
-    def _find(self, known_at: Position, timeline: RuleTimeline, valid_until: int) -> FindingList:
+    def _find(
+        self, known_at: Position, timeline: RuleTimeline, valid_until: int, phones: Sequence[Sequence[str]]
+    ) -> FindingList:
         facts = self._archive.facts_from(self._database, known_at)
         checkpoint()
         rules, zone, person_of = timeline.anomalies, timeline.time_zone, facts.person_of()
@@ -201,6 +215,7 @@ class AnomalyReader:
             lambda: recording.late_uploads(events._replace(shift=paired.ended_by(events.shift)), shifts, rules, zone),
             lambda: late,
             lambda: recording.wrong_clocks(events, records.prompt, shifts, until, rules, zone),
+            lambda: self._shared_phones(facts, phones, rules, known_at, valid_until),
         )
         findings = [finding for find in with_checkpoints(finders, every=1) for finding in find()]
         return _ordered(findings, facts, names.texts())
@@ -214,6 +229,26 @@ class AnomalyReader:
             finding._replace(actor=by.get(at, NONE), positions=(at,) if at else ())
             for finding, at in zip(late, first.tolist(), strict=True)
         ]
+
+    def _shared_phones(
+        self,
+        facts: Facts,
+        phones: Sequence[Sequence[str]],
+        rules: AnomalyRules,
+        known_at: Position,
+        valid_until: int,
+    ) -> Iterator[Finding]:
+        """Yield the phones that several persons have, each with the positions of their registrations."""
+        number_of, person_of = facts.volunteers.number, facts.person_of()
+        groups = []
+        for numbers in phones:
+            known = {number_of[name] for name in numbers if name in number_of}
+            groups.append(sorted(known if person_of is None else {int(person_of[number]) for number in known}))
+        names = facts.volunteers.texts()
+        for finding in beginnings.shared_phones(groups, facts.volunteer_table().registered, rules, valid_until):
+            streams = [stream("volunteer", names[person]) for person in (finding.volunteer, *finding.others)]
+            known_positions = self._database.log.positions(streams, until=known_at)
+            yield finding._replace(positions=tuple(sorted(min(each) for each in known_positions.values() if each)))
 
     def _answer(self, found: FindingList, row: int, known_at: Position, timeline: RuleTimeline) -> Anomaly:
         finding = found.findings[row]
@@ -232,6 +267,7 @@ class AnomalyReader:
             day=day_of_number(finding.day),
             reason=reason(finding, name, timeline),
             volunteer=name("volunteer"),
+            others=[found.volunteers[other] for other in finding.others[:LIST_MAX]],
             station=name("station"),
             other_station=name("other_station"),
             actor=name("actor"),
@@ -254,9 +290,21 @@ def _stay_findings(facts: Facts, paired: Paired, timeline: RuleTimeline, valid_u
 
     yield from meetings.two_stations(served, timeline.anomalies)
     yield from meetings.travel_time(served, timeline.anomalies)
+    yield from beginnings.before_registration(served, volunteers.registered, timeline.anomalies)
+    yield from beginnings.before_opening(served, _opened(facts, timeline.time_zone), timeline.anomalies)
     yield from stays.long_shifts(served, timeline.anomalies)
     yield from stays.over_cap(served, table, timeline, credited, valid_until)
     yield from entries.round_numbers(served, paired.shifts, timeline.anomalies, timeline.time_zone)
+
+
+def _opened(facts: Facts, zone: str) -> Ints:
+    """Return the local day on which each station was first opened, `NO_DAY` if it was not."""
+    opened = np.full(len(facts.stations), NO_DAY, np.int32)
+    openings = facts.station_openings()
+    known = [station for station, of_station in enumerate(openings) if of_station]
+    if known:
+        opened[known] = local_days(np.array([min(openings[station]) for station in known], np.int64), zone)
+    return opened
 
 
 # --- names and order ------------------------------------------------------------------------------------------------
@@ -282,6 +330,8 @@ def _mark(found: FindingList, finding: Finding) -> _Mark:
     content = blake2b(finding.kind.encode(), digest_size=8)
     for field in ("volunteer", "station", "other_station", "actor"):
         content.update(f"|{found.name(finding, field) or ''}".encode())
+    for other in finding.others:
+        content.update(f"|{found.volunteers[other]}".encode())
     for shift in finding.shifts:
         owner, shift_id = found.ids[shift]
         content.update(found.volunteers[owner].encode() + shift_id.to_bytes(16, "big"))

@@ -6,6 +6,8 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
+
 from projections.anomalies.findings import Kind
 from projections.rules.anomalies import AnomalyRules
 from replay.axes.answers import Basis, Grade, Linked, NameOf, StationName, omit_none
@@ -28,9 +30,9 @@ class Anomaly(Linked):
     """A finding: what is odd, in a sentence, and the shifts and events it rests on.
 
     `anomaly`: the finding's name, unchanged as long as what it rests on is unchanged. `volunteer`: the person it is
-    about, by person's number. `day`: the local day of the latest shift or event it rests on. `figures`: the numbers in
-    the reason. At most a hundred shifts and events are listed; `shift_count` and `event_count` give the totals. A
-    finding about whole shifts lists all their events.
+    about, by person's number; `others`: the other persons, if it is about several. `day`: the local day of the latest
+    shift or event it rests on. `figures`: the numbers in the reason. At most a hundred shifts, events and others are
+    listed; `shift_count` and `event_count` give the totals. A finding about whole shifts lists all their events.
     """
 
     anomaly: str
@@ -38,6 +40,7 @@ class Anomaly(Linked):
     day: date
     reason: str
     volunteer: str | None
+    others: list[str] = Field(default_factory=list, exclude_if=lambda others: not others)
     station: str | None
     station_name: StationName = omit_none()
     other_station: str | None

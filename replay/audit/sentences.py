@@ -11,7 +11,7 @@ from projections.rules.late_entries import rules_of
 from projections.rules.timeline import RuleTimeline
 
 Named = Callable[[str], str | None]
-"""Returns the name in a field of the finding: volunteer, station, other_station, actor."""
+"""Returns the name in a field of the finding: volunteer, station, other_station, actor; or in `others`, joined."""
 
 
 def figures_of(finding: Finding) -> dict[str, int]:
@@ -107,6 +107,21 @@ def _wrong_clock(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTi
     return f"the clock of {name('station')} seems wrong: {', '.join(signs)}"
 
 
+def _before_registration(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
+    shifts, days = _plural(figures["shifts"], "shift"), _plural(figures["days"], "day")
+    return f"{shifts} of {name('volunteer')} before the registration, by up to {days}"
+
+
+def _before_opening(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
+    shifts, days = _plural(figures["shifts"], "shift"), _plural(figures["days"], "day")
+    who = _plural(figures["volunteers"], "volunteer")
+    return f"{shifts} of {who} at {name('station')} before it was opened, by up to {days}"
+
+
+def _shared_phone(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
+    return f"{figures['persons']} persons have the same phone: {name('volunteer')}, {name('others')}"
+
+
 _REASONS: dict[Kind, _Reason] = {
     "two-stations": _two_stations,
     "travel-time": _travel_time,
@@ -118,6 +133,9 @@ _REASONS: dict[Kind, _Reason] = {
     "late-upload": _late_upload,
     "late-entry": _late_entry,
     "wrong-clock": _wrong_clock,
+    "before-registration": _before_registration,
+    "before-opening": _before_opening,
+    "shared-phone": _shared_phone,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -19,6 +20,7 @@ from api.files.spot_checks import COLUMNS, TO_FILL_IN
 from api.operations.service import DEFAULT_RULES, OpenLedger
 from ledger.intake.answers import Accepted
 from ledger.store.database import Database
+from ledger.store.persons import Person, Persons
 from replay.audit.anomalies import AnomalyFilter
 from replay.audit.spot_checks import Draw
 from replay.queries.queries import NOW
@@ -334,6 +336,56 @@ def test_the_order_of_uploading_changes_no_sample_and_no_shift_of_a_finding(
             )
     assert told[0] == told[1]
     assert told[0][1]
+
+
+def test_service_before_the_registration_or_the_opening_is_accepted_and_found(served: Served) -> None:
+    volunteer = served.volunteer()  # registered on 2016-03-05
+    opened = served.command("open-station", station="LATE", kind="community", occurred_at="2018-06-01T09:00:00+08:00")
+    assert opened.status_code == 201, opened.text
+    early = [
+        served.served_shift(volunteer, f"{day}T09:00:00+08:00", f"{day}T11:00:00+08:00", "LATE")[0]
+        for day in ("2016-03-01", "2016-03-04", "2018-05-31")
+    ]
+    served.served_shift(volunteer, "2018-06-01T07:00:00+08:00", "2018-06-01T08:00:00+08:00", "LATE")  # its first day
+    (registered,) = found(served, volunteer=volunteer, kind="before-registration")["anomalies"]
+    assert (registered["volunteer"], registered["day"], registered["figures"]) == (
+        volunteer, "2016-03-04", {"shifts": 2, "days": 4},
+    )  # fmt: skip
+    assert registered["reason"] == f"2 shifts of {volunteer} before the registration, by up to 4 days"
+    assert [UUID(one["shift"]) for one in registered["shifts"]] == early[:2]
+    (opening,) = found(served, station="LATE", kind="before-opening")["anomalies"]
+    assert (opening["station"], opening["volunteer"]) == ("LATE", None)
+    assert opening["reason"] == "3 shifts of 1 volunteer at LATE before it was opened, by up to 822 days"
+    assert [UUID(one["shift"]) for one in opening["shifts"]] == early
+    assert served.get(f"/v1/volunteers/{volunteer}").json()["total"]["credited_minutes"] == 420  # nothing is lost
+    until = found(served, station="LATE", kind="before-opening", valid_at="2016-03-02")["anomalies"]
+    assert [one["figures"] for one in until] == [{"shifts": 1, "volunteers": 1, "days": 822}]
+
+
+def test_one_phone_under_several_numbers_is_found_unless_they_are_one_person(served: Served) -> None:
+    one, two, three, other = (served.volunteer() for _ in range(4))
+    persons = Persons(served.ledger.database.pool)
+    phones = {one: "0755-2550 1234", two: "0755 25501234", three: "+86 138 0013 8000", other: "86-13800138000"}
+    persons.save_all([Person(number, "张三", phone) for number, phone in phones.items()])
+
+    def shared(volunteer: str, **axes: Any) -> list[tuple[str, list[str]]]:
+        told = found(served, volunteer=volunteer, kind="shared-phone", **axes)
+        return [(each["volunteer"], each["others"]) for each in told["anomalies"]]
+
+    assert shared(one) == shared(two) == [(one, [two])]
+    assert shared(other) == [(three, [other])]
+    told = found(served, volunteer=two, kind="shared-phone")
+    (phone,) = told["anomalies"]
+    assert (phone["reason"], phone["day"]) == (f"2 persons have the same phone: {one}, {two}", "2016-03-05")
+    assert "2550" not in json.dumps(told)
+    topics = [served.get(each["links"]["event"]).json()["topic"] for each in phone["events"]]
+    assert topics == ["volunteer-registered.v1"] * 2
+    assert shared(one, valid_at="2016-03-04") == []
+    merge: dict[str, Any] = {"volunteer": three, "into": other, "reason": "two-cards"}
+    assert served.approved("merge-volunteer", Role.CORRECTOR, **merge).status_code == 201
+    assert shared(other) == []
+    assert persons.erase(one) > 0  # what was erased is found no more, although it was found before
+    assert shared(two) == []
 
 
 # --- the command line -----------------------------------------------------------------------------------------------

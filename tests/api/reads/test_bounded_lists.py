@@ -51,6 +51,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         "Worklist.items",
     ),
     LISTED: (
+        "Anomaly.others",
         *("Anomaly.events", "Anomaly.shifts", "Causes.positions", "Causes.shifts", "DayExplanation.without_minutes"),
         *("Overview.projects", "Overview.stations", "Pending.disputes", "Pending.honors", "Pending.open_shifts"),
         *("Pending.requests", "ShiftTrace.positions", "StationShift.positions", "CandidateChecked.findings"),

@@ -31,11 +31,12 @@ STATION, OTHER_STATION = "C01", "C02"
 KEY_NAMES = {Role.STATION: STATION, Role.VOLUNTEER: "V0000001"}
 """Whose keys are, where a role's belong to somebody the ledger knows."""
 PROJECT = "star-school"
+FOUNDED_AT = "2010-01-01T09:00:00+08:00"
 FOUNDING: tuple[tuple[str, dict[str, Any]], ...] = (
     ("found-organisation", {"organisation": "luohu", "kind": "district"}),
     ("found-organisation", {"organisation": "fed-01", "kind": "subdistrict", "parent": "luohu"}),
-    ("open-station", {"station": STATION, "kind": "city", "organisation": "fed-01"}),
-    ("open-station", {"station": OTHER_STATION, "kind": "community"}),
+    ("open-station", {"station": STATION, "kind": "city", "organisation": "fed-01", "occurred_at": FOUNDED_AT}),
+    ("open-station", {"station": OTHER_STATION, "kind": "community", "occurred_at": FOUNDED_AT}),
     ("launch-project", {"project": PROJECT, "content": "teaching"}),
 )
 
