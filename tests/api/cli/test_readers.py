@@ -139,7 +139,18 @@ def test_readers_of_an_empty_ledger_are_told_what_to_do(hours: CommandLine) -> N
 
 @pytest.mark.parametrize(
     "command",
-    ["log", "status", "volunteer V1", "requests", "rebuild", "keys list", "erase V1", "serve", "init", "archive show"],
+    [
+        "log",
+        "status",
+        "volunteer V1",
+        "requests",
+        "rebuild",
+        "keys list",
+        "erase V1",
+        "serve",
+        "init",
+        "archive verify",
+    ],
 )
 @pytest.mark.parametrize(
     ("url", "sentence"),
