@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from replay.axes.answers import Answer, Basis, Linked, NamesIn, PlaceNamesIn, StationName, omit_none
 
@@ -59,6 +59,8 @@ class ActRequest(Linked):
     """A request for an act that another person has to approve. `act`: the type of command; `fields`: its fields;
     `names`: those of the stations, projects and organisations in them.
 
+    `before` and `after`: the values that it changes, with local times, when it was requested; of other acts `after`
+    holds the fields. `minutes`: the change of the shift's raw minutes, null for other acts. `sentence`: that in words.
     `version`: of the request. `record_version`: of the record that the act is about, when it was requested; the request
     is not approved once the record has another. Null in old requests.
     """
@@ -70,6 +72,10 @@ class ActRequest(Linked):
     act: str
     fields: dict[str, JsonValue]
     names: Annotated[PlaceNamesIn | None, NamesIn(("fields",))] = omit_none()
+    before: dict[str, JsonValue] = Field(default_factory=dict)
+    after: dict[str, JsonValue] = Field(default_factory=dict)
+    minutes: int | None = None
+    sentence: str = ""
     state: RequestState
     asked: CaseStep
     decided: CaseStep | None
@@ -100,9 +106,10 @@ class RecordAct(Linked):
     """An act on a volunteer's record.
 
     `before` and `after`: the fields that it changed; for other acts `after` holds all their fields. `names`: those of
-    the stations, projects and organisations in them. `minutes`: null for acts that never change hours. `volunteer`: the
-    number that it is about, if the person has several. `version`: of the record that it changed (a shift, a volunteer,
-    an opening balance, a day's cap, a request, an award), after it.
+    the stations, projects and organisations in them. `sentence`: what changed in words, with the change of the shift's
+    raw minutes. `minutes`: null for acts that never change hours. `volunteer`: the number that it is about, if the
+    person has several. `version`: of the record that it changed (a shift, a volunteer, an opening balance, a day's cap,
+    a request, an award), after it.
     """
 
     position: int
@@ -120,6 +127,7 @@ class RecordAct(Linked):
     before: dict[str, JsonValue]
     after: dict[str, JsonValue]
     names: Annotated[PlaceNamesIn | None, NamesIn(("before", "after"))] = omit_none()
+    sentence: str
     minutes: MinutesChange | None
 
 

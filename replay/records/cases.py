@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo
 from ledger.aggregates import Event
 from ledger.aggregates.request import ActApproved, ActDeclined, ActRequested, ActWithdrawn, RequestEvent
 from ledger.aggregates.shift import DisputeAnswered, DisputeSettled, Shift, ShiftDisputed
-from ledger.names import Position
+from ledger.names import Position, stream
 from ledger.store.log_queries import LogQueries, RecordedEvent
 from ledger.store.mapper import decode
 from ledger.store.persons import Persons
 from replay.progress import checkpoint
+from replay.records.act_words import stream_of, words_of_request
 from replay.records.case_answers import ActRequest, CaseStep, Dispute, DisputeState, RequestState
 
 PAGE = 500
@@ -160,13 +161,30 @@ def read_requests(
         conditions = query._asdict().items()
         return found if all(value is None or getattr(found, name) == value for name, value in conditions) else None
 
-    return _pages(reader, ActRequested.TOPIC, ends, after, limit, request_of)
+    found, next_after = _pages(reader, ActRequested.TOPIC, ends, after, limit, request_of)
+    return _explained(reader, found), next_after
+
+
+def _explained(reader: CaseReader, requests: list[ActRequest]) -> list[ActRequest]:
+    """Return requests with what their acts change, as the records were when they were requested."""
+    zone, openings = ZoneInfo(reader.zone), {}
+    for history in reader.histories({stream("request", request.request) for request in requests}).values():
+        for position, event in history[:1]:
+            if isinstance(event, ActRequested):
+                openings[event.request] = position, event, stream_of(event)
+    shifts = reader.histories({about for _, _, about in openings.values() if about})
+    result = []
+    for request in requests:
+        position, event, about = openings[request.request]
+        shift = Shift.of([each for at, each in shifts.get(about, []) if at < position] if about else [])
+        result.append(request.model_copy(update=words_of_request(event, shift, zone)._asdict()))
+    return result
 
 
 def requests_of(reader: CaseReader, histories: Iterable[History]) -> list[ActRequest]:
     """Return the requests among some streams, in the order in which they were made, without free texts."""
     found = [_request(reader, history, {}) for history in histories if isinstance(history[0][1], ActRequested)]
-    return sorted(found, key=lambda request: request.asked.position)
+    return _explained(reader, sorted(found, key=lambda request: request.asked.position))
 
 
 def _request(reader: CaseReader, history: History, texts: Mapping[str, str]) -> ActRequest:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ from pydantic import JsonValue
 from ledger.aggregates import Event
 from ledger.aggregates.day_cap import DayCapEvent, DayCapRaised
 from ledger.aggregates.opening_balance import OpeningBalanceEvent, OpeningBalanceRecorded
+from ledger.aggregates.request import ActRequested
 from ledger.aggregates.shift import (
     CheckedIn,
     CheckedOut,
@@ -39,6 +41,7 @@ from replay.axes.as_known import Axes, Known, cohort_known_at
 from replay.cohorts.change_windows import margin_seconds
 from replay.cohorts.cohort import Cohort
 from replay.progress import with_checkpoints
+from replay.records.act_words import in_words, shift_fields, with_local_times, words_of_events
 from replay.records.case_answers import MinutesChange, RecordAct
 from replay.records.cases import CaseReader
 
@@ -91,6 +94,9 @@ def _is_plain_scan(recorded: RecordedEvent) -> bool:
 def _record_act(reader: CaseReader, step: _Step, texts: Mapping[str, str], minutes: _Minutes) -> RecordAct:
     event = step.event
     before, after = _changes(reader, step)
+    minutes_more, day = None, None
+    if isinstance(event, ShiftEvent):
+        minutes_more, day = words_of_events(step.before, [*step.before, event], ZoneInfo(reader.zone))
     return RecordAct(
         position=step.position,
         version=len(step.before) + 1,
@@ -106,6 +112,7 @@ def _record_act(reader: CaseReader, step: _Step, texts: Mapping[str, str], minut
         text=texts.get(getattr(event, "note", None) or ""),
         before=before,
         after=after,
+        sentence=_sentence(after) if isinstance(event, ActRequested) else in_words(before, after, minutes_more, day),
         minutes=minutes.of(step),
     )
 
@@ -127,22 +134,19 @@ def _changes(reader: CaseReader, step: _Step) -> tuple[Fields, Fields]:
             day: Fields = {"day": event.day.isoformat()}
             return day | {"raised_to": _raised(step.before)}, day | {"raised_to": _raised(events)}
         case _:
-            return {}, _own_fields(event)
+            return {}, _own_fields(event, reader)
     changed = [name for name in after if before[name] != after[name]]
     return {name: before[name] for name in changed}, {name: after[name] for name in changed}
 
 
 def _shift_fields(reader: CaseReader, events: Sequence[Event]) -> Fields:
-    shift = Shift.of(events)
-    return {
-        "check_in": reader.local(shift.check_in).isoformat() if shift.check_in is not None else None,
-        "check_out": reader.local(shift.check_out).isoformat() if shift.check_out is not None else None,
-        "station": shift.station,
-        "project": shift.project,
-        "void": shift.void is not None,
-        "disputed": shift.disputed is not None,
-        "answered": _is_answered(events),
-    }
+    return shift_fields(Shift.of(events), ZoneInfo(reader.zone)) | {"answered": _is_answered(events)}
+
+
+def _sentence(requested: Fields) -> str:
+    """Return a requested act in words; what it changes is known once it is approved."""
+    fields = requested["fields"]
+    return f"{requested['act']}: {in_words({}, fields)}" if isinstance(fields, dict) else str(requested["act"])
 
 
 def _is_answered(events: Sequence[Event]) -> bool:
@@ -173,9 +177,10 @@ def _raised(events: Iterable[Event]) -> int | None:
 _COMMON = {*Event.__struct_fields__, "volunteer", "reason", "evidence", "note"}
 
 
-def _own_fields(event: Event) -> Fields:
+def _own_fields(event: Event, reader: CaseReader) -> Fields:
     fields: dict[str, JsonValue] = msgspec.to_builtins(event)
-    return {name: value for name, value in fields.items() if name not in _COMMON}
+    zone = ZoneInfo(reader.zone)
+    return {name: with_local_times(name, value, zone) for name, value in fields.items() if name not in _COMMON}
 
 
 # --- minutes --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ The operator of a ledger may read free texts, so these commands show them.
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, get_args
 
@@ -101,7 +100,7 @@ def requests(
             request.request,
             *_step(request.asked)[1:],
             request.act,
-            _value(request.fields),
+            request.sentence,
             request.state,
             request.decided and request.decided.by,
         )
@@ -135,7 +134,7 @@ def history(
             act.topic.partition(".")[0],
             _who(act),
             _why(act.reason, act.text),
-            _changed(act),
+            act.sentence,
             f"{Hours(act.minutes.before)} → {Hours(act.minutes.after)}" if act.minutes else None,
         )
         for act in found.acts
@@ -159,27 +158,3 @@ def _who(act: RecordAct) -> str:
 
 def _why(reason: str | None, text: str | None) -> str:
     return ": ".join(part for part in (reason, text) if part)
-
-
-def _changed(act: RecordAct) -> str:
-    """Return what changed, as "field: before → after"."""
-    return ", ".join(
-        f"{name}: {_value(act.before[name])} → {_value(value)}" if name in act.before else f"{name}: {_value(value)}"
-        for name, value in act.after.items()
-        if act.before.get(name, _NOTHING) != value
-    )
-
-
-_NOTHING = object()
-
-
-def _value(value: object) -> str:
-    """Format a value for a table: an instant to the minute, in its own UTC offset."""
-    if isinstance(value, dict):
-        return " ".join(f"{name}={_value(inner)}" for name, inner in value.items())
-    if isinstance(value, str) and _INSTANT.fullmatch(value):
-        return value[:16].replace("T", " ")
-    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")

@@ -45,7 +45,7 @@ def cases(
 
 def test_a_history_is_shown_with_before_and_after(cases: CommandLine) -> None:
     shown = cases("history", "V0000001").out
-    assert "check_out: 2018-12-02 12:00 → 2018-12-02 11:00" in shown
+    assert "2018-12-02: check-out 12:00 → 11:00, \N{MINUS SIGN}60 min" in " ".join(shown.replace("│", " ").split())
     assert "3:00 → 2:00" in shown
     assert "person:test, approved by" in " ".join(shown.replace("│", " ").split())
     assert "checked: Until noon." in shown
@@ -82,9 +82,7 @@ def test_disputes_are_shown_with_their_due_dates(cases: CommandLine) -> None:
 
 def test_requests_are_shown_with_what_is_asked_for(cases: CommandLine) -> None:
     shown = cases("requests", "--state", "open").out
-    assert "volunteer=V0000001 shift=00000000-0000-0000-0000-000000000001 reason=checked" in " ".join(
-        shown.replace("│", " ").split()
-    )
+    assert "2018-12-02: void no → yes, \N{MINUS SIGN}120 min" in " ".join(shown.replace("│", " ").split())
     told = json.loads(cases("requests", "--json").out)["requests"]
     assert [(one["act"], one["state"]) for one in told] == [
         ("correct-shift", "approved"),
@@ -92,6 +90,12 @@ def test_requests_are_shown_with_what_is_asked_for(cases: CommandLine) -> None:
         ("reinstate-shift", "approved"),
         ("void-shift", "open"),
     ]
+    assert told[0]["before"] == {"check_out": "2018-12-02T12:00:00+08:00"}
+    assert told[0]["after"] == {"check_out": "2018-12-02T11:00:00+08:00"}
+    assert (told[0]["minutes"], told[0]["sentence"]) == (
+        -60,
+        "2018-12-02: check-out 12:00 → 11:00, \N{MINUS SIGN}60 min",
+    )
 
 
 def test_read_models_are_the_same_when_all_of_it_is_replayed(cases: CommandLine) -> None:
