@@ -34,6 +34,7 @@ from api.http.descriptions import (
 )
 from api.http.requests.computing_client import ComputingClient, HandedOver
 from api.http.requests.dependencies import check_key
+from api.http.requests.head_requests import IS_HEAD, HeadAsGet
 from api.http.requests.in_progress import CountInProgress, RequestsInProgress
 from api.http.requests.lanes import ConcurrencyLimits, pass_through
 from api.http.requests.limits import BodyLimit
@@ -121,6 +122,7 @@ def create_app(service: Service, computing: Path | None = None) -> FastAPI:
     """
     app = _application(service, computing)
     requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit, check_key=check_key)
     app.add_middleware(CountInProgress, requests=app.state.in_progress)
     app.add_middleware(RequestLogging, requests=requests)
@@ -199,7 +201,8 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
         return response(fault(name, f"{request.url.path} does not exist; see /docs for all addresses"))
     if name == "wrong-method":
         allowed = ", ".join(methods_of(_ROUTES, request.url.path)) or (error.headers or {}).get("Allow", "GET")
-        detail = f"{request.url.path} does not support {request.method}; use {allowed}"
+        method = "HEAD" if IS_HEAD in request.scope else request.method
+        detail = f"{request.url.path} does not support {method}; use {allowed}"
         return response(fault(name, detail, remedy=f"use {allowed}"), {"Allow": allowed})
     return response(fault(name, error.detail), error.headers)
 

@@ -148,4 +148,5 @@ def methods_of(routes: Sequence[APIRoute], address: str) -> list[str]:
     """
     matching = [route for route in routes if route.path == address]
     matching = matching or [route for route in routes if route.path_regex.match(address)]
-    return sorted({method for route in matching for method in route.methods or ()})
+    methods = {method for route in matching for method in route.methods or ()}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))

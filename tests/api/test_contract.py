@@ -23,7 +23,7 @@ from api.messages.examples import EXAMPLES
 from bench.contract.run import served as serve_stocked
 from bench.contract.run import verify
 from replay.queries.queries import UnknownNameError
-from tests.support.api.serving import PROJECT, STATION, Served
+from tests.support.api.serving import PROJECT, STATION, Served, listening
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -172,11 +172,11 @@ def test_what_to_build_is_said_in_its_own_types(served: Served, body: dict[str, 
 @pytest.mark.parametrize(
     ("address", "allowed"),
     [
-        ("/v1/generations", "GET, POST"),
-        ("/v1/jobs/5fa565da-0f59-45c6-a98c-039f0cbdf5f8", "DELETE, GET"),
+        ("/v1/generations", "GET, HEAD, POST"),
+        ("/v1/jobs/5fa565da-0f59-45c6-a98c-039f0cbdf5f8", "DELETE, GET, HEAD"),
         ("/v1/rules/candidates", "POST"),
-        ("/v1/rules/1", "GET"),
-        ("/metrics", "GET"),
+        ("/v1/rules/1", "GET, HEAD"),
+        ("/metrics", "GET, HEAD"),
     ],
 )
 def test_a_method_that_is_not_taken_is_answered_with_all_that_are(served: Served, address: str, allowed: str) -> None:
@@ -236,3 +236,38 @@ def test_a_name_with_a_quotation_mark_is_a_name_that_is_not_there(served: Served
 def test_the_next_page_begins_behind_a_name(served: Served) -> None:
     told = served.get(f"/v1/stations/{STATION}/shifts?day=2018-12-04&after=%00")
     assert (told.status_code, told.json()["field"]) == (422, "after")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/v1/status",
+        "/v1/rules/1",
+        "/v1/volunteers/V1",
+        "/no",
+    ],
+)
+def test_head_is_answered_as_get_without_a_body(served: Served, address: str) -> None:
+    headers = served.headers(Role.ADMIN)
+    got, head = served.client.get(address, headers=headers), served.client.head(address, headers=headers)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+def test_an_address_without_get_has_no_head(served: Served) -> None:
+    head = served.client.head("/v1/events", headers=served.headers(Role.STATION))
+    assert (head.status_code, head.headers["allow"], head.content) == (405, "POST", b"")
+
+
+def test_a_server_answers_head_and_goes_on(served: Served) -> None:
+    with listening(served) as server, server.connected() as connection:
+        for request in (b"HEAD", b"GET"):
+            connection.sendall(request + b" /healthz HTTP/1.1\r\nHost: ledger\r\n\r\n")
+            answer = connection.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert answer.endswith(b"\r\n\r\n") == (request == b"HEAD")
