@@ -6,7 +6,11 @@ have another (tests/pages/test_pages.py), so that two processes share the work.
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -35,9 +39,30 @@ def test_every_command_of_the_tour_prints_what_is_shown(shell: Shell, port: int,
 
 def test_a_stations_developer_gets_to_a_check_in(shell: Shell, port: int) -> None:
     page = (ROOT / "docs" / "stations.md").read_text("utf-8")
-    (client,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    client, with_sdk = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     (shell.directory / "station.py").write_text(client.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
-    assert run_page(shell, page, port) == 12
+    (shell.directory / "with_sdk.py").write_text(with_sdk)
+    assert run_page(shell, page, port) == 14
+    kept = [json.loads(line) for line in (shell.directory / "refused.ndjson").read_text().splitlines()]
+    assert [(one["scan"], one["answer"]["rejection"]) for one in kept] == [('{"specversion": "1.0", "id"', "malformed")]
+    python = f"LEDGER=http://127.0.0.1:{port} {sys.executable}"  # which has the SDK
+    assert shell.run(f"{python} with_sdk.py").startswith('201 {"outcome":"accepted"')
+    assert shell.run(f"KEY=wrong {python} with_sdk.py").startswith("401 ")
+    assert shell.run(f"LEDGER=http://127.0.0.1:1 {sys.executable} with_sdk.py").startswith("later: ")
+
+
+def test_a_stations_developer_may_use_node(shell: Shell, port: int) -> None:
+    version = shutil.which("node") and subprocess.check_output(["node", "--version"], text=True)
+    if not version or int(version.removeprefix("v").partition(".")[0]) < 18:
+        pytest.skip(f"the sample for Node needs Node 18 or newer; there is {version or 'none'}")
+    page = (ROOT / "docs" / "stations.md").read_text("utf-8")
+    (client,) = re.findall(r"^```js\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (shell.directory / "station.js").write_text(client)
+    key = json.loads((shell.directory / "data" / "demo-keys.json").read_text())["station"]
+    ledger = f"LEDGER=http://127.0.0.1:{port}"
+    assert shell.run(f"{ledger} KEY={key} node station.js").startswith('201 {"outcome":"accepted"')
+    assert shell.run(f"{ledger} KEY=wrong node station.js").startswith("401 ")
+    assert shell.run("LEDGER=http://127.0.0.1:1 KEY=wrong node station.js").startswith("later: ")
 
 
 def test_an_operator_backs_up_and_restores(shell: Shell, port: int) -> None:
