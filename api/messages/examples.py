@@ -1,33 +1,37 @@
-"""An example of every command, for the OpenAPI description; tests validate each against its model."""
+"""An example of every command, for the OpenAPI description.
+
+Together they are a story that the demonstration (`hours run`) accepts: of a volunteer who is not registered there yet,
+and of V0000442, who is.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 _SHIFT = "01677760-3d00-7000-8000-000000000001"
-_ABOUT = {"volunteer": "V0000001", "shift": _SHIFT}
+_ABOUT = {"volunteer": "V9000001", "shift": _SHIFT}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "check-in": {
-        "volunteer": "V0000001",
+        "volunteer": "V9000001",
         "station": "C01",
         "occurred_at": "2018-12-04T09:00:00+08:00",
         "shift": _SHIFT,
     },
     "check-out": {
-        "volunteer": "V0000001",
+        "volunteer": "V9000001",
         "station": "C01",
         "occurred_at": "2018-12-04T12:00:00+08:00",
         "shift": _SHIFT,
     },
     "punch": {
-        "volunteer": "V0000001",
+        "volunteer": "V9000001",
         "station": "C01",
         "occurred_at": "2018-12-05T09:00:00+08:00",
         "direction": "in",
     },
     "attest-shift": {
-        "volunteer": "V0000001",
+        "volunteer": "V9000001",
         "station": "C01",
         "check_in": "2018-12-01T09:00:00+08:00",
         "check_out": "2018-12-01T12:00:00+08:00",
@@ -42,7 +46,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "void-shift": {**_ABOUT, "reason": "entered-twice"},
     "reinstate-shift": {**_ABOUT, "reason": "voided-in-error"},
-    "move-shift": {**_ABOUT, "to_volunteer": "V0000002", "reason": "wrong-card"},
+    "move-shift": {**_ABOUT, "to_volunteer": "V0000442", "reason": "wrong-card"},
     "dispute-shift": {**_ABOUT, "reason": "too-few-minutes", "text": "I stayed until noon."},
     "answer-dispute": {
         **_ABOUT,
@@ -50,12 +54,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "text": "The tablet shows 11:30; we ask the shift leader.",
     },
     "settle-dispute": {**_ABOUT, "outcome": "upheld", "reason": "seen-by-others"},
-    "register-volunteer": {"volunteer": "V0000001", "registered_on": "2016-03-05", "organisation": "fed-01"},
-    "withdraw-volunteer": {"volunteer": "V0000001", "withdrawn_on": "2018-12-01", "reason": "moved-away"},
-    "merge-volunteer": {"volunteer": "V0000001", "into": "V0000002", "reason": "registered-twice"},
-    "undo-merge": {"volunteer": "V0000001", "into": "V0000002", "reason": "two-persons"},
+    "register-volunteer": {"volunteer": "V9000001", "registered_on": "2016-03-05", "organisation": "fed-01"},
+    "withdraw-volunteer": {"volunteer": "V9000001", "withdrawn_on": "2018-12-01", "reason": "moved-away"},
+    "merge-volunteer": {"volunteer": "V9000001", "into": "V0000442", "reason": "registered-twice"},
+    "undo-merge": {"volunteer": "V9000001", "into": "V0000442", "reason": "two-persons"},
     "record-training": {
-        "volunteer": "V0000001",
+        "volunteer": "V9000001",
         "tier": "basic",
         "content": "first-aid",
         "learning_minutes": 180,
@@ -63,57 +67,57 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "completed_on": "2018-11-10",
     },
     "void-training": {
-        "volunteer": "V0000001",
+        "volunteer": "V9000001",
         "tier": "basic",
         "content": "first-aid",
         "provider": "fed-01",
         "completed_on": "2018-11-10",
         "reason": "another-volunteer",
     },
-    "join-organisation": {"volunteer": "V0000001", "organisation": "fed-01", "joined_on": "2018-01-01"},
-    "leave-organisation": {"volunteer": "V0000001", "organisation": "fed-01", "left_on": "2018-12-01"},
+    "join-organisation": {"volunteer": "V9000001", "organisation": "tree-friends", "joined_on": "2018-01-01"},
+    "leave-organisation": {"volunteer": "V9000001", "organisation": "tree-friends", "left_on": "2018-12-01"},
     "found-organisation": {
-        "organisation": "fed-01",
-        "kind": "subdistrict",
+        "organisation": "tree-friends",
+        "kind": "ngo",
         "parent": "luohu",
-        "name": "桂园街道义工联",
+        "name": "爱树之友",
     },
-    "rename-organisation": {"organisation": "fed-01", "name": "桂园街道义工联合会"},
+    "rename-organisation": {"organisation": "tree-friends", "name": "爱树之友义工队"},
     "move-organisation": {
-        "organisation": "fed-01",
-        "parent": "luohu",
+        "organisation": "tree-friends",
+        "parent": "fed-01",
         "moved_on": "2018-07-01",
         "reason": "district-reform",
     },
-    "end-organisation": {"organisation": "fed-01", "ended_on": "2018-12-01", "reason": "dissolved"},
-    "open-station": {"station": "C01", "kind": "city", "organisation": "fed-01", "name": "罗湖图书馆"},
-    "rename-station": {"station": "C01", "name": "罗湖图书馆服务站"},
-    "close-station": {"station": "C01", "reason": "rebuilding"},
+    "end-organisation": {"organisation": "tree-friends", "ended_on": "2018-12-01", "reason": "dissolved"},
+    "open-station": {"station": "C99", "kind": "city", "organisation": "fed-01", "name": "罗湖图书馆"},
+    "rename-station": {"station": "C99", "name": "罗湖图书馆服务站"},
+    "close-station": {"station": "C99", "reason": "rebuilding"},
     "launch-project": {
-        "project": "star-school",
-        "content": "teaching-autistic-children",
-        "in_charge": "V0000001",
-        "name": "星星学堂",
+        "project": "tree-care",
+        "content": "caring-for-trees",
+        "in_charge": "V9000001",
+        "name": "护树行动",
     },
-    "rename-project": {"project": "star-school", "name": "星星课堂"},
-    "end-project": {"project": "star-school", "reason": "completed"},
+    "rename-project": {"project": "tree-care", "name": "护树课堂"},
+    "end-project": {"project": "tree-care", "reason": "completed"},
     "count-people-served": {"station": "C01", "day": "2018-12-04", "people": 120},
     "record-opening-balance": {
-        "volunteer": "V0000001",
+        "volunteer": "V9000001",
         "minutes": 6000,
         "as_of": "2010-12-31",
         "evidence": "paper-register",
     },
-    "void-opening-balance": {"volunteer": "V0000001", "reason": "entered-twice"},
+    "void-opening-balance": {"volunteer": "V9000001", "reason": "entered-twice"},
     "raise-day-cap": {
-        "volunteer": "V0000001",
+        "volunteer": "V9000001",
         "day": "2018-02-16",
         "raise_id": "spring-festival-7",
         "minutes": 720,
         "reason": "spring-festival",
     },
     "withdraw-day-cap-raise": {
-        "volunteer": "V0000001",
+        "volunteer": "V9000001",
         "day": "2018-02-16",
         "raise_id": "spring-festival-7",
         "reason": "not-served",
@@ -122,7 +126,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "request": "typhoon-7",
         "act": "raise-day-cap",
         "fields": {
-            "volunteer": "V0000001",
+            "volunteer": "V9000001",
             "day": "2018-09-16",
             "raise_id": "typhoon-7",
             "minutes": 720,
@@ -131,37 +135,37 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "text": "The shelter was open all night.",
     },
     "approve-act": {"request": "typhoon-7"},
-    "decline-act": {"request": "typhoon-7", "reason": "shelter-was-closed"},
-    "withdraw-request": {"request": "typhoon-7", "reason": "asked-twice"},
+    "decline-act": {"request": "typhoon-8", "reason": "shelter-was-closed"},
+    "withdraw-request": {"request": "typhoon-9", "reason": "asked-twice"},
     "publish-rules": {
         "text": 'name = "luohu"\ntime_zone = "Asia/Shanghai"\n\n[[rule_sets]]\nholds_from = 2000-01-01\n'
         "day_minutes_max = 480\nshift_minutes_min = 10\nshift_minutes_max = 720\n"
     },
     "put-rules-in-force": {"rules_version": 1, "reason": "cap-too-low", "text": "The board asked for the old cap."},
     "announce-honor": {
-        "award": "star-1-V0000001",
+        "award": "star-1-V9000001",
         "honor": "star-1",
-        "volunteer": "V0000001",
+        "volunteer": "V9000001",
         "rules_version": 1,
         "evidence_position": 1000,
         "credited_minutes": 6120,
         "reached_on": "2018-11-17",
     },
-    "object-to-honor": {"award": "star-1-V0000001", "reason": "hours-doubted"},
+    "object-to-honor": {"award": "star-1-V9000001", "reason": "hours-doubted"},
     "settle-honor-objection": {
-        "award": "star-1-V0000001",
+        "award": "star-1-V9000001",
         "objection": 1,
         "outcome": "rejected",
         "reason": "seen-by-others",
     },
     "award-honor": {
-        "award": "star-1-V0000001",
+        "award": "star-1-V9000001",
         "awarded_on": "2018-12-14",
         "rules_version": 1,
         "evidence_position": 1000,
         "credited_minutes": 6120,
     },
-    "revoke-honor": {"award": "star-1-V0000001", "reason": "hours-voided"},
+    "revoke-honor": {"award": "star-1-V9000001", "reason": "hours-voided"},
 }
 """An example body for each type of command."""
 
