@@ -39,15 +39,31 @@ class NoRulesError(Exception):
         super().__init__("no rules have been published: run `hours publish FILE`")
 
 
+def latest_published(log: LogQueries, digest: str) -> Rules:
+    """Return the rules of a digest, in their latest version.
+
+    Raises:
+        NoRulesError: no rules of this digest were published.
+    """
+    found = _timelines(log, None).of_digest(digest)
+    if found is None:
+        raise NoRulesError
+    return Rules(found.version, found.digest, found.text)
+
+
 def published_rules(log: LogQueries, *, version: int | None = None, known_at: Position | None = None) -> Rules:
     """Return a published version, by default the one in force at a position.
 
     Raises:
         NoRulesError: no rules, or not that version, had been published by then.
     """
-    recorded = log.read_streams([rules.TIMELINE], until=known_at).get(rules.TIMELINE, [])
-    timelines = rules.Rules.of(decode(each.topic, each.state) for each in recorded)
+    timelines = _timelines(log, known_at)
     found = timelines.in_force if version is None else timelines.of_version(version)
     if found is None:
         raise NoRulesError
     return Rules(found.version, found.digest, found.text)
+
+
+def _timelines(log: LogQueries, known_at: Position | None) -> rules.Rules:
+    recorded = log.read_streams([rules.TIMELINE], until=known_at).get(rules.TIMELINE, [])
+    return rules.Rules.of(decode(each.topic, each.state) for each in recorded)

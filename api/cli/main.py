@@ -59,7 +59,7 @@ COMMANDS = {
             "export": (f"{_OPERATIONS}.data:export", "Write computed results to a file."),
         },
         "Rules and replay": {
-            "rules": (f"{_OPERATIONS}.rules:app", "Check a rule file; list and show known rules."),
+            "rules": (f"{_OPERATIONS}.rules:app", "Check a rule file; list known rules; put rules in force."),
             "diff": (f"{_READERS}.differences:diff", "Show who gains and who loses between two timelines, and why."),
             "publish": (f"{_OPERATIONS}.generations:publish", "Publish rules and rebuild the read models under them."),
             "rebuild": (

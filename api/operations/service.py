@@ -25,27 +25,29 @@ from api.access.signed_requests import CREATED_SECONDS_MAX
 from api.axes.candidates import Candidates
 from api.operations.jobs import Jobs
 from api.operations.metrics import ProcessMetrics
-from ledger.aggregates import Sender
-from ledger.aggregates.rules import PublishRules
-from ledger.intake.answers import Accepted
+from api.operations.rules_watch import RulesWatch
+from ledger.aggregates import Command, Sender
+from ledger.aggregates.rules import PublishRules, PutRulesInForce
 from ledger.intake.batch import Clock
 from ledger.intake.group_commit import GroupCommit
 from ledger.intake.intake import Intake, system_clock
 from ledger.names import PlaceKind, Position, stream
-from ledger.rejections import Refused, Rejection
+from ledger.rejections import Refused, RefusedError, Rejection
 from ledger.store.database import Database, is_ledger, without_password
 from ledger.store.durability import weaknesses
 from ledger.store.embedded import has_data, named_url, serving
 from ledger.store.persons import erase_person
 from ledger.store.tables import NoLedgerError
 from projections.rules.checking import require_sound
+from projections.rules.timeline import rules_digest
 from replay.archive.archive import Archive
 from replay.archive.archivist import Archivist
 from replay.axes.place_names import PlaceNames, add_names
 from replay.generations import store
+from replay.generations.obeying import rules_to_rebuild
 from replay.generations.rebuild import rebuild
 from replay.live.follower import Follower
-from replay.published import NoRulesError, Rules, published_rules
+from replay.published import NoRulesError, Rules, latest_published, published_rules
 from replay.queries.queries import Queries
 from replay.worklist.worklist import WorklistReader
 
@@ -139,23 +141,36 @@ class OpenLedger:
         with self.database.pool.connection() as connection, connection.transaction():
             return erase_person(connection, volunteer) + erase_signatures(connection, volunteer)
 
-    def publish(self, text: str, by: str = OPERATOR) -> Rules:
-        """Publish a rule timeline, unless it is already the one in force; return it as published.
+    def publish(self, text: str, by: str = OPERATOR, *, in_force: bool = True) -> Rules:
+        """Publish a rule timeline, unless it is already published; return it as published.
+
+        Args:
+            in_force: whether it is in force from now on; else `put_in_force` does that later.
 
         Raises:
             projections.rules.timeline.RulesError: the text is not a valid rule timeline.
+            RefusedError: the rules in force ask another person's approval.
         """
         require_sound(text)
-        sender = Sender.of_operator(by)
-        order = sender.order(PublishRules(text=text), source="/rules", id=str(uuid4()), imported=False)
+        command = PublishRules(text=text, in_force=in_force)
+        self._order_about_rules(command, Sender.of_operator(by), Rejection.ALREADY_PUBLISHED)
+        return published_rules(self.log) if in_force else latest_published(self.log, rules_digest(text))
+
+    def put_in_force(self, version: int, reason: str, sender: Sender, text: str | None = None) -> Rules:
+        """Put a published version of the rules in force, unless it is; return it. The read models do not change yet.
+
+        Raises:
+            RefusedError: the version is unknown, or the rules in force ask another person's approval.
+        """
+        command = PutRulesInForce(rules_version=version, reason=reason, text=text)
+        self._order_about_rules(command, sender, Rejection.ALREADY_IN_FORCE)
+        return published_rules(self.log, version=version)
+
+    def _order_about_rules(self, command: Command, sender: Sender, needless: Rejection) -> None:
+        order = sender.order(command, source="/rules", id=str(uuid4()), imported=False)
         (answer,) = self.intake.execute([order])
-        match answer:
-            case Accepted():
-                return published_rules(self.log)
-            case Refused(rejection=Rejection.ALREADY_PUBLISHED):
-                return published_rules(self.log)
-            case Refused():
-                raise RuntimeError(answer.detail)
+        if isinstance(answer, Refused) and answer.rejection is not needless:
+            raise RefusedError(answer)
 
     def make_ready(self, text: str | None = None) -> None:
         """Publish rules if none are published yet, by default DEFAULT_RULES; then ensure read models."""
@@ -174,7 +189,7 @@ class OpenLedger:
         with suppress(store.NoGenerationError):
             if self.current_generation().readable:
                 return
-        rebuild(self.database, self.archive, published_rules(self.log))
+        rebuild(self.database, self.archive, rules_to_rebuild(self.database))
 
 
 @contextmanager
@@ -236,6 +251,7 @@ class Service:
         self.follower = Follower(ledger.database, lambda: self.commits.is_busy)
         self.archivist = Archivist(ledger.database, ledger.archive)
         self.jobs = Jobs(on_overrun=on_overrun)
+        self.rules_watch = RulesWatch(ledger.database, ledger.archive, self.jobs)
         self.job_states: Callable[[], Sequence[str]] = lambda: [job.state for job in self.jobs.list()]
         """The states of the jobs, wherever they run."""
         self.stop_jobs: Callable[[], None] = self.jobs.stop_all
@@ -254,6 +270,7 @@ class Service:
 
     def close(self) -> None:
         """Stop jobs, commit the accepted commands, then stop the threads."""
+        self.rules_watch.close()
         self.jobs.close()
         self.commits.close()
         self.follower.close()

@@ -19,6 +19,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         return str(error), 2
     from api.access.keys import SigningError, UnknownKeyError
     from api.axes.written import AxisError
+    from ledger.rejections import RefusedError
     from ledger.store.embedded import DatabaseUrlError, OtherPostgresError
     from ledger.store.postgres_server import DataDirectoryError
     from ledger.store.tables import NoLedgerError
@@ -56,6 +57,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         NoRulesError,
         NoGenerationError,
         PlanError,
+        RefusedError,
     )
     generation = (
         OutdatedGenerationError,

@@ -3,7 +3,7 @@
 Everything happens in one transaction: a rebuild that is stopped, fails or is killed leaves nothing behind, and the
 current generation answers until the commit. The follower is blocked only at the end, when the new generation catches
 up with events recorded meanwhile and the pointer moves. Two rebuilds can run at the same time; the one that ends later
-does not replace newer rules by older ones.
+does not replace the rules in force by others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from replay.generations.catching_up import patch
 from replay.generations.named_rows import Rows, rows_of
 from replay.generations.verification import VERIFYING, VerificationError, verify, verify_checksum
 from replay.progress import Progress, checkpoint, ignore
-from replay.published import Rules
+from replay.published import NoRulesError, Rules, published_rules
 
 READING, REPLAYING, CATCHING_UP, SWITCHING = "reading the archive", "replaying", "catching up", "switching"
 STAGES = (READING, REPLAYING, store.WRITING, fact_tables.WRITING_FACTS, VERIFYING, CATCHING_UP, SWITCHING)
@@ -50,12 +50,12 @@ class NotPublishedError(ValueError):
 
 
 class OvertakenError(Exception):
-    """While a generation was being built, another with newer rules became current; nothing was changed."""
+    """While a generation was being built, one of the rules in force became current; nothing was changed."""
 
     def __init__(self, version: int) -> None:
         super().__init__(
             f"while this generation was being built, a generation with version {version} of the rules became current; "
-            "nothing was changed: build it again if you still want the older rules"
+            "nothing was changed: build it again if you still want the other rules"
         )
 
 
@@ -96,7 +96,7 @@ def rebuild(
 
     Raises:
         NotPublishedError: the rules are a candidate.
-        OvertakenError: another rebuild switched to newer rules meanwhile.
+        OvertakenError: another rebuild switched to the rules in force meanwhile, and these are others.
         VerificationError: the generation disagrees with its source.
         replay.archive.archive.ArchiveError: the archive cannot be read.
         replay.progress.StoppedError: from `progress`. No error leaves anything behind.
@@ -126,7 +126,7 @@ def rebuild(
         progress(CATCHING_UP, 0, 0)
         store.take_follower_lock(connection)
         live = store.current_generation(connection)
-        if live and live_before and live.id != live_before.id and live.rules_version > rules.version:
+        if live and live_before and live.id != live_before.id and _is_in_force_instead(database, live, rules):
             raise OvertakenError(live.rules_version)
         if live is not None and live.position > generation.position:
             generation, rows = catch_up(connection, database, archive, generation, rows, live.position, progress)
@@ -136,6 +136,14 @@ def rebuild(
         generation = store.point_to(connection, generation)
     retention.drop_surplus(database)
     return _rebuilt(generation, rows)
+
+
+def _is_in_force_instead(database: Database, live: store.Generation, rules: Rules) -> bool:
+    """Return whether the current generation has the rules in force, and others than these."""
+    try:
+        return live.rules == published_rules(database.log) != rules
+    except NoRulesError:
+        return False
 
 
 def build(

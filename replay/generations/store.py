@@ -36,7 +36,7 @@ FOLLOWER_LOCK = 0x666F6C6C6F77
 FOLLOWER_LOCK_SECONDS_MAX = 300
 """A rebuild with new facts holds the lock for its whole duration: a minute or two at full scale."""
 
-PART = Part("replay", tuple(_HERE / name for name in ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql")))
+PART = Part("replay", tuple(_HERE / f"schema{step}.sql" for step in ("", "_2", "_3", "_4", "_5")))
 COPY_ROWS = 1 << 16
 WRITING = "writing the new generation"
 
@@ -115,6 +115,17 @@ def current_generation(connection: AnyConnection) -> Generation | None:
     """Return the current generation, or None before the first."""
     row = connection.execute(f"{_GENERATION} WHERE id = (SELECT generation FROM replay.pointer)").fetchone()  # noqa: S608 - constants
     return _generation(row) if row else None
+
+
+def is_recorded(connection: AnyConnection) -> bool:
+    """Return whether the current generation was chosen by a program that records which rules are in force."""
+    row = connection.execute("SELECT recorded FROM replay.pointer").fetchone()
+    return row is not None and bool(row[0])
+
+
+def mark_recorded(connection: AnyConnection) -> None:
+    """Record that the log has the rules of the current generation in force."""
+    connection.execute("UPDATE replay.pointer SET recorded = true")
 
 
 def list_generations(connection: AnyConnection) -> list[Generation]:
@@ -199,8 +210,8 @@ def _run_script(connection: AnyConnection, name: str, schema: str) -> None:
 
 
 _POINT = """
-INSERT INTO replay.pointer (generation) VALUES (%s)
-ON CONFLICT (only_row) DO UPDATE SET generation = EXCLUDED.generation
+INSERT INTO replay.pointer (generation, recorded) VALUES (%s, true)
+ON CONFLICT (only_row) DO UPDATE SET generation = EXCLUDED.generation, recorded = true
 """
 
 

@@ -2,7 +2,8 @@
 
 Such a generation is at the position at which it was built or stopped being current. It is first verified at that
 position, as a new one would be; then it catches up with the current one, and the pointer moves under the follower's
-lock at equal positions. Like a rebuild, this is one transaction: stopped or killed, it changes nothing.
+lock at equal positions. Like a rebuild, this is one transaction: stopped or killed, it changes nothing. Which rules are
+in force is recorded before, by the caller: else the next rebuild would undo the switch (docs/decisions/0022).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def switch(
         live = store.current_generation(connection)
         if live is None or live.id == generation.id:
             return generation
-        _require_switchable(generation, live)
+        require_switchable(generation, live)
         facts, _ = read_facts(database, archive, generation.position, progress)
         progress(REPLAYING, 0, 0)
         rows = replay(facts, generation.rules)
@@ -72,7 +73,12 @@ def switch(
     return generation
 
 
-def _require_switchable(generation: store.Generation, live: store.Generation) -> None:
+def require_switchable(generation: store.Generation, live: store.Generation) -> None:
+    """Require that a generation can become the current one in place of `live`, as far as its record tells.
+
+    Raises:
+        rebuild.NotPublishedError, NotSwitchableError: it cannot.
+    """
     if generation.rules_version == 0:
         raise NotPublishedError
     if generation.valid_at is not None:

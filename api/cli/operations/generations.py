@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
-from api.cli.options import Json, data_of
+from api.cli.options import OPERATOR, Json, data_of
 from api.cli.output import err, out, print_json, print_table, stages
 from api.cli.readers.queries import read_rules
-from api.http.routes.operations.generations import listed, ready
+from api.http.routes.operations.generations import SWITCHED, listed, ready, version_to_record
 from api.operations.service import OpenLedger, open_ledger
+from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
+from ledger.aggregates import Sender
 from replay.generations import retention
+from replay.generations.obeying import changing_rules
 from replay.generations.rebuild import READING, Rebuilt, rebuild
 from replay.generations.store import NoGenerationError
 from replay.generations.switching import switch
@@ -57,14 +61,29 @@ def publish(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The rule timeline, as TOML.")],
     *,
+    later: Annotated[
+        bool, typer.Option("--later", help="Only publish; `hours rules put-in-force` puts the rules in force.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Publish rules, replay the whole history under them, and switch to the result."""
-    _rebuild(data_of(context), read_rules(file), new_archive=False, new_facts=False, as_json=as_json)
+    text = read_rules(file)
+    if not later:
+        _rebuild(data_of(context), text, new_archive=False, new_facts=False, as_json=as_json)
+        return
+    with open_ledger(data_of(context)) as ledger:
+        rules = ledger.publish(text, in_force=False)
+    if as_json:
+        print_json({"rules_version": rules.version, "digest": rules.digest})
+    else:
+        out().print(
+            f"published as version {rules.version}, not in force: "
+            f"`hours rules put-in-force {rules.version} --reason CODE` puts it in force"
+        )
 
 
 def _rebuild(data: Path, text: str | None, *, new_archive: bool, new_facts: bool, as_json: bool) -> None:
-    with open_ledger(data) as ledger:
+    with open_ledger(data) as ledger, changing_rules(ledger.database):
         rules = ledger.publish(text) if text is not None else published_rules(ledger.log)
         warm(notify)
         rebuilt = build(ledger, rules, new_archive=new_archive, new_facts=new_facts)
@@ -133,6 +152,15 @@ def describe(rebuilt: Rebuilt) -> str:
     )
 
 
+def record_in_force(ledger: OpenLedger, version: int, reason: str, by: str, text: str | None = None) -> None:
+    """Put a published version of the rules in force, unless it is. The read models do not change yet."""
+    try:
+        ledger.put_in_force(version, reason, Sender.of_operator(by), text)
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        raise UsageError(f"--{first['loc'][0]} {first['input']}: {first['msg']}") from None
+
+
 def notify(message: str) -> None:
     """Print a progress message on standard error."""
     err().print(message)
@@ -170,9 +198,18 @@ def show(context: typer.Context, *, as_json: Json = False) -> None:
 
 
 @app.command("switch")
-def switch_to(context: typer.Context, generation: Generation, *, as_json: Json = False) -> None:
-    """Switch to another generation, which first catches up and is verified."""
-    with open_ledger(data_of(context)) as ledger:
+def switch_to(
+    context: typer.Context,
+    generation: Generation,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, as a code, if its rules are not in force yet.")] = SWITCHED,
+    by: Annotated[str, typer.Option(help="Who decides it, as person:NAME.")] = OPERATOR,
+    as_json: Json = False,
+) -> None:
+    """Switch to another generation, which first catches up and is verified. Its rules are put in force."""
+    with open_ledger(data_of(context)) as ledger, changing_rules(ledger.database):
+        if version := version_to_record(ledger, generation):
+            record_in_force(ledger, version, reason, by)
         warm(notify)
         if _position(ledger) >= 0:
             ledger.catch_up()

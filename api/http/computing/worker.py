@@ -22,6 +22,7 @@ def compute(settings: ComputingSettings, listening: socket.socket, control: Conn
         service = Service(OpenLedger(database, settings.data), on_overrun=end_overrun)
         service.signed_within = settings.signed_within
         service.keys.start()
+        service.rules_watch.start()
         watch(control, service.jobs.stop_all)
         uvloop.run(_answer(create_computing_app(service), service, listening))
 

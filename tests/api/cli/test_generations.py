@@ -48,7 +48,7 @@ def test_published_rules_answer_and_switching_back_restores_the_checksum(hours: 
         "generation": first.id,
         "answers": True,
         "rules_version": 1,
-        "position": first.position + 1,
+        "position": first.position + 2,
         "checksum": f"{first.checksum:016x}",
     }
     assert credited(hours) == 300

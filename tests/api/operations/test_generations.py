@@ -81,7 +81,8 @@ def test_rules_published_over_http_answer_once_built_and_the_old_ones_again_once
     _, position = served.served_shift(volunteer, "2018-12-05T09:00:00+08:00", "2018-12-05T12:00:00+08:00")
     assert minutes(served, volunteer, position) == 120
     back = ended(served, post(served, f"/v1/generations/{before['generation']}/switch"))
-    assert (back["event"], back["rules_version"], back["position"]) == ("result", 1, position)
+    assert (back["event"], back["rules_version"]) == ("result", 1)
+    assert back["position"] in {position, position + 1}  # the act that puts version 1 in force is an event
     assert minutes(served, volunteer, position) == 360
     kept = {number: (one["kept"], one["rules"]["version"]) for number, one in listed(served).items()}
     assert kept == {before["generation"]: ("answers", 1), built["generation"]: ("answered before", 2)}

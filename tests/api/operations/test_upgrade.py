@@ -475,7 +475,7 @@ RELEASED = {
         "f322b73847fe432b",
         "eb1b39b9ae85b50b",
     ],
-    "replay": ["3b2d9a3459d4f9a7", "d53170cd6866c22c", "0b4c4b310df470f3", "8c61507ab0c59510"],
+    "replay": ["3b2d9a3459d4f9a7", "d53170cd6866c22c", "0b4c4b310df470f3", "8c61507ab0c59510", "9903de0821a91f85"],
     "keys": ["746bb001aa4c1c1b", "334a615f373b5a12", "1d8fa7ae9caa05c5"],
     "signatures": ["ea36223a696276bb", "ab771d4d093c707b"],
     "candidates": ["9378b89e3f25167d"],

@@ -1,5 +1,8 @@
 """Generations over HTTP: listing, building under published rules, switching and dropping them.
 
+What answers follows the rules in force, which the log records: a build or a switch to other published rules first puts
+these in force, by the caller and for the reason that the body gives, and is refused if that needs an approval.
+
 To publish rules and put them into use: `POST /v1/commands/publish-rules`, then `POST /v1/generations`. The second
 starts a job (api/http/routes/operations/jobs.py); queries are answered from the current generation until it is done.
 Any role that may read may list generations; changing them needs an admin key.
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
+from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Path, Response
 from fastapi.concurrency import run_in_threadpool
@@ -19,16 +23,19 @@ from api.access.refusals import require
 from api.access.roles import Caller, Right
 from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep, handed_over
 from api.http.requests.json_routes import JsonRoute
+from api.http.requests.submission import Reader
 from api.http.routes.operations.jobs import start
-from api.messages.problems import Problem, problem
+from api.messages.problems import Fault, Problem, fault_of_refusal, problem
 from api.operations.jobs import JobStatus, Task
 from api.operations.service import OpenLedger
-from ledger.names import AS_WRITTEN
+from ledger.aggregates.rules import PutRulesInForce
+from ledger.names import AS_WRITTEN, ReasonCode
+from ledger.rejections import Refused, Rejection
 from replay.axes import answers
 from replay.generations import retention as generations
 from replay.generations import store
-from replay.generations.rebuild import build, rebuild
-from replay.generations.switching import switch
+from replay.generations.rebuild import NotPublishedError, build, rebuild
+from replay.generations.switching import NotSwitchableError, require_switchable, switch
 from replay.progress import Progress
 from replay.published import NoRulesError, Rules, published_rules
 
@@ -36,6 +43,8 @@ router = APIRouter(
     prefix="/v1/generations", tags=["generations"], dependencies=[Depends(handed_over)], route_class=JsonRoute
 )
 
+SWITCHED = "generation-switched"
+"""Why rules are put in force by a switch, if nobody gives another reason."""
 RetentionReason = Literal["answers", "answered before", "built beside", "dropped next"]
 
 POLICY = (
@@ -71,12 +80,23 @@ class GenerationList(BaseModel):
 
 
 class NewGeneration(BaseModel):
-    """What to build. `rules`: a published version, by default the latest; `switch`: whether to switch to it."""
+    """What to build. `rules`: a published version, by default the one in force; `switch`: whether to switch to it. That
+    puts the version in force, for a `reason`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     rules: Annotated[int, Field(strict=True, ge=1), AS_WRITTEN] | None = None
     switch: Annotated[bool, Field(strict=True)] = True
+    reason: ReasonCode = "generation-built"
+
+
+class Switch(BaseModel):
+    """Why a generation is switched to. It is recorded if the generation's rules are not in force yet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: ReasonCode = SWITCHED
 
 
 class GenerationReady(BaseModel):
@@ -141,6 +161,8 @@ async def make(service: ServiceDep, caller: CallerDep, options: NewGeneration | 
     _require_admin(caller)
     ledger, new = service.ledger, options or NewGeneration()
     rules = await run_in_threadpool(_rules, ledger, new.rules)
+    if new.switch:
+        await run_in_threadpool(_put_in_force, ledger, caller, rules.version, new.reason)
 
     def work(progress: Progress) -> GenerationReady:
         ledger.archive.bring_up_to_date(ledger.database, progress)
@@ -153,11 +175,16 @@ async def make(service: ServiceDep, caller: CallerDep, options: NewGeneration | 
 
 
 @router.post("/{generation}/switch", summary="Switch to another generation", status_code=202, responses=_JOB)
-async def switch_to(service: ServiceDep, caller: CallerDep, generation: GenerationId) -> JSONResponse:
-    """The generation first catches up with the current one, and is verified like a new one."""
+async def switch_to(
+    service: ServiceDep, caller: CallerDep, generation: GenerationId, body: Switch | None = None
+) -> JSONResponse:
+    """The generation first catches up with the current one, and is verified like a new one. If its rules are not in
+    force, they are put in force; a switch that needs an approval is requested with `put-rules-in-force` instead.
+    """
     _require_admin(caller)
     ledger = service.ledger
-    await run_in_threadpool(_require_known, ledger, generation)
+    if version := await run_in_threadpool(_version_to_record, ledger, generation):
+        await run_in_threadpool(_put_in_force, ledger, caller, version, (body or Switch()).reason)
 
     def work(progress: Progress) -> GenerationReady:
         return ready(switch(ledger.database, ledger.archive, generation, progress=progress), answering=True)
@@ -190,10 +217,45 @@ def _rules(ledger: OpenLedger, version: int | None) -> Rules:
         raise problem("invalid", sentence, field="rules") from None
 
 
-def _require_known(ledger: OpenLedger, generation: int) -> None:
+def _version_to_record(ledger: OpenLedger, generation: int) -> int | None:
+    try:
+        return version_to_record(ledger, generation)
+    except generations.UnknownGenerationError as error:
+        raise _unknown(error) from None
+
+
+def version_to_record(ledger: OpenLedger, generation: int) -> int | None:
+    """Return the version of the rules that a switch to a generation puts in force; None if it cannot become current,
+    which the switch says.
+
+    Raises:
+        UnknownGenerationError: the generation does not exist.
+    """
     with ledger.database.pool.connection() as connection:
-        if all(known.id != generation for known in store.list_generations(connection)):
-            raise _unknown(generations.UnknownGenerationError(generation))
+        live = store.current_generation(connection)
+        found = next((one for one in store.list_generations(connection) if one.id == generation), None)
+    if found is None:
+        raise generations.UnknownGenerationError(generation)
+    if live is None:
+        return None
+    try:
+        require_switchable(found, live)
+    except (NotPublishedError, NotSwitchableError):
+        return None
+    return found.rules_version
+
+
+def _put_in_force(ledger: OpenLedger, caller: Caller, version: int, reason: str) -> None:
+    """Put a version in force, in the caller's name, unless it is."""
+    if published_rules(ledger.log).version == version:
+        return
+    command = PutRulesInForce(rules_version=version, reason=reason)
+    prepared = Reader(caller).order(command, realm="callers", id=str(uuid4()))
+    if isinstance(prepared, Fault):
+        raise Problem(prepared)
+    (answer,) = ledger.intake.execute_prepared([prepared])
+    if isinstance(answer, Refused) and answer.rejection is not Rejection.ALREADY_IN_FORCE:
+        raise Problem(fault_of_refusal(answer))
 
 
 def _unknown(error: generations.UnknownGenerationError) -> Problem:

@@ -23,12 +23,13 @@ from api.messages.json_bodies import BYTE_ORDER_MARK, is_json, media_type_of
 from api.messages.problems import MEDIA_TYPE, Problem, details_of, fault, fault_of_validation, problem
 from api.operations.service import OpenLedger
 from api.operations.sides import CURRENT
+from ledger.aggregates.rules import RulesPublished
 from ledger.names import stream
 from projections.rules.checking import check_rules
 from projections.rules.errors import Finding
 from projections.rules.timeline import RulesError
 from replay.published import Rules
-from replay.queries.rule_history import publications
+from replay.queries.rule_history import Act, acts
 
 router = APIRouter(prefix="/v1/rules", tags=["rules"], route_class=JsonRoute)
 
@@ -49,7 +50,7 @@ class RulesFinding(BaseModel):
 
 
 class PublishedRules(BaseModel):
-    """A version of the rules, and the event that published it. `in_force`: the read models are based on it."""
+    """A version of the rules, and the event that published it. `in_force`: by the log, the one that is in force now."""
 
     version: int
     digest: str
@@ -59,6 +60,33 @@ class PublishedRules(BaseModel):
     published_at: datetime
     by: str
     in_force: bool
+
+
+class RulesAct(BaseModel):
+    """Rules that were published or put in force: when, by whom, why, and who approved it.
+
+    `in_force_from`: the position from which this act put them in force; null if it only published them. `until` and
+    `until_position`: when an act put others in force; null while none did.
+    """
+
+    position: int
+    recorded_at: datetime
+    act: Literal["published", "put-in-force"]
+    version: int
+    digest: str
+    name: str
+    by: str
+    approved_by: str | None
+    reason: str | None
+    in_force_from: int | None
+    until_position: int | None
+    until: datetime | None
+
+
+class RulesHistory(BaseModel):
+    """Everything that was done with the rules, the latest first."""
+
+    acts: list[RulesAct]
 
 
 class StoredCandidate(BaseModel):
@@ -105,7 +133,8 @@ class _Posted(BaseModel):
 
 def known_rules(ledger: OpenLedger) -> RulesKnown:
     """Return all rules that can be named."""
-    in_force = ledger.current_generation().rules_digest
+    history = acts(ledger.log)
+    in_force = next((act.rules.version for act in reversed(history) if act.puts_in_force), None)
     return RulesKnown(
         published=[
             PublishedRules(
@@ -114,18 +143,42 @@ def known_rules(ledger: OpenLedger) -> RulesKnown:
                 name=one.rules.timeline().name,
                 holds_from=[rule_set.holds_from for rule_set in one.rules.timeline().rule_sets],
                 position=one.position,
-                published_at=datetime.fromtimestamp(one.recorded_at, UTC),
-                by=one.by,
-                in_force=one.rules.digest == in_force,
+                published_at=datetime.fromtimestamp(one.event.recorded_at, UTC),
+                by=one.event.by,
+                in_force=one.rules.version == in_force,
             )
-            for one in reversed(publications(ledger.log))
+            for one in reversed(history)
+            if isinstance(one.event, RulesPublished)
         ],
         candidates=[StoredCandidate(**one._asdict()) for one in ledger.candidates.list()],
     )
 
 
+def rules_history(ledger: OpenLedger) -> RulesHistory:
+    """Return what was done with the rules."""
+    return RulesHistory(acts=[_act(one) for one in reversed(acts(ledger.log))])
+
+
+def _act(one: Act) -> RulesAct:
+    until_position, until = one.until or (None, None)
+    return RulesAct(
+        position=one.position,
+        recorded_at=datetime.fromtimestamp(one.event.recorded_at, UTC),
+        act="published" if isinstance(one.event, RulesPublished) else "put-in-force",
+        version=one.rules.version,
+        digest=one.rules.digest,
+        name=one.rules.timeline().name,
+        by=one.event.by,
+        approved_by=one.event.approved_by,
+        reason=getattr(one.event, "reason", None),
+        in_force_from=one.position if one.puts_in_force else None,
+        until_position=until_position,
+        until=None if until is None else datetime.fromtimestamp(until, UTC),
+    )
+
+
 def rules_named(ledger: OpenLedger, name: str) -> Rules:
-    """Return the rules of a version, a digest, or those in force ("current").
+    """Return the rules of a version, a digest, or those that answer ("current").
 
     Raises:
         api.axes.written.AxisError, replay.generations.store.NoGenerationError
@@ -145,6 +198,12 @@ def findings_answer(findings: list[Finding]) -> list[RulesFinding]:
 def rules(service: ServiceDep, _caller: CallerDep, _permit: PermitDep) -> RulesKnown:
     """The latest first; each can be used as `rules` on every read, by version or by digest."""
     return known_rules(service.ledger)
+
+
+@router.get("/history", summary="Which rules were in force, from when to when, by whom and why")
+def history(service: ServiceDep, _caller: CallerDep, _permit: PermitDep) -> RulesHistory:
+    """Every publication, and every act that put published rules in force. The latest first."""
+    return rules_history(service.ledger)
 
 
 @router.get(
