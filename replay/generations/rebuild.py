@@ -142,8 +142,8 @@ def _is_in_force_instead(database: Database, live: store.Generation, rules: Rule
     """Return whether the current generation has the rules in force, and others than these."""
     try:
         return live.rules == published_rules(database.log) != rules
-    except NoRulesError:
-        return False
+    except NoRulesError:  # rules that are in no log are compared by their version
+        return live.rules_version > rules.version
 
 
 def build(

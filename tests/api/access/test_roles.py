@@ -82,6 +82,7 @@ NEEDS: dict[str, str] = {
             "GET /v1/rankings/{ranking}",
             "GET /v1/requests",
             "GET /v1/rules",
+            "GET /v1/rules/history",
             "GET /v1/rules/{rules}",
             "GET /v1/stations",
             "GET /v1/stations/{station}/activity",

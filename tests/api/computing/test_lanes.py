@@ -362,6 +362,7 @@ WITHOUT_DEADLINE = {
     "/metrics": "the same",
     "/v1/generations": "the same",
     "/v1/rules": "the same",
+    "/v1/rules/history": "the same",
     "/v1/rules/{rules}": "the same",
     "/v1/honors": "reads the rules, which are bounded",
     "/v1/rankings": "the same",

@@ -156,10 +156,12 @@ def known_rules(ledger: OpenLedger) -> RulesKnown:
 
 def rules_history(ledger: OpenLedger) -> RulesHistory:
     """Return what was done with the rules."""
-    return RulesHistory(acts=[_act(one) for one in reversed(acts(ledger.log))])
+    found = acts(ledger.log)
+    names = {rules.version: rules.timeline().name for rules in {one.rules for one in found}}
+    return RulesHistory(acts=[_act(one, names[one.rules.version]) for one in reversed(found)])
 
 
-def _act(one: Act) -> RulesAct:
+def _act(one: Act, name: str) -> RulesAct:
     until_position, until = one.until or (None, None)
     return RulesAct(
         position=one.position,
@@ -167,7 +169,7 @@ def _act(one: Act) -> RulesAct:
         act="published" if isinstance(one.event, RulesPublished) else "put-in-force",
         version=one.rules.version,
         digest=one.rules.digest,
-        name=one.rules.timeline().name,
+        name=name,
         by=one.event.by,
         approved_by=one.event.approved_by,
         reason=getattr(one.event, "reason", None),
