@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,10 @@ def test_disputes_are_shown_with_their_due_dates(cases: CommandLine) -> None:
 
 def test_requests_are_shown_with_what_is_asked_for(cases: CommandLine) -> None:
     shown = cases("requests", "--state", "open").out
-    assert "2018-12-02: void no → yes, \N{MINUS SIGN}120 min" in " ".join(shown.replace("│", " ").split())
     told = json.loads(cases("requests", "--json").out)["requests"]
+    assert re.fullmatch("2018-12-0[0-9]: void no → yes, \N{MINUS SIGN}[0-9]+ min", told[-1]["sentence"])
+    assert (told[-1]["before"], told[-1]["after"]) == ({"void": False}, {"void": True})
+    assert told[-1]["sentence"] in " ".join(shown.replace("│", " ").split())
     assert [(one["act"], one["state"]) for one in told] == [
         ("correct-shift", "approved"),
         ("void-shift", "approved"),
