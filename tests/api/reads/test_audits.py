@@ -378,7 +378,7 @@ def test_one_phone_under_several_numbers_is_found_unless_they_are_one_person(ser
     (phone,) = told["anomalies"]
     assert (phone["reason"], phone["day"]) == (f"2 persons have the same phone: {one}, {two}", "2016-03-05")
     assert "2550" not in json.dumps(told)
-    topics = [served.get(each["links"]["event"]).json()["topic"] for each in phone["events"]]
+    topics = [served.get(each["links"]["event"]).json()["event"]["topic"] for each in phone["events"]]
     assert topics == ["volunteer-registered.v1"] * 2
     assert shared(one, valid_at="2016-03-04") == []
     merge: dict[str, Any] = {"volunteer": three, "into": other, "reason": "two-cards"}
