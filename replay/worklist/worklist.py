@@ -7,6 +7,7 @@ Nothing here writes.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -74,7 +75,7 @@ class WorklistReader:
         Raises:
             UnknownNameError: the station, organisation or volunteer is unknown. MarkError. store.NoGenerationError
         """
-        if after is not None and not after.isascii():
+        if after is not None and not re.fullmatch(MARK_FORM, after):
             raise MarkError(after)
         found = self._found(axes)
         today = datetime.fromtimestamp(now, ZoneInfo(found.timeline.time_zone)).date()
