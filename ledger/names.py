@@ -195,6 +195,16 @@ AS_WRITTEN = BeforeValidator(_whole)
 Minutes = Annotated[int, Field(strict=True, ge=0, le=100_000_000), AS_WRITTEN]
 
 
+def _require_own(shift: UUID) -> UUID:
+    if not shift.int:
+        raise ValueError("is the nil UUID, which programs write for none; give each shift an id of its own, or omit it")
+    return shift
+
+
+NewShiftId = Annotated[UUID, AfterValidator(_require_own)]
+"""The id of a shift that a caller chooses: a UUID, but not nil."""
+
+
 CorrectedField = Literal["check_in", "check_out", "station", "project"]
 Direction = Literal["in", "out"]
 """The direction in which a card was punched."""

@@ -44,6 +44,15 @@ def fault_of_charset(header: str, field: str = "Content-Type") -> Fault | None:
     return fault("wrong-media-type" if field == "Content-Type" else "invalid", sentence, field=field, remedy=remedy)
 
 
+def fault_of_compression(written: str) -> Fault | None:
+    """Return a fault if a Content-Encoding names a compression: bodies are read as they are sent."""
+    if written.strip().lower() in {"", "identity"}:
+        return None
+    remedy = "send the body without compression"
+    sentence = f"Content-Encoding {written[:40]!r} is not supported; {remedy}"
+    return fault("wrong-media-type", sentence, field="Content-Encoding", remedy=remedy)
+
+
 def fault_of_repetition(text: str, *, prefix: str = "") -> Fault | None:
     """Return a fault if an object in a JSON text names a field twice. What is not JSON is left to other readers.
 

@@ -9,12 +9,10 @@ A scan is what a station's reader saw. What a person types is attested, whatever
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from ledger.aggregates.shift import CheckedIn, CheckedOut, Punched
 from ledger.deciding.base import Command
 from ledger.deciding.case import Case, Decision, EventFields
-from ledger.names import Direction, Instant, ProjectId, StationId, VolunteerNumber, shift_id_for
+from ledger.names import Direction, Instant, NewShiftId, ProjectId, StationId, VolunteerNumber, shift_id_for
 from ledger.rejections import Refused, Rejection, refuse
 
 TYPED = "typed"
@@ -57,7 +55,7 @@ class CheckIn(Scan):
     """Record a scan that begins a shift. Without `shift` it is a punch, which the rules pair with a check-out."""
 
     TYPE = "check-in"
-    shift: UUID | None = None
+    shift: NewShiftId | None = None
     project: ProjectId | None = None
 
     def decide(self, case: Case) -> Decision:
@@ -81,7 +79,7 @@ class CheckOut(Scan):
     """Record a scan that ends a shift. Without `shift` it is a punch, which the rules pair with a check-in."""
 
     TYPE = "check-out"
-    shift: UUID | None = None
+    shift: NewShiftId | None = None
 
     def decide(self, case: Case) -> Decision:
         if refused := self.refused(case, None):

@@ -13,6 +13,7 @@ from ledger.deciding.case import Case, Decision
 from ledger.names import (
     CorrectedField,
     Instant,
+    NewShiftId,
     ProjectId,
     ReasonCode,
     StationId,
@@ -32,7 +33,7 @@ class AttestShift(Noted):
     check_in: Instant
     check_out: Instant
     evidence: ReasonCode
-    shift: UUID | None = None
+    shift: NewShiftId | None = None
     project: ProjectId | None = None
 
     def decide(self, case: Case) -> Decision:

@@ -8,7 +8,13 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from api.messages.json_bodies import fault_of_charset, fault_of_repetition, is_json, media_type_of
+from api.messages.json_bodies import (
+    fault_of_charset,
+    fault_of_compression,
+    fault_of_repetition,
+    is_json,
+    media_type_of,
+)
 from api.messages.problems import Fault, Problem, fault
 
 _WITHOUT_BODY = {"GET", "HEAD"}
@@ -31,7 +37,7 @@ class JsonRoute(APIRoute):
 
 async def _fault_of_body(request: Request) -> Fault | None:
     written = request.headers.get("content-type", "")
-    if wrong := fault_of_charset(written):
+    if wrong := fault_of_charset(written) or fault_of_compression(request.headers.get("content-encoding", "")):
         return wrong
     if not is_json(media_type_of(written)):
         return None  # the framework refuses it, if the address takes a body

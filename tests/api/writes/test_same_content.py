@@ -23,7 +23,14 @@ MODES = ["structured", "binary", "batch", "stream", "command"]
 
 
 def send(
-    served: Served, mode: str, data: str, *, parameters: str = "", mark: bytes = b"", **attributes: str
+    served: Served,
+    mode: str,
+    data: str,
+    *,
+    parameters: str = "",
+    mark: bytes = b"",
+    encoding: str = "identity",
+    **attributes: str,
 ) -> dict[str, Any]:
     """Send a check-in whose data are this text, in one of the modes; return its answer."""
     event = served.event("check-in")
@@ -39,7 +46,7 @@ def send(
         address, media_type = "/v1/events", {"structured": EVENT, "batch": BATCH, "stream": NDJSON}[mode]
         text = json.dumps(event)[:-1] + f', "data": {data}}}'
         body = f"[{text}]" if mode == "batch" else text
-    headers["Content-Type"] = media_type + parameters
+    headers |= {"Content-Type": media_type + parameters, "Content-Encoding": encoding}
     told = served.client.post(address, content=mark + body.encode(), headers=headers)
     answer: dict[str, Any] = json.loads(told.text)
     return answer["answers"][0] if "answers" in answer else answer
@@ -72,6 +79,21 @@ def test_another_charset_is_refused_by_its_name(served: Served, mode: str, chars
     answer = send(served, mode, data(served), parameters=f"; charset={charset}")
     assert (answer["status"], answer["rejection"], answer["field"]) == (415, "wrong-media-type", "Content-Type")
     assert answer["detail"] == (f"Content-Type names the charset {charset.lower()}, which is not supported; send UTF-8")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+def test_a_compressed_body_is_refused_as_such(served: Served, mode: str, encoding: str) -> None:
+    answer = send(served, mode, data(served), encoding=encoding)
+    assert (answer["status"], answer["rejection"], answer["field"]) == (415, "wrong-media-type", "Content-Encoding")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_nil_uuid_names_no_shift(served: Served, mode: str) -> None:
+    nil = f'{data(served)[:-1]}, "shift": "00000000-0000-0000-0000-000000000000"}}'
+    answer = send(served, mode, nil)
+    assert (answer["rejection"], answer["field"]) == ("invalid", "shift" if mode == "command" else "data.shift")
+    assert "nil UUID" in answer["detail"]
 
 
 @pytest.mark.parametrize(
