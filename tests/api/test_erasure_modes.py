@@ -163,7 +163,8 @@ def everywhere(served: Served, folder: Path, log: str) -> list[str]:
 def test_every_command_that_takes_a_text_is_sent() -> None:
     sent = {"dispute-shift", "answer-dispute", "settle-dispute", "request-act", "approve-act", "decline-act"}
     sent |= {"withdraw-request", "object-to-honor", "settle-honor-objection", *DIRECT}
-    assert {name for name, command in COMMANDS.items() if issubclass(command, Noted)} == sent
+    with_text = {name for name, command in COMMANDS.items() if issubclass(command, Noted)}
+    assert with_text - {"put-rules-in-force"} == sent  # whose text is about rules; `hours erase --event` erases it
 
 
 @pytest.mark.parametrize("mode", MODES)

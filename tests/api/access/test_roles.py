@@ -164,6 +164,10 @@ def test_every_route_of_the_application_says_what_it_needs(served: Served) -> No
             assert bool(operation.get("security")) == walled, (method, path)
 
 
+OWN: dict[str, dict[str, str]] = {"dispute-shift": {"volunteer": "V0000001"}}
+"""What the key of a volunteer needs besides the example of a command."""
+
+
 def ask(served: Served, address: str, headers: dict[str, str]) -> Response:
     """Ask for an address with nothing sensible in it, but for commands, which are asked whether they would be taken."""
     method, _, path = address.partition(" ")
@@ -172,7 +176,7 @@ def ask(served: Served, address: str, headers: dict[str, str]) -> Response:
         path = f"{head}7{rest.partition('}')[2]}"
     asked: dict[str, Any] = {} if method in {"GET", "DELETE"} else {"json": {}}
     if command := COMMANDS.get(path.removeprefix("/v1/commands/")):
-        asked = {"json": EXAMPLES[command.TYPE], "params": {"dry_run": True}}
+        asked = {"json": EXAMPLES[command.TYPE] | OWN.get(command.TYPE, {}), "params": {"dry_run": True}}
     more = {"Content-Type": EVENT} if path == "/v1/events" else {}
     return served.client.request(method, path, headers=headers | more, **asked)
 

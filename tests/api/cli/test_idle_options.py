@@ -117,15 +117,17 @@ READ: dict[str, str] = {
     "export credits": "--output --force --volunteer --year --organisation --format --valid-at --known-at --rules "
     "--json",
     "rules check": "--json",
+    "rules history": "--json",
     "rules list": "--json",
+    "rules put-in-force": "--reason --text --by --json",
     "rules show": "--json",
     "diff": "--valid-at --as-if-from --limit --to --json",
-    "publish": "--json",
+    "publish": "--later --json",
     "rebuild": "--rules --new-archive --new-facts --archive-anew --facts-anew --json",
     "replay": "--to --valid-at --known-at --rules --json",
     "generations": "--json",
     "generations drop": "--json",
-    "generations switch": "--json",
+    "generations switch": "--reason --by --json",
     "archive copy": "--json",
     "archive rebuild": "--replace-disagreeing --json",
     "archive status": "--json",
@@ -141,6 +143,7 @@ READ: dict[str, str] = {
     "keys sign-with": "--required --json",
     "backup": "--verify --json",
     "restore": "--unauthenticated --json",
+    "warm": "--json",
 }
 """Options that every mode of a command reads. Whoever adds one says here, or above, whether that is so."""
 

@@ -354,7 +354,10 @@ def no_room(*_: object) -> Any:
             errors.DiskFull("could not extend file"),
             "disk is full, and nothing was changed; free some space, and try again",
         ),
-        (psycopg.OperationalError("connection refused\nIs the server running?"), "refused; check DATABASE_URL"),
+        (
+            psycopg.OperationalError("connection refused\nIs the server running?"),
+            "refused; check DATABASE_URL, and that its server runs",
+        ),
     ],
 )
 def test_a_command_that_meets_a_fault_of_the_database_says_what_to_do(error: Exception, said: str) -> None:

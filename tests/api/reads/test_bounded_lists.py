@@ -60,7 +60,13 @@ BOUNDS: dict[str, tuple[str, ...]] = {
     RECORD: (
         *("AwardAnswer.objections", "AwardLife.events", "ExplainedShift.events", "ExplainedStretch.positions"),
         *("Notice.objections", "OrganisationAnswer.history", "Overview.memberships", "Overview.trainings"),
-        *("RulesKnown.published", "SampledShift.positions", "ServedDay.counts", "ShiftChange.positions"),
+        *(
+            "RulesHistory.acts",
+            "RulesKnown.published",
+            "SampledShift.positions",
+            "ServedDay.counts",
+            "ShiftChange.positions",
+        ),
         *("ShiftEvents.events", "ShiftWithoutMinutes.events", "Undercut.objections", "VolunteerHours.trainings"),
     ),
     MERGED: (
@@ -92,6 +98,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {
     ),
     PROGRAM: (
         *("WorkItem.commands", "WorkItem.roles"),
+        *("CommandAccepted.notes", "EventAccepted.notes"),
         *("EventRefused.candidates", "GenerationList.generations", "JobList.jobs", "ProblemDetails.candidates"),
         *("Readiness.checks", "RulesKnown.candidates", "ShiftTrace.flags", "SpotCheck.parts", "Status.problems"),
         *("StatementLine.uncredited", "StatementTotal.uncredited"),

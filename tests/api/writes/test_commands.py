@@ -58,7 +58,10 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
     return [
         ("found-organisation", {"organisation": new, "kind": "ngo", "parent": "luohu"}),
         ("open-station", {"station": new, "kind": "special", "theme": "health", "organisation": new}),
+        ("rename-station", {"station": new, "name": "Another name"}),
+        ("rename-organisation", {"organisation": new, "name": "Another name"}),
         ("launch-project", {"project": new, "content": "health", "in_charge": volunteer, "organisation": new}),
+        ("rename-project", {"project": new, "name": "Another name"}),
         ("register-volunteer", {"volunteer": new, "registered_on": "2018-01-01", "organisation": new}),
         ("join-organisation", {"volunteer": volunteer, "organisation": new, "joined_on": "2018-01-01"}),
         ("leave-organisation", {"volunteer": volunteer, "organisation": new, "left_on": "2018-06-01"}),

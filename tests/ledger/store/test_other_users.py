@@ -165,7 +165,7 @@ def test_a_folder_for_the_socket_that_is_not_private_is_refused_in_a_sentence(
     data.mkdir()
     folder = _socket_folder_of(data)
     squat(folder)
-    said = CommandLine(data, capsys)("keys", "list").sentence
+    said = CommandLine(data, capsys)("init").sentence
     assert f"is too long a path for a socket, and {folder} is not a private folder of pgserver" in said
 
 
