@@ -197,12 +197,16 @@ def seconds_of(cell: Cell, form: str | None = None) -> int:
         return seconds
     if isinstance(cell, date):
         raise CellError(f"{quoted(cell)} is a day, not a time", "check the column")
+    if isinstance(cell, float) and form and "." in form and 0 < cell < 1:
+        raise CellError(f"{quoted(cell)} may be a part of a day", "format the column as a time, or as text")
     return _seconds_of_text(text_of(cell), form)
 
 
 @lru_cache(maxsize=1 << 14)
 def _seconds_of_text(text: str, form: str | None) -> int:
     if form and (moment := _by_format(text, (form,))):
+        if _LOST_ZERO.fullmatch(text):
+            raise CellError(f"{quoted(text)} may have lost a last zero", f"write {text}0 or {_with_zero(text)} as text")
         return _seconds_in_day(moment)
     if (seconds := seconds_in(text)) is not None:
         return seconds
@@ -302,6 +306,15 @@ def _out_of_range(cell: Cell) -> CellError:
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
+_LOST_ZERO = re.compile(r"[0-9]{1,2}\.[1-5]")
+"""A time such as 9.3: a spreadsheet writes the number 9.30 so."""
+
+
+def _with_zero(text: str) -> str:
+    hours, _, minutes = text.partition(".")
+    return f"{hours}.0{minutes}"
+
+
 def whole_of(cell: Cell) -> int:
     """Return a cell as a whole number."""
     number = _decimal_of(cell, ".")
@@ -315,6 +328,10 @@ def minutes_of(cell: Cell, decimal: str) -> int:
     return _minutes(_decimal_of(cell, decimal) * 60)
 
 
+_NO_TIME, _LONGEST = datetime(1899, 12, 31), datetime(1900, 2, 1)  # noqa: DTZ001 - cells have no zone
+"""What a spreadsheet shows for a duration of 0, and for one longer than any, in a column formatted as a time."""
+
+
 def minutes_of_hours(cell: Cell, decimal: str) -> int:
     """Return a number of hours, such as 3.5 or 3:30, in minutes.
 
@@ -324,6 +341,8 @@ def minutes_of_hours(cell: Cell, decimal: str) -> int:
         return _minutes(_not_negative(Decimal(_whole_seconds(cell)), cell))
     if isinstance(cell, time):
         return _minutes(Decimal(_seconds_in_day(cell)))
+    if isinstance(cell, datetime) and cell < _LONGEST:  # more than 24 hours, in a column formatted h:mm
+        return _minutes(Decimal(_whole_seconds(cell - _NO_TIME)))
     if found := _HOURS_AND_MINUTES.fullmatch(text_of(cell)):
         hours, minutes, seconds = (Decimal(part or 0) for part in found.groups())
         return _minutes(hours * 3600 + minutes * 60 + seconds)

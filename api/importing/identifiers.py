@@ -43,7 +43,7 @@ def identifier_of(cell: Cell, *, days: bool = False) -> str:
     """
     if not isinstance(cell, str):
         return _of_typed(cell, days=days)
-    text = text_of(cell)
+    text = text_of(cell).replace("\N{IDEOGRAPHIC SPACE}", " ")  # as in names of two characters, 张　三
     if text.isascii() and text.isalnum() and len(text) <= _EXACT_DIGITS:
         return text
     if found := _WHOLE.fullmatch(text):

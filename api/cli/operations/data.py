@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple, cast, get_args
 
 import numpy as np
 import typer
@@ -99,6 +99,23 @@ def _credited_minutes(ledger: OpenLedger) -> int:
 # --- export ---------------------------------------------------------------------------------------------------------
 
 
+def _format_of(output: Path, written: str | None) -> Format:
+    """Return the format of an export, as the option or else the suffix of the file says.
+
+    Raises:
+        UsageError: neither says it, or they contradict each other.
+    """
+    suffix = output.suffix.lower().removeprefix(".")
+    name = written or suffix or "csv"
+    if suffix in get_args(Format) and written not in {None, suffix}:
+        raise UsageError(f"--format {written} contradicts the name of the file, {output.name}; change one of them")
+    for known in get_args(Format):
+        if name == known:
+            return cast("Format", known)
+    where = f"--format {written}" if written else f"--output {output.name}"
+    raise UsageError(f"{where} is not supported; write .csv or .parquet, or choose --format csv or parquet")
+
+
 @export.command("credits")
 @with_axes
 def export_credits(
@@ -109,13 +126,12 @@ def export_credits(
     volunteer: Annotated[str | None, typer.Option(help="Only of this volunteer, under any number.")] = None,
     year: Annotated[int | None, typer.Option(min=2000, max=2099, help="Only of this year.")] = None,
     organisation: Annotated[str | None, typer.Option(help="Only at places of this organisation or below it.")] = None,
-    format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",  # noqa: A002 - the option's name
+    format: Annotated[str | None, typer.Option(help="csv or parquet, if the file's name does not say so.")] = None,  # noqa: A002 - the option's name
     texts: AxesTexts,
     as_json: Json = False,
 ) -> None:
     """Write every piece of every shift with its trace: one line per shift and local day."""
-    if format not in get_args(Format):
-        raise UsageError(f"--format {format} is not supported; choose csv or parquet")
+    chosen_format = _format_of(output, format)
     check_output(output, "--output", force=force)
     with reading(data_of(context), texts) as (ledger, axes):
         warm(notify)
@@ -129,7 +145,7 @@ def export_credits(
         with progress("Writing pieces") as advance:
             written = write_credits(
                 output,
-                "parquet" if format == "parquet" else "csv",
+                chosen_format,
                 facts,
                 rules.timeline(),
                 ledger.names_at(Position(known_at)),

@@ -94,6 +94,9 @@ class HandedOverResponse(Response):
         watch = asyncio.create_task(_close_when_gone(receive, writer))
         try:
             await self._pass_on(reader, writer, scope, receive, send)
+        except (OSError, asyncio.IncompleteReadError):
+            if not watch.done():
+                raise  # the answer is incomplete, so the connection ends
         finally:
             watch.cancel()
             writer.close()

@@ -203,6 +203,17 @@ def test_nothing_computes_when_the_server_has_ended(ledger: Ledger, by: signal.S
         asking.join(60)
 
 
+def test_head_leaves_a_connection_as_it_was(ledger: Ledger) -> None:
+    with serving(ledger) as server:
+        headers = {"Authorization": f"Bearer {server.tokens[Role.ADMIN]}"}
+        with httpx2.Client(base_url=server.address, headers=headers, timeout=60) as client:
+            for _ in range(20):
+                assert client.head(ANOMALIES).status_code == 200
+                assert client.get("/v1/jobs").json() == {"jobs": []}
+        server.process.send_signal(signal.SIGTERM)
+        assert "Traceback" not in server.process.communicate(timeout=60)[1]
+
+
 def test_a_supervisor_whose_processes_fail_ends_with_the_server(ledger: Ledger) -> None:
     with serving(ledger, "-c", FAILING) as server:
         server.read_until("the computing process has ended and is started again")

@@ -55,6 +55,7 @@ ZERO_WIDTH = "\u200b"
         ("12E3", "12E3"),
         ("V-1E5", "V-1E5"),
         ("\u00a0V1\u3000", "V1"),  # blanks that are no spaces
+        ("张\u3000三", "张 三"),
         ("ABC", "ABC"),
         ("MAR-05", "MAR-05"),
         ('="Mar-05"', "Mar-05"),
