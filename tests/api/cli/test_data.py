@@ -183,3 +183,22 @@ def test_keys_are_made_listed_and_revoked(hours: CommandLine) -> None:
     assert hours("keys", "revoke", made["id"], "--json").answer == {"id": made["id"], "revoked": True}
     assert hours("keys", "revoke", made["id"]).code == 0
     assert hours("keys", "list", "--json").answer[0]["revoked"] is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--output", "pieces.xlsx"), "--output pieces.xlsx is not supported; write .csv or .parquet"),
+        (("--output", "pieces.csv", "--format", "parquet"), "contradicts the name of the file, pieces.csv"),
+        (("--output", "pieces", "--format", "excel"), "--format excel is not supported"),
+    ],
+)
+def test_the_name_of_an_export_says_its_format(full: CommandLine, arguments: tuple[str, ...], sentence: str) -> None:
+    told = full("export", "credits", *arguments)
+    assert told.code == 2
+    assert sentence in told.err
+
+
+def test_an_export_named_parquet_is_one(full: CommandLine, tmp_path: Path) -> None:
+    full("export", "credits", "--output", tmp_path / "pieces.parquet")
+    assert pq.read_table(tmp_path / "pieces.parquet").num_rows > 0

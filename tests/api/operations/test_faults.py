@@ -347,20 +347,26 @@ def no_room(*_: object) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "said", "code"),
     [
-        (LockHeldError("another session has held the writers' lock for 10 s"), "lock for 10 s; try again in a moment"),
+        (
+            LockHeldError("another session has held the writers' lock for 10 s"),
+            "lock for 10 s; try again in a moment",
+            1,
+        ),
         (
             errors.DiskFull("could not extend file"),
             "disk is full, and nothing was changed; free some space, and try again",
+            1,
         ),
         (
             psycopg.OperationalError("connection refused\nIs the server running?"),
             "refused; check DATABASE_URL, and that its server runs",
+            2,
         ),
     ],
 )
-def test_a_command_that_meets_a_fault_of_the_database_says_what_to_do(error: Exception, said: str) -> None:
-    sentence, code = exit_message(error) or ("", 0)
+def test_a_command_that_meets_a_fault_of_the_database_says_what_to_do(error: Exception, said: str, code: int) -> None:
+    sentence, ended = exit_message(error) or ("", 0)
     assert sentence.endswith(said)
-    assert code == 1
+    assert ended == code
