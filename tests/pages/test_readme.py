@@ -34,7 +34,7 @@ def test_every_command_of_the_readme_prints_what_is_shown(readme_commands: int) 
 
 def test_every_command_of_the_tour_prints_what_is_shown(shell: Shell, port: int, readme_commands: int) -> None:
     assert readme_commands
-    assert run_page(shell, (ROOT / "docs" / "tour.md").read_text("utf-8"), port) == 33
+    assert run_page(shell, (ROOT / "docs" / "tour.md").read_text("utf-8"), port) == 34
 
 
 def test_a_stations_developer_gets_to_a_check_in(shell: Shell, port: int) -> None:
