@@ -29,11 +29,12 @@ Advance = Callable[[int, int], None]
 
 
 def print_json(answer: BaseModel | dict[str, Any] | list[Any]) -> None:
-    """Print an answer as JSON."""
+    """Print an answer as JSON, at once: a program may wait for it while this one goes on serving."""
     if isinstance(answer, BaseModel):
         sys.stdout.write(answer.model_dump_json(indent=2) + "\n")
     else:
         sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
 
 
 def print_line(answer: BaseModel) -> None:
