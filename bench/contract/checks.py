@@ -33,6 +33,7 @@ REASONS: dict[tuple[str, str | None], str] = {
     ("", "from"): PERIOD,
     ("", "to"): PERIOD,
     ("", "after"): CALENDAR,
+    ("", "shift"): "the nil UUID is one, but the id of no shift",
     ("", "If-Match"): "header and body must not name two versions; at the bounds its quotation marks are not generated",
     ("", "name"): "which characters cannot be seen, Unicode says; the rest of a name's form is no pattern either",
     ("GET /v1/persons", "text"): "one of several parameters must be given; white space is nothing to search for",
