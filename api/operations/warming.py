@@ -25,6 +25,8 @@ from ledger.names import Position, shift_id_for
 from ledger.store.mapper import encode
 from projections.compiled import announce, cache_directory
 from projections.kernels.facts import Facts, facts_of
+from projections.kernels.station_kinds import kinds_on
+from projections.local_time import months_later
 from projections.rules.timeline import RuleTimeline, parse_timeline, rules_digest
 from projections.schema import NO_DAY
 from projections.surrogates import ShiftNumbers
@@ -69,6 +71,9 @@ def compile_all(timeline: RuleTimeline) -> None:
     cohort = _cohort()
     cohort.read_models(timeline)  # the follower
     cohort.tables.pieces(_VOLUNTEER, timeline)  # the trace of a shift
+    months_later(17_000, 12)  # an overview
+    stations = facts.shifts.station
+    kinds_on(stations, np.full(len(stations), 17_000, np.int32), facts.station_kinds(timeline))  # a spot check
 
 
 def _compare(facts: Facts) -> None:

@@ -100,7 +100,7 @@ def test_the_log_is_shown_and_told_one_event_a_line(reads: CommandLine) -> None:
         (("volunteer",), "number"),
         (("nonsense",), "nonsense"),
         (("volunteer", "V0000001", "--colour"), "--colour"),
-        (("export", "credits", "--output", "x.csv", "--format", "xlsx"), "--format xlsx is not supported"),
+        (("export", "credits", "--output", "x", "--format", "xlsx"), "--format xlsx is not supported"),
         (("export", "credits", "--output", "/nowhere/x.csv"), "the folder /nowhere does not exist"),
         (("keys", "make", "--role", "king", "--name", "x"), "--role king is not a role"),
         (("keys", "make", "--role", "staff", "--name", "x y"), "--name x y is not valid in an event"),

@@ -43,7 +43,7 @@ def random_orders(seed: int, count: int) -> list[Order]:
             continue
         volunteer, station, organisation = (f"{kind}{chance.randrange(4)}" for kind in "VSO")
         begin = NOW - 86_400 + 60 * chance.randrange(5)
-        shift = chance.choice([None, None, UUID(int=chance.randrange(3))])
+        shift = chance.choice([None, None, UUID(int=chance.randrange(1, 4))])
         ends = {"check_in": begin, "check_out": begin + chance.choice([3600, 3600, 0])}
         made: list[Command] = [
             RegisterVolunteer(volunteer=volunteer, registered_on=DAY, organisation=chance.choice([None, organisation])),
