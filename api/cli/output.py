@@ -168,3 +168,16 @@ def day(text: str | None, option: str) -> date | None:
         sentence = f"{option} {found} is not between {FIRST_QUERY_DAY} and {LAST_QUERY_DAY}; use a day that is"
         raise UsageError(sentence)
     return found
+
+
+def period(first: str | None, last: str | None) -> tuple[date | None, date | None]:
+    """Read the options --from and --to; raise UsageError if one is not a day, or if they are not in order."""
+    begin, end = day(first, "--from"), day(last, "--to")
+    check_period(begin, end)
+    return begin, end
+
+
+def check_period(begin: date | None, end: date | None) -> None:
+    """Refuse a period that ends before it begins."""
+    if begin and end and end < begin:
+        raise UsageError(f"--from {begin} is after --to {end}; swap them")

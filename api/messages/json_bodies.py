@@ -6,6 +6,7 @@ Two values of one field are ambiguous: parsers keep the first, the last or both.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from email.message import Message
 from typing import Any
 
@@ -44,8 +45,14 @@ def fault_of_charset(header: str, field: str = "Content-Type") -> Fault | None:
     return fault("wrong-media-type" if field == "Content-Type" else "invalid", sentence, field=field, remedy=remedy)
 
 
-def fault_of_compression(written: str) -> Fault | None:
-    """Return a fault if a Content-Encoding names a compression: bodies are read as they are sent."""
+def fault_of_encoding(headers: Mapping[str, str]) -> Fault | None:
+    """Return a fault if the headers say that a body is not UTF-8, or that it is compressed."""
+    return fault_of_charset(headers.get("content-type", "")) or _fault_of_compression(
+        headers.get("content-encoding", "")
+    )
+
+
+def _fault_of_compression(written: str) -> Fault | None:
     if written.strip().lower() in {"", "identity"}:
         return None
     remedy = "send the body without compression"

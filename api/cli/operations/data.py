@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, cast, get_args
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -99,6 +99,9 @@ def _credited_minutes(ledger: OpenLedger) -> int:
 # --- export ---------------------------------------------------------------------------------------------------------
 
 
+_FORMATS: dict[str, Format] = {"csv": "csv", "parquet": "parquet"}
+
+
 def _format_of(output: Path, written: str | None) -> Format:
     """Return the format of an export, as the option or else the suffix of the file says.
 
@@ -107,11 +110,10 @@ def _format_of(output: Path, written: str | None) -> Format:
     """
     suffix = output.suffix.lower().removeprefix(".")
     name = written or suffix or "csv"
-    if suffix in get_args(Format) and written not in {None, suffix}:
+    if suffix in _FORMATS and written not in {None, suffix}:
         raise UsageError(f"--format {written} contradicts the name of the file, {output.name}; change one of them")
-    for known in get_args(Format):
-        if name == known:
-            return cast("Format", known)
+    if name in _FORMATS:
+        return _FORMATS[name]
     where = f"--format {written}" if written else f"--output {output.name}"
     raise UsageError(f"{where} is not supported; write .csv or .parquet, or choose --format csv or parquet")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -11,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from api.cli.options import AxesTexts, First, Force, Json, Last, data_of, refuse_idle, with_axes
-from api.cli.output import Hours, check_output, day, more, out, place, print_json, print_table, write_output
+from api.cli.output import Hours, check_output, more, out, period, place, print_json, print_table, write_output
 from api.cli.readers.queries import print_basis, reading, timeline_used
 from api.files.spot_checks import as_csv, how_drawn
 from api.operations.usage_errors import UsageError
@@ -42,7 +41,7 @@ def anomalies(
     known_kind = next((known for known in KINDS if known == kind), None)
     if kind is not None and known_kind is None:
         raise UsageError(f"--kind {kind} is not known; use one of {', '.join(KINDS)}")
-    chosen = AnomalyFilter(known_kind, station, volunteer, actor, *_days(first, last))
+    chosen = AnomalyFilter(known_kind, station, volunteer, actor, *period(first, last))
     with reading(data_of(context), texts) as (ledger, axes):
         found = ledger.named(ledger.queries.anomalies.anomalies(axes, chosen, limit, after))
     if as_json:
@@ -96,7 +95,7 @@ def spot_check(
         check_output(output, "--output", force=force)
     else:
         refuse_idle(context, "without --output", "force")
-    draw = Draw(seed, size, station, *_days(first, last), grade, strata)  # type: ignore[arg-type] # both are checked above
+    draw = Draw(seed, size, station, *period(first, last), grade, strata)  # type: ignore[arg-type] # both are checked above
     with reading(data_of(context), texts) as (ledger, axes):
         found = ledger.named(ledger.queries.spot_checks.draw(draw, axes))
         timeline = timeline_used(ledger, axes)
@@ -126,10 +125,3 @@ def spot_check(
     columns = ("number", "stratum", "volunteer", "station", "check-in", "check-out", "grade", "late", "shift")
     print_table("Spot check", columns, rows, how_drawn(found))
     print_basis(found)
-
-
-def _days(first: str | None, last: str | None) -> tuple[date | None, date | None]:
-    begin, end = day(first, "--from"), day(last, "--to")
-    if begin and end and end < begin:
-        raise UsageError(f"--from {begin} is after --to {end}; swap them")
-    return begin, end

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from api.cli.options import AxesTexts, First, Json, Last, data_of, refuse_idle, with_axes
-from api.cli.output import day, more, place, print_json, print_table
+from api.cli.output import check_period, day, more, place, print_json, print_table
 from api.cli.readers.queries import print_basis, reading, today
 from api.messages.periods import DAYS_BY_DEFAULT
-from api.operations.usage_errors import UsageError
 from replay.organisations.people_served import PeopleServedQuery, people_served
 from replay.organisations.people_served_answers import ServedDay
 
@@ -36,8 +35,7 @@ def served(
     with reading(data_of(context), texts) as (ledger, axes):
         end = end or today(ledger, axes)
         begin = begin or end - timedelta(days=DAYS_BY_DEFAULT - 1)
-        if end < begin:
-            raise UsageError(f"--from {begin} is after --to {end}; swap them")
+        check_period(begin, end)
         query = PeopleServedQuery(begin, end, station, project, organisation)
         found = ledger.named(people_served(ledger.queries, ledger.database, query, axes, limit=limit, after=after))
     if as_json:

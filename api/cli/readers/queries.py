@@ -16,7 +16,7 @@ import typer
 
 from api.axes.written import candidate, names_rules, position_in, read_axes
 from api.cli.options import AxesTexts, First, Json, KnownAt, Last, data_of, refuse_idle, with_axes
-from api.cli.output import Hours, day, more, out, place, print_json, print_line, print_table
+from api.cli.output import Hours, day, more, out, period, place, print_json, print_line, print_table
 from api.http.routes.reads.log import events_of
 from api.messages.periods import DAYS_BY_DEFAULT, local_day
 from api.operations.service import OpenLedger, open_ledger
@@ -200,9 +200,7 @@ def station(
     as_json: Json = False,
 ) -> None:
     """Show a station's activity day by day; by default in the last thirty days of its service."""
-    begin, end = day(first, "--from"), day(last, "--to")
-    if begin and end and end < begin:
-        raise UsageError(f"--from {begin} is after --to {end}; swap them")
+    begin, end = period(first, last)
     with reading(data_of(context), texts) as (ledger, axes):
         end = end or _last_day(ledger, station)
         begin = begin or end - timedelta(days=DAYS_BY_DEFAULT - 1)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from api.cli.options import AxesTexts, First, Force, Json, Last, data_of, refuse_idle, with_axes
-from api.cli.output import Hours, check_output, day, out, place, print_json, print_table, write_output
+from api.cli.output import Hours, check_output, out, period, place, print_json, print_table, write_output
 from api.cli.readers.queries import print_basis, print_person, reading, today
 from api.files.statement_page import as_page
 from api.files.statements import as_csv, as_excel, why_words
@@ -39,9 +39,7 @@ def statement(
     as_json: Json = False,
 ) -> None:
     """Show what a volunteer served in a period, where, under whom, what counted, and why not the rest."""
-    begin, end = day(first, "--from"), day(last, "--to")
-    if begin and end and end < begin:
-        raise UsageError(f"--from {begin} is after --to {end}; swap them")
+    begin, end = period(first, last)
     if output is not None:
         if output.suffix not in _FILES:
             raise UsageError(f"--output {output} has an unknown suffix; use one of {', '.join(_FILES)}")

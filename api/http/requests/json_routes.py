@@ -9,8 +9,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from api.messages.json_bodies import (
-    fault_of_charset,
-    fault_of_compression,
+    fault_of_encoding,
     fault_of_repetition,
     is_json,
     media_type_of,
@@ -36,10 +35,9 @@ class JsonRoute(APIRoute):
 
 
 async def _fault_of_body(request: Request) -> Fault | None:
-    written = request.headers.get("content-type", "")
-    if wrong := fault_of_charset(written) or fault_of_compression(request.headers.get("content-encoding", "")):
+    if wrong := fault_of_encoding(request.headers):
         return wrong
-    if not is_json(media_type_of(written)):
+    if not is_json(media_type_of(request.headers.get("content-type", ""))):
         return None  # the framework refuses it, if the address takes a body
     try:
         return fault_of_repetition((await request.body()).decode("utf-8-sig"))

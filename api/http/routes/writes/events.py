@@ -37,7 +37,7 @@ from api.messages.cloud_events import BATCH, EVENT, attributes_of, elements_of
 from api.messages.event_schemas import SCHEMA as _SCHEMA
 from api.messages.event_schemas import event_examples
 from api.messages.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
-from api.messages.json_bodies import fault_of_charset, fault_of_compression, is_json, media_type_of
+from api.messages.json_bodies import fault_of_encoding, is_json, media_type_of
 from api.messages.problems import Fault, Problem, fault_of_refusal, fault_of_validation, problem
 from api.operations.service import Service
 from ledger.intake.answers import Accepted, Answer
@@ -128,10 +128,9 @@ async def post_events(request: Request) -> Response:
 
 def _media_type(headers: Headers) -> str:
     """Return the media type of a body, which must be UTF-8 and not compressed."""
-    written = headers.get("content-type", "")
-    if wrong := fault_of_charset(written) or fault_of_compression(headers.get("content-encoding", "")):
+    if wrong := fault_of_encoding(headers):
         raise Problem(wrong)
-    return media_type_of(written)
+    return media_type_of(headers.get("content-type", ""))
 
 
 _DEFAULT_OPTIONS = IntakeOptions()
