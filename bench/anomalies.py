@@ -26,7 +26,7 @@ from projections.anomalies.findings import FIGURES, Finding, Kind
 from projections.rules.timeline import RuleTimeline
 from projections.schema import NO_DAY
 from replay.audit.anomalies import AnomalyReader, FindingList
-from replay.audit.recorded_events import read_acts, read_records
+from replay.audit.recorded_events import read_acts, read_early_scans, read_records
 from replay.published import published_rules
 from replay.synthetic import History, simulate
 from replay.synthetic.events.identity import ShiftIds
@@ -167,6 +167,8 @@ def rows(truth: Truth, findings: Findings, timeline: RuleTimeline) -> list[Row]:
         "late-entry": truth.late_entries(days),
         "before-registration": set(),  # the history has no such faults: what is found is found in vain
         "before-opening": set(),
+        "after-withdrawal": set(),
+        "after-closing": set(),
         "shared-phone": set(),
     }
     return [
@@ -193,7 +195,8 @@ def parts(ledger: BenchLedger, timeline: RuleTimeline) -> dict[str, float]:
     facts = ledger.archive.facts()
     read = perf_counter()
     off, zone = timeline.anomalies.clock_seconds, timeline.time_zone
-    records = read_records(ledger.archive, ledger.archive.position, len(facts.stations), off, zone)
+    early = read_early_scans(ledger.database, Position(ledger.archive.position))
+    records = read_records(ledger.archive, ledger.archive.position, len(facts.stations), off, zone, early)
     recorded = perf_counter()
     acts, _ = read_acts(ledger.database, records.events, records.raises, facts.shifts.volunteer, NO_DAY)
     ended = perf_counter()

@@ -1,9 +1,10 @@
 """Intake: check-ins and check-outs, 1,000 to a batch, until each batch is on disk (fsync and synchronous_commit on).
 
 `per_second` (quoted): in process. Eight callers submit batches of CloudEvents as JSON, each after the answer to its
-previous one, through the parts that a server uses: reading, group commit, the ledger, answers. `http_per_second`: the
-same batches posted to `hours serve`, in a separate process, over eight connections, by a load generator on the same
-machine, while the read models fall behind; every answer is then verified in the log. In both, stations make shift ids.
+previous one, through the parts that a server uses: reading, group commit, the ledger, answers; threads are switched and
+garbage is collected as in a server. `http_per_second`: the same batches posted to `hours serve`, in a separate process,
+over eight connections, by a load generator on the same machine, while the read models fall behind; every answer is then
+verified in the log. In both, stations make shift ids.
 
 Variants, in process, one caller, one batch at a time: `orders`: validated orders; `seven in ten`: stations make the ids
 of seven shifts in ten, and the scans of the others are punches; `punches`: all are; `prepared`: orders whose digests
@@ -32,6 +33,7 @@ from eventsourcing.persistence import StoredEvent
 from api.access.roles import Caller, Role
 from api.http.requests.submission import Reader
 from api.http.routes.writes.events import read_batch
+from api.http.server import tune_interpreter
 from api.messages.answers import as_json, batch_answer
 from bench.peers import emmett_store, umadb_store
 from bench.peers.stock_writing import insert_events, save_each, save_together
@@ -188,6 +190,7 @@ def measure(url: str, database: Database, options: Options) -> Result:
     least = 20_000 if options.scale >= 0.1 else 2 * BATCH
     commands = max(least, int(options.scale * 200_000)) // (2 * BATCH) * 2 * BATCH
     bench = BenchIntake(database, volunteers)
+    tune_interpreter()
     with GroupCommit(bench.intake) as commits:
         run_callers(bench, commits, min(6 * BATCH, commands))  # warms up
         first = int(database.log.head())

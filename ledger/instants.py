@@ -1,14 +1,16 @@
 """Instants as callers write them: seconds since 1970, or text of RFC 3339.
 
-Fractions of a second are dropped. A leap second, `23:59:60`, is read as the second before it: no clock of this ledger
-has one. `t` and `z` may be lower-case (RFC 3339, 5.6).
+Fractions of a second are dropped. A leap second is read as the second before it: no clock of this ledger has one. Only
+23:59:60 UTC on the last day of a month may be one, in any zone; whoever writes another `:60` meant another second. `t`
+and `z` may be lower-case (RFC 3339, 5.6).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 EXAMPLE = "2018-12-04T09:00:00+08:00"
 
@@ -17,6 +19,17 @@ EXAMPLE = "2018-12-04T09:00:00+08:00"
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 EARLIEST_INSTANT = int(datetime(1999, 12, 31, 10, tzinfo=UTC).timestamp())
 LATEST_INSTANT = int(datetime(2100, 1, 1, 12, tzinfo=UTC).timestamp()) - 1
+
+
+class NoLeapSecondError(ValueError):
+    """A text names the second 60 of a minute that cannot have one."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"has the second 60: {text[:_QUOTED_MAX]!r}; only 23:59:60 UTC on the last day of a month can be a leap "
+            "second, so write the second that is meant, 00 to 59"
+        )
+
 
 _LEAP_SECOND = re.compile(r"(?<=[0-9]:[0-9]{2}:)60(?![0-9])")
 _LEAP_INSTANT = re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:60(?![0-9])[^\s\"]{0,20}")
@@ -46,20 +59,44 @@ def parse_instant(text: str) -> datetime:
     Raises:
         ValueError: it names none.
     """
+    for written in (text, text.upper()):
+        with suppress(ValueError):
+            return datetime.fromisoformat(written)
+    before = datetime.fromisoformat(_LEAP_SECOND.sub("59", text.upper(), count=1))
+    if not _may_be_followed_by_a_leap_second(before):
+        raise NoLeapSecondError(text)
+    return before
+
+
+def _may_be_followed_by_a_leap_second(instant: datetime) -> bool:
+    """Return whether an instant is 23:59:59 UTC at the end of a month, or without a zone the end of any minute :59."""
+    if instant.tzinfo is None:
+        return instant.minute == 59
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.fromisoformat(_LEAP_SECOND.sub("59", text.upper(), count=1))
+        following = instant.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    except OverflowError:
+        return False
+    return (following.day, following.hour, following.minute, following.second) == (1, 0, 0, 0)
 
 
 def leap_seconds_in(text: str) -> list[str]:
     """Return the instants in a text that name a leap second, as they are written."""
-    return _LEAP_INSTANT.findall(text) if ":60" in text else []
+    return [found for found in _LEAP_INSTANT.findall(text) if _is_instant(found)] if ":60" in text else []
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        parse_instant(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _of_text(text: str) -> int:
     try:
         instant = parse_instant(text)
+    except NoLeapSecondError as error:
+        raise ValueError(str(error)) from None
     except ValueError:
         shown = text if len(text) <= _QUOTED_MAX else f"{text[:_QUOTED_MAX]}…"
         if text.strip().isdecimal():

@@ -42,7 +42,12 @@ class Rejection(Enum):
 
     # Time.
     FUTURE = "future", "lies in the future, beyond the allowed clock skew; check the clock", True
-    ENDS_BEFORE_IT_BEGINS = "ends-before-it-begins", "the check-out must be after the check-in", False
+    ENDS_BEFORE_IT_BEGINS = (
+        "ends-before-it-begins",
+        "the check-out must be after the check-in; correct one of the two",
+        False,
+    )
+    LASTS_TOO_LONG = "lasts-too-long", "a shift lasts a week at most; correct the day of one of its ends", False
 
     # Shifts.
     UNKNOWN_SHIFT = "unknown-shift", "the volunteer has no shift with this id; check the number and the id", True
@@ -132,10 +137,15 @@ class Rejection(Enum):
     # Rules and honours.
     ALREADY_PUBLISHED = "already-published", "this text is already the timeline in force; no action is needed", False
     ALREADY_IN_FORCE = "already-in-force", "these rules are in force; no action is needed", False
+    CHANGES_TIME_ZONE = (
+        "changes-time-zone",
+        "the new rules would move every local day and time; correct time_zone, or send change_time_zone true",
+        False,
+    )
     UNKNOWN_RULES = "unknown-rules", "no rule timeline with this version was published; publish it first", True
     AWARD_EXISTS = "award-exists", "an honour was announced under this award id; choose another", False
     UNKNOWN_AWARD = "unknown-award", "no honour was announced under this award id; announce it first", True
-    ALREADY_AWARDED = "already-awarded", "the honour was conferred; revoke it to take it back", False
+    ALREADY_AWARDED = "already-awarded", "the honour was awarded; revoke it to take it back", False
     ALREADY_REVOKED = "already-revoked", "the honour was revoked; announce it again under another award id", False
     UNKNOWN_OBJECTION = "unknown-objection", "the award has no objection with this number; check the award", True
     OWN_HONOR = "own-honor", "nobody may decide about their own honour; let another officer do it", False
@@ -172,6 +182,15 @@ class Rejection(Enum):
         False,
     )
 
+    # Certificates.
+    OWN_CERTIFICATE = (
+        "own-certificate",
+        "nobody may issue a certificate for themselves; let another officer do it",
+        False,
+    )
+    UNKNOWN_CERTIFICATE = "unknown-certificate", "no certificate has this number; check the number", True
+    CERTIFICATE_REVOKED = "certificate-revoked", "the certificate was revoked; no action is needed", False
+
     # Records that grew beyond what one decision reads.
     MERGED_TOO_OFTEN = (
         "merged-too-often",
@@ -195,6 +214,12 @@ class Rejection(Enum):
     RECORD_FULL = (
         "record-full",
         "this record holds as many events of this kind as it may; begin another, or ask the operator",
+        False,
+    )
+
+    EVENT_TOO_LARGE = (
+        "event-too-large",
+        "the event would be larger than the 65,535 bytes that an entry of the transparency log may have; send less",
         False,
     )
 

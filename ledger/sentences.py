@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ledger.names import (
     ACTOR_PATTERN,
+    CERTIFICATE_PATTERN,
     COMMAND_ID_FORM,
     IMPORT_PATTERN,
     REASON_PATTERN,
@@ -32,6 +33,8 @@ _FORMS: dict[str, str] = {
     IMPORT_PATTERN: "is /imports/ and a name of 1 to 60 letters A to Z, digits, '.', '_' and '-'",
     r"^[0-9a-f]{64}$": "is a digest of 64 digits 0 to 9 and a to f",
     r"^[^\x00]*$": "may hold any character but NUL",
+    r"^[^\x00-\x1f\x7f]+$": "has at least one character, and no control characters",
+    CERTIFICATE_PATTERN: "is the number of a certificate, such as 2026-000001",
 }
 """What a text must be, by its pattern."""
 

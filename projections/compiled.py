@@ -78,9 +78,18 @@ def _use_cache() -> None:
     directory = cache_directory()
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        if not _is_readable(directory):
+            return
     except OSError:  # a read-only installation compiles in each process
         return
     numba.core.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
+
+
+def _is_readable(directory: Path) -> bool:
+    """Return whether this user may read what others have compiled; numba fails if they may not."""
+    if directory.stat().st_uid == os.geteuid():
+        return True
+    return all(os.access(path, os.R_OK) for path in (directory, *directory.rglob("*")))
 
 
 _use_cache()

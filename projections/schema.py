@@ -26,6 +26,8 @@ NO_DAY: Final = 1 << 30
 LASTS_MINUTES_MAX: Final = 92 * 1440
 """What lies further behind a check-in is no part of the shift. It exceeds every `shift_minutes_max`, so it changes no
 credit; and a shift that lasts decades by mistake or malice does not cost as much as all shifts of a district."""
+PAIRING: Final = 2
+"""The version of what pairing makes of the same scans under the same rules. Read models of another one are rebuilt."""
 DAYS: Final = 48_000
 """The length of tables indexed by day: they end in 2101, and the ledger refuses instants from 2100 on."""
 

@@ -11,9 +11,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,30 +29,45 @@ from ledger.store.embedded import serving
 from tests.support.examples import PROFILE
 from tests.support.ledger.clusters import copy_clusters, run_initdb
 from tests.support.processes.shared import sharing
+from tests.support.processes.writers import fork_writers, spawn_writers
 
 os.environ.setdefault(ACCEPT, "fsync")  # of the temporary server, whose data does not outlive the test
 
 LONGEST = (
     "api/test_contract.py",
-    "bench/test_bench.py",
     "pages/test_pages.py",
-    "pages/test_readme.py",
     "api/test_chosen_values.py",
+    "api/computing/test_computing_process.py",
+    "bench/test_bench.py",
+    "api/volunteers/test_overview.py",
+    "browser/test_office.py",
     "bench/test_crash.py",
-    "api/computing/test_ending.py",
-    "api/operations/test_faults_postgres.py",
-    "api/cli/test_serve.py",
-    "api/operations/test_altered_log.py",
-    "projections/test_kernel.py",
-    "bench/test_abuse.py",
-    "projections/test_differences.py",
-    "projections/test_oracle.py",
-    "api/operations/test_processes.py",
-    "ledger/store/test_other_users.py",
+    "browser/test_volunteers.py",
     "api/cli/test_import.py",
-    "replay/synthetic/test_load.py",
-    "replay/test_generations.py",
+    "browser/test_counter.py",
+    "api/access/test_roles.py",
+    "browser/test_honors.py",
+    "pages/test_readme.py",
+    "projections/test_oracle.py",
+    "api/faults/test_faults_postgres.py",
+    "api/faults/test_altered_log.py",
+    "browser/test_what_if.py",
+    "api/computing/test_ending.py",
+    "ledger/store/test_other_users.py",
+    "replay/proof/test_proofs.py",
+    "bench/test_abuse.py",
+    "api/cli/ledgers/test_serve.py",
+    "api/cli/ledgers/test_permissions.py",
+    "browser/test_stations.py",
+    "api/operations/test_installing.py",
+    "api/operations/test_processes.py",
     "api/test_erasure_modes.py",
+    "browser/test_import.py",
+    "projections/test_kernel.py",
+    "projections/test_differences.py",
+    "replay/test_generations.py",
+    "browser/test_audit.py",
+    "replay/synthetic/test_load.py",
 )
 """The files that take longest, the longest first. A worker runs a file as a whole (`--dist loadfile`)."""
 
@@ -66,6 +82,17 @@ def pytest_configure(config: pytest.Config) -> None:
         stack.enter_context(sharing())
         config.add_cleanup(stack.close)
     copy_clusters()
+    fork_writers()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests are imported and collected: almost all of it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -104,6 +131,7 @@ def _temporary_server() -> Iterator[str]:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET fsync = off")  # the data does not outlive the test
                 connection.execute("ALTER SYSTEM SET max_wal_size = '256MB'")
+                connection.execute("ALTER SYSTEM SET autovacuum = off")  # it would visit each of hundreds of databases
                 connection.execute("SELECT pg_reload_conf()")
             yield url
     finally:
@@ -116,6 +144,14 @@ def initdb_itself() -> Iterator[None]:
     run_initdb()
     yield
     copy_clusters()
+
+
+@pytest.fixture
+def spawned_writers() -> Iterator[None]:
+    """Histories are loaded as users load them, by a process that is spawned (`tests/support/processes/writers.py`)."""
+    spawn_writers()
+    yield
+    fork_writers()
 
 
 @pytest.fixture(scope="session")
@@ -178,10 +214,38 @@ def _drop(server_url: str) -> Iterator[Callable[[str], object]]:
         yield lambda url: pool.submit(drop, url)
 
 
+@pytest.fixture(scope="session")
+def new_ledger_url(new_database_url: Callable[[], str], copied_database_url: Callable[[str], str]) -> Callable[[], str]:
+    """A function that makes a database with an empty ledger and returns its URL."""
+    template = cache(lambda: _empty_ledger(new_database_url()))
+
+    def make() -> str:
+        url = copied_database_url(template())
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("UPDATE ledger.identity SET id = gen_random_uuid()")
+        return url
+
+    return make
+
+
+def _empty_ledger(url: str) -> str:
+    Database.open(url).close()
+    return url
+
+
+HOLDING_A_LEDGER = {"database", "hours"}
+"""The fixtures with which a fresh database holds an empty ledger from the beginning."""
+
+
 @pytest.fixture
-def database_url(new_database_url: Callable[[], str], _drop: Callable[[str], object]) -> Iterator[str]:
+def database_url(
+    request: pytest.FixtureRequest,
+    new_database_url: Callable[[], str],
+    new_ledger_url: Callable[[], str],
+    _drop: Callable[[str], object],
+) -> Iterator[str]:
     """The URL of a fresh database, which is dropped after the test."""
-    url = new_database_url()
+    url = new_database_url() if HOLDING_A_LEDGER.isdisjoint(request.fixturenames) else new_ledger_url()
     yield url
     _drop(url)
 
@@ -191,3 +255,12 @@ def database(database_url: str) -> Iterator[Database]:
     """A fresh ledger."""
     with Database.open(database_url) as database:
         yield database
+
+
+@pytest.fixture(autouse=True)
+def umask_stays() -> Iterator[None]:
+    """The command line writes for its user alone from its first use on; within a process of tests that must end."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)

@@ -4,7 +4,7 @@
     corrector       records of volunteers and shifts: late entries, corrections, disputes, balances, caps,
                     training, memberships, merges, people served, requests
     approver        approves or declines requests of others; answers and settles disputes
-    honors-officer  announces, objects to, awards and revokes honours
+    honors-officer  announces, objects to, awards and revokes honours; issues and revokes certificates
     analyst         no commands; for trying out rules
     auditor         no commands; looks for anomalies, which no other role but admin sees
     reader          no commands; for programs that show hours
@@ -18,9 +18,10 @@ command, is attested. A key of role
 corrector, staff or admin may be given one import for a time: with it, and only for that import, the key may mark events
 as old records.
 
-Every role but volunteer may read everything, under any axes; free texts, anomalies and the directory of persons need a
-right of their own. Every
-role but station and volunteer may try out rules. This module does not depend on HTTP.
+Every role but volunteer may read everything, under any published rules; free texts, anomalies and the directory of
+persons need a right of their own. Rules that are not published are for those who write them and those who approve
+them: analyst, approver, staff and admin. A volunteer reads under the rules in force. This module does not depend on
+HTTP.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ class Role(StrEnum):
     STAFF = "staff"
     ADMIN = "admin"
 
+    @property
+    def a_key(self) -> str:
+        """A key of this role in words, with the article of its sound."""
+        return f"{'an' if self[0] in 'aeiou' or self == Role.HONORS_OFFICER else 'a'} {self} key"
+
 
 class Right(StrEnum):
     """A right beside the commands; the value completes "a ... key may not"."""
@@ -62,6 +68,7 @@ class Right(StrEnum):
     READ_TEXTS = "read free texts"
     LOOK_UP_PERSONS = "look up persons"
     READ_LOOKUPS = "read who looked up whom"
+    CHOOSE_RULES = "read under other rules than those in force"
     TRY_RULES = "try out rules"
     AUDIT = "look for anomalies"
     CHANGE_GENERATIONS = "change generations"
@@ -133,6 +140,7 @@ _HONORS = {
     *("announce-honor", "object-to-honor", "settle-honor-objection", "award-honor", "revoke-honor"),
     *("request-act", "withdraw-request"),
 }
+_CERTIFICATES = {"issue-certificate", "revoke-certificate"}
 _PLACES = {
     "found-organisation",
     "rename-organisation",
@@ -154,12 +162,12 @@ COMMANDS_OF_ROLE: dict[Role, frozenset[str]] = {
         Role.STATION: _STATION,
         Role.CORRECTOR: _CORRECTOR,
         Role.APPROVER: _APPROVER,
-        Role.HONORS_OFFICER: _HONORS,
+        Role.HONORS_OFFICER: _HONORS | _CERTIFICATES,
         Role.ANALYST: _NONE,
         Role.AUDITOR: _NONE,
         Role.READER: _NONE,
         Role.VOLUNTEER: _VOLUNTEER,
-        Role.STAFF: _CORRECTOR | _APPROVER | _HONORS | _PLACES,
+        Role.STAFF: _CORRECTOR | _APPROVER | _HONORS | _CERTIFICATES | _PLACES,
         Role.ADMIN: set(COMMANDS),
     }.items()
 }
@@ -195,7 +203,8 @@ ROLES_OF_RIGHT: dict[Right, frozenset[Role]] = {
     Right.READ_TEXTS: frozenset(Role) - {Role.STATION, Role.ANALYST, Role.READER, Role.VOLUNTEER},
     Right.LOOK_UP_PERSONS: frozenset({Role.CORRECTOR, Role.HONORS_OFFICER, Role.STAFF, Role.ADMIN}),
     Right.READ_LOOKUPS: frozenset({Role.AUDITOR, Role.ADMIN}),
-    Right.TRY_RULES: frozenset(Role) - {Role.STATION, Role.VOLUNTEER},
+    Right.CHOOSE_RULES: frozenset(Role) - {Role.VOLUNTEER},
+    Right.TRY_RULES: frozenset({Role.APPROVER, Role.ANALYST, Role.STAFF, Role.ADMIN}),
     Right.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     Right.CHANGE_GENERATIONS: frozenset({Role.ADMIN}),
     Right.STOP_ANY_JOB: frozenset({Role.ADMIN}),
@@ -258,7 +267,7 @@ class Permission:
                 return Forbidden("volunteer", rule, "name the key's own volunteer")
         elif isinstance(command, RequestAct) and command.act not in self._types:
             others = [role for role in Role if {command.act, command.TYPE} <= COMMANDS_OF_ROLE[role]]
-            rule = f"a {self._caller.role} key may not request to {_in_words(command.act)}"
+            rule = f"{self._caller.role.a_key} may not request to {_in_words(command.act)}"
             return Forbidden("act", rule, f"use {_one_of(others)}")
         return None
 
@@ -290,7 +299,7 @@ def forbids_type(caller: Caller, command_type: str) -> Forbidden | None:
     remedy = f"use {_one_of(others)}"
     if command_type in SCANS:
         remedy += "; a person enters a shift with attest-shift"
-    return Forbidden("command", f"a {caller.role} key may not {_in_words(command_type)}", remedy)
+    return Forbidden("command", f"{caller.role.a_key} may not {_in_words(command_type)}", remedy)
 
 
 def roles_of_commands(commands: Iterable[str]) -> list[str]:
@@ -306,13 +315,22 @@ def forbids_right(caller: Caller, right: Right) -> Forbidden | None:
         return None
     field = "imported" if right is Right.IMPORT else "role"
     remedy = f"use {_one_of([role for role in Role if role in roles])}"
-    return Forbidden(field, f"a {caller.role} key may not {right}", remedy)
+    return Forbidden(field, f"{caller.role.a_key} may not {right}", remedy)
 
 
 _OWN_PATHS = re.compile(
-    r"/v1/volunteers/(?P<volunteer>[^/]+)(/overview|/explanation|/history|/statement|/shifts(/[^/]+/events)?)?"
+    r"/v1/volunteers/(?P<volunteer>[^/]+)(/overview|/explanation|/history|/statement|/certificates|/shifts(/[^/]+/events)?)?"
 )
 """The addresses a volunteer may read. Ranks are not among them: they name other volunteers."""
+_EVENT_PROOF = re.compile(r"/v1/events/[0-9]+/proof")
+
+
+_CERTIFICATES_PATHS = re.compile(r"/v1/certificates/[0-9-]+(\.[a-z]+)?")
+"""A certificate and its documents. The route compares the volunteer (`api/http/routes/certificates/reading.py`)."""
+
+
+BOUND_TO_ADDRESSES = frozenset({Role.VOLUNTEER})
+"""Roles whose keys may use some addresses only; rights decide about the others."""
 
 
 def forbids_address(caller: Caller, method: str, path: str) -> Forbidden | None:
@@ -320,12 +338,16 @@ def forbids_address(caller: Caller, method: str, path: str) -> Forbidden | None:
 
     A volunteer's key may use only the addresses named here; each command is checked on its own (`Permission`).
     """
-    if caller.role is not Role.VOLUNTEER:
+    if caller.role not in BOUND_TO_ADDRESSES:
         return None
     if method == "POST" and (path == "/v1/events" or path.startswith("/v1/commands/")):
         return None
+    if method in {"GET", "HEAD"} and _EVENT_PROOF.fullmatch(path):
+        return None  # whose event it is, the route finds out
     own = _OWN_PATHS.fullmatch(path)
     if method in {"GET", "HEAD"} and own is not None and own["volunteer"] == caller.name:
+        return None
+    if method in {"GET", "HEAD"} and _CERTIFICATES_PATHS.fullmatch(path):
         return None
     own_view = f"/v1/volunteers/{caller.name}/overview"
     return Forbidden("role", f"this key opens only the records of volunteer {caller.name}", f"use {own_view}")

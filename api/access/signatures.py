@@ -31,6 +31,7 @@ from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode
 from ledger.store.pool import Pool
 from ledger.store.upgrading import Part, upgrade_tables
+from replay.auditing.senders import Signature as BundledSignature
 from replay.queries.queries import UnknownNameError
 
 PART = Part("signatures", tuple(Path(__file__).with_name(name) for name in ("signatures.sql", "signatures_2.sql")))
@@ -133,6 +134,14 @@ def check(log: LogQueries, signatures: Signatures, position: int) -> Checked:
         return Checked(position, False, sentence)  # noqa: FBT003
     checked = [_check_one(position, event, signature) for signature in stored]
     return next((result for result in checked if result.holds), checked[0])
+
+
+def why_unproved(signature: BundledSignature, position: int, event: Event) -> str | None:
+    """Return why a signature in an audit bundle does not prove the event at a position; None if it does."""
+    key, public_key, base, signed, body, _ = signature
+    stored = StoredSignature(key, public_key, base, signed, body, datetime.min)  # noqa: DTZ901 - is not read
+    checked = _check_one(position, event, stored)
+    return None if checked.holds else checked.sentence
 
 
 def _check_one(position: int, event: Event, stored: StoredSignature) -> Checked:

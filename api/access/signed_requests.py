@@ -11,6 +11,7 @@ Nothing here is stored.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -38,11 +39,16 @@ CLOCK_SECONDS_MAX = 60
 """The tolerance for a station's clock, in both directions."""
 
 COMMANDS_PATH = "/v1/commands/"
+CHECK_CLOCK = "check the clock of the sender"
 _MISMATCH = "it does not match the request; sign the request as it is sent, with the registered key"
 
 
 class BadSignatureError(Exception):
-    """The signature is not valid, or does not cover a required component."""
+    """The signature is not valid, or does not cover a required component. `remedy`: what to do, if that is known."""
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class Sent(NamedTuple):
@@ -93,7 +99,33 @@ def verify(
         message = str(error)
         if "resolve verification key" in message:
             message = f"keyid is not the id of the API key that was sent; use keyid={key}"
+        if late := _wrong_clock(sent, seconds_max, skew):
+            raise BadSignatureError(late, CHECK_CLOCK) from None
         raise BadSignatureError(message or _MISMATCH) from None
+
+
+def _wrong_clock(sent: Sent, seconds_max: int, skew: int) -> str | None:
+    """Return what is wrong with the times of a signature by this ledger's clock; None if nothing is, or it has none."""
+    now = int(time.time())
+    try:
+        inputs: Any = http_sf.parse(", ".join(sent.headers.getlist("signature-input")).encode(), tltype="dictionary")
+        ((_, parameters), *_) = inputs.values()
+        created, expires = parameters.get("created"), parameters.get("expires")
+    except (ValueError, TypeError, AttributeError):
+        return None
+    if isinstance(created, int) and created - now > skew:
+        return (
+            f"created lies {created - now:,} seconds in the future of this ledger's clock, and at most {skew} are "
+            f"allowed; {CHECK_CLOCK}, which is fast"
+        )
+    if isinstance(created, int) and now - created > seconds_max + skew:
+        return (
+            f"created is {now - created:,} seconds ago by this ledger's clock, and the age may be at most "
+            f"{seconds_max + skew}; {CHECK_CLOCK}, and sign each request when it is sent, not when the scan was made"
+        )
+    if isinstance(expires, int) and now - expires > skew:
+        return f"expires was {now - expires:,} seconds ago by this ledger's clock; {CHECK_CLOCK}, and sign again"
+    return None
 
 
 def _required_components(sent: Sent) -> list[str]:

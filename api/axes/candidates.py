@@ -68,11 +68,13 @@ class Candidates:
             )
         return Rules(0, digest, text)
 
-    def find(self, digest: str) -> Rules | None:
-        """Return a candidate by its digest, or None if it is not stored."""
+    def find(self, digest: str) -> Sequence[Rules]:
+        """Return the candidates whose digests begin with some hex digits."""
         with self._pool.connection() as connection:
-            row = connection.execute("SELECT text FROM api.rule_candidates WHERE digest = %s", (digest,)).fetchone()
-        return Rules(0, digest, row[0]) if row else None
+            rows = connection.execute(
+                "SELECT digest, text FROM api.rule_candidates WHERE starts_with(digest, %s)", (digest,)
+            ).fetchall()
+        return [Rules(0, *row) for row in rows]
 
     def list(self) -> list[Candidate]:
         """Return the stored candidates, the latest first."""

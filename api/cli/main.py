@@ -23,6 +23,7 @@ from api.operations.usage_errors import exit_message
 from api.operations.version import version
 
 _OPERATIONS, _READERS, _RECORDING = "api.cli.operations", "api.cli.readers", "api.cli.recording"
+_PROOF = "api.cli.proof"
 
 COMMANDS = {
     name: LazyCommand(source, panel, summary)
@@ -37,6 +38,10 @@ COMMANDS = {
             "post": (f"{_RECORDING}.post:post", "Post a file of events."),
             "import": (f"{_RECORDING}.import_table:import_table", "Import a table of old records by a mapping."),
             "honors": (f"{_RECORDING}.honors:app", "Announce, object to, settle, award and revoke honours."),
+            "certificates": (
+                f"{_RECORDING}.certificates:app",
+                "Issue, show and revoke certificates; write them as files.",
+            ),
             "erase": (f"{_RECORDING}.erase:erase", "Erase a volunteer's personal data; the hours stay."),
         },
         "Query": {
@@ -72,12 +77,20 @@ COMMANDS = {
             "simulate": (f"{_OPERATIONS}.data:simulate", "Fill an empty ledger with a synthetic history."),
         },
         "Audit": {
+            "audit": (f"{_PROOF}.audit:app", "Make a bundle for auditors; audit one without a database."),
             "anomalies": (f"{_READERS}.audits:anomalies", "List odd records with their reasons."),
             "spot-check": (f"{_READERS}.audits:spot_check", "Draw a random sample of shifts for field checks."),
+            "verify": (f"{_READERS}.verify:verify", "Verify a certificate's file, without the ledger."),
             "signatures": (f"{_OPERATIONS}.signatures:app", "Check who signed an event."),
+            "proof": (f"{_PROOF}.proof:proof", "Print the proof that an event is in the log."),
+            "checkpoint": (f"{_PROOF}.checkpoint:checkpoint", "Sign a checkpoint of the log now, and print it."),
         },
         "Operate": {
             "keys": (f"{_OPERATIONS}.keys:app", "Make, list and revoke API keys."),
+            "signing-keys": (
+                f"{_PROOF}.signing_keys:app",
+                "Make, list, rotate and back up keys that sign checkpoints.",
+            ),
             "backup": (f"{_OPERATIONS}.backup:backup", "Back up everything that cannot be computed again."),
             "warm": (f"{_OPERATIONS}.init:warm_up", "Compile the kernels ahead of their first use."),
             "restore": (f"{_OPERATIONS}.backup:restore", "Restore a ledger from a backup."),

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from api.operations.usage_errors import UsageError
+from replay.durable import keep_private, require_owner
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ValidAt = Annotated[str | None, typer.Option(help="Only results dated up to this day.")]
@@ -19,7 +20,8 @@ KnownAt = Annotated[
     typer.Option(help="Only what was known then: a position, an instant with a zone, or a day, which means its end."),
 ]
 RulesUsed = Annotated[
-    str | None, typer.Option("--rules", help="A published version, a digest, or a TOML file to try out.")
+    str | None,
+    typer.Option("--rules", help="A published version, a digest (8 digits do), or a TOML file to try out."),
 ]
 First = Annotated[str | None, typer.Option("--from", help="The first day.")]
 Last = Annotated[str | None, typer.Option("--to", help="The last day.")]
@@ -72,6 +74,12 @@ def refuse_idle(context: typer.Context, why: str, *names: str) -> None:
 
 
 def data_of(context: typer.Context) -> Path:
-    """Return the data directory."""
+    """Return the data directory. From now on what the command writes is for its user alone, except exports.
+
+    Raises:
+        replay.durable.OwnerError: root would write in a data directory of another user.
+    """
+    keep_private()
     data: Path = context.obj
+    require_owner(data)
     return data

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,11 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def notify(message: str) -> None:
+    """Print a progress message on standard error."""
+    err().print(message)
+
+
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> None:
     """Print a table. Columns of numbers are aligned right, all others left."""
     shown = [[("" if cell is None else cell) for cell in row] for row in rows]
@@ -94,7 +99,7 @@ def check_output(path: Path, option: str, *, force: bool) -> None:
 
 def write_output(path: Path, content: bytes) -> None:
     """Write a file that was checked, completely or not at all."""
-    with atomic_file(path) as temporary:
+    with atomic_file(path, export=True) as temporary:
         temporary.write_bytes(content)
 
 
@@ -154,6 +159,13 @@ def progress(title: str) -> Iterator[Advance]:
     """Show the progress of a task with one stage; see `stages`."""
     with stages(title) as report:
         yield lambda done, total: report("", done, total)
+
+
+def wall(instant: datetime, zone: tzinfo, form: str = "%Y-%m-%d %H:%M") -> str:
+    """Return an instant as local time, with its offset from UTC if the clocks of that day show this time twice."""
+    local = instant.astimezone(zone)
+    is_twice = local.replace(fold=1 - local.fold).utcoffset() != local.utcoffset()
+    return local.strftime(form) + (f" {local.isoformat()[-6:]}" if is_twice else "")
 
 
 def day(text: str | None, option: str) -> date | None:

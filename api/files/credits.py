@@ -119,7 +119,7 @@ def write_credits(
         OSError: the file cannot be written; an existing file stays as it was.
     """
     written = 0
-    with atomic_file(path) as temporary, _writer(temporary, format, metadata or {}) as writer:
+    with atomic_file(path, export=True) as temporary, _writer(temporary, format, metadata or {}) as writer:
         for table in credit_tables(facts, timeline, names, chosen, progress):
             writer.write_table(table)
             written += len(table)

@@ -7,11 +7,10 @@ All values are escaped. `POLICY` allows the page its own style and nothing else.
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import datetime
 from hashlib import sha256
 from html import escape
 
-from api.files.statements import why_words
+from api.files.statements import time_words, why_words
 from replay.queries.statement_answers import Statement, StatementLine
 
 _STYLE = """
@@ -42,12 +41,13 @@ def as_page(found: Statement) -> str:
     """Return a statement as an HTML document."""
     total = found.total
     facts = {
+        "Name": found.person_name or "",
         "Volunteer": ", ".join(found.numbers or [found.volunteer]),
         "Period": _period(found),
         "Credited": f"{_hours(total.credited_minutes)} h, of which {_hours(total.scanned_minutes)} h were scanned and "
         f"{_hours(total.attested_minutes)} h attested",
         "Served": f"{_hours(total.raw_minutes)} h in {total.shifts} shifts, {_hours(total.counted_minutes)} h counted",
-        "Difference": why_words(total.uncredited) + (" (minutes)" if total.uncredited else ""),
+        "Difference": why_words(total.uncredited),
         "Issued on": str(found.today),
     }
     listed = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts.items() if value)
@@ -82,7 +82,7 @@ def as_page(found: Statement) -> str:
 {left_out}
 <p class="small">Hours and minutes, in the time zone {_text(found.time_zone)}. Computed from the ledger as known at
 position {found.known_at}{_text(valid)}, under the rules {_text(rules)} ({_text(found.rules.digest[:16])}).</p>
-<div class="sign"><p>Name of the volunteer</p><p>Date, signature, stamp</p></div>
+<div class="sign"><p>{_text(found.person_name or "Name of the volunteer")}</p><p>Date, signature, stamp</p></div>
 </body>
 </html>
 """
@@ -94,24 +94,13 @@ def _row(line: StatementLine) -> str:
     notes += ["recorded late"] if line.late else []
     notes += ["in dispute"] if line.in_dispute else []
     cells = (
-        f'<td class="t">{line.day}</td><td class="t">{_text(_span(line))}</td>'
+        f'<td class="t">{line.day}</td><td class="t">{_text(time_words(line))}</td>'
         f"<td>{_place(line.station, line.station_name)}</td><td>{_place(line.project, line.project_name)}</td>"
         f"<td>{_place(line.organisation, line.organisation_name)}</td>"
         f'<td class="n">{_hours(line.raw_minutes)}</td><td class="n">{_hours(line.credited_minutes)}</td>'
         f"<td>{_text('; '.join(notes))}</td>"
     )
     return f"<tr>{cells}</tr>\n"
-
-
-def _span(line: StatementLine) -> str:
-    """Return the time from check-in to check-out, with the date of one that is not on the line's day."""
-    return f"{_clock(line.check_in, line)} to {_clock(line.check_out, line)}"
-
-
-def _clock(instant: datetime | None, line: StatementLine) -> str:
-    if instant is None:
-        return "…"
-    return f"{instant:%H:%M}" if instant.date() == line.day else f"{instant:%m-%d %H:%M}"
 
 
 def _place(identity: str | None, name: str | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from datetime import datetime
 
 from openpyxl import Workbook
 from openpyxl.styles import Font
@@ -22,7 +23,7 @@ COLUMNS = (
 )
 _FIRST_SUM = COLUMNS.index("raw_minutes")
 _WORDS = {
-    "superseded": "superseded by a later scan",
+    "superseded": "contained in the opening balance",
     "too-short": "too short",
     "clipped": "beyond the longest shift",
     "overlapped": "already counted in another shift",
@@ -34,10 +35,25 @@ Cell = str | int
 
 
 def why_words(parts: list[Uncredited]) -> str:
-    """Return why minutes were not credited: "too short 5, rounded down 3"; minutes that a factor adds have a plus."""
+    """Return why minutes were not credited, in hours and minutes: "0:05 h lost (too short), 0:20 h more (factor)"."""
     return ", ".join(
-        f"{_WORDS[part.why]} {part.minutes if part.minutes > 0 else f'{-part.minutes:+d}'}" for part in parts
+        f"{_hours(abs(part.minutes))} h {'lost' if part.minutes > 0 else 'more'} ({_WORDS[part.why]})" for part in parts
     )
+
+
+def time_words(line: StatementLine) -> str:
+    """Return the time from check-in to check-out, with the date of one that is not on the line's day."""
+    return f"{_clock(line.check_in, line)} to {_clock(line.check_out, line)}"
+
+
+def _clock(instant: datetime | None, line: StatementLine) -> str:
+    if instant is None:
+        return "…"
+    return f"{instant:%H:%M}" if instant.date() == line.day else f"{instant:%m-%d %H:%M}"
+
+
+def _hours(minutes: int) -> str:
+    return f"{minutes // 60}:{minutes % 60:02d}"
 
 
 def as_csv(found: Statement) -> str:
@@ -45,8 +61,7 @@ def as_csv(found: Statement) -> str:
     text = io.StringIO()
     text.write("\ufeff")
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows(_rows(found))
+    writer.writerows(_table(found))
     return text.getvalue()
 
 
@@ -55,8 +70,7 @@ def as_excel(found: Statement) -> bytes:
     workbook = Workbook()
     sheet = workbook.active or workbook.create_sheet()
     sheet.title = "Statement"
-    sheet.append(COLUMNS)
-    for row in _rows(found):
+    for row in _table(found):
         sheet.append(row)
     for cells in sheet.iter_rows():
         for cell in cells:
@@ -65,11 +79,19 @@ def as_excel(found: Statement) -> bytes:
     for cell in (*sheet[1], *sheet[sheet.max_row]):
         cell.font = Font(bold=True)
     sheet.freeze_panes = "A2"
-    for number, name in enumerate(COLUMNS, 1):
+    for number, name in enumerate((*COLUMNS, "person_name"), 1):
         sheet.column_dimensions[get_column_letter(number)].width = max(len(name) + 2, 12)
     content = io.BytesIO()
     workbook.save(content)
     return content.getvalue()
+
+
+def _table(found: Statement) -> Iterator[list[Cell]]:
+    """Yield the names of the columns, then the rows; the person's name is a column of its own, if it was asked for."""
+    named = found.person_name is not None
+    yield [*COLUMNS, *(["person_name"] if named else [])]
+    for row in _rows(found):
+        yield [*row, *([found.person_name or ""] if named else [])]
 
 
 def _rows(found: Statement) -> Iterator[list[Cell]]:

@@ -9,13 +9,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from fastapi.routing import APIRoute, APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -26,12 +27,13 @@ from api.http.descriptions import (
     ANY_PROBLEM,
     DESCRIPTION_PATH,
     STATIC,
-    description_of,
+    describe,
     description_text,
     file_of_page,
     methods_of,
     page_of,
 )
+from api.http.query_parameters import check_query
 from api.http.requests.computing_client import ComputingClient, HandedOver
 from api.http.requests.dependencies import check_key
 from api.http.requests.head_requests import IS_HEAD, HeadAsGet
@@ -40,8 +42,10 @@ from api.http.requests.lanes import ConcurrencyLimits, pass_through
 from api.http.requests.limits import BodyLimit
 from api.http.requests.request_log import RequestLog, RequestLogging
 from api.http.requests.security_headers import SECURITY_HEADERS, SecurityHeaders
+from api.http.routes.certificates import issuing, reading
 from api.http.routes.operations import generations, jobs, status, what_ifs
 from api.http.routes.operations import rules as rule_routes
+from api.http.routes.proof import tree
 from api.http.routes.reads import (
     audits,
     awards,
@@ -59,7 +63,7 @@ from api.http.routes.reads import (
     volunteers,
     worklist,
 )
-from api.http.routes.writes import commands, conferring, events
+from api.http.routes.writes import commands, conferring, events, imports
 from api.messages.database_faults import fault_of_database
 from api.messages.json_bodies import is_json, media_type_of
 from api.messages.problems import Problem, fault, fault_of_validation, response
@@ -67,6 +71,9 @@ from api.operations.ledger_metrics import LedgerCollector
 from api.operations.logs import request_id
 from api.operations.readiness import ReadinessProbe
 from api.operations.service import Service
+from api.pages.application import add_pages
+from api.pages.page_routes import no_such_page, wants_page
+from api.pages.sessions import PageSessions
 from replay.archive.manifest import ArchiveDisagreesError, ArchiveError
 from replay.explain.stretches import TooManyShiftsError
 from replay.generations.store import NoGenerationError
@@ -75,6 +82,7 @@ from replay.queries.queries import UnknownNameError
 
 logger = logging.getLogger(__name__)
 
+TITLE, VERSION = "Service-hours ledger", "1"
 DESCRIPTION = """
 Every check-in, check-out, correction and award is an event in a log; hours, activity and honours are derived from it.
 
@@ -91,9 +99,10 @@ Send `Authorization: Bearer <key>`; `hours keys make` makes keys.
 _ROUTERS = (
     *(events.router, volunteers.router, overview.router, statements.router, persons.router, stations.router),
     *(organisations.router, projects.router),
+    tree.router,  # before the log, whose positions stand where it has names
     *(people_served.router, log.router, status.router, honors.router, rankings.router, awards.router),
     *(conferring.router, audits.router, commands.router, cases.router, rule_routes.router, what_ifs.router),
-    *(generations.router, jobs.router, worklist.router),
+    *(generations.router, jobs.router, worklist.router, issuing.router, reading.router, imports.router),
 )
 _ROUTES = [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 
@@ -105,13 +114,20 @@ def _addresses() -> list[BaseRoute]:
     """
     shared = APIRouter(responses={"default": ANY_PROBLEM})
     for router in _ROUTERS:
-        shared.include_router(router)
+        # Events are posted so often that their route checks its query itself.
+        shared.include_router(router, dependencies=[] if router is events.router else [Depends(check_query)])
     for route in shared.routes:
         route.matches({"type": "http", "method": "GET", "path": "/", "root_path": ""})
     return shared.routes
 
 
 _ADDRESSES = _addresses()
+
+
+@cache
+def description() -> dict[str, Any]:
+    """Return the OpenAPI description of every application: they have the same addresses."""
+    return describe(TITLE, VERSION, DESCRIPTION, _ADDRESSES)
 
 
 def create_app(service: Service, computing: Path | None = None) -> FastAPI:
@@ -121,11 +137,13 @@ def create_app(service: Service, computing: Path | None = None) -> FastAPI:
         computing: the socket of the process that computes (`api/http/computing/`); None to compute in this one.
     """
     app = _application(service, computing)
+    add_pages(app, service)
     requests = RequestLog(service.metrics, all_requests=service.logs_all_requests)
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit, check_key=check_key)
     app.add_middleware(CountInProgress, requests=app.state.in_progress)
     app.add_middleware(RequestLogging, requests=requests)
+    app.add_middleware(PageSessions)
     app.add_middleware(SecurityHeaders)
     return app
 
@@ -138,14 +156,16 @@ def create_computing_app(service: Service) -> FastAPI:
 def _application(service: Service, computing: Path | None) -> FastAPI:
     app = FastAPI(
         openapi_url=None,  # the description, its page and its files are below: they need a policy, and cost nothing
-        title="Service-hours ledger",
-        version="1",
+        title=TITLE,
+        version=VERSION,
         swagger_ui_parameters={"persistAuthorization": True},
         description=DESCRIPTION,
         lifespan=_lifespan,
     )
     app.state.service = service
-    app.state.readiness = ReadinessProbe(service, lambda: pass_through(app.state.concurrency))
+    app.state.readiness = ReadinessProbe(
+        service, lambda: pass_through(app.state.concurrency), lambda seconds: _computing_answers(app, seconds)
+    )
     app.state.ledger_metrics = LedgerCollector.registry(service)
     app.state.description = None
     app.state.in_progress = RequestsInProgress()
@@ -156,10 +176,6 @@ def _application(service: Service, computing: Path | None) -> FastAPI:
     async def openapi() -> Response:
         return Response(await description_text(app), media_type="application/json")
 
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
-
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         return page_of(app, request.scope.get("root_path", ""))
@@ -169,7 +185,7 @@ def _application(service: Service, computing: Path | None) -> FastAPI:
         return file_of_page(name)
 
     app.router.routes += _ADDRESSES
-    app.openapi = lambda: description_of(app)  # type: ignore[method-assign]
+    app.openapi = description  # type: ignore[method-assign]
     return app
 
 
@@ -180,6 +196,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.computing = None if path is None else ComputingClient(path)
     app.state.describing = asyncio.Lock()
     yield
+
+
+async def _computing_answers(app: FastAPI, seconds_max: float) -> bool | None:
+    """Return whether the computing process answers within some seconds; None if this process computes itself."""
+    computing: ComputingClient | None = app.state.computing
+    return None if computing is None else await computing.answers(seconds_max)
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
@@ -198,6 +220,8 @@ async def _on_handed_over(_request: Request, handed: HandedOver) -> Response:
 async def _on_http(request: Request, error: HTTPException) -> Response:
     name = _OF_FRAMEWORK.get(error.status_code, "failed")
     if name == "no-such-address":
+        if wants_page(request):
+            return await no_such_page(request)
         return response(fault(name, f"{request.url.path} does not exist; see /docs for all addresses"))
     if name == "wrong-method":
         allowed = ", ".join(methods_of(_ROUTES, request.url.path)) or (error.headers or {}).get("Allow", "GET")

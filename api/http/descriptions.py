@@ -23,6 +23,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 
 from api.messages.event_schemas import event_schemas
 from api.messages.problems import MEDIA_TYPE, ProblemDetails
@@ -51,29 +52,25 @@ _WITH_BODY = {
 }
 
 
-def description_of(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description of an application; it is cached."""
-    if app.openapi_schema is None:
-        schema = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
-        )
-        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-        schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
-        schemas.update(event_schemas())
-        for unused in ("HTTPValidationError", "ValidationError"):  # the framework's own errors
-            schemas.pop(unused, None)
-        for operations in schema["paths"].values():
-            for operation in operations.values():
-                _add_problems(operation)
-        app.openapi_schema = schema
-    return app.openapi_schema
+def describe(title: str, version: str, text: str, routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """Return the OpenAPI description of an application's routes."""
+    schema = get_openapi(title=title, version=version, description=text, routes=routes)
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+    schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+    schemas.update(event_schemas())
+    for unused in ("HTTPValidationError", "ValidationError"):  # the framework's own errors
+        schemas.pop(unused, None)
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            _add_problems(operation)
+    return schema
 
 
 async def description_text(app: FastAPI) -> bytes:
-    """Return the OpenAPI description as JSON. It is made once, in a thread: that takes half a second."""
+    """Return the OpenAPI description as JSON. It is made once, in a thread: that takes a second or two."""
     async with app.state.describing:
         if app.state.description is None:
-            app.state.description = await run_sync(lambda: json.dumps(description_of(app)).encode())
+            app.state.description = await run_sync(lambda: json.dumps(app.openapi()).encode())
     text: bytes = app.state.description
     return text
 

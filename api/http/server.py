@@ -144,6 +144,14 @@ def config_of(app: FastAPI, limits: ConnectionLimits, drain_seconds: int = DRAIN
     )
 
 
+def tune_interpreter() -> None:
+    """Set how often this process switches threads and collects garbage, once everything is imported."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # collections then examine only what requests create, not everything that was imported
+    gc.set_threshold(COLLECT_OBJECTS, 10, 10)
+
+
 def serve_until_stopped(
     service: Service,
     listening: socket.socket,
@@ -162,15 +170,13 @@ def serve_until_stopped(
         computing: the socket of the process that computes; None to compute in threads of this one.
     """
     stop_if_interrupted()
-    sys.setswitchinterval(SWITCH_SECONDS)
     config = config_of(create_app(service, computing), limits_of_process(limits), drain_seconds)
     logging.getLogger("uvicorn.error").addFilter(_filter_record)
-    gc.collect()
-    gc.freeze()  # collections then examine only what requests create, not everything that was imported
-    gc.set_threshold(COLLECT_OBJECTS, 10, 10)
+    tune_interpreter()
 
     def begin_to_stop() -> None:
         stopping()
+        service.stopping.set()
         service.stop_jobs()
 
     # After draining, uvicorn raises the signal again; by then everything is done.

@@ -5,11 +5,11 @@
     columns     the positions of the mapped columns in a file
     tables      the lines of a file, as a stream
     sheets      the rows of an Excel file, with merged cells and formulas
-    cells       parsing cells: days, times, numbers, names
+    cells       cells: their text, how messages quote them, and rounding
     digits      formats of digits without separators
     identifiers cells that become names: damaged ones are refused
     instants    local times, where clocks go forward or back
-    forms       how people write days and times; records as JSON
+    forms       how people write days, times and numbers; records as JSON
     fields      reading the fields of a line, as a mapping says
     lines       a line as an order, or what is wrong with it
     laying      where durations without clock times lie in their day

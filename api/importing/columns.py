@@ -6,16 +6,19 @@ Names are compared after removing surrounding blanks and invisible characters an
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from api.importing.cells import quoted, shortened
 from api.importing.identifiers import without_invisible
 from api.importing.mapping import Mapping, MappingError
 from api.importing.sources import COLUMN_KEYS
+from api.importing.tables import Row
 from projections.rules.errors import Finding
 from projections.rules.toml_places import Place, line_of
 
+HEADER_ROWS = 20
+"""How many lines are searched for the names of the columns, if they are not where the mapping expects them."""
 LISTED_MAX = 30
 """How many columns a message lists."""
 
@@ -25,6 +28,7 @@ class Columns:
 
     def __init__(self, header: Sequence[str]) -> None:
         self.names = [_plain(name) for name in header]
+        self._undivided = len(header) == 1 and any(mark in header[0] for mark in ",;\t|")
         self._places: dict[str, int] = {}
         self._duplicates: set[str] = set()
         for place, name in enumerate(self.names):
@@ -62,10 +66,19 @@ class Columns:
             return None
         similar = get_close_matches(name, self._places, n=1)
         missing = f"the file has no column {quoted(name)}"
-        if len(self.names) == 1 and any(mark in self.names[0] for mark in ",;\t|"):
+        if self._undivided:
             return missing, "set file.delimiter: its header is one column" + (f", {self.listed()}" if listed else "")
         hint = f"did you mean {shortened(similar[0])}? " if similar else ""
         return missing, hint + (f"its columns are: {self.listed()}" if listed else "its columns are listed above")
+
+
+def header_line_of(mapping: Mapping, rows: Iterable[Row]) -> int | None:
+    """Return the line of the first row that has the names of all columns of a mapping, or None."""
+    names = {_plain(name) for _, name in _columns_of(mapping)}
+    for row in rows:
+        if names <= {_plain(cell) for cell in row.cells if isinstance(cell, str)}:
+            return row.line
+    return None
 
 
 def _columns_of(mapping: Mapping) -> Iterator[tuple[Place, str]]:

@@ -3,12 +3,15 @@
 `datetime.strptime` reads 1122014 by `%d%m%Y` as the eleventh of February. But a spreadsheet drops the first zero of
 01122014, and people leave out others. So zeros are put back where a text has fewer digits than its format: in every way
 that gives a day or time. Only if there is one such way is the text read.
+
+A format with a point between digits, such as `%H.%M`, is that of a number, from which a spreadsheet drops the last
+zeros: 9.30 becomes 9.3, and 11.00 becomes 11. They are put back by the same rule.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import product
@@ -17,6 +20,7 @@ from typing import NamedTuple
 _WIDTHS = {"Y": 4, "G": 4, "j": 3} | dict.fromkeys("mdHIMSyVUW", 2) | dict.fromkeys("uw", 1)
 """The directives that are digits, and how many."""
 _FRACTION = "f"
+_SHORT_NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 _TOKEN = re.compile(r"%(?P<directive>.)|(?P<blank>\s+)|(?P<literal>[^%\s]+)", re.DOTALL)
 
 
@@ -36,6 +40,11 @@ def read_by_format(text: str, form: str) -> datetime:
         ValueError: it does not have this format.
     """
     shape = _shape(form)
+    if shape.places and (short := _SHORT_NUMBER.fullmatch(text)) and len(short[2] or "") < shape.places:
+        fractions = {(short[2] or "").ljust(shape.places, "0")} | {
+            each.zfill(shape.places) for each in short.groups()[1:] if each
+        }
+        return _only_reading((f"{short[1]}.{fraction}" for fraction in fractions), form)
     if not shape.runs:
         return datetime.strptime(text, form)  # noqa: DTZ007 - the format may hold a zone
     found = shape.pattern.fullmatch(text)
@@ -43,8 +52,13 @@ def read_by_format(text: str, form: str) -> datetime:
         raise ValueError("another format")
     if all(len(run) == sum(widths) for run, widths in zip(found.groups(), shape.runs, strict=True)):
         return datetime.strptime(text, form)  # noqa: DTZ007 - the same
+    return _only_reading(_completions(text, found, shape.runs), form)
+
+
+def _only_reading(texts: Iterable[str], form: str) -> datetime:
+    """Return the moment of those of some texts that have a format, if it is one."""
     readings: dict[datetime, str] = {}
-    for completed in _completions(text, found, shape.runs):
+    for completed in texts:
         try:
             readings.setdefault(datetime.strptime(completed, form), completed)  # noqa: DTZ007 - the same
         except ValueError:
@@ -57,10 +71,14 @@ def read_by_format(text: str, form: str) -> datetime:
 
 
 class _Shape(NamedTuple):
-    """A format: a pattern with a group for each run of adjacent digits, and the widths of the directives of each."""
+    """A format: a pattern with a group for each run of adjacent digits, and the widths of the directives of each.
+
+    `places`: the digits behind the point if it is the format of a number, else 0.
+    """
 
     pattern: re.Pattern[str]
     runs: tuple[tuple[int, ...], ...]
+    places: int
 
 
 @lru_cache(maxsize=256)
@@ -92,7 +110,19 @@ def _shape(form: str) -> _Shape:
         else:
             parts.append(re.escape(token["literal"] or "%"))
     end_run()
-    return _Shape(re.compile("".join(parts), re.IGNORECASE | re.DOTALL), tuple(runs))
+    return _Shape(re.compile("".join(parts), re.IGNORECASE | re.DOTALL), tuple(runs), _places(form))
+
+
+def _places(form: str) -> int:
+    """Return how many digits a format has behind its point, if it is one of digits and one point; else 0."""
+    whole, _, fraction = form.partition(".")
+    directives = [re.findall("%(.)", part) for part in (whole, fraction)]
+    plain = all(
+        "".join(f"%{each}" for each in found) == part for found, part in zip(directives, (whole, fraction), strict=True)
+    )
+    if not plain or not all(directives) or not {*directives[0], *directives[1]} <= _WIDTHS.keys():
+        return 0
+    return sum(_WIDTHS[each] for each in directives[1])
 
 
 def _completions(text: str, found: re.Match[str], runs: Sequence[Sequence[int]]) -> Iterator[str]:

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
-from api.importing.cells import (
-    Cell,
-    CellError,
-    at_second,
-    day_of,
-    is_empty,
-    minutes_of,
-    minutes_of_hours,
-    moment_of,
-    quoted,
-    seconds_of,
-    text_of,
-    whole_of,
-)
+from api.importing.cells import Cell, CellError, is_empty, quoted, text_of
 from api.importing.columns import Columns
+from api.importing.forms.moments import at_second, day_of, moment_of, seconds_of, seconds_on
+from api.importing.forms.numbers import minutes_of, minutes_of_hours, whole_of
 from api.importing.identifiers import identifier_of, label_of
 from api.importing.instants import instant_of, repeats_after
 from api.importing.mapping import Check, Mapping
@@ -32,6 +21,10 @@ ReadField = Callable[[Sequence[Cell], Fields], object]
 """Read a field from the cells of a line, with the fields read before; None if its cells are empty."""
 CHECK_IN_WALL = " check-in in local time"
 LAID = " laid"
+FORMER_ID = " former id"
+FIRST_DAY_YEAR = 1930
+_DAY_SECONDS = 86_400
+_OF_ORGANISATIONS = {"founded_on", "moved_on", "ended_on"}
 """Extra entries in `Fields`, under names that no field can have; the second tells that the line has no clock times."""
 
 
@@ -54,7 +47,7 @@ class FieldReaders:
             return self._minutes_reader(source)
         if KINDS[name] == "day":
             day = self._day_reader(source)
-            return lambda cells, _fields: day(cells)
+            return lambda cells, _fields: _plausible(name, day(cells))
         place = self._columns.place(source.column or "")
         if KINDS[name] == "text":
             return _text_reader(name, source, place)
@@ -83,10 +76,14 @@ class FieldReaders:
 
     def _end_or_duration(self, source: FieldSource, duration: ReadField) -> ReadField:
         """Return a function that reads an end where there is one, and otherwise a duration."""
-        end, time_of_cells = self._clock_reader("check_out", source), self._time_reader(source)
+        end = self._clock_reader("check_out", source)
+        place = self._columns.place(source.time or source.hour or "")
+
+        def has_time(cells: Sequence[Cell]) -> bool:
+            return not is_empty(cells[place])
 
         def read(cells: Sequence[Cell], fields: Fields) -> object:
-            if LAID in fields and time_of_cells(cells) is not None:
+            if LAID in fields and has_time(cells):
                 raise CellError("has an end, and the line has no begin", "fill in the begin, or clear the end")
             found = None if LAID in fields else end(cells, fields)
             return duration(cells, fields) if found is None else found
@@ -103,7 +100,7 @@ class FieldReaders:
                 return None
             instant = instant_of(wall, zone, ambiguous, check_in=_check_in(name, fields))
             if wall.year < FIRST_YEAR:
-                remedy = "enter hours of that time as an opening balance"
+                remedy = "correct the year, or enter hours of that time as an opening balance"
                 before = f"is before the year {FIRST_YEAR}, the first of which the ledger records shifts"
                 raise CellError(f"{wall} {before}", remedy)
             if name == "check_in":
@@ -122,16 +119,16 @@ class FieldReaders:
             return lambda cells, _fields: (
                 None if is_empty(cells[place]) else moment_of(cells[place], source.format, roc=roc)
             )
-        day_of_cells, time_of_cells = self._day_reader(source), self._time_reader(source)
         # If both have the same columns of the day, a check-out before the check-in is on the next day.
         check_in = self._mapping.fields.get("check_in")
         over_midnight = name == "check_out" and check_in is not None and check_in.day_columns == source.day_columns
+        day_of_cells, time_of_cells = self._day_reader(source), self._time_reader(source, ends=over_midnight)
         zone = self._mapping.zone
         starts = None if source.starts is None else seconds_of(source.starts)
 
         def read(cells: Sequence[Cell], fields: Fields) -> datetime | None:
             day = day_of_cells(cells)
-            seconds = None if day is None else time_of_cells(cells)
+            seconds = None if day is None else time_of_cells(cells, day)
             if seconds is None and starts is not None:
                 seconds = starts
                 fields[LAID] = True
@@ -139,6 +136,8 @@ class FieldReaders:
                 return None
             wall = at_second(day, seconds)
             check_in_wall = fields.get(CHECK_IN_WALL)
+            if seconds > _DAY_SECONDS and isinstance(check_in_wall, datetime):
+                _require_less_than_a_day(wall, check_in_wall)
             if (
                 over_midnight
                 and isinstance(check_in_wall, datetime)
@@ -160,43 +159,69 @@ class FieldReaders:
             return lambda cells: None if is_empty(cells[place]) else day_of(cells[place], source.format, roc=roc)
 
         def read(cells: Sequence[Cell]) -> date | None:
-            parts = [text_of(cells[place]) for place in places]
-            return day_of("-".join(parts), roc=roc) if all(parts) else None
+            parts = [text_of(cells[place]).rstrip("年月日号號 ") for place in places]
+            if not all(parts):
+                return None
+            try:
+                return day_of("-".join(parts), roc=roc)
+            except CellError as error:
+                raise _of_parts(error, "cannot be read as a day", "write numbers, the year with all digits") from None
 
         return read
 
-    def _time_reader(self, source: FieldSource) -> Callable[[Sequence[Cell]], int | None]:
-        """Return a function that reads a time of day; an empty minute beside an hour is 0."""
+    def _time_reader(self, source: FieldSource, *, ends: bool) -> Callable[[Sequence[Cell], date], int | None]:
+        """Return a function that reads the time of a day; an empty minute beside an hour is 0."""
         if source.at is not None:
             fixed = seconds_of(source.at)
-            return lambda _cells: fixed
+            return lambda _cells, _day: fixed
         if source.time:
-            place = self._columns.place(source.time)
-            return lambda cells: None if is_empty(cells[place]) else seconds_of(cells[place], source.time_format)
+            place, formats, roc = self._columns.place(source.time), source.time_format, self._mapping.roc
+            return lambda cells, day: (
+                None if is_empty(cells[place]) else seconds_on(day, cells[place], formats, roc=roc, ends=ends)
+            )
         if not source.hour:
-            return lambda _cells: None
+            return lambda _cells, _day: None
         hour, minute = self._columns.place(source.hour), self._columns.place(source.minute or "")
 
-        def read(cells: Sequence[Cell]) -> int | None:
+        def read(cells: Sequence[Cell], _day: date) -> int | None:
             if is_empty(cells[hour]):
                 return None
-            return seconds_of(f"{text_of(cells[hour])}:{text_of(cells[minute]).zfill(2)}")
+            texts = text_of(cells[hour]).rstrip("时時点點 "), text_of(cells[minute]).rstrip("分 ").zfill(2)
+            try:
+                return seconds_of(":".join(texts))
+            except CellError as error:
+                raise _of_parts(error, "is not a time of day", "write hours up to 24, and minutes up to 59") from None
 
         return read
 
     def _hours_and_minutes_reader(self, source: FieldSource) -> ReadField:
         """Return a function that adds a column of hours and one of minutes; of the two, one may be empty."""
-        hours, minutes = self._columns.place(source.hours or ""), self._columns.place(source.minutes or "")
+        hours = self._part_reader(source.hours or "", source.decimal, minutes_of_hours)
+        minutes = self._part_reader(source.minutes or "", source.decimal, minutes_of)
 
         def read(cells: Sequence[Cell], _fields: Fields) -> int | None:
-            if is_empty(cells[hours]) and is_empty(cells[minutes]):
-                return None
-            whole = 0 if is_empty(cells[hours]) else whole_of(cells[hours])
-            rest = 0 if is_empty(cells[minutes]) else minutes_of(cells[minutes], source.decimal)
-            if whole and rest > 59:
-                remedy = f'write minutes below 60 in "{source.minutes}", or map one column only'
-                raise CellError(f"{whole} hours and {rest} minutes are added, and look like one duration twice", remedy)
-            return whole * 60 + rest
+            whole, rest = hours(cells), minutes(cells)
+            if whole is None or rest is None:
+                return rest if whole is None else whole
+            if whole and rest and (rest > 59 or whole % 60):
+                remedy = f'write whole hours in "{source.hours}" and minutes below 60 in "{source.minutes}"'
+                sentence = f"{_length(60 * whole)} and {rest} minutes are added, and look like one duration twice"
+                raise CellError(sentence, f"{remedy}, or map one column only")
+            return whole + rest
+
+        return read
+
+    def _part_reader(
+        self, name: str, decimal: str, parse: Callable[[Cell, str], int]
+    ) -> Callable[[Sequence[Cell]], int | None]:
+        """Return a function that reads one of two columns of a duration, whose messages name the column."""
+        place = self._columns.place(name)
+
+        def read(cells: Sequence[Cell]) -> int | None:
+            try:
+                return None if is_empty(cells[place]) else parse(cells[place], decimal)
+            except CellError as error:
+                raise CellError(f"in the column {quoted(name)}: {error.sentence}", error.remedy) from None
 
         return read
 
@@ -210,16 +235,32 @@ class FieldReaders:
 
     def _duration_reader(self, source: FieldSource) -> ReadField:
         duration = self._minutes_reader(source)
+        places = [self._columns.place(name) for name in (source.hours, source.minutes) if name]
 
         def read(cells: Sequence[Cell], fields: Fields) -> int | None:
             check_in, minutes = fields.get("check_in"), duration(cells, fields)
             if not isinstance(minutes, int) or not isinstance(check_in, int):
                 return None
+            if minutes == 0:
+                shown = " and ".join(quoted(cells[place]) for place in places if not is_empty(cells[place]))
+                raise CellError(f"{shown} is a duration of 0 minutes", "write how long it lasted, or delete the line")
             instant = check_in + 60 * minutes
             _require_length(source.hours_max, check_in, instant)
             return instant
 
         return read
+
+
+def _require_less_than_a_day(end: datetime, begin: datetime) -> None:
+    """Refuse an end that names the day after that of its line, and is not in the night between."""
+    if end - begin >= timedelta(days=1):
+        sentence = f"{end} is a day or more after the begin, {begin}"
+        raise CellError(sentence, "correct the end; a shift of more than a day needs a column for the day of its end")
+
+
+def _of_parts(error: CellError, ending: str, remedy: str) -> CellError:
+    """Return an error of parts in several columns, to which no format applies."""
+    return CellError(error.sentence, remedy) if error.sentence.endswith(ending) else error
 
 
 def _check_in(name: str, fields: Fields) -> int | None:
@@ -253,7 +294,22 @@ def _name_of(name: str, source: FieldSource, table: dict[str, str] | None, cell:
             raise CellError(f"{quoted(text)} is not in the table of values", f"add it to fields.{name}.values")
     if not text:
         return None
-    return source.prefix + text.zfill(source.digits)
+    return source.prefix + _without_prefix(text, source.prefix).zfill(source.digits)
+
+
+def _without_prefix(text: str, prefix: str) -> str:
+    """Return an identifier without its prefix, if people wrote it: L-17 beside 17. A prefix of digits may be a part."""
+    rest = text[len(prefix) :]
+    written = prefix and not prefix.isdigit() and text.casefold().startswith(prefix.casefold())
+    return rest if written and rest.isdigit() else text
+
+
+def _plausible(name: str, day: date | None) -> date | None:
+    """Return a day that can be meant: nobody who served in this century was registered, or trained, long before it."""
+    if day is not None and day.year < FIRST_DAY_YEAR and name not in _OF_ORGANISATIONS:
+        remedy = 'correct the year; a year such as 104 is written 104/03/13, with calendar = "roc"'
+        raise CellError(f"{day} is before the year {FIRST_DAY_YEAR}", remedy)
+    return day
 
 
 def _constant(name: str, source: FieldSource, *, roc: bool) -> object:

@@ -28,7 +28,8 @@ from pydantic import (
 )
 
 from api.access.roles import IMPORTED_COMMANDS
-from api.importing.cells import EPOCH_UNITS, CellError, day_of, quoted
+from api.importing.cells import CellError, quoted
+from api.importing.forms.moments import EPOCH_UNITS, day_of
 from api.importing.sources import EXTRAS, KINDS, WAYS, ColumnName, Day, FieldSource, Strict, several, ways_in_words
 from ledger.aggregates import COMMANDS, Command
 from ledger.names import IMPORT_PATTERN
@@ -228,7 +229,7 @@ def _check_field(command: str, name: str, source: FieldSource, *, roc: bool) -> 
         raise error_at(f"{wrong[0]} does not apply to {name}; {ways_in_words(kind)}", "fields", name, wrong[0])
     if keys & ways not in [set(way) for way in WAYS[kind]]:
         raise error_at(f"{name} needs exactly one source; {ways_in_words(kind)}", "fields", name)
-    for form in (*source.format, *filter(None, [source.time_format])):
+    for form in (*source.format, *source.time_format):
         if source.column and form in EPOCH_UNITS and kind in {"instant", "end"}:
             continue
         _check_format(form, name, whole=form in source.format)

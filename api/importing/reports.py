@@ -16,8 +16,8 @@ from typing import Protocol
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
-from api.importing.cells import Cell, Unreadable, shown
-from api.importing.laying import lies
+from api.importing.cells import Cell, DayCell, Number, Unreadable, shown
+from api.importing.durations.laying import lies
 from api.importing.lines import LineReader
 from api.importing.mapping import FileForm
 from api.importing.running import Outcome
@@ -45,6 +45,15 @@ WHY_COLUMNS = ("import_line", "import_rejection", "import_detail")
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
+def told_of(outcome: Outcome) -> tuple[str, str]:
+    """Return what the directory of persons has otherwise than a line, and what to do. Values are not quoted."""
+    said = " and ".join(outcome.differs)
+    number = outcome.line.person.volunteer if outcome.line.person else ""
+    options = " ".join(f"--{field} …" for field in outcome.differs)
+    detail = f"the directory of persons has another {said} of {number}, or none, and an import changes none there"
+    return detail, f"compare them; if the line is right, hours persons set {number} {options}"
+
+
 def escape_formula(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
@@ -63,7 +72,7 @@ class Report(Protocol):
 class _EveryLine:
     def __init__(self, path: Path, reader: LineReader, stack: ExitStack, *, dry_run: bool) -> None:
         # With the byte order mark by which Excel recognises UTF-8.
-        temporary = stack.enter_context(atomic_file(path))
+        temporary = stack.enter_context(atomic_file(path, export=True))
         self._csv = csv.writer(stack.enter_context(temporary.open("w", encoding="utf-8-sig", newline="")))
         self._csv.writerow(REPORT_COLUMNS)
         self._reader = reader
@@ -73,25 +82,14 @@ class _EveryLine:
         self._csv.writerows(self._row(outcome) for outcome in outcomes)
 
     def _row(self, outcome: Outcome) -> list[object]:
-        line, answer, fault = outcome
+        line, answer, fault, _ = outcome
         name = "" if isinstance(line.order, Fault) else line.order.name
         if fault is None:
             word = self._accepted if outcome.word == "accepted" else outcome.word
             position, shift = (answer.position, answer.shift) if answer else (None, None)
-            return [
-                line.number,
-                word,
-                "",
-                "",
-                "",
-                "",
-                "",
-                "",
-                name,
-                position or "",
-                shift or "",
-                lies(line, self._reader.zone),
-            ]
+            detail, remedy = told_of(outcome) if outcome.differs else ("", "")
+            where = (position or "", shift or "", lies(line, self._reader.zone))
+            return [line.number, word, "", "", "", detail, remedy, "", name, *where]
         texts = (fault.rejection, fault.field or "", self._reader.columns_of(fault.field), fault.detail, fault.remedy)
         return [line.number, outcome.word, *map(escape_formula, texts), str(fault.retry).lower(), name, "", "", ""]
 
@@ -122,12 +120,19 @@ class _JsonWriter:
         stack.callback(lambda: self._file.write(self._end))
 
     def row(self, cells: Sequence[Cell]) -> None:
-        record = {name: cell for name, cell in zip(self._names, cells, strict=False) if cell is not None}
-        text = json.dumps(record, ensure_ascii=False)
+        members = [(name, cell) for name, cell in zip(self._names, cells, strict=False) if cell is not None]
+        text = _json_of(members, escaped=False)
         if not text.isprintable():  # a lone surrogate cannot be encoded
-            text = json.dumps(record)
+            text = _json_of(members, escaped=True)
         self._file.write(self._before + text)
         self._before = self._between
+
+
+def _json_of(members: Sequence[tuple[str, Cell]], *, escaped: bool) -> str:
+    """Return a record; its numbers have the digits that they had."""
+    texts = (cell if isinstance(cell, Number) else json.dumps(cell, ensure_ascii=escaped) for _, cell in members)
+    names = (json.dumps(name, ensure_ascii=escaped) for name, _ in members)
+    return "{" + ", ".join(f"{name}: {text}" for name, text in zip(names, texts, strict=True)) + "}"
 
 
 class _SheetWriter:
@@ -142,6 +147,8 @@ class _SheetWriter:
     def _cell(self, value: Cell) -> object:
         if isinstance(value, Unreadable):
             value = value.shown
+        if isinstance(value, DayCell):
+            return value.date()
         if not isinstance(value, str):
             return value
         cell = WriteOnlyCell(self._sheet, value)
@@ -180,9 +187,9 @@ class _RefusedLines:
         excel = is_excel(self._path)
         if is_json(self._path):
             names = [*map(str, self._own(self._table.columns)), *WHY_COLUMNS]
-            temporary = self._stack.enter_context(atomic_file(self._path))
+            temporary = self._stack.enter_context(atomic_file(self._path, export=True))
             return _JsonWriter(temporary, names, self._form, self._stack, lines=has_json_lines(self._path))
-        temporary = self._stack.enter_context(atomic_file(self._path))
+        temporary = self._stack.enter_context(atomic_file(self._path, export=True))
         writer: _Writer = (
             _SheetWriter(temporary, self._sheet, self._stack)
             if excel

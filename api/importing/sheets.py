@@ -11,13 +11,16 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime, time
 from itertools import islice
 from typing import Any, NamedTuple
 
+from openpyxl.styles.numbers import BUILTIN_FORMATS, BUILTIN_FORMATS_MAX_SIZE, is_datetime
 from openpyxl.utils import column_index_from_string
 from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
-from api.importing.cells import Cell, Unreadable, quoted
+from api.importing.cells import Cell, DayCell, Unreadable, quoted
 
 DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError)
 """What openpyxl raises on a file that is not as it should be."""
@@ -57,9 +60,10 @@ def rows_of(worksheet: Any, header_line: int) -> Iterator[SheetRow]:
             worksheet._shared_strings,  # noqa: SLF001 - the same
             data_only=True,
             epoch=book.epoch,
-            date_formats=book._date_formats,  # noqa: SLF001 - the same
+            date_formats=book._date_formats | _east_asian_styles(book),  # noqa: SLF001 - the same
             timedelta_formats=book._timedelta_formats,  # noqa: SLF001 - the same
         )
+        parser.day_styles = _day_styles(book)
         rows = parser.parse()
         damage: str | None = None
         while damage is None:
@@ -96,7 +100,12 @@ def _in_columns(found: list[dict[str, Any]]) -> list[Cell]:
 
 
 class _Parser(WorkSheetParser):
-    """Reads the cells of a sheet. What cannot be read is a cell that tells so."""
+    """Reads the cells of a sheet. What cannot be read is a cell that tells so.
+
+    `day_styles`: the styles of cells that show a day without a time.
+    """
+
+    day_styles: AbstractSet[int] = frozenset()
 
     def parse_cell(self, element: Any) -> dict[str, Any]:
         """Read a cell."""
@@ -112,6 +121,8 @@ class _Parser(WorkSheetParser):
             sentence = f"is the formula {quoted(formula)} without a stored result"
             remedy = "open the file in Excel and save it, or write the value"
             cell["value"] = Unreadable(sentence, remedy, formula)
+        elif cell["data_type"] == "d" and cell["style_id"] in self.day_styles and _is_midnight(cell["value"]):
+            cell["value"] = DayCell(*cell["value"].timetuple()[:3])
         elif cell["data_type"] == "e" and element.get("t", "n") == "n":
             return self._unreadable(element, "is not a day of the calendar")
         return cell
@@ -126,6 +137,36 @@ class _Parser(WorkSheetParser):
         if element.find(FORMULA_TAG) is None:
             return False
         return element.get("t") != "str" or element.find(VALUE_TAG) is None
+
+
+def _is_midnight(value: object) -> bool:
+    return isinstance(value, datetime) and value.time() == time()
+
+
+_EAST_ASIAN_DAYS = frozenset({*range(27, 32), 36, *range(50, 55), 57, 58})
+_EAST_ASIAN_TIMES = frozenset({*range(32, 36), 55, 56})
+"""Formats by number, such as 31 for 2015年3月5日, which East Asian spreadsheets do not define and the library lacks."""
+
+
+def _east_asian_styles(book: Any) -> AbstractSet[int]:
+    """Return the styles with such formats."""
+    styles = enumerate(book._cell_styles)  # noqa: SLF001 - the library has no other access to them
+    return {style for style, each in styles if each.numFmtId in _EAST_ASIAN_DAYS | _EAST_ASIAN_TIMES}
+
+
+def _day_styles(book: Any) -> AbstractSet[int]:
+    """Return the styles of date cells that show no time."""
+    found: set[int] = set()
+    for style, each in enumerate(book._cell_styles):  # noqa: SLF001 - the same
+        number = each.numFmtId
+        if number in _EAST_ASIAN_DAYS:
+            found.add(style)
+        elif style in book._date_formats:  # noqa: SLF001 - the same
+            custom = number - BUILTIN_FORMATS_MAX_SIZE
+            form = BUILTIN_FORMATS.get(number) or book._number_formats[custom]  # noqa: SLF001 - the same
+            if is_datetime(form) == "date":
+                found.add(style)
+    return found
 
 
 # --- merged cells ---------------------------------------------------------------------------------------------------

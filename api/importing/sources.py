@@ -89,7 +89,7 @@ class FieldSource(Strict):
     minute: ColumnName | None = None
     at: TimeOfDay | None = None
     starts: TimeOfDay | None = None
-    time_format: str | None = None
+    time_format: Annotated[tuple[str, ...], BeforeValidator(several)] = ()
     hours: ColumnName | None = None
     minutes: ColumnName | None = None
     decimal: Literal[".", ","] = "."

@@ -165,6 +165,8 @@ def _header(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str],
     if not form.header_line:
         return list(form.columns) or _numbered(rows), []
     above: list[Row] = []
+    found = "which is beyond its end"
+    remedy = "set file.header_line in the mapping"
     for row in rows:
         if row.line == form.header_line:
             if row.defect:
@@ -173,9 +175,10 @@ def _header(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str],
                 )
             return [_name_of_column(cell) for cell in row.cells], above
         if row.line > form.header_line:
+            found, remedy = "which is empty", f"{remedy}: the next line with cells is {row.line}"
             break
         above.append(row)
-    raise UnreadableTableError(f"{path} has no header in line {form.header_line}; set file.header_line in the mapping")
+    raise UnreadableTableError(f"{path} has no header in line {form.header_line}, {found}; {remedy}")
 
 
 def _name_of_column(cell: Cell) -> str:

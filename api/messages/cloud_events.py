@@ -87,6 +87,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw = msgspec.Raw()
 
 
+_REQUIRED = ("specversion", "id", "source", "type", "data")
+
+
 class _Named(msgspec.Struct):
     """The source and the id of an event, whatever their types."""
 
@@ -146,13 +149,22 @@ def read_event(body: bytes | msgspec.Raw, sender: Sender) -> Order | Fault:
     try:
         text = _text(body)
         envelope = _envelopes.decode(text)
-        if repeated := fault_of_repetition(text):
-            return repeated
+        order = _order(envelope, bytes(envelope.data), sender)
+        return fault_of_repetition(text, fields=_fields_read(envelope, order)) or order
     except msgspec.ValidationError as error:
         return _fault_of_json(text) or _fault_of_envelope(error)
     except _UNREADABLE as error:
         return _malformed(error)
-    return _order(envelope, bytes(envelope.data), sender)
+
+
+def _fields_read(envelope: Envelope, order: Order | Fault) -> int | None:
+    """Return how many fields of an event were certainly read, its data's included; None if it was not read."""
+    if isinstance(order, Fault):
+        return None
+    optional = (envelope.time, envelope.subject, envelope.datacontenttype, envelope.dataschema)
+    attributes = len(_REQUIRED) + len(optional) - optional.count(None) + envelope.imported
+    has_instant = envelope.time is not None and envelope.type in _WITH_INSTANT  # its time may be that of the data
+    return attributes + len(order.command.model_fields_set) - has_instant
 
 
 def read_binary(attributes: Mapping[str, Any], data: bytes, sender: Sender) -> Order | Fault:

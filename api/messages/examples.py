@@ -1,7 +1,7 @@
 """An example of every command, for the OpenAPI description.
 
-Together they are a story that the demonstration (`hours run`) accepts: of a volunteer who is not registered there yet,
-and of V0000442, who is.
+Together they are a story that the demonstration (`hours run`) accepts. What a station sends is about V0000442, who is
+registered there, and is accepted as it is; what people send is also about a volunteer whom the story registers first.
 """
 
 from __future__ import annotations
@@ -9,29 +9,29 @@ from __future__ import annotations
 from typing import Any
 
 _SHIFT = "01677760-3d00-7000-8000-000000000001"
-_ABOUT = {"volunteer": "V9000001", "shift": _SHIFT}
+_ABOUT = {"volunteer": "V0000442", "shift": _SHIFT}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "check-in": {
-        "volunteer": "V9000001",
+        "volunteer": "V0000442",
         "station": "C01",
         "occurred_at": "2018-12-04T09:00:00+08:00",
         "shift": _SHIFT,
     },
     "check-out": {
-        "volunteer": "V9000001",
+        "volunteer": "V0000442",
         "station": "C01",
         "occurred_at": "2018-12-04T12:00:00+08:00",
         "shift": _SHIFT,
     },
     "punch": {
-        "volunteer": "V9000001",
+        "volunteer": "V0000442",
         "station": "C01",
         "occurred_at": "2018-12-05T09:00:00+08:00",
         "direction": "in",
     },
     "attest-shift": {
-        "volunteer": "V9000001",
+        "volunteer": "V0000442",
         "station": "C01",
         "check_in": "2018-12-01T09:00:00+08:00",
         "check_out": "2018-12-01T12:00:00+08:00",
@@ -46,7 +46,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "void-shift": {**_ABOUT, "reason": "entered-twice"},
     "reinstate-shift": {**_ABOUT, "reason": "voided-in-error"},
-    "move-shift": {**_ABOUT, "to_volunteer": "V0000442", "reason": "wrong-card"},
+    "move-shift": {**_ABOUT, "to_volunteer": "V0000462", "reason": "wrong-card"},
     "dispute-shift": {**_ABOUT, "reason": "too-few-minutes", "text": "I stayed until noon."},
     "answer-dispute": {
         **_ABOUT,
@@ -166,6 +166,19 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "credited_minutes": 6120,
     },
     "revoke-honor": {"award": "star-1-V9000001", "reason": "hours-voided"},
+    "issue-certificate": {
+        "volunteer": "V9000001",
+        "from_year": 2018,
+        "to_year": 2018,
+        "scanned_minutes": 150,
+        "attested_minutes": 180,
+        "evidence_position": 1000,
+        "rules_digest": "a017ab790a90a184a714e4a35bcd65cd69c334e574c5fe26e8f3d94d13f0b5c0",  # of rules/luohu.toml
+        "organisation": "fed-01",
+        "content": "车站引导",
+        "handler": "王经办",
+    },
+    "revoke-certificate": {"certificate": "2018-000001", "reason": "issued-in-error"},
 }
 """An example body for each type of command."""
 
@@ -178,6 +191,14 @@ EVENT_EXAMPLE: dict[str, Any] = {
     "data": EXAMPLES["check-in"],
 }
 """One CloudEvent."""
+
+BINARY_HEADERS = {
+    "ce-specversion": "1.0",
+    "ce-id": "in-000018",
+    "ce-source": "/stations/C01/tablet-1",
+    "ce-type": "org.service-hours.check-in.v1",
+}
+"""The headers with which its data alone is an event."""
 
 EVENTS_EXAMPLE: list[dict[str, Any]] = [
     EVENT_EXAMPLE,

@@ -60,15 +60,18 @@ def _fault_of_compression(written: str) -> Fault | None:
     return fault("wrong-media-type", sentence, field="Content-Encoding", remedy=remedy)
 
 
-def fault_of_repetition(text: str, *, prefix: str = "") -> Fault | None:
+def fault_of_repetition(text: str, *, fields: int | None = None, prefix: str = "") -> Fault | None:
     """Return a fault if an object in a JSON text names a field twice. What is not JSON is left to other readers.
 
     Args:
+        fields: how many fields a reader of the text kept, of all its objects, if it counted them.
         prefix: the field that holds the text, with a dot.
 
     Raises:
         RecursionError: the text is nested too deeply.
     """
+    if fields is not None and _names_at_most(text, fields):
+        return None
     if _has_one_of_each(text):
         return None
     try:
@@ -87,17 +90,22 @@ _values = msgspec.json.Decoder()
 _BEFORE_COLONS = (" :", "\n:", "\t:", "\r:")
 
 
-def _has_one_of_each(text: str) -> bool:
-    """Return whether a JSON text certainly names no field twice. It takes a microsecond for an event.
+def _names_at_most(text: str, fields: int) -> bool:
+    """Return whether a JSON text certainly names no more fields than these, so that none is named twice.
 
     Each field that is written stands before `":`, unless there is white space between; so there are at least as many of
     these as fields written, and as many fields written as are kept.
     """
+    return text.count('":') == fields and not any(space in text for space in _BEFORE_COLONS)
+
+
+def _has_one_of_each(text: str) -> bool:
+    """Return whether a JSON text certainly names no field twice. It takes some microseconds for an event."""
     try:
         value = _values.decode(text)
     except (ValueError, msgspec.MsgspecError):
         return False
-    return text.count('":') == _fields_in(value) and not any(space in text for space in _BEFORE_COLONS)
+    return _names_at_most(text, _fields_in(value))
 
 
 def _fields_in(value: Any) -> int:

@@ -53,6 +53,7 @@ def _status(rejection: Rejection) -> int:
         Rejection.NAME_TAKEN,
         Rejection.FUTURE,
         Rejection.ENDS_BEFORE_IT_BEGINS,
+        Rejection.LASTS_TOO_LONG,
         Rejection.SAME_VOLUNTEER,
         Rejection.NO_EVIDENCE,
         Rejection.WRONG_RECIPIENT,
@@ -60,7 +61,7 @@ def _status(rejection: Rejection) -> int:
         Rejection.BELOW_MINIMUM,
         Rejection.BEHIND_LAST_PLACE,
     }
-    if rejection in {Rejection.OWN_HONOR, Rejection.SAME_HANDS}:
+    if rejection in {Rejection.OWN_HONOR, Rejection.OWN_CERTIFICATE, Rejection.SAME_HANDS}:
         return 403
     return 422 if rejection in wrong_in_itself else 409
 
@@ -79,6 +80,7 @@ _REQUESTS = {
     ),
     "forbidden": Rule(403, "the key's role does not allow this", "use a key of another role"),
     "no-such-address": Rule(404, "this address does not exist", "see /docs for all addresses"),
+    "not-acceptable": Rule(406, "no media type of this answer is accepted", "name one that the detail lists in Accept"),
     "unknown-job": Rule(404, "no job has this id", "see /v1/jobs for the known jobs"),
     "unknown-generation": Rule(404, "no generation has this id", "see /v1/generations for all generations"),
     "unknown-event": Rule(404, "the log has no event at this position", "see /v1/status for its last position"),
@@ -121,6 +123,8 @@ _REQUESTS = {
     ),
     "busy": Rule(503, "the ledger has too many requests at once", "send it again", retry=True),
     "behind": Rule(503, "the read models have not reached that position", "send it again", retry=True),
+    "not-covered": Rule(503, "no checkpoint covers this event yet", "send it again in a minute", retry=True),
+    "no-checkpoint": Rule(404, "no checkpoint was signed yet", "wait until events are recorded", retry=True),
     "no-read-models": Rule(503, "there are no read models yet", "run `hours rebuild`", retry=True),
     "locked": Rule(503, "another session holds a lock of the ledger", "send it again", retry=True),
     "disk-full": Rule(

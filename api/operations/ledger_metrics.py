@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import psycopg
 from prometheus_client import CollectorRegistry
@@ -38,14 +39,15 @@ class LedgerCollector(Collector):
         """Yield the metrics of the ledger, its read models, its archive, and this process's queue, pool and jobs."""
         build = {"version": version(), "python": platform.python_version()}
         yield InfoMetricFamily("hours_build", "The version of the program.", build)
-        yield from self._of_ledger()
-        yield from self._of_process()
+        states = self._service.job_states()
+        yield from self._of_ledger(computes=states is not None)
+        yield from self._of_process(states)
 
-    def _of_ledger(self) -> Iterator[Metric]:
+    def _of_ledger(self, *, computes: bool) -> Iterator[Metric]:
         ledger = self._service.ledger
-        alerts = [alert for alert in (self._service.follower.alert, self._service.archivist.alert) if alert]
+        alerts = len(self._service.alerts) + (not computes)
         try:
-            health = measure(ledger.database, lambda: ledger.archive)
+            health = measure(ledger.database, lambda: ledger.archive, self._service.notary.log)
         except psycopg.Error:
             yield _gauge("hours_database_up", "Whether the database answers.", 0)
             return
@@ -54,15 +56,18 @@ class LedgerCollector(Collector):
             return
         yield _gauge("hours_database_up", "Whether the database answers.", 1)
         yield from _of_health(health)
-        yield _gauge("hours_problems", "Problems that /v1/status lists.", len(health.problems) + len(alerts))
+        yield _gauge("hours_problems", "Problems that /v1/status lists.", len(health.problems) + alerts)
 
-    def _of_process(self) -> Iterator[Metric]:
+    def _of_process(self, states: Sequence[str] | None) -> Iterator[Metric]:
         service = self._service
         follower, archivist = bool(service.follower.alert), bool(service.archivist.alert)
         yield _gauge("hours_follower_alert", "1 while the follower is stopped by an error.", follower)
         yield _gauge("hours_archivist_alert", "1 while the archive cannot grow.", archivist)
         disagrees = service.ledger.archive.disagreement() is not None
         yield _gauge("hours_archive_disagrees", "1 while the archive disagrees with the log.", disagrees)
+        yield _gauge("hours_notary_alert", "1 while no checkpoint can be signed.", bool(service.notary.alert))
+        disagrees = service.notary.log.disagreement() is not None
+        yield _gauge("hours_tree_disagrees", "1 while the log is not the one that was signed.", disagrees)
         yield _gauge("hours_queue_commands", "Commands waiting to be committed.", service.commits.waiting)
         yield _gauge(
             "hours_queue_commands_max", "The maximum number of waiting commands.", service.commits.queue_orders_max
@@ -78,10 +83,10 @@ class LedgerCollector(Collector):
         yield _gauge("hours_pool_waiting", "Requests waiting for a connection.", stats.get("requests_waiting", 0))
         free = shutil.disk_usage(service.ledger.data).free
         yield _gauge("hours_disk_free_bytes", "Free space of the data directory's file system.", free)
-        states = self._service.job_states()
+        yield _gauge("hours_computing_up", "Whether the computing process answers.", states is not None)
         jobs = GaugeMetricFamily("hours_jobs", "Jobs by state; only the latest ended ones.", labels=["state"])
         for state in ("waiting", "running", *sorted(ENDED)):
-            jobs.add_metric([state], states.count(state))
+            jobs.add_metric([state], (states or ()).count(state))
         yield jobs
 
 
@@ -107,6 +112,11 @@ def _of_health(health: LedgerHealth) -> Iterator[Metric]:
     yield _gauge("hours_archive_lag_events", "Events missing from the archive.", archive.lag)
     yield _gauge("hours_archive_lag_seconds", "Age of the oldest event missing from it.", archive.lag_seconds)
     yield _gauge("hours_archive_segments", "Segments of the archive.", archive.segments)
+    yield _gauge("hours_tree_position", "The last position that a signed checkpoint covers.", health.tree.position)
+    yield _gauge("hours_tree_lag_events", "Events after that position.", health.tree.lag)
+    if health.tree.signed_at is not None:
+        age = (datetime.now(UTC) - health.tree.signed_at).total_seconds()
+        yield _gauge("hours_checkpoint_age_seconds", "Time since the last checkpoint was signed.", age)
     yield _gauge("hours_archive_size_bytes", "Size of the archive on disk.", archive.size_bytes)
 
 

@@ -22,14 +22,20 @@ from api.messages.problems import Problem
 from api.operations.service import Service
 from ledger.store.durability import weaknesses
 from replay.generations.store import NoGenerationError
+from replay.proof.agreement import TreeDisagreesError
 
 DISK_BYTES_MIN = 256 << 20
 PROBE_SECONDS_MAX = 5.0
+COMPUTING_SECONDS_MAX = 4.0
+"""How long the computing process may take to answer: one that was killed is there again within a second or two."""
+COMPUTING_SECONDS_KNOWN = 1.0
+"""How long its answer is repeated."""
 LAG_EVENTS_MAX = 100_000
 """The maximum lag of read models that are ready: they catch up with that in half a minute."""
 
 
-Name = Literal["requests", "database", "read models", "archive", "disk", "queue"]
+NOT_COMPUTING = "the computing process does not answer"
+Name = Literal["requests", "computing", "database", "read models", "archive", "tree", "disk", "queue"]
 
 
 class Check(BaseModel):
@@ -57,6 +63,8 @@ def check_readiness(service: Service) -> Readiness:
         # Without its archive a server still answers, more slowly. But if the log is not what was archived, people have
         # to look before anybody relies on the answers.
         _check("archive", _archive, service, needed=_disagrees(service)),
+        # Without checkpoints a server still answers; but if the log is not what was signed, people have to look.
+        _check("tree", _tree, service, needed=service.notary.log.disagreement() is not None),
         _check("disk", _disk, service),
         _check("queue", _queue, service),
     ]
@@ -72,20 +80,44 @@ class ReadinessProbe:
 
     Args:
         way: goes the way of a read request, and returns when such a request would have been answered.
+        computing: returns whether the computing process answers within some seconds, None without such a process.
     """
 
-    def __init__(self, service: Service, way: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        way: Callable[[], Coroutine[Any, Any, None]],
+        computing: Callable[[float], Coroutine[Any, Any, bool | None]],
+    ) -> None:
         self._service = service
         self._way = way
+        self._computing = computing
+        self._computing_asked: asyncio.Task[bool | None] | None = None
+        self._computing_asked_at = 0.0
         self._passage: asyncio.Task[None] | None = None
         self._run: Future[Readiness] | None = None
         self._began = 0.0
 
     async def check(self) -> Readiness:
         """Check everything a service needs, for at most PROBE_SECONDS_MAX."""
-        requests, found = await asyncio.gather(self._requests(), self._checked())
-        status = found.status if requests.ok else "not ready"
-        return Readiness(status=status, checks=[requests, *(found.checks or ())])
+        requests, computing, found = await asyncio.gather(self._requests(), self._computes(), self._checked())
+        status = found.status if requests.ok and computing.ok else "not ready"
+        return Readiness(status=status, checks=[requests, computing, *(found.checks or ())])
+
+    async def _computes(self) -> Check:
+        """Check whether the computing process answers; ask it at most once a second."""
+        now = time.monotonic()
+        asked = self._computing_asked
+        if asked is None or (asked.done() and now - self._computing_asked_at > COMPUTING_SECONDS_KNOWN):
+            asked = asyncio.create_task(self._computing(COMPUTING_SECONDS_MAX))
+            self._computing_asked, self._computing_asked_at = asked, now
+        answers = await asyncio.shield(asked)
+        if answers is None:
+            return Check(name="computing", ok=True, needed=True, detail="requests are computed in this process")
+        detail = (
+            "the computing process answers" if answers else f"{NOT_COMPUTING} within {COMPUTING_SECONDS_MAX:g} seconds"
+        )
+        return Check(name="computing", ok=answers, needed=True, detail=detail)
 
     async def _requests(self) -> Check:
         """Check whether requests are answered, by going their way."""
@@ -174,6 +206,12 @@ def _archive(service: Service) -> _Result:
     if recorded := service.ledger.archive.disagreement():  # by whichever process found it
         return False, f"the archive disagrees with the log: {recorded.what}"
     return (False, service.archivist.alert) if service.archivist.alert else (True, "the archive grows with the log")
+
+
+def _tree(service: Service) -> _Result:
+    if found := service.notary.log.disagreement():
+        return False, str(TreeDisagreesError(found))
+    return (False, service.notary.alert) if service.notary.alert else (True, "the tree grows with the log")
 
 
 def _disk(service: Service) -> _Result:

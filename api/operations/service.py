@@ -1,8 +1,8 @@
 """A ledger opened in one process: the database, the archive, and the threads that run while requests are served.
 
     OpenLedger   for the command line: the log, the archive, queries, keys; no threads
-    Service      for a server: an open ledger with group commits, the follower, the archivist and jobs, each with its
-                 own thread
+    Service      for a server: an open ledger with group commits, the follower, the archivist, the notary and jobs, each
+                 with its own thread
 
 Wiring only: no decisions and no computation.
 """
@@ -10,6 +10,8 @@ Wiring only: no decisions and no computation.
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -43,10 +45,21 @@ from projections.rules.timeline import rules_digest
 from replay.archive.archive import Archive
 from replay.archive.archivist import Archivist
 from replay.axes.place_names import PlaceNames, add_names
+from replay.certificates.certificate import Certificate
+from replay.certificates.credential_keys import SECRET, CredentialKey
+from replay.certificates.documents import Documents
+from replay.certificates.proving import proof_of
+from replay.certificates.register import CertificateRegister
 from replay.generations import store
 from replay.generations.obeying import rules_to_rebuild
 from replay.generations.rebuild import rebuild
+from replay.generations.sealing import HoursSealing, seal_folder
 from replay.live.follower import Follower
+from replay.proof.growth import TransparencyLog
+from replay.proof.keys import data_keys
+from replay.proof.notary import POLICY as NOTARY_POLICY
+from replay.proof.notary import Notary
+from replay.proof.notary import Policy as NotaryPolicy
 from replay.published import NoRulesError, Rules, latest_published, published_rules
 from replay.queries.queries import Queries
 from replay.worklist.worklist import WorklistReader
@@ -57,6 +70,8 @@ T = TypeVar("T")
 DEFAULT_RULES = Path(__file__).parents[2] / "rules" / "luohu.toml"
 STATEMENT_SECONDS_MAX = 60
 """How long one statement of a reader may take in a service, after which its request has been answered anyway."""
+PUBLISHED_BEFORE = "published-before"
+"""Why rules are put in force whose text was published before and is given to be published again."""
 OPERATOR = "person:keeper"
 """The actor at the command line if none is named."""
 
@@ -84,6 +99,18 @@ class OpenLedger:
         return Archive(self.data / "archive", self.log.identity())
 
     @cached_property
+    def tree(self) -> TransparencyLog:
+        """The transparency log: the tree over the events, and its signed checkpoints, which seal the hours."""
+        return TransparencyLog(self.data, self.log, seal=self._seal)
+
+    @cached_property
+    def _sealing(self) -> HoursSealing:
+        return HoursSealing(self.database, seal_folder(self.data), apart=self.data)
+
+    def _seal(self, size: int) -> tuple[str, ...]:
+        return self._sealing(size)
+
+    @cached_property
     def queries(self) -> Queries:
         """The queries of this ledger."""
         return Queries(self.database, self.archive)
@@ -92,6 +119,25 @@ class OpenLedger:
     def worklist(self) -> WorklistReader:
         """What waits for somebody in this ledger."""
         return WorklistReader(self.database, self.queries)
+
+    @property
+    def certificates(self) -> CertificateRegister:
+        """The certificates of this ledger, and their state."""
+        return CertificateRegister(self.database, self.queries)
+
+    @cached_property
+    def address(self) -> str | None:
+        """Where this ledger answers over HTTP, as documents show it: the environment names it in HOURS_ADDRESS."""
+        return os.environ.get("HOURS_ADDRESS", "").rstrip("/") or None
+
+    @cached_property
+    def credential_key(self) -> CredentialKey:
+        """The key that signs the credentials of certificates; it is made when it is first used."""
+        return CredentialKey(data_keys(self.data).secret(SECRET))
+
+    def documents(self, certificate: Certificate) -> Documents:
+        """Return the documents of a certificate, with its tlog-proof if there is one."""
+        return Documents(certificate, self.credential_key, *proof_of(self.data, self.tree, certificate))
 
     @cached_property
     def place_names(self) -> PlaceNames:
@@ -141,28 +187,46 @@ class OpenLedger:
         with self.database.pool.connection() as connection, connection.transaction():
             return erase_person(connection, volunteer) + erase_signatures(connection, volunteer)
 
-    def publish(self, text: str, by: str = OPERATOR, *, in_force: bool = True) -> Rules:
+    def publish(self, text: str, by: str = OPERATOR, *, in_force: bool = True, change_time_zone: bool = False) -> Rules:
         """Publish a rule timeline, unless it is already published; return it as published.
+
+        A text that was published before is not published again: its version is put in force.
 
         Args:
             in_force: whether it is in force from now on; else `put_in_force` does that later.
+            change_time_zone: it may have another time zone than the rules in force.
 
         Raises:
             projections.rules.timeline.RulesError: the text is not a valid rule timeline.
-            RefusedError: the rules in force ask another person's approval.
+            RefusedError: the rules in force ask another person's approval, or have another time zone.
         """
         require_sound(text)
-        command = PublishRules(text=text, in_force=in_force)
-        self._order_about_rules(command, Sender.of_operator(by), Rejection.ALREADY_PUBLISHED)
+        sender = Sender.of_operator(by)
+        if in_force and (known := self.published_before(text)) is not None:
+            return self.put_in_force(known.version, PUBLISHED_BEFORE, sender, change_time_zone=change_time_zone)
+        command = PublishRules(text=text, in_force=in_force, change_time_zone=change_time_zone)
+        self._order_about_rules(command, sender, Rejection.ALREADY_PUBLISHED)
         return published_rules(self.log) if in_force else latest_published(self.log, rules_digest(text))
 
-    def put_in_force(self, version: int, reason: str, sender: Sender, text: str | None = None) -> Rules:
+    def published_before(self, text: str) -> Rules | None:
+        """Return the rules with this text, those in force before earlier ones; None if it was never published."""
+        digest = rules_digest(text)
+        try:
+            now = published_rules(self.log)
+            return now if now.digest == digest else latest_published(self.log, digest)
+        except NoRulesError:
+            return None
+
+    def put_in_force(
+        self, version: int, reason: str, sender: Sender, text: str | None = None, *, change_time_zone: bool = False
+    ) -> Rules:
         """Put a published version of the rules in force, unless it is; return it. The read models do not change yet.
 
         Raises:
-            RefusedError: the version is unknown, or the rules in force ask another person's approval.
+            RefusedError: the version is unknown, or the rules in force ask another person's approval, or have another
+                time zone.
         """
-        command = PutRulesInForce(rules_version=version, reason=reason, text=text)
+        command = PutRulesInForce(rules_version=version, reason=reason, text=text, change_time_zone=change_time_zone)
         self._order_about_rules(command, sender, Rejection.ALREADY_IN_FORCE)
         return published_rules(self.log, version=version)
 
@@ -243,6 +307,7 @@ class Service:
         ledger: OpenLedger,
         limits: RateLimits | None = None,
         on_overrun: Callable[[], None] = lambda: None,
+        checkpoints: NotaryPolicy = NOTARY_POLICY,
     ) -> None:
         self.on_overrun = on_overrun
         self.ledger = ledger
@@ -250,10 +315,11 @@ class Service:
         self.commits = GroupCommit(ledger.intake, observer=self.metrics.commit)
         self.follower = Follower(ledger.database, lambda: self.commits.is_busy)
         self.archivist = Archivist(ledger.database, ledger.archive)
+        self.notary = Notary(ledger.data, ledger.database, ledger.tree, checkpoints)
         self.jobs = Jobs(on_overrun=on_overrun)
         self.rules_watch = RulesWatch(ledger.database, ledger.archive, self.jobs)
-        self.job_states: Callable[[], Sequence[str]] = lambda: [job.state for job in self.jobs.list()]
-        """The states of the jobs, wherever they run."""
+        self.job_states: Callable[[], Sequence[str] | None] = lambda: [job.state for job in self.jobs.list()]
+        """The states of the jobs, wherever they run; None if the process that runs them does not answer."""
         self.stop_jobs: Callable[[], None] = self.jobs.stop_all
         self.keys = KeyMemory(ledger.keys, ledger.database.url)
         self.limits = limits or RateLimits()
@@ -261,11 +327,19 @@ class Service:
         self.signed_within = CREATED_SECONDS_MAX
         """The maximum age of a signature, in seconds."""
         self.logs_all_requests = False
+        self.stopping = threading.Event()
+        """Set when the server begins to stop: answers without an end then end."""
+
+    @property
+    def alerts(self) -> list[str]:
+        """What is wrong with the threads, each in a sentence."""
+        return [alert for alert in (self.follower.alert, self.archivist.alert, self.notary.alert) if alert]
 
     def start(self) -> None:
-        """Start the threads: the follower, the archivist, and the listener for changes of keys."""
+        """Start the threads: the follower, the archivist, the notary, and the listener for changes of keys."""
         self.follower.start()
         self.archivist.start()
+        self.notary.start()
         self.keys.start()
 
     def close(self) -> None:
@@ -275,19 +349,25 @@ class Service:
         self.commits.close()
         self.follower.close()
         self.archivist.close()
+        self.notary.close()
         self.keys.close()
 
 
 @contextmanager
-def running(ledger: OpenLedger, limits: RateLimits | None = None) -> Iterator[Service]:
+def running(
+    ledger: OpenLedger, limits: RateLimits | None = None, checkpoints: NotaryPolicy = NOTARY_POLICY
+) -> Iterator[Service]:
     """Run a service on a ledger; at the end, close it.
+
+    Args:
+        checkpoints: when the tree grows and checkpoints are signed.
 
     Raises:
         replay.published.NoRulesError: no rules are published.
     """
     ledger.ensure_read_models()
     _warn_of_weaknesses(ledger)
-    service = Service(ledger, limits)
+    service = Service(ledger, limits, checkpoints=checkpoints)
     service.start()
     try:
         yield service

@@ -29,6 +29,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     from replay.awards.plans import PlanError
     from replay.axes.as_known import MarkError
     from replay.backup.authentication import BackupError
+    from replay.durable import OwnerError, way_out
     from replay.explain.stretches import ExplanationError, TooManyShiftsError
     from replay.generations.rebuild import NotPublishedError, OvertakenError, VerificationError
     from replay.generations.retention import GenerationInUseError, UnknownGenerationError
@@ -36,6 +37,10 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     from replay.generations.switching import NotSwitchableError
     from replay.live.continuity import ContinuityError
     from replay.live.follower import OutdatedGenerationError
+    from replay.proof.agreement import TreeError
+    from replay.proof.keys import SigningKeyError
+    from replay.proof.notes import NoteError
+    from replay.proof.policies import PolicyError
     from replay.published import NoRulesError
     from replay.queries.queries import UnknownNameError
     from replay.synthetic.loading import HistoryConflictError
@@ -58,6 +63,10 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         NoGenerationError,
         PlanError,
         RefusedError,
+        SigningKeyError,
+        NoteError,
+        PolicyError,
+        OwnerError,
     )
     generation = (
         OutdatedGenerationError,
@@ -70,10 +79,13 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         return str(error), 2
     if found := _database_error(error):
         return _of_database(found)
-    if isinstance(error, ArchiveError | ContinuityError | VerificationError | OvertakenError | ExplanationError):
+    if isinstance(
+        error, ArchiveError | TreeError | ContinuityError | VerificationError | OvertakenError | ExplanationError
+    ):
         return str(error), 1
     if isinstance(error, OSError):
-        return f"{error.filename or 'a file'} cannot be used: {error.strerror}", 1
+        advice = way_out(error, "")
+        return f"{error.filename or 'a file'} cannot be used: {error.strerror}{advice and f'; {advice}'}", 1
     return None
 
 

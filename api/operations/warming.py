@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import numpy as np
@@ -22,6 +23,7 @@ from ledger.aggregates.shift import CheckedIn, CheckedOut, Punched
 from ledger.aggregates.station import StationOpened
 from ledger.aggregates.volunteer import VolunteerRegistered
 from ledger.names import Position, shift_id_for
+from ledger.store.log_queries import RecordedEvent
 from ledger.store.mapper import encode
 from projections.compiled import announce, cache_directory
 from projections.kernels.facts import Facts, facts_of
@@ -31,8 +33,11 @@ from projections.rules.timeline import RuleTimeline, parse_timeline, rules_diges
 from projections.schema import NO_DAY
 from projections.surrogates import ShiftNumbers
 from replay.archive.log_columns import Dictionaries, columns_of
+from replay.auditing.scans.checking import ScansOfChunk
 from replay.cohorts.cohort import Cohort, Person, Shift
+from replay.durable import umask_of_user
 from replay.on_demand.organisation_sums import WHAT, sums_of
+from replay.proof.entries import entry_of
 from replay.published import Rules
 from replay.records.belonging import places_of
 from replay.what_if.comparison import Point, what_if
@@ -52,9 +57,10 @@ def warm(step: Callable[[str], None] = lambda _: None) -> bool:
     if marker.exists():
         return False
     announce(step)
-    compile_all(parse_timeline(DEFAULT_RULES.read_text("utf-8")))
-    with suppress(OSError):  # a read-only installation compiles in each process
-        marker.touch()
+    with umask_of_user():  # kernels are part of the program, for all who may run it
+        compile_all(parse_timeline(DEFAULT_RULES.read_text("utf-8")))
+        with suppress(OSError):  # a read-only installation compiles in each process
+            marker.touch()
     return True
 
 
@@ -67,6 +73,7 @@ def compile_all(timeline: RuleTimeline) -> None:
     for what in WHAT:  # organisations
         sums_of(facts, places_of(()), {}, timeline, NO_DAY, what)
     columns_of(_lines(events), [event.TOPIC for event in events], 1, Dictionaries.empty())  # the archive
+    ScansOfChunk([entry_of(_recorded(at, event)) for at, event in enumerate(events, 1)], 1)  # an audit
     _grow(ShiftNumbers())
     cohort = _cohort()
     cohort.read_models(timeline)  # the follower
@@ -88,6 +95,11 @@ def _grow(numbers: ShiftNumbers) -> None:
     shifts = 1 << 14
     words = np.arange(shifts, dtype=np.uint64)
     numbers.add(np.zeros(shifts, np.int32), words, words)
+
+
+def _recorded(position: int, event: Event) -> RecordedEvent:
+    topic, state = encode(event)
+    return RecordedEvent(Position(position), UUID(bytes=event.stream_key), 1, topic, state)
 
 
 def _history() -> Sequence[Event]:

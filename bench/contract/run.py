@@ -36,6 +36,9 @@ PHASES = ("examples", "coverage", "fuzzing", "stateful")
 REQUESTS_PER_SECOND = 1_000_000
 """No limit."""
 
+ANSWER_SECONDS_MAX = 120
+"""A busy machine may take long, and that is no failure."""
+
 _COUNTS = re.compile(r"(\d+) generated")
 _FAILURES = re.compile(r"found (\d+) unique failures")
 _OPERATIONS = re.compile(r"Tested: (\d+)")
@@ -88,6 +91,7 @@ def verify(
     command += ["--url", address]
     command += ["--phases", ",".join(phases), "--max-examples", str(examples), "--seed", str(seed)]
     command += ["--generation-database", "none", "--continue-on-failure", "--no-shrink", "--no-color"]
+    command += ["--request-timeout", str(ANSWER_SECONDS_MAX)]
     if token:
         command += ["--header", f"Authorization: Bearer {token}"]
     if without:

@@ -5,6 +5,7 @@ knows PostgreSQL, HTTP, a clock or a read model. `COMMANDS` and `EVENTS` are the
 """
 
 from ledger.aggregates import (
+    certificate,
     day_cap,
     dispute,
     honor,
@@ -37,6 +38,7 @@ __all__ = [
     "Event",
     "Order",
     "Sender",
+    "certificate",
     "command_of",
     "day_cap",
     "decide",
@@ -58,7 +60,7 @@ __all__ = [
 
 _KINDS = (
     *(shift, scans, shift_acts, dispute, volunteer, organisation, station, project, people_served),
-    *(opening_balance, day_cap, request, rules, honor),
+    *(opening_balance, day_cap, request, rules, honor, certificate),
 )
 """In the order in which descriptions list their commands and events."""
 

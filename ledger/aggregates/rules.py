@@ -21,7 +21,7 @@ from ledger.deciding.base import Act, Aggregate, Event, Noted
 from ledger.deciding.case import Case, Decision
 from ledger.deciding.policies import ApprovableAct, policies_of
 from ledger.names import AS_WRITTEN, Digest, ReasonCode, stream
-from ledger.rejections import Rejection, refuse
+from ledger.rejections import Refused, Rejection, refuse
 
 TIMELINE = stream("rules", "timeline")
 """The stream of the published rules."""
@@ -95,16 +95,31 @@ def rules_in_force(case: Case) -> RulesPublished | None:
     return published_rules(case).in_force
 
 
+def _moves_days(text: str, in_force: RulesPublished | None, *, asked: bool) -> Refused | None:
+    """Return a refusal if a text has another time zone than the rules in force, and that was not asked for.
+
+    It moves every local day and time of the ledger, mostly because somebody began from another file.
+    """
+    if asked or in_force is None:
+        return None
+    before, after = policies_of(in_force.text).zone, policies_of(text).zone
+    if before == after or before is None or after is None:
+        return None
+    return refuse(Rejection.CHANGES_TIME_ZONE, "change_time_zone", f"false ({before} is in force, not {after})")
+
+
 class PublishRules(Act):
     """Publish a rule timeline as TOML text. The caller checks its content; the ledger itself reads only a few keys.
 
     It is in force at once, unless `in_force` is false: then `put-rules-in-force` puts it in force later. Rules whose
-    `[approvals]` name that act can only be replaced in this way.
+    `[approvals]` name that act can only be replaced in this way. Another time zone than that of the rules in force is
+    refused unless `change_time_zone` is true: it moves every local day and time.
     """
 
     TYPE = "publish-rules"
     text: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
     in_force: Annotated[bool, Field(strict=True)] = True
+    change_time_zone: Annotated[bool, Field(strict=True)] = False
 
     def decide(self, case: Case) -> Decision:
         rules = published_rules(case)
@@ -119,6 +134,8 @@ class PublishRules(Act):
             return refuse(Rejection.ALREADY_PUBLISHED, "text", f"of version {now.version}")
         if not self.in_force and (same := rules.of_digest(digest)):
             return refuse(Rejection.ALREADY_PUBLISHED, "text", f"of version {same.version}")
+        if refused := _moves_days(self.text, now, asked=self.change_time_zone):
+            return refused
         version = rules.published[-1].version + 1 if rules.published else 1
         return [case.event(RulesPublished, self, version=version, digest=digest)]
 
@@ -126,13 +143,15 @@ class PublishRules(Act):
 class PutRulesInForce(Act, Noted):
     """Put published rules in force: new ones, or earlier ones again. With `rules_digest`, only if that is theirs.
 
-    They hold for every answer from then on, also after a rebuild, a restore and in copies of the archive.
+    They hold for every answer from then on, also after a rebuild, a restore and in copies of the archive. Another time
+    zone than that of the rules in force is refused unless `change_time_zone` is true.
     """
 
     TYPE = "put-rules-in-force"
     rules_version: Annotated[int, Field(strict=True, ge=1, le=1_000_000), AS_WRITTEN]
     rules_digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     reason: ReasonCode
+    change_time_zone: Annotated[bool, Field(strict=True)] = False
 
     def decide(self, case: Case) -> Decision:
         if refused := case.future(self, "occurred_at"):
@@ -143,6 +162,8 @@ class PutRulesInForce(Act, Noted):
             return refuse(Rejection.ALREADY_IN_FORCE, "rules_version", self.rules_version)
         if found is None:
             return refuse(Rejection.UNKNOWN_RULES, "rules_version", self.rules_version)
+        if refused := _moves_days(found.text, rules.in_force, asked=self.change_time_zone):
+            return refused
         if self.rules_digest not in {None, found.digest}:
             return refuse(Rejection.UNKNOWN_RULES, "rules_digest", self.rules_digest)
         return [case.event(RulesPutInForce, self, version=found.version, digest=found.digest)]

@@ -23,6 +23,9 @@ from ledger.names import (
 )
 from ledger.rejections import Refused, Rejection, refuse
 
+SHIFT_SECONDS_MAX = 7 * 86_400
+"""Of a shift that a person enters or corrects: no rule counts more of one. What stations scanned is a fact."""
+
 
 class AttestShift(Noted):
     """Record a late entry: a whole shift, which a person entered on the given evidence."""
@@ -41,9 +44,8 @@ class AttestShift(Noted):
             self, "check_out"
         ):
             return refused
-        if self.check_out <= self.check_in:
-            times = f"{case.local(self.check_out)} (check_in {case.local(self.check_in)})"
-            return refuse(Rejection.ENDS_BEFORE_IT_BEGINS, "check_out", times)
+        if refused := refuse_times(case, self.check_in, self.check_out, "check_out"):
+            return refused
         shift = self.shift or shift_id_for(self.check_in, case.order.name)
         if case.streams.version(shift_stream(self.volunteer, shift)):
             return refuse(Rejection.SHIFT_EXISTS, "shift", shift)
@@ -65,6 +67,20 @@ class AttestShift(Noted):
                 evidence=self.evidence,
             ),
         ]
+
+
+def refuse_times(case: Case, check_in: int, check_out: int, field: str) -> Refused | None:
+    """Return the refusal if the two instants of a shift that a person enters cannot belong to one shift.
+
+    Args:
+        field: the instant that is refused, check_in or check_out.
+    """
+    if check_in < check_out <= check_in + SHIFT_SECONDS_MAX:
+        return None
+    begin, end = case.local(check_in), case.local(check_out)
+    times = f"{end} (check_in {begin})" if field == "check_out" else f"{begin} (check_out {end})"
+    early = check_out <= check_in
+    return refuse(Rejection.ENDS_BEFORE_IT_BEGINS if early else Rejection.LASTS_TOO_LONG, field, times)
 
 
 class ShiftAct(Act, Noted):
@@ -94,7 +110,9 @@ def shift_of(case: Case, volunteer: str, shift: UUID) -> Shift:
 
 
 class CorrectShift(ShiftAct):
-    """Correct the fields named in `changes`. A named field without a value is cleared; the station cannot be."""
+    """Correct the fields named in `changes`. A named field without a value is cleared; the station cannot be. The
+    corrected shift ends after it begins, and at most a week later.
+    """
 
     TYPE = "correct-shift"
     changes: Annotated[tuple[CorrectedField, ...], Field(min_length=1)]
@@ -122,7 +140,24 @@ class CorrectShift(ShiftAct):
                 return refuse(Rejection.FUTURE, field, case.local(getattr(self, field)))
         if not exists(case, self.volunteer, self.shift):
             return refuse(Rejection.UNKNOWN_SHIFT, "shift", self.shift)
-        return [case.event(ShiftCorrected, self)]
+        corrected = case.event(ShiftCorrected, self)
+        return self._wrong_times(case, corrected) or [corrected]
+
+    def _wrong_times(self, case: Case, corrected: ShiftCorrected) -> Refused | None:
+        """Return the refusal if the corrected shift would end before it begins, or lose its check-out by that, or last
+        too long. A correction of other fields takes the instants as they are.
+        """
+        if not {"check_in", "check_out"} & set(self.changes):
+            return None
+        before = shift_of(case, self.volunteer, self.shift)
+        after = before.after(corrected)
+        check_out = after.check_out
+        if check_out is None and "check_out" not in self.changes:
+            check_out = before.check_out
+        if after.check_in is None or check_out is None:
+            return None
+        field = "check_out" if "check_out" in self.changes else "check_in"
+        return refuse_times(case, after.check_in, check_out, field)
 
 
 class VoidShift(ShiftAct):

@@ -21,6 +21,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, dataclass_transform
 from uuid import UUID
 
@@ -169,6 +170,9 @@ class Command(BaseModel):
 
     TYPE: ClassVar[str]
 
+    PERSONAL: ClassVar[tuple[str, ...]] = ()
+    """The fields whose texts are stored outside the log; the event holds their salted digests."""
+
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         if "TYPE" in vars(cls):
@@ -224,6 +228,16 @@ class Noted(Command):
         return self.concerned(case)
 
 
+class Personal(Command):
+    """A command with personal fields, `PERSONAL`. Their texts are stored outside the log and can be erased; the event
+    holds the salted digest of each under the field's name.
+    """
+
+    def about(self, case: Case) -> list[str]:
+        """Return the volunteers whom the texts are about: they are erased with any of them."""
+        return self.concerned(case)
+
+
 class Sender(NamedTuple):
     """Who sends orders: the actor, the number of the key that is used, and the volunteer to whom the key belongs.
 
@@ -246,7 +260,8 @@ class Sender(NamedTuple):
         Raises:
             pydantic.ValidationError: it names the field.
         """
-        _ENVELOPE.validate_python({"source": source, "id": id, "by": self.by})
+        if not (_are_names(source, self.by) and _IS_ID(id)):
+            _ENVELOPE.validate_python({"source": source, "id": id, "by": self.by})
         return Order(command, source, id, self.by, imported, self.key, self.volunteer)
 
 
@@ -285,6 +300,14 @@ class _Envelope(BaseModel):
 
 
 _ENVELOPE = TypeAdapter(_Envelope)
+_IS_ID = TypeAdapter(CommandId).validator.isinstance_python
+_IS_SOURCE, _IS_ACTOR = (TypeAdapter(name).validator.isinstance_python for name in (Source, CallingActor))
+
+
+@lru_cache(maxsize=1 << 12)
+def _are_names(source: str, by: str) -> bool:
+    """Return whether a source and an actor are valid. Most orders share them with the one before."""
+    return _IS_SOURCE(source) and _IS_ACTOR(by)
 
 
 def command_of(command_type: str, fields: dict[str, Any]) -> Command:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
@@ -23,6 +24,8 @@ LATEST_ZONE = timedelta(hours=12)
 
 Decision = list[Event] | Refused
 """The events to append, or the refusal."""
+
+NO_DIGESTS: Mapping[str, str] = MappingProxyType({})
 
 A = TypeVar("A", bound=Aggregate)
 E = TypeVar("E", bound=Event)
@@ -89,6 +92,8 @@ class Case(NamedTuple):
     """The last position of the log, if known; evidence cannot refer to a later one."""
     approval: Order | None = None
     """The order that approves this one, if `order.by` requested it before."""
+    digests: Mapping[str, str] = NO_DIGESTS
+    """The salted digests of the command's personal texts, by field."""
 
     def knows(self, kind: str, key: str) -> bool:
         """Return whether the log has this volunteer, station, project or organisation."""
@@ -160,13 +165,14 @@ class Case(NamedTuple):
     def event(self, kind: type[E], command: Command, **more: Any) -> E:
         """Return an event of this order: the common fields, the command's fields of the same names, and `more`.
 
-        `note` is set to that of this case, if the event has such a field.
+        `note` is set to that of this case, if the event has such a field. A personal text is replaced by its digest.
         """
         fields: dict[str, Any] = {**self.common_fields(getattr(command, "occurred_at", None))}
         of_command = type(command).model_fields
         fields |= {
             name: getattr(command, name) for name in kind.__struct_fields__ if name in of_command and name not in fields
         }
+        fields |= {name: self.digests.get(name) for name in command.PERSONAL if name in kind.__struct_fields__}
         if "note" in kind.__struct_fields__:
             fields["note"] = self.note
         return kind(**(fields | more))

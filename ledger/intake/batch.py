@@ -16,15 +16,16 @@ from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
 
 from ledger.aggregates import Case, Event, decide
+from ledger.aggregates.scans import Scan
 from ledger.aggregates.shift import Punched, ShiftEvent
-from ledger.deciding.base import Noted
+from ledger.deciding.base import Noted, Personal
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.memory import Answered, Memory
 from ledger.intake.prepare import Prepared, Proof
-from ledger.intake.streams import BatchStreams
+from ledger.intake.streams import BatchStreams, refused_as_too_large
 from ledger.names import Position
 from ledger.rejections import Refused, Rejection, refuse
-from ledger.store.append import Append
+from ledger.store.append import Append, EarlyScan
 from ledger.store.copy_format import command_row, event_row
 from ledger.store.log_queries import LogQueries
 from ledger.store.mapper import decode, encode
@@ -33,6 +34,9 @@ from ledger.store.persons import Text
 CHUNK_ORDERS = 250
 """The number of orders that are decided before their events are sent: large enough to make sending cheap, small enough
 to keep the server busy while the next orders are decided."""
+
+FORGET_EARLY_EVERY = 1000
+"""After so many new early scans those beyond the latest are dropped."""
 
 Clock = Callable[[], int]
 
@@ -71,6 +75,8 @@ class Batch:
         self._about: dict[bytes, tuple[str, ...]] = {}
         """The volunteers whom the texts of new orders are about, by the digest of the order's name."""
         self._refused: list[bytes] = []
+        self._early: dict[bytes, EarlyScan] = {}
+        """Scans of stations that lie in the future, by name, that are not known to be stored."""
         self.repeats = False
         """Whether there were repeated orders that were not cached."""
         self.recorded = True
@@ -96,6 +102,10 @@ class Batch:
             self._append.texts(self._texts)
             self._append.notify(Position(self._position))
         self._store_proofs(answers)
+        if self._early:
+            self._append.early_scans(list(self._early.values()))
+            if self._memory.early_stored + len(self._early) >= FORGET_EARLY_EVERY:
+                self._append.forget_early_scans()
         return answers
 
     def _store_proofs(self, answers: Sequence[Answer]) -> None:
@@ -116,6 +126,10 @@ class Batch:
         self._memory.add_known(self._streams.newly_known)
         self._memory.names.update(self._new_names)
         self._memory.versions.update(self._streams.new_versions)
+        if self._early:
+            self._memory.early.update({name: early.occurred_at for name, early in self._early.items()})
+            stored = self._memory.early_stored + len(self._early)
+            self._memory.early_stored = 0 if stored >= FORGET_EARLY_EVERY else stored
 
     def _read(self) -> None:
         """Read what the decisions need and the cache lacks."""
@@ -136,21 +150,27 @@ class Batch:
         """Decide an order, and append the rows of its events to `rows`."""
         order, text = item.order, item.text
         note = text.digest if text else None
-        case = Case(order, self._streams, self._now, note, self._clock, self._head)
+        case = Case(order, self._streams, self._now, note, self._clock, self._head, None, item.digests)
         decision = decide(case)
         if isinstance(decision, Refused):
             self._refused.append(item.name)
+            if decision.rejection is Rejection.FUTURE:
+                self._note_early(item)
             return decision
         if full := self._streams.full(decision, item.shift):
             self._refused.append(item.name)
             return full
-        if text and isinstance(order.command, Noted):
+        stored = [encode(event) for event in decision]
+        if too_large := refused_as_too_large(order.command, stored):
+            self._refused.append(item.name)
+            return too_large
+        if (text or item.personal) and isinstance(order.command, Noted | Personal):
+            texts = [*([text] if text else []), *(text for _, text in item.personal)]
             about = tuple(dict.fromkeys(order.command.about(case)))
-            self._texts.append(text._replace(about=about))
+            self._texts += [text._replace(about=about) for text in texts]
             self._about[item.name] = about
         position = self._position
-        for event in decision:
-            topic, state = encode(event)
+        for event, (topic, state) in zip(decision, stored, strict=True):
             stream, version = self._streams.append(event, topic, state, item.shift)
             position += 1
             rows.append(event_row(stream, version, topic, state, position))
@@ -158,6 +178,14 @@ class Batch:
         shift, punch = _ids_of(decision[-1])
         self._answered[item.name] = self._new_names[item.name] = Answered(item.content, position, shift, punch)
         return Accepted(Position(position), False, shift, punch)  # noqa: FBT003 - by position
+
+    def _note_early(self, item: Prepared) -> None:
+        """Note a scan of a station whose clock is fast: accepted later, it would look as if the clock were right."""
+        command = item.order.command
+        if isinstance(command, Scan) and item.order.by.startswith("station:"):
+            early = EarlyScan(item.name, command.occurred_at, command.occurred_at - self._clock)
+            if self._memory.early.get(item.name) != early.occurred_at:
+                self._early[item.name] = early
 
     def refuse_new(self, answers: Sequence[Answer]) -> list[Answer]:
         """Return the answers of an atomic submission with refusals: new orders are refused, duplicates accepted."""

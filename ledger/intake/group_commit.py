@@ -2,7 +2,9 @@
 
 One thread writes. Callers prepare their orders in their own threads, submit them and get a future. The queue is
 bounded: if it is full, a submission fails at once instead of waiting. A large submission is executed in slices, and its
-remainder goes to the back of the queue, so an import never delays a counter by more than one batch.
+remainder goes to the back of the queue. Small submissions are those of counters, where somebody waits: they go first,
+and while they keep coming a batch holds few orders of large submissions. So an import never delays a counter by more
+than a short batch.
 """
 
 from __future__ import annotations
@@ -23,9 +25,21 @@ from ledger.intake.prepare import Prepared
 SLICE_ORDERS_MAX = 1000
 """The maximum number of orders of one submission in a batch."""
 
+COUNTER_ORDERS_MAX = 10
+"""The maximum number of orders of a small submission."""
+
+COUNTER_SECONDS = 1.0
+"""How long after a small submission more of them are expected."""
+
+SHORT_BATCH_ORDERS_MAX = 100
+"""The maximum number of orders of large submissions in a batch while small ones are expected: about as much work as a
+commit takes."""
+
 QUEUE_ORDERS_MAX = 50_000
 """About two seconds of work; beyond that, refusing is better than waiting."""
 
+COUNTERS_SHARE = 10
+"""One part in so many of the queue is kept for small submissions, so that uploads which fill it refuse no counter."""
 
 BUSY_SECONDS = 0.05
 
@@ -59,9 +73,17 @@ class _Submission:
     def waiting(self) -> int:
         return len(self._items) - self._taken
 
+    @property
+    def is_small(self) -> bool:
+        return len(self._items) <= COUNTER_ORDERS_MAX and self.terms == ONE_BY_ONE
+
+    @property
+    def had_its_slice(self) -> bool:
+        return self._taken % SLICE_ORDERS_MAX == 0
+
     def take(self, room: int) -> Sequence[Prepared]:
-        """Return the next slice, at most `room` orders."""
-        items = self._items[self._taken : self._taken + min(room, SLICE_ORDERS_MAX)]
+        """Return the next orders of the current slice, at most `room`."""
+        items = self._items[self._taken : self._taken + min(room, SLICE_ORDERS_MAX - self._taken % SLICE_ORDERS_MAX)]
         self._taken += len(items)
         return items
 
@@ -80,7 +102,12 @@ class GroupCommit:
         self._intake = intake
         self._observer = observer
         self.queue_orders_max = queue_orders_max
-        self._queue: deque[_Submission] = deque()
+        self._large_orders_max = queue_orders_max - queue_orders_max // COUNTERS_SHARE
+        self._small: deque[_Submission] = deque()
+        self._large: deque[_Submission] = deque()
+        self._small_at = -COUNTER_SECONDS
+        self._deferred = False
+        """Whether a large submission that has to be executed alone has let small ones go first."""
         self._waiting = 0
         self._closed = False
         self._last_at = 0.0
@@ -91,8 +118,8 @@ class GroupCommit:
     def submit(self, orders: Sequence[Prepared], terms: Terms = ONE_BY_ONE) -> Future[list[Answer]]:
         """Queue orders; the future holds their answers once they are on disk, or the database's error.
 
-        Orders of one submission are decided in order, as are submissions that fit in a slice. An atomic submission or a
-        dry run is executed alone.
+        Orders of one submission are decided in order, as are large submissions that fit in a slice, and small ones
+        among themselves. An atomic submission or a dry run is executed alone.
 
         Raises:
             QueueFull: the queue has no room for the orders.
@@ -107,10 +134,11 @@ class GroupCommit:
         with self._changed:
             if self._closed:
                 raise RuntimeError("the ledger is closing and accepts no more orders")
-            if self._waiting + len(orders) > self.queue_orders_max:
-                raise QueueFull(f"{self._waiting} orders are waiting, of at most {self.queue_orders_max}; try again")
+            room = self.queue_orders_max if submission.is_small else self._large_orders_max
+            if self._waiting + len(orders) > room:
+                raise QueueFull(f"{self._waiting} orders are waiting, of at most {room}; try again")
             self._waiting += len(orders)
-            self._queue.append(submission)
+            (self._small if submission.is_small else self._large).append(submission)
             self._changed.notify()
         return submission.future
 
@@ -166,31 +194,45 @@ class GroupCommit:
             logger.log(level, "a slow commit" if level == logging.WARNING else "commit", extra={"fields": fields})
 
     def _next_batch(self) -> list[tuple[_Submission, Sequence[Prepared]]]:
-        """Wait for submissions; return a slice of each, up to a full batch. Empty once closed and all is executed."""
+        """Wait for submissions; return small ones and slices of large ones. Empty once closed and all is executed."""
         batch: list[tuple[_Submission, Sequence[Prepared]]] = []
-        room = BATCH_ORDERS_MAX
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed)
-            unfinished: list[_Submission] = []
-            while self._queue and room:
-                if batch and (batch[0][0].terms != ONE_BY_ONE or self._queue[0].terms != ONE_BY_ONE):
-                    break
-                submission, whole_slice = self._queue.popleft(), room >= SLICE_ORDERS_MAX
-                items = submission.take(room)
-                batch.append((submission, items))
-                room -= len(items)
-                if submission.waiting and whole_slice:
-                    unfinished.append(submission)
-                elif submission.waiting:  # the batch was full before the slice was: it stays first
-                    self._queue.appendleft(submission)
-            self._queue.extend(unfinished)
-            self._waiting -= BATCH_ORDERS_MAX - room
+            self._changed.wait_for(lambda: self._small or self._large or self._closed)
+            now = time.monotonic()
+            self._small_at = now if self._small else self._small_at
+            alone = bool(self._large) and self._large[0].terms != ONE_BY_ONE
+            self._deferred = alone and bool(self._small) and not self._deferred
+            room = BATCH_ORDERS_MAX
+            if not alone or self._deferred:
+                room -= self._take(self._small, room // 2 if self._large else room, batch)
+            if now - self._small_at < COUNTER_SECONDS and not alone:
+                room = min(room, SHORT_BATCH_ORDERS_MAX)
+            self._take(self._large, room, batch)
+            self._waiting -= sum(len(items) for _, items in batch)
         return batch
+
+    def _take(self, queue: deque[_Submission], room: int, batch: list[tuple[_Submission, Sequence[Prepared]]]) -> int:
+        """Move at most `room` orders from a queue to a batch; return their number."""
+        left, unfinished = room, list[_Submission]()
+        while queue and left:
+            if batch and (batch[0][0].terms != ONE_BY_ONE or queue[0].terms != ONE_BY_ONE):
+                break
+            submission = queue.popleft()
+            items = submission.take(left)
+            batch.append((submission, items))
+            left -= len(items)
+            if submission.waiting and submission.had_its_slice:
+                unfinished.append(submission)
+            elif submission.waiting:  # the batch was full before the slice was: it stays first
+                queue.appendleft(submission)
+        queue.extend(unfinished)
+        return room - left
 
     def _fail(self, submission: _Submission, error: Exception) -> None:
         """Fail a submission and drop its remainder. Committed orders stay, and are answered if they are sent again."""
         with self._changed:
-            if submission in self._queue:
-                self._queue.remove(submission)
-                self._waiting -= submission.waiting
+            for queue in (self._small, self._large):
+                if submission in queue:
+                    queue.remove(submission)
+                    self._waiting -= submission.waiting
         submission.future.set_exception(error)

@@ -66,6 +66,11 @@ class Memory:
         self.names: Recent[Answered] = Recent()
         """Answered commands, by the digests of their names."""
 
+        self.early: Recent[int] = Recent()
+        """The instants of early scans that are stored, by the digests of their names."""
+        self.early_stored = 0
+        """How many were stored since those beyond the latest were dropped."""
+
     def add_known(self, names: Iterable[tuple[str, str]]) -> None:
         """Add names that the log has."""
         self.known.update(names)

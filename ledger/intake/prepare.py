@@ -5,7 +5,7 @@ Callers prepare their orders in their own threads, while the one writer waits fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import ClassVar, NamedTuple, Protocol, get_args
 from uuid import UUID
@@ -17,6 +17,7 @@ from ledger.aggregates.rules import TIMELINE, PublishRules
 from ledger.aggregates.scans import CheckIn, CheckOut, Punch
 from ledger.aggregates.shift_acts import AttestShift, ShiftAct
 from ledger.deciding.base import Noted
+from ledger.deciding.case import NO_DIGESTS
 from ledger.deciding.policies import ApprovableAct
 from ledger.names import shift_id_for, shift_stream, shift_stream_key, stream
 from ledger.store.mapper import compact_json
@@ -63,6 +64,13 @@ class Prepared(NamedTuple):
     text: Text | None = None
     proof: Proof | None = None
     """What proves who sent the order; it is stored if the order is recorded."""
+    personal: tuple[tuple[str, Text], ...] = ()
+    """The command's personal texts, salted, by field."""
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """The salted digests of the personal texts, by field."""
+        return {field: text.digest for field, text in self.personal} if self.personal else NO_DIGESTS
 
     @property
     def needs_events(self) -> bool:
@@ -96,7 +104,8 @@ def prepare(order: Order) -> Prepared:
             return Prepared(order, digest, content, former, known, key, histories=(TIMELINE,), text=_text(command))
         case _:
             histories = _histories(command)
-            return Prepared(order, digest, content, former, _actor(order), histories=histories, text=_text(command))
+            known, text, personal = _actor(order), _text(command), _personal(command)
+            return Prepared(order, digest, content, former, known, histories=histories, text=text, personal=personal)
 
 
 def name_digests(order: Order) -> tuple[bytes, bytes | None]:
@@ -126,7 +135,8 @@ def content_digest(command: Command) -> bytes:
 
 
 _CONTENT = {
-    name: (name.encode() + b" ", {"text"} if issubclass(command, Noted) else None) for name, command in COMMANDS.items()
+    name: (name.encode() + b" ", {"text"} if issubclass(command, Noted) else {*command.PERSONAL} or None)
+    for name, command in COMMANDS.items()
 }
 """The prefix of the content and the excluded fields, by type of command."""
 
@@ -152,6 +162,8 @@ def _histories(command: Command) -> tuple[UUID, ...]:
         return (stream("request", command.request), *_histories(command.requested_command()))
     kinds = ("volunteer", "station", "project", "organisation", "request")
     streams = [stream(kind, key) for kind in kinds if (key := getattr(command, kind, None))]
+    if number := getattr(command, "certificate", None):
+        streams.append(stream("certificate", number))
     if award := getattr(command, "award", None):
         streams.append(stream("honor", award))
     if command.TYPE in _BY_RULES:
@@ -168,3 +180,9 @@ _BY_RULES = frozenset(get_args(ApprovableAct)) | {DisputeShift.TYPE, PublishRule
 def _text(command: Command) -> Text | None:
     """Return a command's free text, salted. Whom it is about is known once the command is decided."""
     return salted(command.text) if isinstance(command, Noted) and command.text is not None else None
+
+
+def _personal(command: Command) -> tuple[tuple[str, Text], ...]:
+    """Return a command's personal texts, each with a salt of its own."""
+    given = ((field, getattr(command, field)) for field in command.PERSONAL)
+    return tuple((field, salted(text)) for field, text in given if text is not None)

@@ -26,7 +26,7 @@ from ledger.intake.batch import Clock, answered_before, answered_formerly, read_
 from ledger.intake.intake import system_clock
 from ledger.intake.memory import Answered, Memory
 from ledger.intake.prepare import Prepared, prepare_all
-from ledger.intake.streams import BatchStreams, refused_as_full
+from ledger.intake.streams import BatchStreams, refused_as_full, refused_as_too_large
 from ledger.names import shift_stream_ranges, stream_key
 from ledger.rejections import Refused
 from ledger.store.database import Database
@@ -62,20 +62,21 @@ class Rehearsal:
         clock = self._clock()
         now = max(clock, read_head(log)[1])
         recorded = answered_before(log, [item.name for item in prepared]) | answered_formerly(log, prepared)
-        stored = BatchStreams(log, self._empty_memory, careful=True)
-        stored.read_for(prepared)
-        streams = _RehearsalStreams(stored, self._rehearsed)
+        of_log = BatchStreams(log, self._empty_memory, careful=True)
+        of_log.read_for(prepared)
+        streams = _RehearsalStreams(of_log, self._rehearsed)
         answers: list[Answer] = []
         for item in prepared:
             if answered := recorded.get(item.name) or self._answered(item.name):
                 answers.append(repeat_answer(item, answered))
                 continue
             note = item.text.digest if item.text else None
-            case = Case(item.order, streams, now, note, clock)
+            case = Case(item.order, streams, now, note, clock, digests=item.digests)
             decision = decide(case)
             if not isinstance(decision, Refused):
                 full = refused_as_full(decision, lambda event: streams.version(event.stream_id))
-                decision = full or decision
+                stored = [encode(event) for event in decision]
+                decision = full or refused_as_too_large(item.order.command, stored) or decision
             if isinstance(decision, Refused):
                 answers.append(decision)
                 continue

@@ -12,14 +12,14 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from ledger.aggregates import Aggregate, Event
+from ledger.aggregates import Aggregate, Command, Event
 from ledger.aggregates.shift import ShiftEvent
 from ledger.aggregates.volunteer import VolunteerMerged
 from ledger.intake.memory import Memory
 from ledger.intake.prepare import Name, Prepared
 from ledger.names import shift_stream_ranges, stream_key
 from ledger.rejections import Refused, Rejection, refuse
-from ledger.store.log_queries import LogQueries, Range, Stored
+from ledger.store.log_queries import ENTRY_BYTES_MAX, ENTRY_HEAD_BYTES, LogQueries, Range, Stored
 from ledger.store.mapper import decode
 
 RANGE_EVENTS_MAX = 2000
@@ -37,16 +37,30 @@ def refused_as_full(events: Sequence[Event], version: Callable[[Event], int]) ->
     Args:
         version: the number of events in an event's stream.
     """
-    added: Counter[bytes] = Counter()
+    added: Counter[bytes] | None = Counter() if len(events) > 1 else None
     for event in events:
         before = version(event)
-        if len(events) > 1:
+        if added is not None:
             before += added[event.stream_key]
             added[event.stream_key] += 1
         if before >= event.EVENTS_MAX:
             field = event.STREAM_FIELD
             return refuse(Rejection.RECORD_FULL, field, getattr(event, field, ""))
     return None
+
+
+def refused_as_too_large(command: Command, events: Sequence[tuple[str, bytes]]) -> Refused | None:
+    """Return the refusal of a command one of whose decided events is larger than an entry may be, which names the
+    longest field of the command.
+    """
+    for topic, state in events:
+        if len(topic) + len(state) > ENTRY_BYTES_MAX - ENTRY_HEAD_BYTES:
+            break
+    else:
+        return None
+    lengths = {name: len(str(value)) for name, value in command.model_dump(mode="json").items()}
+    field = max(lengths, key=lambda name: lengths[name])
+    return refuse(Rejection.EVENT_TOO_LARGE, field, f"of {lengths[field]:,} characters")
 
 
 class BatchStreams:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg import Connection, Cursor, OperationalError
 from psycopg.errors import LockNotAvailable
@@ -32,8 +33,29 @@ LOCK_TIMEOUT_SECONDS = 10
 CHANNEL = "ledger"
 """Every commit notifies this channel, with the new head as payload."""
 
+
+class EarlyScan(NamedTuple):
+    """A scan that was refused because it lies in the future: the digest of its command's name, its instant, and by how
+    many seconds it was ahead.
+    """
+
+    name: bytes
+    occurred_at: int
+    seconds_ahead: int
+
+
 _COPY_TEXT = "COPY ledger.stored_events (originator_id, originator_version, topic, state, notification_id) FROM STDIN"
 _COPY_EVENTS = f"{_COPY_TEXT} (FORMAT binary)"
+EARLY_SCANS_MAX = 50_000
+"""The number of early scans that are kept, the latest: a station may send any number of them."""
+_EARLY = """
+INSERT INTO ledger.early_scans (name, occurred_at, seconds_ahead) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING
+"""
+_FORGET_EARLY = """
+DELETE FROM ledger.early_scans WHERE refused_at < (
+    SELECT refused_at FROM ledger.early_scans ORDER BY refused_at DESC OFFSET %s LIMIT 1
+)
+"""
 _COPY_COMMANDS = "COPY ledger.commands (name, content, position) FROM STDIN (FORMAT binary)"
 _LOCK = f"""
 SELECT current_setting('fsync'), current_setting('transaction_isolation'), {SYNCHRONOUS.format("true")},
@@ -116,6 +138,15 @@ class Append:
         """Store what proves who sent the recorded commands, by one statement for all."""
         with self.connection.cursor() as cursor:
             cursor.executemany(statement, values)
+
+    def early_scans(self, scans: Sequence[EarlyScan]) -> None:
+        """Store scans that were refused because they lie in the future."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(_EARLY, [(UUID(bytes=name), at, ahead) for name, at, ahead in scans])
+
+    def forget_early_scans(self) -> None:
+        """Drop all but the latest early scans."""
+        self.connection.execute(_FORGET_EARLY, (EARLY_SCANS_MAX,))
 
     def notify(self, head: Position) -> None:
         """Notify followers of the new head, on commit."""

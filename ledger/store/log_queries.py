@@ -21,6 +21,10 @@ from psycopg.rows import BaseRowFactory, RowMaker, tuple_row
 from ledger.names import Position
 
 END = Position(2**63 - 1)
+ENTRY_BYTES_MAX = 65_535
+"""The greatest length of an entry of the transparency log (replay/proof/entries.py): its length is two bytes there."""
+ENTRY_HEAD_BYTES = 33
+"""What an entry holds besides topic and state."""
 LOG_TABLE = "ledger.stored_events"
 
 Range = tuple[UUID, UUID]
@@ -35,6 +39,14 @@ class RecordedEvent(NamedTuple):
     version: int
     topic: str
     state: bytes
+
+
+class EarlyEvent(NamedTuple):
+    """A recorded scan that had been refused before, because `occurred_at` lay `seconds_ahead` in the future."""
+
+    position: int
+    occurred_at: int
+    seconds_ahead: int
 
 
 class Stored(NamedTuple):
@@ -83,7 +95,7 @@ SELECT commands.name, commands.content, commands.position, topic, state
 FROM ledger.commands JOIN ledger.stored_events ON notification_id = commands.position
 WHERE commands.name = ANY(%s::uuid[])
 """
-# The conditions must be those of the partial indexes in schema_2.sql and schema_4.sql, or those would not be used.
+# The conditions must be those of the partial indexes in schema_2.sql, schema_4.sql and schema_9.sql, or unused.
 _READ_HONORS = (
     f"{_COLUMNS} WHERE topic LIKE 'honor-%%' AND notification_id > %s AND notification_id <= %s "
     "ORDER BY notification_id"
@@ -101,10 +113,15 @@ SELECT DISTINCT originator_id FROM ledger.stored_events
 WHERE topic IN ('act-requested.v1', 'day-cap-raised.v1', 'honor-announced.v1')
 AND substring(encode(state, 'escape') FROM '"volunteer":"([^"]*)"') = %s
 """
+_CERTIFICATES_OF = f"""
+{_COLUMNS} WHERE topic = 'certificate-issued.v1' AND notification_id > %s
+AND substring(encode(state, 'escape') FROM '"volunteer":"([^"]*)"') = ANY(%s) ORDER BY notification_id LIMIT %s
+"""
 _MERGED_INTO = """
 SELECT DISTINCT substring(encode(state, 'escape') FROM '"volunteer":"([^"]*)"') FROM ledger.stored_events
 WHERE topic = 'volunteer-merged.v1' AND substring(encode(state, 'escape') FROM '"into":"([^"]*)"') = %s LIMIT %s
 """
+_OF_STREAM = f"{_COLUMNS} WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version LIMIT %s"
 # The topics must be literals, or the planner cannot know that the index covers them.
 _OF_TOPICS = (
     f"{_COLUMNS} WHERE topic IN ({{topics}}) AND notification_id > %s AND notification_id <= %s "
@@ -117,6 +134,11 @@ SELECT fields ->> 'volunteer', topic, fields ->> 'organisation',
 FROM (SELECT notification_id, topic, convert_from(state, 'UTF8')::json AS fields FROM ledger.stored_events
       WHERE topic IN ({topics}) AND notification_id <= %s) AS events
 ORDER BY notification_id
+"""
+_EARLY_SCANS = """
+SELECT commands.position, occurred_at, seconds_ahead
+FROM ledger.early_scans JOIN ledger.commands ON commands.name = early_scans.name
+WHERE commands.position <= %s ORDER BY commands.position, occurred_at
 """
 # Names hold neither commas nor quotation marks (ledger/names.py).
 _ACTORS = r"""
@@ -147,6 +169,25 @@ _FIRST_MISSING = """
 SELECT min(place.position) FROM generate_series(%s::bigint + 1, %s::bigint) AS place (position)
 WHERE NOT EXISTS (SELECT FROM ledger.stored_events WHERE notification_id = place.position)
 """
+
+
+# The entries of the transparency log (replay/proof/entries.py), each with its length before it in two bytes. Made by
+# the server, they cost the reader neither a protocol message nor a tuple for each event.
+_ENTRIES = r"""
+SELECT string_agg(substring(int4send(octet_length(entry)) FROM 3) || entry, ''::bytea ORDER BY notification_id),
+       count(*), max(octet_length(entry))
+FROM (SELECT notification_id, int8send(notification_id) || uuid_send(originator_id) || int8send(originator_version)
+             || substring(int4send(octet_length(topic)) FROM 4) || convert_to(topic, 'UTF8') || state AS entry
+      FROM ledger.stored_events WHERE notification_id > %s AND notification_id <= %s) AS events
+"""
+
+
+class Entries(NamedTuple):
+    """Entries of the transparency log: a bundle, their number, and the length of the longest in bytes."""
+
+    bundle: bytes
+    events: int
+    longest: int
 
 
 class Joined(NamedTuple):
@@ -246,6 +287,14 @@ class LogQueries:
         """Return the numbers that were ever merged into a number, at most `limit`."""
         return [number for (number,) in self.rows(_MERGED_INTO, (volunteer, limit))]
 
+    def of_stream(self, stream_id: UUID, after: int, limit: int) -> list[RecordedEvent]:
+        """Return at most `limit` events of a stream after a version, in order."""
+        return self._events(_OF_STREAM, (stream_id, after, limit))
+
+    def certificates_of(self, volunteers: Collection[str], after: int, limit: int) -> list[RecordedEvent]:
+        """Return at most `limit` certificates of these volunteer numbers after a position, in order."""
+        return self._events(_CERTIFICATES_OF, (after, list(volunteers), limit))
+
     def of_topics(self, topics: Iterable[str], until: Position, *, after: int = 0) -> list[RecordedEvent]:
         """Return the events of topics in the index `belonging` after a position, up to and including another."""
         return self._events(_OF_TOPICS.format(topics=_literals(topics)), (after, until))
@@ -253,6 +302,10 @@ class LogQueries:
     def memberships(self, topics: Iterable[str], until: Position) -> list[tuple[str, str, str | None, str]]:
         """Return the volunteer, topic, organisation and day of the events of some topics, in log order."""
         return self.rows(_MEMBERSHIPS.format(topics=_literals(topics)), (until,))
+
+    def early_scans(self, until: Position) -> list[EarlyEvent]:
+        """Return the scans up to a position that had been refused before, because they lay in the future."""
+        return [EarlyEvent(*row) for row in self.rows(_EARLY_SCANS, (until,))]
 
     def actors(self, positions: Sequence[int]) -> list[list[str]]:
         """Return the actors of these events, whose positions ascend, as two lists: `by`, empty for imported events, and
@@ -267,6 +320,11 @@ class LogQueries:
         """
         ((states, topics, events),) = self.rows(_JOINED, (after, until))
         return Joined(states or b"", topics or "", events)
+
+    def entries(self, after: int, until: int) -> Entries:
+        """Return the entries of the events after a position, up to and including another, in order."""
+        ((bundle, events, longest),) = self.rows(_ENTRIES, (after, until))
+        return Entries(bundle or b"", events, longest or 0)
 
     def digest(self, after: int, until: int) -> str:
         """Return the SHA-256, 64 hex digits, of the states and topics after a position, up to and including another;

@@ -9,9 +9,10 @@ holds no personal data: not even what was searched for, which is a name or a pho
 
 from __future__ import annotations
 
+import re
 import secrets
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
@@ -19,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 from psycopg import Connection, Cursor
 from psycopg.rows import TupleRow, class_row
 
+from ledger.names import holds_identity_number
 from ledger.store.pool import Pool
 
 _UPSERT = """
@@ -36,13 +38,15 @@ class Person(NamedTuple):
     email: str | None = None
 
 
+PersonField = Literal["name", "phone", "email"]
 SearchBy = Literal["name", "phone", "number", "any"]
 PHONE_DIGITS_MIN = 4
 """Fewer digits find half of the directory."""
 MOBILE_DIGITS = 11
-_DIGITS = "regexp_replace(phone, '[^0-9]', '', 'g')"  # as the index `persons_phone` has it
-_NAME, _PHONE, _NUMBER = "lower(name)", _DIGITS, "volunteer"
-_FIND = "SELECT volunteer, name, phone, email FROM ledger.persons WHERE {} ORDER BY {}, volunteer LIMIT %(limit)s"
+_FIND = """
+SELECT volunteer, name, phone, email FROM ledger.persons WHERE {}
+ORDER BY ({}) DESC NULLS LAST, {} DESC, name, volunteer LIMIT %(limit)s
+"""
 _RECORD = "INSERT INTO ledger.person_lookups (actor, key, by, volunteers) VALUES (%s, %s, %s, %s)"
 _LOOKUPS = """
 SELECT lookup, looked_up_at, actor, key, by, volunteers FROM ledger.person_lookups
@@ -52,8 +56,9 @@ ORDER BY lookup DESC LIMIT %s
 
 
 class Search(NamedTuple):
-    """What to look for in the directory. `text`: the beginning of a name, phone number or volunteer number, or with
-    `exact` all of it. Case does not matter in names, nor what is written between the digits of a phone number.
+    """What to look for in the directory. `text`: the beginning of a name, phone number or volunteer number, or the end
+    of a volunteer number without its zeros, 462 of V0000462; with `exact` all of it. Neither case nor blanks nor the
+    width of characters matter, nor what is written between the digits of a phone number.
     """
 
     text: str
@@ -70,7 +75,9 @@ class LookedUpBy(NamedTuple):
 
 
 class Lookup(NamedTuple):
-    """A record of a look-up. `by`: what was searched, or `show`; `volunteers`: the numbers that were shown."""
+    """A record of a look-up. `by`: what was searched, or `show`; or `set`, if data were changed; `volunteers`: the
+    numbers that were shown.
+    """
 
     lookup: int
     looked_up_at: datetime
@@ -113,10 +120,13 @@ def store_texts(cursor: Cursor[TupleRow], texts: list[Text]) -> None:
 
 
 _SHARED_PHONES = """
-SELECT array_agg(volunteer ORDER BY volunteer COLLATE "C")
-FROM (SELECT volunteer, right(regexp_replace(phone, '[^0-9]', '', 'g'), 11) AS digits FROM ledger.persons) AS person
+SELECT array_agg(DISTINCT volunteer COLLATE "C" ORDER BY volunteer COLLATE "C")
+FROM (
+    SELECT volunteer, right(number, 11) AS digits
+    FROM ledger.persons, unnest(string_to_array(phone_keys, '|')) AS number
+) AS person
 WHERE length(digits) >= 5
-GROUP BY digits HAVING count(*) > 1
+GROUP BY digits HAVING count(DISTINCT volunteer) > 1
 ORDER BY min(volunteer COLLATE "C")
 """
 
@@ -155,12 +165,10 @@ class Persons:
             ValueError: the text is too short, or holds no digit of a phone number.
         """
         conditions, values = _conditions(search)
-        exact_first = " OR ".join(f"{column} = %({name}_whole)s" for column, name in conditions)
-        matches = " OR ".join(
-            f"{column} = %({name}_whole)s" if search.exact else f"{column} LIKE %({name})s"
-            for column, name in conditions
-        )
-        query = _FIND.format(matches, f"({exact_first}) DESC NULLS LAST, name")
+        whole = " OR ".join(each.whole for each in conditions)
+        begins = " OR ".join(each.begins for each in conditions)
+        near = _ENDS if "padded" in values else "volunteer IS NULL"
+        query = _FIND.format(whole if search.exact else f"{whole} OR {begins}", whole, near)
         with (
             self._pool.connection() as connection,
             connection.transaction(),
@@ -182,6 +190,38 @@ class Persons:
             found = cursor.execute(query, (volunteer,)).fetchone()
             connection.execute(_RECORD, (who.actor, who.key, "show", [found.volunteer] if found else []))
         return found
+
+    def change(self, volunteer: str, changes: Mapping[PersonField, str | None], who: LookedUpBy) -> Person:
+        """Add or change a volunteer's personal data; what `changes` does not name stays. Record who did, as a look-up.
+
+        Raises:
+            ValueError: the volunteer has no data yet and `changes` has no name, or a value cannot be kept.
+        """
+        for field, value in changes.items():
+            if value is not None and (wrong := wrong_personal(field, value)):
+                raise ValueError(f"{field} {wrong}")
+        query = "SELECT volunteer, name, phone, email FROM ledger.persons WHERE volunteer = %s FOR UPDATE"
+        with (
+            self._pool.connection() as connection,
+            connection.transaction(),
+            connection.cursor(row_factory=class_row(Person)) as cursor,
+        ):
+            found = cursor.execute(query, (volunteer,)).fetchone()
+            name = changes.get("name", found.name if found else None)
+            if not name:
+                raise ValueError("name is missing: the directory has none of this volunteer; give one")
+            before = found or Person(volunteer, name)
+            phone, email = changes.get("phone", before.phone), changes.get("email", before.email)
+            person = Person(volunteer, name, phone, email)
+            connection.execute(_UPSERT, person)
+            connection.execute(_RECORD, (who.actor, who.key, "set", [volunteer]))
+        return person
+
+    def find_all(self, volunteers: Collection[str]) -> dict[str, Person]:
+        """Return the personal data of several volunteers, by number."""
+        query = "SELECT volunteer, name, phone, email FROM ledger.persons WHERE volunteer = ANY(%s)"
+        with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Person)) as cursor:
+            return {person.volunteer: person for person in cursor.execute(query, (list(volunteers),))}
 
     def lookups(
         self, limit: int, before: int | None = None, volunteer: str | None = None, actor: str | None = None
@@ -208,6 +248,12 @@ class Persons:
             row = connection.execute("SELECT text FROM ledger.texts WHERE digest = %s", (digest,)).fetchone()
         return row[0] if row else None
 
+    def salted_texts(self, digests: Collection[str]) -> dict[str, Text]:
+        """Return texts with their salts by their digests, without those that were erased."""
+        with self._pool.connection() as connection:
+            query = "SELECT digest, text, salt FROM ledger.texts WHERE digest = ANY(%s)"
+            return {digest: Text(text, salt) for digest, text, salt in connection.execute(query, (list(digests),))}
+
     def texts(self, digests: Collection[str]) -> dict[str, str]:
         """Return the texts of notes by their digests, without those that were erased."""
         if not digests:
@@ -230,33 +276,89 @@ class Persons:
 _LOOKUP_MAX = 2**63 - 1
 
 
-def _conditions(search: Search) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    """Return the columns to search, each with the name of its value, and the values: beginnings and whole texts."""
-    text = unicodedata.normalize("NFC", search.text).strip()
+class _Condition(NamedTuple):
+    """What a person is found by, in SQL: the whole of something, or its beginning."""
+
+    whole: str
+    begins: str
+
+
+def _conditions(search: Search) -> tuple[list[_Condition], dict[str, str]]:
+    """Return the conditions of a search, and the values in them."""
+    text = plain_form(search.text)
     if not text or "\x00" in text:
         raise ValueError("is empty; write the beginning of a name, a phone number or a volunteer number")
     digits = "".join(character for character in text if character.isascii() and character.isdigit())
     is_phone = len(digits) >= PHONE_DIGITS_MIN and not any(character.isalpha() for character in text)
     if search.by == "phone" and not is_phone:
         raise ValueError(f"is no phone number to search for; write at least {PHONE_DIGITS_MIN} digits")
-    columns: list[tuple[str, str]] = []
-    values: dict[str, str] = {}
-    for by, column, value in (("name", _NAME, text.lower()), ("number", _NUMBER, text)):
-        if search.by in {by, "any"}:
-            columns.append((column, by))
-            values |= {f"{by}_whole": value, by: f"{_escaped(value)}%"}
+    found: list[_Condition] = []
+    values = {"text": search.text, "number": text}
+    if search.by in {"name", "any"}:
+        # In a database with the locale C only SQL leaves letters beyond ASCII as they are.
+        keys = ("ledger.person_key(%(text)s)", "%(number)s")
+        found += [_Condition(f"name_key = {key}", f"starts_with(name_key, {key})") for key in keys]
+    if search.by in {"number", "any"}:
+        begins = "starts_with(lower(volunteer), %(number)s)"
+        if padded := _PADDED.fullmatch(text):
+            letters = re.escape(padded[1]) if padded[1] else "[^0-9]*"
+            values["padded"] = f"^{letters}0*{padded[2]}$"
+            begins += f" OR {_ENDS}"
+        found.append(_Condition("lower(volunteer) = %(number)s", begins))
     if search.by in {"phone", "any"} and is_phone:
         if len(digits) > MOBILE_DIGITS:
             digits = digits.removeprefix("00").removeprefix("86")
         for name, number in (("phone", digits), ("abroad", f"86{digits}"), ("prefixed", f"0086{digits}")):
-            columns.append((_PHONE, name))
-            values |= {f"{name}_whole": number, name: f"{number}%"}
-    return columns, values
+            found.append(_Condition(f"phone_keys LIKE %({name}_whole)s", f"phone_keys LIKE %({name})s"))
+            values |= {f"{name}_whole": f"%|{number}|%", name: f"%|{number}%"}
+    return found, values
 
 
-def _escaped(text: str) -> str:
-    """Return a text for LIKE that stands for itself."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+_ENDS = "lower(volunteer) ~ %(padded)s"
+_PADDED = re.compile(r"([a-z._-]*)0*([0-9]+)")
+_BLANKS = re.compile(r"[\s\u200b\ufeff]")
+
+
+def plain_form(text: str) -> str:
+    """Return a text as it is compared: without blanks, in small letters, full-width characters as plain ones. The
+    columns `name_key` and `phone_keys` hold the same form (schema_10.sql).
+    """
+    return _BLANKS.sub("", unicodedata.normalize("NFKC", text)).lower()
+
+
+def differing_fields(person: Person, known: Person | None) -> tuple[PersonField, ...]:
+    """Return which of a person's data the directory has otherwise, or not at all, but for what the person lacks."""
+    given: tuple[tuple[PersonField, str | None], ...] = (
+        ("name", person.name), ("phone", person.phone), ("email", person.email)
+    )  # fmt: skip
+    return tuple(field for field, value in given if value and _compared(field, value) != _of(known, field))
+
+
+def _of(known: Person | None, field: PersonField) -> str | None:
+    value = getattr(known, field, None)
+    return None if value is None else _compared(field, value)
+
+
+def _compared(field: PersonField, value: str) -> str:
+    plain = plain_form(value)
+    return re.sub(r"[^0-9/,;|]", "", plain) if field == "phone" else plain
+
+
+def wrong_personal(field: PersonField, value: str) -> str | None:
+    """Return what is wrong with a name, phone number or mail address, and what to do; None if it can be kept."""
+    if not plain_form(value):
+        return "is empty; write it, or leave it out"
+    if len(value) > PERSONAL_LENGTH_MAX:
+        return f"has {len(value)} characters; {PERSONAL_LENGTH_MAX} are the most"
+    if not value.isprintable():
+        return "holds characters that cannot be printed; remove them"
+    if holds_identity_number(value):
+        return f"looks like an identity number, which the ledger keeps nowhere; write the {_CALLED[field]}"
+    return None
+
+
+PERSONAL_LENGTH_MAX = 200
+_CALLED: dict[PersonField, str] = {"name": "name", "phone": "phone number", "email": "mail address"}
 
 
 def erase_person(connection: Connection[Any], volunteer: str) -> int:

@@ -10,7 +10,7 @@ from psycopg.rows import scalar_row
 
 from ledger.store.upgrading import Part, upgrade_tables
 
-_STEPS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql", "schema_5.sql", "schema_6.sql", "schema_7.sql")
+_STEPS = ("schema.sql", *(f"schema_{number}.sql" for number in range(2, 11)))
 PART = Part("ledger", tuple(Path(__file__).with_name(name) for name in _STEPS))
 
 

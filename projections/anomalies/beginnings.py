@@ -29,7 +29,7 @@ def before_registration(stays: Stays, registered: Ints, rules: AnomalyRules) -> 
             (),
             volunteer,
         )
-        for volunteer, rows in _groups(stays.volunteer, early, stays.start)
+        for volunteer, rows in groups(stays.volunteer, early, stays.start)
     ]
 
 
@@ -52,7 +52,7 @@ def before_opening(stays: Stays, opened: Ints, rules: AnomalyRules) -> list[Find
             tuple(stays.shift[rows].tolist()),
             station=station,
         )
-        for station, rows in _groups(stays.station, early, stays.start)
+        for station, rows in groups(stays.station, early, stays.start)
     ]
 
 
@@ -64,7 +64,7 @@ def _days_early(stays: Stays, of: Ints, begins: Ints, least: int) -> Ints:
     return early.astype(np.int32)
 
 
-def _groups(keys: Ints, early: Ints, start: Ints) -> Iterator[tuple[int, Array]]:
+def groups(keys: Ints, early: Ints, start: Ints) -> Iterator[tuple[int, Array]]:
     """Return each key that has early shifts, ascending, with their rows in order of time."""
     rows = np.flatnonzero(early)
     rows = rows[np.lexsort((start[rows], keys[rows]))]

@@ -22,6 +22,8 @@ Kind = Literal[
     "wrong-clock",
     "before-registration",
     "before-opening",
+    "after-withdrawal",
+    "after-closing",
     "shared-phone",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -39,6 +41,8 @@ FIGURES: Final[dict[Kind, tuple[str, ...]]] = {
     "wrong-clock": ("scans_ahead", "seconds_ahead", "check_outs_first", "scans_off", "of", "seconds_off"),
     "before-registration": ("shifts", "days"),
     "before-opening": ("shifts", "volunteers", "days"),
+    "after-withdrawal": ("shifts", "days"),
+    "after-closing": ("shifts", "volunteers", "days"),
     "shared-phone": ("persons",),
 }
 """The names of the figures of each kind of finding, in order."""

@@ -109,17 +109,18 @@ def count_scans(events: Recorded, zone: str, counts: Ints) -> None:
 
 
 def wrong_clocks(
-    events: Recorded, prompt: Ints, shifts: ResolvedShifts, until: Array, rules: AnomalyRules, zone: str
+    events: Recorded, ahead: Longs, prompt: Ints, shifts: ResolvedShifts, until: Array, rules: AnomalyRules, zone: str
 ) -> list[Finding]:
     """Find the days on which a station's clock was wrong: scans from the future, check-outs before their check-ins, or
     most scans off in one direction.
 
     Args:
         events: at least those whose instants are off by more than `rules.clock_seconds`.
+        ahead: int64[events]: by how many seconds a scan lay in the future when it was refused, before it came again.
         prompt: int32[stations, DAYS]: the number of scans of each station and day that arrived at once (`count_scans`).
         until: bool[shifts]: which shifts to examine.
     """
-    delay = delays(events)
+    delay = np.where(ahead > 0, -ahead, delays(events))
     off = np.flatnonzero(are_scans(events) & (delay <= PROMPT_SECONDS) & (np.abs(delay) > rules.clock_seconds))
     off = off[events.station[off] >= 0]
     backwards = np.flatnonzero(

@@ -37,7 +37,7 @@ from projections.compare.tallies import (
     used_rows,
 )
 from projections.compare.volunteers import Shared, compare
-from projections.compare.window_effects import Windows, windows_of
+from projections.compare.window_effects import Windows, ranks_of, windows_of
 from projections.kernels.credit import Workspace, workspace
 from projections.kernels.honors import HonorWorkspace, honor_workspace
 from projections.kernels.order import balanced
@@ -118,6 +118,7 @@ def differences(
         minutes_min=(least_minutes(before), least_minutes(after)),
     )
     longest = max(int(np.diff(side.table.first).max(initial=0)) for side in (before, after))
+    rank = ranks_of([(side.rules, side.window_names) for side in (before, after)])
     free: SimpleQueue[_Memory | None] = SimpleQueue()
     for _ in range(threads):
         free.put(None)
@@ -127,7 +128,10 @@ def differences(
         """Allocate a thread's memory, in that thread: memory that two threads write to must not be adjacent."""
         sums = allocate_sums(before, after, projects, first_day, last_day)
         all_sums.append(sums)
-        windows = windows_of(before.rules, before.window_names), windows_of(after.rules, after.window_names)
+        windows = (
+            windows_of(before.rules, before.window_names, rank),
+            windows_of(after.rules, after.window_names, rank),
+        )
         return _Memory(sums, windows, workspace(longest), honor_workspace())
 
     def work(low: int, high: int) -> Rows:

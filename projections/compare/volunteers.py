@@ -13,7 +13,7 @@ import numpy as np
 
 from projections.compare.sides import AFTER, BEFORE, BOTH, Side
 from projections.compare.tallies import OPENING_SUM, PIECE_SUMS, SCANNED_SUM, SUMS, VOLUNTEERS_SUM, Rows, Sums
-from projections.compare.window_effects import Windows, add_effects, add_plain_effects, weigh
+from projections.compare.window_effects import Windows, add_effects, add_plain_effects, add_shares, weigh
 from projections.compiled import inlined, kernel
 from projections.kernels.credit import Workspace, credit_volunteer
 from projections.kernels.honors import HonorWorkspace, reach_honors
@@ -139,13 +139,36 @@ def compare(  # noqa: PLR0912 - one volunteer, from top to bottom
                 sign, windows[number], side.table, side.station_kind, side_pieces, side_count, rows.windows, place
             ):
                 continue
-            for group in range(0, len(windows[number].at), 2):
-                weigh(windows[number], group)
-                weighted, space = credit_volunteer(
-                    volunteer, side.table, side.volunteers, side.station_kind, windows[number].rules, memory, space
-                )
-                weighted = _drop_later(valid_until, space, weighted)
-                add_effects(sign, group, windows[number], space, weighted, rows.windows, place)
+            space = _add_counted(
+                sign, volunteer, side, windows[number], side_pieces, side_count, valid_until, memory, space, rows, place
+            )
+
+
+@kernel
+def _add_counted(
+    sign: int,
+    volunteer: int,
+    side: Side,
+    windows: Windows,
+    pieces: Ints,
+    count: int,
+    valid_until: int,
+    memory: Workspace,
+    space: Ints,
+    rows: Rows,
+    place: int,
+) -> Ints:
+    """Add what each window changed, from the minutes counted in it; return the space, which may have grown."""
+    exact = np.zeros((count, rows.windows.shape[1]), np.int64)
+    for group in range(0, len(windows.at), 2):
+        weigh(windows, group)
+        weighted, space = credit_volunteer(
+            volunteer, side.table, side.volunteers, side.station_kind, windows.rules, memory, space
+        )
+        weighted = _drop_later(valid_until, space, weighted)
+        add_shares(group, windows, space, min(weighted, count), exact)
+    add_effects(sign, windows, pieces, count, exact, rows.windows, place)
+    return space
 
 
 @inlined

@@ -5,6 +5,10 @@ the whole change is due to that one. If a piece leaves a choice, the volunteer i
 with other percentages: with 100 in one window and 0 everywhere else, the share is the number of minutes counted in that
 window. Two such numbers fit into one share, and windows that never hold on the same day form a group and share a
 number, so one more credit is mostly enough.
+
+The effects on a piece are whole minutes and sum to its change, in which the fraction of a minute is cut off. If several
+windows held, the fractions are cut off one by one, and what is left goes to the last, for which a window that differs
+between the sides is taken: one that does not has the same effect on both.
 """
 
 from __future__ import annotations
@@ -52,7 +56,7 @@ class Windows(NamedTuple):
     number of the window's name among the names of both sides. facts: int32[n, 7], for windows that change something:
     first and last day within the rule set, weekdays, kinds of station, minutes from and until, row. sums: int64[names],
     working memory. may_cancel: whether some windows add minutes and others take some away, so that their effects on one
-    piece may cancel out.
+    piece may cancel out. rank: int32[names]: of the windows of a piece, the one with the highest takes the rest.
     """
 
     rules: RuleTable
@@ -63,6 +67,7 @@ class Windows(NamedTuple):
     facts: Ints
     sums: Longs
     may_cancel: bool
+    rank: Ints
 
 
 def window_names(timelines: Sequence[RuleTimeline]) -> list[str]:
@@ -77,11 +82,24 @@ def window_numbers(timeline: RuleTimeline, names: Sequence[str]) -> Ints:
     return np.array([names.index(factor.name) for factor in factors], np.int32)
 
 
-def windows_of(rules: RuleTable, numbers: Ints) -> Windows:
+def ranks_of(sides: Sequence[tuple[RuleTable, Ints]]) -> Ints:
+    """Return a rank for each name of windows: those whose windows differ between the sides are the highest."""
+    names = 1 + max(int(numbers.max(initial=NONE)) for _, numbers in sides)
+    meant: list[list[set[tuple[object, ...]]]] = [[set() for _ in range(names)] for _ in sides]
+    for of_name, (rules, numbers) in zip(meant, sides, strict=True):
+        columns = [getattr(rules.factors, name) for name in FactorTable._fields[1:]]
+        for row, name in enumerate(numbers.tolist()):
+            of_name[name].add(tuple(column[row].tobytes() for column in columns))
+    differs = [len({frozenset(of_name[name]) for of_name in meant}) > 1 for name in range(names)]
+    return np.array([name + names * differs[name] for name in range(names)], np.int32)
+
+
+def windows_of(rules: RuleTable, numbers: Ints, rank: Ints) -> Windows:
     """Compile the windows of a timeline; each thread needs its own.
 
     Args:
         numbers: the number of each window's name, as from `window_numbers`.
+        rank: that of each name, as from `ranks_of`.
     """
     table = rules.factors
     sets = len(rules.holds_from)
@@ -112,8 +130,9 @@ def windows_of(rules: RuleTable, numbers: Ints) -> Windows:
         effect=effect,
         name=np.append(numbers, np.int32(NONE))[order].astype(np.int32),
         facts=_facts(rules.holds_from, factors, group),
-        sums=np.zeros(int(numbers.max(initial=NONE)) + 1, np.int64),
+        sums=np.zeros(len(rank), np.int64),
         may_cancel=bool((effect > 0).any() and (effect < 0).any()),
+        rank=rank,
     )
 
 
@@ -169,6 +188,7 @@ def add_plain_effects(
     the windows of some minutes of a piece cannot be determined, add nothing and return False.
     """
     names, sums, shifts, zone = windows.name, windows.sums, table.rows, windows.rules.zone
+    one = np.zeros(len(sums), np.int64)
     for name in range(len(sums)):
         sums[name] = 0
     for number in range(count):
@@ -188,7 +208,9 @@ def add_plain_effects(
         elif window == NONE and change == 0:
             continue
         elif end - begin == pieces[number, COUNTED] and not _clocks_change(pieces[number, DAY], zone):
-            _add_minutes(windows, shifts, station_kind, pieces, number, begin, end, sums)
+            one[:] = 0
+            _add_minutes(windows, shifts, station_kind, pieces, number, begin, end, one)
+            _add_whole(change, windows.rank, one, sums)
         else:
             return False
     for name in range(len(sums)):
@@ -276,16 +298,39 @@ def weigh(windows: Windows, group: int) -> None:
 
 
 @kernel
-def add_effects(sign: int, group: int, windows: Windows, pieces: Ints, count: int, effects: Longs, place: int) -> None:
-    """Add the effects of the weighted groups, in hundredths of minutes, to `effects[place]` by window name."""
+def add_shares(group: int, windows: Windows, pieces: Ints, count: int, exact: Longs) -> None:
+    """Add the effects of the weighted groups, in hundredths of minutes, to `exact` by piece and window name."""
+    for number in range(count):
+        if pieces[number, SHARE] > 0:
+            _add_share(group, windows, pieces[number, SHARE], pieces[number, DAY], exact[number])
+
+
+@kernel
+def add_effects(
+    sign: int, windows: Windows, pieces: Ints, count: int, exact: Longs, effects: Longs, place: int
+) -> None:
+    """Add the effects on a volunteer's pieces, in hundredths of minutes, to `effects[place]` by window name."""
     sums = windows.sums
     for name in range(len(sums)):
         sums[name] = 0
     for number in range(count):
-        if pieces[number, SHARE] > 0:
-            _add_share(group, windows, pieces[number, SHARE], pieces[number, DAY], sums)
+        _add_whole(pieces[number, SHARE] - pieces[number, COUNTED], windows.rank, exact[number], sums)
     for name in range(len(sums)):
         effects[place, name] += sign * sums[name]
+
+
+@inlined
+def _add_whole(change: int, rank: Ints, exact: Longs, sums: Longs) -> None:
+    """Add the effects on a piece in whole minutes; the window with the highest rank takes what is left."""
+    last, left = NONE, change
+    for name in range(len(exact)):
+        if exact[name] != 0:
+            left -= exact[name] // 100
+            sums[name] += exact[name] // 100 * 100
+            if last == NONE or rank[name] > rank[last]:
+                last = name
+    if last != NONE:
+        sums[last] += left * 100
 
 
 @inlined

@@ -49,12 +49,15 @@ class Tree:
 
     def __init__(self, events: Iterable[OrganisationEvent]) -> None:
         self.histories: dict[str, list[Event]] = {}
+        self._folded: dict[str, Organisation] = {}
         for event in events:
             self.histories.setdefault(event.organisation, []).append(event)
 
-    @cached_property
-    def _organisations(self) -> dict[str, Organisation]:
-        return {name: Organisation.of(history) for name, history in self.histories.items()}
+    def _organisation(self, name: str) -> Organisation:
+        """Return an organisation, folded when it is first asked for: most answers are about a few of hundreds."""
+        if name not in self._folded:
+            self._folded[name] = Organisation.of(self.histories[name])
+        return self._folded[name]
 
     def kind(self, organisation: str) -> str:
         """Return the kind as which an organisation was last founded."""
@@ -63,7 +66,7 @@ class Tree:
 
     def parent(self, organisation: str, day: date) -> str | None:
         """Return the parent of an organisation on a day."""
-        return self._organisations[organisation].parent_on(day)
+        return self._organisation(organisation).parent_on(day)
 
     def path(self, organisation: str, day: date) -> list[str]:
         """Return an organisation and its ancestors on a day, itself first. Decisions refuse cycles, so this ends."""
@@ -72,15 +75,14 @@ class Tree:
             path.append(above)
         return path
 
-    @cached_property
-    def active(self) -> dict[str, tuple[tuple[date, date], ...]]:
-        """The days on which each organisation was active, as half-open intervals."""
-        return {name: organisation.spans for name, organisation in self._organisations.items()}
+    def active(self, organisation: str) -> tuple[tuple[date, date], ...]:
+        """Return the days on which an organisation was active, as half-open intervals."""
+        return self._organisation(organisation).spans
 
     @cached_property
     def changes(self) -> list[date]:
         """The days on which any organisation changes its parent."""
-        days = {day for organisation in self._organisations.values() for day, _ in organisation.placings}
+        days = {day for name in self.histories for day, _ in self._organisation(name).placings}
         return sorted(days - {date.min})
 
     def below(self, organisation: str, other: str) -> list[tuple[date, date]]:
@@ -150,7 +152,7 @@ def memberships(tree: Tree, changes: Iterable[MembershipChange]) -> list[Members
     result = [
         Membership(organisation, *span)
         for organisation, of_organisation in marks.items()
-        for span in _without(withdrawn, _within(tree.active[organisation], _spans(of_organisation)))
+        for span in _without(withdrawn, _within(tree.active(organisation), _spans(of_organisation)))
     ]
     return sorted(result, key=lambda membership: (membership.since, membership.organisation))
 

@@ -19,12 +19,22 @@ import numpy.typing as npt
 from projections.compiled import inlined, kernel
 from projections.kernels.credit import rule_set_of
 from projections.kernels.order import balanced, can_earn, end_minute
+from projections.kernels.scans import (
+    IN,
+    KNOWN_IN,
+    KNOWN_OUT,
+    OUT,
+    SETTLED_IN,
+    UNDIRECTED,
+    VOID_UNDIRECTED,
+    Scans,
+    gather,
+    insert,
+)
 from projections.local_time import local_span
 from projections.rules.table import RuleTable
 from projections.schema import (
     CHECK_OUT_ALONE,
-    CORRECTED_IN,
-    CORRECTED_OUT,
     DOUBLE_TAP,
     END,
     MOVED,
@@ -39,7 +49,6 @@ from projections.schema import (
     SHIFT,
     SHIFT_COLUMNS,
     START,
-    TIE,
     VOID,
     Flags,
     Ints,
@@ -50,18 +59,6 @@ from projections.schema import (
 
 Involved = npt.NDArray[np.bool_]
 
-# Kinds of scans, in the order in which equal instants are paired.
-_KNOWN_IN: Final = 0
-"""The check-in of a shift that has its check-out."""
-_SETTLED_IN: Final = 1
-"""The check-in of a shift that is void, or whose end a correction decides: the scan that would end it ends no other."""
-_IN: Final = 2
-_UNDIRECTED: Final = 3
-_VOID_UNDIRECTED: Final = 4
-_KNOWN_OUT: Final = 5
-_OUT: Final = 6
-_LEFT_OUT: Final = -1
-"""A scan that takes no part: a void punch out."""
 _LONG_AGO: Final = -(1 << 40)
 
 
@@ -83,14 +80,6 @@ class Paired(NamedTuple):
             return rows
         is_end = (self.shifts.flags[rows] & PUNCH > 0) & (self.shifts.check_in[rows] == NO_INSTANT)
         return np.where(is_end & (self.partner[rows] != NONE), self.partner[rows], rows)
-
-
-class _Scans(NamedTuple):
-    """Working memory: the scans of one person, in order of their instants."""
-
-    instant: Longs
-    kind: Ints
-    row: Ints  # of the ShiftTable
 
 
 def pair(table: ShiftTable, shifts: ResolvedShifts, rules: RuleTable, *, threads: int = 1) -> Paired:
@@ -160,7 +149,7 @@ def _pair(
     longest = 0
     for person in range(low, high):
         longest = max(longest, first[person + 1] - first[person])
-    scans = _Scans(
+    scans = Scans(
         np.empty(2 * longest + 1, np.int64), np.empty(2 * longest + 1, np.int32), np.empty(2 * longest + 1, np.int32)
     )
     for person in range(low, high):
@@ -168,7 +157,7 @@ def _pair(
         if not involved[person]:
             kept[person + 1] = end - begin
             continue
-        count = _gather(begin, end, rows, shifts, scans)
+        count = gather(begin, end, rows, shifts, scans)
         _choose_first_and_last(count, rows, shifts.station, rules, scans)
         _pair_scans(count, rows, shifts, rules, scans, partner)
         for row in range(begin, end):
@@ -177,70 +166,19 @@ def _pair(
 
 
 @inlined
-def _kind_of(check_in: int, check_out: int, flags: int) -> int:
-    """Return the kind of the scan that a row begins with."""
-    if flags & PUNCH == PUNCHED_OUT and not flags & CORRECTED_IN and check_in == check_out:
-        return _LEFT_OUT if flags & VOID else _OUT
-    if flags & PUNCH == PUNCH and check_out == NO_INSTANT:
-        return _VOID_UNDIRECTED if flags & VOID else _UNDIRECTED
-    if flags & CORRECTED_OUT or (flags & VOID and check_out == NO_INSTANT):
-        return _SETTLED_IN
-    return _IN if check_out == NO_INSTANT else _KNOWN_IN
-
-
-@inlined
-def _gather(begin: int, end: int, rows: Ints, shifts: ResolvedShifts, scans: _Scans) -> int:
-    """Write the scans of the rows from `begin` to `end` in order of time; return their number."""
-    count = 0
-    punched = False
-    for row in range(begin, end):
-        punched = punched or shifts.flags[rows[row, SHIFT]] & PUNCH
-    for row in range(begin, end):
-        shift = rows[row, SHIFT]
-        if not punched and shifts.flags[shift] & VOID:
-            continue  # the scans of void shifts matter only to punches
-        check_in, check_out = int(shifts.check_in[shift]), int(shifts.check_out[shift])
-        kind = _kind_of(check_in, check_out, shifts.flags[shift])
-        if kind != _LEFT_OUT:
-            _insert(count, check_in, kind, row, rows, scans)
-            count += 1
-        if kind == _KNOWN_IN:
-            _insert(count, check_out, _KNOWN_OUT, row, rows, scans)
-            count += 1
-    return count
-
-
-@inlined
-def _insert(count: int, instant: int, kind: int, row: int, rows: Ints, scans: _Scans) -> None:
-    at = count
-    while at > 0 and (
-        scans.instant[at - 1] > instant
-        or (
-            scans.instant[at - 1] == instant
-            and (
-                scans.kind[at - 1] > kind
-                or (scans.kind[at - 1] == kind and rows[scans.row[at - 1], TIE] > rows[row, TIE])
-            )
-        )
-    ):
-        scans.instant[at], scans.kind[at], scans.row[at] = scans.instant[at - 1], scans.kind[at - 1], scans.row[at - 1]
-        at -= 1
-    scans.instant[at], scans.kind[at], scans.row[at] = instant, kind, row
-
-
-@inlined
 def _rule_set_at(instant: int, rules: RuleTable) -> int:
     return rule_set_of(local_span(instant // 60, rules.zone)[0], rules)
 
 
 @kernel
-def _choose_first_and_last(count: int, rows: Ints, stations: Ints, rules: RuleTable, scans: _Scans) -> None:
+def _choose_first_and_last(count: int, rows: Ints, stations: Ints, rules: RuleTable, scans: Scans) -> None:
     """Where the rules say so, turn the first punch without direction of a local day into a check-in, and the last into
-    a check-out. The kinds of the others are negative afterwards.
+    a check-out. The kinds of the others are negative afterwards. Equal instants are then in the order of their new
+    kinds.
     """
     for at in range(count):
-        void = scans.kind[at] == _VOID_UNDIRECTED
-        if not void and scans.kind[at] != _UNDIRECTED:
+        void = scans.kind[at] == VOID_UNDIRECTED
+        if not void and scans.kind[at] != UNDIRECTED:
             continue
         day = local_span(scans.instant[at] // 60, rules.zone)[0]
         number = rule_set_of(day, rules)
@@ -252,91 +190,107 @@ def _choose_first_and_last(count: int, rows: Ints, stations: Ints, rules: RuleTa
             if local_span(scans.instant[later] // 60, rules.zone)[0] != day:
                 break
             apart = scans.instant[later] - scans.instant[at] > seconds
-            undirected = scans.kind[later] == _UNDIRECTED
+            undirected = scans.kind[later] == UNDIRECTED
             if apart and undirected and _together(at, later, number, rows, stations, rules, scans):
                 last = later
         for later in range(at + 1, last):
-            if scans.kind[later] == _UNDIRECTED and _together(at, later, number, rows, stations, rules, scans):
-                scans.kind[later] = -1 - _UNDIRECTED
-        scans.kind[at] = _SETTLED_IN if void else _IN
+            if scans.kind[later] == UNDIRECTED and _together(at, later, number, rows, stations, rules, scans):
+                scans.kind[later] = -1 - UNDIRECTED
+        scans.kind[at] = SETTLED_IN if void else IN
         if last > at:
-            scans.kind[last] = _OUT
+            scans.kind[last] = OUT
+    for at in range(count):
+        insert(at, scans.instant[at], scans.kind[at], scans.row[at], rows, scans)
 
 
 @inlined
-def _together(one: int, other: int, number: int, rows: Ints, stations: Ints, rules: RuleTable, scans: _Scans) -> bool:
+def _together(one: int, other: int, number: int, rows: Ints, stations: Ints, rules: RuleTable, scans: Scans) -> bool:
     """Return whether two scans may belong to one shift as far as their stations go."""
     here, there = stations[rows[scans.row[one], SHIFT]], stations[rows[scans.row[other], SHIFT]]
     return bool(rules.pairing.across_stations[number] or here == there)
 
 
 @kernel
-def _pair_scans(count: int, rows: Ints, shifts: ResolvedShifts, rules: RuleTable, scans: _Scans, partner: Ints) -> None:
+def _pair_scans(count: int, rows: Ints, shifts: ResolvedShifts, rules: RuleTable, scans: Scans, partner: Ints) -> None:
     """Walk over a person's scans in order of time, with the one shift that is open.
 
-    A punch out at the instant of its check-in ends it only if no later one does, and then it has no time.
+    A punch out ends the shift that was open before its instant. If none was, it ends the one that begins at its
+    instant, but only if no later one does, and then that shift has no time.
     """
     kinds, instants = scans.kind, scans.instant
-    opened = at_once = NONE
+    opened = NONE
     last_in = last_out = np.int64(_LONG_AGO)
     next_in = next_out = 0
     for at in range(count):
         kind, instant, shift = kinds[at], instants[at], rows[scans.row[at], SHIFT]
-        if kind == _KNOWN_IN:
+        if kind == KNOWN_IN:
             last_in = instant
             continue
-        if kind == _KNOWN_OUT:
+        if kind == KNOWN_OUT:
             last_out = instant
             continue
         if kind < 0:  # between the first and the last of its day
             shifts.flags[shift] |= DOUBLE_TAP | PAIRED
             continue
         seconds = rules.pairing.double_tap_seconds[_rule_set_at(instant, rules)]
-        next_in = _next(next_in, at, count, _KNOWN_IN, kinds)
-        next_out = _next(next_out, at, count, _KNOWN_OUT, kinds)
+        next_in = _next(next_in, at, count, KNOWN_IN, kinds)
+        next_out = _next(next_out, at, count, KNOWN_OUT, kinds)
         same_in = seconds > 0 and (
             instant - last_in <= seconds or (next_in < count and instants[next_in] - instant <= seconds)
         )
         same_out = seconds > 0 and (
             instant - last_out <= seconds or (next_out < count and instants[next_out] - instant <= seconds)
         )
-        undirected = kind in (_UNDIRECTED, _VOID_UNDIRECTED)
-        if (same_in and (kind == _IN or undirected)) or (same_out and (kind == _OUT or undirected)):
+        undirected = kind in (UNDIRECTED, VOID_UNDIRECTED)
+        if (same_in and (kind == IN or undirected)) or (same_out and (kind == OUT or undirected)):
             shifts.flags[shift] |= DOUBLE_TAP
-            if kind == _OUT:
+            if kind == OUT:
                 shifts.check_in[shift] = NO_INSTANT
             continue
         ends = opened != NONE and _may_end(opened, at, rows, shifts.station, rules, scans)
-        if kind == _VOID_UNDIRECTED and ends:
+        if kind == VOID_UNDIRECTED and ends:
             continue
-        if kind == _OUT or (kind == _UNDIRECTED and ends):
+        if kind == OUT or (kind == UNDIRECTED and ends):
             shifts.check_out[shift] = instant
             shifts.check_in[shift] = NO_INSTANT
             last_out = instant
             if ends:
                 _end(opened, at, rows, shifts, scans, partner)
-                opened = at_once = NONE
-                continue
-            shifts.flags[shift] |= CHECK_OUT_ALONE
-            if opened != NONE and at_once == NONE and instants[opened] == instant:
-                number = _rule_set_at(instant, rules)
-                at_once = at if _together(opened, at, number, rows, shifts.station, rules, scans) else NONE
+                opened = NONE
+            else:
+                shifts.flags[shift] |= CHECK_OUT_ALONE
             continue
-        if at_once != NONE:
-            _end(opened, at_once, rows, shifts, scans, partner)
-        opened, at_once = at, NONE
+        _end_at_once(opened, count, rows, shifts, rules, scans, partner)
+        opened = at
         last_in = instant
-    if at_once != NONE:
-        _end(opened, at_once, rows, shifts, scans, partner)
+    _end_at_once(opened, count, rows, shifts, rules, scans, partner)
 
 
 @inlined
-def _end(opened: int, at: int, rows: Ints, shifts: ResolvedShifts, scans: _Scans, partner: Ints) -> None:
+def _end_at_once(
+    opened: int, count: int, rows: Ints, shifts: ResolvedShifts, rules: RuleTable, scans: Scans, partner: Ints
+) -> None:
+    """End the shift that stays open with the first punch out at its instant that has ended nothing, if there is one."""
+    if opened == NONE:
+        return
+    number, at = _rule_set_at(scans.instant[opened], rules), opened
+    while at > 0 and scans.instant[at - 1] == scans.instant[opened]:
+        at -= 1
+    while at < count and scans.instant[at] == scans.instant[opened]:
+        alone = scans.kind[at] == OUT and shifts.flags[rows[scans.row[at], SHIFT]] & CHECK_OUT_ALONE
+        if alone and _together(opened, at, number, rows, shifts.station, rules, scans):
+            _end(opened, at, rows, shifts, scans, partner)
+            return
+        at += 1
+
+
+@inlined
+def _end(opened: int, at: int, rows: Ints, shifts: ResolvedShifts, scans: Scans, partner: Ints) -> None:
     """End the open shift with a punch, unless its end is settled."""
     begun, shift = rows[scans.row[opened], SHIFT], rows[scans.row[at], SHIFT]
     shifts.flags[shift] = (shifts.flags[shift] & ~CHECK_OUT_ALONE) | PAIRED
     partner[shift] = begun
-    if scans.kind[opened] in (_SETTLED_IN, _VOID_UNDIRECTED):
+    if scans.kind[opened] in (SETTLED_IN, VOID_UNDIRECTED):
         return
     out_alone = shifts.flags[shift] & PUNCH == PUNCHED_OUT
     scanned = shifts.flags[shift] & (SCANNED_OUT if out_alone else SCANNED_IN)
@@ -359,7 +313,7 @@ def _next(found: int, at: int, count: int, kind: int, kinds: Ints) -> int:
 
 
 @inlined
-def _may_end(opened: int, at: int, rows: Ints, stations: Ints, rules: RuleTable, scans: _Scans) -> bool:
+def _may_end(opened: int, at: int, rows: Ints, stations: Ints, rules: RuleTable, scans: Scans) -> bool:
     """Return whether a scan can end the open shift, by the rule set of the check-in's date."""
     number = _rule_set_at(scans.instant[opened], rules)
     passed = scans.instant[at] - scans.instant[opened]

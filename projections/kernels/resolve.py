@@ -229,7 +229,7 @@ def _goes_before(instant: int, known: int, check_in: int) -> bool:
 
 
 @kernel
-def _judge_check_outs(shifts: ResolvedShifts, later: Longs) -> None:
+def _judge_check_outs(shifts: ResolvedShifts, later: Longs) -> None:  # noqa: PLR0912 - one list of cases, as above
     """Set each shift's check-out to the earliest one after the check-in in force, or else to one at that instant."""
     check_ins, check_outs, flags = shifts.check_in, shifts.check_out, shifts.flags
     for shift in range(len(flags)):
@@ -247,6 +247,9 @@ def _judge_check_outs(shifts: ResolvedShifts, later: Longs) -> None:
         if check_ins[shift] == NO_INSTANT and flags[shift] & PUNCH == PUNCHED_OUT:
             if instant < known:
                 check_outs[shift] = instant
+                flags[shift] = (flags[shift] & ~SCANNED_OUT) | scanned
+            elif instant == known:
+                flags[shift] |= scanned
         elif check_ins[shift] == NO_INSTANT:
             flags[shift] |= CHECK_OUT_ALONE
         elif instant < check_ins[shift]:

@@ -55,5 +55,9 @@ class AnomalyRules(BaseModel):
     """Service so many days before the registration, or more, is reported."""
     opening_days_min: Count = 1
     """Service at a station so many days before it was opened, or more, is reported."""
+    withdrawal_days_min: Count = 1
+    """Service so many days after the withdrawal, or more, is reported."""
+    closing_days_min: Count = 1
+    """Service at a station so many days after it was closed, or more, is reported."""
     phone_persons_min: Annotated[int, Field(strict=True, ge=2, le=100_000)] = 2
     """The number of persons with the same phone."""

@@ -7,22 +7,24 @@ it was published before, but cannot be a candidate or a new version. Warnings bl
              of order; a cap below the shortest shift; a unit that no shift can earn; a window outside its rule set, or
              completely hidden by earlier ones
     warning  windows that overlap with different percentages (the first in the file wins), or that change nothing;
-             honours and rankings that a later set drops or renames; levels whose minutes do not increase; honours
-             that cannot be reached; sets that change nothing; unknown projects; late entries in two units; thresholds
-             that nearly everything exceeds; settings of approvals without effect
+             honours, rankings and windows that a later set drops or renames; levels whose minutes do not increase;
+             honours that cannot be reached; sets that change nothing; unknown projects; late entries in two units;
+             thresholds that nearly everything exceeds; settings of approvals without effect
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
+from projections.rules.dropped_windows import REMEDY, dropped_windows
+from projections.rules.dropped_windows import sentence as sentence_of_windows
 from projections.rules.errors import FINDINGS_MAX, Finding, RulesError
 from projections.rules.limits import text_exceeds, timeline_exceeds
 from projections.rules.timeline import Factor, RuleSet, RuleTimeline, Threshold, parse_timeline
@@ -56,8 +58,15 @@ def check_rules(text: str, *, known_projects: KnownProjects | None = None) -> li
     named = {name for rule_set in timeline.rule_sets for factor in rule_set.factors for name in factor.projects}
     projects = known_projects(named) if known_projects and named else None
     found = _Check(timeline, tomllib.loads(text)["rule_sets"], places(text), projects).findings()
-    errors_first = sorted(found, key=lambda finding: finding.severity)[:FINDINGS_MAX]
+    errors_first = sorted(_each_once(found), key=lambda finding: finding.severity)[:FINDINGS_MAX]
     return sorted(errors_first, key=lambda finding: finding.line)
+
+
+def _each_once(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings without those that say the same of a line again, as of an honour that later rule sets inherit."""
+    return list({(one.line, one.severity, one.sentence, one.remedy): one for one in reversed(list(findings))}.values())[
+        ::-1
+    ]
 
 
 def require_sound(text: str) -> RuleTimeline:
@@ -308,7 +317,7 @@ class _Check:
                     yield self._warning(sentence, f"use at most {day_max * 366}", *at, "active_year_minutes_min")
 
     def _dropped(self, number: int, before: RuleSet, after: RuleSet) -> Iterator[Finding]:
-        """Find honours that a set drops or renames, and a set that changes nothing."""
+        """Find honours that a set drops or renames, windows that it drops, and a set that changes nothing."""
         dropped = []
         for kind in ("honors", "rankings"):
             later = {honor.id: honor for honor in getattr(after, kind)}
@@ -329,6 +338,8 @@ class _Check:
             )
             remedy = "add honors_go_on = true to the set to keep the honours and rankings of the set before"
             yield self._warning(sentence, remedy, "rule_sets", number)
+        if windows := dropped_windows(before, after, after.holds_from):
+            yield self._warning(sentence_of_windows(windows, after.holds_from), REMEDY, "rule_sets", number, "factors")
         same = {"holds_from": after.holds_from, "honors_go_on": after.honors_go_on}
         if before.model_copy(update=same) == after:
             sentence = "this rule set is the same as the one before"

@@ -55,6 +55,8 @@ def error_at(sentence: str, *place: str | int) -> PydanticCustomError:
 
 def not_toml(text: str, message: str) -> Finding:
     """Return the finding for a text that is not TOML, from the parser's message."""
+    if text.startswith("\ufeff"):
+        return Finding(1, "timeline", "error", "the text begins with a byte order mark", "remove it")
     found = re.search(r"\(at line (\d+), column \d+\)", message)
     line = int(found.group(1)) if found else len(text.splitlines())
     return Finding(line, "timeline", "error", f"the rules are not TOML: {message}", "correct the line")

@@ -8,6 +8,7 @@ number of calendar days instead. Imported old records are never late.
 from __future__ import annotations
 
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 
@@ -47,8 +48,13 @@ def service_ended(shifts: ResolvedShifts) -> Array:
 def last_days(ended_on: Ints, working_days: int) -> Ints:
     """Return, for each day on which service ended, the last day for recording it in time."""
     days, place = np.unique(ended_on, return_inverse=True)
-    deadlines = [day_number(working_days_after(day_of_number(day), working_days)) for day in days.tolist()]
+    deadlines = [_last_day(day, working_days) for day in days.tolist()]
     return np.array(deadlines, np.int32)[place]
+
+
+@lru_cache(maxsize=1 << 15)
+def _last_day(ended_on: int, working_days: int) -> int:
+    return day_number(working_days_after(day_of_number(ended_on), working_days))
 
 
 def entry_deadlines(days: Ints, timeline: RuleTimeline) -> Ints:

@@ -79,7 +79,7 @@ TABLES: Final = (
 _PAIRING = "projections/kernels/pairing.py"
 _LATE = "projections/rules/late_entries.py"
 _STAYS, _MEETINGS, _RECORDING = (f"projections/anomalies/{name}.py" for name in ("stays", "meetings", "recording"))
-_BEGINNINGS = "projections/anomalies/beginnings.py"
+_BEGINNINGS, _ENDINGS = "projections/anomalies/beginnings.py", "projections/anomalies/endings.py"
 _PERMISSION = "ledger/aggregates/four_eyes/permission.py"
 _READ_BY: Final[Mapping[tuple[str, str], str]] = {
     ("RuleTimeline", "time_zone"): "projections/rules/table.py",
@@ -111,6 +111,8 @@ _READ_BY: Final[Mapping[tuple[str, str], str]] = {
     ("AnomalyRules", "cap_days_in_row"): _STAYS,
     ("AnomalyRules", "registration_days_min"): _BEGINNINGS,
     ("AnomalyRules", "opening_days_min"): _BEGINNINGS,
+    ("AnomalyRules", "withdrawal_days_min"): _ENDINGS,
+    ("AnomalyRules", "closing_days_min"): _ENDINGS,
     ("AnomalyRules", "phone_persons_min"): _BEGINNINGS,
     ("AnomalyRules", "upload_hours_max"): _RECORDING,
     ("AnomalyRules", "clock_seconds"): _RECORDING,

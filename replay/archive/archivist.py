@@ -12,7 +12,6 @@ An error does not stop the archivist: `alert` describes it while it lasts, and t
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
 import time
@@ -27,6 +26,7 @@ from replay.archive.checking import check_span
 from replay.archive.folder import ARCHIVIST
 from replay.archive.log_reader import HoleError
 from replay.archive.manifest import ArchiveBusyError, ArchiveDamagedError, ArchiveDisagreesError
+from replay.locks import lock_if_free
 from replay.progress import StoppedError
 
 logger = logging.getLogger(__name__)
@@ -119,14 +119,8 @@ class Archivist:
         """Return whether this process runs the archivist. The lock is released when the process ends."""
         if self._lock_file is None:
             self._archive.folder.mkdir(parents=True, exist_ok=True)
-            file = (self._archive.folder / ARCHIVIST).open("w")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                return False
-            self._lock_file = file
-        return True
+            self._lock_file = lock_if_free(self._archive.folder / ARCHIVIST)
+        return self._lock_file is not None
 
     def _is_due(self) -> bool:
         """Return whether the archive has to be updated."""

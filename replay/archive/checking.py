@@ -131,7 +131,7 @@ def check_log(archive: OpenArchive, database: Database, progress: Progress = ign
             unread = Finding(span[0].first, span[-1].last, f"the log cannot be read: {error}")
             findings += list(_differing(database, span, progress, position)) or [unread]
         if not findings:
-            findings += _check_columns(archive, parts, span[0].first, span[-1].last)
+            findings += check_columns(archive, parts, span[0].first, span[-1].last)
     return findings
 
 
@@ -153,8 +153,8 @@ def _compared(read: LogRange, low: int, part: PartDigest) -> list[Finding]:
 # --- columns --------------------------------------------------------------------------------------------------------
 
 
-def _check_columns(archive: OpenArchive, parts: Sequence[Part], first: int, last: int) -> list[Finding]:
-    """Compare the files of a span with the tables derived from its parts."""
+def check_columns(archive: OpenArchive, parts: Sequence[Part], first: int, last: int) -> list[Finding]:
+    """Compare the files of a span with the tables derived from its parts, which end at position `last`."""
     derived = [tables_of(part) for part in parts]
     findings = []
     for file in SCHEMAS:

@@ -11,24 +11,21 @@ This module does not depend on the contents of segments.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import file_digest, sha256
 from itertools import count
 from pathlib import Path
 
-from replay.archive.manifest import ArchiveBusyError, ArchiveError, FileDigest
-from replay.durable import atomic_folder, flush
+from replay import locks
+from replay.archive.manifest import ArchiveBusyError, ArchiveError, FileDigest, is_folder_name
+from replay.durable import atomic_folder, flush, way_out
 from replay.progress import Progress, ignore
 
 UNFINISHED = "unfinished"
 LOCK, ARCHIVIST = "lock", "archivist"
-LOCK_SECONDS_MAX = 60.0
-"""How long to wait for another process: an update takes about a second, a rebuild may take longer."""
 WAITING = "waiting for another archiver"
 _BLOCK_BYTES = 1 << 20
 
@@ -38,22 +35,11 @@ def locked(folder: Path, progress: Progress = ignore) -> Iterator[None]:
     """Lock the archive against all other processes and threads. The lock of a process that dies is released.
 
     Raises:
-        ArchiveBusyError: another process has held the lock for `LOCK_SECONDS_MAX`.
+        ArchiveBusyError: another process has held the lock for `locks.LOCK_SECONDS_MAX`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
-        deadline = time.monotonic() + LOCK_SECONDS_MAX
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ArchiveBusyError(
-                        f"another process is writing to the archive in {folder}; wait until it ends, or stop it"
-                    ) from None
-                progress(WAITING, 0, 0)
-                time.sleep(0.05)
+    busy = ArchiveBusyError(f"another process is writing to the archive in {folder}; wait until it ends, or stop it")
+    with locks.locked(folder / LOCK, busy, lambda: progress(WAITING, 0, 0)):
         yield
 
 
@@ -95,15 +81,18 @@ def finish(folder: Path, name: str) -> None:
 
 def write_error(folder: Path, error: OSError) -> ArchiveError:
     """Return the error for a failed write."""
-    return ArchiveError(
-        f"could not write to {folder}: {error.strerror or error}; the archive is unchanged: free some space and retry"
-    )
+    advice = way_out(error, "free some space and retry")
+    return ArchiveError(f"could not write to {folder}: {error.strerror or error}; the archive is unchanged: {advice}")
 
 
 def sweep(folder: Path, known: Collection[str]) -> None:
-    """Remove all folders but the known ones. A reader of a removed folder sees a new manifest and starts again."""
+    """Remove all segments but the known ones, and those that are unfinished. A reader of a removed one sees a new
+    manifest and starts again.
+
+    A folder of another name is nothing of an archive, and stays: somebody may have put it into a copy.
+    """
     for path in folder.iterdir():
-        if path.is_dir() and path.name not in known:
+        if path.is_dir() and path.name not in known and (path.name == UNFINISHED or is_folder_name(path.name)):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -14,6 +14,7 @@ the checksums of Parquet pages instead, which cost almost nothing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from replay.durable import atomic_file, flush
+from replay.durable import atomic_file, flush, way_out
 
 FORMAT = 7
 FORMATS = (6, FORMAT)
@@ -137,6 +138,11 @@ def folder_name(first: int, last: int, edition: int) -> str:
     return f"{first:011d}-{last:011d}" + (f"-{edition}" if edition > 1 else "")
 
 
+def is_folder_name(name: str) -> bool:
+    """Return whether a name is one that `folder_name` gives."""
+    return re.fullmatch(r"[0-9]{11,}-[0-9]{11,}(-[0-9]+)?", name) is not None
+
+
 def next_edition(folder: Path) -> int:
     """Return an edition that no existing folder has, even if the manifest is lost."""
     names = [path.name.split("-") for path in folder.iterdir() if path.is_dir()] if folder.exists() else []
@@ -225,4 +231,4 @@ def readable_parts(folder: Path) -> Manifest | None:
 
 def damaged(path: Path, error: Exception) -> ArchiveDamagedError:
     """Return the error for a missing or damaged file."""
-    return ArchiveDamagedError(f"{path} is missing or damaged ({error}); {REMEDY}")
+    return ArchiveDamagedError(f"{path} is missing or damaged ({error}); {way_out(error, REMEDY)}")

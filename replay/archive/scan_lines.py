@@ -12,12 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from projections.compiled import inlined, kernel
+from projections.compiled import kernel
 from projections.schema import (
     CHECKED_IN,
     CHECKED_OUT,
-    GOING_IN,
-    GOING_OUT,
     PUNCHED,
     Array,
     Bytes,
@@ -26,7 +24,26 @@ from projections.schema import (
     Longs,
     Words,
 )
-from replay.archive.scan_text import LINE_FEED, after, closing, half_uuid, literal, number
+from replay.archive.scan_text import (
+    BY,
+    CLOSED,
+    COMMAND,
+    END,
+    IMPORTED,
+    KEY,
+    LINE_FEED,
+    OCCURRED,
+    PROJECT,
+    RECORDED,
+    SHIFT,
+    STATION,
+    VOLUNTEER,
+    after,
+    closing,
+    direction,
+    half_uuid,
+    number,
+)
 
 
 class Slices(NamedTuple):
@@ -46,7 +63,7 @@ class Lines(NamedTuple):
     occurred_at: Instants
     recorded_at: Instants
     imported: Bytes
-    direction: Bytes  # of a punch: GOING_IN, GOING_OUT, or 0
+    direction: Bytes  # of a punch: as `scan_text.direction` gives it
     volunteer: Slices
     high: Words  # of the shift's id
     low: Words
@@ -66,17 +83,17 @@ def read_lines(text: Bytes, codes: Bytes) -> Lines:
     """
     count = len(codes)
     lines = Lines(
-        line=_slices(count),
+        line=new_slices(count),
         plain=np.zeros(count, np.uint8),
         occurred_at=np.zeros(count, np.uint32),
         recorded_at=np.zeros(count, np.uint32),
         imported=np.zeros(count, np.uint8),
         direction=np.zeros(count, np.uint8),
-        volunteer=_slices(count),
+        volunteer=new_slices(count),
         high=np.zeros(count, np.uint64),
         low=np.zeros(count, np.uint64),
-        station=_slices(count),
-        project=_slices(count),
+        station=new_slices(count),
+        project=new_slices(count),
     )
     found = _read(text, codes, lines)
     if found != count:
@@ -102,24 +119,9 @@ def copied(text: Bytes, slices: Slices) -> Bytes:
     return data
 
 
-def _slices(count: int) -> Slices:
+def new_slices(count: int) -> Slices:
+    """Return slices that are still to be filled."""
     return Slices(np.zeros(count, np.int64), np.zeros(count, np.int32))
-
-
-_OCCURRED = literal('{"occurred_at":')
-_RECORDED = literal(',"recorded_at":')
-_BY = literal(',"by":"')
-_COMMAND = literal('","command":"')
-_IMPORTED = literal('","imported":true')
-_CLOSED = literal('"')
-_KEY = literal(',"key":')
-_VOLUNTEER = literal(',"volunteer":"')
-_SHIFT = literal('","shift":"')
-_STATION = literal('","station":"')
-_GOING_IN = literal('","direction":"in')
-_GOING_OUT = literal('","direction":"out')
-_PROJECT = literal('","project":"')
-_END = literal('"}')
 
 
 @kernel
@@ -130,15 +132,6 @@ def _copy(text: Bytes, at: Longs, length: Ints, data: Bytes) -> None:
         for offset in range(length[row]):
             data[free + offset] = text[begin + offset]
         free += length[row]
-
-
-@inlined
-def _direction(text: Bytes, at: int) -> tuple[int, int]:
-    """Return the direction of a punch, 0 without one, and the offset after it."""
-    inwards, outwards = after(text, at, _GOING_IN), after(text, at, _GOING_OUT)
-    if inwards >= 0:
-        return GOING_IN, inwards
-    return (GOING_OUT, outwards) if outwards >= 0 else (0, at)
 
 
 @kernel
@@ -157,27 +150,27 @@ def _read(text: Bytes, codes: Bytes, lines: Lines) -> int:
             return row + 1
         begin = at
         if codes[row] in (CHECKED_IN, CHECKED_OUT, PUNCHED):
-            occurred_at, at = number(text, after(text, at, _OCCURRED))
-            recorded_at, at = number(text, after(text, at, _RECORDED))
-            at = closing(text, after(text, at, _BY))
-            at = closing(text, after(text, at, _COMMAND))
-            old = after(text, at, _IMPORTED)
-            at = old if old >= 0 else after(text, at, _CLOSED)
-            key = after(text, at, _KEY)
+            occurred_at, at = number(text, after(text, at, OCCURRED))
+            recorded_at, at = number(text, after(text, at, RECORDED))
+            at = closing(text, after(text, at, BY))
+            at = closing(text, after(text, at, COMMAND))
+            old = after(text, at, IMPORTED)
+            at = old if old >= 0 else after(text, at, CLOSED)
+            key = after(text, at, KEY)
             if key >= 0:
                 _, at = number(text, key)
-            volunteer = after(text, at, _VOLUNTEER)
+            volunteer = after(text, at, VOLUNTEER)
             at = volunteer_end = closing(text, volunteer)
-            high, at = half_uuid(text, after(text, at, _SHIFT), (8, 12))
+            high, at = half_uuid(text, after(text, at, SHIFT), (8, 12))
             low, at = half_uuid(text, at, (0, 4))
-            station = after(text, at, _STATION)
+            station = after(text, at, STATION)
             at = station_end = closing(text, station)
-            going, at = _direction(text, at) if codes[row] == PUNCHED else (0, at)
-            project = after(text, at, _PROJECT) if codes[row] != CHECKED_OUT else -1
+            going, at = direction(text, at) if codes[row] == PUNCHED else (0, at)
+            project = after(text, at, PROJECT) if codes[row] != CHECKED_OUT else -1
             project_end = project
             if project >= 0:
                 at = project_end = closing(text, project)
-            at = after(text, at, _END)
+            at = after(text, at, END)
             if at >= 0 and (at == len(text) or text[at] == LINE_FEED):
                 plain[row] = 1
                 occurred_ats[row], recorded_ats[row] = occurred_at, recorded_at

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from projections.compiled import inlined
-from projections.schema import Bytes
+from projections.schema import GOING_IN, GOING_OUT, Bytes
 
 QUOTE, BACKSLASH, DASH, LINE_FEED = 34, 92, 45, 10
 NUMBER_MAX = (1 << 32) - 1
@@ -19,6 +19,23 @@ DIGITS_MAX = 10
 def literal(text: str) -> Bytes:
     """Return a text as an array of bytes."""
     return np.frombuffer(text.encode(), np.uint8).copy()
+
+
+# A scan as the codec writes it, piece by piece.
+OCCURRED = literal('{"occurred_at":')
+RECORDED = literal(',"recorded_at":')
+BY = literal(',"by":"')
+COMMAND = literal('","command":"')
+IMPORTED = literal('","imported":true')
+CLOSED = literal('"')
+KEY = literal(',"key":')
+VOLUNTEER = literal(',"volunteer":"')
+SHIFT = literal('","shift":"')
+STATION = literal('","station":"')
+INWARDS = literal('","direction":"in')
+OUTWARDS = literal('","direction":"out')
+PROJECT = literal('","project":"')
+END = literal('"}')
 
 
 @inlined
@@ -79,3 +96,12 @@ def half_uuid(text: Bytes, at: int, dashes: tuple[int, int]) -> tuple[np.uint64,
         half = (half << np.uint64(4)) | np.uint64(value)
         at += 1
     return half, at
+
+
+@inlined
+def direction(text: Bytes, at: int) -> tuple[int, int]:
+    """Return the direction of a punch, 0 without one, and the offset after it."""
+    inwards, outwards = after(text, at, INWARDS), after(text, at, OUTWARDS)
+    if inwards >= 0:
+        return GOING_IN, inwards
+    return (GOING_OUT, outwards) if outwards >= 0 else (0, at)

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
@@ -23,7 +23,7 @@ import numpy as np
 from ledger.names import Position, shift_stream, stream
 from ledger.store.database import Database
 from ledger.store.persons import Persons
-from projections.anomalies import beginnings, entries, meetings, recording, stays
+from projections.anomalies import beginnings, endings, entries, meetings, recording, stays
 from projections.anomalies.findings import KINDS, Finding, Kind, Recorded, beginning_until, stays_of
 from projections.kernels.facts import Facts
 from projections.kernels.pairing import Paired
@@ -36,7 +36,8 @@ from projections.schema import NO_DAY, NONE, Ints
 from projections.surrogates import Names
 from replay.archive.archive import Archive
 from replay.audit.answers import Anomalies, Anomaly, EventBehind, ShiftBehind
-from replay.audit.recorded_events import actors, first_positions, read_acts, read_records
+from replay.audit.endings import closed_stations, withdrawn_persons
+from replay.audit.recorded_events import actors, first_positions, read_acts, read_early_scans, read_records
 from replay.audit.sentences import figures_of, reason
 from replay.axes.answers import Grade
 from replay.axes.as_known import Axes, MarkError, UnknownNameError, basis_of, position_known, rules_used, snapshot
@@ -115,6 +116,27 @@ class FindingList:
             and (volunteer is None or volunteer == finding.volunteer or self._concerns(finding, volunteer))
         ]
 
+    @cached_property
+    def totals(self) -> tuple[dict[Kind, int], dict[Grade, int]]:
+        """How many findings there are of each kind, and the minutes of late entries by grade."""
+        return self.totals_of(range(len(self.findings)))
+
+    def totals_of(self, rows: Iterable[int]) -> tuple[dict[Kind, int], dict[Grade, int]]:
+        """Return how many of some findings are of each kind, and the minutes of late entries by grade."""
+        counts, late_minutes = dict.fromkeys(KINDS, 0), dict.fromkeys(_GRADES, 0)
+        for row in rows:
+            finding = self.findings[row]
+            counts[finding.kind] += 1
+            if finding.kind == "late-entry":
+                minutes, _, is_scanned = finding.figures
+                late_minutes[_GRADES[is_scanned]] += minutes
+        return counts, late_minutes
+
+    def of_kind(self, kind: Kind | None) -> Sequence[int]:
+        """Return the rows of all findings of a kind, or of all kinds."""
+        everything = range(len(self.findings))
+        return everything if kind is None else [row for row in everything if self.findings[row].kind == kind]
+
     def person(self, volunteer: int) -> int:
         """Return the person's number of a volunteer number."""
         return volunteer if self.person_of is None or volunteer < 0 else int(self.person_of[volunteer])
@@ -156,15 +178,13 @@ class AnomalyReader:
         ):
             if name is not None and name not in names:
                 raise UnknownNameError(kind, name)
-        rows = found.matching(query)
-        counts, late_minutes = dict.fromkeys(KINDS, 0), dict.fromkeys(_GRADES, 0)
-        for row in rows:
-            finding = found.findings[row]
-            counts[finding.kind] += 1
-            if finding.kind == "late-entry":
-                minutes, _, is_scanned = finding.figures
-                late_minutes[_GRADES[is_scanned]] += minutes
-        rows = [row for row in rows if query.kind in {None, found.findings[row].kind}]
+        if query._replace(kind=None) == EVERYTHING:
+            counts, late_minutes = found.totals
+            rows = found.of_kind(query.kind)
+        else:
+            matching = found.matching(query)
+            counts, late_minutes = found.totals_of(matching)
+            rows = [row for row in matching if query.kind in {None, found.findings[row].kind}]
         begin = 0 if after_mark is None else bisect_right([found.marks[row] for row in rows], after_mark)
         page = rows[begin : begin + limit]
         more = begin + limit < len(rows)
@@ -199,7 +219,8 @@ class AnomalyReader:
         shifts = paired.shifts
         if person_of is not None:  # shifts belong to persons
             shifts = shifts._replace(volunteer=person_of[shifts.volunteer])
-        records = read_records(self._archive, known_at, len(facts.stations), rules.clock_seconds, zone)
+        early = read_early_scans(self._database, known_at)
+        records = read_records(self._archive, known_at, len(facts.stations), rules.clock_seconds, zone, early)
         checkpoint()
         until = beginning_until(shifts, zone, valid_until)
         events, raises = records.events.where(until[records.events.shift]), records.raises
@@ -209,16 +230,39 @@ class AnomalyReader:
         checkpoint()
         late = self._with_actors(recording.late_entries(shifts, timeline, until), events, names)
         finders: tuple[Callable[[], Iterable[Finding]], ...] = (
-            lambda: _stay_findings(facts, paired, timeline, valid_until),
+            lambda: self._stay_findings(facts, paired, timeline, known_at, valid_until),
             lambda: entries.entry_bursts(acts, rules, zone),
             lambda: entries.same_person(acts, rules, zone),
             lambda: recording.late_uploads(events._replace(shift=paired.ended_by(events.shift)), shifts, rules, zone),
             lambda: late,
-            lambda: recording.wrong_clocks(events, records.prompt, shifts, until, rules, zone),
+            lambda: recording.wrong_clocks(events, early.ahead(events), records.prompt, shifts, until, rules, zone),
             lambda: self._shared_phones(facts, phones, rules, known_at, valid_until),
         )
         findings = [finding for find in with_checkpoints(finders, every=1) for finding in find()]
         return _ordered(findings, facts, names.texts())
+
+    def _stay_findings(
+        self, facts: Facts, paired: Paired, timeline: RuleTimeline, known_at: Position, valid_until: int
+    ) -> Iterator[Finding]:
+        """Yield the findings about when and where volunteers served."""
+        table, volunteers = paired.table, facts.volunteer_table()
+        kinds, rules = facts.station_kinds(timeline), facts.rules(timeline)
+        served = stays_of(table, timeline.time_zone, valid_until)
+
+        def credited(volunteer: int) -> Ints:
+            return pieces_of(volunteer, table, volunteers, kinds, rules)
+
+        yield from meetings.two_stations(served, timeline.anomalies)
+        yield from meetings.travel_time(served, timeline.anomalies)
+        yield from beginnings.before_registration(served, volunteers.registered, timeline.anomalies)
+        yield from beginnings.before_opening(served, _opened(facts, timeline.time_zone), timeline.anomalies)
+        withdrawn = withdrawn_persons(self._database, facts, known_at)
+        yield from endings.after_withdrawal(served, withdrawn, timeline.anomalies)
+        closed = closed_stations(self._database, facts, timeline, known_at)
+        yield from endings.after_closing(served, closed, timeline.anomalies)
+        yield from stays.long_shifts(served, timeline.anomalies)
+        yield from stays.over_cap(served, table, timeline, credited, valid_until)
+        yield from entries.round_numbers(served, paired.shifts, timeline.anomalies, timeline.time_zone)
 
     def _with_actors(self, late: list[Finding], events: Recorded, names: Names) -> list[Finding]:
         """Add to each late entry the position of the shift's first event, and the actor who recorded it."""
@@ -277,24 +321,6 @@ class AnomalyReader:
             events=[EventBehind(position=position) for position in positions[:LIST_MAX]],
             event_count=len(positions),
         )
-
-
-def _stay_findings(facts: Facts, paired: Paired, timeline: RuleTimeline, valid_until: int) -> Iterator[Finding]:
-    """Yield the findings about when and where volunteers served."""
-    table, volunteers = paired.table, facts.volunteer_table()
-    kinds, rules = facts.station_kinds(timeline), facts.rules(timeline)
-    served = stays_of(table, timeline.time_zone, valid_until)
-
-    def credited(volunteer: int) -> Ints:
-        return pieces_of(volunteer, table, volunteers, kinds, rules)
-
-    yield from meetings.two_stations(served, timeline.anomalies)
-    yield from meetings.travel_time(served, timeline.anomalies)
-    yield from beginnings.before_registration(served, volunteers.registered, timeline.anomalies)
-    yield from beginnings.before_opening(served, _opened(facts, timeline.time_zone), timeline.anomalies)
-    yield from stays.long_shifts(served, timeline.anomalies)
-    yield from stays.over_cap(served, table, timeline, credited, valid_until)
-    yield from entries.round_numbers(served, paired.shifts, timeline.anomalies, timeline.time_zone)
 
 
 def _opened(facts: Facts, zone: str) -> Ints:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ledger.names import Position
 from ledger.store.database import Database
 from projections.anomalies.findings import APPROVED, CORRECTED, ENTERED, RAISED, REINSTATED, SETTLED, Acts, Recorded
 from projections.anomalies.recording import are_scans, count_scans, delays
@@ -57,9 +58,9 @@ class Raises(NamedTuple):
 class Records(NamedTuple):
     """Events about how shifts were recorded.
 
-    events: what people entered or decided, and scans that were recorded more than `seconds_off` before or after their
-    own instant. prompt: how many scans of each station and local day arrived at once, int32[stations, DAYS]. raises:
-    raises of the day cap.
+    events: what people entered or decided, scans that were recorded more than `seconds_off` before or after their own
+    instant, and early scans. prompt: how many scans of each station and local day arrived at once, int32[stations,
+    DAYS]. raises: raises of the day cap.
     """
 
     events: Recorded
@@ -67,16 +68,42 @@ class Records(NamedTuple):
     raises: Raises
 
 
-def read_records(archive: OpenArchive, known: int, stations: int, seconds_off: int, zone: str) -> Records:
+class EarlyScans(NamedTuple):
+    """Recorded scans that had been refused before because they lay in the future, and by how many seconds."""
+
+    positions: Longs
+    seconds_ahead: dict[tuple[int, int], int]
+    """By position and instant: one that was sent again with another instant is not the scan that was refused."""
+
+    def ahead(self, events: Recorded) -> Longs:
+        """Return by how many seconds each event was ahead when it was refused, 0 if it was not."""
+        found = np.zeros(len(events.position), np.int64)
+        for row in np.flatnonzero(np.isin(events.position, self.positions)):
+            found[row] = self.seconds_ahead.get((int(events.position[row]), int(events.occurred_at[row])), 0)
+        return found
+
+
+def read_early_scans(database: Database, known: Position) -> EarlyScans:
+    """Read the early scans up to a position."""
+    rows = database.log.early_scans(known)
+    return EarlyScans(
+        np.array([row.position for row in rows], np.int64),
+        {(row.position, row.occurred_at): row.seconds_ahead for row in rows},
+    )
+
+
+def read_records(
+    archive: OpenArchive, known: int, stations: int, seconds_off: int, zone: str, early: EarlyScans
+) -> Records:
     """Read the records that the archive holds up to a position.
 
     Raises:
         replay.archive.manifest.ArchiveDamagedError: a file is missing or damaged.
     """
-    return archive.retried(lambda: _read(archive, known, stations, seconds_off, zone))
+    return archive.retried(lambda: _read(archive, known, stations, seconds_off, zone, early))
 
 
-def _read(archive: OpenArchive, known: int, stations: int, seconds_off: int, zone: str) -> Records:
+def _read(archive: OpenArchive, known: int, stations: int, seconds_off: int, zone: str, early: EarlyScans) -> Records:
     prompt = np.zeros((stations, DAYS), np.int32)  # pages that are never written take no memory
     events, raises = (
         [_empty_columns(Recorded._fields)],
@@ -88,6 +115,7 @@ def _read(archive: OpenArchive, known: int, stations: int, seconds_off: int, zon
             chunk = Recorded(**_up_to(guarded(place / SHIFT_EVENTS, partial(_columns, Recorded._fields, group)), known))
             count_scans(chunk, zone, prompt)
             relevant = ~are_scans(chunk) | (np.abs(delays(chunk)) > seconds_off)
+            relevant |= np.isin(chunk.position, early.positions)
             events.append({name: column[relevant] for name, column in chunk._asdict().items()})
         others = _up_to(guarded(place / OTHER_EVENTS, partial(_columns, tuple(raises[0]), None)), known)
         raises.append({name: column[others["code"] == CAP_RAISED] for name, column in others.items()})

@@ -88,6 +88,11 @@ def _late_entry(finding: Finding, figures: Mapping[str, int], _: Named, timeline
         else f"{rules.late_entry_working_days} working days"
     )
     grade = "scanned" if figures["scanned"] else "attested"
+    if not figures["minutes"]:
+        return (
+            f"a shift of {ended} that has no minutes, because it has no check-out or none after its check-in, was "
+            f"recorded on {recorded}, {figures['days']} days later; {allowed} are allowed"
+        )
     return (
         f"{_duration(figures['minutes'])} of service ({grade}) that ended on {ended} were recorded on {recorded}, "
         f"{figures['days']} days later; {allowed} are allowed"
@@ -118,6 +123,17 @@ def _before_opening(_: Finding, figures: Mapping[str, int], name: Named, __: Rul
     return f"{shifts} of {who} at {name('station')} before it was opened, by up to {days}"
 
 
+def _after_withdrawal(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
+    shifts, days = _plural(figures["shifts"], "shift"), _plural(figures["days"], "day")
+    return f"{shifts} of {name('volunteer')} after the withdrawal, by up to {days}"
+
+
+def _after_closing(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
+    shifts, days = _plural(figures["shifts"], "shift"), _plural(figures["days"], "day")
+    who = _plural(figures["volunteers"], "volunteer")
+    return f"{shifts} of {who} at {name('station')} after it was closed, by up to {days}"
+
+
 def _shared_phone(_: Finding, figures: Mapping[str, int], name: Named, __: RuleTimeline) -> str:
     return f"{figures['persons']} persons have the same phone: {name('volunteer')}, {name('others')}"
 
@@ -135,6 +151,8 @@ _REASONS: dict[Kind, _Reason] = {
     "wrong-clock": _wrong_clock,
     "before-registration": _before_registration,
     "before-opening": _before_opening,
+    "after-withdrawal": _after_withdrawal,
+    "after-closing": _after_closing,
     "shared-phone": _shared_phone,
 }
 

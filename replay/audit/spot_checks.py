@@ -7,6 +7,7 @@ and the method. Nothing here writes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal, NamedTuple
@@ -49,6 +50,17 @@ class Draw(NamedTuple):
     last: date | None = None
     grade: Grade | None = None
     strata: Strata = "none"
+
+
+class SampleTooSmallError(ValueError):
+    """A sample has fewer shifts than the population has strata, so it cannot hold one of each."""
+
+    def __init__(self, size: int, strata: Strata, names: Sequence[str]) -> None:
+        by = "kinds of stations" if strata == "station-kind" else "grades"
+        super().__init__(
+            f"size {size} is too small for the {len(names)} {by} of these shifts ({', '.join(names)}): every one has "
+            f"to be in the sample; draw at least {len(names)}, or draw without strata"
+        )
 
 
 class Stratum(Answer):
@@ -109,6 +121,7 @@ class SpotChecks:
 
         Raises:
             UnknownNameError: the ledger does not know the station. store.NoGenerationError.
+            SampleTooSmallError
             replay.archive.archive.ArchiveError
         """
         with snapshot(self._database) as (_, generation):
@@ -129,6 +142,8 @@ class SpotChecks:
         ]
         strata = _strata(facts, timeline, rows, query.strata)
         populations = {name: strata.count(name) for name in sorted(set(strata))}
+        if query.size < len(populations):
+            raise SampleTooSmallError(query.size, query.strata, list(populations))
         shares = allot(populations, query.size)
         chosen: list[int] = []
         for name, share in with_checkpoints(shares.items(), every=1):

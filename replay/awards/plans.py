@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Literal, NamedTuple
 
 from ledger.aggregates.honor import AnnounceHonor, AwardHonor
-from replay.awards.reports import last_awards
+from replay.awards.eligibility import last_awards
 from replay.awards.standings import HonorStandings, Kind, Reached, open_standings
 from replay.axes.answers import Basis
 from replay.progress import with_checkpoints

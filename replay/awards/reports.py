@@ -1,7 +1,8 @@
-"""Reports about awards: public notices, eligible recipients without an award, undercut awards, and awards as given.
+"""Reports about awards: public notices, undercut awards, and awards as given.
 
     replay/records/awards.py    the state of each award, folded from the log's events
     replay/awards/standings.py  who has reached which honour under some axes
+    replay/awards/eligibility.py  who has reached one and does not hold it
     replay/awards/causes.py     why minutes differ from those of the evidence
 
 `known_at` cuts awards as well as service. `rules` are those that standings are computed by. `valid_at` is the day of a
@@ -11,11 +12,10 @@ chooses which awards are listed, not whether one is undercut. Nothing here write
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 from ledger.names import Position, stream
 from ledger.store.log_queries import LogQueries
@@ -26,8 +26,6 @@ from replay.awards.answers import (
     AwardLife,
     Awards,
     Causes,
-    Eligible,
-    EligibleForHonor,
     EvidenceNamed,
     Notice,
     ObjectionAnswer,
@@ -36,41 +34,25 @@ from replay.awards.answers import (
     UndercutAwards,
 )
 from replay.awards.causes import Now, causes
-from replay.awards.standings import HonorStandings, Reached, open_standings
+from replay.awards.paging import Page
+from replay.awards.standings import HonorStandings, open_standings
 from replay.axes.answers import Basis
 from replay.axes.as_known import titles_of
 from replay.progress import checkpoint, with_checkpoints
 from replay.published import published_rules
-from replay.queries.queries import NOW, Axes, Queries, UnknownNameError, logged_event
+from replay.queries.queries import Axes, Queries, UnknownNameError, logged_event
 from replay.rankings import rankings
 from replay.records.awards import Award, Evidence, State
 
-T = TypeVar("T")
-
-
-class Page(NamedTuple):
-    """A page of at most `limit` entries after the one that `next_after` of the page before named."""
-
-    limit: int = 100
-    after: str | None = None
-
-    def of(self, entries: Sequence[T], mark: Callable[[T], str]) -> tuple[list[T], str | None]:
-        """Return the entries of this page, and the mark of its last if there are more."""
-        first = 0
-        if self.after is not None:
-            numbered = enumerate(entries, 1)
-            first = next((number for number, entry in numbered if mark(entry) == self.after), len(entries))
-        chosen = list(entries[first : first + self.limit])
-        return chosen, mark(chosen[-1]) if first + self.limit < len(entries) else None
-
 
 class AwardFilter(NamedTuple):
-    """A filter of awards; None matches all."""
+    """A filter of awards; None matches all. `year`: of a ranking; `awarded_in`: the calendar year of the award."""
 
     honor: str | None = None
     year: int | None = None
     recipient: str | None = None
     state: State | None = None
+    awarded_in: int | None = None
 
     def matches(self, award: Award, merged: Mapping[str, str]) -> bool:
         """Return whether an award matches. `merged`: the person's number of each merged one."""
@@ -78,6 +60,7 @@ class AwardFilter(NamedTuple):
             self.honor in {None, award.honor}
             and self.year in {None, award.year}
             and self.state in {None, award.state}
+            and self.awarded_in in {None, award.awarded_on and award.awarded_on.year}
             and (self.recipient in {None, award.recipient} or self._is_person(award, merged))
         )
 
@@ -133,64 +116,6 @@ def _notice(award: Award, merged: Mapping[str, str], on: date) -> Notice:
     running = award.notice_runs(on)
     awardable = not running and not award.open_objections
     return Notice(**dict(award_answer(award, merged)), running=running, awardable=awardable)
-
-
-# --- eligible and not awarded ---------------------------------------------------------------------------------------
-
-
-def eligible(
-    queries: Queries, honor: str, year: int | None, today: date, axes: Axes = NOW, page: Page | None = None
-) -> EligibleForHonor:
-    """Return the recipients who have reached an honour and do not hold it.
-
-    Args:
-        year: that of a ranking; by default the year of `valid_at`, else the latest year with anybody ranked.
-
-    Raises:
-        UnknownNameError: the rules have no such honour, or not for that year.
-    """
-    with _open_undated(queries, honor, year, axes) as standings:
-        kind, upto = standings.kind(honor, year), axes.valid_at or today
-        last = last_awards(queries.awards.at(standings.position).values(), honor, kind.year, standings.merged)
-        reached = standings.reached(honor, kind.year, upto)
-        found = [each for each in reached if not (each.name in last and last[each.name].state == "awarded")]
-        chosen, following = (page or Page()).of(found, lambda each: each.name)
-        return EligibleForHonor(
-            **dict(_with_valid_at(standings.reader.basis, axes)),
-            honor=honor,
-            **kind._asdict(),
-            reached_up_to=upto,
-            count=len(found),
-            eligible=[_eligible(each, last.get(each.name)) for each in chosen],
-            next_after=following,
-        )
-
-
-@contextmanager
-def _open_undated(queries: Queries, honor: str, year: int | None, axes: Axes) -> Iterator[HonorStandings]:
-    """Open the standings, for a threshold without `valid_at`: its results have dates, by which the caller filters."""
-    _, rules = queries.basis_and_rules(axes)
-    if honor in titles_of(rules.timeline()):
-        axes = replace(axes, valid_at=None)
-    with open_standings(queries, axes, year) as standings:
-        yield standings
-
-
-def last_awards(known: Iterable[Award], honor: str, year: int | None, merged: Mapping[str, str]) -> dict[str, Award]:
-    """Return the award of an honour for each holder: the awarded one, else the one announced or objected to, else the
-    last announced. A person may have several of these if they were announced for numbers that were merged later.
-    """
-    found: dict[str, Award] = {}
-    for award in known:
-        if (award.honor, award.year) == (honor, year):
-            before = found.get(award.holder(merged), award)
-            if (award.state == "awarded", award.is_active) >= (before.state == "awarded", before.is_active):
-                found[award.holder(merged)] = award
-    return found
-
-
-def _eligible(reached: Reached, award: Award | None) -> Eligible:
-    return Eligible(**reached._asdict(), award=award.award if award else None, state=award.state if award else None)
 
 
 # --- undercut awards ------------------------------------------------------------------------------------------------

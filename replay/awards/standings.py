@@ -6,6 +6,7 @@ evidence of new awards both use this module. Nothing here writes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from projections.local_time import day_number, day_of_number
 from projections.rules.rankings import Ranking
 from projections.rules.timeline import RuleTimeline
 from projections.schema import HOURS_COLUMNS
+from replay.awards.paging import Page
 from replay.axes.as_known import titles_of
 from replay.cohorts.shift_columns import text_array
 from replay.generations.named_rows import Rows
@@ -39,6 +41,27 @@ _DAYS = """
 SELECT pair.number, standing.reached_on
 FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS pair (volunteer, honor, number)
 JOIN {standings} AS standing ON standing.volunteer = pair.volunteer AND standing.honor = pair.honor
+"""
+_COUNT_WITHOUT = """
+SELECT count(*) FROM {standings} AS standing
+WHERE standing.honor = %(honor)s AND standing.reached_on <= %(upto)s
+  AND NOT EXISTS (SELECT FROM unnest(%(held)s::text[]) AS held (name) WHERE held.name = standing.volunteer)
+"""
+_PAGE_WITHOUT = """
+SELECT standing.volunteer, standing.reached_on, coalesce(hours.credited_minutes, 0)
+FROM {standings} AS standing
+LEFT JOIN {hours} AS hours ON hours.volunteer = standing.volunteer AND hours.year = 0
+WHERE standing.honor = %(honor)s AND standing.reached_on BETWEEN %(since)s AND %(upto)s
+  AND (standing.reached_on > %(since)s OR standing.volunteer COLLATE "C" > %(after)s)
+  AND NOT EXISTS (SELECT FROM unnest(%(held)s::text[]) AS held (name) WHERE held.name = standing.volunteer)
+ORDER BY standing.reached_on, standing.volunteer COLLATE "C" LIMIT %(limit)s
+"""
+_COUNTS_WITHOUT = """
+SELECT standing.honor, count(*) FROM {standings} AS standing
+WHERE standing.reached_on <= %s AND NOT EXISTS (
+  SELECT FROM unnest(%s::text[], %s::text[]) AS held (honor, name)
+  WHERE held.honor = standing.honor AND held.name = standing.volunteer
+) GROUP BY standing.honor
 """
 _CREDITED = 1 + HOURS_COLUMNS.index("credited")
 
@@ -120,6 +143,44 @@ class HonorStandings:
             case Rows() as replayed:
                 rows = _reached_rows(replayed, honor, upto)
         return [Reached(name, day, None, minutes) for name, day, minutes in rows]
+
+    def without(
+        self, honor: str, year: int | None, upto: date, held: Collection[str], page: Page
+    ) -> tuple[int, list[Reached], str | None]:
+        """Return how many of those that `reached` returns do not hold an honour, a page of them, and its last name if
+        there are more.
+        """
+        source = self.reader.source
+        if isinstance(source, Tables) and honor in titles_of(self.timeline):
+            return self._stored_without(source, honor, upto, held, page)
+        found = [each for each in self.reached(honor, year, upto) if each.name not in held]
+        return len(found), *page.of(found, lambda each: each.name)
+
+    def _stored_without(
+        self, source: Tables, honor: str, upto: date, held: Collection[str], page: Page
+    ) -> tuple[int, list[Reached], str | None]:
+        values: dict[str, object] = {"honor": honor, "upto": upto, "held": text_array(held), "limit": page.limit + 1}
+        (count,) = source.connection.execute(_query(_COUNT_WITHOUT, source.schema), values).fetchone() or (0,)
+        since: date | None = date.min
+        if page.after is not None:
+            (since,) = self.days([(page.after, honor)])
+            if since is None or since > upto or page.after in held:  # no entry of this list
+                return count, [], None
+        values |= {"since": since, "after": page.after or ""}
+        rows = source.connection.execute(_query(_PAGE_WITHOUT, source.schema), values).fetchall()
+        found = [Reached(name, day, None, minutes) for name, day, minutes in rows[: page.limit]]
+        return count, found, found[-1].name if len(rows) > page.limit else None
+
+    def counts_without(self, upto: date, held: Collection[tuple[str, str]]) -> dict[str, int]:
+        """Return how many reached each threshold up to a day and are not among `held` (honour and name)."""
+        match self.reader.source:
+            case Tables(connection, schema):
+                columns = (text_array([honor for honor, _ in held]), text_array([name for _, name in held]))
+                return dict(connection.execute(_query(_COUNTS_WITHOUT, schema), (upto, *columns)).fetchall())
+            case Rows() as rows:
+                days = rows.standings[:, 0] <= day_number(upto)
+                reached = zip(rows.standing_honor, rows.standing_volunteer, days.tolist(), strict=True)
+                return Counter(honor for honor, name, is_early in reached if is_early and (honor, name) not in held)
 
     def days(self, pairs: Sequence[tuple[str, str]]) -> list[date | None]:
         """Return the days on which volunteers reached honours, by pairs (volunteer, honour); None if not reached."""

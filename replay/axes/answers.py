@@ -235,6 +235,15 @@ class StationDay(Linked):
     people_served: int
 
 
+class StationSums(Answer):
+    """The sums of a station over a period. A day with shifts is a day open."""
+
+    days_open: int
+    shifts: int
+    credited_minutes: int
+    people_served: int
+
+
 class StationActivity(Basis):
     """A station over a period. `person_times` sums the volunteers of each day."""
 
@@ -253,7 +262,7 @@ class StationActivity(Basis):
 
 
 class StationShift(Linked):
-    """A shift's part in a station's day. `begins`: whether the shift and its volunteer are counted on this day.
+    """A shift's part in a station's `day`. `begins`: whether the shift and its volunteer are counted on this day.
 
     `volunteer`: the number under which the shift was recorded. `goes_on_as`: the number into which that was merged, if
     it was. `late`: the shift was recorded too late (Order 67, Art. 11), which does not reduce it. `version`: the number
@@ -263,6 +272,7 @@ class StationShift(Linked):
     volunteer: str
     goes_on_as: str | None = omit_none()
     shift: UUID
+    day: date
     project: str | None
     project_name: ProjectName = omit_none()
     check_in: datetime
@@ -276,7 +286,8 @@ class StationShift(Linked):
 
 
 class StationDayShifts(Basis):
-    """The shifts of a station's day, by person and time. Over all pages their parts sum to the day's row.
+    """The shifts of a station's day, or of so many `days` up to it, by person and time. Over all pages their parts sum
+    to the rows of the days.
 
     `next_after` continues the list: the last person of this page, by the number they were merged into, if any. No
     person is split between two pages; `left_out` counts the shifts that are not listed, of a person with more than a
@@ -286,6 +297,7 @@ class StationDayShifts(Basis):
     station: str
     station_name: StationName = omit_none()
     day: date
+    days: int
     shifts: list[StationShift]
     left_out: int
     next_after: str | None

@@ -79,6 +79,12 @@ class Axes:
     valid_at: date | None = None
     known_at: Position | None = None
     rules: Rules | None = None
+    known_until: int | None = field(default=None, compare=False)
+    """The instant that `known_at` means (epoch seconds), by which deadlines are judged; None if that is now."""
+
+    def instant(self, now: int) -> int:
+        """Return the instant at which the answer is asked for: that of `known_at`, or else now."""
+        return now if self.known_until is None else min(now, self.known_until)
 
     @property
     def valid_until(self) -> int:

@@ -22,6 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from replay.durable import way_out
+
 MAC_FILE = "manifest.mac"
 _FORM = re.compile(r"[0-9a-f]{64}")
 _UNAUTHENTICATED = "if you know where it comes from, add --unauthenticated"
@@ -66,6 +68,8 @@ def read_key(file: Path) -> BackupKey:
             f"the key that made this backup is needed, and {file} is missing; name its file with --key, or, "
             f"{_UNAUTHENTICATED}"
         ) from None
+    except PermissionError as error:
+        raise BackupError(f"{file} cannot be read: {error.strerror}; {way_out(error, '')}") from None
     except (OSError, UnicodeDecodeError):
         text, mode = "", 0
     if not _FORM.fullmatch(text):
@@ -91,8 +95,8 @@ def make_key(file: Path) -> BackupKey:
 
 
 def keep_key(key: BackupKey, file: Path) -> None:
-    """Store a key under another name, unless there is one already."""
-    with suppress(FileExistsError):
+    """Store a key under another name, unless there is one already, or the folder belongs to somebody else."""
+    with suppress(FileExistsError, PermissionError):  # such as /var/lib, beside the data of a service
         _write(file, key.secret)
 
 

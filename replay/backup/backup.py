@@ -3,6 +3,7 @@
     <folder>/manifest.json        written last: the ledger's id, its head, rows and SHA-256 of each table
     <folder>/manifest.mac         the MAC of the manifest (`replay/backup/authentication.py`)
     <folder>/<table>.copy.zst     PostgreSQL's COPY text, compressed
+    <folder>/proof.json           the public keys and the checkpoints of the proof (`replay/backup/proof.py`)
 
 All tables are read in one snapshot while writers continue: a log without holes up to its head, with the commands,
 persons and their look-ups, texts, keys and signatures at that moment. Read models and the archive are not included,
@@ -37,12 +38,15 @@ from ledger.store.database import Database
 from ledger.store.log_queries import LOG_TABLE, LogReader
 from ledger.store.upgrading import Part, run_steps, upgrade_tables
 from replay.backup.authentication import BackupError, BackupKey, authenticate, sign
+from replay.backup.proof import bring_back, public_files
 from replay.durable import atomic_folder
 from replay.progress import Progress, ignore
+from replay.proof.growth import TransparencyLog
 
-FORMAT = 2
-"""Format 2 added `parts`. Both formats can be read."""
+FORMAT = 3
+"""Format 2 added `parts`, format 3 `proof_sha256`. All formats can be read."""
 MANIFEST = "manifest.json"
+PROOF = "proof.json"
 CHUNK_BYTES = 1 << 20
 
 LOG = LOG_TABLE
@@ -52,6 +56,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "ledger.persons": ("volunteer", "name", "phone", "email"),
     "ledger.texts": ("digest", "salt", "text", "volunteer", "others"),
     "ledger.person_lookups": ("lookup", "looked_up_at", "actor", "key", "by", "volunteers"),
+    "ledger.early_scans": ("name", "occurred_at", "seconds_ahead", "refused_at"),
     "api.keys": (
         "id",
         "role",
@@ -89,7 +94,8 @@ class Table(BaseModel):
 
 class Manifest(BaseModel):
     """The contents of a backup. `head`: the position of the log's last event; `made_at`: an ISO 8601 instant; `parts`:
-    the versions of its tables (`ledger/store/upgrading.py`), 1 for a part that is not listed.
+    the versions of its tables (`ledger/store/upgrading.py`), 1 for a part that is not listed; `proof_sha256`: of the
+    file with public keys and checkpoints, null if the ledger had no keys.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,6 +106,7 @@ class Manifest(BaseModel):
     made_at: Annotated[str, StringConstraints(pattern=r"^[0-9T:+.-]{10,40}$")]
     tables: dict[str, Table]
     parts: dict[str, Annotated[int, Field(strict=True, ge=1)]] = {}
+    proof_sha256: Sha256 | None = None
 
     @property
     def log_sha256(self) -> str:
@@ -107,19 +114,31 @@ class Manifest(BaseModel):
         return self.tables[LOG].content_sha256
 
 
-def back_up(database: Database, target: Path, progress: Progress = ignore, *, key: BackupKey | None = None) -> Manifest:
+def back_up(
+    database: Database,
+    target: Path,
+    progress: Progress = ignore,
+    *,
+    key: BackupKey | None = None,
+    tree: TransparencyLog | None = None,
+) -> Manifest:
     """Write a backup of a ledger to a new folder.
 
     Args:
+        tree: whose public keys and checkpoints are backed up too.
         key: the key of its MAC; without one, anybody who can write to the folder can change the backup.
 
     Raises:
-        BackupError: the target exists, or the log has holes.
+        BackupError: the target exists, the log has holes, or the checkpoints cannot be read.
     """
     if target.exists():
         raise BackupError(f"{target} already exists; name a folder that does not exist")
     with atomic_folder(target, target.with_name(target.name + ".unfinished"), mode=0o700) as unfinished:
+        proof = public_files(tree) if tree else b""  # before the log, so that the log has what was signed
         manifest = _write(database, unfinished, progress)
+        if proof:
+            (unfinished / PROOF).write_bytes(proof)
+            manifest = manifest.model_copy(update={"proof_sha256": hashlib.sha256(proof).hexdigest()})
         written = manifest.model_dump_json(indent=2).encode() + b"\n"
         if key is not None:
             sign(unfinished, written, key)
@@ -153,6 +172,7 @@ def verify(folder: Path, progress: Progress = ignore, *, key: BackupKey | None =
             raise BackupError(f"{path} cannot be read: {error.strerror or error}; use another backup") from None
         if (content.hexdigest(), rows) != (table.content_sha256, table.rows):
             raise BackupError(f"{path} differs from the manifest; use another backup")
+    proof_of(folder, manifest)
     if manifest.tables[LOG].rows != manifest.head:
         raise BackupError(
             f"the log holds {manifest.tables[LOG].rows} events up to position {manifest.head}: it has holes"
@@ -184,12 +204,14 @@ def restore(
     progress: Progress = ignore,
     *,
     key: BackupKey | None = None,
+    tree: TransparencyLog | None = None,
 ) -> Manifest:
     """Fill an empty ledger from a backup, in one transaction. Its read models have to be rebuilt afterwards.
 
     Args:
         parts: all parts of the tables. For an older backup, tables are created in its version, filled, and upgraded.
         key: see `verify`.
+        tree: where the public keys and checkpoints are written; none of those that are there is overwritten.
 
     Raises:
         BackupError: the backup is damaged, not authentic, or newer than this program, or the ledger is not empty.
@@ -198,6 +220,8 @@ def restore(
     versions = {part: manifest.parts.get(part.name, 1) for part in parts}
     if newer := [part.name for part, version in versions.items() if version > part.version]:
         raise BackupError(f"{folder} was made by a newer version of this program (tables {newer[0]}); upgrade this one")
+    if tree is not None:  # first: a ledger that forgot what it signed would be worse than one without events
+        bring_back(tree, proof_of(folder, manifest), manifest.head)
     with database.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
         take_lock(cursor)
         for part in parts:
@@ -251,6 +275,19 @@ def read_manifest(folder: Path, key: BackupKey | None = None) -> Manifest:
     if LOG not in manifest.tables or any(len(set(one.columns)) < len(one.columns) for one in manifest.tables.values()):
         raise BackupError(f"{folder} is not a backup: its manifest.json is damaged")
     return manifest
+
+
+def proof_of(folder: Path, manifest: Manifest) -> bytes:
+    """Return the verified file with public keys and checkpoints; empty if there is none."""
+    if manifest.proof_sha256 is None:
+        return b""
+    path = folder / PROOF
+    if path.is_symlink() or not path.is_file():
+        raise BackupError(f"{path} is missing, or is not a file; use another backup")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != manifest.proof_sha256:
+        raise BackupError(f"{path} was changed since the backup was made; use another backup")
+    return content
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from projections.schema import (
 from replay.axes.as_known import Axes, Known
 from replay.cohorts.cohort import PairedTables, Shift
 from replay.explain import stretches
+from replay.explain.check_outs_alone import ScansAlone, as_scanned, scans_alone
 from replay.explain.evidence import read_evidence
 from replay.explain.explanations import DayExplanation, DayInBrief, VolunteerDays
 from replay.explain.sentences import DayWriter
@@ -69,7 +70,11 @@ def explain_day(log: LogQueries, known: Known, day: date, axes: Axes) -> DayExpl
         walked = stretches.walk([_stay(shift) for shift in near], table.start.tolist(), frame)
         parts = _parts(known, day)
         stretches.check(walked, parts, day)
-        without_time = [shift for shift in _without_time(known.tables) if shift_day(shift, known.timeline) == day]
+        without_time = [
+            shift
+            for shift, as_shown in _without_time(known.tables, scans_alone(log, known))
+            if shift_day(as_shown, known.timeline) == day
+        ]
     by_key = {part.stay.key: part for part in walked}
     listed = without_time[:DAY_SHIFTS_MAX]
     shown_shifts = [shift for shift in near if (shift.volunteer, shift.shift) in by_key] + listed
@@ -83,12 +88,13 @@ def _near(table: ShiftTable, frame: Day) -> Array:
     return (table.start < frame.until) & (ends >= frame.start)
 
 
-def _without_time(tables: PairedTables) -> list[Shift]:
-    """Return the shifts and punches that hold no time, in chronological order."""
+def _without_time(tables: PairedTables, alone: ScansAlone) -> list[tuple[Shift, Shift]]:
+    """Return the shifts and punches that hold no time, in chronological order: as resolved, and as they are shown."""
     shifts, columns = tables.columns, tables.columns.columns
     timeless = (columns.check_in == NO_INSTANT) | (columns.flags & (VOID | DOUBLE_TAP) > 0)
-    found = [shifts.shift(int(number)) for number in np.flatnonzero(timeless & tables.are_shifts)]
-    return sorted(found, key=lambda shift: (began_at(shift), shift.shift, shift.volunteer))
+    rows = np.flatnonzero(timeless & tables.are_shifts).tolist()
+    found = [(shift, as_scanned(shift, alone.get(row))) for row in rows for shift in (shifts.shift(row),)]
+    return sorted(found, key=lambda pair: (began_at(pair[1]), pair[1].shift, pair[1].volunteer))
 
 
 def volunteer_days(

@@ -68,10 +68,11 @@ def _instant(epoch_seconds: int | None) -> datetime | None:
 
 
 def began_at(shift: Shift) -> int:
-    """Return when a shift began, in epoch seconds: at its check-in; a punch that begins no shift at its instant;
-    anything else when its first event was recorded.
+    """Return when a shift began, in epoch seconds: at its check-in; a check-out without one, punched or not, at its
+    instant (`check_outs_alone.as_scanned`); anything else when its first event was recorded.
     """
-    return shift.check_in or (shift.check_out if shift.flags & PUNCH else None) or shift.recorded_at
+    alone = shift.check_out if shift.flags & (PUNCH | CHECK_OUT_ALONE) else None
+    return shift.check_in or alone or shift.recorded_at
 
 
 def shift_day(shift: Shift, timeline: RuleTimeline) -> date:

@@ -24,7 +24,7 @@ from ledger.store.append import LockHeldError
 from ledger.store.database import Database
 from ledger.store.upgrading import Part, upgrade_tables
 from projections.rules.timeline import RuleTimeline
-from projections.schema import LASTS_MINUTES_MAX, Array
+from projections.schema import LASTS_MINUTES_MAX, PAIRING, Array
 from replay.generations.named_rows import Rows
 from replay.generations.ranking_indexes import index_statements
 from replay.progress import Progress, ignore
@@ -94,10 +94,12 @@ def create_tables(database: Database) -> None:
 
 @cache
 def layout() -> str:
-    """Return a digest of the current table definitions of a generation, and of what its raw minutes depend on."""
+    """Return a digest of the current table definitions of a generation, and of what its minutes depend on: two programs
+    with the same digest compute the same rows.
+    """
     lines = (_HERE / "generation.sql").read_text().splitlines()
     text = "\n".join(line for line in lines if not line.startswith("--"))
-    return sha256(f"{text}\n{LASTS_MINUTES_MAX}".encode()).hexdigest()[:16]
+    return sha256(f"{text}\n{LASTS_MINUTES_MAX}\n{PAIRING}".encode()).hexdigest()[:16]
 
 
 _GENERATION = """
@@ -244,8 +246,9 @@ def read_rows(connection: AnyConnection, generation: Generation) -> Rows:
     schema = sql.Identifier(generation.schema)
 
     def fetch(names: int, query: str) -> tuple[list[Any], Array]:
-        found = connection.execute(sql.SQL(query).format(schema)).fetchall()
-        width = len(found[0]) - names if found else 0
+        cursor = connection.execute(sql.SQL(query).format(schema))
+        found = cursor.fetchall()
+        width = len(cursor.description or ()) - names  # also of a table without rows
         return found, np.array([row[names:] for row in found], np.int64).reshape(len(found), width)
 
     hours, hour_columns = fetch(1, "SELECT * FROM {}.volunteer_hours")

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from replay.axes.answers import RulesUsed
 from replay.durable import atomic_folder
-from replay.generations.named_rows import Rows
+from replay.generations.named_rows import KEYS, Rows
 from replay.progress import Progress, ignore
 
 REPLAY, RULES = "replay.json", "rules.toml"
@@ -76,7 +76,7 @@ def write_replay(
     }
     tables = rows.tables()
     total, done = sum(map(len, tables.values())), 0
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, export=True) as temporary:
         for name, table in tables.items():
             progress(WRITING, done, total)
             pq.write_table(table.replace_schema_metadata(metadata), temporary / f"{name}.parquet", compression="zstd")
@@ -108,8 +108,8 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
 
 def _is_replay(folder: Path) -> bool:
     try:
-        Replayed.model_validate(json.loads((folder / REPLAY).read_text("utf-8")))
+        found = Replayed.model_validate(json.loads((folder / REPLAY).read_text("utf-8")))
     except (OSError, ValueError):
         return False
-    known = {REPLAY, RULES}
-    return all(path.name in known or path.suffix == ".parquet" for path in folder.iterdir())
+    known = {REPLAY, RULES, *(f"{name}.parquet" for name in (*KEYS, *found.rows))}
+    return all(path.name in known for path in folder.iterdir())

@@ -138,7 +138,7 @@ def _children(tree: Tree, day: date) -> dict[str | None, list[str]]:
 
 def _organisation(places: Places, name: str, below: dict[str | None, list[str]], day: date) -> Organisation:
     tree = places.tree
-    _, until = [span for span in tree.active[name] if span[0] <= day][-1]
+    _, until = [span for span in tree.active(name) if span[0] <= day][-1]
     return Organisation(
         organisation=name,
         kind=tree.kind(name),

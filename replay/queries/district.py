@@ -27,6 +27,10 @@ _GET_DAYS = (
     "SELECT day, shifts, volunteers, raw_minutes, counted_minutes, credited_minutes, people_served "
     "FROM {} WHERE station = %s AND day BETWEEN %s AND %s ORDER BY day"
 )
+_GET_SUMS = (
+    "SELECT station, count(*) FILTER (WHERE shifts > 0), sum(shifts)::bigint, sum(credited_minutes)::bigint, "
+    "sum(people_served)::bigint FROM {} WHERE day BETWEEN %s AND %s GROUP BY station"
+)
 _COUNT_STANDINGS = "SELECT count(*) FROM {} WHERE honor = %s AND reached_on <= %s"
 _GET_STANDINGS = (
     "SELECT volunteer, reached_on FROM {} WHERE honor = %s AND reached_on <= %s "
@@ -74,7 +78,8 @@ class District:
         if not axes.current:
             found = _station_rows(self._rows(generation, axes, rules), station, first_day, last)
         names = [name for name in answers.StationDay.model_fields if name != "links"]
-        days = [answers.StationDay(**dict(zip(names, row, strict=True))) for row in found]
+        # Ten years of days are thousands of rows, and typed by the database: they are not validated again.
+        days = [answers.StationDay.model_construct(**dict(zip(names, row, strict=True))) for row in found]
         return answers.StationActivity(
             **dict(basis_of(axes, rules, generation)),
             station=station,
@@ -85,6 +90,21 @@ class District:
             days=days,
             **{name: sum(getattr(day, name) for day in days) for name in _SUMS},
         )
+
+    def station_sums(self, first_day: date, last_day: date, axes: Axes) -> dict[str, answers.StationSums]:
+        """Return the sums of each station that has a day in a period, both ends included."""
+        last = min(last_day, axes.valid_at or date.max)
+        with snapshot(self._database) as (connection, generation):
+            rules = rules_used(self._database.log, axes, generation)
+            if axes.current:
+                table = sql.Identifier(generation.schema, "station_activity")
+                found: Sequence[Any] = connection.execute(
+                    sql.SQL(_GET_SUMS).format(table), (first_day, last)
+                ).fetchall()
+        if not axes.current:
+            found = _sums_of_stations(self._rows(generation, axes, rules), first_day, last)
+        names = answers.StationSums.model_fields
+        return {station: answers.StationSums(**dict(zip(names, sums, strict=True))) for station, *sums in found}
 
     def standings(self, honor: str, today: date, axes: Axes, limit: int, after: str | None) -> answers.Standings:
         """Return who has reached an honour up to `valid_at` (by default `today`), by date and volunteer number."""
@@ -131,6 +151,16 @@ def _station_rows(rows: Rows, station: str, first: date, last: date) -> list[tup
     chosen = (np.asarray(rows.station) == station) & (days >= day_number(first)) & (days <= day_number(last))
     found = rows.stations[chosen]
     return [(day_of_number(day), *sums) for day, *sums in found[np.argsort(found[:, 0])].tolist()]
+
+
+def _sums_of_stations(rows: Rows, first: date, last: date) -> list[tuple[Any, ...]]:
+    found = []
+    for station in sorted({*rows.station}):
+        days = _station_rows(rows, station, first, last)
+        if days:
+            shifts, credited, people = (sum(row[column] for row in days) for column in (1, 5, 6))
+            found.append((station, sum(row[1] > 0 for row in days), shifts, credited, people))
+    return found
 
 
 def _stored_standings(

@@ -20,6 +20,8 @@ from replay.archive.manifest import ArchiveError
 from replay.axes.answers import Answer, RulesUsed
 from replay.axes.as_known import snapshot
 from replay.generations import store
+from replay.proof.growth import TransparencyLog
+from replay.queries.tree_health import TreeHealth, tree_health
 
 DECODED_EVENTS_MAX = 200
 """How many events that the read models lack are decoded, to find one that stops the follower."""
@@ -81,18 +83,25 @@ class LedgerHealth(Answer):
     looked_at: int
     generation: GenerationHealth
     archive: ArchiveHealth
+    tree: TreeHealth
     durability: list[str]
     problems: list[str]
     deep: Deep | None = None
 
 
 def measure(
-    database: Database, archive: Callable[[], Archive], now: datetime | None = None, *, deep: bool = False
+    database: Database,
+    archive: Callable[[], Archive],
+    tree: TransparencyLog,
+    now: datetime | None = None,
+    *,
+    deep: bool = False,
 ) -> LedgerHealth:
     """Measure the health of a ledger.
 
     Args:
         archive: opens the archive; an archive that cannot be opened is a problem of the answer.
+        tree: the transparency log.
         deep: also count the log, compare it with the digests of the archive, and recompute the checksum of the
             generation from its rows (half a minute at full scale).
 
@@ -105,6 +114,7 @@ def measure(
         weak = weaknesses(connection)
         head = int(LogReader(connection).head())
         archived = _compared_with_log(archived, archive, LogReader(connection), head)
+        grown = tree_health(tree, head)
         looked_at = head if deep else min(head, HOLES_EVENTS_MAX)
         holes = looked_at - LogReader(connection).count(head - looked_at, head)
         checksum = store.read_rows(connection, generation).checksum() if deep and generation.readable else None
@@ -129,6 +139,7 @@ def measure(
         undecodable,
         None if generation.readable else _OUTDATED.format(generation.id),
         archived.problem,
+        grown.problem,
         f"{holes} positions of the log hold no event: restore a backup" if holes else None,
         None if recount is None or recount.checksum_holds else _DIFFERS.format(recount.checksum, generation.checksum),
     ]
@@ -150,6 +161,7 @@ def measure(
             switched_at=generation.switched_at,
         ),
         archive=archived,
+        tree=grown,
         durability=[weakness.sentence for weakness in weak],
         problems=[problem for problem in problems if problem],
         deep=recount,

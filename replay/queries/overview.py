@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-from ledger.names import Position
+from ledger.names import Position, shift_stream
 from ledger.store.database import Database
 from projections.kernels.organisations import membership_changes, memberships
 from projections.local_time import day_number, day_of_number, months_later
@@ -23,6 +23,7 @@ from projections.schema import (
     FIRST,
     IN_DISPUTE,
     NO_DAY,
+    NO_INSTANT,
     RAW,
     ROW,
     SCANNED,
@@ -40,6 +41,7 @@ from replay.queries.overview_answers import (
     MembershipShown,
     Overview,
     Pending,
+    PendingDispute,
     PendingHonor,
     PendingRequest,
     PendingShift,
@@ -48,9 +50,10 @@ from replay.queries.overview_answers import (
 )
 from replay.queries.volunteers import hours_of
 from replay.records.awards import Award, fold
-from replay.records.belonging import read_places
+from replay.records.belonging import read_tree
 from replay.records.case_answers import ActRequest
-from replay.records.cases import CaseReader, requests_of
+from replay.records.cases import CaseReader, open_dispute, requests_of
+from replay.records.paired_ends import paired_ends
 
 LISTED_MAX = 100
 """At most this many stations, projects, and things of each kind that are pending are listed; all are counted."""
@@ -68,9 +71,10 @@ def overview(database: Database, volunteer: str, today: date, axes: Axes) -> Ove
     history = history_of(database.log, known)
     hours = hours_of(known, axes, history)
     with database.pool.connection() as connection:
-        tree = read_places(connection, Position(known.position)).tree
+        tree = read_tree(connection, Position(known.position))
     tables, names = known.tables, known.cohort.tables
-    reader = CaseReader(database.log, known.position, known.timeline.time_zone)
+    zone, end_of = known.timeline.time_zone, paired_ends(database, known.rules)
+    reader = CaseReader(database.log, known.position, zone, end_of=end_of)
     pieces = tables.pieces(volunteer)
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
     rows = tables.table.rows[pieces[:, ROW]]
@@ -172,25 +176,51 @@ def _missing(known: Known, hours: VolunteerHours, honor: Threshold, day: date, r
 
 def _pending(known: Known, reader: CaseReader, day: date) -> Pending:
     """Return what is pending: shifts, the latest first; requests and honours in order of their positions."""
-    valid = [shift for shift in known.tables.shifts if not shift.flags & (VOID | DOUBLE_TAP)]
-    valid.sort(key=lambda shift: (shift.check_in or 0, shift.shift.int), reverse=True)
+    columns = known.tables.columns.columns
+    is_valid = columns.flags & (VOID | DOUBLE_TAP) == 0
+    open_shifts = _latest_first(known, is_valid & (columns.check_in > 0) & (columns.check_out == NO_INSTANT))
+    disputes = _latest_first(known, is_valid & (columns.flags & IN_DISPUTE > 0))
     about = {stream for number in known.cohort.persons for stream in reader.log.streams_about(number)}
     histories = sorted(filter(None, reader.histories(about).values()), key=lambda history: history[0][0])
-    open_shifts = [shift for shift in valid if shift.check_in and not shift.check_out]
-    disputes = [shift for shift in valid if shift.flags & IN_DISPUTE]
     requests = [request for request in requests_of(reader, histories) if request.state == "open"]
     awards = fold({}, (event for history in histories for _, event in history)).values()
     honors = [award for award in awards if award.state in {"announced", "objected"}]
     return Pending(
         open_shifts=[_shift(known, shift) for shift in open_shifts[:LISTED_MAX]],
         open_shift_count=len(open_shifts),
-        disputes=[_shift(known, shift) for shift in disputes[:LISTED_MAX]],
+        disputes=_disputes(known, reader, disputes[:LISTED_MAX], day),
         dispute_count=len(disputes),
         requests=[_request(request) for request in requests[:LISTED_MAX]],
         request_count=len(requests),
         honors=[_honor(award, day) for award in honors[:LISTED_MAX]],
         honor_count=len(honors),
     )
+
+
+def _latest_first(known: Known, chosen: Array) -> list[Shift]:
+    found = [known.tables.columns.shift(row) for row in np.flatnonzero(chosen).tolist()]
+    return sorted(found, key=lambda shift: (shift.check_in or 0, shift.shift.int), reverse=True)
+
+
+def _disputes(known: Known, reader: CaseReader, shifts: list[Shift], day: date) -> list[PendingDispute]:
+    histories = reader.histories(shift_stream(shift.volunteer, shift.shift) for shift in shifts)
+    found = []
+    for shift in shifts:
+        dispute = open_dispute(reader, histories.get(shift_stream(shift.volunteer, shift.shift), []), {}, day)
+        if dispute is not None:
+            found.append(
+                PendingDispute(
+                    **dict(_shift(known, shift)),
+                    opened_at=dispute.opened.at.astimezone(UTC),
+                    reason=dispute.opened.reason,
+                    answer_due=dispute.answer_due,
+                    settle_due=dispute.settle_due,
+                    answered_at=dispute.answered and dispute.answered.at.astimezone(UTC),
+                    overdue=dispute.overdue,
+                    additions=len(dispute.additions),
+                )
+            )
+    return found
 
 
 def _request(request: ActRequest) -> PendingRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Literal
 from uuid import UUID
 
 from replay.axes.answers import (
@@ -56,7 +57,7 @@ class Progress(Linked):
 
 
 class PendingShift(Linked):
-    """A shift without a check-out or with an open dispute.
+    """A shift without a check-out.
 
     `volunteer`: the number under which it was recorded, if the person has several.
     """
@@ -68,6 +69,21 @@ class PendingShift(Linked):
     check_in: datetime | None
     check_out: datetime | None
     grade: Grade
+
+
+class PendingDispute(PendingShift):
+    """An open dispute about a shift: when and why it was opened, the working days on which its answer and its
+    settlement are due, and when it was answered. `overdue`: the step not made by its due date. `additions`: how many
+    were added.
+    """
+
+    opened_at: datetime
+    reason: str | None
+    answer_due: date | None
+    settle_due: date | None
+    answered_at: datetime | None
+    overdue: Literal["answer", "settlement"] | None
+    additions: int
 
 
 class PendingRequest(Linked):
@@ -100,7 +116,7 @@ class Pending(Linked):
 
     open_shifts: list[PendingShift]
     open_shift_count: int
-    disputes: list[PendingShift]
+    disputes: list[PendingDispute]
     dispute_count: int
     requests: list[PendingRequest]
     request_count: int

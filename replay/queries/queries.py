@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +49,7 @@ from replay.records import case_answers
 from replay.records.awards import AwardBook
 from replay.records.cases import CaseReader, DisputeFilter, RequestFilter, read_disputes, read_requests
 from replay.records.history import volunteer_acts
+from replay.records.paired_ends import paired_ends
 
 __all__ = ["NOW", "WHOLE", "Axes", "Period", "Queries", "UnknownNameError", "logged_event"]
 
@@ -120,16 +121,16 @@ class Queries:
         return [logged_event(event) for event in events], sum(event.stream_id == own for event in events)
 
     def volunteer_history(
-        self, volunteer: str, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
+        self, volunteer: str, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: case_answers.Texts = "all"
     ) -> case_answers.VolunteerHistory:
         """Return every act on a volunteer's record except scans, in log order.
 
         Args:
-            texts: whether the reader may see free texts.
+            texts: the free texts that the reader may see: all, none, or those of disputes and of the answers to them.
         """
         known = as_known.read_volunteer(self._database, volunteer, axes)
-        reader = self._reader(known.position, known.timeline.time_zone, texts=texts)
-        acts, next_after = volunteer_acts(reader, known, axes, after, limit)
+        reader = self._reader(known.position, known.rules, texts=texts != "none")
+        acts, next_after = volunteer_acts(reader, known, axes, after, limit, of_disputes_only=texts == "disputes")
         return case_answers.VolunteerHistory(**dict(known.basis), volunteer=volunteer, acts=acts, next_after=next_after)
 
     # --- disputes and requests --------------------------------------------------------------------------------------
@@ -138,8 +139,8 @@ class Queries:
         self, query: DisputeFilter, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
     ) -> case_answers.Disputes:
         """Return disputes in the order in which they were opened."""
-        basis, zone = self._basis_of_cases(axes)
-        reader = self._reader(Position(basis.known_at), zone, texts=texts)
+        basis, rules = self._basis_of_cases(axes)
+        reader = self._reader(Position(basis.known_at), rules, texts=texts)
         found, next_after = read_disputes(reader, query, after, limit)
         return case_answers.Disputes(**dict(basis), today=query.today, disputes=found, next_after=next_after)
 
@@ -147,18 +148,20 @@ class Queries:
         self, query: RequestFilter, axes: Axes = NOW, after: int = 0, limit: int = 100, *, texts: bool = True
     ) -> case_answers.ActRequests:
         """Return requests for approval in the order in which they were made."""
-        basis, zone = self._basis_of_cases(axes)
-        reader = self._reader(Position(basis.known_at), zone, texts=texts)
+        basis, rules = self._basis_of_cases(axes)
+        reader = self._reader(Position(basis.known_at), rules, texts=texts)
         found, next_after = read_requests(reader, query, after, limit)
         return case_answers.ActRequests(**dict(basis), requests=found, next_after=next_after)
 
-    def _basis_of_cases(self, axes: Axes) -> tuple[answers.Basis, str]:
+    def _basis_of_cases(self, axes: Axes) -> tuple[answers.Basis, Rules]:
         with self.snapshot() as (_, generation):
             rules = as_known.rules_used(self._database.log, axes, generation)
-            return basis_of(axes, rules, generation), rules.timeline().time_zone
+            return basis_of(axes, rules, generation), rules
 
-    def _reader(self, known_at: Position, zone: str, *, texts: bool) -> CaseReader:
-        return CaseReader(self._database.log, known_at, zone, Persons(self._database.pool) if texts else None)
+    def _reader(self, known_at: Position, rules: Rules, *, texts: bool) -> CaseReader:
+        persons = Persons(self._database.pool) if texts else None
+        zone, end_of = rules.timeline().time_zone, paired_ends(self._database, rules)
+        return CaseReader(self._database.log, known_at, zone, persons, end_of)
 
     def shifts_of_punches(self, punches: Sequence[tuple[str, UUID]]) -> dict[UUID, UUID | None]:
         """Return the shift that each punch came to by the rules of the current generation; None if it came to none.
@@ -183,11 +186,18 @@ class Queries:
         """Return a station's days in a period, both ends included, and their sums."""
         return self._district.station_activity(station, first_day, last_day, axes)
 
+    def station_sums(self, first_day: date, last_day: date, axes: Axes = NOW) -> dict[str, answers.StationSums]:
+        """Return the sums of each station that has a day in a period, both ends included."""
+        return self._district.station_sums(first_day, last_day, axes)
+
     def station_shifts(
-        self, station: str, day: date, axes: Axes = NOW, limit: int = 100, after: str | None = None
+        self, station: str, day: date, axes: Axes = NOW, limit: int = 100, after: str | None = None, days: int = 1
     ) -> answers.StationDayShifts:
-        """Return the shifts behind a station's day, by volunteer number; no volunteer is split between two pages."""
-        return self._station_shifts.of_day(station, day, axes, limit, after)
+        """Return the shifts behind a station's day, or so many days up to it, by volunteer number; no volunteer is
+        split between two pages.
+        """
+        first = day - timedelta(days=days - 1)
+        return self._station_shifts.of_days(station, first, day, axes, limit, after)
 
     def standings(
         self, honor: str, today: date, axes: Axes = NOW, limit: int = 100, after: str | None = None

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
+from ledger.store.persons import Person
 from replay.axes.answers import (
     Answer,
     Grade,
@@ -81,7 +82,8 @@ class StatementTotal(Answer):
 class Statement(OfPerson):
     """A volunteer's service in a period, in order of time. `first_day` and `last_day`: null for an open end.
 
-    `lines`: a few thousand at most; `left_out` counts the later ones, which the totals include.
+    `lines`: a few thousand at most; `left_out` counts the later ones, which the totals include. `person_name`: the name
+    in the directory, if it was asked for.
     """
 
     first_day: date | None
@@ -92,3 +94,9 @@ class Statement(OfPerson):
     total: StatementTotal
     lines: list[StatementLine]
     left_out: int
+    person_name: str | None = omit_none()
+
+
+def named_person(found: Statement, person: Person) -> Statement:
+    """Return a statement with the person's name, as the directory has it."""
+    return found.model_copy(update={"person_name": person.name})

@@ -18,6 +18,7 @@ from projections.schema import DAY, DOUBLE_TAP, FIRST, IN_DISPUTE, PAIRED, PUNCH
 from replay.axes.answers import OpeningBalance, PieceTrace
 from replay.axes.as_known import Axes, Known, read_volunteer
 from replay.cohorts.cohort import Shift
+from replay.explain.check_outs_alone import ScannedOut, ScansAlone, as_scanned, scans_alone
 from replay.explain.traces import is_scanned, piece_trace, shift_day
 from replay.queries.statement_answers import Statement, StatementLine, StatementTotal, Uncredited, Why
 from replay.queries.volunteers import Period, chosen_shifts
@@ -57,8 +58,10 @@ def statement(
         pieces = pieces[pieces[:, DAY] <= day_number(until)]
     if first is not None:
         pieces = pieces[pieces[:, DAY] >= day_number(first)]
+    alone = scans_alone(database.log, known)
+    idle = _without_minutes(known, served, Period(first, until), leaders, alone)
     lines = sorted(
-        chain(_with_minutes(known, pieces, leaders), _without_minutes(known, served, Period(first, until), leaders)),
+        chain(_with_minutes(known, pieces, leaders), idle),
         key=lambda line: (line.day, line.check_in or line.check_out or datetime.max.replace(tzinfo=UTC), line.shift),
     )
     balances = [
@@ -88,19 +91,29 @@ def _with_minutes(known: Known, pieces: Ints, leaders: _Leaders) -> list[Stateme
     ]
 
 
-def _without_minutes(known: Known, served: set[int], period: Period, leaders: _Leaders) -> list[StatementLine]:
+def _without_minutes(
+    known: Known, served: set[int], period: Period, leaders: _Leaders, alone: ScansAlone
+) -> list[StatementLine]:
     """Return the shifts that begin in a period and hold no minutes."""
-    numbers, _ = chosen_shifts(known, period)
+    numbers, _ = chosen_shifts(known, period, alone)
     are_late = late(known.tables.columns.columns, known.timeline)
     return [
-        _line(known, number, None, leaders, late=bool(are_late[number]))
+        _line(known, number, None, leaders, late=bool(are_late[number]), alone=alone.get(number))
         for number in numbers.tolist()
         if number not in served
     ]
 
 
-def _line(known: Known, number: int, trace: PieceTrace | None, leaders: _Leaders, *, late: bool) -> StatementLine:
-    shift, zone = known.tables.columns.shift(number), ZoneInfo(known.timeline.time_zone)
+def _line(
+    known: Known,
+    number: int,
+    trace: PieceTrace | None,
+    leaders: _Leaders,
+    *,
+    late: bool,
+    alone: ScannedOut | None = None,
+) -> StatementLine:
+    shift, zone = as_scanned(known.tables.columns.shift(number), alone), ZoneInfo(known.timeline.time_zone)
     began = shift_day(shift, known.timeline)
     return StatementLine(
         day=began if trace is None else trace.day,

@@ -1,9 +1,9 @@
-"""Station shifts: the shifts behind one day of a station, each with its part of the day's minutes.
+"""Station shifts: the shifts behind some days of a station, each with its part of the minutes of a day.
 
 The credit of a shift depends on all shifts of its person. So all shifts of the persons who served there are read, one
-page of persons at a time, and the kernel's pieces of that station and day are selected. The persons are found by a scan
-of `replay.shifts` (half a second at six million shifts; the query is rare, and an index of stations and times would
-slow every check-in), or under another `known_at` from the archive. Nothing here writes.
+page of persons at a time, and the kernel's pieces of that station and those days are selected. The persons are found by
+a scan of `replay.shifts` (half a second at six million shifts; the query is rare, and an index of stations and times
+would slow every check-in), or under another `known_at` from the archive. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from psycopg import Connection
 from ledger.names import Position
 from ledger.store.database import Database
 from projections.kernels.facts import Facts
-from projections.local_time import day_number
+from projections.local_time import day_number, day_of_number
 from projections.rules.late_entries import late
 from projections.rules.timeline import RuleTimeline
 from projections.schema import DAY, FIRST, NO_INSTANT, NONE, ROW, Array
@@ -61,8 +61,10 @@ class StationShifts:
         self._replays = replays
         self._names: OrderedDict[tuple[Position, str, int, int], list[str]] = OrderedDict()
 
-    def of_day(self, station: str, day: date, axes: Axes, limit: int, after: str | None) -> answers.StationDayShifts:
-        """Return the shifts that have a part in a station's day, of the next `limit` persons after `after`.
+    def of_days(
+        self, station: str, first: date, last: date, axes: Axes, limit: int, after: str | None
+    ) -> answers.StationDayShifts:
+        """Return the shifts that have a part in a station's days, of the next `limit` persons after `after`.
 
         Raises:
             replay.axes.as_known.UnknownNameError: the ledger does not know the station.
@@ -72,7 +74,7 @@ class StationShifts:
             check_station(connection, station)
             rules, known_at = rules_used(log, axes, generation), position_known(axes, generation)
             basis, timeline = basis_of(axes, rules, generation), rules.timeline()
-            start, until = (first_instant(each, timeline.time_zone) for each in (day, day + timedelta(days=1)))
+            start, until = (first_instant(each, timeline.time_zone) for each in (first, last + timedelta(days=1)))
             is_past, key = known_at < generation.position, (known_at, station, start, until)
             names = self._names.get(key)
             if names is None and not is_past:
@@ -87,19 +89,19 @@ class StationShifts:
         if is_past:
             cohort = cohort_known_at(log, cohort, known_at, timeline)
         self._cache(key, names)
-        shown, tables = axes.valid_at is None or day <= axes.valid_at, cohort.tables.paired(timeline)
+        days = (day_number(first), day_number(min(last, axes.valid_at or last)))
+        tables = cohort.tables.paired(timeline)
         are_late = late(tables.columns.columns, timeline)
         parts = [
-            (person, *part)
-            for person in (page if shown else ())
-            for part in _parts(cohort, person, timeline, station, day, are_late)
+            (person, *part) for person in page for part in _parts(cohort, person, timeline, station, days, are_late)
         ]
         page, parts, left_out = _bounded(page, parts)
         positions = positions_of(log, tables, [shift for _, shift, *_ in parts], known_at)
         return answers.StationDayShifts(
             **dict(basis),
             station=station,
-            day=day,
+            day=last,
+            days=(last - first).days + 1,
             shifts=[
                 _answer(person, shift, piece, found, late=is_late)
                 for (person, shift, piece, is_late), found in zip(parts, positions, strict=True)
@@ -148,14 +150,14 @@ def _archived_persons_at(facts: Facts, station: str, start: int, until: int) -> 
 
 
 def _parts(
-    cohort: Cohort, person: str, timeline: RuleTimeline, station: str, day: date, are_late: Array
+    cohort: Cohort, person: str, timeline: RuleTimeline, station: str, days: tuple[int, int], are_late: Array
 ) -> Iterator[tuple[Shift, list[int], bool]]:
-    """Yield a person's shifts at a station that have a part in a day: each with the kernel's piece, and whether it was
-    recorded too late.
+    """Yield a person's shifts at a station that have a part in a day from the first to the last of `days`: for each
+    part the kernel's piece, and whether the shift was recorded too late.
     """
     tables, names = cohort.tables.paired(timeline), cohort.tables.station_names
     pieces = tables.pieces(person)
-    pieces = pieces[pieces[:, DAY] == day_number(day)]
+    pieces = pieces[(pieces[:, DAY] >= days[0]) & (pieces[:, DAY] <= days[1])]
     for piece in pieces[tables.table.station[pieces[:, ROW]] == names.number.get(station, NONE)].tolist():
         number = int(tables.table.shift[piece[ROW]])
         yield tables.columns.shift(number), piece, bool(are_late[number])
@@ -166,6 +168,7 @@ def _answer(person: str, shift: Shift, piece: list[int], behind: BehindShift, *,
         volunteer=shift.volunteer,
         goes_on_as=None if person == shift.volunteer else person,
         shift=shift.shift,
+        day=day_of_number(piece[DAY]),
         project=shift.project,
         check_in=datetime.fromtimestamp(shift.check_in or 0, UTC),
         check_out=None if shift.check_out is None else datetime.fromtimestamp(shift.check_out, UTC),

@@ -20,9 +20,10 @@ from ledger.store.log_queries import LogQueries
 from projections.local_time import day_of_number
 from projections.rules.late_entries import late
 from projections.rules.table import honor_ids
-from projections.schema import CREDITED, DAY, NO_DAY, PUNCH, ROW, Ints, Longs
+from projections.schema import CHECK_OUT_ALONE, CREDITED, DAY, NO_DAY, PUNCH, ROW, Ints, Longs
 from replay.axes import answers
 from replay.axes.as_known import Axes, Known, MarkError, titles_of
+from replay.explain.check_outs_alone import ScansAlone, as_scanned, scans_alone
 from replay.explain.evidence import positions_of
 from replay.explain.stretches import first_instant
 from replay.explain.traces import shift_trace
@@ -125,7 +126,8 @@ def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answ
     """Return shifts, the latest first, each with its trace and the positions of its events."""
     tables, timeline = known.tables, known.timeline
     last = min(period.last or date.max, axes.valid_at or date.max)
-    numbers, more = chosen_shifts(known, period._replace(last=last))
+    alone = scans_alone(log, known)
+    numbers, more = chosen_shifts(known, period._replace(last=last), alone)
     pieces = tables.pieces(known.volunteer)
     pieces = pieces[pieces[:, DAY] <= axes.valid_until]
     of_shift = tables.table.shift[pieces[:, ROW]] if len(pieces) else np.empty(0, np.int32)
@@ -140,7 +142,7 @@ def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answ
         **known.person_fields(),
         shifts=[
             shift_trace(
-                shift,
+                as_scanned(shift, alone.get(number)),
                 by_shift.get(number, []),
                 found,
                 known.recorded_under(shift.volunteer),
@@ -148,19 +150,19 @@ def shifts_of(log: LogQueries, known: Known, axes: Axes, period: Period) -> answ
             )
             for number, shift, found in zip(numbers.tolist(), shifts, positions, strict=True)
         ],
-        next_after=_mark(known, int(numbers[-1])) if more else None,
+        next_after=_mark(known, int(numbers[-1]), alone) if more else None,
     )
 
 
-def chosen_shifts(known: Known, period: Period) -> tuple[Ints, bool]:
+def chosen_shifts(known: Known, period: Period, alone: ScansAlone) -> tuple[Ints, bool]:
     """Return the rows of the shifts of a period, the latest first, and whether there are more of them.
 
-    A punch that ended a shift is part of that one. A shift begins at its check-in, a punch out that ended none at its
-    instant, and anything else without a check-in when it was first recorded. Two numbers of a person may each have a
-    shift with the same id, so the volunteer number is the last sort key.
+    A punch that ended a shift is part of that one. A shift begins at its check-in, a check-out or a punch out without
+    one at its instant, and anything else without a check-in when it was first recorded. Two numbers of a person may
+    each have a shift with the same id, so the volunteer number is the last sort key.
     """
     shifts, zone = known.tables.columns, known.timeline.time_zone
-    began, number = _began(known), shifts.names.volunteers.ranks()[shifts.columns.volunteer]
+    began, number = _began(known, alone), shifts.names.volunteers.ranks()[shifts.columns.volunteer]
     order = np.lexsort((number, shifts.low, shifts.high, began))[::-1]
     order = order[known.tables.are_shifts[order]]
     last = period.last or date.max
@@ -180,18 +182,21 @@ def chosen_shifts(known: Known, period: Period) -> tuple[Ints, bool]:
     return order[: period.limit].astype(np.int32), more
 
 
-def _began(known: Known) -> Longs:
+def _began(known: Known, alone: ScansAlone) -> Longs:
     columns = known.tables.columns.columns
-    punched = (columns.flags & PUNCH > 0) & (columns.check_out > 0)
-    otherwise = np.where(punched, columns.check_out, columns.recorded_at)
-    return np.where(columns.check_in > 0, columns.check_in, otherwise).astype(np.int64)
+    ended = (columns.flags & (PUNCH | CHECK_OUT_ALONE) > 0) & (columns.check_out > 0)
+    otherwise = np.where(ended, columns.check_out, columns.recorded_at)
+    began = np.where(columns.check_in > 0, columns.check_in, otherwise).astype(np.int64)
+    for row, scan in alone.items():
+        began[row] = scan.instant
+    return began
 
 
-def _mark(known: Known, number: int) -> str:
+def _mark(known: Known, number: int, alone: ScansAlone) -> str:
     """Return the mark of a shift that ends a page: "instant/shift", and "/number" if the person has several."""
     shift = known.tables.columns.shift(number)
     under = known.recorded_under(shift.volunteer)
-    return f"{instant_text(int(_began(known)[number]))}/{shift.shift}" + (f"/{under}" if under else "")
+    return f"{instant_text(int(_began(known, alone)[number]))}/{shift.shift}" + (f"/{under}" if under else "")
 
 
 def read_mark(text: str) -> tuple[int, UUID, str]:

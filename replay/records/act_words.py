@@ -5,14 +5,13 @@ All times are local. An approver reads this before deciding, and anybody who loo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import JsonValue
 
-from ledger.aggregates import Event
 from ledger.aggregates.dispute import SettleDispute
 from ledger.aggregates.request import ActRequested
 from ledger.aggregates.shift import Shift, ShiftCorrected, ShiftReinstated, ShiftVoided
@@ -135,9 +134,8 @@ def of_day(one: Shift, other: Shift, zone: tzinfo) -> str | None:
     return begun[0].isoformat() if begun and begun[0] == begun[-1] else None
 
 
-def words_of_events(before: Sequence[Event], after: Sequence[Event], zone: tzinfo) -> tuple[int, str | None]:
-    """Return by how many raw minutes an event changed a shift, and the shift's local day."""
-    one, other = Shift.of(before), Shift.of(after)
+def minutes_and_day(one: Shift, other: Shift, zone: tzinfo) -> tuple[int, str | None]:
+    """Return by how many raw minutes a shift differs before and after an act, and its local day."""
     return raw_minutes(other) - raw_minutes(one), of_day(one, other, zone)
 
 

@@ -106,6 +106,13 @@ def read_places(connection: Connection[Any], until: Position) -> Places:
     return places_of(Recorded(row.position, decode(row.topic, row.state)) for row in rows)
 
 
+def read_tree(connection: Connection[Any], until: Position) -> Tree:
+    """Read the tree alone as known at a position."""
+    rows = LogReader(connection).of_topics([kind.TOPIC for kind in _OF_TREE], until)
+    events = (decode(row.topic, row.state) for row in rows)
+    return Tree(event for event in events if isinstance(event, OrganisationEvent))
+
+
 def places_of(recorded: Iterable[Recorded]) -> Places:
     """Group events, given in log order, by organisation, station and project."""
     changes: defaultdict[str, list[Recorded]] = defaultdict(list)

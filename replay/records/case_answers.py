@@ -14,6 +14,8 @@ from pydantic import Field, JsonValue
 from replay.axes.answers import Answer, Basis, Linked, NamesIn, PlaceNamesIn, StationName, omit_none
 
 DisputeState = Literal["open", "answered", "settled"]
+Texts = Literal["all", "disputes", "none"]
+"""Free texts that a reader may see: `disputes` are those of disputes and of the answers to them."""
 RequestState = Literal["open", "approved", "declined", "withdrawn"]
 
 
@@ -28,7 +30,9 @@ class CaseStep(Linked):
 
 
 class Dispute(Linked):
-    """A dispute about a shift, whose record has this `version`. `overdue`: the step not made by its due date."""
+    """A dispute about a shift, whose record has this `version`. `overdue`: the step not made by its due date.
+    `additions`: what was added while it was open; they change no due date.
+    """
 
     volunteer: str
     shift: UUID
@@ -37,6 +41,7 @@ class Dispute(Linked):
     station_name: StationName = omit_none()
     state: DisputeState
     opened: CaseStep
+    additions: list[CaseStep] = Field(default_factory=list)
     answer_due: date | None
     settle_due: date | None
     overdue: Literal["answer", "settlement"] | None

@@ -7,7 +7,7 @@ They are few compared with scans, so they have no table: an index of the log fin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import NamedTuple, TypeVar
 from uuid import UUID
@@ -21,8 +21,9 @@ from ledger.store.log_queries import LogQueries, RecordedEvent
 from ledger.store.mapper import decode
 from ledger.store.persons import Persons
 from replay.progress import checkpoint
-from replay.records.act_words import stream_of, words_of_request
+from replay.records.act_words import shift_command, stream_of, words_of_request
 from replay.records.case_answers import ActRequest, CaseStep, Dispute, DisputeState, RequestState
+from replay.records.paired_ends import EndOf, no_end, with_end
 
 PAGE = 500
 """How many openings are read at once."""
@@ -39,12 +40,16 @@ History = list[tuple[Position, Event]]
 
 @dataclass(frozen=True)
 class CaseReader:
-    """Reads cases as known at a position. `zone`: the ledger's; `persons`: the free texts, None to hide them."""
+    """Reads cases as known at a position.
+
+    `zone`: the ledger's; `persons`: the free texts, None to hide them; `end_of`: the check-outs that rules pair.
+    """
 
     log: LogQueries
     known_at: Position
     zone: str
     persons: Persons | None = None
+    end_of: EndOf = no_end
 
     def step(self, position: Position, event: Event, texts: Mapping[str, str]) -> CaseStep:
         """Return an event as a step of a case."""
@@ -120,12 +125,15 @@ def _dispute(
     opened = next(event for at, event in history if at == position)
     if not isinstance(opened, ShiftDisputed) or Shift.of(before).disputed:
         return None
+    additions: list[CaseStep] = []
     answered: CaseStep | None = None
     settled: tuple[CaseStep, DisputeSettled] | None = None
     for at, event in history:
         if at > position and settled is None:
             if isinstance(event, DisputeAnswered) and answered is None:
                 answered = reader.step(at, event, texts)
+            elif isinstance(event, ShiftDisputed):
+                additions.append(reader.step(at, event, texts))
             elif isinstance(event, DisputeSettled):
                 settled = reader.step(at, event, texts), event
     return Dispute(
@@ -135,6 +143,7 @@ def _dispute(
         station=Shift.of(event for _, event in history).station,
         state="settled" if settled else "answered" if answered else "open",
         opened=reader.step(position, opened, texts),
+        additions=additions,
         answer_due=opened.answer_due,
         settle_due=opened.settle_due,
         overdue=None if settled else _overdue(opened, today, is_answered=answered is not None),
@@ -142,6 +151,12 @@ def _dispute(
         settled=settled[0] if settled else None,
         outcome=settled[1].outcome if settled else None,
     )
+
+
+def open_dispute(reader: CaseReader, history: History, texts: Mapping[str, str], today: date) -> Dispute | None:
+    """Return the dispute about a shift that is not settled, from the shift's stream; None if there is none."""
+    found = (_dispute(reader, at, history, texts, today) for at, event in history if isinstance(event, ShiftDisputed))
+    return next((dispute for dispute in found if dispute and dispute.state != "settled"), None)
 
 
 def _overdue(opened: ShiftDisputed, today: date, *, is_answered: bool) -> str | None:
@@ -176,7 +191,16 @@ def _explained(reader: CaseReader, requests: list[ActRequest]) -> list[ActReques
     result = []
     for request in requests:
         position, event, about = openings[request.request]
-        shift = Shift.of([each for at, each in shifts.get(about, []) if at < position] if about else [])
+        earlier = [(at, each) for at, each in shifts.get(about, []) if at < position] if about else []
+        shift = Shift.of([each for _, each in earlier])
+        command = shift_command(event.requested_command())
+        if about and command and command.shift:
+            # A void shift is not paired: the check-out is the one that it had when it was voided.
+            known = next((at - 1 for at, each in earlier if each is shift.void), position)
+            paired = with_end(
+                replace(shift, void=None), command.volunteer, command.shift, Position(known), reader.end_of
+            )
+            shift = replace(shift, ends=paired.ends)
         result.append(request.model_copy(update=words_of_request(event, shift, zone)._asdict()))
     return result
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -41,12 +42,13 @@ from replay.axes.as_known import Axes, Known, cohort_known_at
 from replay.cohorts.change_windows import margin_seconds
 from replay.cohorts.cohort import Cohort
 from replay.progress import with_checkpoints
-from replay.records.act_words import in_words, shift_fields, with_local_times, words_of_events
+from replay.records.act_words import differing, in_words, minutes_and_day, shift_fields, with_local_times
 from replay.records.case_answers import MinutesChange, RecordAct
 from replay.records.cases import CaseReader
+from replay.records.paired_ends import with_end
 
-_DISPUTE_EVENTS = (ShiftDisputed, DisputeAnswered, DisputeSettled)
-"""Events of a shift that change none of its minutes."""
+DISPUTE_EVENTS = (ShiftDisputed, DisputeAnswered, DisputeSettled)
+"""Events of a shift that change none of its minutes. Their texts are what the volunteer wrote and was answered."""
 
 Fields = dict[str, JsonValue]
 
@@ -60,13 +62,18 @@ class _Step(NamedTuple):
 
 
 def volunteer_acts(
-    reader: CaseReader, known: Known, axes: Axes, after: int, limit: int
+    reader: CaseReader, known: Known, axes: Axes, after: int, limit: int, *, of_disputes_only: bool = False
 ) -> tuple[list[RecordAct], int | None]:
-    """Return the acts on a volunteer's record after a position, and the `after` of the next page if there is one."""
+    """Return the acts on a volunteer's record after a position, and the `after` of the next page if there is one.
+
+    Args:
+        of_disputes_only: show the free texts of disputes and of the answers to them, and no others.
+    """
     steps = sorted(_steps(reader, known), key=lambda step: step.position)
     remaining = [step for step in steps if step.position > after]
     shown = remaining[:limit]
-    texts = reader.texts(step.event for step in shown)
+    told = (step.event for step in shown if isinstance(step.event, DISPUTE_EVENTS) or not of_disputes_only)
+    texts = reader.texts(told)
     minutes = _Minutes(reader, known, axes)
     acts = [_record_act(reader, step, texts, minutes) for step in with_checkpoints(shown, 1)]
     return acts, shown[-1].position if len(remaining) > limit else None
@@ -93,10 +100,13 @@ def _is_plain_scan(recorded: RecordedEvent) -> bool:
 
 def _record_act(reader: CaseReader, step: _Step, texts: Mapping[str, str], minutes: _Minutes) -> RecordAct:
     event = step.event
-    before, after = _changes(reader, step)
     minutes_more, day = None, None
     if isinstance(event, ShiftEvent):
-        minutes_more, day = words_of_events(step.before, [*step.before, event], ZoneInfo(reader.zone))
+        shifts = _shifts(reader, step, event, has_punches=minutes.has_punches)
+        before, after = _shift_changes(reader, step, event, shifts)
+        minutes_more, day = minutes_and_day(*shifts, ZoneInfo(reader.zone))
+    else:
+        before, after = _changes(reader, step)
     return RecordAct(
         position=step.position,
         version=len(step.before) + 1,
@@ -112,7 +122,7 @@ def _record_act(reader: CaseReader, step: _Step, texts: Mapping[str, str], minut
         text=texts.get(getattr(event, "note", None) or ""),
         before=before,
         after=after,
-        sentence=_sentence(after) if isinstance(event, ActRequested) else in_words(before, after, minutes_more, day),
+        sentence=_sentence(event, step, after) or in_words(before, after, minutes_more, day),
         minutes=minutes.of(step),
     )
 
@@ -124,34 +134,58 @@ def _changes(reader: CaseReader, step: _Step) -> tuple[Fields, Fields]:
     """Return the fields that an act changed, before and after it; for other acts all their fields, as after."""
     event, events = step.event, [*step.before, step.event]
     match event:
-        case ShiftEvent():
-            before, after = _shift_fields(reader, step.before), _shift_fields(reader, events)
-            if isinstance(event, ShiftVoided) and event.replaced_by:
-                before["volunteer"], after["volunteer"] = event.volunteer, event.replaced_by
         case OpeningBalanceEvent():
-            before, after = _balance(step.before), _balance(events)
+            return differing(_balance(step.before), _balance(events))
         case DayCapEvent():
             day: Fields = {"day": event.day.isoformat()}
             return day | {"raised_to": _raised(step.before)}, day | {"raised_to": _raised(events)}
         case _:
             return {}, _own_fields(event, reader)
-    changed = [name for name in after if before[name] != after[name]]
-    return {name: before[name] for name in changed}, {name: after[name] for name in changed}
 
 
-def _shift_fields(reader: CaseReader, events: Sequence[Event]) -> Fields:
-    return shift_fields(Shift.of(events), ZoneInfo(reader.zone)) | {"answered": _is_answered(events)}
+def _shifts(reader: CaseReader, step: _Step, event: ShiftEvent, *, has_punches: bool) -> tuple[Shift, Shift]:
+    """Return the shift before and after an act, with the check-out that the rules of pairing then gave it."""
+    before, after = Shift.of(step.before), Shift.of([*step.before, event])
+    if not has_punches or isinstance(event, DISPUTE_EVENTS):
+        return before, after
+    before = with_end(before, event.volunteer, event.shift, Position(step.position - 1), reader.end_of)
+    after = with_end(after, event.volunteer, event.shift, step.position, reader.end_of)
+    # A void shift is not paired, which is no change of its check-out.
+    if after.void and after.check_out is None:
+        after = replace(after, ends=before.ends)
+    if before.void and before.check_out is None:
+        before = replace(before, ends=after.ends)
+    return before, after
 
 
-def _sentence(requested: Fields) -> str:
-    """Return a requested act in words; what it changes is known once it is approved."""
-    fields = requested["fields"]
-    return f"{requested['act']}: {in_words({}, fields)}" if isinstance(fields, dict) else str(requested["act"])
+def _shift_changes(
+    reader: CaseReader, step: _Step, event: ShiftEvent, shifts: tuple[Shift, Shift]
+) -> tuple[Fields, Fields]:
+    zone, histories = ZoneInfo(reader.zone), (step.before, [*step.before, event])
+    before, after = (
+        shift_fields(shift, zone) | {"answered": _is_answered(events)}
+        for shift, events in zip(shifts, histories, strict=True)
+    )
+    if isinstance(event, ShiftVoided) and event.replaced_by:
+        before["volunteer"], after["volunteer"] = event.volunteer, event.replaced_by
+    return differing(before, after)
+
+
+def _sentence(event: Event, step: _Step, after: Fields) -> str | None:
+    """Return the sentence of an act that its fields do not tell: a request, which changes nothing until it is approved,
+    or an addition to a dispute.
+    """
+    if isinstance(event, ShiftDisputed) and Shift.of(step.before).disputed:
+        return "added to the dispute that is open"
+    if not isinstance(event, ActRequested):
+        return None
+    fields = after["fields"]
+    return f"{after['act']}: {in_words({}, fields)}" if isinstance(fields, dict) else str(after["act"])
 
 
 def _is_answered(events: Sequence[Event]) -> bool:
     """Return whether the open dispute was answered."""
-    of_disputes = [event for event in events if isinstance(event, _DISPUTE_EVENTS)]
+    of_disputes = [event for event in events if isinstance(event, DISPUTE_EVENTS)]
     settled = max((at for at, event in enumerate(of_disputes) if isinstance(event, DisputeSettled)), default=-1)
     return any(isinstance(event, DisputeAnswered) for event in of_disputes[settled + 1 :])
 
@@ -198,13 +232,14 @@ class _Minutes:
         # The earlier check-in of these shifts cannot be derived from their present one.
         moved = CORRECTED_IN | TWO_CHECK_INS | CHECK_OUT_ALONE
         self._may_have_moved = (columns.flags & moved > 0) | (columns.check_in == NO_INSTANT)
-        if np.any(columns.flags & PUNCH):  # a punch may pair all later ones otherwise
+        self.has_punches = bool(np.any(columns.flags & PUNCH))
+        if self.has_punches:  # a punch may pair all later ones otherwise
             self._may_have_moved[:] = True
 
     def of(self, step: _Step) -> MinutesChange | None:
         """Return the effect of an act on the minutes; None for acts that never change hours."""
         event = step.event
-        if isinstance(event, _DISPUTE_EVENTS):
+        if isinstance(event, DISPUTE_EVENTS):
             return None
         match event:
             case ShiftEvent():

@@ -11,7 +11,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from projections.compare.header_changes import header_changes
+from projections.rules.timeline import RuleTimeline
 from replay.axes.answers import NameOfEntry, RulesUsed, StationName, omit_none
+from replay.what_if.day_spans import DaySpan
 
 STEP_NAMES = {
     "raw": "raw",
@@ -23,6 +26,7 @@ STEP_NAMES = {
     "factor_change": "factor",
     "rounding": "rounding",
     "opening_balance": "opening balance",
+    "time_zone": "time zone",
 }
 """The names of the steps of the rules in texts; a factor is called by its own name ("night factor")."""
 
@@ -31,6 +35,20 @@ Kind = Literal["gained", "lost", "moved"]
 
 class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class HeaderChanged(_Answer):
+    """A key outside the rule sets that differs between two timelines, such as `time_zone`, with both values as text."""
+
+    key: str
+    before: str
+    after: str
+    sentence: str
+
+
+def headers_changed(before: RuleTimeline, after: RuleTimeline) -> list[HeaderChanged]:
+    """Return what differs between the headers of two timelines, the time zone first."""
+    return [HeaderChanged(**one._asdict(), sentence=one.sentence()) for one in header_changes(before, after)]
 
 
 class Change(_Answer):
@@ -140,23 +158,42 @@ class RankChanged(_Answer):
     after: int | None
 
 
+class ChangeBand(_Answer):
+    """How many volunteers gain or lose at least `from_minutes` and less than `to_minutes`; null: there is no limit."""
+
+    direction: Literal["gain", "lose"]
+    from_minutes: int
+    to_minutes: int | None
+    volunteers: int
+
+
 class WhatIf(_Answer):
     """Two replays compared. Lists of volunteers, honours and ranks are cut to a limit; the counts cover all.
 
-    `as_if_from`: the day from which the new rules of `after` were tried. `note`: why rules that differ change nothing.
+    `as_if_from`: the day from which the new rules of `after` were tried. `not_tried`: from when the changed rule sets
+    hold that could not be tried from that day, because a later one holds on it. `note`: why rules that differ change
+    nothing, or which are not tried.
     """
 
     before: SideUsed
     after: SideUsed
     valid_at: date | None
     as_if_from: date | None = omit_none()
+    not_tried: list[date] | None = omit_none()
+    header_changes: list[HeaderChanged] = Field(description="What differs outside the rule sets, the time zone first.")
     rules_differ_from: date | None = Field(description="The first day of service on which the two sides' rules differ.")
+    past_days: list[DaySpan] = Field(
+        description="The days up to the last service on which the two sides' rules differ."
+    )
     last_service: date | None = Field(description="The day of the last service that is compared.")
     note: str | None = omit_none()
     totals: dict[str, Change]
     volunteers_differing: int
     volunteers_gaining: int
     volunteers_losing: int
+    distribution: list[ChangeBand] = Field(
+        description="How many gain and lose how much, from the greatest loss to the greatest gain; of all volunteers."
+    )
     volunteers: list[VolunteerChange] = Field(description="The greatest change first.")
     stations: list[StationChange]
     honors: list[HonorSummary]

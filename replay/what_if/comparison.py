@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,8 @@ from replay.published import Rules, published_rules
 from replay.queries.queries import Axes
 from replay.what_if.rank_changes import RankChange, rank_changes
 
+ZONE_STEP: Final = "time_zone"
+"""The step of a time zone that changes: what the same rules and facts earn in the other zone."""
 STEPS = {
     "raw": 1,
     "superseded": -1,
@@ -103,6 +105,15 @@ class Comparison:
     windows: Sequence[str]
     ranks: Sequence[RankChange]
     as_if_from: date | None = None
+    left_out: tuple[date, ...] = ()
+    """From when the changed rule sets hold that are not tried as if from that day."""
+    in_zone: Differences | None = None
+    """If the time zones differ: what differs between the rules before in the time zone after, and those after."""
+
+    @property
+    def zone_changes(self) -> bool:
+        """Whether the two sides have different time zones."""
+        return self.before.timeline.time_zone != self.after.timeline.time_zone
 
     @cached_property
     def changes(self) -> Longs:
@@ -118,11 +129,28 @@ class Comparison:
 
     @cached_property
     def reasons(self) -> Reasons:
-        """The steps that changed the minutes of each volunteer who differs, in the order of the rules."""
-        traces = self.found.traces
+        """The steps that changed the minutes of each volunteer who differs, in the order of the rules.
+
+        If the time zones differ, every day has other minutes, which caps and windows then take or give. So what the
+        zone alone changes is a step of its own, the last one, and the others are those between the rules in one zone.
+        """
+        if self.in_zone is None:
+            return self._steps_of(self.found)
+        steps, minutes = self._steps_of(self.in_zone)
+        columns = [*steps, (ZONE_STEP, None)]
+        found = np.zeros((len(self.found.volunteers), len(columns)), np.int64)
+        _, rows, of_zone = np.intersect1d(
+            self.found.volunteers, self.in_zone.volunteers, assume_unique=True, return_indices=True
+        )
+        found[rows, :-1] = minutes[of_zone]
+        found[:, -1] = self.changes - found.sum(axis=1)
+        return Reasons(columns, found)
+
+    def _steps_of(self, differing: Differences) -> Reasons:
+        traces = differing.traces
         change = dict(zip(TRACE_COLUMNS, (traces[:, AFTER] - traces[:, BEFORE]).T, strict=True))
-        # Windows are in hundredths of minutes; the fractions of a factor change count as rounding.
-        windows = np.fix(self.found.windows / 100).astype(np.int64)
+        # Windows are in hundredths of minutes, and whole ones: the fractions were cut off for each piece.
+        windows = np.fix(differing.windows / 100).astype(np.int64)
         columns: list[tuple[tuple[str, str | None], Longs]] = []
         for step, sign in STEPS.items():
             if step == "factor_change":
@@ -168,8 +196,10 @@ def what_if(
     Raises:
         ValueError: there is a day, and both sides have the same rules.
     """
+    left_out: tuple[date, ...] = ()
     if as_if_from is not None:
-        after = replace(after, tried=trial(before.timeline, after.timeline, as_if_from))
+        tried, left_out = trial(before.timeline, after.timeline, as_if_from)
+        after = replace(after, tried=tried)
     timelines = before.timeline, after.timeline
     honors = list(dict.fromkeys(honor for timeline in timelines for honor in honor_ids(timeline)))
     windows = window_names(timelines)
@@ -181,28 +211,35 @@ def what_if(
     ordered.append(
         ordered[0] if after.facts is before.facts else after.facts.ordered(after.facts.resolved(), threads=threads)
     )
-    sides = []
-    for number, timeline in enumerate(timelines):
+
+    def side(number: int, timeline: RuleTimeline) -> Side:
         rules = rule_table(timeline, names.projects)
-        sides.append(
-            Side(
-                pair(ordered[number], facts[number].resolved(), rules, threads=threads).table,
-                facts[number].volunteer_table(),
-                facts[number].station_kinds(timeline),
-                rules,
-                honors=_places(honors, timeline),
-                window_names=window_numbers(timeline, windows),
-            )
+        return Side(
+            pair(ordered[number], facts[number].resolved(), rules, threads=threads).table,
+            facts[number].volunteer_table(),
+            facts[number].station_kinds(timeline),
+            rules,
+            honors=_places(honors, timeline),
+            window_names=window_numbers(timeline, windows),
         )
-    found = differences(
-        sides[BEFORE],
-        sides[AFTER],
-        (before.facts.served_counts(), after.facts.served_counts()),
-        len(names.projects),
-        threads=threads,
-        valid_until=NO_DAY if valid_at is None else day_number(valid_at),
-        advance=lambda done, total: progress("comparing volunteers", done, total),
-    )
+
+    def differing(one: Side, other: Side) -> Differences:
+        return differences(
+            one,
+            other,
+            (before.facts.served_counts(), after.facts.served_counts()),
+            len(names.projects),
+            threads=threads,
+            valid_until=NO_DAY if valid_at is None else day_number(valid_at),
+            advance=lambda done, total: progress("comparing volunteers", done, total),
+        )
+
+    of_after = side(AFTER, timelines[AFTER])
+    found = differing(side(BEFORE, timelines[BEFORE]), of_after)
+    in_zone = None
+    if timelines[BEFORE].time_zone != timelines[AFTER].time_zone:
+        moved = timelines[BEFORE].model_copy(update={"time_zone": timelines[AFTER].time_zone})
+        in_zone = differing(side(BEFORE, moved), of_after)
     progress("ranking", 0, 0)
     ranks = rank_changes(found, timelines, [*names.volunteers], [*names.projects])
     return Comparison(
@@ -217,6 +254,8 @@ def what_if(
         windows=windows,
         ranks=ranks,
         as_if_from=as_if_from,
+        left_out=left_out,
+        in_zone=in_zone,
     )
 
 

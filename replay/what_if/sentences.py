@@ -15,6 +15,7 @@ from projections.schema import HOURS_COLUMNS, NO_DAY, Longs
 from replay.axes.answers import RulesUsed
 from replay.what_if.answers import (
     Change,
+    ChangeBand,
     GoesOnAs,
     HonorChange,
     HonorSummary,
@@ -26,29 +27,37 @@ from replay.what_if.answers import (
     VolunteerChange,
     WhatIf,
     YearChange,
+    headers_changed,
 )
 from replay.what_if.comparison import Comparison, Point
+from replay.what_if.day_spans import past_days
 from replay.what_if.rank_changes import RankChange
 
 _CREDITED_OF_YEAR = HOURS_COLUMNS.index("credited")
+BAND_EDGES = (60, 300, 600, 1_200, 3_000, 6_000, 12_000, 30_000, 60_000)
+"""Where the bands of changes begin, in minutes: 1, 5, 10, 20, 50, 100, 200, 500 and 1,000 hours."""
 _KINDS: tuple[Kind, ...] = ("gained", "lost", "moved")
 
 
 def what_if_answer(found: Comparison, limit: int | None = None) -> WhatIf:
     """Return a comparison as an answer. Lists hold `limit` entries at most, all if it is None."""
     changes, order, honors = found.changes, found.by_change.tolist(), Honors(found)
-    differs = first_difference(found.before.timeline, found.after.timeline)
+    differs, last = first_difference(found.before.timeline, found.after.timeline), _last_service(found)
     answer = WhatIf(
         before=_side(found.before),
         after=_side(found.after),
         valid_at=found.valid_at,
         as_if_from=found.as_if_from,
+        not_tried=list(found.left_out) or None,
+        header_changes=headers_changed(found.before.timeline, found.after.timeline),
         rules_differ_from=differs,
-        last_service=_last_service(found),
+        past_days=[] if last is None else past_days(found.before.timeline, found.after.timeline, last),
+        last_service=last,
         totals=_changes(TRACE_COLUMNS, found.found.totals, everything=True),
         volunteers_differing=len(changes),
         volunteers_gaining=int((changes > 0).sum()),
         volunteers_losing=int((changes < 0).sum()),
+        distribution=distribution_of(changes),
         volunteers=[volunteer_change(found, row, honors) for row in order[:limit]],
         stations=[
             StationChange(station=found.stations[number], activity=activity)
@@ -64,13 +73,37 @@ def what_if_answer(found: Comparison, limit: int | None = None) -> WhatIf:
     return answer.model_copy(update={"note": note_of(answer, "as_if_from")})
 
 
+def distribution_of(changes: Longs) -> list[ChangeBand]:
+    """Return how many changes of minutes lie in each band, from the greatest loss to the greatest gain; bands without
+    one that lie outside of all others are left out.
+    """
+    edges = np.array(BAND_EDGES)
+    bands: list[ChangeBand] = []
+    for direction, signed in (("lose", -changes), ("gain", changes)):
+        found = np.bincount(np.searchsorted(edges, signed[signed > 0], side="right"), minlength=len(edges) + 1).tolist()
+        made = [
+            ChangeBand(direction=direction, from_minutes=first, to_minutes=last, volunteers=count)
+            for first, last, count in zip((1, *BAND_EDGES), (*BAND_EDGES, None), found, strict=True)
+        ]
+        while made and not made[-1].volunteers:
+            made.pop()
+        bands += made[::-1] if direction == "lose" else made
+    return bands
+
+
 def note_of(answer: WhatIf, parameter: str) -> str | None:
-    """Return a sentence if the rules of the two sides differ only on days without service.
+    """Return a sentence if the rules of the two sides differ only on days without service, or if changed rule sets were
+    not tried.
 
     Args:
         parameter: the name by which the caller gives `as_if_from`.
     """
     differs, last = answer.rules_differ_from, answer.last_service
+    if answer.not_tried and answer.as_if_from is not None:
+        days = ", ".join(map(str, answer.not_tried))
+        sets, are = ("sets", "are") if len(answer.not_tried) > 1 else ("set", "is")
+        sentence = f"the changed rule {sets} of {days} {are} not tried, because a later one holds from"
+        return f"{sentence} {answer.as_if_from}; without {parameter} each is compared on its own days"
     if differs is None or last is None or differs <= last:
         return None
     sentence = f"the rules differ only from {differs} on, and the last service compared is of {last}"
@@ -236,6 +269,8 @@ def _reason(found: Comparison, row: int, honor: int, day: int) -> str:
     minutes = reason_text(reasons_of(found, row))
     if minutes:
         parts.append(minutes)
+    elif found.zone_changes:
+        parts.append("another time zone")
     return "; ".join(parts) or "minutes on other days, registration or training"
 
 

@@ -1,4 +1,4 @@
-"""The sources of the worklist: shifts without a check-out, requests, disputes, and undercut awards.
+"""The sources of the worklist that are few: requests, disputes, and undercut awards.
 
 Each yields what waits, as known at a position; who asks for the list, and when, is decided later
 (`replay/worklist/worklist.py`). Nothing here writes.
@@ -8,85 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
-from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
 
 from ledger.aggregates.shift import Shift
 from ledger.names import shift_stream
-from projections.kernels.facts import Facts
 from projections.local_days import local_days
 from projections.local_time import day_of_number
-from projections.rules.late_entries import entry_deadlines, rule_set_numbers
+from projections.rules.late_entries import entry_deadlines
 from projections.rules.timeline import RuleTimeline
-from projections.schema import NONE, Ints
+from projections.schema import Ints
 from replay.awards.reports import Finding
 from replay.progress import checkpoint
 from replay.records.case_answers import ActRequest, Dispute, DisputeState
 from replay.records.cases import CaseReader, DisputeFilter, RequestFilter, read_disputes, read_requests
-from replay.worklist.answers import WorkKind
+from replay.worklist.waiting import Waiting
 
 _PAGE = 1000
 """How many cases are read at once."""
-
-
-class Waiting(NamedTuple):
-    """Something that waits. `name` is unique among those of its kind; `waits_from`: the instant from which it does."""
-
-    kind: WorkKind
-    name: str
-    volunteer: str | None
-    station: str | None
-    what: str
-    since: int
-    waits_from: int
-    due: date | None
-    commands: tuple[str, ...]
-    not_by: str | None = None
-    shift: UUID | None = None
-    request: str | None = None
-    award: str | None = None
-    project: str | None = None
-
-    @property
-    def mark(self) -> str:
-        """The sort key as text: deadline, kind, name. "none" is greater than any day."""
-        return f"{self.due or 'none'}/{self.kind}/{self.name}"
-
-
-def open_shifts(facts: Facts, timeline: RuleTimeline) -> Iterator[Waiting]:
-    """Yield the shifts without a check-out by the rules of pairing.
-
-    They wait once no scan can end them by `open_hours_max`, and should be corrected as soon as a shift of their day
-    would have to be recorded.
-    """
-    paired = facts.paired(facts.rules(timeline))
-    rows = np.flatnonzero(paired.table.end == NONE)
-    shifts = paired.table.shift[rows]
-    check_in = paired.shifts.check_in[shifts].astype(np.int64)
-    days = local_days(check_in, timeline.time_zone)
-    hours = np.array([rule_set.open_hours_max for rule_set in timeline.rule_sets])[rule_set_numbers(days, timeline)]
-    due, waits_from = entry_deadlines(days, timeline), check_in + 3600 * hours
-    volunteers, stations = facts.volunteers.texts(), facts.stations.texts()
-    high, low = facts.shift_keys(shifts) if len(shifts) else (np.empty(0), np.empty(0))
-    columns = (paired.shifts.volunteer[shifts], paired.shifts.station[shifts], check_in, waits_from, due, high, low)
-    for volunteer, station, begun, closed, last, upper, lower in zip(
-        *(column.tolist() for column in columns), strict=True
-    ):
-        shift = UUID(int=upper << 64 | lower)
-        yield Waiting(
-            "open-shift",
-            f"{volunteers[volunteer]}/{shift}",
-            volunteers[volunteer],
-            None if station == NONE else stations[station],
-            "a shift without a check-out",
-            since=begun,
-            waits_from=closed,
-            due=day_of_number(last),
-            commands=("check-out", "correct-shift", "void-shift"),
-            shift=shift,
-        )
 
 
 # --- requests and disputes ------------------------------------------------------------------------------------------

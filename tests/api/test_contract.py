@@ -52,6 +52,7 @@ def description(service: tuple[str, str]) -> dict[str, Any]:
     return described
 
 
+@pytest.mark.usefixtures("description")  # made before it is asked for within ten seconds
 def test_every_operation_answers_as_it_is_described(service: tuple[str, str]) -> None:
     result = verify(*service, examples=FEW, phases=["examples", "fuzzing"])
     assert result.failures == 0, result.report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from pathlib import Path
@@ -102,7 +103,7 @@ def test_an_erased_person_leaves_totals_and_nothing_personal(
     assert hours("persons", "find", "13800138000", "--json").answer["persons"][0]["volunteer"] == WHO
     before = totals(hours)
     assert set(in_tables(database)) == {"ledger.persons", "ledger.texts"}
-    assert hours("erase", WHO, "--json").answer == {"volunteer": WHO, "erased": 4}
+    assert hours("erase", WHO, "--yes", "--json").answer == {"volunteer": WHO, "erased": 4}
     assert totals(hours) == before
     told = [
         hours("history", WHO, "--json"),
@@ -121,6 +122,35 @@ def test_an_erased_person_leaves_totals_and_nothing_personal(
     assert in_files(tmp_path) == []
     said = "".join(one.out + one.err for one in told) + caplog.text
     assert [datum for datum in PERSONAL if datum in said] == []
+
+
+class Typing(io.StringIO):
+    """A terminal in which somebody types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_an_erasure_is_confirmed_by_the_number_or_in_words_of_the_command(
+    database: Database, hours: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = OpenLedger(database, tmp_path)
+    stock(ledger)
+    say_personal_things(ledger, hours, tmp_path)
+    position = int(ledger.log.head())
+    for arguments, name in ((("erase", WHO), WHO), (("erase", "--event", position), str(position))):
+        before = in_tables(database)
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{name}\n"))
+        assert hours(*arguments).sentence.endswith("erased for ever; add --yes")
+        for typed in ("", "y", "yes", f"{name}0"):
+            monkeypatch.setattr("sys.stdin", Typing(f"{typed}\n"))
+            told = hours(*arguments)
+            assert (told.code, f"nothing was erased: that is not {name}" in told.err) == (2, True), told
+        assert in_tables(database) == before
+    monkeypatch.setattr("sys.stdin", Typing(f"{WHO}\n"))
+    told = hours("erase", WHO, "--json")
+    assert f"Type {WHO} to go on" in told.err
+    assert told.answer["erased"] > 0
 
 
 def test_who_is_not_known_cannot_be_erased(fresh: OpenLedger, hours: CommandLine) -> None:
@@ -159,8 +189,8 @@ def test_the_text_of_one_event_is_erased_by_its_position(
     say_personal_things(ledger, hours, tmp_path)
     ledger.erase("V0000002")  # nobody's text yet
     position = int(ledger.log.head())
-    assert hours("erase", "--event", position, "--json").answer == {"event": position, "erased": 1}
-    assert "was erased before" in hours("erase", "--event", position).out
+    assert hours("erase", "--event", position, "--yes", "--json").answer == {"event": position, "erased": 1}
+    assert "was erased before" in hours("erase", "--event", position, "--yes").out
     assert "has none" in hours("erase", "--event", 1).out
     assert "the log has no event at position 999999" in hours("erase", "--event", 999999).sentence
     for arguments in ((), (WHO, "--event", 1)):

@@ -22,6 +22,7 @@ from ledger.aggregates.scans import CheckIn, CheckOut
 from ledger.names import Position
 from ledger.store.mapper import decode
 from projections.anomalies.findings import KINDS
+from tests.support.processes.nested import forking_popen
 from tests.support.processes.program import run
 
 SCALE = 0.002
@@ -34,9 +35,21 @@ ADDED = {
     "diff": {"stages", "rows", "variants", "two_moments", "threads"},
     "intake": {"http_per_second", "variants", "volunteers", "stations", "batch", "callers", "events_in_ledger"},
     "post": {"single", "volunteers", "events_in_ledger"},
+    "checkpoint": {"proof_ms", "tiles_mib", "intake"},
+    "pages": {"pages", "worst_p95_ms"},
     "live": {"latency_ms", "commit_ms", "sustained", "check_outs", "volunteers", "events_in_ledger"},
 }
-PEERS = {"replay": 3 + HAS_DUCKDB, "rebuild": 2, "cold": 2, "diff": 1 + HAS_DUCKDB, "intake": 8, "live": 1, "post": 2}
+PEERS = {
+    "replay": 3 + HAS_DUCKDB,
+    "rebuild": 2,
+    "cold": 2,
+    "diff": 1 + HAS_DUCKDB,
+    "intake": 8,
+    "live": 1,
+    "post": 2,
+    "checkpoint": 1,
+    "pages": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +61,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_bench_of_anomalies_counts_what_is_labelled_and_what_is_found(data: Path) -> None:
     """The first here: other benches record more in the same ledger."""
     options = Options(SCALE, data, repeat=1, peer_seconds=0.2, as_json=True)
-    with bench_ledger(options) as ledger:
+    with forking_popen(), bench_ledger(options) as ledger:
         result = anomalies.measure(ledger, options)
     kinds: dict[str, dict[str, Any]] = result.more["kinds"]  # type: ignore[assignment] # it is JSON
     assert {name.partition(",")[0] for name in kinds} == set(KINDS)
@@ -61,7 +74,7 @@ def test_the_bench_of_anomalies_counts_what_is_labelled_and_what_is_found(data: 
     assert json.loads(result.line(SCALE, {}))["findings"] > 0
 
 
-@pytest.mark.parametrize("name", ["replay", "rebuild", "cold", "diff", "intake", "live", "post"])
+@pytest.mark.parametrize("name", ["replay", "rebuild", "cold", "diff", "checkpoint", "intake", "live", "post"])
 def test_a_bench_ends_with_one_line_of_positive_figures(name: str, data: Path) -> None:
     arguments = ["--scale", str(SCALE), "--repeat", "1", "--peer-seconds", "0.2", "--data", str(data), "--json"]
     # A ledger in use is none of a bench's business: it must not even try to reach the server named here.

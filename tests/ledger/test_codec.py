@@ -71,6 +71,8 @@ TOPICS = {
     "HonorObjectionSettled": "honor-objection-settled.v1",
     "HonorAwarded": "honor-awarded.v1",
     "HonorRevoked": "honor-revoked.v1",
+    "CertificateIssued": "certificate-issued.v1",
+    "CertificateRevoked": "certificate-revoked.v1",
 }
 """Storage formats. A line may be added here; none may ever change."""
 
@@ -158,6 +160,7 @@ FIELDS = {
     "key": st.integers(1, (1 << 31) - 1),
     "shift": st.uuids(),
     "year": st.integers(2000, 2099),
+    "certificate": st.sampled_from(["2018-000001", "2099-999999"]),
     "rank": st.integers(1, 10_000),
     "rules_version": st.integers(1, 1_000_000),
     "evidence_position": st.integers(1, 1_000_000),

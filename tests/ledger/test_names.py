@@ -80,6 +80,8 @@ def test_an_actor_says_what_it_is(actor: str) -> None:
         ("2016-12-31T23:59:60Z", 1483228799),
         ("2016-12-31t23:59:60.5z", 1483228799),
         ("2017-01-01T07:59:60+08:00", 1483228799),
+        ("2016-12-31T20:29:60-03:30", 1483228799),
+        ("2019-02-28T23:59:60Z", 1551398399),  # nobody knows which months will have one
         ("2000-01-01T00:00:00+14:00", 946634400),  # the years 2000 to 2099 of any time zone
         ("2099-12-31T23:59:59-12:00", 4102487999),
     ],
@@ -104,6 +106,17 @@ def test_an_instant_is_epoch_seconds_or_iso_text_with_a_zone(written: object, in
         (float("inf"), "is not an instant"),
         (str(NOON), f"is the text '{NOON}'; write a number without quotation marks"),
         ("2018-12-04T12:00:61Z", "not an ISO 8601 instant"),
+        *(
+            (text, "only 23:59:60 UTC on the last day of a month can be a leap second")
+            for text in (
+                "2018-12-04T12:00:60Z",  # no end of a day
+                "2018-12-04T23:59:60Z",  # no end of a month
+                "2016-12-31T23:58:60Z",
+                "2016-12-31T23:59:60+08:00",  # its end of a day, not that of UTC
+                "2017-01-01T00:00:60Z",
+                "9999-12-31T23:59:60-12:00",
+            )
+        ),
         ("2018-12-04T12:60:00Z", "not an ISO 8601 instant"),
         (True, "is not an instant"),
         ([NOON], "is not an instant"),

@@ -30,6 +30,7 @@ FOLDERS = (*PACKAGES, "docs", "rules")
 NEVER_MADE = {"rules/honors-luohu.toml"}
 """Decision 15 names it and rejects it."""
 _PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w<>*/.-]*")
+_DOTTED_PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})(?:\.\w+)+\.py\b")
 _TOP = re.compile(r"(?<![\w/.-])[A-Z][\w-]+\.md\b")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -111,6 +112,8 @@ def test_every_path_that_is_named_is_there() -> None:
     paths = [(at, found[0].rstrip(".-")) for at, found in named(everything, _PATH)]
     paths += [(at, found[0]) for at, found in named(remarks(), _TOP)]
     assert len(paths) > 300
+    dotted = [f"{at}: {found[0]}" for at, found in named(everything, _DOTTED_PATH)]
+    assert not dotted, "\n".join(dotted)
     missing = [f"{at}: {path}" for at, path in paths if not exists(path)]
     assert not missing, "\n".join(missing)
 

@@ -77,7 +77,7 @@ def test_a_stock_projection_follows_stops_goes_on_and_equals_the_read_model(live
         last = serve(served, OTHER_STATION, 1)
         runner.wait(last, timeout=30)
         told = _minutes(url)
-    assert served.get("/v1/status", at_least=last).status_code == 200
+    assert served.get("/v1/stations", at_least=last).status_code == 200
     for station in (STATION, OTHER_STATION):
         assert told[station] == _credited_from(served, station), station
     assert told[OTHER_STATION] - before[OTHER_STATION] == 210 + 90

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from functools import partial
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -233,6 +234,15 @@ def test_a_shift_without_a_station_is_long_like_any_other_but_at_no_two_stations
     assert (numbers(given_stays, found), found.station) == ((2,), NONE)
     said = reason(found, lambda field: "U1" if field == "volunteer" else None, rules())
     assert said == "a shift of 13 h 20 min, longer than 12 h 00 min"
+
+
+@pytest.mark.parametrize(("out", "minutes"), [("2018-12-05 11:00", 26 * 60), ("2018-12-06 11:00", 50 * 60)])
+def test_a_shift_whose_check_out_came_days_later_is_long(out: str, minutes: int) -> None:
+    """Its id pairs it, whatever open_hours_max says; it earns as much as shift_minutes_max lets it."""
+    facts, timeline = facts_of(history(f"2018-12-04 09:00 in V1 U1 #1\n{out} out V1 U1 #1")), rules()
+    table = facts.paired(facts.rules(timeline)).table
+    (found,) = stays.long_shifts(stays_of(table, SHANGHAI), AnomalyRules())
+    assert found.figures == (minutes,)
 
 
 def test_a_raise_below_the_cap_makes_no_day_too_long() -> None:

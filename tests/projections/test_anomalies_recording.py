@@ -112,7 +112,9 @@ def test_a_clock_is_wrong_where_scans_lie_ahead_or_most_are_off_alike(
     prompt = np.zeros((2, DAYS), np.int32)
     recording.count_scans(events, SHANGHAI, prompt)
     kept = events.where(np.abs(recording.delays(events)) > 60)  # as the archive's reader gives them
-    found = recording.wrong_clocks(kept, prompt, shifts, np.ones(4, bool), asked, SHANGHAI)
+    found = recording.wrong_clocks(
+        kept, np.zeros(len(kept.position), np.int64), prompt, shifts, np.ones(4, bool), asked, SHANGHAI
+    )
     delays: dict[tuple[int, int], list[int]] = defaultdict(list)
     for _, at, occurred, _, _, station, marks in zip(*(column.tolist() for column in events), strict=True):
         if not marks:

@@ -126,6 +126,15 @@ def assert_sums(found: Comparison) -> None:
     assert np.array_equal(traces["credited"], credited)
     assert np.array_equal(traces["credited"], traces["scanned"] + traces["attested"])
     assert np.array_equal(found.reasons.minutes.sum(axis=1), found.changes)
+    # What windows changed are whole minutes and all of the change, so that rounding is the unit's alone.
+    change = traces["factor_change"][:, AFTER] - traces["factor_change"][:, BEFORE]
+    assert np.array_equal(found.found.windows.sum(axis=1) * (change != 0), 100 * change)
+    assert not (found.found.windows % 100).any()
+    if found.in_zone is not None:
+        return  # what the zone alone changes is a step of its own
+    rounding = traces["rounding"][:, AFTER] - traces["rounding"][:, BEFORE]
+    at = [step for step, _ in found.reasons.steps].index("rounding")
+    assert np.array_equal(found.reasons.minutes[:, at], -rounding)
 
 
 @st.composite
@@ -197,6 +206,28 @@ def test_windows_tell_what_each_of_them_changes(case: Case) -> None:
             if change[row]:  # only then is it asked which window it was
                 before, after = gained.get(number, (0, 0))
                 assert found.found.windows[row, at] == 100 * (after - before), name
+
+
+def test_a_window_that_stays_as_it_is_is_no_reason_beside_two_that_overlap() -> None:
+    """61 minutes at 150 % are 91; those of the evenings in March leave a choice of windows, which are counted."""
+    festival = {"name": "festival", "percent": 150, "first_day": "2018-02-15", "last_day": "2018-02-21"}
+    late = {"name": "late", "percent": 133, "weekdays": [5, 6], "minute_from": 1230, "minute_until": 75}
+    weekend = {"name": "weekend", "percent": 110, "weekdays": [6, 7]}
+    events = history(
+        "2018-02-16 09:00 in V1 U1 #1\n2018-02-16 10:01 out V1 U1 #1\n"
+        "2018-02-17 09:00 in V1 U1 #2\n2018-02-17 10:01 out V1 U1 #2\n"
+        "2018-03-10 20:13 in V1 U1 #3\n2018-03-10 21:20 out V1 U1 #3\n"
+    )
+    one = rules(factors=[festival])
+    march = one.rule_sets[0].model_copy(
+        update={"holds_from": date(2018, 3, 1), "factors": rules(factors=[late, weekend]).rule_sets[0].factors}
+    )
+    found = compared(events, one, one.model_copy(update={"rule_sets": (*one.rule_sets, march)}))
+    assert_sums(found)
+    named = {
+        step: minutes for step, minutes in zip(found.reasons.steps, found.reasons.minutes[0], strict=True) if minutes
+    }
+    assert set(named) == {("factor_change", "late"), ("factor_change", "weekend")}
 
 
 def test_a_window_is_named_for_a_shift_through_the_hour_that_comes_twice() -> None:

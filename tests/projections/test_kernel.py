@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import date
 
 import pytest
@@ -10,18 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.examples import examples
-from tests.support.oracle.comparison import kernel_results
-from tests.support.oracle.histories import ODD_ZONES, Case, as_text, cases, history, patiently, rules, shuffled_scans
-from tests.support.oracle.oracle import OracleResult, credit
+from tests.support.oracle.comparison import assert_equal, kernel_results
+from tests.support.oracle.histories import ODD_ZONES, Case, cases, history, patiently, rules, shuffled_scans
+from tests.support.oracle.oracle import credit
 
 
-def assert_equal(found: OracleResult, expected: OracleResult, case: Case) -> None:
-    """Compare table by table, so that a failure shows where the two part."""
-    for table in fields(OracleResult):
-        assert getattr(found, table.name) == getattr(expected, table.name), f"{table.name} of\n{as_text(case.events)}"
-
-
-@settings(patiently, max_examples=examples(400))
+@settings(patiently, max_examples=examples(400, costly=True))
 @given(cases())
 def test_the_kernel_credits_what_the_oracle_credits(case: Case) -> None:
     assert_equal(kernel_results(case.events, case.timeline), credit(case.events, case.timeline), case)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from projections.kernels.facts import facts_of
 from projections.rules.table import rule_table
-from tests.support.oracle.comparison import kernel_results
+from tests.support.oracle.comparison import assert_equal, kernel_results
 from tests.support.oracle.histories import Case, cases, history, patiently, rule_set, rules, shuffled_scans
 from tests.support.oracle.oracle import credit
 
@@ -103,7 +103,95 @@ TABLE: list[tuple[str, list[str], dict[str, Any], list[tuple[int, int, bool]]]] 
             "4 09:00 punch V1 U1 #4 direction=out",
         ],
         {},
-        [(1, 0, False), (3, 0, True)],
+        [(1, 0, True), (3, 0, True)],
+    ),
+    (
+        "out of one shift and into the next at one instant",
+        [
+            "4 09:00 punch V1 U1 #1 direction=in",
+            "4 12:00 punch V1 U1 #2 direction=in",
+            "4 12:00 punch V1 U1 #3 direction=out",
+            "4 15:00 punch V1 U1 #4 direction=out",
+        ],
+        {},
+        [(1, 180, True), (2, 180, True)],
+    ),
+    (
+        "out of one shift and into the next at one instant, with their ids",
+        [
+            "4 09:00 in V1 U1 #1",
+            "4 12:00 in V1 U1 #2",
+            "4 12:00 out V1 U1 #1",
+            "4 15:00 out V1 U1 #2",
+        ],
+        TAPS,
+        [(1, 180, True), (2, 180, True)],
+    ),
+    (
+        "out of a shift with an id, without naming it, and into the next at one instant",
+        [
+            "4 09:00 in V1 U1 #1",
+            "4 12:00 in V1 U1 #2",
+            "4 12:00 punch V1 U1 #3 direction=out",
+            "4 15:00 out V1 U1 #2",
+        ],
+        TAPS,
+        [(1, 180, True), (2, 180, True)],
+    ),
+    (
+        "out of one shift, into the next and out of that at one instant",
+        [
+            "4 09:00 punch V1 U1 #1 direction=in",
+            "4 12:00 punch V1 U1 #2 direction=out",
+            "4 12:00 punch V1 U1 #3 direction=in",
+            "4 12:00 punch V1 U1 #4 direction=out",
+        ],
+        {},
+        [(1, 180, True), (3, 0, True)],
+    ),
+    (
+        "a punch without direction, and into the next shift at its instant",
+        [
+            "4 09:00 punch V1 U1 #1 direction=in",
+            "4 12:00 punch V1 U1 #2 direction=in",
+            "4 12:00 punch V1 U1 #3",
+            "4 15:00 punch V1 U1 #4 direction=out",
+        ],
+        {},
+        [(1, 180, True), (2, 180, True)],
+    ),
+    (
+        "into a shift whose end a correction decides, at the instant of the one before",
+        [
+            "4 09:00 punch V1 U1 #1 direction=in",
+            "4 12:00 punch V1 U1 #2 direction=in",
+            "4 12:00 punch V1 U1 #3 direction=out",
+            "5 12:00 correct V1 #2 check_out=2018-12-04T14:00",
+        ],
+        {},
+        [(1, 180, True), (2, 120, False)],
+    ),
+    (
+        "out at one station and into another at one instant, where they are not paired",
+        [
+            "4 09:00 punch V1 U1 #1 direction=in",
+            "4 12:00 punch V1 U2 #2 direction=in",
+            "4 12:00 punch V1 U1 #3 direction=out",
+            "4 15:00 punch V1 U2 #4 direction=out",
+        ],
+        {"pair_across_stations": False},
+        [(1, 180, True), (2, 180, True)],
+    ),
+    (
+        "the last at one station and the first at another at one instant",
+        [
+            "4 09:00 punch V1 U1 #1",
+            "4 12:00 punch V1 U2 #2",
+            "4 12:00 punch V1 U1 #3",
+            "4 15:00 punch V1 U2 #4",
+        ],
+        FIRST_AND_LAST | {"pair_across_stations": False},
+        [(1, 180, True), (2, 180, True)],
     ),
     (
         "a shift id whose scans have one instant",
@@ -312,6 +400,26 @@ TABLE: list[tuple[str, list[str], dict[str, Any], list[tuple[int, int, bool]]]] 
         [(1, 60, True)],
     ),
     (
+        "a typed check-out with the id of a punch out, before it",
+        [
+            "4 08:00 punch V1 U1 #1 direction=in",
+            "4 10:00 punch V1 U1 #3 direction=out",
+            "4 09:00 out V1 U1 #3 evidence=typed",
+        ],
+        {},
+        [(1, 60, False)],
+    ),
+    (
+        "a typed check-out with the id of a punch out, at its instant, in another order",
+        [
+            "4 08:00 punch V1 U1 #1 direction=in",
+            "4 10:00 out V1 U1 #3 evidence=typed",
+            "4 10:00 punch V1 U1 #3 direction=out",
+        ],
+        {},
+        [(1, 120, True)],
+    ),
+    (
         "a punch out that ends nothing, given a check-in",
         [
             "4 10:00 punch V1 U1 #1 direction=out",
@@ -361,6 +469,45 @@ def test_what_pairing_leaves_over_earns_nothing_and_nothing_is_paired_twice(case
     assert len(ended) == len(set(ended))
     assert len(set(paired.table.shift.tolist())) == len(paired.table.rows)
     assert all(paired.shifts.check_in[paired.table.shift] > 0)
+
+
+@st.composite
+def _crowded_instants(draw: st.DrawFn) -> Case:
+    """Scans of one person at three instants, and rules of pairing."""
+    kind = st.sampled_from(["punch", "punch", "punch", "in", "out"])
+    line = st.tuples(
+        kind, st.sampled_from(["09:00", "12:00", "12:00", "12:00:30"]), st.sampled_from(["V1", "V1", "V2"])
+    )
+    lines = []
+    for number, (verb, time, volunteer) in enumerate(draw(st.lists(line, min_size=2, max_size=9)), 1):
+        station = draw(st.sampled_from(["U1", "U1", "U2"]))
+        shift = 50 - number if verb == "punch" else draw(st.integers(90, 92))
+        way = draw(st.sampled_from(["", " direction=in", " direction=out"])) if verb == "punch" else ""
+        lines.append(f"{DAY} {time} {verb} {volunteer} {station} #{shift}{way}")
+        if verb == "punch" and draw(st.integers(0, 9)) == 0:
+            lines.append(
+                f"{DAY} 20:00 "
+                + draw(st.sampled_from(["void {0} #{1}", "correct {0} #{1} check_out={2}T12:00"])).format(
+                    volunteer, shift, DAY
+                )
+            )
+    merge = f"{DAY} 21:00 merge V2 V1\n{DAY} 08:00 register V2 2018-01-01" if draw(st.booleans()) else ""
+    changes: dict[str, Any] = {
+        "double_tap_seconds": draw(st.sampled_from([0, 0, 30])),
+        "undirected_punches": draw(st.sampled_from(["alternate", "first-and-last"])),
+        "pair_across_stations": draw(st.booleans()),
+        "missing_check_out_minutes": 30,
+    }
+    return Case(history("\n".join([*lines, merge])), rules(**changes))
+
+
+@patiently
+@given(_crowded_instants(), st.data())
+def test_many_scans_at_one_instant_are_paired_as_the_oracle_does_in_any_order(case: Case, data: st.DataObject) -> None:
+    results = kernel_results(case.events, case.timeline)
+    assert_equal(results, credit(case.events, case.timeline), case)
+    again = data.draw(shuffled_scans(case.events))
+    assert kernel_results(again, case.timeline).pieces == results.pieces
 
 
 def test_a_history_without_punches_is_not_copied() -> None:

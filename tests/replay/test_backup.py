@@ -250,7 +250,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(kept: OpenLedger, tmp_path: Pat
     manifest = tmp_path / "backup" / backup.MANIFEST
     text = manifest.read_text()
     for written, sentence in (
-        (text.replace('"format": 2', '"format": 3'), "has format 3, but this program reads 2"),
+        (text.replace('"format": 3', '"format": 4'), "has format 4, but this program reads 3"),
         (text.replace('"topic"', '"colour"'), "columns that this program does not know"),
         (text[:-20], "its manifest.json is damaged"),
     ):

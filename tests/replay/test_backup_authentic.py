@@ -18,7 +18,7 @@ from api.operations.schema_parts import PARTS
 from api.operations.service import OpenLedger, open_ledger
 from ledger.store.database import Database
 from replay.backup import backup
-from replay.backup.authentication import MAC_FILE, BackupError, make_key, read_key, sign
+from replay.backup.authentication import MAC_FILE, BackupError, BackupKey, keep_key, make_key, read_key, sign
 from replay.backup.backup import LOG, back_up, restore, verify
 from tests.support.api.command_line import CommandLine
 from tests.support.api.serving import stock
@@ -210,3 +210,12 @@ def test_a_table_that_is_no_file_is_refused(kept: OpenLedger, tmp_path: Path, ki
     make.get(kind, path.mkdir)()
     with pytest.raises(BackupError, match="is missing, or is not a file"):
         verify(tmp_path / "backup")
+
+
+def test_a_key_is_not_kept_where_the_folder_is_somebody_else_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", refuse)
+    keep_key(BackupKey(bytes(32), tmp_path / "key"), tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
@@ -15,6 +16,7 @@ import pytest
 from psycopg import sql
 
 from ledger.store.database import Database
+from projections.schema import PAIRING
 from replay.archive.archive import Archive
 from replay.generations import rebuild as rebuild_module
 from replay.generations import retention, store
@@ -182,6 +184,17 @@ def test_only_published_whole_and_readable_generations_are_switched_to(ledger: L
     with pytest.raises(UnknownGenerationError, match="99"):
         switch(*ledger, 99)
     assert current(ledger.database) == live
+
+
+def test_a_generation_of_a_program_that_paired_otherwise_is_not_read(ledger: Ledger) -> None:
+    live = current(ledger.database)
+    assert live.readable
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "PAIRING", PAIRING - 1)
+        store.layout.cache_clear()
+        older = store.layout()
+    store.layout.cache_clear()
+    assert not replace(live, layout=older).readable
 
 
 # --- built beside ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,15 @@ from projections.anomalies.findings import APPROVED, CORRECTED, ENTERED, RAISED,
 from projections.anomalies.recording import delays
 from projections.schema import NO_DAY, NONE
 from projections.surrogates import Names
-from replay.audit.recorded_events import Raises, Records, actors, first_positions, read_acts, read_records
+from replay.audit.recorded_events import (
+    Raises,
+    Records,
+    actors,
+    first_positions,
+    read_acts,
+    read_early_scans,
+    read_records,
+)
 from tests.support.ledger.helpers import append_rows
 from tests.support.oracle.histories import SHANGHAI, history, raise_cap
 from tests.support.replay.replaying import append, empty
@@ -38,7 +46,14 @@ def records(database: Database, tmp_path: Path) -> Records:
     events = [*history(HISTORY), raise_cap("V1", date(2018, 12, 8), 600)]
     append(database, events, Counter())
     archive.bring_up_to_date(database)
-    return read_records(archive, database.log.head(), len(archive.facts().stations), 60, SHANGHAI)
+    return read_records(
+        archive,
+        database.log.head(),
+        len(archive.facts().stations),
+        60,
+        SHANGHAI,
+        read_early_scans(database, database.log.head()),
+    )
 
 
 def test_scans_that_arrive_at_once_are_counted_and_not_kept(records: Records) -> None:

@@ -52,5 +52,6 @@ def test_a_sample_is_no_longer_the_same_with_another_seed_and_favours_nobody() -
 
 
 def test_a_sample_as_large_as_there_are_strata_has_one_of_each() -> None:
+    """A smaller one is refused before (`tests/api/reads/test_audits.py`)."""
     assert allot({"city": 1, "community": 400}, 2) == {"city": 1, "community": 1}
     assert allot({"city": 1, "community": 400, "special": 4}, 2) == {"city": 0, "community": 2, "special": 0}

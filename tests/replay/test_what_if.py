@@ -32,7 +32,8 @@ from replay.queries.queries import NOW, Axes
 from replay.what_if.answers import Change, WhatIf
 from replay.what_if.comparison import Comparison, Point, points, what_if
 from replay.what_if.files import as_bytes
-from replay.what_if.sentences import what_if_answer
+from replay.what_if.past_changes import PastChange, past_change
+from replay.what_if.sentences import distribution_of, what_if_answer
 from tests.support.api.serving import give, stock
 from tests.support.oracle.histories import Case, cases, history, patiently, ranked_timelines, rule_set, rules
 from tests.support.replay.replaying import as_rules
@@ -141,6 +142,19 @@ def test_who_enters_leaves_and_moves_is_told() -> None:
 
 
 # --- the answer -----------------------------------------------------------------------------------------------------
+
+
+def test_every_change_is_in_one_band() -> None:
+    bands = distribution_of(np.array([-61, -60, -59, 1, 60_000, 90_000, 240]))
+    assert [(band.direction, band.from_minutes, band.volunteers) for band in bands if band.volunteers] == [
+        ("lose", 60, 2),
+        ("lose", 1, 1),
+        ("gain", 1, 1),
+        ("gain", 60, 1),
+        ("gain", 60_000, 2),
+    ]
+    assert bands[-1].to_minutes is None
+    assert distribution_of(np.array([], dtype=np.int64)) == []
 
 
 def test_the_answer_says_who_gains_and_who_loses_and_why() -> None:
@@ -298,3 +312,43 @@ def test_a_side_before_the_first_rules_or_read_models_is_refused(fresh: OpenLedg
         connection.execute("TRUNCATE replay.pointer")
     with pytest.raises(store.NoGenerationError):
         points(fresh.database, fresh.archive, (NOW, NOW))
+
+
+def test_changed_sets_that_are_not_tried_are_named() -> None:
+    before = rules(honors=STARS)
+    after = inheriting(
+        [
+            {"honors": STARS, "day_minutes_max": 1000},
+            {"holds_from": "2027-01-01", "honors_go_on": True, "day_minutes_max": 90},
+        ]
+    )
+    events = history(SCENE)
+    facts, position = facts_of(events), Position(len(events))
+    sides = Point(facts, as_rules(before), position), Point(facts, as_rules(after, 2), position)
+    tried = what_if_answer(what_if(*sides, as_if_from=date(2018, 12, 4), threads=1))
+    assert tried.not_tried == [date(2000, 1, 1)]
+    assert tried.note == (
+        "the changed rule set of 2000-01-01 is not tried, because a later one holds from 2018-12-04; "
+        "without as_if_from each is compared on its own days"
+    )
+    assert {one.volunteer: one.reason for one in tried.volunteers} == {"V1": "day cap -270", "V2": "day cap -150"}
+
+
+def test_a_change_of_days_that_have_passed_is_told_with_its_hours() -> None:
+    before = rules(honors=STARS)
+    events = history(SCENE)
+    facts, position = facts_of(events), Position(len(events))
+
+    def change(after: RuleTimeline) -> PastChange | None:
+        sides = Point(facts, as_rules(before), position), Point(facts, as_rules(after, 2), position)
+        return past_change(what_if(*sides, threads=1))
+
+    assert change(before) is None
+    assert change(inheriting([{"honors": STARS}, {"holds_from": "2027-01-01", "honors_go_on": True}])) is None
+    strict = change(rules(rule_set(honors=STARS), rule_set("2018-12-04", honors=STARS, day_minutes_max=90)))
+    assert strict is not None
+    assert (strict.volunteers, strict.minutes_gained, strict.minutes_lost) == (2, 0, 420)
+    assert strict.sentence().startswith(
+        "these rules differ from those in force on days that have passed: 2018-12-04 to 2018-12-06; "
+        "the credited minutes of 2 volunteers change: 0:00 are gained, 7:00 are lost"
+    )

@@ -18,6 +18,9 @@ from replay.archive.manifest import ArchiveDisagreesError, ArchiveError, read_ma
 from replay.backup import backup as backups
 from replay.backup.authentication import BackupKey, keep_key, key_file, make_key, read_key
 from replay.backup.backup import Manifest
+from replay.backup.proof import require_another_log, require_not_beyond
+from replay.proof.checkpoints import CheckpointFolder
+from replay.queries.tree_health import tree_health
 
 KeyFile = Annotated[
     Path | None,
@@ -57,7 +60,7 @@ def backup(
         raise UsageError("--against compares an existing backup; add --verify")
     with open_ledger(data_of(context)) as ledger, stages("Backup") as progress:
         made = make_key(key or key_file(data_of(context)))
-        manifest = backups.back_up(ledger.database, folder, progress, key=made)
+        manifest = backups.back_up(ledger.database, folder, progress, key=made, tree=ledger.tree)
         try:
             ledger.archive.verify_log(ledger.database, progress)
             problem = None
@@ -125,22 +128,39 @@ def restore(
     *,
     key: KeyFile = None,
     unauthenticated: Unauthenticated = False,
+    new_log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Signed events beyond the backup are lost for good: begin another log, with new keys of this origin.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Restore a ledger from a backup, in a data directory or database without one, and rebuild its read models.
 
-    Its MAC is checked with the key that `hours backup` named.
+    Its MAC is checked with the key that `hours backup` named. Beside signed checkpoints of more events than the backup
+    has, nothing is restored.
     """
-    used = _key_for(context, key, unauthenticated=unauthenticated)
-    backups.read_manifest(folder, used)  # before a database is started
-    with create_ledger(data_of(context)) as ledger:
+    used, data = _key_for(context, key, unauthenticated=unauthenticated), data_of(context)
+    known = backups.read_manifest(folder, used)  # before a database is started
+    require_not_beyond(CheckpointFolder.of_data(data), known.head)
+    with create_ledger(data) as ledger:
+        if new_log is not None:
+            require_another_log(ledger.tree, new_log, backups.proof_of(folder, known))
+        tree = ledger.tree if new_log is None else None
         with stages("Restore") as progress:
-            manifest = backups.restore(folder, ledger.database, PARTS, progress, key=used)
+            manifest = backups.restore(folder, ledger.database, PARTS, progress, key=used, tree=tree)
         if used is not None:
-            keep_key(used, key_file(data_of(context)))  # for the next backups
+            keep_key(used, key_file(data))  # for the next backups
+        if new_log is not None:
+            ledger.tree.make_keys(new_log)
         if manifest.head:
             ledger.ensure_read_models()
+        missing = tree_health(ledger.tree, manifest.head).problem
     _print_manifest(manifest, f"Restored from {folder}, read models rebuilt", used, as_json=as_json)
+    if missing:
+        err().print(f"nothing is signed yet: {missing}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _key_for(context: typer.Context, file: Path | None, *, unauthenticated: bool) -> BackupKey | None:

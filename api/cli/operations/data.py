@@ -14,9 +14,9 @@ import numpy as np
 import typer
 
 from api.cli.operations.demonstration_honors import confer_honors
-from api.cli.operations.generations import build, describe, notify, row_counts
+from api.cli.operations.generations import build, describe, row_counts
 from api.cli.options import AxesTexts, Force, Json, data_of, with_axes
-from api.cli.output import check_output, out, print_json, progress, stages
+from api.cli.output import check_output, notify, out, print_json, progress, stages
 from api.cli.readers.queries import reading
 from api.files.credits import Chosen, Format, Mask, write_credits
 from api.operations.service import DEFAULT_RULES, OpenLedger, open_ledger

@@ -9,42 +9,55 @@ from uuid import UUID
 
 from api.access.keys import digest
 from api.access.roles import Role
+from api.access.sign_in_links import sign_in_link
 from api.messages.periods import local_day
 from api.operations.service import OpenLedger
 from replay.durable import atomic_file
 
 KEYS = "demo-keys.json"
+NAMES = {
+    Role.STATION: "",  # the first station's id
+    Role.STAFF: "demo",
+    Role.APPROVER: "demo-approver",
+    Role.VOLUNTEER: "",  # the number of a volunteer with many hours
+    Role.HONORS_OFFICER: "demo-honors-officer",
+    Role.ANALYST: "demo-analyst",
+    Role.AUDITOR: "demo-auditor",
+}
+"""Whose keys the demonstration has, in the order in which they are made."""
 
 
 def demo_keys(ledger: OpenLedger) -> dict[str, str]:
-    """Return the demonstration's keys of a station, staff and an approver, made at the first start and stored in the
-    data directory.
+    """Return the demonstration's keys by role, and as `station_id` and `volunteer_id` whose two of them are. They are
+    made at the first start and stored in the data directory.
 
     Only its owner can read the file. Keys that were revoked or belong to another ledger are replaced.
     """
     path = ledger.data / KEYS
     known = _read(path)
-    if known and all(ledger.keys.find(digest(known.get(name, ""))) for name in ("station", "staff", "approver")):
+    missing = [role for role in NAMES if not ledger.keys.find(digest(known.get(role.value, "")))]
+    if not missing:
         return known
-    station = ledger.queries.stations()[0]
-    made = {
-        "station_id": station,
-        "station": ledger.keys.make(Role.STATION, station)[1],
-        "staff": ledger.keys.make(Role.STAFF, "demo")[1],
-        "approver": ledger.keys.make(Role.APPROVER, "demo-approver")[1],
-    }
+    own = {Role.STATION: ledger.queries.stations()[0], Role.VOLUNTEER: _volunteer(ledger, 0)}
+    made = {**known, **{f"{role.value}_id": own[role] for role in own if role in missing}}
+    made |= {role.value: ledger.keys.make(role, own.get(role) or NAMES[role])[1] for role in missing}
     with atomic_file(path) as temporary:
         temporary.touch(0o600)
         temporary.write_text(json.dumps(made, indent=2))
     return made
 
 
-def _read(path: Path) -> dict[str, str] | None:
+def _read(path: Path) -> dict[str, str]:
     try:
         found: dict[str, str] = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
-        return None
+        return {}
     return found
+
+
+def sign_in_links(address: str, keys: dict[str, str]) -> dict[str, str]:
+    """Return the links that sign a browser in, by role."""
+    return {role.value: sign_in_link(address, keys[role.value]) for role in NAMES}
 
 
 def things_to_try(ledger: OpenLedger, address: str, keys: dict[str, str], shift: UUID) -> list[tuple[str, str]]:

@@ -19,9 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.access.keys import Key
 from api.access.roles import Caller, Role
-from api.cli.operations.generations import notify
 from api.cli.options import Json, data_of
-from api.cli.output import out, print_json
+from api.cli.output import notify, out, print_json
 from api.cli.readers.queries import read_rules
 from api.operations.service import DEFAULT_RULES, OpenLedger, create_ledger
 from api.operations.usage_errors import UsageError
@@ -32,6 +31,8 @@ from ledger.store.embedded import has_data, named_url
 from projections.compiled import Compilations, cache_directory
 from projections.rules.checking import require_sound
 from replay.archive.manifest import read_manifest
+from replay.proof.keys import check_origin
+from replay.proof.notary import make_missing_keys
 from replay.published import Rules
 
 _actor: TypeAdapter[str] = TypeAdapter(CallingActor)
@@ -39,13 +40,16 @@ _TIME_ZONE = re.compile(r"^(?P<key>[ \t]*time_zone[ \t]*=[ \t]*)(?P<quote>[\"'])
 
 
 class _Made(NamedTuple):
-    """The ledger that was made: its id, where it is, its rules, and the key that is shown once."""
+    """The ledger that was made: its id, where it is, its rules, the key that is shown once, and the origin of its
+    checkpoints.
+    """
 
     ledger: str
     place: str
     rules: Rules | None
     key: Key
     token: str
+    origin: str
 
 
 def init(
@@ -61,18 +65,26 @@ def init(
         bool, typer.Option("--no-rules", help="Publish none: `hours simulate` brings its own, `hours publish` others.")
     ] = False,
     admin: Annotated[str, typer.Option(help="The name of the person who gets the first key.")] = "admin",
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            help="The name of the ledger's checkpoints: an address without a scheme, as hours.example.org/log."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a ledger in the data directory, or in the database that DATABASE_URL names: rules, and an admin's key."""
     if no_rules and (rules is not None or time_zone is not None):
         raise UsageError("--no-rules publishes none; leave out --rules and --time-zone, or --no-rules")
     _check_admin(admin)
+    if origin is not None:
+        check_origin(origin)
     text = None if no_rules else _rules_text(rules, time_zone)
     data = data_of(context)
     _require_free_folder(data)
     with create_ledger(data) as ledger:
         _require_unused(ledger)
-        made = _make(ledger, text, admin)
+        made = _make(ledger, text, admin, origin)
     if as_json:
         _print_json(made, data)
     else:
@@ -132,14 +144,16 @@ def _require_unused(ledger: OpenLedger) -> None:
         )
 
 
-def _make(ledger: OpenLedger, text: str | None, admin: str) -> _Made:
+def _make(ledger: OpenLedger, text: str | None, admin: str, origin: str | None) -> _Made:
     rules = None
     if text is not None:
         warm(notify)
         rules = ledger.publish(text)
         ledger.ensure_read_models()
     key, token = ledger.keys.make(Role.ADMIN, admin)
-    return _Made(str(ledger.log.identity()), _place(ledger.data), rules, key, token)
+    make_missing_keys(ledger.tree, ledger.database, origin)
+    origin = ledger.tree.keys.published().origin
+    return _Made(str(ledger.log.identity()), _place(ledger.data), rules, key, token, origin)
 
 
 def _place(data: Path) -> str:
@@ -181,6 +195,8 @@ def _next_steps(made: _Made, data: Path) -> list[tuple[str, str]]:
     return [
         *rules,
         ("serve it", f"{hours} serve"),
+        ("begin rules of your own", f"{hours} rules show > mine.toml"),
+        ("put them in force, once edited", f"{hours} publish mine.toml"),
         ("open a station, while it is served", station),
         ("make a key for the station", f"{hours} keys make --role station --name C01"),
         ("import old records", f"{hours} import FILE --mapping MAPPING"),
@@ -201,6 +217,7 @@ def _print_json(made: _Made, data: Path) -> None:
             "place": made.place,
             "data": str(data.absolute()),
             "rules": rules,
+            "origin": made.origin,
             "key": {"id": made.key.id, "role": made.key.role, "name": made.key.name, "key": made.token},
             "next": [{"what": what, "command": command} for what, command in _next_steps(made, data)],
         }
@@ -215,6 +232,9 @@ def _print(made: _Made, data: Path, *, included: bool) -> None:
         timeline = made.rules.timeline()
         source = "the included example; --rules FILE publishes others" if included else "version 1"
         lines.append(f"Rules: {timeline.name} ({source}). Time zone of local days: {timeline.time_zone}.")
+    lines.append(
+        f"Its checkpoints are signed as {made.origin}; `hours signing-keys backup FILE` keeps their keys safe."
+    )
     lines += [f"Key {made.key.id}, {made.key.role} {made.key.name}; it is not shown again:", made.token, "", "Next:"]
     steps = _next_steps(made, data)
     width = max(len(what) for what, _ in steps)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
+import segno
 import typer
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from api.access.keys import Import, Key
 from api.access.roles import ROLES_OF_RIGHT, Caller, Right, Role
+from api.access.sign_in_links import is_address, sign_in_link
 from api.cli.operations.signatures import sign_with
 from api.cli.options import Json, data_of
 from api.cli.output import out, print_json, print_table
@@ -17,7 +20,9 @@ from api.operations.service import open_ledger
 from api.operations.usage_errors import UsageError
 from ledger.names import IMPORT_PATTERN, CallingActor, Source
 
-app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make, list and revoke API keys. (`hours signing-keys` are those that sign checkpoints.)", no_args_is_help=True
+)
 app.command("sign-with")(sign_with)
 
 _actor: TypeAdapter[str] = TypeAdapter(CallingActor)
@@ -41,9 +46,14 @@ def make(
     import_until: Annotated[
         str | None, typer.Option(help="When that right ends: an ISO 8601 instant with a zone, or the last day in UTC.")
     ] = None,
+    link: Annotated[
+        str | None, typer.Option(help="The address of the pages: print a link that signs in, and its QR code.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key. It is shown only once."""
+    if link is not None and not is_address(link):
+        raise UsageError(f"--link {link} is not the address of the pages; write one such as https://hours.example.org")
     given = _import(role, imports, import_until)
     try:
         key_role = Role(role)
@@ -68,9 +78,13 @@ def make(
         expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
         key, token = ledger.keys.make(key_role, name, expires_at, per_second, volunteer, given)
     if as_json:
-        print_json({**_shown(key), "key": token})
-    else:
-        out().print(f"Key {key.id}, {key.role} {key.name}; it is not shown again:\n{token}", soft_wrap=True)
+        print_json({**_shown(key), "key": token, **({} if link is None else {"link": sign_in_link(link, token)})})
+        return
+    out().print(f"Key {key.id}, {key.role} {key.name}; it is not shown again:\n{token}", soft_wrap=True)
+    if link is not None:
+        address = sign_in_link(link, token)
+        out().print(f"Whoever opens this link has the key's rights:\n{address}", soft_wrap=True)
+        segno.make(address, micro=False).terminal(sys.stdout, border=2, compact=True)
 
 
 @app.command("list")
@@ -95,12 +109,6 @@ def revoke(
         print_json({"id": key, "revoked": True})
     else:
         out().print(f"Key {key} is refused from now on.")
-
-
-_COLUMNS = (
-    *("id", "role", "name", "made", "expires", "revoked", "last used", "per second", "signs", "volunteer"),
-    *("imports", "import until"),
-)
 
 
 _COLUMNS = (

@@ -13,10 +13,10 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from api.axes.written import candidate, position_of
-from api.cli.operations.generations import notify, row_counts
+from api.axes.written import AmbiguousDigestError, AxisError, candidate, choose_rules, names_rules, position_of
+from api.cli.operations.generations import row_counts
 from api.cli.options import AxesTexts, Json, data_of, refuse_idle, with_axes
-from api.cli.output import day, out, print_json, print_table, stages
+from api.cli.output import day, notify, out, print_json, print_table, stages
 from api.cli.readers.queries import axes_of, read_rules
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
@@ -144,15 +144,24 @@ def _archive_source(folder: Path, texts: AxesTexts) -> _Source:
     known_at = (
         archive.position if known_text is None else position_of(_End(archive), known_text, lambda: _zone_of(archive))
     )
-    if rules_text is not None and not rules_text.isdecimal():
+    if rules_text is not None and not names_rules(rules_text):
         return _Source(archive, candidate(read_rules(Path(rules_text))), known_at, valid_at)
-    version = int(rules_text) if rules_text else None
     try:
-        rules = archive.rules(version, None if version else known_at)
+        if rules_text is None:
+            return _Source(archive, archive.rules(None, known_at), known_at, valid_at)
+        published = [Rules(row.version, row.digest, row.text) for row in archive.published()]
+        return _Source(archive, choose_rules(rules_text, published), known_at, valid_at)
     except NoRulesError:
-        which = f"version {version} of the rules" if version else f"rules known at position {known_at}"
-        raise UsageError(f"the archive holds no {which}; name a file with --rules FILE") from None
-    return _Source(archive, rules, known_at, valid_at)
+        which = f"rules known at position {known_at}"
+    except AmbiguousDigestError:
+        raise
+    except AxisError:
+        which = (
+            f"version {rules_text} of the rules"
+            if rules_text and rules_text.isdecimal()
+            else f"rules with digest {rules_text}"
+        )
+    raise UsageError(f"the archive holds no {which}; name a file with --rules FILE")
 
 
 def _zone_of(archive: OpenArchive) -> str:

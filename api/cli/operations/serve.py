@@ -13,9 +13,8 @@ from uuid import uuid4
 from api.access.rate_limits import PER_SECOND, RateLimits
 from api.access.signed_requests import CREATED_SECONDS_MAX
 from api.cli.operations.data import MARK, fill
-from api.cli.operations.demonstration import KEYS, demo_keys, things_to_try
-from api.cli.operations.generations import notify
-from api.cli.output import out, print_json
+from api.cli.operations.demonstration import KEYS, demo_keys, sign_in_links, things_to_try
+from api.cli.output import notify, out, print_json
 from api.http.computing.process import ComputingProcess, ComputingSettings
 from api.http.computing.worker import compute
 from api.http.connection_limits import ConnectionLimits
@@ -27,6 +26,7 @@ from api.operations.service import OpenLedger, Service, create_ledger, open_ledg
 from api.operations.version import version
 from api.operations.warming import warm
 from ledger.store.embedded import end_all_uses
+from replay.proof.notary import CHECKPOINT_SECONDS, Policy
 
 DEMO_SCALE, DEMO_SEED = 0.01, 1
 
@@ -43,6 +43,8 @@ def serve(
     signed_within: int = CREATED_SECONDS_MAX,
     drain_seconds: int = DRAIN_SECONDS_MAX,
     connections: int = ConnectionLimits.connections,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    log_policy: Path | None = None,
     as_json: bool,
 ) -> None:
     """Serve the ledger in the data directory, or the one that DATABASE_URL names.
@@ -53,6 +55,8 @@ def serve(
         signed_within: the greatest age of a request's signature, in seconds.
         drain_seconds: how long running requests may take to finish when the server is stopped.
         connections: how many connections may be open at once.
+        checkpoint_seconds: how often a checkpoint is signed, if anything is new.
+        log_policy: the file that names the witnesses from now on; None keeps those that were named before.
     """
     with (
         ComputingProcess(compute) as computing,  # first: it is a copy of this process
@@ -61,6 +65,8 @@ def serve(
         Ending(drain_seconds, end_all_uses) as ending,
         open_ledger(data, supervised=True) as ledger,
     ):
+        if log_policy is not None:
+            ledger.tree.witnesses.install(log_policy)
         warm(logger.info)
         address = address_of(listening)
 
@@ -71,7 +77,7 @@ def serve(
             else:
                 out().print(f"Serving at {address} (Ctrl-C ends)")
 
-        with running(ledger, RateLimits(per_second)) as service:
+        with running(ledger, RateLimits(per_second), Policy(checkpoint_seconds)) as service:
             service.signed_within = signed_within
             service.logs_all_requests = log.all_requests
             limits = ConnectionLimits(connections=connections)
@@ -97,14 +103,14 @@ def demonstrate(data: Path, host: str, port: int, *, as_json: bool) -> None:
         with running(ledger) as service:
             keys = demo_keys(ledger)
             address = address_of(listening)
-            examples = things_to_try(ledger, address, keys, uuid4())
+            examples, links = things_to_try(ledger, address, keys, uuid4()), sign_in_links(address, keys)
 
             def started() -> None:
                 if as_json:
                     shown = [{"what": what, "command": command} for what, command in examples]
-                    print_json({"address": address, "keys": keys, "try": shown})
+                    print_json({"address": address, "keys": keys, "links": links, "try": shown})
                 else:
-                    _print_examples(address, data, examples)
+                    _print_examples(address, data, links, examples)
 
             with computing_for(service, computing, log):
                 serve_until_stopped(service, listening, started, stopping=ending.begin, computing=computing.path)
@@ -134,10 +140,13 @@ def _to_be_filled(ledger: OpenLedger) -> bool:
     return bool(mark == {"scale": DEMO_SCALE, "seed": DEMO_SEED, "complete": False})
 
 
-def _print_examples(address: str, data: Path, examples: list[tuple[str, str]]) -> None:
+def _print_examples(address: str, data: Path, links: dict[str, str], examples: list[tuple[str, str]]) -> None:
     console = out()
-    console.print(f"\nServing at {address} (descriptions and a form for each request; Ctrl-C ends)")
-    console.print(f"Three keys are in {data / KEYS}. Three things to try, in another terminal:\n")
+    console.print(f"\nServing at {address} (for programs: {address}/docs; Ctrl-C ends)")
+    console.print("Each of these links opens the pages as somebody else:\n")
+    for role, link in links.items():
+        console.print(f"{role:<15}{link}", soft_wrap=True, markup=False)
+    console.print(f"\nThe keys are in {data / KEYS}. Three things to try, in another terminal:\n")
     for number, (what, command) in enumerate(examples, 1):
         console.print(f"{number}. {what}:\n", soft_wrap=True)
         console.print(command + "\n", soft_wrap=True, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,6 +40,15 @@ def serve(
     connections: Annotated[
         int, typer.Option(min=1, max=100_000, help="Connections at once; a new one takes the place of an idle one.")
     ] = 1000,
+    checkpoint_seconds: Annotated[
+        int, typer.Option(min=1, max=86_400, help="Seconds between signed checkpoints, if anything is new.")
+    ] = 60,
+    log_policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="A tlog-policy file: the witnesses that cosign checkpoints from now on, also in other commands."
+        ),
+    ] = None,
     log_format: Annotated[
         LogFormat | None, typer.Option(help="By default text on a terminal, otherwise one JSON object per line.")
     ] = None,
@@ -61,5 +71,7 @@ def serve(
         signed_within=signed_within,
         drain_seconds=drain_seconds,
         connections=connections,
+        checkpoint_seconds=checkpoint_seconds,
+        log_policy=log_policy,
         as_json=as_json,
     )

@@ -16,6 +16,7 @@ from api.cli.options import Json, data_of
 from api.cli.output import err, out, print_json
 from api.operations.service import open_ledger
 from replay.queries.health import LedgerHealth, measure
+from replay.queries.tree_health import TreeHealth
 
 
 def show_status(
@@ -31,7 +32,7 @@ def show_status(
     with open_ledger(data_of(context)) as ledger:
         if deep:
             err().print("comparing the log with the archive, and the generation's rows with their checksum")
-        health = measure(ledger.database, lambda: ledger.archive, deep=deep)
+        health = measure(ledger.database, lambda: ledger.archive, ledger.tree, deep=deep)
     if as_json:
         print_json(health)
     else:
@@ -59,6 +60,7 @@ def _print(health: LedgerHealth) -> None:
             f"position {archive.position:,}",
             f"{archive.lag:,} behind; {archive.segments} segments, {archive.size_bytes / 2**20:,.1f} MiB",
         ),
+        ("tree", f"position {health.tree.position:,}", _signed(health.tree)),
     ]
     if deep:
         rows.insert(1, ("compared", f"{deep.compared_events:,} events", "with the digests of the archive"))
@@ -76,6 +78,19 @@ def _holes(health: LedgerHealth) -> str:
     """Say whether there are holes, and where that was looked at."""
     where = "" if health.looked_at >= health.head else f" in the last {health.looked_at:,} positions"
     return f"[red]{health.holes:,} holes[/]{where}" if health.holes else f"no holes{where}"
+
+
+def _signed(tree: TreeHealth) -> str:
+    """Say how far the tree is behind, when its last checkpoint was signed, and with which keys."""
+    if not tree.keys and tree.problem is not None:
+        return "[red]its keys or its last checkpoint cannot be used[/]"
+    if not tree.keys:
+        return "no signing keys yet; `hours serve` or `hours signing-keys make` makes them"
+    if tree.signed_at is None:
+        return f"{tree.lag:,} behind; no checkpoint yet"
+    ids = " and ".join(key.rpartition("+")[2] for key in tree.keys)
+    waiting = "" if tree.published == tree.position else f"; published up to {tree.published:,}"
+    return f"{tree.lag:,} behind; signed {_when(tree.signed_at)}{waiting}; keys {ids}"
 
 
 def _looked_at(health: LedgerHealth) -> str:

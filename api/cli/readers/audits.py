@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 import typer
 
 from api.cli.options import AxesTexts, First, Force, Json, Last, data_of, refuse_idle, with_axes
-from api.cli.output import Hours, check_output, more, out, period, place, print_json, print_table, write_output
+from api.cli.output import Hours, check_output, more, out, period, place, print_json, print_table, wall, write_output
 from api.cli.readers.queries import print_basis, reading, timeline_used
 from api.files.spot_checks import as_csv, how_drawn
 from api.operations.usage_errors import UsageError
 from projections.anomalies.findings import KINDS
 from replay.audit.anomalies import AnomalyFilter
-from replay.audit.spot_checks import SEED_FORM, Draw
+from replay.audit.spot_checks import SEED_FORM, Draw, SampleTooSmallError
 
 Span = tuple[str | None, str | None]
 """The texts of `--from` and `--to`."""
@@ -97,7 +97,10 @@ def spot_check(
         refuse_idle(context, "without --output", "force")
     draw = Draw(seed, size, station, *period(first, last), grade, strata)  # type: ignore[arg-type] # both are checked above
     with reading(data_of(context), texts) as (ledger, axes):
-        found = ledger.named(ledger.queries.spot_checks.draw(draw, axes))
+        try:
+            found = ledger.named(ledger.queries.spot_checks.draw(draw, axes))
+        except SampleTooSmallError as error:
+            raise UsageError(f"--{error}") from None
         timeline = timeline_used(ledger, axes)
     if output is not None:
         write_output(output, as_csv(found, timeline.time_zone).encode())
@@ -114,8 +117,8 @@ def spot_check(
             shift.stratum,
             shift.volunteer,
             place(shift.station, shift.station_name),
-            shift.check_in.astimezone(zone).strftime("%Y-%m-%d %H:%M"),
-            shift.check_out.astimezone(zone).strftime("%Y-%m-%d %H:%M") if shift.check_out else "",
+            wall(shift.check_in, zone),
+            wall(shift.check_out, zone) if shift.check_out else "",
             shift.grade,
             "late" if shift.late else "",
             shift.shift,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -12,12 +12,14 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from api.cli.options import AxesTexts, Json, KnownAt, ValidAt, data_of, refuse_idle, with_axes
-from api.cli.output import Hours, more, place, print_json, print_table
+from api.cli.output import Hours, more, place, print_json, print_table, wall
 from api.cli.readers.queries import print_basis, reading, today
 from api.operations.usage_errors import UsageError
 from replay.awards import reports
 from replay.awards.answers import AsGiven, AwardAnswer, Causes, EvidenceNamed, Undercut
-from replay.awards.reports import AwardFilter, Page
+from replay.awards.eligibility import eligible as eligible_for
+from replay.awards.paging import Page
+from replay.awards.reports import AwardFilter
 from replay.records.awards import State
 
 Award = Annotated[str, typer.Argument(help="The award's id.", metavar="AWARD")]
@@ -89,7 +91,7 @@ def notices(
 ) -> None:
     """Show the public notice list: what is announced, until when, and open objections."""
     with reading(data_of(context), (valid_at, known_at, None)) as (ledger, axes):
-        found = ledger.named(reports.public_notices(ledger.queries, axes, today(ledger), Page(limit, after)))
+        found = ledger.named(reports.public_notices(ledger.queries, axes, today(ledger, axes), Page(limit, after)))
     if as_json:
         print_json(found)
         return
@@ -120,7 +122,7 @@ def eligible(
 ) -> None:
     """Show who has reached an honour and was not awarded it."""
     with reading(data_of(context), texts) as (ledger, axes):
-        found = ledger.named(reports.eligible(ledger.queries, honor, year, today(ledger), axes, Page(limit, after)))
+        found = ledger.named(eligible_for(ledger.queries, honor, year, today(ledger, axes), axes, Page(limit, after)))
     if found.year is None:
         refuse_idle(context, "on an honour that is no ranking", "year")
     if as_json:
@@ -228,7 +230,7 @@ def _show_life(data: Path, name: str, texts: AxesTexts, *, as_json: bool) -> Non
     rows = []
     for event in found.events:
         fields = dict(event.event)
-        recorded = datetime.fromtimestamp(int(str(fields.pop("recorded_at"))), zone).strftime("%Y-%m-%d %H:%M")
+        recorded = wall(datetime.fromtimestamp(int(str(fields.pop("recorded_at"))), UTC), zone)
         by = fields.pop("by")
         about = [f"{field}={value}" for field, value in fields.items() if field not in _EVERY_EVENT]
         rows.append((event.position, event.topic, recorded, by, " ".join(about)))

@@ -5,16 +5,16 @@ The operator of a ledger may read free texts, so these commands show them.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, get_args
+from zoneinfo import ZoneInfo
 
 import typer
 
 from api.cli.options import AxesTexts, Json, KnownAt, ValidAt, data_of, with_axes
-from api.cli.output import Hours, more, place, print_json, print_table
-from api.cli.readers.queries import print_basis, reading, today
+from api.cli.output import Hours, more, place, print_json, print_table, wall
+from api.cli.readers.queries import print_basis, reading, timeline_used, today
 from api.operations.usage_errors import UsageError
-from replay.records.case_answers import CaseStep, DisputeState, RecordAct, RequestState
+from replay.records.case_answers import ActRequest, CaseStep, DisputeState, RecordAct, RequestState
 from replay.records.cases import DisputeFilter, RequestFilter
 
 After = Annotated[int, typer.Option(min=0, help="Continue after this position.")]
@@ -43,12 +43,13 @@ def disputes(
     with reading(data_of(context), (valid_at, known_at, None)) as (ledger, axes):
         filters = DisputeFilter(axes.valid_at or today(ledger, axes), chosen, overdue or None, station, volunteer)
         found = ledger.named(ledger.queries.disputes(filters, axes, after, limit))
+        zone = ZoneInfo(timeline_used(ledger, axes).time_zone)
     if as_json:
         print_json(found)
         return
     rows = [
         (
-            *_step(dispute.opened),
+            *_step(dispute.opened, zone),
             dispute.volunteer,
             place(dispute.station, dispute.station_name),
             dispute.state,
@@ -92,13 +93,16 @@ def requests(
         raise UsageError(f"--state {state} is not a state of a request; use one of {', '.join(get_args(RequestState))}")
     with reading(data_of(context), (None, known_at, None)) as (ledger, axes):
         found = ledger.named(ledger.queries.requests(RequestFilter(chosen, None, volunteer), axes, after, limit))
+        zone = ZoneInfo(timeline_used(ledger, axes).time_zone)
     if as_json:
         print_json(found)
         return
     rows = [
         (
             request.request,
-            *_step(request.asked)[1:],
+            *_step(request.asked, zone)[1:3],
+            request.volunteer or "",
+            _why(_reason_of(request), request.asked.text),
             request.act,
             request.sentence,
             request.state,
@@ -106,7 +110,7 @@ def requests(
         )
         for request in found.requests
     ]
-    columns = ("request", "asked", "by", "text", "act", "what", "state", "decided by")
+    columns = ("request", "asked", "by", "about", "why", "act", "what", "state", "decided by")
     print_table("Requests", columns, rows, more(found.next_after))
     print_basis(found)
 
@@ -124,13 +128,14 @@ def history(
     """List every act on a volunteer's record: who, when and why, with the values before and after."""
     with reading(data_of(context), texts) as (ledger, axes):
         found = ledger.named(ledger.queries.volunteer_history(number, axes, after, limit))
+        zone = ZoneInfo(timeline_used(ledger, axes).time_zone)
     if as_json:
         print_json(found)
         return
     rows = [
         (
             act.position,
-            _minute(act.recorded_at),
+            wall(act.recorded_at, zone),
             act.topic.partition(".")[0],
             _who(act),
             _why(act.reason, act.text),
@@ -144,16 +149,18 @@ def history(
     print_basis(found)
 
 
-def _step(step: CaseStep) -> tuple[object, ...]:
-    return step.position, _minute(step.at), step.by, _why(step.reason, step.text)
-
-
-def _minute(instant: datetime) -> str:
-    return instant.strftime("%Y-%m-%d %H:%M")
+def _step(step: CaseStep, zone: ZoneInfo) -> tuple[object, ...]:
+    return step.position, wall(step.at, zone), step.by, _why(step.reason, step.text)
 
 
 def _who(act: RecordAct) -> str:
     return act.by + (f", approved by {act.approved_by}" if act.approved_by else "")
+
+
+def _reason_of(request: ActRequest) -> str | None:
+    """Return the reason of the act that is requested, as a code."""
+    reason = request.fields.get("reason")
+    return reason if isinstance(reason, str) else request.asked.reason
 
 
 def _why(reason: str | None, text: str | None) -> str:

@@ -103,6 +103,8 @@ def _print(answer: WhatIf, limit: int) -> None:
             for name, change in answer.totals.items()
         ],
     )
+    for one in answer.header_changes:
+        out().print(f"Outside the rule sets, {one.sentence}.", markup=False, soft_wrap=True)
     if note := note_of(answer, "--as-if-from DAY"):
         out().print(f"Note: {note}.")
     if not _differs(answer):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich import box
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.options import AxesTexts, Json, data_of, refuse_idle, with_axes
-from api.cli.output import Hours, out, place, print_json, print_table
+from api.cli.output import Hours, out, place, print_json, print_table, wall
 from api.cli.output import day as read_day
 from api.cli.readers.queries import balances_of, print_basis, print_person, reading
 from replay.axes.answers import Trace
@@ -121,7 +122,7 @@ def _print_day(found: DayExplanation) -> None:
         _print_shift(console, shift, found)
     for idle in found.without_minutes:
         console.print(f"\n[bold]Shift {idle.shift}[/bold]{_under(idle.volunteer)} holds no time: {idle.because}.")
-        console.print(_events(idle.events, found.day))
+        console.print(_events(idle.events, found))
     console.print()
     for balance in balances_of(found.opening_balance, found.more_opening_balances):
         console.print(
@@ -191,7 +192,7 @@ def _print_shift(console: Console, shift: ExplainedShift, found: DayExplanation)
     where = f"at {escape(str(place(shift.station, shift.station_name)))}" if shift.station else "no station"
     kind = f", {shift.station_kind} station" if shift.station_kind else ""
     project = f", project {place(shift.project, shift.project_name)}" if shift.project else ""
-    span = f"{_clock(shift.begin, found.day)} to {_clock(shift.end, found.day)}"
+    span = f"{_clock(shift.begin, found)} to {_clock(shift.end, found)}"
     console.print(
         f"\n[bold]{span}  {where}[/bold]{kind}{escape(project)}, {shift.grade}"
         f"  [dim]shift {shift.shift}{_under(shift.volunteer)}[/dim]"
@@ -209,8 +210,8 @@ def _print_shift(console: Console, shift: ExplainedShift, found: DayExplanation)
         mark, style = _style(stretch)
         earned = f"{stretch.percent} %" if stretch.fate == "counted" else "-"
         table.add_row(
-            _clock(stretch.begin, found.day),
-            _clock(stretch.until, found.day),
+            _clock(stretch.begin, found),
+            _clock(stretch.until, found),
             str(stretch.minutes),
             earned,
             Text(f"{mark} {stretch.fate}", style),
@@ -220,23 +221,24 @@ def _print_shift(console: Console, shift: ExplainedShift, found: DayExplanation)
         )
     console.print(table)
     console.print(_rounding(shift))
-    console.print(_events(shift.events, found.day))
+    console.print(_events(shift.events, found))
 
 
 def _rounding(shift: ExplainedShift) -> str:
     """Return how counted minutes were rounded to credited ones."""
     rounding = shift.rounding
     sentence = f"minutes x percent = {rounding.percentages:,} %, in whole minutes {rounding.share}"
-    unit = rounding.unit.value
+    running, unit = rounding.shares_before + rounding.share, rounding.unit.value
+    if rounding.shares_before or rounding.credited_before:
+        sentence += f"; with {rounding.shares_before} of the shift's earlier days {running}"
     if unit > 1:
-        before = f" with {rounding.shares_before} before" if rounding.shares_before else ""
-        sentence += f"; the shift's running sum{before} is rounded down to {unit} minutes"
+        sentence += f", rounded down to a multiple of {unit} minutes {running // unit * unit}"
     if rounding.credited_before:
         sentence += f", of which {rounding.credited_before} were credited on earlier days"
     return f"{sentence}: [bold green]credited {rounding.credited}[/]"
 
 
-def _events(events: Sequence[EventBehind], of: date) -> Table:
+def _events(events: Sequence[EventBehind], found: DayExplanation) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for event in events:
         decides = f"decides {', '.join(event.decides)}" if event.decides else "decides nothing"
@@ -244,8 +246,8 @@ def _events(events: Sequence[EventBehind], of: date) -> Table:
         cells = (
             f"position {event.position}",
             event.topic,
-            _clock(event.occurred_at, of, seconds=True),
-            f"recorded {_clock(event.recorded_at, of, seconds=True)}",
+            _clock(event.occurred_at, found, seconds=True),
+            f"recorded {_clock(event.recorded_at, found, seconds=True)}",
             event.by,
             decides,
             reason,
@@ -271,9 +273,9 @@ def _rule(rule: RuleCited) -> str:
     return f"{named}{rule.key} = {rule.value} (from {rule.holds_from})"
 
 
-def _clock(instant: datetime, of: date, *, seconds: bool = False) -> str:
-    """Return the time of day, with the date if that is not `of`; the midnight after `of` is 24:00."""
-    clock = f"{instant:%H:%M:%S}" if seconds else f"{instant:%H:%M}"
+def _clock(instant: datetime, found: DayExplanation, *, seconds: bool = False) -> str:
+    """Return the time of day, with the date if that is not the explained one; the midnight after that is 24:00."""
+    of, clock = found.day, wall(instant, ZoneInfo(found.time_zone), "%H:%M:%S" if seconds else "%H:%M")
     if instant.date() == of:
         return clock
     if instant.date() == of + timedelta(days=1) and clock.startswith("00:00") and not seconds:

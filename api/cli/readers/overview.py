@@ -13,7 +13,7 @@ from api.cli.output import Hours, place, print_json, print_table
 from api.cli.readers.queries import local, opening_balances, print_basis, reading, timeline_used, today
 from replay.axes.answers import HoursRow
 from replay.queries.overview import overview as overview_of
-from replay.queries.overview_answers import Overview, PlaceHours, Progress
+from replay.queries.overview_answers import Overview, PendingDispute, PendingShift, PlaceHours, Progress
 
 _MINUTES = ("shifts", "raw", "counted", "credited", "scanned", "attested")
 
@@ -49,8 +49,8 @@ def overview(
 
 
 def _print_rest(found: Overview, zone: ZoneInfo) -> None:
-    pending = [("no check-out", one) for one in found.pending.open_shifts]
-    pending += [("in dispute", one) for one in found.pending.disputes]
+    pending: list[tuple[str, PendingShift]] = [("no check-out", one) for one in found.pending.open_shifts]
+    pending += [(_disputed(one), one) for one in found.pending.disputes]
     if pending:
         shown = [
             (what, local(one.check_in, zone), place(one.station, one.station_name), one.shift) for what, one in pending
@@ -81,6 +81,14 @@ def _print_rest(found: Overview, zone: ZoneInfo) -> None:
             for one in found.trainings
         ]
         print_table("Trainings", ("day", "tier", "content", "learning", "provider", "voided"), trainings)
+
+
+def _disputed(dispute: PendingDispute) -> str:
+    """Say why a shift is in dispute, and what is due next."""
+    why = f"in dispute ({dispute.reason})" if dispute.reason else "in dispute"
+    due = dispute.settle_due if dispute.answered_at else dispute.answer_due
+    step = "settlement" if dispute.answered_at else "answer"
+    return f"{why}, {step} due on {due}" if due else why
 
 
 def _cells(row: HoursRow | PlaceHours) -> tuple[object, ...]:

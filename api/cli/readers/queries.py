@@ -14,15 +14,16 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from api.axes.written import candidate, names_rules, position_in, read_axes
+from api.axes.written import candidate, known_until, names_rules, position_in, read_axes
 from api.cli.options import AxesTexts, First, Json, KnownAt, Last, data_of, refuse_idle, with_axes
-from api.cli.output import Hours, day, more, out, period, place, print_json, print_line, print_table
+from api.cli.output import Hours, day, more, out, period, place, print_json, print_line, print_table, wall
 from api.http.routes.reads.log import events_of
 from api.messages.periods import DAYS_BY_DEFAULT, local_day
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from projections.rules.timeline import RuleTimeline
 from replay.axes import answers
+from replay.published import NoRulesError, published_rules
 from replay.queries.overview_answers import Overview
 from replay.queries.queries import NOW, Axes, Period
 
@@ -42,10 +43,13 @@ def axes_of(ledger: OpenLedger, texts: AxesTexts) -> Axes:
     """Read the axes from their texts."""
     valid_text, known_text, rules_text = texts
     valid_at = day(valid_text, "--valid-at")
-    known_at = position_in(ledger.log, known_text) if known_text is not None else None
+    known_at = until = None
+    if known_text is not None:
+        known_at = position_in(ledger.log, known_text)
+        until = known_until(ledger.log, known_text, known_at)
     if rules_text is None or names_rules(rules_text):
-        return read_axes(ledger.log, valid_at, known_at, rules_text, ledger.candidates)
-    return Axes(valid_at, known_at, candidate(read_rules(Path(rules_text))))
+        return read_axes(ledger.log, valid_at, known_at, rules_text, ledger.candidates, known_until=until)
+    return Axes(valid_at, known_at, candidate(read_rules(Path(rules_text))), until)
 
 
 def timeline_used(ledger: OpenLedger, axes: Axes) -> RuleTimeline:
@@ -54,14 +58,22 @@ def timeline_used(ledger: OpenLedger, axes: Axes) -> RuleTimeline:
 
 
 def today(ledger: OpenLedger, axes: Axes = NOW) -> date:
-    """Return today's date in the time zone of the rules used."""
-    return local_day(ledger.clock(), timeline_used(ledger, axes))
+    """Return today's date in the time zone of the rules used; with `known_at` the day of that."""
+    return local_day(axes.instant(ledger.clock()), timeline_used(ledger, axes))
+
+
+def local_zone(ledger: OpenLedger) -> ZoneInfo:
+    """Return the time zone of the rules in force, UTC before any."""
+    try:
+        return ZoneInfo(published_rules(ledger.log).timeline().time_zone)
+    except NoRulesError:
+        return ZoneInfo("UTC")
 
 
 def read_rules(path: Path) -> str:
     """Return the text of a file of rules; raise UsageError if it is missing or not UTF-8."""
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")
     except FileNotFoundError:
         raise UsageError(f"{path} is neither a version nor an existing file; check the path") from None
     except ValueError:
@@ -183,7 +195,7 @@ def _trace_cells(trace: answers.Trace) -> tuple[int, ...]:
 
 def local(instant: datetime | None, zone: ZoneInfo) -> str:
     """Format an instant to the minute in a time zone; empty for None."""
-    return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M") if instant else ""
+    return wall(instant, zone) if instant else ""
 
 
 # --- stations and honours -------------------------------------------------------------------------------------------

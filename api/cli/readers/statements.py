@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
-from api.cli.options import AxesTexts, First, Force, Json, Last, data_of, refuse_idle, with_axes
-from api.cli.output import Hours, check_output, out, period, place, print_json, print_table, write_output
+from api.cli.options import OPERATOR, AxesTexts, First, Force, Json, Last, data_of, refuse_idle, with_axes
+from api.cli.output import Hours, check_output, out, period, place, print_json, print_table, wall, write_output
+from api.cli.readers.persons import looker, show_person
 from api.cli.readers.queries import print_basis, print_person, reading, today
 from api.files.statement_page import as_page
 from api.files.statements import as_csv, as_excel, why_words
 from api.operations.usage_errors import UsageError
-from replay.queries.statement_answers import Statement, StatementLine
+from replay.queries.statement_answers import Statement, StatementLine, named_person
 from replay.queries.statements import statement as statement_of
 
 _FILES: dict[str, Callable[[Statement], bytes]] = {
@@ -35,6 +38,10 @@ def statement(
         Path | None, typer.Option(help="Write a file: FILE.csv, FILE.xlsx, or FILE.html to print.")
     ] = None,
     force: Force = False,
+    with_name: Annotated[
+        bool, typer.Option("--with-name", help="With the person's name, from the directory; this is recorded.")
+    ] = False,
+    by: Annotated[str, typer.Option(help="Who looks up the name: person:NAME.")] = OPERATOR,
     texts: AxesTexts,
     as_json: Json = False,
 ) -> None:
@@ -46,8 +53,13 @@ def statement(
         check_output(output, "--output", force=force)
     else:
         refuse_idle(context, "without --output", "force")
+    if not with_name:
+        refuse_idle(context, "without --with-name", "by")
+    who = looker(by)
     with reading(data_of(context), texts) as (ledger, axes):
-        found = ledger.named(statement_of(ledger.database, number, (begin, end), today(ledger, axes), axes))
+        found = ledger.named(statement_of(ledger.database, number, (begin, end), today(ledger), axes))
+        if with_name:
+            found = named_person(found, show_person(ledger, number, who))
     if output is not None:
         write_output(output, _FILES[output.suffix](found))
     if as_json:
@@ -65,7 +77,7 @@ def _print(found: Statement) -> None:
         (balance.as_of, "", "", "", "", "", "", Hours(balance.minutes), "opening balance")
         for balance in found.opening_balances
     ]
-    rows += [_row(line) for line in found.lines]
+    rows += [_row(line, ZoneInfo(found.time_zone)) for line in found.lines]
     total = found.total
     sums = (Hours(total.raw_minutes), Hours(total.counted_minutes), Hours(total.credited_minutes))
     rows.append(("all", "", "", "", "", *sums, why_words(total.uncredited)))
@@ -73,15 +85,15 @@ def _print(found: Statement) -> None:
     print_person(found)
     columns = ("day", "time", "station", "project", "under", "raw", "counted", "credited", "why not the rest")
     caption = f"{found.left_out} later lines are not listed; the sums include them" if found.left_out else ""
-    print_table(f"Statement of volunteer {found.volunteer}, {span}: hours:minutes", columns, rows, caption)
+    who = f"{found.person_name}, {found.volunteer}" if found.person_name else found.volunteer
+    print_table(f"Statement of volunteer {who}, {span}: hours:minutes", columns, rows, caption)
     print_basis(found)
 
 
-def _row(line: StatementLine) -> tuple[object, ...]:
-    times = (f"{one:%H:%M}" if one else "…" for one in (line.check_in, line.check_out))
+def _row(line: StatementLine, zone: ZoneInfo) -> tuple[object, ...]:
     return (
         line.day,
-        " to ".join(times),
+        " to ".join(_clock(one, line, zone) for one in (line.check_in, line.check_out)),
         place(line.station, line.station_name),
         place(line.project, line.project_name),
         place(line.organisation, line.organisation_name),
@@ -90,3 +102,10 @@ def _row(line: StatementLine) -> tuple[object, ...]:
         Hours(line.credited_minutes),
         line.without_minutes or why_words(line.uncredited),
     )
+
+
+def _clock(instant: datetime | None, line: StatementLine, zone: ZoneInfo) -> str:
+    """Return a local time, with its date if that is not the line's, as at the second day of a night."""
+    if instant is None:
+        return "…"
+    return wall(instant, zone, "%H:%M" if instant.astimezone(zone).date() == line.day else "%m-%d %H:%M")

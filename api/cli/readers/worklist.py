@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated, get_args
+from zoneinfo import ZoneInfo
 
 import typer
 
 from api.access.roles import roles_of_commands
 from api.cli.options import AxesTexts, Json, data_of, with_axes
-from api.cli.output import more, place, print_json, print_table
+from api.cli.output import more, place, print_json, print_table, wall
 from api.cli.readers.queries import print_basis, reading, timeline_used
 from api.operations.usage_errors import UsageError
 from replay.worklist.answers import WorkItem, WorkKind
@@ -35,7 +36,8 @@ def worklist(
         raise UsageError(f"--kind {kind} is not a kind of entry; use one of {', '.join(get_args(WorkKind))}")
     query = WorkFilter(chosen, station, organisation, volunteer, overdue or None)
     with reading(data_of(context), texts) as (ledger, axes):
-        now = instant_of(axes, timeline_used(ledger, axes), ledger.clock())
+        timeline = timeline_used(ledger, axes)
+        now, zone = instant_of(axes, timeline, ledger.clock()), ZoneInfo(timeline.time_zone)
         found = ledger.named(ledger.worklist.worklist(axes, now, query, limit, after))
     items = [item.model_copy(update={"roles": roles_of_commands(item.commands)}) for item in found.items]
     if as_json:
@@ -45,7 +47,7 @@ def worklist(
         (
             "none" if item.due is None else f"{item.due}{' overdue' if item.overdue else ''}",
             item.what,
-            f"{item.since:%Y-%m-%d %H:%M}",
+            wall(item.since, zone),
             item.volunteer or place(item.project, item.project_name),
             place(item.station, item.station_name),
             _who(item),

@@ -16,8 +16,9 @@ from api.cli.options import OPERATOR, Json, data_of, refuse_idle
 from api.cli.output import day, out, print_json, print_table
 from api.cli.readers import awards
 from api.cli.readers.queries import print_basis, today
+from api.cli.recording.wrong_fields import usage_error
 from api.http.routes.writes.conferring import Conferred, conferred
-from api.messages.problems import fault_of_refusal, fault_of_validation
+from api.messages.problems import fault_of_refusal
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from ledger.aggregates import COMMANDS, Sender
@@ -132,7 +133,7 @@ def award(
 
 
 def _execute(ledger: OpenLedger, plan: Plan, honor: str, by: str, done: str, *, dry_run: bool, as_json: bool) -> int:
-    sender = Sender.of_operator(_checked_actor(by))
+    sender = Sender.of_operator(checked_actor(by))
     orders = [
         sender.order(step.command, source=f"/honors/{sender.by}", id=str(uuid4()), imported=False)
         for step in plan.steps
@@ -215,8 +216,8 @@ def _record(data: Path, command_type: str, body: dict[str, Any], by: str, *, as_
     try:
         command = COMMANDS[command_type].model_validate(fields)
     except ValidationError as error:
-        raise UsageError(fault_of_validation(error.errors()).detail) from None
-    sender = Sender.of_operator(_checked_actor(by))
+        raise usage_error(error, fields, "award") from None
+    sender = Sender.of_operator(checked_actor(by))
     order = sender.order(command, source=f"/honors/{sender.by}", id=str(uuid4()), imported=False)
     with open_ledger(data) as ledger:
         (answer,) = ledger.intake.execute([order])
@@ -230,7 +231,8 @@ def _record(data: Path, command_type: str, body: dict[str, Any], by: str, *, as_
         out().print(f"{command_type} {fields['award']}: recorded at position {position}", markup=False)
 
 
-def _checked_actor(by: str) -> str:
+def checked_actor(by: str) -> str:
+    """Return an actor given on the command line; raise UsageError if it is not one."""
     try:
         return _actor.validate_python(by)
     except ValidationError:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -15,18 +14,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.access.roles import IMPORTED_COMMANDS
 from api.cli.options import OPERATOR, Force, Json, data_of, refuse_idle
-from api.cli.output import check_output, err, out, print_json, print_table, stages
+from api.cli.output import check_output, err, stages
+from api.cli.recording.import_summary import ImportOptions, Summary, print_summary
 from api.importing.cells import CellError, quoted
 from api.importing.columns import Columns
+from api.importing.durations.laying import lay_out
 from api.importing.identifiers import identifier_of, label_of
-from api.importing.laying import Laid, lay_out
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import FileForm, Mapping, MappingError, parse_mapping, with_values
-from api.importing.punches import PairingSummary, PunchLog
 from api.importing.reports import reports
-from api.importing.running import Outcome, Tally, outcomes, recording, rehearsing, writing
+from api.importing.running import Outcome, as_recorded, outcomes, recording, rehearsing, writing
 from api.importing.tables import (
     BrokenTableError,
+    Row,
     Table,
     UnreadableTableError,
     ending_of,
@@ -42,64 +42,8 @@ from replay.live.follower import Follower
 from replay.progress import Progress
 
 COLLECT_OBJECTS = 50_000
-REFUSALS_SHOWN_MAX = 1000
-"""The number of refusals that are listed; all are counted, and a report lists all."""
 
 _actor: TypeAdapter[str] = TypeAdapter(CallingActor)
-
-
-@dataclass(frozen=True)
-class ImportOptions:
-    """The options of one import."""
-
-    file: Path
-    mapping: Path | None
-    by: str
-    sheet: str | None = None
-    dry_run: bool = False
-    report: Path | None = None
-    refused: Path | None = None
-    stop_after: int | None = None
-    events: Path | None = None
-
-
-@dataclass
-class _Summary:
-    """What is printed at the end."""
-
-    tally: Tally = field(default_factory=Tally)
-    refusals: list[dict[str, object]] = field(default_factory=list)
-    examples: dict[tuple[str, str], str] = field(default_factory=dict)
-    """The first refusal for each rejection and field."""
-    stopped: bool = False
-    """Whether --stop-after ended the import."""
-    punches: PunchLog = field(default_factory=PunchLog)
-    laid: Laid = field(default_factory=Laid)
-    """Where durations without clock times lie."""
-    pairing: PairingSummary | None = None
-    """What the rules make of the punches of a dry run."""
-
-    def add(self, slice_: Sequence[Outcome], reader: LineReader) -> None:
-        for outcome in slice_:
-            self.tally.add(outcome)
-            if (fault := outcome.fault) is None:
-                self.laid.add(outcome.line, reader.zone)
-                continue
-            example = f"line {outcome.line.number}: {fault.detail}"
-            self.examples.setdefault((fault.rejection, fault.field or ""), example)
-            if len(self.refusals) < REFUSALS_SHOWN_MAX:
-                self.refusals.append(
-                    {
-                        "line": outcome.line.number,
-                        "outcome": outcome.word,
-                        "rejection": fault.rejection,
-                        "field": fault.field,
-                        "columns": reader.columns_of(fault.field),
-                        "detail": fault.detail,
-                        "remedy": fault.remedy,
-                        "retry": fault.retry,
-                    }
-                )
 
 
 def import_table(
@@ -126,12 +70,12 @@ def import_table(
         refuse_idle(context, "without --report, --refused or --to-events", "force")
     options = ImportOptions(file, mapping, by, sheet, dry_run, report, refused, stop_after, to_events)
     _check(options, force=force)
-    summary = _Summary()
+    summary = Summary()
     began = time.monotonic()
     try:
         parsed = _mapping(options)
         with open_table(options.file, parsed.file, options.sheet) as table:
-            reader = LineReader(parsed, Columns(table.columns), options.by)
+            reader = LineReader.of_table(parsed, table, options.by)
             _run(data_of(context), options, parsed, table, reader, summary)
     except MappingError as error:
         raise UsageError(f"{options.mapping} does not fit {options.file}: {error}") from None
@@ -147,7 +91,7 @@ def import_table(
             again = "nothing was recorded" if options.dry_run else "the same command continues from there"
             err().print(f"Stopped after line {summary.tally.last_line}: {summary.tally}; {again}", soft_wrap=True)
         raise
-    _print_summary(options, summary, time.monotonic() - began, as_json=as_json)
+    print_summary(options, summary, time.monotonic() - began, as_json=as_json)
     return 1 if summary.tally.refused else 0
 
 
@@ -223,13 +167,13 @@ def _with_value_files(mapping: Mapping, folder: Path) -> Mapping:
 
 
 def _run(
-    data: Path, options: ImportOptions, mapping: Mapping, table: Table, reader: LineReader, summary: _Summary
+    data: Path, options: ImportOptions, mapping: Mapping, table: Table, reader: LineReader, summary: Summary
 ) -> None:
     title = f"{'Checking' if options.dry_run else 'Importing'} {options.file.name}"
     with ExitStack() as stack:
         report_progress = stack.enter_context(stages(title))
         if options.events:
-            temporary = stack.enter_context(atomic_file(options.events))
+            temporary = stack.enter_context(atomic_file(options.events, export=True))
             file = stack.enter_context(temporary.open("w", encoding="utf-8"))
             lines = _lines(options, mapping, table, reader, None)
             _report_all(options, mapping, table, reader, outcomes(lines, writing(file)), summary, report_progress)
@@ -237,7 +181,8 @@ def _run(
         ledger = stack.enter_context(open_ledger(data))
         lines = _lines(options, mapping, table, reader, ledger)
         execute = rehearsing(ledger) if options.dry_run else recording(ledger)
-        _report_all(options, mapping, table, reader, outcomes(lines, execute), summary, report_progress)
+        slices = outcomes(lines, execute, ledger)
+        _report_all(options, mapping, table, reader, slices, summary, report_progress)
         if options.dry_run and summary.punches:
             report_progress("pairing punches", 0, 0)
             summary.pairing = summary.punches.paired(ledger)
@@ -249,11 +194,16 @@ def _lines(
     options: ImportOptions, mapping: Mapping, table: Table, reader: LineReader, ledger: OpenLedger | None
 ) -> Iterator[Line]:
     """Return the lines of a table. One with durations is read before, for where they lie in their days."""
+
+    def read(rows: Iterator[Row]) -> Iterator[Line]:
+        lines = map(reader.read, rows)
+        return as_recorded(lines, ledger.log) if ledger and mapping.key else lines
+
     if not mapping.lays:
-        return map(reader.read, table.rows)
+        return read(table.rows)
     with open_table(options.file, mapping.file, options.sheet) as again:
-        layout = lay_out(map(reader.read, again.rows), mapping.zone, ledger.log if ledger else None)
-    return map(layout.lay, map(reader.read, table.rows))
+        layout = lay_out(read(again.rows), mapping.zone, ledger.log if ledger else None)
+    return map(layout.lay, read(table.rows))
 
 
 def _report_all(
@@ -262,7 +212,7 @@ def _report_all(
     table: Table,
     reader: LineReader,
     slices: Iterator[list[Outcome]],
-    summary: _Summary,
+    summary: Summary,
     report_progress: Progress,
 ) -> None:
     """Process all slices, writing their outcomes to the reports."""
@@ -313,65 +263,3 @@ def _catch_up(ledger: OpenLedger, report_progress: Progress) -> None:
     while taken := follower.process_batch():
         done += taken
         report_progress("read models", min(done, head) - start, head - start)
-
-
-def _print_summary(options: ImportOptions, summary: _Summary, seconds: float, *, as_json: bool) -> None:
-    tally = summary.tally
-    written = {
-        "report": options.report,
-        "refused_lines": options.refused if tally.refused else None,
-        "events": options.events,
-    }
-    if as_json:
-        print_json(
-            {
-                "dry_run": options.dry_run,
-                "lines": tally.lines,
-                "last_line": tally.last_line,
-                "accepted": tally.accepted,
-                "duplicates": tally.duplicates,
-                "refused": tally.refused,
-                "refused_by_rule": [
-                    {"rejection": rule, "field": name or None, "lines": count, "example": summary.examples[rule, name]}
-                    for (rule, name), count in tally.by_rule.most_common()
-                ],
-                "refusals": summary.refusals,
-                "position": tally.position,
-                "stopped": summary.stopped,
-                **({"laid": asdict(summary.laid)} if summary.laid.lines else {}),
-                **({"pairing": summary.pairing._asdict()} if summary.pairing else {}),
-                "seconds": round(seconds, 3),
-                **{name: str(path) if path else None for name, path in written.items()},
-            }
-        )
-        return
-    counts = str(tally)
-    if options.dry_run or options.events:
-        counts = counts.replace("accepted", "would be accepted" if options.dry_run else "written")
-    ending = f"; the last position is {tally.position}" if tally.position else ""
-    if options.dry_run or options.events:
-        ending = "; nothing was recorded"
-    if summary.stopped:
-        ending += f"; stopped after line {tally.last_line}"
-    out().print(f"{options.file}: {counts}{ending}", markup=False)
-    if tally.refused:
-        rows = [(*rule, count, summary.examples[rule]) for rule, count in tally.by_rule.most_common()]
-        print_table("Refused", ("rule", "field", "lines", "for example"), rows)
-    if (laid := summary.laid).lines:
-        hours = f"{laid.minutes // 60}:{laid.minutes % 60:02}"
-        out().print(f"{laid.lines:,} durations without clock times, {hours} hours, lie in their days.", markup=False)
-        print_table("For example", ("volunteer", "lies", "minutes"), [tuple(one.values()) for one in laid.examples])
-    if pairing := summary.pairing:
-        hours = f"{pairing.minutes // 60}:{pairing.minutes % 60:02}"
-        out().print(f"The rules in force make {pairing.shifts:,} shifts of its punches, {hours} hours.", markup=False)
-        if pairing.left_over:
-            left = [(reason, count) for reason, count in sorted(pairing.left_over.items())]
-            print_table("Punches left over", ("reason", "punches"), left)
-        shown = [
-            (one["outcome"], one["volunteer"], one["station"], one["at"], one["until"] or "", one["minutes"] or "")
-            for one in pairing.examples
-        ]
-        print_table("For example", ("outcome", "volunteer", "station", "from (UTC)", "until (UTC)", "minutes"), shown)
-    for name, path in written.items():
-        if path:
-            out().print(f"{name.replace('_', ' ').capitalize()}: {path}", markup=False)

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Hashable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -43,6 +43,18 @@ class ComputingClient:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lane = Lane(AT_ONCE, WAIT_SECONDS_MAX, OF_KEY_AT_ONCE)
+
+    async def answers(self, seconds_max: float) -> bool:
+        """Return whether the computing process answers within some seconds; it does not compute for that."""
+        try:
+            async with asyncio.timeout(seconds_max):
+                reader, writer = await _connect(self._path)
+                with closing(writer):
+                    await write_frame(writer, b"")
+                    msgspec.msgpack.decode(await reader.read(), type=list[str])
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError):
+            return False
+        return True
 
     async def hand_over(self, request: HttpRequest) -> HandedOver:
         """Return the exception that ends this request's handling, with the answer of the computing process."""
@@ -87,7 +99,7 @@ class HandedOverResponse(Response):
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            reader, writer = await self._connected()
+            reader, writer = await _connect(self._path)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             await self._unanswered(scope, receive, send)
             return
@@ -100,16 +112,6 @@ class HandedOverResponse(Response):
         finally:
             watch.cancel()
             writer.close()
-
-    async def _connected(self) -> tuple[StreamReader, StreamWriter]:
-        """Connect, and wait until the computing process accepts the connection."""
-        reader, writer = await asyncio.open_unix_connection(str(self._path))
-        try:
-            await asyncio.wait_for(read_frame(reader), START_SECONDS_MAX)
-        except BaseException:
-            writer.close()
-            raise
-        return reader, writer
 
     async def _pass_on(
         self, reader: StreamReader, writer: StreamWriter, scope: Scope, receive: Receive, send: Send
@@ -132,6 +134,17 @@ class HandedOverResponse(Response):
         await problem_response(fault("busy", detail))(scope, receive, send)
 
 
+async def _connect(path: Path) -> tuple[StreamReader, StreamWriter]:
+    """Connect, and wait until the computing process accepts the connection."""
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    try:
+        await asyncio.wait_for(read_frame(reader), START_SECONDS_MAX)
+    except BaseException:
+        writer.close()
+        raise
+    return reader, writer
+
+
 async def _close_when_gone(receive: Receive, writer: StreamWriter) -> None:
     """Close the connection to the computing process when the client has hung up, so that it stops computing."""
     while (await receive())["type"] != "http.disconnect":
@@ -139,8 +152,8 @@ async def _close_when_gone(receive: Receive, writer: StreamWriter) -> None:
     writer.close()
 
 
-def job_states(path: Path, seconds_max: float = 1.0) -> list[str]:
-    """Return the states of the computing process's jobs, empty if it does not answer. Blocks for a moment."""
+def job_states(path: Path, seconds_max: float = 1.0) -> list[str] | None:
+    """Return the states of the computing process's jobs, None if it does not answer. Blocks for a moment."""
     with suppress(OSError, msgspec.DecodeError), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(seconds_max)
         connection.connect(str(path))
@@ -148,4 +161,4 @@ def job_states(path: Path, seconds_max: float = 1.0) -> list[str]:
         with connection.makefile("rb") as answer:
             answer.read(4)
             return msgspec.msgpack.decode(answer.read(), type=list[str])
-    return []
+    return None

@@ -1,23 +1,16 @@
-"""FastAPI dependencies: the service, the caller, and the axes of time of a read request.
-
-`at_least` lets clients read their own writes: the request waits a moment until the read models include that position.
-"""
+"""FastAPI dependencies: the service, the caller, and where a request's work is done."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from datetime import date
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import psycopg
 from anyio import move_on_after
 from anyio.to_thread import run_sync
-from fastapi import Depends, Query, Request, Security
-from fastapi.concurrency import run_in_threadpool
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import Scope
 
@@ -27,21 +20,17 @@ from api.access.roles import Caller, Right, forbids_address, forbids_right, forb
 from api.access.signatures import SignedRequest
 from api.access.signed_content import NotRecordedError, require_recorded
 from api.access.signed_requests import BadSignatureError, Sent, Signed, verify
-from api.axes.written import KNOWN_AT_FORM, RULES_FORM, AxisError, position_in, read_axes
 from api.http.requests import lanes
 from api.http.requests.computing_client import ComputingClient
 from api.http.requests.in_progress import RequestsInProgress
 from api.http.requests.lanes import ConcurrencyLimits, compute, run_with, share_of
 from api.http.requests.limits import is_stream
+from api.http.requests.links import link_for
 from api.http.requests.request_log import CALLER
 from api.http.requests.wire import HANDED_OVER
-from api.messages.periods import local_day
 from api.messages.problems import Problem, fault, problem
-from api.operations.service import OpenLedger, Service
-from ledger.names import POSITION_MAX, Position, QueryDay
-from replay.axes import answers
-from replay.generations.store import Generation
-from replay.published import Rules
+from api.operations.service import Service
+from api.pages.sessions import is_page
 from replay.queries.queries import Axes
 
 AT_LEAST_SECONDS_MAX = 2.0
@@ -130,8 +119,10 @@ async def get_caller(
     service: ServiceDep,
     _described: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Caller:
-    """Return the caller whose key the request carries; see `authenticated`."""
-    return await authenticated(request, service)
+    """Return the caller whose key the request carries; see `authenticated`. Links are made for that key."""
+    caller = await authenticated(request, service)
+    link_for(caller)
+    return caller
 
 
 async def authenticated(request: Request, service: Service) -> Caller:
@@ -165,7 +156,8 @@ async def identify(request: Request) -> Caller:
     if caller.key is not None and (seconds := service.limits.wait_seconds(caller.key, rate)):
         detail = f"key {caller.key} exceeds its rate of {rate} requests or commands a second"
         raise Problem(fault("too-often", detail), {"Retry-After": str(math.ceil(seconds))})
-    if forbidden := forbids_address(caller, request.method, request.url.path):
+    path = request.url.path  # a page says itself whom it is for, and reads with the key of its reader
+    if not is_page(path) and (forbidden := forbids_address(caller, request.method, path)):
         raise Problem(fault_of_role(forbidden))
     in_progress: RequestsInProgress = request.app.state.in_progress
     in_progress.begin(request.scope, caller)
@@ -229,6 +221,9 @@ async def _verify_signature(
     if request.method in {"GET", "HEAD"}:
         return None
     if not set(request.headers) & {"signature", "signature-input"}:
+        if caller.must_sign and is_stream(request.scope):
+            detail = f"a stream cannot be signed, and requests with key {caller.key} must be; send signed batches"
+            raise problem("not-signed", f"{detail} (docs/access.md)", remedy="send signed batches")
         if caller.must_sign:
             raise problem("not-signed", f"requests with key {caller.key} must be signed; see docs/access.md")
         return None
@@ -248,7 +243,7 @@ async def _verify_signature(
     except NotRecordedError as error:
         raise problem("invalid", str(error), field=error.field, remedy=f"leave {error.field} out") from None
     except BadSignatureError as error:
-        raise problem("bad-signature", f"the signature is not valid: {error}") from None
+        raise problem("bad-signature", f"the signature is not valid: {error}", remedy=error.remedy) from None
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
@@ -290,103 +285,3 @@ async def query_permit(request: Request, caller: CallerDep) -> AsyncIterator[Non
 
 PermitDep = Annotated[None, Depends(query_permit, scope="function")]
 """For reads without axes: like all reads they wait for their key's turn, so that no key occupies all threads."""
-
-
-class Reading(NamedTuple):
-    """The axes of a read request, with the current generation, which answers if no axis excludes events."""
-
-    axes: Axes
-    generation: Generation
-
-    @property
-    def rules(self) -> Rules:
-        """The rules on which the answer is based."""
-        found = self.generation
-        return self.axes.rules or Rules(found.rules_version, found.rules_digest, found.rules_text)
-
-    @property
-    def known_at(self) -> Position:
-        """The last position that the answer includes."""
-        return Position(self.generation.position) if self.axes.known_at is None else self.axes.known_at
-
-    def basis(self) -> answers.Basis:
-        """Return the basis that every answer repeats: its axes and its position."""
-        return answers.Basis(
-            valid_at=self.axes.valid_at,
-            known_at=self.known_at,
-            rules=answers.RulesUsed(
-                name=self.rules.timeline().name, version=self.rules.version, digest=self.rules.digest
-            ),
-            position=self.generation.position,
-        )
-
-
-def today_of(service: Service, reading: Reading) -> date:
-    """Return today's date in the time zone of an answer's rules."""
-    return local_day(service.ledger.clock(), reading.rules.timeline())
-
-
-async def get_axes(
-    service: ServiceDep,
-    _caller: CallerDep,
-    _permit: PermitDep,
-    valid_at: Annotated[QueryDay | None, Query(description="Only results dated up to this day.")] = None,
-    known_at: Annotated[
-        str | None,
-        Query(
-            description="Only what the ledger knew then: a log position, an ISO 8601 instant with a zone, or a day, "
-            "which means its end in the time zone of the rules in force.",
-            examples=["1", "2018-12-04T09:00:00+08:00", "2018-12-04"],
-            json_schema_extra={"pattern": KNOWN_AT_FORM},
-        ),
-    ] = None,
-    rules: Annotated[
-        str | None,
-        Query(
-            description="Rules: a published version, or the digest of a candidate (POST /v1/rules/candidates).",
-            max_length=64,
-            examples=["1"],
-            json_schema_extra={"pattern": RULES_FORM},
-        ),
-    ] = None,
-    at_least: Annotated[
-        int | None,
-        Query(ge=0, le=POSITION_MAX, description="Wait (at most 2 s) until the answer includes this position."),
-    ] = None,
-) -> Reading:
-    """Return the axes of a read request, as soon as the read models include the requested position."""
-    log = service.ledger.log
-    position = None if known_at is None else await run_in_threadpool(position_in, log, known_at)
-    required = [bound for bound in (position, at_least) if bound is not None]
-    generation = await _generation_at(service.ledger, max(required, default=0))
-
-    def read() -> Reading:
-        reading = Reading(read_axes(log, valid_at, position, rules, service.ledger.candidates), generation)
-        reading.rules.timeline()  # parsed here and cached, because the event loop must not parse what callers sent
-        return reading
-
-    return await run_in_threadpool(read)
-
-
-AxesDep = Annotated[Reading, Depends(get_axes)]
-
-
-async def _generation_at(ledger: OpenLedger, position: int) -> Generation:
-    """Wait until the read models include a position; return the current generation.
-
-    Raises:
-        AxisError: the position is beyond the log's last one.
-        Problem: the read models did not reach the position in time.
-    """
-    deadline = time.monotonic() + AT_LEAST_SECONDS_MAX
-    while True:
-        generation = await run_in_threadpool(ledger.current_generation)
-        if generation.position >= position:
-            return generation
-        if position > (head := await run_in_threadpool(ledger.log.head)):
-            sentence = f"at_least {position} is beyond the log's last position, {head}; use one from an answer"
-            raise AxisError("at_least", sentence)
-        if time.monotonic() > deadline:
-            detail = f"the read models are at position {generation.position}, not yet at {position}; send it again"
-            raise problem("behind", detail, field="at_least")
-        await asyncio.sleep(_POLL_SECONDS)

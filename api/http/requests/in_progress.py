@@ -31,11 +31,13 @@ class RequestsInProgress:
         self._held: dict[Hashable, int] = {}
 
     def begin(self, scope: Scope, caller: Caller) -> None:
-        """Count a request whose caller is known.
+        """Count a request whose caller is known, once: a page's is found before its body is read.
 
         Raises:
             Problem: the key has too many requests in progress.
         """
+        if _SHARE in scope:
+            return
         share = share_of(caller)
         held = self._held.get(share, 0)
         if held >= self.held_max:

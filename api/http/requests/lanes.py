@@ -5,6 +5,7 @@
     checks    rules to be checked, one at a time
     plans     honours to be conferred, one at a time
     exports   streams of the log, eight at a time
+    files     checkpoints, tiles and keys, which anybody may read without a key, four at a time
     keys      lookups of keys, with threads and connections that readers cannot occupy
 
 Each lane serves the keys that wait in turn, and limits how many requests of one key it holds, so that one key cannot
@@ -38,6 +39,9 @@ QUERIES_OF_KEY_AT_ONCE = 4
 EXPORTS_AT_ONCE = 8
 EXPORTS_PER_KEY_MAX = 2
 """Streams of the log occupy threads of all requests for a moment each, and last as long as their reader likes."""
+FILES_AT_ONCE = 4
+FILES_PER_CLIENT_MAX = 64
+"""Requests of one address of the network for files that run or wait; a client may ask for many tiles at once."""
 QUERY_SECONDS_MAX = 5.0
 REPLAY_SECONDS_MAX = 60.0
 """How long a query or a replay waits for others of its kind before it is answered with `busy`."""
@@ -185,6 +189,7 @@ class ConcurrencyLimits:
         self.checks = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX, on_overrun=on_overrun)
         self.plans = Lane(1, REPLAY_SECONDS_MAX, HELD_PER_KEY_MAX, on_overrun=on_overrun)
         self.exports = Lane(EXPORTS_AT_ONCE, QUERY_SECONDS_MAX, EXPORTS_PER_KEY_MAX)
+        self.files = Lane(FILES_AT_ONCE, QUERY_SECONDS_MAX, FILES_PER_CLIENT_MAX, FILES_AT_ONCE - 1)
         self.keys = CapacityLimiter(2)
 
 

@@ -1,15 +1,18 @@
 """Links in answers: from each number to the days, shifts and events behind it.
 
-Every link has the axes of the request. Links are made without queries.
+Every link has the axes of the request. Links are made without queries. A link that the caller's key may not follow is
+left out: `linked`, which makes all of them, asks the same function that admits requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextvars import ContextVar
 from datetime import date
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
+from api.access.roles import BOUND_TO_ADDRESSES, Caller, forbids_address
 from replay.axes import answers
 from replay.explain import explanations
 from replay.queries.queries import Axes
@@ -21,9 +24,25 @@ L = TypeVar("L", bound=answers.Linked)
 P = TypeVar("P", bound=answers.OfPerson)
 
 
+_caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+
+
+def link_for(caller: Caller) -> None:
+    """Make links for a caller from now on, in the context of this request."""
+    _caller.set(caller)
+
+
 def linked(part: L, **links: str) -> L:
-    """Return a part of an answer with its links."""
+    """Return a part of an answer with its links, as far as the caller may follow them."""
+    caller = _caller.get()
+    if caller is not None and caller.role in BOUND_TO_ADDRESSES:
+        may = {name: address for name, address in links.items() if not _is_forbidden(caller, address)}
+        return part.model_copy(update={"links": may})
     return part.model_copy(update={"links": links})
+
+
+def _is_forbidden(caller: Caller, address: str) -> bool:
+    return forbids_address(caller, "GET", address.partition("?")[0]) is not None
 
 
 class Addresses:
@@ -136,7 +155,12 @@ class Addresses:
 
     def activity(self, found: answers.StationActivity) -> answers.StationActivity:
         """Link each day of a station to its shifts."""
-        days = [linked(day, shifts=self.station_shifts(found.station, day.day)) for day in found.days]
+        if not found.days:
+            return found
+        # Thousands of days differ in the day alone: their address is made once, and no day needs to be quoted.
+        first = found.days[0].day
+        begin, _, end = self.station_shifts(found.station, first).rpartition(f"day={first}")
+        days = [linked(day, shifts=f"{begin}day={day.day}{end}") for day in found.days]
         return found.model_copy(update={"days": days})
 
     def station_day(self, found: answers.StationDayShifts) -> answers.StationDayShifts:
@@ -145,7 +169,7 @@ class Addresses:
             linked(
                 shift.model_copy(update={"positions": shift.positions[:POSITIONS_MAX]}),
                 events=self.shift_events(shift.volunteer, shift.shift),
-                explanation=self.explanation(shift.volunteer, found.day),
+                explanation=self.explanation(shift.volunteer, shift.day),
             )
             for shift in found.shifts
         ]
@@ -167,7 +191,12 @@ class Addresses:
         """Link each step of a dispute to its event, and each dispute to the shift's events and the record's history."""
         disputes = [
             linked(
-                dispute.model_copy(update=self._steps(dispute, "opened", "answered", "settled")),
+                dispute.model_copy(
+                    update={
+                        **self._steps(dispute, "opened", "answered", "settled"),
+                        "additions": [linked(step, event=self.event(step.position)) for step in dispute.additions],
+                    }
+                ),
                 events=self.shift_events(dispute.volunteer, dispute.shift),
                 history=self.record(dispute.volunteer),
             )

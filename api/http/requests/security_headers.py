@@ -1,7 +1,7 @@
 """Headers that tell browsers and caches to keep answers to themselves. Every answer carries them.
 
 The page of descriptions is the only one that loads anything, so it sets a policy of its own
-(`api/http/descriptions.py`), which is not replaced here.
+(`api/http/descriptions.py`), which is not replaced here. Checkpoints and tiles may be cached.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ SECURITY_HEADERS = (
     (b"cache-control", b"no-store"),
     (POLICY, b"default-src 'none'; frame-ancestors 'none'"),
 )
-_WITHOUT_POLICY = SECURITY_HEADERS[:-1]
+_REPLACEABLE = {POLICY, b"cache-control"}
+"""An answer may say otherwise by itself: the page of descriptions; checkpoints and tiles, which anybody may have."""
 
 
 class SecurityHeaders:
@@ -29,8 +30,8 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
-                has_policy = any(name == POLICY for name, _ in headers)
-                headers += _WITHOUT_POLICY if has_policy else SECURITY_HEADERS
+                own = {name for name, _ in headers if name in _REPLACEABLE}
+                headers += [(name, value) for name, value in SECURITY_HEADERS if name not in own]
                 message = {**message, "headers": headers}
             await send(message)
 

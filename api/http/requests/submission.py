@@ -109,7 +109,10 @@ class Reader:
             return order
         if forbidden := self._permission.forbids(order):
             return fault_of_role(forbidden)
-        return refused_for_content(order.command) or prepare(order)._replace(proof=self.proof)
+        if wrong := refused_for_content(order.command):
+            return wrong
+        prepared = prepare(order)
+        return prepared if self.proof is None else prepared._replace(proof=self.proof)
 
 
 def refused_for_content(command: Command) -> Fault | None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from api.importing.cells import Unreadable, quoted
+from api.importing.cells import Number, Unreadable, quoted
 
 RECORD_LENGTH_MAX = 1 << 20
 COLUMNS_MAX = 1000
@@ -216,4 +216,4 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=str, parse_int=str, parse_constant=str)
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=Number, parse_int=Number, parse_constant=str)

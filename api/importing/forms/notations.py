@@ -14,6 +14,8 @@ ROC_OFFSET = 1911
 """Year 1 of the Republic of China is 1912."""
 FIRST_CALENDAR_YEAR = 1900
 """A number below it is a year of another calendar, or a typing error."""
+FIRST_CENTURY_YEAR = 2000
+"""Under the calendar of the Republic of China, a spreadsheet may have made an earlier year of one of two digits."""
 
 _FORENOON = {hour: hour for hour in range(12)}
 _AFTERNOON = {12: 12, **{hour: hour + 12 for hour in range(12)}, **{hour: hour for hour in range(13, 24)}}

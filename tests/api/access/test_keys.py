@@ -4,6 +4,7 @@ tests/api/access/test_roles.py."""
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -22,6 +23,7 @@ from api.access.roles import Caller, Role
 from api.http.app import create_app
 from api.operations.service import OpenLedger, running
 from ledger.store.database import Database
+from tests.support.api.command_line import CommandLine
 from tests.support.api.serving import STATION, Served
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -314,3 +316,15 @@ def test_a_thread_that_waits_for_a_change_ends_with_the_service(keys: Keys, data
     memory.start()
     memory.close()
     assert all(thread.name != "key-memory" or thread is not memory._thread for thread in threading.enumerate())
+
+
+def test_a_link_carries_the_key_behind_the_address_of_the_pages(hours: CommandLine) -> None:
+    wanted = ("keys", "make", "--role", "reader", "--name", "anna", "--link")
+    made = hours(*wanted, "https://hours.example.org/", "--json").answer
+    assert made["link"] == f"https://hours.example.org/sign-in#{made['key']}"
+    shown = hours(*wanted, "http://[::1]:8000").out
+    assert re.search(r"^http://\[::1\]:8000/sign-in#hours_\S+$", shown, re.MULTILINE)
+    assert "▄" in shown  # the code
+    for wrong in ("hours.example.org", "https://hours.example.org/counter", "https://a b", "ftp://a", "https://a?b"):
+        assert "is not the address of the pages" in hours(*wanted, wrong).sentence
+    assert len(hours("keys", "list", "--json").answer) == 2

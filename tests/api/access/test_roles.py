@@ -5,21 +5,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from api.access.rate_limits import BURST_SECONDS
 from api.access.roles import COMMANDS_OF_ROLE, ROLES_OF_RIGHT, Right, Role
+from api.http.app import create_app
+from api.http.routes.operations.jobs import WHAT_IF
 from api.messages.cloud_events import EVENT
 from api.messages.examples import EXAMPLES
-from ledger.aggregates import COMMANDS
-from tests.support.api.serving import STATION, Served
+from api.operations.jobs import Task
+from api.operations.service import DEFAULT_RULES, OpenLedger, running
+from api.pages.assets import PREFIX as ASSETS
+from api.pages.page_routes import PageRoute
+from ledger.aggregates import COMMANDS, Sender
+from ledger.store.database import Database
+from projections.rules.timeline import rules_digest
+from tests.support.api.serving import KEY_NAMES, STATION, Served, stock
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -33,31 +42,47 @@ OF_COMMAND = "the command's right"
 OF_EACH_EVENT = "each event: its command's right"
 OF_ANNOUNCING, OF_AWARDING = "`announce-honor`", "`award-honor`"
 OWN_WORK = f"{Right.READ}; another's: {Right.STOP_ANY_JOB}"
+OF_WHAT_IFS = f"{Right.READ}; a what-if: {Right.TRY_RULES}"
 OF_ONESELF = f"{Right.READ}; of oneself: {Right.READ_OWN}"
+OF_OWN_EVENT = f"{Right.READ}; of one's own event: {Right.READ_OWN}"
+OF_ISSUING = "`issue-certificate`"
+TEXTS_OF_ONESELF = f"{Right.READ_TEXTS}; of oneself: {Right.READ_OWN}"
 ONES_OWN = (Role.STATION, Role.VOLUNTEER)
 NEEDS: dict[str, str] = {
     **dict.fromkeys(("GET /healthz", "GET /readyz", "GET /problems/{rejection}"), OPEN),
+    **dict.fromkeys(("GET /v1/log/checkpoint", "GET /v1/log/tile/{level}/{index}"), OPEN),
+    "GET /.well-known/service-hours-keys": OPEN,
+    "GET /v1/log/tile/entries/{index}": Right.AUDIT,
+    "GET /v1/events/{position}/proof": OF_OWN_EVENT,  # tests/api/proof/test_proofs.py
     **{f"POST /v1/commands/{command}": OF_COMMAND for command in COMMANDS},
     "POST /v1/events": OF_EACH_EVENT,
     "POST /v1/honors/{honor}/announcements": OF_ANNOUNCING,
     "POST /v1/honors/{honor}/awards": OF_AWARDING,
+    "POST /v1/certificates": OF_ISSUING,
+    "GET /v1/certificates/{certificate}/state": OPEN,
+    "GET /v1/certificates/{certificate}.{form}": TEXTS_OF_ONESELF,
+    "POST /v1/imports/lines": Right.IMPORT,
     "POST /v1/rules/candidates": Right.TRY_RULES,
     "POST /v1/what-ifs": Right.TRY_RULES,
     "GET /v1/anomalies": Right.AUDIT,
     "GET /v1/spot-check": Right.AUDIT,
     "GET /v1/persons": Right.LOOK_UP_PERSONS,
     "GET /v1/persons/{volunteer}": Right.LOOK_UP_PERSONS,
+    "POST /v1/persons/{volunteer}": Right.LOOK_UP_PERSONS,
     "GET /v1/person-look-ups": Right.READ_LOOKUPS,
     "POST /v1/generations": Right.CHANGE_GENERATIONS,
     "POST /v1/generations/{generation}/switch": Right.CHANGE_GENERATIONS,
     "DELETE /v1/generations/{generation}": Right.CHANGE_GENERATIONS,
     "DELETE /v1/jobs/{job}": OWN_WORK,  # tests/api/operations/test_jobs.py
+    "GET /v1/jobs/{job}": OF_WHAT_IFS,
+    "GET /v1/jobs/{job}/events": OF_WHAT_IFS,
     **dict.fromkeys(
         (
             "GET /metrics",
             "GET /v1/awards",
             "GET /v1/awards/{award}",
             "GET /v1/awards/{award}/as-given",
+            "GET /v1/certificates",
             "GET /v1/disputes",
             "GET /v1/generations",
             "GET /v1/honors",
@@ -65,8 +90,6 @@ NEEDS: dict[str, str] = {
             "GET /v1/honors/{honor}/standings",
             "GET /v1/district/activity",
             "GET /v1/jobs",
-            "GET /v1/jobs/{job}",
-            "GET /v1/jobs/{job}/events",
             "GET /v1/log",
             "GET /v1/log/{position}",
             "GET /v1/organisations",
@@ -96,7 +119,9 @@ NEEDS: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
+            "GET /v1/certificates/{certificate}",
             "GET /v1/volunteers/{number}",
+            "GET /v1/volunteers/{number}/certificates",
             "GET /v1/volunteers/{number}/explanation",
             "GET /v1/volunteers/{number}/history",
             "GET /v1/volunteers/{number}/overview",
@@ -109,8 +134,8 @@ NEEDS: dict[str, str] = {
 }
 """What every address needs. One that is not here fails the tests below: whoever adds it says who may."""
 
-NOT_DESCRIBED = {"GET /", "GET /docs", "GET /openapi.json", "GET /static-offline-docs/{name}"}
-"""Pages for people and their files, without a key: they hold nothing of the ledger."""
+NOT_DESCRIBED = {"GET /docs", "GET /openapi.json", "GET /static-offline-docs/{name}"}
+"""Without a key: they hold nothing of the ledger. The pages for people: tests/api/access/test_page_walls.py."""
 
 
 def table() -> str:
@@ -149,8 +174,10 @@ def own_routes(routes: Iterable[Any]) -> Iterator[str]:
     for route in routes:
         if included := getattr(route, "original_router", None):
             yield from own_routes(included.routes)
+        if isinstance(route, PageRoute) or getattr(route, "path", "").startswith(ASSETS):
+            continue
         for method in set(getattr(route, "methods", None) or ()) - {"HEAD", "OPTIONS"}:
-            yield f"{method} {route.path}"
+            yield f"{method} {route.path.replace(':path}', '}')}"
 
 
 def test_every_route_of_the_application_says_what_it_needs(served: Served) -> None:
@@ -168,12 +195,17 @@ OWN: dict[str, dict[str, str]] = {"dispute-shift": {"volunteer": "V0000001"}}
 """What the key of a volunteer needs besides the example of a command."""
 
 
+FORMS = {"certificate": "2018-000001", "form": "json", "index": "000"}
+"""A value for each parameter of a path that 7 is none of."""
+
+
 def ask(served: Served, address: str, headers: dict[str, str]) -> Response:
     """Ask for an address with nothing sensible in it, but for commands, which are asked whether they would be taken."""
     method, _, path = address.partition(" ")
     while "{" in path:
         head, _, rest = path.partition("{")
-        path = f"{head}7{rest.partition('}')[2]}"
+        name, _, rest = rest.partition("}")
+        path = f"{head}{FORMS.get(name, '7')}{rest}"
     asked: dict[str, Any] = {} if method in {"GET", "DELETE"} else {"json": {}}
     if command := COMMANDS.get(path.removeprefix("/v1/commands/")):
         asked = {"json": EXAMPLES[command.TYPE] | OWN.get(command.TYPE, {}), "params": {"dry_run": True}}
@@ -193,8 +225,11 @@ def test_every_address_needs_a_key_of_the_right_role(served: Served, address: st
             command = address.rpartition("/")[2]
             asked_for = EXAMPLES[command].get("act", command) if command == "request-act" else command
             may = {command, asked_for} <= COMMANDS_OF_ROLE[role]
-        elif need in {OF_ANNOUNCING, OF_AWARDING}:
+        elif need in {OF_ANNOUNCING, OF_AWARDING, OF_ISSUING}:
             may = need.strip("`") in COMMANDS_OF_ROLE[role]
+        elif "{certificate}" in address:  # whose it is, the route finds out: tests/api/proof/test_certificates.py
+            least = Right.READ_TEXTS if need == TEXTS_OF_ONESELF else Right.READ
+            may = role in {*ROLES_OF_RIGHT[least], Role.VOLUNTEER}
         else:
             least = Right.READ_OWN if need == OF_EACH_EVENT else Right.READ
             may = role in ROLES_OF_RIGHT[Right(need) if need in set(Right) else least]
@@ -205,7 +240,7 @@ def test_every_address_needs_a_key_of_the_right_role(served: Served, address: st
 
 @pytest.mark.parametrize("address", [address for address, need in NEEDS.items() if need == OPEN])
 def test_what_is_open_is_open(served: Served, address: str) -> None:
-    assert ask(served, address, {}).status_code in {200, 404}
+    assert ask(served, address, {}).status_code in {200, 404, 422}  # 422: without what a document alone knows
 
 
 def test_a_key_that_has_ended_or_was_revoked_opens_nothing(served: Served) -> None:
@@ -266,8 +301,9 @@ def test_a_volunteer_reads_what_is_about_one_number_and_nothing_else(served: Ser
     headers = {"Authorization": f"Bearer {token}"}
 
     def get(path: str) -> Response:
-        return served.client.get(path, params={"at_least": position}, headers=headers)
+        return served.client.get(path, headers=headers)
 
+    assert served.get("/v1/stations", at_least=position).status_code == 200
     for path in OWN_PATHS:
         mine = get(f"/v1/volunteers/{own}{path}".replace("{shift}", str(shift)))
         assert mine.status_code == 200, (path, mine.text)
@@ -302,6 +338,94 @@ def test_a_volunteer_disputes_own_shifts_under_own_names(served: Served) -> None
     body = {"volunteer": own, "shift": str(shifts[own]), "reason": "left-early"}
     told = served.client.post("/v1/commands/void-shift", json=body, headers=headers)
     assert (told.status_code, told.json()["field"]) == (403, "command")
+
+
+# --- under which rules -----------------------------------------------------------------------------------------------
+
+LATER = DEFAULT_RULES.read_text("utf-8") + "# published, and not in force\n"
+DRAFT = DEFAULT_RULES.read_text("utf-8") + "# a draft\n"
+
+
+@pytest.fixture(scope="module")
+def with_rules(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A served ledger with two published versions, of which the first is in force, and a candidate."""
+    with Database.open(new_database_url()) as database:
+        ledger = OpenLedger(database, tmp_path_factory.mktemp("data"))
+        stock(ledger)
+        ledger.publish(LATER, in_force=False)
+        ledger.candidates.store(DRAFT, "person:analyst", ())
+        tokens = {role: ledger.keys.make(role, KEY_NAMES.get(role, role.value), per_second=9999)[1] for role in Role}
+        with running(ledger) as service, TestClient(create_app(service), raise_server_exceptions=False) as client:
+            yield Served(service, client, tokens)
+
+
+def under_rules(served: Served) -> Iterator[str]:
+    """Yield each address that is read under rules."""
+    for path, operations in served.client.get("/openapi.json").json()["paths"].items():
+        if any(
+            one["name"] == "rules" and one["in"] == "query" for one in operations.get("get", {}).get("parameters", ())
+        ):
+            yield path
+
+
+def test_who_may_read_under_which_rules(with_rules: Served) -> None:
+    """Under the rules in force whoever may read, under published rules all but volunteers, under a draft few."""
+    draft, unknown = rules_digest(DRAFT), "0" * 64
+    addresses = list(under_rules(with_rules))
+    assert len(addresses) > 30
+    for path in addresses:
+        address = path.replace("{number}", "V0000001")
+        while "{" in address:
+            address = f"{address.partition('{')[0]}7{address.partition('}')[2]}"
+        for role in Role:
+            if with_rules.get(address, role=role).status_code == 403:
+                continue  # under any rules
+            for rules, right in (
+                ("1", Right.READ_OWN),
+                ("2", Right.CHOOSE_RULES),
+                (rules_digest(LATER), Right.CHOOSE_RULES),
+                (draft, Right.TRY_RULES),
+                (unknown, Right.TRY_RULES),
+            ):
+                answer = with_rules.get(address, role=role, rules=rules)
+                may = role in ROLES_OF_RIGHT[right]
+                assert (answer.status_code == 403) == (not may), (address, role, rules, answer.text)
+                assert may or f"may not {right}" in answer.json()["detail"]
+
+
+def test_a_volunteer_follows_links_under_the_rules_of_then(with_rules: Served) -> None:
+    """The links of an answer about the past name the rules that were in force then."""
+    ledger = with_rules.ledger
+    then = ledger.log.head()
+    address = "/v1/volunteers/V0000001"
+    assert with_rules.get(address, role=Role.VOLUNTEER, known_at=then, rules="2").status_code == 403
+    ledger.put_in_force(2, "tried", Sender.of_operator("person:board"))
+    assert with_rules.get(address, role=Role.VOLUNTEER, known_at=then, rules="1").status_code == 200
+    assert with_rules.get(address, role=Role.VOLUNTEER, known_at=then, rules="2").status_code == 403
+    ledger.put_in_force(1, "tried", Sender.of_operator("person:board"))
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.VOLUNTEER])
+def test_a_draft_of_rules_is_shown_to_those_who_may_try_it_out(with_rules: Served, role: Role) -> None:
+    may = role in ROLES_OF_RIGHT[Right.TRY_RULES]
+    known = with_rules.get("/v1/rules", role=role).json()
+    assert len(known["published"]) == 2
+    assert bool(known["candidates"]) == may
+    assert with_rules.get(f"/v1/rules/{rules_digest(DRAFT)}", role=role).status_code == (200 if may else 403)
+    assert with_rules.get(f"/v1/rules/{'0' * 64}", role=role).status_code == (422 if may else 403)
+    assert with_rules.get("/v1/rules/2", role=role).status_code == 200
+    job = with_rules.service.jobs.start(Task(WHAT_IF, lambda _progress: {"found": DRAFT}), "person:analyst", "share")
+    for address in (f"/v1/jobs/{job.id}", f"/v1/jobs/{job.id}/events"):
+        answer = with_rules.get(address, role=role)
+        assert answer.status_code == (200 if may else 403)
+        assert may or DRAFT not in answer.text
+    assert str(job.id) in with_rules.get("/v1/jobs", role=role).text
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_role_has_the_article_of_its_sound(role: Role) -> None:
+    an = {Role.APPROVER, Role.HONORS_OFFICER, Role.ANALYST, Role.AUDITOR, Role.ADMIN}
+    assert role.a_key == f"{'an' if role in an else 'a'} {role} key"
 
 
 if __name__ == "__main__":

@@ -23,24 +23,29 @@ def policy(headers: dict[str, str]) -> dict[str, list[str]]:
     return {name: values for name, *values in directives}
 
 
-def holds(answer_headers: dict[str, str]) -> None:
+OF_ANYBODY = {"/v1/log/checkpoint": "public, max-age=5", "/.well-known/service-hours-keys": "public, max-age=5"}
+"""What may be cached, because anybody may have it; of the tiles, tests/api/proof/test_proofs.py."""
+
+
+def holds(answer_headers: dict[str, str], caching: str = "no-store") -> None:
     assert answer_headers["x-content-type-options"] == "nosniff"
-    assert answer_headers["cache-control"] == "no-store"
+    assert answer_headers["cache-control"] == caching
     assert policy(answer_headers)["frame-ancestors"] == ["'none'"]
     assert policy(answer_headers)["default-src"] == ["'none'"]
 
 
 @pytest.mark.parametrize("role", [None, Role.ADMIN, Role.VOLUNTEER])
 def test_every_address_answers_with_the_headers(served: Served, role: Role | None) -> None:
-    addresses = [*routes(served), ("GET", "/nowhere"), ("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json")]
+    addresses = [*routes(served), ("GET", "/nowhere"), ("GET", "/docs"), ("GET", "/openapi.json")]
     addresses += [("GET", STATIC), ("GET", "/static-offline-docs/none.js"), ("PATCH", "/healthz"), ("HEAD", "/healthz")]
     for method, path in addresses:
         if method == "DELETE" or "generations" in path:
             continue  # they change what other tests read
         address = path.replace("{", "").replace("}", "")
         answer = served.client.request(method, address, headers=served.headers(role), follow_redirects=False)
-        holds(dict(answer.headers))
+        holds(dict(answer.headers), OF_ANYBODY.get(path, "no-store") if answer.status_code == 200 else "no-store")
         assert len(answer.headers.get_list("content-security-policy")) == 1, path
+        assert len(answer.headers.get_list("cache-control")) == 1, path
 
 
 def test_a_failure_answers_with_the_headers(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

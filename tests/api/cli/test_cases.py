@@ -85,6 +85,7 @@ def test_requests_are_shown_with_what_is_asked_for(cases: CommandLine) -> None:
     shown = cases("requests", "--state", "open").out
     told = json.loads(cases("requests", "--json").out)["requests"]
     assert re.fullmatch("2018-12-0[0-9]: void no → yes, \N{MINUS SIGN}[0-9]+ min", told[-1]["sentence"])
+    assert told[-1]["fields"]["reason"] in shown
     assert (told[-1]["before"], told[-1]["after"]) == ({"void": False}, {"void": True})
     assert told[-1]["sentence"] in " ".join(shown.replace("│", " ").split())
     assert [(one["act"], one["state"]) for one in told] == [

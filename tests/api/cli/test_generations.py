@@ -34,8 +34,17 @@ def test_published_rules_answer_and_switching_back_restores_the_checksum(hours: 
         ledger.catch_up()
         first = ledger.current_generation()
     assert credited(hours) == 300
-    published = hours("publish", strict, "--json").answer
+    checked = hours("rules", "check", strict)
+    assert "note: these rules differ from those that answer on days that have passed: 2000-01-01 to " in checked.out
+    told = hours("publish", strict, "--json")
+    published = told.answer
     assert (published["rules_version"], published["position"]) == (2, first.position + 1)
+    change = published["past_change"]
+    assert change["days"][0]["first_day"] == "2000-01-01"
+    assert (change["volunteers"], change["minutes_gained"]) == (2, 0)
+    warned = told.err.replace("\n", " ")
+    assert "warning: these rules differ from those in force on days that have passed: 2000-01-01 to " in warned
+    assert "the credited minutes of 2 volunteers change: 0:00 are gained, " in warned
     assert credited(hours) == 120
     listed = hours("generations", "--json").answer
     assert "dropped after" in listed["policy"]
@@ -59,6 +68,40 @@ def test_published_rules_answer_and_switching_back_restores_the_checksum(hours: 
     assert "answers: version 2" in hours("generations", "switch", published["generation"]).out
     assert "is dropped" in hours("generations", "drop", first.id).out
     assert [one["id"] for one in hours("generations", "--json").answer["generations"]] == [published["generation"]]
+
+
+def test_another_time_zone_is_told_everywhere_and_is_put_in_force_only_if_asked_for(
+    hours: CommandLine, tmp_path: Path
+) -> None:
+    with open_ledger(hours.data) as ledger:
+        stock(ledger)
+        ledger.catch_up()
+    file = tmp_path / "berlin.toml"
+    shown = hours("rules", "show").out
+    assert shown == DEFAULT_RULES.read_text("utf-8")
+    file.write_text(shown.replace("Asia/Shanghai", "Europe/Berlin").replace('name = "luohu"', 'name = "own"'), "utf-8")
+    moved = "time_zone changes from Asia/Shanghai to Europe/Berlin"
+    checked = hours("rules", "check", file)
+    assert "warning: time_zone: the rules in force have Asia/Shanghai" in checked.out
+    assert "note: outside the rule sets, name changes from luohu to own" in checked.out
+    compared = hours("diff", "current", file)
+    assert f"Outside the rule sets, {moved}" in compared.out
+    reasons = [one["reason"] for one in hours("diff", "current", file, "--json").answer["volunteers"]]
+    assert [reason for reason in reasons if not reason.startswith("time zone ")] == []
+    for refused in (("publish", file), ("publish", file, "--later"), ("rebuild", "--rules", file)):
+        answer = hours(*refused)
+        assert (answer.code, moved in answer.err) == (2, True)
+        assert "add --change-time-zone" in answer.err
+    assert "--change-time-zone" in hours("rebuild", "--change-time-zone").err
+    published = hours("publish", file, "--change-time-zone", "--json")
+    assert [one["key"] for one in published.answer["header_changes"]] == ["time_zone", "name"]
+    assert f"warning: outside the rule sets, {moved}" in published.err.replace("\n", " ")
+    first = hours("generations", "--json").answer["generations"][0]["id"]
+    back = "rules", "put-in-force", "1", "--reason", "as-it-was"
+    for again in (("generations", "switch", first), back, ("publish", DEFAULT_RULES)):
+        assert "time_zone changes from Europe/Berlin to Asia/Shanghai" in hours(*again).err
+    hours(*back, "--change-time-zone")
+    assert hours("rules", "show").out == shown
 
 
 def test_what_cannot_be_is_said_in_a_sentence(hours: CommandLine, strict: Path, tmp_path: Path) -> None:

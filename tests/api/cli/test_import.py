@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from msgspec import structs
 from openpyxl import Workbook
 
-from api.importing import running
+from api.importing import lines, running
 from api.operations.service import OpenLedger, open_ledger
 from ledger.aggregates.shift import CheckedIn
 from ledger.names import Position
@@ -81,13 +82,30 @@ class Importing:
         return found
 
 
-@pytest.fixture
-def importing(hours: CommandLine, tmp_path: Path) -> Importing:
-    """A ledger to import into."""
-    with open_ledger(hours.data) as ledger:
+@pytest.fixture(scope="module")
+def founded(new_ledger_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a ledger with stations and volunteers, to be copied."""
+    url = new_ledger_url()
+    with open_ledger(tmp_path_factory.mktemp("founded"), url) as ledger:
         found(ledger)
         for number in VOLUNTEERS:
             give(ledger, "register-volunteer", volunteer=number, registered_on="2012-03-05")
+    return url
+
+
+@pytest.fixture
+def database_url(
+    founded: str, copied_database_url: Callable[[str], str], _drop: Callable[[str], object]
+) -> Iterator[str]:
+    """A copy of that ledger."""
+    url = copied_database_url(founded)
+    yield url
+    _drop(url)
+
+
+@pytest.fixture
+def importing(hours: CommandLine, tmp_path: Path) -> Importing:
+    """A ledger to import into."""
     return Importing(hours, tmp_path)
 
 
@@ -114,6 +132,121 @@ def test_a_table_is_imported_and_again_without_harm(importing: Importing) -> Non
     events = imported(importing)
     assert {event.by for event in events} == {"person:li.wei"}
     assert events[0].command == "/imports/lists#1"
+
+
+@pytest.mark.parametrize("keys", [("007", "7"), ("7", "007")])
+def test_a_duration_whose_key_lost_its_zeros_counts_once(importing: Importing, keys: tuple[str, str]) -> None:
+    importing.mapping(LAID)
+    rest = ("V0000001", "Library", "2015-03-05", "", "", "2")
+    both = importing.csv(*((key, *rest) for key in keys), name="both.csv")
+    assert importing.counts(both, "--to-events", importing.folder / "events.ndjson") == (1, 1, 0)
+    assert importing.counts(both, "--dry-run") == (1, 1, 0)
+    assert importing.counts(importing.csv((keys[0], *rest))) == (1, 0, 0)
+    assert importing.counts(both) == (0, 2, 0)
+    importing.make_ready()
+    assert importing.minutes("V0000001") == 120
+
+
+@pytest.mark.parametrize("mapping", ["clocks", "durations"])
+def test_a_record_that_was_imported_with_the_zeros_of_its_key_keeps_its_name(
+    importing: Importing, mapping: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier versions took the key as it was written."""
+    importing.mapping(SHIFTS if mapping == "clocks" else LAID)
+    clocks = ("09:00", "11:00", "") if mapping == "clocks" else ("", "", "2")
+    old = [(f"00{number}", "V0000001", "Library", "2015-03-05", *clocks) for number in (7, 8)]
+    with monkeypatch.context() as before:
+        before.setattr(lines, "_without_zeros", lambda text: text)
+        assert importing.counts(importing.csv(old[0])) == (1, 0, 0)
+    begin = imported(importing)[0].occurred_at
+    told = importing.answer(importing.csv(*old))
+    assert (told["accepted"], told["duplicates"], told["refused"]) == (1, 1, 0)
+    assert [each.command.partition("#")[2] for each in imported(importing) if each.TOPIC == CheckedIn.TOPIC] == [
+        "007",
+        "8",
+    ]
+    assert imported(importing)[0].occurred_at == begin
+
+
+def test_a_key_that_is_taken_is_told_with_what_can_be_done(importing: Importing) -> None:
+    assert importing.counts(importing.csv(*GOOD)) == (3, 0, 0)
+    changed = ("1", "V0000001", "East gate", "2015-03-05", "09:00", "11:00", "")
+    other = ("7", "V0000002", "East gate", "2015-03-07", "09:00", "11:00", "")
+    file = importing.csv(changed, other, (other[0], "V0000003", *other[2:]))
+    dry = importing.answer(file, "--dry-run")["refusals"]
+    assert [each["detail"].partition(";")[0] for each in dry][1:] == [
+        'under the key "7" an earlier line has other content'
+    ]
+    (refusal, _) = importing.answer(file)["refusals"]
+    shift = str(imported(importing)[0].shift)
+    assert refusal["remedy"] == (
+        "write another key if this is another record; if the record has changed, correct the shift with correct-shift"
+    )
+    told = re.fullmatch(
+        r'under the key "1" the ledger has other content at position (\d+) \(shift (\S+) of V0000001\)',
+        refusal["detail"].partition(";")[0],
+    )
+    assert told
+    assert told[2] == shift
+    with open_ledger(importing.hours.data) as ledger:
+        assert give(
+            ledger,
+            "correct-shift",
+            volunteer="V0000001",
+            shift=told[2],
+            changes=["check_out"],
+            check_out="2015-03-05T11:00:00+08:00",
+            reason="list",
+        )
+    assert importing.counts(importing.csv(("9", *other[1:4], "12:00", "13:00", ""))) == (1, 0, 0)
+    importing.make_ready()
+    assert importing.minutes("V0000001") == 300
+
+
+def test_a_day_of_the_future_is_not_blamed_on_a_clock(importing: Importing) -> None:
+    (refusal,) = importing.answer(importing.csv(("1", "V0000001", "Library", "2095-03-05", "09:00", "12:00", "")))[
+        "refusals"
+    ]
+    assert refusal["detail"] == "check_out 2095-03-05 04:00:00 +00:00 is in the future; correct the day"
+    assert (refusal["remedy"], refusal["retry"]) == ("correct the day", True)
+
+
+def test_a_row_of_totals_is_called_so_when_the_ledger_refuses_it(importing: Importing) -> None:
+    total = ("9", "Total", "Library", "2015-03-05", "09:00", "12:00", "")
+    (refusal,) = importing.answer(importing.csv(total))["refusals"]
+    assert refusal["detail"].startswith(
+        'the line may hold totals, because of "Total"; delete it if so (volunteer Total: no'
+    )
+    assert (refusal["rejection"], refusal["remedy"]) == ("unknown-volunteer", "delete the line if it holds totals")
+
+
+def test_a_number_that_may_have_lost_its_zeros_is_not_told_to_be_registered_alone(importing: Importing) -> None:
+    (refusal,) = importing.answer(importing.csv(("1", "1", "Library", "2015-03-05", "09:00", "12:00", "")))["refusals"]
+    remedy = "register the volunteer first; if the number has lost its first zeros, set digits for volunteer"
+    assert refusal["detail"] == f"volunteer 1: no volunteer has this number; {remedy}"
+    source = 'volunteer = { column = "Number", prefix = "V", digits = 7 }'
+    importing.mapping(SHIFTS.replace('volunteer = "Number"', source))
+    assert importing.counts(importing.csv(("1", "1", "Library", "2015-03-05", "09:00", "12:00", ""))) == (1, 0, 0)
+
+
+def test_a_number_of_json_is_a_number_whatever_the_decimal_mark_and_keeps_its_digits(importing: Importing) -> None:
+    importing.mapping(SHIFTS.replace('{ date = "Date", time = "To" }', '{ hours = "To", decimal = "," }'))
+    rest = {"Number": "V0000001", "Station": "Beach", "From": "09:00", "Remarks": ""}
+    hours = ["1.50", "3", '"1,5"']
+    records = [
+        json.dumps({"No.": f"{day}", "Date": f"2015-03-0{day}", **rest})[:-1] + f', "To": {text}}}'
+        for day, text in enumerate(hours, 1)
+    ]
+    file = importing.folder / "shifts.ndjson"
+    file.write_text("\n".join(records), "utf-8")
+    refused = importing.folder / "refused.ndjson"
+    assert importing.counts(file, "--refused", refused) == (0, 0, 3)
+    text = refused.read_text("utf-8")
+    assert ['"To": 1.50' in text, '"To": 3,' in text, '"To": "1,5"' in text] == [True] * 3
+    refused.write_text(text.replace("Beach", "Library"), "utf-8")
+    assert importing.counts(refused) == (3, 0, 0)
+    importing.make_ready()
+    assert importing.minutes("V0000001") == 360
 
 
 def test_free_text_is_kept_apart(importing: Importing) -> None:
@@ -517,11 +650,28 @@ def test_two_durations_of_a_day_earn_both(importing: Importing, *, key: bool) ->
     )
     assert "2 durations without clock times, 3:30 hours, lie in their days" in importing(file, "--dry-run").out
     assert importing.counts(file) == (2, 0, 0)
+    again = importing(file).out
+    assert "lie in their days" not in again
+    assert "2 durations lie where they were recorded before" in again
+    laid = importing.answer(importing.csv(*DURATIONS), "--dry-run")["laid"]
+    assert (laid["lines"], laid["minutes"], laid["duplicates"]) == (1, 180, 2)
     importing.make_ready()
     assert importing.minutes("V0000001") == 210
     assert importing.counts(importing.csv(*reversed(DURATIONS[:2]))) == (0, 2, 0)
     shifts = importing.hours("volunteer", "V0000001", "--shifts", "--json").answer["shifts"]
     assert {shift["grade"] for shift in shifts} == {"attested"}
+
+
+def test_durations_earn_what_they_last_and_nothing_for_the_night(importing: Importing) -> None:
+    """The rules in force give 120 % from 22:00 to 06:00."""
+    importing.mapping(LAID.replace("09:00", "19:00"))
+    rows = [("1", "V0000001", "3"), ("2", "V0000001", "2.5"), ("3", "V0000002", "8"), ("4", "V0000002", "7")]
+    file = importing.csv(*((*row[:2], "Library", "2018-03-05", "", "", row[2]) for row in rows))
+    assert importing.counts(file) == (4, 0, 0)
+    importing.make_ready()
+    assert (importing.minutes("V0000001"), importing.minutes("V0000002")) == (330, 480)
+    told = importing.answer(importing.csv(("5", "V0000001", "Library", "2018-03-06", "", "", "17")), "--dry-run")
+    assert "outside night 22:00-06:00 (120 %) the day has at most 16:00 hours" in told["refusals"][0]["detail"]
 
 
 @pytest.mark.parametrize("shape", ["whole", "reversed", "halves", "single lines"])
@@ -625,7 +775,7 @@ def test_a_table_can_be_posted_as_events(importing: Importing) -> None:
         ("none.csv", [], "none.csv is not an existing file; check the path"),
         ("shifts.xls", [], "has the format of Excel before 2007; save it as .xlsx"),
         ("broken.xlsx", [], "cannot be read as an Excel file"),
-        ("empty.csv", [], "has no header in line 1; set file.header_line in the mapping"),
+        ("empty.csv", [], "has no header in line 1, which is beyond its end; set file.header_line in the mapping"),
         ("shifts.csv", ["--by", "me"], "--by me is not an actor; write person:NAME"),
         ("shifts.csv", ["--sheet", "1"], "--sheet 1 is for Excel files"),
         ("shifts.csv", ["--report", "{folder}/shifts.csv"], "is the file that is imported; name another file"),
@@ -698,3 +848,34 @@ def test_a_cell_that_no_database_can_hold_costs_its_line(importing: Importing) -
     assert (answer["accepted"], answer["refused"]) == (1, 4)
     assert [refusal["field"] for refusal in answer["refusals"]] == ["name", "phone", None, "registered_on"]
     assert [refusal["columns"] for refusal in answer["refusals"]] == ["Name", "Phone", "", "Since"]
+
+
+def test_lines_whose_person_the_directory_has_otherwise_are_told_and_change_nothing(
+    importing: Importing, persons: Persons
+) -> None:
+    importing.mapping(VOLUNTEERS_MAPPING)
+    header = ("No.", "Since", "Name", "Phone")
+    first = [("91", "2015-03-05", "王 小明", "138-0013-8000"), ("92", "2015-03-05", "李伟", "13800138001")]
+    importing.counts(importing.csv(*first, columns=header))
+    persons.remove(["92"])
+    again = [
+        ("91", "2015-03-05", "王小\u3000明", "13800138009"),
+        first[1],
+        ("93", "2015-03-05", "赵", "440301199001011234"),
+    ]
+    file, report = importing.csv(*again, columns=header), importing.folder / "persons.csv"
+    for options in (("--dry-run",), ()):
+        told = importing.answer(file, "--report", report, "--force", *options)
+        assert (told["duplicates"], told["refused"], told["differing"]) == (2, 1, 2)
+        assert [one["line"] for one in told["persons"]] == [2, 3]
+        assert "another phone of 91, or none" in told["persons"][0]["detail"]
+        assert "hours persons set 92 --name … --phone …" in told["persons"][1]["remedy"]
+        assert "looks like an identity number" in told["refusals"][0]["detail"]
+        assert "13800138009" not in told["persons"][0]["detail"]
+        assert "hours persons set 91 --phone" in read_csv(report)[0]["remedy"]
+    assert "Not as in the directory of persons" in importing(file).out
+    assert importing.hours("persons", "set", "91", "--phone", "138 0013 8009").code == 0
+    assert importing.hours("persons", "set", "92", "--name", "李伟", "--phone", "13800138001").code == 0
+    assert importing.answer(file)["differing"] == 0
+    for wrong in (("92",), ("92", "--phone", "44030119900101123X"), ("999", "--name", "X"), ("93", "--name", "X")):
+        assert importing.hours("persons", "set", *wrong).code == 2

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from api.cli.output import wall
 from tests.support.api.command_line import CommandLine
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -168,3 +171,18 @@ def test_a_database_that_is_not_there_is_told_in_one_sentence(
     assert (told.code, told.out) == (2, "")
     assert told.err.startswith(f"hours: {sentence}")
     assert len(told.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("instant", "zone", "shown"),
+    [
+        ("2018-10-28T00:30:00+00:00", "Europe/Berlin", "2018-10-28 02:30 +02:00"),
+        ("2018-10-28T01:30:00+00:00", "Europe/Berlin", "2018-10-28 02:30 +01:00"),
+        ("2018-10-28T02:00:00+00:00", "Europe/Berlin", "2018-10-28 03:00"),
+        ("2018-03-25T01:00:00+00:00", "Europe/Berlin", "2018-03-25 03:00"),
+        ("2018-04-01T01:45:00+11:00", "Australia/Lord_Howe", "2018-04-01 01:45 +11:00"),
+        ("2018-12-04T01:00:00+00:00", "Asia/Shanghai", "2018-12-04 09:00"),
+    ],
+)
+def test_a_local_time_that_the_clocks_show_twice_has_its_offset(instant: str, zone: str, shown: str) -> None:
+    assert wall(datetime.fromisoformat(instant), ZoneInfo(zone)) == shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from api.access.roles import Role
+from api.http.computing.process import restart_delays
 from api.operations.service import OpenLedger
 from ledger.store.database import Database
 from tests.support.api.serving import found
@@ -86,9 +88,28 @@ class Serving(NamedTuple):
 
     def computing(self) -> psutil.Process:
         """Return the computing process: the child of the supervisor, which is a child of the server."""
-        children = [child for one in psutil.Process(self.process.pid).children() for child in one.children()]
-        (process,) = [one for one in children if "postgres" not in one.name()]
-        return process
+        deadline = time.monotonic() + 60
+        while True:
+            children = [child for one in psutil.Process(self.process.pid).children() for child in one.children()]
+            with suppress(ValueError):
+                (process,) = [one for one in children if "postgres" not in one.name()]
+                return process
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def answers(self, path: str) -> bool:
+        """Wait until a request is not refused because nothing computes; return whether it is answered."""
+        deadline = time.monotonic() + 60
+        while (answer := self.get(path)).status_code == 503 and time.monotonic() < deadline:
+            assert path == "/readyz" or answer.json()["rejection"] == "busy"
+            time.sleep(0.02)
+        return answer.status_code == 200
+
+    def supervisor(self) -> psutil.Process:
+        """Return the supervisor: the parent of the computing process."""
+        parent = self.computing().parent()
+        assert parent is not None
+        return parent
 
     def read_until(self, text: str) -> None:
         """Read the log until a line has this text."""
@@ -222,3 +243,54 @@ def test_a_supervisor_whose_processes_fail_ends_with_the_server(ledger: Ledger) 
         processes = psutil.Process(server.process.pid).children()
         server.process.send_signal(signal.SIGKILL)
         assert psutil.wait_procs(processes, timeout=60)[1] == []
+
+
+ENDED = "the supervisor of the computing process has ended"
+
+
+@pytest.mark.parametrize("killed", ["supervisor", "supervisor and computing process"])
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_a_supervisor_that_is_killed_is_replaced(ledger: Ledger, killed: str, by: signal.Signals) -> None:
+    with serving(ledger) as server:
+        assert server.answers("/readyz")
+        for _ in range(2):  # the first is a copy of the server, the second a program of its own
+            processes = [server.supervisor(), server.computing()]
+            for process in processes[: 2 if "and" in killed else 1]:
+                process.kill()
+            server.read_until(ENDED)
+            assert psutil.wait_procs(processes, timeout=60)[1] == []  # an orphan would compute beside the next one
+            assert server.answers(ANOMALIES)
+            assert server.answers("/readyz")
+            assert server.get("/v1/jobs").json() == {"jobs": []}
+        processes = [server.supervisor(), server.computing()]
+        server.process.send_signal(by)
+        assert psutil.wait_procs(processes, timeout=60)[1] == []
+        log = server.process.communicate(timeout=60)[1]
+        assert server.process.returncode == (0 if by is signal.SIGTERM else -signal.SIGKILL)
+        assert "Traceback" not in log
+
+
+def test_a_computing_process_that_does_not_answer_is_not_ready(ledger: Ledger) -> None:
+    with serving(ledger) as server:
+        assert server.answers("/readyz")
+        process = server.computing()
+        process.suspend()
+        try:
+            deadline = time.monotonic() + 60
+            while (answer := server.get("/readyz")).status_code == 200:  # an answer is repeated for a second
+                assert time.monotonic() < deadline
+            assert [check["name"] for check in answer.json()["checks"] if not check["ok"]] == ["computing"]
+        finally:
+            process.resume()
+        assert server.answers("/readyz")
+
+
+def test_what_ends_again_and_again_is_started_at_longer_and_longer_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    delays = restart_delays()
+    seen = []
+    for lasted in (0, 1, 0, 0, 0, 5, 0, 100, 0):
+        seen.append(next(delays))
+        now[0] += seen[-1] + lasted
+    assert seen == [1, 2, 4, 8, 16, 30, 30, 30, 1]

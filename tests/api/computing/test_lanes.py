@@ -241,8 +241,15 @@ PLANS: dict[str, tuple[Ask, Any]] = {
     ),
     "awards": (post("/v1/honors/star-1/awards", {"all_due": True}), roles_that_send("award-honor")),
 }
+TABLE = {
+    "name": "stations.csv",
+    "content": "aWQKVTk5Cg==",
+    "mapping": 'command = "open-station"\nsource = "/imports/old"\nkey = "id"\n[fields]\nstation = "id"\n'
+    'kind = { constant = "community" }\noccurred_at = { constant = "2011-01-01T09:00:00+08:00" }\n',
+}
 CHECKS: dict[str, tuple[Ask, Any]] = {
     "candidate": (post("/v1/rules/candidates", {"text": rule_sets(1)}), TRY_RULES),
+    "lines of a table": (post("/v1/imports/lines", TABLE), ROLES_OF_RIGHT[Right.IMPORT]),
     "what-if of rules": (post("/v1/what-ifs", {"after": {"rules": rule_sets(1)}}), TRY_RULES),
     "job of rules": (post("/v1/what-ifs", {"after": {"rules": rule_sets(1)}}, Prefer="respond-async"), TRY_RULES),
 }
@@ -336,7 +343,11 @@ NAMES = {
     "organisation": "luohu",
     "project": PROJECT,
     "award": "a1",
+    "certificate": "2018-000001",
+    "form": "json",
     "honor": "star-1",
+    "index": "000",
+    "level": "0",
     "ranking": "top-hundred",
     "position": "1",
     "rules": "current",
@@ -346,6 +357,7 @@ PARAMETERS = {
     "/v1/stations/{station}/shifts": {"day": "2018-12-04"},
     "/v1/spot-check": {"seed": "1", "size": "1"},
     "/v1/persons": {"text": "V0000001"},
+    "/v1/certificates": {"year": "2018"},
 }
 OF_PERSONS = ("/v1/persons", "/v1/persons/{volunteer}")
 """The addresses that an auditor may not read."""
@@ -353,6 +365,10 @@ WITHOUT_LANE = {
     "/healthz": "reads nothing",
     "/readyz": "goes the way of a read itself",
     "/problems/{rejection}": "reads a table of this program",
+    "/v1/certificates/{certificate}/state": "takes the turn that all without a key share",
+    "/v1/log/checkpoint": "the same",
+    "/v1/log/tile/{level}/{index}": "the same",
+    "/.well-known/service-hours-keys": "the same",
     "/v1/jobs": "reads the memory of this process",
     "/v1/jobs/{job}": "the same",
     "/v1/jobs/{job}/events": "the same; it waits without a thread",
@@ -395,7 +411,12 @@ def test_whoever_is_refused_leaves_no_lane_occupied(served: Served, role: Role) 
         refused += answers == {403}
         assert idle(limits.queries, served), path
         assert idle(limits.replays, served), path
-    rights = {Right.LOOK_UP_PERSONS: 2, Right.READ_LOOKUPS: 1, Right.AUDIT: 2}  # and how many addresses need them
+    rights = {
+        Right.READ_TEXTS: 1,
+        Right.LOOK_UP_PERSONS: 2,
+        Right.READ_LOOKUPS: 1,
+        Right.AUDIT: 3,
+    }  # and how many addresses need them
     expected = sum(count for right, count in rights.items() if role not in ROLES_OF_RIGHT[right])
     assert refused > 20 if role is Role.VOLUNTEER else refused == expected
 

@@ -23,17 +23,17 @@ BODY_CHARACTERS_MAX = 500_000
 DEEP = UNREADABLE["dotted key"]
 
 
-def candidate(served: Served, text: str, role: Role = Role.READER) -> Response:
+def candidate(served: Served, text: str, role: Role = Role.ANALYST) -> Response:
     headers = served.headers(role) | {"Content-Type": "application/toml"}
     return served.client.post("/v1/rules/candidates", content=text.encode(), headers=headers)
 
 
-def candidate_as_json(served: Served, text: str, role: Role = Role.READER) -> Response:
+def candidate_as_json(served: Served, text: str, role: Role = Role.ANALYST) -> Response:
     return served.client.post("/v1/rules/candidates", json={"text": text}, headers=served.headers(role))
 
 
 def side(name: str, prefer: str = "") -> Callable[..., Response]:
-    def ask(served: Served, text: str, role: Role = Role.READER) -> Response:
+    def ask(served: Served, text: str, role: Role = Role.ANALYST) -> Response:
         headers = served.headers(role) | {"Prefer": prefer}
         return served.client.post("/v1/what-ifs", json={name: {"rules": text}}, headers=headers)
 

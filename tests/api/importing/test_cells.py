@@ -12,18 +12,9 @@ from typing import Any
 import pytest
 
 from api.importing import reports
-from api.importing.cells import (
-    CellError,
-    day_of,
-    minutes_of,
-    minutes_of_hours,
-    moment_of,
-    plain_text,
-    quoted,
-    seconds_of,
-    text_of,
-    whole_of,
-)
+from api.importing.cells import CellError, Number, plain_text, quoted, text_of
+from api.importing.forms.moments import day_of, moment_of, seconds_of
+from api.importing.forms.numbers import minutes_of, minutes_of_hours, whole_of
 from api.importing.mapping import FileForm
 
 DAY = date(2015, 3, 5)
@@ -102,6 +93,11 @@ def test_what_is_no_day_is_told(cell: Any, formats: tuple[str, ...], told: str) 
         ("9点", None, 32_400),
         ("24:00", None, 86_400),
         (time(9, 30), None, 34_200),
+        (0.375, None, 32_400),  # of a day, as spreadsheets store times
+        ("0.395833", None, 34_200),
+        (".5", None, 43_200),
+        (0.375, "%H:%M", 32_400),
+        (0.75, "%H%M", 64_800),
         (timedelta(hours=24), None, 86_400),
         (datetime(1899, 12, 30, 9, 29, 59, 999_900), None, 34_200),  # as spreadsheets count, in parts of a day
         ("9:30 PM", "%I:%M %p", 77_400),
@@ -109,10 +105,12 @@ def test_what_is_no_day_is_told(cell: Any, formats: tuple[str, ...], told: str) 
     ],
 )
 def test_a_time_is_read_in_many_forms(cell: Any, form: str | None, seconds: int) -> None:
-    assert seconds_of(cell, form) == seconds
+    assert seconds_of(cell, (form,) if form else ()) == seconds
 
 
-@pytest.mark.parametrize("cell", ["9:5", "24:01", "9:61", "noon", "0.395833", 0.395833, timedelta(hours=25), DAY])
+@pytest.mark.parametrize(
+    "cell", ["9:5", "24:01", "9:61", "noon", "0", 0, 9, 9.5, 1, "0.3", 0.3, timedelta(hours=25), DAY]
+)
 def test_what_is_no_time_is_told(cell: Any) -> None:
     """9:5 may be a line that was cut off."""
     with pytest.raises(CellError, match="time"):
@@ -146,6 +144,13 @@ def test_an_instant_with_its_zone_keeps_it() -> None:
         (3.5, ".", 210),
         (2, ".", 120),
         ("1.33", ".", 80),  # 79.8, which was meant as an hour and twenty
+        ("0.33", ".", 20),
+        ("0.3333", ".", 20),
+        (1 / 3, ".", 20),
+        (0.1 + 0.2, ".", 18),
+        (7 / 60, ".", 7),
+        (0.25, ".", 15),
+        ("0.1234", ".", 7),  # whole minutes in neither way
         ("3:30", ".", 210),
         (timedelta(hours=27, minutes=15), ".", 1635),
         (time(3, 30), ".", 210),
@@ -159,7 +164,13 @@ def test_hours_are_read_as_minutes(cell: Any, decimal: str, minutes: int) -> Non
 @pytest.mark.parametrize(
     ("cell", "told"),
     [
-        ("1,500", 'contains ","'),
+        ("1,500", "may be 1500 or 1.5; write the one that is meant"),
+        (3.5 / 24, "may be a part of a day, 3:30 hours, or 0:09 hours; write the one that is meant as 3:30"),
+        ("0.145833333", "may be a part of a day, 3:30 hours"),
+        ("0.1458", "may be a part of a day, 3:30 hours"),
+        (Number("0.104166667"), "may be a part of a day, 2:30 hours"),
+        (0.125, "may be a part of a day, 3:00 hours"),
+        (0.375, "may be a part of a day, 9:00 hours"),
         ("-2", "is negative"),
         (timedelta(hours=-1), "is negative"),
         ("three", "is not a number"),

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.importing.cells import CellError, day_of, moment_of, seconds_of
+from api.importing.cells import CellError
+from api.importing.forms.moments import day_of, moment_of, seconds_of
 from ledger.aggregates.shift_acts import AttestShift
 from ledger.names import instant_text
 from tests.support.api.importing import (
@@ -91,10 +92,10 @@ def test_a_day_of_digits_alone_is_refused_where_several_fit(cell: Any, form: str
 )
 def test_a_time_of_digits_alone(cell: Any, seconds: int | None) -> None:
     if seconds is not None:
-        assert seconds_of(cell, "%H%M") == seconds
+        assert seconds_of(cell, ("%H%M",)) == seconds
         return
     with pytest.raises(CellError, match=r"has fewer digits than %H%M, and may be|is not a time of day"):
-        seconds_of(cell, "%H%M")
+        seconds_of(cell, ("%H%M",))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +150,6 @@ def test_a_file_with_days_and_times_of_digits_alone(tmp_path: Path, suffix: str)
     assert isinstance(command, AttestShift)
     assert instant_text(command.check_in) == "2014-12-03T01:30:00Z"
     assert [detail(line) for line in others] == [
-        'check_in "1122014" has fewer digits than %d%m%Y, and may be 01122014 or 11022014; write the one that is meant',
-        'check_in "110" has fewer digits than %H%M, and may be 0110 or 1100; write the one that is meant',
+        f'check_in "{cell}" has fewer digits than {form}, and may be {ways}; write the one that is meant, as text'
+        for cell, form, ways in (("1122014", "%d%m%Y", "01122014 or 11022014"), ("110", "%H%M", "0110 or 1100"))
     ]

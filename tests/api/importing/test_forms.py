@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from openpyxl import Workbook
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from api.importing.columns import Columns
-from api.importing.laying import lay_out
+from api.importing.durations.laying import lay_out
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import parse_mapping
 from api.importing.tables import UnreadableTableError, open_table
@@ -106,6 +106,8 @@ LASTING = '{ hours = "Hours" }'
 STARTING = '{ date = "Date", starts = "09:00" }'
 AT_NINE = '{ date = "Date", at = "09:00" }'
 DIGITS = ', format = "%d%m%Y" }'
+DOTTED = ', time_format = "%H.%M" }'
+TWO = ', time_format = ["%H.%M", "%H-%M"] }'
 DAY = datetime(2015, 3, 5)
 
 FORMS: dict[str, Form] = {
@@ -119,6 +121,33 @@ FORMS: dict[str, Form] = {
     ),
     "times as parts of a day": Form(
         sheet((*LINE[:2], DAY, timedelta(days=0.395833), timedelta(hours=12))), ["2015-03-05T01:30:00Z 150"], mapped()
+    ),
+    "times as plain numbers, 0.375 and 0.3": Form(
+        sheet((*LINE[:2], DAY, 0.375, 11 / 24), ("2", "V1", DAY, 0.3, 11 / 24)),
+        [MORNING, '"0.3" may be a part of a day, or hours and minutes; write 07:12, or the time that is meant'],
+        mapped(),
+    ),
+    "times that lost their last zeros, 11 and 9.3": Form(
+        sheet((*LINE[:2], DAY, 9, 11), ("2", "V1", DAY, 9.3, 11)),
+        [MORNING, "may be 9.03 or 9.30; write the one that is meant, as text"],
+        mapped(check_in=CLOCKS[0].replace(" }", DOTTED), check_out=CLOCKS[1].replace(" }", DOTTED)),
+    ),
+    "times with a day, that of their line or another": Form(
+        sheet(
+            (*LINE[:2], DAY, datetime(2015, 3, 5, 9), "2015-03-05 11:00"),
+            ("2", "V1", DAY, datetime(2015, 3, 6, 9), datetime(2015, 3, 6, 11)),
+        ),
+        [MORNING, '"2015-03-06 09:00:00" is on another day than 2015-03-05; correct the day, or write the time alone'],
+        mapped(),
+    ),
+    "a day with a time, 2015-03-05 00:00:00": Form(text(with_days("2015-03-05 00:00:00")), [MORNING], mapped()),
+    "keys that lost their zeros, `007` and 7": Form(
+        sheet(("007", "V1", DAY, time(9), time(11)), (7, "V1", DAY, time(9), time(11))), [MORNING] * 2, mapped()
+    ),
+    "numbers with and without their prefix, `L-7` and 7": Form(
+        text(table(("1", "L-7", *LINE[2:]), ("2", "7", *LINE[2:]))),
+        [MORNING] * 2,
+        mapped().replace('"Number"', '{ column = "Number", prefix = "L-", digits = 4 }'),
     ),
     "durations with seconds, `1:30:45` beside 1.5125": Form(
         text(table(("1", "V1", "2015-03-05", "1:30:45"), ("2", "V2", "2015-03-05", "1.5125"), header=DURATIONS)),
@@ -140,6 +169,16 @@ FORMS: dict[str, Form] = {
         text(table(("1", "V1", "2015-03-05", "1.5"), ("2", "V1", "2015-03-05", "2"), header=DURATIONS)),
         ["2015-03-05T01:00:00Z 90", "2015-03-05T02:30:00Z 120"],
         mapped(check_in=STARTING, check_out=LASTING),
+    ),
+    "durations as parts of a day, 0.145833333": Form(
+        text(table(("1", "V1", "2015-03-05", "0.145833333"), header=DURATIONS)),
+        ["may be a part of a day, 3:30 hours, or 0:09 hours; write the one that is meant as 3:30"],
+        mapped(check_in=STARTING, check_out=LASTING),
+    ),
+    "times in two notations, 9.30 and 09-30": Form(
+        text(table((*LINE[:3], "9.00", "11-00"))),
+        [MORNING],
+        mapped(check_in=CLOCKS[0].replace(" }", TWO), check_out=CLOCKS[1].replace(" }", TWO)),
     ),
     "a cell of 200,000 characters": Form(
         text(table(("x" * 200_000, *LINE[1:]), ("2", *LINE[1:]))), ["has 200,000 characters", MORNING], mapped()
@@ -176,6 +215,15 @@ FORMS: dict[str, Form] = {
     "years of the Republic of China, 104/3/5 or 0104/03/05": Form(
         text(with_days("104/3/5", "0104/03/05", "1040305")), [MORNING] * 3, mapped('calendar = "roc"')
     ),
+    "date cells of the years 104, 1904 and 1993": Form(
+        sheet(*(("1", "V1", date(year, 3, 5), time(9), time(11)) for year in (104, 1904, 1993))),
+        [
+            '"0104-03-05" has a year before 1900; write the day as text, 104/03/13',
+            '"1904-03-05" is a date cell, which may have been typed as a year such as 104 or 93; write the day as text',
+            "write the day as text, 104/03/13, or 1993-03-05 if it is meant",
+        ],
+        mapped('calendar = "roc"'),
+    ),
     "民國104年3月5日": Form(text(with_days("民國104年3月5日")), [MORNING], mapped()),
     "a year before 1900 without `calendar`": Form(
         text(with_days("0104/03/05")),
@@ -203,6 +251,11 @@ FORMS: dict[str, Form] = {
         text(table(("1", "V1", "2015-03-05", "3,5"), header=DURATIONS, delimiter=";")),
         [MORNING[:-3] + "210"],
         mapped("", 'delimiter = ";"', AT_NINE, '{ hours = "Hours", decimal = "," }'),
+    ),
+    "number cells beside texts with decimal commas": Form(
+        sheet(*((number, "V1", DAY, hours) for number, hours in enumerate((3.5, "3,5", "3.5"))), header=DURATIONS),
+        [MORNING[:-3] + "210"] * 2 + ['"3.5" has a decimal point; write 3,5, or set decimal = "." for the column'],
+        mapped("", "", AT_NINE, '{ hours = "Hours", decimal = "," }'),
     ),
     "GB18030, as Excel in China saves CSV": Form(
         text(table((*LINE, "雨"), header=(*HEADER, "备注")), encoding="gb18030"),
@@ -235,7 +288,11 @@ FORMS: dict[str, Form] = {
     "`sep=;` in the first line": Form(
         text("sep=;\n" + table(LINE, delimiter=";")), [MORNING], mapped(file='header_line = 2\ndelimiter = ";"')
     ),
-    "a footer with totals": Form(text(table(LINE) + "Total,,,,2:00\n"), [MORNING, "is empty"], mapped()),
+    "a footer with totals": Form(
+        text(table(LINE) + "Total,,,,2:00\n"),
+        [MORNING, 'the line may hold totals, because of "Total"; delete it if so'],
+        mapped(),
+    ),
     "blank lines between": Form(
         text(table(LINE) + "\n,,,,\n" + ",".join(("2", *LINE[1:])) + "\n"), [MORNING] * 2, mapped()
     ),
@@ -269,7 +326,7 @@ FORMS: dict[str, Form] = {
     '`="0012"`, by which zeros are kept': Form(text(table(('"=""0012"""', *LINE[1:]))), [MORNING], mapped()),
     "thousands, `1,500` minutes": Form(
         text(table(("1", "V1", "2015-03-05", '"1,500"'), header=DURATIONS)),
-        ['contains ",", which may separate thousands or decimals; remove it, or set decimal = ","'],
+        ["may be 1500 or 1.5; write the one that is meant"],
         mapped(check_in=AT_NINE, check_out='{ minutes = "Hours" }'),
     ),
     "the log of a punch clock, with tabs and no header": Form(

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from api.importing.columns import Columns
-from api.importing.laying import Laid, lay_out, lies
+from api.importing.durations.laying import Laid, lay_out, lies
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import MappingError, parse_mapping
 from api.importing.tables import Row
 from ledger.aggregates import Order
+from projections.rules.timeline import parse_timeline
 
 COLUMNS = ("No.", "Number", "Date", "From", "To", "Hours")
 MAPPING = """
@@ -97,10 +98,10 @@ def test_numbers_are_ordered_by_their_value() -> None:
         ([("10:00", "12:00"), ("12:30", "14:00")], "1.5", "14:00-15:30"),
         ([("08:00", "09:30")], "1", "09:30-10:30"),
         ([("08:00:30", "09:30:30")], "1", "09:31-10:31"),
-        ([("22:00", "02:00")], "14", "00:00-14:00"),  # from 09:00 on, 13 hours are free
-        ([], "15", "09:00-00:00"),
-        ([], "16", "00:00-16:00"),
-        ([], "24", "00:00-00:00"),
+        ([("22:00", "02:00")], "14", "06:00-20:00"),  # from 09:00 on, 13 hours are free
+        ([], "13", "09:00-22:00"),
+        ([], "14", "06:00-20:00"),
+        ([], "16", "06:00-22:00"),
     ],
 )
 def test_durations_lie_beside_the_shifts_with_clock_times(
@@ -112,23 +113,82 @@ def test_durations_lie_beside_the_shifts_with_clock_times(
 
 
 def test_a_shift_of_the_evening_before_is_beside_it_too() -> None:
-    mapping = MAPPING.replace("09:00", "00:30")
-    rows = [("1", "V1", "2015-03-04", "22:00", "01:15", ""), ("2", "V1", DAY, "", "", "1")]
-    assert places(*rows, mapping=mapping)["2"] == "2015-03-05 01:15-02:15"
+    mapping = MAPPING.replace("09:00", "06:00")
+    rows = [("1", "V1", "2015-03-04", "22:00", "07:15", ""), ("2", "V1", DAY, "", "", "1")]
+    assert places(*rows, mapping=mapping)["2"] == "2015-03-05 07:15-08:15"
+
+
+NIGHT = 'name = "night"\npercent = 120\nminute_from = "22:00"\nminute_until = "06:00"'
+LUNCH = 'name = "lunch"\npercent = 50\nminute_from = "12:00"\nminute_until = "13:00"'
+THURSDAYS = 'name = "thursdays"\npercent = 150\nweekdays = [4]'
+
+
+@pytest.mark.parametrize(
+    ("starts", "window", "hours", "expected"),
+    [
+        ("19:00", NIGHT, ("3", "2.5"), ["19:00-22:00", "06:00-08:30"]),
+        ("19:00", NIGHT, ("8", "7"), ["06:00-14:00", "14:00-21:00"]),
+        ("23:00", NIGHT, ("1",), ["06:00-07:00"]),
+        ("09:00", NIGHT, ("16", "1"), ["06:00-22:00", "outside night 22:00-06:00 (120 %) the day has at most 0:00"]),
+        ("09:00", NIGHT, ("16.5",), ["outside night 22:00-06:00 (120 %) the day has at most 16:00 hours"]),
+        ("09:00", NIGHT + "\nweekdays = [5]", ("14", "9"), ["09:00-23:00", "00:00-09:00"]),  # the fifth is a Thursday
+        ("09:00", NIGHT + "\nfirst_day = 2015-03-06", ("14",), ["09:00-23:00"]),
+        ("09:00", NIGHT + "\nlast_day = 2015-03-05", ("14",), ["06:00-20:00"]),
+        ("09:00", LUNCH, ("3", "1"), ["09:00-12:00", "13:00-14:00"]),  # nobody loses by it either
+        ("09:00", THURSDAYS, ("15",), ["09:00-00:00"]),  # the day was recorded
+        ("09:00", NIGHT.replace("120", "100"), ("15",), ["09:00-00:00"]),
+    ],
+)
+def test_nobody_earns_or_loses_by_a_clock_time_that_the_import_chose(
+    starts: str, window: str, hours: Sequence[str], expected: Sequence[str]
+) -> None:
+    rules = parse_timeline(
+        f'name = "r"\ntime_zone = "Asia/Shanghai"\n[[rule_sets]]\nholds_from = 2000-01-01\n'
+        f"shift_minutes_max = 1440\nshift_minutes_min = 1\nday_minutes_max = 1440\n[[rule_sets.factors]]\n{window}\n"
+    )
+    parsed = parse_mapping(MAPPING.replace("09:00", starts))
+    reader = LineReader(parsed, Columns(COLUMNS), "person:keeper")
+    read = [reader.read(Row(number, (str(number), "V1", DAY, "", "", each))) for number, each in enumerate(hours, 2)]
+    layout = lay_out(read, parsed.zone, None, rules)
+    for line, told in zip(map(layout.lay, read), expected, strict=True):
+        assert told in (lies(line, parsed.zone) if isinstance(line.order, Order) else line.order.detail)
 
 
 def test_a_day_without_room_is_told() -> None:
     (_, line) = lines(("1", "V1", DAY, "08:00", "20:00", ""), ("2", "V1", DAY, "", "", "9"))
     assert not isinstance(line.order, Order)
     assert line.order.detail == (
-        "check_out the day has no 9:00 hours in one piece beside the volunteer's other shifts; "
+        "check_out has no room for 9:00 hours: the volunteer's other shifts leave at most 8:00 hours of the day "
+        "in one piece; "
         "correct the duration, or divide it among the days on which it was served"
     )
     (_, first, second) = lines(
-        ("1", "V1", DAY, "08:00", "20:00", ""), ("2", "V1", DAY, "", "", "4"), ("3", "V1", "2015-03-06", "", "", "5")
+        ("1", "V1", DAY, "08:00", "20:00", ""), ("2", "V1", DAY, "", "", "2"), ("3", "V1", "2015-03-06", "", "", "5")
     )
     assert isinstance(first.order, Order)
     assert isinstance(second.order, Order)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "hours", "told"),
+    [
+        ([], "25", "is 25:00 hours after the begin, and the day has 24:00 hours"),
+        (
+            [("10:00", "11:00")],
+            "16",
+            "has no room for 16:00 hours: the volunteer's other shifts leave at most 13:00 hours",
+        ),
+        ([("00:00", "12:00"), ("12:00", "24:00")], "1", "leave at most 0:00 hours of the day in one piece"),
+        ([], "0", '"0" is a duration of 0 minutes; write how long it lasted, or delete the line'),
+    ],
+)
+def test_a_duration_without_room_is_told_what_room_there_is(
+    clocks: Sequence[tuple[str, str]], hours: str, told: str
+) -> None:
+    rows = [(f"c{number}", "V1", DAY, *clock, "") for number, clock in enumerate(clocks)]
+    *_, line = lines(*rows, ("d", "V1", DAY, "", "", hours))
+    assert not isinstance(line.order, Order)
+    assert told in line.order.detail
 
 
 def test_a_line_with_clock_times_keeps_them_and_one_with_half_of_them_is_told() -> None:
@@ -159,9 +219,16 @@ def test_minutes_and_parts_of_days_are_laid_too() -> None:
 
 def test_what_lies_in_its_day_is_counted() -> None:
     laid = Laid()
-    for line in lines(("1", "V1", DAY, "", "", "1.5"), ("2", "V1", DAY, "13:00", "14:00", "")):
-        laid.add(line, parse_mapping(MAPPING).zone)
-    assert laid == Laid(1, 90, [{"volunteer": "V1", "lies": "2015-03-05 09:00-10:30", "minutes": 90}])
+    zone = parse_mapping(MAPPING).zone
+    duration, clock = lines(("1", "V1", DAY, "", "", "1.5"), ("2", "V1", DAY, "13:00", "14:00", ""))
+    for line in (duration, clock):
+        laid.add(line, zone)
+    expected = Laid(1, 90, [{"volunteer": "V1", "lies": "2015-03-05 09:00-10:30", "minutes": 90}])
+    assert laid == expected
+    for line in (duration, clock):
+        laid.add(line, zone, duplicate=True)
+    expected.duplicates = 1
+    assert laid == expected
 
 
 @pytest.mark.parametrize(

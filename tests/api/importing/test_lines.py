@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +16,13 @@ from api.importing.cells import CellError
 from api.importing.identifiers import identifier_of
 from api.importing.lines import ID_LENGTH_MAX
 from api.importing.mapping import MappingError, parse_mapping
+from api.importing.tables import UnreadableTableError
 from ledger.aggregates import Order
 from ledger.aggregates.opening_balance import RecordOpeningBalance
 from ledger.aggregates.shift_acts import AttestShift
 from ledger.aggregates.volunteer import RegisterVolunteer
 from ledger.names import instant_text
-from tests.support.api.importing import KEYLESS, SHIFT_COLUMNS, SHIFTS, detail, order, read
+from tests.support.api.importing import KEYLESS, SHIFT_COLUMNS, SHIFTS, detail, order, read, read_file, write_csv
 
 LINE = ("17", "V0000001", "East gate", "2015-03-05", "09:00", "12:00", "")
 
@@ -61,6 +63,28 @@ def test_a_line_becomes_an_attested_shift_that_is_marked_as_imported() -> None:
 )
 def test_an_end_before_the_begin_is_on_the_next_day(start: Any, end: Any, expected: tuple[str, str]) -> None:
     assert stay(SHIFTS, "1", "V1", "East gate", "2015-03-05", start, end, "") == expected
+
+
+def test_an_end_that_names_the_next_day_is_on_it() -> None:
+    cells = ("1", "V1", "East gate", datetime(2015, 3, 5))
+    ends = {
+        stay(SHIFTS, *cells, begin, end, "")[1]
+        for begin in (time(22), datetime(2015, 3, 5, 22))
+        for end in (
+            time(1, 30),
+            datetime(2015, 3, 6, 1, 30),
+            "2015-03-06 01:30",
+            "25:30",
+            timedelta(hours=25, minutes=30),
+            datetime(1900, 1, 1, 1, 30),  # 25:30 in a column formatted h:mm
+        )
+    }
+    assert ends == {"2015-03-05T17:30:00Z"}
+    for long in (datetime(2015, 3, 6, 10), "34:00", datetime(1900, 1, 1, 10)):
+        told = detail(read(SHIFTS, SHIFT_COLUMNS, *cells, time(9), long, ""))
+        assert "check_out 2015-03-06 10:00:00 is a day or more after the begin, 2015-03-05 09:00:00" in told
+    told = detail(read(SHIFTS, SHIFT_COLUMNS, *cells, datetime(2015, 3, 6, 9), time(12), ""))
+    assert told.startswith('check_in "2015-03-06 09:00:00" is on another day than 2015-03-05; correct the day')
 
 
 def test_an_end_with_a_day_of_its_own_is_on_that_day() -> None:
@@ -129,9 +153,10 @@ def test_other_keys_are_other_names_and_every_name_can_be_kept(keys: set[tuple[s
 
 def _plain(text: str) -> str:
     try:
-        return identifier_of(text, days=True)
+        plain = identifier_of(text, days=True)
     except CellError:
         return ""
+    return str(int(plain)) if plain.isascii() and plain.isdigit() else plain
 
 
 @pytest.mark.parametrize(
@@ -145,6 +170,27 @@ def _plain(text: str) -> str:
 )
 def test_a_key_that_is_no_name_is_told(key: str, told: str) -> None:
     assert told in detail(read(SHIFTS, SHIFT_COLUMNS, key, *LINE[1:]))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("007", "7"), ("007", 7), ("007", 7.0), ('="007"', "07"), ("0", "000"), ("7:0", "7:0")]
+)
+def test_a_key_that_lost_its_zeros_names_the_same_record(one: Any, other: Any) -> None:
+    names = {order(read(SHIFTS, SHIFT_COLUMNS, key, *LINE[1:])).name for key in (one, other)}
+    assert len(names) == 1
+
+
+def test_zeros_inside_a_key_count_and_each_column_of_a_key_may_have_lost_its_own() -> None:
+    mapping = SHIFTS.replace('key = "No."', 'key = ["No.", "Remarks"]').replace('text = "Remarks"\n', "")
+    ids = {order(read(mapping, SHIFT_COLUMNS, key, *LINE[1:-1], more)).id for key, more in (("012", "03"), (12, 3))}
+    assert ids == {"12:3"}
+    kept = [order(read(SHIFTS, SHIFT_COLUMNS, key, *LINE[1:])).id for key in ("100", "A007", "0x7", "2015-007")]
+    assert kept == ["100", "A007", "0x7", "2015-007"]
+
+
+def test_a_key_is_no_phone_number_with_or_without_zeros() -> None:
+    for key in ("013800138000", "0013800138000"):
+        assert "looks like a phone or identity number" in detail(read(SHIFTS, SHIFT_COLUMNS, key, *LINE[1:]))
 
 
 # --- fields ---------------------------------------------------------------------------------------------------------
@@ -193,6 +239,68 @@ def test_numbers_get_back_their_zeros_and_letters() -> None:
     assert {shift(mapping, "1", number, *LINE[2:]).volunteer for number in (42, 42.0, "42", "0000042")} == {"V0000042"}
 
 
+@pytest.mark.parametrize(
+    ("prefix", "digits", "cell", "number"),
+    [
+        ("L-", 4, "L-0007", "L-0007"),
+        ("L-", 4, "l-7", "L-0007"),
+        ("L-", 4, "7", "L-0007"),
+        ("V", 0, "V12", "V12"),
+        ("V", 0, "VA12", "VVA12"),  # the first letter may be part of the old number
+        ("10", 0, "1001", "101001"),  # so may digits
+    ],
+)
+def test_a_prefix_that_was_written_is_not_put_before_itself(prefix: str, digits: int, cell: str, number: str) -> None:
+    source = f'volunteer = {{ column = "Number", prefix = "{prefix}", digits = {digits} }}'
+    assert shift(SHIFTS.replace('volunteer = "Number"', source), "1", cell, *LINE[2:]).volunteer == number
+
+
+def test_a_number_that_the_mapping_has_changed_is_told_with_its_cell() -> None:
+    source = 'volunteer = { column = "Number", prefix = "L-", digits = 4 }'
+    mapping = SHIFTS.replace('volunteer = "Number"', source)
+    assert detail(read(mapping, SHIFT_COLUMNS, "1", "V 7", *LINE[2:])).startswith(
+        "volunteer of \"V 7\": volunteer 'L-0V 7'"
+    )
+    assert "13800138000" not in detail(read(mapping, SHIFT_COLUMNS, "1", "13800138000", *LINE[2:]))
+
+
+def test_a_file_that_is_not_divided_into_columns_is_told_so_whatever_its_delimiter(tmp_path: Path) -> None:
+    for delimiter in (";", "\t", "|"):
+        path = write_csv(tmp_path / "old.csv", SHIFT_COLUMNS, LINE, delimiter=delimiter)
+        with pytest.raises(MappingError, match=r"set file\.delimiter: its header is one column"):
+            read_file(SHIFTS, path)
+
+
+@pytest.mark.parametrize("word", ["Total", "TOTALS:", "subtotal", "合计", "合 计", "总计：", "小計", "Summe"])  # noqa: RUF001
+@pytest.mark.parametrize("place", [0, 1, 6])
+def test_a_row_of_totals_is_called_so(word: str, place: int) -> None:
+    cells = ["", "", "", "", "", "3:00", ""]
+    cells[place] = word
+    line = read(SHIFTS, SHIFT_COLUMNS, *cells)
+    assert detail(line).startswith(f'the line may hold totals, because of "{word}"; delete it if so (')
+    assert getattr(line.order, "remedy", "") == "delete the line if it holds totals"
+
+
+def test_a_line_that_names_nobody_may_be_no_record() -> None:
+    told = detail(read(SHIFTS, SHIFT_COLUMNS, "", "", "", "", "", "3:00", ""))
+    assert told == "volunteer is empty: Number; fill it in, or delete the line if it is no record"
+    assert detail(read(SHIFTS, SHIFT_COLUMNS, "1", "", *LINE[2:])) == "volunteer is empty: Number; fill it in"
+    assert order(read(SHIFTS, SHIFT_COLUMNS, *LINE[:-1], "Total"))
+
+
+@pytest.mark.parametrize(("header_line", "told"), [(1, 3), (2, 3), (4, 3), (5, 3)])
+def test_a_wrong_line_of_the_header_is_told_with_the_right_one(tmp_path: Path, header_line: int, told: int) -> None:
+    path = write_csv(tmp_path / "old.csv", ("Lists of 2015",), (), SHIFT_COLUMNS, LINE, LINE)
+    mapping = SHIFTS.replace("[fields]", f"[file]\nheader_line = {header_line}\n[fields]")
+    with pytest.raises((MappingError, UnreadableTableError)) as raised:
+        read_file(mapping, path)
+    message = str(raised.value)
+    assert f"header_line = {told}" in message or f"the next line with cells is {told}" in message
+    assert f"line {header_line}" in message
+    mended = mapping.replace(f"header_line = {header_line}", f"header_line = {told}")
+    assert [line.number for line in read_file(mended, path)] == [4, 5]
+
+
 def test_an_empty_cell_may_have_a_value_in_the_table() -> None:
     mapping = SHIFTS.replace('"Library" = "C02"', '"" = "C02"')
     assert shift(mapping, "1", "V1", " ", *LINE[3:]).station == "C02"
@@ -225,7 +333,26 @@ def test_an_opening_balance_may_be_given_in_hours_and_on_a_day_for_all() -> None
     assert command == RecordOpeningBalance(
         volunteer="V1", minutes=74_070, as_of=date(2010, 12, 31), evidence="paper-list"
     )
-    assert 'minutes "1.234,5" contains "."' in detail(read(mapping, ("No.", "Hours"), "V1", "1.234,5"))
+    assert 'minutes "1.234,5" separates thousands; write 1234,5' in detail(
+        read(mapping, ("No.", "Hours"), "V1", "1.234,5")
+    )
+
+
+@pytest.mark.parametrize(("day", "calendar"), [("04/03/13", "roc"), ("1904-03-13", "gregorian"), ("1904-03-13", "roc")])
+def test_a_day_of_a_person_lies_in_living_memory(day: str, calendar: str) -> None:
+    """04/03/13 is the year 1915 of the calendar, and 104 was meant."""
+    mapping = f"""
+        command = "register-volunteer"
+        source = "/imports/cards"
+        calendar = "{calendar}"
+        fields = {{ volunteer = "No.", registered_on = "Since" }}
+    """
+    told = detail(read(mapping, ("No.", "Since"), "V1", day))
+    year = 1904 if calendar == "gregorian" or "1904" in day else 1915
+    assert told.startswith(f"registered_on {year}-03-13 is before the year 1930; correct the year")
+    founded = mapping.replace("register-volunteer", "found-organisation").replace("volunteer", "organisation")
+    founded = founded.replace('registered_on = "Since"', 'founded_on = "Since", kind = { constant = "district" }')
+    assert order(read(founded, ("No.", "Since"), "V1", day))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from api.importing.cells import CellError, day_of, moment_of, seconds_of
+from api.importing.cells import CellError
+from api.importing.forms.moments import day_of, moment_of, seconds_of
 from api.importing.mapping import MappingError, parse_mapping
 from ledger.aggregates.opening_balance import RecordOpeningBalance
 from ledger.aggregates.shift_acts import AttestShift
@@ -162,6 +163,8 @@ COLUMNS = ("No.", "Number", "Y", "M", "D", "h", "m", "H", "Min")
     [
         (("104", "11", "22", "9", "5", "1", "45"), ("2015-11-22T01:05:00Z", "2015-11-22T02:50:00Z")),
         ((104, 11.0, 22, 9, None, 2, None), ("2015-11-22T01:00:00Z", "2015-11-22T03:00:00Z")),
+        (("104", "11", "22", "9", "5", "1.5", ""), ("2015-11-22T01:05:00Z", "2015-11-22T02:35:00Z")),
+        (("104", "11", "22", "9", "5", "1:30", "0"), ("2015-11-22T01:05:00Z", "2015-11-22T02:35:00Z")),
         (("2015", "11", "22", "下午2", "30", "", "90"), ("2015-11-22T06:30:00Z", "2015-11-22T08:00:00Z")),
     ],
 )
@@ -176,9 +179,15 @@ def test_days_times_and_durations_are_read_from_several_columns(cells: Any, expe
     [
         (
             ("104", "11", "22", "9", "5", "1", "90"),
-            "1 hours and 90 minutes are added, and look like one duration twice",
+            "1:00 hours and 90 minutes are added, and look like one duration twice",
         ),
-        (("104", "11", "22", "9", "5", "1.5", "30"), 'check_out "1.5" is not a whole number'),
+        (
+            ("104", "11", "22", "9", "5", "1.5", "30"),
+            "1:30 hours and 30 minutes are added, and look like one duration twice",
+        ),
+        (("104", "11", "22", "9", "5", "x", "30"), 'check_out in the column "H": "x" is not a number'),
+        (("104", "11", "22", "9", "5", "1", "x"), 'check_out in the column "Min": "x" is not a number'),
+        (("104", "11", "22", "9", "5", "0.145833333", ""), 'in the column "H": "0.145833333" may be a part of a day'),
         (("104", "11", "22", "25", "0", "1", "0"), "is not a time of day"),
         (("104", "11", "", "9", "0", "1", "0"), "check_in is empty: Y, M, D, h, m; fill it in"),
         (("104", "11", "22", "9", "0", "", ""), "check_out is empty: H, Min; fill it in"),

@@ -9,15 +9,14 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from openpyxl import Workbook
 
-from api.importing.columns import Columns
-from api.importing.laying import lay_out
+from api.importing.durations.laying import lay_out
 from api.importing.lines import LineReader
 from api.importing.mapping import MappingError, parse_mapping
 from api.importing.tables import BrokenTableError, UnreadableTableError, open_table
@@ -62,7 +61,7 @@ def told(mapping: str, path: Path) -> list[str]:
     try:
         parsed = parse_mapping(mapping)
         with open_table(path, parsed.file) as table:
-            reader = LineReader(parsed, Columns(table.columns), "person:keeper")
+            reader = LineReader.of_table(parsed, table, "person:keeper")
             lines = list(map(reader.read, table.rows))
     except (MappingError, UnreadableTableError, BrokenTableError) as error:
         return [str(error)]
@@ -100,10 +99,26 @@ CHECKED = MAPPING.replace("time_zone", 'check = { hours = "Remarks" }\ntime_zone
 PARTS = MAPPING.replace('{ date = "Date", time = "To" }', '{ hours = "To", minutes = "Remarks" }')
 VALUES = MAPPING.replace('{ constant = "C01" }', '{ column = "Remarks", values = { East = "C01" } }')
 MAX = MAPPING.replace('time = "To"', 'time = "To", hours_max = 1')
+COMMA = LASTING.replace('hours = "To"', 'hours = "To", decimal = ","')
+DOTTED = MAPPING.replace('time = "From"', 'time = "From", time_format = "%H.%M"')
+SINCE = """
+command = "register-volunteer"
+source = "/imports/cards"
+key = "No."
+fields = { volunteer = "Number", registered_on = "Date" }
+"""
 DAYS = ('date = "Date"', 'date = "Date", format = "%d/%m/%Y"')
 ADVICE = [
     Advice(line(date="5/3/2015"), 'write 2018-12-04, or set the format of days: format = "%d/%m/%Y"', line()),
     Advice(line(date="5/3/2015"), 'set the format of days: format = "%d/%m/%Y"', DAYS),
+    Advice(line(date="5.3.2015"), 'format = "%d.%m.%Y"', ('date = "Date"', 'date = "Date", format = "%d.%m.%Y"')),
+    Advice(line(date="3-15-2015"), 'format = "%m-%d-%Y"', ('date = "Date"', 'date = "Date", format = "%m-%d-%Y"')),
+    Advice(line(date="15/3/5"), 'format = "%y/%m/%d"', ('date = "Date"', 'date = "Date", format = "%y/%m/%d"')),
+    Advice(
+        line(date="1040305"),
+        'set calendar = "roc" if it has a year such as 104',
+        ("time_zone", 'calendar = "roc"\ntime_zone'),
+    ),
     Advice(line(date="20153"), "format the column as a date and save the file again", line(date=datetime(2015, 3, 5))),
     Advice(
         line(date="05032015"),
@@ -115,11 +130,60 @@ ADVICE = [
     Advice(line(date="2015-02-30"), "correct it", line(date="2015-02-28")),
     Advice(line(date="104/03/05"), 'set calendar = "roc" in the mapping', ("time_zone", 'calendar = "roc"\ntime_zone')),
     Advice(line(date="5.3.104"), "write 104/12/04", line(date="104/03/05"), ROC),
+    Advice(
+        line(date=datetime(1904, 3, 5)),
+        "write the day as text, 104/03/13, or 1904-03-05 if it is meant",
+        line(date="104/03/05"),
+        ROC,
+    ),
+    Advice(
+        line(date="1904-03-05"),
+        'correct the year; a year such as 104 is written 104/03/13, with calendar = "roc"',
+        line(date="2015-03-05"),
+        SINCE,
+    ),
+    Advice(
+        line(begin=datetime(2015, 3, 6, 9)),
+        '"2015-03-06 09:00:00" is on another day than 2015-03-05; correct the day',
+        line(begin=datetime(2015, 3, 5, 9)),
+    ),
+    Advice(line(begin="2015-03-06 09:00"), "or write the time alone, as 09:00", line(begin="09:00")),
+    Advice(line(begin="9.3"), "may be 9.03 or 9.30; write the one that is meant, as text", line(begin="9.30"), DOTTED),
+    Advice(line(begin=0.25), "format the column as a time, or as text", line(begin=time(6)), DOTTED),
+    Advice(line(begin=0.3), "write 07:12, or the time that is meant", line(begin="07:12")),
+    Advice(
+        line(begin=42068.375, end="2015-03-05 11:00"),
+        "format the column as a date with a time",
+        line(begin=datetime(2015, 3, 5, 9), end="2015-03-05 11:00"),
+        CELL,
+    ),
     Advice(line(date=time(9)), "is a time, not a day; check the column", line(date=datetime(2015, 3, 5))),
     Advice(line(begin="9.30"), 'write 09:30, or set the format of times: time_format = "%H.%M"', line(begin="09:30")),
     Advice(line(begin="9.30"), 'time_format = "%H.%M"', ('time = "From"', 'time = "From", time_format = "%H.%M"')),
+    Advice(line(begin="0930"), 'time_format = "%H%M"', ('time = "From"', 'time = "From", time_format = "%H%M"')),
+    Advice(line(begin="9"), 'time_format = "%H.%M"', ('time = "From"', 'time = "From", time_format = "%H.%M"')),
+    Advice(line(begin="9-30"), 'time_format = "%H-%M"', ('time = "From"', 'time = "From", time_format = "%H-%M"')),
+    Advice(line(begin="9;30"), "is not a time of day; write 09:30", line(begin="09:30")),
+    Advice(line(begin="9:30-11:00"), "write the begin and the end in columns of their own", line(begin="9:30")),
+    Advice(line(begin="25:30"), "write 01:30 with the next day", line(date="2015-03-06", begin="01:30")),
+    Advice(line(begin=timedelta(hours=26)), "write 02:00 with the next day", line(date="2015-03-06", begin=time(2))),
+    Advice(
+        line(begin=datetime(1900, 1, 1, 2)),
+        '"26:00" is not a time of day; write 02:00 with the next day',
+        line(date="2015-03-06", begin=time(2)),
+    ),
+    Advice(
+        line(end="2015-03-06 10:00"),
+        "2015-03-06 10:00:00 is a day or more after the begin, 2015-03-05 09:00:00; correct the end",
+        line(end="10:00"),
+    ),
+    Advice(
+        line(end="2015-03-06 10:00"),
+        "a shift of more than a day needs a column for the day of its end",
+        ('{ date = "Date", time = "To" }', '{ column = "To" }'),
+    ),
     Advice(line(begin="上午12:30"), "write it with 24 hours, as 00:30 or 12:30", line(begin="00:30")),
-    Advice(line(begin=timedelta(hours=30)), "is not a time of day; check the column", line(begin=timedelta(hours=9))),
+    Advice(line(begin=timedelta(hours=60)), "is not a time of day; check the column", line(begin=timedelta(hours=9))),
     Advice(
         line(begin="5/3/2015 9:00", end="2015-03-05 11:00"),
         "write 2018-12-04 09:30",
@@ -128,7 +192,7 @@ ADVICE = [
     ),
     Advice(
         line(begin="5/3/2015 9:00", end="2015-03-05 11:00"),
-        'or set format = "%d/%m/%Y %H:%M"',
+        'or set the format of days with times: format = "%d/%m/%Y %H:%M"',
         ('{ column = "From" }', '{ column = "From", format = "%d/%m/%Y %H:%M" }'),
         CELL,
     ),
@@ -138,16 +202,46 @@ ADVICE = [
         line(begin="104/3/5 9:00", end="104/3/5 11:00"),
         CELL.replace("time_zone", 'calendar = "roc"\ntime_zone'),
     ),
-    Advice(line(end="three"), "write one such as 3.5", line(end="3.5"), LASTING),
     Advice(
-        line(end="3,5"), 'remove it, or set decimal = ","', ('hours = "To"', 'hours = "To", decimal = ","'), LASTING
+        line(begin="2015-03-05", end="2015-03-05 11:00"),
+        "cannot be read as a day and a time; write 2018-12-04 09:30",
+        line(begin="2015-03-05 09:00", end="2015-03-05 11:00"),
+        CELL,
     ),
-    Advice(line(end="1,500"), 'remove it, or set decimal = ","', line(end="1500"), MINUTES),
+    Advice(
+        line(begin=date(2015, 3, 5), end="2015-03-05 11:00"),
+        '"2015-03-05" is a day without a time; write 2018-12-04 09:30',
+        line(begin=datetime(2015, 3, 5, 9), end="2015-03-05 11:00"),
+        CELL,
+    ),
+    Advice(
+        line(begin="9:00", end="2015-03-05 11:00"),
+        "is a time without a day; write 2018-12-04 09:30, or name two columns",
+        ('{ column = "From" }', '{ date = "Date", time = "From" }'),
+        CELL,
+    ),
+    Advice(line(begin=date(2015, 3, 5)), '"2015-03-05" is a day, not a time; check the column', line(begin=time(9))),
+    Advice(line(end="three"), "write one such as 3.5", line(end="3.5"), LASTING),
+    Advice(line(end="3,5"), 'or set decimal = ","', ('hours = "To"', 'hours = "To", decimal = ","'), LASTING),
+    Advice(line(end="3,5"), 'write 3.5, or set decimal = ","', line(end="3.5"), LASTING),
+    Advice(line(end="3.5"), 'or set decimal = "."', (', decimal = ","', ""), COMMA),
+    Advice(line(end="3.5"), 'write 3,5, or set decimal = "."', line(end="3,5"), COMMA),
+    Advice(line(end="3.5h"), "is not a number; write one such as 3,5", line(end="3,5"), COMMA),
+    Advice(line(end="1,500"), "may be 1500 or 1.5; write the one that is meant", line(end="1500"), MINUTES),
+    Advice(line(end="1.500"), "may be 1500 or 1,5; write the one that is meant", line(end="1,5"), COMMA),
+    Advice(line(end="1,234.5"), "separates thousands; write 1234.5", line(end="1234.5"), MINUTES),
+    Advice(line(end="1.234,5"), "separates thousands; write 1234.5", line(end="1234.5"), MINUTES),
+    Advice(line(end="1,234,567"), "separates thousands; write 1234567", line(end="1234567"), MINUTES),
+    Advice(line(end="2,5", remarks="0"), "has a decimal comma; write 2.5", line(end="2.5", remarks="0"), PARTS),
+    Advice(line(end="1,000", remarks="0"), "may be 1000 or 1; write the one", line(end="1000", remarks="0"), PARTS),
+    Advice(line(end="2h", remarks="0"), "is not a number; write one such as 3.5", line(end="3.5", remarks="0"), PARTS),
+    Advice(line(end="0.145833333"), "write the one that is meant as 3:30", line(end="3:30"), LASTING),
+    Advice(line(end="0"), "is a duration of 0 minutes; write how long it lasted", line(end="2"), LASTING),
     Advice(line(end="-2"), "is negative; correct it", line(end="2"), LASTING),
     Advice(line(end="NaN"), "is out of range; correct it", line(end="2"), LASTING),
     Advice(line(end=datetime(2015, 3, 5)), "format the column as a number", line(end=2), MINUTES),
-    Advice(line(end="1.5", remarks="30"), "is not a whole number; correct it", line(end="1", remarks="30"), PARTS),
-    Advice(line(end="2", remarks="120"), 'write minutes below 60 in "Remarks"', line(end="2", remarks="0"), PARTS),
+    Advice(line(end="1.5", remarks="30"), 'write whole hours in "To"', line(end="1", remarks="30"), PARTS),
+    Advice(line(end="2", remarks="120"), 'and minutes below 60 in "Remarks"', line(end="2", remarks="0"), PARTS),
     Advice(line(end="2", remarks="120"), "or map one column only", (', minutes = "Remarks"', ""), PARTS),
     Advice(line(end="#N/A"), "correct its formula, or clear the cell", line(end="11:00")),
     Advice(line(begin=""), "check_in is empty: Date, From; fill it in", line()),
@@ -192,7 +286,12 @@ ADVICE = [
         ('"Remarks" }', '"Remarks", tolerance_minutes = 6 }'),
         CHECKED,
     ),
-    Advice(line(begin="", end="25"), "correct the duration", line(begin="", end="2.5"), LAID),
+    Advice(
+        line(begin="", end="25"),
+        "is 25:00 hours after the begin, and the day has 24:00 hours; correct the duration",
+        line(begin="", end="2.5"),
+        LAID,
+    ),
     Advice(line(begin="", remarks="2"), "fill in the begin", line(), ENDING),
     Advice(line(begin="", remarks="2"), "or clear the end", line(begin="", end="", remarks="2"), ENDING),
 ]
@@ -223,7 +322,8 @@ def test_hours_of_an_early_year_are_an_opening_balance(tmp_path: Path) -> None:
     path = write(tmp_path, [line(date="1999-03-05", end="120")])
     (message,) = told(LASTING, path)
     assert "is before the year 2000" in message
-    assert "enter hours of that time as an opening balance" in message
+    assert "correct the year, or enter hours of that time as an opening balance" in message
+    assert told(LASTING, write(tmp_path, [line(date="2009-03-05", end="120")])) == []
     assert told(BALANCE, path) == []
 
 
@@ -281,7 +381,12 @@ def test_hours_of_an_early_year_are_an_opening_balance(tmp_path: Path) -> None:
         (('"Number"', '"Numbers"'), "did you mean Number?", ("Numbers", "Number")),
         (('"Number"', '"Card"'), "its columns are: No., Number", ("Card", "Number")),
         (('delimiter = ","', 'delimiter = ";"'), "set file.delimiter: its header is one column", ('";"', '","')),
-        (("[file]", "[file]\nheader_line = 9"), "set file.header_line in the mapping", ("= 9", "= 1")),
+        (("[file]", "[file]\nheader_line = 9"), "beyond its end; set file.header_line in the mapping", ("= 9", "= 1")),
+        (
+            ("[file]", "[file]\nheader_line = 2"),
+            "set header_line = 1 under [file]",
+            ("header_line = 2", "header_line = 1"),
+        ),
         (("[file]", '[file]\nrecords = "x"'), "remove records under [file]", ('records = "x"\n', "")),
     ],
 )

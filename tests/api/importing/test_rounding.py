@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from openpyxl import Workbook
 
-from api.importing.cells import CellError, at_second, day_of, minutes_of, minutes_of_hours, moment_of, seconds_of
+from api.importing.cells import CellError
+from api.importing.forms.moments import at_second, day_of, moment_of, seconds_of
+from api.importing.forms.numbers import minutes_of, minutes_of_hours
 from ledger.aggregates.shift_acts import AttestShift
 from tests.support.api.importing import SHIFT_COLUMNS, SHIFTS, order, read_file, write_csv, write_json
 

@@ -1,10 +1,13 @@
 """Sheets: a cell that shows something is not taken for an empty one, and a cell that cannot be read costs its line."""
 
+# ruff: noqa: DTZ001 - cells have no zone
+
 from __future__ import annotations
 
 import re
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from api.importing.mapping import FileForm
 from api.importing.tables import BrokenTableError, open_table
 from ledger.aggregates import Order
 from ledger.aggregates.shift_acts import AttestShift
+from ledger.names import instant_text
 from tests.support.api.importing import SHIFT_COLUMNS, SHIFTS, detail, order, read_file, write_csv
 
 COLUMNS = (*SHIFT_COLUMNS[:6], "Project", "Remarks", "Hours")
@@ -39,18 +43,18 @@ def sheet_of(path: Path, change: Callable[[Worksheet], None], lines: list[list[A
     return path
 
 
-def change_xml(path: Path, *changes: tuple[str, str]) -> Path:
+def change_xml(path: Path, *changes: tuple[str, str], part: str = "worksheets/sheet1") -> Path:
     """Change the XML of a sheet: there are cells that openpyxl does not write."""
     with zipfile.ZipFile(path) as book:
         parts = {name: book.read(name) for name in book.namelist()}
-    name = "xl/worksheets/sheet1.xml"
+    name = f"xl/{part}.xml"
     text = parts[name].decode()
     for pattern, new in changes:
         assert re.search(pattern, text), (pattern, text)
         text = re.sub(pattern, new, text)
     with zipfile.ZipFile(path, "w") as book:
-        for part, content in {**parts, name: text.encode()}.items():
-            book.writestr(part, content)
+        for file, content in {**parts, name: text.encode()}.items():
+            book.writestr(file, content)
     return path
 
 
@@ -173,7 +177,7 @@ def test_a_formula_whose_result_is_no_text_is_an_empty_cell(tmp_path: Path) -> N
         sheet["G3"] = '=IF(A3=2,"","P1")'
 
     path = sheet_of(tmp_path / "shifts.xlsx", write)
-    change_xml(path, (r'<c r="G3"[^>]*>(<f>.*?</f>)<v\s*/>', r'<c r="G3" t="str">\1<v></v>'))
+    change_xml(path, (r'<c r="G3"[^>]*>(<f>.*?</f>)<v(?:\s*/>|></v>)', r'<c r="G3" t="str">\1<v></v>'))
     assert shift(read_file(MAPPING, path)[1]).project is None
 
 
@@ -185,7 +189,7 @@ ODD_XML = [
     ("no truth value", '<c r="F3" t="b"><v>maybe</v></c>', '"maybe" cannot be read'),
     ("a text that is nowhere", '<c r="F3" t="s"><v>99999</v></c>', '"99999" cannot be read'),
     ("a day of ISO 8601 that is none", '<c r="F3" t="d"><v>soon</v></c>', '"soon" cannot be read'),
-    ("a number", '<c r="F3"><v>0.5</v></c>', '"0.5" is not a time of day'),
+    ("a number", '<c r="F3"><v>12</v></c>', '"12" is not a time of day'),
 ]
 
 
@@ -205,7 +209,7 @@ def test_an_odd_cell_costs_its_line(tmp_path: Path, cell: str, told: str) -> Non
         ("1e300", '"1e300" is not a day of the calendar'),
         ("2958465.9999999999", "is not a day of the calendar"),
         ("2958465.99999421", '"9999-12-31 23:59:59.500000" is out of range; check the year'),
-        ("-5", "is before the year 2000"),
+        ("-5", '"1899-12-25" has a year before 1900; correct it'),
     ],
 )
 def test_a_day_beyond_the_calendar_costs_its_line(tmp_path: Path, serial: str, told: str) -> None:
@@ -217,6 +221,46 @@ def test_a_day_beyond_the_calendar_costs_its_line(tmp_path: Path, serial: str, t
     lines = read_file(MAPPING, path)
     assert accepted(lines) == [2, 4]
     assert told in detail(lines[1])
+
+
+def test_a_date_cell_that_shows_no_time_is_no_midnight(tmp_path: Path) -> None:
+    """A cell at 0:00 that shows its time is one, and so is a day with a time that it does not show."""
+    mapping = MAPPING.replace('{ date = "Date", time = "From" }', '{ column = "From" }').replace(
+        '{ date = "Date", time = "To" }', '{ column = "To" }'
+    )
+    cells = [
+        (datetime(2015, 3, 5), "yyyy-mm-dd", "is a day without a time"),
+        (datetime(2015, 3, 5), 'm"月"d"日";@', "is a day without a time"),
+        (datetime(2015, 3, 5), "mm-dd-yy", "is a day without a time"),
+        (datetime(2015, 3, 5), "yyyy-mm-dd h:mm", None),
+        (datetime(2015, 3, 5, 9), "yyyy-mm-dd", None),
+    ]
+
+    def write(sheet: Worksheet) -> None:
+        for row, (value, form, _) in enumerate(cells, 2):
+            sheet.cell(row, 5, value).number_format = form
+
+    lines = [[number, "V1", "Library", "", "", "2015-03-05 12:00"] for number in range(1, 6)]
+    found = read_file(mapping, sheet_of(tmp_path / "shifts.xlsx", write, lines))
+    for line, (_, _, told) in zip(found, cells, strict=True):
+        assert (told in detail(line)) if told else order(line)
+
+
+@pytest.mark.parametrize(("number", "cell"), [(31, "D3"), (58, "D3"), (32, "E3"), (56, "E3")])
+def test_a_format_that_east_asian_spreadsheets_do_not_define_is_one_of_days_or_times(
+    tmp_path: Path, number: int, cell: str
+) -> None:
+    def write(sheet: Worksheet) -> None:
+        sheet[cell] = 42068 if cell == "D3" else 0.3756944444
+        sheet[cell].number_format = "0.00000"
+
+    path = sheet_of(tmp_path / "shifts.xlsx", write)
+    change_xml(
+        path, ('numFmtId="164" fontId', f'numFmtId="{number}" fontId'), ("<numFmts.*?</numFmts>", ""), part="styles"
+    )
+    assert instant_text(shift(read_file(MAPPING, path)[1]).check_in) == (
+        "2015-03-05T01:00:00Z" if cell == "D3" else "2015-03-05T01:01:00Z"
+    )
 
 
 def test_the_rows_before_damage_are_read(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.processes.program import HOURS, run
+
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 SOURCES = ("ledger", "projections", "replay", "api", "rules")
@@ -117,3 +119,103 @@ def test_the_environment_is_one_that_systemd_and_the_guide_can_read() -> None:
     assert lines
     assert all(re.fullmatch(r"[A-Z_]+=[^\s\"']+", line) for line in lines)
     assert "EnvironmentFile=-/etc/hours/environment" in (DEPLOY / "hours.service").read_text("utf-8").splitlines()
+
+
+# --- the guide ------------------------------------------------------------------------------------------------------
+
+ESSENTIAL = {"adduser", "chmod", "install", "ln", "mkdir", "mv", "cd", "sed", "systemctl", "apt-get"}
+"""Programs that every Debian 12 has, or that its shell or systemd is."""
+PACKAGES = {
+    "curl": "curl",
+    "git": "git",
+    "nginx": "nginx",
+    "python3": "python3-venv",
+    "createdb": "postgresql",
+    "createuser": "postgresql",
+    "sudo": "sudo",
+}
+"""The package of each other program that the guide calls."""
+
+
+def root_commands() -> list[list[str]]:
+    """Return the commands of the guide for an empty Debian, those behind && too, in words."""
+    text = (ROOT / "docs" / "deploy.md").read_text("utf-8").partition("## In a container")[0]
+    lines = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ") and "```" not in line]
+    return [shlex.split(part) for line in lines[1:] if "() {" not in line for part in line.split("&&")]
+
+
+def test_the_guide_installs_every_program_that_it_calls() -> None:
+    commands = root_commands()
+    (installs,) = [words for words in commands if words[:2] == ["apt-get", "install"]]
+    assert len(commands) > 30
+    for words in commands:
+        programs = [words[0], words[3]] if words[:2] == ["sudo", "-u"] else [words[0]]
+        for program in programs:
+            own = program == "hours" or program.startswith("/opt/hours/")
+            assert own or program in ESSENTIAL or PACKAGES[program] in installs, program
+    assert "sudo" in installs  # which the function `hours` calls
+
+
+def test_the_service_starts_after_a_postgresql_of_the_system() -> None:
+    lines = (DEPLOY / "hours.service").read_text("utf-8").splitlines()
+    (after,) = [line for line in lines if line.startswith("After=")]
+    assert "postgresql.service" in after.removeprefix("After=").split()
+
+
+def test_the_page_of_limits_shows_what_the_proxies_files_say() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8").partition("### Behind a reverse proxy")[2]
+    rows = [line.split("|")[2:4] for line in text.partition("\n## ")[0].splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 7
+    for column, name in enumerate(("nginx.conf", "Caddyfile")):
+        lines = {line.strip().rstrip(";") for line in _without_comments(DEPLOY / name)}
+        for row in rows:
+            for setting in re.findall(r"`([a-z_]+ [^`]+)`", row[column]):
+                assert setting in lines, (name, setting)
+
+
+def _without_comments(file: Path) -> list[str]:
+    return [re.sub(r"\s+#.*", "", line) for line in file.read_text("utf-8").splitlines()]
+
+
+def test_a_health_check_is_in_a_format_of_images_that_has_one() -> None:
+    assert any(name == "HEALTHCHECK" for name, _ in instructions())
+    for path in (ROOT / "docs" / "deploy.md", DEPLOY / "Containerfile"):
+        builds = re.findall(r"podman build .*", path.read_text("utf-8"))
+        assert builds
+        assert all("--format docker" in build for build in builds)
+
+
+def test_a_backup_is_restored_where_the_data_of_a_newer_version_were_moved_away(tmp_path: Path) -> None:
+    """As the guide says for PostgreSQL in the data directory, whose parent belongs to another user."""
+    parent, data = tmp_path / "lib", tmp_path / "lib" / "hours"
+    data.mkdir(parents=True)
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+
+    def hours(*words: str, code: int = 0) -> str:
+        done = run(*HOURS, "--data", data, *words, environment=environment, timeout=120)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    hours("init", "--admin", "li.wei", "--origin", "hours.example.org/log")
+    hours("backup", str(data / "before"), "--key", str(data / "backup-key"))
+    text = (ROOT / "rules" / "luohu.toml").read_text("utf-8")
+    (tmp_path / "other.toml").write_text(text.replace("day_minutes_max = 480", "day_minutes_max = 420"), "utf-8")
+    hours("publish", str(tmp_path / "other.toml"))
+    hours("checkpoint")
+    (data / "with-newer").mkdir()
+    for name in ("postgres", "archive"):
+        if (data / name).exists():
+            (data / name).rename(data / "with-newer" / name)
+    mode = parent.stat().st_mode
+    parent.chmod(0o555)
+    try:
+        words = "restore", str(data / "before"), "--key", str(data / "backup-key")
+        assert "2 events were signed" in hours(*words, code=2)
+        for name in ("proof", "tiles"):
+            (data / name).rename(data / "with-newer" / name)
+        hours(*words, "--new-log", "hours.example.org/log-2")
+    finally:
+        parent.chmod(mode)
+    assert "li.wei" in hours("keys", "list", "--json")
+    assert "hours.example.org/log-2\n1\n" in hours("checkpoint")
+    hours("status")

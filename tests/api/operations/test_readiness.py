@@ -40,7 +40,7 @@ def test_a_service_that_has_all_it_needs_is_ready(served: Served) -> None:
     status, checks = readyz(served)
     assert status == 200
     assert all(check["ok"] for check in checks.values()), checks
-    assert set(checks) == {"requests", "database", "read models", "archive", "disk", "queue"}
+    assert set(checks) == {"requests", "computing", "database", "read models", "archive", "tree", "disk", "queue"}
 
 
 STRANGERS = ("", "Bearer", "Bearer hours_wrong", "Basic aGVsbG86", "volunteer")
@@ -66,7 +66,7 @@ def test_strangers_are_told_the_status_alone(
 
 @pytest.mark.parametrize("role", sorted(ROLES_OF_RIGHT[Right.READ]))
 def test_whoever_may_read_is_told_the_checks(served: Served, role: Role) -> None:
-    assert [check["ok"] for check in served.get("/readyz", role=role).json()["checks"]] == [True] * 6
+    assert [check["ok"] for check in served.get("/readyz", role=role).json()["checks"]] == [True] * 8
 
 
 def test_a_key_counts_as_it_was_last_known_while_the_database_is_away(
@@ -116,6 +116,35 @@ def test_what_is_missing_is_said(
     assert found == status
     assert said in checks[missing]["detail"]
     assert [name for name, check in checks.items() if not check["ok"]] == [missing]
+
+
+def test_a_computing_process_is_asked_at_most_once_a_second(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[float] = []
+
+    async def answer(seconds: float) -> bool:
+        answers.append(seconds)
+        return len(answers) > 1
+
+    probe: readiness.ReadinessProbe = served.client.app.state.readiness  # type: ignore[attr-defined]
+    monkeypatch.setattr(probe, "_computing", answer)
+    monkeypatch.setattr(probe, "_computing_asked", None)
+    monkeypatch.setattr(readiness, "COMPUTING_SECONDS_KNOWN", 600)
+    for _ in range(3):
+        status, checks = readyz(served)
+        assert (status, checks["computing"]["ok"]) == (503, False)
+        assert checks["computing"]["detail"] == "the computing process does not answer within 4 seconds"
+    assert len(answers) == 1
+    monkeypatch.setattr(readiness, "COMPUTING_SECONDS_KNOWN", 0)
+    assert readyz(served)[0] == 200
+
+
+def test_a_computing_process_that_does_not_answer_is_a_problem(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sample(served, "hours_computing_up") == 1
+    before = sample(served, "hours_problems")
+    monkeypatch.setattr(served.service, "job_states", lambda: None)
+    assert "the computing process does not answer" in served.get("/v1/status").json()["problems"]
+    assert sample(served, "hours_computing_up") == 0
+    assert sample(served, "hours_problems") == before + 1
 
 
 def test_read_models_that_are_far_behind_are_not_live(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -292,3 +292,26 @@ def test_the_command_line_puts_in_force_tells_the_history_and_says_what_is_wrong
     assert "version 7" in hours("rules", "put-in-force", "7", "--reason", "why").sentence
     assert "--reason NO WAY" in hours("rules", "put-in-force", "2", "--reason", "NO WAY").sentence
     assert hours("rules", "put-in-force", "2").code == 2
+
+
+def test_putting_in_force_says_who_when_which_and_until_when(hours: CommandLine, tmp_path: Path) -> None:
+    easy = tmp_path / "easy.toml"
+    easy.write_text(EASY, "utf-8")
+    hours("publish", DEFAULT_RULES)
+    digest = hours("publish", easy, "--later", "--json").answer["digest"]
+    act = ("rules", "put-in-force", digest[:8], "--reason", "cheaper-star", "--by", "person:li")
+    told = hours(*act, "--text", "The board met on Monday.").out.splitlines()
+    assert told[0].startswith(f"version 2 of the rules (luohu, digest {digest[:12]}…) is in force from 20")
+    assert told[0].endswith("(position 3) until others are put in force")
+    assert told[1] == "put in force by person:li, because: cheaper-star (The board met on Monday.)"
+    assert told[2].startswith("before, version 1 (digest ")
+    assert told[3].startswith("generation 2 answers")
+    assert "The board met on Monday." in hours("rules", "history", "--json").answer["acts"][0]["text"]
+    again = hours(*act)
+    assert "was in force already, from 20" in again.out
+    assert "nothing was recorded" in again.out
+    answer = hours(*act, "--json").answer
+    assert (answer["recorded"], answer["in_force"]["by"], answer["in_force"]["digest"]) == (False, "person:li", digest)
+    assert "not the text of the rules" in " ".join(
+        hours("rules", "put-in-force", "--help").out.replace("│", " ").split()
+    )

@@ -18,14 +18,24 @@ import pytest
 from api.access.roles import Role
 from api.files.spot_checks import COLUMNS, TO_FILL_IN
 from api.operations.service import DEFAULT_RULES, OpenLedger
-from ledger.intake.answers import Accepted
+from ledger.aggregates import Order
+from ledger.aggregates.scans import CheckIn
+from ledger.intake import batch
+from ledger.intake.answers import Accepted, Terms
+from ledger.rejections import Refused, Rejection
+from ledger.store import append
 from ledger.store.database import Database
 from ledger.store.persons import Person, Persons
+from projections.anomalies.findings import Finding
+from projections.local_time import day_number
+from projections.rules.timeline import parse_timeline
 from replay.audit.anomalies import AnomalyFilter
+from replay.audit.sentences import reason
 from replay.audit.spot_checks import Draw
-from replay.queries.queries import NOW
+from replay.queries.queries import NOW, Axes
 from tests.support.api.command_line import CommandLine
 from tests.support.api.serving import OTHER_STATION, STATION, Served, give, take
+from tests.support.ledger.orders import order_of
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -51,10 +61,10 @@ def enter(ledger: OpenLedger, volunteer: str, day: date, by: str = CLERK, *, imp
     return shift
 
 
-def found(served: Served, **parameters: Any) -> dict[str, Any]:
+def found(served: Served, role: Role = Role.AUDITOR, **parameters: Any) -> dict[str, Any]:
     """Return what an auditor is told, of what the log holds by now."""
     asked = {"at_least": served.ledger.log.head(), **parameters}
-    answer = served.get("/v1/anomalies", role=Role.AUDITOR, **asked)
+    answer = served.get("/v1/anomalies", role=role, **asked)
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.json()
     return told
@@ -127,7 +137,7 @@ def test_findings_follow_the_three_axes(served: Served, sold: dict[str, Any]) ->
         headers=served.headers(Role.ANALYST) | {"Content-Type": "application/toml"},
     )
     assert posted.status_code in {200, 201}, posted.text
-    strict = found(served, volunteer=volunteer, rules=posted.json()["digest"])
+    strict = found(served, Role.ADMIN, volunteer=volunteer, rules=posted.json()["digest"])
     assert "entry-burst" not in kinds(strict)
     assert strict["thresholds"]["burst_entries_min"] == 11
 
@@ -161,7 +171,7 @@ def test_all_pages_together_are_the_whole_and_filters_choose(served: Served, sol
     asked = {"volunteer": sold["volunteer"], "known_at": sold["known_at"]}
     whole = found(served, **asked)["anomalies"]
     pages: Told = []
-    after: dict[str, str] = {}
+    after: dict[str, Any] = {}
     while True:
         page = found(served, **asked, limit=4, **after)
         pages += page["anomalies"]
@@ -171,7 +181,8 @@ def test_all_pages_together_are_the_whole_and_filters_choose(served: Served, sol
     assert pages == whole
     assert len({one["anomaly"] for one in whole}) == len(whole) == 13
     assert [one["day"] for one in whole] == sorted((one["day"] for one in whole), reverse=True)
-    some = found(served, **asked, kind="late-entry", **{"from": f"{YEAR}-03-03", "to": f"{YEAR}-03-05"})
+    days: dict[str, Any] = {"from": f"{YEAR}-03-03", "to": f"{YEAR}-03-05"}
+    some = found(served, **asked, kind="late-entry", **days)
     assert [one["day"] for one in some["anomalies"]] == [f"{YEAR}-03-0{day}" for day in (5, 4, 3)]
     assert found(served, **asked, station=OTHER_STATION)["anomalies"] == []
     assert {one["actor"] for one in found(served, **asked, actor=CLERK)["anomalies"]} == {CLERK}
@@ -225,6 +236,14 @@ def test_late_minutes_are_told_of_each_grade_and_listed_by_who_entered_them(serv
     assert [shift["late"] for shift in june if shift["volunteer"] == volunteer] == [True]
     early = served.get(f"/v1/volunteers/{volunteer}", valid_at=f"{YEAR}-06-01").json()["total"]
     assert (early["late_scanned_minutes"], early["late_attested_minutes"]) == (180, 0)
+
+
+def test_a_late_record_without_minutes_does_not_state_any() -> None:
+    """A shift without a check-out."""
+    finding, name = Finding("late-entry", day_number(date(2018, 3, 1)), (0, 44, 0), (0,), (), 0, 0), lambda _kind: "?"
+    said = reason(finding, name, parse_timeline(DEFAULT_RULES.read_text("utf-8")))
+    assert said.startswith("a shift of 2018-03-01 that has no minutes, because it has no check-out")
+    assert "recorded on 2018-04-14, 44 days later" in said
 
 
 # --- spot checks ----------------------------------------------------------------------------------------------------
@@ -296,6 +315,7 @@ def test_a_sample_for_the_field_is_a_table_with_columns_to_fill_in(served: Serve
         ({"seed": "a", "size": 0}, 422, "size"),
         ({"seed": "a", "size": 3, "station": "C99"}, 404, "station"),
         ({"seed": "a", "size": 3, "strata": "luck"}, 422, "strata"),
+        ({"seed": "a", "size": 1, "strata": "grade"}, 422, "size"),
     ],
 )
 def test_a_sample_that_cannot_be_drawn_is_told_by_field(
@@ -303,6 +323,59 @@ def test_a_sample_that_cannot_be_drawn_is_told_by_field(
 ) -> None:
     answer = served.get("/v1/spot-check", role=Role.AUDITOR, **parameters)
     assert (answer.status_code, answer.json()["field"]) == (status, field), answer.text
+
+
+def test_a_scan_of_a_fast_clock_that_is_accepted_later_is_found(database: Database, tmp_path: Path) -> None:
+    """It is refused at first, and nothing about the event itself shows it once its time has come."""
+    noon = int(datetime(2018, 12, 1, 12, tzinfo=ZONE).timestamp())
+    now = [noon]
+    ledger = OpenLedger(database, tmp_path, lambda: now[0])
+    give(ledger, "open-station", station=STATION, kind="city", occurred_at="2016-01-01T09:00:00+08:00")
+    give(ledger, "register-volunteer", volunteer="V1", registered_on="2016-03-05")
+
+    def scan(name: str, seconds_ahead: int, by: str = f"station:{STATION}") -> Order:
+        body = {"volunteer": "V1", "station": STATION, "occurred_at": noon + seconds_ahead, "shift": str(uuid4())}
+        return order_of(CheckIn.model_validate(body), f"/stations/{STATION}", name, by)
+
+    scans = [scan("fast", 3600), scan("faster", 7200), scan("corrected", 5000), scan("within", 200)]
+    typed = scan("typed", 3700, "person:li.wei")
+    fast, faster, _, _ = scans
+    for _ in range(2):  # a station tries again and again
+        answers = ledger.intake.execute([*scans, typed])
+        assert [getattr(one, "rejection", None) for one in answers] == [Rejection.FUTURE] * 3 + [None, Rejection.FUTURE]
+    ledger.intake.execute([scan("dry", 9000)], Terms(dry_run=True))
+    with database.pool.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM ledger.early_scans").fetchone() == (3,)
+    now[0] += 10_000
+    assert isinstance(ledger.intake.execute([fast])[0], Accepted)
+    early = ledger.log.head()
+    ledger.intake.execute([faster, scan("corrected", 60), typed])
+    ledger.make_ready()
+    clocks = AnomalyFilter(kind="wrong-clock")
+    (finding,) = ledger.queries.anomalies.anomalies(NOW, clocks).anomalies
+    assert (finding.figures["scans_ahead"], finding.figures["seconds_ahead"]) == (3, 7200)
+    assert finding.reason == f"the clock of {STATION} seems wrong: 3 scans from the future, by up to 2 h 00 min"
+    (finding,) = ledger.queries.anomalies.anomalies(
+        Axes(known_at=early, rules=ledger.current_generation().rules), clocks
+    ).anomalies
+    assert (finding.figures["scans_ahead"], finding.figures["seconds_ahead"]) == (2, 3600)
+
+
+def test_only_the_latest_early_scans_are_kept(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(append, "EARLY_SCANS_MAX", 5)
+    monkeypatch.setattr(batch, "FORGET_EARLY_EVERY", 10)
+    ledger = OpenLedger(database, tmp_path)
+    give(ledger, "open-station", station=STATION, kind="city")
+    give(ledger, "register-volunteer", volunteer="V1", registered_on="2016-03-05")
+    body = {"volunteer": "V1", "station": STATION, "occurred_at": "2099-01-01T09:00:00+08:00"}
+    for number in range(40):
+        order = order_of(CheckIn.model_validate(body), "/stations/C01", str(number), f"station:{STATION}")
+        assert isinstance(ledger.intake.execute([order])[0], Refused)
+    with database.pool.connection() as connection:
+        (kept,) = connection.execute("SELECT count(*) FROM ledger.early_scans").fetchone() or (0,)
+    assert 5 <= kept <= 16
 
 
 def test_the_order_of_uploading_changes_no_sample_and_no_shift_of_a_finding(
@@ -360,6 +433,43 @@ def test_service_before_the_registration_or_the_opening_is_accepted_and_found(se
     assert served.get(f"/v1/volunteers/{volunteer}").json()["total"]["credited_minutes"] == 420  # nothing is lost
     until = found(served, station="LATE", kind="before-opening", valid_at="2016-03-02")["anomalies"]
     assert [one["figures"] for one in until] == [{"shifts": 1, "volunteers": 1, "days": 822}]
+
+
+def test_service_after_a_withdrawal_or_a_closing_is_accepted_and_found(served: Served) -> None:
+    one, other = served.volunteer(), served.volunteer()  # registered on 2016-03-05
+    opened = served.command("open-station", station="GONE", kind="community", occurred_at="2016-01-01T09:00:00+08:00")
+    assert opened.status_code == 201, opened.text
+    before = served.ledger.log.head()
+    closed = served.command("close-station", station="GONE", reason="moved", occurred_at="2017-06-01T18:00:00+08:00")
+    assert closed.status_code == 201, closed.text
+    assert (
+        served.command("withdraw-volunteer", volunteer=one, withdrawn_on="2017-03-31", reason="moved-away").status_code
+        == 201
+    )
+    late = [
+        served.served_shift(one, f"{day}T19:00:00+08:00", f"{day}T21:00:00+08:00", "GONE")[0]
+        for day in ("2017-03-31", "2017-04-01", "2017-06-01", "2017-06-03")
+    ]
+    (withdrawn,) = found(served, volunteer=one, kind="after-withdrawal")["anomalies"]
+    assert (withdrawn["day"], withdrawn["figures"]) == ("2017-06-03", {"shifts": 3, "days": 64})
+    assert withdrawn["reason"] == f"3 shifts of {one} after the withdrawal, by up to 64 days"
+    assert [UUID(shift["shift"]) for shift in withdrawn["shifts"]] == late[1:]
+    (closing,) = found(served, station="GONE", kind="after-closing")["anomalies"]
+    assert closing["reason"] == "1 shift of 1 volunteer at GONE after it was closed, by up to 2 days"
+    assert [UUID(shift["shift"]) for shift in closing["shifts"]] == late[3:]
+    assert found(served, station="GONE", kind="after-closing", known_at=before)["anomalies"] == []
+    assert served.get(f"/v1/volunteers/{one}").json()["total"]["credited_minutes"] == 480  # nothing is lost
+
+    again = served.command("register-volunteer", volunteer=one, registered_on="2017-06-01")
+    assert again.status_code == 201, again.text
+    (withdrawn,) = found(served, volunteer=one, kind="after-withdrawal")["anomalies"]
+    assert withdrawn["figures"] == {"shifts": 1, "days": 1}
+    merge: dict[str, Any] = {"volunteer": one, "into": other, "reason": "two-cards"}
+    assert served.approved("merge-volunteer", Role.CORRECTOR, **merge).status_code == 201
+    assert found(served, volunteer=one, kind="after-withdrawal")["anomalies"] == []  # the other number is in use
+    reopened = served.command("open-station", station="GONE", kind="city", occurred_at="2017-06-02T09:00:00+08:00")
+    assert reopened.status_code == 201, reopened.text
+    assert found(served, station="GONE", kind="after-closing")["anomalies"] == []
 
 
 def test_one_phone_under_several_numbers_is_found_unless_they_are_one_person(served: Served) -> None:
@@ -433,6 +543,10 @@ def test_the_command_line_draws_and_writes_samples(reads: CommandLine, tmp_path:
             "--strata luck is not known; use station-kind",
         ),
         (("spot-check", "--seed", "a", "--size", "0"), "Invalid value for '--size'"),
+        (
+            ("spot-check", "--seed", "a", "--size", "1", "--strata", "grade"),
+            "--size 1 is too small for the 2 grades of these shifts (attested, scanned)",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(reads: CommandLine, words: tuple[str, ...], sentence: str) -> None:

@@ -139,6 +139,8 @@ def test_an_honour_is_announced_objected_to_awarded_undercut_and_revoked(conferr
     assert get(served, "/v1/undercut-awards")["count"] == 0
     assert names(get(served, "/v1/awards", state="revoked")["awards"]) == [award]
     assert get(served, "/v1/awards", known_at=position, state="revoked")["awards"] == []
+    assert names(get(served, "/v1/awards", awarded_in=GIVEN.year, state="revoked")["awards"]) == [award]
+    assert get(served, "/v1/awards", awarded_in=GIVEN.year - 1)["count"] == 0
 
 
 def test_a_ranking_s_honour_has_its_year_and_rank_and_is_undercut_when_it_falls_out(
@@ -185,14 +187,14 @@ def test_other_rules_undercut_as_corrections_do_and_say_so(conferred: tuple[Serv
     assert post(served, f"{STAR}/awards", volunteer=BUSY)["accepted"] == 1
     text = served.get("/v1/rules/1").json()["text"].replace("day_minutes_max = 480", "day_minutes_max = 420")
     candidate = served.client.post("/v1/rules/candidates", json={"text": text}, headers=served.headers(Role.ANALYST))
-    found = get(served, "/v1/undercut-awards", rules=candidate.json()["digest"])
+    found = get(served, "/v1/undercut-awards", role=Role.ANALYST, rules=candidate.json()["digest"])
     (one,) = found["undercut"]
     why = one["causes"]
     assert (why["by_events"], why["by_rules"], why["minutes_now"], why["rules_differ"]) == (0, -780, 5_460, True)
     assert get(served, "/v1/undercut-awards")["count"] == 0
     same = get(served, "/v1/undercut-awards", rules=1)  # replayed, and not read from rows
     assert (same["awards_in_all"], same["count"]) == (1, 0)
-    eligible = get(served, f"{STAR}/eligible", rules=candidate.json()["digest"])
+    eligible = get(served, f"{STAR}/eligible", role=Role.ANALYST, rules=candidate.json()["digest"])
     assert names(eligible["eligible"], "name") == [FAR, NEAR]
 
 

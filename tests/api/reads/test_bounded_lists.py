@@ -38,10 +38,17 @@ DAY = f"the {DAY_SHIFTS_MAX} shifts of a day that are explained"
 BATCH = "the elements or recipients of one request"
 PLACES = "the organisations, stations and projects, which staff enter one by one"
 PROGRAM = "what the program itself has a few of"
+ROTATIONS = "the keys that an operator made, one pair at each rotation"
 
 BOUNDS: dict[str, tuple[str, ...]] = {
     PAGE: (
-        *("ActRequests.requests", "Anomalies.anomalies", "Awards.awards", "Disputes.disputes"),
+        *(
+            "ActRequests.requests",
+            "Anomalies.anomalies",
+            "Awards.awards",
+            "Certificates.certificates",
+            "Disputes.disputes",
+        ),
         *("EligibleForHonor.eligible", "LogPage.events", "OrganisationMembers.members", "Organisations.organisations"),
         *("PeopleServed.days", "Place.after", "Place.before", "Projects.projects", "PublicNotices.notices"),
         *("RankingOfYear.entries", "SpotCheck.shifts", "Standings.standings", "StationDayShifts.shifts"),
@@ -67,6 +74,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {
             "ServedDay.counts",
             "ShiftChange.positions",
         ),
+        "Dispute.additions",
         *("ShiftEvents.events", "ShiftWithoutMinutes.events", "Undercut.objections", "VolunteerHours.trainings"),
     ),
     MERGED: (
@@ -81,7 +89,9 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         *("Causes.overtaken_by", "Honor.conditions", "Honors.honors", "Overview.honors", "Overview.progress"),
         *("Place.order", "Places.ranks", "PublishedRules.holds_from", "Ranking.terms", "RankingOfYear.order"),
         *("Rankings.rankings", "Terms.order", "VolunteerChange.honors_gained", "VolunteerChange.honors_lost"),
+        *("CandidateChecked.header_changes", "WhatIf.header_changes"),
         *("VolunteerChange.honors_moved", "VolunteerChange.reasons", "VolunteerHours.honors", "WhatIf.honors"),
+        *("CandidateChecked.past_days", "WhatIf.not_tried", "WhatIf.past_days"),
     ),
     CALENDAR: (
         *("ActivityPart.rows", "DistrictActivity.no_organisation", "DistrictActivity.rows", "MembersPart.rows"),
@@ -90,20 +100,21 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         *("StationActivity.days", "VolunteerChange.years", "VolunteerHours.years", "ShiftTrace.pieces"),
     ),
     DAY: ("DayExplanation.shifts", "ExplainedShift.stretches"),
-    BATCH: ("BatchAnswer.answers", "Conferred.outcomes", "Conferred.passed_by"),
+    BATCH: ("BatchAnswer.answers", "Conferred.outcomes", "Conferred.passed_by", "TableRead.lines"),
     PLACES: (
         *("DistrictActivity.parts", "Organisation.children", "OrganisationActivity.parts", "OrganisationAnswer.path"),
         *("OrganisationAnswer.projects", "OrganisationAnswer.stations", "OrganisationMembers.parts"),
         *("PeopleServed.projects", "PeopleServed.stations", "WhatIf.stations"),
     ),
     PROGRAM: (
-        *("WorkItem.commands", "WorkItem.roles"),
+        *("WorkItem.commands", "WorkItem.roles", "WhatIf.distribution"),
         *("CommandAccepted.notes", "EventAccepted.notes"),
         *("EventRefused.candidates", "GenerationList.generations", "JobList.jobs", "ProblemDetails.candidates"),
         *("Readiness.checks", "RulesKnown.candidates", "ShiftTrace.flags", "SpotCheck.parts", "Status.problems"),
         *("StatementLine.uncredited", "StatementTotal.uncredited"),
         "replay__explain__explanations__EventBehind.decides",
     ),
+    ROTATIONS: ("KeysOfGeneration.keys", "PublishedKeysAnswer.generations", "TreeHealth.keys"),
 }
 
 

@@ -169,7 +169,8 @@ def test_what_people_wrote_is_for_those_who_may_read_it_and_gone_when_it_is_eras
         assert {act["text"] for act in history(served, volunteer, role, at_least=last)} == {None}
     _, token = served.ledger.keys.make(Role.VOLUNTEER, volunteer)
     own = served.client.get(f"/v1/volunteers/{volunteer}/history", headers={"Authorization": f"Bearer {token}"})
-    assert "She locked up." in own.text
+    assert "She locked up." not in own.text
+    assert [act["text"] for act in own.json()["acts"] if act["text"]] == ["It was 21:00.", "Ask the guard."]
     of_other = served.volunteer()
     shift, _ = served.served_shift(of_other, MORNING, NOON)
     fields = about(of_other, shift)
@@ -179,6 +180,9 @@ def test_what_people_wrote_is_for_those_who_may_read_it_and_gone_when_it_is_eras
     last = position_of(served.command("approve-act", Role.APPROVER, request="erase-1", text="His mother confirms it."))
     texts = [act["text"] for act in history(served, of_other, at_least=last)]
     assert texts == [None, "Asked by phone.", "His mother confirms it.", "Asked by phone."]
+    _, token = served.ledger.keys.make(Role.VOLUNTEER, of_other)
+    own = served.client.get(f"/v1/volunteers/{of_other}/history", headers={"Authorization": f"Bearer {token}"})
+    assert [act["text"] for act in own.json()["acts"]] == [None] * 4  # what staff wrote for each other
     Persons(served.ledger.database.pool).erase(of_other)
     assert {act["text"] for act in history(served, of_other, at_least=last)} == {None}
 
@@ -200,7 +204,7 @@ def test_disputes_are_listed_with_their_state_and_what_is_overdue(served: Served
     for shift in shifts:
         opened = about(volunteer, shift, occurred_at="2018-02-14T10:00:00+08:00", text="Too few.")
         position_of(served.command("dispute-shift", Role.CORRECTOR, **opened))
-    more = about(volunteer, shifts[0], occurred_at="2018-03-01T10:00:00+08:00")
+    more = about(volunteer, shifts[0], occurred_at="2018-03-01T10:00:00+08:00", text="And the break.")
     position_of(served.command("dispute-shift", Role.CORRECTOR, **more))  # of the one that is open
     position_of(served.command("answer-dispute", **about(volunteer, shifts[1])))
     last = position_of(served.command("settle-dispute", Role.APPROVER, **about(volunteer, shifts[2], outcome="upheld")))
@@ -218,6 +222,11 @@ def test_disputes_are_listed_with_their_state_and_what_is_overdue(served: Served
     assert [one["outcome"] for one in everything] == [None, None, "upheld"]
     assert everything[0]["opened"]["text"] == "Too few."
     assert told(Role.READER)[0]["opened"]["text"] is None
+    assert [[step["text"] for step in one["additions"]] for one in everything] == [["And the break."], [], []]
+    assert follow(served, everything[0]["additions"][0], "event")["event"]["topic"] == "shift-disputed.v1"
+    added = [act["sentence"] for act in history(served, volunteer, at_least=last) if act["shift"] == str(shifts[0])]
+    assert added[1:] == ["added to the dispute that is open"]
+    assert added[0] != added[1]
     assert [one["overdue"] for one in told()] == ["settlement", "settlement", None]
     for day, late in (
         ("2018-02-27", [None, None, None]),

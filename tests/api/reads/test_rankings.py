@@ -166,7 +166,7 @@ def test_honours_can_accept_scanned_minutes_alone_and_say_so(served: Served) -> 
             "check_out": f"{year}-03-{day:02d}T16:00:00+08:00",
         }
         assert served.approved("attest-shift", **entry, **span).status_code == 201
-    asked = {"rules": rules, "at_least": served.ledger.log.head()}
+    asked = {"role": Role.ANALYST, "rules": rules, "at_least": served.ledger.log.head()}
     entries = served.get("/v1/rankings/top-hundred", year=year, **asked).json()["entries"]
     assert [(entry["name"], entry["figures"]["scanned_minutes"]) for entry in entries] == [(scanned, 360)]
     (lacking,) = served.get(f"/v1/volunteers/{typed}/ranks", year=year, **asked).json()["ranks"]

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from api.access.roles import Role
-from api.http.requests import dependencies
+from api.http.requests import readings
 from api.messages.problems import MEDIA_TYPE
 from replay.generations import store
 from replay.live.follower import Follower
@@ -211,7 +211,7 @@ def test_a_position_beyond_the_log_is_not_waited_for(served: Served) -> None:
 def test_a_position_the_read_models_do_not_reach_is_waited_for_and_then_refused(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dependencies, "AT_LEAST_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(readings, "AT_LEAST_SECONDS_MAX", 0.1)
     monkeypatch.setattr(served.ledger.log, "head", lambda: 10_000_001)
     answer = served.get("/v1/honors", at_least=10_000_000)
     assert (answer.status_code, answer.json()["rejection"]) == (503, "behind")

@@ -34,12 +34,12 @@ def shift(served: Served) -> tuple[str, int, int]:
 
 
 def ask(
-    served: Served, role: Role | None = Role.READER, headers: dict[str, str] | None = None, **body: Any
+    served: Served, role: Role | None = Role.ANALYST, headers: dict[str, str] | None = None, **body: Any
 ) -> Response:
     return served.client.post("/v1/what-ifs", json=body, headers=served.headers(role) | (headers or {}))
 
 
-def post(served: Served, text: str, role: Role | None = Role.READER) -> Response:
+def post(served: Served, text: str, role: Role | None = Role.ANALYST) -> Response:
     return served.client.post("/v1/rules/candidates", content=text.encode(), headers=served.headers(role) | TOML)
 
 
@@ -62,8 +62,34 @@ def test_a_candidate_is_held_against_what_is_in_force(served: Served, shift: tup
     assert (answer["before"]["rules"]["version"], answer["after"]["rules"]["version"]) == (1, 0)
     assert answer["volunteers_losing"] == answer["volunteers_differing"] == len(answer["volunteers"])
     assert answer["totals"]["credited"]["change"] == sum(one["credited"]["change"] for one in answer["volunteers"])
+    assert sum(band["volunteers"] for band in answer["distribution"]) == answer["volunteers_differing"]
+    assert {band["direction"] for band in answer["distribution"]} == {"lose"}
     (station,) = [one for one in answer["stations"] if one["station"] == STATION]
     assert station["activity"]["capped"]["change"] > 0
+
+
+def test_another_time_zone_is_a_reason_of_its_own_and_not_put_in_force_unasked(served: Served) -> None:
+    volunteer = served.volunteer()
+    served.served_shift(volunteer, "2018-12-04T20:00:00+08:00", "2018-12-05T06:00:00+08:00")
+    position = served.ledger.log.head()
+    berlin = LUOHU.replace("Asia/Shanghai", "Europe/Berlin")
+    moved = [("time_zone", "Asia/Shanghai", "Europe/Berlin")]
+
+    def told(answer: dict[str, Any]) -> list[tuple[str, ...]]:
+        return [(one["key"], one["before"], one["after"]) for one in answer["header_changes"]]
+
+    before = {"rules": 1, "known_at": position}
+    both = berlin.replace("day_minutes_max = 480", "day_minutes_max = 60")
+    for text, reason in ((berlin, "time zone -216"), (both, "day cap -420, time zone -216")):
+        answer = ask(served, after={"rules": text, "known_at": position}, before=before, limit=1000).json()
+        assert (told(answer), of(answer, volunteer)["reason"]) == (moved, reason)
+    kept = post(served, berlin).json()
+    assert told(kept) == moved
+    assert [one["key"] for one in kept["findings"] if one["sentence"].startswith("the rules in force have")] == [
+        "time_zone"
+    ]
+    refused = served.command("publish-rules", role=Role.ADMIN, text=berlin)
+    assert (refused.status_code, refused.json()["rejection"]) == (409, "changes-time-zone")
 
 
 LATER = """
@@ -140,7 +166,7 @@ def test_a_what_if_can_be_a_job(served: Served, shift: tuple[str, int, int]) -> 
     begun = ask(served, headers={"Prefer": "respond-async"}, after={"rules": STRICT}, limit=1000)
     assert (begun.status_code, begun.headers["preference-applied"]) == (202, "respond-async")
     deadline = time.monotonic() + 30
-    while (job := served.get(begun.headers["location"]).json())["state"] in {"waiting", "running"}:
+    while (job := served.get(begun.headers["location"], role=Role.ANALYST).json())["state"] in {"waiting", "running"}:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert job["state"] == "done", job
@@ -180,6 +206,17 @@ def test_a_what_if_needs_a_key(served: Served) -> None:
 # --- candidates -----------------------------------------------------------------------------------------------------
 
 
+def test_a_candidate_can_be_checked_without_being_kept(served: Served) -> None:
+    text = STRICT.replace("day_minutes_max = 120", "day_minutes_max = 121")
+    address, headers = "/v1/rules/candidates", served.headers(Role.ANALYST)
+    checked = served.client.post(address, json={"text": text, "keep": False}, headers=headers)
+    assert checked.status_code == 200
+    known = {one["digest"] for one in served.get("/v1/rules", role=Role.ANALYST).json()["candidates"]}
+    assert checked.json()["digest"] not in known
+    refused = served.client.post(address, json={"text": "name = 1", "keep": False}, headers=headers)
+    assert (refused.status_code, refused.json()["rejection"]) == (422, "unsound-rules")
+
+
 def test_a_candidate_is_kept_and_then_named_by_its_digest(served: Served, shift: tuple[str, int, int]) -> None:
     volunteer, _, _ = shift
     kept = post(served, STRICT)
@@ -190,14 +227,14 @@ def test_a_candidate_is_kept_and_then_named_by_its_digest(served: Served, shift:
     assert again.json()["digest"] == digest
     assert {finding["severity"] for finding in kept.json()["findings"]} == {"warning"}
     for address in (f"/v1/volunteers/{volunteer}", f"/v1/volunteers/{volunteer}/shifts", "/v1/honors", "/v1/rankings"):
-        rules = served.get(address, rules=digest).json()["rules"]
+        rules = served.get(address, role=Role.APPROVER, rules=digest).json()["rules"]
         assert rules == {"name": "luohu", "version": 0, "digest": digest}, address
-    hours = served.get(f"/v1/volunteers/{volunteer}", rules=digest).json()
+    hours = served.get(f"/v1/volunteers/{volunteer}", role=Role.APPROVER, rules=digest).json()
     assert hours["total"]["credited_minutes"] == 120
-    activity = served.get(f"/v1/stations/{STATION}/activity", rules=digest, to="2018-12-31").json()
+    activity = served.get(f"/v1/stations/{STATION}/activity", role=Role.STAFF, rules=digest, to="2018-12-31").json()
     assert activity["rules"]["digest"] == digest
     assert of(ask(served, after={"rules": digest}, limit=1000).json(), volunteer)["credited"]["after"] == 120
-    assert served.get("/v1/rules").json()["candidates"][0]["digest"] == digest
+    assert served.get("/v1/rules", role=Role.ANALYST).json()["candidates"][0]["digest"] == digest
 
 
 def test_published_rules_are_listed_shown_and_named_by_digest(served: Served) -> None:
@@ -221,7 +258,7 @@ def test_a_candidate_that_cannot_be_used_is_refused_with_all_findings(served: Se
     lines = [number for number, line in enumerate(LUOHU.splitlines(), 1) if line.startswith("day_minutes_max")]
     assert [finding["line"] for finding in errors] == lines
     assert told["detail"].startswith(f"line {lines[0]}: rule_sets.0.day_minutes_max: the day cap of 5")
-    assert served.get("/v1/honors", rules="0" * 64).status_code == 422
+    assert served.get("/v1/honors", role=Role.ANALYST, rules="0" * 64).status_code == 422
 
 
 def test_projects_are_looked_up_in_the_ledger(served: Served) -> None:
@@ -237,7 +274,8 @@ def test_projects_are_looked_up_in_the_ledger(served: Served) -> None:
 def test_who_and_what_may_be_a_candidate(served: Served) -> None:
     assert post(served, STRICT, role=None).status_code == 401
     assert post(served, STRICT, role=Role.STATION).status_code == 403
-    headers = served.headers(Role.READER)
+    assert post(served, STRICT, role=Role.READER).status_code == 403
+    headers = served.headers(Role.ANALYST)
     other = served.client.post("/v1/rules/candidates", content=b"x", headers=headers | {"Content-Type": "image/png"})
     assert (other.status_code, other.json()["rejection"]) == (415, "wrong-media-type")
     garbled = served.client.post("/v1/rules/candidates", content=b"\xff\xfe", headers=headers | TOML)

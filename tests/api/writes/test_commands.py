@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -13,6 +15,7 @@ from api.access.roles import Role
 from api.messages.examples import EXAMPLES
 from api.messages.problems import MEDIA_TYPE, RULES
 from ledger.aggregates import COMMANDS
+from ledger.aggregates.certificate import number_of, register_of
 from ledger.aggregates.scans import SCANS
 from ledger.intake.answers import Accepted, Answer
 from ledger.intake.group_commit import QueueFull
@@ -79,7 +82,7 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
         *approved("reinstate-shift", about),
         *approved("move-shift", {**about, "to_volunteer": other}),
         *approved("attest-shift", {"volunteer": volunteer, "station": STATION, "shift": attested, **entry}),
-        ("count-people-served", {"station": STATION, "day": "2018-12-04", "people": 12, "project": PROJECT}),
+        ("count-people-served", {"station": new, "day": "2018-12-04", "people": 12, "project": PROJECT}),
         *approved("record-opening-balance", {**EXAMPLES["record-opening-balance"], "volunteer": volunteer}),
         *approved("void-opening-balance", {"volunteer": volunteer, "reason": "checked"}),
         *approved("raise-day-cap", {**EXAMPLES["raise-day-cap"], "volunteer": volunteer, "raise_id": raise_id}),
@@ -99,6 +102,17 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
         ("settle-honor-objection", {**EXAMPLES["settle-honor-objection"], "award": new}),
         ("award-honor", {**EXAMPLES["award-honor"], "award": f"old-{new}", "evidence_position": 1}),
         ("revoke-honor", {"award": new, "reason": "checked"}),
+        (
+            "issue-certificate",
+            {
+                **EXAMPLES["issue-certificate"],
+                "volunteer": volunteer,
+                "organisation": new,
+                "evidence_position": 1,
+                "rules_digest": served.ledger.current_generation().rules_digest,
+            },
+        ),
+        ("revoke-certificate", {"certificate": next_certificate(served), "reason": "checked"}),
         *approved("merge-volunteer", {"volunteer": other, "into": volunteer, "reason": "checked"}),
         *approved("undo-merge", {"volunteer": other, "into": volunteer, "reason": "checked"}),
         ("withdraw-volunteer", {"volunteer": volunteer, "withdrawn_on": "2018-12-01", "reason": "moved-away"}),
@@ -106,6 +120,12 @@ def a_year_in_the_life(served: Served) -> list[tuple[str, dict[str, Any]]]:
         ("close-station", {"station": new, "reason": "rebuilding"}),
         ("end-organisation", {"organisation": new, "ended_on": "2018-12-01", "reason": "dissolved"}),
     ]
+
+
+def next_certificate(served: Served) -> str:
+    """Return the number that the next certificate will have."""
+    year = datetime.now(ZoneInfo("Asia/Shanghai")).year
+    return number_of(year, served.ledger.log.versions([register_of(year).bytes])[register_of(year).bytes] + 1)
 
 
 OF_RULES = {"publish-rules", "put-rules-in-force"}

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from email.message import Message
 from itertools import pairwise
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
@@ -350,6 +351,17 @@ SHIFTS = st.sampled_from(
     [str(UUID(int=7)), str(UUID(int=2**127 + 171)).upper(), UUID(int=7).hex, "7", ""]
 ) | st.uuids().map(str)
 
+DATA_TYPES = st.sampled_from(
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/cloudevents+json",
+        "application/json; charset=latin-1",
+        "text/xml",
+        "json",
+    ]
+)
+
 
 @st.composite
 def elements(draw: st.DrawFn) -> dict[str, Any]:
@@ -378,7 +390,7 @@ def elements(draw: st.DrawFn) -> dict[str, Any]:
         "id": TEXTS,
         "source": TEXTS | st.just("/stations/C01/a"),
         "time": INSTANTS,
-        "datacontenttype": st.just("application/json"),
+        "datacontenttype": DATA_TYPES,
         "subject": TEXTS,
         "imported": st.booleans(),
         "dataschema": TEXTS,
@@ -448,7 +460,19 @@ def closer_look(element: Any, sender: Sender = SENDER) -> Order | None:
         command = command_type.model_validate(data)
     except (ValidationError, LookupError):
         return None
-    return None if "data_base64" in element else order_of(command, event.source, event.id, sender.by, event.imported, 3)
+    if "data_base64" in element or not announces_json(event.datacontenttype):
+        return None
+    return order_of(command, event.source, event.id, sender.by, event.imported, 3)
+
+
+def announces_json(written: str | None) -> bool:
+    """Return whether a media type is JSON in UTF-8, as the standard library's parser of mail reads it."""
+    if written is None:
+        return True
+    header = Message()
+    header["Content-Type"] = written
+    is_json = header.get_content_type() == "application/json" or header.get_content_type().endswith("+json")
+    return is_json and header.get_content_charset("utf-8") == "utf-8"
 
 
 def found(body: bytes) -> Order | None:

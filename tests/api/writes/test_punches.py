@@ -162,6 +162,22 @@ def test_the_answer_names_the_punch_and_the_shift_that_it_came_to(served: Served
     assert "punch" not in named
 
 
+@pytest.mark.parametrize("more", [{}, {"shift": True}], ids=["a punch", "with a shift id"])
+def test_a_check_out_without_a_check_in_is_shown_as_it_was_scanned(served: Served, more: dict[str, Any]) -> None:
+    volunteer, at = served.volunteer(), f"{DAY}T15:00:00+08:00"
+    more = {"shift": str(uuid4())} if more else {}
+    scan = sent(served, volunteer, ("check-out", STATION, at, more))
+    (shift,) = shifts_of(served, volunteer)
+    assert (shift["station"], shift["check_in"], shift["check_out"]) == (STATION, None, f"{DAY}T07:00:00Z")
+    assert "check-out-without-check-in" in shift["flags"]
+    listed = served.get(f"/v1/volunteers/{volunteer}/shifts?from={DAY}&to={DAY}").json()["shifts"]
+    assert listed == [shift]
+    (idle,) = served.get(f"/v1/volunteers/{volunteer}/explanation", day=DAY).json()["without_minutes"]
+    assert [(event["position"], event["occurred_at"]) for event in idle["events"]] == [(scan["position"], at)]
+    (line,) = served.get(f"/v1/volunteers/{volunteer}/statement?from={DAY}&to={DAY}").json()["lines"]
+    assert (line["station"], line["check_out"], line["without_minutes"]) == (STATION, at, "it has no check-in")
+
+
 def test_the_minutes_lead_back_to_both_punches_and_to_the_rule(served: Served) -> None:
     volunteer = served.volunteer()
     begun = sent(served, volunteer, ("check-in", STATION, f"{DAY}T09:00:00+08:00", {}))
@@ -230,6 +246,37 @@ def test_a_correction_decides_over_pairing(served: Served) -> None:
     served.get("/v1/stations", at_least=answer.json()["position"])
     holding = [shift for shift in shifts_of(served, volunteer) if shift["pieces"]]
     assert [(shift["trace"]["raw"], shift["grade"]) for shift in holding] == [(90, "attested")]
+
+
+def test_an_act_on_a_paired_shift_shows_the_check_out_that_held_before(served: Served) -> None:
+    volunteer = served.volunteer()
+    begun = sent(served, volunteer, ("check-in", STATION, f"{DAY}T09:00:00+08:00", {"shift": str(uuid4())}))
+    sent(served, volunteer, ("check-out", STATION, f"{DAY}T11:30:00+08:00", {}))
+    about = {"volunteer": volunteer, "shift": begun["shift"], "reason": "checked"}
+    acts: list[tuple[str, dict[str, Any]]] = [
+        ("correct-shift", {"changes": ["check_in"], "check_in": f"{DAY}T08:30:00+08:00"}),
+        ("void-shift", {}),
+        ("reinstate-shift", {}),
+        ("correct-shift", {"changes": ["check_out"], "check_out": f"{DAY}T11:00:00+08:00"}),
+        ("correct-shift", {"changes": ["check_out"]}),
+    ]
+    for act, more in acts:
+        answer = served.approved(act, **about, **more)
+        assert answer.status_code == 201, answer.text
+    last = answer.json()["position"]
+    expected = [
+        f"{DAY}: check-in 09:00 → 08:30, +30 min",
+        f"{DAY}: void no → yes, \u2212180 min",
+        f"{DAY}: void yes → no, +180 min",
+        f"{DAY}: check-out 11:30 → 11:00, \u221230 min",
+        f"{DAY}: check-out 11:00 → none, \u2212150 min",
+    ]
+    requests = served.get("/v1/requests", role=Role.APPROVER, volunteer=volunteer, at_least=last).json()["requests"]
+    assert [one["sentence"] for one in requests] == expected
+    history = served.get(f"/v1/volunteers/{volunteer}/history", role=Role.AUDITOR, at_least=last).json()["acts"]
+    about_shift = [one for one in history if one["topic"].startswith("shift-")]
+    assert [one["sentence"] for one in about_shift] == expected
+    assert [one["minutes"]["change"] for one in about_shift[:4]] == [30, -180, 180, -30]
 
 
 def test_staff_types_in_and_out_and_it_is_attested(served: Served) -> None:

@@ -128,6 +128,15 @@ def test_a_line_that_holds_only_a_byte_order_mark_is_empty(served: Served) -> No
     assert json.loads(answer)["outcome"] == "accepted"
 
 
+@pytest.mark.parametrize("between", [b"", b" ", b", "])
+def test_a_stream_that_lost_its_line_feeds_is_told_how(served: Served, between: bytes) -> None:
+    event = served.event("check-in", volunteer=served.volunteer(), station=STATION, occurred_at=AT)
+    headers = served.headers(Role.STATION) | {"Content-Type": NDJSON}
+    content = between.join([json.dumps(event).encode()] * 2)
+    (answer,) = served.client.post("/v1/events", content=content, headers=headers).text.splitlines()
+    assert "--data-binary" in json.loads(answer)["detail"]
+
+
 # --- instants -------------------------------------------------------------------------------------------------------
 
 
@@ -191,7 +200,7 @@ def test_an_entry_that_ends_too_early_is_told_in_local_time(served: Served) -> N
     assert told["rejection"] == "ends-before-it-begins"
     assert told["detail"] == (
         "check_out 2018-12-04 08:00:00 +08:00 (check_in 2018-12-04 09:00:00 +08:00): "
-        "the check-out must be after the check-in"
+        "the check-out must be after the check-in; correct one of the two"
     )
 
 

@@ -44,6 +44,7 @@ from ledger.aggregates.volunteer import (
 from ledger.names import shift_id_for
 from ledger.rejections import Refused, Rejection
 from ledger.store.mapper import encode
+from tests.ledger.decisions.test_certificates import CERTIFICATE_COMMANDS, OF_CERTIFICATES
 from tests.ledger.decisions.test_honors import HONOR_COMMANDS, OF_HONORS
 from tests.support.ledger.helpers import NOW, Given, Memory, by
 
@@ -68,6 +69,21 @@ ATTEST = AttestShift(
     volunteer="V1", station="S1", check_in=NOW - 5 * HOUR, check_out=NOW - HOUR, evidence="paper-list", shift=SHIFT
 )
 CORRECT = CorrectShift(volunteer="V1", shift=SHIFT, changes=("check_out",), check_out=NOW - 2 * HOUR, reason="forgot")
+WEEK = 7 * 24 * HOUR
+EARLY_CHECK_IN = CHECK_IN.model_copy(update={"occurred_at": NOW - 2 * HOUR - WEEK})
+
+
+def corrected(**fields: object) -> CorrectShift:
+    return CorrectShift.model_validate(
+        {"volunteer": "V1", "shift": SHIFT, "changes": tuple(fields), "reason": "forgot", **fields}
+    )
+
+
+def requested(act: CorrectShift) -> RequestAct:
+    fields = act.model_dump(mode="json", exclude_none=True)
+    return RequestAct.model_validate({"request": "q1", "act": act.TYPE, "fields": fields})
+
+
 CLEAR_CHECK_IN = CorrectShift(volunteer="V1", shift=SHIFT, changes=("check_in",), reason="wrong-card")
 VOID = VoidShift(volunteer="V1", shift=SHIFT, reason="test-scan")
 REINSTATE = ReinstateShift(volunteer="V1", shift=SHIFT, reason="was-real")
@@ -109,6 +125,8 @@ NAME_ORGANISATION = RenameOrganisation(organisation="O1", name="罗湖图书馆"
 COUNT = CountPeopleServed(station="S1", day=DAY, people=300)
 PUBLISH = PublishRules(text="[[rules]]\nname = '义工'\n")
 PUBLISH_LATER = PublishRules(text="name = 'later'", in_force=False)
+IN_BERLIN, IN_SHANGHAI = (PublishRules(text=f"time_zone = '{zone}'") for zone in ("Europe/Berlin", "Asia/Shanghai"))
+PUT_FIRST = PutRulesInForce(rules_version=1, reason="as-it-was")
 PUT_IN_FORCE = PutRulesInForce(rules_version=2, reason="approved")
 RULES = """
 [approvals]
@@ -206,6 +224,17 @@ REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.FUTURE, "moved_on", [ORGANISATION, CHILD], MOVE_UP.model_copy(update={"moved_on": FUTURE_DAY})),
     (R.FUTURE, "ended_on", [ORGANISATION], END_ORGANISATION.model_copy(update={"ended_on": FUTURE_DAY})),
     (R.ENDS_BEFORE_IT_BEGINS, "check_out", WORLD, ATTEST.model_copy(update={"check_out": NOW - 5 * HOUR})),
+    (R.ENDS_BEFORE_IT_BEGINS, "check_out", [*WORLD, CHECK_IN], corrected(check_out=NOW - 3 * HOUR - 1)),
+    (R.ENDS_BEFORE_IT_BEGINS, "check_out", [*WORLD, CHECK_IN], corrected(check_out=NOW - 3 * HOUR)),
+    (R.ENDS_BEFORE_IT_BEGINS, "check_in", [*WORLD, CHECK_IN, CHECK_OUT], corrected(check_in=NOW - HOUR)),
+    (R.ENDS_BEFORE_IT_BEGINS, "check_in", [*WORLD, CHECK_IN, CHECK_OUT], corrected(check_in=NOW - 1)),
+    (R.ENDS_BEFORE_IT_BEGINS, "check_in", [*WORLD, CHECK_IN, CORRECT], corrected(check_in=NOW - HOUR)),
+    (R.ENDS_BEFORE_IT_BEGINS, "check_in", [*WORLD, CHECK_IN, CHECK_OUT, VOID], corrected(check_in=NOW - 1)),
+    (R.ENDS_BEFORE_IT_BEGINS, "check_out", [*WORLD, CHECK_IN], corrected(check_in=NOW - 1, check_out=NOW - 2)),
+    (R.ENDS_BEFORE_IT_BEGINS, "check_in", [*WORLD, CHECK_IN, CHECK_OUT], requested(corrected(check_in=NOW - 1))),
+    (R.LASTS_TOO_LONG, "check_out", WORLD, ATTEST.model_copy(update={"check_in": NOW - HOUR - WEEK - 1})),
+    (R.LASTS_TOO_LONG, "check_in", [*WORLD, CHECK_IN, CHECK_OUT], corrected(check_in=NOW - HOUR - WEEK - 1)),
+    (R.LASTS_TOO_LONG, "check_out", [*WORLD, EARLY_CHECK_IN], corrected(check_out=NOW - HOUR)),
     (R.UNKNOWN_SHIFT, "shift", WORLD, CORRECT),
     (R.UNKNOWN_SHIFT, "shift", WORLD, VOID),
     (R.UNKNOWN_SHIFT, "shift", WORLD, REINSTATE),
@@ -304,11 +333,19 @@ REFUSED: list[tuple[Rejection, str, Sequence[Given], Command]] = [
     (R.ALREADY_PUBLISHED, "text", [PUBLISH], PUBLISH),
     (R.ALREADY_PUBLISHED, "text", [PUBLISH, PUBLISH_LATER], PUBLISH_LATER),
     (R.ALREADY_IN_FORCE, "rules_version", [PUBLISH, PUBLISH_LATER, PUT_IN_FORCE], PUT_IN_FORCE),
+    *(
+        (R.CHANGES_TIME_ZONE, "change_time_zone", given, command)
+        for given, command in (
+            ([IN_BERLIN], IN_SHANGHAI),
+            ([IN_BERLIN], IN_SHANGHAI.model_copy(update={"in_force": False})),
+            ([IN_SHANGHAI, IN_BERLIN.model_copy(update={"change_time_zone": True})], PUT_FIRST),
+        )
+    ),
     (R.MERGED_TOO_OFTEN, "volunteer", [*WORLD, CHECK_IN, *MERGED_OFTEN], VOID),
     (R.TREE_TOO_LARGE, "parent", [*WORLD, *TALL_TREE], MoveOrganisation(**UNDER_A_TALL_TREE)),
     (R.CHANGED_SINCE, "shift", [*WORLD, CHECK_IN, CHECK_OUT], VOID.model_copy(update={"expected_version": 1})),
 ]
-BY_INTAKE = {R.NOT_ALONE, R.NAME_TAKEN, R.FAILED, R.RECORD_FULL}
+BY_INTAKE = {R.NOT_ALONE, R.NAME_TAKEN, R.FAILED, R.RECORD_FULL, R.EVENT_TOO_LARGE}
 """Rejections that no decision makes: tests/ledger/intake/test_intake.py has them."""
 
 GRANTED: list[tuple[Sequence[Given], Command, list[str]]] = [
@@ -328,6 +365,12 @@ GRANTED: list[tuple[Sequence[Given], Command, list[str]]] = [
     ([*WORLD, CHECK_IN], CHECK_OUT_WITHOUT_SHIFT, ["punched.v1"]),
     (WORLD, ATTEST, ["checked-in.v1", "checked-out.v1"]),
     ([*WORLD, CHECK_IN], CORRECT, ["shift-corrected.v1"]),
+    ([*WORLD, CHECK_IN, CHECK_OUT], corrected(check_in=NOW - HOUR - WEEK), ["shift-corrected.v1"]),
+    ([*WORLD, CHECK_IN, CHECK_OUT], corrected(check_in=NOW - HOUR, check_out=NOW), ["shift-corrected.v1"]),
+    ([*WORLD, CHECK_IN, CHECK_OUT], corrected(check_in=NOW - 1, check_out=None), ["shift-corrected.v1"]),
+    ([*WORLD, CHECK_IN, CHECK_OUT], corrected(check_in=None), ["shift-corrected.v1"]),
+    ([*WORLD, CHECK_IN], corrected(check_in=NOW - 1), ["shift-corrected.v1"]),
+    ([*WORLD, CHECK_OUT, EARLY_CHECK_IN], corrected(project="P1"), ["shift-corrected.v1"]),  # scans are facts
     ([*WORLD, CHECK_IN], VOID, ["shift-voided.v1"]),
     ([*WORLD, CHECK_IN, VOID], REINSTATE, ["shift-reinstated.v1"]),
     ([*WORLD, CHECK_IN, CHECK_OUT], MOVE, ["shift-voided.v1", "checked-in.v1", "checked-out.v1"]),
@@ -399,7 +442,7 @@ def test_a_command_is_refused_under_the_name_of_the_rule(
 
 def test_the_table_has_every_rejection_in_the_order_of_precedence() -> None:
     named = list(dict.fromkeys(rejection for rejection, *_ in REFUSED))
-    assert named == [rejection for rejection in Rejection if rejection not in BY_INTAKE | OF_HONORS]
+    assert named == [rejection for rejection in Rejection if rejection not in BY_INTAKE | OF_HONORS | OF_CERTIFICATES]
 
 
 @pytest.mark.parametrize(("given", "command", "topics"), GRANTED, ids=lambda value: getattr(value, "TYPE", ""))
@@ -414,7 +457,7 @@ def test_a_command_is_granted(given: Sequence[Given], command: Command, topics: 
 
 def test_every_command_has_a_decision_and_a_row_that_grants_it() -> None:
     assert {name for name, kind in COMMANDS.items() if "decide" in vars(kind)} == set(COMMANDS)
-    assert set(COMMANDS) == {command.TYPE for _, command, _ in GRANTED} | HONOR_COMMANDS
+    assert set(COMMANDS) == {command.TYPE for _, command, _ in GRANTED} | HONOR_COMMANDS | CERTIFICATE_COMMANDS
 
 
 SHARED: dict[str, Callable[..., object]] = {

@@ -130,7 +130,8 @@ def test_no_command_lengthens_a_stream_without_end_or_folds_it_twice(
 
 
 def test_every_kind_of_event_has_a_limit_and_what_ends_something_has_room() -> None:
-    assert all(0 < kind.EVENTS_MAX <= STREAM_MAX for name, kind in EVENTS.items() if name != "people-served-counted.v1")
+    unread = {"people-served-counted.v1", "certificate-issued.v1"}  # of these streams only the version is read
+    assert all(0 < kind.EVENTS_MAX <= STREAM_MAX for name, kind in EVENTS.items() if name not in unread)
     for repeated, ending in (
         ("checked-in.v1", "shift-voided.v1"),
         ("shift-disputed.v1", "dispute-settled.v1"),

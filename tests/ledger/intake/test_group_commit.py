@@ -72,6 +72,7 @@ def test_what_arrives_during_a_commit_shares_the_next_one(recorder: Recorder) ->
 def test_a_large_submission_keeps_nobody_waiting(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "SLICE_ORDERS_MAX", 2)
     monkeypatch.setattr(group_commit, "BATCH_ORDERS_MAX", 3)
+    monkeypatch.setattr(group_commit, "COUNTER_ORDERS_MAX", 1)
     with committing(recorder) as commit:
         commit.submit(orders(0))
         recorder.entered.wait(timeout=30)
@@ -79,7 +80,81 @@ def test_a_large_submission_keeps_nobody_waiting(recorder: Recorder, monkeypatch
         recorder.go.set()
         assert positions(large.result()) == [1, 2, 3, 4, 5]
         assert positions(small.result()) == [9]
-    assert recorder.batches == [["0"], ["1", "2", "9"], ["3", "4"], ["5"]]
+    assert recorder.batches == [["0"], ["9", "1", "2"], ["3", "4"], ["5"]]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "batches"), [(3600.0, [["0"], ["1"], ["2"], ["3"]]), (0.0, [["0"], ["1", "2", "3"]])]
+)
+def test_batches_are_short_while_counters_send(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, seconds: float, batches: list[list[str]]
+) -> None:
+    monkeypatch.setattr(group_commit, "COUNTER_ORDERS_MAX", 1)
+    monkeypatch.setattr(group_commit, "COUNTER_SECONDS", seconds)
+    monkeypatch.setattr(group_commit, "SHORT_BATCH_ORDERS_MAX", 1)
+    with committing(recorder) as commit:
+        commit.submit(orders(0))
+        recorder.entered.wait(timeout=30)
+        large = commit.submit(orders(1, 2, 3))
+        recorder.go.set()
+        assert positions(large.result()) == [1, 2, 3]
+    assert recorder.batches == batches
+
+
+def test_large_submissions_that_fill_the_queue_leave_room_for_small_ones(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "COUNTER_ORDERS_MAX", 1)
+    with committing(recorder, queue_orders_max=10) as commit:
+        commit.submit(orders(0))
+        recorder.entered.wait(timeout=30)
+        large = commit.submit(orders(*range(1, 10)))
+        with pytest.raises(QueueFull, match="9 orders are waiting, of at most 9"):
+            commit.submit(orders(11, 12))
+        small = commit.submit(orders(13))
+        with pytest.raises(QueueFull, match="10 orders are waiting, of at most 10"):
+            commit.submit(orders(14))
+        recorder.go.set()
+        assert positions(large.result() + small.result()) == [*range(1, 10), 13]
+
+
+def test_large_submissions_keep_their_order_in_short_batches(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "COUNTER_ORDERS_MAX", 1)
+    monkeypatch.setattr(group_commit, "COUNTER_SECONDS", 3600.0)
+    monkeypatch.setattr(group_commit, "SHORT_BATCH_ORDERS_MAX", 2)
+    with committing(recorder) as commit:
+        commit.submit(orders(0))
+        recorder.entered.wait(timeout=30)
+        submitted = [commit.submit(orders(*each)) for each in ((1, 2, 3), (4, 5), (9,))]
+        recorder.go.set()
+        assert [positions(one.result()) for one in submitted] == [[1, 2, 3], [4, 5], [9]]
+    assert recorder.batches == [["0"], ["9", "1", "2"], ["3", "4"], ["5"]]
+
+
+def test_a_flood_of_small_submissions_starves_no_large_one(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "COUNTER_ORDERS_MAX", 1)
+    monkeypatch.setattr(group_commit, "BATCH_ORDERS_MAX", 2)
+    with committing(recorder) as commit:
+        commit.submit(orders(0))
+        recorder.entered.wait(timeout=30)
+        submitted = [commit.submit(orders(*each)) for each in ((1, 2), (5,), (6,), (7,))]
+        recorder.go.set()
+        assert [positions(one.result()) for one in submitted] == [[1, 2], [5], [6], [7]]
+    assert recorder.batches == [["0"], ["5", "1"], ["6", "2"], ["7"]]
+
+
+def test_what_is_executed_alone_is_deferred_once(recorder: Recorder) -> None:
+    with committing(recorder) as commit:
+        commit.submit(orders(0))
+        recorder.entered.wait(timeout=30)
+        recorder.entered.clear()
+        first = [commit.submit(orders(1), Terms(dry_run=True)), commit.submit(orders(2), Terms(atomic=True))]
+        small = commit.submit(orders(3))
+        recorder.go.set()
+        assert [positions(one.result()) for one in (*first, small)] == [[1], [2], [3]]
+    assert recorder.batches == [["0"], ["3"], ["1"], ["2"]]
 
 
 def test_what_fits_in_a_slice_is_decided_before_what_came_later(
@@ -163,4 +238,4 @@ def test_an_atomic_submission_is_executed_alone(recorder: Recorder) -> None:
         recorder.go.set()
         for future in futures:
             future.result(timeout=10)
-    assert recorder.batches == [["1"], ["2"], ["3"], ["4"], ["5", "6"]]
+    assert recorder.batches == [["1"], ["2", "5", "6"], ["3"], ["4"]]

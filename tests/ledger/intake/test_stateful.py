@@ -29,7 +29,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from ledger.aggregates import COMMANDS, Command, Order
 from ledger.aggregates.scans import CheckIn
 from ledger.intake.answers import Accepted, Answer, Terms
-from ledger.intake.group_commit import GroupCommit, QueueFull
+from ledger.intake.group_commit import COUNTER_ORDERS_MAX, COUNTERS_SHARE, GroupCommit, QueueFull
 from ledger.intake.intake import Intake
 from ledger.intake.prepare import Prepared, prepare_all
 from ledger.names import shift_id_for
@@ -102,32 +102,44 @@ class Process:
 
     def __init__(self, database: Database) -> None:
         self.clock = NOW
-        self.queue: deque[Submission] = deque()
+        self.small: deque[Submission] = deque()
+        self.large: deque[Submission] = deque()
+        self.deferred = False
         self.under_way: list[Submission] = []
         self.gate = Gate(Intake(database, clock=lambda: self.clock))
         self.group = GroupCommit(cast("Intake", self.gate), queue_orders_max=QUEUE)
 
     def submit(self, submitted: list[Order], terms: Terms) -> None:
-        if sum(len(one.orders) for one in self.queue) + len(submitted) > QUEUE:
+        is_small = len(submitted) <= COUNTER_ORDERS_MAX and terms == Terms()
+        room = QUEUE if is_small else QUEUE - QUEUE // COUNTERS_SHARE
+        if sum(len(one.orders) for one in (*self.small, *self.large)) + len(submitted) > room:
             with pytest.raises(QueueFull):
                 self.group.submit(prepare_all(submitted), terms)
             return
-        self.queue.append(Submission(submitted, terms, self.group.submit(prepare_all(submitted), terms)))
+        queue = self.small if is_small else self.large
+        queue.append(Submission(submitted, terms, self.group.submit(prepare_all(submitted), terms)))
         if not self.under_way:
             self._begin()
 
     def _begin(self) -> None:
-        """Expect the next batch: all that waits, but what has terms of its own alone."""
-        while self.queue and not (self.under_way and self._is_alone()):
-            self.under_way.append(self.queue.popleft())
+        """Expect the next batch: all that waits, small submissions first; but one with terms of its own alone, once
+        small ones have gone before it.
+        """
+        is_alone = bool(self.large) and self.large[0].terms != Terms()
+        if is_alone and (self.deferred or not self.small):
+            self.deferred = False
+            self.under_way = [self.large.popleft()]
+        else:
+            self.deferred = is_alone
+            self.under_way = [*self.small]
+            self.small.clear()
+            while self.large and self.large[0].terms == Terms():
+                self.under_way.append(self.large.popleft())
         if self.under_way:
             prepared, terms = self.gate.came.get(timeout=WAIT_SECONDS)
             expected = [order for one in self.under_way for order in one.orders]
             assert [one.order for one in prepared] == expected
             assert terms == self.under_way[0].terms
-
-    def _is_alone(self) -> bool:
-        return self.under_way[0].terms != Terms() or self.queue[0].terms != Terms()
 
     def commit(self, plain: PlainLedger) -> None:
         """Let a batch through, and hold its answers to those of the plain ledger."""

@@ -19,10 +19,10 @@ from ledger.store import postgres_server
 from ledger.store.embedded import serving
 from ledger.store.postgres_server import DataDirectoryError, PostgresServer
 from tests.support.api.command_line import CommandLine
+from tests.support.ledger.clusters import run_initdb
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.usefixtures("initdb_itself"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
 ]
 
@@ -51,6 +51,7 @@ def as_nobody(work: Callable[[], str], uid: int = NOBODY.pw_uid) -> str:
             os.setgroups([])
             os.setgid(NOBODY.pw_gid)
             os.setuid(uid)
+            run_initdb()  # the prepared data directory is root's
             said = work()
         except BaseException as error:  # noqa: BLE001 - the parent compares it
             said = f"{type(error).__name__}: {error}"
@@ -79,6 +80,7 @@ def modes_above(path: Path) -> dict[Path, int]:
     return {parent: stat.S_IMODE(parent.stat().st_mode) for parent in path.parents if parent.exists()}
 
 
+@pytest.mark.usefixtures("initdb_itself")
 @pytest.mark.parametrize("name", PATHS.values(), ids=PATHS)
 def test_no_other_user_reaches_the_server_and_no_folder_above_changes(place: Path, name: str) -> None:
     data = place / name

@@ -24,7 +24,7 @@ from ledger.aggregates import Event
 from ledger.names import shift_stream
 from ledger.store.database import Database
 from projections.kernels.facts import facts_of
-from replay.archive import folder as archive_folder
+from replay import locks
 from replay.archive import growth, segments
 from replay.archive.archive import Archive
 from replay.archive.checking import check
@@ -257,7 +257,7 @@ def test_an_archive_whose_folder_was_removed_is_made_anew(filled: tuple[Database
 
 def test_one_archiver_at_a_time(filled: tuple[Database, Archive, list[Event]], monkeypatch: pytest.MonkeyPatch) -> None:
     database, archive, _ = filled
-    monkeypatch.setattr(archive_folder, "LOCK_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(locks, "LOCK_SECONDS_MAX", 0.2)
     with (archive.folder / "lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(ArchiveBusyError, match="another process"):

@@ -13,12 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.aggregates import Event
+from ledger.names import Position
 from ledger.store.database import Database
 from projections.kernels.facts import facts_of
 from replay.cohorts.cohort import read_kinds
 from replay.generations import store
 from replay.generations.rebuild import rebuild
 from replay.live.follower import Follower
+from replay.published import Rules
+from replay.worklist.open_shifts import OpenShifts, OpenShiftsReader
+from replay.worklist.waiting import Waiting
 from tests.support.examples import examples
 from tests.support.oracle.histories import Case, as_text, cases, history, patiently, rule_set, rules
 from tests.support.replay.replaying import append, as_rules, as_sets, empty, replayed
@@ -55,6 +60,16 @@ MERGES = """
 """Numbers that come together and part again, and events of each in between."""
 
 
+def _entries(waiting: OpenShifts | None) -> list[Waiting]:
+    """Return open shifts in their order; they are followed, never given up, at so few events."""
+    assert waiting is not None
+    return [waiting.waiting(row) for row in range(len(waiting.columns.marks))]
+
+
+def _found_anew(events: list[Event], rules: Rules) -> OpenShifts:
+    return OpenShiftsReader().find(Position(len(events)), rules, facts_of(events))
+
+
 @pytest.mark.parametrize("step", [1, 2, 5])
 def test_numbers_that_are_merged_and_taken_apart_are_live_what_they_are_rebuilt(
     ledger: tuple[Database, Path], step: int
@@ -62,10 +77,11 @@ def test_numbers_that_are_merged_and_taken_apart_are_live_what_they_are_rebuilt(
     database, folder = ledger
     archive, versions = empty(database, folder), Counter[UUID]()
     ruled = as_rules(rules(rule_set(day_minutes_max=300, shift_minutes_max=720, honors=[STAR])))
-    events = history(MERGES)
+    events, reader = history(MERGES), OpenShiftsReader()
     begin = len(events) - 17  # registrations and openings are there when it begins
     append(database, events[:begin], versions)
     rebuild(database, archive, ruled)
+    reader.find(Position(begin), ruled, facts_of(events[:begin]))
     for low in range(begin, len(events), step):
         append(database, events[low : low + step], versions)
         Follower(database).catch_up()
@@ -73,7 +89,9 @@ def test_numbers_that_are_merged_and_taken_apart_are_live_what_they_are_rebuilt(
             generation = store.current_generation(connection)
             assert generation is not None
             found = store.read_rows(connection, generation)
+            waiting = reader.at_snapshot(connection, Position(generation.position), ruled)
         assert as_sets(found) == as_sets(replayed(events[: low + step], ruled)), low
+        assert _entries(waiting) == _entries(_found_anew(events[: low + step], ruled)), low
         live = generation.checksum
         assert live == found.checksum()
     # Rebuilding is held to the log's own streams, for every number there is.
@@ -90,9 +108,11 @@ def test_the_follower_s_rows_equal_a_replay_at_every_position(
     rules = as_rules(case.timeline)
     events = case.events
     versions: Counter[UUID] = Counter()
+    reader = OpenShiftsReader()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), min_size=1, max_size=4)))
     append(database, events[: cuts[0]], versions)
     rebuild(database, archive, rules)
+    reader.find(Position(cuts[0]), rules, facts_of(events[: cuts[0]]))
     for low, high in zip(cuts, [*cuts[1:], len(events)], strict=True):
         append(database, events[low:high], versions)
         assert Follower(database).catch_up() == high
@@ -101,7 +121,10 @@ def test_the_follower_s_rows_equal_a_replay_at_every_position(
             generation = store.current_generation(connection)
             assert generation is not None
             found, kinds = store.read_rows(connection, generation), read_kinds(connection)
+            waiting = reader.at_snapshot(connection, Position(high), rules)
         assert as_sets(found) == as_sets(expected), as_text(events[:high], case.timeline.time_zone)
+        anew = _found_anew(events[:high], rules)
+        assert _entries(waiting) == _entries(anew), as_text(events[:high], case.timeline.time_zone)
         live = generation.checksum
         assert live == found.checksum() == expected.checksum()
     facts = facts_of(events)

@@ -80,6 +80,8 @@ def test_the_history_has_all_kinds_of_service_event() -> None:
     rows = small_rows()
     absent = EVENTS.keys() - {row.topic for row in rows}
     assert absent <= {
+        "certificate-issued.v1",
+        "certificate-revoked.v1",
         "volunteer-withdrawn.v1",
         "volunteer-merged.v1",
         "volunteer-merge-undone.v1",

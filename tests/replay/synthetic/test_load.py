@@ -38,6 +38,7 @@ def stored(database: Database) -> bytes:
     return text_rows([(row.stream_id, row.version, row.topic, row.state) for row in events], 1).encode()
 
 
+@pytest.mark.usefixtures("spawned_writers")
 def test_a_load_holds_the_history_and_then_the_opening_balances(database: Database, tmp_path: Path) -> None:
     history = tiny()
     heads: list[int] = []
@@ -126,11 +127,13 @@ def test_another_writer_during_a_load_stops_it(database: Database) -> None:
     assert database.log.head() == 3_001
 
 
+@pytest.mark.usefixtures("spawned_writers")
 def test_a_failure_of_the_writing_process_is_reported(database: Database, tmp_path: Path) -> None:
     with pytest.raises(HistoryWriterError, match="FileNotFoundError"):
         write_history(database, tiny(), lambda: CREDITED, labels=tmp_path / "absent" / "labels.parquet")
 
 
+@pytest.mark.usefixtures("spawned_writers")
 def test_a_writing_process_that_was_killed_is_reported() -> None:
     job = loading._Job(TINY, 1, RULES, 0, 1_000, None)
     with loading._writing(job) as messages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,10 @@ class CommandLine:
 
     def __call__(self, *arguments: object) -> CommandResult:
         self._capture.readouterr()
-        code = execute(["--data", str(self.data), *map(str, arguments)])
+        umask = os.umask(0o022)
+        try:
+            code = execute(["--data", str(self.data), *map(str, arguments)])
+        finally:
+            os.umask(umask)
         out, err = self._capture.readouterr()
         return CommandResult(code, out, err)

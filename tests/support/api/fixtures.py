@@ -11,11 +11,21 @@ from fastapi.testclient import TestClient
 from api.access.rate_limits import PER_SECOND
 from api.access.roles import Role
 from api.http.app import create_app
+from api.http.requests import readings, submission
 from api.operations.service import OpenLedger, running
-from ledger.store.database import Database
+from ledger.store.database import Database, is_ledger
 from tests.support.api.command_line import CommandLine
 from tests.support.api.conferring import Clock, caught_up, conferring
 from tests.support.api.serving import KEY_NAMES, Served, found, stock
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Let requests wait for the read models for as long as a busy machine needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(submission, "PROJECTED_SECONDS_MAX", 60.0)
+        patch.setattr(readings, "AT_LEAST_SECONDS_MAX", 60.0)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +71,8 @@ def bare(
 @pytest.fixture
 def hours(bare: CommandLine, database_url: str) -> CommandLine:
     """The command line on an empty ledger, without rules."""
-    Database.open(database_url).close()
+    if not is_ledger(database_url):  # a module may have another fixture `database_url`
+        Database.open(database_url).close()
     return bare
 
 

@@ -43,7 +43,7 @@ def read_file(mapping: str, path: Path) -> list[Line]:
     """Read the lines of a file."""
     parsed = parse_mapping(mapping)
     with open_table(path, parsed.file) as table:
-        reader = LineReader(parsed, Columns(table.columns), "person:keeper")
+        reader = LineReader.of_table(parsed, table, "person:keeper")
         return [reader.read(row) for row in table.rows]
 
 

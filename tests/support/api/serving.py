@@ -48,7 +48,7 @@ class Served:
     service: Service
     client: TestClient
     tokens: dict[Role, str]
-    _names: Iterator[int] = field(default_factory=count)
+    _names: Iterator[int] = field(default_factory=lambda: count(100))  # past the numbers of histories
     _stations: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -223,7 +223,7 @@ class PlainLedger(PlainLog):
             self.unknown("station", asked.station),
             self.unknown("project", asked.project),
             self.future(asked.check_out, "check_out"),
-            (asked.check_out <= asked.check_in, "ends-before-it-begins", "check_out"),
+            *_wrong_times(asked.check_in, asked.check_out, "check_out"),
             (bool(self.events_of(asked.volunteer, shift)), "shift-exists", "shift"),
         )
         if refused:
@@ -244,7 +244,22 @@ class PlainLedger(PlainLog):
             self.future(asked.check_in, "check_in"),
             self.future(asked.check_out, "check_out"),
             (not self.events_of(asked.volunteer, asked.shift), "unknown-shift", "shift"),
+            *self._wrongly_corrected(asked, fields),
         ) or [self._acted("shift-corrected.v1", asked, changes=asked.changes, **fields)]
+
+    def _wrongly_corrected(self, asked: Any, fields: dict[str, Any]) -> list[Rung]:
+        """Correct, look at both instants, and take it back."""
+        if not {"check_in", "check_out"} & set(asked.changes):
+            return []
+        before = self.shift(asked.volunteer, asked.shift)
+        self.log.append(self._acted("shift-corrected.v1", asked, changes=asked.changes, **fields))
+        after = self.shift(asked.volunteer, asked.shift)
+        del self.log[-1]
+        named = "check_out" in asked.changes
+        check_out = before.check_out if after.check_out is None and not named else after.check_out
+        if after.check_in is None or check_out is None:
+            return []
+        return _wrong_times(after.check_in, check_out, "check_out" if named else "check_in")
 
     def _acted(self, topic: str, asked: Any, **more: Any) -> Event:
         who = {"volunteer": asked.volunteer, "shift": asked.shift, "reason": asked.reason}
@@ -435,3 +450,10 @@ def _realm_name(order: Order) -> tuple[str, str]:
     """Return whose name it is, and the name: a station's and a caller's sources are their own."""
     own = {order.by.replace("station:", "/stations/"), f"/callers/{order.by}"}
     return ("" if order.source in own else order.by), order.name
+
+
+def _wrong_times(check_in: int, check_out: int, field: str) -> list[Rung]:
+    return [
+        (check_out <= check_in, "ends-before-it-begins", field),
+        (check_out - check_in > 7 * 24 * 3600, "lasts-too-long", field),
+    ]

@@ -153,7 +153,9 @@ class PlainLog:
         begun = _earliest(scanned["checked-in.v1"])
         force: Event = {field: begun.get(field) for field in ("station", "project")}
         force = {"check_in": begun.get("occurred_at"), **force, **corrected}
-        ended = _earliest([one for one in scanned["checked-out.v1"] if one["occurred_at"] > (force["check_in"] or 0)])
+        begin, ends = force["check_in"], scanned["checked-out.v1"]
+        ended = _earliest([one for one in ends if one["occurred_at"] > (begin or 0)])
+        ended = ended or _earliest([one for one in ends if one["occurred_at"] == begin])
         if not begun and force["check_in"] and "station" not in corrected:  # where the card was scanned out instead
             force["station"] = (ended or _earliest(scanned["checked-out.v1"])).get("station")
         check_out = corrected.get("check_out") if "check_out" in corrected else ended.get("occurred_at")

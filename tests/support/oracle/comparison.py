@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import date
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from projections.schema import (
     SUPERSEDED,
     TOO_SHORT,
 )
+from tests.support.oracle.histories import Case, as_text
 from tests.support.oracle.oracle import Hours, OracleResult, Piece, ProjectMonth, StationDay
 
 
@@ -130,3 +132,9 @@ def kernel_results(
             for project, year, month in np.argwhere(models.projects.any(axis=3)).tolist()
         },
     )
+
+
+def assert_equal(found: OracleResult, expected: OracleResult, case: Case) -> None:
+    """Compare table by table, so that a failure shows where the two part."""
+    for table in fields(OracleResult):
+        assert getattr(found, table.name) == getattr(expected, table.name), f"{table.name} of\n{as_text(case.events)}"

@@ -56,6 +56,7 @@ from ledger.aggregates.volunteer import (
 )
 from projections.rules.rankings import PROJECT_KEYS, VOLUNTEER_KEYS, Ranking
 from projections.rules.timeline import RuleSet, RuleTimeline
+from tests.support.examples import examples
 
 E = TypeVar("E", bound=Event)
 
@@ -425,8 +426,10 @@ STAY_MINUTES = (0, 1, 5, 9, 10, 29, 30, 31, 45, 60, 60, 90, 120, 120, 180, 240, 
 LONG_STAY_MINUTES = (4000, 11_000, 100_000)
 
 
-# For every property test: none may fail because the machine was busy.
-patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# For every property test of histories: none may fail because the machine was busy, and one history is costly.
+patiently = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=examples(100, costly=True)
+)
 
 
 class Case(NamedTuple):
@@ -627,7 +630,7 @@ def _punch_scripts(draw: st.DrawFn, scene: _Scene) -> list[Event]:
         evidence = scene.pick((None, None, None, "typed"))
         script.append(punch(volunteer, station, at, number, direction, evidence=evidence))
         numbers.append(number)
-        at += scene.pick((2, 30, 60, 61, 1800, 3600, 3601, 7200, 4 * 3600, 30 * 3600))
+        at += scene.pick((0, 0, 2, 30, 60, 61, 1800, 3600, 3601, 7200, 4 * 3600, 30 * 3600))
     if scene.pick((False, False, True)):
         script.reverse()
     thoughts = scene.pick((0, 0, 0, 1, 2))

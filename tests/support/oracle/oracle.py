@@ -282,7 +282,8 @@ class _Scan:
         return self.shift.volunteer, self.shift.shift
 
 
-_IN_ORDER = ("known in", "settled in", "loose in", "loose any", "void any", "known out", "loose out")
+# At one instant: what ends a shift that was open before, then what begins one.
+_IN_ORDER = ("known out", "loose any", "void any", "loose out", "known in", "settled in", "loose in", "between any")
 
 
 def _scans_of(shift: Resolved) -> list[_Scan]:
@@ -305,15 +306,14 @@ def paired(shifts: Sequence[Resolved], timeline: RuleTimeline) -> Paired:
     punched = any(shift.punch and (shift.check_in, shift.check_out) != (None, None) for shift in shifts)
     shifts_there = [shift for shift in shifts if punched or not shift.void]  # void shifts matter only to punches
     scans = [scan for shift in shifts_there for scan in _scans_of(shift)]
-    scans.sort(
-        key=lambda scan: (
-            scan.at,
-            _IN_ORDER.index(f"{scan.standing} {scan.way}"),
-            scan.shift.shift.int,
-            scan.shift.volunteer,
-        )
-    )
-    return _Walk(scans, timeline).paired(shifts)
+    return _Walk(_sorted(scans), timeline).paired(shifts)
+
+
+def _sorted(scans: Sequence[_Scan]) -> list[_Scan]:
+    def order(scan: _Scan) -> tuple[int, int, int, str]:
+        return scan.at, _IN_ORDER.index(f"{scan.standing} {scan.way}"), scan.shift.shift.int, scan.shift.volunteer
+
+    return sorted(scans, key=order)
 
 
 class _Walk:
@@ -355,6 +355,7 @@ class _Walk:
                 for scan in others[: others.index(apart[-1])]:
                     scan.standing = "between"
                 apart[-1].way = "out"
+        self.scans = _sorted(self.scans)
 
     def is_repeated(self, number: int, kept: list[_Scan], ways: set[str]) -> bool:
         """Whether the same way was scanned already, or is by a shift with both ends, within the seconds of a double
@@ -373,7 +374,6 @@ class _Walk:
     def paired(self, shifts: Sequence[Resolved]) -> Paired:
         self.choose_first_and_last()
         opened: _Scan | None = None
-        at_once: _Scan | None = None  # the punch out at the instant of the open check-in, which ends it if none does
         kept: list[_Scan] = []  # the last scan in each way counts; those before it are further away
         for number, scan in enumerate(self.scans):
             if scan.standing == "known":
@@ -397,19 +397,27 @@ class _Walk:
                 kept.append(replace(scan, way="out"))
                 if opened is None or not may_end:
                     self.left_over.add(scan.key)
-                    if opened and opened.at == scan.at and at_once is None and self.together(opened, scan, rules):
-                        at_once = scan
                     continue
                 self.end(opened, scan)
-                opened = at_once = None
+                opened = None
                 continue
-            if opened and at_once:
-                self.end(opened, at_once)
-            opened, at_once = scan, None
+            self.end_at_once(opened)
+            opened = scan
             kept.append(replace(scan, way="in"))
-        if opened and at_once:
-            self.end(opened, at_once)
+        self.end_at_once(opened)
         return self.result(shifts)
+
+    def end_at_once(self, opened: _Scan | None) -> None:
+        """A shift that nothing later ends is ended by a punch out at its own instant that has ended no other."""
+        for scan in self.scans:
+            if (
+                opened
+                and scan.at == opened.at
+                and scan.key in self.left_over
+                and self.together(opened, scan, self.rules(opened))
+            ):
+                self.end(opened, scan)
+                return
 
     def end(self, opened: _Scan, scan: _Scan) -> None:
         """The scan ends the open shift, unless the end of that is settled."""

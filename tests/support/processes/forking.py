@@ -91,7 +91,12 @@ def _become(request: Request, streams: array.array[int]) -> Callable[[], object]
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)
+    from tests.support.processes import nested, writers  # noqa: PLC0415 - they import this module
+
     how, what, *arguments = request.arguments
+    if what not in nested.STARTING:
+        nested.install()
+    writers.fork_writers()
     sys.argv = ["-c" if how == "-c" else what, *arguments]
     if how == "-m":
         if not hasattr(sys.modules.get(what), "__path__"):
@@ -128,6 +133,7 @@ def import_everything() -> None:
     """Import all modules, and load all kernels."""
     from api.operations.memory import return_freed_memory  # noqa: PLC0415 - it comes before Arrow
 
+    gc.disable()  # until all is imported
     return_freed_memory()
     del os.environ["ARROW_DEFAULT_MEMORY_POOL"]
     for name in _IMPORTED:
@@ -144,6 +150,7 @@ def import_everything() -> None:
     copy_clusters()
     gc.collect()
     gc.freeze()  # children copy no page because objects were counted
+    gc.enable()
 
 
 if __name__ == "__main__":

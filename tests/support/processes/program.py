@@ -25,9 +25,45 @@ from tests.support.processes.forking import Request
 from tests.support.processes.shared import made_once, shared_folder
 
 ROOT = Path(__file__).parents[3]
-START_SECONDS_MAX = 120
+START_SECONDS_MAX = 600
+"""A busy machine may take minutes to import everything, and to compile what is not compiled yet."""
+
 HOURS = ("-c", "from api.cli.main import main; main()")
 """The arguments of `python` for the command line."""
+
+
+class Running:
+    """A program that was forked, with three streams.
+
+    Args:
+        arguments: those of `python`.
+        streams: the descriptors of its standard input, output and error; they stay open here.
+    """
+
+    def __init__(
+        self, arguments: list[str], folder: Path, environment: Mapping[str, str], streams: array.array[int]
+    ) -> None:
+        self._code: int | None = None
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.connect(forking_socket())
+        self._server.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
+        self._server.sendall(json.dumps(Request(arguments, str(folder), dict(environment))).encode() + b"\n")
+        self._answers = self._server.makefile("rb")
+        self.pid = int(self._answers.readline())
+
+    def wait(self, timeout: float | None) -> int | None:
+        """Wait for the end; return the exit code, or None if the program has not ended in time."""
+        if self._code is None:
+            self._server.settimeout(max(timeout, 1e-6) if timeout is not None else None)
+            try:
+                self._server.recv(1, socket.MSG_PEEK)
+            except (TimeoutError, BlockingIOError):
+                return None
+            self._server.settimeout(None)
+            self._code = int(self._answers.readline())
+            self._answers.close()
+            self._server.close()
+        return self._code
 
 
 class Program:
@@ -51,19 +87,14 @@ class Program:
         given, stdin = os.pipe()
         pipes = [_pipe(out), _pipe(err)]
         streams = array.array("i", [given, *(theirs for _, theirs in pipes)])
-        self._server = socket.socket(socket.AF_UNIX)
         try:
-            self._server.connect(forking_socket())
-            self._server.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
-            request = Request(self.arguments, str(folder), dict(os.environ if environment is None else environment))
-            self._server.sendall(json.dumps(request).encode() + b"\n")
+            self._running = Running(self.arguments, folder, os.environ if environment is None else environment, streams)
         finally:
             os.close(given)
             for ours, theirs in pipes:
                 if ours is not None:
                     os.close(theirs)
-        self._answers = self._server.makefile("rb")
-        self.pid = int(self._answers.readline())
+        self.pid = self._running.pid
         self.stdin = os.fdopen(stdin, "w")
         self.stdout, self.stderr = (os.fdopen(ours) if ours is not None else _NOTHING for ours, _ in pipes)
 
@@ -80,15 +111,9 @@ class Program:
             subprocess.TimeoutExpired: it has not ended in time.
         """
         if self.returncode is None:
-            self._server.settimeout(max(timeout, 1e-6) if timeout is not None else None)
-            try:
-                self._server.recv(1, socket.MSG_PEEK)
-            except (TimeoutError, BlockingIOError):
-                raise subprocess.TimeoutExpired(self.arguments, timeout or 0) from None
-            self._server.settimeout(None)
-            self.returncode = int(self._answers.readline())
-            self._answers.close()
-            self._server.close()
+            self.returncode = self._running.wait(timeout)
+            if self.returncode is None:
+                raise subprocess.TimeoutExpired(self.arguments, timeout or 0)
         return self.returncode
 
     def read_object(self) -> dict[str, Any]:

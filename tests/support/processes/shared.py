@@ -39,6 +39,11 @@ def shared_folder() -> Path:
     return Path(os.environ[_VARIABLE])
 
 
+def is_shared() -> bool:
+    """Return whether this process was told of the folder; a test may run a program in an environment without it."""
+    return _VARIABLE in os.environ
+
+
 def run_goes_on() -> bool:
     """Return whether the process that made the folder still runs."""
     try:

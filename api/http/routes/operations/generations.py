@@ -81,7 +81,7 @@ class GenerationList(BaseModel):
 
 class NewGeneration(BaseModel):
     """What to build. `rules`: a published version, by default the one in force; `switch`: whether to switch to it. That
-    puts the version in force, for a `reason`.
+    puts the version in force, for a `reason`; if it has another time zone, only with `change_time_zone`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -89,14 +89,18 @@ class NewGeneration(BaseModel):
     rules: Annotated[int, Field(strict=True, ge=1), AS_WRITTEN] | None = None
     switch: Annotated[bool, Field(strict=True)] = True
     reason: ReasonCode = "generation-built"
+    change_time_zone: Annotated[bool, Field(strict=True)] = False
 
 
 class Switch(BaseModel):
-    """Why a generation is switched to. It is recorded if the generation's rules are not in force yet."""
+    """Why a generation is switched to. It is recorded if the generation's rules are not in force yet; if they have
+    another time zone, that is refused without `change_time_zone`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     reason: ReasonCode = SWITCHED
+    change_time_zone: Annotated[bool, Field(strict=True)] = False
 
 
 class GenerationReady(BaseModel):
@@ -162,7 +166,7 @@ async def make(service: ServiceDep, caller: CallerDep, options: NewGeneration | 
     ledger, new = service.ledger, options or NewGeneration()
     rules = await run_in_threadpool(_rules, ledger, new.rules)
     if new.switch:
-        await run_in_threadpool(_put_in_force, ledger, caller, rules.version, new.reason)
+        await run_in_threadpool(_put_in_force, ledger, caller, rules.version, new)
 
     def work(progress: Progress) -> GenerationReady:
         ledger.archive.bring_up_to_date(ledger.database, progress)
@@ -184,7 +188,7 @@ async def switch_to(
     _require_admin(caller)
     ledger = service.ledger
     if version := await run_in_threadpool(_version_to_record, ledger, generation):
-        await run_in_threadpool(_put_in_force, ledger, caller, version, (body or Switch()).reason)
+        await run_in_threadpool(_put_in_force, ledger, caller, version, body or Switch())
 
     def work(progress: Progress) -> GenerationReady:
         return ready(switch(ledger.database, ledger.archive, generation, progress=progress), answering=True)
@@ -245,11 +249,11 @@ def version_to_record(ledger: OpenLedger, generation: int) -> int | None:
     return found.rules_version
 
 
-def _put_in_force(ledger: OpenLedger, caller: Caller, version: int, reason: str) -> None:
+def _put_in_force(ledger: OpenLedger, caller: Caller, version: int, asked: NewGeneration | Switch) -> None:
     """Put a version in force, in the caller's name, unless it is."""
     if published_rules(ledger.log).version == version:
         return
-    command = PutRulesInForce(rules_version=version, reason=reason)
+    command = PutRulesInForce(rules_version=version, reason=asked.reason, change_time_zone=asked.change_time_zone)
     prepared = Reader(caller).order(command, realm="callers", id=str(uuid4()))
     if isinstance(prepared, Fault):
         raise Problem(prepared)

@@ -1,7 +1,7 @@
 """Jobs over HTTP: the list of jobs, the state of one, its progress as server-sent events, and stopping it.
 
-Any role that may read may see jobs; the caller who started a job, or an admin key, may stop it. The jobs themselves
-are in api/operations/jobs.py.
+Any role that may read may see jobs, and those that may try out rules may see what a what-if finds. The caller who
+started a job, or an admin key, may stop it. The jobs themselves are in api/operations/jobs.py.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
 
+from api.access.refusals import require
 from api.access.roles import Caller, Right, forbids_right
 from api.http.requests.dependencies import CallerDep, ServiceDep, handed_over
 from api.http.requests.json_routes import JsonRoute
@@ -24,6 +25,8 @@ from api.messages.problems import problem
 from api.operations.jobs import Job, JobStatus, Task, TooManyJobsError, UnknownJobError
 from api.operations.service import Service
 
+WHAT_IF = "what-if"
+"""The kind of jobs that compare rules, published or not."""
 POLL_SECONDS = 0.1
 """The interval at which an open stream checks for changes: people do not notice a shorter one."""
 
@@ -45,12 +48,15 @@ def start(service: Service, caller: Caller, task: Task) -> JSONResponse:
     return JSONResponse(job.status().model_dump(mode="json"), 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
 
-def get_job(service: ServiceDep, _caller: CallerDep, job: Annotated[UUID, Path(description="The job's id.")]) -> Job:
-    """Return the job that the path names."""
+def get_job(service: ServiceDep, caller: CallerDep, job: Annotated[UUID, Path(description="The job's id.")]) -> Job:
+    """Return the job that the path names, if the caller may see what it finds."""
     try:
-        return service.jobs.find(job)
+        found = service.jobs.find(job)
     except UnknownJobError as error:
         raise problem("unknown-job", str(error), field="job") from None
+    if found.kind == WHAT_IF:
+        require(caller, Right.TRY_RULES)
+    return found
 
 
 JobDep = Annotated[Job, Depends(get_job)]

@@ -13,9 +13,10 @@ from pydantic import BaseModel
 
 from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep, is_reader
 from api.messages.problems import RULES, problem
-from api.operations.readiness import Readiness, ReadinessProbe
+from api.operations.readiness import NOT_COMPUTING, Readiness, ReadinessProbe
 from replay.axes import answers
 from replay.queries.health import ArchiveHealth, measure
+from replay.queries.tree_health import TreeHealth
 
 router = APIRouter(tags=["service"])
 
@@ -47,6 +48,7 @@ class Status(BaseModel):
     age_seconds: float
     switched_at: datetime | None
     archive: ArchiveHealth
+    tree: TreeHealth
     jobs: JobsUnderWay
     alert: str | None
     problems: list[str]
@@ -70,11 +72,13 @@ class RuleExplained(BaseModel):
 
 @router.get("/v1/status", summary="The state of the ledger")
 def status(service: ServiceDep, _caller: CallerDep, _permit: PermitDep) -> Status:
-    """Return the state of the log, the read models, the archive, and the jobs of this process."""
+    """Return the state of the log, the read models, the archive, the tree, and the jobs of this process."""
     ledger, alert = service.ledger, service.follower.alert
-    health = measure(ledger.database, lambda: ledger.archive)
+    health = measure(ledger.database, lambda: ledger.archive, service.notary.log)
     generation = health.generation
     states = service.job_states()
+    alerts = [*service.alerts, *([NOT_COMPUTING] if states is None else [])]
+    jobs = states or ()
     return Status(
         head=health.head,
         position=health.seen,
@@ -88,9 +92,10 @@ def status(service: ServiceDep, _caller: CallerDep, _permit: PermitDep) -> Statu
         age_seconds=generation.age_seconds,
         switched_at=generation.switched_at,
         archive=health.archive,
-        jobs=JobsUnderWay(running=states.count("running"), waiting=states.count("waiting")),
+        tree=health.tree,
+        jobs=JobsUnderWay(running=jobs.count("running"), waiting=jobs.count("waiting")),
         alert=alert,
-        problems=[sentence for sentence in (alert, service.archivist.alert, *health.problems) if sentence],
+        problems=[sentence for sentence in (*alerts, *health.problems) if sentence],
     )
 
 
@@ -119,7 +124,8 @@ async def healthz() -> Health:
     responses={503: {"model": Readiness}},
 )
 async def readyz(request: Request, response: Response) -> Readiness:
-    """Check the database, the read models, the archive, the disk and the queue; 503 if a needed one is not ok.
+    """Check the way of a request, the computing process, the database, the read models, the archive, the disk and the
+    queue; 503 if a needed one is not ok.
 
     No key is needed. A caller whose key may read also gets each check; other callers get the status alone.
     """

@@ -12,9 +12,10 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.roles import Caller, Right
+from api.http.media_types import chosen
 from api.http.requests.dependencies import ServiceDep, allowed_to, handed_over, run_check, run_exclusively, run_lookup
 from api.http.requests.json_routes import JsonRoute
-from api.http.routes.operations.jobs import start
+from api.http.routes.operations.jobs import WHAT_IF, start
 from api.messages.problems import problem
 from api.operations.jobs import JobStatus, Task
 from api.operations.service import OpenLedger
@@ -46,7 +47,10 @@ class SideRequest(BaseModel):
 
     rules: Annotated[
         Number | str | None,
-        Field(description='A version, a digest, "current", or a candidate\'s TOML; by default the rules known then.'),
+        Field(
+            description='A version, a digest (8 digits do), "current", or a candidate\'s TOML; '
+            "by default the rules known then."
+        ),
     ] = None
     known_at: Annotated[Number | str | None, Field(description=_KNOWN_AT)] = None
 
@@ -104,10 +108,10 @@ async def compare(
         return ledger.named(what_if_answer(compared(ledger, sides, comparison, progress), comparison.limit))
 
     if "respond-async" in (prefer or "").lower():
-        answer = start(service, caller, Task("what-if", work, seconds_max=WHAT_IF_SECONDS_MAX))
+        answer = start(service, caller, Task(WHAT_IF, work, seconds_max=WHAT_IF_SECONDS_MAX))
         answer.headers["Preference-Applied"] = "respond-async"
         return answer
-    kind = next((kind for name, kind in MEDIA_TYPES.items() if name in request.headers.get("accept", "")), None)
+    kind = MEDIA_TYPES.get(chosen(request, *MEDIA_TYPES))
     if kind is None:
         return await run_exclusively(request, lambda: work(checked))
     content = await run_exclusively(request, lambda: as_bytes(compared(ledger, sides, comparison, checked), kind))

@@ -8,15 +8,17 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.access.roles import Caller, Right
 from api.files.spot_checks import as_csv
-from api.http.requests.dependencies import AxesDep, ServiceDep, allowed_to, run_replay
+from api.http.media_types import chosen
+from api.http.requests.dependencies import ServiceDep, allowed_to, run_replay
 from api.http.requests.links import Addresses, linked
+from api.http.requests.readings import AxesDep
 from api.messages.periods import check_period
 from api.messages.problems import problem
 from ledger.names import ACTOR_PATTERN, NAME_PATTERN, QueryDay
 from projections.anomalies.findings import Kind
 from replay.audit.anomalies import MARK_FORM, AnomalyFilter
 from replay.audit.answers import Anomalies, Anomaly
-from replay.audit.spot_checks import SEED_FORM, Draw, SampledShift, SpotCheck, Strata
+from replay.audit.spot_checks import SEED_FORM, Draw, SampledShift, SampleTooSmallError, SpotCheck, Strata
 from replay.axes.answers import Grade
 from replay.axes.as_known import MarkError
 
@@ -99,13 +101,16 @@ async def spot_check(
     """
     check_period(first, last)
     spot_checks, axes = service.ledger.queries.spot_checks, reading.axes
-    addresses, as_table = AuditAddresses(axes), CSV in request.headers.get("accept", "")
+    addresses, as_table = AuditAddresses(axes), chosen(request, CSV) == CSV
 
     def read() -> str | SpotCheck:
         found = service.ledger.named(spot_checks.draw(Draw(seed, size, station, first, last, grade, strata), axes))
         return as_csv(found, reading.rules.timeline().time_zone) if as_table else addresses.sample(found)
 
-    found = await run_replay(request, read)
+    try:
+        found = await run_replay(request, read)
+    except SampleTooSmallError as error:
+        raise problem("invalid", str(error), field="size") from None
     if isinstance(found, str):
         headers = {"Content-Disposition": f'attachment; filename="spot-check-{seed}.csv"'}
         return Response(found, media_type=CSV, headers=headers)

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, run_replay, today_of
+from api.http.requests.dependencies import ServiceDep, run_query, run_replay
 from api.http.requests.links import Addresses, linked
 from api.http.requests.preconditions import TAGGED, tag
+from api.http.requests.readings import AxesDep, today_of
 from api.http.routes.reads.rankings import Year, of_year
 from ledger.names import AWARD_PATTERN, NAME_PATTERN, Position
 from replay.awards import reports
@@ -26,7 +27,9 @@ from replay.awards.answers import (
     Undercut,
     UndercutAwards,
 )
-from replay.awards.reports import AwardFilter, Page
+from replay.awards.eligibility import eligible as eligible_for
+from replay.awards.paging import Page
+from replay.awards.reports import AwardFilter
 from replay.published import published_rules
 from replay.queries.queries import Axes
 from replay.records.awards import State
@@ -38,7 +41,7 @@ CAUSES_MAX = 100
 """At most this many shifts and events among the causes of an undercut award are listed."""
 AwardName = Annotated[str, Path(description="The award's id.", pattern=AWARD_PATTERN, examples=["star-1-V0000001"])]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-After = Annotated[str | None, Query(description="`next_after` of the page before.", max_length=120)]
+After = Annotated[str | None, Query(description="`next_after` of the page before.", pattern=AWARD_PATTERN)]
 OfHonor = Annotated[str | None, Query(description="Only awards of this honour.", pattern=NAME_PATTERN)]
 OfYear = Annotated[int | None, Query(ge=2000, le=2100, description="Only awards of this year of a ranking.")]
 For = Annotated[str | None, Query(alias="for", description="Only for this volunteer or project.", pattern=NAME_PATTERN)]
@@ -53,6 +56,9 @@ async def awards(
     year: OfYear = None,
     recipient: For = None,
     state: State | None = None,
+    awarded_in: Annotated[
+        int | None, Query(ge=2000, le=2100, description="Only honours that were awarded in this calendar year.")
+    ] = None,
     limit: Limit = 100,
     after: After = None,
 ) -> Awards:
@@ -61,7 +67,7 @@ async def awards(
 
     `valid_at` excludes awards conferred after that day.
     """
-    criteria = AwardFilter(honor, year, recipient, state)
+    criteria = AwardFilter(honor, year, recipient, state, awarded_in)
     queries, axes, page = service.ledger.queries, reading.axes, Page(limit, after)
     found = await run_query(request, axes, lambda: reports.awards(queries, axes, criteria, page))
     addresses = AwardAddresses(axes)
@@ -158,7 +164,7 @@ async def eligible(
     today = today_of(service, reading)
 
     def read() -> EligibleForHonor:
-        return reports.eligible(queries, honor, year, today, axes, Page(limit, after))
+        return eligible_for(queries, honor, year, today, axes, Page(limit, after))
 
     found = await of_year(request, reading, year, read)
     addresses = AwardAddresses(axes)

@@ -10,11 +10,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 
 from api.access.roles import Caller, Right, Role, forbids_right
-from api.http.requests.dependencies import AxesDep, CallerDep, ServiceDep, run_read, today_of
+from api.http.requests.dependencies import CallerDep, ServiceDep, run_read
 from api.http.requests.links import Addresses
+from api.http.requests.readings import AxesDep, today_of
 from ledger.deciding.policies import ApprovableAct
 from ledger.names import NAME_PATTERN, POSITION_MAX
-from replay.records.case_answers import ActRequests, Disputes, DisputeState, RequestState, VolunteerHistory
+from replay.records.case_answers import ActRequests, Disputes, DisputeState, RequestState, Texts, VolunteerHistory
 from replay.records.cases import DisputeFilter, RequestFilter
 
 router = APIRouter(prefix="/v1", tags=["readers"])
@@ -42,7 +43,7 @@ async def disputes(
     limit: Limit = 100,
 ) -> Disputes:
     """In the order in which they were opened. A dispute is overdue if it was not answered, or not settled, by the
-    working day on which that was due; as of `valid_at`, by default today.
+    working day on which that was due; as of `valid_at` or `known_at`, by default today.
     """
     today = reading.axes.valid_at or today_of(service, reading)
     criteria = DisputeFilter(today, state, overdue, station, volunteer)
@@ -85,8 +86,9 @@ async def history(
     """Every act except scans, in log order: who, when and why, the fields before and after it, and its effect on the
     volunteer's credited minutes under the rules of this answer.
     """
-    # A volunteer's key can reach only the volunteer's own record (`forbids_address`).
-    texts = may_read_texts(caller) or caller.role is Role.VOLUNTEER
+    # A volunteer's key can reach only the volunteer's own record (`forbids_address`): what the volunteer wrote in
+    # disputes is shown, and what was answered; what staff wrote for each other is not.
+    texts: Texts = "all" if may_read_texts(caller) else "disputes" if caller.role is Role.VOLUNTEER else "none"
     queries, addresses, axes = service.ledger.queries, Addresses(reading.axes), reading.axes
     return await run_read(
         request, lambda: addresses.history(queries.volunteer_history(number, axes, after, limit, texts=texts))

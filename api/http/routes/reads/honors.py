@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, today_of
+from api.http.requests.dependencies import ServiceDep, run_query
 from api.http.requests.links import Addresses
+from api.http.requests.readings import AxesDep, today_of
 from api.messages.problems import problem
 from ledger.aggregates.volunteer import TrainingTier
 from ledger.names import NAME_PATTERN
 from projections.rules.timeline import RuleTimeline
+from replay.awards.eligibility import eligible_counts
 from replay.axes import answers
 
 router = APIRouter(prefix="/v1/honors", tags=["readers"])
@@ -35,11 +37,12 @@ class Conditions(BaseModel):
 
 
 class Honor(BaseModel):
-    """An honour, with its conditions in each rule set that has it."""
+    """An honour, with its conditions in each rule set that has it. `eligible`: how many, if that was asked for."""
 
     honor: str
     title: str
     conditions: list[Conditions]
+    eligible: int | None = answers.omit_none()
 
 
 class Honors(answers.Basis):
@@ -50,11 +53,23 @@ class Honors(answers.Basis):
 
 
 @router.get("", summary="The honours of the rules")
-def honors(reading: AxesDep) -> Honors:
+async def honors(
+    request: Request,
+    service: ServiceDep,
+    reading: AxesDep,
+    *,
+    eligible: Annotated[bool, Query(description="Also how many reached each and do not hold it.")] = False,
+) -> Honors:
     """Each with its conditions, under the rules in force, or those that `rules` or `known_at` names."""
     timeline = reading.rules.timeline()
     days = timeline.public_notice.working_days
-    return Honors(**dict(reading.basis()), notice_working_days=days, honors=honors_of(timeline))
+    found = Honors(**dict(reading.basis()), notice_working_days=days, honors=honors_of(timeline))
+    if not eligible:
+        return found
+    queries, axes, today = service.ledger.queries, reading.axes, today_of(service, reading)
+    counts = await run_query(request, axes, lambda: eligible_counts(queries, today, axes))
+    honors = [each.model_copy(update={"eligible": counts.get(each.honor, 0)}) for each in found.honors]
+    return found.model_copy(update={"honors": honors})
 
 
 def honors_of(timeline: RuleTimeline) -> list[Honor]:

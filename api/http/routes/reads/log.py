@@ -10,8 +10,10 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.http.requests.dependencies import AxesDep, CallerDep, ServiceDep, run_read
+from api.http.media_types import chosen
+from api.http.requests.dependencies import CallerDep, ServiceDep, run_read
 from api.http.requests.lanes import ConcurrencyLimits, Permit, share_of
+from api.http.requests.readings import AxesDep
 from api.operations.service import OpenLedger
 from ledger.names import POSITION_MAX, Position
 from replay.axes import answers
@@ -65,7 +67,7 @@ async def log(
     """
     ledger, known_at = service.ledger, reading.axes.known_at
     until = await run_sync(ledger.log.head) if known_at is None else known_at
-    if NDJSON in request.headers.get("accept", ""):
+    if chosen(request, NDJSON) == NDJSON:
         lines = (event.model_dump_json() + "\n" for event in events_of(ledger, after, until, limit))
         limits: ConcurrencyLimits = request.app.state.concurrency
         return _Export(lines, await limits.exports.acquire(share_of(caller)))

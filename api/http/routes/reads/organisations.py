@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_read, run_replay, today_of
+from api.http.requests.dependencies import ServiceDep, run_read, run_replay
 from api.http.requests.links import Addresses, linked
 from api.http.requests.paging import PAGE_MAX, PageAfter, PageLimit, page_of
 from api.http.requests.preconditions import TAGGED, tag
+from api.http.requests.readings import AxesDep, today_of
 from ledger.names import NAME_PATTERN
 from replay.organisations import organisations
 from replay.organisations.answers import (

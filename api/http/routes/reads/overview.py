@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_read, today_of
+from api.http.requests.dependencies import ServiceDep, run_read
 from api.http.requests.links import Addresses, linked
+from api.http.requests.readings import AxesDep, today_of
 from ledger.names import NAME_PATTERN
 from replay.queries.overview import overview
 from replay.queries.overview_answers import Overview, PendingShift, PlaceHours

@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, today_of
+from api.http.requests.dependencies import ServiceDep, run_query
 from api.http.requests.links import Addresses, linked
+from api.http.requests.readings import AxesDep, today_of
 from api.messages.periods import period
 from api.messages.problems import problem
 from ledger.names import NAME_PATTERN, QueryDay

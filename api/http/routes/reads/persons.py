@@ -10,17 +10,19 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from api.access.roles import Caller, Right
 from api.http.requests.dependencies import PermitDep, ServiceDep, allowed_to, run_read
+from api.http.requests.json_routes import JsonRoute
 from api.messages.problems import problem
 from ledger.names import NAME_PATTERN
-from ledger.store.persons import LookedUpBy, Persons, Search, SearchBy
+from ledger.store.persons import PERSONAL_LENGTH_MAX, LookedUpBy, PersonField, Persons, Search, SearchBy
 from ledger.store.persons import Person as Entry
 from replay.axes.answers import Linked
 from replay.queries.queries import UnknownNameError
 
-router = APIRouter(tags=["persons"])
+router = APIRouter(tags=["persons"], route_class=JsonRoute)
 
 FOUND_MAX = 100
 TEXT_LENGTH_MAX = 200
@@ -46,8 +48,8 @@ class PersonsFound(Linked):
 
 
 class LookupShown(Linked):
-    """A look-up: who, when, what was searched (or `show`), and the volunteers who were shown. What was searched for is
-    not recorded.
+    """A look-up: who, when, what was searched (or `show`, or `set` if data were changed), and the volunteers who were
+    shown. What was searched for is not recorded.
     """
 
     lookup: int
@@ -78,8 +80,9 @@ async def find_persons(
     exact: Annotated[bool, Query(description="Only whole names and numbers, no beginnings.")] = False,  # noqa: FBT002
     limit: Annotated[int, Query(ge=1, le=FOUND_MAX, description="The maximum number of persons.")] = 20,
 ) -> PersonsFound:
-    """One of `text`, `name`, `phone` and `number` says what to look for. Case does not matter in names, nor what is
-    written between the digits of a phone number, nor 86 before it. The look-up is recorded.
+    """One of `text`, `name`, `phone` and `number` says what to look for. Neither case nor blanks nor the width of
+    characters matter, nor what is written between the digits of a phone number, nor 86 before it, nor the zeros of a
+    volunteer number: 462 finds V0000462. The look-up is recorded.
     """
     given: dict[SearchBy, str | None] = {"any": text, "name": name, "phone": phone, "number": number}
     sought = [(by, value) for by, value in given.items() if value is not None]
@@ -109,6 +112,47 @@ async def show_person(
     found = await run_read(request, lambda: directory.show(volunteer, who))
     if found is None:
         raise UnknownNameError("person", volunteer)
+    return _person(found)
+
+
+class PersonChange(BaseModel):
+    """What is added or changed; what is left out stays as it is, and null removes a phone number or mail address."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=PERSONAL_LENGTH_MAX)] | None = None
+    phone: Annotated[str, StringConstraints(min_length=1, max_length=PERSONAL_LENGTH_MAX)] | None = None
+    email: Annotated[str, StringConstraints(min_length=1, max_length=PERSONAL_LENGTH_MAX)] | None = None
+
+
+@router.post("/v1/persons/{volunteer}", summary="Add or change a volunteer's name, phone number or mail address")
+async def change_person(
+    request: Request,
+    caller: SeesPersons,
+    volunteer: Annotated[str, Path(description="The volunteer number.", pattern=NAME_PATTERN, examples=["V0000001"])],
+    wanted: PersonChange,
+    service: ServiceDep,
+    _permit: PermitDep,
+) -> Person:
+    """Personal data enter no event: they are kept in the directory, from which they can be erased. That they were
+    changed is recorded among the look-ups, as `set`; the earlier data are not kept.
+    """
+    changes: dict[PersonField, str | None] = wanted.model_dump(exclude_unset=True)  # type: ignore[assignment]
+    if not changes:
+        raise problem("invalid", "give one of name, phone and email", field="name", remedy="give one of them")
+    ledger, who = service.ledger, LookedUpBy(caller.by, caller.key)
+
+    def change() -> Entry | None:
+        known = ledger.knows("volunteer", volunteer)
+        return Persons(ledger.database.pool).change(volunteer, changes, who) if known else None
+
+    try:
+        found = await run_read(request, change)
+    except ValueError as error:
+        field, _, said = str(error).partition(" ")
+        raise problem("invalid", f"{field} {said}", field=field, remedy=said.partition("; ")[2]) from None
+    if found is None:
+        raise UnknownNameError("volunteer", volunteer)
     return _person(found)
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_read
+from api.http.requests.dependencies import ServiceDep, run_read
 from api.http.requests.links import linked
 from api.http.requests.paging import PAGE_MAX, PageAfter, PageLimit, page_of
+from api.http.requests.readings import AxesDep
 from api.http.routes.reads.rankings import Around, RankedAddresses, Year, of_year
 from api.operations.service import OpenLedger
 from ledger.aggregates.project import Project as ProjectState

@@ -11,8 +11,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from api.http.requests.dependencies import AxesDep, Reading, ServiceDep, run_query
+from api.http.requests.dependencies import ServiceDep, run_query
 from api.http.requests.links import Addresses, linked
+from api.http.requests.readings import AxesDep, Reading
 from ledger.names import NAME_PATTERN
 from projections.rules.rankings import Score
 from projections.rules.timeline import RuleTimeline

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_query, run_read, today_of
+from api.http.requests.dependencies import ServiceDep, run_query, run_read
 from api.http.requests.links import Addresses
 from api.http.requests.paging import PAGE_MAX, PageAfter, PageLimit, page_of
+from api.http.requests.readings import AxesDep, today_of
 from api.messages.periods import period
 from api.operations.service import OpenLedger
 from ledger.aggregates.station import Station as StationState
@@ -20,11 +21,15 @@ from replay.axes import answers
 
 router = APIRouter(prefix="/v1/stations", tags=["readers"])
 
+_SUMS = tuple(answers.StationSums.model_fields)
+SHIFT_DAYS_MAX = 31
+"""The persons of all these days are computed for one answer."""
+
 
 class Station(answers.Answer):
     """A station as it was last opened, and whether it still is. `name`: null if it has none.
 
-    `version`: of its record.
+    `version`: of its record. `sums`: those of the period that was asked for.
     """
 
     station: str
@@ -35,6 +40,7 @@ class Station(answers.Answer):
     organisation_name: answers.OrganisationName = answers.omit_none()
     open: bool
     version: int
+    sums: answers.StationSums | None = answers.omit_none()
 
 
 class Stations(answers.Basis):
@@ -46,16 +52,29 @@ class Stations(answers.Basis):
 
 @router.get("", summary="The stations")
 async def stations(
-    request: Request, service: ServiceDep, reading: AxesDep, limit: PageLimit = PAGE_MAX, after: PageAfter = None
+    request: Request,
+    service: ServiceDep,
+    reading: AxesDep,
+    limit: PageLimit = PAGE_MAX,
+    after: PageAfter = None,
+    first: Annotated[QueryDay | None, Query(alias="from", description="Also the sums from this day on.")] = None,
+    last: Annotated[QueryDay | None, Query(alias="to", description="Also the sums up to this day.")] = None,
 ) -> Stations:
-    """City, community and special stations as known at `known_at`; the other axes have no effect here."""
+    """City, community and special stations as known at `known_at`. The other axes have no effect but on the sums, which
+    are those of at most ten years.
+    """
+    summed = period(first, last, today_of(service, reading)) if first or last else None
+    queries, axes = service.ledger.queries, reading.axes
 
     def read() -> Stations:
-        names, next_after = page_of(service.ledger.queries.stations(), limit, after)
+        names, next_after = page_of(queries.stations(), limit, after)
         found = stations_known(service.ledger, names, reading.known_at)
+        if summed:
+            sums, none = queries.station_sums(*summed, axes), answers.StationSums(**dict.fromkeys(_SUMS, 0))
+            found = [each.model_copy(update={"sums": sums.get(each.station, none)}) for each in found]
         return Stations(**dict(reading.basis()), stations=found, next_after=next_after)
 
-    return await run_read(request, read)
+    return await (run_query(request, axes, read) if summed else run_read(request, read))
 
 
 def stations_known(ledger: OpenLedger, names: Sequence[str], known_at: Position) -> list[Station]:
@@ -103,12 +122,15 @@ async def station_shifts(
     day: Annotated[QueryDay, Query(description="The local day.", examples=["2018-12-04"])],
     service: ServiceDep,
     reading: AxesDep,
+    days: Annotated[int, Query(ge=1, le=SHIFT_DAYS_MAX, description="So many days up to `day`, instead of one.")] = 1,
     limit: Annotated[int, Query(ge=1, le=1000, description="The maximum number of volunteers.")] = 100,
     after: Annotated[str | None, Query(description="`next_after` of the page before.", pattern=NAME_PATTERN)] = None,
 ) -> answers.StationDayShifts:
-    """The part of each shift on that day, by volunteer; over all pages the parts add up to the day's activity."""
+    """The part of each shift on that day, by volunteer; over all pages the parts add up to the day's activity. With
+    `days`, the part of each shift on each of the days.
+    """
     queries, axes = service.ledger.queries, reading.axes
     addresses = Addresses(axes)
     return await run_query(
-        request, axes, lambda: addresses.station_day(queries.station_shifts(station, day, axes, limit, after))
+        request, axes, lambda: addresses.station_day(queries.station_shifts(station, day, axes, limit, after, days))
     )

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.http.requests.dependencies import AxesDep, ServiceDep, run_read
+from api.http.requests.dependencies import ServiceDep, run_read
 from api.http.requests.links import Addresses
 from api.http.requests.preconditions import TAGGED, tag
+from api.http.requests.readings import AxesDep
 from api.messages.periods import check_period
 from api.messages.problems import problem
 from ledger.names import NAME_PATTERN, QueryDay

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query, Request
 
 from api.access.refusals import fault_of_role
 from api.access.roles import Caller, Forbidden, Role, roles_of_commands
-from api.http.requests.dependencies import AxesDep, CallerDep, ServiceDep, run_replay
+from api.http.requests.dependencies import CallerDep, ServiceDep, run_replay
 from api.http.requests.links import Addresses, linked
+from api.http.requests.readings import AxesDep
 from api.messages.problems import Problem, problem
 from ledger.names import NAME_PATTERN
 from replay.axes.as_known import MarkError
@@ -43,7 +44,7 @@ async def worklist(
 ) -> Worklist:
     """Shifts without a check-out that no scan can end any more, requests that wait for a second person, disputes, and
     awards that their evidence no longer supports: each with the commands that settle it, the roles that may send them,
-    and the last day for it by the rules; as of `valid_at`, by default now.
+    and the last day for it by the rules; as of `valid_at` or `known_at`, by default now.
 
     This needs a replay, which takes seconds for a whole district.
     """

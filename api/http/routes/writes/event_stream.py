@@ -8,6 +8,7 @@ and events that are sent twice are recorded once. Only the length of a line is l
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -73,7 +74,7 @@ async def answer_lines(
 async def _answer_chunk(
     lines: list[bytes], request: Request, service: Service, options: IntakeOptions, reader: Reader
 ) -> bytes:
-    parsed = await run_in_threadpool(lambda: list(map(reader.read, lines)))
+    parsed = await run_in_threadpool(lambda: [_read_line(line, reader) for line in lines])
     orders = valid_orders(parsed, service)
     answers = await _submit_when_free(request, orders, options)
     projected = await wait_projected(service, options, last_position(answers))
@@ -81,6 +82,24 @@ async def _answer_chunk(
         answers = await with_shifts(service, orders, answers)
     results = element_answers(lines, parsed, answers, projected=projected)
     return b"".join(as_json(result) + b"\n" for result in results)
+
+
+def _read_line(line: bytes, reader: Reader) -> Prepared | Fault:
+    """Parse a line; if it holds several objects, say how the line feeds between them are lost."""
+    read = reader.read(line)
+    if not isinstance(read, Fault) or read.rejection != "malformed":
+        return read
+    try:
+        text = line.removeprefix(BYTE_ORDER_MARK).decode().lstrip()
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return read
+    if not text[end:].lstrip(" \t\r,").startswith("{"):
+        return read
+    remedy = "end each event with a line feed; curl keeps them with --data-binary, and removes them with -d"
+    return fault(
+        "malformed", f"the line holds several JSON objects, and a stream has one in each line; {remedy}", remedy=remedy
+    )
 
 
 async def _submit_when_free(request: Request, orders: list[Prepared], options: IntakeOptions) -> list[Answer]:

@@ -21,6 +21,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 
+from api.http.query_parameters import check_query
 from api.http.requests.dependencies import authenticated
 from api.http.requests.submission import (
     SMALL_BYTES_MAX,
@@ -36,7 +37,7 @@ from api.messages.answers import BatchAnswer, EventAccepted, accepted, as_json, 
 from api.messages.cloud_events import BATCH, EVENT, attributes_of, elements_of
 from api.messages.event_schemas import SCHEMA as _SCHEMA
 from api.messages.event_schemas import event_examples
-from api.messages.examples import EVENT_EXAMPLE, EVENTS_EXAMPLE
+from api.messages.examples import BINARY_HEADERS, EVENT_EXAMPLE, EVENTS_EXAMPLE
 from api.messages.json_bodies import fault_of_encoding, is_json, media_type_of
 from api.messages.problems import Fault, Problem, fault_of_refusal, fault_of_validation, problem
 from api.operations.service import Service
@@ -58,6 +59,11 @@ _BATCH_SCHEMA = {
         "anyOf": [_SCHEMA, {"description": "Any other element is answered `refused` and does not affect the others."}]
     },
 }
+_HEADERS = (
+    "The attributes are headers, which this page does not send: "
+    + ", ".join(f"`{name}: {value}`" for name, value in BINARY_HEADERS.items())
+    + "."
+)
 _BODY = {
     "requestBody": {
         "required": True,
@@ -66,7 +72,7 @@ _BODY = {
             BATCH: {"schema": _BATCH_SCHEMA, "example": EVENTS_EXAMPLE},
             NDJSON: {"schema": {"description": "One event per line. Any other line is answered `refused`."}},
             JSON: {
-                "schema": {"type": "object", "description": "Binary mode: the data; attributes are headers `ce-…`."},
+                "schema": {"type": "object", "description": f"Binary mode: the data. {_HEADERS}"},
                 "example": EVENT_EXAMPLE["data"],
             },
         },
@@ -104,6 +110,7 @@ async def post_events(request: Request) -> Response:
     """
     # Called directly, not declared as dependencies: the framework's handling of those took half of a post (measured).
     service: Service = request.app.state.service
+    await check_query(request)
     reader, options = Reader(await authenticated(request, service)), _options(request)
     if "if-match" in request.headers:
         remedy = "give each event its expected_version in data"
@@ -123,6 +130,8 @@ async def post_events(request: Request) -> Response:
     if media_type == BATCH:
         return await _answer_batch(body, request, service, reader, options)
     remedy = f"set the Content-Type header to {EVENT} for one event, or to {BATCH} for a list of events"
+    if media_type == JSON:
+        remedy += "; or send the attributes as headers, ce-specversion and others"
     raise problem("wrong-media-type", f"{media_type or 'no media type'} is not supported here; {remedy}", remedy=remedy)
 
 
@@ -139,12 +148,8 @@ _DEFAULT_OPTIONS = IntakeOptions()
 def _options(request: Request) -> IntakeOptions:
     if not request.scope["query_string"]:
         return _DEFAULT_OPTIONS
-    given = request.query_params.multi_items()
-    if len(given) > len(request.query_params):
-        name = next(name for name, _ in given if len(request.query_params.getlist(name)) > 1)
-        raise problem("invalid", f"{name} is given twice; give it once", field=name, remedy="give it once")
     try:
-        return IntakeOptions.model_validate(dict(given))
+        return IntakeOptions.model_validate(dict(request.query_params))
     except ValidationError as error:
         raise Problem(fault_of_validation(error.errors())) from None
 
@@ -177,7 +182,10 @@ async def _answer_batch(
     # A signature covers the whole body, which is stored with it: no element may be one that is not recorded.
     if (options.atomic or reader.proof) and len(orders) < len(parsed):
         rehearsed = await submit(request, orders, IntakeOptions(dry_run=True))
-        answers: Sequence[Answer] = [_not_alone(*pair) for pair in zip(orders, rehearsed, strict=True)]
+        because = None if options.atomic else _SIGNED_WHOLE
+        answers: Sequence[Answer] = [
+            _not_alone(order, answer, because) for order, answer in zip(orders, rehearsed, strict=True)
+        ]
     else:
         answers = await submit(request, orders, options)
     projected = await wait_projected(service, options, last_position(answers))
@@ -204,10 +212,17 @@ def read_batch(body: bytes, reader: Reader) -> tuple[list[msgspec.Raw], list[Pre
     return elements, list(map(reader.read, elements))
 
 
-def _not_alone(order: Prepared, rehearsed: Answer) -> Answer:
-    if isinstance(rehearsed, Accepted) and rehearsed.position is None:
-        return refuse(Rejection.NOT_ALONE, "command", order.order.name)
-    return rehearsed
+_SIGNED_WHOLE = (
+    "a signed batch with an element that is no valid event is not recorded at all; correct that element or leave it "
+    "out, and sign the batch again"
+)
+
+
+def _not_alone(order: Prepared, rehearsed: Answer, because: str | None) -> Answer:
+    if not (isinstance(rehearsed, Accepted) and rehearsed.position is None):
+        return rehearsed
+    refused = refuse(Rejection.NOT_ALONE, "command", order.order.name)
+    return refused if because is None else refused._replace(detail=f"command {order.order.name}: {because}")
 
 
 def _attributes(headers: Headers, media_type: str) -> dict[str, Any]:

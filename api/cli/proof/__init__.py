@@ -1,0 +1,1 @@
+"""Commands of proof: checkpoints, proofs of events, and the keys that sign them."""

@@ -1,0 +1,142 @@
+"""What the ledger says when it refuses an act, as a sentence in the reader's language.
+
+The API's own sentences are English and name the record; a reader of another language gets these as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from api.pages.languages import marked as _
+
+SENTENCES = {
+    "own-hours": _("Nobody may act on their own hours. Let somebody else do it."),
+    "needs-approval": _("The rules require another person's approval for this."),
+    "unknown-volunteer": _("No volunteer has this number. Check it, or register the volunteer first."),
+    "unknown-station": _("No station has this id."),
+    "unknown-project": _("No project has this id."),
+    "unknown-shift": _("The volunteer has no such shift."),
+    "same-volunteer": _("This is the same volunteer. Name another."),
+    "future": _("This lies in the future. Check the time."),
+    "ends-before-it-begins": _("The check-out must be after the check-in."),
+    "shift-exists": _("The volunteer already has this shift. Correct or reinstate it."),
+    "already-void": _("The shift is void. Reinstate it first."),
+    "not-void": _("The shift is not void. There is nothing to reinstate."),
+    "replacement-stands": _("The shift counts for the volunteer it moved to. Void it there first."),
+    "no-open-dispute": _("The dispute is no longer open."),
+    "dispute-full": _("The dispute takes no more statements. Wait until it is settled."),
+    "own-dispute": _("Whoever opened the dispute may not settle it. Let somebody else do it."),
+    "own-entry": _("Whoever made the disputed entry may not settle the dispute. Let somebody else do it."),
+    "unknown-request": _("There is no such request."),
+    "request-ended": _("The request was approved, declined or withdrawn meanwhile."),
+    "own-request": _("Whoever asked may not decide. Let somebody else decide, or withdraw it."),
+    "anothers-request": _("Another person asked for this. Decline it instead."),
+    "name-taken": _("This form was sent before with other content. Open the page again."),
+    "changed-since": _("The record has changed since you opened it. Look at it again."),
+    "unknown-award": _("There is no such award."),
+    "award-exists": _("The honour was announced before."),
+    "already-awarded": _("The honour was awarded before."),
+    "already-revoked": _("The honour was revoked before."),
+    "own-honor": _("Nobody may decide about their own honour. Let another officer do it."),
+    "same-hands": _("Whoever announced the honour or objected to it may not settle the objection."),
+    "objection-settled": _("The objection was settled before."),
+    "notice-runs": _("The public notice has not ended. Award the honour once it has."),
+    "objection-open": _("An objection is open. Settle it first."),
+    "objection-upheld": _("An objection was upheld. The honour cannot be awarded."),
+    "not-eligible": _("The honour is not due to this recipient now."),
+    "unknown-organisation": _("No organisation has this id."),
+    "lasts-too-long": _("A shift lasts a week at most. Correct the day of one of its ends."),
+    "no-check-in": _("The shift has no check-in to move. Correct it first."),
+    "already-registered": _("The volunteer is already registered."),
+    "already-withdrawn": _("The volunteer has already withdrawn."),
+    "already-merged": _("This number was merged into another. Use that number."),
+    "not-merged": _("The number is not merged into this one. There is nothing to undo."),
+    "already-member": _("The volunteer is already a member of this organisation."),
+    "not-a-member": _("The volunteer is not a member of this organisation."),
+    "already-founded": _("The organisation exists already. Choose another id."),
+    "organisation-ended": _("The organisation had ended by then. Name another."),
+    "ended-already": _("The organisation has already ended."),
+    "stands-there": _("The organisation already has this parent."),
+    "below-itself": _("The organisation would be above itself. Name another parent."),
+    "unknown-training": _("No such training is recorded. Check tier, content, provider and date."),
+    "already-named": _("It already has this name."),
+    "already-open": _("The station is open already. Close it first to change it."),
+    "already-closed": _("The station is already closed."),
+    "already-launched": _("The project is running already. End it first to change it."),
+    "already-ended": _("The project has already ended."),
+    "no-reason": _("This was counted before. Give a reason for the new count."),
+    "balance-stands": _("An opening balance is in force. Void it first."),
+    "no-balance": _("No opening balance is in force."),
+    "raise-too-high": _("This is more than the rules allow. Request less."),
+    "raise-too-low": _("This is below the day's cap of the rules. Request more."),
+    "raise-exists": _("This day has a raise with this id already. Choose another id."),
+    "unknown-raise": _("No raise with this id is in force on this day."),
+    "request-exists": _("A request with this id exists. Choose another id."),
+    "already-published": _("This text is already in force."),
+    "already-in-force": _("These rules are already in force."),
+    "changes-time-zone": _(
+        "The new rules have another time zone, which would move every day and time. Correct time_zone in the text."
+    ),
+    "unknown-rules": _("No rules with this version were published."),
+    "unknown-objection": _("The award has no objection with this number."),
+    "no-evidence": _("The honour has no evidence."),
+    "unknown-honor": _("The rules have no honour with this id."),
+    "wrong-recipient": _("The rules give this honour to another kind of recipient."),
+    "wrong-year": _("Only the honours of a ranking have a year and a rank."),
+    "evidence-ahead": _("The log has no such position yet."),
+    "below-minimum": _("The rules require more minutes for this honour."),
+    "behind-last-place": _("The ranking has fewer places."),
+    "own-certificate": _("Nobody may issue a certificate for themselves. Let another officer do it."),
+    "unknown-certificate": _("No certificate has this number."),
+    "certificate-revoked": _("The certificate is already revoked."),
+    "merged-too-often": _("Too many numbers were merged one into the next. Undo a merge first."),
+    "tree-too-large": _("The organisation has too many levels above it. Name another parent."),
+    "record-full": _("This record takes no more entries of this kind."),
+    "event-too-large": _("This is too long to be recorded. Send less."),
+    "not-alone": _("Nothing was recorded, because another part was refused. Correct it, and send all again."),
+    "failed": _("The ledger could not process this. Its operator finds the details in the error log."),
+    "archive-disagrees": _(
+        "The archive disagrees with the records, so nothing is computed from it. Tell the operator."
+    ),
+    "behind": _("The newest records are not computed yet. Try again in a moment."),
+    "busy": _("The ledger has too many requests at once. Try again in a moment."),
+    "disk-full": _("The disk of the database is full. Nothing was recorded. Tell the operator."),
+    "generation-in-use": _("This version of the figures is in use and cannot be removed."),
+    "locked": _("Another process is changing the ledger. Try again in a moment."),
+    "malformed": _("The ledger could not read what was sent. Open the page again."),
+    "no-checkpoint": _("Nothing has been signed yet."),
+    "no-key": _("You are not signed in, or your key has ended."),
+    "no-read-models": _("There are no figures yet. Try again in a minute."),
+    "not-covered": _("This record has not been signed yet. Try again in a minute."),
+    "not-explained": _("The day has more shifts than can be explained."),
+    "not-signed": _("What is sent with this key must be signed."),
+    "bad-signature": _("The signature is not valid."),
+    "not-switchable": _("It is not possible to switch to this version of the figures."),
+    "not-verified": _("The new figures do not agree with the records, and are not used. Tell the operator."),
+    "overtaken": _("Newer rules were put in force meanwhile."),
+    "stopped": _("The work was stopped. Nothing was changed."),
+    "timed-out": _("This took longer than allowed, and was stopped. Ask for less at a time."),
+    "too-large": _("This is too large. Send less at a time."),
+    "too-many-jobs": _("Too many computations are waiting. Start it later."),
+    "too-often": _("Your key sends too much at once. Wait a moment."),
+    "too-slow": _("What you sent did not arrive in time. Send it again."),
+    "unavailable": _("The database cannot be reached. Try again in a minute."),
+    "unknown-event": _("There is no record at this position."),
+    "unknown-generation": _("There is no such version of the figures."),
+    "unknown-job": _("There is no such computation."),
+    "unknown-person": _("The directory has no data of this volunteer."),
+    "unknown-ranking": _("The rules have no such ranking for that year."),
+    "unsound-rules": _("The rules cannot be used. Correct the lines that are named."),
+    "forbidden": _("Your key does not allow this."),
+    "invalid": _("A value is not valid. Correct it, and send the form again."),
+}
+
+
+def refusals(gettext: Callable[[str], str], language: str) -> Callable[[str], str]:
+    """Return the filter `refused` of templates: a rejection as a sentence; none where the API's own is read."""
+
+    def refused(rejection: str) -> str:
+        text = SENTENCES.get(rejection)
+        return gettext(text) if text and language != "en" else ""
+
+    return refused

@@ -1,0 +1,1 @@
+"""The pages. Each reads through `LedgerClient`, and renders a template of the same name."""

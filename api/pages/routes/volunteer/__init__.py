@@ -1,0 +1,1 @@
+"""The pages below a volunteer's record: shifts and days, disputes, papers."""

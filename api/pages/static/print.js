@@ -1,0 +1,3 @@
+// The button that prints the page.
+
+for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => print());

@@ -1,0 +1,1 @@
+"""Tests of the commands that make, keep and serve a ledger."""

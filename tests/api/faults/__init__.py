@@ -1,0 +1,1 @@
+"""Tests of a service whose database fails, or whose log was altered."""

@@ -1,0 +1,1 @@
+"""Tests of what is answered about one volunteer and about persons."""

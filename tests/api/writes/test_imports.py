@@ -1,0 +1,138 @@
+"""Tables of old records over HTTP: lines as events, which the key's import lets through, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import openpyxl
+import pytest
+
+from api.access.keys import Import
+from api.access.roles import Role
+from api.importing.mapping import parse_mapping
+from api.pages.routes.imports import EXAMPLES
+from tests.support.api.serving import STATION, Served
+
+pytest_plugins = ["tests.support.api.fixtures"]
+
+MAPPING = f"""
+command = "attest-shift"
+source = "/imports/lists"
+key = "no"
+time_zone = "Asia/Shanghai"
+
+[fields]
+volunteer = "volunteer"
+station = {{ constant = "{STATION}" }}
+check_in = {{ date = "day", time = "from" }}
+check_out = {{ date = "day", time = "until" }}
+evidence = {{ constant = "list" }}
+"""
+HEADER = "no,volunteer,day,from,until"
+
+
+def read(served: Served, content: bytes, mapping: str = MAPPING, role: Role = Role.STAFF, name: str = "a.csv") -> Any:
+    """Have a table read; return the answer."""
+    body = {"name": name, "content": base64.b64encode(content).decode(), "mapping": mapping}
+    return served.client.post("/v1/imports/lines", json=body, headers=served.headers(role))
+
+
+def test_lines_become_events_that_the_key_s_import_lets_through(served: Served) -> None:
+    number, first = served.volunteer(), uuid4().hex[:8]
+    rows = [f"{first},{number},2014-03-05,09:00,12:00", f"{first}b,{number},2014-03-06,09:00,08:00", f"{first}c,,,,"]
+    answer = read(served, "\n".join([HEADER, *rows]).encode()).json()
+    good, short, empty = answer["lines"]
+    assert (answer["source"], [line["line"] for line in answer["lines"]]) == ("/imports/lists", [2, 3, 4])
+    assert good["event"]["imported"] is True
+    assert "volunteer" in empty["problem"]["detail"]
+
+    events = [line["event"] for line in (good, short) if line["event"]]
+    head = served.ledger.log.head()
+    headers = {"Content-Type": "application/cloudevents-batch+json", **served.headers(Role.STAFF)}
+    refused = served.client.post("/v1/events", content=json.dumps(events), headers=headers).json()
+    assert {one["rejection"] for one in refused["answers"]} == {"forbidden"}
+    assert served.ledger.log.head() == head
+
+    _, token = served.ledger.keys.make(
+        Role.CORRECTOR, f"import-{first}", imports=Import("/imports/lists", datetime.now(UTC) + timedelta(1))
+    )
+    headers["Authorization"] = f"Bearer {token}"
+    for dry, outcome in ((True, "would-be-accepted"), (False, "accepted")):
+        sent = served.client.post(
+            "/v1/events", params={"dry_run": dry}, content=json.dumps(events[:1]), headers=headers
+        ).json()
+        assert [one["outcome"] for one in sent["answers"]] == [outcome]
+    again = served.client.post("/v1/events", content=json.dumps(events[:1]), headers=headers).json()
+    assert again["duplicates"] == 1
+
+
+def test_a_workbook_is_read_as_a_table(served: Served) -> None:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row in (HEADER.split(","), ["1", served.volunteer(), "2014-03-05", "09:00", "12:00"]):
+        book.active.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    (line,) = read(served, content.getvalue(), name="a.xlsx").json()["lines"]
+    assert line["event"]["data"]["station"] == STATION
+
+
+def bomb() -> bytes:
+    """Return a small archive that declares more than is unpacked."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as book:
+        book.writestr("xl/worksheets/sheet1.xml", b"0" * (65 << 20))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mapping", "field", "words"),
+    [
+        ("a.csv", b"x", "command = 1", "mapping", "cannot be used"),
+        ("a.csv", b"a,b\n1,2", MAPPING, "mapping", "does not fit the file"),
+        ("a.exe", b"x", MAPPING, "name", "none of a table"),
+        ("a.csv", b"\xff\xfe\x00", MAPPING, "content", "a.csv"),
+        ("a.xlsx", b"x", MAPPING, "content", "no workbook"),
+        ("a.xlsx", bomb(), MAPPING, "content", "unpacks to more than 64 MiB"),
+        ("a.csv", (HEADER + "\n1,2,3,4,5" * 10_001).encode(), MAPPING, "content", "10,000 lines"),
+        (
+            "a.csv",
+            b"x",
+            MAPPING.replace(
+                'volunteer = "volunteer"', 'volunteer = { column = "volunteer", values_file = "/etc/passwd" }'
+            ),
+            "mapping",
+            "values_file",
+        ),
+    ],
+)
+def test_what_is_not_read_says_what_to_do(
+    served: Served, name: str, content: bytes, mapping: str, field: str, words: str
+) -> None:
+    answer = read(served, content, mapping, name=name)
+    assert answer.status_code in {413, 422}, answer.text
+    found = answer.json()
+    assert found["field"] == field
+    assert words in found["detail"]
+    assert "/table." not in found["detail"]
+
+
+def test_the_mappings_of_the_documents_are_read(served: Served) -> None:
+    folder = Path(__file__).parents[3] / "docs" / "import"
+    table = (folder / "stations.csv").read_bytes()
+    found = read(served, table, (folder / "stations.toml").read_text("utf-8"), name="stations.csv").json()
+    assert [line["problem"] for line in found["lines"]] == [None, None, None]
+
+
+def test_the_mappings_that_the_page_offers_are_sound() -> None:
+    offered = sorted(EXAMPLES.glob("*.toml"))
+    assert [path.stem for path in offered] == ["balances", "shifts", "volunteers"]
+    for path in offered:
+        assert parse_mapping(path.read_text("utf-8")).person is None

@@ -1,0 +1,1 @@
+"""Tests of rule timelines: reading, checking, limits, comparing."""

@@ -1,0 +1,1 @@
+"""Certificates as documents: made, verified, forged."""

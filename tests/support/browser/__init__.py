@@ -1,0 +1,1 @@
+"""Helpers of the browser tests: a served ledger on a port, and Debian's Chromium."""
