@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
+from replay.interrupts import interrupts_deferred
+
 
 @contextmanager
 def processes(count: int) -> Iterator[ProcessPoolExecutor | None]:
@@ -19,11 +21,8 @@ def processes(count: int) -> Iterator[ProcessPoolExecutor | None]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupts)
     try:
-        masked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            list(pool.map(int, range(count)))  # a process begins with a task; an interrupt meanwhile is for this one
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        with interrupts_deferred():
+            list(pool.map(int, range(count)))  # a process begins with a task
         yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -11,7 +11,6 @@ The opening balances are written last, in one transaction, because they depend o
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from ledger.names import Position
 from ledger.store.copy_format import text_rows
 from ledger.store.database import Database
 from ledger.store.mapper import decode
+from replay.interrupts import interrupts_deferred
 from replay.synthetic.events.opening import Openings
 from replay.synthetic.events.sources import Chunk
 from replay.synthetic.history import CHUNK_EVENTS, History
@@ -200,12 +200,8 @@ def _writing(job: _Job) -> Iterator[_Messages]:
     context = multiprocessing.get_context("spawn")  # a fork would copy locks held by threads of the pool
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_write, args=(sender, job), daemon=True, name="history")
-    # Ctrl-C is sent to all processes of the terminal. The child must ignore it, even while it starts; we terminate it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
+    with interrupts_deferred():
         process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     sender.close()
     try:
         yield _Messages(receiver)

@@ -45,6 +45,12 @@ ZONE = ZoneInfo("Asia/Shanghai")
 Told = list[dict[str, Any]]
 
 
+@pytest.fixture(scope="module")
+def served(served_alone: Served) -> Served:
+    """A ledger of these tests' own: samples and shared phones are looked for in all of it."""
+    return served_alone
+
+
 def enter(ledger: OpenLedger, volunteer: str, day: date, by: str = CLERK, *, imported: bool = False) -> UUID:
     """Enter five hours of service; return the shift."""
     shift = uuid4()

@@ -64,6 +64,12 @@ SOUGHT: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.fixture(scope="module")
+def served(served_alone: Served) -> Served:
+    """A ledger of these tests' own: everybody in the directory is searched."""
+    return served_alone
+
+
+@pytest.fixture(scope="module")
 def directory(served: Served) -> Persons:
     persons = Persons(served.ledger.database.pool)
     persons.save_all(PEOPLE)

@@ -37,6 +37,12 @@ from tests.support.ledger.helpers import NOW
 pytest_plugins = ["tests.support.api.fixtures"]
 
 
+@pytest.fixture(scope="module")
+def served(served_alone: Served) -> Served:
+    """A ledger of these tests' own: all of its decisions are repeated."""
+    return served_alone
+
+
 def repeat(database: Database, folder: Path) -> list[Finding]:
     """Return what is found when all decisions of a log are repeated."""
     entries = [entry_of(event) for event in database.log.read(Position(0), 100_000)]

@@ -29,6 +29,12 @@ Rows = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
+def served(served_alone: Served) -> Served:
+    """The ledger of `station`: an audit looks at all of it, and other tests alter what they share."""
+    return served_alone
+
+
+@pytest.fixture(scope="module")
 def stick(station: Station, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of a ledger with signed requests: one event, a batch, and one that is not signed."""
     served, folder = station.served, tmp_path_factory.mktemp("signed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,21 @@ def patience() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def served(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A served ledger that tests share: each takes volunteers of its own."""
-    with Database.open(new_database_url()) as database:
-        ledger = OpenLedger(database, tmp_path_factory.mktemp("data"))
+    with _serving(new_database_url(), tmp_path_factory.mktemp("data")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def served_alone(new_database_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A served ledger of a module's own: its tests look at the whole, which others add to and alter."""
+    with _serving(new_database_url(), tmp_path_factory.mktemp("data")) as served:
+        yield served
+
+
+@contextmanager
+def _serving(url: str, data: Path) -> Iterator[Served]:
+    with Database.open(url) as database:
+        ledger = OpenLedger(database, data)
         found(ledger)
         ledger.make_ready()
         # Tests share the keys, and send more with a volunteer's than a person does.
