@@ -41,5 +41,5 @@ def interrupts_deferred() -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
-        for number in dict.fromkeys(arrived):
-            signal.raise_signal(number)
+        for late in dict.fromkeys(arrived):
+            signal.raise_signal(late)
