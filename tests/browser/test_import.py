@@ -74,6 +74,25 @@ def test_a_table_is_rehearsed_line_by_line_and_then_recorded(site: Site, table: 
     assert violations(page) == []
 
 
+def test_hours_without_clock_times_are_laid_in_their_day(site: Site, tmp_path: Path) -> None:
+    number = site.served.volunteer()
+    path = tmp_path / "list.csv"
+    path.write_text(f"no,volunteer,place,day,hours\n{number}a,{number},东门,2013-03-05,1.5\n", "utf-8")
+    given = Import("/imports/service-lists", datetime.now(UTC) + timedelta(1))
+    _, token = site.served.ledger.keys.make(Role.CORRECTOR, "lists", imports=given)
+    page = site.page("/office/import", token=token, language="zh")
+    page.locator("[name=file]").set_input_files(path)
+    page.locator("[data-examples]").select_option("durations")
+    mapping = page.locator("[name=mapping]")
+    mapping.fill(mapping.input_value().replace("U01", STATION))
+    page.get_by_role("button", name="试运行").click()
+    row = page.locator("#outcome tbody tr")
+    expect(row).to_contain_text("2013-03-05 09:00 · 2013-03-05 10:30")
+    expect(row).to_contain_text("没有钟点，由系统排入当天")
+    page.get_by_role("button", name="正式导入通过的行").click()
+    expect(page.locator(".summary")).to_contain_text("1 通过")
+
+
 def test_without_an_import_nothing_can_be_recorded(site: Site, table: Path) -> None:
     page = site.page("/office/import", Role.STAFF, language="zh", theme="dark", size="phone")
     assert sum(bytes_of(page, "/office/import").values()) < 150_000

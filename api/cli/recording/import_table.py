@@ -18,15 +18,14 @@ from api.cli.output import check_output, err, stages
 from api.cli.recording.import_summary import ImportOptions, Summary, print_summary
 from api.importing.cells import CellError, quoted
 from api.importing.columns import Columns
-from api.importing.durations.laying import lay_out
 from api.importing.identifiers import identifier_of, label_of
-from api.importing.lines import Line, LineReader
+from api.importing.lines import LineReader
 from api.importing.mapping import FileForm, Mapping, MappingError, parse_mapping, with_values
+from api.importing.reading import read_lines
 from api.importing.reports import reports
-from api.importing.running import Outcome, as_recorded, outcomes, recording, rehearsing, writing
+from api.importing.running import Outcome, outcomes, recording, rehearsing, writing
 from api.importing.tables import (
     BrokenTableError,
-    Row,
     Table,
     UnreadableTableError,
     ending_of,
@@ -175,11 +174,11 @@ def _run(
         if options.events:
             temporary = stack.enter_context(atomic_file(options.events, export=True))
             file = stack.enter_context(temporary.open("w", encoding="utf-8"))
-            lines = _lines(options, mapping, table, reader, None)
+            lines = read_lines(options.file, table, reader, mapping, options.sheet, None)
             _report_all(options, mapping, table, reader, outcomes(lines, writing(file)), summary, report_progress)
             return
         ledger = stack.enter_context(open_ledger(data))
-        lines = _lines(options, mapping, table, reader, ledger)
+        lines = read_lines(options.file, table, reader, mapping, options.sheet, ledger.log)
         execute = rehearsing(ledger) if options.dry_run else recording(ledger)
         slices = outcomes(lines, execute, ledger)
         _report_all(options, mapping, table, reader, slices, summary, report_progress)
@@ -188,22 +187,6 @@ def _run(
             summary.pairing = summary.punches.paired(ledger)
         if not options.dry_run:
             _catch_up(ledger, report_progress)
-
-
-def _lines(
-    options: ImportOptions, mapping: Mapping, table: Table, reader: LineReader, ledger: OpenLedger | None
-) -> Iterator[Line]:
-    """Return the lines of a table. One with durations is read before, for where they lie in their days."""
-
-    def read(rows: Iterator[Row]) -> Iterator[Line]:
-        lines = map(reader.read, rows)
-        return as_recorded(lines, ledger.log) if ledger and mapping.key else lines
-
-    if not mapping.lays:
-        return read(table.rows)
-    with open_table(options.file, mapping.file, options.sheet) as again:
-        layout = lay_out(read(again.rows), mapping.zone, ledger.log if ledger else None)
-    return map(layout.lay, read(table.rows))
 
 
 def _report_all(

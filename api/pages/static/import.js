@@ -10,7 +10,9 @@ const bar = area.querySelector("progress");
 const summary = area.querySelector(".summary");
 const record = form.querySelector("[data-record]");
 const words = area.dataset;
+const INSTANTS = new Set(["check_in", "check_out", "occurred_at"]);
 let lines = [];
+let zone = "UTC";
 let page = 0;
 let shown = "";
 
@@ -70,6 +72,7 @@ async function dryRun() {
   if (file.size > BYTES_MAX) throw { detail: words.large };
   const content = btoa(Array.from(new Uint8Array(await file.arrayBuffer()), (byte) => String.fromCharCode(byte)).join(""));
   const read = await post("lines", { name: file.name, content, mapping: form.elements.mapping.value });
+  zone = read.time_zone;
   lines = read.lines.map((line) => ({ ...line, outcome: line.problem ? "refused" : "", why: line.problem?.detail }));
   await send(lines.filter((line) => line.event), "rehearsals");
   record.hidden = !lines.some((line) => line.outcome === "accepted");
@@ -123,7 +126,7 @@ function draw() {
     const badge = document.createElement("span");
     badge.className = { accepted: "badge", duplicate: "badge warn", refused: "badge bad" }[line.outcome];
     badge.textContent = words[line.outcome];
-    const cells = [line.line, badge, line.why || said(line.event)].map((content) => {
+    const cells = [line.line, badge, line.why || said(line)].map((content) => {
       const cell = document.createElement("td");
       cell.append(content);
       return cell;
@@ -140,6 +143,12 @@ function draw() {
   for (const button of area.querySelectorAll("[data-show]")) button.setAttribute("aria-pressed", button.dataset.show === shown);
 }
 
-function said(event) {
-  return Object.values(event.data).map((value) => String(value)).join(" · ");
+function said({ event, lies }) {
+  const texts = Object.entries(event.data).map(([name, value]) => (INSTANTS.has(name) ? instant(value) : String(value)));
+  return [...texts, ...(lies ? [words.laid] : [])].join(" · ");
+}
+
+function instant(seconds) {
+  const parts = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "short", timeZone: zone }); // 2014-03-05 09:00
+  return parts.format(new Date(seconds * 1000));
 }

@@ -124,6 +124,29 @@ def test_what_is_not_read_says_what_to_do(
     assert "/table." not in found["detail"]
 
 
+def test_durations_lie_where_an_import_lays_them(served: Served) -> None:
+    number, first = served.volunteer(), uuid4().hex[:8]
+    mapping = (EXAMPLES / "durations.toml").read_text("utf-8").replace('"/imports/service-lists"', '"/imports/lists"')
+    mapping = mapping.replace("U01", STATION)
+    lines = [f"{first}2,{number},东门,2014-03-05,2", f"{first}1,{number},东门,2014-03-05,1.5"]
+    content = "\n".join(["no,volunteer,place,day,hours", *lines, f"{first}3,{number},东门,2014-03-06,30"]).encode()
+    answer = read(served, content, mapping).json()
+    later, sooner, long = answer["lines"]
+    assert answer["time_zone"] == "Asia/Shanghai"
+    assert (sooner["lies"], later["lies"]) == ("2014-03-05 09:00-10:30", "2014-03-05 10:30-12:30")
+    assert later["event"]["data"]["check_in"] == datetime(2014, 3, 5, 2, 30, tzinfo=UTC).timestamp()
+    assert (long["event"], long["problem"]["field"]) == (None, "check_out")
+
+    _, token = served.ledger.keys.make(
+        Role.CORRECTOR, f"import-{first}", imports=Import("/imports/lists", datetime.now(UTC) + timedelta(1))
+    )
+    headers = {"Content-Type": "application/cloudevents-batch+json", "Authorization": f"Bearer {token}"}
+    sent = served.client.post("/v1/events", content=json.dumps([later["event"]]), headers=headers)
+    assert sent.json()["accepted"] == 1, sent.text
+    again = read(served, content, mapping).json()["lines"]
+    assert [line["lies"] for line in again] == [later["lies"], sooner["lies"], None], "what is recorded stays"
+
+
 def test_the_mappings_of_the_documents_are_read(served: Served) -> None:
     folder = Path(__file__).parents[3] / "docs" / "import"
     table = (folder / "stations.csv").read_bytes()
@@ -133,6 +156,6 @@ def test_the_mappings_of_the_documents_are_read(served: Served) -> None:
 
 def test_the_mappings_that_the_page_offers_are_sound() -> None:
     offered = sorted(EXAMPLES.glob("*.toml"))
-    assert [path.stem for path in offered] == ["balances", "shifts", "volunteers"]
+    assert [path.stem for path in offered] == ["balances", "durations", "shifts", "volunteers"]
     for path in offered:
         assert parse_mapping(path.read_text("utf-8")).person is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zipfile
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,10 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from api.access.roles import Caller, Right
 from api.http.requests.dependencies import ServiceDep, allowed_to, run_check
 from api.http.requests.json_routes import JsonRoute
+from api.importing.durations.laying import lies
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import Mapping, MappingError, parse_mapping
-from api.importing.running import as_recorded, event_of
-from api.importing.tables import BrokenTableError, UnreadableTableError, open_table
+from api.importing.reading import read_lines as read_lines_of
+from api.importing.running import event_of
+from api.importing.tables import BrokenTableError, Row, UnreadableTableError, open_table
 from api.messages.problems import ProblemDetails, details_of, problem
 from ledger.aggregates import Order
 from ledger.store.log_queries import LogQueries
@@ -62,18 +65,25 @@ class TableSent(BaseModel):
 
 
 class LineRead(BaseModel):
-    """A line of a table: the event that it becomes, or its problem. `line`: its number in the file."""
+    """A line of a table: the event that it becomes, or its problem.
+
+    `line`: its number in the file. `lies`: where a duration without clock times lies, in local time.
+    """
 
     line: int
     event: dict[str, JsonValue] | None
     problem: ProblemDetails | None
+    lies: str | None = None
 
 
 class TableRead(BaseModel):
-    """The lines of a table, in order. `source`: that of the events, which has to be the import of the key."""
+    """The lines of a table, in order. `source`: that of the events, which has to be the import of the key.
+    `time_zone`: that of the table's clock times.
+    """
 
     source: str
     command: str
+    time_zone: str
     lines: list[LineRead]
 
 
@@ -110,7 +120,7 @@ def _read(table: TableSent, content: bytes, log: LogQueries) -> TableRead:
         except (UnreadableTableError, BrokenTableError) as error:
             detail = str(error).replace(str(path), table.name)
             raise problem("invalid", detail, field="content", remedy="correct the file") from None
-    return TableRead(source=mapping.source, command=mapping.command, lines=lines)
+    return TableRead(source=mapping.source, command=mapping.command, time_zone=mapping.zone.key, lines=lines)
 
 
 def _mapping(text: str) -> Mapping:
@@ -121,8 +131,6 @@ def _mapping(text: str) -> Mapping:
     why = None
     if mapping.person is not None:
         why = "[person] fills the directory of persons"
-    elif mapping.lays:
-        why = "durations without clock times are laid out over a whole file"
     elif any(source.values_file for source in mapping.fields.values()):
         why = "a values_file is a file of its own; write its lines as values"
     if why:
@@ -144,21 +152,23 @@ def _check_unpacked(content: bytes) -> None:
 
 
 def _lines(path: Path, mapping: Mapping, sheet: str | None, log: LogQueries) -> list[LineRead]:
-    found: list[LineRead] = []
     with open_table(path, mapping.file, sheet) as table:
         reader = LineReader.of_table(mapping, table, "system:import")
-        lines = map(reader.read, with_checkpoints(table.rows, CHECKPOINT_LINES))
-        for line in as_recorded(lines, log) if mapping.key else lines:
-            if len(found) == LINES_MAX:
-                remedy = "divide the file, or import it with `hours import`"
-                raise problem("too-large", f"the table has more than {LINES_MAX:,} lines; {remedy}", field="content")
-            found.append(_line_read(line))
-    return found
+        lines = read_lines_of(path, table, reader, mapping, sheet, log, _bounded)
+        return [_line_read(line, mapping) for line in lines]
 
 
-def _line_read(line: Line) -> LineRead:
+def _bounded(rows: Iterator[Row]) -> Iterator[Row]:
+    for number, row in enumerate(with_checkpoints(rows, CHECKPOINT_LINES)):
+        if number == LINES_MAX:
+            remedy = "divide the file, or import it with `hours import`"
+            raise problem("too-large", f"the table has more than {LINES_MAX:,} lines; {remedy}", field="content")
+        yield row
+
+
+def _line_read(line: Line, mapping: Mapping) -> LineRead:
     if isinstance(line.order, Order):
         event: dict[str, Any] = event_of(line.order)
-        return LineRead(line=line.number, event=event, problem=None)
+        return LineRead(line=line.number, event=event, problem=None, lies=lies(line, mapping.zone) or None)
 
     return LineRead(line=line.number, event=None, problem=details_of(line.order))
