@@ -1,8 +1,9 @@
 """Pages: how long the server takes for each, with a whole history behind it, and how large they are.
 
 Each page is asked for by a reader whose role may open it, one request after the other, in turn with the others, so that
-no page is measured alone in a warm cache of its own. `pages`: for each, the median and the 95th percentile in
-milliseconds, and the bytes of HTML, styles and scripts that a browser loads for it at its first visit.
+no page is measured alone in a warm cache of its own. `pages`: for each, the first request after a start, the median and
+the 95th percentile of those after it, in milliseconds, and the bytes of HTML, styles and scripts that a browser loads
+for it at its first visit.
 
 Peer: the API's answer about one volunteer (`/v1/volunteers/{number}/overview`) as JSON, in the same run: what a page
 adds is its further requests and its template.
@@ -23,6 +24,7 @@ from fastapi.testclient import TestClient
 
 from api.access.roles import Role
 from api.http.app import create_app
+from api.http.server import tune_interpreter
 from api.operations.service import OpenLedger, Service
 from api.pages.sessions import COOKIE
 from bench.support.common import Options, Result, machine, parse, peak_mib, print_status, publish
@@ -60,6 +62,7 @@ class _Names(NamedTuple):
 
 def measure(ledger: BenchLedger, options: Options) -> Result:
     """Ask for every page in turn."""
+    tune_interpreter()  # as a server does
     with tempfile.TemporaryDirectory() as folder, _served(ledger, Path(folder)) as (client, opened):
         names = _names(opened)
         holders = {Role.STATION: names.station, Role.VOLUNTEER: names.volunteer}
@@ -74,7 +77,8 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
             return seconds, answer.text
 
         addresses = [(page, page.path.format(**names._asdict())) for page in PAGES]
-        sizes = {page.path: _bytes(client, get(address, page.role)[1]) for page, address in addresses}
+        first = {page.path: get(address, page.role) for page, address in addresses}
+        sizes = {path: _bytes(client, html) for path, (_, html) in first.items()}
         taken: dict[str, list[float]] = {page.path: [] for page in PAGES}
         peer: list[float] = []
         bearer = {"Authorization": f"Bearer {tokens[Role.READER]}"}
@@ -91,6 +95,7 @@ def measure(ledger: BenchLedger, options: Options) -> Result:
             peer.append(perf_counter() - began)
     pages = {
         path: {
+            "first_ms": round(1000 * first[path][0], 1),
             "median_ms": round(1000 * median(seconds), 1),
             "p95_ms": round(1000 * quantiles(seconds, n=20)[-1], 1),
             "bytes": sizes[path],
