@@ -51,6 +51,7 @@ PAGES = (
     Page("/office", Role.STAFF),
     Page("/honors", Role.HONORS_OFFICER),
     Page("/audit", Role.AUDITOR),
+    Page("/audit/findings", Role.AUDITOR),
     Page("/what-if", Role.ANALYST),
 )
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from api.access.roles import Role
 from api.pages.assets import asset_address
+from api.pages.audit_words import KINDS
 from replay.proof.notes import SignatureKind, SigningKey
 from tests.support.browser.site import Site, bytes_of, violations
 
@@ -198,7 +199,20 @@ def test_axe_finds_nothing(site: Site, theme: Literal["light", "dark"]) -> None:
     assert violations(page) == []
     for path in ("/audit", "/audit/log", "/audit/anomalies", "/audit/spot-check?seed=a-die&size=2"):
         page.goto(path)
+        if path == "/audit":
+            expect(page.locator(".kinds li")).to_have_count(len(KINDS))
         assert violations(page) == [], path
+
+
+def test_findings_are_counted_after_the_page_is_there(site: Site) -> None:
+    held: list[Route] = []
+    page = site.context(Role.AUDITOR, language="zh").new_page()
+    page.route("**/audit/findings", held.append)
+    page.goto("/audit")
+    expect(page.get_by_role("link", name="全部异常")).to_have_attribute("href", "/audit/anomalies")
+    expect(page.locator(".kinds")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator(".kinds li")).to_have_count(len(KINDS))
 
 
 def test_phone_and_chinese(site: Site) -> None:

@@ -27,22 +27,28 @@ async def audit(request: Request, _caller: Auditor) -> Response:
     """What there is to look at, and the button that verifies."""
     client = LedgerClient(request)
     status = await client.get("/v1/status")
-    counts: dict[str, int] | None = None
-    try:
-        counts = (await client.get("/v1/anomalies", limit=1))["counts"]
-    except RefusedByApiError as error:
-        if error.status not in {429, 503}:
-            raise
     return await render(
         request,
         "audit.html",
         status=status,
-        counts=counts,
-        kinds=KINDS,
         signers=await _signers(client),
         keys=await _keys(client),
         position=status["tree"]["published"],
     )
+
+
+@router.get("/audit/findings")
+async def findings(request: Request, _caller: Auditor) -> Response:
+    """How many findings of each kind there are. To count them takes seconds after a start, so it is no part of the page
+    itself.
+    """
+    counts: dict[str, int] | None = None
+    try:
+        counts = (await LedgerClient(request).get("/v1/anomalies", limit=1))["counts"]
+    except RefusedByApiError as error:
+        if error.status not in {429, 503}:
+            raise
+    return await render(request, "parts/findings.html", counts=counts, kinds=KINDS)
 
 
 async def _keys(client: LedgerClient) -> dict[str, Any] | None:
