@@ -36,7 +36,7 @@ PHASES = ("examples", "coverage", "fuzzing", "stateful")
 REQUESTS_PER_SECOND = 1_000_000
 """No limit."""
 
-ANSWER_SECONDS_MAX = 120
+ANSWER_SECONDS_MAX = 300
 """A busy machine may take long, and that is no failure."""
 
 _COUNTS = re.compile(r"(\d+) generated")

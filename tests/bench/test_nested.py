@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.nested import ForkingPopen, forking_popen, is_forked
 
 PROGRAMS = {
@@ -30,7 +31,13 @@ def test_a_forked_program_ends_and_prints_as_a_started_one(name: str) -> None:
 
     def run() -> tuple[int, str, str]:
         done = subprocess.run(
-            command, env=environment, input="a line\n", capture_output=True, text=True, check=False, timeout=60
+            command,
+            env=environment,
+            input="a line\n",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
         )
         return done.returncode, done.stdout, done.stderr.splitlines()[-1] if done.stderr else ""
 
@@ -57,7 +64,7 @@ def test_a_forked_program_is_talked_to_and_ended() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.01)
         process.terminate()
-        assert process.wait(60) == -15
+        assert process.wait(PATIENCE_SECONDS) == -15
     assert subprocess.Popen is not ForkingPopen
 
 

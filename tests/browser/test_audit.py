@@ -206,8 +206,12 @@ def test_axe_finds_nothing(site: Site, theme: Literal["light", "dark"]) -> None:
 
 def test_findings_are_counted_after_the_page_is_there(site: Site) -> None:
     held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
     page = site.context(Role.AUDITOR, language="zh").new_page()
-    page.route("**/audit/findings", held.append)
+    page.route("**/audit/findings", hold)
     page.goto("/audit")
     expect(page.get_by_role("link", name="全部异常")).to_have_attribute("href", "/audit/anomalies")
     expect(page.locator(".kinds")).to_have_count(0)

@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from api.access.roles import Role
 from tests.support.api.serving import STATION
-from tests.support.browser.site import SECONDS_MAX, Site, bytes_of, violations
+from tests.support.browser.site import Site, bytes_of, violations
 
 pytest_plugins = ["tests.support.browser.fixtures"]
 
@@ -77,7 +77,7 @@ def scan(page: Page, number: str) -> None:
 
 
 def waiting(page: Page, number: int) -> None:
-    expect(page.locator("#network")).to_have_attribute("data-waiting", str(number), timeout=SECONDS_MAX * 1000)
+    expect(page.locator("#network")).to_have_attribute("data-waiting", str(number))
 
 
 def recorded(site: Site, after: int) -> list[tuple[str, dict[str, Any]]]:

@@ -17,6 +17,7 @@ from api.http.app import create_app
 from api.operations.service import OpenLedger, running
 from ledger.store.database import Database
 from tests.support.api.serving import KEY_NAMES, OTHER_STATION, STATION, Served, found
+from tests.support.patience import PATIENCE_SECONDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "projections.md"
 DAY = "2018-12-05"
@@ -67,7 +68,7 @@ def test_a_stock_projection_follows_stops_goes_on_and_equals_the_read_model(live
     before = {station: _credited_from(served, station) for station in (STATION, OTHER_STATION)}
     with page["follow"](url) as runner:
         first = serve(served, STATION, 2)
-        runner.wait(first, timeout=30)
+        runner.wait(first, timeout=PATIENCE_SECONDS)
         begun = _minutes(url)
         assert begun[STATION] - before[STATION] == 150
     serve(served, STATION, 1)  # nobody follows
@@ -75,7 +76,7 @@ def test_a_stock_projection_follows_stops_goes_on_and_equals_the_read_model(live
     assert _minutes(url) == begun
     with page["follow"](url) as runner:
         last = serve(served, OTHER_STATION, 1)
-        runner.wait(last, timeout=30)
+        runner.wait(last, timeout=PATIENCE_SECONDS)
         told = _minutes(url)
     assert served.get("/v1/stations", at_least=last).status_code == 200
     for station in (STATION, OTHER_STATION):

@@ -30,6 +30,7 @@ from replay.published import published_rules
 from tests.support.api.command_line import CommandLine
 from tests.support.api.serving import STATION, give, stock
 from tests.support.ledger.orders import order_of
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -109,7 +110,7 @@ def test_a_backup_under_load_holds_what_was_acknowledged_before_it_began(
     writer = Thread(target=write)
     writer.start()
     try:
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE_SECONDS)
         for place in range(3):
             before = acknowledged[-1]
             made = back_up(kept.database, tmp_path / f"backup-{place}")
@@ -147,7 +148,7 @@ class Load:
         for number in range(1_000_000):
             if self._stop.is_set():
                 return
-            (answer,) = self._commits.submit([prepare(self.order(f"{client}-{number}"))]).result(30)
+            (answer,) = self._commits.submit([prepare(self.order(f"{client}-{number}"))]).result(PATIENCE_SECONDS)
             assert isinstance(answer, Accepted), answer
             self.told[f"{client}-{number}"] = answer.position or 0
 

@@ -23,6 +23,7 @@ from ledger.store.database import Database
 from replay.backup.authentication import BackupError
 from replay.backup.backup import LOG, back_up, restore, verify
 from tests.support.api.serving import stock
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import run
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -55,7 +56,7 @@ except OSError as error:
 
 
 def harmed(work: str, url: str, folder: Path, harm: str, when: str) -> subprocess.CompletedProcess[str]:
-    return run("-c", HARMED, work, url, folder, harm, when, timeout=60)
+    return run("-c", HARMED, work, url, folder, harm, when, timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -119,14 +120,14 @@ def system_url() -> Iterator[str]:
         yield make_conninfo(host=str(folder), user="postgres", dbname="postgres")
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(30)
+        server.wait(PATIENCE_SECONDS)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.skipif(not INSTALLED, reason="the system has no PostgreSQL of its own")
 def test_a_backup_is_restored_to_the_systems_postgresql(kept: OpenLedger, system_url: str, tmp_path: Path) -> None:
     made = back_up(kept.database, tmp_path / "backup")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             with psycopg.connect(system_url, autocommit=True) as connection:

@@ -46,6 +46,7 @@ from replay.generations.verification import verify_positions
 from replay.live.follower import Follower
 from replay.progress import Progress, StoppedError
 from replay.published import Rules
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import Program
 from tests.support.replay.generations import (
     ALL,
@@ -219,12 +220,12 @@ def test_two_rebuilds_at_once_are_both_whole_and_one_answers(ledger: Ledger) -> 
 
     def progress(stage: str, _done: int, _in_all: int) -> None:
         if stage == REPLAYING:
-            together.wait(20)
+            together.wait(PATIENCE_SECONDS)
 
     others = Archive(ledger.archive.folder, ledger.database.log.identity()), ledger.archive
     with ThreadPoolExecutor(2) as pool:
         made = [pool.submit(rebuild, ledger.database, one, NEW_RULES, progress=progress) for one in others]
-        found = [one.result(60).generation for one in made]
+        found = [one.result(PATIENCE_SECONDS).generation for one in made]
     assert len({one.id for one in found}) == 2
     for generation in found:
         holds(ledger.database, generation, NEW_RULES, len(HISTORY))

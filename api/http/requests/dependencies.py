@@ -33,10 +33,8 @@ from api.operations.service import Service
 from api.pages.sessions import is_page
 from replay.queries.queries import Axes
 
-AT_LEAST_SECONDS_MAX = 2.0
 KEY_SECONDS_MAX = 1.0
 """How long `/readyz` waits for a key to be looked up."""
-_POLL_SECONDS = 0.02
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `hours keys make` makes one.")
 T = TypeVar("T")

@@ -19,6 +19,7 @@ from api.http.requests.in_progress import held_max_of
 from api.http.server import DESCRIPTORS_RESERVED, limits_of_process
 from tests.api.writes.test_sockets import SocketAnswer, check_in, post, talking, told
 from tests.support.api.serving import Listening, Served, listening
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -152,7 +153,7 @@ def test_an_answer_has_to_be_read(served: Served) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         page = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
         connection.sendall(page * 30)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while server.server.server_state.connections:
             assert time.monotonic() < deadline, "the server waits for ever"
             time.sleep(0.01)

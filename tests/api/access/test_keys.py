@@ -25,6 +25,7 @@ from api.operations.service import OpenLedger, running
 from ledger.store.database import Database
 from tests.support.api.command_line import CommandLine
 from tests.support.api.serving import STATION, Served
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -56,7 +57,7 @@ def memory(keys: Keys, database: Database) -> Iterator[KeyMemory]:
 
 def becomes(what: Callable[[], object], wanted: object = True) -> bool:  # noqa: FBT002 - what is waited for, as a rule
     """Wait until something is so; a busy machine may take long."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while what() != wanted:
         if time.monotonic() > deadline:
             return False
@@ -211,7 +212,7 @@ def test_a_use_is_no_change_of_a_key(keys: Keys, database: Database) -> None:
         keys.note_uses({key.id: Clock.now})
         assert list(connection.notifies(timeout=0.1)) == []
         keys.revoke(key.id)
-        assert len(list(connection.notifies(timeout=5, stop_after=1))) == 1
+        assert len(list(connection.notifies(timeout=PATIENCE_SECONDS, stop_after=1))) == 1
 
 
 def test_the_last_uses_are_noted_when_the_service_ends(keys: Keys, database: Database) -> None:

@@ -20,6 +20,7 @@ from ledger.intake.group_commit import QueueFull
 from tests.api.access.test_keys import becomes
 from tests.api.writes.test_sockets import AT, talking, told
 from tests.support.api.serving import STATION, Listening, Served, listening
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -99,7 +100,7 @@ def begun(
     lines += [f"{name}: {value}" for name, value in headers.items()]
     with talking(server) as (connection, answers):
         connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body[:-1])
-        assert looked_up.wait(20)
+        assert looked_up.wait(PATIENCE_SECONDS)
         yield lambda: connection.sendall(body[-1:]), answers
 
 

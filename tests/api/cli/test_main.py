@@ -16,6 +16,7 @@ from api.cli.main import COMMANDS, execute
 from api.operations import warming
 from api.operations.version import version
 from projections import compiled
+from tests.support.patience import PATIENCE_SECONDS
 
 HEAVY = ("numba", "pyarrow", "psycopg", "fastapi", "numpy")
 
@@ -25,7 +26,9 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; from api.cli.main import execute; execute(['--help']);"
         f"sys.exit(','.join(set({HEAVY!r}) & set(sys.modules)) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "Rules and replay" in done.stdout
 

@@ -20,6 +20,7 @@ from api.http.computing.process import restart_delays
 from api.operations.service import OpenLedger
 from ledger.store.database import Database
 from tests.support.api.serving import found
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import HOURS, Program
 
 SPOT_CHECK = "/v1/spot-check?seed=x&size=1"
@@ -81,14 +82,14 @@ class Serving(NamedTuple):
 
     def ask(self, method: str, path: str, role: Role = Role.ADMIN, **more: Any) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {self.tokens[role]}", **more.pop("headers", {})}
-        return httpx2.request(method, self.address + path, headers=headers, timeout=60, **more)
+        return httpx2.request(method, self.address + path, headers=headers, timeout=PATIENCE_SECONDS, **more)
 
     def get(self, path: str, role: Role = Role.ADMIN) -> httpx2.Response:
         return self.ask("GET", path, role)
 
     def computing(self) -> psutil.Process:
         """Return the computing process: the child of the supervisor, which is a child of the server."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             children = [child for one in psutil.Process(self.process.pid).children() for child in one.children()]
             with suppress(ValueError):
@@ -99,7 +100,7 @@ class Serving(NamedTuple):
 
     def answers(self, path: str) -> bool:
         """Wait until a request is not refused because nothing computes; return whether it is answered."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while (answer := self.get(path)).status_code == 503 and time.monotonic() < deadline:
             assert path == "/readyz" or answer.json()["rejection"] == "busy"
             time.sleep(0.02)
@@ -170,7 +171,7 @@ def test_answers_are_passed_on_as_they_are(
 
 
 def test_no_key_is_refused_before_anything_is_handed_over(server: Serving) -> None:
-    assert httpx2.get(server.address + SPOT_CHECK).status_code == 401
+    assert httpx2.get(server.address + SPOT_CHECK, timeout=PATIENCE_SECONDS).status_code == 401
     assert server.ask("POST", "/v1/what-ifs", Role.STATION, json={}).status_code == 403
 
 
@@ -191,7 +192,7 @@ def test_a_computing_process_that_dies_is_started_again_and_requests_say_so(ledg
         asking.start()
         server.read_until("computing")
         server.computing().kill()
-        asking.join(60)
+        asking.join(PATIENCE_SECONDS)
         assert (answers[0].status_code, answers[0].json()["rejection"]) == (503, "busy")
         assert answers[0].headers["Retry-After"] == "1"
         assert server.get("/v1/stations/C01/activity").status_code == 200  # which needs no computing
@@ -220,19 +221,19 @@ def test_nothing_computes_when_the_server_has_ended(ledger: Ledger, by: signal.S
         server.read_until("computing")
         processes = [server.computing(), *psutil.Process(server.process.pid).children()]
         server.process.send_signal(by)
-        assert psutil.wait_procs(processes, timeout=60)[1] == []
-        asking.join(60)
+        assert psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)[1] == []
+        asking.join(PATIENCE_SECONDS)
 
 
 def test_head_leaves_a_connection_as_it_was(ledger: Ledger) -> None:
     with serving(ledger) as server:
         headers = {"Authorization": f"Bearer {server.tokens[Role.ADMIN]}"}
-        with httpx2.Client(base_url=server.address, headers=headers, timeout=60) as client:
+        with httpx2.Client(base_url=server.address, headers=headers, timeout=PATIENCE_SECONDS) as client:
             for _ in range(20):
                 assert client.head(ANOMALIES).status_code == 200
                 assert client.get("/v1/jobs").json() == {"jobs": []}
         server.process.send_signal(signal.SIGTERM)
-        assert "Traceback" not in server.process.communicate(timeout=60)[1]
+        assert "Traceback" not in server.process.communicate(timeout=PATIENCE_SECONDS)[1]
 
 
 def test_a_supervisor_whose_processes_fail_ends_with_the_server(ledger: Ledger) -> None:
@@ -242,7 +243,7 @@ def test_a_supervisor_whose_processes_fail_ends_with_the_server(ledger: Ledger) 
         assert server.get(ANOMALIES).json()["rejection"] == "busy"
         processes = psutil.Process(server.process.pid).children()
         server.process.send_signal(signal.SIGKILL)
-        assert psutil.wait_procs(processes, timeout=60)[1] == []
+        assert psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)[1] == []
 
 
 ENDED = "the supervisor of the computing process has ended"
@@ -258,14 +259,16 @@ def test_a_supervisor_that_is_killed_is_replaced(ledger: Ledger, killed: str, by
             for process in processes[: 2 if "and" in killed else 1]:
                 process.kill()
             server.read_until(ENDED)
-            assert psutil.wait_procs(processes, timeout=60)[1] == []  # an orphan would compute beside the next one
+            assert (
+                psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)[1] == []
+            )  # an orphan would compute beside the next one
             assert server.answers(ANOMALIES)
             assert server.answers("/readyz")
             assert server.get("/v1/jobs").json() == {"jobs": []}
         processes = [server.supervisor(), server.computing()]
         server.process.send_signal(by)
-        assert psutil.wait_procs(processes, timeout=60)[1] == []
-        log = server.process.communicate(timeout=60)[1]
+        assert psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)[1] == []
+        log = server.process.communicate(timeout=PATIENCE_SECONDS)[1]
         assert server.process.returncode == (0 if by is signal.SIGTERM else -signal.SIGKILL)
         assert "Traceback" not in log
 
@@ -276,7 +279,7 @@ def test_a_computing_process_that_does_not_answer_is_not_ready(ledger: Ledger) -
         process = server.computing()
         process.suspend()
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while (answer := server.get("/readyz")).status_code == 200:  # an answer is repeated for a second
                 assert time.monotonic() < deadline
             assert [check["name"] for check in answer.json()["checks"] if not check["ok"]] == ["computing"]

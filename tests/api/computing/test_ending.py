@@ -17,14 +17,15 @@ import pytest
 from api.access.roles import Role
 from api.operations.service import create_ledger, open_ledger
 from tests.support.api.serving import found
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import Program
 
 DRAIN_SECONDS = 1
-CLOSE_SECONDS_MAX = {"replay": 40, "job": 40, "read": 1}
+CLOSE_SECONDS_MAX = {"replay": 120, "job": 120, "read": 1}
 """How long the server may take to close. A read does not let it: then it ends without that. The others do, and a busy
 machine may need long to close.
 """
-SLACK_SECONDS = 20
+SLACK_SECONDS = 120
 """What a busy machine may need to stop PostgreSQL and to end the process, besides these limits."""
 
 SERVE = """
@@ -96,7 +97,9 @@ def computing(data: Path, token: str, place: str, body: str) -> Iterator[Program
 
         def ask() -> None:
             try:
-                httpx2.request(method, url, headers=headers, json={} if method == "POST" else None, timeout=120)
+                httpx2.request(
+                    method, url, headers=headers, json={} if method == "POST" else None, timeout=PATIENCE_SECONDS
+                )
             except httpx2.TransportError:
                 return
 

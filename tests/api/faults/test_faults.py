@@ -36,10 +36,11 @@ from replay.generations import store
 from replay.generations.store import FOLLOWER_LOCK
 from replay.live import follower
 from tests.support.api.serving import STATION, Served, found
+from tests.support.patience import PATIENCE_SECONDS
 
 NOON = 1543896000  # 2018-12-04T12:00+08:00
 HOUR = 3600
-SECONDS_MAX = 20.0
+SECONDS_MAX = PATIENCE_SECONDS
 
 
 class Clock:

@@ -36,13 +36,14 @@ from bench.crash.network import STATION, Client, Seen, shifts
 from bench.crash.run import set_up
 from bench.crash.server import ServerOrder
 from bench.crash.steps import DATABASE, kill
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import Program
 
 CLIENTS = 3
 WAIT_SECONDS = 4.0
 """How long requests wait for a connection: less than usual, as a test waits with them."""
 
-SECONDS_MAX = 40.0
+SECONDS_MAX = PATIENCE_SECONDS
 
 
 class Loaded(NamedTuple):
@@ -53,7 +54,9 @@ class Loaded(NamedTuple):
     seen: Seen
 
     def ask(self, path: str) -> httpx2.Response:
-        return httpx2.get(self.address + path, headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
+        return httpx2.get(
+            self.address + path, headers={"Authorization": f"Bearer {self.token}"}, timeout=PATIENCE_SECONDS
+        )
 
     def post(self) -> httpx2.Response:
         """Post a shift of its own, and note what comes of it."""
@@ -61,7 +64,7 @@ class Loaded(NamedTuple):
         self.seen.note_sent(events)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": BATCH}
         now = time.monotonic()
-        answer = httpx2.post(f"{self.address}/v1/events", json=events, headers=headers, timeout=60)
+        answer = httpx2.post(f"{self.address}/v1/events", json=events, headers=headers, timeout=PATIENCE_SECONDS)
         if answer.status_code == 200:
             self.seen.note_answers(answer.json()["answers"], now)
         return answer
@@ -115,7 +118,7 @@ def serving(folder: Path, data: Path, url: str | None) -> Iterator[str]:
         finally:
             server.send_signal(signal.SIGTERM)
             with suppress(psutil.NoSuchProcess):
-                server.wait(60)
+                server.wait(PATIENCE_SECONDS)
             forks.stdin.close()
 
 
@@ -136,7 +139,7 @@ def under_load(folder: Path, data: Path, url: str | None = None) -> Iterator[Loa
         finally:
             stop.set()
             for client in clients:
-                client.join(60)
+                client.join(PATIENCE_SECONDS)
     checks = Checks(seen, [])
     with open_ledger(data, url) as ledger:
         checks.run(ledger)
@@ -164,7 +167,9 @@ def run(program: Path, *arguments: str, owner: str, check: bool = True) -> None:
     """Run a program of PostgreSQL as the owner of its data, who is not root."""
     command: Sequence[str] = (str(program), *arguments)
     other: dict[str, Any] = {"user": owner} if os.geteuid() == 0 else {}
-    subprocess.run(command, check=check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, **other)
+    subprocess.run(
+        command, check=check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=PATIENCE_SECONDS, **other
+    )
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import pytest
 
 from api.access.roles import Role
 from tests.support.api.serving import STATION, Served, listening
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.api.fixtures"]
 pytestmark = pytest.mark.slow
@@ -82,7 +83,7 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -94,7 +95,7 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -142,7 +143,7 @@ def test_a_ledger_is_served_through_the_proxy_over_tls(
     with (
         listening(served) as server,
         proxy(server.port, tmp_path, certificate) as port,
-        httpx2.Client(base_url=f"https://127.0.0.1:{port}", verify=trust, timeout=60) as client,
+        httpx2.Client(base_url=f"https://127.0.0.1:{port}", verify=trust, timeout=PATIENCE_SECONDS) as client,
     ):
         answer = client.get("/healthz")
         assert answer.status_code == 200, answer.text
@@ -181,9 +182,11 @@ def test_a_request_in_clear_is_redirected(served: Served, tmp_path: Path, certif
     plain, tls = free_port(), free_port()
     config = nginx_config(tmp_path, certificate, 1, plain, tls)
     with running([str(NGINX), "-c", str(config)], tls, tmp_path):
-        answer = httpx2.post(f"http://127.0.0.1:{plain}/v1/events", content=b"[]", headers={"Host": NAME})
+        answer = httpx2.post(
+            f"http://127.0.0.1:{plain}/v1/events", content=b"[]", headers={"Host": NAME}, timeout=PATIENCE_SECONDS
+        )
         assert (answer.status_code, answer.headers["location"]) == (308, f"https://{NAME}/v1/events")
-        assert httpx2.get(f"https://127.0.0.1:{tls}/healthz", verify=False).status_code == 502
+        assert httpx2.get(f"https://127.0.0.1:{tls}/healthz", verify=False, timeout=PATIENCE_SECONDS).status_code == 502
 
 
 def test_the_unit_runs_the_command_line_as_a_user_without_rights() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import HOURS, run
 
 ROOT = Path(__file__).parents[3]
@@ -34,7 +35,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(folder / "program")]
-    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(source)], check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", *options, str(source)], check=True, timeout=PATIENCE_SECONDS
+    )
     shutil.rmtree(source)
     return folder / "program"
 
@@ -65,7 +68,13 @@ def test_the_installed_program_makes_a_ledger_and_uses_it(installed: Path, datab
         program = "import api, sys; from api.cli.main import main; print(api.__file__, file=sys.stderr); main()"
         command = [sys.executable, "-c", program, "--data", "data", *words, "--json"]
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+            command,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert done.stderr.startswith(str(installed))
@@ -103,7 +112,7 @@ def test_the_container_runs_a_command_that_exists_as_another_user_than_root() ->
     assert found["USER"] == "hours"
     words = [*json.loads(found["ENTRYPOINT"])[1:], *json.loads(found["CMD"]), "--help"]
     program = [sys.executable, "-c", "from api.cli.main import main; main()", *words]
-    assert subprocess.run(program, cwd=ROOT, check=False, capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run(program, cwd=ROOT, check=False, capture_output=True, timeout=PATIENCE_SECONDS).returncode == 0
 
 
 def test_the_guide_names_every_file_and_installs_none_that_is_missing() -> None:
@@ -192,7 +201,7 @@ def test_a_backup_is_restored_where_the_data_of_a_newer_version_were_moved_away(
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
 
     def hours(*words: str, code: int = 0) -> str:
-        done = run(*HOURS, "--data", data, *words, environment=environment, timeout=120)
+        done = run(*HOURS, "--data", data, *words, environment=environment, timeout=PATIENCE_SECONDS)
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.support.patience import PATIENCE_SECONDS
+
 DROPPED = """
 import os, signal
 from api.operations.interrupts import remember_interrupts, stop_if_interrupted
@@ -22,5 +24,7 @@ except KeyboardInterrupt:
 
 
 def test_an_interrupt_that_was_dropped_is_remembered() -> None:
-    told = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
+    )
     assert told.stdout.split() == ["dropped", "remembered"]

@@ -20,6 +20,7 @@ from api.operations.jobs import Job, Jobs, Task, TooManyJobsError, UnknownJobErr
 from replay.generations.rebuild import VerificationError
 from replay.progress import Meter, Progress, checkpoint
 from tests.support.api.serving import Listening, Served, listening
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -52,7 +53,7 @@ class Endless:
 
 def wait(job: Job) -> Job:
     """Wait until a job has ended."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not job.ended:
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -64,12 +65,12 @@ def test_a_job_tells_its_stages_and_keeps_its_result(jobs: Jobs) -> None:
 
     def work(progress: Progress) -> dict[str, Any]:
         progress("reading", 5, 10)
-        assert gate.wait(20)
+        assert gate.wait(PATIENCE_SECONDS)
         progress("writing", 10, 10)
         return {"rows": 7}
 
     job = jobs.start(Task("rebuild", work), "person:li.wei")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while job.status().progress.stage != "reading" and time.monotonic() < deadline:
         time.sleep(0.002)
     status = job.status()
@@ -112,8 +113,8 @@ def test_a_job_that_fails_says_which_problem_it_met(jobs: Jobs, error: Exception
 def test_only_so_many_run_wait_and_are_remembered(jobs: Jobs) -> None:
     works = [Endless() for _ in range(3)]
     running = [jobs.start(Task("endless", work)) for work in works]
-    assert works[0].begun.wait(20)
-    assert works[1].begun.wait(20)
+    assert works[0].begun.wait(PATIENCE_SECONDS)
+    assert works[1].begun.wait(PATIENCE_SECONDS)
     assert [job.state for job in running] == ["running", "running", "waiting"]
     with pytest.raises(TooManyJobsError):
         jobs.start(Task("endless", Endless()))
@@ -133,7 +134,7 @@ def test_only_so_many_run_wait_and_are_remembered(jobs: Jobs) -> None:
 def test_closing_stops_what_runs_and_takes_nothing_more(jobs: Jobs) -> None:
     works = [Endless() for _ in range(3)]
     running = [jobs.start(Task("endless", work)) for work in works]
-    assert works[0].begun.wait(20)
+    assert works[0].begun.wait(PATIENCE_SECONDS)
     jobs.close()
     assert {job.state for job in running} == {"stopped"}
     assert works[0].left.is_set()
@@ -177,7 +178,7 @@ def served_job(served: Served, work: Work, by: str = "person:reader") -> tuple[J
 
 def heard(served: Served, server: Listening, address: str) -> Iterator[tuple[str, Any]]:
     """Listen to server-sent events over a connection; yield each as it comes."""
-    with closing(HTTPConnection("127.0.0.1", server.port, timeout=20)) as connection:
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)) as connection:
         connection.request("GET", address, headers=served.headers(Role.READER))
         with connection.getresponse() as answer:
             fields: dict[str, str] = {}
@@ -197,7 +198,7 @@ def test_a_job_s_events_are_streamed_until_its_result(served: Served) -> None:
     def work(progress: Progress) -> dict[str, Any]:
         for done, step in enumerate(known):
             progress("counting", done, 3)
-            assert step.wait(20)
+            assert step.wait(PATIENCE_SECONDS)
         return {"answer": 42}
 
     with listening(served) as server:
@@ -226,7 +227,7 @@ def test_a_job_s_events_are_streamed_until_its_result(served: Served) -> None:
 def test_deleting_a_job_stops_it_and_its_listeners_hear_it(served: Served) -> None:
     work = Endless()
     job, address = served_job(served, work)
-    assert work.begun.wait(20)
+    assert work.begun.wait(PATIENCE_SECONDS)
     heard: list[list[tuple[str, Any]]] = []
     listener = threading.Thread(target=lambda: heard.append(stream(served.get(f"{address}/events"))))
     listener.start()
@@ -239,7 +240,7 @@ def test_deleting_a_job_stops_it_and_its_listeners_hear_it(served: Served) -> No
     assert not job.ended
     assert delete(Role.READER).status_code in {200, 202}
     wait(job)
-    listener.join(20)
+    listener.join(PATIENCE_SECONDS)
     assert heard[0][-1][0] == "problem"
     assert heard[0][-1][1]["rejection"] == "stopped"
     assert work.left.is_set()
@@ -277,11 +278,11 @@ class InOrder:
 
         def hold(_progress: Progress) -> dict[str, Any]:
             begun.set()
-            assert self._gate.wait(20)
+            assert self._gate.wait(PATIENCE_SECONDS)
             return {}
 
         self._started = [jobs.start(Task("hold", hold), share="holder")]
-        assert begun.wait(20)
+        assert begun.wait(PATIENCE_SECONDS)
 
     def start(self, name: str, share: str, *, first: bool = False) -> Job:
         def work(_progress: Progress) -> dict[str, Any]:
@@ -345,12 +346,12 @@ def test_a_job_that_does_not_stop_is_not_waited_for(one_at_a_time: Jobs) -> None
 
     def deaf(_progress: Progress) -> dict[str, Any]:
         begun.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE_SECONDS)
         return {}
 
     job = one_at_a_time.start(Task("deaf", deaf))
     waits = one_at_a_time.start(Task("behind it", lambda _: {}))
-    assert begun.wait(20)
+    assert begun.wait(PATIENCE_SECONDS)
     one_at_a_time.close(seconds_max=0.01)
     assert (job.state, waits.state) == ("running", "stopped")
     go_on.set()
@@ -360,7 +361,7 @@ def test_a_job_that_does_not_stop_is_not_waited_for(one_at_a_time: Jobs) -> None
 def test_many_what_ifs_of_one_key_leave_room_for_a_rebuild(served: Served) -> None:
     work = Endless()
     blocker = served.service.jobs.start(Task("what-if", work), "person:other")
-    assert work.begun.wait(20)
+    assert work.begun.wait(PATIENCE_SECONDS)
     headers = served.headers(Role.ANALYST) | {"Prefer": "respond-async"}
     answers = [served.client.post("/v1/what-ifs", json={}, headers=headers) for _ in range(9)]
     assert [answer.status_code for answer in answers] == [202] * 3 + [503] * 6

@@ -17,6 +17,7 @@ from zlib import crc32
 import httpx2
 import pytest
 
+from api.access.key_memory import USES_SECONDS
 from api.access.roles import Role
 from api.http.routes.writes.event_stream import NDJSON
 from api.messages.cloud_events import BATCH, EVENT, event_type
@@ -24,6 +25,7 @@ from api.operations.service import create_ledger, open_ledger
 from replay.generations.rebuild import rebuild
 from replay.published import published_rules
 from tests.support.api.serving import STATION, found, give
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import HOURS, Program
 
 VOLUNTEERS = [f"V{number:07d}" for number in range(1, 21)]
@@ -41,7 +43,7 @@ class Running(NamedTuple):
         for number, one in enumerate(signals):
             time.sleep(pause if number else 0)
             self.process.send_signal(one)
-        _, err = self.process.communicate(timeout=60)
+        _, err = self.process.communicate(timeout=PATIENCE_SECONDS)
         assert self.process.returncode == 0, err
         return [json.loads(line) for line in err.splitlines()]
 
@@ -65,16 +67,16 @@ class Shared(NamedTuple):
             finally:
                 if process.poll() is None:
                     process.send_signal(signal.SIGTERM)
-                    process.communicate(timeout=60)
+                    process.communicate(timeout=PATIENCE_SECONDS)
 
     def post(self, address: str, events: Any) -> httpx2.Response:
         media_type = BATCH if isinstance(events, list) else EVENT
         headers = {"Authorization": f"Bearer {self.station}", "Content-Type": media_type}
-        return httpx2.post(f"{address}/v1/events", json=events, headers=headers, timeout=30)
+        return httpx2.post(f"{address}/v1/events", json=events, headers=headers, timeout=PATIENCE_SECONDS)
 
     def get(self, address: str, path: str, token: str | None = None, **parameters: Any) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {token or self.reader}"}
-        return httpx2.get(f"{address}{path}", params=parameters, headers=headers, timeout=30)
+        return httpx2.get(f"{address}{path}", params=parameters, headers=headers, timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +169,7 @@ def test_a_key_that_was_revoked_is_refused_by_every_server_at_once(shared: Share
         for address in pair * 5:  # until both remember it
             assert shared.get(address, "/v1/log/1", token).status_code == 200
         ledger.keys.revoke(key.id)
-        deadline = time.monotonic() + 0.5
+        deadline = time.monotonic() + USES_SECONDS / 2  # until then no server looks it up by itself
         statuses = dict.fromkeys(pair, 200)
         while set(statuses.values()) != {401} and time.monotonic() < deadline:
             statuses = {address: shared.get(address, "/v1/log/1", token).status_code for address in pair}
@@ -176,7 +178,7 @@ def test_a_key_that_was_revoked_is_refused_by_every_server_at_once(shared: Share
 
 def test_both_servers_are_well_and_the_archive_is_looked_after_by_one(shared: Shared, pair: tuple[str, str]) -> None:
     for address in pair:
-        assert httpx2.get(f"{address}/readyz").status_code == 200
+        assert httpx2.get(f"{address}/readyz", timeout=PATIENCE_SECONDS).status_code == 200
         status = shared.get(address, "/v1/status").json()
         assert (status["alert"], status["problems"], status["holes"]) == (None, [], 0)
 
@@ -196,7 +198,7 @@ class Uploads:
 
     def _post(self, shared: Shared, address: str, name: str, lane: int) -> None:
         headers = {"Authorization": f"Bearer {shared.station}", "Content-Type": EVENT}
-        with httpx2.Client(headers=headers, timeout=30) as client:
+        with httpx2.Client(headers=headers, timeout=PATIENCE_SECONDS) as client:
             for number in range(lane, 1_000_000, 8):
                 try:
                     answer = client.post(f"{address}/v1/events", json=scan(number, name))
@@ -240,7 +242,7 @@ class Stream:
         self._begun = threading.Event()
         self._thread = threading.Thread(target=self._upload, args=(shared, address, name))
         self._thread.start()
-        assert self._begun.wait(30)
+        assert self._begun.wait(PATIENCE_SECONDS)
 
     def _upload(self, shared: Shared, address: str, name: str) -> None:
         def lines() -> Iterator[bytes]:
@@ -248,11 +250,11 @@ class Stream:
                 yield json.dumps(scan(number, name)).encode() + b"\n"
                 if number == 9:
                     self._begun.set()
-                    self.go_on.wait(30)
+                    self.go_on.wait(PATIENCE_SECONDS)
 
         headers = {"Authorization": f"Bearer {shared.station}", "Content-Type": NDJSON}
         try:
-            answer = httpx2.post(f"{address}/v1/events", content=lines(), headers=headers, timeout=30)
+            answer = httpx2.post(f"{address}/v1/events", content=lines(), headers=headers, timeout=PATIENCE_SECONDS)
             self.answers = [json.loads(line) for line in answer.text.splitlines()]
         except httpx2.TransportError as error:
             self.error = error

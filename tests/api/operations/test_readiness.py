@@ -24,6 +24,7 @@ from api.operations import readiness
 from api.operations.service import OpenLedger, running
 from replay.archive.archivist import Archivist, Policy
 from tests.support.api.serving import STATION, Served
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -183,7 +184,7 @@ def test_a_database_that_is_stuck_is_said_while_others_wait_for_it(
 
     def stuck(_service: object) -> tuple[bool, str]:
         looks.append(1)
-        return going_on.wait(30), "late"
+        return going_on.wait(PATIENCE_SECONDS), "late"
 
     monkeypatch.setattr(readiness, "PROBE_SECONDS_MAX", 0.1)
     monkeypatch.setattr(readiness, "_database", stuck)
@@ -203,7 +204,7 @@ def test_a_service_that_answers_no_requests_is_not_ready(
     served: Served, monkeypatch: pytest.MonkeyPatch, occupied: str
 ) -> None:
     """Whatever occupies the way of a request, `/readyz` goes that way too."""
-    monkeypatch.setattr(readiness, "PROBE_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(readiness, "PROBE_SECONDS_MAX", 3.0)
     limits: ConcurrencyLimits = served.client.app.state.concurrency  # type: ignore[attr-defined]
     portal = served.client.portal
     assert portal is not None
@@ -236,7 +237,7 @@ def test_a_service_that_answers_no_requests_is_not_ready(
     assert becomes(lambda: readyz(served)[0] == 200)
 
 
-def becomes(true: Callable[[], bool], seconds: float = 20) -> bool:
+def becomes(true: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
     """Wait until something becomes true; return whether it did."""
     deadline = time.monotonic() + seconds
     while not true():

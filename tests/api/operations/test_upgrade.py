@@ -40,6 +40,7 @@ from replay.published import published_rules
 from tests.support.api.command_line import CommandLine
 from tests.support.ledger.helpers import older_topics
 from tests.support.ledger.orders import order_of
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import run
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -358,7 +359,7 @@ def test_data_of_another_postgresql_are_moved_as_the_sentence_says(
     program = [sys.executable, "-c", "from api.cli.main import main; main()", "--data", str(data)]
     then = os.environ | {"PGSERVER_POSTGRES_VERSION": "16"}
     for command in (["init", "--no-rules"], ["backup", str(folder)]):
-        subprocess.run([*program, *command], env=then, capture_output=True, timeout=120, check=True)
+        subprocess.run([*program, *command], env=then, capture_output=True, timeout=PATIENCE_SECONDS, check=True)
     hours = CommandLine(data, capsys)
     said = hours("keys", "list").sentence
     assert f"{data}/postgres was created by PostgreSQL 16, but this program includes 18: run" in said
@@ -443,7 +444,7 @@ def test_an_upgrade_that_is_killed_leaves_the_old_version_and_is_done_the_next_t
 ) -> None:
     upgrade_tables(connection, part_of(tmp_path, FIRST))
     whole = part_of(tmp_path, FIRST, SECOND, "INSERT INTO notes VALUES ('third')")
-    assert run("-c", KILLED, database.url, *whole.steps, timeout=60).returncode == -signal.SIGKILL
+    assert run("-c", KILLED, database.url, *whole.steps, timeout=PATIENCE_SECONDS).returncode == -signal.SIGKILL
     assert (version_of(connection, whole), notes(connection)) == (1, [])
     upgrade_tables(connection, whole)
     assert notes(connection) == ["second", "third"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import copy2
 
 from projections.compiled import cache_directory
+from tests.support.patience import PATIENCE_SECONDS
 
 PROGRAM = """
 import sys
@@ -76,7 +77,7 @@ def test_nothing_is_left_to_compile_when_kernels_are_warm(database_url: str, tmp
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert told.returncode == 0, told.stderr

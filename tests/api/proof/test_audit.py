@@ -16,6 +16,7 @@ from ledger.store.database import Database
 from replay.proof.keys import data_keys
 from tests.support.api.command_line import CommandLine
 from tests.support.api.serving import stock
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import HOURS, Program
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -144,13 +145,13 @@ def test_ctrl_c_ends_an_audit_and_all_its_processes_and_the_next_one_goes_on(
     assert hours("audit", "bundle", stick).code == 0
     arguments = ["audit", stick, "--key", keys, "--work", work]
     with Program(*HOURS, *arguments) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not any(work.rglob("chunk-*")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) in {0, 130}  # it may have been faster
-    _, alive = psutil.wait_procs(children, timeout=20)
+        assert process.wait(PATIENCE_SECONDS) in {0, 130}  # it may have been faster
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
     assert alive == []
     found = hours(*arguments)
     assert (found.code, "Sound" in found.out) == (0, True), found.err

@@ -14,6 +14,7 @@ import pytest
 
 from replay.proof.notes import SignatureKind, SigningKey, VerifierKey
 from replay.proof.policies import Policy
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import HOURS, Program, run
 from tests.support.replay.witness_server import Witness, serving_witness
 
@@ -32,7 +33,7 @@ def test_checkpoints_of_a_server_are_cosigned_or_not_published(tmp_path: Path, m
     data = tmp_path / "data"
 
     def hours(*arguments: object) -> str:
-        done = run(*HOURS, "--data", data, *arguments, timeout=120)
+        done = run(*HOURS, "--data", data, *arguments, timeout=PATIENCE_SECONDS)
         assert done.returncode == 0, done.stderr
         return str(done.stdout)
 
@@ -51,7 +52,11 @@ def test_checkpoints_of_a_server_are_cosigned_or_not_published(tmp_path: Path, m
         serving = ("--data", data, "serve", "--port", "0", "--json", "--checkpoint-seconds", "1")
         with Program(*HOURS, *serving, "--log-policy", policy) as process, ExitStack() as stack:
             client = stack.enter_context(
-                httpx2.Client(base_url=process.read_object()["address"], headers={"Authorization": f"Bearer {secret}"})
+                httpx2.Client(
+                    base_url=process.read_object()["address"],
+                    headers={"Authorization": f"Bearer {secret}"},
+                    timeout=PATIENCE_SECONDS,
+                )
             )
 
             def published() -> bytes | None:
@@ -77,4 +82,4 @@ def test_checkpoints_of_a_server_are_cosigned_or_not_published(tmp_path: Path, m
             second = awaited(lambda: found if (found := published()) != first else None)
             assert trusted.verify(second).size > verified.size
             process.terminate()
-            assert process.wait(60) == 0
+            assert process.wait(PATIENCE_SECONDS) == 0

@@ -15,6 +15,7 @@ from httpx2 import Response
 from api.access.roles import Role
 from api.messages.problems import MEDIA_TYPE
 from tests.support.api.serving import STATION, Served
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -165,7 +166,7 @@ def test_a_what_if_can_be_a_job(served: Served, shift: tuple[str, int, int]) -> 
     volunteer, _, _ = shift
     begun = ask(served, headers={"Prefer": "respond-async"}, after={"rules": STRICT}, limit=1000)
     assert (begun.status_code, begun.headers["preference-applied"]) == (202, "respond-async")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (job := served.get(begun.headers["location"], role=Role.ANALYST).json())["state"] in {"waiting", "running"}:
         assert time.monotonic() < deadline
         time.sleep(0.05)

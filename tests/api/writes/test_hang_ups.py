@@ -15,6 +15,7 @@ from api.http.routes.writes.event_stream import NDJSON
 from api.messages.cloud_events import EVENT
 from ledger.names import Position
 from tests.support.api.serving import STATION, Served, listening
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -29,7 +30,7 @@ def port(served: Served) -> Iterator[int]:
 
 
 def begin(served: Served, port: int, media_type: str, length: str) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
     token = served.tokens[Role.STATION]
     head = f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: {media_type}\r\n"
     connection.sendall(f"{head}{length}\r\n\r\n".encode())

@@ -20,6 +20,7 @@ from ledger.intake.answers import Answer
 from ledger.intake.group_commit import QueueFull
 from ledger.names import Position
 from tests.support.api.serving import STATION, Listening, Served, listening
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.api.fixtures"]
 
@@ -261,14 +262,14 @@ def test_a_server_that_stops_answers_what_it_has_taken(served: Served, monkeypat
 
     def slowly(*arguments: Any) -> Any:
         begun.set()
-        assert go.wait(20)
+        assert go.wait(PATIENCE_SECONDS)
         return execute(*arguments)
 
     event = check_in(served)
     with listening(served) as one, talking(one) as (connection, answers), one.connected() as idle:
         monkeypatch.setattr(served.service.ledger.intake, "execute_prepared", slowly)
         connection.sendall(post(served, event))
-        assert begun.wait(20)
+        assert begun.wait(PATIENCE_SECONDS)
         one.server.should_exit = True
         assert idle.recv(1) == b""  # it has begun to stop
         go.set()

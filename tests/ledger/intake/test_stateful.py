@@ -40,6 +40,7 @@ from tests.support.ledger.ordering import ACTORS, DAY, HOUR, VOLUNTEERS, orders,
 from tests.support.ledger.orders import order_of
 from tests.support.ledger.plain_ledger import PlainLedger
 from tests.support.ledger.plain_log import PlainAnswer
+from tests.support.patience import PATIENCE_SECONDS
 
 NOW = 1_543_888_800  # 2018-12-04T10:00:00+08:00
 EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", examples(60)))
@@ -50,7 +51,7 @@ TOGETHER, QUEUE = 3, 14
 
 TERMS = (*[Terms()] * 5, Terms(atomic=True), Terms(dry_run=True), Terms(atomic=True, dry_run=True))
 JUMPS = (1, 60, 600, 5 * 3600, 86_400, -1, -3600, -86_400)
-WAIT_SECONDS = 60
+WAIT_SECONDS = PATIENCE_SECONDS
 """What does not come in that time never comes."""
 
 pytestmark = pytest.mark.slow

@@ -17,6 +17,7 @@ import pytest
 
 from ledger.store import postgres_server
 from ledger.store.embedded import SETTINGS, serving
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import Program
 
 HOLD = """
@@ -147,7 +148,7 @@ def test_a_running_server_s_log_is_rotated_and_goes_on(data: Path, monkeypatch: 
         complain(url, 20)
         owner = log.stat().st_uid
         monkeypatch.setattr(postgres_server, "LOG_BYTES_MAX", 2_000)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not older.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)

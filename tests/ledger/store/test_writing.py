@@ -25,6 +25,7 @@ from ledger.store.database import Database
 from ledger.store.log_queries import LogReader
 from tests.support.examples import examples
 from tests.support.ledger.helpers import append_rows, wait_until_somebody_is_held_up
+from tests.support.patience import PATIENCE_SECONDS
 
 STATE = '{"recorded_at":1543888800}'
 
@@ -145,7 +146,7 @@ def test_followers_are_told_the_new_head_on_commit(database: Database) -> None:
     with psycopg.connect(database.url, autocommit=True) as follower:
         follower.execute(f"LISTEN {CHANNEL}")
         write(database, row(1), row(2))
-        (notice,) = follower.notifies(timeout=10, stop_after=1)
+        (notice,) = follower.notifies(timeout=PATIENCE_SECONDS, stop_after=1)
     assert notice.payload == "2"
 
 

@@ -21,6 +21,7 @@ from replay.archive.archivist import Archivist, Policy
 from replay.archive.checking import check
 from replay.archive.manifest import MANIFEST
 from replay.archive.segments import SHIFTS
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.replay.archives import EVENTS, Growing, assert_same_facts
 
 AT_ONCE = Policy(events_behind_max=1, poll_seconds=0.01, retry_seconds_max=0.02)
@@ -53,7 +54,7 @@ def archivist(growing: Growing) -> Iterator[Callable[[Policy], Archivist]]:
 
 def until(true: Callable[[], object]) -> None:
     """Wait for something that comes soon."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -14,6 +14,7 @@ from ledger.store.database import Database
 from replay.proof.growth import TransparencyLog
 from replay.proof.keys import SigningKeyError
 from replay.proof.notary import Notary, Policy, make_missing_keys
+from tests.support.patience import PATIENCE_SECONDS
 
 EAGER = Policy(checkpoint_seconds=0.05)
 
@@ -38,7 +39,7 @@ def working(database: Database, data: Path, policy: Policy = EAGER) -> Iterator[
         notary.close()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -17,6 +17,7 @@ from replay.proof.policies import Policy, PolicyError
 from replay.proof.tiles import Edge, TileFolder
 from replay.proof.tree import leaf_hash
 from replay.proof.witnesses import CLOCK_SECONDS_MAX, LedgerWitnesses, WitnessError, Witnesses
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.replay.proofs import NOW, checkpoint_of, log_keys, tree_of, witness_key
 from tests.support.replay.witness_server import Answer, Behaviour, Witness, serving_witness
 
@@ -58,7 +59,7 @@ def policy_of(*witnesses: Witness, rule: str = "all") -> Policy:
     return Policy.parse("\n".join([*lines, "quorum g", ""]).encode())
 
 
-def client(policy: Policy, seconds_max: float = 10) -> Witnesses:
+def client(policy: Policy, seconds_max: float = PATIENCE_SECONDS) -> Witnesses:
     return Witnesses(policy, seconds_max=seconds_max, clock=lambda: NOW)
 
 
@@ -135,7 +136,7 @@ def other_text(witness: Witness, body: bytes) -> Answer:
 
 
 def hang(witness: Witness, _body: bytes) -> Answer:
-    witness.released.wait(30)
+    witness.released.wait(PATIENCE_SECONDS)
     return 200, "text/plain", b""
 
 
@@ -191,7 +192,7 @@ def test_what_a_witness_answers_wrongly_is_ignored_and_the_quorum_decides(
     behaviour, problem = WRONG[name]
     wrong, right = served("w1"), served("w2")
     wrong.behaviour = behaviour
-    seconds = 1 if name == "hanging" else 10
+    seconds = 4 if name == "hanging" else PATIENCE_SECONDS
     asking = client(policy_of(wrong, right, rule="any"), seconds)
     cosigned = asking.cosign(checkpoint(700), tiles)
     assert [each.name for each in cosigned.note.signatures[2:]] == ["w2"]
@@ -233,7 +234,7 @@ def test_a_server_that_sends_one_byte_at_a_time_is_cut_off(tiles: TileFolder) ->
         thread.start()
         with pytest.raises(WitnessError, match="w1 did not answer in time"):
             asking.cosign(checkpoint(700), tiles)
-        thread.join(30)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 

@@ -12,20 +12,23 @@ from fastapi.testclient import TestClient
 from api.access.rate_limits import PER_SECOND
 from api.access.roles import Role
 from api.http.app import create_app
-from api.http.requests import readings, submission
+from api.http.requests import lanes, readings, submission
 from api.operations.service import OpenLedger, running
 from ledger.store.database import Database, is_ledger
 from tests.support.api.command_line import CommandLine
 from tests.support.api.conferring import Clock, caught_up, conferring
 from tests.support.api.serving import KEY_NAMES, Served, found, stock
+from tests.support.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[None]:
-    """Let requests wait for the read models for as long as a busy machine needs."""
+    """Let requests wait for read models and for other requests for as long as a busy machine needs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(submission, "PROJECTED_SECONDS_MAX", 60.0)
-        patch.setattr(readings, "AT_LEAST_SECONDS_MAX", 60.0)
+        patch.setattr(submission, "PROJECTED_SECONDS_MAX", PATIENCE_SECONDS)
+        patch.setattr(readings, "AT_LEAST_SECONDS_MAX", PATIENCE_SECONDS)
+        patch.setattr(lanes, "QUERY_SECONDS_MAX", PATIENCE_SECONDS)
+        patch.setattr(lanes, "READ_SECONDS_MAX", PATIENCE_SECONDS)
         yield
 
 

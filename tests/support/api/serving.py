@@ -26,6 +26,7 @@ from ledger.aggregates.scans import SCANS
 from ledger.intake.answers import Accepted, Answer
 from ledger.rejections import Refused, Rejection
 from tests.support.ledger.orders import order_of
+from tests.support.patience import PATIENCE_SECONDS
 
 STATION, OTHER_STATION = "C01", "C02"
 KEY_NAMES = {Role.STATION: STATION, Role.VOLUNTEER: "V0000001"}
@@ -131,7 +132,7 @@ class Listening(NamedTuple):
     server: uvicorn.Server
 
     def connected(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
 
 
 class _Server(uvicorn.Server):
@@ -155,11 +156,11 @@ def listening(served: Served, limits: ConnectionLimits = ConnectionLimits()) -> 
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            assert server.there.wait(20)
+            assert server.there.wait(PATIENCE_SECONDS)
             yield Listening(listener.getsockname()[1], server)
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(PATIENCE_SECONDS)
 
 
 def give(ledger: OpenLedger, command_type: str, **body: Any) -> int:

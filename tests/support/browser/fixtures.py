@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 from fastapi.testclient import TestClient
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from api.access.rate_limits import PER_SECOND
 from api.access.roles import Role
@@ -21,6 +21,7 @@ from api.operations.service import OpenLedger, running
 from ledger.store.database import Database
 from tests.support.api.serving import KEY_NAMES, Served, listening, stock
 from tests.support.browser.site import Site
+from tests.support.patience import PATIENCE_SECONDS
 
 MISSING = "no Chromium: install Debian's package `chromium`, or name an executable in CHROMIUM"
 
@@ -31,6 +32,7 @@ def chromium() -> Iterator[Browser]:
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip(MISSING)
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if os.getuid() == 0 else [])
         yield browser

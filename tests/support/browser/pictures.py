@@ -21,6 +21,7 @@ import httpx2
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.browser.site import LOCALES, SIZES
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import HOURS, ROOT, Program, run
 from tests.support.processes.shared import sharing
 
@@ -70,7 +71,7 @@ def main(names: list[str]) -> None:
                 _take_all(server.read_object(), data, chromium, names)
             finally:
                 server.terminate()
-                server.wait(60)
+                server.wait(PATIENCE_SECONDS)
 
 
 def _take_all(said: dict[str, Any], data: Path, chromium: str, names: list[str]) -> None:
@@ -89,7 +90,9 @@ def _keys(data: Path, known: dict[str, str]) -> dict[str, str]:
     holders = {"volunteer": VOLUNTEER, "honors-officer": "wu", "analyst": "zhao", "auditor": "qian", "staff": "lin"}
     keys = dict(known)
     for role, name in holders.items():
-        made = run(*HOURS, "--data", data, "keys", "make", "--role", role, "--name", name, "--json", timeout=60)
+        made = run(
+            *HOURS, "--data", data, "keys", "make", "--role", role, "--name", name, "--json", timeout=PATIENCE_SECONDS
+        )
         keys[role] = httpx2.Response(200, text=made.stdout).json()["key"]
     return keys
 
@@ -100,7 +103,7 @@ def _record(address: str, keys: dict[str, str]) -> None:
 
     def send(kind: str, role: str, **body: Any) -> None:
         headers = {"Authorization": f"Bearer {keys[role]}"}
-        answer = httpx2.post(f"{address}/v1/commands/{kind}", json=body, headers=headers)
+        answer = httpx2.post(f"{address}/v1/commands/{kind}", json=body, headers=headers, timeout=PATIENCE_SECONDS)
         assert answer.status_code < 300, answer.text
 
     station = keys["station_id"]
@@ -114,6 +117,7 @@ def _record(address: str, keys: dict[str, str]) -> None:
         f"{address}/v1/volunteers/{VOLUNTEER}/shifts",
         params={"from": "2017-11-01"},
         headers={"Authorization": f"Bearer {keys['staff']}"},
+        timeout=PATIENCE_SECONDS,
     ).json()["shifts"]
     first, second = days[-1], days[-2]
     send("dispute-shift", "volunteer", volunteer=VOLUNTEER, shift=first["shift"], reason="too-short")

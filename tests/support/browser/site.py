@@ -10,9 +10,10 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from api.access.roles import Role
 from tests.support.api.serving import Served
+from tests.support.patience import PATIENCE_SECONDS
 
 SIZES = {"wide": (1280, 860), "phone": (390, 844)}
-SECONDS_MAX = 20
+SECONDS_MAX = PATIENCE_SECONDS
 LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 
 

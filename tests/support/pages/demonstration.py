@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.pages.readme import ROOT, Shell
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import HOURS, Program, install_hours
 from tests.support.processes.shared import made_once, shared_folder
 
@@ -84,7 +85,7 @@ def _running(directory: Path, port: int, log: Path, environment: dict[str, str])
         Program(*command, environment=environment, folder=directory, out=output, err=output) as demonstration,
     ):
         try:
-            deadline = time.monotonic() + 300
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while "Three things to try" not in log.read_text():
                 assert demonstration.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
@@ -92,7 +93,7 @@ def _running(directory: Path, port: int, log: Path, environment: dict[str, str])
             yield
         finally:
             demonstration.send_signal(signal.SIGINT)
-            demonstration.wait(60)
+            demonstration.wait(PATIENCE_SECONDS)
 
 
 def _make_environment(folder: Path) -> None:

@@ -22,6 +22,7 @@ from ledger.store.database import Database, without_password
 from ledger.store.tables import NoLedgerError
 from replay.published import NoRulesError, published_rules
 from tests.support.api.command_line import CommandLine
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import HOURS, run
 
 pytest_plugins = ["tests.support.api.fixtures"]
@@ -158,7 +159,7 @@ def ended(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> tuple[i
     """Run a command; return its exit code and what it printed. A server is run in a process of its own."""
     words = ["--data", str(place / "data"), *name.split(), *arguments_of(name, LEAVES[name])]
     if name == "serve":
-        done = run(*HOURS, *words, timeout=60)
+        done = run(*HOURS, *words, timeout=PATIENCE_SECONDS)
         return done.returncode, done.stdout, done.stderr
     capsys.readouterr()
     code = execute(words)
@@ -279,7 +280,7 @@ def test_a_ledger_without_rules_is_for_those_that_follow(bare: CommandLine, tmp_
     assert made["next"][0]["command"].endswith("publish FILE")
     assert "holds a ledger already" in bare("init").sentence
     assert "no rules have been published: run `hours publish FILE`" in bare("rebuild").sentence
-    served = run(*HOURS, "--data", bare.data, "serve", "--port", "0", timeout=60)
+    served = run(*HOURS, "--data", bare.data, "serve", "--port", "0", timeout=PATIENCE_SECONDS)
     assert (served.returncode, served.stdout) == (2, "")
     assert "no rules have been published: run `hours publish FILE`" in served.stderr
     with open_ledger(bare.data) as ledger, pytest.raises(NoRulesError):

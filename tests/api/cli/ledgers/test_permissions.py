@@ -14,6 +14,7 @@ import pytest
 from api.cli.main import execute
 from api.messages.cloud_events import event_type
 from replay.durable import way_out
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import ROOT, Program, run
 
 UMASKS = (0o022, 0o007)
@@ -72,7 +73,7 @@ def test_every_file_of_a_ledger_is_its_users_and_exports_follow_the_umask(umask:
     with Program(*program, "serve", "--port", "0", "--json", environment=environment) as process:
         process.read_object()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
 
     private = modes(folders["private"])
     assert {"manifest.json", "proof.json", "postgresql.conf"} <= {path.name for path in private}

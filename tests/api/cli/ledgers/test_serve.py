@@ -29,6 +29,7 @@ from api.cli.operations.data import MARK
 from api.messages.cloud_events import BATCH
 from api.operations.service import create_ledger, open_ledger
 from tests.support.api.serving import STATION, found
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes.program import HOURS, Program, run
 
 SMALL = ("-c", f"from api.cli.operations import serve; serve.DEMO_SCALE = 0.001; {HOURS[1]}")
@@ -56,7 +57,7 @@ def started(data: Path, *arguments: str, program: tuple[str, str] = HOURS) -> It
 def ended(process: Program, by: signal.Signals) -> str:
     """End a process by a signal as a terminal or a supervisor does; return what it said to standard error."""
     process.send_signal(by)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, err
     return err
 
@@ -73,9 +74,9 @@ def postgres_of(data: Path) -> list[int]:
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_empty_ledger_is_served_and_ended_cleanly(data: Path, by: signal.Signals) -> None:
-    assert run(*HOURS, "--data", data, "init", timeout=120).returncode == 0
+    assert run(*HOURS, "--data", data, "init", timeout=PATIENCE_SECONDS).returncode == 0
     with started(data, "serve") as (process, said):
-        assert httpx2.get(f"{said['address']}/healthz").json() == {"status": "ok"}
+        assert httpx2.get(f"{said['address']}/healthz", timeout=PATIENCE_SECONDS).json() == {"status": "ok"}
         assert postgres_of(data)
         err = ended(process, by)
     assert "Traceback" not in err
@@ -91,13 +92,13 @@ def test_a_hang_up_drains_running_requests_and_ends_every_process(data: Path) ->
         assert children
         host, port = said["address"].removeprefix("http://").split(":")
         body = json.dumps({"station": STATION, "kind": "city"}).encode()
-        with socket.create_connection((host, int(port)), timeout=60) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(
                 b"POST /v1/commands/open-station HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                 + f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
                 + body[:5]
             )
-            while httpx2.get(f"{said['address']}/healthz").status_code != 200:
+            while httpx2.get(f"{said['address']}/healthz", timeout=PATIENCE_SECONDS).status_code != 200:
                 pass
             for one in (*children, psutil.Process(process.pid)):  # as a terminal that is closed sends it to all
                 one.send_signal(signal.SIGHUP)
@@ -106,9 +107,9 @@ def test_a_hang_up_drains_running_requests_and_ends_every_process(data: Path) ->
             connection.sendall(body[5:])
             answer = connection.recv(65_536)
         assert b" 201 " in answer.splitlines()[0], answer
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0
-        _, alive = psutil.wait_procs(children, timeout=20)
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
         assert alive == []
     assert postgres_of(data) == []
     with open_ledger(data) as ledger:
@@ -117,16 +118,16 @@ def test_a_hang_up_drains_running_requests_and_ends_every_process(data: Path) ->
 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_hang_up_ends_a_command_cleanly_unless_it_is_ignored(data: Path, *, ignored: bool) -> None:
-    assert run(*HOURS, "--data", data, "init", "--no-rules", timeout=120).returncode == 0
+    assert run(*HOURS, "--data", data, "init", "--no-rules", timeout=PATIENCE_SECONDS).returncode == 0
     before = "signal.signal(signal.SIGHUP, signal.SIG_IGN)" if ignored else "pass"  # as nohup does
     code = f"import signal; {before}; {HOURS[1]}"
     with Program("-c", code, "--data", data, "post", "-") as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not process_is_reading(process.pid):
             assert process.poll() is None
             assert time.monotonic() < deadline
         process.send_signal(signal.SIGHUP)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == (0 if ignored else 130), (out, err)
     assert "Traceback" not in err
     assert postgres_of(data) == []
@@ -142,7 +143,7 @@ def process_is_reading(number: int) -> bool:
 def test_a_port_that_is_taken_is_told_at_once(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        told = run(*HOURS, "--data", data, "serve", "--port", port, timeout=60)
+        told = run(*HOURS, "--data", data, "serve", "--port", port, timeout=PATIENCE_SECONDS)
     assert (told.returncode, told.stdout) == (2, "")
     assert len(told.stderr.strip().splitlines()) == 1
     assert f"--port {port} cannot be used" in told.stderr
@@ -173,7 +174,9 @@ def test_the_demonstration_is_made_once_and_its_three_things_to_try_work(
     with started(data, "run", program=SMALL) as (process, again):
         assert again["keys"] == said["keys"]
         status = httpx2.get(
-            f"{again['address']}/v1/status", headers={"Authorization": f"Bearer {again['keys']['staff']}"}
+            f"{again['address']}/v1/status",
+            headers={"Authorization": f"Bearer {again['keys']['staff']}"},
+            timeout=PATIENCE_SECONDS,
         ).json()
         assert status["position"] == corrected["position"]
         ended(process, signal.SIGINT)
@@ -206,10 +209,12 @@ def test_the_limits_are_those_that_were_asked_for_and_no_secret_is_logged(data: 
             headers={"Authorization": f"Bearer {station}", "Content-Type": BATCH},
         )
         sign(signed, str(key.id), private, datetime.now(UTC) - timedelta(seconds=900))
-        with httpx2.Client() as client:
+        with httpx2.Client(timeout=PATIENCE_SECONDS) as client:
             assert client.send(signed).status_code == 200
         statuses = [
-            httpx2.get(f"{said['address']}/v1/log/1", params={"key": token}, headers=headers).status_code
+            httpx2.get(
+                f"{said['address']}/v1/log/1", params={"key": token}, headers=headers, timeout=PATIENCE_SECONDS
+            ).status_code
             for headers in (*[{"Authorization": f"Bearer {token}"}] * 20, {"Authorization": f"Basic {token}"}, {})
         ]
         assert statuses.count(429) >= 5
@@ -235,7 +240,7 @@ def curl(command: list[str]) -> Any:
     address = next(word for word in command if word.startswith("http"))
     headers = dict(command[place + 1].split(": ", 1) for place, word in enumerate(command) if word == "-H")
     body = command[command.index("-d") + 1] if "-d" in command else None
-    answer = httpx2.request("POST" if body else "GET", address, headers=headers, content=body, timeout=30)
+    answer = httpx2.request("POST" if body else "GET", address, headers=headers, content=body, timeout=PATIENCE_SECONDS)
     assert answer.is_success, answer.text
     return answer.json()
 
@@ -243,7 +248,9 @@ def curl(command: list[str]) -> Any:
 def waited_for(command: list[str], said: dict[str, Any], position: int) -> Any:
     """Ask as the command does, once the read models hold a position."""
     headers = {"Authorization": f"Bearer {said['keys']['station']}"}
-    assert httpx2.get(f"{said['address']}/v1/honors?at_least={position}", headers=headers).is_success
+    assert httpx2.get(
+        f"{said['address']}/v1/honors?at_least={position}", headers=headers, timeout=PATIENCE_SECONDS
+    ).is_success
     return curl(command)
 
 
@@ -255,7 +262,7 @@ def test_a_first_start_that_was_interrupted_is_continued(data: Path) -> None:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         try:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=PATIENCE_SECONDS)
         finally:
             process.kill()  # which changes nothing once it has ended
     assert (process.returncode, out) == (130, ""), err
@@ -263,7 +270,7 @@ def test_a_first_start_that_was_interrupted_is_continued(data: Path) -> None:
     assert postgres_of(data) == []
     with started(data, "run") as (process, said):
         headers = {"Authorization": f"Bearer {said['keys']['staff']}"}
-        status = httpx2.get(f"{said['address']}/v1/status", headers=headers).json()
+        status = httpx2.get(f"{said['address']}/v1/status", headers=headers, timeout=PATIENCE_SECONDS).json()
         assert status["head"] > 100_000
         assert (status["lag"], status["alert"]) == (0, None)
         ended(process, signal.SIGTERM)
