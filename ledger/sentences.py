@@ -89,7 +89,7 @@ def what_is_wrong(error: Any) -> Wrong:
 def message_of(error: Any) -> str:
     """Return the message of one of pydantic's errors without prefixes, patterns and Python's notation of days."""
     if error["type"] == "string_pattern_mismatch":
-        return f"{quoted(error['input'])} is not possible here: {form_of(error['ctx']['pattern'])}"
+        return f"{quoted(error['input'])} is not allowed here: {form_of(error['ctx']['pattern'])}"
     message: str = error["msg"]
     return _readable(message.removeprefix("Value error, ").removeprefix("Assertion failed, "))
 

@@ -21,7 +21,9 @@ KnownAt = Annotated[
 ]
 RulesUsed = Annotated[
     str | None,
-    typer.Option("--rules", help="A published version, a digest (8 digits do), or a TOML file to try out."),
+    typer.Option(
+        "--rules", help="A published version, a digest (its first 8 digits are enough), or a TOML file to try out."
+    ),
 ]
 First = Annotated[str | None, typer.Option("--from", help="The first day.")]
 Last = Annotated[str | None, typer.Option("--to", help="The last day.")]

@@ -25,7 +25,7 @@ PunchId = Annotated[UUID | None, Field(exclude_if=lambda punch: punch is None)]
 
 
 Notes = Annotated[list[str] | None, Field(exclude_if=lambda notes: notes is None)]
-"""What was read otherwise than it was written; left out if nothing was."""
+"""What was read differently from what was written; left out if nothing was."""
 
 
 def notes_on(written: bytes | msgspec.Raw | str) -> list[str] | None:
@@ -46,8 +46,9 @@ class EventAccepted(BaseModel):
 
     After a dry run the outcome is `would-be-accepted`, and `position` is null. `projected`: whether the read models
     include the event; null unless the request waited for that. `punch`: the id of a scan that was sent without a shift
-    id; the rules say which shift it came to, and `shift` is that shift after `wait=projected`, else null for a punch
-    that is no check-in. `notes`: what was read otherwise than it was written, such as a leap second.
+    id. The rules say which shift it belongs to: after `wait=projected`, `shift` is that shift; without it, `shift` is
+    null for a punch that is no check-in. `notes`: what was read differently from what was written, such as a leap
+    second.
     """
 
     outcome: Literal["accepted", "would-be-accepted"] = "accepted"

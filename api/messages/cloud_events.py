@@ -49,7 +49,7 @@ _WITH_INSTANT = {name for name, command in COMMAND_OF_TYPE.items() if "occurred_
 
 
 class CloudEvent(BaseModel):
-    """One event, for the OpenAPI description. Other attributes are extensions: they are accepted and not stored."""
+    """A CloudEvent. Attributes that are not listed are extensions: they are accepted and not stored."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -264,7 +264,7 @@ def _fault_of_envelope(error: msgspec.ValidationError) -> Fault:
         return fault("invalid", "the event is not a JSON object; send a CloudEvent")
     field = place[1]
     if field in _FORMS and "matching" in message:
-        sentence = f"is not possible: {form_of(_FORMS[field])}; correct it"
+        sentence = f"is not allowed: {form_of(_FORMS[field])}; correct it"
     else:
         sentence = _SENTENCES.get(field, "should be a valid string")
     return fault("invalid", f"{field} {sentence}", field=field, remedy=sentence.partition("; ")[2] or None)

@@ -75,7 +75,7 @@ _REQUESTS = {
     "too-often": Rule(
         429,
         "the key exceeds its request rate",
-        "send fewer requests, or several events in one",
+        "send fewer requests, or several events in one request",
         retry=True,
     ),
     "forbidden": Rule(403, "the key's role does not allow this", "use a key of another role"),

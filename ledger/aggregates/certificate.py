@@ -216,7 +216,7 @@ class IssueCertificate(Act, Personal):
 
 
 class RevokeCertificate(Act):
-    """Revoke a certificate: it was issued in error, or is no longer to be relied on."""
+    """Revoke a certificate: it was issued in error, or must no longer be relied on."""
 
     TYPE = "revoke-certificate"
     certificate: CertificateNumber

@@ -85,7 +85,7 @@ class HonorEvent(Event):
 
 
 class HonorAnnounced(HonorEvent):
-    """Public notice that an honour will be conferred on a volunteer or a project, with its evidence: the rules version,
+    """Public notice that an honour will be awarded to a volunteer or a project, with its evidence: the rules version,
     the log position, the credited minutes at that position, and the day on which a threshold was reached or the year
     and rank of a ranking.
 
@@ -222,7 +222,7 @@ _EVIDENCE = ("rules_version", "evidence_position", "credited_minutes")
 
 
 class AnnounceHonor(Act):
-    """Give public notice that an honour will be conferred on a volunteer or a project, with its evidence.
+    """Give public notice that an honour will be awarded to a volunteer or a project, with its evidence.
 
     The evidence is the rules version, the log position, the credited minutes at that position, and for a ranking the
     year and the rank. `POST /v1/honors/{honor}/announcements` computes it; evidence posted here is verified against
@@ -325,7 +325,7 @@ class SettleHonorObjection(Act, Noted):
 
 
 class AwardHonor(Act):
-    """Confer an announced honour on the given evidence, once its notice has ended and no objection is open."""
+    """Award an announced honour on the given evidence, once its notice has ended and no objection is open."""
 
     TYPE = "award-honor"
     award: AwardId

@@ -37,7 +37,7 @@ class ObjectionAnswer(Answer):
 class AwardAnswer(Linked):
     """An honour that was announced for a volunteer or a project, and its state. `year`: that of a ranking.
 
-    `volunteer`: the number that the announcement names. `goes_on_as`: the person's, if that one was merged. `version`:
+    `volunteer`: the number that the announcement names. `goes_on_as`: the person's number, if it is another. `version`:
     of the award's record.
     """
 

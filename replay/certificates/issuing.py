@@ -24,8 +24,8 @@ class IssueError(ValueError):
 class CertificateRequest(BaseModel):
     """A certificate to be issued: for whom, for which calendar years, by which organisation, and what is written on it.
 
-    Nothing personal is written on it but what is given here. `with_name`: the holder agrees that the name of the
-    directory stands on it.
+    Nothing personal is written on it but what is given here. `with_name`: the holder agrees that it shows the name
+    from the directory.
     """
 
     model_config = ConfigDict(

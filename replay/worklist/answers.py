@@ -15,7 +15,7 @@ KINDS: Final[tuple[WorkKind, ...]] = get_args(WorkKind)
 
 
 class WorkItem(Linked):
-    """Something that waits.
+    """An entry of the worklist.
 
     `what`: in words. `due`: the last day, by the rules; null if they set none. `commands`: those that settle it, and
     `roles`: whose keys may send one of them. `not_by`: who asked for it, or opened it, and may not decide it.

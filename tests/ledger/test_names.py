@@ -209,9 +209,9 @@ def test_actors_that_look_the_same_are_one_person(one: str, other: str, alike: b
         (Day, "1800-01-01", "is '1800-01-01', but must be at least 1900-01-01; correct it"),
         (People, -1, "is -1, but must be at least 0; correct it"),
         (People, 10**50, "is a number of more than 40 digits, but must be at most 100000000; correct it"),
-        (VolunteerNumber, "V 1", "'V 1' is not possible here: it is written with 1 to 32 letters A to Z, digits, "),
-        (ReasonCode, "No!", "'No!' is not possible here: it is a code of 1 to 40 small letters, digits and '-', "),
-        (Actor, "me", "'me' is not possible here: it is station:, person: or system: and a name of 1 to 48 "),
+        (VolunteerNumber, "V 1", "'V 1' is not allowed here: it is written with 1 to 32 letters A to Z, digits, "),
+        (ReasonCode, "No!", "'No!' is not allowed here: it is a code of 1 to 40 small letters, digits and '-', "),
+        (Actor, "me", "'me' is not allowed here: it is station:, person: or system: and a name of 1 to 48 "),
     ],
 )
 def test_a_value_is_refused_in_words(kind: Any, value: object, sentence: str) -> None:

@@ -139,8 +139,8 @@ def restore(
 ) -> None:
     """Restore a ledger from a backup, in a data directory or database without one, and rebuild its read models.
 
-    Its MAC is checked with the key that `hours backup` named. Beside signed checkpoints of more events than the backup
-    has, nothing is restored.
+    Its MAC is checked with the key that `hours backup` named. If the data directory holds a signed checkpoint of more
+    events than the backup has, nothing is restored.
     """
     used, data = _key_for(context, key, unauthenticated=unauthenticated), data_of(context)
     known = backups.read_manifest(folder, used)  # before a database is started

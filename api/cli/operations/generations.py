@@ -336,7 +336,7 @@ def switch_to(
 
 @app.command("drop")
 def drop(context: typer.Context, generation: Generation, *, as_json: Json = False) -> None:
-    """Drop a generation that does not answer."""
+    """Drop a generation that is not the current one."""
     with open_ledger(data_of(context)) as ledger:
         retention.drop(ledger.database, generation)
     if as_json:

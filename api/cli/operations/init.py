@@ -68,7 +68,7 @@ def init(
     origin: Annotated[
         str | None,
         typer.Option(
-            help="The name of the ledger's checkpoints: an address without a scheme, as hours.example.org/log."
+            help="The name of the ledger's checkpoints: an address without a scheme, such as hours.example.org/log."
         ),
     ] = None,
     as_json: Json = False,

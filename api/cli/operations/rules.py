@@ -185,7 +185,7 @@ def _minute(instant: datetime) -> str:
 @app.command("put-in-force")
 def put_in_force(
     context: typer.Context,
-    rules: Annotated[str, typer.Argument(help="A published version, or its digest (8 digits do).")],
+    rules: Annotated[str, typer.Argument(help="A published version, or its digest (the first 8 digits are enough).")],
     *,
     reason: Annotated[
         str, typer.Option(metavar="CODE", help="Why, as a code that is recorded: small letters, digits and hyphens.")
@@ -250,7 +250,7 @@ def _put_in_force_lines(act: RulesAct, before: Rules | None, *, recorded: bool) 
 def show_one(
     context: typer.Context,
     rules: Annotated[
-        str, typer.Argument(help="A version, a digest (8 digits do), or current: those that answer.")
+        str, typer.Argument(help="A version, a digest (its first 8 digits are enough), or current: those that answer.")
     ] = CURRENT,
     *,
     as_json: Json = False,

@@ -71,7 +71,7 @@ def bundle(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Write everything that an auditor needs to a folder, such as a stick, or extend the bundle that is there.
+    """Write everything that an auditor needs to a folder, for example on a USB stick, or extend the bundle there.
 
     A bundle only grows: if the log does not continue the one that is there, or is not the one that was signed, nothing
     is written, and the exit code is 1.
@@ -132,7 +132,7 @@ def verify(
     ] = None,
     processes: Annotated[int, typer.Option(min=1, max=64, help="The number of processes.")] = 2,
     work: Annotated[
-        Path | None, typer.Option(help="A folder for what is finished, from which a stopped audit goes on.")
+        Path | None, typer.Option(help="A folder for finished parts, from which a stopped audit goes on.")
     ] = None,
     force: Force = False,
     as_json: Json = False,

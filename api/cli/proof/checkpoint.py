@@ -27,7 +27,7 @@ def checkpoint(
     output: Annotated[Path | None, typer.Option(help="Write the checkpoint to a file.")] = None,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="First compare every event with the tree; without a difference, an alarm ends."),
+        typer.Option("--verify", help="First compare every event with the tree; if none differs, an alarm ends."),
     ] = False,
     force: Force = False,
     as_json: Json = False,

@@ -28,7 +28,8 @@ def proof(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Print the proof of an event: its bytes, the hashes from it to the root of the newest checkpoint, and that one.
+    """Print the proof of an event: its bytes, the hashes from it to the root of the newest checkpoint, and that
+    checkpoint.
 
     `hours verify FILE` verifies it anywhere.
     """

@@ -61,7 +61,7 @@ def rotate(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make new keys, which sign from now on. Checkpoints that the keys before have signed stay valid."""
+    """Make new keys, which sign from now on. Checkpoints that earlier keys have signed stay valid."""
     with open_ledger(data_of(context)) as ledger:
         published = ledger.tree.rotate(stolen=stolen)
         try:
@@ -100,7 +100,7 @@ def restore(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Bring keys back from a backup. Files that are there are never overwritten."""
+    """Restore keys from a backup. Existing files are never overwritten."""
     with open_ledger(data_of(context)) as ledger:
         try:
             content = file.read_bytes()

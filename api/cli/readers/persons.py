@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 _ACTOR: TypeAdapter[str] = TypeAdapter(CallingActor)
-By = Annotated[str, typer.Option(help="Who looks: person:NAME.")]
+By = Annotated[str, typer.Option(help="Who looks them up: person:NAME.")]
 _COLUMNS = ("volunteer", "name", "phone", "email")
 
 

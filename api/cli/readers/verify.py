@@ -33,20 +33,20 @@ def verify(
     key: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"A public key that you believe: {KEY_HELP}; or an issuer's did:key. Repeatable. By default the keys"
+            help=f"A public key that you trust: {KEY_HELP}; or an issuer's did:key. Repeatable. By default the keys"
             " of the ledger in the data directory."
         ),
     ] = None,
     policy: Annotated[Path | None, typer.Option(help="A tlog-policy file: whose cosignatures are required.")] = None,
     ask: Annotated[
         str | None,
-        typer.Option(help="Ask the ledger at this address whether it still holds.", metavar="URL"),
+        typer.Option(help="Ask the ledger at this address whether the certificate still holds.", metavar="URL"),
     ] = None,
     signature_alone: Annotated[
         bool,
         typer.Option(
             "--signature-alone",
-            help="Accept a file without a proof if an issuer that you believe signed it: the issuer states it, and"
+            help="Accept a file without a proof if it is signed by an issuer that you trust: the issuer states it, and"
             " nothing shows that the ledger recorded it or sealed its hours.",
         ),
     ] = False,

@@ -30,7 +30,7 @@ def worklist(
     texts: AxesTexts,
     as_json: Json = False,
 ) -> None:
-    """List shifts without a check-out, requests, disputes and undercut awards: who is to act, and until when."""
+    """List shifts without a check-out, requests, disputes and undercut awards: who must act, and by when."""
     chosen = next((known for known in get_args(WorkKind) if known == kind), None)
     if kind is not None and chosen is None:
         raise UsageError(f"--kind {kind} is not a kind of entry; use one of {', '.join(get_args(WorkKind))}")

@@ -55,12 +55,14 @@ def issue(
     volunteer: Annotated[str, typer.Argument(help="The volunteer number.")],
     *,
     from_year: Annotated[int, typer.Option(min=2000, max=2099, help="The first calendar year.")],
-    to_year: Annotated[int | None, typer.Option(min=2000, max=2099, help="The last; by default the first.")] = None,
+    to_year: Annotated[
+        int | None, typer.Option(min=2000, max=2099, help="The last year; by default the first.")
+    ] = None,
     organisation: Annotated[str, typer.Option(help="The recording organisation, by its id.")],
     with_name: Annotated[
-        bool, typer.Option("--with-name", help="Show the name of the directory: the holder agrees.")
+        bool, typer.Option("--with-name", help="Show the name from the directory; the holder agrees.")
     ] = False,
-    id_type: Annotated[str | None, typer.Option(help="The kind of identity document, if it is wanted.")] = None,
+    id_type: Annotated[str | None, typer.Option(help="The kind of identity document, if it is to be shown.")] = None,
     id_number: Annotated[str | None, typer.Option(help="The number of the identity document.")] = None,
     content: Annotated[str | None, typer.Option(help="What the service was.")] = None,
     in_charge: Annotated[str | None, typer.Option(help="The person in charge of the organisation.")] = None,

@@ -20,7 +20,7 @@ def erase(
     context: typer.Context,
     number: Annotated[str | None, typer.Argument(help="The volunteer number.")] = None,
     *,
-    event: Annotated[int | None, typer.Option(min=1, help="Instead, erase the text of the event here.")] = None,
+    event: Annotated[int | None, typer.Option(min=1, help="Erase only the text of the event at this position.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Erase without asking.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -202,7 +202,7 @@ def test_a_key_is_no_phone_number_with_or_without_zeros() -> None:
         (1, "", "volunteer", "volunteer is empty: Number; fill it in"),
         (1, None, "volunteer", "volunteer is empty: Number"),
         (1, "13800138000", "volunteer", "volunteer looks like a phone or identity number"),
-        (1, "V 1", "volunteer", "volunteer 'V 1' is not possible here: it is written with 1 to 32 letters"),
+        (1, "V 1", "volunteer", "volunteer 'V 1' is not allowed here: it is written with 1 to 32 letters"),
         (
             2,
             "West gate",
@@ -215,7 +215,7 @@ def test_a_key_is_no_phone_number_with_or_without_zeros() -> None:
         (4, "9 o'clock", "check_in", 'check_in "9 o\'clock" is not a time of day'),
         (3, "1986-05-04", "check_in", "check_in 1986-05-04 09:00:00 is before the year 2000"),
         (5, "", "check_out", "check_out is empty: Date, To"),
-        (6, "\x00", "text", "text '\\x00' is not possible here: it may hold any character but NUL"),
+        (6, "\x00", "text", "text '\\x00' is not allowed here: it may hold any character but NUL"),
     ],
 )
 def test_a_cell_that_cannot_be_meant_is_told_with_its_field(place: int, cell: Any, field: str, told: str) -> None:

@@ -43,7 +43,7 @@ async def issue(
     caller: Annotated[Caller, Depends(allowed_to_send(IssueCertificate.TYPE))],
 ) -> CertificateIssued:
     """Issue a certificate of the minutes that are credited to a volunteer in whole calendar years now. The ledger gives
-    the number. With `with_name` the name of the directory stands on it, and the look-up is recorded.
+    the number. With `with_name` it shows the holder's name from the directory, and the look-up is recorded.
     """
     ledger, who = service.ledger, LookedUpBy(caller.by, caller.key)
     try:

@@ -94,7 +94,7 @@ async def state(
     service: ServiceDep,
     digest: Annotated[str, Query(description="The digest that the document shows.", pattern=DIGEST_PATTERN)],
 ) -> StateNow:
-    """No key is needed. Without the digest of the certificate the answer is that of a number that was never given."""
+    """No key is needed. If the digest is not that of the certificate, the answer is that of an unknown number."""
 
     def read() -> StateNow:
         record = service.ledger.certificates.record(certificate)

@@ -124,8 +124,8 @@ async def healthz() -> Health:
     responses={503: {"model": Readiness}},
 )
 async def readyz(request: Request, response: Response) -> Readiness:
-    """Check the way of a request, the computing process, the database, the read models, the archive, the disk and the
-    queue; 503 if a needed one is not ok.
+    """Check that requests get through, the computing process, the database, the read models, the archive, the disk
+    and the queue; 503 if a needed one is not ok.
 
     No key is needed. A caller whose key may read also gets each check; other callers get the status alone.
     """

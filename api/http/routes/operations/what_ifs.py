@@ -48,7 +48,7 @@ class SideRequest(BaseModel):
     rules: Annotated[
         Number | str | None,
         Field(
-            description='A version, a digest (8 digits do), "current", or a candidate\'s TOML; '
+            description='A version, a digest (its first 8 digits are enough), "current", or a candidate\'s TOML; '
             "by default the rules known then."
         ),
     ] = None

@@ -55,7 +55,7 @@ IndexPath = Annotated[
 
 class KeysOfGeneration(BaseModel):
     """A generation of keys as verifier keys (vkey), and the sizes of the checkpoints they sign; `last_size` is null
-    while they sign. Nothing is to be verified by stolen keys.
+    while they sign. Nothing may be verified with stolen keys.
     """
 
     generation: int
@@ -142,7 +142,8 @@ async def proof(
     caller: CallerDep,
     _permit: PermitDep,
 ) -> Response:
-    """A C2SP tlog-proof file: the hashes that lead from the event to the root of the newest checkpoint, and that one.
+    """A C2SP tlog-proof file: the hashes that lead from the event to the root of the newest checkpoint, and that
+    checkpoint.
 
     The line `extra` carries the event for those who may read events: `hours verify` needs it. An event that was just
     recorded is covered within a minute; until then the answer is 503.

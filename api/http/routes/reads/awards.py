@@ -65,7 +65,7 @@ async def awards(
     """In the order of their announcements. States: announced, objected (an objection is open), rejected (an objection
     was upheld), awarded, revoked.
 
-    `valid_at` excludes awards conferred after that day.
+    `valid_at` excludes honours awarded after that day.
     """
     criteria = AwardFilter(honor, year, recipient, state, awarded_in)
     queries, axes, page = service.ledger.queries, reading.axes, Page(limit, after)

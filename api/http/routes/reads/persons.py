@@ -48,8 +48,8 @@ class PersonsFound(Linked):
 
 
 class LookupShown(Linked):
-    """A look-up: who, when, what was searched (or `show`, or `set` if data were changed), and the volunteers who were
-    shown. What was searched for is not recorded.
+    """A look-up: who, when, which kind of text was searched for (or `show`, or `set` if data were changed), and the
+    volunteers who were shown. The text itself is not recorded.
     """
 
     lookup: int
@@ -80,9 +80,9 @@ async def find_persons(
     exact: Annotated[bool, Query(description="Only whole names and numbers, no beginnings.")] = False,  # noqa: FBT002
     limit: Annotated[int, Query(ge=1, le=FOUND_MAX, description="The maximum number of persons.")] = 20,
 ) -> PersonsFound:
-    """One of `text`, `name`, `phone` and `number` says what to look for. Neither case nor blanks nor the width of
-    characters matter, nor what is written between the digits of a phone number, nor 86 before it, nor the zeros of a
-    volunteer number: 462 finds V0000462. The look-up is recorded.
+    """One of `text`, `name`, `phone` and `number` says what to look for. Case, blanks and the width of
+    characters do not matter, nor do separators in a phone number, 86 before it, or the letters and zeros of a volunteer
+    number: 462 finds V0000462. The look-up is recorded.
     """
     given: dict[SearchBy, str | None] = {"any": text, "name": name, "phone": phone, "number": number}
     sought = [(by, value) for by, value in given.items() if value is not None]

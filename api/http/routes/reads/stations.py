@@ -60,8 +60,8 @@ async def stations(
     first: Annotated[QueryDay | None, Query(alias="from", description="Also the sums from this day on.")] = None,
     last: Annotated[QueryDay | None, Query(alias="to", description="Also the sums up to this day.")] = None,
 ) -> Stations:
-    """City, community and special stations as known at `known_at`. The other axes have no effect but on the sums, which
-    are those of at most ten years.
+    """City, community and special stations as known at `known_at`. The other axes affect only the sums, which cover
+    at most ten years.
     """
     summed = period(first, last, today_of(service, reading)) if first or last else None
     queries, axes = service.ledger.queries, reading.axes
@@ -122,7 +122,9 @@ async def station_shifts(
     day: Annotated[QueryDay, Query(description="The local day.", examples=["2018-12-04"])],
     service: ServiceDep,
     reading: AxesDep,
-    days: Annotated[int, Query(ge=1, le=SHIFT_DAYS_MAX, description="So many days up to `day`, instead of one.")] = 1,
+    days: Annotated[
+        int, Query(ge=1, le=SHIFT_DAYS_MAX, description="The number of days, of which `day` is the last.")
+    ] = 1,
     limit: Annotated[int, Query(ge=1, le=1000, description="The maximum number of volunteers.")] = 100,
     after: Annotated[str | None, Query(description="`next_after` of the page before.", pattern=NAME_PATTERN)] = None,
 ) -> answers.StationDayShifts:

@@ -134,7 +134,7 @@ async def award(
     caller: Annotated[Caller, Depends(allowed_to_send("award-honor"))],
     options: IntakeQuery,
 ) -> Conferred:
-    """The evidence is computed anew: recipients who no longer reach the honour are skipped."""
+    """The evidence is computed again: recipients who no longer reach the honour are skipped."""
     plan_request, queries = recipients.plan_request(honor), service.ledger.queries
     plan = await _plan(request, lambda: plan_awards(queries, plan_request, _today(service), recipients.awarded_on))
     return await _execute(request, plan, honor, caller, options)
