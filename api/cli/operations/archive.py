@@ -104,7 +104,7 @@ def verify(
 ) -> int:
     """Compare every part with the log and every file with its checksum; the exit code is 1 if anything differs.
 
-    If nothing differs, a disagreement that was recorded before is over.
+    If nothing differs, a disagreement that was recorded earlier ends.
     """
     if folder is None:
         refuse_idle(context, "without a folder: the ledger's own archive is always compared with the log", "with_log")

@@ -165,7 +165,7 @@ def _place(data: Path) -> str:
 
 
 def warm_up(*, as_json: Json = False) -> None:
-    """Compile the kernels, so that no command and no request has to wait for it; after an installation or an upgrade.
+    """Compile the kernels after an installation or an upgrade, so that no command or request has to wait for it.
 
     They are kept in HOURS_KERNELS, or else in the Python environment.
     """

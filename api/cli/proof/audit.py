@@ -124,7 +124,7 @@ def verify(
         typer.Option(help=f"What you trust: {KEY_HELP}; may be given several times."),
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option(help="A tlog-policy: the keys of the log, and the witnesses that are asked for.")
+        Path | None, typer.Option(help="A tlog-policy file: the log's keys, and whose cosignatures are required.")
     ] = None,
     since: Since = None,
     output: Annotated[

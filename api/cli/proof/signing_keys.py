@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 PassphraseFile = Annotated[
-    Path | None, typer.Option(help="A file whose first line is the passphrase; otherwise it is asked for.")
+    Path | None, typer.Option(help="A file whose first line is the passphrase; without it the program asks.")
 ]
 
 
@@ -57,7 +57,7 @@ def rotate(
     context: typer.Context,
     *,
     stolen: Annotated[
-        bool, typer.Option("--stolen", help="The present keys were stolen: nothing is verified by them any more.")
+        bool, typer.Option("--stolen", help="The present keys were stolen: they no longer verify anything.")
     ] = False,
     as_json: Json = False,
 ) -> None:

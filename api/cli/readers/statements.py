@@ -45,7 +45,7 @@ def statement(
     texts: AxesTexts,
     as_json: Json = False,
 ) -> None:
-    """Show what a volunteer served in a period, where, under whom, what counted, and why not the rest."""
+    """Show what a volunteer served in a period, where, under which organisation, what counted, and why not the rest."""
     begin, end = period(first, last)
     if output is not None:
         if output.suffix not in _FILES:

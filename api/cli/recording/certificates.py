@@ -160,7 +160,7 @@ def revoke(
     by: By = OPERATOR,
     as_json: Json = False,
 ) -> None:
-    """Revoke a certificate. Its number is never given again."""
+    """Revoke a certificate. Its number is never used again."""
     actor = checked_actor(by)
     try:
         command = COMMANDS["revoke-certificate"].model_validate({"certificate": number, "reason": reason})
@@ -183,7 +183,7 @@ def export(
     output: Annotated[Path, typer.Option(help="FILE.pdf, FILE.json, FILE.jwt, or FILE.html to print.")],
     address: Annotated[
         str | None,
-        typer.Option(envvar="HOURS_ADDRESS", help="Where the ledger answers, for the code, such as https://HOST."),
+        typer.Option(envvar="HOURS_ADDRESS", help="The ledger's address in the QR code, such as https://HOST."),
     ] = None,
     without: Annotated[list[str] | None, typer.Option(help="Withhold a text, such as id_number; repeatable.")] = None,
     force: Force = False,
