@@ -152,4 +152,4 @@ def _print_differing(tally: Tally, summary: Summary) -> None:
     rows = [tuple(one.values()) for one in summary.differing]
     print_table("Not as in the directory of persons", ("line", "detail", "what to do"), rows)
     if tally.differing > len(rows):
-        out().print(f"{tally.differing:,} such lines in all; --report lists them.", markup=False)
+        out().print(f"{tally.differing:,} such lines in total; --report lists them.", markup=False)
