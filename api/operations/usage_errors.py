@@ -37,6 +37,8 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     from replay.generations.switching import NotSwitchableError
     from replay.live.continuity import ContinuityError
     from replay.live.follower import OutdatedGenerationError
+    from replay.locations.fetching import NoArchiveError
+    from replay.locations.object_store import AddressError, StoreError
     from replay.proof.agreement import TreeError
     from replay.proof.keys import SigningKeyError
     from replay.proof.notes import NoteError
@@ -67,6 +69,9 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         NoteError,
         PolicyError,
         OwnerError,
+        AddressError,
+        StoreError,
+        NoArchiveError,
     )
     generation = (
         OutdatedGenerationError,

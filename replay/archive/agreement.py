@@ -144,20 +144,34 @@ def refuse_other_prefix(archive: OpenArchive, folder: Path, database: Database |
         CopyDisagreesError: the copy holds other events, or more of them.
     """
     copy = OpenArchive.open_copy(folder)
+    compared = refuse_other_beginning(archive.manifest, copy.manifest, folder, database)
+    if not compared and (finding := compare_columns(copy, archive)):
+        raise CopyDisagreesError(folder, finding.what, finding.first, finding.last)
+
+
+def refuse_other_beginning(archive: Manifest, copy: Manifest, where: Path | str, database: Database | None) -> bool:
+    """Compare the digests of a copy with those of an archive; return whether all of them could be compared.
+
+    Args:
+        where: the copy's folder or address, for messages.
+        database: as for `refuse_other_prefix`.
+
+    Raises:
+        CopyDisagreesError: as `refuse_other_prefix`.
+    """
     digests = {(low, part.last): part.digest for segment in archive.segments for low, part in segment.ranges()}
-    unknown = False
+    compared = True
     for low, part in (each for segment in copy.segments for each in segment.ranges()):
         if part.last > archive.position:
             why = f"the copy holds {copy.position} events, the archive only {archive.position}"
-            raise CopyDisagreesError(folder, why, archive.position + 1, copy.position)
+            raise CopyDisagreesError(where, why, archive.position + 1, copy.position)
         digest = digests.get((low, part.last))
         if digest is None:
             digest = database.log.digest(low, part.last) if database else part.digest
-            unknown = unknown or database is None
+            compared = compared and database is not None
         if digest != part.digest:
-            raise CopyDisagreesError(folder, _differ(low, part.last), low + 1, part.last)
-    if unknown and (finding := compare_columns(copy, archive)):
-        raise CopyDisagreesError(folder, finding.what, finding.first, finding.last)
+            raise CopyDisagreesError(where, _differ(low, part.last), low + 1, part.last)
+    return compared
 
 
 # --- the record -----------------------------------------------------------------------------------------------------

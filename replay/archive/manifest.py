@@ -29,6 +29,8 @@ FORMATS = (6, FORMAT)
 """The formats that are read. In format 6 no rules were put in force but by publishing them."""
 MANIFEST = "manifest.json"
 _NO_DIGEST = "0" * 64
+_FILE_NAME = re.compile(r"[a-z][a-z-]*\.parquet")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 REMEDY = "`hours archive rebuild` builds a new archive from the log"
 
 
@@ -47,7 +49,7 @@ class ArchiveDisagreesError(ArchiveError):
         "log is right, `hours archive rebuild --replace-disagreeing` builds a new archive and keeps the old one as well"
     )
 
-    def __init__(self, folder: Path, why: str, first: int = 0, last: int = 0) -> None:
+    def __init__(self, folder: Path | str, why: str, first: int = 0, last: int = 0) -> None:
         super().__init__(f"{self.SUBJECT.format(folder=folder)}: {why}; {self.REMEDY}")
         self.why = why
         self.first = first
@@ -177,14 +179,25 @@ def read_manifest(folder: Path) -> Manifest | None:
     """
     path = folder / MANIFEST
     try:
-        return _parsed(path.read_bytes().decode(), path)
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(path, error) from error
+    return parse_manifest(content, str(path))
 
 
-def _parsed(text: str, path: Path) -> Manifest:
+def parse_manifest(content: bytes, where: str) -> Manifest:
+    """Read a manifest from its bytes.
+
+    Raises:
+        ArchiveDamagedError: they are none; it names where they were read.
+    """
+    try:
+        return _parsed(content.decode(), where)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged(where, error) from error
+
+
+def _parsed(text: str, path: str) -> Manifest:
     fields = json.loads(text)
     if fields["format"] not in FORMATS:
         raise ArchiveDamagedError(f"{path} has format {fields['format']}, but this program reads {FORMAT}; {REMEDY}")
@@ -196,20 +209,30 @@ def _parsed(text: str, path: Path) -> Manifest:
 
 def _segment(fields: dict[str, Any]) -> Segment:
     files = {name: FileDigest(**digest) for name, digest in fields["files"].items()}
+    if not is_folder_name(fields["folder"]):  # names become paths, and a manifest may come from anywhere
+        raise ValueError(f"{fields['folder']!r} is no name of a segment")
+    for name, digest in files.items():
+        if not _FILE_NAME.fullmatch(name) or not _SHA256.fullmatch(digest.sha256):
+            raise ValueError(f"{name!r} is no file of a segment")
     return Segment(**{**fields, "files": files, "parts": tuple(PartDigest(*part) for part in fields["parts"])})
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest; its segments are the valid ones from then on."""
+    with atomic_file(folder / MANIFEST, folder / "manifest.new") as temporary:
+        temporary.write_text(manifest_text(manifest), "utf-8")
+        flush(folder)  # segments must be on disk before the manifest lists them
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Return a manifest as it is written."""
     segments = [
         {**asdict(segment), "files": {name: digest._asdict() for name, digest in segment.files.items()}}
         for segment in manifest.segments
     ]
     fields = {"format": FORMAT, "sha256": _NO_DIGEST, "ledger": str(manifest.ledger), "edition": manifest.edition}
     text = json.dumps({**fields, "segments": segments}, indent=1)
-    with atomic_file(folder / MANIFEST, folder / "manifest.new") as temporary:
-        temporary.write_text(text.replace(_NO_DIGEST, _digest(text), 1), "utf-8")
-        flush(folder)  # segments must be on disk before the manifest lists them
+    return text.replace(_NO_DIGEST, _digest(text), 1)
 
 
 def _digest(text: str) -> str:
@@ -229,6 +252,6 @@ def readable_parts(folder: Path) -> Manifest | None:
         return None
 
 
-def damaged(path: Path, error: Exception) -> ArchiveDamagedError:
+def damaged(path: Path | str, error: Exception) -> ArchiveDamagedError:
     """Return the error for a missing or damaged file."""
     return ArchiveDamagedError(f"{path} is missing or damaged ({error}); {way_out(error, REMEDY)}")

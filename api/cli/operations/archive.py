@@ -10,6 +10,7 @@ import typer
 
 from api.cli.options import Json, data_of, refuse_idle
 from api.cli.output import notify, out, print_json, print_table, stages
+from api.operations.archive_places import open_place
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
@@ -17,26 +18,35 @@ from replay.archive.agreement import clear, compare
 from replay.archive.archive import Archive
 from replay.archive.checking import Finding, check
 from replay.archive.copying import TargetError, copy_archive
-from replay.archive.manifest import FORMAT, MANIFEST, ArchiveDisagreesError, Segment
+from replay.archive.manifest import FORMAT, ArchiveDisagreesError, Manifest, Segment
 from replay.archive.open_archive import OpenArchive
+from replay.locations.fetching import damaged_files
+from replay.locations.object_store import ObjectStore, is_address
+from replay.locations.sending import send_archive
 from replay.progress import Progress
 
 app = typer.Typer(
     help="The log as Parquet: show it, verify it, rebuild it, copy it.", no_args_is_help=True, add_completion=False
 )
 
-ArchiveFolder = Annotated[
-    Path | None, typer.Argument(help="A copied archive, which needs no database; by default the ledger's own.")
+ArchivePlace = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PLACE]",
+        help="A copied archive, in a folder or at s3://BUCKET/PREFIX, which needs no database; by default the "
+        "ledger's own.",
+    ),
 ]
 
 _MIB = 1 << 20
 
 
 @app.command("status")
-def show(context: typer.Context, folder: ArchiveFolder = None, *, as_json: Json = False) -> None:
+def show(context: typer.Context, place: ArchivePlace = None, *, as_json: Json = False) -> None:
     """Show what the archive holds and how far it is behind the log."""
-    if folder:
-        archive, head = _open_copy(folder), None
+    if place:
+        with stages("Fetching") as progress:
+            archive, head = open_place(place, progress=progress), None
         archive.refresh()
         summary = _summary(archive, None)
     else:
@@ -97,7 +107,7 @@ def _size(segment: Segment) -> float:
 @app.command("verify")
 def verify(
     context: typer.Context,
-    folder: ArchiveFolder = None,
+    place: ArchivePlace = None,
     *,
     with_log: Annotated[bool, typer.Option("--with-log", help="Also compare a copy with the ledger's log.")] = False,
     as_json: Json = False,
@@ -106,30 +116,41 @@ def verify(
 
     If nothing differs, a disagreement that was recorded earlier ends.
     """
-    if folder is None:
-        refuse_idle(context, "without a folder: the ledger's own archive is always compared with the log", "with_log")
-    if folder and not with_log:
-        archive = _open_copy(folder)
+    if place is None:
+        refuse_idle(context, "without a place: the ledger's own archive is always compared with the log", "with_log")
+    if place and not with_log:
         with stages("Verifying") as progress:
-            findings = check(archive, None, progress)
+            manifest, findings = _verified_copy(place, progress)
+        where = place
         against = "its own checksums"
     else:
         with open_ledger(data_of(context)) as ledger:
             warm(notify)
-            archive = _other_copy(ledger, folder) if folder else ledger.archive
             with stages("Verifying") as progress:
+                archive = _other_copy(ledger, place, progress) if place else ledger.archive
                 findings = check(archive, ledger.database, progress)
                 findings = _named_first(archive, ledger, findings, progress)
-            if not findings and not folder:
+            manifest, where = archive.manifest, place or str(archive.folder)
+            if not findings and not place:
                 clear(archive.folder)
         against = "the log, and with its own checksums"
-    _print_findings(archive, findings, against, as_json=as_json)
+    _print_findings(where, manifest, findings, against, as_json=as_json)
     return 1 if findings else 0
 
 
-def _other_copy(ledger: OpenLedger, folder: Path) -> Archive:
-    _open_copy(folder)
-    return Archive(folder, ledger.log.identity())
+def _verified_copy(place: str, progress: Progress) -> tuple[Manifest, list[Finding]]:
+    """Compare a copy with its own checksums: every file of a store, or what a folder has."""
+    if is_address(place):
+        manifest, damaged = damaged_files(ObjectStore(place), progress)
+        if damaged:
+            return manifest, [Finding(*each) for each in damaged]
+    archive = open_place(place, progress=progress)
+    findings = check(archive, None, progress)
+    return archive.manifest, findings
+
+
+def _other_copy(ledger: OpenLedger, place: str, progress: Progress) -> Archive:
+    return Archive(open_place(place, progress=progress).folder, ledger.log.identity())
 
 
 def _named_first(archive: Archive, ledger: OpenLedger, findings: list[Finding], progress: Progress) -> list[Finding]:
@@ -146,20 +167,20 @@ def _named_first(archive: Archive, ledger: OpenLedger, findings: list[Finding], 
     return findings if first is None else [first, *findings]
 
 
-def _print_findings(archive: OpenArchive, findings: list[Finding], against: str, *, as_json: bool) -> None:
+def _print_findings(where: str, manifest: Manifest, findings: list[Finding], against: str, *, as_json: bool) -> None:
     if as_json:
-        print_json({"position": archive.position, "findings": [finding._asdict() for finding in findings]})
+        print_json({"position": manifest.position, "findings": [finding._asdict() for finding in findings]})
     elif findings:
         rows = [(f"{finding.first:,} to {finding.last:,}", finding.what) for finding in findings]
-        title = f"The archive in {archive.folder} is not sound"
+        title = f"The archive in {where} is not sound"
         remedy = (
             "damaged files: `hours archive rebuild` builds a new one. Differences from the log: both are kept; restore "
             "the log, or accept it with `hours archive rebuild --replace-disagreeing`"
         )
         print_table(title, ("positions", "what is wrong"), rows, remedy)
     else:
-        files = sum(len(segment.files) for segment in archive.segments)
-        out().print(f"{archive.position:,} events in {files} files agree with {against}")
+        files = sum(len(segment.files) for segment in manifest.segments)
+        out().print(f"{manifest.position:,} events in {files} files agree with {against}")
 
 
 @app.command("rebuild")
@@ -194,30 +215,30 @@ def rebuild_archive(
 @app.command("copy")
 def copy(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder, or an older copy.")],
+    place: Annotated[
+        str, typer.Argument(metavar="PLACE", help="A new or empty folder, an older copy, or s3://BUCKET/PREFIX.")
+    ],
     *,
     as_json: Json = False,
 ) -> None:
-    """Copy the archive, for `hours replay --archive FOLDER` without a database.
+    """Copy the archive, for `hours replay --archive PLACE` without a database.
 
-    A copy only grows: a folder with a copy of other events is left as it is, with exit code 1.
+    A copy only grows: a place with a copy of other events is left as it is, with exit code 1.
     """
+    store = ObjectStore(place) if is_address(place) else None
     with open_ledger(data_of(context)) as ledger:
         warm(notify)
         with stages("Copying the archive") as progress:
             ledger.archive.bring_up_to_date(ledger.database, progress)
             try:
-                copied = copy_archive(ledger.archive, folder, progress, ledger.database)
+                if store:
+                    copied = send_archive(ledger.archive, store, progress, ledger.database)
+                else:
+                    copied = copy_archive(ledger.archive, Path(place), progress, ledger.database).manifest
             except TargetError as error:
                 raise UsageError(str(error)) from None
-    size = copied.bytes_on_disk()
+    size = sum(digest.bytes for segment in copied.segments for digest in segment.files.values())
     if as_json:
-        print_json({"folder": str(folder), "position": copied.position, "bytes": size})
+        print_json({"folder": place, "position": copied.position, "bytes": size})
     else:
-        out().print(f"{copied.position:,} events in {size / _MIB:,.1f} MiB copied to {folder}, and verified")
-
-
-def _open_copy(folder: Path) -> OpenArchive:
-    if not (folder / MANIFEST).is_file():
-        raise UsageError(f"{folder} holds no archive; name the folder `archive` of a data directory, or a copy of it")
-    return OpenArchive.open_copy(folder)
+        out().print(f"{copied.position:,} events in {size / _MIB:,.1f} MiB copied to {place}, and verified")

@@ -18,13 +18,13 @@ from api.cli.operations.generations import row_counts
 from api.cli.options import AxesTexts, Json, data_of, refuse_idle, with_axes
 from api.cli.output import day, notify, out, print_json, print_table, stages
 from api.cli.readers.queries import axes_of, read_rules
+from api.operations.archive_places import open_place
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
 from ledger.names import Position
 from projections.local_time import day_number
 from projections.schema import NO_DAY
-from replay.archive.manifest import MANIFEST
 from replay.archive.open_archive import OpenArchive
 from replay.axes.answers import RulesUsed
 from replay.generations.rebuild import READING, REPLAYING, Rebuilt, build, replay
@@ -54,7 +54,11 @@ def replay_history(
         bool, typer.Option("--generation", help="Build a generation beside the current one instead.")
     ] = False,
     archive: Annotated[
-        Path | None, typer.Option(help="Replay this archive, such as a copy, without a database.")
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Replay this archive, such as a copy, without a database: a folder, or s3://BUCKET/PREFIX.",
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", "--force", help="Replace the replay in the folder.")
@@ -67,7 +71,9 @@ def replay_history(
         refuse_idle(context, "with --generation", "overwrite")
     _check(to, archive, overwrite=overwrite, generation=generation)
     if archive is not None and to is not None:
-        source = _archive_source(archive, texts)
+        with stages("Fetching") as progress:
+            opened = open_place(archive, "--archive", progress)
+        source = _archive_source(opened, texts)
         warm(notify)
         with stages("Replaying") as progress:
             replayed = _write(source, to, progress, overwrite=overwrite)
@@ -87,7 +93,7 @@ def replay_history(
         _print_generation(built, as_json=as_json)
 
 
-def _check(to: Path | None, archive: Path | None, *, overwrite: bool, generation: bool) -> None:
+def _check(to: Path | None, archive: str | None, *, overwrite: bool, generation: bool) -> None:
     """Check the options before anything is read."""
     if generation == (to is not None):
         raise UsageError("name one target: --to FOLDER writes Parquet, --generation builds a generation")
@@ -132,15 +138,10 @@ class _End(NamedTuple):
         return self.archive.position_at(instant)
 
 
-def _archive_source(folder: Path, texts: AxesTexts) -> _Source:
+def _archive_source(archive: OpenArchive, texts: AxesTexts) -> _Source:
     """Return an archive without its ledger. It holds positions, and the rules published up to its end."""
     valid_text, known_text, rules_text = texts
     valid_at = day(valid_text, "--valid-at")
-    if not (folder / MANIFEST).is_file():
-        raise UsageError(
-            f"--archive {folder} holds no archive; name the folder `archive` of a data directory, or a copy of it"
-        )
-    archive = OpenArchive.open_copy(folder)
     known_at = (
         archive.position if known_text is None else position_of(_End(archive), known_text, lambda: _zone_of(archive))
     )

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from api.access.rate_limits import PER_SECOND
 from api.access.roles import Role
 from api.http.app import create_app
-from api.http.requests import lanes, readings, submission
+from api.http.requests import dependencies, lanes, readings, submission
 from api.operations.service import OpenLedger, running
 from ledger.store.database import Database, is_ledger
 from tests.support.api.command_line import CommandLine
@@ -23,10 +23,11 @@ from tests.support.patience import PATIENCE_SECONDS
 
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[None]:
-    """Let requests wait for read models and for other requests for as long as a busy machine needs."""
+    """Let requests wait for read models, for keys and for other requests for as long as a busy machine needs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(submission, "PROJECTED_SECONDS_MAX", PATIENCE_SECONDS)
         patch.setattr(readings, "AT_LEAST_SECONDS_MAX", PATIENCE_SECONDS)
+        patch.setattr(dependencies, "KEY_SECONDS_MAX", 10.0)  # some tests occupy what looks keys up
         patch.setattr(lanes, "QUERY_SECONDS_MAX", PATIENCE_SECONDS)
         patch.setattr(lanes, "READ_SECONDS_MAX", PATIENCE_SECONDS)
         yield

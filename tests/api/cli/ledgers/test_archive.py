@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import obstore
 import pytest
 
+from replay.locations import object_store
+from replay.locations.object_store import ObjectStore
 from tests.support.api.command_line import CommandLine
 
-pytest_plugins = ["tests.support.api.fixtures"]
+pytest_plugins = ["tests.support.api.fixtures", "tests.support.replay.object_store"]
 
 
 @pytest.fixture
@@ -73,6 +77,45 @@ def test_a_copy_is_checked_and_replayed_without_a_database(
     names.write_bytes(names.read_bytes()[:-1])
     told = archived("archive", "verify", copy)
     assert (told.code, "names.parquet fails its SHA-256 checksum" in " ".join(told.out.split())) == (1, True)
+
+
+def test_a_copy_in_a_store_is_checked_and_replayed_without_a_database(
+    archived: CommandLine, tmp_path: Path, new_bucket: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOURS_CACHE", str(tmp_path / "cache"))
+    copy = f"s3://{new_bucket()}/luohu"
+    assert f"copied to {copy}, and verified" in archived("archive", "copy", copy).out
+    answer = archived("archive", "copy", copy, "--json").answer
+    own = archived("replay", "--to", tmp_path / "own", "--json").answer
+    assert archived("archive", "verify", copy, "--with-log", "--json").answer["findings"] == []
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/none?connect_timeout=2")
+    assert archived("archive", "status", copy, "--json").answer["position"] == answer["position"]
+    assert "6 files agree with its own checksums" in archived("archive", "verify", copy).out
+    replayed = archived("replay", "--archive", copy, "--to", tmp_path / "copied", "--json").answer
+    assert replayed == {**own, "folder": str(tmp_path / "copied")}
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {"archives"}
+
+    store = ObjectStore(copy)
+    manifest = store.manifest().manifest
+    assert manifest is not None
+    digest = manifest.segments[0].files["names.parquet"]
+    obstore.put(store._store, f"files/{digest.sha256}", b"spoilt")
+    told = archived("archive", "verify", copy)
+    assert (told.code, f"(file {digest.sha256}) is damaged" in told.out) == (1, True)
+    assert archived("archive", "verify", copy, "--json").code == 1
+
+
+@pytest.mark.parametrize(
+    "command", [("archive", "verify"), ("archive", "status"), ("replay", "--to", "x", "--archive")]
+)
+def test_mistakes_about_stores_are_told(
+    bare: CommandLine, new_bucket: Callable[[], str], command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "write s3://BUCKET/PREFIX" in bare(*command, "s3://Bucket").sentence
+    assert "holds no archive; `hours archive copy s3://" in bare(*command, f"s3://{new_bucket()}/x").sentence
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(object_store, "RETRIES", 0)
+    assert "s3://bucket cannot be used: " in bare(*command, "s3://bucket").sentence
 
 
 def test_mistakes_are_told(archived: CommandLine, tmp_path: Path) -> None:

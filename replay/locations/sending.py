@@ -1,0 +1,69 @@
+"""Writing an archive to an object store: its new files, and then the manifest that lists them.
+
+What the store holds only grows: an archive of other events, or of fewer, is refused. An interrupted copy leaves files
+that no manifest lists; the next one uses them, and they are removed after a day.
+"""
+
+from __future__ import annotations
+
+from ledger.store.database import Database
+from replay.archive.agreement import refuse_other_beginning
+from replay.archive.copying import COPYING, EmptyArchiveError, TargetError
+from replay.archive.manifest import ArchiveDamagedError, Manifest
+from replay.archive.open_archive import OpenArchive
+from replay.locations.object_store import ObjectStore
+from replay.progress import Progress, ignore
+
+
+def send_archive(
+    archive: OpenArchive, store: ObjectStore, progress: Progress = ignore, database: Database | None = None
+) -> Manifest:
+    """Copy an archive to a store; return the manifest it has then. Progress counts bytes.
+
+    Args:
+        database: the log, which digests parts that archive and copy divide in different ways.
+
+    Raises:
+        TargetError: the store holds another ledger's archive.
+        CopyDisagreesError: it holds other events, or more of them.
+        ArchiveDamagedError: a file fails its checksum. ArchiveError: there is nothing to copy.
+        replay.locations.object_store.StoreError: the store cannot be used.
+    """
+    while True:
+        archive.refresh()
+        if not archive.segments:
+            raise EmptyArchiveError(archive.folder)
+        before = store.manifest()
+        if before.manifest is not None:
+            if before.manifest.ledger != archive.manifest.ledger:
+                raise TargetError(f"{store.address} holds another ledger's archive; name another address")
+            if archive.manifest == before.manifest:
+                return before.manifest
+            refuse_other_beginning(archive.manifest, before.manifest, store.address, database)
+        manifest = _put(archive, store, progress)
+        if manifest is not None and store.replace(before, manifest):
+            store.sweep(_files_of(manifest))
+            return manifest
+
+
+def _put(archive: OpenArchive, store: ObjectStore, progress: Progress) -> Manifest | None:
+    """Put the files of the current segments; return their manifest, None if segments were merged meanwhile."""
+    manifest, known, done, total = archive.manifest, store.sizes(), 0, archive.bytes_on_disk()
+    for segment in manifest.segments:
+        for name, digest in segment.files.items():
+            progress(COPYING, done, total)
+            if known.get(digest.sha256) != digest.bytes:
+                try:
+                    store.put(digest, archive.folder / segment.folder / name)
+                except (FileNotFoundError, ArchiveDamagedError):
+                    archive.refresh()
+                    if segment in archive.segments:
+                        raise
+                    return None
+            done += digest.bytes
+    progress(COPYING, total, total)
+    return manifest
+
+
+def _files_of(manifest: Manifest) -> set[str]:
+    return {digest.sha256 for segment in manifest.segments for digest in segment.files.values()}
