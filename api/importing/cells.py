@@ -41,6 +41,8 @@ _SPREADSHEET_ERROR = re.compile(r"#[¡¿]?[A-ZÀ-ÖØ-Þ0-9/_]+[!?]|#N/A|#N/D|#N
 _ERROR_MARKS = ("#", "E")
 
 
+VALUE_LENGTH_MAX = 200
+"""Characters of a day, a time or a number."""
 QUOTED_MAX = 40
 """How many characters of a cell a message quotes."""
 
@@ -108,6 +110,17 @@ def text_of(cell: Cell) -> str:
         raise CellError(
             f"contains the spreadsheet error {printable(text[:40])}", "correct its formula, or clear the cell"
         )
+    return text
+
+
+def short_text_of(cell: Cell) -> str:
+    """Return a cell as the text of a day, a time or a number.
+
+    Such texts are short. Reading a long one by a pattern can take time that grows with the square of its length.
+    """
+    text = text_of(cell)
+    if len(text) > VALUE_LENGTH_MAX:
+        raise CellError(f"{quoted(text)} has {len(text):,} characters, more than {VALUE_LENGTH_MAX}", "shorten it")
     return text
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from itertools import islice
 
 from api.importing.cells import quoted, shortened
 from api.importing.identifiers import without_invisible
@@ -19,6 +20,8 @@ from projections.rules.toml_places import Place, line_of
 
 HEADER_ROWS = 20
 """How many lines are searched for the names of the columns, if they are not where the mapping expects them."""
+SIMILAR_MAX = 1000
+"""How many columns are compared with a name that is missing."""
 LISTED_MAX = 30
 """How many columns a message lists."""
 
@@ -64,7 +67,7 @@ class Columns:
             return f"the file has several columns {quoted(name)}", "rename all but one"
         if name in self._places:
             return None
-        similar = get_close_matches(name, self._places, n=1)
+        similar = get_close_matches(name, islice(self._places, SIMILAR_MAX), n=1)
         missing = f"the file has no column {quoted(name)}"
         if self._undivided:
             return missing, "set file.delimiter: its header is one column" + (f", {self.listed()}" if listed else "")

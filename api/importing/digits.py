@@ -21,6 +21,9 @@ _WIDTHS = {"Y": 4, "G": 4, "j": 3} | dict.fromkeys("mdHIMSyVUW", 2) | dict.fromk
 """The directives that are digits, and how many."""
 _FRACTION = "f"
 _SHORT_NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
+_WORD = ".+?"
+_WORDS_MAX = 2
+"""Names of days, months or zones in a format whose texts are completed: each one more multiplies the time to match."""
 _TOKEN = re.compile(r"%(?P<directive>.)|(?P<blank>\s+)|(?P<literal>[^%\s]+)", re.DOTALL)
 
 
@@ -106,10 +109,12 @@ def _shape(form: str) -> _Shape:
         elif token["blank"]:
             parts.append(r"\s+")
         elif directive and directive != "%":
-            parts.append(".+?")
+            parts.append(_WORD)
         else:
             parts.append(re.escape(token["literal"] or "%"))
     end_run()
+    if parts.count(_WORD) > _WORDS_MAX:
+        runs.clear()
     return _Shape(re.compile("".join(parts), re.IGNORECASE | re.DOTALL), tuple(runs), _places(form))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
-from api.importing.cells import Cell, CellError, is_empty, quoted, text_of
+from api.importing.cells import Cell, CellError, is_empty, quoted, short_text_of, text_of
 from api.importing.columns import Columns
 from api.importing.forms.moments import at_second, day_of, moment_of, seconds_of, seconds_on
 from api.importing.forms.numbers import minutes_of, minutes_of_hours, whole_of
@@ -159,7 +159,7 @@ class FieldReaders:
             return lambda cells: None if is_empty(cells[place]) else day_of(cells[place], source.format, roc=roc)
 
         def read(cells: Sequence[Cell]) -> date | None:
-            parts = [text_of(cells[place]).rstrip("年月日号號 ") for place in places]
+            parts = [short_text_of(cells[place]).rstrip("年月日号號 ") for place in places]
             if not all(parts):
                 return None
             try:

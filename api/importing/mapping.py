@@ -9,6 +9,7 @@ parses text and opens no files.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping as Dictionary
 from collections.abc import Sequence
@@ -39,6 +40,9 @@ from projections.rules.limits import text_exceeds
 from projections.rules.toml_places import Place, places
 
 Encoding = Literal["utf-8", "utf-16", "gb18030", "gbk", "big5", "cp1252"]
+
+
+KEY_COLUMNS_MAX = 20
 
 
 class MappingError(ValueError):
@@ -111,7 +115,7 @@ class Mapping(Strict):
 
     command: str
     source: Annotated[str, StringConstraints(pattern=IMPORT_PATTERN)]
-    key: Annotated[tuple[ColumnName, ...], BeforeValidator(several)] = ()
+    key: Annotated[tuple[ColumnName, ...], Field(max_length=KEY_COLUMNS_MAX), BeforeValidator(several)] = ()
     time_zone: str | None = None
     ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
     calendar: Literal["gregorian", "roc"] = "gregorian"
@@ -290,7 +294,7 @@ def _check_format(form: str, name: str, *, whole: bool) -> None:
     key = "format" if whole else "time_format"
     try:
         read = datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007 - the same
-    except ValueError:
+    except (ValueError, re.error):  # the latter if a directive is repeated
         raise error_at(f'"{form}" is not a format; write one such as "%d/%m/%Y"', "fields", name, key) from None
     if whole and read.date() != moment.date():
         raise error_at(f'"{form}" lacks year, month or day; use %Y, %m and %d', "fields", name, key)

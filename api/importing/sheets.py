@@ -24,7 +24,10 @@ from api.importing.cells import Cell, DayCell, Unreadable, quoted
 
 DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError)
 """What openpyxl raises on a file that is not as it should be."""
+COLUMNS_MAX = 16_384
+"""As many as Excel has."""
 _BATCH_ROWS = 500
+_BATCH_CELLS = 1 << 16
 _BLOCK_BYTES = 1 << 20
 _TAG_BYTES = 256
 """More than the tag of a merged range has."""
@@ -72,7 +75,7 @@ def rows_of(worksheet: Any, header_line: int) -> Iterator[SheetRow]:
                 cells = _in_columns(found)
                 if any(cell is not None for cell in cells):
                     yield SheetRow(number, cells, merged.fill(number, cells))
-            if len(batch) < _BATCH_ROWS:
+            if not batch:
                 break
     if damage is not None:
         raise DamagedSheetError(damage)
@@ -86,7 +89,12 @@ def _batch(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            batch.extend(islice(rows, _BATCH_ROWS))
+            cells = 0
+            for row in islice(rows, _BATCH_ROWS):
+                batch.append(row)
+                cells += len(row[1])
+                if cells > _BATCH_CELLS:
+                    break
         except DAMAGE as error:
             return batch, str(error)
     return batch, None
@@ -106,6 +114,13 @@ class _Parser(WorkSheetParser):
     """
 
     day_styles: AbstractSet[int] = frozenset()
+
+    def parse_row(self, row: Any) -> tuple[int, list[dict[str, Any]]]:
+        """Read a row."""
+        if len(row) > COLUMNS_MAX:
+            raise ValueError(f"a row has {len(row):,} cells, more than {COLUMNS_MAX:,}")
+        found: tuple[int, list[dict[str, Any]]] = super().parse_row(row)
+        return found
 
     def parse_cell(self, element: Any) -> dict[str, Any]:
         """Read a cell."""
@@ -210,21 +225,23 @@ class _MergedRanges:
         self._ranges = ranges
         self._header_line = header_line
         self._next = 0
-        self._open: list[tuple[_Range, Cell]] = []
+        self._open: dict[int, tuple[_Range, Cell]] = {}
+        """By the first column: ranges do not overlap."""
 
     def fill(self, number: int, cells: list[Cell]) -> Mapping[int, str]:
         """Fill the cells of a row below the first of a range; return the names of the ranges by the cells' places."""
         if self._next == len(self._ranges) and not self._open:
             return NOTHING_MERGED
-        self._open = [(range_, value) for range_, value in self._open if range_.last_row >= number]
+        for place in [place for place, (range_, _) in self._open.items() if range_.last_row < number]:
+            del self._open[place]
         while self._next < len(self._ranges) and self._ranges[self._next].first_row <= number:
             range_ = self._ranges[self._next]
             self._next += 1
             begins = range_.first_row == number and range_.first < len(cells)
             if begins and range_.last_row >= number and cells[range_.first] is not None:
-                self._open.append((range_, cells[range_.first]))
+                self._open[range_.first] = range_, cells[range_.first]
         merged: dict[int, str] = {}
-        for range_, value in self._open:
+        for range_, value in self._open.values():
             self._fill(number, cells, range_, value)
             if number > range_.first_row:
                 merged[range_.first] = range_.name

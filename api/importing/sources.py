@@ -57,17 +57,20 @@ def _number_as_name(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value
 
 
+def several(value: object) -> object:
+    """Accept a single value without brackets."""
+    return (value,) if isinstance(value, str | int) else value
+
+
+FORMATS_MAX = 20
+"""Formats of one field: each is tried on every cell."""
+Formats = Annotated[tuple[str, ...], Field(max_length=FORMATS_MAX), BeforeValidator(several)]
 ColumnName = Annotated[str, BeforeValidator(_number_as_name), StringConstraints(min_length=1, max_length=200)]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def several(value: object) -> object:
-    """Accept a single value without brackets."""
-    return (value,) if isinstance(value, str | int) else value
 
 
 class FieldSource(Strict):
@@ -79,7 +82,7 @@ class FieldSource(Strict):
     values_file: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = None
     prefix: str = ""
     digits: Annotated[int, Field(strict=True, ge=0, le=32)] = 0
-    format: Annotated[tuple[str, ...], BeforeValidator(several)] = ()
+    format: Formats = ()
     date: ColumnName | None = None
     year: ColumnName | None = None
     month: ColumnName | None = None
@@ -89,7 +92,7 @@ class FieldSource(Strict):
     minute: ColumnName | None = None
     at: TimeOfDay | None = None
     starts: TimeOfDay | None = None
-    time_format: Annotated[tuple[str, ...], BeforeValidator(several)] = ()
+    time_format: Formats = ()
     hours: ColumnName | None = None
     minutes: ColumnName | None = None
     decimal: Literal[".", ","] = "."

@@ -24,7 +24,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from api.importing.cells import Cell, CellError, Unreadable, plain_text
 from api.importing.forms.json_records import JsonError, column_names, records
 from api.importing.mapping import Encoding, FileForm
-from api.importing.sheets import DAMAGE, NOTHING_MERGED, DamagedSheetError, rows_of
+from api.importing.sheets import COLUMNS_MAX, DAMAGE, NOTHING_MERGED, DamagedSheetError, rows_of
 
 CODECS: dict[Encoding, str] = {
     "utf-8": "utf-8-sig",  # with or without the byte order mark that Excel writes
@@ -162,6 +162,13 @@ def _numbered(rows: Iterator[Row]) -> list[str]:
 
 def _header(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str], list[Row]]:
     """Read up to the header; return the header and the rows above it."""
+    columns, above = _columns_and_above(path, form, rows)
+    if len(columns) > COLUMNS_MAX:
+        raise UnreadableTableError(f"{path} has {len(columns):,} columns, more than {COLUMNS_MAX:,}; keep those needed")
+    return columns, above
+
+
+def _columns_and_above(path: Path, form: FileForm, rows: Iterator[Row]) -> tuple[list[str], list[Row]]:
     if not form.header_line:
         return list(form.columns) or _numbered(rows), []
     above: list[Row] = []

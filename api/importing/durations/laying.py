@@ -12,10 +12,12 @@ The first of two readings of a file collects what is needed: about 200 bytes of 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
+from operator import itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -33,6 +35,7 @@ from ledger.store.mapper import decode
 from projections.rules.timeline import RuleTimeline
 from projections.schema import VOID
 from replay.cohorts.cohort import resolve_events
+from replay.progress import checkpoint, with_checkpoints
 from replay.published import NoRulesError, published_rules
 
 EXAMPLES_MAX = 10
@@ -40,6 +43,7 @@ _EVENTS_MAX = 10_000
 """Of one volunteer and day."""
 _VOLUNTEERS_AT_ONCE = 200
 _NAMES_AT_ONCE = 10_000
+_DAYS_BETWEEN_CHECKPOINTS = 20
 
 Span = tuple[int, int]
 """Begin and end in epoch seconds."""
@@ -150,6 +154,7 @@ def lay_out(lines: Iterable[Line], zone: ZoneInfo, log: LogQueries | None, rules
     places: dict[str, Place] = {}
     volunteers = iter(durations)
     while some := list(islice(volunteers, _VOLUNTEERS_AT_ONCE)):
+        checkpoint()
         own = {volunteer: sorted(durations[volunteer].values()) for volunteer in some}
         recorded = {} if log is None else _recorded_places(log, [each for one in own.values() for each in one])
         for volunteer, taken in ({} if log is None else _recorded_spans(log, own, zone)).items():
@@ -179,42 +184,77 @@ def _placed(
     by_day: dict[date, list[_Duration]] = {}
     for duration in durations:
         by_day.setdefault(_day_of(duration.start, zone), []).append(duration)
-    for day, theirs in by_day.items():
+    for day, theirs in with_checkpoints(by_day.items(), _DAYS_BETWEEN_CHECKPOINTS):
         midnight, next_midnight = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
-        taken = [span for span in spans if span[1] > midnight and span[0] < next_midnight]
         closed = [each for each in windows.around(day) if each.end > midnight and each.begin < next_midnight]
+        taken = _Taken((span for span in spans if span[1] > midnight and span[0] < next_midnight), next_midnight)
+        closer = _Taken([*taken.spans, *((each.begin, each.end) for each in closed)], next_midnight)
         for duration in theirs:
             if (place := recorded.get(duration.name)) is None:
-                closer = [*taken, *((each.begin, each.end) for each in closed)]
-                place = _gap(closer, duration.start, next_midnight, duration.seconds)
+                place = closer.gap(duration.start, duration.seconds)
                 if place is None:
-                    place = _gap(closer, midnight, next_midnight, duration.seconds)
+                    place = closer.gap(midnight, duration.seconds)
                 if place is None:
-                    roomy = _gap(taken, midnight, next_midnight, duration.seconds) is not None
+                    roomy = taken.gap(midnight, duration.seconds) is not None
                     names = tuple(dict.fromkeys(each.name for each in closed)) if roomy else ()
-                    spans_told = closer if names else taken
-                    places[duration.name] = _longest_gap(spans_told, midnight, next_midnight)._replace(windows=names)
+                    longest = (closer if names else taken).longest_gap(midnight)
+                    places[duration.name] = Gap(longest, next_midnight - midnight, names)
                     continue
             places[duration.name] = place
-            taken.append((place, place + duration.seconds))
+            for each in (taken, closer):
+                each.add((place, place + duration.seconds))
     return places
 
 
-def _gap(taken: Iterable[Span], begin: int, end: int, seconds: int) -> int | None:
-    """Return the begin of the first gap of a length, on a whole minute."""
-    at = begin
-    for first, last in sorted(taken):
-        if first < at + seconds and last > at:
-            at = -(-last // 60) * 60
-    return at if at + seconds <= end else None
+class _Taken:
+    """The times of a day that are taken: spans in order that neither overlap nor touch. They only grow.
 
+    A search for a gap goes on where the last one for the same length ended, because what was taken then still is. So
+    thousands of durations of one day take time in proportion to the day's spans, for each length once.
 
-def _longest_gap(taken: Iterable[Span], begin: int, end: int) -> Gap:
-    """Return the longest gap of a day, in seconds."""
-    at, longest = begin, 0
-    for first, last in sorted(taken):
-        longest, at = max(longest, first - at), max(at, last)
-    return Gap(max(longest, end - at), end - begin)
+    Args:
+        end: the end of the day.
+    """
+
+    def __init__(self, spans: Iterable[Span], end: int) -> None:
+        self.spans: list[Span] = []
+        self._end = end
+        self._reached: dict[tuple[int, int], int] = {}
+        self._longest: dict[int, int] = {}
+        for span in sorted(spans):
+            self.add(span)
+
+    def add(self, span: Span) -> None:
+        """Add a span."""
+        first, last = span
+        if last <= first:
+            return
+        low = bisect_left(self.spans, first, key=itemgetter(1))
+        high = bisect_right(self.spans, last, lo=low, key=itemgetter(0))
+        if low < high:
+            first, last = min(first, self.spans[low][0]), max(last, self.spans[high - 1][1])
+        self.spans[low:high] = [(first, last)]
+        self._longest.clear()
+
+    def gap(self, begin: int, seconds: int) -> int | None:
+        """Return the begin of the first gap of a length, on a whole minute."""
+        at = self._reached.get((begin, seconds), begin)
+        for first, last in islice(self.spans, bisect_right(self.spans, at, key=itemgetter(1)), None):
+            if first >= at + seconds:
+                break
+            if last > at:
+                at = -(-last // 60) * 60
+        self._reached[begin, seconds] = at
+        return at if at + seconds <= self._end else None
+
+    def longest_gap(self, begin: int) -> int:
+        """Return the longest gap of the day, in seconds."""
+        if begin not in self._longest:
+            at, longest = begin, 0
+            for first, last in self.spans:
+                longest, at = max(longest, first - at), max(at, last)
+            self._longest[begin] = max(longest, self._end - at)
+        return self._longest[begin]
 
 
 def _no_room(seconds: int, gap: Gap) -> Fault:

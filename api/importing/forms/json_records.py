@@ -8,6 +8,7 @@ where the next record begins.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, TextIO
 
@@ -15,6 +16,8 @@ from api.importing.cells import Number, Unreadable, quoted
 
 RECORD_LENGTH_MAX = 1 << 20
 COLUMNS_MAX = 1000
+NAME_LENGTH_MAX = 1000
+"""Characters of a member's name with those of the objects around it; a mapping names columns of up to 200."""
 _BLOCK_CHARS = 1 << 16
 _BLANKS = " \t\r\n\ufeff"
 
@@ -70,11 +73,18 @@ def _record(value: Any) -> Record | Unreadable:
         _flatten(value, "", record)
     except _MemberTwiceError as error:
         return Unreadable(f"has the member {quoted(str(error))} twice", "keep one")
+    except _LongNameError as error:
+        sentence = f"has the member {quoted(str(error))}, whose name has more than {NAME_LENGTH_MAX:,} characters"
+        return Unreadable(sentence, "flatten the record, or shorten the name")
     return record
 
 
 class _MemberTwiceError(ValueError):
     """An object has a member twice."""
+
+
+class _LongNameError(ValueError):
+    """A member's name, with those of the objects around it, is too long."""
 
 
 class _Ambiguous(dict[str, Any]):
@@ -87,6 +97,8 @@ def _flatten(value: dict[str, Any], prefix: str, record: Record) -> None:
     if isinstance(value, _Ambiguous):
         raise _MemberTwiceError(prefix + value.name)
     for name, member in value.items():
+        if len(prefix) + len(name) > NAME_LENGTH_MAX:
+            raise _LongNameError(prefix + name)
         if isinstance(member, dict):
             _flatten(member, f"{prefix}{name}.", record)
         elif isinstance(member, list):
@@ -212,7 +224,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         members = _Ambiguous(members)
-        members.name = next(name for name in names if names.count(name) > 1)
+        members.name = next(name for name, count in Counter(names).items() if count > 1)
     return members
 
 

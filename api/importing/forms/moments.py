@@ -23,7 +23,7 @@ from api.importing.cells import (
     plain_text,
     quoted,
     seconds_in_day,
-    text_of,
+    short_text_of,
     whole_seconds,
 )
 from api.importing.digits import AmbiguousDigitsError, read_by_format
@@ -56,7 +56,7 @@ def day_of(cell: Cell, formats: tuple[str, ...] = (), *, roc: bool = False) -> d
         return _of_a_spreadsheet(cell, roc=roc)
     if isinstance(cell, time | timedelta):
         raise CellError(f"{quoted(cell)} is a time, not a day", "check the column")
-    return _day_of_text(text_of(cell), formats, roc)
+    return _day_of_text(short_text_of(cell), formats, roc)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -177,7 +177,7 @@ def seconds_of(cell: Cell, formats: tuple[str, ...] = ()) -> int:
         return seconds
     if isinstance(cell, date):
         raise CellError(f"{quoted(cell)} is a day, not a time", "check the column")
-    text = text_of(cell)
+    text = short_text_of(cell)
     if isinstance(cell, int | float | Number) and "." in "".join(formats) and _is_short_part(text):
         raise CellError(f"{quoted(text)} may be a part of a day", "format the column as a time, or as text")
     return _seconds_of_text(text, formats)
@@ -204,10 +204,10 @@ def seconds_on(day: date, cell: Cell, formats: tuple[str, ...] = (), *, roc: boo
         alone = named in _NO_DAYS
     elif not isinstance(cell, str) or len(cell) <= _TIME_LENGTH_MAX:
         return seconds_of(cell, formats)
-    elif formats and (moment := _by_format(text_of(cell), formats)):
+    elif formats and (moment := _by_format(short_text_of(cell), formats)):
         named, time_of_day = moment.date(), seconds_in_day(moment)
         alone = named == _DAY_OF_FORMATS
-    elif parts := day_and_time_in(plain_text(cell)):
+    elif parts := day_and_time_in(short_text_of(cell)):
         time_of_day, alone = _seconds_of_text(parts[1], formats), parts[0] in _NO_DAYS_AS_TEXT
         named = day if alone else _day_of_text(parts[0], (), roc)
     else:
@@ -305,7 +305,7 @@ def moment_of(cell: Cell, formats: tuple[str, ...] = (), *, roc: bool = False) -
         return _of_a_spreadsheet(_to_second(cell), roc=roc)
     if isinstance(cell, time | timedelta):
         raise CellError(f"{quoted(cell)} is a time without a day", f"write {example}, {_TWO_COLUMNS}")
-    text = text_of(cell)
+    text = short_text_of(cell)
     if moment := _by_format(text, formats):
         return _to_second(moment)
     if found := day_and_time_in(text):

@@ -19,7 +19,7 @@ from api.importing.cells import (
     nearest,
     quoted,
     seconds_in_day,
-    text_of,
+    short_text_of,
     whole_seconds,
 )
 
@@ -57,7 +57,7 @@ def minutes_of_hours(cell: Cell, decimal: str) -> int:
         return _minutes(Decimal(seconds_in_day(cell)))
     if isinstance(cell, datetime) and cell < LONGEST_DURATION:  # more than 24 hours, in a column formatted h:mm
         return _minutes(Decimal(whole_seconds(cell - FIRST_DAY_OF_SHEETS + timedelta(days=1))))
-    if found := _HOURS_AND_MINUTES.fullmatch(text_of(cell)):
+    if found := _HOURS_AND_MINUTES.fullmatch(short_text_of(cell)):
         hours, minutes, seconds = (Decimal(part or 0) for part in found.groups())
         return _minutes(hours * 3600 + minutes * 60 + seconds)
     hours = _decimal_of(cell, decimal)
@@ -106,7 +106,7 @@ def _decimal_of(cell: Cell, decimal: str, *, whole: bool = False) -> Decimal:
     """
     if isinstance(cell, datetime | date | time | timedelta):
         raise CellError(f"{quoted(cell)} is a day or time, not a number", "format the column as a number")
-    text = text_of(cell)
+    text = short_text_of(cell)
     if isinstance(cell, int | float | Number):
         decimal = "."
     elif _MARKS[decimal] in text:

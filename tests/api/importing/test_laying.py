@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from api.importing.columns import Columns
-from api.importing.durations.laying import Laid, lay_out, lies
+from api.importing.durations import laying
+from api.importing.durations.laying import Laid, _Taken, lay_out, lies
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import MappingError, parse_mapping
 from api.importing.tables import Row
 from ledger.aggregates import Order
 from projections.rules.timeline import parse_timeline
+from replay.progress import Stop, StoppedError, stopped_by
+from tests.support.examples import examples
 
 COLUMNS = ("No.", "Number", "Date", "From", "To", "Hours")
 MAPPING = """
@@ -249,3 +255,58 @@ def test_a_mapping_that_lays_nothing_is_told(old: str, new: str, told: str) -> N
     with pytest.raises(MappingError) as raised:
         parse_mapping(MAPPING.replace(old, new))
     assert told in str(raised.value)
+
+
+def _first_gap(taken: Sequence[tuple[int, int]], begin: int, end: int, seconds: int) -> int | None:
+    """Return the begin of the first gap by looking at each minute."""
+    return next(
+        (
+            at
+            for at in [begin, *range(-(-begin // 60) * 60, end, 60)]
+            if at + seconds <= end and all(last <= at or at + seconds <= start for start, last in taken)
+        ),
+        None,
+    )
+
+
+@given(
+    spans=st.lists(st.tuples(st.integers(-100, 4000), st.integers(-100, 4000)), max_size=8),
+    lengths=st.lists(st.integers(1, 20).map(lambda minutes: 60 * minutes), max_size=12),
+)
+@settings(max_examples=examples(200))
+def test_a_search_that_goes_on_finds_the_same_gaps_as_one_that_begins_anew(
+    spans: list[tuple[int, int]], lengths: list[int]
+) -> None:
+    end, kept = 3600, [span for span in spans if span[0] < span[1]]
+    taken = _Taken(spans, end)
+    for seconds in lengths:
+        for begin in (600, 0):
+            found = taken.gap(begin, seconds)
+            assert found == _first_gap(kept, begin, end, seconds)
+            if found is not None:
+                taken.add((found, found + seconds))
+                kept.append((found, found + seconds))
+    free = "".join("x" if any(a <= at < b for a, b in kept) else " " for at in range(end))
+    assert taken.longest_gap(0) == max(map(len, free.split("x")))
+
+
+def test_thousands_of_durations_of_one_day_look_at_each_span_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    visited = 0
+
+    def counting(*arguments: Any) -> Any:
+        nonlocal visited
+        for each in islice(*arguments):
+            visited += 1
+            yield each
+
+    taken = _Taken([(at, at + 30) for at in range(0, 86_400, 60)], 86_400)
+    monkeypatch.setattr(laying, "islice", counting)
+    assert [taken.gap(0, 60) for _ in range(3000)] == [None] * 3000
+    assert visited <= 2 * 1440
+
+
+def test_laying_stops_where_a_request_has_taken_too_long() -> None:
+    stop = Stop()
+    stop.request()
+    with stopped_by(stop), pytest.raises(StoppedError):
+        lines(("1", "V1", DAY, "", "", "1"))

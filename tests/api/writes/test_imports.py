@@ -92,6 +92,69 @@ def bomb() -> bytes:
     return content.getvalue()
 
 
+def workbook(rows: str = "", **parts: str) -> bytes:
+    """Return a workbook of one line with these rows behind it, and with these parts changed by their beginnings."""
+    book, content, changed = openpyxl.Workbook(), io.BytesIO(), io.BytesIO()
+    assert book.active is not None
+    for row in (HEADER.split(","), ["1", "V0000001", "2014-03-05", "09:00", "12:00"]):
+        book.active.append(row)
+    book.save(content)
+    with zipfile.ZipFile(content) as read, zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as written:
+        for name in read.namelist():
+            text = read.read(name).decode()
+            for ending, more in {"</sheetData>": rows, **parts}.items():
+                text = text.replace(ending, more + ending)
+            written.writestr(name, text)
+    return changed.getvalue()
+
+
+COSTLY: dict[str, tuple[str, bytes, str, str]] = {
+    # what a few bytes could make of memory or time: the name of the file, its content, the mapping, what is answered
+    "a row of more cells than a sheet has": (
+        "a.xlsx", workbook(f"<row>{'<c/>' * 17_000}</row>"), MAPPING, "17,000 cells"),
+    "styles without an end": (
+        "a.xlsx", workbook(**{"</cellXfs>": "<xf/>" * 500_000}), MAPPING, "xl/styles.xml, has more than 2 MiB"),
+    "more columns than are looked at": (
+        "a.csv", ",".join(map(str, range(17_000))).encode(), MAPPING, "17,000 columns"),
+    "a key of more columns than a record has": (
+        "a.csv", b"x", MAPPING.replace('"no"', str([str(each) for each in range(21)])), "at most 20 items"),
+    "more formats than a column has": (
+        "a.csv", b"x", MAPPING.replace('"from" }', f'"from", format = {["%Y-%m-%d"] * 21} }}'), "at most 20 items"),
+    "a directive twice": (
+        "a.csv", b"x", MAPPING.replace('"from" }', '"from", format = "%d/%m/%Y %d" }'), "is not a format"),
+    "a record that has a member twice": (
+        "a.json", json.dumps([dict.fromkeys(map(str, range(40_000)), 0)])[:-2].encode() + b', "9": 1}]', MAPPING,
+        'the member "9" twice'),
+    "members inside each other, each with a long name": (
+        "a.json", ('[{"no": 1, "a": ' + f'{{"b": 1, "{"c" * 400}": ' * 500 + "1" + "}" * 501 + "]").encode(), MAPPING,
+        "more than 1,000 characters"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", COSTLY)
+def test_what_would_take_memory_or_time_without_a_bound_is_refused(served: Served, what: str) -> None:
+    name, content, mapping, words = COSTLY[what]
+    answer = read(served, content, mapping, name=name)
+    assert answer.status_code in {413, 422}, answer.text
+    assert words in answer.json()["detail"]
+
+
+def test_merged_cells_over_each_other_are_read_in_proportion_to_the_rows(served: Served) -> None:
+    rows = "".join(f'<row r="{row}"><c r="A{row}"><v>1</v></c></row>' for row in range(3, 500))
+    ranges = "".join(f'<mergeCell ref="A1:A{row}"/>' for row in range(500, 20_500))
+    content = workbook(rows, **{"</worksheet>": f"<mergeCells>{ranges}</mergeCells>"})
+    lines = read(served, content, name="a.xlsx").json()["lines"]
+    assert len(lines) == 498
+
+
+@pytest.mark.parametrize("column", ["day", "from"])
+@pytest.mark.parametrize("text", ["1" + " " * 100_000 + "x", "2014-03-05" + " " * 100_000 + "x", "1" * 100_000])
+def test_a_long_text_is_no_day_or_time(served: Served, column: str, text: str) -> None:
+    cells = {"no": "1", "volunteer": "V0000001", "day": "2014-03-05", "from": "09:00", "until": "10:00", column: text}
+    (line,) = read(served, f"{HEADER}\n{','.join(cells.values())}".encode()).json()["lines"]
+    assert "characters, more than 200" in line["problem"]["detail"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "mapping", "field", "words"),
     [
@@ -100,7 +163,7 @@ def bomb() -> bytes:
         ("a.exe", b"x", MAPPING, "name", "none of a table"),
         ("a.csv", b"\xff\xfe\x00", MAPPING, "content", "a.csv"),
         ("a.xlsx", b"x", MAPPING, "content", "no workbook"),
-        ("a.xlsx", bomb(), MAPPING, "content", "unpacks to more than 64 MiB"),
+        ("a.xlsx", bomb(), MAPPING, "content", "unpacks to more than 16 MiB"),
         ("a.csv", (HEADER + "\n1,2,3,4,5" * 10_001).encode(), MAPPING, "content", "10,000 lines"),
         (
             "a.csv",

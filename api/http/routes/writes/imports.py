@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from api.access.roles import Caller, Right
 from api.http.requests.dependencies import ServiceDep, allowed_to, run_check
 from api.http.requests.json_routes import JsonRoute
+from api.importing.cells import shortened
 from api.importing.durations.laying import lies
 from api.importing.lines import Line, LineReader
 from api.importing.mapping import Mapping, MappingError, parse_mapping
@@ -36,7 +37,11 @@ router = APIRouter(prefix="/v1/imports", tags=["commands"], route_class=JsonRout
 
 LINES_MAX = 10_000
 CHECKPOINT_LINES = 200
-UNPACKED_BYTES_MAX = 64 << 20
+UNPACKED_BYTES_MAX = 16 << 20
+"""Of a workbook; its cells take a hundred times as much memory. A file as large as a request may be unpacks to less."""
+PART_BYTES_MAX = 2 << 20
+"""Of a part without rows or texts, such as the styles: the library reads it whole, several objects for each tag."""
+_LARGE_PARTS = ("xl/worksheets/", "xl/sharedStrings.xml", "xl/media/", "xl/drawings/")
 ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".json", ".ndjson", ".jsonl")
 MapsLines = Annotated[Caller, Depends(allowed_to(Right.IMPORT))]
 
@@ -143,12 +148,16 @@ def _check_unpacked(content: bytes) -> None:
     """Refuse a workbook that would unpack to more than is read: what is unpacked is never more than it declares."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as book:
-            size = sum(part.file_size for part in book.infolist())
+            parts = book.infolist()
     except zipfile.BadZipFile:
         remedy = "save the file as .xlsx again"
         raise problem("invalid", f"content is no workbook; {remedy}", field="content", remedy=remedy) from None
-    if size > UNPACKED_BYTES_MAX:
+    if sum(part.file_size for part in parts) > UNPACKED_BYTES_MAX:
         raise problem("too-large", f"the workbook unpacks to more than {UNPACKED_BYTES_MAX >> 20} MiB", field="content")
+    for part in parts:
+        if part.file_size > PART_BYTES_MAX and not part.filename.startswith(_LARGE_PARTS):
+            detail = f"a part of the workbook, {shortened(part.filename)}, has more than {PART_BYTES_MAX >> 20} MiB"
+            raise problem("too-large", detail, field="content")
 
 
 def _lines(path: Path, mapping: Mapping, sheet: str | None, log: LogQueries) -> list[LineRead]:
