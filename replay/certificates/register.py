@@ -90,11 +90,10 @@ class CertificateRegister:
         Raises:
             UnknownNameError: no certificate has this number.
         """
-        register, entry = register_entry(number)
-        found = self._log.of_stream(register, entry - 1, 1)
-        if not found or found[0].version != entry:
+        event = self._event(number)
+        if event is None:
             raise UnknownNameError("certificate", number)
-        plain = Certificate(found[0], {})
+        plain = Certificate(event, {})
         digests = {field: digest for field in TEXT_FIELDS if (digest := getattr(plain.issued, field)) is not None}
         texts = self._persons.salted_texts(list(digests.values())) if digests else {}
         disclosed = {
@@ -102,7 +101,22 @@ class CertificateRegister:
             for field, digest in digests.items()
             if digest in texts
         }
-        return Certificate(found[0], disclosed, address)
+        return Certificate(event, disclosed, address)
+
+    def state_of(self, number: str, digest: str) -> CertificateState:
+        """Return the state of a certificate, for whoever names its digest or the first half of that.
+
+        The digest is compared before anything else is read. So the question about a number that somebody guessed is
+        answered as fast, and costs as little, whether there is such a certificate or not.
+
+        Raises:
+            UnknownNameError: no certificate has this number and this digest.
+        """
+        event = self._event(number)
+        if event is None or not Certificate(event, {}).digest.startswith(digest):
+            raise UnknownNameError("certificate", number)
+        (record,) = self._records([event])
+        return record.state
 
     def record(self, number: str, *, texts: bool = False) -> CertificateRecord:
         """Return a certificate and its state.
@@ -147,6 +161,11 @@ class CertificateRegister:
     def minutes(self, volunteer: str, years: Iterable[int]) -> Minutes:
         """Return the minutes credited now to a volunteer in some years."""
         return minutes_of(self._queries, volunteer, years)
+
+    def _event(self, number: str) -> RecordedEvent | None:
+        register, entry = register_entry(number)
+        found = self._log.of_stream(register, entry - 1, 1)
+        return found[0] if found and found[0].version == entry else None
 
     def _page(self, found: Sequence[RecordedEvent], limit: int) -> Certificates:
         records = self._records(found[:limit])

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import date
-from ipaddress import ip_address, ip_network
 
 from babel.dates import get_day_names, get_month_names
 from fastapi import Request
@@ -14,6 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from api.http.requests.clients import client_of
 from api.operations.service import Service
 from api.pages.charts.bars import Bar, bars
 from api.pages.charts.calendar import calendar, thresholds
@@ -124,22 +124,6 @@ class _CountedStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._cache.end_stream(self._client)
-
-
-def client_of(request: Request) -> str:
-    """Return who sends a request: an IPv4 address, or the network of 64 bits that one client of IPv6 has to itself.
-
-    For a proxy on this machine it is the address that the proxy names last in `X-Forwarded-For`.
-    """
-    host = request.client.host if request.client else ""
-    try:
-        address = ip_address(host)
-        if address.is_loopback:
-            address = ip_address(request.headers.get("x-forwarded-for", host).rpartition(",")[2].strip())
-    except ValueError:
-        return host
-    mapped = address if address.version == 4 else address.ipv4_mapped
-    return str(mapped or ip_network((int(address), 64), strict=False))
 
 
 def _ticking(figures: PublicFigures) -> dict[str, int]:

@@ -16,11 +16,11 @@ from starlette.types import Message
 import api.pages
 from api.access.roles import Role
 from api.http.app import create_app
+from api.http.requests.clients import client_of
 from api.pages import figures_cache
 from api.pages.figures_cache import STREAMS_MAX, STREAMS_PER_CLIENT_MAX, FiguresCache
 from api.pages.forms import whole_number
 from api.pages.page_routes import Needs, PageRoute
-from api.pages.routes.overview import client_of
 from api.pages.sessions import COOKIE
 from replay.queries.public_figures import public_figures
 from tests.support.api.serving import OTHER_STATION, STATION, Served

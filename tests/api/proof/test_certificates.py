@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from api.access.roles import Role
 from ledger.store.persons import Person, Persons
+from replay.certificates.register import CertificateRegister
 from replay.certificates.verification import Keys, verify_file
 from replay.published import published_rules
 from tests.support.api.command_line import CommandLine
@@ -107,7 +108,29 @@ def test_without_the_digest_of_a_document_nothing_is_told(served: Served) -> Non
     assert (wrong.status_code, unknown.status_code) == (404, 404)
     assert wrong.json()["rejection"] == unknown.json()["rejection"] == "unknown-certificate"
     assert served.get(f"/v1/certificates/{number}/state", role=None).status_code == 422
+    assert set(wrong.headers) == set(unknown.headers)
+    assert len(wrong.content) == len(unknown.content)
     assert served.get(f"/v1/certificates/{number}", role=None).status_code == 401
+
+
+def test_without_the_digest_nothing_is_read_but_the_event(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state takes several reads. If they were made before, their time would tell which numbers were given."""
+    number = issued(served, served_volunteer(served))
+    read: list[object] = []
+    records = CertificateRegister._records
+
+    def noted(self: CertificateRegister, found: Any) -> Any:
+        read.append(found)
+        return records(self, found)
+
+    monkeypatch.setattr(CertificateRegister, "_records", noted)
+    address = f"/v1/certificates/{number}/state"
+    assert served.get(address, role=None, digest="0" * 32).status_code == 404
+    assert read == []
+    digest = served.get(f"/v1/certificates/{number}", role=Role.STAFF).json()["digest"]
+    read.clear()
+    assert served.get(address, role=None, digest=digest[:32]).json() == {"certificate": number, "state": "valid"}
+    assert len(read) == 1
 
 
 def test_texts_are_for_those_who_may_read_them_and_for_the_volunteer(served: Served) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Hashable
+from typing import Any
+
 import pytest
+from fastapi.testclient import TestClient
 
 from api.access.roles import ROLES_OF_RIGHT, Right, Role
 from api.http.requests.lanes import FILES_PER_CLIENT_MAX
@@ -130,3 +135,39 @@ def test_strangers_occupy_one_lane_only(served: Served) -> None:
 def test_a_level_is_written_in_one_way(served: Served, signed: Checkpoint) -> None:
     assert "how a level is written" in served.get("/v1/log/tile/00/000", role=None).json()["detail"]
     assert signed
+
+
+def test_a_tile_that_cannot_be_read_tells_no_path(served: Served, signed: Checkpoint) -> None:
+    tile = next(iter(tiles(signed.size)))
+    folder = served.ledger.tree.tiles.folder
+    hidden = folder.with_name("hidden")
+    folder.rename(hidden)
+    try:
+        (folder / "tile").mkdir(parents=True)
+        shutil.copy(hidden / "checkpoint", folder)
+        answer = served.get(f"/v1/log/{tile.path}", role=None)
+    finally:
+        shutil.rmtree(folder)
+        hidden.rename(folder)
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == f"{tile.path} is missing here, or damaged"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_the_clients_of_a_proxy_and_the_networks_of_clients_share_files(
+    served: Served, signed: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app: Any = served.client.app
+    lane, shares = app.state.concurrency.files, []
+    acquire = lane.acquire
+
+    async def noted(share: Hashable) -> Any:
+        shares.append(share)
+        return await acquire(share)
+
+    monkeypatch.setattr(lane, "acquire", noted)
+    behind = TestClient(app, client=("127.0.0.1", 50_000))
+    for address in ("192.0.2.7", "192.0.2.8", "2001:db8::1", "2001:db8::2"):
+        answer = behind.get("/v1/log/checkpoint", headers={"X-Forwarded-For": f"203.0.113.1, {address}"})
+        assert answer.content == signed.encode()
+    assert shares == ["192.0.2.7", "192.0.2.8", "2001:db8::/64", "2001:db8::/64"]

@@ -22,7 +22,6 @@ from api.messages.problems import problem
 from api.operations.service import OpenLedger
 from ledger.names import CERTIFICATE_PATTERN, NAME_PATTERN
 from replay.axes.answers import Answer
-from replay.axes.as_known import UnknownNameError
 from replay.certificates.documents import Documents
 from replay.certificates.register import CertificateRecord, Certificates, CertificateState
 
@@ -97,10 +96,8 @@ async def state(
     """No key is needed. If the digest is not that of the certificate, the answer is that of an unknown number."""
 
     def read() -> StateNow:
-        record = service.ledger.certificates.record(certificate)
-        if not record.digest.startswith(digest):
-            raise UnknownNameError("certificate", certificate)
-        return StateNow(certificate=certificate, state=record.state)
+        found = service.ledger.certificates.state_of(certificate, digest)
+        return StateNow(certificate=certificate, state=found)
 
     limits: ConcurrencyLimits = request.app.state.concurrency
     async with limits.queries.permit(_ANYBODY):

@@ -7,6 +7,7 @@ answered, so a tile never changes.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
@@ -16,6 +17,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
 from api.access.roles import Caller, Right, Role, forbids_right
+from api.http.requests.clients import client_of
 from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep, allowed_to, run_read
 from api.http.requests.lanes import READ_SECONDS_MAX, ConcurrencyLimits, run_with
 from api.messages.problems import problem
@@ -32,6 +34,7 @@ from replay.proof.tree import TILE_HEIGHT, TILE_WIDTH, Tile
 from replay.queries.queries import UnknownNameError
 
 router = APIRouter(tags=["proof"])
+logger = logging.getLogger(__name__)
 
 OCTETS, TEXT = "application/octet-stream", "text/plain; charset=utf-8"
 FOREVER = "public, max-age=31536000, immutable"
@@ -128,8 +131,9 @@ async def tile(
         found = _covered(service.ledger, Tile(level, number, width))
         try:
             return service.ledger.tree.tiles.read(found)
-        except TileError as error:
-            raise problem("no-such-address", str(error)) from None
+        except TileError as error:  # it names a path, which is not for strangers
+            logger.error("a tile that the published checkpoint covers cannot be read: %s", error)  # noqa: TRY400 - expected
+            raise problem("no-such-address", f"{found.path} is missing here, or damaged") from None
 
     return Response(await _run_open(request, read), media_type=OCTETS, headers={"Cache-Control": FOREVER})
 
@@ -173,10 +177,9 @@ async def signing_keys(request: Request, response: Response, service: ServiceDep
 
 
 async def _run_open(request: Request, work: Callable[[], T]) -> T:
-    """Run a read of a file for anybody, in turn with the reads of other addresses of the network."""
+    """Run a read of a file for anybody, in turn with the reads of other clients."""
     limits: ConcurrencyLimits = request.app.state.concurrency
-    client = request.client.host if request.client else ""
-    return await run_with(await limits.files.acquire(client), work, READ_SECONDS_MAX)
+    return await run_with(await limits.files.acquire(client_of(request)), work, READ_SECONDS_MAX)
 
 
 def _published(ledger: OpenLedger) -> Checkpoint:
