@@ -119,3 +119,17 @@ def plain(value: object) -> str:
     if isinstance(value, int) and abs(value) >= 10**QUOTED_MAX:
         return f"a number of more than {QUOTED_MAX} digits"
     return value.isoformat() if isinstance(value, date) else _readable(str(value))
+
+
+def printable(text: str) -> str:
+    """Return a text in one line, with question marks for what a terminal would obey or cannot show.
+
+    Texts of files that somebody else wrote go through this before they are printed. Blanks of any kind become plain
+    ones; the characters that join letters in some scripts stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in _JOINERS else " " if each.isspace() else "?" for each in text)
+
+
+_JOINERS = "\u200c\u200d"

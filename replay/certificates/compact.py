@@ -13,7 +13,7 @@ from datetime import datetime
 from cryptography.exceptions import InvalidSignature
 
 from replay.certificates.credential_keys import CredentialKey, method_of, public_key_of
-from replay.certificates.data_integrity import BadProofError, Document
+from replay.certificates.data_integrity import BadProofError, Document, fields_once
 
 
 def jwt_of(credential: Document, key: CredentialKey) -> str:
@@ -33,9 +33,11 @@ def read_jwt(text: str) -> tuple[Document, bytes, bytes]:
     if len(parts) != 3:
         raise BadProofError("a JWT has three parts with dots between them")
     try:
-        header, payload = (json.loads(_decoded(part)) for part in parts[:2])
+        header, payload = (json.loads(_decoded(part), object_pairs_hook=fields_once) for part in parts[:2])
         signature = _decoded(parts[2])
-    except ValueError:
+    except BadProofError:
+        raise
+    except (ValueError, RecursionError):
         raise BadProofError("the JWT is malformed") from None
     if not isinstance(header, dict) or not isinstance(payload, dict):
         raise BadProofError("the JWT is malformed")

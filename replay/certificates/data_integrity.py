@@ -39,6 +39,18 @@ class BadProofError(ValueError):
     """A proof is not one of this cryptosuite, or its signature is wrong."""
 
 
+def fields_once(pairs: list[tuple[str, Any]]) -> Document:
+    """Return the fields of a JSON object, none of which may be named twice: two readers would see different values.
+
+    Raises:
+        BadProofError: one is.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadProofError("the credential names a field twice")
+    return found
+
+
 def signed(credential: Document, key: CredentialKey, created: str) -> Document:
     """Return a credential with its proof.
 

@@ -15,6 +15,7 @@ import base64
 import json
 from typing import NamedTuple
 
+from ledger.sentences import printable
 from ledger.store.log_queries import RecordedEvent
 from ledger.store.mapper import decode
 from replay.certificates import wording
@@ -107,7 +108,7 @@ _HEAD = {"occurred_at", "recorded_at", "by", "command"}
 def _said(value: object) -> str:
     """Return a value in one line, without what a terminal would obey."""
     text = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
-    text = "".join(each if each.isprintable() else "?" for each in text)
+    text = printable(text)
     return text if len(text) <= 300 else f"{text[:299]}…"
 
 

@@ -17,7 +17,6 @@ import pylopdf_fonts_zh_cn
 import segno
 import typst
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
 
 from replay.certificates import wording
 from replay.certificates.certificate import Certificate
@@ -81,7 +80,9 @@ def attachments(pdf: bytes) -> tuple[str, str | None]:
     try:
         found = {name: content for name, content in PdfReader(io.BytesIO(pdf)).attachments.items() if name in _NAMES}
         texts = {name: content[0].decode() for name, content in found.items() if len(content) == 1}
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - the library raises many kinds of errors on files that are made to fail
         raise PdfError("the file cannot be read as a PDF file") from None
     if CREDENTIAL_FILE not in texts:
         raise PdfError("the PDF file carries no credential; it is no certificate of this ledger")

@@ -17,6 +17,7 @@ import json
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
+from ledger.sentences import printable
 from ledger.store.log_queries import RecordedEvent
 from replay.certificates import wording
 from replay.certificates.badges import Badge, badge_credential, badge_in
@@ -24,7 +25,7 @@ from replay.certificates.certificate import Certificate, CertificateError
 from replay.certificates.compact import read_jwt, verify_jwt
 from replay.certificates.credential import Carried, credential_of, json_text, read_credential, read_event
 from replay.certificates.credential_keys import CredentialKeyError
-from replay.certificates.data_integrity import BadProofError, Document, verify
+from replay.certificates.data_integrity import BadProofError, Document, fields_once, verify
 from replay.certificates.evidence import (
     EvidenceError,
     Sealed,
@@ -44,7 +45,13 @@ Form = Literal["PDF", "credential", "JWT", "tlog-proof"]
 
 
 class NotVerifiedError(ValueError):
-    """A file is not what it claims to be, or cannot be believed with the keys that are given."""
+    """A file is not what it claims to be, or cannot be believed with the keys that are given.
+
+    The reason may quote the file, whose author may want a terminal to show something else.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(reason))
 
 
 class Keys(NamedTuple):
@@ -97,6 +104,10 @@ def verify_file(content: bytes, keys: Keys) -> Verified:
         raise NotVerifiedError("the file is of no form that is known here: PDF, JSON, JWT or tlog-proof") from None
     except (BadProofError, CertificateError, CredentialKeyError, EntryError, EvidenceError, PdfError) as error:
         raise NotVerifiedError(str(error)) from None
+    except (NotVerifiedError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - anything may be in a file, perhaps on purpose to make this fail
+        raise NotVerifiedError(f"the file cannot be read ({type(error).__name__}); it is no certificate") from None
 
 
 def _verify_pdf(content: bytes, keys: Keys) -> Verified:
@@ -257,17 +268,11 @@ def _in_words(certificate: Certificate) -> str:
 def _parsed(text: str) -> Document:
     """Return a JSON object in which no field is named twice, so that no two readers see different values."""
 
-    def fields(pairs: list[tuple[str, object]]) -> Document:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise NotVerifiedError("the credential names a field twice")
-        return found
-
     try:
-        document = json.loads(text, object_pairs_hook=fields)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, NotVerifiedError):
-            raise
+        document = json.loads(text, object_pairs_hook=fields_once)
+    except BadProofError:
+        raise
+    except (ValueError, RecursionError):
         raise NotVerifiedError("the file is of no form that is known here: PDF, JSON, JWT or tlog-proof") from None
     if not isinstance(document, dict):
         raise NotVerifiedError("the file is JSON, but no credential")

@@ -25,6 +25,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
+from ledger.sentences import printable
+
 NOTE_BYTES_MAX = 1_000_000
 SIGNATURES_MAX = 64
 _SIGNED_BY = "— "
@@ -336,4 +338,4 @@ def _base64(raw: bytes) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    return printable(text if len(text) <= 40 else f"{text[:39]}…")

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from ledger.sentences import printable
 from replay.proof.notes import Note, NoteError, SignatureKind, Verified, VerifierKey, read_note, tree_head, verify_note
 
 POLICY_BYTES_MAX = 1_000_000
@@ -295,4 +296,4 @@ def _key(text: str) -> VerifierKey:
 def _short(name: str) -> str:
     """Return a name for a message: not too long, and without bytes that cannot be shown."""
     shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return shown if len(shown) <= 60 else f"{shown[:59]}…"
+    return printable(shown if len(shown) <= 60 else f"{shown[:59]}…")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated
 from urllib.error import HTTPError
@@ -15,6 +16,7 @@ from api.cli.options import Json, data_of
 from api.cli.output import out, print_json
 from api.cli.trust import KEY_HELP, GivenKeys, read_keys
 from api.operations.usage_errors import UsageError
+from ledger.sentences import printable
 from replay.certificates.credential_keys import SECRET, CredentialKey
 from replay.certificates.verification import FILE_BYTES_MAX, Keys, NotVerifiedError, Verified, verify_file
 from replay.proof.keys import SigningKeyError, data_keys
@@ -69,23 +71,27 @@ def verify(
         if as_json:
             print_json({"verified": False, "reason": str(error)})
         else:
-            out().print(f"{file}: NOT VERIFIED. {error}.", markup=False, emoji=False, soft_wrap=True)
+            _print(f"{file}: NOT VERIFIED. {error}.")
         return 1
     if as_json:
         print_json(_answer(verified))
         return 0
-    console = out()
     signed_only = bool(verified.stated)
     what = "NOT PROVED, but the issuer's signature is genuine" if signed_only else "verified"
-    console.print(f"{file}: {what} ({verified.form})", markup=False, emoji=False, soft_wrap=True)
+    _print(f"{file}: {what} ({verified.form})")
     for sentence in verified.stated:
-        console.print(f"  stated       {sentence}", markup=False, emoji=False, soft_wrap=True)
+        _print(f"  stated       {sentence}")
     for sentence in verified.proved:
         label = "checked " if signed_only else "proved  "
-        console.print(f"  {label}     {sentence}", markup=False, emoji=False, soft_wrap=True)
+        _print(f"  {label}     {sentence}")
     for sentence in verified.not_checked:
-        console.print(f"  not checked  {sentence}", markup=False, emoji=False, soft_wrap=True)
+        _print(f"  not checked  {sentence}")
     return 0
+
+
+def _print(line: str) -> None:
+    """Print a line that quotes a file: its author may want a terminal to show something else."""
+    out().print(printable(line), markup=False, emoji=False, soft_wrap=True)
 
 
 def _answer(verified: Verified) -> dict[str, object]:
@@ -125,7 +131,7 @@ def asked(verified: Verified, address: str) -> Verified:
         if error.code == HTTPStatus.NOT_FOUND:
             raise NotVerifiedError(f"the ledger at {address} has no such certificate") from None
         raise UsageError(f"--ask {address}: the ledger answered {error.code}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"--ask {address}: the ledger does not answer ({type(error).__name__})") from None
     if state != "valid":
         raise NotVerifiedError(f"the file is genuine, but the ledger says now that the certificate is {state}")
