@@ -36,7 +36,7 @@ from replay.auditing.streams import index_streams
 from replay.auditing.summary import UNREADABLE, Summary
 from replay.auditing.work import LostProcessError
 from replay.bundles.layout import Contents, read_contents, read_models_folder, sized
-from replay.bundles.reading import CHUNK_EVENTS, chunks_of
+from replay.bundles.reading import CHUNK_EVENTS, chunks_of, read_untrusted
 from replay.progress import Progress, ignore
 from replay.proof.keys import PublishedKeys
 from replay.proof.policies import Policy
@@ -72,7 +72,7 @@ def audit(request: Request, progress: Progress = ignore) -> Report:
         replay.auditing.signed.UnusableCheckpointError: it has no readable checkpoint.
         LostProcessError; replay.progress.StoppedError: from `progress`.
     """
-    contents = read_contents(request.folder)
+    contents = read_untrusted(request.folder)
     found = newest(request.folder, contents, request.policy, request.published)
     folder = work.work_folder(request.folder, request.program, request.work)
     try:

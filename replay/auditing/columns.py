@@ -32,7 +32,7 @@ from replay.archive.segments import Part, writing_segment
 from replay.auditing.findings import Check, Finding, altered, notice
 from replay.bundles.layout import ARCHIVE, entries_path
 from replay.bundles.reading import split_entries
-from replay.progress import Progress, ignore
+from replay.progress import Progress, StoppedError, ignore
 from replay.proof.tree import TILE_WIDTH
 
 REBUILDING = "rebuilding the archive"
@@ -46,9 +46,11 @@ def served_archive(folder: Path, ledger: UUID) -> tuple[OpenArchive | None, list
     try:
         archive = OpenArchive.open_copy(path)
         found = check_files(archive)
-    except ArchiveError as error:
+    except (StoppedError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - anything may be in a bundle
         what = "the archive cannot be read"
-        return None, [altered(Check.ARCHIVE, what, where=ARCHIVE, evidence=str(error))]
+        return None, [altered(Check.ARCHIVE, what, where=ARCHIVE, evidence=str(error)[:300])]
     findings = [
         altered(Check.ARCHIVE, "a file of the archive was changed", each.first, each.last, where=each.what)
         for each in found

@@ -8,6 +8,7 @@ from textwrap import wrap
 
 import msgspec
 
+from ledger.sentences import printable
 from replay.auditing.findings import Check, Finding, Severity
 
 WIDTH = 100
@@ -153,7 +154,7 @@ def text_of(report: Report) -> str:
     if found:
         lines += ["", "FINDINGS", *found]
     lines += ["", *wrap(report.conclusion, WIDTH), "", *wrap(NOT_PROVED, WIDTH)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"  # findings quote the bundle
 
 
 def _finding_lines(report: Report) -> Iterator[str]:

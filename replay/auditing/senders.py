@@ -46,8 +46,9 @@ VerifySignature = Callable[[Signature, int, Event], str | None]
 def signed_keys(path: Path) -> frozenset[int]:
     """Return the numbers of the API keys under which signatures are stored."""
     try:
-        return frozenset(pq.read_table(path, columns=["key"])["key"].to_pylist())
-    except (OSError, pa.ArrowException):
+        batches = pq.ParquetFile(path).iter_batches(columns=["key"])  # a small file may hold very many rows
+        return frozenset(key for batch in batches for key in batch.column("key").unique().to_pylist())
+    except (OSError, KeyError, pa.ArrowException):
         return frozenset()
 
 

@@ -27,6 +27,8 @@ FORMAT = 1
 CONTENTS, CHECKPOINT, KEYS = "contents.json", "checkpoint", "keys.json"
 CHECKPOINTS, ARCHIVE = "checkpoints", "archive"
 
+FileName = Annotated[str, Field(pattern=r"^[a-z]+(-[0-9]{12,})?(\.[a-z]+)?$")]
+"""The name of a file that lies directly in the folder."""
 Count = Annotated[int, Field(strict=True, ge=0)]
 
 
@@ -54,7 +56,7 @@ class Contents(BaseModel):
     read_models: Count | None
     archive: Count | None
     without_texts: Count
-    files: dict[str, Count]
+    files: dict[FileName, Count]
 
 
 def checkpoint_file(size: int) -> str:

@@ -45,6 +45,7 @@ from replay.bundles.layout import (
     read_models_folder,
     sized,
 )
+from replay.bundles.reading import require_plain
 from replay.bundles.snapshot import snapshot, write, write_read_models, write_signatures, write_texts
 from replay.progress import Progress, ignore
 from replay.proof.checkpoints import Checkpoint, read_checkpoint
@@ -155,6 +156,7 @@ def _older(folder: Path) -> Contents | None:
         raise BundleError(f"{folder} is a file; name a folder")
     if not folder.absolute().parent.is_dir():
         raise BundleError(f"{folder}: the folder {folder.absolute().parent} does not exist; create it first")
+    require_plain(folder)  # it may be a stick of somebody else's: nothing is written through its links
     if (folder / CONTENTS).exists():
         return read_contents(folder)
     own = {"tile", "System Volume Information", "lost+found"}

@@ -7,6 +7,7 @@ The ledger signs with its real key in each case where an attacker would have it.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from hashlib import sha256
@@ -497,7 +498,19 @@ def exchange_the_ledger_s_id(ledger: Ledger) -> tuple[Check, int, str]:
     return Check.READ_MODELS, 0, "another ledger"
 
 
+def serve_very_many_rows(ledger: Ledger) -> tuple[Check, int, str]:
+    """Exchange a table for one of a few kilobytes that would take gigabytes of memory."""
+    (path,) = ledger.stick.glob("read-models-*/volunteer_hours.parquet")
+    schema = pq.read_schema(path)
+    rows = pa.table({field.name: pa.nulls(1_000_000, field.type) for field in schema})
+    with pq.ParquetWriter(path, rows.schema) as writer:
+        for _ in range(50):
+            writer.write_table(rows)
+    return Check.READ_MODELS, 0, "50,000,000 rows"
+
+
 IN_FILES = {
+    "serve very many rows": serve_very_many_rows,
     "put garbage for the checkpoint": put_garbage_for_the_checkpoint,
     "put an older checkpoint": put_an_older_checkpoint,
     "remove the checkpoint": remove_the_checkpoint,
@@ -525,6 +538,117 @@ def test_an_alteration_in_the_files_is_found_where_it_is(ledger: Ledger, name: s
     ledger.bundle(ledger.sources())
     check, position, place = IN_FILES[name](ledger)
     found(ledger.audit(), check, position, place)
+
+
+# --- bundles that somebody made so that an audit never ends, or reads or shows what is not in them ------------------
+
+
+def link_a_device(ledger: Ledger) -> None:
+    path = next((ledger.stick / "tile" / "0").rglob(str(ledger.head)))
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def link_a_folder(ledger: Ledger) -> None:
+    shutil.rmtree(ledger.stick / "archive")
+    (ledger.stick / "archive").symlink_to("/etc")
+
+
+def put_a_pipe(ledger: Ledger) -> None:
+    (ledger.stick / "keys.json").unlink()
+    os.mkfifo(ledger.stick / "keys.json")
+
+
+def stretch(name: str) -> Callable[[Ledger], None]:
+    """Return a function that makes a file very long, which takes no room on a disk."""
+
+    def change(ledger: Ledger) -> None:
+        path = next(path for path in sorted(ledger.stick.glob(name)) if path.is_file())
+        with path.open("ab") as file:
+            file.truncate(1 << 40)
+
+    return change
+
+
+def state_very_many_events(ledger: Ledger) -> None:
+    fields = json.loads((ledger.stick / CONTENTS).read_text())
+    shutil.copy(ledger.stick / checkpoint_file(fields["size"]), ledger.stick / checkpoint_file(1 << 60))
+    (ledger.stick / CONTENTS).write_text(json.dumps({**fields, "size": 1 << 60}))
+
+
+def name_a_file_outside(name: str) -> Callable[[Ledger], None]:
+    def change(ledger: Ledger) -> None:
+        fields = json.loads((ledger.stick / CONTENTS).read_text())
+        (ledger.stick / CONTENTS).write_text(json.dumps({**fields, "files": {name: 1}}))
+
+    return change
+
+
+HOSTILE: dict[str, tuple[Callable[[Ledger], None], str]] = {
+    "a device in place of a tile": (link_a_device, "is a link, a pipe or a device"),
+    "a link to a folder": (link_a_folder, "is a link, a pipe or a device"),
+    "a pipe": (put_a_pipe, "is a link, a pipe or a device"),
+    "a very long file of events": (stretch("tile/entries/**/*"), "has at most"),
+    "a very long tile": (stretch("tile/0/**/*"), "has at most"),
+    "a very long checkpoint": (stretch("checkpoint"), "has at most"),
+    "a very long list of keys": (stretch("keys.json"), "has at most"),
+    "a very long table of contents": (stretch(CONTENTS), "has at most"),
+    "very many events": (state_very_many_events, "copy it again"),
+    "a file above the folder": (name_a_file_outside("../../passwd"), "damaged"),
+    "a file anywhere": (name_a_file_outside("/etc/passwd"), "damaged"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_bundle_that_leads_elsewhere_or_has_no_end_is_refused(ledger: Ledger, name: str) -> None:
+    ledger.bundle(ledger.sources())
+    change, told = HOSTILE[name]
+    change(ledger)
+    with pytest.raises(BundleError, match=told):
+        ledger.audit()
+
+
+def test_nothing_is_written_through_the_links_of_a_stick(ledger: Ledger, tmp_path: Path) -> None:
+    """A stick is made by whoever hands it over, and the ledger's own user writes to it."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    ledger.stick.mkdir()
+    for name in ("tile", "archive", "read-models-000000000001", "keys.json"):
+        (ledger.stick / name).symlink_to(outside)
+        with pytest.raises(BundleError, match="is a link"):
+            ledger.bundle(ledger.sources())
+        (ledger.stick / name).unlink()
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fields: fields["segments"][0].update(folder="../../.."),
+        lambda fields: fields["segments"][0]["files"].update({"../../../x": {"bytes": 1, "sha256": ""}}),
+        lambda fields: fields["segments"][0].update(first="x", last=None, parts=[["x", "", ""]]),
+        lambda fields: fields.update(segments=[{}]),
+    ],
+)
+def test_an_archive_with_segments_outside_of_it_or_of_nothing_is_not_read(
+    ledger: Ledger, change: Callable[[Any], object]
+) -> None:
+    ledger.bundle(ledger.sources())
+    path = ledger.stick / "archive" / "manifest.json"
+    fields = json.loads(path.read_text())
+    given = fields["sha256"]
+    change(fields)
+    text = json.dumps(fields, indent=1)
+    blank = text.replace(given, "0" * 64, 1)
+    path.write_text(text.replace(given, sha256(blank.encode()).hexdigest(), 1))
+    found(ledger.audit(), Check.ARCHIVE)
+
+
+def test_a_report_shows_nothing_that_a_terminal_would_obey(ledger: Ledger) -> None:
+    ledger.bundle(ledger.sources())
+    path = ledger.stick / CONTENTS
+    path.write_text(json.dumps({**json.loads(path.read_text()), "made_at": "\x1b[2J\x1b[HSound\x9b: nothing"}))
+    assert all(line.isprintable() for line in text_of(ledger.audit()).splitlines())
 
 
 def test_another_list_of_keys_in_the_bundle_is_told(ledger: Ledger) -> None:
