@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -31,15 +32,17 @@ def interrupts_deferred() -> Iterator[None]:
     def note(number: int, _frame: FrameType | None) -> None:
         arrived.append(number)
 
-    masked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the child inherits it
     handlers = {number: handler for number in _ENDING if callable(handler := signal.getsignal(number))}
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
         for number in handlers:
             signal.signal(number, note)
+        resource_tracker.ensure_running()  # its start, with the first process, would unblock the signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the child inherits it
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         for late in dict.fromkeys(arrived):
             signal.raise_signal(late)

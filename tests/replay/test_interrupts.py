@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from replay.interrupts import interrupts_deferred
+from tests.support.patience import PATIENCE_SECONDS
 
 
 class EndedError(Exception):
@@ -69,6 +72,38 @@ def test_a_process_that_is_started_never_receives_an_interrupt() -> None:
     with interrupts_deferred():
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.communicate()[0] == "alive\n"
+
+
+TRACKED = """
+import multiprocessing, signal, threading
+from replay.interrupts import interrupts_deferred
+
+def tell(sender):
+    sender.send(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+receiver, sender = multiprocessing.Pipe(duplex=False)
+process = multiprocessing.get_context("spawn").Process(target=tell, args=(sender,))
+if __name__ == "__main__":
+    with interrupts_deferred():
+        process.start()
+    print(receiver.recv())
+"""
+
+
+def test_the_first_process_of_a_program_never_receives_one_either(tmp_path: Path) -> None:
+    """With it Python starts another process, the resource tracker, and unblocks SIGINT."""
+    (tmp_path / "program.py").write_text(TRACKED)
+    command = [sys.executable, str(tmp_path / "program.py")]
+    root = str(Path(__file__).parents[2])
+    told = subprocess.run(
+        command,
+        env=os.environ | {"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=True,
+    )
+    assert told.stdout == "True\n"
 
 
 def test_other_threads_start_processes_too(number: signal.Signals) -> None:
