@@ -40,5 +40,11 @@ def open_place(place: str, option: str = "", progress: Progress = ignore) -> Ope
 
 def cache_folder() -> Path:
     """Return the folder of what is kept of stores."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("HOURS_CACHE") or Path(cache).expanduser() / "service-hours") / "archives"
+    named = os.environ.get("HOURS_CACHE")
+    if named:
+        return Path(named) / "archives"
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:
+        raise UsageError("there is no home directory to keep archives in; name a folder in HOURS_CACHE") from None
+    return cache / "service-hours" / "archives"

@@ -142,10 +142,11 @@ def _copy(source: Source, target: Path, progress: Progress, refuse_other: Callab
     except OSError as error:
         raise write_error(target, error) from error
     with locked(target, progress):
+        source.refresh()  # another process may have updated the copy, from a newer archive, while this one waited
         refuse_other()
         try:
             while not (manifest := _copied(source, target, progress)):
-                pass  # segments were merged meanwhile; what was copied is not copied again
+                refuse_other()  # segments were merged meanwhile; what was copied is not copied again
             _publish(target, manifest)
         finally:
             shutil.rmtree(target / UNFINISHED, ignore_errors=True)
@@ -173,8 +174,9 @@ def _refuse_other_prefix(archive: OpenArchive, target: Path, database: Database 
 
 
 def _copied(source: Source, target: Path, progress: Progress) -> Manifest | None:
-    """Copy the current segments and return their manifest; None if a file was removed meanwhile by a merge."""
-    source.refresh()
+    """Copy the segments of a source's manifest and return it; None if a file was removed meanwhile by a merge, and the
+    source has another manifest.
+    """
     manifest, done = source.manifest, 0
     total = sum(digest.bytes for segment in manifest.segments for digest in segment.files.values())
     for segment in manifest.segments:

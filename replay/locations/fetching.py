@@ -61,20 +61,33 @@ def damaged_files(store: ObjectStore, progress: Progress = ignore) -> tuple[Mani
     """Read every file of a store; return its manifest, and of each damaged file the first and last position of its
     segment and what is wrong. Progress counts bytes.
 
+    If something is found and the manifest was replaced meanwhile, files are read again: those that it no longer lists
+    may have been removed.
+
     Raises:
         NoArchiveError, ArchiveDamagedError: of the manifest. replay.locations.object_store.StoreError
     """
-    source, findings, done = _Stored(store), [], 0
-    manifest = source.manifest
-    segments = manifest.segments
-    total = sum(digest.bytes for segment in segments for digest in segment.files.values())
-    for segment in segments:
+    source = _Stored(store)
+    while True:
+        manifest = source.manifest
+        findings = _damaged(source, store, progress)
+        if findings:
+            source.refresh()
+        if source.manifest == manifest:
+            return manifest, findings
+
+
+def _damaged(source: _Stored, store: ObjectStore, progress: Progress) -> list[tuple[int, int, str]]:
+    findings, done = [], 0
+    total = sum(digest.bytes for segment in source.manifest.segments for digest in segment.files.values())
+    for segment in source.manifest.segments:
         for name, digest in segment.files.items():
             progress("reading files", done, total)
             try:
                 if store.fetch(digest, None) != digest:
-                    findings.append((segment.first, segment.last, f"{source.where(segment, name)} is damaged"))
+                    what = f"{source.where(segment, name)} is damaged; remove it, and copy the archive there again"
+                    findings.append((segment.first, segment.last, what))
             except ArchiveDamagedError as error:
                 findings.append((segment.first, segment.last, str(error)))
             done += digest.bytes
-    return manifest, findings
+    return findings

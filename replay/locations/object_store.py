@@ -1,7 +1,7 @@
 """An archive in an object store that speaks the protocol of S3.
 
     PREFIX/manifest.json    the manifest, as in a folder; only who read the one before replaces it (compare and swap)
-    PREFIX/files/SHA-256    a file of a segment, named after its content; it is put once and never changed
+    PREFIX/files/SHA-256    a file of a segment, named after its content, which never changes
 
 A put is atomic: nobody reads half of an object. A manifest is written after the files that it lists, so readers see an
 archive before or after a change. Two writers may put the same files; one of their manifests wins, and the other writer
@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from threading import Thread
+from typing import Any, NamedTuple, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
@@ -28,6 +30,7 @@ from obstore.store import S3Store
 
 from replay.archive.manifest import (
     MANIFEST,
+    REMEDY,
     ArchiveDamagedError,
     ArchiveError,
     FileDigest,
@@ -39,11 +42,19 @@ from replay.archive.manifest import (
 SCHEME = "s3://"
 FILES = "files"
 SWEEP_AFTER = timedelta(days=1)
-"""What no manifest lists is removed after this time: until then another writer may be about to list it."""
-_ADDRESS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/=-]*)?")
+"""What no manifest lists is removed this long after it was put: until then another writer may be about to list it."""
+_ADDRESS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|$))[A-Za-z0-9!_.*'()=-]+)*/*")
+_MEANT_AS_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|s3:/", re.IGNORECASE)
+_ENDPOINT = re.compile(r"https?://[!-~]+")
+_FILE = re.compile(rf"{FILES}/[0-9a-f]{{64}}")
 _BLOCK_BYTES = 4 << 20
 RETRIES = 3
 _RETRY_SECONDS_MAX = timedelta(seconds=30)
+REQUEST_SECONDS_MAX = 300
+"""For a file of some tens of megabytes over a slow line; the library's own limit is 30 seconds."""
+
+
+_T = TypeVar("_T")
 
 
 class StoreError(ArchiveError):
@@ -63,7 +74,7 @@ class Version(NamedTuple):
 
 def is_address(text: str) -> bool:
     """Return whether a text is meant as the address of a store, not as a folder."""
-    return text.startswith(SCHEME)
+    return _MEANT_AS_ADDRESS.match(text) is not None
 
 
 class ObjectStore:
@@ -77,13 +88,20 @@ class ObjectStore:
         """
         if not _ADDRESS.fullmatch(address):
             raise AddressError(f"{address} is not an address of a store; write s3://BUCKET/PREFIX")
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+        if endpoint and not _ENDPOINT.fullmatch(endpoint):
+            raise AddressError(f"AWS_ENDPOINT_URL={endpoint} is not an address; write https://HOST or http://HOST:PORT")
         self.address = address.rstrip("/")
         bucket, _, prefix = self.address.removeprefix(SCHEME).partition("/")
+        config: Any = {  # the library's types lack the limit, and with `client_options` it ignores AWS_ALLOW_HTTP
+            "checksum_algorithm": "sha256",  # the store refuses what arrives otherwise
+            "timeout": f"{REQUEST_SECONDS_MAX}s",
+        }
         with self._speaking():
             self._store = S3Store(
                 bucket,
                 prefix=prefix or None,
-                config={"checksum_algorithm": "sha256"},  # the store refuses what arrives otherwise
+                config=config,
                 retry_config={"max_retries": RETRIES, "retry_timeout": _RETRY_SECONDS_MAX},
             )
 
@@ -97,8 +115,8 @@ class ObjectStore:
         """
         with self._speaking():
             try:
-                found = obstore.get(self._store, MANIFEST)
-                content, tag = bytes(found.bytes()), found.meta["e_tag"]
+                found = _waited(obstore.get, self._store, MANIFEST)
+                content, tag = bytes(_waited(found.bytes)), found.meta["e_tag"]
             except FileNotFoundError:
                 return Version(None, None)
         return Version(parse_manifest(content, f"{self.address}/{MANIFEST}"), tag)
@@ -113,32 +131,42 @@ class ObjectStore:
         with self._speaking():
             try:
                 if before.manifest is None:
-                    obstore.put(self._store, MANIFEST, content, mode="create")
+                    _waited(obstore.put, self._store, MANIFEST, content, mode="create")
                 else:
-                    obstore.put(self._store, MANIFEST, content, mode={"e_tag": before.tag})
-            except (AlreadyExistsError, PreconditionError):
+                    _waited(obstore.put, self._store, MANIFEST, content, mode={"e_tag": before.tag})
+            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 return False
         return True
 
     # --- files ------------------------------------------------------------------------------------------------------
 
-    def sizes(self) -> dict[str, int]:
-        """Return the bytes of each file that the store holds, by SHA-256."""
-        return {name: size for name, size, _ in self._listed()}
+    def sizes(self, listed: Collection[str] | None = None, now: datetime | None = None) -> dict[str, int]:
+        """Return the bytes of each file that the store holds, by SHA-256.
+
+        Args:
+            listed: the files of the manifest; others that may be removed soon are left out.
+        """
+        after = (now or datetime.now(UTC)) - SWEEP_AFTER / 2
+        held = self._listed()
+        return {name: size for name, size, put_at in held if listed is None or name in listed or put_at > after}
 
     def put(self, digest: FileDigest, path: Path) -> None:
-        """Put a file, unless the store has it.
+        """Put a file. If the store has it, it is put again: nobody sees a difference, unless it was damaged.
 
         Raises:
-            ArchiveDamagedError: the file has another content. StoreError
+            ArchiveDamagedError: the file is missing, or has another content. StoreError
         """
-        content = path.read_bytes()  # a segment's file has some tens of megabytes
+        try:
+            content = path.read_bytes()  # a segment's file has some tens of megabytes
+        except FileNotFoundError:
+            raise ArchiveDamagedError(f"{path} is missing; {REMEDY}") from None
         if (len(content), sha256(content).hexdigest()) != digest:
-            raise ArchiveDamagedError(
-                f"{path} fails its SHA-256 checksum; `hours archive rebuild` builds a new archive"
-            )
-        with self._speaking(), suppress(AlreadyExistsError):
-            obstore.put(self._store, _path_of(digest), content, mode="create")
+            raise ArchiveDamagedError(f"{path} fails its SHA-256 checksum; {REMEDY}")
+        with self._speaking():
+            try:
+                _waited(obstore.put, self._store, _path_of(digest), content, use_multipart=False)
+            except FileNotFoundError:
+                raise self._error("the bucket does not exist") from None
 
     def fetch(self, digest: FileDigest, target: Path | None) -> FileDigest:
         """Write a file to a path, flushed to disk, if there is one; return the digest of what was read.
@@ -151,7 +179,8 @@ class ObjectStore:
         with open(target or os.devnull, "wb") as written:  # noqa: PTH123 - it may be the null device
             try:
                 with self._speaking():
-                    for block in obstore.get(self._store, _path_of(digest)).stream(min_chunk_size=_BLOCK_BYTES):
+                    stream = iter(_waited(obstore.get, self._store, _path_of(digest)).stream(_BLOCK_BYTES))
+                    while (block := _waited(next, stream, None)) is not None:
                         found.update(block)
                         size += written.write(block)
             except FileNotFoundError:
@@ -166,16 +195,21 @@ class ObjectStore:
         """Remove files that no manifest lists and that were put more than a day ago; return their number."""
         before = (now or datetime.now(UTC)) - SWEEP_AFTER
         obsolete = [name for name, _, put_at in self._listed() if name not in listed and put_at < before]
-        with self._speaking():
-            for name in obsolete:
-                obstore.delete(self._store, f"{FILES}/{name}")
-        return len(obsolete)
+        removed = 0
+        for path in (f"{FILES}/{name}" for name in obsolete):
+            with self._speaking(), suppress(FileNotFoundError):
+                if _waited(obstore.head, self._store, path)["last_modified"] < before:  # nobody put it again meanwhile
+                    _waited(obstore.delete, self._store, path)
+                    removed += 1
+        return removed
 
     def _listed(self) -> Iterator[tuple[str, int, datetime]]:
         with self._speaking():
-            for page in obstore.list(self._store, prefix=FILES):
+            pages = iter(obstore.list(self._store, prefix=FILES))
+            while (page := _waited(next, pages, None)) is not None:
                 for each in page:
-                    yield each["path"].rpartition("/")[2], each["size"], each["last_modified"]
+                    if _FILE.fullmatch(each["path"]):  # a bucket may hold files of others
+                        yield each["path"].rpartition("/")[2], each["size"], each["last_modified"]
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:
@@ -186,8 +220,25 @@ class ObjectStore:
             raise
         except (BaseError, PermissionError, ValueError) as error:
             (what, *_) = str(error).strip().splitlines() or [type(error).__name__]
-            remedy = "check the address, AWS_ENDPOINT_URL, AWS_REGION and the access key"
-            raise StoreError(f"{self.address} cannot be used: {what[:300]}; {remedy}") from None
+            raise self._error(what) from None
+
+    def _error(self, what: str) -> StoreError:
+        remedy = "check the address, AWS_ENDPOINT_URL, AWS_ALLOW_HTTP, AWS_REGION and the access key"
+        return StoreError(f"{self.address} cannot be used: {what[:300]}; {remedy}")
+
+
+def _waited(call: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
+    """Call in a thread: Ctrl-C ends the waiting at once, while the library returns only after its time limits."""
+    answer: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call(*arguments, **options))
+        except BaseException as error:  # noqa: BLE001 - the caller's, whatever it is
+            answer.set_exception(error)
+
+    Thread(target=run, name="object store", daemon=True).start()
+    return answer.result()
 
 
 def _path_of(digest: FileDigest) -> str:

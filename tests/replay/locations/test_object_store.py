@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -16,16 +21,16 @@ import pytest
 
 from ledger.store.database import Database
 from projections.kernels.facts import facts_of
-from replay.archive import growth
+from replay.archive import copying, folder, growth
 from replay.archive.agreement import CopyDisagreesError
 from replay.archive.archive import Archive
 from replay.archive.copying import EmptyArchiveError, TargetError
 from replay.archive.manifest import ArchiveDamagedError, FileDigest, Manifest, manifest_text
 from replay.locations import object_store
 from replay.locations.fetching import NoArchiveError, damaged_files, fetch_archive
-from replay.locations.object_store import AddressError, ObjectStore, StoreError
+from replay.locations.object_store import AddressError, ObjectStore, StoreError, is_address
 from replay.locations.sending import send_archive
-from replay.progress import StoppedError
+from replay.progress import Progress, StoppedError
 from tests.support.replay.archives import EVENTS, Growing, assert_same_facts
 
 pytest_plugins = ["tests.support.replay.object_store"]
@@ -273,11 +278,167 @@ def test_what_no_manifest_lists_is_removed_after_a_day(growing: Growing, store: 
 
 
 @pytest.mark.parametrize(
-    "address", ["s3://", "s3:///x", "s3://B/x", "s3://bucket/../x?y", "s3://a b", "s3://bucket/\0"]
+    "address",
+    [
+        *["s3://", "s3:///x", "s3://B/x", "s3://bucket/../x?y", "s3://a b", "s3://bucket/\0", "s3://bucket/../x"],
+        *["s3://bucket/a//b", "s3://bucket/./x", "S3://bucket/x", "s3:/bucket/x", "gs://bucket/x", "https://host/x"],
+    ],
 )
 def test_a_malformed_address_says_how_to_write_one(address: str) -> None:
+    assert is_address(address), "it is no folder"
     with pytest.raises(AddressError, match="write s3://BUCKET/PREFIX"):
         ObjectStore(address)
+
+
+@pytest.mark.parametrize("folder", ["s3:", "s3", "./s3:/x", "/srv/s3://x", "copies/luohu"])
+def test_a_folder_is_no_address(folder: str) -> None:
+    assert not is_address(folder)
+
+
+def test_slashes_at_the_end_of_an_address_mean_nothing(new_bucket: Callable[[], str]) -> None:
+    bucket = new_bucket()
+    assert ObjectStore(f"s3://{bucket}/x//").address == f"s3://{bucket}/x"
+
+
+@pytest.mark.parametrize("harm", ["removed", "cut off"])
+def test_a_later_copy_puts_again_what_the_store_has_lost(
+    growing: Growing, store: ObjectStore, tmp_path: Path, harm: str
+) -> None:
+    """As a lifecycle rule of the bucket does."""
+    manifest = send_archive(growing.archive, store)
+    digest = manifest.segments[0].files["shifts.parquet"]
+    put_object(store, f"files/{digest.sha256}", None if harm == "removed" else b"PAR1")
+    assert send_archive(growing.archive, store) == manifest
+    assert damaged_files(store) == (manifest, [])
+
+
+def test_what_another_writer_may_be_removing_is_put_again(growing: Growing, store: ObjectStore) -> None:
+    """A file that no manifest lists is old enough to be removed soon; a writer does not rely on it."""
+    files = {digest.sha256 for segment in growing.archive.segments for digest in segment.files.values()}
+    for segment in growing.archive.segments:
+        for name, digest in segment.files.items():
+            store.put(digest, growing.folder / segment.folder / name)
+    now = datetime.now(UTC)
+    assert set(store.sizes(set(), now + timedelta(hours=11))) == files
+    assert store.sizes(set(), now + timedelta(hours=13)) == {}
+    assert set(store.sizes(files, now + timedelta(hours=13))) == files
+
+
+def test_files_of_others_in_the_bucket_stay(growing: Growing, store: ObjectStore) -> None:
+    others = {"files/report.pdf", "files/manifest.json", f"files/files/{'0' * 64}", f"other/{'0' * 64}"}
+    for path in others:
+        put_object(store, path, b"theirs")
+    manifest = send_archive(growing.archive, store)
+    listed = {digest.sha256 for segment in manifest.segments for digest in segment.files.values()}
+    assert store.sweep(listed, datetime.now(UTC) + timedelta(hours=25)) == 0
+    assert others <= {each["path"] for page in obstore.list(store._store) for each in page}
+
+
+def test_a_writer_that_may_not_delete_copies_all_the_same(
+    growing: Growing, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_archive(growing.archive, store)
+    grow(growing)
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError("AccessDenied")
+
+    monkeypatch.setattr(object_store, "SWEEP_AFTER", timedelta(days=-1))
+    monkeypatch.setattr(obstore, "delete", refuse)
+    with pytest.raises(StoreError, match="AccessDenied"):
+        store.sweep(set())
+    manifest = send_archive(growing.archive, store, database=growing.database)
+    assert store.manifest().manifest == manifest == growing.archive.manifest
+
+
+def test_a_copy_while_a_store_is_verified_is_no_damage(
+    growing: Growing, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_archive(growing.archive, store)
+    grow(growing)
+    way, replaced = ObjectStore.fetch, False
+
+    def fetch(self: ObjectStore, *each: Any) -> FileDigest:
+        nonlocal replaced
+        if not replaced:
+            replaced = True
+            send_archive(growing.archive, store, database=growing.database)
+            store.sweep(set(), datetime.now(UTC) + timedelta(days=2))
+            for segment in growing.archive.segments:
+                for name, digest in segment.files.items():
+                    store.put(digest, growing.folder / segment.folder / name)
+        return way(self, *each)
+
+    monkeypatch.setattr(ObjectStore, "fetch", fetch)
+    assert damaged_files(store) == (growing.archive.manifest, [])
+
+
+def test_a_copy_that_another_process_updated_from_a_newer_archive_is_no_evidence(
+    growing: Growing, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes share a cache: the one that read the older manifest waits for the lock of the other."""
+    send_archive(growing.archive, store)
+    way, waited = folder.locked, False
+
+    @contextmanager
+    def locked(target: Path, progress: Progress) -> Iterator[None]:
+        nonlocal waited
+        if not waited:
+            waited = True
+            grow(growing)
+            send_archive(growing.archive, store, database=growing.database)
+            fetch_archive(store, tmp_path / "cache")
+        with way(target, progress):
+            yield
+
+    monkeypatch.setattr(copying, "locked", locked)
+    assert fetch_archive(store, tmp_path / "cache").position == len(EVENTS)
+
+
+def test_ctrl_c_does_not_wait_for_a_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+        waits_no_longer = threading.Event()
+
+        def interrupt() -> None:
+            with silent.accept()[0]:  # it waits for an answer
+                os.kill(os.getpid(), signal.SIGINT)
+                waits_no_longer.wait(object_store.REQUEST_SECONDS_MAX)
+
+        begun, thread = time.monotonic(), threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            ObjectStore("s3://bucket/x").manifest()
+        assert time.monotonic() - begun < object_store.REQUEST_SECONDS_MAX / 2
+        waits_no_longer.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("endpoint", ["not an address", "127.0.0.1:9000", "ftp://host"])
+def test_an_endpoint_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(AddressError, match=f"AWS_ENDPOINT_URL={endpoint} is not an address"):
+        ObjectStore("s3://bucket/x")
+
+
+def test_a_manifest_that_was_removed_meanwhile_is_lost_not_replaced(
+    growing: Growing, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_archive(growing.archive, store)
+    before = store.manifest()
+
+    def put(*_each: Any, **_options: Any) -> None:
+        raise FileNotFoundError  # what Amazon S3 answers
+
+    monkeypatch.setattr(obstore, "put", put)
+    assert not store.replace(before, Manifest(growing.archive.manifest.ledger))
+    digest = growing.archive.segments[0].files["shifts.parquet"]
+    with pytest.raises(StoreError, match="the bucket does not exist"):
+        store.put(digest, growing.folder / growing.archive.segments[0].folder / "shifts.parquet")
 
 
 def test_a_store_that_cannot_be_used_is_named(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,20 @@ def test_mistakes_about_stores_are_told(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setattr(object_store, "RETRIES", 0)
     assert "s3://bucket cannot be used: " in bare(*command, "s3://bucket").sentence
+
+
+def test_without_a_home_directory_the_folder_for_archives_has_to_be_named(
+    bare: CommandLine, new_bucket: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container whose user has no name."""
+
+    def unknown(_number: int) -> None:
+        raise KeyError
+
+    for name in ("HOME", "HOURS_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert "name a folder in HOURS_CACHE" in bare("archive", "status", f"s3://{new_bucket()}/x").sentence
 
 
 def test_mistakes_are_told(archived: CommandLine, tmp_path: Path) -> None:
