@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from replay.auditing.findings import Check, Finding, altered, notice
 from replay.auditing.roots import Roots
-from replay.bundles.layout import CHECKPOINT, CHECKPOINTS, KEYS, Contents, checkpoint_file
+from replay.bundles.layout import CHECKPOINT, CHECKPOINTS, KEYS, Contents, checkpoint_file, entries_path
 from replay.proof.checkpoints import Checkpoint, read_checkpoint, signed_by
 from replay.proof.keys import PublishedKeys
 from replay.proof.notes import NoteError
 from replay.proof.policies import CheckpointError, Policy, VerifiedCheckpoint
+from replay.proof.tree import TILE_WIDTH
 
 _ROTATED = (
     "if the log's keys were rotated, give --key the published list of keys (`hours signing-keys list --json`), after "
@@ -70,16 +71,26 @@ def newest(folder: Path, contents: Contents, policy: Policy, published: Publishe
         what = "the table of contents states another number of events than the checkpoint"
         evidence = f"{contents.size:,}, the checkpoint covers {checkpoint.size:,}"
         findings.append(altered(Check.CHECKPOINT, what, where=where, evidence=evidence))
-    findings += [*_check_copy(folder, where, content), *_check_keys(folder, checkpoint)]
+    findings += [*_check_copy(folder, contents.size, content), *_check_keys(folder, checkpoint)]
     return Newest(checkpoint, verified, findings)
 
 
-def _check_copy(folder: Path, newest_file: str, content: bytes) -> Iterator[Finding]:
-    """Check that the file that auditors keep is the newest checkpoint, byte by byte."""
+def _check_copy(folder: Path, newest: int, content: bytes) -> Iterator[Finding]:
+    """Check that the file that auditors keep is the newest checkpoint, byte by byte. It is written last, so if the
+    making of the bundle was stopped, it is an earlier one.
+    """
     try:
-        if (folder / CHECKPOINT).read_bytes() == content:
+        where = checkpoint_file(newest)
+        kept = (folder / CHECKPOINT).read_bytes()
+        if kept == content:
             return
-        evidence = f"it is not the same as {newest_file}"
+        if any(
+            kept == (folder / checkpoint_file(size)).read_bytes() for size in _stored_sizes(folder) if size < newest
+        ):
+            what = f"the file that auditors keep is an earlier checkpoint: keep {where}, or have the bundle made again"
+            yield notice(Check.CHECKPOINT, what, where=CHECKPOINT)
+            return
+        evidence = f"it is not the same as {where}"
     except OSError as error:
         evidence = f"it cannot be read: {error.strerror}"
     what = (
@@ -123,6 +134,10 @@ def earlier(
         where = checkpoint_file(size)
         if size == contents.size:
             continue
+        if size in extending(folder, contents):
+            what = f"the bundle was being extended to {size:,} events when its making was stopped: make it again"
+            findings.append(notice(Check.GROWTH, what, where=where))
+            continue
         try:
             content = (folder / where).read_bytes()
             found.append(KeptCheckpoint(where, read_checkpoint(content), own=False))
@@ -143,6 +158,17 @@ def _stored_sizes(folder: Path) -> Iterator[int]:
     for path in (folder / CHECKPOINTS).glob("*"):
         if path.name.isdecimal() and checkpoint_file(int(path.name)) == f"{CHECKPOINTS}/{path.name}":
             yield int(path.name)
+
+
+def extending(folder: Path, contents: Contents) -> set[int]:
+    """Return the sizes to which a bundle was being extended when its making was stopped: their checkpoints are there,
+    and the events before them, but not the table of contents.
+    """
+    return {size for size in _stored_sizes(folder) if size > contents.size and _has_entries(folder, size)}
+
+
+def _has_entries(folder: Path, size: int) -> bool:
+    return all((folder / entries_path(number, size)).exists() for number in range(-(-size // TILE_WIDTH)))
 
 
 def check_growth(checkpoint: Checkpoint, kept: Sequence[KeptCheckpoint], roots: Roots, events: int) -> list[Finding]:

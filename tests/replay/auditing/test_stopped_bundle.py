@@ -21,6 +21,7 @@ from ledger.aggregates.volunteer import RegisterVolunteer
 from ledger.intake.answers import Accepted
 from ledger.store.database import Database
 from replay.auditing.audit import Request, audit
+from replay.auditing.report import text_of
 from replay.bundles.layout import CONTENTS, FORMAT, BundleError, Contents, entries_path
 from replay.bundles.making import Sources, _copy_tiles, _sweep, make_bundle
 from replay.bundles.snapshot import write
@@ -157,6 +158,39 @@ def test_a_bundle_whose_extension_was_stopped_is_still_sound(
             break
     assert number > 4, "it was stopped in every stage"
     assert is_sound(tmp_path / "stick", tmp_path / "work")
+
+
+@pytest.mark.parametrize("name", ["keys.json", CONTENTS, "checkpoint"])
+def test_a_bundle_whose_extension_was_stopped_before_one_of_its_last_files_is_still_sound(
+    make: tuple[OpenLedger, Callable[[str, Progress], Path]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    ledger, made = make
+    bundle = made("stick", ignore)
+    keys = bundle / "keys.json"
+    keys.write_bytes(keys.read_bytes() + b"\n")  # another list, as before a rotation
+    contents = json.loads((bundle / CONTENTS).read_bytes())
+    contents["files"]["keys.json"] += 1
+    (bundle / CONTENTS).write_text(json.dumps(contents))
+    give(ledger, "register-volunteer", volunteer="V0001000", registered_on="2016-03-05")
+    ledger.catch_up()
+
+    def stopping(path: Path, content: bytes, *, durable: bool = True) -> None:
+        if path.name == name:
+            raise StoppedError
+        write(path, content, durable=durable)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("replay.bundles.making.write", stopping)
+        with pytest.raises(StoppedError):
+            made("stick", ignore)
+    trusted = Policy.of_keys(VERIFIER_KEYS)
+    report = audit(Request(bundle, trusted, why_unproved, PROGRAM, processes=1, work=tmp_path / "work"))
+    assert report.sound, text_of(report)
+    assert "made again" in text_of(report).replace("make it again", "made again")
+    assert is_sound(made("stick", ignore), tmp_path / "again")
 
 
 def test_a_bundle_that_is_extended_equals_one_made_at_once(
