@@ -13,7 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from api.http.requests.clients import client_of
+from api.access.clients import client_of
 from api.operations.service import Service
 from api.pages.charts.bars import Bar, bars
 from api.pages.charts.calendar import calendar, thresholds

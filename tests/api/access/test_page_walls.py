@@ -14,9 +14,9 @@ from fastapi.testclient import TestClient
 from starlette.types import Message
 
 import api.pages
+from api.access.clients import client_of
 from api.access.roles import Role
 from api.http.app import create_app
-from api.http.requests.clients import client_of
 from api.pages import figures_cache
 from api.pages.figures_cache import STREAMS_MAX, STREAMS_PER_CLIENT_MAX, FiguresCache
 from api.pages.forms import whole_number

@@ -239,17 +239,19 @@ class Stream:
         self.go_on = threading.Event()
         self.answers: list[dict[str, Any]] = []
         self.error: Exception | None = None
-        self._begun = threading.Event()
+        before = head(shared, address)
         self._thread = threading.Thread(target=self._upload, args=(shared, address, name))
         self._thread.start()
-        assert self._begun.wait(PATIENCE_SECONDS)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while head(shared, address) == before:  # until the server is at it
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def _upload(self, shared: Shared, address: str, name: str) -> None:
         def lines() -> Iterator[bytes]:
             for number in range(20):
                 yield json.dumps(scan(number, name)).encode() + b"\n"
                 if number == 9:
-                    self._begun.set()
                     self.go_on.wait(PATIENCE_SECONDS)
 
         headers = {"Authorization": f"Bearer {shared.station}", "Content-Type": NDJSON}

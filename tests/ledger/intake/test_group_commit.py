@@ -62,7 +62,7 @@ def positions(answers: Sequence[Answer]) -> list[int]:
 def test_what_arrives_during_a_commit_shares_the_next_one(recorder: Recorder) -> None:
     with committing(recorder) as commit:
         first = commit.submit(orders(1))
-        recorder.entered.wait(timeout=PATIENCE_SECONDS)
+        assert recorder.entered.wait(timeout=PATIENCE_SECONDS)
         others = [commit.submit(orders(2, 3)), commit.submit(orders(4)), commit.submit([])]
         recorder.go.set()
         assert positions(first.result()) == [1]
@@ -76,7 +76,7 @@ def test_a_large_submission_keeps_nobody_waiting(recorder: Recorder, monkeypatch
     monkeypatch.setattr(group_commit, "COUNTER_ORDERS_MAX", 1)
     with committing(recorder) as commit:
         commit.submit(orders(0))
-        recorder.entered.wait(timeout=PATIENCE_SECONDS)
+        assert recorder.entered.wait(timeout=PATIENCE_SECONDS)
         large, small = commit.submit(orders(1, 2, 3, 4, 5)), commit.submit(orders(9))
         recorder.go.set()
         assert positions(large.result()) == [1, 2, 3, 4, 5]
@@ -95,7 +95,7 @@ def test_batches_are_short_while_counters_send(
     monkeypatch.setattr(group_commit, "SHORT_BATCH_ORDERS_MAX", 1)
     with committing(recorder) as commit:
         commit.submit(orders(0))
-        recorder.entered.wait(timeout=PATIENCE_SECONDS)
+        assert recorder.entered.wait(timeout=PATIENCE_SECONDS)
         large = commit.submit(orders(1, 2, 3))
         recorder.go.set()
         assert positions(large.result()) == [1, 2, 3]
@@ -108,7 +108,7 @@ def test_large_submissions_that_fill_the_queue_leave_room_for_small_ones(
     monkeypatch.setattr(group_commit, "COUNTER_ORDERS_MAX", 1)
     with committing(recorder, queue_orders_max=10) as commit:
         commit.submit(orders(0))
-        recorder.entered.wait(timeout=PATIENCE_SECONDS)
+        assert recorder.entered.wait(timeout=PATIENCE_SECONDS)
         large = commit.submit(orders(*range(1, 10)))
         with pytest.raises(QueueFull, match="9 orders are waiting, of at most 9"):
             commit.submit(orders(11, 12))
@@ -127,7 +127,7 @@ def test_large_submissions_keep_their_order_in_short_batches(
     monkeypatch.setattr(group_commit, "SHORT_BATCH_ORDERS_MAX", 2)
     with committing(recorder) as commit:
         commit.submit(orders(0))
-        recorder.entered.wait(timeout=PATIENCE_SECONDS)
+        assert recorder.entered.wait(timeout=PATIENCE_SECONDS)
         submitted = [commit.submit(orders(*each)) for each in ((1, 2, 3), (4, 5), (9,))]
         recorder.go.set()
         assert [positions(one.result()) for one in submitted] == [[1, 2, 3], [4, 5], [9]]
@@ -139,7 +139,7 @@ def test_a_flood_of_small_submissions_starves_no_large_one(recorder: Recorder, m
     monkeypatch.setattr(group_commit, "BATCH_ORDERS_MAX", 2)
     with committing(recorder) as commit:
         commit.submit(orders(0))
-        recorder.entered.wait(timeout=PATIENCE_SECONDS)
+        assert recorder.entered.wait(timeout=PATIENCE_SECONDS)
         submitted = [commit.submit(orders(*each)) for each in ((1, 2), (5,), (6,), (7,))]
         recorder.go.set()
         assert [positions(one.result()) for one in submitted] == [[1, 2], [5], [6], [7]]
@@ -149,7 +149,7 @@ def test_a_flood_of_small_submissions_starves_no_large_one(recorder: Recorder, m
 def test_what_is_executed_alone_is_deferred_once(recorder: Recorder) -> None:
     with committing(recorder) as commit:
         commit.submit(orders(0))
-        recorder.entered.wait(timeout=PATIENCE_SECONDS)
+        assert recorder.entered.wait(timeout=PATIENCE_SECONDS)
         recorder.entered.clear()
         first = [commit.submit(orders(1), Terms(dry_run=True)), commit.submit(orders(2), Terms(atomic=True))]
         small = commit.submit(orders(3))
@@ -166,7 +166,7 @@ def test_what_fits_in_a_slice_is_decided_before_what_came_later(
     monkeypatch.setattr(group_commit, "BATCH_ORDERS_MAX", 3)
     with committing(recorder) as commit:
         commit.submit(orders(0))
-        recorder.entered.wait(timeout=PATIENCE_SECONDS)
+        assert recorder.entered.wait(timeout=PATIENCE_SECONDS)
         submitted = [commit.submit(orders(*pair)) for pair in ((1, 2), (3, 4), (5, 6), (7,))]
         recorder.go.set()
         assert [positions(one.result()) for one in submitted] == [[1, 2], [3, 4], [5, 6], [7]]
@@ -176,7 +176,7 @@ def test_what_fits_in_a_slice_is_decided_before_what_came_later(
 def test_a_full_queue_says_so_and_takes_orders_again_later(recorder: Recorder) -> None:
     with committing(recorder, queue_orders_max=3) as commit:
         first = commit.submit(orders(1))
-        recorder.entered.wait(timeout=PATIENCE_SECONDS)
+        assert recorder.entered.wait(timeout=PATIENCE_SECONDS)
         waiting = commit.submit(orders(2, 3, 4))
         with pytest.raises(QueueFull, match="3 orders are waiting"):
             commit.submit(orders(5))

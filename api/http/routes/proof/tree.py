@@ -16,8 +16,8 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
+from api.access.clients import client_of
 from api.access.roles import Caller, Right, Role, forbids_right
-from api.http.requests.clients import client_of
 from api.http.requests.dependencies import CallerDep, PermitDep, ServiceDep, allowed_to, run_read
 from api.http.requests.lanes import READ_SECONDS_MAX, ConcurrencyLimits, run_with
 from api.messages.problems import problem
