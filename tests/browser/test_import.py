@@ -105,6 +105,7 @@ def test_without_an_import_nothing_can_be_recorded(site: Site, table: Path) -> N
     page.locator("[name=mapping]").fill(MAPPING)
     page.get_by_role("button", name="试运行").click()
     expect(page.locator(".summary")).to_contain_text(f"{LINES} 被拒绝")
+    expect(page.locator("#outcome tbody tr").first).to_contain_text("您的密钥")
     expect(page.get_by_role("button", name="正式导入通过的行")).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     site.errors = [error for error in site.errors if "422" not in error]

@@ -13,20 +13,27 @@ from fastapi.responses import JSONResponse, Response
 
 from api.access.roles import Caller, Right
 from api.messages.cloud_events import BATCH
+from api.pages.languages import texts_for
 from api.pages.ledger_client import LedgerClient, RefusedByApiError
 from api.pages.page_routes import needs_right, page_router
+from api.pages.refusals import SENTENCES, refusals
 from api.pages.rendering import TEMPLATES, render
 
 router = page_router()
 Importer = Annotated[Caller, Depends(needs_right(Right.IMPORT))]
 EXAMPLES = TEMPLATES / "office" / "mappings"
+OF_FORMS = {"name-taken", "invalid"}
+"""Refusals whose sentences are about a form that was sent, not about a line of a table."""
 
 
 @router.get("/office/import")
 async def import_page(request: Request, caller: Importer) -> Response:
     """The form that takes a file and its mapping."""
     examples = {path.stem: path.read_text("utf-8") for path in sorted(EXAMPLES.glob("*.toml"))}
-    return await render(request, "office/import.html", examples=examples, given=caller.imports)
+    texts = texts_for(request.headers)
+    refused = refusals(texts.gettext, texts.language)
+    sentences = {name: sentence for name in SENTENCES.keys() - OF_FORMS if (sentence := refused(name))}
+    return await render(request, "office/import.html", examples=examples, given=caller.imports, sentences=sentences)
 
 
 @router.post("/office/import/lines")

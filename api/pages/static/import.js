@@ -10,6 +10,7 @@ const bar = area.querySelector("progress");
 const summary = area.querySelector(".summary");
 const record = form.querySelector("[data-record]");
 const words = area.dataset;
+const sentences = JSON.parse(words.sentences); // of refusals, in the language of the page
 const INSTANTS = new Set(["check_in", "check_out", "occurred_at"]);
 let lines = [];
 let zone = "UTC";
@@ -73,7 +74,7 @@ async function dryRun() {
   const content = btoa(Array.from(new Uint8Array(await file.arrayBuffer()), (byte) => String.fromCharCode(byte)).join(""));
   const read = await post("lines", { name: file.name, content, mapping: form.elements.mapping.value });
   zone = read.time_zone;
-  lines = read.lines.map((line) => ({ ...line, outcome: line.problem ? "refused" : "", why: line.problem?.detail }));
+  lines = read.lines.map((line) => ({ ...line, outcome: line.problem ? "refused" : "", why: line.problem && why(line.problem) }));
   await send(lines.filter((line) => line.event), "rehearsals");
   record.hidden = !lines.some((line) => line.outcome === "accepted");
   summary.textContent += ` ${words.dry}`;
@@ -92,7 +93,7 @@ async function send(chosen, where) {
     answers.forEach((answer, place) => {
       const line = slice[place];
       line.outcome = answer.outcome === "refused" ? "refused" : answer.duplicate ? "duplicate" : "accepted";
-      line.why = answer.detail;
+      line.why = answer.outcome === "refused" ? why(answer) : "";
       line.position = answer.position;
     });
     bar.value = Math.min(1, (start + SLICE) / chosen.length);
@@ -141,6 +142,10 @@ function draw() {
   pager.hidden = pages === 1;
   pager.querySelector("span").textContent = `${page + 1} / ${pages}`;
   for (const button of area.querySelectorAll("[data-show]")) button.setAttribute("aria-pressed", button.dataset.show === shown);
+}
+
+function why({ rejection, detail }) {
+  return [sentences[rejection], detail].filter(Boolean).join(" ");
 }
 
 function said({ event, lies }) {

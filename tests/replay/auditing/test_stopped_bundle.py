@@ -73,6 +73,20 @@ def stopping_at(number: int) -> Progress:
     return report
 
 
+def stop_before(name: str, made: Callable[[str, Progress], Path]) -> None:
+    """Make a bundle, and stop before a file with this name is written."""
+
+    def stopping(path: Path, content: bytes, *, durable: bool = True) -> None:
+        if path.name == name:
+            raise StoppedError
+        write(path, content, durable=durable)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("replay.bundles.making.write", stopping)
+        with pytest.raises(StoppedError):
+            made("stick", ignore)
+
+
 def files_of(bundle: Path) -> dict[str, bytes]:
     """Return every file of a bundle by its path; of the table of contents, all but when it was made."""
     files = {str(path.relative_to(bundle)): path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
@@ -123,20 +137,10 @@ def test_a_bundle_stopped_anywhere_is_no_bundle_and_is_continued(
 def test_a_new_bundle_stopped_before_one_of_its_last_files_is_no_bundle_and_is_continued(
     make: tuple[OpenLedger, Callable[[str, Progress], Path]],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
     _, made = make
-
-    def stopping(path: Path, content: bytes, *, durable: bool = True) -> None:
-        if path.name == name:
-            raise StoppedError
-        write(path, content, durable=durable)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("replay.bundles.making.write", stopping)
-        with pytest.raises(StoppedError):
-            made("stick", ignore)
+    stop_before(name, made)
     with pytest.raises(BundleError):
         is_sound(tmp_path / "stick", tmp_path / "work")
     assert is_sound(made("stick", ignore), tmp_path / "work")
@@ -164,7 +168,6 @@ def test_a_bundle_whose_extension_was_stopped_is_still_sound(
 def test_a_bundle_whose_extension_was_stopped_before_one_of_its_last_files_is_still_sound(
     make: tuple[OpenLedger, Callable[[str, Progress], Path]],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
     ledger, made = make
@@ -176,16 +179,7 @@ def test_a_bundle_whose_extension_was_stopped_before_one_of_its_last_files_is_st
     (bundle / CONTENTS).write_text(json.dumps(contents))
     give(ledger, "register-volunteer", volunteer="V0001000", registered_on="2016-03-05")
     ledger.catch_up()
-
-    def stopping(path: Path, content: bytes, *, durable: bool = True) -> None:
-        if path.name == name:
-            raise StoppedError
-        write(path, content, durable=durable)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("replay.bundles.making.write", stopping)
-        with pytest.raises(StoppedError):
-            made("stick", ignore)
+    stop_before(name, made)
     trusted = Policy.of_keys(VERIFIER_KEYS)
     report = audit(Request(bundle, trusted, why_unproved, PROGRAM, processes=1, work=tmp_path / "work"))
     assert report.sound, text_of(report)
