@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.archive_places import open_place
 from api.cli.options import Json, data_of, refuse_idle
 from api.cli.output import notify, out, print_json, print_table, stages
-from api.operations.archive_places import open_place
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm

@@ -14,11 +14,11 @@ from typing import Annotated, NamedTuple
 import typer
 
 from api.axes.written import AmbiguousDigestError, AxisError, candidate, choose_rules, names_rules, position_of
+from api.cli.archive_places import open_place
 from api.cli.operations.generations import row_counts
 from api.cli.options import AxesTexts, Json, data_of, refuse_idle, with_axes
 from api.cli.output import day, notify, out, print_json, print_table, stages
 from api.cli.readers.queries import axes_of, read_rules
-from api.operations.archive_places import open_place
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
