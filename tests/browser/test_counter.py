@@ -17,6 +17,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from api.access.roles import Role
 from tests.support.api.serving import STATION
 from tests.support.browser.site import Site, bytes_of, violations
+from tests.support.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.support.browser.fixtures"]
 
@@ -76,7 +77,24 @@ def scan(page: Page, number: str) -> None:
     expect(page.locator("#result .whom")).to_have_text(number)
 
 
+UNTIL_WAITING = """
+async ([number, seconds]) => {
+  const done = (request) => new Promise((resolve, reject) => {
+    Object.assign(request, { onsuccess: () => resolve(request.result), onerror: reject });
+  });
+  const database = await done(indexedDB.open("counter"));
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await new Promise((go) => setTimeout(go, 20))) {
+    const states = database.transaction("scans").objectStore("scans").index("state");
+    if ((await done(states.count("waiting"))) === number) return database.close();
+  }
+  throw new Error("another number of scans waits");
+}
+"""
+
+
 def waiting(page: Page, number: int) -> None:
+    """Wait until so many scans wait in the browser's database, which the page shows a moment later."""
+    page.evaluate(UNTIL_WAITING, [number, PATIENCE_SECONDS])
     expect(page.locator("#network")).to_have_attribute("data-waiting", str(number))
 
 
