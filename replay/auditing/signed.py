@@ -130,11 +130,12 @@ def earlier(
         except (CheckpointError, NoteError) as error:
             what = f"the checkpoint that you kept is not signed by a key that you named; {_ROTATED}"
             findings.append(altered(Check.GROWTH, what, where=name, evidence=str(error)))
+    unfinished = extending(folder, contents)
     for size in sorted({*contents.checkpoints, *_stored_sizes(folder)}):
         where = checkpoint_file(size)
         if size == contents.size:
             continue
-        if size in extending(folder, contents):
+        if size in unfinished:
             what = f"the bundle was being extended to {size:,} events when its making was stopped: make it again"
             findings.append(notice(Check.GROWTH, what, where=where))
             continue
