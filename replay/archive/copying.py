@@ -178,7 +178,7 @@ def _copied(source: Source, target: Path, progress: Progress) -> Manifest | None
     source has another manifest.
     """
     manifest, done = source.manifest, 0
-    total = sum(digest.bytes for segment in manifest.segments for digest in segment.files.values())
+    total = manifest.bytes
     for segment in manifest.segments:
         size = sum(digest.bytes for digest in segment.files.values())
         if not _is_sound(target / segment.folder, segment) and not _is_sound(

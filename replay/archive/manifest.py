@@ -130,6 +130,11 @@ class Manifest:
         return self.segments[-1].last if self.segments else 0
 
     @property
+    def bytes(self) -> int:
+        """The size of all files."""
+        return sum(digest.bytes for segment in self.segments for digest in segment.files.values())
+
+    @property
     def end(self) -> PartDigest | None:
         """The last part of the log in the archive."""
         return self.segments[-1].parts[-1] if self.segments else None

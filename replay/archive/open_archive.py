@@ -69,7 +69,7 @@ class OpenArchive:
 
     def bytes_on_disk(self) -> int:
         """Return the size of all segments."""
-        return sum(digest.bytes for segment in self.segments for digest in segment.files.values())
+        return self.manifest.bytes
 
     def refresh(self) -> None:
         """Read the manifest again, which another process may have replaced.

@@ -79,7 +79,7 @@ def damaged_files(store: ObjectStore, progress: Progress = ignore) -> tuple[Mani
 
 def _damaged(source: _Stored, store: ObjectStore, progress: Progress) -> list[tuple[int, int, str]]:
     findings, done = [], 0
-    total = sum(digest.bytes for segment in source.manifest.segments for digest in segment.files.values())
+    total = source.manifest.bytes
     for segment in source.manifest.segments:
         for name, digest in segment.files.items():
             progress("reading files", done, total)

@@ -237,7 +237,7 @@ def copy(
                     copied = copy_archive(ledger.archive, Path(place), progress, ledger.database).manifest
             except TargetError as error:
                 raise UsageError(str(error)) from None
-    size = sum(digest.bytes for segment in copied.segments for digest in segment.files.values())
+    size = copied.bytes
     if as_json:
         print_json({"folder": place, "position": copied.position, "bytes": size})
     else:
