@@ -47,6 +47,9 @@ SYSTEM_USER = "pgserver"
 """The account that owns the data and runs PostgreSQL if the program is run by root; PostgreSQL refuses to run as root.
 It is also the one that the wheel used."""
 
+ACCOUNT_SECONDS_MAX = 10.0
+"""How long creating that account is tried."""
+
 SOCKET_BYTES_MAX = 107 if sys.platform == "linux" else 103
 """The longest path of a socket."""
 _SOCKET = ".s.PGSQL.5432"
@@ -280,19 +283,23 @@ class PostgresServer:
 
 def _system_user() -> pwd.struct_passwd:
     """Return the account that runs PostgreSQL for root, after creating it if it is missing."""
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        pass
     command = ["/usr/bin/env", "useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-    try:
-        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - constants
-        return pwd.getpwnam(SYSTEM_USER)
-    except (OSError, subprocess.SubprocessError, KeyError):
-        raise DataDirectoryError(
-            f"PostgreSQL does not run as root, and the account {SYSTEM_USER} could not be created; create it, or run "
-            "the program as another user"
-        ) from None
+    deadline = time.monotonic() + ACCOUNT_SECONDS_MAX
+    while True:
+        with suppress(KeyError):
+            return pwd.getpwnam(SYSTEM_USER)
+        try:
+            # It fails if another process is creating an account, this one perhaps.
+            created = subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603 - constants
+        except OSError:  # there is no `useradd`
+            break
+        if not created and time.monotonic() > deadline:
+            break
+        time.sleep(0 if created else 0.2)
+    raise DataDirectoryError(
+        f"PostgreSQL does not run as root, and the account {SYSTEM_USER} could not be created; create it, or run "
+        "the program as another user"
+    )
 
 
 def _is_usable(folder: Path) -> bool:

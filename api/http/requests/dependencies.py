@@ -181,7 +181,7 @@ async def confirm(request: Request) -> Caller:
 
 
 async def is_reader(request: Request) -> bool:
-    """Return whether the request carries a key that may read, as far as that is known within a second.
+    """Return whether the request carries a key that may read, as far as that is known within KEY_SECONDS_MAX.
 
     While the database is away, a key counts as it was last known.
     """
@@ -189,7 +189,7 @@ async def is_reader(request: Request) -> bool:
     limits: ConcurrencyLimits = request.app.state.concurrency
     token = _token_of(request)
     caller = service.keys.last_known(token) if token else None
-    if token and caller is None and service.keys.is_listening:
+    if token and caller is None:
         with move_on_after(KEY_SECONDS_MAX), suppress(psycopg.OperationalError):
             caller = await run_sync(service.keys.caller, token, limiter=limits.keys, abandon_on_cancel=True)
     return caller is not None and forbids_right(caller, Right.READ) is None

@@ -8,7 +8,9 @@ import os
 import pwd
 import shutil
 import stat
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -235,3 +237,37 @@ def test_an_account_without_a_name_is_refused_in_a_sentence(place: Path) -> None
     place.chmod(0o777)
     said = as_nobody(lambda: started(place / "new"), uid=54321)
     assert "PostgreSQL needs an account with a name, and user 54321 has none" in said
+
+
+class _Accounts:
+    """Stands in for the accounts of the system: `useradd` fails as often as told, then somebody's account is there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+        self.failures = failures
+        self.calls = 0
+        monkeypatch.setattr(pwd, "getpwnam", self._find)
+        monkeypatch.setattr(subprocess, "run", self._create)
+        monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+
+    def _find(self, name: str) -> pwd.struct_passwd:
+        if self.calls <= self.failures:
+            raise KeyError(name)
+        return pwd.struct_passwd((name, "x", 999, 999, "", "/", "/usr/sbin/nologin"))
+
+    def _create(self, command: list[str], **_options: object) -> subprocess.CompletedProcess[bytes]:
+        self.calls += 1
+        return subprocess.CompletedProcess(command, 0 if self.calls > self.failures else 1)
+
+
+@pytest.mark.parametrize("failures", [0, 1, 3])
+def test_processes_that_create_the_account_at_once_all_find_it(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    accounts = _Accounts(monkeypatch, failures)
+    assert postgres_server._system_user().pw_name == postgres_server.SYSTEM_USER
+    assert accounts.calls == failures + 1
+
+
+def test_an_account_that_cannot_be_created_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_server, "ACCOUNT_SECONDS_MAX", 0.0)
+    _Accounts(monkeypatch, 1_000_000)
+    with pytest.raises(DataDirectoryError, match="create it, or run the program as another user"):
+        postgres_server._system_user()

@@ -13,6 +13,7 @@ from api.access.rate_limits import PER_SECOND
 from api.access.roles import Role
 from api.http.app import create_app
 from api.http.requests import dependencies, lanes, readings, submission
+from api.operations import readiness
 from api.operations.service import OpenLedger, running
 from ledger.store.database import Database, is_ledger
 from tests.support.api.command_line import CommandLine
@@ -28,6 +29,7 @@ def patience() -> Iterator[None]:
         patch.setattr(submission, "PROJECTED_SECONDS_MAX", PATIENCE_SECONDS)
         patch.setattr(readings, "AT_LEAST_SECONDS_MAX", PATIENCE_SECONDS)
         patch.setattr(dependencies, "KEY_SECONDS_MAX", 10.0)  # some tests occupy what looks keys up
+        patch.setattr(readiness, "PROBE_SECONDS_MAX", PATIENCE_SECONDS)
         patch.setattr(lanes, "QUERY_SECONDS_MAX", PATIENCE_SECONDS)
         patch.setattr(lanes, "READ_SECONDS_MAX", PATIENCE_SECONDS)
         yield
