@@ -42,6 +42,10 @@ COMMANDS = {
                 f"{_RECORDING}.certificates:app",
                 "Issue, show and revoke certificates; write them as files.",
             ),
+            "federation": (
+                f"{_RECORDING}.federation:app",
+                "Show the ledgers of a federation; link a person's numbers.",
+            ),
             "erase": (f"{_RECORDING}.erase:erase", "Erase a volunteer's personal data; the hours stay."),
         },
         "Query": {

@@ -67,6 +67,11 @@ class OpenArchive:
         """The valid segments."""
         return self.manifest.segments
 
+    @property
+    def recorded_until(self) -> int | None:
+        """When the last event was recorded, in epoch seconds; None without events."""
+        return self.segments[-1].last_recorded_at if self.segments else None
+
     def bytes_on_disk(self) -> int:
         """Return the size of all segments."""
         return self.manifest.bytes

@@ -31,26 +31,47 @@ class TargetError(ValueError):
     """The target folder cannot be used; the message says what to do."""
 
 
-class Replayed(BaseModel):
-    """The basis and the result of a replay. `checksum`: of all rows, as for generations, 16 hex digits.
+class Description(BaseModel):
+    """What a replay is of, and its result; a subclass adds the position it rests on.
 
-    `rows`: the number of rows of each table. `valid_at` is null if all results are included.
+    Attributes:
+        valid_at: null if all results are included.
+        rows: the number of rows of each table.
+        checksum: of all rows, as for generations, 16 hex digits.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    ledger: UUID
     valid_at: date | None
-    known_at: int
     rules: RulesUsed
     rows: dict[str, int]
     checksum: str
+
+    def metadata(self) -> dict[str, str]:
+        """Return what the Parquet files say of themselves."""
+        return {
+            "valid_at": str(self.valid_at or ""),
+            "rules": self.rules.digest,
+            "rules_version": str(self.rules.version),
+            "checksum": self.checksum,
+        }
+
+
+class Replayed(Description):
+    """The basis and the result of a replay of one ledger."""
+
+    ledger: UUID
+    known_at: int
+
+    def metadata(self) -> dict[str, str]:
+        """Return what the Parquet files say of themselves."""
+        return {"ledger": str(self.ledger), "known_at": str(self.known_at), **super().metadata()}
 
 
 def write_replay(
     folder: Path,
     rows: Rows,
-    description: Replayed,
+    description: Description,
     rules_text: str,
     *,
     overwrite: bool = False,
@@ -66,14 +87,7 @@ def write_replay(
         replay.progress.StoppedError: from `progress`; nothing is left behind.
     """
     check_target(folder, overwrite=overwrite)
-    metadata = {
-        "ledger": str(description.ledger),
-        "known_at": str(description.known_at),
-        "valid_at": str(description.valid_at or ""),
-        "rules": description.rules.digest,
-        "rules_version": str(description.rules.version),
-        "checksum": description.checksum,
-    }
+    metadata = description.metadata()
     tables = rows.tables()
     total, done = sum(map(len, tables.values())), 0
     with atomic_folder(folder, export=True) as temporary:
@@ -108,7 +122,7 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
 
 def _is_replay(folder: Path) -> bool:
     try:
-        found = Replayed.model_validate(json.loads((folder / REPLAY).read_text("utf-8")))
+        found = Description.model_validate(json.loads((folder / REPLAY).read_text("utf-8")))
     except (OSError, ValueError):
         return False
     known = {REPLAY, RULES, *(f"{name}.parquet" for name in (*KEYS, *found.rows))}

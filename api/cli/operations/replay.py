@@ -1,6 +1,6 @@
 """`hours replay`: replay the whole history under any axes, to Parquet files or to a new generation.
 
-With `--archive`, a folder copied from a ledger's data directory, it needs no database.
+With `--archive`, a copy of a ledger's archive, or `--federation`, several of them, it needs no database.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import typer
 
 from api.axes.written import AmbiguousDigestError, AxisError, candidate, choose_rules, names_rules, position_of
 from api.cli.archive_places import open_place
+from api.cli.operations.federated_replay import FederatedReplay, replay_federation
 from api.cli.operations.generations import row_counts
 from api.cli.options import AxesTexts, Json, data_of, refuse_idle, with_axes
 from api.cli.output import day, notify, out, print_json, print_table, stages
@@ -60,6 +61,17 @@ def replay_history(
             help="Replay this archive, such as a copy, without a database: a folder, or s3://BUCKET/PREFIX.",
         ),
     ] = None,
+    federation: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Replay the ledgers of a federation as one, without a database."),
+    ] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --federation: know what the earlier answer in this replay.json knew."),
+    ] = None,
+    without_unreachable: Annotated[
+        bool, typer.Option("--without-unreachable", help="With --federation: leave out ledgers that cannot be read.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", "--force", help="Replace the replay in the folder.")
     ] = False,
@@ -69,7 +81,13 @@ def replay_history(
     """Replay the whole history under any axes, to Parquet or to a new generation."""
     if generation:
         refuse_idle(context, "with --generation", "overwrite")
-    _check(to, archive, overwrite=overwrite, generation=generation)
+    if federation is None:
+        refuse_idle(context, "without --federation", "heads", "without_unreachable")
+    _check(to, archive, federation, overwrite=overwrite, generation=generation)
+    if federation is not None and to is not None:
+        asked = FederatedReplay(federation, to, texts, heads, without_unreachable, overwrite)
+        replay_federation(asked, as_json=as_json)
+        return
     if archive is not None and to is not None:
         with stages("Fetching") as progress:
             opened = open_place(archive, "--archive", progress)
@@ -93,8 +111,11 @@ def replay_history(
         _print_generation(built, as_json=as_json)
 
 
-def _check(to: Path | None, archive: str | None, *, overwrite: bool, generation: bool) -> None:
+def _check(to: Path | None, archive: str | None, federation: Path | None, *, overwrite: bool, generation: bool) -> None:
     """Check the options before anything is read."""
+    if federation is not None and (generation or archive is not None):
+        other = "--generation" if generation else "--archive"
+        raise UsageError(f"--federation names its own archives and writes Parquet; leave {other} out")
     if generation == (to is not None):
         raise UsageError("name one target: --to FOLDER writes Parquet, --generation builds a generation")
     if generation and archive:

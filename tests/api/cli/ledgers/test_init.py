@@ -29,8 +29,9 @@ pytest_plugins = ["tests.support.api.fixtures"]
 
 MAKERS = {"init", "run", "restore"}
 """Commands that make a ledger: an empty one, a demonstration, and the copy of another."""
-WITHOUT_A_LEDGER = {"audit verify", "rules check", "verify", "warm"}
-"""Commands that need none: rules are checked by their text, kernels are those of the program, proofs need a key."""
+WITHOUT_A_LEDGER = {"audit verify", "federation status", "rules check", "verify", "warm"}
+"""Commands that need none: rules are checked by their text, kernels are those of the program, proofs need a key, and
+federations archives."""
 
 VALUES = {
     "act": "request",
@@ -42,6 +43,8 @@ VALUES = {
     "folder": "new",
     "from_": "2018-01-01",
     "generation": "1",
+    "into": "futian.V0000001",
+    "path": "federation.toml",
     "honor": "star-1",
     "id": "1",
     "key": "1",
@@ -57,6 +60,7 @@ VALUES = {
     "public_key": "key.pem",
     "ranking": "credited-minutes",
     "reason": "objection-upheld",
+    "request": "link-1",
     "role": "staff",
     "rules": "1",
     "seed": "1",

@@ -1,0 +1,80 @@
+"""`hours replay --federation`: several ledgers as one, to Parquet files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from api.cli.options import AxesTexts
+from api.cli.output import day, notify, out, print_json, print_table, stages
+from api.cli.readers.federations import open_federation, print_heads
+from api.operations.warming import warm
+from projections.local_time import day_number
+from projections.schema import NO_DAY
+from replay.axes.answers import RulesUsed
+from replay.federation.heads import OWN, Federated, read_heads, seal
+from replay.generations.rebuild import REPLAYING, replay
+from replay.on_demand.files import write_replay
+
+
+class FederatedReplay(NamedTuple):
+    """What `hours replay --federation` was called with."""
+
+    path: Path
+    to: Path
+    texts: AxesTexts
+    heads: Path | None
+    without_unreachable: bool
+    overwrite: bool
+
+
+def replay_federation(asked: FederatedReplay, *, as_json: bool) -> None:
+    """Replay all ledgers of a federation as one to Parquet files, and print what the answer rests on."""
+    valid_text, known_at, rules_text = asked.texts
+    valid_at = day(valid_text, "--valid-at")
+    with stages("Fetching") as progress:
+        federation = open_federation(asked.path, progress, without_unreachable=asked.without_unreachable)
+    heads = federation.heads(known_at, asked.heads)
+    own = next((head.position for head in heads if head.name == OWN), None)
+    rules = federation.rules(rules_text, own)
+    warm(notify)
+    with stages("Replaying") as progress:
+        joined = read_heads(federation.archives, heads, progress=progress)
+        progress(REPLAYING, 0, 0)
+        rows = replay(joined.facts, rules, valid_until=NO_DAY if valid_at is None else day_number(valid_at))
+        name, missing = federation.definition.name, list(federation.missing)
+        found = Federated(
+            federation=name,
+            heads=heads,
+            seal=seal(name, heads, missing),
+            missing=missing,
+            unknown_numbers=joined.unknown,
+            valid_at=valid_at,
+            rules=RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest),
+            rows={table: len(columns) for table, columns in rows.tables().items()},
+            checksum=f"{rows.checksum():016x}",
+        )
+        write_replay(asked.to, rows, found, rules.text, overwrite=asked.overwrite, progress=progress)
+    _print(found, asked.to, as_json=as_json)
+
+
+def _print(found: Federated, to: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"folder": str(to), **found.model_dump(mode="json")})
+        return
+    print_heads(found.federation, found.heads, found.missing)
+    rows = [
+        (f"{name}.parquet", count, (to / f"{name}.parquet").stat().st_size // 1024)
+        for name, count in found.rows.items()
+    ]
+    valid = f", valid at {found.valid_at}" if found.valid_at else ""
+    version = f"version {found.rules.version}" if found.rules.version else "from a file"
+    caption = f"rules {found.rules.name} ({version}){valid}, checksum {found.checksum}"
+    print_table(f"Replayed to {to}", ("file", "rows", "KiB"), rows, caption)
+    if found.unknown_numbers:
+        count, shown = len(found.unknown_numbers), ", ".join(found.unknown_numbers[:5])
+        more = " and others" if count > 5 else ""
+        out().print(
+            f"Note: the federation's own ledger names {count} numbers that their ledgers do not have: {shown}{more}",
+            markup=False,
+        )

@@ -1,0 +1,231 @@
+"""A federation of ledgers gives what one ledger gives that holds all their events: on random histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from ledger.aggregates import Event
+from ledger.aggregates.volunteer import VolunteerMerged, VolunteerMergeUndone
+from projections.kernels.facts import Facts, facts_of
+from projections.rules.table import honor_ids
+from projections.rules.timeline import RuleTimeline
+from replay.federation.joining import Member, join, last_numbers
+from replay.generations.named_rows import Rows, rows_of
+from tests.support.oracle.histories import (
+    Case,
+    cases,
+    check_in,
+    check_out,
+    history,
+    make,
+    patiently,
+    raise_cap,
+    register,
+    rules,
+    withdraw_raise,
+)
+from tests.support.replay.replaying import as_sets
+
+LEDGERS = ("east", "west")
+NAMES = ("volunteer", "into", "station", "project", "raise_id")
+MERGES = (VolunteerMerged, VolunteerMergeUndone)
+
+
+class Split(NamedTuple):
+    """A history in several ledgers: the events of each, those of the federation's own ledger, and all as of one."""
+
+    ledgers: Mapping[str, list[Event]]
+    own: list[Event]
+    one: list[Event]
+
+    def members(self) -> list[Member]:
+        return [
+            *(Member(name, facts_of(events)) for name, events in self.ledgers.items()),
+            Member(None, facts_of(self.own)),
+        ]
+
+
+def renamed(event: Event, ledger_of: Mapping[str, str], ledger: str) -> Event:
+    """Return an event with the names that it has in the federation; a volunteer's ledger is looked up by number."""
+    names: dict[str, Any] = {}
+    for field in NAMES:
+        if (name := getattr(event, field, None)) is not None:
+            names[field] = f"{ledger_of.get(name, ledger)}.{name}"
+    return msgspec.structs.replace(event, **names)
+
+
+def split(events: Sequence[Event], ledger_of: Mapping[str, str]) -> Split:
+    """Give each volunteer's events to their ledger; every ledger has all stations and projects."""
+    found = Split({name: [] for name in LEDGERS}, [], [])
+    for event in events:
+        volunteer = getattr(event, "volunteer", None)
+        if volunteer is None:
+            for name, of_ledger in found.ledgers.items():
+                of_ledger.append(event)
+                found.one.append(renamed(event, {}, name))
+            continue
+        mine = ledger_of[volunteer]
+        as_one = renamed(event, ledger_of, mine)
+        found.one.append(as_one)
+        if isinstance(event, MERGES) and ledger_of[event.into] != mine:
+            found.own.append(as_one)
+        else:
+            found.ledgers[mine].append(event)
+    return found
+
+
+def link(whole: Split, pairs: Sequence[tuple[str, ...]]) -> None:
+    """Add links between numbers of different ledgers, those that one ledger would record as well."""
+    merged = dict[str, str]()
+    for event in whole.one:
+        if isinstance(event, VolunteerMerged):
+            merged[event.volunteer] = event.into
+        elif isinstance(event, VolunteerMergeUndone):
+            merged.pop(event.volunteer, None)
+    last = max(event.recorded_at for event in whole.one)
+    for volunteer, into in pairs:
+        if volunteer.partition(".")[0] != into.partition(".")[0] and not merged.keys() & {volunteer, into}:
+            event = make(VolunteerMerged, last, volunteer=volunteer, into=into)
+            merged[volunteer] = into
+            whole.own.append(event)
+            whole.one.append(event)
+
+
+def in_federation(timeline: RuleTimeline) -> RuleTimeline:
+    """Return rules whose windows name the projects of all ledgers."""
+    sets = [
+        each.model_copy(
+            update={
+                "factors": tuple(
+                    factor.model_copy(
+                        update={"projects": tuple(f"{name}.{of}" for of in factor.projects for name in LEDGERS)}
+                    )
+                    for factor in each.factors
+                )
+            }
+        )
+        for each in timeline.rule_sets
+    ]
+    return timeline.model_copy(update={"rule_sets": tuple(sets)})
+
+
+def replayed(facts: Facts, timeline: RuleTimeline) -> Rows:
+    names = (facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts())
+    return rows_of(facts.read_models(timeline), *names)
+
+
+@settings(patiently)
+@given(case=cases(volunteers=(2, 3, 4)), data=st.data())
+def test_a_federation_equals_one_ledger_that_holds_all_events(case: Case, data: st.DataObject) -> None:
+    volunteers = sorted({event.volunteer for event in case.events if hasattr(event, "volunteer")})
+    ledger_of = {name: data.draw(st.sampled_from(LEDGERS), label=name) for name in volunteers}
+    timeline = in_federation(case.timeline)
+    whole = split(case.events, ledger_of)
+    pairs = data.draw(st.lists(st.tuples(*[st.sampled_from(volunteers)] * 2), max_size=6), label="links")
+    link(whole, [tuple(f"{ledger_of[number]}.{number}" for number in pair) for pair in pairs])
+    expected = replayed(facts_of(whole.one), timeline)
+    joined = join(whole.members())
+    assert joined.unknown == []
+    found = replayed(joined.facts, timeline)
+    assert as_sets(found) == as_sets(expected)
+    assert found.checksum() == expected.checksum()
+
+
+@settings(patiently)
+@given(case=cases(volunteers=(2, 3, 4)), data=st.data())
+def test_a_link_that_is_undone_leaves_nothing_behind(case: Case, data: st.DataObject) -> None:
+    volunteers = sorted({event.volunteer for event in case.events if hasattr(event, "volunteer")})
+    ledger_of = {name: LEDGERS[at % 2] for at, name in enumerate(volunteers)}
+    timeline = in_federation(case.timeline)
+    whole = split(case.events, ledger_of)
+    first, second = data.draw(st.permutations(volunteers), label="linked")[:2]
+    last = max(event.recorded_at for event in case.events)
+    said = {"volunteer": f"{ledger_of[first]}.{first}", "into": f"{ledger_of[second]}.{second}"}
+    linked = [make(kind, last, **said) for kind in MERGES]
+    assume(not any(isinstance(event, MERGES) and event.into == said["into"] for event in whole.own))
+    before = join(whole.members())
+    after = join(whole._replace(own=[*whole.own, *linked]).members())
+    assert as_sets(replayed(after.facts, timeline)) == as_sets(replayed(before.facts, timeline))
+
+
+def test_the_names_of_ledgers_are_their_own() -> None:
+    """Equal numbers, stations and shift ids of two ledgers are different ones."""
+    east = [register("V1"), *history("2018-12-04 09:00 in V1 U1 #1\n2018-12-04 12:00 out V1 U1 #1")]
+    west = [register("V1"), *history("2018-12-04 09:00 in V1 U1 #1\n2018-12-04 11:00 out V1 U1 #1")]
+    rows = replayed(join([Member("east", facts_of(east)), Member("west", facts_of(west))]).facts, rules())
+    tables = rows.tables()
+    hours = {
+        row["volunteer"]: row["credited_minutes"] for row in tables["volunteer_hours"].to_pylist() if not row["year"]
+    }
+    assert hours == {"east.V1": 180, "west.V1": 120}
+    assert set(tables["station_activity"]["station"].to_pylist()) == {"east.U1", "west.U1"}
+
+
+def test_linked_numbers_have_one_day_s_cap_and_count_no_minute_twice() -> None:
+    east = [register("V1"), *history("2018-12-04 08:00 in V1 U1 #1\n2018-12-04 13:00 out V1 U1 #1")]
+    west = [register("V7"), *history("2018-12-04 12:00 in V7 U9 #2\n2018-12-04 18:00 out V7 U9 #2")]
+    link = make(VolunteerMerged, "2019-01-01T00:00+08:00", volunteer="east.V1", into="west.V7")
+    members = [Member("east", facts_of(east)), Member("west", facts_of(west))]
+    timeline = rules(day_minutes_max=480)
+
+    def credited(members: list[Member]) -> dict[str, int]:
+        hours = replayed(join(members).facts, timeline).tables()["volunteer_hours"].to_pylist()
+        return {row["volunteer"]: row["credited_minutes"] for row in hours if not row["year"]}
+
+    assert credited(members) == {"east.V1": 300, "west.V7": 360}
+    assert credited([*members, Member(None, facts_of([link]))]) == {"west.V7": 480}
+
+
+def test_a_registration_in_the_federation_s_ledger_does_not_replace_the_member_s() -> None:
+    east = [register("V1", date(2012, 5, 1))]
+    own = [register("east.V1", date(2011, 1, 1)), register("east.V9", date(2013, 1, 1))]
+    joined = join([Member("east", facts_of(east)), Member(None, facts_of(own))])
+    table = joined.facts.number_table()
+    days = dict(zip(joined.facts.volunteers.texts(), table.registered.tolist(), strict=True))
+    assert days["east.V1"] == (date(2012, 5, 1) - date(1970, 1, 1)).days
+    assert joined.unknown == ["east.V9"]
+
+
+def test_a_raise_of_the_federation_stands_beside_the_member_s() -> None:
+    day = date(2018, 12, 4)
+    east = [register("V1"), raise_cap("V1", day, 500)]
+    own = [raise_cap("east.V1", day, 600), withdraw_raise("east.V1", day)]
+    joined = join([Member("east", facts_of(east)), Member(None, facts_of(own))]).facts
+    assert [*joined.raises_in_force().values()] == [500]
+
+
+@pytest.mark.parametrize(
+    ("links", "expected"),
+    [
+        ([], {}),
+        ([(1, 2)], {1: 2}),
+        ([(1, 2), (2, 3)], {1: 3, 2: 3}),
+        ([(1, 2), (1, 3)], {1: 3, 2: 3}),
+        ([(1, 2), (3, 1)], {1: 2, 3: 2}),
+        ([(1, 2), (2, 1)], {1: 2}),
+        ([(1, 2), (3, 4), (2, 3), (4, 1)], {1: 4, 2: 4, 3: 4}),
+    ],
+)
+def test_links_and_merges_together_give_each_person_one_last_number(
+    links: list[tuple[int, int]], expected: dict[int, int]
+) -> None:
+    """Also where they name two targets for one number, or a ring, which no single ledger records."""
+    assert last_numbers(links) == expected
+
+
+def test_ids_of_shifts_are_looked_up_in_their_own_ledger() -> None:
+    events: dict[str, list[Event]] = {
+        "east": [check_in("V1", "U1", 0, 5), check_out("V1", "U1", 60, 5), check_in("V1", "U1", 120, 6)],
+        "west": [check_in("V1", "U1", 0, 7)],
+    }
+    joined = join([Member(name, facts_of(found)) for name, found in events.items()]).facts
+    high, low = joined.shift_keys(np.array([2, 0, 1], np.int32))
+    assert (high.tolist(), low.tolist()) == ([0, 0, 0], [7, 5, 6])
