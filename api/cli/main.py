@@ -23,7 +23,7 @@ from api.operations.usage_errors import exit_message
 from api.operations.version import version
 
 _OPERATIONS, _READERS, _RECORDING = "api.cli.operations", "api.cli.readers", "api.cli.recording"
-_PROOF = "api.cli.proof"
+_PROOF, _SCALING = "api.cli.proof", "api.cli.scaling"
 
 COMMANDS = {
     name: LazyCommand(source, panel, summary)
@@ -76,6 +76,7 @@ COMMANDS = {
                 "Replay the history and switch to the result.",
             ),
             "replay": (f"{_OPERATIONS}.replay:replay_history", "Replay the whole history under any axes."),
+            "facts": (f"{_SCALING}.facts:app", "Divide the facts by person, for replays by many workers."),
             "generations": (f"{_OPERATIONS}.generations:app", "List, switch and drop generations of the read models."),
             "archive": (f"{_OPERATIONS}.archive:app", "Show, verify, rebuild and copy the Parquet archive."),
             "simulate": (f"{_OPERATIONS}.data:simulate", "Fill an empty ledger with a synthetic history."),

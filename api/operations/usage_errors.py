@@ -39,6 +39,7 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
     from replay.live.follower import OutdatedGenerationError
     from replay.locations.fetching import NoArchiveError
     from replay.locations.object_store import AddressError, StoreError
+    from replay.partitions.errors import ClusterError, DatasetError, NoClusterError, NoDatasetError
     from replay.proof.agreement import TreeError
     from replay.proof.keys import SigningKeyError
     from replay.proof.notes import NoteError
@@ -72,6 +73,8 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         AddressError,
         StoreError,
         NoArchiveError,
+        NoClusterError,
+        NoDatasetError,
     )
     generation = (
         OutdatedGenerationError,
@@ -84,9 +87,8 @@ def exit_message(error: Exception) -> tuple[str, int] | None:
         return str(error), 2
     if found := _database_error(error):
         return _of_database(found)
-    if isinstance(
-        error, ArchiveError | TreeError | ContinuityError | VerificationError | OvertakenError | ExplanationError
-    ):
+    failure = (ArchiveError, TreeError, ContinuityError, VerificationError, OvertakenError, ExplanationError)
+    if isinstance(error, (*failure, DatasetError, ClusterError)):
         return str(error), 1
     if isinstance(error, OSError):
         advice = way_out(error, "")

@@ -25,7 +25,7 @@ from replay.archive.manifest import (
     Segment,
     read_manifest,
 )
-from replay.archive.reader import count_recorded, read_facts, read_rules_rows, read_shift_keys
+from replay.archive.reader import count_recorded, read_facts, read_other_facts, read_rules_rows, read_shift_keys
 from replay.archive.segments import PUBLISHED_ONLY, PUT_IN_FORCE, RulesRow
 from replay.published import NoRulesError, Rules
 
@@ -97,7 +97,16 @@ class OpenArchive:
         """
         return self.retried(lambda: self._facts(until, threads))
 
+    def other_facts(self, until: int | None = None) -> Facts:
+        """Read the facts but for shifts: all names, and the other events up to a position. Raises as `facts`."""
+        return self.retried(lambda: read_other_facts(self.folder, *self._known(until)))
+
     def _facts(self, until: int | None, threads: int) -> Facts:
+        segments, known = self._known(until)
+        return read_facts(self.folder, segments, known, threads, self._shift_keys)
+
+    def _known(self, until: int | None) -> tuple[list[Segment], int]:
+        """Return the segments that hold what is known at a position, and the position."""
         manifest = self.manifest
         known = manifest.position if until is None else until
         if known > manifest.position:
@@ -105,8 +114,7 @@ class OpenArchive:
                 f"the archive in {self.folder} ends at position {manifest.position}, before {known}: "
                 "bring it up to date (`hours archive status`), or choose a known_at up to that position"
             )
-        segments = [segment for segment in manifest.segments if segment.first <= known]
-        return read_facts(self.folder, segments, known, threads, self._shift_keys)
+        return [segment for segment in manifest.segments if segment.first <= known], known
 
     def _shift_keys(self, shifts: Ints) -> tuple[Words, Words]:
         """Return the ids of shifts as uint64 halves, high and low."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from projections.kernels.facts import Facts
 from projections.kernels.order import ShiftKeys
 from projections.kernels.resolve import Resolver
-from projections.schema import DTYPES, Array, Corrections, Ints, OtherEvents, ShiftEvents, Words
+from projections.schema import DTYPES, Array, Corrections, Ints, OtherEvents, ResolvedShifts, ShiftEvents, Words
 from replay.archive.log_columns import Dictionaries, names_by_kind
 from replay.archive.manifest import Segment, damaged
 from replay.archive.segments import (
@@ -77,6 +77,25 @@ def read_facts(folder: Path, segments: Sequence[Segment], known: int, threads: i
         projects=names.projects,
         raise_ids=names.keys,
         shift_keys=shift_keys,
+    )
+
+
+def read_other_facts(folder: Path, segments: Sequence[Segment], known: int) -> Facts:
+    """Read all names, and the events up to the position `known` that are of no shift; the facts have no shifts."""
+    names = read_all_names(folder, segments)
+    none = [np.empty(0, dtype) for dtype in (*[np.int32] * 3, *[np.uint32] * 3, np.uint16)]
+    others = [
+        _read_events(folder / segment.folder / OTHER_EVENTS, OtherEvents, known if segment.last > known else None)
+        for segment in segments
+    ]
+    return Facts(
+        shifts=ResolvedShifts(*none),
+        other_events=_joined_events(others, OtherEvents),
+        volunteers=names.volunteers,
+        stations=names.stations,
+        projects=names.projects,
+        raise_ids=names.keys,
+        shift_keys=lambda shifts: (shifts.astype(np.uint64), shifts.astype(np.uint64)),
     )
 
 

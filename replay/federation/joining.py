@@ -12,7 +12,7 @@ could name two targets for one number, or a ring.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,6 @@ from projections.schema import (
     NO_INSTANT,
     NONE,
     REGISTERED,
-    Array,
     Ints,
     OtherEvents,
     ResolvedShifts,
@@ -50,104 +49,92 @@ class Joined(NamedTuple):
     unknown: list[str]
 
 
-class _Numbers(NamedTuple):
-    """The surrogates of a member's names among those of all; the last entry, which index `NONE` finds, is `NONE`."""
+class Dictionaries(NamedTuple):
+    """The names of all ledgers so far."""
 
-    volunteer: Ints
-    station: Ints
-    project: Ints
-    key: Ints
+    volunteers: Names
+    stations: Names
+    projects: Names
+    raise_ids: Names
 
-
-class _Dictionaries(NamedTuple):
-    """The names of all members."""
-
-    volunteer: Names
-    station: Names
-    project: Names
-    key: Names
+    @classmethod
+    def empty(cls) -> Dictionaries:
+        """Return the dictionaries of no ledger."""
+        return cls(Names(), Names(), Names(), Names())
 
 
-def join(members: Sequence[Member]) -> Joined:
-    """Join the facts of ledgers with different names; the federation's own ledger comes last, if there is one.
+class Renamed(NamedTuple):
+    """What a ledger holds, with the surrogates of all ledgers.
+
+    other_events: all but merges. links: its merges in force, the first number into the second.
+    """
+
+    shifts: ResolvedShifts
+    other_events: OtherEvents
+    links: list[tuple[int, int]]
+
+
+def rename(member: Member, names: Dictionaries) -> Renamed:
+    """Give what a ledger holds the surrogates of all ledgers, and add its names to theirs.
 
     A registration of a member's number in the federation's own ledger is left out: the member's own counts.
     """
-    names = _Dictionaries(Names(), Names(), Names(), Names())
-    numbers = [_numbered(member, names) for member in members]
+    facts, of_members = member.facts, len(names.volunteers)
+    before = "" if member.name is None else member.name + SEPARATOR
+    volunteers, stations, projects, raise_ids = (
+        np.array([*(into.add(before + name) for name in dictionary.texts()), NONE], np.int32)  # `NONE` finds the last
+        for dictionary, into in zip(
+            (facts.volunteers, facts.stations, facts.projects, facts.raise_ids), names, strict=True
+        )
+    )
+    shifts, events = facts.shifts, facts.other_events
+    left_out = (events.code == MERGED) | (events.code == MERGE_UNDONE)
+    if member.name is None:
+        left_out |= (events.code == REGISTERED) & (volunteers[events.volunteer] < of_members)
+    kept = np.flatnonzero(~left_out)
+    return Renamed(
+        shifts._replace(
+            volunteer=volunteers[shifts.volunteer], station=stations[shifts.station], project=projects[shifts.project]
+        ),
+        OtherEvents(
+            code=events.code[kept],
+            volunteer=volunteers[events.volunteer[kept]],
+            station=stations[events.station[kept]],
+            project=projects[events.project[kept]],
+            key=raise_ids[events.key[kept]],
+            day=events.day[kept],
+            amount=events.amount[kept],
+            into=volunteers[events.into[kept]],
+            opened_at=events.opened_at[kept],
+        ),
+        [(int(volunteers[a]), int(volunteers[b])) for (a, b), in_force in facts.merges().items() if in_force],
+    )
+
+
+def join(members: Sequence[Member]) -> Joined:
+    """Join the facts of ledgers with different names; the federation's own ledger comes last, if there is one."""
+    names = Dictionaries.empty()
+    renamed = [rename(member, names) for member in members]
     of_members = sum(len(member.facts.volunteers) for member in members if member.name is not None)
-    known = {member.name for member in members}
+    merges = merges_of(last_numbers(link for each in renamed for link in each.links))
+    tables = [*(each.other_events for each in renamed), merges]
     return Joined(
         Facts(
-            shifts=_shifts(members, numbers),
-            other_events=_other_events(members, numbers, of_members),
-            volunteers=names.volunteer,
-            stations=names.station,
-            projects=names.project,
-            raise_ids=names.key,
+            shifts=ResolvedShifts(*map(np.concatenate, zip(*(each.shifts for each in renamed), strict=True))),
+            other_events=OtherEvents(*map(np.concatenate, zip(*tables, strict=True))),
+            volunteers=names.volunteers,
+            stations=names.stations,
+            projects=names.projects,
+            raise_ids=names.raise_ids,
             shift_keys=_keys([member.facts for member in members]),
         ),
-        [name for name in names.volunteer.since(of_members) if name.partition(SEPARATOR)[0] in known],
+        unknown_numbers({member.name for member in members}, names.volunteers.since(of_members)),
     )
 
 
-def _numbered(member: Member, names: _Dictionaries) -> _Numbers:
-    facts = member.facts
-    dictionaries = (facts.volunteers, facts.stations, facts.projects, facts.raise_ids)
-    before = "" if member.name is None else member.name + SEPARATOR
-    columns = (
-        np.array([*(into.add(before + name) for name in dictionary.texts()), NONE], np.int32)
-        for dictionary, into in zip(dictionaries, names, strict=True)
-    )
-    return _Numbers(*columns)
-
-
-def _shifts(members: Sequence[Member], numbers: Sequence[_Numbers]) -> ResolvedShifts:
-    def column(name: str, numbered: str | None = None) -> Array:
-        return np.concatenate(
-            [
-                getattr(member.facts.shifts, name) if numbered is None
-                else getattr(numbers[at], numbered)[getattr(member.facts.shifts, name)]
-                for at, member in enumerate(members)
-            ]
-        )  # fmt: skip
-
-    return ResolvedShifts(
-        volunteer=column("volunteer", "volunteer"),
-        station=column("station", "station"),
-        project=column("project", "project"),
-        check_in=column("check_in"),
-        check_out=column("check_out"),
-        recorded_at=column("recorded_at"),
-        flags=column("flags"),
-    )
-
-
-def _other_events(members: Sequence[Member], numbers: Sequence[_Numbers], of_members: int) -> OtherEvents:
-    tables, links = [], list[tuple[int, int]]()
-    for member, number in zip(members, numbers, strict=True):
-        events = member.facts.other_events
-        pairs = member.facts.merges().items()
-        links += [(int(number.volunteer[a]), int(number.volunteer[b])) for (a, b), in_force in pairs if in_force]
-        left_out = (events.code == MERGED) | (events.code == MERGE_UNDONE)
-        if member.name is None:
-            left_out |= (events.code == REGISTERED) & (number.volunteer[events.volunteer] < of_members)
-        kept = np.flatnonzero(~left_out)
-        tables.append(
-            OtherEvents(
-                code=events.code[kept],
-                volunteer=number.volunteer[events.volunteer[kept]],
-                station=number.station[events.station[kept]],
-                project=number.project[events.project[kept]],
-                key=number.key[events.key[kept]],
-                day=events.day[kept],
-                amount=events.amount[kept],
-                into=number.volunteer[events.into[kept]],
-                opened_at=events.opened_at[kept],
-            )
-        )
-    tables.append(_merges(last_numbers(links)))
-    return OtherEvents(*(np.concatenate(columns) for columns in zip(*tables, strict=True)))
+def unknown_numbers(ledgers: Collection[str | None], added: Iterable[str]) -> list[str]:
+    """Return the numbers of member ledgers among those that the federation's own ledger has added to theirs."""
+    return [name for name in added if name.partition(SEPARATOR)[0] in ledgers]
 
 
 def last_numbers(links: Iterable[tuple[int, int]]) -> dict[int, int]:
@@ -172,7 +159,8 @@ def last_numbers(links: Iterable[tuple[int, int]]) -> dict[int, int]:
     return {number: last(number) for number in into}
 
 
-def _merges(into: dict[int, int]) -> OtherEvents:
+def merges_of(into: dict[int, int]) -> OtherEvents:
+    """Return merges of numbers into the last number of their person."""
     count = len(into)
     none = np.full(count, NONE, np.int32)
     return OtherEvents(

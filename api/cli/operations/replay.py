@@ -15,11 +15,13 @@ import typer
 
 from api.axes.written import AmbiguousDigestError, AxisError, candidate, choose_rules, names_rules, position_of
 from api.cli.archive_places import open_place
-from api.cli.operations.federated_replay import FederatedReplay, replay_federation
 from api.cli.operations.generations import row_counts
 from api.cli.options import AxesTexts, Json, data_of, refuse_idle, with_axes
-from api.cli.output import day, notify, out, print_json, print_table, stages
+from api.cli.output import day, notify, out, print_json, stages
 from api.cli.readers.queries import axes_of, read_rules
+from api.cli.scaling.facts import FactsReplay, replay_facts
+from api.cli.scaling.federated_replay import FederatedReplay, replay_federation
+from api.cli.scaling.printing import print_replayed
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
 from api.operations.warming import warm
@@ -65,6 +67,16 @@ def replay_history(
         Path | None,
         typer.Option(metavar="FILE", help="Replay the ledgers of a federation as one, without a database."),
     ] = None,
+    facts: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Replay facts that `hours facts build` divided.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="With --facts: how many threads; by default all processors.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="With --facts: a Dask scheduler, such as tcp://host:8786."),
+    ] = None,
     heads: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="With --federation: know what the earlier answer in this replay.json knew."),
@@ -83,10 +95,21 @@ def replay_history(
         refuse_idle(context, "with --generation", "overwrite")
     if federation is None:
         refuse_idle(context, "without --federation", "heads", "without_unreachable")
-    _check(to, archive, federation, overwrite=overwrite, generation=generation)
+    if facts is None:
+        refuse_idle(context, "without --facts", "workers", "cluster")
+    sources = {"--archive": archive, "--federation": federation, "--facts": facts}
+    _check(
+        to, [name for name, source in sources.items() if source is not None], overwrite=overwrite, generation=generation
+    )
+    if facts is not None and to is not None:
+        if workers is not None and cluster is not None:
+            raise UsageError("--workers are threads of this machine, --cluster has its own; leave one of them out")
+        replay_facts(FactsReplay(facts, to, texts, workers, cluster, overwrite), as_json=as_json)
+        return
     if federation is not None and to is not None:
-        asked = FederatedReplay(federation, to, texts, heads, without_unreachable, overwrite)
-        replay_federation(asked, as_json=as_json)
+        replay_federation(
+            FederatedReplay(federation, to, texts, heads, without_unreachable, overwrite), as_json=as_json
+        )
         return
     if archive is not None and to is not None:
         with stages("Fetching") as progress:
@@ -95,7 +118,7 @@ def replay_history(
         warm(notify)
         with stages("Replaying") as progress:
             replayed = _write(source, to, progress, overwrite=overwrite)
-        _print_files(replayed, to, as_json=as_json)
+        print_replayed(replayed, to, as_json=as_json)
         return
     with open_ledger(data_of(context)) as ledger:
         axes = axes_of(ledger, texts)
@@ -103,7 +126,7 @@ def replay_history(
         if to is not None:
             with stages("Replaying") as progress:
                 replayed = _write(_ledger_source(ledger, axes, progress), to, progress, overwrite=overwrite)
-            _print_files(replayed, to, as_json=as_json)
+            print_replayed(replayed, to, as_json=as_json)
             return
         ledger.catch_up()
         with stages("Building") as progress:
@@ -111,15 +134,16 @@ def replay_history(
         _print_generation(built, as_json=as_json)
 
 
-def _check(to: Path | None, archive: str | None, federation: Path | None, *, overwrite: bool, generation: bool) -> None:
-    """Check the options before anything is read."""
-    if federation is not None and (generation or archive is not None):
-        other = "--generation" if generation else "--archive"
-        raise UsageError(f"--federation names its own archives and writes Parquet; leave {other} out")
+def _check(to: Path | None, sources: list[str], *, overwrite: bool, generation: bool) -> None:
+    """Check the options before anything is read. `sources`: the options that name what to replay."""
     if generation == (to is not None):
         raise UsageError("name one target: --to FOLDER writes Parquet, --generation builds a generation")
-    if generation and archive:
-        raise UsageError("--generation builds from the ledger's own archive, not from --archive; leave one of them out")
+    if generation and sources:
+        raise UsageError(
+            f"--generation builds from the ledger's own archive, not from {sources[0]}; leave one of them out"
+        )
+    if len(sources) > 1:
+        raise UsageError(f"{' and '.join(sources)} both name what to replay; leave one of them out")
     if to is not None:
         try:
             check_target(to, overwrite=overwrite)
@@ -221,22 +245,6 @@ def _build(ledger: OpenLedger, axes: Axes, progress: Progress) -> Rebuilt:
     rules = _rules(ledger, axes)
     return build(
         ledger.database, ledger.archive, rules, known_at=axes.known_at, valid_at=axes.valid_at, progress=progress
-    )
-
-
-def _print_files(replayed: Replayed, to: Path, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"folder": str(to), **replayed.model_dump(mode="json")})
-        return
-    names = {f"{name}.parquet": count for name, count in replayed.rows.items()}
-    rows = [(name, count, (to / name).stat().st_size // 1024) for name, count in names.items()]
-    print_table(f"Replayed to {to}", ("file", "rows", "KiB"), rows)
-    valid = f", valid at {replayed.valid_at}" if replayed.valid_at else ""
-    version = f"version {replayed.rules.version}" if replayed.rules.version else "not published"
-    out().print(
-        f"known at position {replayed.known_at}{valid}, rules {replayed.rules.name} ({version}), "
-        f"checksum {replayed.checksum}",
-        style="dim",
     )
 
 

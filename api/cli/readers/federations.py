@@ -44,12 +44,13 @@ class OpenFederation:
         """The archive of the federation's own ledger, if it has one."""
         return self.archives.get(OWN)
 
-    def heads(self, known_at: str | None, earlier: Path | None) -> list[Head]:
+    def heads(self, known_at: str | None, earlier: Path | None, rules: str | None = None) -> list[Head]:
         """Return the heads of an answer: all that is known, or what was known at a time, or an earlier answer's.
 
         Args:
             known_at: an instant with a zone, or a day, which means its end.
             earlier: the `replay.json` of an earlier answer.
+            rules: those of the answer (`rules`), whose time zone days are of.
 
         Raises:
             UsageError: both are given, or one is malformed. replay.federation.heads.HeadError: of `heads_again`.
@@ -58,13 +59,13 @@ class OpenFederation:
             if known_at is not None:
                 raise UsageError("--known-at and --heads both say what is known; leave one of them out")
             return heads_again(self.archives, _read_heads(earlier))
-        instant = None if known_at is None else self._instant(known_at)
+        instant = None if known_at is None else self._instant(known_at, rules)
         found = heads_at(self.archives, instant)
         for sentence in doubts(found, datetime.now(UTC), instant):
             err().print(f"Note: {sentence}", markup=False, soft_wrap=True)
         return found
 
-    def _instant(self, known_at: str) -> int:
+    def _instant(self, known_at: str, rules: str | None) -> int:
         if known_at.isdecimal():
             raise UsageError(
                 f"--known-at {known_at} is a position, and a federation has one in each ledger; name an instant with a "
@@ -72,8 +73,17 @@ class OpenFederation:
             )
         asked = _Instant()
         with suppress(_InstantReadError):
-            position_of(asked, known_at, lambda: self.rules(None, None).timeline().time_zone)
+            position_of(asked, known_at, lambda: self._zone(known_at, rules))
         return asked.instant
+
+    def _zone(self, day: str, rules: str | None) -> str:
+        try:
+            return self.rules(rules, None).timeline().time_zone
+        except UsageError:
+            raise UsageError(
+                f"--known-at {day} is a day, and the federation has no rules to say in which time zone; write an instant "
+                "with a zone"
+            ) from None
 
     def rules(self, text: str | None, own_position: int | None) -> Rules:
         """Return the rules of an answer: those asked for, those of the file, or those in force in the own ledger.

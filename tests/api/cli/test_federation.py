@@ -287,8 +287,68 @@ def test_a_file_that_defines_no_federation_is_refused_in_a_sentence(province: Pr
 
 def test_options_that_go_with_a_federation_or_not(province: Province) -> None:
     assert "cannot be read" in province.hours("federation", "status", province.folder / "none.toml").sentence
-    assert "leave --generation out" in province.hours("replay", "--federation", province.file, "--generation").sentence
+    assert (
+        "not from --federation; leave one of them out"
+        in province.hours("replay", "--federation", province.file, "--generation").sentence
+    )
     assert "is a position" in province.replay("--known-at", 3).sentence
+
+
+def test_facts_are_divided_and_replayed_to_the_same_rows(province: Province) -> None:
+    approved(province, province.link())
+    whole = province.replay().answer
+    facts = province.folder / "facts"
+    built = province.hours("facts", "build", facts, "--federation", province.file, "--partitions", 4, "--json").answer
+    assert (built["partitions"], built["federation"], built["heads"]) == (4, "shenzhen", whole["heads"])
+    assert province.hours("facts", "status", facts, "--json").answer == built
+    target = province.folder / "by-facts"
+    for options in ((), ("--workers", 1)):
+        again = province.hours("replay", "--facts", facts, "--to", target, "--overwrite", "--json", *options).answer
+        assert {**again, "folder": whole["folder"]} == whole
+    assert province.credited("by-facts") == province.credited()
+    assert "files are as they were written" in province.hours("facts", "verify", facts).out
+    (facts / "names-0001.parquet").write_bytes(b"")
+    verified = province.hours("facts", "verify", facts, "--json")
+    assert (verified.code, json.loads(verified.out)["wrong"]) == (1, ["names-0001.parquet"])
+    refused = province.hours("replay", "--facts", facts, "--to", target, "--overwrite")
+    assert (refused.code, "build the facts again" in refused.err) == (1, True)
+
+
+def test_facts_of_one_ledger_or_of_a_copy_of_its_archive(province: Province) -> None:
+    archive, facts, target = province.folder / "luohu" / "archive", province.folder / "facts", province.folder / "out"
+    whole = province.hours("replay", "--archive", archive, "--to", target, "--json").answer
+    built = province.hours("facts", "build", facts, "--archive", archive, "--json").answer
+    assert (built["federation"], built["partitions"]) == (None, 1)
+    again = province.hours("replay", "--facts", facts, "--to", target, "--overwrite", "--json").answer
+    assert again == whole
+    axes = ("--valid-at", "2018-12-01", "--rules", "rules/luohu.toml")
+    cut = province.hours("replay", "--facts", facts, "--to", target, "--overwrite", "--json", *axes).answer
+    expected = province.hours("replay", "--archive", archive, "--to", target, "--overwrite", "--json", *axes).answer
+    assert cut == expected
+    assert province.hours("facts", "build", facts, "--json").answer["heads"] != built["heads"]  # the ledger's own
+
+
+def test_what_goes_with_facts_or_not(province: Province) -> None:
+    facts = province.folder / "facts"
+    said = {
+        ("facts", "status", facts): "holds no facts; `hours facts build",
+        ("replay", "--facts", facts, "--to", "a"): "holds no facts",
+        ("facts", "build", province.file): "is a file; name a folder",
+        ("facts", "build", province.folder): "holds no facts",
+        ("facts", "build", facts, "--partitions", 6): "--partitions 6 is no power of two; write 4",
+        ("facts", "build", facts, "--archive", "a", "--federation", "b"): "leave one of them out",
+        ("replay", "--facts", facts, "--archive", "b", "--to", "a"): "--archive and --facts both name what to replay",
+        ("replay", "--facts", facts, "--to", "a", "--known-at", 1): "see `hours facts build --known-at`",
+        ("replay", "--facts", facts, "--to", "a", "--workers", 1, "--cluster", "tcp://a:1"): "leave one of them out",
+    }
+    for arguments, sentence in said.items():
+        assert sentence in province.hours(*arguments).sentence
+    province.define(own=None)
+    known = ("facts", "build", facts, "--federation", province.file, "--json", "--known-at")
+    assert "write an instant with a zone" in province.hours(*known, "2018-12-01").sentence
+    built = province.hours(*known, "2018-12-01T00:00:00Z")
+    assert (built.code, len(built.answer["heads"])) == (0, 2)
+    assert "name a file with --rules FILE" in province.hours("replay", "--facts", facts, "--to", "a").sentence
 
 
 def test_only_numbers_that_their_ledgers_have_are_linked_in_the_own_ledger(province: Province) -> None:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ledger.aggregates import Event
-from ledger.aggregates.volunteer import VolunteerMerged, VolunteerMergeUndone
-from projections.kernels.facts import Facts, facts_of
-from projections.rules.table import honor_ids
-from projections.rules.timeline import RuleTimeline
+from ledger.aggregates.volunteer import VolunteerMerged
+from projections.kernels.facts import facts_of
 from replay.federation.joining import Member, join, last_numbers
-from replay.generations.named_rows import Rows, rows_of
 from tests.support.oracle.histories import (
-    Case,
-    cases,
     check_in,
     check_out,
     history,
@@ -32,122 +24,27 @@ from tests.support.oracle.histories import (
     rules,
     withdraw_raise,
 )
+from tests.support.replay.federations import MERGES, Federated, federations, replayed
 from tests.support.replay.replaying import as_sets
-
-LEDGERS = ("east", "west")
-NAMES = ("volunteer", "into", "station", "project", "raise_id")
-MERGES = (VolunteerMerged, VolunteerMergeUndone)
-
-
-class Split(NamedTuple):
-    """A history in several ledgers: the events of each, those of the federation's own ledger, and all as of one."""
-
-    ledgers: Mapping[str, list[Event]]
-    own: list[Event]
-    one: list[Event]
-
-    def members(self) -> list[Member]:
-        return [
-            *(Member(name, facts_of(events)) for name, events in self.ledgers.items()),
-            Member(None, facts_of(self.own)),
-        ]
-
-
-def renamed(event: Event, ledger_of: Mapping[str, str], ledger: str) -> Event:
-    """Return an event with the names that it has in the federation; a volunteer's ledger is looked up by number."""
-    names: dict[str, Any] = {}
-    for field in NAMES:
-        if (name := getattr(event, field, None)) is not None:
-            names[field] = f"{ledger_of.get(name, ledger)}.{name}"
-    return msgspec.structs.replace(event, **names)
-
-
-def split(events: Sequence[Event], ledger_of: Mapping[str, str]) -> Split:
-    """Give each volunteer's events to their ledger; every ledger has all stations and projects."""
-    found = Split({name: [] for name in LEDGERS}, [], [])
-    for event in events:
-        volunteer = getattr(event, "volunteer", None)
-        if volunteer is None:
-            for name, of_ledger in found.ledgers.items():
-                of_ledger.append(event)
-                found.one.append(renamed(event, {}, name))
-            continue
-        mine = ledger_of[volunteer]
-        as_one = renamed(event, ledger_of, mine)
-        found.one.append(as_one)
-        if isinstance(event, MERGES) and ledger_of[event.into] != mine:
-            found.own.append(as_one)
-        else:
-            found.ledgers[mine].append(event)
-    return found
-
-
-def link(whole: Split, pairs: Sequence[tuple[str, ...]]) -> None:
-    """Add links between numbers of different ledgers, those that one ledger would record as well."""
-    merged = dict[str, str]()
-    for event in whole.one:
-        if isinstance(event, VolunteerMerged):
-            merged[event.volunteer] = event.into
-        elif isinstance(event, VolunteerMergeUndone):
-            merged.pop(event.volunteer, None)
-    last = max(event.recorded_at for event in whole.one)
-    for volunteer, into in pairs:
-        if volunteer.partition(".")[0] != into.partition(".")[0] and not merged.keys() & {volunteer, into}:
-            event = make(VolunteerMerged, last, volunteer=volunteer, into=into)
-            merged[volunteer] = into
-            whole.own.append(event)
-            whole.one.append(event)
-
-
-def in_federation(timeline: RuleTimeline) -> RuleTimeline:
-    """Return rules whose windows name the projects of all ledgers."""
-    sets = [
-        each.model_copy(
-            update={
-                "factors": tuple(
-                    factor.model_copy(
-                        update={"projects": tuple(f"{name}.{of}" for of in factor.projects for name in LEDGERS)}
-                    )
-                    for factor in each.factors
-                )
-            }
-        )
-        for each in timeline.rule_sets
-    ]
-    return timeline.model_copy(update={"rule_sets": tuple(sets)})
-
-
-def replayed(facts: Facts, timeline: RuleTimeline) -> Rows:
-    names = (facts.volunteers.texts(), facts.stations.texts(), honor_ids(timeline), facts.projects.texts())
-    return rows_of(facts.read_models(timeline), *names)
 
 
 @settings(patiently)
-@given(case=cases(volunteers=(2, 3, 4)), data=st.data())
-def test_a_federation_equals_one_ledger_that_holds_all_events(case: Case, data: st.DataObject) -> None:
-    volunteers = sorted({event.volunteer for event in case.events if hasattr(event, "volunteer")})
-    ledger_of = {name: data.draw(st.sampled_from(LEDGERS), label=name) for name in volunteers}
-    timeline = in_federation(case.timeline)
-    whole = split(case.events, ledger_of)
-    pairs = data.draw(st.lists(st.tuples(*[st.sampled_from(volunteers)] * 2), max_size=6), label="links")
-    link(whole, [tuple(f"{ledger_of[number]}.{number}" for number in pair) for pair in pairs])
-    expected = replayed(facts_of(whole.one), timeline)
-    joined = join(whole.members())
+@given(federation=federations())
+def test_a_federation_equals_one_ledger_that_holds_all_events(federation: Federated) -> None:
+    expected = replayed(facts_of(federation.split.one), federation.timeline)
+    joined = join(federation.split.members())
     assert joined.unknown == []
-    found = replayed(joined.facts, timeline)
+    found = replayed(joined.facts, federation.timeline)
     assert as_sets(found) == as_sets(expected)
     assert found.checksum() == expected.checksum()
 
 
 @settings(patiently)
-@given(case=cases(volunteers=(2, 3, 4)), data=st.data())
-def test_a_link_that_is_undone_leaves_nothing_behind(case: Case, data: st.DataObject) -> None:
-    volunteers = sorted({event.volunteer for event in case.events if hasattr(event, "volunteer")})
-    ledger_of = {name: LEDGERS[at % 2] for at, name in enumerate(volunteers)}
-    timeline = in_federation(case.timeline)
-    whole = split(case.events, ledger_of)
-    first, second = data.draw(st.permutations(volunteers), label="linked")[:2]
-    last = max(event.recorded_at for event in case.events)
+@given(federation=federations(), data=st.data())
+def test_a_link_that_is_undone_leaves_nothing_behind(federation: Federated, data: st.DataObject) -> None:
+    whole, timeline, ledger_of = federation
+    first, second = data.draw(st.permutations(sorted(ledger_of)), label="linked")[:2]
+    last = max(event.recorded_at for event in whole.one)
     said = {"volunteer": f"{ledger_of[first]}.{first}", "into": f"{ledger_of[second]}.{second}"}
     linked = [make(kind, last, **said) for kind in MERGES]
     assume(not any(isinstance(event, MERGES) and event.into == said["into"] for event in whole.own))

@@ -29,9 +29,17 @@ pytest_plugins = ["tests.support.api.fixtures"]
 
 MAKERS = {"init", "run", "restore"}
 """Commands that make a ledger: an empty one, a demonstration, and the copy of another."""
-WITHOUT_A_LEDGER = {"audit verify", "federation status", "rules check", "verify", "warm"}
-"""Commands that need none: rules are checked by their text, kernels are those of the program, proofs need a key, and
-federations archives."""
+WITHOUT_A_LEDGER = {
+    "audit verify",
+    "facts status",
+    "facts verify",
+    "federation status",
+    "rules check",
+    "verify",
+    "warm",
+}
+"""Commands that need none: rules are checked by their text, kernels are those of the program, proofs need a key,
+federations archives, and facts nothing else."""
 
 VALUES = {
     "act": "request",

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from api.cli.options import AxesTexts
-from api.cli.output import day, notify, out, print_json, print_table, stages
-from api.cli.readers.federations import open_federation, print_heads
+from api.cli.output import day, notify, stages
+from api.cli.readers.federations import open_federation
+from api.cli.scaling.printing import print_replayed
 from api.operations.warming import warm
 from projections.local_time import day_number
 from projections.schema import NO_DAY
@@ -34,7 +35,7 @@ def replay_federation(asked: FederatedReplay, *, as_json: bool) -> None:
     valid_at = day(valid_text, "--valid-at")
     with stages("Fetching") as progress:
         federation = open_federation(asked.path, progress, without_unreachable=asked.without_unreachable)
-    heads = federation.heads(known_at, asked.heads)
+    heads = federation.heads(known_at, asked.heads, rules_text)
     own = next((head.position for head in heads if head.name == OWN), None)
     rules = federation.rules(rules_text, own)
     warm(notify)
@@ -55,26 +56,4 @@ def replay_federation(asked: FederatedReplay, *, as_json: bool) -> None:
             checksum=f"{rows.checksum():016x}",
         )
         write_replay(asked.to, rows, found, rules.text, overwrite=asked.overwrite, progress=progress)
-    _print(found, asked.to, as_json=as_json)
-
-
-def _print(found: Federated, to: Path, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"folder": str(to), **found.model_dump(mode="json")})
-        return
-    print_heads(found.federation, found.heads, found.missing)
-    rows = [
-        (f"{name}.parquet", count, (to / f"{name}.parquet").stat().st_size // 1024)
-        for name, count in found.rows.items()
-    ]
-    valid = f", valid at {found.valid_at}" if found.valid_at else ""
-    version = f"version {found.rules.version}" if found.rules.version else "from a file"
-    caption = f"rules {found.rules.name} ({version}){valid}, checksum {found.checksum}"
-    print_table(f"Replayed to {to}", ("file", "rows", "KiB"), rows, caption)
-    if found.unknown_numbers:
-        count, shown = len(found.unknown_numbers), ", ".join(found.unknown_numbers[:5])
-        more = " and others" if count > 5 else ""
-        out().print(
-            f"Note: the federation's own ledger names {count} numbers that their ledgers do not have: {shown}{more}",
-            markup=False,
-        )
+    print_replayed(found, asked.to, as_json=as_json)

@@ -1,0 +1,1 @@
+"""Commands beyond one ledger on one machine: federations, partitions, clusters."""

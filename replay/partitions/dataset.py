@@ -1,0 +1,233 @@
+"""A data set of partitions: its description and its files.
+
+    dataset.json            what it rests on, the names of stations and projects, and every file with its digest
+    shifts-0007.parquet     the resolved shifts of partition 7, by volunteer and check-in
+    events-0007.parquet     the other events of its volunteers, and those of stations
+    names-0007.parquet      its volunteers' numbers; their surrogates are the rows
+    rules.toml              the rules in force at its position, if there were any
+
+A person's numbers are all in one partition, so partitions are replayed independently of one another. Each file says in
+its metadata to which data set it belongs, so a file of an older one is not read as one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from projections.kernels.facts import Facts
+from projections.schema import DTYPES, Array, Flags, Ints, OtherEvents, ResolvedShifts, Words
+from projections.surrogates import Names
+from replay.federation.heads import Head
+from replay.partitions.errors import DatasetError, NoDatasetError
+
+DATASET, RULES = "dataset.json", "rules.toml"
+FORMAT: Final = 1
+PARTITIONS_MAX = 4096
+_ID = b"dataset"
+_RESOLVED = {"check_in": np.uint32, "check_out": np.uint32, "recorded_at": np.uint32, "flags": np.uint16}
+_KEYS = ("high", "low")
+_DELTA = ("volunteer", "check_in", "check_out", "recorded_at")
+_T = TypeVar("_T")
+
+
+class StoredFile(BaseModel):
+    """A file as it was written: its size, and SHA-256 of its bytes as 64 hex digits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bytes: int
+    sha256: str
+
+
+class Dataset(BaseModel):
+    """What a data set rests on.
+
+    Attributes:
+        id: names this data set; all its files carry it.
+        federation: the name of the federation; null for one ledger, whose names then stand alone.
+        heads: the position of each ledger.
+        missing, unknown_numbers: as of a federation's answer (`replay.federation.heads.Federated`).
+        partitions: their number, a power of two.
+        rules_version: of the rules in force at its position; null if there were none.
+        files: by name.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int
+    id: str
+    federation: str | None
+    heads: list[Head]
+    missing: list[str]
+    unknown_numbers: list[str]
+    partitions: Annotated[int, Field(ge=1, le=PARTITIONS_MAX)]
+    volunteers: int
+    shifts: int
+    rules_version: int | None
+    stations: list[str]
+    projects: list[str]
+    files: dict[str, StoredFile]
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files."""
+        return sum(file.bytes for file in self.files.values())
+
+
+def file_of(kind: str, partition: int) -> str:
+    """Return the name of a partition's file: of `shifts`, `events` or `names`."""
+    return f"{kind}-{partition:04}.parquet"
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read what a data set rests on.
+
+    Raises:
+        NoDatasetError: the folder holds none. DatasetError: it is damaged, or one that this program does not read.
+    """
+    path = folder / DATASET
+    try:
+        found = Dataset.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise NoDatasetError(f"{folder} holds no facts; `hours facts build {folder}` makes them") from None
+    except (OSError, ValidationError) as error:
+        raise damaged(path, error) from None
+    if found.format != FORMAT:
+        raise DatasetError(f"{path} has format {found.format}, but this program reads {FORMAT}; build it again")
+    return found
+
+
+def damaged(path: Path, error: object) -> DatasetError:
+    """Return the error for a file that is missing or damaged."""
+    what = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DatasetError(f"{path} is missing or damaged ({what}); build the facts again with `hours facts build`")
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def shifts_schema(dataset_id: str) -> Any:
+    """Return the columns of a partition's shifts."""
+    columns = {name: np.dtype(_RESOLVED.get(name, np.int32)) for name in ResolvedShifts._fields}
+    keys = [pa.field(name, pa.uint64(), nullable=False) for name in _KEYS]
+    fields = [pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in columns.items()]
+    return pa.schema([*fields, *keys], metadata={_ID: dataset_id})
+
+
+def shifts_batch(shifts: ResolvedShifts, keys: Sequence[Words], schema: Any) -> Any:
+    """Return shifts, with the halves of their ids, as a batch of rows."""
+    return pa.record_batch([*map(pa.array, shifts), *map(pa.array, keys)], schema=schema)
+
+
+def shifts_writer(path: Path, schema: Any) -> Any:
+    """Return a writer of a partition's shifts."""
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="lz4",
+        use_dictionary=["station", "project", "flags"],
+        column_encoding=dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
+        write_page_checksum=True,
+    )
+
+
+def write_columns(path: Path, columns: dict[str, Any], dataset_id: str) -> None:
+    """Write columns of a partition to a file."""
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    pq.write_table(table.replace_schema_metadata({_ID: dataset_id}), path, compression="lz4", write_page_checksum=True)
+
+
+def digest_of(path: Path) -> StoredFile:
+    """Return the size and the digest of a file."""
+    with path.open("rb") as file:
+        digest = sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+        return StoredFile(bytes=file.tell(), sha256=digest.hexdigest())
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def read_partition(folder: Path, dataset: Dataset, partition: int) -> Facts:
+    """Read the facts of a partition. Surrogates of volunteers are its own; of stations and projects, the data set's.
+
+    Raises:
+        DatasetError: a file is missing, damaged, or of another data set.
+    """
+    path = folder / file_of("shifts", partition)
+    columns = _columns(path, dataset.id, ResolvedShifts._fields)
+    events = _columns(folder / file_of("events", partition), dataset.id, OtherEvents._fields)
+
+    def shift_keys(shifts: Ints) -> tuple[Words, Words]:
+        found = _columns(path, dataset.id, _KEYS)
+        return found["high"][shifts], found["low"][shifts]
+
+    return Facts(
+        shifts=ResolvedShifts(**columns),
+        other_events=OtherEvents(**events),
+        volunteers=Names(_table(folder / file_of("names", partition), dataset.id, ["name"])["name"].to_pylist()),
+        stations=Names(dataset.stations),
+        projects=Names(dataset.projects),
+        raise_ids=Names(),
+        shift_keys=shift_keys,
+    )
+
+
+def _columns(path: Path, dataset_id: str, names: Sequence[str]) -> dict[str, Any]:
+    table = _table(path, dataset_id, list(names))
+    return {name: _numpy(table[name]) for name in names}
+
+
+def _numpy(column: Any) -> Array | Flags:
+    whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    found: Array = whole.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _table(path: Path, dataset_id: str, columns: list[str]) -> Any:
+    def read() -> Any:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.schema_arrow.metadata, file.read(columns=columns, use_threads=False)
+
+    metadata, table = guarded(path, read)
+    if (metadata or {}).get(_ID) != dataset_id.encode():
+        raise damaged(path, "it belongs to other facts")
+    return table
+
+
+def guarded(path: Path, read: Callable[[], _T]) -> _T:
+    """Read a file.
+
+    Raises:
+        DatasetError: it is missing or damaged.
+    """
+    try:
+        return read()
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise damaged(path, error) from None
+
+
+def verify_files(folder: Path, dataset: Dataset) -> list[str]:
+    """Return the names of the files that are missing or differ from what was written."""
+    return [name for name, file in dataset.files.items() if not _is_unchanged(folder / name, file)]
+
+
+def _is_unchanged(path: Path, file: StoredFile) -> bool:
+    try:
+        return digest_of(path) == file
+    except OSError:
+        return False
+
+
+def events_columns(events: OtherEvents) -> dict[str, Any]:
+    """Return the columns of other events, with the types that they have in memory."""
+    return {name: column.astype(DTYPES.get(name, np.int32)) for name, column in events._asdict().items()}
