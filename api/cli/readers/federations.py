@@ -81,8 +81,8 @@ class OpenFederation:
             return self.rules(rules, None).timeline().time_zone
         except UsageError:
             raise UsageError(
-                f"--known-at {day} is a day, and the federation has no rules to say in which time zone; write an instant "
-                "with a zone"
+                f"--known-at {day} is a day, and the federation has no rules to say in which time zone; write an "
+                "instant with a zone"
             ) from None
 
     def rules(self, text: str | None, own_position: int | None) -> Rules:

@@ -44,8 +44,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Shell
     for folder in ("rules", "docs"):
         (directory / folder).symlink_to(ROOT / folder)
     programs = directory / ".venv" / "bin"
-    _make_environment(programs)
-    environment = _environment()
+    make_environment(programs)
+    environment = environment_of_pages()
     environment["PATH"] = f"{programs}:{environment['PATH']}"
     with _running(directory, port, directory / _LOG, environment):
         shell = Shell(directory, environment)
@@ -57,7 +57,7 @@ def _make(directory: Path) -> None:
     """Run the demonstration for the first time, which creates its history. The log names port 8000, as the pages do."""
     directory.mkdir()
     port, log = _free_port(), directory / _FIRST_LOG
-    with _running(directory, port, log, _environment()):
+    with _running(directory, port, log, environment_of_pages()):
         pass
     log.write_text(log.read_text().replace(f":{port}", ":8000"))
 
@@ -69,7 +69,7 @@ def _free_port() -> int:
     return number
 
 
-def _environment() -> dict[str, str]:
+def environment_of_pages() -> dict[str, str]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "HOURS_", "PG"))
     }
@@ -96,7 +96,7 @@ def _running(directory: Path, port: int, log: Path, environment: dict[str, str])
             demonstration.wait(PATIENCE_SECONDS)
 
 
-def _make_environment(folder: Path) -> None:
+def make_environment(folder: Path) -> None:
     """Make a virtual environment like this one, in which `hours` is forked instead of started."""
     folder.mkdir(parents=True)
     for program in Path(sys.executable).parent.iterdir():
