@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from projections.kernels.facts import Facts
-from projections.schema import DTYPES, Array, Flags, Ints, OtherEvents, ResolvedShifts, Words
+from projections.schema import DTYPES, NONE, STATION_OPENED, Array, Flags, Ints, OtherEvents, ResolvedShifts, Words
 from projections.surrogates import Names
 from replay.federation.heads import Head
 from replay.partitions.errors import DatasetError, NoDatasetError
@@ -154,7 +154,7 @@ def digest_of(path: Path) -> StoredFile:
 
 
 def read_partition(folder: Path, dataset: Dataset, partition: int) -> Facts:
-    """Read the facts of a partition. Surrogates of volunteers are its own; of stations and projects, the data set's.
+    """Read the facts of a partition, with surrogates of its own: no station or project that it has nothing of.
 
     Raises:
         DatasetError: a file is missing, damaged, or of another data set.
@@ -167,15 +167,41 @@ def read_partition(folder: Path, dataset: Dataset, partition: int) -> Facts:
         found = _columns(path, dataset.id, _KEYS)
         return found["high"][shifts], found["low"][shifts]
 
+    stations, station_of = _used(dataset.stations, columns["station"], _stations_of(events))
+    projects, project_of = _used(dataset.projects, columns["project"], events["project"])
+    opened = (events["code"] != STATION_OPENED) | (station_of[events["station"]] != NONE)
+    events = {name: column[opened] for name, column in events.items()}
     return Facts(
-        shifts=ResolvedShifts(**columns),
-        other_events=OtherEvents(**events),
+        shifts=ResolvedShifts(
+            **{**columns, "station": station_of[columns["station"]], "project": project_of[columns["project"]]}
+        ),
+        other_events=OtherEvents(
+            **{**events, "station": station_of[events["station"]], "project": project_of[events["project"]]}
+        ),
         volunteers=Names(_table(folder / file_of("names", partition), dataset.id, ["name"])["name"].to_pylist()),
-        stations=Names(dataset.stations),
-        projects=Names(dataset.projects),
+        stations=stations,
+        projects=projects,
         raise_ids=Names(),
         shift_keys=shift_keys,
     )
+
+
+def _stations_of(events: dict[str, Any]) -> Ints:
+    """Return the stations of other events but openings, which are in every partition."""
+    stations: Ints = events["station"][events["code"] != STATION_OPENED]
+    return stations
+
+
+def _used(names: Sequence[str], *columns: Ints) -> tuple[Names, Ints]:
+    """Return the names that columns use, and the surrogate of each among them; `NONE` for others and at the end."""
+    used = np.zeros(len(names) + 1, np.bool_)
+    for column in columns:
+        used[column] = True
+    used[-1] = False
+    chosen = np.flatnonzero(used).tolist()
+    number = np.full(len(names) + 1, NONE, np.int32)
+    number[chosen] = np.arange(len(chosen), dtype=np.int32)
+    return Names(names[at] for at in chosen), number
 
 
 def _columns(path: Path, dataset_id: str, names: Sequence[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from projections.schema import (
+    MERGED,
     NONE,
     PEOPLE_SERVED,
     STATION_OPENED,
@@ -77,7 +78,7 @@ class Division(NamedTuple):
 
 
 class _Volunteers(NamedTuple):
-    """Where each volunteer is: the partition, and the surrogate in it; and how many each partition has."""
+    """Where each volunteer is: the partition, and the surrogate in it; and how many volunteers each partition has."""
 
     partition: Ints
     number: Ints
@@ -98,8 +99,8 @@ def divide(division: Division, folder: Path, partitions: int | None = None, prog
     """
     count = _partitions(division) if partitions is None else partitions
     heads = sorted(division.heads, key=lambda head: (head.name == OWN, head.name))
-    names, events, unknown = _names_and_events(division, heads, progress)
-    volunteers = _placed(names, events, count)
+    names, ledgers, events, unknown = _names_and_events(division, heads, progress)
+    volunteers = _placed(names, ledgers, events, count)
     identity = _id(division, heads, count)
     with atomic_folder(folder) as temporary:
         shifts = _write_shifts(division, heads, names, volunteers, temporary, identity, progress)
@@ -140,9 +141,12 @@ def _id(division: Division, heads: Sequence[Head], partitions: int) -> str:
 
 def _names_and_events(
     division: Division, heads: Sequence[Head], progress: Progress
-) -> tuple[Dictionaries, OtherEvents, list[str]]:
-    """Read all names and other events; merges and links are replaced by those of the last numbers."""
+) -> tuple[Dictionaries, list[int], OtherEvents, list[str]]:
+    """Read all names, how many volunteers there are after each ledger, and the other events; merges and links are
+    replaced by those of the last numbers.
+    """
     names, tables, links, unknown = Dictionaries.empty(), [], list[tuple[int, int]](), list[str]()
+    ledgers = []
     for done, head in enumerate(heads):
         checkpoint()
         progress(READING_NAMES, done, len(heads))
@@ -151,18 +155,27 @@ def _names_and_events(
         renamed = rename(member, names)
         tables.append(renamed.other_events)
         links += renamed.links
+        ledgers.append(len(names.volunteers))
         if head.name == OWN:
             unknown = unknown_numbers({head.name for head in heads}, names.volunteers.since(before))
     tables.append(merges_of(last_numbers(links)))
-    return names, OtherEvents(*map(np.concatenate, zip(*tables, strict=True))), unknown
+    return names, ledgers, OtherEvents(*map(np.concatenate, zip(*tables, strict=True))), unknown
 
 
-def _placed(names: Dictionaries, events: OtherEvents, partitions: int) -> _Volunteers:
-    """Give each person a partition, by a hash of the last of their numbers."""
+def _placed(names: Dictionaries, ledgers: Sequence[int], events: OtherEvents, partitions: int) -> _Volunteers:
+    """Give each person a partition: persons by the ledger and the hash of the last of their numbers, in equal parts.
+
+    So a partition has the stations of one ledger or two, not of all. `ledgers`: how many names are there after each.
+    """
     texts = names.volunteers.texts()
-    partition = np.array([crc32(text.encode()) for text in texts], np.int64) & (partitions - 1)
-    merged = np.flatnonzero(events.into != NONE)  # each into its last number: no chains
-    partition[events.volunteer[merged]] = partition[events.into[merged]]
+    last = np.arange(len(texts))
+    merged = np.flatnonzero(events.code == MERGED)  # each into its last number: no chains
+    last[events.volunteer[merged]] = events.into[merged]
+    hashes = np.array([crc32(text.encode()) for text in texts], np.int64)
+    ledger = np.searchsorted(np.array(ledgers), np.arange(len(texts)), side="right")
+    rank = np.empty(len(texts), np.int64)
+    rank[np.lexsort((hashes, ledger))] = np.arange(len(texts))
+    partition = (rank * partitions // max(len(texts), 1))[last]
     counts = np.bincount(partition, minlength=partitions)
     order = np.argsort(partition, kind="stable")
     number = np.empty(len(texts), np.int64)

@@ -121,4 +121,4 @@ def replay_partitions(
         found: Partial = whole.result()
     except Exception as error:
         raise pool.explained(error) from error
-    return rows_of_partial(found, rules.text, dataset.stations, dataset.projects)
+    return rows_of_partial(found, rules.text)

@@ -6,7 +6,6 @@ partitions. Any order and any grouping give the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,10 +36,12 @@ class Task(NamedTuple):
 
 
 class Partial(NamedTuple):
-    """The read models of some partitions, and the numbers of their volunteers."""
+    """The read models of some partitions, and the names of what they are of."""
 
     models: ReadModels
     volunteers: list[str]
+    stations: list[str]
+    projects: list[str]
 
 
 def code_version() -> str:
@@ -63,33 +64,65 @@ def compute_partition(task: Task, partition: int) -> Partial:
         raise DatasetError(f"the facts in {folder} were built again meanwhile; replay them again")
     facts = read_partition(folder, dataset, partition)
     models = facts.read_models(parse_timeline(task.rules), valid_until=task.valid_until)
-    return Partial(models, facts.volunteers.texts())
+    return Partial(models, facts.volunteers.texts(), facts.stations.texts(), facts.projects.texts())
 
 
 def merge(first: Partial, second: Partial) -> Partial:
     """Return the read models of the partitions of both."""
     shift = len(first.volunteers)
     a, b = _with_sums(first.models, second.models), _with_sums(second.models, first.models)
+    stations, projects = _union(first.stations, second.stations), _union(first.projects, second.projects)
     models = ReadModels(
         hours=_appended(first.models.hours, second.models.hours, shift),
-        stations=_added(a.stations, b.stations, 1, a.first_day, b.first_day),
-        without_station=_added(a.without_station, b.without_station, 0, a.first_day, b.first_day),
+        stations=_added(
+            _Sums(a.stations, _places(first.stations, stations), a.first_day),
+            _Sums(b.stations, _places(second.stations, stations), b.first_day),
+            len(stations),
+        ),
+        without_station=_added(
+            _Sums(a.without_station[None], [0], a.first_day), _Sums(b.without_station[None], [0], b.first_day), 1
+        )[0],
         first_day=min(a.first_day, b.first_day),
         standings=_appended(first.models.standings, second.models.standings, shift),
-        projects=_added(a.projects, b.projects, 1, a.first_year, b.first_year),
+        projects=_added(
+            _Sums(a.projects, _places(first.projects, projects), a.first_year),
+            _Sums(b.projects, _places(second.projects, projects), b.first_year),
+            len(projects),
+        ),
         first_year=min(a.first_year, b.first_year),
     )
-    return Partial(models, first.volunteers + second.volunteers)
+    return Partial(models, first.volunteers + second.volunteers, [*stations], [*projects])
+
+
+class _Sums(NamedTuple):
+    """Sums by name and day or year. `places`: the rows of the names in a sum; `first`: the first day or year."""
+
+    sums: Longs
+    places: list[int]
+    first: int
+
+
+def _union(first: list[str], second: list[str]) -> dict[str, int]:
+    """Return the names of both, each with its row."""
+    return {name: at for at, name in enumerate(dict.fromkeys([*first, *second]))}
+
+
+def _places(names: list[str], rows: dict[str, int]) -> list[int]:
+    return [rows[name] for name in names]
 
 
 def _with_sums(models: ReadModels, other: ReadModels) -> ReadModels:
-    """Return read models, or zeros in the place of another's if their sums are empty: their days then say nothing."""
+    """Return read models; empty sums begin on the first day and in the first year of another's, as their own mean
+    nothing.
+    """
     if models.stations.any() or models.without_station.any() or models.projects.any():
         return models
-    return other._replace(
-        stations=np.zeros_like(other.stations),
-        without_station=np.zeros_like(other.without_station),
-        projects=np.zeros_like(other.projects),
+    return models._replace(
+        stations=models.stations[:, :1],
+        without_station=models.without_station[:1],
+        first_day=other.first_day,
+        projects=models.projects[:, :1],
+        first_year=other.first_year,
     )
 
 
@@ -100,19 +133,18 @@ def _appended(first: Array, second: Array, shift: int) -> Array:
     return whole
 
 
-def _added(a: Longs, b: Longs, axis: int, first_of_a: int, first_of_b: int) -> Longs:
-    """Return the sum of two arrays, along an axis of days or years that begins at another one in each."""
-    first = min(first_of_a, first_of_b)
-    shape = [*a.shape]
-    shape[axis] = max(first_of_a + a.shape[axis], first_of_b + b.shape[axis]) - first
-    whole = np.zeros(shape, np.int64)
-    for part, begins in ((a, first_of_a), (b, first_of_b)):
-        place = [slice(None)] * part.ndim
-        place[axis] = slice(begins - first, begins - first + part.shape[axis])
-        whole[tuple(place)] += part
+def _added(a: _Sums, b: _Sums, rows: int) -> Longs:
+    """Return the sum of two, with so many rows."""
+    first = min(a.first, b.first)
+    end = max(part.first + part.sums.shape[1] for part in (a, b))
+    whole = np.zeros((rows, end - first, *a.sums.shape[2:]), np.int64)
+    for part in (a, b):
+        begin = part.first - first
+        whole[part.places, begin : begin + part.sums.shape[1]] += part.sums
     return whole
 
 
-def rows_of_partial(partial: Partial, rules: str, stations: Sequence[str], projects: Sequence[str]) -> Rows:
+def rows_of_partial(partial: Partial, rules: str) -> Rows:
     """Return read models as rows with names."""
-    return rows_of(partial.models, partial.volunteers, stations, honor_ids(parse_timeline(rules)), projects)
+    honors = honor_ids(parse_timeline(rules))
+    return rows_of(partial.models, partial.volunteers, partial.stations, honors, partial.projects)

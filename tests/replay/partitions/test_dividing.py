@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -173,7 +174,9 @@ def test_partials_are_added_in_any_order(folder: Path) -> None:
     assert sum(whole.models.hours[:, 2]) == sum(other.models.hours[:, 2])
 
 
-def test_every_partition_has_the_openings_of_all_stations(folder: Path) -> None:
+def test_a_partition_has_the_stations_that_it_has_shifts_at_with_their_openings(folder: Path) -> None:
     dataset = read_dataset(folder)
-    openings = [len(read_partition(folder, dataset, number).station_openings()) for number in range(4)]
-    assert openings == [1] * 4
+    facts = [read_partition(folder, dataset, number) for number in range(4)]
+    assert [len(each.stations) for each in facts] == [len(np.unique(each.shifts.station)) for each in facts]
+    assert all(opened for each in facts for opened in each.station_openings())
+    assert {len(each.stations) for each in facts} == {0, 1}
