@@ -33,6 +33,7 @@ ADDED = {
     "rebuild": {"stages", "rows", "copy_alone", "query_after_seconds"},
     "cold": {"archive_mib", "read_mib", "disk"},
     "diff": {"stages", "rows", "variants", "two_moments", "threads"},
+    "facts": {"build_seconds", "facts_mib", "partitions", "ledgers", "rows", "stages"},
     "intake": {"http_per_second", "variants", "volunteers", "stations", "batch", "callers", "events_in_ledger"},
     "post": {"single", "volunteers", "events_in_ledger"},
     "checkpoint": {"proof_ms", "tiles_mib", "intake"},
@@ -44,6 +45,7 @@ PEERS = {
     "rebuild": 2,
     "cold": 2,
     "diff": 1 + HAS_DUCKDB,
+    "facts": 1,
     "intake": 8,
     "live": 1,
     "post": 2,
@@ -74,7 +76,7 @@ def test_the_bench_of_anomalies_counts_what_is_labelled_and_what_is_found(data: 
     assert json.loads(result.line(SCALE, {}))["findings"] > 0
 
 
-@pytest.mark.parametrize("name", ["replay", "rebuild", "cold", "diff", "checkpoint", "intake", "live", "post"])
+@pytest.mark.parametrize("name", ["replay", "rebuild", "cold", "diff", "facts", "checkpoint", "intake", "live", "post"])
 def test_a_bench_ends_with_one_line_of_positive_figures(name: str, data: Path) -> None:
     arguments = ["--scale", str(SCALE), "--repeat", "1", "--peer-seconds", "0.2", "--data", str(data), "--json"]
     # A ledger in use is none of a bench's business: it must not even try to reach the server named here.
