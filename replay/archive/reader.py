@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from projections.bounds import event_out_of_range, out_of_range
 from projections.kernels.facts import Facts
 from projections.kernels.order import ShiftKeys
 from projections.kernels.resolve import Resolver
-from projections.schema import DTYPES, Array, Corrections, Ints, OtherEvents, ResolvedShifts, ShiftEvents, Words
+from projections.schema import DTYPES, NONE, Array, Corrections, Ints, OtherEvents, ResolvedShifts, ShiftEvents, Words
 from replay.archive.log_columns import Dictionaries, names_by_kind
 from replay.archive.manifest import Segment, damaged
 from replay.archive.segments import (
@@ -60,12 +61,20 @@ def read_facts(folder: Path, segments: Sequence[Segment], known: int, threads: i
         try:
             names = read_all_names(folder, segments)
             volunteer, recorded_at = _joined([future.result() for future in shifts], (np.int32, np.uint32))
+            ends = _ends(names, len(volunteer))
+            _require_in_range(folder, out_of_range({"volunteer": volunteer, "recorded_at": recorded_at}, ends))
+            if np.any(volunteer == NONE):
+                _require_in_range(folder, "volunteer")
             resolver = Resolver(volunteer, recorded_at, names.stations.ranks(), names.projects.ranks())
             for events in _results(chunks):
                 checkpoint()
+                _require_of_shifts(folder, events, ends)
                 resolver.take(events)
-            resolved = resolver.finish(_joined_events([future.result() for future in corrections], Corrections))
+            corrected = _joined_events([future.result() for future in corrections], Corrections)
+            _require_of_shifts(folder, corrected, ends)
+            resolved = resolver.finish(corrected)
             other_events = _joined_events([future.result() for future in others], OtherEvents)
+            _require_in_range(folder, event_out_of_range(other_events, ends))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -88,15 +97,42 @@ def read_other_facts(folder: Path, segments: Sequence[Segment], known: int) -> F
         _read_events(folder / segment.folder / OTHER_EVENTS, OtherEvents, known if segment.last > known else None)
         for segment in segments
     ]
+    other_events = _joined_events(others, OtherEvents)
+    _require_in_range(folder, event_out_of_range(other_events, _ends(names, 0)))
     return Facts(
         shifts=ResolvedShifts(*none),
-        other_events=_joined_events(others, OtherEvents),
+        other_events=other_events,
         volunteers=names.volunteers,
         stations=names.stations,
         projects=names.projects,
         raise_ids=names.keys,
         shift_keys=lambda shifts: (shifts.astype(np.uint64), shifts.astype(np.uint64)),
     )
+
+
+def _ends(names: Dictionaries, shifts: int) -> dict[str, int]:
+    """Return how many names there are, by the columns that hold their surrogates."""
+    volunteers = len(names.volunteers)
+    return {
+        "volunteer": volunteers,
+        "into": volunteers,
+        "station": len(names.stations),
+        "project": len(names.projects),
+        "key": len(names.keys),
+        "shift": shifts,
+    }
+
+
+def _require_of_shifts(folder: Path, events: ShiftEvents | Corrections, ends: dict[str, int]) -> None:
+    _require_in_range(folder, out_of_range(events._asdict(), ends))
+    if len(events.shift) and int(events.shift.min()) == NONE:
+        _require_in_range(folder, "shift")
+
+
+def _require_in_range(folder: Path, wrong: str | None) -> None:
+    """Refuse columns that would lead kernels astray: an archive may be a copy from anywhere."""
+    if wrong is not None:
+        raise damaged(folder, ValueError(f"the column {wrong} is out of range"))
 
 
 def _joined(parts: Sequence[Sequence[Array]], dtypes: Sequence[Any]) -> list[Array]:

@@ -12,7 +12,7 @@ its metadata to which data set it belongs, so a file of an older one is not read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from projections.bounds import event_out_of_range, out_of_range
 from projections.kernels.facts import Facts
 from projections.schema import DTYPES, NONE, STATION_OPENED, Array, Flags, Ints, OtherEvents, ResolvedShifts, Words
 from projections.surrogates import Names
@@ -159,12 +160,21 @@ def read_partition(folder: Path, dataset: Dataset, partition: int) -> Facts:
     Raises:
         DatasetError: a file is missing, damaged, or of another data set.
     """
-    path = folder / file_of("shifts", partition)
-    columns = _columns(path, dataset.id, ResolvedShifts._fields)
-    events = _columns(folder / file_of("events", partition), dataset.id, OtherEvents._fields)
+    path, events_path = folder / file_of("shifts", partition), folder / file_of("events", partition)
+    columns = _columns(path, dataset.id, ResolvedShifts._fields, _RESOLVED)
+    events = _columns(events_path, dataset.id, OtherEvents._fields, DTYPES)
+    names = _table(folder / file_of("names", partition), dataset.id, ["name"])["name"].to_pylist()
+    ends = {"volunteer": len(names), "into": len(names)}
+    ends |= {"station": len(dataset.stations), "project": len(dataset.projects)}
+    if wrong := out_of_range(columns, ends):
+        raise damaged(path, f"{wrong} is out of range")
+    if np.any(columns["volunteer"] == NONE):
+        raise damaged(path, "a shift has no volunteer")
+    if wrong := event_out_of_range(OtherEvents(**events), ends):
+        raise damaged(events_path, f"{wrong} is out of range")
 
     def shift_keys(shifts: Ints) -> tuple[Words, Words]:
-        found = _columns(path, dataset.id, _KEYS)
+        found = _columns(path, dataset.id, _KEYS, dict.fromkeys(_KEYS, np.uint64))
         return found["high"][shifts], found["low"][shifts]
 
     stations, station_of = _used(dataset.stations, columns["station"], _stations_of(events))
@@ -178,7 +188,7 @@ def read_partition(folder: Path, dataset: Dataset, partition: int) -> Facts:
         other_events=OtherEvents(
             **{**events, "station": station_of[events["station"]], "project": project_of[events["project"]]}
         ),
-        volunteers=Names(_table(folder / file_of("names", partition), dataset.id, ["name"])["name"].to_pylist()),
+        volunteers=Names(names),
         stations=stations,
         projects=projects,
         raise_ids=Names(),
@@ -204,9 +214,14 @@ def _used(names: Sequence[str], *columns: Ints) -> tuple[Names, Ints]:
     return Names(names[at] for at in chosen), number
 
 
-def _columns(path: Path, dataset_id: str, names: Sequence[str]) -> dict[str, Any]:
+def _columns(path: Path, dataset_id: str, names: Sequence[str], types: Mapping[str, Any]) -> dict[str, Any]:
+    """Read columns; those without a type in `types` are int32."""
     table = _table(path, dataset_id, list(names))
-    return {name: _numpy(table[name]) for name in names}
+    columns = {name: _numpy(table[name]) for name in names}
+    for name, column in columns.items():
+        if column.dtype != np.dtype(types.get(name, np.int32)):
+            raise damaged(path, f"{name} has the type {column.dtype}")
+    return columns
 
 
 def _numpy(column: Any) -> Array | Flags:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -98,8 +97,7 @@ def replay_partitions(
         What `pool.check` raises. The pool ends what is left, when it is closed.
     """
     task = Task(str(folder), dataset.id, rules.text, valid_until, code_version())
-    done, ended = count(1), Event()
-    reached = [0]
+    ended, replayed = Event(), list[None]()
 
     def tree(first: int, end: int) -> Result:
         """Submit a range of partitions, each pair before the next, so that few results wait to be merged."""
@@ -107,14 +105,14 @@ def replay_partitions(
             middle = (first + end) // 2
             return pool.submit(merge, tree(first, middle), tree(middle, end))
         leaf = pool.submit(compute_partition, task, first)
-        leaf.add_done_callback(lambda _: reached.__setitem__(0, next(done)))
+        leaf.add_done_callback(lambda _: replayed.append(None))  # not the result: it would stay
         return leaf
 
     whole = tree(0, dataset.partitions)
     whole.add_done_callback(lambda _: ended.set())
     while not ended.wait(POLL_SECONDS):
         checkpoint()
-        progress(REPLAYING, reached[0], dataset.partitions)
+        progress(REPLAYING, len(replayed), dataset.partitions)
         pool.check()
     progress(REPLAYING, dataset.partitions, dataset.partitions)
     try:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,7 +35,7 @@ from replay.partitions.errors import DatasetError, VersionError
 from replay.partitions.partials import Task, code_version, compute_partition, merge
 from replay.progress import StoppedError
 from replay.published import Rules
-from tests.support.oracle.histories import Case, cases, history, patiently, rules
+from tests.support.oracle.histories import Case, cases, history, patiently, rules, train
 from tests.support.replay.dividing import division
 from tests.support.replay.federations import Federated, federations
 from tests.support.replay.replaying import as_rules, as_sets
@@ -103,6 +106,40 @@ def test_a_file_that_is_not_of_these_facts_is_never_read_as_one(
     assert verify_files(folder, dataset) == [path.name]
     with pytest.raises(DatasetError, match=f"{path.name} is missing or damaged .*; build the facts again"):
         replayed(folder, dataset)
+
+
+HARMED: list[tuple[str, str, Any, str]] = [
+    ("shifts", "volunteer", 7, "volunteer is out of range"),
+    ("shifts", "volunteer", -1, "a shift has no volunteer"),
+    ("shifts", "volunteer", -2, "volunteer is out of range"),
+    ("shifts", "station", 7, "station is out of range"),
+    ("shifts", "project", 1 << 30, "project is out of range"),
+    ("shifts", "check_in", (1 << 32) - 1, "check_in is out of range"),
+    ("shifts", "flags", None, "flags has the type"),
+    ("events", "into", 7, "into is out of range"),
+    ("events", "day", 1 << 30, "day is out of range"),
+    ("events", "station", -9, "station is out of range"),
+    ("events", "amount", 1 << 30, "amount is out of range"),
+]
+"""A column of a file, what is put into it (None: the same values with another type), and what is said."""
+
+
+@pytest.mark.parametrize(("kind", "column", "value", "sentence"), HARMED)
+def test_columns_that_would_lead_kernels_astray_are_refused(
+    folder: Path, kind: str, column: str, value: Any, sentence: str
+) -> None:
+    """Kernels check no bounds, and facts may come from anywhere."""
+    trained = [*EVENTS, train("V1", "basic", date(2018, 12, 1)), train("V2", "basic", date(2018, 12, 1))]
+    divide(division({"luohu": trained}), folder, 1)
+    path = folder / file_of(kind, 0)
+    table = pq.read_table(path)
+    old = table[column].to_numpy()
+    new = old.astype(np.int64) if value is None else np.full(len(old), value, old.dtype)
+    at = table.column_names.index(column)
+    changed = table.set_column(at, column, pa.array(new)).replace_schema_metadata(table.schema.metadata)
+    pq.write_table(changed, path, write_page_checksum=True)
+    with pytest.raises(DatasetError, match=sentence):
+        replayed(folder, read_dataset(folder))
 
 
 def test_facts_that_are_built_again_during_a_replay_are_refused(folder: Path) -> None:
