@@ -11,10 +11,36 @@ from typing import Final
 
 import numpy as np
 
-from projections.schema import DAYS, NONE, TIERS, TRAINED, TRAINING_VOIDED, Array, OtherEvents
+from projections.schema import (
+    CAP_RAISE_WITHDRAWN,
+    CAP_RAISED,
+    DAYS,
+    MERGE_UNDONE,
+    MERGED,
+    NONE,
+    OPENING_RECORDED,
+    OPENING_VOIDED,
+    PEOPLE_SERVED,
+    REGISTERED,
+    STATION_OPENED,
+    TIERS,
+    TRAINED,
+    TRAINING_VOIDED,
+    Array,
+    OtherEvents,
+)
 
 INSTANTS_END: Final = 4_102_444_800 + 86_400
 """The ledger refuses instants from 2100 on, in any time zone."""
+
+
+_REQUIRED: Final = (
+    ((REGISTERED, TRAINED, TRAINING_VOIDED, OPENING_RECORDED, OPENING_VOIDED), "volunteer"),
+    ((CAP_RAISED, CAP_RAISE_WITHDRAWN, MERGED, MERGE_UNDONE), "volunteer"),
+    ((MERGED, MERGE_UNDONE), "into"),
+    ((STATION_OPENED, PEOPLE_SERVED), "station"),
+)
+"""Which columns events of these kinds always have."""
 
 
 def out_of_range(columns: Mapping[str, Array], ends: Mapping[str, int]) -> str | None:
@@ -38,6 +64,10 @@ def out_of_range(columns: Mapping[str, Array], ends: Mapping[str, int]) -> str |
 
 def event_out_of_range(events: OtherEvents, ends: Mapping[str, int]) -> str | None:
     """Return which column of other events has values that kernels cannot take, and None if none has."""
+    for codes, column in _REQUIRED:
+        rows = np.isin(events.code, codes)
+        if np.any(getattr(events, column)[rows] == NONE):
+            return column
     tiers = events.amount[np.isin(events.code, (TRAINED, TRAINING_VOIDED))]
     if not np.isin(tiers, list(TIERS.values())).all():
         return "amount"

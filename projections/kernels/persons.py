@@ -51,10 +51,14 @@ def empty_numbers(count: int) -> NumberTable:
 
 
 def merge_pairs(events: OtherEvents) -> dict[tuple[int, int], bool]:
-    """Return every pair of numbers that was ever merged, the first into the second, and whether it is in force."""
+    """Return every pair of numbers that was ever merged, the first into the second, and whether it is in force; in the
+    order of their last events.
+    """
     pairs: dict[tuple[int, int], bool] = {}  # merges are few, so a dictionary is fast enough
     for row in np.flatnonzero((events.code == MERGED) | (events.code == MERGE_UNDONE)):
-        pairs[int(events.volunteer[row]), int(events.into[row])] = bool(events.code[row] == MERGED)
+        pair = int(events.volunteer[row]), int(events.into[row])
+        pairs.pop(pair, None)  # a pair that is merged again comes last
+        pairs[pair] = bool(events.code[row] == MERGED)
     return pairs
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from replay.archive.manifest import ArchiveError
 from replay.archive.open_archive import OpenArchive
+from replay.federation.definition import LedgerName
 from replay.federation.joining import Joined, Member, join
 from replay.on_demand.files import Description
 from replay.progress import Progress, checkpoint, ignore
@@ -34,7 +35,7 @@ class Head(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
+    name: LedgerName | Literal[OWN]  # type: ignore[valid-type] # a constant
     ledger: UUID
     position: Annotated[int, Field(ge=0)]
     recorded_until: datetime | None
@@ -83,16 +84,20 @@ def heads_at(archives: Mapping[str, OpenArchive], instant: int | None = None) ->
     ]
 
 
-def heads_again(archives: Mapping[str, OpenArchive], earlier: Sequence[Head]) -> list[Head]:
+def heads_again(archives: Mapping[str, OpenArchive], federation: str, earlier: Federated) -> list[Head]:
     """Return the heads of an earlier answer, for ledgers that still have them.
 
     Raises:
-        HeadError: the earlier answer has other ledgers, or one of them has another id or fewer events now.
+        HeadError: the earlier answer is another federation's, or had other ledgers; or a ledger has another id or fewer
+            events now.
     """
-    positions = {head.name: head for head in earlier}
-    if positions.keys() != archives.keys():
-        other = sorted(positions.keys() ^ archives.keys())
-        raise HeadError(f"the earlier answer rests on other ledgers than these ({', '.join(other)} in one of both)")
+    if earlier.federation != federation:
+        raise HeadError(f"the earlier answer is one of the federation {earlier.federation}, and this is {federation}")
+    positions = {head.name: head for head in earlier.heads}
+    for name in sorted(positions.keys() - archives.keys()):
+        raise HeadError(f"the earlier answer had the ledger {name}; add it to the federation's file")
+    for name in sorted(archives.keys() - positions.keys()):
+        raise HeadError(f"the earlier answer did not have the ledger {name}; take it out of the federation's file")
     for name, archive in archives.items():
         head = positions[name]
         if head.ledger != archive.manifest.ledger:
@@ -173,12 +178,3 @@ def doubts(heads: Sequence[Head], now: datetime, instant: int | None = None) -> 
 
 def _shown(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def parse_heads(fields: Any) -> list[Head]:
-    """Return the heads of an earlier answer from its JSON.
-
-    Raises:
-        pydantic.ValidationError: it has none.
-    """
-    return Federated.model_validate(fields).heads

@@ -24,7 +24,10 @@ from projections.schema import (
     MERGED,
     NO_INSTANT,
     NONE,
+    OPENING_RECORDED,
+    OPENING_VOIDED,
     REGISTERED,
+    TRAINING_VOIDED,
     Ints,
     OtherEvents,
     ResolvedShifts,
@@ -43,54 +46,79 @@ class Member(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """Joined facts. `unknown`: numbers that the federation's own ledger names and that their ledgers do not have."""
+    """Joined facts. `unknown`: numbers that the federation's own ledger names and that their ledgers have not
+    registered.
+    """
 
     facts: Facts
     unknown: list[str]
 
 
 class Dictionaries(NamedTuple):
-    """The names of all ledgers so far."""
+    """The names of all ledgers so far; `registered`: the volunteers that member ledgers have registered."""
 
     volunteers: Names
     stations: Names
     projects: Names
     raise_ids: Names
+    registered: set[int]
 
     @classmethod
     def empty(cls) -> Dictionaries:
         """Return the dictionaries of no ledger."""
-        return cls(Names(), Names(), Names(), Names())
+        return cls(Names(), Names(), Names(), Names(), set())
 
 
 class Renamed(NamedTuple):
     """What a ledger holds, with the surrogates of all ledgers.
 
-    other_events: all but merges. links: its merges in force, the first number into the second.
+    other_events: all but merges. links: its merges in force, the first number into the second. unknown: of the
+    federation's own ledger, the numbers of members that are not registered there.
     """
 
     shifts: ResolvedShifts
     other_events: OtherEvents
     links: list[tuple[int, int]]
+    unknown: list[str]
 
 
-def rename(member: Member, names: Dictionaries) -> Renamed:
+def rename(member: Member, names: Dictionaries, ledgers: Collection[str]) -> Renamed:
     """Give what a ledger holds the surrogates of all ledgers, and add its names to theirs.
 
-    A registration of a member's number in the federation's own ledger is left out: the member's own counts.
+    Of a member's number, the federation's own ledger replaces neither the registration nor the opening balance, and
+    voids no training. What events say decides, not which names are there: a file of an archive may have more names than
+    its events up to a head.
+
+    Args:
+        ledgers: the names of all member ledgers.
     """
-    facts, of_members = member.facts, len(names.volunteers)
+    facts = member.facts
     before = "" if member.name is None else member.name + SEPARATOR
     volunteers, stations, projects, raise_ids = (
         np.array([*(into.add(before + name) for name in dictionary.texts()), NONE], np.int32)  # `NONE` finds the last
-        for dictionary, into in zip(
-            (facts.volunteers, facts.stations, facts.projects, facts.raise_ids), names, strict=True
+        for dictionary, into in (
+            (facts.volunteers, names.volunteers),
+            (facts.stations, names.stations),
+            (facts.projects, names.projects),
+            (facts.raise_ids, names.raise_ids),
         )
     )
     shifts, events = facts.shifts, facts.other_events
     left_out = (events.code == MERGED) | (events.code == MERGE_UNDONE)
+    links = [(int(volunteers[a]), int(volunteers[b])) for (a, b), in_force in facts.merges().items() if in_force]
+    unknown = list[str]()
     if member.name is None:
-        left_out |= (events.code == REGISTERED) & (volunteers[events.volunteer] < of_members)
+        texts = facts.volunteers.texts()
+        of_member = np.array([*(name.partition(SEPARATOR)[0] in ledgers for name in texts), False], np.bool_)
+        known = np.isin(volunteers, [*names.registered])
+        left_out |= (events.code == REGISTERED) & known[events.volunteer]
+        left_out |= (
+            np.isin(events.code, (OPENING_RECORDED, OPENING_VOIDED, TRAINING_VOIDED)) & of_member[events.volunteer]
+        )
+        named = np.unique(np.concatenate([events.volunteer, events.into]))
+        unknown = [texts[at] for at in named.tolist() if at >= 0 and of_member[at] and not known[at]]
+    else:
+        names.registered.update(volunteers[events.volunteer[events.code == REGISTERED]].tolist())
     kept = np.flatnonzero(~left_out)
     return Renamed(
         shifts._replace(
@@ -107,15 +135,16 @@ def rename(member: Member, names: Dictionaries) -> Renamed:
             into=volunteers[events.into[kept]],
             opened_at=events.opened_at[kept],
         ),
-        [(int(volunteers[a]), int(volunteers[b])) for (a, b), in_force in facts.merges().items() if in_force],
+        links,
+        unknown,
     )
 
 
 def join(members: Sequence[Member]) -> Joined:
     """Join the facts of ledgers with different names; the federation's own ledger comes last, if there is one."""
     names = Dictionaries.empty()
-    renamed = [rename(member, names) for member in members]
-    of_members = sum(len(member.facts.volunteers) for member in members if member.name is not None)
+    ledgers = {member.name for member in members if member.name is not None}
+    renamed = [rename(member, names, ledgers) for member in members]
     merges = merges_of(last_numbers(link for each in renamed for link in each.links))
     tables = [*(each.other_events for each in renamed), merges]
     return Joined(
@@ -128,13 +157,8 @@ def join(members: Sequence[Member]) -> Joined:
             raise_ids=names.raise_ids,
             shift_keys=_keys([member.facts for member in members]),
         ),
-        unknown_numbers({member.name for member in members}, names.volunteers.since(of_members)),
+        [name for each in renamed for name in each.unknown],
     )
-
-
-def unknown_numbers(ledgers: Collection[str | None], added: Iterable[str]) -> list[str]:
-    """Return the numbers of member ledgers among those that the federation's own ledger has added to theirs."""
-    return [name for name in added if name.partition(SEPARATOR)[0] in ledgers]
 
 
 def last_numbers(links: Iterable[tuple[int, int]]) -> dict[int, int]:

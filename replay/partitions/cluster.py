@@ -21,6 +21,10 @@ WORKERLESS_SECONDS_MAX = 60
 """How long a replay waits while there is no worker: a supervisor starts one again."""
 
 
+ASK_SECONDS = 1.0
+"""How often the scheduler is asked for its workers."""
+
+
 class Cluster:
     """Runs tasks on the workers of a scheduler."""
 
@@ -38,7 +42,7 @@ class Cluster:
             raise NoClusterError(
                 f"no scheduler answers at {address}: {error}; start one with `dask scheduler`, and check the address"
             ) from None
-        self._workers_at = time.monotonic()
+        self._asked_at = self._workers_at = time.monotonic()
         if not self.workers():
             self._client.close()
             raise NoClusterError(f"the scheduler at {address} has no workers; start some with `dask worker {address}`")
@@ -69,7 +73,14 @@ class Cluster:
         if self._client.status != "running":
             raise self._lost()
         now = time.monotonic()
-        if self.workers():
+        if now - self._asked_at < ASK_SECONDS:
+            return
+        self._asked_at = now
+        try:
+            workers = self.workers()
+        except OSError:
+            raise self._lost() from None
+        if workers:
             self._workers_at = now
         elif now - self._workers_at > WORKERLESS_SECONDS_MAX:
             raise ClusterError(

@@ -12,24 +12,28 @@ its metadata to which data set it belongs, so a file of an older one is not read
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from projections.bounds import event_out_of_range, out_of_range
 from projections.kernels.facts import Facts
 from projections.schema import DTYPES, NONE, STATION_OPENED, Array, Flags, Ints, OtherEvents, ResolvedShifts, Words
 from projections.surrogates import Names
+from replay.federation.definition import LedgerName
 from replay.federation.heads import Head
 from replay.partitions.errors import DatasetError, NoDatasetError
 
 DATASET, RULES = "dataset.json", "rules.toml"
+KINDS: Final = ("shifts", "events", "names")
+_OWN_FILES = re.compile(rf"{re.escape(DATASET)}|{re.escape(RULES)}|({'|'.join(KINDS)})-[0-9]{{4}}\.parquet")
 FORMAT: Final = 1
 PARTITIONS_MAX = 4096
 _ID = b"dataset"
@@ -65,10 +69,10 @@ class Dataset(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     format: int
-    id: str
-    federation: str | None
-    heads: list[Head]
-    missing: list[str]
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    federation: LedgerName | None
+    heads: Annotated[list[Head], Field(min_length=1)]
+    missing: list[LedgerName]
     unknown_numbers: list[str]
     partitions: Annotated[int, Field(ge=1, le=PARTITIONS_MAX)]
     volunteers: int
@@ -78,10 +82,28 @@ class Dataset(BaseModel):
     projects: list[str]
     files: dict[str, StoredFile]
 
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.partitions & (self.partitions - 1):
+            raise ValueError("partitions is no power of two")
+        if self.federation is None and len(self.heads) > 1:
+            raise ValueError("heads of several ledgers belong to a federation")
+        if any(len(set(names)) < len(names) for names in (self.stations, self.projects)):
+            raise ValueError("two stations or projects have the same name")
+        if set(self.files) != files_of(self.partitions, with_rules=self.rules_version is not None):
+            raise ValueError("files are not those of its partitions")
+        return self
+
     @property
     def bytes(self) -> int:
         """The size of all files."""
         return sum(file.bytes for file in self.files.values())
+
+
+def files_of(partitions: int, *, with_rules: bool) -> set[str]:
+    """Return the names of all files that a data set describes."""
+    names = {file_of(kind, partition) for partition in range(partitions) for kind in KINDS}
+    return names | {RULES} if with_rules else names
 
 
 def file_of(kind: str, partition: int) -> str:
@@ -103,8 +125,32 @@ def read_dataset(folder: Path) -> Dataset:
     except (OSError, ValidationError) as error:
         raise damaged(path, error) from None
     if found.format != FORMAT:
-        raise DatasetError(f"{path} has format {found.format}, but this program reads {FORMAT}; build it again")
+        raise DatasetError(
+            f"{path} has format {found.format}, but this program reads {FORMAT}; build the facts again with "
+            "`hours facts build`"
+        )
     return found
+
+
+def holds_facts_alone(folder: Path) -> bool:
+    """Return whether a folder has no files but those of a data set, whatever their state."""
+    return all(_OWN_FILES.fullmatch(path.name) and path.is_file() for path in folder.iterdir())
+
+
+def read_rules_text(folder: Path, dataset: Dataset) -> str:
+    """Return the rules that were in force when the facts were built.
+
+    Raises:
+        DatasetError: the file is missing, or differs from what was written.
+    """
+    path = folder / RULES
+
+    def read() -> str:
+        if digest_of(path) != dataset.files[RULES]:
+            raise ValueError("it differs from what was written")
+        return path.read_text("utf-8")
+
+    return guarded(path, read)
 
 
 def damaged(path: Path, error: object) -> DatasetError:
@@ -163,7 +209,7 @@ def read_partition(folder: Path, dataset: Dataset, partition: int) -> Facts:
     path, events_path = folder / file_of("shifts", partition), folder / file_of("events", partition)
     columns = _columns(path, dataset.id, ResolvedShifts._fields, _RESOLVED)
     events = _columns(events_path, dataset.id, OtherEvents._fields, DTYPES)
-    names = _table(folder / file_of("names", partition), dataset.id, ["name"])["name"].to_pylist()
+    names = _names(folder / file_of("names", partition), dataset.id)
     ends = {"volunteer": len(names), "into": len(names)}
     ends |= {"station": len(dataset.stations), "project": len(dataset.projects)}
     if wrong := out_of_range(columns, ends):
@@ -188,12 +234,20 @@ def read_partition(folder: Path, dataset: Dataset, partition: int) -> Facts:
         other_events=OtherEvents(
             **{**events, "station": station_of[events["station"]], "project": project_of[events["project"]]}
         ),
-        volunteers=Names(names),
+        volunteers=names,
         stations=stations,
         projects=projects,
         raise_ids=Names(),
         shift_keys=shift_keys,
     )
+
+
+def _names(path: Path, dataset_id: str) -> Names:
+    column = _table(path, dataset_id, ["name"])["name"]
+    names = Names(column.to_pylist()) if column.type == pa.string() and not column.null_count else Names()
+    if len(names) != len(column):
+        raise damaged(path, "it holds other things than different names")
+    return names
 
 
 def _stations_of(events: dict[str, Any]) -> Ints:

@@ -6,11 +6,12 @@ other events, of which merges and links say which numbers are one person; then e
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 from zlib import crc32
 
 import numpy as np
@@ -34,7 +35,6 @@ from replay.federation.joining import (
     last_numbers,
     merges_of,
     rename,
-    unknown_numbers,
 )
 from replay.partitions.dataset import (
     DATASET,
@@ -58,6 +58,10 @@ SHIFTS_EACH = 1 << 19
 """About how many shifts a partition has: a replay of it takes tens of megabytes and a tenth of a second."""
 
 
+FILES_BESIDE = 256
+"""How many files are open beside those of partitions."""
+
+
 class Division(NamedTuple):
     """What is divided.
 
@@ -75,6 +79,10 @@ class Division(NamedTuple):
     def member_name(self, head: Head) -> str | None:
         """Return the name that comes before those of a ledger."""
         return None if self.federation is None or head.name == OWN else head.name
+
+    def members(self) -> set[str]:
+        """Return the names of the member ledgers of a federation."""
+        return {name for head in self.heads if (name := self.member_name(head)) is not None}
 
 
 class _Volunteers(NamedTuple):
@@ -101,7 +109,8 @@ def divide(division: Division, folder: Path, partitions: int | None = None, prog
     heads = sorted(division.heads, key=lambda head: (head.name == OWN, head.name))
     names, ledgers, events, unknown = _names_and_events(division, heads, progress)
     volunteers = _placed(names, ledgers, events, count)
-    identity = _id(division, heads, count)
+    identity = uuid4().hex  # not of the heads: files of two builds from the same heads may divide them otherwise
+    _allow_files(count)
     with atomic_folder(folder) as temporary:
         shifts = _write_shifts(division, heads, names, volunteers, temporary, identity, progress)
         _write_events(events, volunteers, count, temporary, identity)
@@ -132,11 +141,13 @@ def _partitions(division: Division) -> int:
     return min(PARTITIONS_MAX, 1 << max(shifts // SHIFTS_EACH, 1).bit_length() - 1)
 
 
-def _id(division: Division, heads: Sequence[Head], partitions: int) -> str:
-    """Return what names a data set: a digest of all that its files depend on."""
-    lines = [f"service-hours facts {FORMAT} {partitions} {division.federation or ''}"]
-    lines += [f"{head.name} {head.ledger} {head.position}" for head in heads]
-    return sha256("\n".join(lines).encode()).hexdigest()[:32]
+def _allow_files(partitions: int) -> None:
+    """Raise the limit of open files: a file of each partition is open while shifts are written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = partitions + FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _names_and_events(
@@ -146,20 +157,18 @@ def _names_and_events(
     replaced by those of the last numbers.
     """
     names, tables, links, unknown = Dictionaries.empty(), [], list[tuple[int, int]](), list[str]()
-    ledgers = []
+    ends = []
     for done, head in enumerate(heads):
         checkpoint()
         progress(READING_NAMES, done, len(heads))
-        before = len(names.volunteers)
         member = Member(division.member_name(head), division.archives[head.name].other_facts(head.position))
-        renamed = rename(member, names)
+        renamed = rename(member, names, division.members())
         tables.append(renamed.other_events)
         links += renamed.links
-        ledgers.append(len(names.volunteers))
-        if head.name == OWN:
-            unknown = unknown_numbers({head.name for head in heads}, names.volunteers.since(before))
+        ends.append(len(names.volunteers))
+        unknown += renamed.unknown
     tables.append(merges_of(last_numbers(links)))
-    return names, ledgers, OtherEvents(*map(np.concatenate, zip(*tables, strict=True))), unknown
+    return names, ends, OtherEvents(*map(np.concatenate, zip(*tables, strict=True))), unknown
 
 
 def _placed(names: Dictionaries, ledgers: Sequence[int], events: OtherEvents, partitions: int) -> _Volunteers:
@@ -204,12 +213,14 @@ def _write_shifts(
             checkpoint()
             progress(DIVIDING, done, total)
             facts = division.archives[head.name].facts(until=head.position)
-            found = rename(Member(division.member_name(head), facts), names).shifts
+            found = rename(Member(division.member_name(head), facts), names, division.members()).shifts
             keys = facts.shift_keys(np.arange(len(found.flags), dtype=np.int32))
             del facts
             order, ends = _ordered(found, volunteers)
             for partition, writer in enumerate(writers):
                 rows = order[ends[partition] : ends[partition + 1]]
+                if not len(rows):
+                    continue
                 part = ResolvedShifts._make(column[rows] for column in found)
                 part = part._replace(volunteer=volunteers.number[part.volunteer])
                 writer.write_batch(shifts_batch(part, [half[rows] for half in keys], schema))

@@ -105,7 +105,7 @@ def replay_partitions(
             middle = (first + end) // 2
             return pool.submit(merge, tree(first, middle), tree(middle, end))
         leaf = pool.submit(compute_partition, task, first)
-        leaf.add_done_callback(lambda _: replayed.append(None))  # not the result: it would stay
+        leaf.add_done_callback(lambda _: replayed.append(None))  # not the result, which would stay
         return leaf
 
     whole = tree(0, dataset.partitions)

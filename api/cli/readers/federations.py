@@ -6,7 +6,6 @@ for the answer without such ledgers, which then names them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from ledger.names import Position
 from replay.archive.manifest import ArchiveError
 from replay.archive.open_archive import OpenArchive
 from replay.federation.definition import Definition, DefinitionError, read_definition
-from replay.federation.heads import OWN, Head, doubts, heads_again, heads_at, parse_heads, seal
+from replay.federation.heads import OWN, Federated, Head, doubts, heads_again, heads_at, seal
 from replay.progress import Progress
 from replay.published import NoRulesError, Rules
 
@@ -58,7 +57,7 @@ class OpenFederation:
         if earlier is not None:
             if known_at is not None:
                 raise UsageError("--known-at and --heads both say what is known; leave one of them out")
-            return heads_again(self.archives, _read_heads(earlier))
+            return heads_again(self.archives, self.definition.name, _read_earlier(earlier))
         instant = None if known_at is None else self._instant(known_at, rules)
         found = heads_at(self.archives, instant)
         for sentence in doubts(found, datetime.now(UTC), instant):
@@ -135,7 +134,7 @@ def open_federation(path: Path, progress: Progress, *, without_unreachable: bool
 
     Args:
         without_unreachable: leave ledgers out that cannot be read. The federation's own ledger never is: without its
-            links, persons would fall apart.
+            links, numbers of one person would count as several persons.
 
     Raises:
         UsageError: the file defines no federation, two ledgers of it are the same, or none can be read.
@@ -175,13 +174,13 @@ def _require_different(path: Path, opened: dict[str, OpenArchive]) -> None:
             raise UsageError(f"{path}: {other} and {name} are archives of the same ledger; name each ledger once")
 
 
-def _read_heads(path: Path) -> Sequence[Head]:
+def _read_earlier(path: Path) -> Federated:
     try:
         with path.open("rb") as file:
-            return parse_heads(json.loads(file.read(HEADS_BYTES_MAX)))
+            return Federated.model_validate_json(file.read(HEADS_BYTES_MAX))
     except OSError as error:
         raise UsageError(f"--heads {path} cannot be read: {error.strerror}") from None
-    except (ValidationError, ValueError, RecursionError):
+    except ValidationError:
         raise UsageError(f"--heads {path} is not the replay.json of a federation's answer") from None
 
 

@@ -20,7 +20,7 @@ from api.cli.recording.wrong_fields import usage_error
 from api.messages.problems import fault_of_refusal
 from api.operations.service import OpenLedger, open_ledger
 from api.operations.usage_errors import UsageError
-from ledger.aggregates import COMMANDS, Sender
+from ledger.aggregates import COMMANDS, Command, Sender
 from ledger.intake.answers import Answer
 from ledger.names import Position
 from ledger.rejections import Refused, Rejection
@@ -50,7 +50,14 @@ def show(path: FederationFile, *, as_json: Json = False) -> int:
     name = federation.definition.name
     if as_json:
         found = [head.model_dump(mode="json") for head in heads]
-        print_json({"federation": name, "heads": found, "seal": seal(name, heads), "missing": federation.missing})
+        print_json(
+            {
+                "federation": name,
+                "heads": found,
+                "seal": seal(name, heads, list(federation.missing)),
+                "missing": federation.missing,
+            }
+        )
     else:
         print_heads(name, heads, federation.missing)
     return 1 if federation.missing else 0
@@ -75,6 +82,7 @@ def link(
     If its rules require another person's approval, this requests it.
     """
     sender = Sender.of_operator(checked_actor(by))
+    _command("merge-volunteer", volunteer=number, into=into, reason=reason)  # before anything is recorded
     with _own_ledger(context, path) as (ledger, federation):
         registered = {name: _registered_on(federation, name) for name in (number, into)}
         for name, on in registered.items():
@@ -112,7 +120,7 @@ def approve(
     by: By = OPERATOR,
     as_json: Json = False,
 ) -> None:
-    """Approve a link, or its undoing, that another person requested."""
+    """Approve what another person requested in the federation's own ledger, such as a link."""
     sender = Sender.of_operator(checked_actor(by))
     with _own_ledger(context, path) as (ledger, _federation):
         answer = _execute(ledger, sender, "approve-act", request=request)
@@ -138,11 +146,15 @@ def _act(ledger: OpenLedger, sender: Sender, command_type: str, **fields: str) -
     return _Done(request, _position(answer))
 
 
-def _execute(ledger: OpenLedger, sender: Sender, command_type: str, **fields: Any) -> Answer:
+def _command(command_type: str, **fields: Any) -> Command:
     try:
-        command = COMMANDS[command_type].model_validate(fields)
+        return COMMANDS[command_type].model_validate(fields)
     except ValidationError as error:
         raise usage_error(error, fields, "volunteer", "into", "request") from None
+
+
+def _execute(ledger: OpenLedger, sender: Sender, command_type: str, **fields: Any) -> Answer:
+    command = _command(command_type, **fields)
     order = sender.order(command, source=f"/federation/{sender.by}", id=str(uuid4()), imported=False)
     (answer,) = ledger.intake.execute([order])
     return answer
@@ -176,7 +188,7 @@ def _registered_on(federation: OpenFederation, number: str) -> date:
     if not separator or archive is None or ledger == OWN:
         known = ", ".join(federation.definition.ledgers)
         raise UsageError(f"{number} begins with the name of no ledger; write LEDGER.NUMBER, with one of {known}")
-    facts = archive.facts()
+    facts = archive.other_facts()
     found = facts.volunteers.number.get(name)
     on = NO_DAY if found is None else int(facts.number_table().registered[found])
     if on == NO_DAY:
@@ -195,6 +207,8 @@ def _own_ledger(context: typer.Context, path: Path) -> Iterator[tuple[OpenLedger
             raise UsageError(f'{path} names no ledger of the federation\'s own: add own = "FOLDER/archive"')
         if federation.own.manifest.ledger != ledger.archive.manifest.ledger:
             raise UsageError(f"--data {data} is not the federation's own ledger; name the one that {path} calls own")
-        yield ledger, federation
-        ledger.catch_up()
-        ledger.archive.bring_up_to_date(ledger.database)
+        try:
+            yield ledger, federation
+        finally:
+            ledger.catch_up()
+            ledger.archive.bring_up_to_date(ledger.database)

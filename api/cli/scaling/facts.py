@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from api.axes.written import candidate
+from api.axes.written import candidate, names_rules
 from api.cli.archive_places import open_place
 from api.cli.options import AxesTexts, Json, data_of, refuse_idle
 from api.cli.output import day, notify, out, print_json, stages
@@ -29,7 +29,14 @@ from replay.axes.answers import RulesUsed
 from replay.federation.heads import OWN, Federated, heads_at, seal
 from replay.generations.named_rows import Rows
 from replay.on_demand.files import Replayed, write_replay
-from replay.partitions.dataset import PARTITIONS_MAX, RULES, Dataset, read_dataset, verify_files
+from replay.partitions.dataset import (
+    PARTITIONS_MAX,
+    Dataset,
+    holds_facts_alone,
+    read_dataset,
+    read_rules_text,
+    verify_files,
+)
 from replay.partitions.dividing import Division, divide
 from replay.partitions.engine import Pool, Threads, replay_partitions
 from replay.progress import Progress
@@ -91,8 +98,10 @@ def build(
 def _check_target(folder: Path) -> None:
     if folder.is_file():
         raise UsageError(f"{folder} is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        read_dataset(folder)  # whatever else is there is never replaced
+    if not folder.absolute().parent.is_dir():
+        raise UsageError(f"{folder}: the folder {folder.absolute().parent} does not exist; create it first")
+    if folder.is_dir() and not holds_facts_alone(folder):
+        raise UsageError(f"{folder} contains files that are not facts; name another folder")
 
 
 @contextmanager
@@ -111,8 +120,10 @@ def _division(
         own = next((head.position for head in heads if head.name == OWN), None)
         try:
             rules = found.rules(None, own)
-        except UsageError:  # then a replay names them
-            rules = None
+        except UsageError:
+            if found.definition.rules is not None:
+                raise
+            rules = None  # a replay names them
         yield Division(found.definition.name, found.archives, heads, list(found.missing), rules)
         return
     if archive is not None:
@@ -220,10 +231,12 @@ def _pool(asked: FactsReplay) -> Iterator[Pool]:
 def _rules(folder: Path, dataset: Dataset, text: str | None) -> Rules:
     """Return the rules of a file, or those in force when the facts were built."""
     if text is not None:
+        if names_rules(text):
+            raise UsageError(f"--rules {text}: facts hold no published rules but those in force; name a file")
         return candidate(read_rules(Path(text)))
     if dataset.rules_version is None:
         raise UsageError(f"no rules were in force where {folder} was built from; name a file with --rules FILE")
-    of_dataset = (folder / RULES).read_text("utf-8")
+    of_dataset = read_rules_text(folder, dataset)
     return Rules(dataset.rules_version, rules_digest(of_dataset), of_dataset)
 
 

@@ -205,9 +205,10 @@ def test_a_ledger_that_cannot_be_read_is_refused_or_left_out_and_named(province:
     assert answer["missing"] == ["futian"]
     assert answer["seal"] != whole["seal"]
     assert province.credited("without").keys() == {"luohu.V0000001", "luohu.V0000002"}
-    assert (
-        "other ledgers" in province.replay("--without-unreachable", "--heads", province.folder / "out/replay.json").err
-    )
+    earlier = province.folder / "out" / "replay.json"
+    assert "had the ledger futian; add it" in province.replay("--without-unreachable", "--heads", earlier).err
+    status = province.hours("federation", "status", province.file, "--json")
+    assert (status.code, json.loads(status.out)["seal"]) == (1, answer["seal"])
     shutil.rmtree(province.folder / "luohu")
     assert "no ledger" in province.replay("--without-unreachable", to="none").err
 
@@ -246,7 +247,7 @@ def test_an_earlier_answer_is_not_repeated_from_other_ledgers(province: Province
 
     assert "fetch a newer copy" in repeated(position=10**6)
     assert "is ledger" in repeated(ledger="00000000-0000-4000-8000-000000000000")
-    assert "other ledgers" in repeated(name="nanshan")
+    assert "had the ledger nanshan; add it" in repeated(name="nanshan")
     assert "is not the replay.json" in repeated(position="x")
     assert "is not the replay.json" in repeated(position=-1)
     assert "cannot be read" in province.replay("--heads", province.folder / "none.json").sentence
@@ -328,13 +329,43 @@ def test_facts_of_one_ledger_or_of_a_copy_of_its_archive(province: Province) -> 
     assert province.hours("facts", "build", facts, "--json").answer["heads"] != built["heads"]  # the ledger's own
 
 
+def test_facts_in_any_state_are_replaced_and_nothing_else_is(province: Province) -> None:
+    facts, target = province.folder / "facts", province.folder / "out"
+    build = ("facts", "build", facts, "--federation", province.file, "--json")
+    province.hours(*build)
+    (facts / "rules.toml").write_text("name = 'other'")
+    replayed = province.hours("replay", "--facts", facts, "--to", target)
+    assert (replayed.code, "rules.toml is missing or damaged" in replayed.err) == (1, True)
+    (facts / "dataset.json").write_text("{")
+    assert province.hours("facts", "status", facts).code == 1
+    assert province.hours(*build).code == 0
+    assert province.hours("replay", "--facts", facts, "--to", target).code == 0
+    (facts / "notes.txt").write_text("mine")
+    assert "files that are not facts" in province.hours(*build).sentence
+    assert (facts / "notes.txt").read_text() == "mine"
+    assert (
+        "but those in force; name a file"
+        in province.hours("replay", "--facts", facts, "--to", target, "--overwrite", "--rules", 1).sentence
+    )
+
+
+def test_a_link_that_is_refused_leaves_nothing_behind(province: Province) -> None:
+    before = province.hours("federation", "status", province.file, "--json").answer
+    refused = province.hours(
+        "federation", "link", province.file, "luohu.V0000001", "futian.V0000002", "--reason", "Not A Code"
+    )
+    assert "--reason" in refused.sentence
+    assert province.hours("federation", "status", province.file, "--json").answer == before
+
+
 def test_what_goes_with_facts_or_not(province: Province) -> None:
     facts = province.folder / "facts"
     said = {
         ("facts", "status", facts): "holds no facts; `hours facts build",
         ("replay", "--facts", facts, "--to", "a"): "holds no facts",
         ("facts", "build", province.file): "is a file; name a folder",
-        ("facts", "build", province.folder): "holds no facts",
+        ("facts", "build", province.folder): "contains files that are not facts; name another folder",
+        ("facts", "build", facts / "in" / "none"): "does not exist; create it first",
         ("facts", "build", facts, "--partitions", 6): "--partitions 6 is no power of two; write 4",
         ("facts", "build", facts, "--archive", "a", "--federation", "b"): "leave one of them out",
         ("replay", "--facts", facts, "--archive", "b", "--to", "a"): "--archive and --facts both name what to replay",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -10,18 +11,23 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ledger.aggregates import Event
-from ledger.aggregates.volunteer import VolunteerMerged
+from ledger.aggregates.volunteer import VolunteerMerged, VolunteerMergeUndone
 from projections.kernels.facts import facts_of
+from projections.schema import OtherEvents
 from replay.federation.joining import Member, join, last_numbers
 from tests.support.oracle.histories import (
     check_in,
     check_out,
     history,
     make,
+    opening,
     patiently,
     raise_cap,
     register,
     rules,
+    train,
+    void_opening,
+    void_training,
     withdraw_raise,
 )
 from tests.support.replay.federations import MERGES, Federated, federations, replayed
@@ -97,6 +103,44 @@ def test_a_raise_of_the_federation_stands_beside_the_member_s() -> None:
     own = [raise_cap("east.V1", day, 600), withdraw_raise("east.V1", day)]
     joined = join([Member("east", facts_of(east)), Member(None, facts_of(own))]).facts
     assert [*joined.raises_in_force().values()] == [500]
+
+
+def test_the_federation_s_ledger_replaces_no_opening_balance_of_a_member() -> None:
+    east = [register("V1"), opening("V1", 600, date(2015, 1, 1)), train("V1", "basic", date(2016, 1, 1))]
+    own = [
+        *(opening("east.V1", 60, date(2015, 1, 1)), void_opening("east.V1", 1_600_000_000)),
+        *(void_training("east.V1", "basic", date(2016, 1, 1)), opening("W1", 30, date(2015, 1, 1))),
+    ]
+    table = join([Member("east", facts_of(east)), Member(None, facts_of(own))]).facts.number_table()
+    assert table.opening_minutes.tolist() == [600, 30]
+    assert table.trained[0, 0] < 20_000
+
+
+def test_a_link_that_is_recorded_again_is_the_last_one() -> None:
+    east = [register("x"), register("y"), make(VolunteerMerged, 0, volunteer="x", into="y")]
+    west = [register("f1"), register("f2")]
+    links = [
+        make(VolunteerMerged, 1, volunteer="east.x", into="west.f1"),
+        make(VolunteerMergeUndone, 2, volunteer="east.x", into="west.f1"),
+        make(VolunteerMerged, 3, volunteer="east.y", into="west.f2"),
+        make(VolunteerMerged, 4, volunteer="east.x", into="west.f1"),
+    ]
+    facts = join([Member("east", facts_of(east)), Member("west", facts_of(west)), Member(None, facts_of(links))]).facts
+    persons = facts.person_of()
+    assert persons is not None
+    names = facts.volunteers.texts()
+    assert {names[persons[names.index(name)]] for name in ("east.x", "east.y", "west.f1", "west.f2")} == {"west.f1"}
+
+
+def test_what_events_say_decides_and_not_which_names_are_there() -> None:
+    """A file of an archive may have names of later events than the head."""
+    own = [register("east.V1", date(2012, 1, 1))]
+    later = facts_of([register("V1", date(2013, 1, 1))])
+    nothing = OtherEvents._make(column[:0] for column in later.other_events)
+    joined = join([Member("east", replace(later, other_events=nothing)), Member(None, facts_of(own))])
+    without = join([Member("east", facts_of([])), Member(None, facts_of(own))])
+    assert joined.unknown == without.unknown == ["east.V1"]
+    assert joined.facts.number_table().registered.tolist() == without.facts.number_table().registered.tolist()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -140,6 +141,46 @@ def test_columns_that_would_lead_kernels_astray_are_refused(
     pq.write_table(changed, path, write_page_checksum=True)
     with pytest.raises(DatasetError, match=sentence):
         replayed(folder, read_dataset(folder))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [pa.array(["V1"] * 2), pa.array(["V1", None]), pa.array([1, 2]), pa.array(["V1"])],
+    ids=["one twice", "null", "numbers", "too few"],
+)
+def test_names_that_are_none_are_refused(folder: Path, names: Any) -> None:
+    divide(division({"luohu": EVENTS}), folder, 1)
+    path = folder / file_of("names", 0)
+    table = pa.table({"name": names}).replace_schema_metadata(pq.read_schema(path).metadata)
+    pq.write_table(table, path)
+    with pytest.raises(DatasetError, match="is missing or damaged"):
+        replayed(folder, read_dataset(folder))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"heads": []},
+        {"files": {}},
+        {"files": {"../../passwd": {"bytes": 1, "sha256": ""}}},
+        {"partitions": 3},
+        {"federation": "a\nb"},
+        {"missing": ["a\nluohu 0 7"]},
+        {"stations": ["U1", "U1"]},
+        {"id": "../x"},
+    ],
+)
+def test_a_description_that_contradicts_itself_is_refused(folder: Path, changes: dict[str, Any]) -> None:
+    fields = json.loads((folder / DATASET).read_text())
+    (folder / DATASET).write_text(json.dumps(fields | changes))
+    with pytest.raises(DatasetError, match="is missing or damaged"):
+        read_dataset(folder)
+
+
+def test_each_build_has_an_id_of_its_own(folder: Path, tmp_path: Path) -> None:
+    """Files of two builds from the same heads may divide persons otherwise."""
+    again = divide(division({"luohu": EVENTS}), tmp_path / "again", 4)
+    assert again.id != read_dataset(folder).id
 
 
 def test_facts_that_are_built_again_during_a_replay_are_refused(folder: Path) -> None:
