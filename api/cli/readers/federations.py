@@ -6,7 +6,7 @@ for the answer without such ledgers, which then names them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -129,10 +129,13 @@ class _Instant:
         raise _InstantReadError
 
 
-def open_federation(path: Path, progress: Progress, *, without_unreachable: bool = False) -> OpenFederation:
+def open_federation(
+    path: Path, progress: Progress, *, only: Collection[str] | None = None, without_unreachable: bool = False
+) -> OpenFederation:
     """Open the ledgers of a federation. Progress counts the bytes that are fetched from stores.
 
     Args:
+        only: the members that are needed beside the federation's own ledger; None for all.
         without_unreachable: leave ledgers out that cannot be read. The federation's own ledger never is: without its
             links, numbers of one person would count as several persons.
 
@@ -144,7 +147,7 @@ def open_federation(path: Path, progress: Progress, *, without_unreachable: bool
         definition = read_definition(path)
     except DefinitionError as error:
         raise UsageError(str(error)) from None
-    places = dict(sorted(definition.ledgers.items()))
+    places = {name: place for name, place in sorted(definition.ledgers.items()) if only is None or name in only}
     if definition.own is not None:
         places[OWN] = definition.own
     opened, missing = dict[str, OpenArchive](), dict[str, str]()
@@ -154,7 +157,9 @@ def open_federation(path: Path, progress: Progress, *, without_unreachable: bool
             opened[name].refresh()
         except (ArchiveError, UsageError, OSError) as error:
             if name == OWN or not without_unreachable:
-                ways = "" if name == OWN else "; --without-unreachable answers without it, and says so"
+                ways = (
+                    "" if name == OWN or only is not None else "; --without-unreachable answers without it, and says so"
+                )
                 raise ArchiveError(f"the ledger {name} cannot be read: {error}{ways}") from error
             missing[name] = str(error)
             err().print(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -83,7 +83,8 @@ def link(
     """
     sender = Sender.of_operator(checked_actor(by))
     _command("merge-volunteer", volunteer=number, into=into, reason=reason)  # before anything is recorded
-    with _own_ledger(context, path) as (ledger, federation):
+    members = {name.partition(SEPARATOR)[0] for name in (number, into)}
+    with _own_ledger(context, path, members) as (ledger, federation):
         registered = {name: _registered_on(federation, name) for name in (number, into)}
         for name, on in registered.items():
             answer = _execute(ledger, sender, "register-volunteer", volunteer=name, registered_on=on.isoformat())
@@ -106,7 +107,7 @@ def unlink(
 ) -> None:
     """Undo a link, or request that. Both numbers then count as they did before."""
     sender = Sender.of_operator(checked_actor(by))
-    with _own_ledger(context, path) as (ledger, _federation):
+    with _own_ledger(context, path, ()) as (ledger, _federation):
         done = _act(ledger, sender, "undo-merge", volunteer=number, into=into, reason=reason)
     _print(done, f"{number} is no longer linked with {into}", as_json=as_json)
 
@@ -122,7 +123,7 @@ def approve(
 ) -> None:
     """Approve what another person requested in the federation's own ledger, such as a link."""
     sender = Sender.of_operator(checked_actor(by))
-    with _own_ledger(context, path) as (ledger, _federation):
+    with _own_ledger(context, path, ()) as (ledger, _federation):
         answer = _execute(ledger, sender, "approve-act", request=request)
     _print(_Done(None, _position(answer)), f"{request} is approved", as_json=as_json)
 
@@ -197,12 +198,16 @@ def _registered_on(federation: OpenFederation, number: str) -> date:
 
 
 @contextmanager
-def _own_ledger(context: typer.Context, path: Path) -> Iterator[tuple[OpenLedger, OpenFederation]]:
-    """Open the federation's own ledger; bring its archive up to date at the end, for replays of the federation."""
+def _own_ledger(
+    context: typer.Context, path: Path, members: Collection[str]
+) -> Iterator[tuple[OpenLedger, OpenFederation]]:
+    """Open the federation's own ledger, and the archives of some members; bring its archive up to date at the end, for
+    replays of the federation.
+    """
     data = data_of(context)
     with open_ledger(data) as ledger:
         with stages("Fetching") as progress:
-            federation = open_federation(path, progress)
+            federation = open_federation(path, progress, only=members)
         if federation.own is None:
             raise UsageError(f'{path} names no ledger of the federation\'s own: add own = "FOLDER/archive"')
         if federation.own.manifest.ledger != ledger.archive.manifest.ledger:

@@ -219,6 +219,15 @@ def test_the_federation_s_own_ledger_is_never_left_out(province: Province) -> No
     assert "the ledger (own) cannot be read" in province.replay("--without-unreachable").err
 
 
+def test_a_link_needs_the_ledgers_of_its_numbers_alone(province: Province) -> None:
+    requested = province.link()
+    shutil.rmtree(province.folder / "futian")
+    assert "futian cannot be read" in province.link().err
+    assert "--without-unreachable" not in province.link().err
+    approved(province, requested)
+    assert "link-" in province.link("unlink").answer["request"]
+
+
 def test_a_damaged_ledger_is_refused(province: Province) -> None:
     (file,) = (province.folder / "luohu" / "archive").glob("*/shift-events.parquet")
     file.write_bytes(file.read_bytes()[:100])
