@@ -263,8 +263,9 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture(autouse=True)
 def umask_stays() -> Iterator[None]:
-    """The command line writes for its user alone from its first use on; within a process of tests that must end."""
-    before = os.umask(0o022)
-    os.umask(before)
+    """The command line writes for its user alone from its first use on; each test begins with the usual umask, also
+    after a fixture of a module that used it.
+    """
+    os.umask(0o022)
     yield
-    os.umask(before)
+    os.umask(0o022)

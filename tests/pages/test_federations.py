@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages.demonstration import environment_of_pages, make_environment
+from tests.support.pages.environments import environment_of_pages, make_environment
 from tests.support.pages.readme import ROOT, Shell, run_page
 
 

@@ -6,11 +6,9 @@ The demonstration is made once in a test run, by a first `hours run`. Each modul
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pages.environments import environment_of_pages, make_environment
 from tests.support.pages.readme import ROOT, Shell
 from tests.support.patience import PATIENCE_SECONDS
-from tests.support.processes.program import HOURS, Program, install_hours
+from tests.support.processes.program import HOURS, Program
 from tests.support.processes.shared import made_once, shared_folder
 
 _NAME = "demonstration"
@@ -69,13 +68,6 @@ def _free_port() -> int:
     return number
 
 
-def environment_of_pages() -> dict[str, str]:
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "HOURS_", "PG"))
-    }
-    return environment | {"COLUMNS": "200"}
-
-
 @contextmanager
 def _running(directory: Path, port: int, log: Path, environment: dict[str, str]) -> Iterator[None]:
     """Run the demonstration, from when it has said what to try to the end of the block."""
@@ -94,13 +86,3 @@ def _running(directory: Path, port: int, log: Path, environment: dict[str, str])
         finally:
             demonstration.send_signal(signal.SIGINT)
             demonstration.wait(PATIENCE_SECONDS)
-
-
-def make_environment(folder: Path) -> None:
-    """Make a virtual environment like this one, in which `hours` is forked instead of started."""
-    folder.mkdir(parents=True)
-    for program in Path(sys.executable).parent.iterdir():
-        if program.name not in {"hours", "activate"}:
-            (folder / program.name).symlink_to(program)
-    (folder / "activate").write_text(f'PATH="{folder}:$PATH"\n')
-    install_hours(folder)
