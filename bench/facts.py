@@ -15,16 +15,11 @@ import os
 import random
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from bench.support.clusters import connected, scheduler, working
 from bench.support.common import (
     Options,
     Result,
@@ -45,7 +40,6 @@ from replay.partitions.cluster import Cluster
 from replay.partitions.dataset import Dataset
 from replay.partitions.dividing import Division, divide
 from replay.partitions.engine import Threads, replay_partitions
-from replay.partitions.errors import NoClusterError
 from replay.partitions.partials import Task, code_version, compute_partition
 from replay.progress import Progress
 from replay.published import Rules, published_rules
@@ -132,7 +126,7 @@ def clusters(folder: Path, dataset: Dataset, rules: Rules, expected: int, option
     count = 1
     while count <= options.own.workers:
         print_status(f"{count} workers")
-        with cluster(count) as address, connected(address, count) as pool:
+        with scheduler() as (address, _), working(address, count), connected(address, count) as pool:
             replay_partitions(folder, dataset, rules, pool)  # workers load the kernels
             begun = perf_counter()
             assert replay_partitions(folder, dataset, rules, pool).checksum() == expected
@@ -160,40 +154,6 @@ def _survives(folder: Path, dataset: Dataset, rules: Rules, pool: Cluster, expec
     report: Progress = kill
     assert replay_partitions(folder, dataset, rules, pool, progress=report).checksum() == expected
     return bool(killed)
-
-
-@contextmanager
-def cluster(count: int) -> Iterator[str]:
-    """A scheduler with so many workers of one thread; supervisors start them again."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
-    quiet = ["--dashboard-address", "127.0.0.1:0"]
-    commands = [["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), *quiet]]
-    commands += [["distributed.cli.dask_worker", address, "--nthreads", "1", "--memory-limit", "0", *quiet]] * count
-    processes = [subprocess.Popen([sys.executable, "-m", *command], stderr=subprocess.DEVNULL) for command in commands]
-    try:
-        yield address
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-            process.wait()
-
-
-@contextmanager
-def connected(address: str, count: int) -> Iterator[Cluster]:
-    """A connection to a scheduler, once it has all its workers."""
-    while True:
-        try:
-            pool = Cluster(address)
-        except NoClusterError:
-            time.sleep(0.2)
-            continue
-        with pool:
-            if pool.workers() == count:
-                yield pool
-                return
-        time.sleep(0.2)
 
 
 def main() -> None:

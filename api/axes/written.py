@@ -163,7 +163,7 @@ def known_until(log: LogQueries, text: str, position: Position) -> int | None:
     if text.isdecimal():
         following = log.read(position, 1)
         return int(json.loads(following[0].state)["recorded_at"]) if following else None
-    return _instant_of(text, lambda: zone_of_log(log))
+    return instant_of(text, lambda: zone_of_log(log))
 
 
 def position_of(log: PositionSource, text: str, zone: Callable[[], str]) -> Position:
@@ -180,10 +180,10 @@ def position_of(log: PositionSource, text: str, zone: Callable[[], str]) -> Posi
         if len(text) > POSITION_DIGITS_MAX or int(text) > head:
             raise AxisError("known_at", f"known_at {text[:80]} is beyond the log's last position, {head}; leave it out")
         return Position(int(text))
-    return log.position_at(_instant_of(text, zone))
+    return log.position_at(instant_of(text, zone))
 
 
-def _instant_of(text: str, zone: Callable[[], str]) -> int:
+def instant_of(text: str, zone: Callable[[], str]) -> int:
     """Return the instant that a day or an instant means, in epoch seconds."""
     if _DAY.fullmatch(text):
         return _end_of_day(text, zone())

@@ -134,9 +134,10 @@ class OpenArchive:
                 return Rules(row.version, row.digest, row.text)
         raise NoRulesError
 
-    def published(self) -> list[RulesRow]:
+    def published(self) -> list[Rules]:
         """Return all published rule timelines, in log order."""
-        return [row for row in self.rules_rows() if row.act != PUT_IN_FORCE]
+        rows = self.rules_rows()
+        return [Rules(row.version, row.digest, row.text) for row in rows if row.act != PUT_IN_FORCE]
 
     def rules_rows(self) -> list[RulesRow]:
         """Return what was published and put in force, in log order."""

@@ -9,12 +9,13 @@ Field names use the glossary; minutes are whole minutes, instants ISO 8601 with 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.names import PlaceKind
+from replay.published import Rules
 
 
 class Answer(BaseModel):
@@ -67,6 +68,11 @@ class RulesUsed(Answer):
     name: str
     version: int
     digest: str
+
+    @classmethod
+    def of(cls, rules: Rules) -> Self:
+        """Return what names rules."""
+        return cls(name=rules.timeline().name, version=rules.version, digest=rules.digest)
 
 
 class Basis(Answer):

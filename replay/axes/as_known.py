@@ -214,7 +214,7 @@ def basis_of(axes: Axes, rules: Rules, generation: store.Generation) -> answers.
     return answers.Basis(
         valid_at=axes.valid_at,
         known_at=position_known(axes, generation),
-        rules=answers.RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest),
+        rules=answers.RulesUsed.of(rules),
         position=generation.position,
     )
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from replay.archive.manifest import ArchiveError
 from replay.archive.open_archive import OpenArchive
@@ -40,22 +40,31 @@ class Head(BaseModel):
     position: Annotated[int, Field(ge=0)]
     recorded_until: datetime | None
 
+    @property
+    def member(self) -> str | None:
+        """The name of the member ledger; None for the federation's own."""
+        return None if self.name == OWN else self.name
+
 
 class Federated(Description):
     """The basis and the result of a federation's replay.
 
     Attributes:
         heads: the position of each ledger, by name; the federation's own ledger comes last.
-        seal: of the heads, SHA-256 as 64 hex digits.
         missing: the ledgers that could not be read and were left out.
         unknown_numbers: numbers that the federation's own ledger names and that their ledgers do not have.
     """
 
     federation: str
     heads: list[Head]
-    seal: str
     missing: list[str]
     unknown_numbers: list[str]
+
+    @computed_field  # type: ignore[prop-decorator] # as pydantic documents it
+    @property
+    def seal(self) -> str:
+        """Of the heads, SHA-256 as 64 hex digits."""
+        return seal(self.federation, self.heads, self.missing)
 
     def metadata(self) -> dict[str, str]:
         """Return what the Parquet files say of themselves."""
@@ -137,17 +146,19 @@ def read_heads(
 ) -> Joined:
     """Read all ledgers up to their heads and join them. Progress counts events.
 
+    Args:
+        heads: the federation's own ledger comes last.
+
     Raises:
         replay.archive.manifest.ArchiveDamagedError: a file is missing or damaged.
         replay.progress.StoppedError: from `progress`.
     """
     total, done = sum(head.position for head in heads), 0
     members = []
-    for head in sorted(heads, key=lambda head: (head.name == OWN, head.name)):
+    for head in heads:
         checkpoint()
         progress(READING, done, total)
-        facts = archives[head.name].facts(until=head.position, threads=threads)
-        members.append(Member(None if head.name == OWN else head.name, facts))
+        members.append(Member(head.member, archives[head.name].facts(until=head.position, threads=threads)))
         done += head.position
     progress(READING, done, total)
     return join(members)

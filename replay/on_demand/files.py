@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ from replay.axes.answers import RulesUsed
 from replay.durable import atomic_folder
 from replay.generations.named_rows import KEYS, Rows
 from replay.progress import Progress, ignore
+from replay.published import Rules
 
 REPLAY, RULES = "replay.json", "rules.toml"
 WRITING = "writing Parquet"
@@ -55,6 +57,16 @@ class Description(BaseModel):
             "rules_version": str(self.rules.version),
             "checksum": self.checksum,
         }
+
+
+def described(rows: Rows, rules: Rules, valid_at: date | None) -> dict[str, Any]:
+    """Return the fields of a `Description` of rows that were just computed."""
+    return {
+        "valid_at": valid_at,
+        "rules": RulesUsed.of(rules),
+        "rows": {name: len(table) for name, table in rows.tables().items()},
+        "checksum": f"{rows.checksum():016x}",
+    }
 
 
 class Replayed(Description):
@@ -101,23 +113,33 @@ def write_replay(
 
 
 def check_target(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that cannot be written to, before anything is computed.
+    """Refuse a folder that a replay cannot be written to, before anything is computed.
 
     Raises:
         TargetError
     """
+    if is_occupied(folder):
+        if not overwrite:
+            raise TargetError(
+                f"{folder} is not empty; name another folder, or replace the replay in it with --overwrite"
+            )
+        if not _is_replay(folder):
+            raise TargetError(f"{folder} contains files that are not part of a replay; name another folder")
+
+
+def is_occupied(folder: Path) -> bool:
+    """Return whether something is in a folder that is to be written to.
+
+    Raises:
+        TargetError: it is a file, or the folder for it does not exist.
+    """
     if not folder.absolute().parent.is_dir():
         raise TargetError(f"{folder}: the folder {folder.absolute().parent} does not exist; create it first")
     if not folder.exists():
-        return
+        return False
     if not folder.is_dir():
         raise TargetError(f"{folder} is a file; name a folder")
-    if not any(folder.iterdir()):
-        return
-    if not overwrite:
-        raise TargetError(f"{folder} is not empty; name another folder, or replace the replay in it with --overwrite")
-    if not _is_replay(folder):
-        raise TargetError(f"{folder} contains files that are not part of a replay; name another folder")
+    return any(folder.iterdir())
 
 
 def _is_replay(folder: Path) -> bool:

@@ -19,8 +19,6 @@ from replay.partitions.errors import ClusterError, DatasetError, NoClusterError,
 CONNECT_SECONDS_MAX = 10
 WORKERLESS_SECONDS_MAX = 60
 """How long a replay waits while there is no worker: a supervisor starts one again."""
-
-
 ASK_SECONDS = 1.0
 """How often the scheduler is asked for its workers."""
 

@@ -13,8 +13,7 @@ its metadata to which data set it belongs, so a file of an older one is not read
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, TypeVar
 
@@ -27,6 +26,8 @@ from projections.bounds import event_out_of_range, out_of_range
 from projections.kernels.facts import Facts
 from projections.schema import DTYPES, NONE, STATION_OPENED, Array, Flags, Ints, OtherEvents, ResolvedShifts, Words
 from projections.surrogates import Names
+from replay.archive.folder import digest_of
+from replay.archive.manifest import FileDigest
 from replay.federation.definition import LedgerName
 from replay.federation.heads import Head
 from replay.partitions.errors import DatasetError, NoDatasetError
@@ -37,20 +38,12 @@ _OWN_FILES = re.compile(rf"{re.escape(DATASET)}|{re.escape(RULES)}|({'|'.join(KI
 FORMAT: Final = 1
 PARTITIONS_MAX = 4096
 _ID = b"dataset"
-_RESOLVED = {"check_in": np.uint32, "check_out": np.uint32, "recorded_at": np.uint32, "flags": np.uint16}
 _KEYS = ("high", "low")
+_TYPES = {**DTYPES, "flags": np.uint16, **dict.fromkeys(_KEYS, np.uint64)}
+"""The dtypes of columns; all others are int32."""
 _SPLIT = ["volunteer", "station", "project", "check_in", "check_out", "recorded_at"]
 """Columns whose bytes are stored apart: measured to be read in half the time of delta and dictionary encodings."""
 _T = TypeVar("_T")
-
-
-class StoredFile(BaseModel):
-    """A file as it was written: its size, and SHA-256 of its bytes as 64 hex digits."""
-
-    model_config = ConfigDict(frozen=True)
-
-    bytes: int
-    sha256: str
 
 
 class Dataset(BaseModel):
@@ -80,7 +73,7 @@ class Dataset(BaseModel):
     rules_version: int | None
     stations: list[str]
     projects: list[str]
-    files: dict[str, StoredFile]
+    files: dict[str, FileDigest]
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -164,7 +157,7 @@ def damaged(path: Path, error: object) -> DatasetError:
 
 def shifts_schema(dataset_id: str) -> Any:
     """Return the columns of a partition's shifts."""
-    columns = {name: np.dtype(_RESOLVED.get(name, np.int32)) for name in ResolvedShifts._fields}
+    columns = {name: np.dtype(_TYPES.get(name, np.int32)) for name in ResolvedShifts._fields}
     keys = [pa.field(name, pa.uint64(), nullable=False) for name in _KEYS]
     fields = [pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in columns.items()]
     return pa.schema([*fields, *keys], metadata={_ID: dataset_id})
@@ -188,15 +181,6 @@ def write_columns(path: Path, columns: dict[str, Any], dataset_id: str) -> None:
     pq.write_table(table.replace_schema_metadata({_ID: dataset_id}), path, compression="lz4", write_page_checksum=True)
 
 
-def digest_of(path: Path) -> StoredFile:
-    """Return the size and the digest of a file."""
-    with path.open("rb") as file:
-        digest = sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-        return StoredFile(bytes=file.tell(), sha256=digest.hexdigest())
-
-
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
@@ -207,8 +191,8 @@ def read_partition(folder: Path, dataset: Dataset, partition: int) -> Facts:
         DatasetError: a file is missing, damaged, or of another data set.
     """
     path, events_path = folder / file_of("shifts", partition), folder / file_of("events", partition)
-    columns = _columns(path, dataset.id, ResolvedShifts._fields, _RESOLVED)
-    events = _columns(events_path, dataset.id, OtherEvents._fields, DTYPES)
+    columns = _columns(path, dataset.id, ResolvedShifts._fields)
+    events = _columns(events_path, dataset.id, OtherEvents._fields)
     names = _names(folder / file_of("names", partition), dataset.id)
     ends = {"volunteer": len(names), "into": len(names)}
     ends |= {"station": len(dataset.stations), "project": len(dataset.projects)}
@@ -220,7 +204,7 @@ def read_partition(folder: Path, dataset: Dataset, partition: int) -> Facts:
         raise damaged(events_path, f"{wrong} is out of range")
 
     def shift_keys(shifts: Ints) -> tuple[Words, Words]:
-        found = _columns(path, dataset.id, _KEYS, dict.fromkeys(_KEYS, np.uint64))
+        found = _columns(path, dataset.id, _KEYS)
         return found["high"][shifts], found["low"][shifts]
 
     stations, station_of = _used(dataset.stations, columns["station"], _stations_of(events))
@@ -268,12 +252,11 @@ def _used(names: Sequence[str], *columns: Ints) -> tuple[Names, Ints]:
     return Names(names[at] for at in chosen), number
 
 
-def _columns(path: Path, dataset_id: str, names: Sequence[str], types: Mapping[str, Any]) -> dict[str, Any]:
-    """Read columns; those without a type in `types` are int32."""
+def _columns(path: Path, dataset_id: str, names: Sequence[str]) -> dict[str, Any]:
     table = _table(path, dataset_id, list(names))
     columns = {name: _numpy(table[name]) for name in names}
     for name, column in columns.items():
-        if column.dtype != np.dtype(types.get(name, np.int32)):
+        if column.dtype != np.dtype(_TYPES.get(name, np.int32)):
             raise damaged(path, f"{name} has the type {column.dtype}")
     return columns
 
@@ -312,7 +295,7 @@ def verify_files(folder: Path, dataset: Dataset) -> list[str]:
     return [name for name, file in dataset.files.items() if not _is_unchanged(folder / name, file)]
 
 
-def _is_unchanged(path: Path, file: StoredFile) -> bool:
+def _is_unchanged(path: Path, file: FileDigest) -> bool:
     try:
         return digest_of(path) == file
     except OSError:
@@ -321,4 +304,4 @@ def _is_unchanged(path: Path, file: StoredFile) -> bool:
 
 def events_columns(events: OtherEvents) -> dict[str, Any]:
     """Return the columns of other events, with the types that they have in memory."""
-    return {name: column.astype(DTYPES.get(name, np.int32)) for name, column in events._asdict().items()}
+    return {name: column.astype(_TYPES.get(name, np.int32)) for name, column in events._asdict().items()}

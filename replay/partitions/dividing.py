@@ -26,9 +26,10 @@ from projections.schema import (
     OtherEvents,
     ResolvedShifts,
 )
+from replay.archive.folder import digest_of
 from replay.archive.open_archive import OpenArchive
 from replay.durable import atomic_folder
-from replay.federation.heads import OWN, Head
+from replay.federation.heads import Head
 from replay.federation.joining import (
     Dictionaries,
     Member,
@@ -42,7 +43,6 @@ from replay.partitions.dataset import (
     PARTITIONS_MAX,
     RULES,
     Dataset,
-    digest_of,
     events_columns,
     file_of,
     shifts_batch,
@@ -66,7 +66,7 @@ class Division(NamedTuple):
     """What is divided.
 
     federation: its name; None for one ledger, which stands under any name in `archives`, and whose names stand alone.
-    archives, heads: the ledgers by name, and how far each is read.
+    archives, heads: the ledgers by name, and how far each is read; the federation's own ledger comes last.
     rules: those in force at the heads, if there are any.
     """
 
@@ -78,7 +78,7 @@ class Division(NamedTuple):
 
     def member_name(self, head: Head) -> str | None:
         """Return the name that comes before those of a ledger."""
-        return None if self.federation is None or head.name == OWN else head.name
+        return None if self.federation is None else head.member
 
     def members(self) -> set[str]:
         """Return the names of the member ledgers of a federation."""
@@ -106,7 +106,7 @@ def divide(division: Division, folder: Path, partitions: int | None = None, prog
         No error leaves anything behind.
     """
     count = _partitions(division) if partitions is None else partitions
-    heads = sorted(division.heads, key=lambda head: (head.name == OWN, head.name))
+    heads = division.heads
     names, ledgers, events, unknown = _names_and_events(division, heads, progress)
     volunteers = _placed(names, ledgers, events, count)
     identity = uuid4().hex  # not of the heads: files of two builds from the same heads may divide them otherwise

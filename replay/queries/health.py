@@ -153,7 +153,7 @@ def measure(
         looked_at=looked_at,
         generation=GenerationHealth(
             generation=generation.id,
-            rules=RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest),
+            rules=RulesUsed.of(rules),
             position=generation.position,
             checksum=f"{generation.checksum:016x}",
             made_at=generation.made_at,

@@ -119,9 +119,7 @@ def _last_service(found: Comparison) -> date | None:
 
 def _side(point: Point) -> SideUsed:
     rules = point.rules
-    return SideUsed(
-        rules=RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest), known_at=point.known_at
-    )
+    return SideUsed(rules=RulesUsed.of(rules), known_at=point.known_at)
 
 
 def _changes(names: tuple[str, ...], pair: Longs, *, everything: bool = False) -> dict[str, Change]:

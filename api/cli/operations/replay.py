@@ -29,10 +29,9 @@ from ledger.names import Position
 from projections.local_time import day_number
 from projections.schema import NO_DAY
 from replay.archive.open_archive import OpenArchive
-from replay.axes.answers import RulesUsed
 from replay.generations.rebuild import READING, REPLAYING, Rebuilt, build, replay
 from replay.generations.store import NoGenerationError
-from replay.on_demand.files import Replayed, TargetError, check_target, write_replay
+from replay.on_demand.files import Replayed, TargetError, check_target, described, write_replay
 from replay.progress import Progress
 from replay.published import NoRulesError, Rules, published_rules
 from replay.queries.queries import Axes
@@ -195,8 +194,7 @@ def _archive_source(archive: OpenArchive, texts: AxesTexts) -> _Source:
     try:
         if rules_text is None:
             return _Source(archive, archive.rules(None, known_at), known_at, valid_at)
-        published = [Rules(row.version, row.digest, row.text) for row in archive.published()]
-        return _Source(archive, choose_rules(rules_text, published), known_at, valid_at)
+        return _Source(archive, choose_rules(rules_text, archive.published()), known_at, valid_at)
     except NoRulesError:
         which = f"rules known at position {known_at}"
     except AmbiguousDigestError:
@@ -227,16 +225,12 @@ def _write(source: _Source, to: Path, progress: Progress, *, overwrite: bool) ->
     progress(REPLAYING, 0, 0)
     valid_until = NO_DAY if source.valid_at is None else day_number(source.valid_at)
     rows = replay(facts, source.rules, valid_until=valid_until)
-    rules = source.rules
     replayed = Replayed(
         ledger=source.archive.manifest.ledger,
-        valid_at=source.valid_at,
         known_at=source.known_at,
-        rules=RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest),
-        rows={name: len(table) for name, table in rows.tables().items()},
-        checksum=f"{rows.checksum():016x}",
+        **described(rows, source.rules, source.valid_at),
     )
-    write_replay(to, rows, replayed, rules.text, overwrite=overwrite, progress=progress)
+    write_replay(to, rows, replayed, source.rules.text, overwrite=overwrite, progress=progress)
     return replayed
 
 

@@ -7,19 +7,17 @@ for the answer without such ledgers, which then names them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from api.axes.written import AmbiguousDigestError, AxisError, candidate, choose_rules, names_rules, position_of
+from api.axes.written import AmbiguousDigestError, AxisError, candidate, choose_rules, instant_of, names_rules
 from api.cli.archive_places import open_place
 from api.cli.output import err, print_table
 from api.cli.readers.queries import read_rules
 from api.operations.usage_errors import UsageError
-from ledger.names import Position
 from replay.archive.manifest import ArchiveError
 from replay.archive.open_archive import OpenArchive
 from replay.federation.definition import Definition, DefinitionError, read_definition
@@ -70,26 +68,23 @@ class OpenFederation:
                 f"--known-at {known_at} is a position, and a federation has one in each ledger; name an instant with a "
                 "zone or a day, or --heads with the replay.json of an earlier answer"
             )
-        asked = _Instant()
-        with suppress(_InstantReadError):
-            position_of(asked, known_at, lambda: self._zone(known_at, rules))
-        return asked.instant
+        return instant_of(known_at, lambda: self._zone(known_at, rules))
 
     def _zone(self, day: str, rules: str | None) -> str:
         try:
-            return self.rules(rules, None).timeline().time_zone
+            return self.rules(rules).timeline().time_zone
         except UsageError:
             raise UsageError(
                 f"--known-at {day} is a day, and the federation has no rules to say in which time zone; write an "
                 "instant with a zone"
             ) from None
 
-    def rules(self, text: str | None, own_position: int | None) -> Rules:
+    def rules(self, text: str | None, heads: Sequence[Head] = ()) -> Rules:
         """Return the rules of an answer: those asked for, those of the file, or those in force in the own ledger.
 
         Args:
             text: a version or digest of rules published in the own ledger, or the path of a file.
-            own_position: the position at which the own ledger is known; None for its end.
+            heads: of the answer; without that of the own ledger, all that it holds is known.
 
         Raises:
             UsageError, AxisError: there are no such rules. projections.rules.timeline.RulesError: a file holds none.
@@ -103,30 +98,13 @@ class OpenFederation:
             raise UsageError(f"the federation {where}, so name the rules of the answer with --rules FILE")
         try:
             if text is None:
-                return self.own.rules(None, own_position)
-            return choose_rules(text, [Rules(row.version, row.digest, row.text) for row in self.own.published()])
+                return self.own.rules(None, next((head.position for head in heads if head.name == OWN), None))
+            return choose_rules(text, self.own.published())
         except AmbiguousDigestError:
             raise
         except (NoRulesError, AxisError):
             asked = "no rules were in force at that time" if text is None else f"there are no rules {text}"
             raise UsageError(f"in the federation's own ledger {asked}; name a file with --rules FILE") from None
-
-
-class _InstantReadError(Exception):
-    """The instant is known."""
-
-
-class _Instant:
-    """Takes the place of a log whose position is asked for, and keeps the instant."""
-
-    instant = 0
-
-    def head(self) -> Position:
-        return Position(0)
-
-    def position_at(self, instant: int) -> Position:
-        self.instant = instant
-        raise _InstantReadError
 
 
 def open_federation(

@@ -25,10 +25,9 @@ from projections.local_time import day_number
 from projections.rules.timeline import rules_digest
 from projections.schema import NO_DAY
 from replay.archive.open_archive import OpenArchive
-from replay.axes.answers import RulesUsed
-from replay.federation.heads import OWN, Federated, heads_at, seal
+from replay.federation.heads import Federated, heads_at
 from replay.generations.named_rows import Rows
-from replay.on_demand.files import Replayed, write_replay
+from replay.on_demand.files import Replayed, TargetError, described, is_occupied, write_replay
 from replay.partitions.dataset import (
     PARTITIONS_MAX,
     Dataset,
@@ -96,12 +95,11 @@ def build(
 
 
 def _check_target(folder: Path) -> None:
-    if folder.is_file():
-        raise UsageError(f"{folder} is a file; name a folder")
-    if not folder.absolute().parent.is_dir():
-        raise UsageError(f"{folder}: the folder {folder.absolute().parent} does not exist; create it first")
-    if folder.is_dir() and not holds_facts_alone(folder):
-        raise UsageError(f"{folder} contains files that are not facts; name another folder")
+    try:
+        if is_occupied(folder) and not holds_facts_alone(folder):
+            raise UsageError(f"{folder} contains files that are not facts; name another folder")
+    except TargetError as error:
+        raise UsageError(str(error)) from None
 
 
 @contextmanager
@@ -117,9 +115,8 @@ def _division(
     if federation is not None:
         found = open_federation(federation, progress, without_unreachable=without_unreachable)
         heads = found.heads(known_at, None)
-        own = next((head.position for head in heads if head.name == OWN), None)
         try:
-            rules = found.rules(None, own)
+            rules = found.rules(None, heads)
         except UsageError:
             if found.definition.rules is not None:
                 raise
@@ -241,22 +238,14 @@ def _rules(folder: Path, dataset: Dataset, text: str | None) -> Rules:
 
 
 def _described(dataset: Dataset, rules: Rules, rows: Rows, valid_at: date | None) -> Replayed | Federated:
-    used = RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest)
-    counts = {name: len(table) for name, table in rows.tables().items()}
-    checksum = f"{rows.checksum():016x}"
+    common = described(rows, rules, valid_at)
     if dataset.federation is None:
         (head,) = dataset.heads
-        return Replayed(
-            ledger=head.ledger, known_at=head.position, valid_at=valid_at, rules=used, rows=counts, checksum=checksum
-        )
+        return Replayed(ledger=head.ledger, known_at=head.position, **common)
     return Federated(
         federation=dataset.federation,
         heads=dataset.heads,
-        seal=seal(dataset.federation, dataset.heads, dataset.missing),
         missing=dataset.missing,
         unknown_numbers=dataset.unknown_numbers,
-        valid_at=valid_at,
-        rules=used,
-        rows=counts,
-        checksum=checksum,
+        **common,
     )

@@ -12,10 +12,9 @@ from api.cli.scaling.printing import print_replayed
 from api.operations.warming import warm
 from projections.local_time import day_number
 from projections.schema import NO_DAY
-from replay.axes.answers import RulesUsed
-from replay.federation.heads import OWN, Federated, read_heads, seal
+from replay.federation.heads import Federated, read_heads
 from replay.generations.rebuild import REPLAYING, replay
-from replay.on_demand.files import write_replay
+from replay.on_demand.files import described, write_replay
 
 
 class FederatedReplay(NamedTuple):
@@ -36,24 +35,18 @@ def replay_federation(asked: FederatedReplay, *, as_json: bool) -> None:
     with stages("Fetching") as progress:
         federation = open_federation(asked.path, progress, without_unreachable=asked.without_unreachable)
     heads = federation.heads(known_at, asked.heads, rules_text)
-    own = next((head.position for head in heads if head.name == OWN), None)
-    rules = federation.rules(rules_text, own)
+    rules = federation.rules(rules_text, heads)
     warm(notify)
     with stages("Replaying") as progress:
         joined = read_heads(federation.archives, heads, progress=progress)
         progress(REPLAYING, 0, 0)
         rows = replay(joined.facts, rules, valid_until=NO_DAY if valid_at is None else day_number(valid_at))
-        name, missing = federation.definition.name, list(federation.missing)
         found = Federated(
-            federation=name,
+            federation=federation.definition.name,
             heads=heads,
-            seal=seal(name, heads, missing),
-            missing=missing,
+            missing=list(federation.missing),
             unknown_numbers=joined.unknown,
-            valid_at=valid_at,
-            rules=RulesUsed(name=rules.timeline().name, version=rules.version, digest=rules.digest),
-            rows={table: len(columns) for table, columns in rows.tables().items()},
-            checksum=f"{rows.checksum():016x}",
+            **described(rows, rules, valid_at),
         )
         write_replay(asked.to, rows, found, rules.text, overwrite=asked.overwrite, progress=progress)
     print_replayed(found, asked.to, as_json=as_json)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from bench.support.clusters import connected, scheduler, working
 from ledger.aggregates import Event
 from replay.partitions import cluster as clusters
 from replay.partitions import engine
@@ -29,7 +25,6 @@ from tests.support.replay.replaying import as_rules
 
 pytestmark = pytest.mark.slow
 
-DASK = [sys.executable, "-m"]
 PARTITIONS = 32
 RULES = as_rules(rules())
 EVENTS: list[Event] = history(
@@ -49,56 +44,6 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset, int]
     dataset = divide(division({"luohu": EVENTS}), folder, PARTITIONS)
     with Threads(2) as pool:
         return folder, dataset, replay_partitions(folder, dataset, RULES, pool).checksum()
-
-
-@contextmanager
-def scheduler() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A scheduler in a process of its own, without workers."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [*DASK, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen([*command, "--dashboard-address", "127.0.0.1:0"], stderr=subprocess.DEVNULL)
-    try:
-        while not _answers(port):
-            assert process.poll() is None, "the scheduler has ended"
-            time.sleep(0.05)
-        yield f"tcp://127.0.0.1:{port}", process
-    finally:
-        process.kill()
-        process.wait(PATIENCE_SECONDS)
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def working(address: str, count: int) -> Iterator[None]:
-    """Workers of a scheduler, each with a supervisor that starts it again when it is killed."""
-    command = [*DASK, "distributed.cli.dask_worker", address, "--nthreads", "1", "--dashboard-address", "127.0.0.1:0"]
-    processes = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(PATIENCE_SECONDS)
-
-
-def connected(address: str, count: int) -> Cluster:
-    """Connect as soon as all workers are there."""
-    while True:
-        try:
-            pool = Cluster(address)
-        except NoClusterError:
-            time.sleep(0.2)
-            continue
-        if pool.workers() == count:
-            return pool
-        with pool:
-            pass
 
 
 @pytest.fixture(scope="module")
